@@ -1,0 +1,46 @@
+/** Time as a value, so that tests need no sleeping. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /**
+   * Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted first.
+   */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+// https://developer.mozilla.org/docs/Web/API/Window/setTimeout#maximum_delay_value
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/**
+ * The real clock of this runtime.
+ *
+ * @example
+ * ```ts
+ * import { systemClock } from "dewy";
+ *
+ * await systemClock.sleep(1);
+ * if (systemClock.now() <= 0) throw new Error("time stands still");
+ * ```
+ */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      const timer = setTimeout(
+        () => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        },
+        Math.min(Math.max(0, ms), MAX_TIMEOUT_MS),
+      );
+      signal?.addEventListener("abort", onAbort, { once: true });
+    }),
+};

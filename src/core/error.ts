@@ -1,0 +1,213 @@
+/**
+ * The errors dewy throws. Match on {@link DewyError.code}, never on the message.
+ *
+ * @module
+ */
+
+/** The stable, documented codes of every error that dewy throws on purpose. */
+export type ErrorCode =
+  | "config"
+  | "locked"
+  | "credential"
+  | "not-found"
+  | "conflict"
+  | "rate-limited"
+  | "timeout"
+  | "remote"
+  | "integrity"
+  | "archive"
+  | "host"
+  | "deploy"
+  | "aborted";
+
+/** What every dewy error can carry besides its message. */
+export interface DewyErrorOptions {
+  /** The error that led to this one; kept for logs, never needed to understand the message. */
+  cause?: unknown;
+  /** A more specific code than the class's own. */
+  code?: ErrorCode;
+  /** Whether trying the same thing again later can succeed. */
+  retryable?: boolean;
+}
+
+/**
+ * The base of every error that dewy throws on purpose.
+ *
+ * @example
+ * ```ts
+ * import { DewyError, parseRegistryUrl } from "dewy";
+ *
+ * try {
+ *   parseRegistryUrl("ftp://example.com/app");
+ * } catch (error) {
+ *   if (!(error instanceof DewyError) || error.code !== "config") throw error;
+ * }
+ * ```
+ */
+export class DewyError extends Error {
+  /** Stable identifier of the kind of failure. */
+  readonly code: ErrorCode;
+  /** Whether trying the same thing again later can succeed. */
+  readonly retryable: boolean;
+
+  /**
+   * @param message action, value, state, and what to do next; never a secret.
+   * @param options the code, the cause and whether a retry can help.
+   */
+  constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = options.code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** A flag, URL, option or environment variable that cannot be used. Exit code 1; code `config` or `locked`. */
+export class ConfigError extends DewyError {
+  /**
+   * @param message names the flag or the part of the URL, and what would be right.
+   * @param options cause and a more specific code.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "config", ...options });
+  }
+}
+
+/** Credentials that are missing, malformed or refused (401, 403). Exit code 2. */
+export class CredentialError extends DewyError {
+  /**
+   * @param message which credential for which host, and where dewy looked for it.
+   * @param options cause and retryability.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "credential", ...options });
+  }
+}
+
+/** A repository, bucket, release or object that is not there (404). Exit code 2. */
+export class NotFoundError extends DewyError {
+  /**
+   * @param message what was looked for, and where.
+   * @param options cause and retryability.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "not-found", ...options });
+  }
+}
+
+/** A conditional write that somebody else won (409, 412). Exit code 2. */
+export class ConflictError extends DewyError {
+  /**
+   * @param message what was to be written, and who or what was there first.
+   * @param options cause and retryability.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "conflict", ...options });
+  }
+}
+
+/** What a {@link RemoteError} knows about the call that failed. */
+export interface RemoteErrorOptions extends DewyErrorOptions {
+  /** The HTTP method. */
+  method?: string;
+  /** The address, already redacted: only allow-listed query keys have values. */
+  url?: string;
+  /** The HTTP status; absent when no answer came. */
+  status?: number;
+  /** Milliseconds the server asked us to wait before the next call. */
+  retryAfterMs?: number;
+}
+
+/** A remote call that failed: no answer, a server error, a limit. Exit code 2. */
+export class RemoteError extends DewyError {
+  /** The HTTP method. */
+  readonly method: string | undefined;
+  /** The address, redacted. */
+  readonly url: string | undefined;
+  /** The HTTP status; `undefined` when no answer came. */
+  readonly status: number | undefined;
+  /** Milliseconds the server asked us to wait before the next call. */
+  readonly retryAfterMs: number | undefined;
+
+  /**
+   * @param message the method, the redacted address, the status and what to do next.
+   * @param options the parts of the call; `retryable` is true unless told.
+   */
+  constructor(message: string, options: RemoteErrorOptions = {}) {
+    super(message, { code: "remote", retryable: true, ...options });
+    this.method = options.method;
+    this.url = options.url;
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** Bytes that are not what the registry said they would be. Exit code 2. */
+export class IntegrityError extends DewyError {
+  /**
+   * @param message which artifact, what was expected and what came.
+   * @param options cause and retryability; a download that was cut short is worth a retry.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "integrity", retryable: true, ...options });
+  }
+}
+
+/** An archive that cannot or must not be extracted. Exit code 3. */
+export class ArchiveError extends DewyError {
+  /**
+   * @param message which archive, which entry, and which rule it breaks.
+   * @param options cause and retryability.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "archive", ...options });
+  }
+}
+
+/** The file system, a process or a socket of this machine refused. Exit code 3. */
+export class HostError extends DewyError {
+  /**
+   * @param message what was tried on which path, and the system's reason.
+   * @param options cause and retryability; a full disk may be emptied, so true unless told.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "host", retryable: true, ...options });
+  }
+}
+
+/** The steps of a deploy, in the order in which they run. */
+export type DeployPhase =
+  | "resolve"
+  | "stage"
+  | "before"
+  | "activate"
+  | "verify"
+  | "commit"
+  | "after";
+
+/** A deploy that failed in one of its phases. Exit code 4, or that of its cause. */
+export class DeployError extends DewyError {
+  /** The phase that failed. */
+  readonly phase: DeployPhase;
+
+  /**
+   * @param phase the phase that failed.
+   * @param message what happened to which version, and what runs now.
+   * @param options cause and retryability.
+   */
+  constructor(phase: DeployPhase, message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "deploy", ...options });
+    this.phase = phase;
+  }
+}
+
+/** Work that the caller's `AbortSignal` ended. Not a failure; exit code 0 when the operator asked for it. */
+export class AbortedError extends DewyError {
+  /**
+   * @param message what was going on.
+   * @param options the signal's reason as the cause.
+   */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "aborted", ...options });
+  }
+}

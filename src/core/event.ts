@@ -1,0 +1,76 @@
+/**
+ * What happens, as data. Logs, notifications, the progress line and later metrics are subscribers;
+ * the code that does the work knows none of them.
+ *
+ * @module
+ */
+import type { DewyError, DeployPhase } from "./error.ts";
+
+/** How a hook ended. */
+export interface HookResult {
+  /** Which of the two hooks. */
+  when: "before" | "after";
+  /** The shell command as configured. */
+  command: string;
+  /** The exit code; `null` when a signal or the timeout ended it. */
+  exitCode: number | null;
+  /** Standard output, trimmed, at most the last 64 KiB. */
+  stdout: string;
+  /** Standard error, trimmed, at most the last 64 KiB. */
+  stderr: string;
+  /** How long it ran, in milliseconds. */
+  durationMs: number;
+  /** Whether it was ended because it ran too long. */
+  timedOut: boolean;
+}
+
+/** Everything dewy tells its subscribers. */
+export type DewyEvent =
+  | { type: "started"; version: string; command: string; registry: string; directory: string }
+  | { type: "stopping"; signal: string }
+  | { type: "request"; method: string; url: string; status: number | undefined; durationMs: number; attempt: number; fromCache?: boolean }
+  | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
+  | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
+  | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
+  | { type: "resolved"; tag: string; artifact: string; url: string }
+  | { type: "unchanged"; tag: string }
+  | { type: "pending"; tag: string; since?: Date }
+  | { type: "nothing"; reason: string; message: string }
+  | { type: "held"; tag: string; running: string; reason: string }
+  | { type: "bytes-changed"; tag: string; artifact: string }
+  | { type: "known-bad"; tag: string; reason: string }
+  | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
+  | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
+  | { type: "downloaded"; tag: string; artifact: string; bytes: number; resumedFrom: number; durationMs: number }
+  | { type: "extracted"; tag: string; directory: string; entries: number; bytes: number; durationMs: number }
+  | { type: "hook"; tag: string; result: HookResult }
+  | { type: "activated"; tag: string; directory: string }
+  | { type: "deployed"; command: string; tag: string; previousTag: string | undefined; directory: string; durationMs: number }
+  | { type: "rolled-back"; tag: string; to: string | undefined; reason: string }
+  | { type: "recovered"; tag: string | undefined; action: string }
+  | { type: "failed"; phase: DeployPhase; tag: string | undefined; error: DewyError; count: number; retryInMs: number | undefined }
+  | { type: "succeeded-again"; after: number }
+  | { type: "reported"; tag: string }
+  | { type: "pruned"; directories: readonly string[] }
+  | { type: "warning"; message: string; fields?: Readonly<Record<string, string | number | boolean>> };
+
+/** A function that is told of every event. It must not throw and must not block. */
+export type EventSink = (event: DewyEvent) => void;
+
+/**
+ * Hands every event to several sinks; one that throws does not keep the others from hearing it.
+ *
+ * @param sinks the subscribers, told in this order.
+ * @returns a sink.
+ */
+export function fanOut(sinks: readonly EventSink[]): EventSink {
+  return (event) => {
+    for (const sink of sinks) {
+      try {
+        sink(event);
+      } catch {
+        // A subscriber that fails must not stop a deploy; it has no way of its own to say so.
+      }
+    }
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * The nouns of dewy, as plain data.
+ *
+ * @module
+ */
+
+/** A version, taken apart. Build metadata is the slot. */
+export interface Version {
+  /** The tag as the registry spells it. */
+  original: string;
+  /** The optional prefix. */
+  v: "" | "v";
+  /** Major, minor and patch, or the segments of a CalVer format, in order. */
+  segments: readonly number[];
+  /** The part after `-`, without it; empty when there is none. */
+  preRelease: string;
+  /** The part after `+`, without it; empty when there is none. */
+  buildMetadata: string;
+}
+
+/** A machine, as artifacts are named after it. Node's and Go's spellings are both understood. */
+export interface Platform {
+  /** `linux`, `darwin`, `windows` (or Node's `win32`), … */
+  os: string;
+  /** `amd64` (or Node's `x64`), `arm64`, `arm`, `386`, … */
+  arch: string;
+  /** The variant of an architecture, such as `v7` of `arm`. */
+  variant?: string;
+  /** The C library of a Linux machine. */
+  libc?: "glibc" | "musl";
+}
+
+/** A published version. */
+export interface Release {
+  /** The registry's own identifier of the release. */
+  id: string;
+  /** The tag as the registry spells it. */
+  tag: string;
+  /** The tag, taken apart. */
+  version: Version;
+  /** When it was published, where the registry says so. */
+  createdAt?: Date;
+  /** The build metadata of the tag, where it has one. */
+  slot?: string;
+}
+
+/** A file of a release. */
+export interface Artifact {
+  /** The file name. */
+  name: string;
+  /** Where {@link Registry.open} gets it: `ghr://…`, `s3://…`, `file://…`, `https://…`. */
+  url: string;
+  /** Bytes, where the registry says so. */
+  size?: number;
+  /** `<algorithm>:<lower-case hex>`, where the registry states one: `sha256:…`, `md5:…`, `crc64nvme:…`. */
+  digest?: string;
+  /** Opaque; differs when the bytes behind the same name were replaced (asset id, ETag, time and size). */
+  revision?: string;
+}
+
+/** Why nothing can be deployed. */
+export type NoneReason =
+  | "empty" // the registry lists nothing at all
+  | "no-version" // nothing listed is a version
+  | "filtered" // versions are there, but none passes pre-release, slot, constraint or exclude
+  | "artifact-missing"; // the newest version has no file for this platform, and the grace period is over
+
+/** The answer to "what is the newest version for this machine?". */
+export type Resolution =
+  | { kind: "ready"; release: Release; artifact: Artifact }
+  | { kind: "pending"; tag: string; reason: "artifact-missing"; since?: Date }
+  | { kind: "none"; reason: NoneReason; message: string; tag?: string };
+
+/** One tag that was looked at, and what became of it. */
+export interface ExplainedTag {
+  /** The tag as the registry spells it. */
+  tag: string;
+  /** The tag was chosen. */
+  chosen: boolean;
+  /** Why it was chosen, or why not. */
+  reason: string;
+}
+
+/** One file of the newest release, and what became of it. */
+export interface ExplainedArtifact {
+  /** The file name. */
+  name: string;
+  /** The file was chosen. */
+  chosen: boolean;
+  /** Why it was chosen, or why not. */
+  reason: string;
+}
+
+/** Everything behind an answer: every candidate, chosen or the reason why not. */
+export interface Explanation {
+  /** The registry's URL, redacted. */
+  registry: string;
+  /** The platform that was asked for, in Go's spelling. */
+  platform: Platform;
+  /** Every listed tag, newest first; tags that are no version come last. */
+  tags: readonly ExplainedTag[];
+  /** The files of the newest matching release, in the registry's order. */
+  artifacts: readonly ExplainedArtifact[];
+  /** The answer itself. */
+  resolution: Resolution;
+}
+
+/** A deploy, as it is reported back to a registry. */
+export interface Deployment {
+  /** {@link Release.id}. */
+  id: string;
+  /** {@link Release.tag}. */
+  tag: string;
+  /** `server`, `assets` or `container`. */
+  command: string;
+  /** The name of this machine. */
+  host: string;
+  /** When it was deployed. */
+  at: Date;
+  /** What went wrong, when it did. */
+  error?: string;
+}
+
+/** Options of {@link Registry.current}. */
+export interface CurrentOptions {
+  /** Tags that must not be chosen: known to be bad, or still pending. */
+  exclude?: Iterable<string>;
+  /** Ends the call. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@link Registry.open}. */
+export interface OpenOptions {
+  /** The first byte wanted, to resume an interrupted download. The default is 0. */
+  offset?: number;
+  /** Ends the call and the stream. */
+  signal?: AbortSignal;
+}
+
+/** A place where releases are published. */
+export interface Registry {
+  /**
+   * Finds the newest version for this platform. Waiting and "nothing" are values; refused credentials,
+   * unknown repositories and network failures throw.
+   */
+  current(options?: CurrentOptions): Promise<Resolution>;
+  /** Says of every candidate why it was chosen or not. */
+  explain(options?: CurrentOptions): Promise<Explanation>;
+  /** Streams the bytes of an artifact, from `offset` on. */
+  open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
+  /** Asks for one tag directly; `false` only when the registry says that it is gone. */
+  exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
+  /** Leaves an audit record of a deploy. */
+  report?(deployment: Deployment, options?: { signal?: AbortSignal }): Promise<void>;
+}

@@ -1,0 +1,209 @@
+/**
+ * URLs of registries, artifacts, caches and notifiers: taken apart, checked and printed by one set of
+ * rules. They are not WHATWG URLs: `..` and `//` in a prefix are names, not navigation, so nothing here
+ * normalises a path.
+ *
+ * @module
+ */
+import { ConfigError } from "./error.ts";
+
+/** A URL taken apart, nothing decoded but the query. */
+export interface SplitUrl {
+  /** The text as given; print it with {@link redactUrl} only. */
+  text: string;
+  /** The part before `://`, case kept: schemes are lower case. */
+  scheme: string;
+  /** The part between `://` and the next `/`, `?` or `#`. */
+  host: string;
+  /** The path, from its first `/` on; empty when there is none. Still percent-encoded. */
+  path: string;
+  /** The query's keys and values, decoded; the last of a repeated key wins. Empty values count as unset. */
+  query: ReadonlyMap<string, string>;
+}
+
+/** How the value of an option is written. */
+export type OptionType = "boolean" | "string" | "duration" | "url";
+
+/** One option of a URL's query, as `--help` and the README show it. */
+export interface OptionSpec {
+  /** The key in the query, in kebab case. */
+  name: string;
+  /** How its value is written. */
+  type: OptionType;
+  /** One line on what it does. */
+  description: string;
+}
+
+const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
+
+/**
+ * Takes a URL apart.
+ *
+ * @param text `scheme://host/path?query`.
+ * @param what names the thing in errors: `--registry`, `--notifier`.
+ * @returns its parts.
+ * @throws ConfigError when it is no URL, has a fragment, or carries a user name or password.
+ */
+export function splitUrl(text: string, what: string): SplitUrl {
+  const parts = URL_PARTS.exec(text);
+  if (parts === null) {
+    throw new ConfigError(
+      `Cannot read ${what} "${redactUrl(text)}": expected <scheme>://<host>/<path>`,
+    );
+  }
+  const [, scheme = "", host = "", path = "", query = "", fragment] = parts;
+  if (fragment !== undefined) {
+    throw new ConfigError(
+      `Cannot read ${what} "${redactUrl(text)}": a "#" has no meaning here; write %23 for a literal one`,
+    );
+  }
+  return { text, scheme, host, path, query: parseQuery(query, what, text) };
+}
+
+function parseQuery(query: string, what: string, text: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const pair of query.split("&")) {
+    if (pair === "") continue;
+    const equals = pair.indexOf("=");
+    const key = decode(equals < 0 ? pair : pair.slice(0, equals), true, what, text);
+    values.set(key, equals < 0 ? "" : decode(pair.slice(equals + 1), true, what, text));
+  }
+  return values;
+}
+
+function decode(text: string, plusIsSpace: boolean, what: string, url: string): string {
+  try {
+    return decodeURIComponent(plusIsSpace ? text.replaceAll("+", " ") : text);
+  } catch (cause) {
+    throw new ConfigError(
+      `Cannot read ${what} "${redactUrl(url)}": bad percent-encoding; write %25 for a literal "%"`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Decodes one part of a path, once.
+ *
+ * @param part the part, still percent-encoded.
+ * @param url the URL it came from, for errors.
+ * @param what names the thing in errors.
+ * @returns the text.
+ * @throws ConfigError when the encoding is broken or hides a NUL.
+ */
+export function decodePath(part: string, url: SplitUrl, what: string): string {
+  const text = decode(part, false, what, url.text);
+  if (text.includes("\0")) {
+    throw new ConfigError(`Cannot read ${what} "${redactUrl(url.text)}": it has a NUL character`);
+  }
+  return text;
+}
+
+/**
+ * Encodes a text as part of a path, so that {@link decodePath} gives it back. Only what would change
+ * the meaning is escaped: `v1.0.0+blue` stays readable.
+ *
+ * @param text the text.
+ * @param keepSlash whether `/` separates parts (object keys) or is escaped (one segment).
+ * @returns the encoded text.
+ */
+export function encodePath(text: string, keepSlash: boolean): string {
+  const encoded = encodeURIComponent(text).replaceAll(/%(2B|3A|40|3D|2C|3B|26|24)/g, (hex) =>
+    decodeURIComponent(hex),
+  );
+  return keepSlash ? encoded.replaceAll("%2F", "/") : encoded;
+}
+
+/**
+ * Lays options given in code over those of the query; an explicit one wins, an empty one is unset.
+ *
+ * @param url the URL.
+ * @param options values by their query key.
+ * @returns the URL with both.
+ */
+export function overlayQuery(
+  url: SplitUrl,
+  options: Readonly<Record<string, string | boolean | undefined>>,
+): SplitUrl {
+  const query = new Map(url.query);
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== undefined && value !== "") query.set(key, String(value));
+  }
+  return { ...url, query };
+}
+
+/** The checked values of a query. */
+export interface QueryReader {
+  /** A text; empty when it is unset. */
+  text(name: string): string;
+  /** A truth value; false when it is unset. */
+  flag(name: string): boolean;
+}
+
+const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True", "on"]);
+const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False", "off"]);
+
+/**
+ * Checks a query against the options that a driver has.
+ *
+ * @param url the URL.
+ * @param specs the options it may have.
+ * @param what names the thing in errors.
+ * @returns a reader of the values.
+ * @throws ConfigError for an unknown key or a value that cannot be read.
+ */
+export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: string): QueryReader {
+  const names = new Set(specs.map((spec) => spec.name));
+  for (const key of url.query.keys()) {
+    if (!names.has(key)) {
+      throw new ConfigError(
+        `Cannot use ${what} "${redactUrl(url.text)}": unknown option "${key}"; ` +
+          `${url.scheme}:// knows ${[...names].sort().join(", ") || "no options"}`,
+      );
+    }
+  }
+  return {
+    text: (name) => url.query.get(name) ?? "",
+    flag: (name) => {
+      const value = url.query.get(name) ?? "";
+      if (value === "" || FALSE.has(value)) return false;
+      if (TRUE.has(value)) return true;
+      throw new ConfigError(
+        `Cannot use ${what} "${redactUrl(url.text)}": ${name}=${value} is neither true nor false`,
+      );
+    },
+  };
+}
+
+/** Query keys whose values may be printed. Everything else could be a secret. */
+const PRINTABLE_KEYS = new Set([
+  "pre-release", "artifact", "calver", "constraint", "slot", "region", "endpoint", "no-tls", "protocol",
+  "insecure", "title", "url", "quiet", "thread", "registry-ttl", "per_page", "page", "list-type", "prefix",
+  "delimiter", "max-keys", "encoding-type", "start-after", "name", "n", "last", "tls", "subject", "from",
+]);
+
+/**
+ * A URL as it may appear in a log, an error or a notification: user information is cut out and the
+ * values of all query keys that are not known to be harmless become `…`.
+ *
+ * @param url any URL, or what should have been one.
+ * @returns the text to print.
+ *
+ * @example
+ * ```ts
+ * import { redactUrl } from "dewy";
+ *
+ * const shown = redactUrl("https://me:pw@example.com/a?page=2&token=abc");
+ * if (shown !== "https://example.com/a?page=2&token=…") throw new Error(shown);
+ * ```
+ */
+export function redactUrl(url: string | URL): string {
+  const text = String(url).replace(/^([A-Za-z][A-Za-z0-9+.-]*:)?\/\/[^/?#]*@/, "$1//");
+  const start = text.indexOf("?");
+  if (start < 0) return text.replace(/#.*$/s, "");
+  const pairs = text.slice(start + 1).replace(/#.*$/s, "").split("&").map((pair) => {
+    const [key = ""] = pair.split("=", 1);
+    return pair.includes("=") && !PRINTABLE_KEYS.has(key) ? `${key}=…` : pair;
+  });
+  return `${text.slice(0, start)}?${pairs.join("&")}`;
+}

@@ -1,0 +1,189 @@
+/**
+ * What a registry driver is: one file that says how its URL reads and how to ask it.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import { ConfigError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
+import type { OpenOptions, Platform, Registry } from "../core/types.ts";
+import {
+  type OptionSpec,
+  type QueryReader,
+  readQuery,
+  redactUrl,
+  type SplitUrl,
+} from "../core/url.ts";
+
+/** The commands that deploy. */
+export type DeployCommand = "server" | "assets" | "container";
+
+/** What every registry URL can say. */
+export interface LocatorBase {
+  /** The kind of registry. */
+  type: string;
+  /** The URL as it may be printed. */
+  url: string;
+  /** Names one artifact exactly; empty: chosen by platform. */
+  artifact: string;
+  /** Whether pre-releases count. */
+  preRelease: boolean;
+  /** A CalVer format; empty: SemVer. */
+  calver: string;
+  /** A range of semver; empty: any version. */
+  constraint: string;
+  /** The build metadata a version must have; empty: any. */
+  slot: string;
+}
+
+/** What a driver needs from the world, all of it passed in. */
+export interface RegistryIo {
+  /** The machine that artifacts are chosen for. */
+  platform: Platform;
+  /** Environment variables. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** The network. */
+  fetch: typeof globalThis.fetch;
+  /** Time. */
+  clock: Clock;
+  /** Hears of requests, limits and warnings. */
+  emit: EventSink;
+  /**
+   * Reads a file of this machine as text; absent on the edge. Rejects with a HostError when it cannot.
+   */
+  readTextFile?: (path: string) => Promise<string>;
+  /**
+   * The AWS credentials of this machine beyond the environment (profiles, SSO, web identity, container
+   * and instance roles); absent on the edge.
+   */
+  awsCredentials?: () => Promise<AwsCredentials>;
+  /** Ends everything that is opened with this. */
+  signal?: AbortSignal;
+}
+
+/** Credentials for SigV4. */
+export interface AwsCredentials {
+  /** The public half. */
+  accessKeyId: string;
+  /** The secret half. */
+  secretAccessKey: string;
+  /** Set with temporary credentials. */
+  sessionToken?: string;
+  /** When temporary credentials end. */
+  expiration?: Date;
+}
+
+/** A line of the README and of `--help` on an environment variable. */
+export interface EnvironmentSpec {
+  /** Its name. */
+  name: string;
+  /** One line on what it does. */
+  description: string;
+}
+
+/** How one kind of registry is named, read and asked. */
+export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
+  /** The part of the URL before `://`; the key in the table. */
+  readonly scheme: string;
+  /** What people call it. */
+  readonly name: string;
+  /** The URL's form: `ghr://<owner>/<repo>`. */
+  readonly syntax: string;
+  /** A URL to copy. */
+  readonly example: string;
+  /** The commands that can deploy from it. */
+  readonly commands: readonly DeployCommand[];
+  /** The options of its URL. */
+  readonly options: readonly OptionSpec[];
+  /** The environment variables it reads. */
+  readonly environment: readonly EnvironmentSpec[];
+  /** Reads the URL; throws a ConfigError that names the part that is wrong. */
+  parse(url: SplitUrl): L;
+  /** Opens the registry; no call leaves before the first question. */
+  open(locator: L, io: RegistryIo): Registry;
+  /** Streams the bytes behind one of its artifact URLs. */
+  openArtifact?(url: SplitUrl, io: RegistryIo, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
+}
+
+const PRE_RELEASE: OptionSpec = {
+  name: "pre-release",
+  type: "boolean",
+  description: "Whether to include pre-release versions",
+};
+const ARTIFACT: OptionSpec = {
+  name: "artifact",
+  type: "string",
+  description: "The exact name of the artifact, where it is not chosen by OS and architecture",
+};
+const CALVER: OptionSpec = {
+  name: "calver",
+  type: "string",
+  description: "A CalVer format such as YYYY.0M.MICRO, where tags are not SemVer",
+};
+const CONSTRAINT: OptionSpec = {
+  name: "constraint",
+  type: "string",
+  description: "A semver range that versions must satisfy: ^1.2, ~1.0, >=1 <2",
+};
+const SLOT: OptionSpec = {
+  name: "slot",
+  type: "string",
+  description: "The build metadata that a version must have (v1.2.0+blue is of slot blue)",
+};
+
+/** The options that all registries of files have. */
+export const FILE_OPTIONS: readonly OptionSpec[] = [PRE_RELEASE, ARTIFACT, CALVER, CONSTRAINT, SLOT];
+/** The options that all registries of images have. */
+export const IMAGE_OPTIONS: readonly OptionSpec[] = [PRE_RELEASE, CALVER, CONSTRAINT, SLOT];
+/** The options of registries that choose the version themselves. */
+export const RESOLVED_OPTIONS: readonly OptionSpec[] = [CALVER, SLOT];
+
+/**
+ * Checks the query of a registry URL and reads what is common to all of them.
+ *
+ * @param type the locator's type.
+ * @param url the URL.
+ * @param options the options that the driver has.
+ * @returns the common part, and a reader for the rest.
+ * @throws ConfigError for an unknown option or a value that cannot be read.
+ */
+export function readCommon<T extends string>(
+  type: T,
+  url: SplitUrl,
+  options: readonly OptionSpec[],
+): { common: LocatorBase & { type: T }; query: QueryReader } {
+  rejectUserInfo(url);
+  const query = readQuery(url, options, "--registry");
+  const common = {
+    type,
+    url: redactUrl(url.text),
+    artifact: query.text("artifact"),
+    preRelease: query.flag("pre-release"),
+    calver: query.text("calver"),
+    constraint: query.text("constraint"),
+    slot: query.text("slot"),
+  };
+  return { common, query };
+}
+
+function rejectUserInfo(url: SplitUrl): void {
+  if (url.host.includes("@")) {
+    throw new ConfigError(
+      `Cannot use --registry "${redactUrl(url.text)}": credentials do not belong in a URL; set the environment variables of ${url.scheme}://`,
+    );
+  }
+}
+
+/**
+ * The error for a registry URL whose parts are not those of its scheme.
+ *
+ * @param url the URL.
+ * @param problem what is wrong with it.
+ * @param syntax the form it should have.
+ * @returns the error to throw.
+ */
+export function badRegistryUrl(url: SplitUrl, problem: string, syntax: string): ConfigError {
+  return new ConfigError(
+    `Cannot use --registry "${redactUrl(url.text)}": ${problem}: ${syntax}`,
+  );
+}

@@ -1,0 +1,31 @@
+import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "./driver.ts";
+
+/** The form of a directory registry URL. */
+export const FILE_SYNTAX = "file:///<directory>";
+/** The options of a directory registry URL. */
+export const FILE_URL_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
+
+/** A directory of this machine in the layout of an S3 registry. */
+export interface FileLocator extends LocatorBase {
+  type: "file";
+  /** The absolute path of the directory that holds the version directories. */
+  dir: string;
+}
+
+/**
+ * Reads `file:///dir`.
+ *
+ * @param url the URL, taken apart.
+ * @returns the locator.
+ * @throws ConfigError when the URL names a host or no directory.
+ */
+export function parseFileUrl(url: SplitUrl): FileLocator {
+  const { common } = readCommon("file", url, FILE_URL_OPTIONS);
+  if (url.host !== "" && url.host !== "localhost") {
+    throw badRegistryUrl(url, `"${url.host}" would be a host; write three slashes`, FILE_SYNTAX);
+  }
+  const dir = decodePath(url.path, url, "--registry");
+  if (dir === "" || dir === "/") throw badRegistryUrl(url, "directory is required", FILE_SYNTAX);
+  return { ...common, dir };
+}

@@ -1,0 +1,32 @@
+import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "./driver.ts";
+
+/** The form of a Google Cloud Storage registry URL. */
+export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
+/** The options of a Google Cloud Storage registry URL. */
+export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
+
+/** A prefix in a bucket of Google Cloud Storage. */
+export interface GsLocator extends LocatorBase {
+  type: "gs";
+  /** The bucket. */
+  bucket: string;
+  /** What comes before the version directories: empty, or ends in `/`. */
+  prefix: string;
+}
+
+/**
+ * Reads `gs://bucket/prefix`. Unlike S3, every slash after the first is part of the prefix.
+ *
+ * @param url the URL, taken apart.
+ * @returns the locator.
+ * @throws ConfigError when the bucket is missing.
+ */
+export function parseGsUrl(url: SplitUrl): GsLocator {
+  const { common } = readCommon("gs", url, GS_OPTIONS);
+  const bucket = decodePath(url.host, url, "--registry");
+  if (bucket === "") throw badRegistryUrl(url, "bucket is required", GS_SYNTAX);
+  const path = decodePath(url.path.slice(1), url, "--registry");
+  const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
+  return { ...common, bucket, prefix };
+}
