@@ -81,8 +81,8 @@ export interface EnvironmentSpec {
   description: string;
 }
 
-/** How one kind of registry is named, read and asked. */
-export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
+/** How one kind of registry is named and how its URL reads. */
+export interface RegistryScheme<L extends LocatorBase = LocatorBase> {
   /** The part of the URL before `://`; the key in the table. */
   readonly scheme: string;
   /** What people call it. */
@@ -99,6 +99,10 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   readonly environment: readonly EnvironmentSpec[];
   /** Reads the URL; throws a ConfigError that names the part that is wrong. */
   parse(url: SplitUrl): L;
+}
+
+/** A kind of registry that can be asked. */
+export interface RegistryDriver<L extends LocatorBase = LocatorBase> extends RegistryScheme<L> {
   /** Opens the registry; no call leaves before the first question. */
   open(locator: L, io: RegistryIo): Registry;
   /** Streams the bytes behind one of its artifact URLs. */

@@ -1,0 +1,44 @@
+/**
+ * dewy, the library: which version is the newest, and where are its bytes?
+ *
+ * Web standards only; nothing happens on import.
+ *
+ * @module
+ */
+export { selectArtifact } from "./src/core/artifact_name.ts";
+export { type Clock, systemClock } from "./src/core/clock.ts";
+export * from "./src/core/error.ts";
+export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
+export type * from "./src/core/types.ts";
+export { redactUrl } from "./src/core/url.ts";
+export {
+  compareVersions,
+  latestTag,
+  type LatestTagOptions,
+  parseVersion,
+  type VersionOptions,
+} from "./src/core/version.ts";
+export type {
+  AwsCredentials,
+  DeployCommand,
+  EnvironmentSpec,
+  LocatorBase,
+  RegistryDriver,
+  RegistryIo,
+  RegistryScheme,
+} from "./src/registry/driver.ts";
+export type { FileLocator } from "./src/registry/file_locator.ts";
+export type { GhrLocator } from "./src/registry/ghr_locator.ts";
+export type { GrpcLocator } from "./src/registry/grpc_locator.ts";
+export type { GsLocator } from "./src/registry/gs_locator.ts";
+export type { OciLocator } from "./src/registry/img_locator.ts";
+export { type RegistryLocator, registries, type RegistryTable } from "./src/registry/mod.ts";
+export {
+  explain,
+  latest,
+  openArtifact,
+  openRegistry,
+  parseRegistryUrl,
+  type RegistryOptions,
+} from "./src/registry/open.ts";
+export type { S3Locator } from "./src/registry/s3_locator.ts";

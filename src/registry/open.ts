@@ -1,0 +1,278 @@
+/**
+ * The way in: from a URL to a registry, an answer, or a stream of bytes.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../core/clock.ts";
+import { ConfigError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
+import { normalizePlatform, runtimePlatform } from "../core/platform.ts";
+import type {
+  CurrentOptions,
+  Explanation,
+  OpenOptions,
+  Platform,
+  Registry,
+  Resolution,
+} from "../core/types.ts";
+import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import { openHttpsArtifact } from "./https_artifact.ts";
+import type { AwsCredentials, RegistryDriver, RegistryIo, RegistryScheme } from "./driver.ts";
+import { parseFileUrl } from "./file_locator.ts";
+import { type RegistryLocator, type RegistryTable, registries } from "./mod.ts";
+
+/** What can be given to {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
+export interface RegistryOptions {
+  /** The machine that artifacts are chosen for. The default is the one this runs on. */
+  platform?: Platform;
+  /** Environment variables. The default is the runtime's environment, if it has one. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** The network. The default is the runtime's `fetch`. */
+  fetch?: typeof globalThis.fetch;
+  /** Time. The default is the runtime's clock. */
+  clock?: Clock;
+  /** Hears of requests, retries, rate limits and warnings. The default is nobody. */
+  emit?: EventSink;
+  /** Ends everything that was opened with it. */
+  signal?: AbortSignal;
+  /** The registries to choose from. The default is {@link registries}; a host gives `hostRegistries`. */
+  registries?: RegistryTable;
+  /** Reads a file of this machine; `createHostIo` of `dewy/host` gives one. */
+  readTextFile?: (path: string) => Promise<string>;
+  /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
+  awsCredentials?: () => Promise<AwsCredentials>;
+  /** Whether pre-releases count. The default is false. */
+  preRelease?: boolean;
+  /** The exact name of the artifact. The default is to choose by platform. */
+  artifact?: string;
+  /** A CalVer format. The default is SemVer. */
+  calver?: string;
+  /** A semver range that versions must satisfy. The default is any. */
+  constraint?: string;
+  /** The build metadata that a version must have. The default is any. */
+  slot?: string;
+  /** The region of `s3://`. The default is the host of the URL. */
+  region?: string;
+  /** The address of an S3-compatible service. */
+  endpoint?: string;
+  /** Whether `grpc://` speaks plain text. The default is TLS. */
+  noTls?: boolean;
+  /** Whether `img://` may use plain HTTP beyond loopback. The default is false. */
+  insecure?: boolean;
+}
+
+/**
+ * Reads a registry URL without asking anybody.
+ *
+ * @param url `ghr://…`, `s3://…`, `gs://…`, `img://…`, `grpc://…` or `file://…`.
+ * @returns its parts; `type` tells which.
+ * @throws ConfigError that names the part that is wrong.
+ *
+ * @example
+ * ```ts
+ * import { parseRegistryUrl } from "dewy";
+ *
+ * const locator = parseRegistryUrl("s3://ap-northeast-1/my-releases/myapp?pre-release=true");
+ * if (locator.type !== "s3" || locator.prefix !== "myapp/") throw new Error("unexpected");
+ * ```
+ */
+export function parseRegistryUrl(url: string): RegistryLocator {
+  const split = splitRegistryUrl(url);
+  const scheme = ownEntry(registries, split.scheme);
+  if (scheme !== undefined) return scheme.parse(split) as RegistryLocator;
+  if (split.scheme === "file") return parseFileUrl(split);
+  throw unsupported(split, [...Object.keys(registries), "file"]);
+}
+
+/**
+ * Opens a registry. Nothing is sent before its first question.
+ *
+ * @param url the registry's URL.
+ * @param options the world around it, and registry options by name; an explicit one wins over the URL's.
+ * @returns the registry.
+ * @throws ConfigError for a URL, option, CalVer format or constraint that cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { openRegistry } from "dewy";
+ *
+ * const registry = openRegistry("ghr://linyows/myapp", { platform: { os: "linux", arch: "amd64" }, env: {} });
+ * if (typeof registry.current !== "function") throw new Error("unexpected");
+ * ```
+ */
+export function openRegistry(url: string, options: RegistryOptions = {}): Registry {
+  const split = overlayQuery(splitRegistryUrl(url), queryOf(options));
+  const driver = findDriver(split, options.registries ?? registries);
+  return driver.open(driver.parse(split), ioOf(options));
+}
+
+/**
+ * Asks a registry for its newest version: the one-liner for serverless functions.
+ *
+ * @param url the registry's URL.
+ * @param options as for {@link openRegistry}, and tags to exclude.
+ * @returns the answer; "nothing" and "not there yet" are values.
+ * @throws DewyError when the URL is wrong, access is refused, or the registry cannot be reached.
+ *
+ * @example
+ * ```ts
+ * import { latest } from "dewy";
+ *
+ * const answer = await latest("ghr://linyows/myapp", {
+ *   platform: { os: "linux", arch: "amd64" },
+ *   env: {},
+ *   fetch: async () => Response.json([]), // a repository without tags and releases
+ * });
+ * if (answer.kind !== "none" || answer.reason !== "empty") throw new Error(answer.kind);
+ * ```
+ */
+export function latest(
+  url: string,
+  options: RegistryOptions & CurrentOptions = {},
+): Promise<Resolution> {
+  return Promise.resolve().then(() => openRegistry(url, options).current(currentOptions(options)));
+}
+
+/**
+ * Asks a registry for every candidate, chosen or the reason why not.
+ *
+ * @param url the registry's URL.
+ * @param options as for {@link latest}.
+ * @returns tags, artifacts, and the answer they lead to.
+ * @throws DewyError as {@link latest} does.
+ *
+ * @example
+ * ```ts
+ * import { explain } from "dewy";
+ *
+ * const why = await explain("ghr://linyows/myapp", {
+ *   platform: { os: "linux", arch: "amd64" },
+ *   env: {},
+ *   fetch: async () => Response.json([]),
+ * });
+ * if (why.resolution.kind !== "none" || why.tags.length !== 0) throw new Error("unexpected");
+ * ```
+ */
+export function explain(
+  url: string,
+  options: RegistryOptions & CurrentOptions = {},
+): Promise<Explanation> {
+  return Promise.resolve().then(() => openRegistry(url, options).explain(currentOptions(options)));
+}
+
+/**
+ * Streams the bytes behind an artifact's URL.
+ *
+ * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `https://…`; on a host `file://…`.
+ * @param options as for {@link openRegistry}, and the first byte wanted.
+ * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
+ * @throws DewyError when the URL is wrong, or the bytes cannot be had.
+ *
+ * @example
+ * ```ts
+ * import { openArtifact } from "dewy";
+ *
+ * const stream = await openArtifact("https://example.com/app.tar.gz", {
+ *   fetch: async () => new Response("bytes"),
+ * });
+ * if ((await new Response(stream).text()) !== "bytes") throw new Error("unexpected");
+ * ```
+ */
+export async function openArtifact(
+  artifactUrl: string,
+  options: RegistryOptions & OpenOptions = {},
+): Promise<ReadableStream<Uint8Array>> {
+  const split = splitUrl(artifactUrl, "the artifact URL");
+  const io = ioOf(options);
+  const open: OpenOptions = {
+    ...(options.offset === undefined ? {} : { offset: options.offset }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+  if (split.scheme === "https") return openHttpsArtifact(split, io, open);
+  const driver = findDriver(split, options.registries ?? registries, ["https"]);
+  if (driver.openArtifact === undefined) {
+    throw new ConfigError(
+      `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
+    );
+  }
+  return driver.openArtifact(split, io, open);
+}
+
+function splitRegistryUrl(url: string): SplitUrl {
+  if (url === "") throw new ConfigError("--registry is not set");
+  return splitUrl(url, "--registry");
+}
+
+function findDriver(
+  split: SplitUrl,
+  table: RegistryTable,
+  extra: readonly string[] = [],
+): RegistryDriver {
+  const entry = ownEntry(table, split.scheme);
+  if (entry !== undefined && isDriver(entry)) return entry;
+  throw unsupported(split, [...drivers(table).map((driver) => driver.scheme), ...extra]);
+}
+
+function unsupported(split: SplitUrl, supported: readonly string[]): ConfigError {
+  const why =
+    split.scheme === "file"
+      ? "a directory can only be read on a host; pass the registries of dewy/host"
+      : `supported: ${supported.join(", ")}`;
+  return new ConfigError(`unsupported registry: "${redactUrl(split.text)}"; ${why}`);
+}
+
+function ownEntry(table: RegistryTable, scheme: string): RegistryScheme | undefined {
+  return Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+}
+
+function isDriver(entry: RegistryScheme): entry is RegistryDriver {
+  return "open" in entry;
+}
+
+/**
+ * The registries of a table that can be asked.
+ *
+ * @param table drivers and reserved schemes.
+ * @returns the drivers, in the table's order.
+ */
+export function drivers(table: RegistryTable): readonly RegistryDriver[] {
+  return Object.values(table).filter(isDriver);
+}
+
+function queryOf(options: RegistryOptions): Record<string, string | boolean | undefined> {
+  return {
+    "pre-release": options.preRelease,
+    artifact: options.artifact,
+    calver: options.calver,
+    constraint: options.constraint,
+    slot: options.slot,
+    region: options.region,
+    endpoint: options.endpoint,
+    "no-tls": options.noTls,
+    insecure: options.insecure,
+  };
+}
+
+function currentOptions(options: CurrentOptions): CurrentOptions {
+  return options.exclude === undefined ? {} : { exclude: options.exclude };
+}
+
+function ioOf(options: RegistryOptions): RegistryIo {
+  const { readTextFile, awsCredentials, signal } = options;
+  return {
+    platform: normalizePlatform(options.platform ?? runtimePlatform()),
+    env: options.env ?? runtimeEnvironment(),
+    // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
+    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    clock: options.clock ?? systemClock,
+    emit: options.emit ?? (() => {}),
+    ...(readTextFile === undefined ? {} : { readTextFile }),
+    ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+function runtimeEnvironment(): Readonly<Record<string, string | undefined>> {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return process?.env ?? {};
+}

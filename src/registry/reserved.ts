@@ -1,0 +1,46 @@
+/**
+ * Schemes whose URLs are read and checked, but which this version cannot ask yet. A driver of the same
+ * name in the table takes the place of its line here.
+ *
+ * @module
+ */
+import type { RegistryScheme } from "./driver.ts";
+import { GRPC_OPTIONS, GRPC_SYNTAX, type GrpcLocator, parseGrpcUrl } from "./grpc_locator.ts";
+import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
+import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
+
+/** `gs://`, read but not asked. */
+export const gs: RegistryScheme<GsLocator> = {
+  scheme: "gs",
+  name: "Google Cloud Storage",
+  syntax: GS_SYNTAX,
+  example: "gs://my-releases-bucket/myapp",
+  commands: ["server", "assets"],
+  options: GS_OPTIONS,
+  environment: [],
+  parse: parseGsUrl,
+};
+
+/** `img://`, read but not asked. */
+export const img: RegistryScheme<OciLocator> = {
+  scheme: "img",
+  name: "OCI Registry",
+  syntax: IMG_SYNTAX,
+  example: "img://ghcr.io/myorg/myapp",
+  commands: ["container"],
+  options: IMG_OPTIONS,
+  environment: [],
+  parse: parseImgUrl,
+};
+
+/** `grpc://`, read but not asked. */
+export const grpc: RegistryScheme<GrpcLocator> = {
+  scheme: "grpc",
+  name: "gRPC",
+  syntax: GRPC_SYNTAX,
+  example: "grpc://registry.example.com:9000",
+  commands: ["server", "assets"],
+  options: GRPC_OPTIONS,
+  environment: [],
+  parse: parseGrpcUrl,
+};
