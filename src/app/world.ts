@@ -1,0 +1,20 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import type { ProcessIo } from "../host/process_io.ts";
+import type { RegistryDriver, RegistryIo } from "../registry/driver.ts";
+
+/** Everything a command needs from outside, assembled once; tests pass their own. */
+export interface World extends ProcessIo {
+  /** Time. */
+  clock: Clock;
+  /** The network, with this machine's proxies and certificate authorities. */
+  fetch: typeof globalThis.fetch;
+  /** Tells the log, the notifier and the progress line what happens. */
+  emit: EventSink;
+  /** What registry drivers need. */
+  io: RegistryIo;
+  /** The drivers by scheme: those of the library and `file`. */
+  registries: Readonly<Record<string, RegistryDriver>>;
+  /** The version of dewy. */
+  version: string;
+}

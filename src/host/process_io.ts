@@ -1,0 +1,135 @@
+/**
+ * The process dewy runs in, behind one small interface: streams, environment and signals. It imports
+ * nothing, so that the handlers are in place before anything heavy is loaded: an early `SIGUSR1` would
+ * open Node's inspector, an early `SIGHUP` would end the program.
+ *
+ * @module
+ */
+
+/** A stream for people or for pipes. */
+export interface TextSink {
+  /** Writes text as it is; never throws, not even when the reader has gone. */
+  write(text: string): void;
+  /** Whether a person is looking at it. */
+  readonly isTerminal: boolean;
+}
+
+/** What the operator says while dewy runs. */
+export interface Signals {
+  /** Aborted by the first SIGINT, SIGTERM or SIGQUIT; the second one ends the process at once. */
+  readonly stop: AbortSignal;
+  /** The signal that asked to stop, such as `SIGTERM`; `undefined` until one came. */
+  stoppedBy(): StopSignal | undefined;
+  /**
+   * Hears of SIGHUP and SIGUSR1: poll now.
+   *
+   * @param listener called once per signal.
+   * @returns a function that unsubscribes.
+   */
+  onWake(listener: () => void): () => void;
+}
+
+/** The signals that ask dewy to stop. */
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGQUIT";
+
+/** The process, as the commands see it. */
+export interface ProcessIo {
+  /** Results. */
+  stdout: TextSink;
+  /** Logs, progress and errors. */
+  stderr: TextSink;
+  /** The environment. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** The operator. */
+  signals: Signals;
+}
+
+/** The exit code a shell gives a process that a signal ended: 128 and the signal's number. */
+export const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = {
+  SIGINT: 130,
+  SIGQUIT: 131,
+  SIGTERM: 143,
+};
+
+/**
+ * Takes over the signals and the streams of this process.
+ *
+ * @returns the process as the commands see it.
+ */
+export function openProcess(): ProcessIo {
+  return {
+    stdout: textSink(process.stdout),
+    stderr: textSink(process.stderr),
+    env: process.env,
+    signals: listen(),
+  };
+}
+
+/**
+ * Ends the process when everything written has left it.
+ *
+ * @param code the exit code.
+ */
+export async function exitWith(code: number): Promise<void> {
+  process.exitCode = code;
+  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  process.exit(code);
+}
+
+/**
+ * Hands what nobody caught to a last handler.
+ *
+ * @param handler told once; it should end the process.
+ */
+export function onUncaught(handler: (error: unknown) => void): void {
+  process.on("uncaughtException", handler);
+  process.on("unhandledRejection", handler);
+}
+
+function textSink(stream: NodeJS.WriteStream): TextSink {
+  // `dewy check | head` closes the pipe early; that is no failure of ours.
+  stream.on("error", () => {});
+  return {
+    isTerminal: stream.isTTY === true,
+    write: (text) => {
+      if (stream.writable) stream.write(text);
+    },
+  };
+}
+
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream.writable) {
+      resolve();
+      return;
+    }
+    stream.once("error", () => resolve());
+    stream.write("", () => resolve());
+  });
+}
+
+function listen(): Signals {
+  const stop = new AbortController();
+  const wakers = new Set<() => void>();
+  let stoppedBy: StopSignal | undefined;
+  for (const name of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
+    process.on(name, () => {
+      if (stoppedBy !== undefined) process.exit(SIGNAL_EXIT_CODES[name]);
+      stoppedBy = name;
+      stop.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
+    });
+  }
+  for (const name of ["SIGHUP", "SIGUSR1"] as const) {
+    process.on(name, () => {
+      for (const wake of wakers) wake();
+    });
+  }
+  return {
+    stop: stop.signal,
+    stoppedBy: () => stoppedBy,
+    onWake: (listener) => {
+      wakers.add(listener);
+      return () => wakers.delete(listener);
+    },
+  };
+}
