@@ -1,0 +1,76 @@
+import type { DewyEvent, EventSink, HookResult } from "../core/event.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Artifact, Registry, Release } from "../core/types.ts";
+import type { DeployedRelease, StateStore } from "./state.ts";
+
+/** A version that can be deployed. */
+export interface Candidate {
+  release: Release;
+  artifact: Artifact;
+}
+
+/** Takes back an activation: what ran before runs again. */
+export type Undo = () => Promise<void>;
+
+/**
+ * What differs between the commands: how a version becomes a directory or a container, and how it is
+ * made live. The order of the steps, the memory and the reports are the same for all.
+ */
+export interface Deployer {
+  /** The directory that is live, or `undefined`. */
+  live(): Promise<string | undefined>;
+  /** Makes a complete release; a failure leaves nothing behind. Returns the name of its directory. */
+  stage(candidate: Candidate, signal: AbortSignal): Promise<string>;
+  /** Whether the directory of a release is there. */
+  has(directory: string): Promise<boolean>;
+  /** The absolute path of a directory, for hooks and messages. */
+  path(directory: string): string;
+  /** Makes a release live; the returned function goes back. */
+  activate(release: DeployedRelease, signal: AbortSignal): Promise<Undo>;
+  /** Goes back to a directory, or to none, after a crash took the {@link Undo} along. */
+  restore(directory: string | undefined): Promise<void>;
+  /** Resolves when the live release has proved itself; rejects with the reason when it has not. */
+  verify(release: DeployedRelease, signal: AbortSignal): Promise<void>;
+  /** Removes half-made releases and temporary files that a crash left. */
+  clean(): Promise<void>;
+  /** Removes old releases, never one of `keep`; returns the names of the removed ones. */
+  prune(keep: ReadonlySet<string>): Promise<readonly string[]>;
+}
+
+/** Variables that a hook gets beside dewy's own environment. */
+export interface HookContext {
+  tag: string;
+  previousTag: string | undefined;
+  releaseDirectory: string;
+  command: string;
+}
+
+/** Runs the hooks that are configured; `undefined` when there is none. */
+export type RunHook = (
+  when: HookResult["when"],
+  context: HookContext,
+  signal: AbortSignal,
+) => Promise<HookResult | undefined>;
+
+/** Everything a deploy needs, passed in. */
+export interface DeployIo {
+  /** Where versions come from. */
+  registry: Registry;
+  /** How they become live. */
+  deployer: Deployer;
+  /** What is remembered. */
+  store: StateStore;
+  /** The hooks. */
+  runHook: RunHook;
+  /** Time. */
+  clock: Clock;
+  /** Hears of everything. */
+  emit: EventSink;
+  /** `assets`, `server` or `container`. */
+  command: string;
+  /** The name of this machine, for the audit record. */
+  host: string;
+}
+
+/** The phases that a `phase` event can name. */
+export type Phase = Extract<DewyEvent, { type: "phase" }>["phase"];

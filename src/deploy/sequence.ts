@@ -1,0 +1,308 @@
+/**
+ * The deploy, visible in one function. Every phase is timed, tells its event, and wraps its failure with
+ * its name.
+ *
+ * @module
+ */
+import { type DeployPhase, DeployError, DewyError } from "../core/error.ts";
+import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
+import {
+  beginSwitch,
+  cancelSwitch,
+  commitSwitch,
+  type DeployedRelease,
+  deployedRelease,
+  findRelease,
+  markBad,
+  sameBytes,
+  withoutReleases,
+  withRelease,
+} from "./state.ts";
+
+/** How long the best-effort steps after a deploy may take together with the signal's own end. */
+const REPORT_TIMEOUT_MS = 60_000;
+
+/**
+ * Deploys one version: stage, before hook, activate, verify, commit, then everything that may fail
+ * without harm.
+ *
+ * @param candidate the version.
+ * @param io the world.
+ * @param signal ends it; once the version is live, only `verify` still listens.
+ * @returns the release that is live now.
+ * @throws DeployError naming the phase; what ran before runs on.
+ */
+export async function deploy(
+  candidate: Candidate,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<DeployedRelease> {
+  const startedAt = io.clock.now();
+  const { tag } = candidate.release;
+  const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
+    inPhase(name, tag, io, work);
+  try {
+    const release = await phase("stage", () => stage(candidate, io, signal));
+    const context = await hookContext(release, io);
+    await phase("before", () => runBeforeHook(context, io, signal));
+    await switchTo(release, io, signal);
+    await finish(release, context, io, startedAt, signal);
+    return release;
+  } catch (error) {
+    await reportFailure(candidate, error, io);
+    throw error;
+  }
+}
+
+/**
+ * The end of a deploy, from a live and committed release on: best effort, each step reported, none fatal.
+ *
+ * @param release what is live.
+ * @param context what the hooks are told.
+ * @param io the world.
+ * @param startedAt when the deploy began, in milliseconds since the epoch.
+ * @param signal ends the after hook.
+ */
+export async function finish(
+  release: DeployedRelease,
+  context: HookContext,
+  io: DeployIo,
+  startedAt: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await bestEffort(io, "run the after-deploy hook", () => runAfterHook(context, io, signal));
+  io.emit({
+    type: "deployed",
+    command: io.command,
+    tag: release.tag,
+    previousTag: context.previousTag,
+    directory: context.releaseDirectory,
+    durationMs: io.clock.now() - startedAt,
+  });
+  await bestEffort(io, "leave an audit record", () => report(release, undefined, io));
+  await bestEffort(io, "remove old releases", () => prune(io));
+}
+
+async function stage(
+  candidate: Candidate,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<DeployedRelease> {
+  const state = await io.store.load();
+  const live = await io.deployer.live();
+  const staged = state.releases.findLast(
+    (release) =>
+      release.tag === candidate.release.tag &&
+      release.artifact === candidate.artifact.name &&
+      release.directory !== live &&
+      isStated(candidate.artifact) &&
+      sameBytes(release, candidate.artifact),
+  );
+  if (staged !== undefined && (await io.deployer.has(staged.directory))) return staged;
+  const directory = await io.deployer.stage(candidate, signal);
+  const release = deployedRelease(
+    candidate.release,
+    candidate.artifact,
+    directory,
+    io.clock.now(),
+  );
+  await io.store.save(withRelease(state, release));
+  return release;
+}
+
+/** Without any identity of the bytes, an earlier directory may hold others. */
+function isStated(artifact: { digest?: string; revision?: string }): boolean {
+  return artifact.digest !== undefined || artifact.revision !== undefined;
+}
+
+/**
+ * What the hooks are told of a deploy.
+ *
+ * @param release the release that is being deployed.
+ * @param io the world.
+ * @returns the context; the previous tag is that of the live release, or of the one being replaced.
+ */
+export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookContext> {
+  const state = await io.store.load();
+  const before = state.switching === undefined ? await io.deployer.live() : state.switching.from;
+  return {
+    tag: release.tag,
+    previousTag: findRelease(state, before)?.tag,
+    releaseDirectory: io.deployer.path(release.directory),
+    command: io.command,
+  };
+}
+
+async function runBeforeHook(
+  context: HookContext,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await io.runHook("before", context, signal);
+  if (result === undefined) return;
+  io.emit({ type: "hook", tag: context.tag, result });
+  if (result.exitCode !== 0) {
+    throw new DeployError(
+      "before",
+      `the before-deploy hook ${result.timedOut ? "took too long" : `ended with exit code ${result.exitCode}`}`,
+    );
+  }
+}
+
+async function runAfterHook(
+  context: HookContext,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await io.runHook("after", context, signal);
+  if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+}
+
+async function switchTo(
+  release: DeployedRelease,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tag } = release;
+  const from = await io.deployer.live();
+  const undo = await inPhase("activate", tag, io, async () => {
+    await io.store.save(beginSwitch(await io.store.load(), release.directory, from));
+    try {
+      return await io.deployer.activate(release, signal);
+    } catch (error) {
+      await io.deployer.restore(from);
+      await forgetSwitch(io);
+      throw error;
+    }
+  });
+  io.emit({ type: "activated", tag, directory: io.deployer.path(release.directory) });
+  await proveAndCommit(release, undo, from, io, signal);
+}
+
+/**
+ * The steps between "live" and "current": a release that does not prove itself is taken back and
+ * remembered as bad; one that cannot be committed is taken back and tried again later.
+ *
+ * @param release what is live.
+ * @param undo goes back.
+ * @param from the directory that was live before.
+ * @param io the world.
+ * @param signal ends the proof, which counts as "not proved" but not as bad.
+ * @throws DeployError of the phase `verify` or `commit`.
+ */
+export async function proveAndCommit(
+  release: DeployedRelease,
+  undo: () => Promise<void>,
+  from: string | undefined,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
+  } catch (error) {
+    await takeBack(release, undo, from, error, io, !signal.aborted);
+    throw error;
+  }
+  try {
+    await inPhase("commit", release.tag, io, async () =>
+      io.store.save(commitSwitch(await io.store.load())),
+    );
+  } catch (error) {
+    await takeBack(release, undo, from, error, io, false);
+    throw error;
+  }
+}
+
+async function takeBack(
+  release: DeployedRelease,
+  undo: () => Promise<void>,
+  from: string | undefined,
+  error: unknown,
+  io: DeployIo,
+  isBad: boolean,
+): Promise<void> {
+  const reason = messageOf(error);
+  await undo();
+  await bestEffort(io, "remember the undone switch", async () => {
+    const state = cancelSwitch(await io.store.load());
+    await io.store.save(isBad ? markBad(state, release, reason, io.clock.now()) : state);
+  });
+  const back = findRelease(await io.store.load(), from)?.tag ?? from;
+  io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
+}
+
+async function forgetSwitch(io: DeployIo): Promise<void> {
+  await bestEffort(io, "forget the switch that did not happen", async () =>
+    io.store.save(cancelSwitch(await io.store.load())),
+  );
+}
+
+async function prune(io: DeployIo): Promise<void> {
+  const state = await io.store.load();
+  const keep = [await io.deployer.live(), state.previous, state.switching?.from];
+  const removed = await io.deployer.prune(
+    new Set(keep.filter((directory) => directory !== undefined)),
+  );
+  if (removed.length === 0) return;
+  await io.store.save(withoutReleases(await io.store.load(), removed));
+  io.emit({ type: "pruned", directories: removed });
+}
+
+async function report(
+  release: { id: string; tag: string },
+  error: string | undefined,
+  io: DeployIo,
+): Promise<void> {
+  if (io.registry.report === undefined) return;
+  await io.registry.report(
+    {
+      id: release.id,
+      tag: release.tag,
+      command: io.command,
+      host: io.host,
+      at: new Date(io.clock.now()),
+      ...(error === undefined ? {} : { error }),
+    },
+    { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) },
+  );
+  if (error === undefined) io.emit({ type: "reported", tag: release.tag });
+}
+
+async function reportFailure(candidate: Candidate, error: unknown, io: DeployIo): Promise<void> {
+  if (error instanceof DewyError && error.code === "aborted") return;
+  await bestEffort(io, "report the failed deploy", () =>
+    report(candidate.release, messageOf(error), io),
+  );
+}
+
+async function inPhase<T>(
+  phase: DeployPhase,
+  tag: string,
+  io: DeployIo,
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedAt = io.clock.now();
+  try {
+    const result = await work();
+    io.emit({ type: "phase", phase, tag, durationMs: io.clock.now() - startedAt });
+    return result;
+  } catch (error) {
+    if (error instanceof DewyError && error.code === "aborted") throw error;
+    throw new DeployError(phase, `Cannot deploy ${tag}: ${phase} failed: ${messageOf(error)}`, {
+      cause: error,
+      retryable: error instanceof DewyError ? error.retryable : false,
+    });
+  }
+}
+
+async function bestEffort(io: DeployIo, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    io.emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,186 @@
+/**
+ * What dewy remembers of a working directory between two starts, and how it changes. What is live is
+ * not remembered: the symlink `current` says so, and nothing else does.
+ *
+ * @module
+ */
+import type { Artifact, Release } from "../core/types.ts";
+
+/** A release whose directory is complete. */
+export interface DeployedRelease {
+  /** The registry's identifier of the release. */
+  id: string;
+  /** Its tag. */
+  tag: string;
+  /** The name of the artifact it was made from. */
+  artifact: string;
+  /** The digest that the registry stated for the artifact. */
+  digest?: string;
+  /** The registry's opaque identity of the artifact's bytes. */
+  revision?: string;
+  /** The name of its directory below `releases/`. */
+  directory: string;
+  /** When its directory became complete, as an ISO 8601 time. */
+  stagedAt: string;
+}
+
+/** A version that was activated and did not prove itself. */
+export interface BadVersion {
+  /** Its tag. */
+  tag: string;
+  /** The digest of the bytes that failed. */
+  digest?: string;
+  /** The registry's identity of the bytes that failed. */
+  revision?: string;
+  /** What happened, in one line. */
+  reason: string;
+  /** When, as an ISO 8601 time. */
+  at: string;
+}
+
+/** The memory of a working directory. */
+export interface DeployState {
+  /** The format of the file. */
+  format: 1;
+  /** The releases whose directories are complete, oldest first. */
+  releases: readonly DeployedRelease[];
+  /** The directory to go back to. */
+  previous?: string;
+  /** A switch of `current` that has begun and is not committed. */
+  switching?: { to: string; from?: string };
+  /** Versions that must not be tried again. */
+  bad: readonly BadVersion[];
+}
+
+/** A working directory that dewy has not seen before. */
+export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [] };
+
+/** Where the state is kept. */
+export interface StateStore {
+  /** The state as it was last saved; {@link EMPTY_STATE} at first. */
+  load(): Promise<DeployState>;
+  /** Replaces it, whole or not at all. */
+  save(state: DeployState): Promise<void>;
+}
+
+const MAX_BAD_VERSIONS = 100;
+
+/**
+ * The record of a release in a directory of its own.
+ *
+ * @param release what was resolved.
+ * @param artifact the artifact it was made from.
+ * @param directory the directory's name.
+ * @param now milliseconds since the epoch.
+ * @returns the record.
+ */
+export function deployedRelease(
+  release: Release,
+  artifact: Artifact,
+  directory: string,
+  now: number,
+): DeployedRelease {
+  return {
+    id: release.id,
+    tag: release.tag,
+    artifact: artifact.name,
+    ...identityOf(artifact),
+    directory,
+    stagedAt: new Date(now).toISOString(),
+  };
+}
+
+function identityOf(artifact: { digest?: string; revision?: string }): {
+  digest?: string;
+  revision?: string;
+} {
+  return {
+    ...(artifact.digest === undefined ? {} : { digest: artifact.digest }),
+    ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
+  };
+}
+
+/** Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. */
+export function sameBytes(
+  a: { digest?: string; revision?: string },
+  b: { digest?: string; revision?: string },
+): boolean {
+  if (a.digest !== undefined && b.digest !== undefined) return a.digest === b.digest;
+  if (a.revision !== undefined && b.revision !== undefined) return a.revision === b.revision;
+  return true;
+}
+
+/** The record of a directory, if dewy made it. */
+export function findRelease(
+  state: DeployState,
+  directory: string | undefined,
+): DeployedRelease | undefined {
+  return state.releases.find((release) => release.directory === directory);
+}
+
+/** The state with one more complete release. */
+export function withRelease(state: DeployState, release: DeployedRelease): DeployState {
+  const others = state.releases.filter((other) => other.directory !== release.directory);
+  return { ...state, releases: [...others, release] };
+}
+
+/** The state without the releases whose directories are gone. */
+export function withoutReleases(
+  state: DeployState,
+  directories: readonly string[],
+): DeployState {
+  const gone = new Set(directories);
+  return {
+    ...state,
+    releases: state.releases.filter((release) => !gone.has(release.directory)),
+  };
+}
+
+/** The state at the moment before `current` is moved. */
+export function beginSwitch(
+  state: DeployState,
+  to: string,
+  from: string | undefined,
+): DeployState {
+  return { ...state, switching: from === undefined ? { to } : { to, from } };
+}
+
+/** The state once the new release has proved itself. */
+export function commitSwitch(state: DeployState): DeployState {
+  const { switching, previous, ...rest } = state;
+  if (switching === undefined) return state;
+  const back = switching.from === switching.to ? previous : (switching.from ?? previous);
+  return back === undefined ? rest : { ...rest, previous: back };
+}
+
+/** The state after a switch that was undone or never happened. */
+export function cancelSwitch(state: DeployState): DeployState {
+  const { switching: _, ...rest } = state;
+  return rest;
+}
+
+/** The state that remembers a version as bad. */
+export function markBad(
+  state: DeployState,
+  release: DeployedRelease,
+  reason: string,
+  now: number,
+): DeployState {
+  const entry: BadVersion = {
+    tag: release.tag,
+    ...identityOf(release),
+    reason,
+    at: new Date(now).toISOString(),
+  };
+  const others = state.bad.filter((bad) => bad.tag !== release.tag);
+  return { ...state, bad: [...others, entry].slice(-MAX_BAD_VERSIONS) };
+}
+
+/** Why these bytes of this version must not be tried, if they must not. */
+export function findBad(
+  state: DeployState,
+  tag: string,
+  artifact: Artifact,
+): BadVersion | undefined {
+  return state.bad.find((bad) => bad.tag === tag && sameBytes(bad, artifact));
+}

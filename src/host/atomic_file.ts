@@ -1,0 +1,102 @@
+import { open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { HostError } from "../core/error.ts";
+
+/**
+ * Replaces a file, whole or not at all: a temporary file beside it is written, synced and renamed over it.
+ *
+ * @param path the file.
+ * @param text its new content.
+ * @throws HostError with the system's reason; the old content is still there.
+ */
+export async function writeFileAtomic(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  try {
+    const file = await open(temporary, "w", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw hostError(`write ${path}`, cause);
+  }
+}
+
+/**
+ * Makes renames and removals in a directory durable, where the system can.
+ *
+ * @param path the directory.
+ */
+export async function syncDirectory(path: string): Promise<void> {
+  try {
+    const directory = await open(path, "r");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  } catch {
+    // Not every file system or runtime can sync a directory; the rename itself is atomic all the same.
+  }
+}
+
+/**
+ * Reads a file that may not be there.
+ *
+ * @param path the file.
+ * @returns its text, or `undefined` when there is no such file.
+ * @throws HostError when it is there and cannot be read.
+ */
+export async function readFileIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return undefined;
+    throw hostError(`read ${path}`, cause);
+  }
+}
+
+/**
+ * The system's short code of an error: `ENOENT`, `ENOSPC`, …
+ *
+ * @param error anything that was thrown.
+ * @returns the code, or `undefined`.
+ */
+export function systemCode(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full; free some space",
+  EDQUOT: "the disk quota is used up",
+  EACCES: "permission denied; check who dewy runs as",
+  EPERM: "not permitted; check who dewy runs as",
+  EROFS: "the file system is read-only",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "a part of the path is no directory",
+  EISDIR: "it is a directory",
+};
+
+/**
+ * Translates an error of the file system.
+ *
+ * @param action what was tried: `write /opt/app/.dewy/state.json`.
+ * @param cause the system's error.
+ * @returns the error to throw.
+ */
+export function hostError(action: string, cause: unknown): HostError {
+  if (cause instanceof HostError) return cause;
+  const code = systemCode(cause);
+  const reason =
+    (code === undefined ? undefined : REASONS[code]) ??
+    (cause instanceof Error ? cause.message : String(cause));
+  return new HostError(`Cannot ${action}: ${reason}${code === undefined ? "" : ` (${code})`}`, {
+    cause,
+  });
+}

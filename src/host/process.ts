@@ -1,0 +1,149 @@
+import { spawn } from "node:child_process";
+import { AbortedError, HostError } from "../core/error.ts";
+
+/** What to run, and within which limits. */
+export interface RunOptions {
+  /** The program and its arguments; no shell is involved unless it is named. */
+  command: readonly [string, ...string[]];
+  /** The working directory. */
+  cwd: string;
+  /** The whole environment; nothing is inherited. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** How long it may run, in milliseconds. */
+  timeoutMs: number;
+  /** Ends it early. */
+  signal?: AbortSignal;
+}
+
+/** How a process ended. */
+export interface RunResult {
+  /** The exit code; `null` when a signal ended it. */
+  exitCode: number | null;
+  /** The last 64 KiB of standard output. */
+  stdout: string;
+  /** The last 64 KiB of standard error. */
+  stderr: string;
+  /** How long it ran, in milliseconds. */
+  durationMs: number;
+  /** Whether the timeout ended it. */
+  timedOut: boolean;
+}
+
+const KEPT_BYTES = 64 * 1024;
+/** Between SIGTERM and SIGKILL. */
+const TERM_GRACE_MS = 5_000;
+/** How long output may still arrive after the exit: a daemon that the process left behind keeps the pipes open. */
+const OUTPUT_GRACE_MS = 500;
+
+/**
+ * Runs a program in a process group of its own and waits for its end. When it runs too long or the signal
+ * comes, the whole group gets SIGTERM and, five seconds later, SIGKILL.
+ *
+ * @param options what to run, and within which limits.
+ * @returns how it ended; a failing exit code is a value.
+ * @throws HostError when it cannot be started; AbortedError when the signal ended it.
+ */
+export async function run(options: RunOptions): Promise<RunResult> {
+  options.signal?.throwIfAborted();
+  const startedAt = performance.now();
+  const [program, ...args] = options.command;
+  const child = spawn(program, args, {
+    cwd: options.cwd,
+    env: definedOnly(options.env),
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  const stdout = keepTail(child.stdout);
+  const stderr = keepTail(child.stderr);
+  let timedOut = false;
+  let killTimer: ReturnType<typeof setTimeout> | undefined;
+  const end = (): void => {
+    killGroup(child.pid, "SIGTERM");
+    killTimer ??= setTimeout(() => killGroup(child.pid, "SIGKILL"), TERM_GRACE_MS);
+  };
+  const timer = setTimeout(() => {
+    timedOut = true;
+    end();
+  }, options.timeoutMs);
+  options.signal?.addEventListener("abort", end, { once: true });
+  try {
+    const exitCode = await exitOf(child, program);
+    if (options.signal?.aborted === true) {
+      killGroup(child.pid, "SIGKILL");
+      throw new AbortedError(`${program} was ended`, { cause: options.signal.reason });
+    }
+    if (timedOut) killGroup(child.pid, "SIGKILL");
+    await outputEnd([child.stdout, child.stderr]);
+    return {
+      exitCode,
+      stdout: stdout(),
+      stderr: stderr(),
+      durationMs: Math.round(performance.now() - startedAt),
+      timedOut,
+    };
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(killTimer);
+    options.signal?.removeEventListener("abort", end);
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }
+}
+
+function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const defined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) defined[name] = value;
+  return defined;
+}
+
+function exitOf(child: ReturnType<typeof spawn>, program: string): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    child.once("error", (cause) => {
+      reject(new HostError(`Cannot run ${program}: ${cause.message}`, { cause }));
+    });
+    child.once("exit", (code) => resolve(code));
+  });
+}
+
+interface Output {
+  on(event: "data", listener: (chunk: Buffer) => void): unknown;
+  once(event: "close", listener: () => void): unknown;
+  readonly closed: boolean;
+}
+
+function keepTail(stream: Output): () => string {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  stream.on("data", (chunk) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > 2 * KEPT_BYTES) {
+      chunks = [Buffer.concat(chunks).subarray(-KEPT_BYTES)];
+      length = KEPT_BYTES;
+    }
+  });
+  return () => Buffer.concat(chunks).subarray(-KEPT_BYTES).toString("utf8");
+}
+
+/** "close" comes only when everybody who holds the pipe has let go of it, so it is not waited for long. */
+function outputEnd(streams: readonly Output[]): Promise<void> {
+  const closed = streams.map((stream) =>
+    stream.closed ? Promise.resolve() : new Promise<void>((r) => stream.once("close", () => r())),
+  );
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, OUTPUT_GRACE_MS);
+  });
+  return Promise.race([Promise.all(closed).then(() => {}), grace]).finally(() =>
+    clearTimeout(timer),
+  );
+}
+
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The group has ended already.
+  }
+}

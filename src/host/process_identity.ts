@@ -1,0 +1,50 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/**
+ * When a process was started, in the system's own notation: together with the pid it names a process
+ * for ever, while a pid alone is used again.
+ *
+ * @param pid the process.
+ * @returns an opaque text, or `undefined` when there is no such process or the system does not tell.
+ */
+export function processStartTime(pid: number): string | undefined {
+  try {
+    // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted after the name in parentheses.
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return process.platform === "linux" ? undefined : startTimeByPs(pid);
+  }
+}
+
+function startTimeByPs(pid: number): string | undefined {
+  try {
+    const output = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
+      timeout: 5_000,
+      encoding: "utf8",
+    });
+    return output.trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a process runs that has this pid and was started at this time.
+ *
+ * @param pid the process.
+ * @param startTime from {@link processStartTime}; `undefined` when the system did not tell.
+ * @returns false when it has ended or the pid belongs to another process by now.
+ */
+export function isRunning(pid: number, startTime: string | undefined): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it runs, as somebody else.
+    const denied = typeof error === "object" && error !== null && "code" in error;
+    if (!denied || error.code !== "EPERM") return false;
+  }
+  const now = processStartTime(pid);
+  return startTime === undefined || now === undefined || now === startTime;
+}
