@@ -1,0 +1,58 @@
+/**
+ * Digests and sizes, as text.
+ *
+ * @module
+ */
+
+/** A digest taken apart. */
+export interface Digest {
+  /** `sha256`, `md5`, `crc64nvme`, … */
+  algorithm: string;
+  /** Lower-case hex. */
+  hex: string;
+}
+
+const HEX_LENGTH: Readonly<Record<string, number>> = {
+  crc32: 8,
+  crc32c: 8,
+  crc64nvme: 16,
+  md5: 32,
+  sha1: 40,
+  sha256: 64,
+  sha384: 96,
+  sha512: 128,
+};
+// https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
+const DIGEST = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):([0-9a-f]+)$/;
+
+/**
+ * Reads `<algorithm>:<lower-case hex>`.
+ *
+ * @param text the digest.
+ * @returns its parts; `undefined` when it is malformed or of the wrong length for its algorithm.
+ */
+export function parseDigest(text: string): Digest | undefined {
+  const [, algorithm, hex] = DIGEST.exec(text) ?? [];
+  if (algorithm === undefined || hex === undefined) return undefined;
+  const length = HEX_LENGTH[algorithm];
+  return length === undefined || length === hex.length ? { algorithm, hex } : undefined;
+}
+
+const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/**
+ * A number of bytes for people: `512 B`, `1.5 MiB`.
+ *
+ * @param bytes how many.
+ * @returns the text, with one decimal where it says something.
+ */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = "B";
+  for (const next of UNITS) {
+    if (value < 1023.95) break;
+    value /= 1024;
+    unit = next;
+  }
+  return `${unit === "B" ? value : Number(value.toFixed(1))} ${unit}`;
+}
