@@ -1,7 +1,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process_io.ts";
-import type { RegistryDriver, RegistryIo } from "../registry/driver.ts";
+import type { RegistryIo } from "../registry/driver.ts";
+import type { RegistryTable } from "../registry/mod.ts";
 
 /** Everything a command needs from outside, assembled once; tests pass their own. */
 export interface World extends ProcessIo {
@@ -14,7 +15,7 @@ export interface World extends ProcessIo {
   /** What registry drivers need. */
   io: RegistryIo;
   /** The drivers by scheme: those of the library and `file`. */
-  registries: Readonly<Record<string, RegistryDriver>>;
+  registries: RegistryTable;
   /** The version of dewy. */
   version: string;
 }

@@ -1,0 +1,38 @@
+import { DewyError, type ErrorCode } from "../core/error.ts";
+
+/** What the exit codes mean, for the README. */
+export const EXIT_CODES: readonly { code: number; meaning: string }[] = [
+  { code: 0, meaning: "Done, or stopped by the operator" },
+  { code: 1, meaning: "Configuration or usage: a flag, a URL, an option, or a directory in use" },
+  { code: 2, meaning: "Network or registry; for `dewy check`, also: nothing is ready" },
+  { code: 3, meaning: "File system: a full disk, missing permissions, an archive that is refused" },
+  { code: 4, meaning: "Application: a hook or the new version failed" },
+];
+
+const BY_CODE: Readonly<Record<ErrorCode, number>> = {
+  config: 1,
+  locked: 1,
+  credential: 2,
+  "not-found": 2,
+  conflict: 2,
+  "rate-limited": 2,
+  timeout: 2,
+  remote: 2,
+  integrity: 2,
+  archive: 3,
+  host: 3,
+  deploy: 4,
+  aborted: 0,
+};
+
+/**
+ * Chooses the exit code for what ended a command.
+ *
+ * @param error what was thrown.
+ * @returns 1 to 4; 0 for work that the operator ended. A deploy that failed counts as what made it fail.
+ */
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof DewyError)) return 4;
+  if (error.code === "deploy" && error.cause instanceof DewyError) return exitCodeOf(error.cause);
+  return BY_CODE[error.code];
+}

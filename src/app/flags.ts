@@ -1,0 +1,253 @@
+/**
+ * THE tables of commands and flags. The parser, `--help` and the README are derived from them.
+ *
+ * @module
+ */
+
+/** The commands of this version. */
+export type CommandName = "assets" | "check" | "explain";
+
+/** How the value of a flag is written; a boolean has none. */
+export type FlagType = "boolean" | "string" | "duration" | "bytes" | "choice" | "port";
+
+/** One flag. */
+export interface FlagSpec {
+  /** The long name, without dashes. */
+  readonly name: string;
+  /** The one-letter name. */
+  readonly short?: string;
+  /** How the value is written. */
+  readonly type: FlagType;
+  /** What stands for the value in help: `<url>`. Absent for booleans. */
+  readonly value?: string;
+  /** The values of a choice. */
+  readonly choices?: readonly string[];
+  /** Whether every occurrence counts; otherwise the last one wins. */
+  readonly repeatable?: boolean;
+  /** The commands that have it. */
+  readonly commands: readonly CommandName[];
+  /** One line on what it does. */
+  readonly description: string;
+  /** The value when it is not given, as it would be typed. */
+  readonly default?: string;
+}
+
+/** One command. */
+export interface CommandSpec {
+  /** What is typed. */
+  readonly name: CommandName;
+  /** The rest of the usage line. */
+  readonly usage: string;
+  /** One line on what it does. */
+  readonly summary: string;
+  /** A command line to copy. */
+  readonly example: string;
+}
+
+/** The commands, in the order of help. */
+export const commands: readonly CommandSpec[] = [
+  {
+    name: "assets",
+    usage: "assets --registry <url> [flags]",
+    summary: "Keep the files in a directory at the newest version of a registry",
+    example: "dewy assets --registry ghr://owner/repo --directory /var/www/app --interval 30s",
+  },
+  {
+    name: "check",
+    usage: "check <registry> [flags]",
+    summary: "Say which version would be deployed here; exit 0 only when it is ready",
+    example: "dewy check ghr://owner/repo --json",
+  },
+  {
+    name: "explain",
+    usage: "explain <registry> [flags]",
+    summary: "Say of every tag and file why it is chosen, or why not",
+    example: "dewy explain 's3://eu-west-1/releases/app?pre-release=true'",
+  },
+];
+
+const ALL: readonly CommandName[] = ["assets", "check", "explain"];
+const DEPLOYING: readonly CommandName[] = ["assets"];
+const ASKING: readonly CommandName[] = ["check", "explain"];
+
+/** The flags, in the order of help. */
+export const flags: readonly FlagSpec[] = [
+  {
+    name: "registry",
+    type: "string",
+    value: "<url>",
+    commands: ALL,
+    description: "Where versions are published (required)",
+  },
+  {
+    name: "interval",
+    short: "i",
+    type: "duration",
+    value: "<duration>",
+    commands: DEPLOYING,
+    description: "How often to poll: 10 (seconds), 30s, 5m; at least 1s",
+    default: "10s",
+  },
+  {
+    name: "once",
+    type: "boolean",
+    commands: DEPLOYING,
+    description: "Deploy what is there and exit",
+  },
+  {
+    name: "directory",
+    short: "d",
+    type: "string",
+    value: "<path>",
+    commands: DEPLOYING,
+    description: "Where releases/ and the link current are kept",
+    default: ".",
+  },
+  {
+    name: "slot",
+    short: "s",
+    type: "string",
+    value: "<name>",
+    commands: ALL,
+    description: "Only versions with this build metadata: v1.2.0+blue is of slot blue",
+  },
+  {
+    name: "calver",
+    type: "string",
+    value: "<format>",
+    commands: ALL,
+    description: "Tags are CalVer of this format, such as YYYY.0M.MICRO, not SemVer",
+  },
+  {
+    name: "platform",
+    type: "string",
+    value: "<os>/<arch>",
+    commands: ASKING,
+    description: "Ask for another machine, such as linux/arm64 (default: this one)",
+  },
+  {
+    name: "json",
+    type: "boolean",
+    commands: ASKING,
+    description: "Print JSON for scripts",
+  },
+  {
+    name: "before-deploy-hook",
+    type: "string",
+    value: "<command>",
+    commands: DEPLOYING,
+    description: "Shell command to run before the new version goes live; its failure aborts",
+  },
+  {
+    name: "after-deploy-hook",
+    type: "string",
+    value: "<command>",
+    commands: DEPLOYING,
+    description: "Shell command to run when the new version is live",
+  },
+  {
+    name: "hook-timeout",
+    type: "duration",
+    value: "<duration>",
+    commands: DEPLOYING,
+    description: "How long a hook may run",
+    default: "10m",
+  },
+  {
+    name: "notifier",
+    type: "string",
+    value: "<url>",
+    commands: DEPLOYING,
+    description: "Where to send notifications",
+  },
+  {
+    name: "max-artifact-size",
+    type: "bytes",
+    value: "<bytes>",
+    commands: DEPLOYING,
+    description: "The largest artifact to download",
+    default: "2GiB",
+  },
+  {
+    name: "max-expanded-size",
+    type: "bytes",
+    value: "<bytes>",
+    commands: DEPLOYING,
+    description: "The largest size of an extracted artifact",
+    default: "8GiB",
+  },
+  {
+    name: "retry-bad",
+    type: "boolean",
+    commands: DEPLOYING,
+    description: "Try versions again that are remembered as bad",
+  },
+  {
+    name: "ca-file",
+    type: "string",
+    value: "<path>",
+    commands: ALL,
+    description: "A PEM file of certificate authorities to trust besides the usual ones",
+  },
+  {
+    name: "log-level",
+    short: "l",
+    type: "choice",
+    value: "<level>",
+    choices: ["debug", "info", "warn", "error"],
+    commands: ALL,
+    description:
+      "The least important lines to log: debug, info, warn or error; on a terminal, assets shows info",
+    default: "error",
+  },
+  {
+    name: "log-format",
+    short: "f",
+    type: "choice",
+    value: "<format>",
+    choices: ["text", "json"],
+    commands: ALL,
+    description: "How to log: text or json; on a terminal, short lines for people",
+    default: "text",
+  },
+  {
+    name: "help",
+    short: "h",
+    type: "boolean",
+    commands: ALL,
+    description: "Print help and exit",
+  },
+  {
+    name: "version",
+    short: "v",
+    type: "boolean",
+    commands: ALL,
+    description: "Print the version and exit",
+  },
+];
+
+/**
+ * The flags of one command.
+ *
+ * @param command the command; `undefined` for those that need none.
+ * @returns its flags, in the order of help.
+ */
+export function flagsOf(command: CommandName | undefined): readonly FlagSpec[] {
+  if (command === undefined) return flags.filter((flag) => isGlobal(flag));
+  return flags.filter((flag) => flag.commands.includes(command));
+}
+
+function isGlobal(flag: FlagSpec): boolean {
+  return flag.name === "help" || flag.name === "version";
+}
+
+/**
+ * A flag as it is typed: `-i, --interval <duration>`.
+ *
+ * @param flag the flag.
+ * @returns its spelling.
+ */
+export function spellFlag(flag: FlagSpec): string {
+  const short = flag.short === undefined ? "" : `-${flag.short}, `;
+  return `${short}--${flag.name}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+}

@@ -1,0 +1,24 @@
+import type { Registry } from "../core/types.ts";
+import { openRegistry } from "../registry/open.ts";
+import type { CommonConfig } from "./config.ts";
+import type { World } from "./world.ts";
+
+/**
+ * Opens the registry of a command line: `--slot` and `--calver` win over the URL's options.
+ *
+ * @param config the registry's URL and its options.
+ * @param world the network, the drivers and this machine.
+ * @returns the registry.
+ * @throws ConfigError for a URL or option that cannot be used.
+ */
+export function openConfigured(
+  config: Pick<CommonConfig, "registry" | "slot" | "calver">,
+  world: World,
+): Registry {
+  return openRegistry(config.registry, {
+    ...world.io,
+    registries: world.registries,
+    ...(config.slot === undefined ? {} : { slot: config.slot }),
+    ...(config.calver === undefined ? {} : { calver: config.calver }),
+  });
+}

@@ -1,0 +1,96 @@
+import { ConfigError, DewyError } from "../core/error.ts";
+import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
+import type { Config } from "./config.ts";
+import { exitCodeOf } from "./exit_code.ts";
+import { type CommandName, commands } from "./flags.ts";
+import { noCommand, type ParsedArgv, parseArgv } from "./parse_argv.ts";
+import { printable } from "./printable.ts";
+
+/**
+ * Runs one command line. What a command needs is loaded only when it is chosen, so that `--version` and
+ * `--help` stay fast.
+ *
+ * @param argv the words after the program's name.
+ * @param io the process.
+ * @returns the exit code; errors are printed, never thrown.
+ */
+export async function run(argv: readonly string[], io: ProcessIo): Promise<number> {
+  let parsed: ParsedArgv | undefined;
+  try {
+    parsed = parseArgv(argv);
+    return await dispatch(parsed, io);
+  } catch (error) {
+    return fail(error, parsed?.command ?? commandIn(argv), io);
+  }
+}
+
+async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
+  const { command } = parsed;
+  if (parsed.flag("help")) return printHelp(command, io);
+  if (parsed.flag("version")) return printVersion(io);
+  const { readConfig, readRegistry } = await import("./config.ts");
+  if (command === "server" || command === "container") {
+    const registry = readRegistry(parsed);
+    const { registries } = await import("../registry/mod.ts");
+    const { reservedCommand } = await import("./command_fit.ts");
+    throw reservedCommand(command, registry, registries);
+  }
+  if (command === undefined) throw noCommand(undefined);
+  return start(readConfig(command, parsed), io);
+}
+
+async function start(config: Config, io: ProcessIo): Promise<number> {
+  const { assemble } = await import("./assemble.ts");
+  const assembled = await assemble(config, io);
+  try {
+    switch (config.command) {
+      case "assets":
+        return await (await import("./assets_command.ts")).runAssets(config, assembled.world);
+      case "check":
+        return await (await import("./check_command.ts")).runCheck(config, assembled.world);
+      case "explain":
+        return await (await import("./explain_command.ts")).runExplain(config, assembled.world);
+    }
+  } finally {
+    await assembled.close();
+  }
+}
+
+async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
+  const { helpText } = await import("./help.ts");
+  io.stdout.write(helpText(commands.find(({ name }) => name === command)?.name));
+  return 0;
+}
+
+async function printVersion(io: ProcessIo): Promise<number> {
+  const { BUILT_AT, COMMIT, VERSION, versionText } = await import("./version.ts");
+  io.stdout.write(versionText(VERSION, COMMIT, BUILT_AT));
+  return 0;
+}
+
+function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): number {
+  const stoppedBy = io.signals.stoppedBy();
+  if (stoppedBy !== undefined && isAborted(error)) {
+    // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
+    return command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+  }
+  if (!(error instanceof DewyError)) throw error;
+  io.stderr.write(`Error: ${printable(error.message, "\n")}\n`);
+  if (error instanceof ConfigError && error.code === "config") {
+    io.stderr.write(`See: dewy ${isOwn(command) ? `${command} ` : ""}--help\n`);
+  }
+  return exitCodeOf(error);
+}
+
+/** Which command's help explains a line that could not be read. */
+function commandIn(argv: readonly string[]): ParsedArgv["command"] {
+  return commands.find(({ name }) => argv.includes(name))?.name;
+}
+
+function isAborted(error: unknown): boolean {
+  return error instanceof Error && (error.name === "AbortError" || error.name === "AbortedError");
+}
+
+function isOwn(command: ParsedArgv["command"]): command is CommandName {
+  return command === "assets" || command === "check" || command === "explain";
+}
