@@ -1,0 +1,133 @@
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** The root of the project. */
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+
+const BIN = join(ROOT, "node_modules", ".bin");
+const CASE_TIMEOUT_MS = 60_000;
+
+/** A runtime that dewy has to work on. */
+export interface Runtime {
+  /** As people call it, with the version where several are tested. */
+  name: string;
+  /** Makes the command line that runs a TypeScript file of the project. */
+  command(file: string): Promise<readonly [string, ...string[]]>;
+}
+
+/** Node that runs this test, Deno and Bun of the dev dependencies. */
+export const runtimes: readonly Runtime[] = [
+  {
+    name: `Node ${process.versions.node}`,
+    command: async (file) => [process.execPath, await compileForNode(file)],
+  },
+  {
+    name: "Deno",
+    command: async (file) => [join(BIN, "deno"), ...DENO_RUN, file],
+  },
+  { name: "Bun", command: async (file) => [join(BIN, "bun"), file] },
+];
+
+/** Uses the installed packages, so that a test asks no package registry. */
+export const DENO_RUN: readonly string[] = [
+  "run",
+  "-A",
+  "--quiet",
+  "--no-lock",
+  "--node-modules-dir=manual",
+];
+
+/** What came out of a process. */
+export interface Output {
+  code: number | string;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * Runs a TypeScript file of the project on a runtime, in an environment without proxies and private CAs.
+ *
+ * @param runtime the runtime.
+ * @param file its path, from the project's root.
+ * @param env variables to add.
+ * @returns what came out.
+ */
+export async function runCase(
+  runtime: Runtime,
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Output> {
+  const [program, ...args] = await runtime.command(join(ROOT, file));
+  return run(program, args, { env });
+}
+
+/**
+ * Runs a program to its end, at most a minute.
+ *
+ * @param program the program.
+ * @param args its arguments.
+ * @param options variables to add to the environment, and the directory; the project's root unless told.
+ * @returns what came out, whatever the exit code.
+ */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { env?: Readonly<Record<string, string>>; cwd?: string; timeoutMs?: number } = {},
+): Promise<Output> {
+  return new Promise((resolve) => {
+    execFile(
+      program,
+      [...args],
+      {
+        cwd: options.cwd ?? ROOT,
+        env: { ...neutralEnvironment(), ...options.env },
+        timeout: options.timeoutMs ?? CASE_TIMEOUT_MS,
+        killSignal: "SIGKILL",
+        maxBuffer: 16 * 1024 * 1024,
+      },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : (error.code ?? error.signal ?? 1);
+        resolve({ code, stdout, stderr });
+      },
+    );
+  });
+}
+
+/** The environment, without what changes how the network is reached. */
+export function neutralEnvironment(): NodeJS.ProcessEnv {
+  const foreign =
+    /^(SSL_CERT_|NODE_EXTRA_CA_CERTS$|NODE_OPTIONS$|DENO_|AWS_|GITHUB_|GH_TOKEN$|.*_proxy$)/i;
+  const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  return { ...Object.fromEntries(kept), NO_COLOR: "1" };
+}
+
+const compiled = new Map<string, Promise<string>>();
+
+/** Node 20 runs no TypeScript: the file and the project's own modules become one; packages stay outside. */
+function compileForNode(file: string): Promise<string> {
+  const known = compiled.get(file);
+  if (known !== undefined) return known;
+  const output = bundleForNode(file);
+  compiled.set(file, output);
+  return output;
+}
+
+async function bundleForNode(file: string): Promise<string> {
+  const directory = join(ROOT, "node_modules", ".dewy-test");
+  await mkdir(directory, { recursive: true });
+  const outfile = join(directory, `${basename(file, ".ts")}.${process.pid}.mjs`);
+  await build({
+    entryPoints: [file],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    packages: "external",
+    logLevel: "warning",
+  });
+  return outfile;
+}
