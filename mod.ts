@@ -13,8 +13,8 @@ export type * from "./src/core/types.ts";
 export { redactUrl } from "./src/core/url.ts";
 export {
   compareVersions,
-  latestTag,
   type LatestTagOptions,
+  latestTag,
   parseVersion,
   type VersionOptions,
 } from "./src/core/version.ts";
@@ -32,7 +32,7 @@ export type { GhrLocator } from "./src/registry/ghr_locator.ts";
 export type { GrpcLocator } from "./src/registry/grpc_locator.ts";
 export type { GsLocator } from "./src/registry/gs_locator.ts";
 export type { OciLocator } from "./src/registry/img_locator.ts";
-export { type RegistryLocator, registries, type RegistryTable } from "./src/registry/mod.ts";
+export { type RegistryLocator, type RegistryTable, registries } from "./src/registry/mod.ts";
 export {
   explain,
   latest,

@@ -33,7 +33,9 @@ export interface GsArtifact {
 }
 
 function bad(url: SplitUrl, syntax: string): ConfigError {
-  return new ConfigError(`Cannot read the artifact URL "${redactUrl(url.text)}": expected ${syntax}`);
+  return new ConfigError(
+    `Cannot read the artifact URL "${redactUrl(url.text)}": expected ${syntax}`,
+  );
 }
 
 /** @returns `ghr://owner/repo/tag/<tag>/<artifact>`. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DewyError, DeployPhase } from "./error.ts";
+import type { DeployPhase, DewyError } from "./error.ts";
 
 /** How a hook ended. */
 export interface HookResult {
@@ -28,7 +28,15 @@ export interface HookResult {
 export type DewyEvent =
   | { type: "started"; version: string; command: string; registry: string; directory: string }
   | { type: "stopping"; signal: string }
-  | { type: "request"; method: string; url: string; status: number | undefined; durationMs: number; attempt: number; fromCache?: boolean }
+  | {
+      type: "request";
+      method: string;
+      url: string;
+      status: number | undefined;
+      durationMs: number;
+      attempt: number;
+      fromCache?: boolean;
+    }
   | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
@@ -41,18 +49,50 @@ export type DewyEvent =
   | { type: "known-bad"; tag: string; reason: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
-  | { type: "downloaded"; tag: string; artifact: string; bytes: number; resumedFrom: number; durationMs: number }
-  | { type: "extracted"; tag: string; directory: string; entries: number; bytes: number; durationMs: number }
+  | {
+      type: "downloaded";
+      tag: string;
+      artifact: string;
+      bytes: number;
+      resumedFrom: number;
+      durationMs: number;
+    }
+  | {
+      type: "extracted";
+      tag: string;
+      directory: string;
+      entries: number;
+      bytes: number;
+      durationMs: number;
+    }
   | { type: "hook"; tag: string; result: HookResult }
   | { type: "activated"; tag: string; directory: string }
-  | { type: "deployed"; command: string; tag: string; previousTag: string | undefined; directory: string; durationMs: number }
+  | {
+      type: "deployed";
+      command: string;
+      tag: string;
+      previousTag: string | undefined;
+      directory: string;
+      durationMs: number;
+    }
   | { type: "rolled-back"; tag: string; to: string | undefined; reason: string }
   | { type: "recovered"; tag: string | undefined; action: string }
-  | { type: "failed"; phase: DeployPhase; tag: string | undefined; error: DewyError; count: number; retryInMs: number | undefined }
+  | {
+      type: "failed";
+      phase: DeployPhase;
+      tag: string | undefined;
+      error: DewyError;
+      count: number;
+      retryInMs: number | undefined;
+    }
   | { type: "succeeded-again"; after: number }
   | { type: "reported"; tag: string }
   | { type: "pruned"; directories: readonly string[] }
-  | { type: "warning"; message: string; fields?: Readonly<Record<string, string | number | boolean>> };
+  | {
+      type: "warning";
+      message: string;
+      fields?: Readonly<Record<string, string | number | boolean>>;
+    };
 
 /** A function that is told of every event. It must not throw and must not block. */
 export type EventSink = (event: DewyEvent) => void;

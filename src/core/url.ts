@@ -177,9 +177,35 @@ export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: str
 
 /** Query keys whose values may be printed. Everything else could be a secret. */
 const PRINTABLE_KEYS = new Set([
-  "pre-release", "artifact", "calver", "constraint", "slot", "region", "endpoint", "no-tls", "protocol",
-  "insecure", "title", "url", "quiet", "thread", "registry-ttl", "per_page", "page", "list-type", "prefix",
-  "delimiter", "max-keys", "encoding-type", "start-after", "name", "n", "last", "tls", "subject", "from",
+  "pre-release",
+  "artifact",
+  "calver",
+  "constraint",
+  "slot",
+  "region",
+  "endpoint",
+  "no-tls",
+  "protocol",
+  "insecure",
+  "title",
+  "url",
+  "quiet",
+  "thread",
+  "registry-ttl",
+  "per_page",
+  "page",
+  "list-type",
+  "prefix",
+  "delimiter",
+  "max-keys",
+  "encoding-type",
+  "start-after",
+  "name",
+  "n",
+  "last",
+  "tls",
+  "subject",
+  "from",
 ]);
 
 /**
@@ -201,9 +227,13 @@ export function redactUrl(url: string | URL): string {
   const text = String(url).replace(/^([A-Za-z][A-Za-z0-9+.-]*:)?\/\/[^/?#]*@/, "$1//");
   const start = text.indexOf("?");
   if (start < 0) return text.replace(/#.*$/s, "");
-  const pairs = text.slice(start + 1).replace(/#.*$/s, "").split("&").map((pair) => {
-    const [key = ""] = pair.split("=", 1);
-    return pair.includes("=") && !PRINTABLE_KEYS.has(key) ? `${key}=…` : pair;
-  });
+  const pairs = text
+    .slice(start + 1)
+    .replace(/#.*$/s, "")
+    .split("&")
+    .map((pair) => {
+      const [key = ""] = pair.split("=", 1);
+      return pair.includes("=") && !PRINTABLE_KEYS.has(key) ? `${key}=…` : pair;
+    });
   return `${text.slice(0, start)}?${pairs.join("&")}`;
 }

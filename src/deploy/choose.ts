@@ -58,7 +58,8 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);
     }
     if (skipped.problem !== undefined) problem ??= skipped.problem;
-    if (skipped.final || exclude.includes(skipped.tag)) return withProblem({ kind: "stay" }, problem);
+    if (skipped.final || exclude.includes(skipped.tag))
+      return withProblem({ kind: "stay" }, problem);
     exclude.push(skipped.tag);
   }
   return withProblem({ kind: "stay" }, problem);
@@ -136,11 +137,7 @@ function judgeNothing(
   return { kind: "problem", error: new NotFoundError(resolution.message) };
 }
 
-function judgeSameTag(
-  candidate: Candidate,
-  running: DeployedRelease,
-  input: ChoiceInput,
-): Choice {
+function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: ChoiceInput): Choice {
   const { release, artifact } = candidate;
   if (running.artifact !== artifact.name && input.policy.artifact === artifact.name) {
     return { kind: "deploy", candidate }; // the operator names another artifact than the live one

@@ -1,5 +1,5 @@
-import type { DewyEvent, EventSink, HookResult } from "../core/event.ts";
 import type { Clock } from "../core/clock.ts";
+import type { DewyEvent, EventSink, HookResult } from "../core/event.ts";
 import type { Artifact, Registry, Release } from "../core/types.ts";
 import type { DeployedRelease, StateStore } from "./state.ts";
 

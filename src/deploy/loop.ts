@@ -89,11 +89,7 @@ async function attempt(options: LoopOptions): Promise<DewyError | undefined> {
   }
 }
 
-function pauseAfter(
-  error: DewyError | undefined,
-  failures: number,
-  options: LoopOptions,
-): number {
+function pauseAfter(error: DewyError | undefined, failures: number, options: LoopOptions): number {
   const random = options.random ?? Math.random;
   const growth = failures === 0 ? 1 : 2 ** Math.min(failures - 1, 20);
   const longest = Math.max(MAX_PAUSE_MS, options.intervalMs);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type DeployPhase, DeployError, DewyError } from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError } from "../core/error.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
   beginSwitch,
@@ -100,12 +100,7 @@ async function stage(
   );
   if (staged !== undefined && (await io.deployer.has(staged.directory))) return staged;
   const directory = await io.deployer.stage(candidate, signal);
-  const release = deployedRelease(
-    candidate.release,
-    candidate.artifact,
-    directory,
-    io.clock.now(),
-  );
+  const release = deployedRelease(candidate.release, candidate.artifact, directory, io.clock.now());
   await io.store.save(withRelease(state, release));
   return release;
 }

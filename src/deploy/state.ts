@@ -125,10 +125,7 @@ export function withRelease(state: DeployState, release: DeployedRelease): Deplo
 }
 
 /** The state without the releases whose directories are gone. */
-export function withoutReleases(
-  state: DeployState,
-  directories: readonly string[],
-): DeployState {
+export function withoutReleases(state: DeployState, directories: readonly string[]): DeployState {
   const gone = new Set(directories);
   return {
     ...state,
@@ -137,11 +134,7 @@ export function withoutReleases(
 }
 
 /** The state at the moment before `current` is moved. */
-export function beginSwitch(
-  state: DeployState,
-  to: string,
-  from: string | undefined,
-): DeployState {
+export function beginSwitch(state: DeployState, to: string, from: string | undefined): DeployState {
   return { ...state, switching: from === undefined ? { to } : { to, from } };
 }
 

@@ -1,4 +1,4 @@
-import { type DewyError } from "../core/error.ts";
+import type { DewyError } from "../core/error.ts";
 import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { DeployIo } from "./deployer.ts";
 import { deploy } from "./sequence.ts";

@@ -1,4 +1,4 @@
-import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { link, mkdir, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { ConfigError } from "../core/error.ts";
@@ -20,6 +20,10 @@ export interface Lock {
   release(): Promise<void>;
 }
 
+/** The holder shows that it lives by touching the file this often. */
+const HEARTBEAT_MS = 15_000;
+/** A holder on another machine that has not touched its lock for so long is gone. */
+const FOREIGN_STALE_MS = 2 * 60_000;
 /** A loser of the race for a stale lock looks again this often. */
 const ATTEMPTS = 5;
 
@@ -52,7 +56,17 @@ export async function acquireLock(path: string, command: string): Promise<Lock> 
   } finally {
     await rm(own, { force: true }).catch(() => {});
   }
-  return { release: () => release(path, text) };
+  const heartbeat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => {});
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+  return {
+    release: () => {
+      clearInterval(heartbeat);
+      return release(path, text);
+    },
+  };
 }
 
 async function writeOwn(path: string, text: string): Promise<void> {
@@ -84,11 +98,11 @@ async function removeIfStale(path: string): Promise<void> {
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return; // given back in this moment
   const holder = parseHolder(text);
-  if (holder !== undefined && isHeld(holder)) {
+  if (holder !== undefined && (await isHeld(holder, path))) {
     throw new ConfigError(
       `Cannot use ${dirname(dirname(path))}: dewy ${holder.command} (pid ${holder.pid} on ${holder.host}) ` +
         `has held it since ${holder.since}; stop that one first, or use another --directory` +
-        (holder.host === hostname() ? "" : `; if that machine is gone, remove ${path}`),
+        (holder.host === hostname() ? "" : "; if that machine is gone, wait two minutes"),
       { code: "locked" },
     );
   }
@@ -100,9 +114,14 @@ async function removeIfStale(path: string): Promise<void> {
   await rm(aside, { force: true });
 }
 
-/** The lock of another machine on a shared directory cannot be judged from here: it counts as held. */
-function isHeld(holder: Holder): boolean {
-  return holder.host !== hostname() || isRunning(holder.pid, holder.startTime);
+/** A pid of another machine, or of another container on a shared volume, means nothing here. */
+async function isHeld(holder: Holder, path: string): Promise<boolean> {
+  if (holder.host === hostname()) return isRunning(holder.pid, holder.startTime);
+  const touchedAt = await stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
+  return Date.now() - touchedAt < FOREIGN_STALE_MS;
 }
 
 function parseHolder(text: string): Holder | undefined {

@@ -106,7 +106,11 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> extends Reg
   /** Opens the registry; no call leaves before the first question. */
   open(locator: L, io: RegistryIo): Registry;
   /** Streams the bytes behind one of its artifact URLs. */
-  openArtifact?(url: SplitUrl, io: RegistryIo, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
+  openArtifact?(
+    url: SplitUrl,
+    io: RegistryIo,
+    options?: OpenOptions,
+  ): Promise<ReadableStream<Uint8Array>>;
 }
 
 const PRE_RELEASE: OptionSpec = {
@@ -136,7 +140,13 @@ const SLOT: OptionSpec = {
 };
 
 /** The options that all registries of files have. */
-export const FILE_OPTIONS: readonly OptionSpec[] = [PRE_RELEASE, ARTIFACT, CALVER, CONSTRAINT, SLOT];
+export const FILE_OPTIONS: readonly OptionSpec[] = [
+  PRE_RELEASE,
+  ARTIFACT,
+  CALVER,
+  CONSTRAINT,
+  SLOT,
+];
 /** The options that all registries of images have. */
 export const IMAGE_OPTIONS: readonly OptionSpec[] = [PRE_RELEASE, CALVER, CONSTRAINT, SLOT];
 /** The options of registries that choose the version themselves. */
@@ -187,7 +197,5 @@ function rejectUserInfo(url: SplitUrl): void {
  * @returns the error to throw.
  */
 export function badRegistryUrl(url: SplitUrl, problem: string, syntax: string): ConfigError {
-  return new ConfigError(
-    `Cannot use --registry "${redactUrl(url.text)}": ${problem}: ${syntax}`,
-  );
+  return new ConfigError(`Cannot use --registry "${redactUrl(url.text)}": ${problem}: ${syntax}`);
 }

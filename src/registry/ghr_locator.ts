@@ -35,7 +35,10 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
   if (rest.some((segment) => segment !== "")) {
     throw badRegistryUrl(url, "the path goes on after the repository", GHR_SYNTAX);
   }
-  for (const [part, value] of [["owner", owner], ["repo", name]] as const) {
+  for (const [part, value] of [
+    ["owner", owner],
+    ["repo", name],
+  ] as const) {
     if (!NAME.test(value) || value === "." || value === "..") {
       throw badRegistryUrl(url, `"${value}" is no ${part} name`, GHR_SYNTAX);
     }

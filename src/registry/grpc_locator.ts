@@ -1,12 +1,16 @@
 import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
-import { badRegistryUrl, type LocatorBase, readCommon, RESOLVED_OPTIONS } from "./driver.ts";
+import { badRegistryUrl, type LocatorBase, RESOLVED_OPTIONS, readCommon } from "./driver.ts";
 
 /** The form of a gRPC registry URL. */
 export const GRPC_SYNTAX = "grpc://<server-host>[:<port>]";
 /** The options of a gRPC registry URL. */
 export const GRPC_OPTIONS: readonly OptionSpec[] = [
   ...RESOLVED_OPTIONS,
-  { name: "no-tls", type: "boolean", description: "Whether to speak plain text (h2c) instead of TLS" },
+  {
+    name: "no-tls",
+    type: "boolean",
+    description: "Whether to speak plain text (h2c) instead of TLS",
+  },
 ];
 
 /** A server that chooses the version itself. */

@@ -6,7 +6,11 @@ export const IMG_SYNTAX = "img://<registry-host>/<repository>";
 /** The options of an OCI registry URL. */
 export const IMG_OPTIONS: readonly OptionSpec[] = [
   ...IMAGE_OPTIONS,
-  { name: "insecure", type: "boolean", description: "Whether plain HTTP may be used beyond loopback" },
+  {
+    name: "insecure",
+    type: "boolean",
+    description: "Whether plain HTTP may be used beyond loopback",
+  },
 ];
 
 /** A repository of an OCI registry. */
@@ -23,7 +27,8 @@ export interface OciLocator extends LocatorBase {
 const DOCKER_HUB = "registry-1.docker.io";
 const DOCKER_HUB_NAMES = new Set(["docker.io", "index.docker.io", DOCKER_HUB]);
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
-const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const REPOSITORY =
+  /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 
 /**
  * Reads `img://host/repository`. A first segment without a dot, a colon or the name `localhost` is no

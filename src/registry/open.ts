@@ -16,9 +16,15 @@ import type {
   Resolution,
 } from "../core/types.ts";
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
-import { openHttpsArtifact } from "./https_artifact.ts";
-import type { AwsCredentials, RegistryDriver, RegistryIo, RegistryScheme } from "./driver.ts";
+import type {
+  AwsCredentials,
+  LocatorBase,
+  RegistryDriver,
+  RegistryIo,
+  RegistryScheme,
+} from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
+import { openHttpsArtifact } from "./https_artifact.ts";
 import { type RegistryLocator, type RegistryTable, registries } from "./mod.ts";
 
 /** What can be given to {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
@@ -101,9 +107,25 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * ```
  */
 export function openRegistry(url: string, options: RegistryOptions = {}): Registry {
+  return connect(url, options).registry;
+}
+
+/**
+ * Opens a registry and tells how its URL was read.
+ *
+ * @param url the registry's URL.
+ * @param options as for {@link openRegistry}.
+ * @returns the registry, its locator with the options laid over it, and its driver.
+ * @throws ConfigError as {@link openRegistry} does.
+ */
+export function connect(
+  url: string,
+  options: RegistryOptions = {},
+): { registry: Registry; locator: LocatorBase; driver: RegistryDriver } {
   const split = overlayQuery(splitRegistryUrl(url), queryOf(options));
   const driver = findDriver(split, options.registries ?? registries);
-  return driver.open(driver.parse(split), ioOf(options));
+  const locator = driver.parse(split);
+  return { registry: driver.open(locator, ioOf(options)), locator, driver };
 }
 
 /**

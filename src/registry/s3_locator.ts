@@ -7,8 +7,16 @@ export const S3_SYNTAX = "s3://<region>/<bucket>/<path-prefix>";
 /** The options of an S3 registry URL. */
 export const S3_OPTIONS: readonly OptionSpec[] = [
   ...FILE_OPTIONS,
-  { name: "region", type: "string", description: "The region, where it is not the host of the URL" },
-  { name: "endpoint", type: "url", description: "The address of an S3-compatible service; path style is used with it" },
+  {
+    name: "region",
+    type: "string",
+    description: "The region, where it is not the host of the URL",
+  },
+  {
+    name: "endpoint",
+    type: "url",
+    description: "The address of an S3-compatible service; path style is used with it",
+  },
 ];
 
 /** A prefix in a bucket of S3 or of a compatible service. */

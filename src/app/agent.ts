@@ -1,0 +1,139 @@
+/**
+ * What every deploying command does around its deployer: take the directory, recover, poll, stop.
+ *
+ * @module
+ */
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { DewyError } from "../core/error.ts";
+import type { Registry } from "../core/types.ts";
+import { redactUrl } from "../core/url.ts";
+import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
+import { recover } from "../deploy/recover.ts";
+import { type TickResult, tick } from "../deploy/tick.ts";
+import { createHooks } from "../host/hook.ts";
+import { acquireLock } from "../host/lock.ts";
+import { stateFile } from "../host/state_file.ts";
+import type { LocatorBase } from "../registry/driver.ts";
+import type { AssetsConfig } from "./config.ts";
+import { exitCodeOf } from "./exit_code.ts";
+import type { World } from "./world.ts";
+
+/** The flags that all deploying commands share. */
+export type AgentConfig = Omit<AssetsConfig, "command"> & { command: string };
+
+/** What a command brings to {@link runAgent}. */
+export interface Agent {
+  config: AgentConfig;
+  /** The working directory. */
+  root: string;
+  registry: Registry;
+  /** How the registry's URL was read: the version policy. */
+  locator: LocatorBase;
+  deployer: Deployer;
+}
+
+/**
+ * Keeps a deployer up to date until the operator stops it, or once.
+ *
+ * @param agent the command's parts.
+ * @param world the world.
+ * @returns the exit code.
+ * @throws DewyError when the directory is taken or cannot be used.
+ */
+export async function runAgent(agent: Agent, world: World): Promise<number> {
+  const { config, root } = agent;
+  const lock = await acquireLock(join(root, ".dewy", "lock"), config.command);
+  try {
+    return await run(agent, deployIo(agent, world), world);
+  } finally {
+    await lock.release();
+  }
+}
+
+function deployIo({ config, root, registry, deployer }: Agent, world: World): DeployIo {
+  const { clock, emit } = world;
+  return {
+    registry,
+    deployer,
+    store: stateFile(join(root, ".dewy", "state.json"), emit),
+    runHook: createHooks({
+      before: config.beforeDeployHook ?? "",
+      after: config.afterDeployHook ?? "",
+      timeoutMs: config.hookTimeoutMs,
+      cwd: root,
+      env: world.env,
+    }),
+    clock,
+    emit,
+    command: config.command,
+    host: hostname(),
+  };
+}
+
+async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
+  const { config, root, locator } = agent;
+  const { stop } = world.signals;
+  io.emit({
+    type: "started",
+    version: world.version,
+    command: config.command,
+    registry: redactUrl(config.registry),
+    directory: root,
+  });
+  if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
+  await recover(io, stop);
+  const look = (signal: AbortSignal): Promise<TickResult> => tick(locator, io, signal);
+  const code = config.once ? await once(look, io, stop) : await poll(look, config, io, world);
+  const stoppedBy = world.signals.stoppedBy();
+  if (stoppedBy !== undefined) io.emit({ type: "stopping", signal: stoppedBy });
+  return code;
+}
+
+async function poll(
+  look: (signal: AbortSignal) => Promise<TickResult>,
+  config: AgentConfig,
+  io: DeployIo,
+  world: World,
+): Promise<number> {
+  await pollLoop({
+    round: async (signal) => (await look(signal)).problem,
+    intervalMs: config.intervalMs,
+    wake: (signal) => woken(world, signal),
+    clock: io.clock,
+    emit: io.emit,
+    signal: world.signals.stop,
+  });
+  return 0;
+}
+
+/** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
+async function once(
+  look: (signal: AbortSignal) => Promise<TickResult>,
+  io: DeployIo,
+  stop: AbortSignal,
+): Promise<number> {
+  const result = await look(stop).catch((error: unknown) => ({ problem: asDewyError(error) }));
+  if (stop.aborted) return 0;
+  if (result.problem !== undefined) return failed(result.problem, io);
+  const isLive = "live" in result && result.live !== undefined;
+  return isLive ? 0 : 2;
+}
+
+function failed(error: DewyError, io: DeployIo): number {
+  io.emit(failedEvent(error, 1, undefined));
+  return exitCodeOf(error);
+}
+
+function woken(world: World, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const unsubscribe = world.signals.onWake(done);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      unsubscribe();
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}

@@ -1,0 +1,203 @@
+/**
+ * The layout of a working directory: complete releases below `releases/`, and the symlink `current` that
+ * says which one is live.
+ *
+ * @module
+ */
+import {
+  lstat,
+  mkdir,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { ConfigError } from "../core/error.ts";
+import { hostError, syncDirectory, systemCode } from "../host/atomic_file.ts";
+import { removeTree } from "../host/remove_tree.ts";
+import { usedDirectories } from "../host/used_directories.ts";
+
+/** How many releases are kept, the live one among them. */
+export const KEPT_RELEASES = 7;
+
+const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
+const HALF_MADE = /^\.(?:staging|removing)-/;
+const TEMPORARY_LINK = ".current.tmp";
+
+/** A working directory. */
+export interface ReleaseDirectory {
+  /** Its absolute path. */
+  readonly root: string;
+  /** The absolute path of a release. */
+  path(name: string): string;
+  /** Whether a release is there. */
+  has(name: string): Promise<boolean>;
+  /** The name of the release that `current` points to, if that is there. */
+  live(): Promise<string | undefined>;
+  /** Points `current` to a release, or removes it. */
+  point(name: string | undefined): Promise<void>;
+  /** Makes a release: `fill` gets an empty directory, which becomes a release when it is complete. */
+  create(now: Date, fill: (directory: string) => Promise<void>): Promise<string>;
+  /** Removes what a crash left half made. */
+  clean(): Promise<void>;
+  /** Removes all but the newest seven releases, never one of `keep` and never one that is in use. */
+  prune(keep: ReadonlySet<string>): Promise<readonly string[]>;
+}
+
+/**
+ * Opens a working directory. Nothing is written.
+ *
+ * @param directory its path.
+ * @returns the directory.
+ * @throws ConfigError when it is no directory, or when `current` in it is something that dewy did not make.
+ */
+export async function openReleaseDirectory(directory: string): Promise<ReleaseDirectory> {
+  const root = await checkedRoot(directory);
+  const releases = join(root, "releases");
+  const current = join(root, "current");
+  await checkCurrent(current, releases);
+  const path = (name: string): string => join(releases, name);
+  const has = (name: string): Promise<boolean> => isDirectory(path(name));
+  return {
+    root,
+    path,
+    has,
+    live: async () => {
+      const name = await target(current, releases);
+      return name !== undefined && (await has(name)) ? name : undefined;
+    },
+    point: (name) => point(root, current, name),
+    create: (now, fill) => create(releases, now, fill),
+    clean: () => clean(root, releases),
+    prune: (keep) => prune(releases, keep),
+  };
+}
+
+async function checkedRoot(directory: string): Promise<string> {
+  try {
+    const root = await realpath(directory);
+    if (await isDirectory(root)) return root;
+  } catch (cause) {
+    if (systemCode(cause) !== "ENOENT") throw hostError(`open ${resolve(directory)}`, cause);
+    throw new ConfigError(
+      `Cannot use --directory "${directory}": there is no such directory; make it first: mkdir -p ${resolve(directory)}`,
+    );
+  }
+  throw new ConfigError(`Cannot use --directory "${directory}": it is no directory`);
+}
+
+async function checkCurrent(current: string, releases: string): Promise<void> {
+  const status = await lstat(current).catch(() => undefined);
+  if (status === undefined) return;
+  const problem = !status.isSymbolicLink()
+    ? "is no symlink"
+    : (await target(current, releases)) === undefined
+      ? `points to ${await readlink(current)}, not into ${releases}`
+      : undefined;
+  if (problem === undefined) return;
+  throw new ConfigError(
+    `Cannot use ${current}: it ${problem}; dewy makes this link itself, so move what is there away`,
+  );
+}
+
+async function target(current: string, releases: string): Promise<string | undefined> {
+  const link = await readlink(current).catch((cause: unknown) => {
+    if (systemCode(cause) === "ENOENT") return undefined;
+    throw hostError(`read ${current}`, cause);
+  });
+  if (link === undefined) return undefined;
+  const path = resolve(dirname(current), link);
+  const parent = await realpath(dirname(path)).catch(() => dirname(path));
+  const ours = await realpath(releases).catch(() => releases);
+  return parent === ours ? basename(path) : undefined;
+}
+
+async function point(root: string, current: string, name: string | undefined): Promise<void> {
+  const temporary = join(root, TEMPORARY_LINK);
+  try {
+    if (name === undefined) {
+      await rm(current, { force: true });
+    } else {
+      await rm(temporary, { force: true });
+      await symlink(join("releases", name), temporary);
+      await rename(temporary, current);
+    }
+    await syncDirectory(root);
+  } catch (cause) {
+    throw hostError(`point ${current} to ${name ?? "nothing"}`, cause);
+  }
+}
+
+async function create(
+  releases: string,
+  now: Date,
+  fill: (directory: string) => Promise<void>,
+): Promise<string> {
+  await mkdir(releases, { recursive: true }).catch((cause: unknown) => {
+    throw hostError(`make ${releases}`, cause);
+  });
+  const name = await freeName(releases, now);
+  const half = join(releases, `.staging-${name}`);
+  try {
+    await removeTree(half);
+    await mkdir(half);
+    await fill(half);
+    await rename(half, join(releases, name));
+    await syncDirectory(releases);
+    return name;
+  } catch (cause) {
+    await removeTree(half).catch(() => {});
+    throw systemCode(cause) === undefined
+      ? cause
+      : hostError(`make ${join(releases, name)}`, cause);
+  }
+}
+
+/** `YYYYMMDDTHHMMSSZ`; a second release in the same second gets a number behind it. */
+async function freeName(releases: string, now: Date): Promise<string> {
+  const second = `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
+  const taken = new Set(await readdir(releases));
+  let name = second;
+  for (let number = 2; taken.has(name); number++) name = `${second}-${number}`;
+  return name;
+}
+
+async function clean(root: string, releases: string): Promise<void> {
+  await rm(join(root, TEMPORARY_LINK), { force: true });
+  const names = await readdir(releases).catch(() => []);
+  for (const name of names.filter((candidate) => HALF_MADE.test(candidate))) {
+    await removeTree(join(releases, name));
+  }
+}
+
+async function prune(releases: string, keep: ReadonlySet<string>): Promise<readonly string[]> {
+  const names = (await readdir(releases).catch(() => [])).filter((name) => RELEASE_NAME.test(name));
+  const old = names.sort(newestFirst).slice(KEPT_RELEASES);
+  if (old.length === 0) return [];
+  const used = await usedDirectories(await realpath(releases));
+  const removable = old.filter((name) => !keep.has(name) && !used.has(name));
+  for (const name of removable) {
+    // Renamed first, so that a release that is there is always whole.
+    const half = join(releases, `.removing-${name}`);
+    await rename(join(releases, name), half).catch((cause: unknown) => {
+      throw hostError(`remove ${name}`, cause);
+    });
+    await removeTree(half);
+  }
+  return removable;
+}
+
+function newestFirst(a: string, b: string): number {
+  const [secondA = "", numberA = "1"] = a.split("-");
+  const [secondB = "", numberB = "1"] = b.split("-");
+  if (secondA !== secondB) return secondA < secondB ? 1 : -1;
+  return Number(numberB) - Number(numberA);
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+}

@@ -1,0 +1,90 @@
+import { rm, stat } from "node:fs/promises";
+import { archiveKind } from "../core/artifact_name.ts";
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import type { Registry } from "../core/types.ts";
+import type { Candidate } from "../deploy/deployer.ts";
+import { extractArchive, placeFile } from "../host/archive/extract.ts";
+import { downloadArtifact } from "../host/stage/download.ts";
+import type { ReleaseDirectory } from "./release_directory.ts";
+
+/** Makes a complete release of an artifact; returns the name of its directory. */
+export type StageRelease = (candidate: Candidate, signal: AbortSignal) => Promise<string>;
+
+/** What {@link stageRelease} needs. */
+export interface StageOptions {
+  /** Where the bytes come from. */
+  registry: Registry;
+  /** Where releases are made. */
+  directory: ReleaseDirectory;
+  /** Where downloads are kept until they are extracted; an interrupted one is resumed from here. */
+  downloads: string;
+  /** The largest artifact, in bytes. */
+  maxArtifactBytes: number;
+  /** The largest extracted artifact, in bytes. */
+  maxExpandedBytes: number;
+  clock: Clock;
+  emit: EventSink;
+}
+
+const MAX_ENTRIES = 100_000;
+
+/**
+ * Makes the function that downloads, checks and extracts an artifact into a new release directory.
+ *
+ * @param options where from, where to, and within which limits.
+ * @returns the function.
+ */
+export function stageRelease(options: StageOptions): StageRelease {
+  return async (candidate, signal) => {
+    const file = await download(candidate, options, signal);
+    const startedAt = options.clock.now();
+    let made = { entries: 1, bytes: 0 };
+    const name = await options.directory.create(new Date(startedAt), async (directory) => {
+      made = await fill(directory, file, candidate.artifact.name, options, signal);
+    });
+    await rm(file, { force: true });
+    options.emit({
+      type: "extracted",
+      tag: candidate.release.tag,
+      directory: options.directory.path(name),
+      ...made,
+      durationMs: options.clock.now() - startedAt,
+    });
+    return name;
+  };
+}
+
+async function download(
+  { release, artifact }: Candidate,
+  options: StageOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  const { path } = await downloadArtifact({
+    artifact,
+    tag: release.tag,
+    directory: options.downloads,
+    maxBytes: options.maxArtifactBytes,
+    open: (offset, downloadSignal) =>
+      options.registry.open(artifact, { offset, signal: downloadSignal }),
+    clock: options.clock,
+    emit: options.emit,
+    signal,
+  });
+  return path;
+}
+
+async function fill(
+  directory: string,
+  file: string,
+  name: string,
+  options: StageOptions,
+  signal: AbortSignal,
+): Promise<{ entries: number; bytes: number }> {
+  if (archiveKind(name) === undefined) {
+    await placeFile({ file, name, directory, mode: 0o755 });
+    return { entries: 1, bytes: (await stat(file)).size };
+  }
+  const limits = { maxEntries: MAX_ENTRIES, maxBytes: options.maxExpandedBytes };
+  return extractArchive({ file, name, directory, limits, signal });
+}

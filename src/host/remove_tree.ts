@@ -1,0 +1,31 @@
+import { chmod, lstat, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { hostError, systemCode } from "./atomic_file.ts";
+
+/**
+ * Removes a directory and all below it, also where an archive left directories without write permission.
+ * Links are removed, never followed.
+ *
+ * @param path the directory or file; nothing happens when it is missing.
+ * @throws HostError when something cannot be removed.
+ */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (!["EACCES", "EPERM", "ENOTEMPTY"].includes(systemCode(error) ?? "")) {
+      throw hostError(`remove ${path}`, error);
+    }
+    await makeWritable(path);
+    await rm(path, { recursive: true, force: true }).catch((cause: unknown) => {
+      throw hostError(`remove ${path}`, cause);
+    });
+  }
+}
+
+async function makeWritable(path: string): Promise<void> {
+  const status = await lstat(path).catch(() => undefined);
+  if (status?.isDirectory() !== true) return;
+  await chmod(path, 0o700).catch(() => {});
+  for (const name of await readdir(path).catch(() => [])) await makeWritable(join(path, name));
+}

@@ -1,0 +1,25 @@
+import { readdir, readlink } from "node:fs/promises";
+import { join, sep } from "node:path";
+
+/**
+ * The directories below a directory that running processes were started from or work in, as far as this
+ * process may look. Where there is no `/proc`, none are found.
+ *
+ * @param parent the absolute, real path of the directory.
+ * @returns the names of its children that are in use.
+ */
+export async function usedDirectories(parent: string): Promise<ReadonlySet<string>> {
+  const used = new Set<string>();
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  await Promise.all(
+    pids.flatMap((pid) =>
+      ["cwd", "exe", "root"].map(async (link) => {
+        const target = await readlink(join("/proc", pid, link)).catch(() => "");
+        if (!target.startsWith(parent + sep)) return;
+        const [name = ""] = target.slice(parent.length + 1).split(sep);
+        used.add(name);
+      }),
+    ),
+  );
+  return used;
+}
