@@ -1,0 +1,33 @@
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Artifact } from "../../core/types.ts";
+import { stagedPaths } from "./part_file.ts";
+
+/**
+ * Empties dewy's staging directory.
+ *
+ * @param directory the staging directory; nothing else may live in it. It need not exist.
+ * @param keep an artifact whose partial download is kept, so that it can be resumed.
+ */
+export async function cleanStaging(
+  directory: string,
+  keep?: Pick<Artifact, "name">,
+): Promise<void> {
+  const kept = new Set<string>();
+  if (keep !== undefined) {
+    const { final, part, sidecar } = stagedPaths(directory, keep.name);
+    for (const path of [final, part, sidecar]) kept.add(basename(path));
+  }
+  for (const name of await namesIn(directory)) {
+    if (!kept.has(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
+import { parseDigest } from "../../core/digest.ts";
+import { IntegrityError } from "../../core/error.ts";
+
+/** A checksum that is fed piece by piece. */
+export interface RunningDigest {
+  /** Feeds the next bytes. */
+  update(data: Uint8Array): void;
+  /** @returns lower-case hex; to be asked once, at the end. */
+  hex(): Promise<string>;
+}
+
+/** The digests of one file: always SHA-256, and the one that the registry stated. */
+export interface FileDigests {
+  /** Feeds the next bytes. */
+  update(data: Uint8Array): void;
+  /** @returns the SHA-256, and what the stated algorithm gives; both lower-case hex. */
+  finish(): Promise<{ sha256: string; stated: string | undefined }>;
+}
+
+const NODE_ALGORITHMS = new Set(["sha1", "sha256", "sha384", "sha512", "md5"]);
+
+function nodeDigest(algorithm: string): RunningDigest {
+  const hash = createHash(algorithm);
+  return {
+    update: (data) => {
+      hash.update(data);
+    },
+    hex: async () => hash.digest("hex"),
+  };
+}
+
+function crc32Digest(): RunningDigest {
+  let value = 0;
+  return {
+    update: (data) => {
+      value = crc32(data, value);
+    },
+    hex: async () => value.toString(16).padStart(8, "0"),
+  };
+}
+
+async function awsDigest(algorithm: "crc32c" | "crc64nvme"): Promise<RunningDigest> {
+  const { Crc32c, Crc64Nvme } = await import("@aws-sdk/checksums/crc");
+  const checksum = algorithm === "crc32c" ? new Crc32c() : new Crc64Nvme();
+  return {
+    update: (data) => checksum.update(data),
+    hex: async () => Buffer.from(await checksum.digest()).toString("hex"),
+  };
+}
+
+async function openDigest(algorithm: string): Promise<RunningDigest | undefined> {
+  if (NODE_ALGORITHMS.has(algorithm)) return nodeDigest(algorithm);
+  if (algorithm === "crc32") return crc32Digest();
+  if (algorithm === "crc32c" || algorithm === "crc64nvme") return await awsDigest(algorithm);
+  return undefined;
+}
+
+/**
+ * Starts the digests of one file.
+ *
+ * @param name the artifact's name, for the error.
+ * @param digest what the registry stated: `<algorithm>:<hex>`; SHA-256 alone when it is absent.
+ * @returns the digests, fed together.
+ * @throws IntegrityError when the algorithm is not known: bytes that cannot be checked are not used.
+ */
+export async function openDigests(name: string, digest: string | undefined): Promise<FileDigests> {
+  const sha256 = nodeDigest("sha256");
+  const other = digest === undefined ? undefined : await openStated(name, digest);
+  return {
+    update: (data) => {
+      sha256.update(data);
+      other?.update(data);
+    },
+    finish: async () => {
+      const hex = await sha256.hex();
+      const stated = digest === undefined ? undefined : ((await other?.hex()) ?? hex);
+      return { sha256: hex, stated };
+    },
+  };
+}
+
+async function openStated(name: string, text: string): Promise<RunningDigest | undefined> {
+  const digest = parseDigest(text);
+  if (digest?.algorithm === "sha256") return undefined;
+  const running = digest === undefined ? undefined : await openDigest(digest.algorithm);
+  if (running !== undefined) return running;
+  throw new IntegrityError(
+    `Cannot check "${name}": the registry states the digest "${text}", which is of no known algorithm; ` +
+      "known are sha256, sha384, sha512, sha1, md5, crc32, crc32c and crc64nvme",
+    { retryable: false },
+  );
+}
