@@ -38,6 +38,7 @@ export type DewyEvent =
       fromCache?: boolean;
     }
   | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
+  | { type: "anonymous"; host: string }
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }

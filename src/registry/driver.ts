@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AwsCredentials } from "../client/s3_credentials.ts";
 import type { Clock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -14,6 +15,8 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../core/url.ts";
+
+export type { AwsCredentials } from "../client/s3_credentials.ts";
 
 /** The commands that deploy. */
 export type DeployCommand = "server" | "assets" | "container";
@@ -54,23 +57,11 @@ export interface RegistryIo {
   readTextFile?: (path: string) => Promise<string>;
   /**
    * The AWS credentials of this machine beyond the environment (profiles, SSO, web identity, container
-   * and instance roles); absent on the edge.
+   * and instance roles), `undefined` when it has none; absent on the edge.
    */
-  awsCredentials?: () => Promise<AwsCredentials>;
+  awsCredentials?: () => Promise<AwsCredentials | undefined>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
-}
-
-/** Credentials for SigV4. */
-export interface AwsCredentials {
-  /** The public half. */
-  accessKeyId: string;
-  /** The secret half. */
-  secretAccessKey: string;
-  /** Set with temporary credentials. */
-  sessionToken?: string;
-  /** When temporary credentials end. */
-  expiration?: Date;
 }
 
 /** A line of the README and of `--help` on an environment variable. */

@@ -46,7 +46,7 @@ export interface RegistryOptions {
   /** Reads a file of this machine; `createHostIo` of `dewy/host` gives one. */
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
-  awsCredentials?: () => Promise<AwsCredentials>;
+  awsCredentials?: () => Promise<AwsCredentials | undefined>;
   /** Whether pre-releases count. The default is false. */
   preRelease?: boolean;
   /** The exact name of the artifact. The default is to choose by platform. */
