@@ -1,0 +1,76 @@
+import {
+  explainSource,
+  GRACE_MS,
+  type Policy,
+  type ReleaseSource,
+  type ResolveOptions,
+  resolve,
+} from "../core/resolve.ts";
+import type { CurrentOptions, Registry } from "../core/types.ts";
+import type { LocatorBase, RegistryIo } from "./driver.ts";
+
+/** What makes a registry out of a source. */
+export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "report"> {
+  /** What is wanted of the registry. */
+  locator: LocatorBase;
+  /** The world around it. */
+  io: RegistryIo;
+  /** What it lists. */
+  source: ReleaseSource;
+}
+
+/**
+ * Makes a registry out of something that lists tags and files.
+ *
+ * @param parts the locator, the world, the source, and the calls that are passed on as they are; they
+ * join `io.signal` themselves.
+ * @returns the registry; `exists` and `report` are there only when they were given.
+ */
+export function listRegistry(parts: ListRegistryParts): Registry {
+  const { locator, io, source, open, exists, report } = parts;
+  const { url, preRelease, calver, constraint, slot, artifact } = locator;
+  const policy: Policy = {
+    url,
+    preRelease,
+    calver,
+    constraint,
+    slot,
+    artifact,
+    platform: io.platform,
+    graceMs: GRACE_MS,
+  };
+  return {
+    current: async (options = {}) => resolve(source, policy, question(options, io)),
+    explain: async (options = {}) => ({
+      registry: url,
+      ...(await explainSource(source, policy, question(options, io))),
+    }),
+    open,
+    ...(exists === undefined ? {} : { exists }),
+    ...(report === undefined ? {} : { report }),
+  };
+}
+
+function question(options: CurrentOptions, io: RegistryIo): ResolveOptions {
+  const signal = joinSignals(options.signal, io.signal);
+  return {
+    now: io.clock.now(),
+    ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+/**
+ * One signal for two.
+ *
+ * @param a a signal, if there is one.
+ * @param b another, if there is one.
+ * @returns a signal that is aborted with the first of them; `undefined` when there is none.
+ */
+export function joinSignals(
+  a: AbortSignal | undefined,
+  b: AbortSignal | undefined,
+): AbortSignal | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return AbortSignal.any([a, b]);
+}
