@@ -4,7 +4,9 @@
  * @module
  */
 import type { AwsCredentials } from "../client/s3_credentials.ts";
+import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
+import { compileConstraint } from "../core/constraint.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
@@ -150,7 +152,8 @@ export const RESOLVED_OPTIONS: readonly OptionSpec[] = [CALVER, SLOT];
  * @param url the URL.
  * @param options the options that the driver has.
  * @returns the common part, and a reader for the rest.
- * @throws ConfigError for an unknown option or a value that cannot be read.
+ * @throws ConfigError for an unknown option or a value that cannot be read, a CalVer format or a
+ * constraint that cannot be used.
  */
 export function readCommon<T extends string>(
   type: T,
@@ -168,6 +171,8 @@ export function readCommon<T extends string>(
     constraint: query.text("constraint"),
     slot: query.text("slot"),
   };
+  if (common.calver !== "") compileCalver(common.calver);
+  if (common.constraint !== "") compileConstraint(common.constraint, common);
   return { common, query };
 }
 
