@@ -90,8 +90,7 @@ function number(name: string, value: string | undefined): string {
   if (value === undefined) {
     throw new ConfigError(`Cannot sign in as a GitHub App: ${name} is not set`);
   }
-  if (!/^\d{1,19}$/.test(value))
-    throw new ConfigError(`Cannot use ${name}: expected a number`);
+  if (!/^\d{1,19}$/.test(value)) throw new ConfigError(`Cannot use ${name}: expected a number`);
   return value;
 }
 
