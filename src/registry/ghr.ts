@@ -1,0 +1,105 @@
+import { createGitHubClient } from "../client/github.ts";
+import type { GitHubAsset } from "../client/github_schema.ts";
+import { parseGhrArtifactUrl } from "../core/artifact_url.ts";
+import { NotFoundError } from "../core/error.ts";
+import type { Deployment, OpenOptions, Registry } from "../core/types.ts";
+import { splitUrl } from "../core/url.ts";
+import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
+import { GHR_OPTIONS, GHR_SYNTAX, type GhrLocator, parseGhrUrl } from "./ghr_locator.ts";
+import { type GhrRepository, ghrRepository } from "./ghr_repository.ts";
+import { findAsset, GhrSource } from "./ghr_source.ts";
+import { joinSignals, listRegistry } from "./list_registry.ts";
+
+const ENVIRONMENT: readonly EnvironmentSpec[] = [
+  { name: "GH_TOKEN", description: "A token for GitHub; wins over GITHUB_TOKEN" },
+  { name: "GITHUB_TOKEN", description: "A token for GitHub" },
+  { name: "GITHUB_APP_ID", description: "Signs in as this GitHub App; wins over tokens" },
+  { name: "GITHUB_APP_INSTALLATION_ID", description: "The installation of the GitHub App" },
+  { name: "GITHUB_APP_PRIVATE_KEY", description: "The private key of the GitHub App, in PEM" },
+  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key" },
+  { name: "GITHUB_API_URL", description: "The API of a GitHub Enterprise server" },
+  { name: "GITHUB_ENDPOINT", description: "The same, where GITHUB_API_URL is not set" },
+  { name: "GITHUB_ARTIFACT", description: "The artifact's name, where the URL has no artifact=" },
+];
+
+/** Releases of a repository on GitHub or GitHub Enterprise: `ghr://<owner>/<repo>`. */
+export const ghr: RegistryDriver<GhrLocator> = {
+  scheme: "ghr",
+  name: "GitHub Releases",
+  syntax: GHR_SYNTAX,
+  example: "ghr://linyows/myapp",
+  commands: ["server", "assets"],
+  options: GHR_OPTIONS,
+  environment: ENVIRONMENT,
+  parse: parseGhrUrl,
+  open: openGhr,
+  async openArtifact(url, io, options = {}) {
+    const { owner, repo, tag, artifact } = parseGhrArtifactUrl(url);
+    const repository = ghrRepository(createGitHubClient(io), owner, repo);
+    const signal = joinSignals(options.signal, io.signal);
+    const asset = await findRemoteAsset(repository, tag, artifact, signal);
+    return repository.download(asset, options.offset ?? 0, signal);
+  },
+};
+
+function openGhr(given: GhrLocator, io: RegistryIo): Registry {
+  const locator = { ...given, artifact: given.artifact || (io.env["GITHUB_ARTIFACT"] ?? "") };
+  const github = createGitHubClient(io);
+  const repository = ghrRepository(github, locator.owner, locator.repo);
+  const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });
+
+  const registry = listRegistry({
+    locator,
+    io,
+    source,
+    async open(artifact, options: OpenOptions = {}) {
+      const { tag, artifact: name } = parseGhrArtifactUrl(
+        splitUrl(artifact.url, "the artifact URL"),
+      );
+      const signal = joinSignals(options.signal, io.signal);
+      const asset =
+        source.asset(tag, name) ?? (await findRemoteAsset(repository, tag, name, signal));
+      return repository.download(asset, options.offset ?? 0, signal);
+    },
+    exists: (tag, options = {}) => repository.exists(tag, joinSignals(options.signal, io.signal)),
+    async report(deployment: Deployment, options = {}) {
+      if (deployment.error !== undefined) return; // A record says that something was shipped.
+      if (github.auth.kind === "anonymous") {
+        const message = "No audit record is left on GitHub: it takes GH_TOKEN or GITHUB_TOKEN";
+        return io.emit({ type: "warning", message, fields: { tag: deployment.tag } });
+      }
+      const signal = joinSignals(options.signal, io.signal);
+      const { id } = deployment;
+      const uploadUrl = source.uploadUrl(id) ?? (await repository.uploadUrl(id, signal));
+      await repository.record(uploadUrl, deployment, signal);
+    },
+  });
+
+  return {
+    ...registry,
+    async current(options = {}) {
+      source.begin(options.exclude);
+      const resolution = await registry.current(options);
+      source.settle(resolution);
+      return resolution;
+    },
+    async explain(options = {}) {
+      source.begin(options.exclude);
+      return registry.explain(options);
+    },
+  };
+}
+
+async function findRemoteAsset(
+  repository: GhrRepository,
+  tag: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<GitHubAsset> {
+  const release = await repository.release(tag, signal);
+  const asset = release === undefined ? undefined : findAsset(release, name);
+  if (asset !== undefined) return asset;
+  const where =
+    release === undefined ? `no release ${tag}` : `no file ${name} in the release ${tag}`;
+  throw new NotFoundError(`Cannot download ${name}: GitHub has ${where}`);
+}

@@ -1,0 +1,274 @@
+import type { GitHubClient } from "../client/github.ts";
+import type { GitHubAsset, GitHubRelease } from "../client/github_schema.ts";
+import { formatGhrArtifactUrl } from "../core/artifact_url.ts";
+import { isAuditName } from "../core/audit.ts";
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import type { ListedTag, ReleaseFiles, ReleaseSource } from "../core/resolve.ts";
+import type { Artifact, Resolution } from "../core/types.ts";
+import { NewestTag } from "../core/version.ts";
+import type { GhrLocator } from "./ghr_locator.ts";
+import { isReleaseDue, listingPauseMs, nextPollAt } from "./ghr_pace.ts";
+import type { GhrRepository } from "./ghr_repository.ts";
+
+/** What the source needs from the world. */
+export interface GhrSourceIo {
+  /** Tells whether a token is there, and what may still be asked. */
+  github: Pick<GitHubClient, "auth" | "limit">;
+  /** Asks about the repository. */
+  repository: GhrRepository;
+  /** Time. */
+  clock: Clock;
+  /** Hears when polls are spaced. */
+  emit: EventSink;
+  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  random?: () => number;
+}
+
+/** What is known of the repository since the last complete answer. */
+interface Knowledge {
+  /** Tags and what they point at; `undefined` where Git refs cannot be read. */
+  tags: ReadonlyMap<string, string> | undefined;
+  /** Releases by tag, in GitHub's order. */
+  releases: Map<string, GitHubRelease>;
+  /** How many pages the list of releases has. */
+  pages: number;
+  /** When the whole list is due, whatever the tags say. */
+  listDueAt: number;
+}
+
+interface Unreleased {
+  tag: string;
+  since: number;
+  askedAt: number;
+}
+
+/** A second question about the same poll comes within this time, in milliseconds. */
+const SAME_POLL_MS = 60_000;
+
+/**
+ * The tags and releases of a repository, polled as docs/github-polling.md says: the tags at every poll, the list of
+ * releases when they change and at a slow pace, a single release while it is awaited.
+ */
+export class GhrSource implements ReleaseSource {
+  readonly #locator: GhrLocator;
+  readonly #io: GhrSourceIo;
+  #known: Knowledge | undefined;
+  /** A release that was newest but had no artifact for us. */
+  #incomplete: string | undefined;
+  /** The newest tag, as long as it has no release. */
+  #unreleased: Unreleased | undefined;
+  #polledAt = Number.NEGATIVE_INFINITY;
+  #spacedUntil = Number.NEGATIVE_INFINITY;
+  #announcedSpacingMs = 0;
+  #lastExclude: ReadonlySet<string> = new Set();
+  #fromMemory = false;
+
+  /**
+   * @param locator the repository, and which versions count.
+   * @param io the world.
+   */
+  constructor(locator: GhrLocator, io: GhrSourceIo) {
+    this.#locator = locator;
+    this.#io = io;
+  }
+
+  /**
+   * Says what the next listing is for. One that excludes more than the last, soon after it, belongs to the same poll
+   * and needs no new answer.
+   *
+   * @param exclude the tags that must not be chosen.
+   */
+  begin(exclude: Iterable<string> = []): void {
+    const next = new Set(exclude);
+    const recent = this.#io.clock.now() - this.#polledAt < SAME_POLL_MS;
+    const more =
+      next.size > this.#lastExclude.size && [...this.#lastExclude].every((tag) => next.has(tag));
+    this.#fromMemory = recent && more && this.#known !== undefined;
+    this.#lastExclude = next;
+  }
+
+  /**
+   * Takes note of what became of a listing, so that the next poll looks after a release that is incomplete.
+   *
+   * @param resolution the answer that was given.
+   */
+  settle(resolution: Resolution): void {
+    if (this.#fromMemory) return;
+    const missing =
+      resolution.kind === "pending" ||
+      (resolution.kind === "none" && resolution.reason === "artifact-missing");
+    this.#incomplete = missing ? resolution.tag : undefined;
+  }
+
+  /** Lists the tags of all releases; asks GitHub first unless memory is enough. */
+  async *tags(signal?: AbortSignal): AsyncGenerator<ListedTag> {
+    if (!this.#fromMemory && !this.#isSpaced()) await this.#poll(signal);
+    const known = this.#known;
+    for (const release of known?.releases.values() ?? []) {
+      if (release.draft) yield { tag: release.tag_name, unusable: "it is a draft" };
+      else yield { tag: release.tag_name, preRelease: release.prerelease };
+    }
+    for (const tag of known?.tags?.keys() ?? []) {
+      if (!known?.releases.has(tag)) yield { tag, unusable: "no release was published for it" };
+    }
+  }
+
+  /** The files of a listed release, from memory. */
+  async release(tag: string): Promise<ReleaseFiles | undefined> {
+    const release = this.#published(tag);
+    if (release === undefined) return undefined;
+    return {
+      id: String(release.id),
+      createdAt: new Date(release.published_at ?? release.created_at),
+      files: uploadedAssets(release).map((asset) => artifactOf(this.#locator, tag, asset)),
+    };
+  }
+
+  /** An asset that was listed, from memory. */
+  asset(tag: string, name: string): GitHubAsset | undefined {
+    const release = this.#published(tag);
+    return release === undefined ? undefined : findAsset(release, name);
+  }
+
+  /** The address for uploads to a listed release, from memory. */
+  uploadUrl(id: string): string | undefined {
+    return [...(this.#known?.releases.values() ?? [])].find((known) => String(known.id) === id)
+      ?.upload_url;
+  }
+
+  #published(tag: string): GitHubRelease | undefined {
+    const release = this.#known?.releases.get(tag);
+    return release?.draft ? undefined : release;
+  }
+
+  async #poll(signal: AbortSignal | undefined): Promise<void> {
+    const { repository, clock } = this.#io;
+    const found = await repository.tags(signal);
+    const known = this.#known;
+    if (
+      known === undefined ||
+      found === undefined ||
+      clock.now() >= known.listDueAt ||
+      !sameTags(known.tags, found.tags)
+    ) {
+      await this.#readList(found?.tags, signal);
+    } else {
+      await this.#readAwaited(known, signal);
+    }
+    this.#unreleased = this.#newestUnreleased();
+    this.#polledAt = clock.now();
+    this.#space((found?.pages ?? 1) + this.#awaited().length);
+  }
+
+  async #readList(
+    tags: ReadonlyMap<string, string> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { repository, clock, github, random = Math.random } = this.#io;
+    const { items, pages } = await repository.releases(signal);
+    const releases = new Map<string, GitHubRelease>();
+    for (const release of items) {
+      // A draft can name the tag of a published release.
+      if (releases.get(release.tag_name)?.draft ?? true) releases.set(release.tag_name, release);
+    }
+    const anonymous = github.auth.kind === "anonymous";
+    const listDueAt = clock.now() + listingPauseMs(pages, anonymous, random);
+    this.#known = { tags, releases, pages, listDueAt };
+  }
+
+  /** Looks after single releases between two listings. */
+  async #readAwaited(known: Knowledge, signal: AbortSignal | undefined): Promise<void> {
+    for (const tag of this.#awaited()) {
+      const release = await this.#io.repository.release(tag, signal);
+      if (this.#unreleased?.tag === tag) this.#unreleased.askedAt = this.#io.clock.now();
+      if (release !== undefined) known.releases.set(tag, release);
+      else if (known.releases.has(tag)) await this.#readList(known.tags, signal);
+    }
+  }
+
+  #awaited(): string[] {
+    const now = this.#io.clock.now();
+    const tags: string[] = [];
+    if (this.#incomplete !== undefined) tags.push(this.#incomplete);
+    const unreleased = this.#unreleased;
+    if (unreleased !== undefined && isReleaseDue(now, unreleased.since, unreleased.askedAt)) {
+      tags.push(unreleased.tag);
+    }
+    return tags;
+  }
+
+  /** The newest tag that may be chosen, if its release is yet to come. */
+  #newestUnreleased(): Unreleased | undefined {
+    const known = this.#known;
+    if (known?.tags === undefined) return undefined;
+    const newest = new NewestTag(this.#locator);
+    for (const tag of known.tags.keys())
+      newest.offer(tag, this.#published(tag)?.prerelease ?? false);
+    const { tag } = newest;
+    if (tag === undefined || this.#published(tag) !== undefined) return undefined;
+    if (this.#unreleased?.tag === tag) return this.#unreleased;
+    const now = this.#io.clock.now();
+    return { tag, since: now, askedAt: now };
+  }
+
+  /** Without a token, unchanged answers are paid for as well. */
+  #space(cost: number): void {
+    const { github, clock } = this.#io;
+    if (github.auth.kind !== "anonymous" || github.limit === undefined) return;
+    this.#spacedUntil = nextPollAt(clock.now(), github.limit, cost, this.#known?.pages ?? 1);
+  }
+
+  #isSpaced(): boolean {
+    const now = this.#io.clock.now();
+    if (this.#known === undefined || now >= this.#spacedUntil) return false;
+    const spacingMs = this.#spacedUntil - this.#polledAt;
+    if (Math.abs(spacingMs - this.#announcedSpacingMs) > this.#announcedSpacingMs / 2) {
+      this.#announcedSpacingMs = spacingMs;
+      this.#io.emit({
+        type: "poll-spaced",
+        registry: this.#locator.url,
+        nextAt: new Date(this.#spacedUntil),
+        reason: "GitHub counts every request without a token; set GH_TOKEN or GITHUB_TOKEN",
+      });
+    }
+    return true;
+  }
+}
+
+function sameTags(
+  a: ReadonlyMap<string, string> | undefined,
+  b: ReadonlyMap<string, string>,
+): boolean {
+  if (a === undefined || a.size !== b.size) return false;
+  for (const [tag, sha] of a) if (b.get(tag) !== sha) return false;
+  return true;
+}
+
+function uploadedAssets(release: GitHubRelease): GitHubAsset[] {
+  return release.assets.filter((asset) => asset.state === "uploaded" && !isAuditName(asset.name));
+}
+
+/**
+ * Finds a file of a release.
+ *
+ * @param release the release.
+ * @param name the file name.
+ * @returns the asset; `undefined` while it is not there or not complete.
+ */
+export function findAsset(release: GitHubRelease, name: string): GitHubAsset | undefined {
+  return uploadedAssets(release).find((asset) => asset.name === name);
+}
+
+function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artifact {
+  const { owner, repo } = locator;
+  const { name, size } = asset;
+  const digest = asset.digest?.toLowerCase() ?? "";
+  return {
+    name,
+    url: formatGhrArtifactUrl({ owner, repo, tag, artifact: name }),
+    size,
+    revision: `${asset.id}@${asset.updated_at}`,
+    ...(/^sha256:[0-9a-f]{64}$/.test(digest) ? { digest } : {}),
+  };
+}
