@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { neutralEnvironment, ROOT } from "./runtimes.ts";
+
+const START_TIMEOUT_MS = 20_000;
+
+/** A worker that answers on loopback. */
+export interface Worker {
+  /** Where it answers. */
+  url: string;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/**
+ * Bundles code for a runtime that has web standards only, as a serverless platform would.
+ *
+ * @param contents an ES module; imports are relative to the project's root.
+ * @param minify whether to make it small.
+ * @returns the bundle; building fails when anything in it needs a `node:` module.
+ */
+export async function bundleForEdge(contents: string, minify = false): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: ROOT, loader: "ts" },
+    write: false,
+    bundle: true,
+    minify,
+    format: "esm",
+    platform: "neutral",
+    target: "es2022",
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser", "import"],
+    logLevel: "silent",
+  });
+  return outputFiles[0]?.text ?? "";
+}
+
+/**
+ * Starts workerd, without Node compatibility.
+ *
+ * @param script an ES module with a default export, as Workers have.
+ * @returns the worker, when it accepts connections.
+ */
+export async function startWorker(script: string): Promise<Worker> {
+  const directory = await mkdtemp(join(tmpdir(), "dewy-workerd-"));
+  const port = await freePort();
+  await writeFile(join(directory, "worker.js"), script);
+  await writeFile(join(directory, "config.capnp"), configuration(port));
+  const program = createRequire(import.meta.url).resolve("workerd/bin/workerd");
+  const child = spawn(program, ["serve", join(directory, "config.capnp"), "--control-fd=3"], {
+    env: neutralEnvironment(),
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+  });
+  const close = async (): Promise<void> => {
+    await ended(child);
+    await rm(directory, { recursive: true });
+  };
+  try {
+    await listening(child);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { url: `http://127.0.0.1:${port}/`, close };
+}
+
+/** https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp */
+function configuration(port: number): string {
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [(name = "worker.js", esModule = embed "worker.js")],
+      compatibilityDate = "2026-01-01",
+    )),
+    (name = "internet", network = (allow = ["private", "public"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);
+`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** workerd writes a line of JSON to the control descriptor for each socket that listens. */
+function listening(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let errors = "";
+    const timer = setTimeout(
+      () => reject(new Error(`workerd is silent: ${errors}`)),
+      START_TIMEOUT_MS,
+    );
+    child.stderr?.on("data", (chunk) => {
+      errors += chunk;
+    });
+    child.once("exit", (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)));
+    child.stdio[3]?.once("data", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGKILL");
+  });
+}
