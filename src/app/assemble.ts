@@ -1,14 +1,28 @@
+import { systemClock } from "../core/clock.ts";
+import { type EventSink, fanOut } from "../core/event.ts";
+import { createHostIo } from "../host/io.ts";
+import { hostRegistries } from "../host/mod.ts";
 import type { ProcessIo } from "../host/process_io.ts";
+import type { RegistryIo } from "../registry/driver.ts";
+import { checkCommandFits } from "./command_fit.ts";
 import type { Config } from "./config.ts";
+import { createLogger } from "./log.ts";
+import { formatHuman, formatJson, formatText } from "./log_format.ts";
+import { createProgressLine, type ProgressLine } from "./progress_line.ts";
+import { redactText } from "./redact_text.ts";
+import { VERSION } from "./version.ts";
 import type { World } from "./world.ts";
 
 /** A world, and what must be ended with it. */
 export interface Assembled {
   /** What the command gets. */
   world: World;
-  /** Ends the subscribers: the last notifications leave, the progress line goes. */
+  /** Ends the subscribers: the progress line goes, the last notifications leave. */
   close(): Promise<void>;
 }
+
+/** How long the end of dewy waits for a notifier. */
+const FLUSH_MS = 5000;
 
 /**
  * Builds the world of a command: the network, the drivers, and who listens to events.
@@ -19,5 +33,64 @@ export interface Assembled {
  * @throws ConfigError for a registry of another command, a notifier or a CA file that cannot be used.
  */
 export async function assemble(config: Config, io: ProcessIo): Promise<Assembled> {
-  throw new Error(`not wired yet: ${config.command} ${io.stderr.isTerminal}`);
+  checkCommandFits(config.command, config.registry, hostRegistries);
+  const clock = systemClock;
+  const progress = createProgressLine(io.stderr, clock.now);
+  const sinks: EventSink[] = [progress.sink, logger(config, io, progress)];
+  // Subscribers that come later, such as the notifier, need the network, which itself tells events.
+  const emit: EventSink = (event) => fanOut(sinks)(event);
+  const hostIo = await createHostIo({
+    env: io.env,
+    caFile: config.caFile,
+    platform: config.command === "assets" ? undefined : config.platform,
+    clock,
+    emit,
+    signal: io.signals.stop,
+  });
+  const closeNotifier = await subscribeNotifier(config, hostIo, sinks);
+  const world: World = {
+    ...io,
+    clock,
+    fetch: hostIo.fetch,
+    emit,
+    io: hostIo,
+    registries: hostRegistries,
+    version: VERSION,
+  };
+  return {
+    world,
+    close: async () => {
+      progress.clear();
+      await closeNotifier();
+    },
+  };
+}
+
+/** Someone who watches a deploy at a terminal wants to see it; a service asks for what it wants. */
+function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSink {
+  const watches = io.stderr.isTerminal && config.command === "assets";
+  const isHuman = watches && config.logLevel === undefined && config.logFormat === undefined;
+  const machine = config.logFormat === "json" ? formatJson : formatText;
+  return createLogger({
+    level: config.logLevel ?? (watches ? "info" : "error"),
+    format: isHuman ? formatHuman : machine,
+    write: progress.write,
+    now: systemClock.now,
+    redact: (text) => redactText(text, io.env),
+  });
+}
+
+async function subscribeNotifier(
+  config: Config,
+  io: RegistryIo,
+  sinks: EventSink[],
+): Promise<() => Promise<void>> {
+  if (config.command !== "assets" || config.notifier === undefined) return async () => {};
+  const { openNotifier } = await import("../notifier/open.ts");
+  const { notifiers } = await import("../notifier/mod.ts");
+  const { hostIdentity } = await import("../host/host_identity.ts");
+  const notifications = openNotifier(config.notifier, notifiers, { ...io, host: hostIdentity() });
+  if (notifications === undefined) return async () => {};
+  sinks.push(notifications.sink);
+  return () => notifications.close(FLUSH_MS);
 }

@@ -1,4 +1,4 @@
-import { formatBytes } from "../core/bytes.ts";
+import { formatBytes } from "../core/digest.ts";
 import type { Platform, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import { toAnswer } from "./answer.ts";

@@ -1,5 +1,3 @@
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-
 /**
  * Reads a size: `1048576`, `512MiB`, `2GiB`, `2G` (binary) or `2GB` (decimal).
  *
@@ -14,20 +12,4 @@ export function parseBytes(text: string): number | undefined {
   const power = prefix === "" ? 0 : "kmgt".indexOf(prefix.toLowerCase()) + 1;
   const bytes = Math.round(Number(amount) * base ** power);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
-}
-
-/**
- * Writes a size for people: `812 B`, `12.3 MiB`.
- *
- * @param bytes the number of bytes.
- * @returns the text.
- */
-export function formatBytes(bytes: number): string {
-  let amount = bytes;
-  let unit = 0;
-  while (amount >= 1024 && unit < UNITS.length - 1) {
-    amount /= 1024;
-    unit += 1;
-  }
-  return unit === 0 ? `${bytes} B` : `${amount.toFixed(1)} ${UNITS[unit]}`;
 }

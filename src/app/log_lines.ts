@@ -1,0 +1,152 @@
+/**
+ * What the log says of each event: a level, a text that never changes, and fields.
+ *
+ * @module
+ */
+import type { DewyEvent, HookResult } from "../core/event.ts";
+import type { LogLevel } from "./config.ts";
+
+/** A duration in a log line: Go's notation in text, nanoseconds in JSON. */
+export interface Duration {
+  /** Milliseconds. */
+  durationMs: number;
+}
+
+/** The value of a field; `undefined` leaves it out. */
+export type LogValue = string | number | boolean | Date | Duration | readonly string[] | undefined;
+
+/** A line before it is written. */
+export interface LogLine {
+  /** How important it is. */
+  level: LogLevel;
+  /** The static text. */
+  message: string;
+  /** What differs, by snake-case key. */
+  fields: Readonly<Record<string, LogValue>>;
+}
+
+type Lines = {
+  [K in DewyEvent["type"]]: (event: Extract<DewyEvent, { type: K }>) => LogLine | undefined;
+};
+
+function line(
+  level: LogLevel,
+  message: string,
+  fields: Readonly<Record<string, LogValue>> = {},
+): LogLine {
+  return { level, message, fields };
+}
+
+function duration(ms: number | undefined): Duration | undefined {
+  return ms === undefined ? undefined : { durationMs: ms };
+}
+
+// The type makes the compiler name every event that has no line yet.
+const LINES: Lines = {
+  started: ({ version, command, registry, directory }) =>
+    line("info", "Dewy started", { version, command, registry, directory }),
+  stopping: ({ signal }) => line("info", "Dewy stopping", { signal }),
+  request: ({ method, url, status, durationMs, attempt, fromCache }) =>
+    line("debug", "Request", {
+      method,
+      url,
+      status,
+      attempt,
+      from_cache: fromCache,
+      duration: duration(durationMs),
+    }),
+  retry: ({ method, url, reason, delayMs, attempt }) =>
+    line("warn", "Request retried", { method, url, reason, attempt, delay: duration(delayMs) }),
+  anonymous: ({ host }) => line("debug", "No credentials, asking anonymously", { host }),
+  "rate-limit": ({ host, remaining, limit, resetAt }) =>
+    line(remaining === 0 ? "warn" : "debug", "Rate limit", {
+      host,
+      remaining,
+      limit,
+      reset_at: resetAt,
+    }),
+  "poll-spaced": ({ registry, nextAt, reason }) =>
+    line("info", "Polls spaced", { registry, next_at: nextAt, reason }),
+  resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
+  unchanged: ({ tag }) => line("debug", "Deploy skipped", { tag }),
+  pending: ({ tag, since }) =>
+    line("debug", "Artifact not found within grace period", { tag, since }),
+  nothing: ({ reason, message }) =>
+    line(reason === "artifact-missing" ? "error" : "warn", "Nothing to deploy", {
+      reason,
+      detail: message,
+    }),
+  held: ({ tag, running, reason }) => line("warn", "Version held", { tag, running, reason }),
+  "bytes-changed": ({ tag, artifact }) =>
+    line("warn", "Artifact bytes changed under the same tag", { tag, artifact }),
+  "known-bad": ({ tag, reason }) => line("warn", "Version known to be bad", { tag, reason }),
+  phase: ({ phase, tag, durationMs }) =>
+    line("debug", "Phase done", { phase, tag, duration: duration(durationMs) }),
+  "download-progress": () => undefined,
+  downloaded: ({ tag, artifact, bytes, resumedFrom, durationMs }) =>
+    line("info", "Downloaded artifact", {
+      tag,
+      artifact,
+      bytes,
+      resumed_from: resumedFrom === 0 ? undefined : resumedFrom,
+      duration: duration(durationMs),
+    }),
+  extracted: ({ tag, directory, entries, bytes, durationMs }) =>
+    line("info", "Extract archive", {
+      tag,
+      directory,
+      entries,
+      bytes,
+      duration: duration(durationMs),
+    }),
+  hook: ({ tag, result }) => hookLine(tag, result),
+  activated: ({ tag, directory }) => line("info", "Create symlink", { tag, directory }),
+  deployed: ({ command, tag, previousTag, directory, durationMs }) =>
+    line("info", "Deployed", {
+      command,
+      tag,
+      previous_tag: previousTag,
+      directory,
+      duration: duration(durationMs),
+    }),
+  "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
+  recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
+  failed: ({ phase, tag, error, count, retryInMs }) =>
+    line("error", "Deploy failure", {
+      phase,
+      tag,
+      error: error.message,
+      code: error.code,
+      count,
+      retry_in: duration(retryInMs),
+    }),
+  "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
+  reported: ({ tag }) => line("debug", "Report shipping", { tag }),
+  pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
+  warning: ({ message, fields }) => line("warn", message, fields ?? {}),
+};
+
+function hookLine(tag: string, result: HookResult): LogLine {
+  const failed = result.exitCode !== 0;
+  return line(failed ? "error" : "info", failed ? "Execute hook failed" : "Execute hook", {
+    when: result.when,
+    tag,
+    command: result.command,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    exit_code: result.exitCode ?? undefined,
+    timed_out: result.timedOut ? true : undefined,
+    duration: duration(result.durationMs),
+  });
+}
+
+/**
+ * Looks up what the log says of an event.
+ *
+ * @param event the event.
+ * @returns the line; `undefined` for events that are not logged.
+ */
+export function logLineOf(event: DewyEvent): LogLine | undefined {
+  const write = LINES[event.type] as (event: DewyEvent) => LogLine | undefined;
+  return write(event);
+}
