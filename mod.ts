@@ -5,12 +5,12 @@
  *
  * @module
  */
-export { selectArtifact } from "./src/core/artifact_name.ts";
+export { type ArtifactOptions, selectArtifact } from "./src/core/artifact_name.ts";
 export { type Clock, systemClock } from "./src/core/clock.ts";
 export * from "./src/core/error.ts";
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
-export { redactUrl } from "./src/core/url.ts";
+export { type OptionSpec, type OptionType, redactUrl, type SplitUrl } from "./src/core/url.ts";
 export {
   compareVersions,
   type LatestTagOptions,

@@ -51,6 +51,8 @@ export class DewyError extends Error {
   readonly retryable: boolean;
 
   /**
+   * Makes the error.
+   *
    * @param message action, value, state, and what to do next; never a secret.
    * @param options the code, the cause and whether a retry can help.
    */
@@ -65,6 +67,8 @@ export class DewyError extends Error {
 /** A flag, URL, option or environment variable that cannot be used. Exit code 1; code `config` or `locked`. */
 export class ConfigError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message names the flag or the part of the URL, and what would be right.
    * @param options cause and a more specific code.
    */
@@ -76,6 +80,8 @@ export class ConfigError extends DewyError {
 /** Credentials that are missing, malformed or refused (401, 403). Exit code 2. */
 export class CredentialError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message which credential for which host, and where dewy looked for it.
    * @param options cause and retryability.
    */
@@ -87,6 +93,8 @@ export class CredentialError extends DewyError {
 /** A repository, bucket, release or object that is not there (404). Exit code 2. */
 export class NotFoundError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message what was looked for, and where.
    * @param options cause and retryability.
    */
@@ -98,6 +106,8 @@ export class NotFoundError extends DewyError {
 /** A conditional write that somebody else won (409, 412). Exit code 2. */
 export class ConflictError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message what was to be written, and who or what was there first.
    * @param options cause and retryability.
    */
@@ -130,6 +140,8 @@ export class RemoteError extends DewyError {
   readonly retryAfterMs: number | undefined;
 
   /**
+   * Makes the error.
+   *
    * @param message the method, the redacted address, the status and what to do next.
    * @param options the parts of the call; `retryable` is true unless told.
    */
@@ -145,6 +157,8 @@ export class RemoteError extends DewyError {
 /** Bytes that are not what the registry said they would be. Exit code 2. */
 export class IntegrityError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message which artifact, what was expected and what came.
    * @param options cause and retryability; a download that was cut short is worth a retry.
    */
@@ -156,6 +170,8 @@ export class IntegrityError extends DewyError {
 /** An archive that cannot or must not be extracted. Exit code 3. */
 export class ArchiveError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message which archive, which entry, and which rule it breaks.
    * @param options cause and retryability.
    */
@@ -167,6 +183,8 @@ export class ArchiveError extends DewyError {
 /** The file system, a process or a socket of this machine refused. Exit code 3. */
 export class HostError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message what was tried on which path, and the system's reason.
    * @param options cause and retryability; a full disk may be emptied, so true unless told.
    */
@@ -191,6 +209,8 @@ export class DeployError extends DewyError {
   readonly phase: DeployPhase;
 
   /**
+   * Makes the error.
+   *
    * @param phase the phase that failed.
    * @param message what happened to which version, and what runs now.
    * @param options cause and retryability.
@@ -204,6 +224,8 @@ export class DeployError extends DewyError {
 /** Work that the caller's `AbortSignal` ended. Not a failure; exit code 0 when the operator asked for it. */
 export class AbortedError extends DewyError {
   /**
+   * Makes the error.
+   *
    * @param message what was going on.
    * @param options the signal's reason as the cause.
    */

@@ -8,6 +8,7 @@ export const FILE_URL_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A directory of this machine in the layout of an S3 registry. */
 export interface FileLocator extends LocatorBase {
+  /** The kind of registry. */
   type: "file";
   /** The absolute path of the directory that holds the version directories. */
   dir: string;

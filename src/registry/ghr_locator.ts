@@ -8,6 +8,7 @@ export const GHR_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A repository on GitHub or GitHub Enterprise. */
 export interface GhrLocator extends LocatorBase {
+  /** The kind of registry. */
   type: "ghr";
   /** The user or organisation. */
   owner: string;

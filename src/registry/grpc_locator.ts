@@ -15,6 +15,7 @@ export const GRPC_OPTIONS: readonly OptionSpec[] = [
 
 /** A server that chooses the version itself. */
 export interface GrpcLocator extends LocatorBase {
+  /** The kind of registry. */
   type: "grpc";
   /** Host and port. */
   target: string;

@@ -8,6 +8,7 @@ export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A prefix in a bucket of Google Cloud Storage. */
 export interface GsLocator extends LocatorBase {
+  /** The kind of registry. */
   type: "gs";
   /** The bucket. */
   bucket: string;

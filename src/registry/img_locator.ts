@@ -15,6 +15,7 @@ export const IMG_OPTIONS: readonly OptionSpec[] = [
 
 /** A repository of an OCI registry. */
 export interface OciLocator extends LocatorBase {
+  /** The kind of registry. */
   type: "oci";
   /** The host that speaks the distribution API, with its port. */
   registry: string;

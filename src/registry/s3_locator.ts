@@ -21,6 +21,7 @@ export const S3_OPTIONS: readonly OptionSpec[] = [
 
 /** A prefix in a bucket of S3 or of a compatible service. */
 export interface S3Locator extends LocatorBase {
+  /** The kind of registry. */
   type: "s3";
   /** The region that requests are signed for. */
   region: string;
