@@ -43,7 +43,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
 };
 
 function openGhr(given: GhrLocator, io: RegistryIo): Registry {
-  const locator = { ...given, artifact: given.artifact || (io.env["GITHUB_ARTIFACT"] ?? "") };
+  const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
   const github = createGitHubClient(io);
   const repository = ghrRepository(github, locator.owner, locator.repo);
   const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });

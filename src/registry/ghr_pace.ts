@@ -1,7 +1,7 @@
 import type { RateLimit } from "../client/github_limit.ts";
 
 /** How often the whole list of releases is read although no tag has changed, in milliseconds. */
-export const FULL_LISTING_MS = 15 * 60_000;
+export const FULL_LISTING_MS: number = 15 * 60_000;
 /** Without a token, every page of that list is paid for: at most a fifth of the usual 60 requests an hour. */
 const ANONYMOUS_PAGE_MS = 5 * 60_000;
 
@@ -10,7 +10,7 @@ const EAGER_MS = 2 * 60_000;
 /** … then this often, because the answer "404" is paid for, … */
 const PATIENT_MS = 30_000;
 /** … and no longer than this after it was first seen. */
-export const RELEASE_GRACE_MS = 30 * 60_000;
+export const RELEASE_GRACE_MS: number = 30 * 60_000;
 
 /**
  * When the whole list is due next.

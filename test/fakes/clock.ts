@@ -1,0 +1,74 @@
+import type { Clock } from "../../src/core/clock.ts";
+
+interface Sleeper {
+  dueAt: number;
+  ms: number;
+  wake: () => void;
+}
+
+/** Time that only moves when a test says so. */
+export interface FakeClock extends Clock {
+  /** Moves time, and wakes who is due, in order. */
+  advance(ms: number): void;
+  /** Resolves as soon as somebody sleeps for exactly so long. */
+  sleeping(ms: number): Promise<void>;
+  /** The lengths of all sleeps so far, in milliseconds. */
+  readonly slept: readonly number[];
+}
+
+/** Options of {@link fakeClock}. */
+export interface FakeClockOptions {
+  /** The time at the start; 2026-01-02T03:04:05.678Z unless told. */
+  now?: number;
+  /** Sleeps up to this long, in milliseconds, are over at once and move time: pauses, but not timeouts. */
+  skipUpTo?: number;
+}
+
+/**
+ * Makes a clock for a test.
+ *
+ * @param options where it starts, and what it does not wait for.
+ * @returns the clock.
+ */
+export function fakeClock(options: FakeClockOptions = {}): FakeClock {
+  let now = options.now ?? Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  const skipUpTo = options.skipUpTo ?? -1;
+  const sleepers = new Set<Sleeper>();
+  const slept: number[] = [];
+  const awaited: { ms: number; found: () => void }[] = [];
+
+  return {
+    slept,
+    now: () => now,
+    sleep(ms, signal) {
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        slept.push(ms);
+        if (ms <= skipUpTo) {
+          now += ms;
+          return resolve();
+        }
+        const sleeper: Sleeper = { ms, dueAt: now + ms, wake: resolve };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", () => {
+          sleepers.delete(sleeper);
+          reject(signal.reason);
+        });
+        for (const { found } of awaited.filter((one) => one.ms === ms)) found();
+      });
+    },
+    advance(ms) {
+      now += ms;
+      for (const sleeper of [...sleepers].sort((a, b) => a.dueAt - b.dueAt)) {
+        if (sleeper.dueAt > now) continue;
+        sleepers.delete(sleeper);
+        sleeper.wake();
+      }
+    },
+    sleeping: (ms) =>
+      new Promise((resolve) => {
+        if ([...sleepers].some((sleeper) => sleeper.ms === ms)) resolve();
+        else awaited.push({ ms, found: resolve });
+      }),
+  };
+}
