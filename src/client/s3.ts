@@ -59,7 +59,7 @@ export interface S3Client {
     key: string,
     body: string | Uint8Array<ArrayBuffer>,
     contentType: string,
-    signal?: AbortSignal,
+    signal?: AbortSignal | undefined,
   ): Promise<void>;
 }
 

@@ -1,0 +1,164 @@
+import { createS3Client, type S3Client } from "../client/s3.ts";
+import { s3Endpoint } from "../client/s3_address.ts";
+import { statedDigest } from "../client/s3_digest.ts";
+import { parseS3ArtifactUrl } from "../core/artifact_url.ts";
+import { auditName, isAuditName } from "../core/audit.ts";
+import { IntegrityError } from "../core/error.ts";
+import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../core/types.ts";
+import { type SplitUrl, splitUrl } from "../core/url.ts";
+import type { RegistryDriver, RegistryIo } from "./driver.ts";
+import { joinSignals, listRegistry } from "./list_registry.ts";
+import { skipAbandoned } from "./s3_layout.ts";
+import { parseS3Url, S3_OPTIONS, S3_SYNTAX, type S3Locator } from "./s3_locator.ts";
+import { etagOf, type S3SourceOptions, s3Source } from "./s3_source.ts";
+
+/** Releases in a bucket of S3, or of a compatible service. */
+export const s3: RegistryDriver<S3Locator> = {
+  scheme: "s3",
+  name: "AWS S3",
+  syntax: S3_SYNTAX,
+  example: "s3://ap-northeast-1/my-releases/myapp",
+  commands: ["server", "assets"],
+  options: S3_OPTIONS,
+  environment: [
+    {
+      name: "AWS_ACCESS_KEY_ID",
+      description: "Access key; without one: the machine's own credentials, then anonymous",
+    },
+    { name: "AWS_SECRET_ACCESS_KEY", description: "Secret of the access key" },
+    { name: "AWS_SESSION_TOKEN", description: "Session token of temporary credentials" },
+    {
+      name: "AWS_ENDPOINT_URL_S3",
+      description: "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
+    },
+    { name: "AWS_ENDPOINT_URL", description: "Address of an S3-compatible service" },
+  ],
+  parse: parseS3Url,
+  open: (locator, io) => openS3(locator, io),
+  openArtifact: openS3Artifact,
+};
+
+/**
+ * Opens a registry in S3. An idle poll costs two requests: the tags and the files of the newest one (and one more for
+ * every further 1,000). The digest of the chosen file is asked for once, and again when its entity tag changes.
+ *
+ * @param locator the bucket and prefix.
+ * @param io the world.
+ * @param options how the bucket is listed.
+ * @returns the registry.
+ * @throws ConfigError when region, bucket or endpoint cannot be used.
+ */
+export function openS3(
+  locator: S3Locator,
+  io: RegistryIo,
+  options: S3SourceOptions = {},
+): Registry {
+  const endpoint = s3Endpoint(locator.endpoint, io.env);
+  const client = createS3Client({ ...locator, endpoint }, io);
+  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
+    joinSignals(given?.signal, io.signal);
+  const registry = skipAbandoned(
+    listRegistry({
+      locator,
+      io,
+      source: s3Source(client, locator, options),
+      open: (artifact, open) => openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      exists: (tag, exist) => exists(client, locator, tag, signalOf(exist)),
+      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
+    }),
+  );
+  const complete = digestReader(client);
+  return {
+    ...registry,
+    current: async (current) => complete(await registry.current(current), signalOf(current)),
+    explain: async (current) => {
+      const explanation = await registry.explain(current);
+      return {
+        ...explanation,
+        resolution: await complete(explanation.resolution, signalOf(current)),
+      };
+    },
+  };
+}
+
+/** Adds the digest that S3 states. A listing has none, so that the object itself is asked, but not twice. */
+function digestReader(
+  client: S3Client,
+): (resolution: Resolution, signal: AbortSignal | undefined) => Promise<Resolution> {
+  let last: { id: string; digest: string | undefined } | undefined;
+  return async (resolution, signal) => {
+    if (resolution.kind !== "ready") return resolution;
+    const { artifact } = resolution;
+    const id = `${artifact.url} ${artifact.revision}`;
+    if (last?.id !== id) {
+      const headers = await client.head(keyOf(artifact), { ...expected(artifact), signal });
+      last = { id, digest: headers && statedDigest(headers) };
+    }
+    const { digest } = last;
+    return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
+  };
+}
+
+async function openObject(
+  client: S3Client,
+  artifact: Artifact,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Uint8Array>> {
+  if (offset > 0 && offset === artifact.size) return new Blob([]).stream();
+  if (artifact.size !== undefined && offset > artifact.size) {
+    throw new IntegrityError(
+      `Cannot resume "${artifact.url}" at byte ${offset}: it has ${artifact.size}; start again`,
+    );
+  }
+  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+  return client.get(keyOf(artifact), { offset, ...expected(artifact), signal });
+}
+
+async function exists(
+  client: S3Client,
+  locator: S3Locator,
+  tag: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const directory = `${locator.prefix}${tag}/`;
+  for await (const page of client.list({ prefix: directory, signal })) {
+    const isRelease = page.objects.some(
+      (object) => !isAuditName(object.key.slice(directory.length)),
+    );
+    if (isRelease || page.prefixes.length > 0) return true;
+  }
+  return false;
+}
+
+async function writeRecord(
+  client: S3Client,
+  locator: S3Locator,
+  deployment: Deployment,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const key = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
+  await client.put(key, "", "text/plain", signal);
+}
+
+async function openS3Artifact(
+  url: SplitUrl,
+  io: RegistryIo,
+  options: OpenOptions = {},
+): Promise<ReadableStream<Uint8Array>> {
+  const at = parseS3ArtifactUrl(url);
+  const client = createS3Client({ ...at, endpoint: s3Endpoint(at.endpoint, io.env) }, io);
+  return client.get(at.key, {
+    offset: options.offset ?? 0,
+    signal: joinSignals(options.signal, io.signal),
+  });
+}
+
+function keyOf(artifact: Artifact): string {
+  return parseS3ArtifactUrl(splitUrl(artifact.url, "the artifact URL")).key;
+}
+
+function expected(artifact: Artifact): { etag?: string } {
+  const etag = etagOf(artifact);
+  return etag === undefined ? {} : { etag };
+}
