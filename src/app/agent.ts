@@ -6,6 +6,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DewyError } from "../core/error.ts";
+import { onlyNews } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
@@ -53,7 +54,8 @@ export async function runAgent(agent: Agent, world: World): Promise<number> {
 }
 
 function deployIo({ config, root, registry, deployer }: Agent, world: World): DeployIo {
-  const { clock, emit } = world;
+  const { clock } = world;
+  const emit = onlyNews(world.emit);
   return {
     registry,
     deployer,

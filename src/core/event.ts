@@ -115,3 +115,30 @@ export function fanOut(sinks: readonly EventSink[]): EventSink {
     }
   };
 }
+
+/** Conditions that last: they are true at every poll, but news only once. */
+const STANDING: ReadonlySet<DewyEvent["type"]> = new Set([
+  "held",
+  "known-bad",
+  "bytes-changed",
+  "nothing",
+]);
+
+/**
+ * Lets events about a lasting condition through only when it is new, or new again after a deploy.
+ *
+ * @param sink hears the rest.
+ * @returns a sink.
+ */
+export function onlyNews(sink: EventSink): EventSink {
+  let told = new Set<string>();
+  return (event) => {
+    if (event.type === "deployed") told = new Set();
+    if (STANDING.has(event.type)) {
+      const text = JSON.stringify(event);
+      if (told.has(text)) return;
+      told.add(text);
+    }
+    sink(event);
+  };
+}

@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import { type DewyEvent, fanOut, onlyNews } from "../../src/core/event.ts";
+
+const held: DewyEvent = { type: "held", tag: "v1.0.0", running: "v1.1.0", reason: "newer" };
+
+it("onlyNews tells a lasting condition once, and again after a deploy", () => {
+  const heard: string[] = [];
+  const sink = onlyNews((event) => heard.push(event.type));
+  const deployed: DewyEvent = {
+    type: "deployed",
+    command: "assets",
+    tag: "v1.2.0",
+    previousTag: undefined,
+    directory: "/",
+    durationMs: 1,
+  };
+  for (const event of [held, held, { ...held, tag: "v0.9.0" }, deployed, held]) sink(event);
+  expect(heard).toEqual(["held", "held", "deployed", "held"]);
+});
+
+it("onlyNews lets everything else through every time", () => {
+  const heard: string[] = [];
+  const sink = onlyNews((event) => heard.push(event.type));
+  for (let i = 0; i < 2; i++) sink({ type: "unchanged", tag: "v1.0.0" });
+  expect(heard).toHaveLength(2);
+});
+
+it("fanOut tells the other sinks although one throws", () => {
+  const heard: string[] = [];
+  fanOut([
+    () => {
+      throw new Error("broken subscriber");
+    },
+    (event) => heard.push(event.type),
+  ])(held);
+  expect(heard).toEqual(["held"]);
+});

@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { HostError } from "../../src/core/error.ts";
+import { recover } from "../../src/deploy/recover.ts";
+import { deploy } from "../../src/deploy/sequence.ts";
+import { candidate, eventsOf, never, testWorld } from "./world.ts";
+
+const KILLED = new Error("killed");
+
+/** Deploys v1.0.0, then v1.1.0 until `at`, as if the process had been killed there. */
+async function killedAt(at: "activate" | "verify"): Promise<ReturnType<typeof testWorld>> {
+  const world = testWorld();
+  await deploy(candidate("v1.0.0"), world.io, never());
+  const { deployer } = world.io;
+  const { activate, verify } = deployer;
+  let frozen: { state: ReturnType<typeof world.state>; live: string | undefined } | undefined;
+  const die = async (): Promise<never> => {
+    frozen = { state: world.state(), live: world.live() };
+    throw KILLED;
+  };
+  if (at === "activate") deployer.activate = die;
+  else deployer.verify = die;
+  await deploy(candidate("v1.1.0"), world.io, never()).catch(() => {});
+  if (frozen === undefined) throw new Error("did not get there");
+  world.setState(frozen.state);
+  world.setLive(frozen.live);
+  Object.assign(deployer, { activate, verify });
+  world.events.length = 0;
+  world.steps.length = 0;
+  return world;
+}
+
+describe("recover", () => {
+  it("does nothing but clean up after an orderly end", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.steps.length = 0;
+    await recover(world.io, never());
+    expect(world.steps).toEqual(["clean"]);
+    expect(world.live()).toBe("d1");
+  });
+
+  it("undoes a switch that was announced but had not happened", async () => {
+    const world = await killedAt("activate");
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+    expect(eventsOf(world.events, "recovered")).toHaveLength(1);
+  });
+
+  it("proves, commits and finishes a switch that had happened", async () => {
+    const world = await killedAt("verify");
+    world.hooks = { before: 0, after: 0 };
+    await recover(world.io, never());
+    expect(world.live()).toBe("d2");
+    expect(world.state().switching).toBeUndefined();
+    expect(world.state().previous).toBe("d1");
+    expect(world.steps).toEqual(["clean", "verify v1.1.0", "hook after", "prune"]);
+    expect(world.hookContexts[0]).toMatchObject({ tag: "v1.1.0", previousTag: "v1.0.0" });
+    expect(eventsOf(world.events, "deployed")).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("takes back a switch that had happened when the new version does not prove itself", async () => {
+    const world = await killedAt("verify");
+    world.fail.verify = new HostError("it crashed");
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("forgets releases whose directories are gone", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    await deploy(candidate("v1.1.0"), world.io, never());
+    world.directories.delete("d1");
+    await recover(world.io, never());
+    expect(world.state().releases.map(({ tag }) => tag)).toEqual(["v1.1.0"]);
+  });
+});

@@ -1,0 +1,194 @@
+import { describe, expect, it } from "vitest";
+import { AbortedError, ArchiveError, DeployError, HostError } from "../../src/core/error.ts";
+import { deploy } from "../../src/deploy/sequence.ts";
+import { candidate, eventsOf, never, testWorld } from "./world.ts";
+
+describe("deploy", () => {
+  it("runs the steps in the documented order", async () => {
+    const world = testWorld();
+    world.hooks = { before: 0, after: 0 };
+    await deploy(candidate("v1.0.0"), world.io, never());
+    expect(world.steps).toEqual([
+      "stage v1.0.0",
+      "hook before",
+      "activate v1.0.0",
+      "verify v1.0.0",
+      "hook after",
+      "prune",
+    ]);
+    expect(world.live()).toBe("d1");
+  });
+
+  it("tells both hooks the version, the one before and the release directory", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.hooks = { before: 0, after: 0 };
+    await deploy(candidate("v1.1.0"), world.io, never());
+    const context = {
+      tag: "v1.1.0",
+      previousTag: "v1.0.0",
+      releaseDirectory: "/app/releases/d2",
+      command: "assets",
+    };
+    expect(world.hookContexts).toEqual([context, context]);
+  });
+
+  it("remembers the switch before it happens and forgets it when it is committed", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const { activate } = world.io.deployer;
+    let seen: unknown;
+    world.io.deployer.activate = async (release, signal) => {
+      seen = world.state().switching;
+      return activate(release, signal);
+    };
+    await deploy(candidate("v1.1.0"), world.io, never());
+    expect(seen).toEqual({ to: "d2", from: "d1" });
+    expect(world.state().switching).toBeUndefined();
+    expect(world.state().previous).toBe("d1");
+  });
+
+  it("leaves the running version alone when staging fails", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.stage = new ArchiveError("a link leaves the directory");
+    const error = await deploy(candidate("v1.1.0"), world.io, never()).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(DeployError);
+    expect(error).toMatchObject({ phase: "stage", cause: { code: "archive" } });
+    expect(String(error)).toContain("v1.1.0");
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+  });
+
+  it("aborts with nothing changed when the before hook fails", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.hooks = { before: 3, after: 0 };
+    const error = await deploy(candidate("v1.1.0"), world.io, never()).catch((e: unknown) => e);
+    expect(error).toMatchObject({ phase: "before" });
+    expect(String(error)).toContain("exit code 3");
+    expect(world.live()).toBe("d1");
+    expect(world.steps).not.toContain("activate v1.1.0");
+    expect(world.steps).not.toContain("hook after");
+    expect(eventsOf(world.events, "hook")).toHaveLength(1);
+  });
+
+  it("does not stage again what was staged for an attempt that failed later", async () => {
+    const world = testWorld();
+    world.hooks.before = 1;
+    await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
+    world.hooks.before = 0;
+    await deploy(candidate("v1.0.0"), world.io, never());
+    expect(world.steps.filter((step) => step.startsWith("stage"))).toEqual(["stage v1.0.0"]);
+  });
+
+  it("stages again when the bytes behind the tag have changed since", async () => {
+    const world = testWorld();
+    world.hooks.before = 1;
+    await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
+    world.hooks.before = 0;
+    await deploy(candidate("v1.0.0", { revision: "other" }), world.io, never());
+    expect(world.live()).toBe("d2");
+  });
+
+  it("goes back and remembers the version as bad when it does not prove itself", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.verify = new HostError("it crashed");
+    const error = await deploy(candidate("v1.1.0"), world.io, never()).catch((e: unknown) => e);
+    expect(error).toMatchObject({ phase: "verify" });
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+    expect(world.state().bad).toMatchObject([{ tag: "v1.1.0", revision: "rev-v1.1.0" }]);
+    expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.1.0", to: "v1.0.0" }]);
+  });
+
+  it("goes back without a verdict when the operator stops dewy during the proof", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const stop = new AbortController();
+    world.io.deployer.verify = async () => {
+      stop.abort();
+      throw new AbortedError("stopped");
+    };
+    const error = await deploy(candidate("v1.1.0"), world.io, stop.signal).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "aborted" });
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+  });
+
+  it("goes back when the state cannot be committed, and does not call the version bad", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail["save-commit"] = new HostError("the disk is full");
+    const error = await deploy(candidate("v1.1.0"), world.io, never()).catch((e: unknown) => e);
+    expect(error).toMatchObject({ phase: "commit" });
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+  });
+
+  it("goes back when activation fails halfway", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.activate = new HostError("no");
+    await expect(deploy(candidate("v1.1.0"), world.io, never())).rejects.toMatchObject({
+      phase: "activate",
+    });
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+  });
+
+  it.each([
+    ["the after hook fails", (world: ReturnType<typeof testWorld>) => (world.hooks.after = 1)],
+    [
+      "the audit record fails",
+      (world: ReturnType<typeof testWorld>) => (world.registry.reportError = new Error("no")),
+    ],
+    [
+      "pruning fails",
+      (world: ReturnType<typeof testWorld>) => (world.fail.prune = new HostError("no")),
+    ],
+  ])("stays deployed when %s", async (_, breakIt) => {
+    const world = testWorld();
+    breakIt(world);
+    await deploy(candidate("v1.0.0"), world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(eventsOf(world.events, "deployed")).toHaveLength(1);
+  });
+
+  it("reports the deploy, and a failed one with its error", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.stage = new HostError("the disk is full");
+    await deploy(candidate("v1.1.0"), world.io, never()).catch(() => {});
+    expect(world.registry.reports).toMatchObject([
+      { id: "id-v1.0.0", tag: "v1.0.0", command: "assets", host: "Web-1" },
+      { tag: "v1.1.0", error: expect.stringContaining("the disk is full") },
+    ]);
+    expect(world.registry.reports[0]).not.toHaveProperty("error");
+  });
+
+  it("never prunes the live release nor the one to go back to", async () => {
+    const world = testWorld();
+    const kept: string[][] = [];
+    world.io.deployer.prune = async (keep) => {
+      kept.push([...keep].sort());
+      return [];
+    };
+    await deploy(candidate("v1.0.0"), world.io, never());
+    await deploy(candidate("v1.1.0"), world.io, never());
+    expect(kept).toEqual([["d1"], ["d1", "d2"]]);
+  });
+
+  it("times every phase", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    expect(eventsOf(world.events, "phase").map(({ phase }) => phase)).toEqual([
+      "stage",
+      "before",
+      "activate",
+      "verify",
+      "commit",
+    ]);
+  });
+});

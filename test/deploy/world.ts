@@ -1,0 +1,223 @@
+import type { Clock } from "../../src/core/clock.ts";
+import type { DewyEvent } from "../../src/core/event.ts";
+import type {
+  Artifact,
+  CurrentOptions,
+  Deployment,
+  Registry,
+  Resolution,
+} from "../../src/core/types.ts";
+import { parseVersion } from "../../src/core/version.ts";
+import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
+import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
+
+/** A clock that jumps: every sleep ends at once and is recorded. */
+export function jumpingClock(start = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
+  let now = start;
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => now,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      slept.push(ms);
+      now += ms;
+    },
+  };
+}
+
+/** A version as a registry would answer it. */
+export function candidate(tag: string, artifact: Partial<Artifact> = {}): Candidate {
+  const version = parseVersion(tag);
+  if (version === undefined) throw new Error(`${tag} is no version`);
+  return {
+    release: { id: `id-${tag}`, tag, version },
+    artifact: { name: "app.tar.gz", url: `test://${tag}`, revision: `rev-${tag}`, ...artifact },
+  };
+}
+
+/** The answer "this one". */
+export function ready(tag: string, artifact: Partial<Artifact> = {}): Resolution {
+  return { kind: "ready", ...candidate(tag, artifact) };
+}
+
+/** The answer "nothing". */
+export function nothing(reason: "empty" | "no-version" | "filtered" = "empty"): Resolution {
+  return { kind: "none", reason, message: `nothing: ${reason}` };
+}
+
+/** A registry that answers what a test puts into it. */
+export interface TestRegistry extends Registry {
+  /** Newest first; the first that is not excluded is the answer. */
+  answers: Resolution[];
+  gone: Set<string>;
+  reports: Deployment[];
+  reportError: Error | undefined;
+}
+
+/** Makes the registry. */
+export function testRegistry(...answers: Resolution[]): TestRegistry {
+  const registry: TestRegistry = {
+    answers,
+    gone: new Set(),
+    reports: [],
+    reportError: undefined,
+    current: async ({ exclude = [] }: CurrentOptions = {}) => {
+      const excluded = new Set(exclude);
+      const left = registry.answers.filter((answer) => !excluded.has(tagOf(answer)));
+      return left[0] ?? nothing("filtered");
+    },
+    explain: async () => {
+      throw new Error("not asked in these tests");
+    },
+    open: async () => {
+      throw new Error("not asked in these tests");
+    },
+    exists: async (tag) => !registry.gone.has(tag),
+    report: async (deployment) => {
+      registry.reports.push(deployment);
+      if (registry.reportError !== undefined) throw registry.reportError;
+    },
+  };
+  return registry;
+}
+
+function tagOf(answer: Resolution): string {
+  if (answer.kind === "ready") return answer.release.tag;
+  return answer.tag ?? "";
+}
+
+/** What a test can make fail. */
+export type FailingStep = "stage" | "activate" | "verify" | "restore" | "prune" | "save-commit";
+
+/** A deployer, a store and hooks in memory. */
+export interface TestWorld {
+  io: DeployIo;
+  registry: TestRegistry;
+  events: DewyEvent[];
+  /** What happened, in order. */
+  steps: string[];
+  fail: Partial<Record<FailingStep, Error>>;
+  hooks: Partial<Record<"before" | "after", number>>;
+  hookContexts: HookContext[];
+  directories: Set<string>;
+  state(): DeployState;
+  live(): string | undefined;
+  setLive(directory: string | undefined): void;
+  setState(state: DeployState): void;
+}
+
+/** Makes a world in which nothing has been deployed. */
+export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
+  let state: DeployState = EMPTY_STATE;
+  let live: string | undefined;
+  let made = 0;
+  const clock = jumpingClock();
+  const world: TestWorld = {
+    registry,
+    events: [],
+    steps: [],
+    fail: {},
+    hooks: {},
+    hookContexts: [],
+    directories: new Set(),
+    state: () => state,
+    live: () => live,
+    setLive: (directory) => {
+      live = directory;
+    },
+    setState: (next) => {
+      state = next;
+    },
+    io: {
+      registry,
+      deployer: deployer(),
+      store: store(),
+      runHook: async (when, context) => {
+        const exitCode = world.hooks[when];
+        if (exitCode === undefined) return undefined;
+        world.steps.push(`hook ${when}`);
+        world.hookContexts.push(context);
+        return {
+          when,
+          command: when,
+          exitCode,
+          stdout: "",
+          stderr: "",
+          durationMs: 1,
+          timedOut: false,
+        };
+      },
+      clock,
+      emit: (event) => world.events.push(event),
+      command: "assets",
+      host: "Web-1",
+    },
+  };
+  return world;
+
+  function step(name: FailingStep, text: string): void {
+    world.steps.push(text);
+    const error = world.fail[name];
+    if (error !== undefined) throw error;
+  }
+
+  function store(): StateStore {
+    return {
+      load: async () => state,
+      save: async (next) => {
+        const commits = state.switching !== undefined && next.switching === undefined;
+        if (commits && world.fail["save-commit"] !== undefined) throw world.fail["save-commit"];
+        state = next;
+      },
+    };
+  }
+
+  function deployer(): Deployer {
+    return {
+      live: async () => live,
+      has: async (directory) => world.directories.has(directory),
+      path: (directory) => `/app/releases/${directory}`,
+      stage: async ({ release }) => {
+        step("stage", `stage ${release.tag}`);
+        const directory = `d${++made}`;
+        world.directories.add(directory);
+        return directory;
+      },
+      activate: async (release) => {
+        step("activate", `activate ${release.tag}`);
+        const before = live;
+        live = release.directory;
+        return async () => {
+          step("restore", `undo to ${before ?? "nothing"}`);
+          live = before;
+        };
+      },
+      restore: async (directory) => {
+        step("restore", `restore ${directory ?? "nothing"}`);
+        live = directory;
+      },
+      verify: async (release) => step("verify", `verify ${release.tag}`),
+      clean: async () => {
+        world.steps.push("clean");
+      },
+      prune: async () => {
+        step("prune", "prune");
+        return [];
+      },
+    };
+  }
+}
+
+/** A signal that never comes. */
+export function never(): AbortSignal {
+  return new AbortController().signal;
+}
+
+/** The events of one type. */
+export function eventsOf<T extends DewyEvent["type"]>(
+  events: readonly DewyEvent[],
+  type: T,
+): Extract<DewyEvent, { type: T }>[] {
+  return events.filter((event): event is Extract<DewyEvent, { type: T }> => event.type === type);
+}

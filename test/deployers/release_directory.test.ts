@@ -1,0 +1,127 @@
+import { spawn } from "node:child_process";
+import { mkdir, readdir, readlink, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { KEPT_RELEASES, openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { tempDirectory } from "../host/temp_directory.ts";
+
+const noon = new Date("2026-01-01T12:00:00Z");
+const fill = (text: string) => (directory: string) => writeFile(join(directory, "file"), text);
+
+describe("openReleaseDirectory", () => {
+  it("makes complete releases named after the second, also several in one", async () => {
+    const directory = await openReleaseDirectory(await tempDirectory());
+    expect(await directory.create(noon, fill("a"))).toBe("20260101T120000Z");
+    expect(await directory.create(noon, fill("b"))).toBe("20260101T120000Z-2");
+    expect(await directory.create(noon, fill("c"))).toBe("20260101T120000Z-3");
+  });
+
+  it("leaves nothing of a release that could not be filled", async () => {
+    const directory = await openReleaseDirectory(await tempDirectory());
+    const broken = directory.create(noon, async (path) => {
+      await writeFile(join(path, "half"), "");
+      throw new Error("truncated");
+    });
+    await expect(broken).rejects.toThrow("truncated");
+    expect(await readdir(join(directory.root, "releases"))).toEqual([]);
+  });
+
+  it("points current to a release by a relative link, and away again", async () => {
+    const directory = await openReleaseDirectory(await tempDirectory());
+    expect(await directory.live()).toBeUndefined();
+    const name = await directory.create(noon, fill("a"));
+    await directory.point(name);
+    expect(await readlink(join(directory.root, "current"))).toBe(`releases/${name}`);
+    expect(await directory.live()).toBe(name);
+    await directory.point(undefined);
+    expect(await directory.live()).toBeUndefined();
+  });
+
+  it("understands an absolute link, as the Go implementation made it", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, "releases", "20250101T000000Z"), { recursive: true });
+    await symlink(join(root, "releases", "20250101T000000Z"), join(root, "current"));
+    expect(await (await openReleaseDirectory(root)).live()).toBe("20250101T000000Z");
+  });
+
+  it("says that nothing is live when current points to a release that is gone", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, "releases"));
+    await symlink("releases/20250101T000000Z", join(root, "current"));
+    expect(await (await openReleaseDirectory(root)).live()).toBeUndefined();
+  });
+
+  it("refuses a current that it did not make", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, "current"));
+    await expect(openReleaseDirectory(root)).rejects.toThrow("is no symlink");
+  });
+
+  it("refuses a current that points elsewhere", async () => {
+    const root = await tempDirectory();
+    await symlink("/usr/lib", join(root, "current"));
+    await expect(openReleaseDirectory(root)).rejects.toThrow("points to /usr/lib");
+  });
+
+  it("says how to make a directory that is missing", async () => {
+    const missing = join(await tempDirectory(), "app");
+    await expect(openReleaseDirectory(missing)).rejects.toThrow(`mkdir -p ${missing}`);
+  });
+
+  it("cleans up half-made releases and links, and nothing else", async () => {
+    const root = await tempDirectory();
+    for (const name of [".staging-20260101T120000Z", ".removing-x", "20260101T120000Z", "mine"]) {
+      await mkdir(join(root, "releases", name), { recursive: true });
+    }
+    await symlink("releases/x", join(root, ".current.tmp"));
+    await (await openReleaseDirectory(root)).clean();
+    expect(await readdir(join(root, "releases"))).toEqual(["20260101T120000Z", "mine"]);
+    expect(await readdir(root)).toEqual(["releases"]);
+  });
+});
+
+describe("prune", () => {
+  async function withReleases(count: number): Promise<{
+    directory: Awaited<ReturnType<typeof openReleaseDirectory>>;
+    names: string[];
+  }> {
+    const directory = await openReleaseDirectory(await tempDirectory());
+    const names: string[] = [];
+    for (let i = 0; i < count; i++) {
+      names.push(
+        await directory.create(new Date(noon.getTime() + 1000 * Math.floor(i / 3)), fill("")),
+      );
+    }
+    return { directory, names };
+  }
+
+  it("keeps the newest seven", async () => {
+    const { directory, names } = await withReleases(12);
+    expect(await directory.prune(new Set())).toHaveLength(12 - KEPT_RELEASES);
+    expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(5).sort());
+  });
+
+  it("never removes what it is told to keep", async () => {
+    const { directory, names } = await withReleases(9);
+    await directory.prune(new Set(names.slice(0, 1)));
+    expect(await readdir(join(directory.root, "releases"))).toContain(names[0]);
+    expect(await readdir(join(directory.root, "releases"))).not.toContain(names[1]);
+  });
+
+  it("never removes a release that a running process works in", async () => {
+    const { directory, names } = await withReleases(9);
+    const oldest = names[0] ?? "";
+    const child = spawn("sleep", ["300"], { cwd: directory.path(oldest) });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const removed = await directory.prune(new Set());
+    expect(removed).not.toContain(oldest);
+    expect(removed).toContain(names[1]);
+  });
+
+  it("leaves alone what is no release", async () => {
+    const { directory } = await withReleases(9);
+    await mkdir(directory.path("backup-of-2019"));
+    await directory.prune(new Set());
+    expect(await readdir(join(directory.root, "releases"))).toContain("backup-of-2019");
+  });
+});

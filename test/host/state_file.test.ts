@@ -1,0 +1,64 @@
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { DewyEvent } from "../../src/core/event.ts";
+import { type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
+import { stateFile } from "../../src/host/state_file.ts";
+import { tempDirectory } from "./temp_directory.ts";
+
+const state: DeployState = {
+  format: 1,
+  releases: [
+    {
+      id: "1",
+      tag: "v1.0.0",
+      artifact: "app.tar.gz",
+      digest: "sha256:00",
+      directory: "20260101T000000Z",
+      stagedAt: "2026-01-01T00:00:00.000Z",
+    },
+  ],
+  previous: "20251231T000000Z",
+  switching: { to: "20260101T000000Z" },
+  bad: [{ tag: "v0.9.0", reason: "it crashed", at: "2026-01-01T00:00:00.000Z" }],
+};
+
+async function open(): Promise<{
+  directory: string;
+  events: DewyEvent[];
+  store: ReturnType<typeof stateFile>;
+}> {
+  const directory = await tempDirectory();
+  const events: DewyEvent[] = [];
+  const store = stateFile(join(directory, ".dewy", "state.json"), (event) => events.push(event));
+  return { directory, events, store };
+}
+
+describe("stateFile", () => {
+  it("starts empty", async () => {
+    expect(await (await open()).store.load()).toEqual(EMPTY_STATE);
+  });
+
+  it("gives back what was saved, and leaves no temporary file", async () => {
+    const { directory, store } = await open();
+    await store.save(state);
+    expect(await store.load()).toEqual(state);
+    expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json"]);
+  });
+
+  it.each([
+    ["half a file", '{"format":1,"rele'],
+    ["another format", '{"format":2,"releases":[],"bad":[]}'],
+    [
+      "a directory name that leaves the directory",
+      JSON.stringify({ ...state, previous: "../../etc" }),
+    ],
+  ])("sets %s aside with a warning", async (_, text) => {
+    const { directory, events, store } = await open();
+    await store.save(EMPTY_STATE);
+    await writeFile(join(directory, ".dewy", "state.json"), text);
+    expect(await store.load()).toEqual(EMPTY_STATE);
+    expect(events).toMatchObject([{ type: "warning" }]);
+    expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json.broken"]);
+  });
+});
