@@ -45,7 +45,6 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
     platform: config.command === "assets" ? undefined : config.platform,
     clock,
     emit,
-    signal: io.signals.stop,
   });
   const closeNotifier = await subscribeNotifier(config, hostIo, sinks);
   const world: World = {
