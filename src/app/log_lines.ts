@@ -123,7 +123,8 @@ const LINES: Lines = {
   "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
-  warning: ({ message, fields }) => line("warn", message, fields ?? {}),
+  warning: ({ message, fields, important }) =>
+    line(important ? "error" : "warn", message, fields ?? {}),
 };
 
 function hookLine(tag: string, result: HookResult): LogLine {

@@ -93,6 +93,8 @@ export type DewyEvent =
       type: "warning";
       message: string;
       fields?: Readonly<Record<string, string | number | boolean>>;
+      /** The operator must see it even where only errors are logged. */
+      important?: boolean;
     };
 
 /** A function that is told of every event. It must not throw and must not block. */

@@ -80,6 +80,7 @@ function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
     io.emit({
       type: "warning",
       message: "No notifications: slack token is required; set SLACK_TOKEN",
+      important: true,
     });
     return undefined;
   }
