@@ -28,7 +28,12 @@ interface Specifier {
   max: number;
 }
 
-const UNBOUNDED: readonly number[] = [];
+// 2^53-1 has 16 digits; the longest reading is tried first.
+const MAX_DIGITS = 16;
+const UP_TO_16: readonly number[] = Array.from(
+  { length: MAX_DIGITS },
+  (_, nth) => MAX_DIGITS - nth,
+);
 
 // The order matters: at each place of a format the first one that fits is taken. Unseparated digits are
 // ambiguous (YYYYMMDD), so the short reading of a month or day is tried first; years have two digits.
@@ -42,7 +47,7 @@ const SPECIFIERS: readonly Specifier[] = [
   { name: "0W", widths: [2], padded: true, min: 1, max: 53 },
   { name: "DD", widths: [1, 2], padded: false, min: 1, max: 31 },
   { name: "0D", widths: [2], padded: true, min: 1, max: 31 },
-  { name: "MICRO", widths: UNBOUNDED, padded: true, min: 0, max: Number.MAX_SAFE_INTEGER },
+  { name: "MICRO", widths: UP_TO_16, padded: true, min: 0, max: Number.MAX_SAFE_INTEGER },
 ];
 
 type Token = { literal: string } | { specifier: Specifier; segment: number };
@@ -102,8 +107,8 @@ function tokenise(format: string): Token[] {
 }
 
 /**
- * Backtracks like a regular expression would, but remembers each dead end, so that the work is bounded
- * by tokens × length however ambiguous the format is.
+ * Backtracks like a regular expression would, but remembers each dead end, so that the work is
+ * bounded by tokens × length however ambiguous the format is.
  */
 function scanner(tokens: readonly Token[]): TagScanner {
   return (tag, out) => {
@@ -119,10 +124,7 @@ function scanner(tokens: readonly Token[]): TagScanner {
       if (deadEnds?.has(key)) return false;
       const { specifier, segment } = token;
       const run = digitsAt(tag, at);
-      const unbounded = specifier.widths === UNBOUNDED;
-      const tries = unbounded ? run : specifier.widths.length;
-      for (let nth = 0; nth < tries; nth++) {
-        const width = unbounded ? run - nth : (specifier.widths[nth] ?? 0);
+      for (const width of specifier.widths) {
         if (width > run) continue;
         const value = readSpecifier(tag, at, width, specifier);
         if (value < 0) continue;
@@ -140,8 +142,9 @@ function scanner(tokens: readonly Token[]): TagScanner {
 }
 
 function digitsAt(tag: string, from: number): number {
+  const end = Math.min(tag.length, from + MAX_DIGITS);
   let at = from;
-  while (at < tag.length && isDigit(tag.charCodeAt(at))) at++;
+  while (at < end && isDigit(tag.charCodeAt(at))) at++;
   return at - from;
 }
 
@@ -154,7 +157,7 @@ function readSpecifier(tag: string, at: number, width: number, specifier: Specif
   const leadingZero = width > 1 && tag.charCodeAt(at) === 48;
   if (leadingZero && (!specifier.padded || (width === 3 && specifier.name === "0Y"))) return -1;
   let value = 0;
-  for (let nth = at; nth < at + width; nth++) value = value * 10 + tag.charCodeAt(nth) - 48;
+  for (let nth = at; nth < at + width; nth++) value = value * 10 + (tag.charCodeAt(nth) - 48);
   return value >= specifier.min && value <= specifier.max ? value : -1;
 }
 
