@@ -1,0 +1,9 @@
+/**
+ * dewy on a host: what the library does not know by itself because it needs files, processes or sockets.
+ *
+ * @module
+ */
+export { createHostFetch, type HostFetchOptions } from "./fetch.ts";
+export { createHostIo, type HostIoOptions } from "./io.ts";
+export { hostPlatform } from "./platform.ts";
+export { hostRegistries } from "./registries.ts";

@@ -1,0 +1,20 @@
+/**
+ * THE table of a host: the library's registries, and those that need this machine's files.
+ *
+ * @module
+ */
+import type { RegistryTable } from "../registry/mod.ts";
+import { registries } from "../registry/mod.ts";
+import { file } from "./file_registry.ts";
+
+/**
+ * The registries of a host, to be passed to `openRegistry`, `latest` and `explain`.
+ *
+ * @example
+ * ```ts
+ * import { hostRegistries } from "dewy/host";
+ *
+ * if (!("file" in hostRegistries && "ghr" in hostRegistries)) throw new Error("a registry is missing");
+ * ```
+ */
+export const hostRegistries: RegistryTable = { ...registries, file };

@@ -1,0 +1,69 @@
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ROOT, run } from "./runtime/runtimes.ts";
+
+const DENO = join(ROOT, "node_modules", ".bin", "deno");
+const ENTRIES = ["mod.ts", "src/host/mod.ts"];
+const TIMEOUT_MS = 120_000;
+
+interface Documented {
+  name: string;
+  declarations: {
+    location: { filename: string };
+    kind: string;
+    declarationKind: string;
+    jsDoc?: { tags?: { kind: string }[] };
+  }[];
+}
+
+/** What `deno doc` sees of the public API. */
+async function publicSymbols(): Promise<Documented[]> {
+  const { stdout, stderr, code } = await run(DENO, ["doc", "--json", ...ENTRIES]);
+  if (code !== 0) throw new Error(stderr);
+  const { nodes } = JSON.parse(stdout) as { nodes: Record<string, { symbols: Documented[] }> };
+  return Object.values(nodes).flatMap(({ symbols }) => symbols);
+}
+
+describe("the documentation of the public API", { timeout: TIMEOUT_MS }, () => {
+  let symbols: Documented[];
+  beforeAll(async () => {
+    symbols = await publicSymbols();
+  });
+
+  test("covers every symbol and what it refers to", async () => {
+    const { code, stderr } = await run(DENO, ["doc", "--lint", ...ENTRIES]);
+    expect({ code, stderr: stderr.replace(/^Checked .*\n/m, "") }).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("has an example for every function", () => {
+    const bare = symbols
+      .filter(({ declarations }) => declarations.some(({ kind }) => kind === "function"))
+      .filter(({ declarations }) => !declarations.some(hasExample));
+    expect(bare.map(({ name }) => name)).toEqual([]);
+  });
+
+  test("has examples that hold, here and in the README, without network", async () => {
+    const files = new Set(
+      symbols.flatMap(({ declarations }) =>
+        declarations
+          .map(({ location }) => location.filename)
+          .filter((url) => url.startsWith("file:"))
+          .map((url) => relative(ROOT, fileURLToPath(url))),
+      ),
+    );
+    if (existsSync(join(ROOT, "README.md"))) files.add("README.md");
+    const { code, stdout, stderr } = await run(
+      DENO,
+      ["test", "--doc", "-A", "--deny-net", "--no-lock", "--node-modules-dir=manual", ...files],
+      { timeoutMs: TIMEOUT_MS },
+    );
+    expect(code, `${stdout}${stderr}`).toBe(0);
+    expect(stdout).toMatch(/ok \| \d+ passed/);
+  });
+});
+
+function hasExample({ jsDoc }: Documented["declarations"][number]): boolean {
+  return jsDoc?.tags?.some(({ kind }) => kind === "example") ?? false;
+}
