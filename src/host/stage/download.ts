@@ -4,6 +4,7 @@ import { formatBytes, parseDigest } from "../../core/digest.ts";
 import { AbortedError, DewyError, IntegrityError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { Artifact } from "../../core/types.ts";
+import { DiskFault } from "./batch_writer.ts";
 import { cleanStaging } from "./clean_staging.ts";
 import { openDigests } from "./digests.ts";
 import { diskError, requireSpace } from "./disk_space.ts";
@@ -15,7 +16,7 @@ import {
   stagedPaths,
   writeSidecar,
 } from "./part_file.ts";
-import { DiskFault, PartWriter } from "./part_writer.ts";
+import { PartWriter } from "./part_writer.ts";
 import { receive, WrongBytesError } from "./receive.ts";
 
 /** What is to be downloaded, where to, and what it needs from the world. */

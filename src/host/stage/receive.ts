@@ -1,10 +1,11 @@
 import { formatBytes } from "../../core/digest.ts";
 import { AbortedError, DewyError, IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
+import { DiskFault } from "./batch_writer.ts";
 import { type FileDigests, openDigests } from "./digests.ts";
 import type { DownloadRequest } from "./download.ts";
 import { isResumable } from "./part_file.ts";
-import { DiskFault, PartWriter } from "./part_writer.ts";
+import { PartWriter } from "./part_writer.ts";
 
 const ATTEMPTS = 5;
 // Attempts that bring a little each are fine, but not without end.

@@ -1,0 +1,86 @@
+import { createTarDecoder, type ParsedTarEntry } from "modern-tar";
+import type { ArchiveEntry } from "./entry.ts";
+import { TarHeaderScout } from "./tar_header_scout.ts";
+
+const TYPES: Readonly<Record<string, string>> = { link: "hardlink" };
+
+/**
+ * Reads the entries of a tar, one at a time: the body of one must have been read before the next is asked for;
+ * what is left of it is skipped.
+ *
+ * @param source the bytes of the tar, decompressed.
+ * @returns the entries.
+ * @throws Error when the tar is damaged, cut short or followed by something else; BrokenRule when it has
+ * an entry of a kind that would come out wrong.
+ */
+export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGenerator<ArchiveEntry> {
+  const { readable, writable } = createTarDecoder({ strict: true });
+  const feeding = feed(source, writable);
+  // Its failure reaches the reader below as well; until it is awaited it must not count as unhandled.
+  feeding.catch(() => {});
+  const reader = readable.getReader();
+  try {
+    while (true) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const { entry, skip } = toEntry(value);
+      yield entry;
+      await skip();
+    }
+    await feeding;
+  } finally {
+    await reader.cancel(new Error("no longer read")).catch(() => {});
+    await feeding.catch(() => {});
+  }
+}
+
+async function feed(
+  source: AsyncIterable<Uint8Array>,
+  writable: WritableStream<Uint8Array>,
+): Promise<void> {
+  const writer = writable.getWriter();
+  writer.closed.catch(() => {});
+  const scout = new TarHeaderScout();
+  try {
+    for await (const chunk of source) {
+      scout.scan(chunk);
+      await writer.write(chunk);
+    }
+    await writer.close();
+  } catch (error) {
+    await writer.abort(error).catch(() => {});
+    throw error;
+  }
+}
+
+function toEntry({ header, body }: ParsedTarEntry): {
+  entry: ArchiveEntry;
+  skip: () => Promise<void>;
+} {
+  const reader = body.getReader();
+  let ended = header.size === 0;
+  const read = async (): Promise<Uint8Array | undefined> => {
+    if (ended) return undefined;
+    const { done, value } = await reader.read();
+    if (done) ended = true;
+    return value;
+  };
+  const type = header.type ?? "file";
+  const entry = {
+    name: header.name,
+    type: TYPES[type] ?? type,
+    link: header.linkname ?? "",
+    mode: header.mode,
+    mtime: usableTime(header.mtime),
+    size: header.size,
+    read,
+  };
+  const skip = async (): Promise<void> => {
+    if (!ended) await reader.cancel();
+  };
+  return { entry, skip };
+}
+
+function usableTime(time: Date | undefined): Date | undefined {
+  return time === undefined || Number.isNaN(time.getTime()) ? undefined : time;
+}

@@ -1,0 +1,144 @@
+import { BrokenRule } from "./broken_rule.ts";
+
+/** A directory of the release. */
+export interface DirectoryNode {
+  kind: "directory";
+  children: Map<string, TreeNode>;
+  /** Given at the end, because a read-only directory cannot be filled. */
+  mode: number | undefined;
+  mtime: Date | undefined;
+}
+
+/** A symbolic link of the release, made when everything else is there. */
+export interface SymlinkNode {
+  kind: "symlink";
+  target: string;
+  mtime: Date | undefined;
+}
+
+/** What is at one path of the release. */
+export type TreeNode = DirectoryNode | SymlinkNode | { kind: "file" };
+
+const MAX_TARGET_BYTES = 1024;
+const MAX_LINK_HOPS = 40;
+const MAX_LINK_STEPS = 1000;
+
+/**
+ * What has been extracted so far. The target directory is new and ours alone, so that this is the truth
+ * about it, and every rule on paths can be checked here instead of by racing the file system.
+ */
+export class Tree {
+  readonly root: DirectoryNode = newDirectory();
+
+  /**
+   * Finds the directory that an entry goes to.
+   *
+   * @param segments the entry's path.
+   * @param onNew called for every directory on the way that is not there yet, outermost first.
+   * @returns the directory.
+   * @throws BrokenRule when the way leads through a file or a symbolic link.
+   */
+  parent(segments: readonly string[], onNew: (path: string) => void): DirectoryNode {
+    let directory = this.root;
+    for (let depth = 0; depth < segments.length - 1; depth += 1) {
+      directory = this.#enter(directory, segments, depth, onNew);
+    }
+    return directory;
+  }
+
+  #enter(
+    directory: DirectoryNode,
+    segments: readonly string[],
+    depth: number,
+    onNew: (path: string) => void,
+  ): DirectoryNode {
+    const segment = segments[depth] ?? "";
+    const node = directory.children.get(segment);
+    if (node?.kind === "directory") return node;
+    const path = segments.slice(0, depth + 1).join("/");
+    if (node !== undefined) {
+      const what = node.kind === "symlink" ? "the symbolic link" : "the file";
+      throw new BrokenRule(`its path goes through ${what} ${JSON.stringify(path)}`);
+    }
+    const made = newDirectory();
+    directory.children.set(segment, made);
+    onNew(path);
+    return made;
+  }
+
+  /**
+   * Looks up a path without following any link.
+   *
+   * @param segments the path.
+   * @returns what is there.
+   */
+  find(segments: readonly string[]): TreeNode | undefined {
+    let node: TreeNode | undefined = this.root;
+    for (const segment of segments) {
+      if (node?.kind !== "directory") return undefined;
+      node = node.children.get(segment);
+    }
+    return node;
+  }
+
+  /**
+   * Makes sure that a symbolic link leads nowhere outside, whatever other links are on its way. To be asked
+   * when all entries are known: a later link can change where an earlier one leads.
+   *
+   * @param segments the path of the link.
+   * @param target where it points.
+   * @throws BrokenRule when it leaves the directory or goes round in circles.
+   */
+  requireInside(segments: readonly string[], target: string): void {
+    const todo = target.split("/").reverse();
+    const way: (TreeNode | undefined)[] = [this.root];
+    for (const segment of segments.slice(0, -1)) way.push(childOf(way.at(-1), segment));
+    let hops = 0;
+    for (let steps = 0; todo.length > 0; steps += 1) {
+      if (steps > MAX_LINK_STEPS) throw new BrokenRule("its target takes too many steps");
+      const segment = todo.pop();
+      if (segment === undefined || segment === "" || segment === ".") continue;
+      if (segment === "..") {
+        way.pop();
+        if (way.length === 0) throw new BrokenRule(`${leaves(target)}`);
+        continue;
+      }
+      const next = childOf(way.at(-1), segment);
+      if (next?.kind !== "symlink") {
+        way.push(next);
+        continue;
+      }
+      hops += 1;
+      if (hops > MAX_LINK_HOPS) throw new BrokenRule("it is a symbolic link to itself");
+      todo.push(...next.target.split("/").reverse());
+    }
+  }
+}
+
+/**
+ * Checks what can be told of a symbolic link from its target alone.
+ *
+ * @param target where it points.
+ * @throws BrokenRule when it is absolute or no path.
+ */
+export function checkTarget(target: string): void {
+  if (target === "") throw new BrokenRule("it is a symbolic link to nothing");
+  if (target.includes("\0")) throw new BrokenRule("its link target has a NUL character");
+  if (target.includes("\uFFFD")) throw new BrokenRule("its link target is not UTF-8");
+  if (Buffer.byteLength(target) > MAX_TARGET_BYTES) {
+    throw new BrokenRule("its link target is too long");
+  }
+  if (target.startsWith("/")) throw new BrokenRule(leaves(target));
+}
+
+function leaves(target: string): string {
+  return `it is a symbolic link to ${JSON.stringify(target)}, which leaves the directory`;
+}
+
+function newDirectory(): DirectoryNode {
+  return { kind: "directory", children: new Map(), mode: undefined, mtime: undefined };
+}
+
+function childOf(node: TreeNode | undefined, segment: string): TreeNode | undefined {
+  return node?.kind === "directory" ? node.children.get(segment) : undefined;
+}

@@ -1,0 +1,248 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  futimesSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { chmod, open, utimes } from "node:fs/promises";
+import { BatchWriter, DiskFault } from "../stage/batch_writer.ts";
+import { BrokenRule } from "./broken_rule.ts";
+import type { Budget } from "./budget.ts";
+import type { ArchiveEntry } from "./entry.ts";
+import { entryPath } from "./entry_path.ts";
+import { checkTarget, type DirectoryNode, Tree, type TreeNode } from "./tree.ts";
+
+// The set-user-ID, set-group-ID and sticky bits never survive.
+const PERMISSIONS = 0o777;
+const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o755;
+// For files up to this size a few synchronous calls cost far less than the trips through the thread pool.
+const SMALL_FILE_BYTES = 1 << 18;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+interface PendingLink {
+  segments: readonly string[];
+  target: string;
+}
+
+/**
+ * Makes the entries of an archive real below one directory, which must be new. Symbolic links come last,
+ * so that nothing can be written through one.
+ */
+export class TreeWriter {
+  readonly #directory: string;
+  readonly #budget: Budget;
+  readonly #tree = new Tree();
+  /** Files and links so far. */
+  leaves = 0;
+
+  /**
+   * @param directory the target; empty.
+   * @param budget counts entries and bytes.
+   */
+  constructor(directory: string, budget: Budget) {
+    this.#directory = directory;
+    this.#budget = budget;
+  }
+
+  /**
+   * Extracts one entry.
+   *
+   * @param entry the entry; its body is read to its end, or not at all.
+   * @throws BrokenRule when it must not be extracted.
+   */
+  async add(entry: ArchiveEntry): Promise<void> {
+    this.#budget.takeEntry();
+    const segments = entryPath(entry.name);
+    switch (entry.type) {
+      case "directory":
+        return this.#directoryEntry(segments, entry);
+      case "file":
+        return await this.#file(segments, entry);
+      case "symlink":
+        return this.#symlink(segments, entry.link, entry.mtime);
+      case "hardlink":
+        return this.#hardlink(segments, entry);
+      default:
+        throw new BrokenRule(
+          `it is a ${entry.type}; a release has files, directories and links only`,
+        );
+    }
+  }
+
+  /**
+   * Makes the symbolic links, then gives the directories their modes and times.
+   *
+   * @throws BrokenRule when a link leaves the directory.
+   */
+  async finish(report: (name: string) => void): Promise<void> {
+    const links: PendingLink[] = [];
+    collectLinks(this.#tree.root, [], links);
+    for (const { segments, target } of links) {
+      report(segments.join("/"));
+      this.#tree.requireInside(segments, target);
+    }
+    for (const { segments, target } of links) this.#makeLink(segments, target);
+    await this.#sealDirectories(this.#tree.root, this.#directory, true);
+  }
+
+  #directoryEntry(segments: readonly string[], entry: ArchiveEntry): void {
+    // The target itself belongs to the caller, not to the archive.
+    if (segments.length === 0) return;
+    const parent = this.#parent(segments);
+    const name = segments.at(-1) ?? "";
+    let node = parent.children.get(name);
+    if (node !== undefined && node.kind !== "directory") {
+      throw new BrokenRule(`there is a ${node.kind} of the same name`);
+    }
+    if (node === undefined) {
+      node = { kind: "directory", children: new Map(), mode: undefined, mtime: undefined };
+      parent.children.set(name, node);
+      mkdirSync(this.#path(segments), { mode: DIRECTORY_MODE });
+    }
+    node.mode = entry.mode === undefined ? undefined : entry.mode & PERMISSIONS;
+    node.mtime = entry.mtime;
+  }
+
+  async #file(segments: readonly string[], entry: ArchiveEntry): Promise<void> {
+    this.#budget.requireBytes(entry.size);
+    this.#makeRoom(segments, { kind: "file" });
+    const path = this.#path(segments);
+    if (entry.size <= SMALL_FILE_BYTES) await this.#writeSmall(path, entry);
+    else await this.#writeLarge(path, entry);
+  }
+
+  async #writeSmall(path: string, entry: ArchiveEntry): Promise<void> {
+    const chunks: Uint8Array[] = [];
+    let chunk = await entry.read();
+    while (chunk !== undefined) {
+      this.#budget.takeBytes(chunk.byteLength);
+      chunks.push(chunk);
+      chunk = await entry.read();
+    }
+    const file = openSync(path, NEW_FILE, 0o600);
+    try {
+      for (const piece of chunks) writeWhole(file, piece);
+      fchmodSync(file, fileMode(entry));
+      if (entry.mtime !== undefined) futimesSync(file, entry.mtime, entry.mtime);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  async #writeLarge(path: string, entry: ArchiveEntry): Promise<void> {
+    const file = await open(path, NEW_FILE, 0o600);
+    const writer = new BatchWriter(file, 0);
+    try {
+      let chunk = await entry.read();
+      while (chunk !== undefined) {
+        this.#budget.takeBytes(chunk.byteLength);
+        const behind = writer.write(chunk);
+        if (behind !== undefined) await behind;
+        chunk = await entry.read();
+      }
+      await writer.settle();
+      await file.chmod(fileMode(entry));
+      if (entry.mtime !== undefined) await file.utimes(entry.mtime, entry.mtime);
+    } catch (error) {
+      throw error instanceof DiskFault ? error.cause : error;
+    } finally {
+      await writer.abandon();
+      await file.close();
+    }
+  }
+
+  #symlink(segments: readonly string[], target: string, mtime: Date | undefined): void {
+    checkTarget(target);
+    this.#makeRoom(segments, { kind: "symlink", target, mtime });
+  }
+
+  #hardlink(segments: readonly string[], entry: ArchiveEntry): void {
+    const from = entryPath(entry.link);
+    const source = this.#tree.find(from);
+    // tar stores a second name of a symbolic link as a hard link to it.
+    if (source?.kind === "symlink") {
+      this.#symlink(segments, source.target, source.mtime);
+      return;
+    }
+    if (source?.kind !== "file") {
+      throw new BrokenRule(
+        `it is a hard link to ${JSON.stringify(entry.link)}, which is no file before it in the archive`,
+      );
+    }
+    if (from.join("/") === segments.join("/")) return;
+    this.#makeRoom(segments, { kind: "file" });
+    linkSync(this.#path(from), this.#path(segments));
+  }
+
+  /** Enters a file or a link into the tree; the last one of a name wins, but not over a directory. */
+  #makeRoom(segments: readonly string[], node: TreeNode): void {
+    const name = segments.at(-1);
+    if (name === undefined) throw new BrokenRule("it has no name");
+    const parent = this.#parent(segments);
+    const before = parent.children.get(name);
+    if (before?.kind === "directory") throw new BrokenRule("there is a directory of the same name");
+    // Removed, not overwritten: the file may have other names.
+    if (before?.kind === "file") unlinkSync(this.#path(segments));
+    parent.children.set(name, node);
+    this.leaves += 1;
+  }
+
+  #parent(segments: readonly string[]): DirectoryNode {
+    return this.#tree.parent(segments, (path) => {
+      this.#budget.takeEntry();
+      mkdirSync(`${this.#directory}/${path}`, { mode: DIRECTORY_MODE });
+    });
+  }
+
+  #path(segments: readonly string[]): string {
+    return `${this.#directory}/${segments.join("/")}`;
+  }
+
+  #makeLink(segments: readonly string[], target: string): void {
+    const path = this.#path(segments);
+    symlinkSync(target, path);
+    const node = this.#tree.find(segments);
+    if (node?.kind !== "symlink" || node.mtime === undefined) return;
+    try {
+      lutimesSync(path, node.mtime, node.mtime);
+    } catch {
+      // Not every file system keeps the times of links, and nothing depends on them.
+    }
+  }
+
+  async #sealDirectories(node: DirectoryNode, path: string, isRoot: boolean): Promise<void> {
+    for (const [name, child] of node.children) {
+      if (child.kind === "directory") await this.#sealDirectories(child, `${path}/${name}`, false);
+    }
+    if (isRoot) return;
+    if (node.mtime !== undefined) await utimes(path, node.mtime, node.mtime);
+    if (node.mode !== undefined) await chmod(path, node.mode);
+  }
+}
+
+function fileMode({ mode }: ArchiveEntry): number {
+  return mode === undefined ? FILE_MODE : mode & PERMISSIONS;
+}
+
+function writeWhole(file: number, bytes: Uint8Array): void {
+  let written = 0;
+  while (written < bytes.byteLength) written += writeSync(file, bytes, written);
+}
+
+function collectLinks(node: DirectoryNode, way: string[], links: PendingLink[]): void {
+  for (const [name, child] of node.children) {
+    if (child.kind === "symlink") links.push({ segments: [...way, name], target: child.target });
+    if (child.kind !== "directory") continue;
+    way.push(name);
+    collectLinks(child, way, links);
+    way.pop();
+  }
+}

@@ -1,0 +1,108 @@
+import { crc32 } from "node:zlib";
+import { type Entry, getFileNameLowLevel, openPromise, type ZipFile } from "yauzl";
+import { BrokenRule } from "./broken_rule.ts";
+import type { ArchiveEntry } from "./entry.ts";
+
+// https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.2 and 4.4.4
+const MADE_BY_UNIX = new Set([3, 19]);
+const UTF8_FLAG = 0x800;
+const MAX_TARGET_BYTES = 4096;
+const FILE_TYPES: Readonly<Record<number, string>> = {
+  0: "file",
+  16807: "file",
+  9604: "directory",
+  21609: "symlink",
+  2401: "fifo",
+  4802: "character-device",
+  14406: "block-device",
+  26411: "socket",
+};
+
+/**
+ * Reads the entries of a zip by its central directory, one at a time.
+ *
+ * @param file the path of the zip.
+ * @param maxEntries how many there may be.
+ * @returns the entries.
+ * @throws Error when the zip is damaged or cut short; BrokenRule when it is encrypted, compressed in a way
+ * that is not known, or has too many entries.
+ */
+export async function* zipEntries(file: string, maxEntries: number): AsyncGenerator<ArchiveEntry> {
+  const zip = await openPromise(file, { decodeStrings: false, autoClose: false });
+  try {
+    if (zip.entryCount > maxEntries)
+      throw new BrokenRule(`there are more than ${maxEntries} entries`);
+    for await (const entry of zip.eachEntry()) yield await toEntry(zip, entry);
+  } finally {
+    zip.close();
+  }
+}
+
+async function toEntry(zip: ZipFile, entry: Entry): Promise<ArchiveEntry> {
+  const name = decodeName(entry);
+  if (entry.isEncrypted()) throw new BrokenRule("it is encrypted", { cause: name });
+  if (!entry.canDecodeFileData()) {
+    const method = entry.compressionMethod;
+    throw new BrokenRule(`its compression method ${method} is not known`, { cause: name });
+  }
+  const unixMode = MADE_BY_UNIX.has(entry.versionMadeBy >>> 8)
+    ? entry.externalFileAttributes >>> 16
+    : 0;
+  const mtime = entry.getLastModDate();
+  const result: ArchiveEntry = {
+    name,
+    type: name.endsWith("/") ? "directory" : (FILE_TYPES[unixMode & 0o170000] ?? "special file"),
+    link: "",
+    mode: unixMode === 0 ? undefined : unixMode & 0o7777,
+    mtime: Number.isNaN(mtime.getTime()) ? undefined : mtime,
+    size: entry.uncompressedSize,
+    read: bodyReader(zip, entry),
+  };
+  if (result.type === "symlink") result.link = await readTarget(result);
+  return result;
+}
+
+function decodeName(entry: Entry): string {
+  const raw = Buffer.from(entry.fileName);
+  const flags = entry.generalPurposeBitFlag | (isUtf8(raw) ? UTF8_FLAG : 0);
+  return getFileNameLowLevel(flags, raw, entry.extraFields, false);
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function bodyReader(zip: ZipFile, entry: Entry): () => Promise<Uint8Array | undefined> {
+  let body: AsyncIterator<Uint8Array> | undefined;
+  let crc = 0;
+  return async () => {
+    if (body === undefined) {
+      if (entry.uncompressedSize === 0 && entry.compressedSize === 0) return undefined;
+      body = (await zip.openReadStreamPromise(entry))[Symbol.asyncIterator]();
+    }
+    const { done, value } = await body.next();
+    if (!done) {
+      crc = crc32(value, crc);
+      return value;
+    }
+    if (crc !== entry.crc32) throw new BrokenRule("its checksum does not match its content");
+    return undefined;
+  };
+}
+
+async function readTarget(entry: ArchiveEntry): Promise<string> {
+  if (entry.size > MAX_TARGET_BYTES)
+    throw new BrokenRule("its link target is too long", { cause: entry.name });
+  const chunks: Uint8Array[] = [];
+  let chunk = await entry.read();
+  while (chunk !== undefined) {
+    chunks.push(chunk);
+    chunk = await entry.read();
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

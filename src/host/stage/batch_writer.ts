@@ -1,0 +1,89 @@
+import type { FileHandle } from "node:fs/promises";
+
+// Large enough that system calls do not count, small enough that memory stays flat.
+const BATCH_BYTES = 1 << 20;
+const MAX_BATCH_CHUNKS = 512;
+
+/** An error of the disk, told apart from one of what feeds it. */
+export class DiskFault extends Error {
+  /** @param cause what the file system threw. */
+  constructor(cause: unknown) {
+    super("writing failed", { cause });
+  }
+}
+
+/** Writes in batches: one on its way to the disk while the next one is collected. */
+export class BatchWriter {
+  readonly #file: FileHandle;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  #writing: Promise<void> = Promise.resolve();
+  /** The position after the last byte taken. */
+  bytes: number;
+
+  /**
+   * @param file where to; not closed here.
+   * @param position of the first byte.
+   */
+  constructor(file: FileHandle, position: number) {
+    this.#file = file;
+    this.bytes = position;
+  }
+
+  /**
+   * Takes the next bytes.
+   *
+   * @param chunk not touched by the caller afterwards.
+   * @returns a promise when the disk has to catch up first; it rejects with a DiskFault.
+   */
+  write(chunk: Uint8Array): Promise<void> | undefined {
+    this.#batch.push(chunk);
+    this.#batchBytes += chunk.byteLength;
+    this.bytes += chunk.byteLength;
+    const full = this.#batchBytes >= BATCH_BYTES || this.#batch.length >= MAX_BATCH_CHUNKS;
+    return full ? this.#flush() : undefined;
+  }
+
+  async #flush(): Promise<void> {
+    await this.#writing;
+    if (this.#batchBytes === 0) return;
+    const batch = this.#batch;
+    const length = this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#writing = writeAll(this.#file, batch, length, this.bytes - length);
+    // It is awaited by the next flush; until then a failure must not count as unhandled.
+    this.#writing.catch(() => {});
+  }
+
+  /** Waits until every byte taken has been handed to the system; rejects with a DiskFault. */
+  async settle(): Promise<void> {
+    await this.#flush();
+    await this.#writing;
+  }
+
+  /** Waits for what is on its way, and gives up the rest. */
+  async abandon(): Promise<void> {
+    await this.#writing.catch(() => {});
+  }
+}
+
+async function writeAll(
+  file: FileHandle,
+  batch: Uint8Array[],
+  length: number,
+  position: number,
+): Promise<void> {
+  try {
+    let { bytesWritten } = await file.writev(batch, position);
+    if (bytesWritten === length) return;
+    const rest = Buffer.concat(batch);
+    while (bytesWritten < length) {
+      const from = position + bytesWritten;
+      bytesWritten += (await file.write(rest, bytesWritten, length - bytesWritten, from))
+        .bytesWritten;
+    }
+  } catch (error) {
+    throw new DiskFault(error);
+  }
+}
