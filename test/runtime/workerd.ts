@@ -22,12 +22,14 @@ export interface Worker {
  *
  * @param contents an ES module; imports are relative to the project's root.
  * @param minify whether to make it small.
- * @returns the bundle; building fails when anything in it needs a `node:` module.
+ * @returns the bundle, with nothing left to import.
+ * @throws Error when anything in it needs a `node:` module.
  */
 export async function bundleForEdge(contents: string, minify = false): Promise<string> {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     stdin: { contents, resolveDir: ROOT, loader: "ts" },
     write: false,
+    metafile: true,
     bundle: true,
     minify,
     format: "esm",
@@ -37,6 +39,8 @@ export async function bundleForEdge(contents: string, minify = false): Promise<s
     conditions: ["workerd", "worker", "browser", "import"],
     logLevel: "silent",
   });
+  const left = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+  if (left.length > 0) throw new Error(`the bundle imports ${left.map(({ path }) => path)}`);
   return outputFiles[0]?.text ?? "";
 }
 
