@@ -1,0 +1,52 @@
+import type { Handler } from "./handler.ts";
+import { ConnectionReset } from "./serve.ts";
+
+/**
+ * A server to try a client on: `/echo` says what came, `/redirect?status=&to=` sends elsewhere, `/short` promises
+ * more bytes than it sends, `/gzip` sends a compressed body with its length, `/range` knows ranges.
+ */
+export const echoHandler: Handler = async (request) => {
+  const url = new URL(request.url);
+  switch (url.pathname) {
+    case "/echo":
+      return Response.json({
+        method: request.method,
+        headers: Object.fromEntries(request.headers),
+        body: await request.text(),
+      });
+    case "/redirect":
+      return new Response("elsewhere", {
+        status: Number(url.searchParams.get("status") ?? 302),
+        headers: { location: url.searchParams.get("to") ?? "/echo" },
+      });
+    case "/short":
+      return new Response(cutShort("half"), { headers: { "content-length": "8" } });
+    case "/gzip": {
+      const zipped = await new Response(
+        new Blob(["z"]).stream().pipeThrough(new CompressionStream("gzip")),
+      ).arrayBuffer();
+      const headers = { "content-encoding": "gzip", "content-length": String(zipped.byteLength) };
+      return new Response(zipped, { headers });
+    }
+    case "/range": {
+      const start = Number(/^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
+      const status = start === 0 ? 200 : 206;
+      const headers: Record<string, string> =
+        start === 0 ? {} : { "content-range": `bytes ${start}-9/10` };
+      return new Response("0123456789".slice(start), { status, headers });
+    }
+    default:
+      return new Response("no such path", { status: 404 });
+  }
+};
+
+function cutShort(text: string): ReadableStream<Uint8Array> {
+  let sent = false;
+  return new ReadableStream({
+    pull(controller) {
+      if (sent) return controller.error(new ConnectionReset("cut"));
+      sent = true;
+      controller.enqueue(new TextEncoder().encode(text));
+    },
+  });
+}
