@@ -1,0 +1,77 @@
+/**
+ * What registry drivers get from a host.
+ *
+ * @module
+ */
+import { readFile } from "node:fs/promises";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { HostError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
+import type { Platform } from "../core/types.ts";
+import type { RegistryIo } from "../registry/driver.ts";
+import { lazyAwsCredentials } from "./aws_credentials.ts";
+import { createHostFetch } from "./fetch.ts";
+import { hostPlatform } from "./platform.ts";
+
+/** What {@link createHostIo} is made of. */
+export interface HostIoOptions {
+  /** Environment variables. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** The network; {@link createHostFetch} of the environment unless told. */
+  fetch?: typeof globalThis.fetch | undefined;
+  /** A file of PEM certificates to trust as well, where `fetch` is not given. */
+  caFile?: string | undefined;
+  /** The machine that artifacts are chosen for; this one unless told. */
+  platform?: Platform | undefined;
+  /** Time; the system's unless told. */
+  clock?: Clock | undefined;
+  /** Hears of requests, limits and warnings; nobody unless told. */
+  emit?: EventSink | undefined;
+  /** Ends everything that is opened with it. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Gathers what registry drivers need: the network with this machine's proxies and CAs, its files, its platform, and
+ * its AWS credentials (profiles, SSO, web identity, container and instance roles), which are looked up only when a
+ * driver asks for them.
+ *
+ * @param options the environment, and what replaces the host's own.
+ * @returns the io of a driver; also fit as the options of `openRegistry`.
+ * @throws ConfigError when a proxy variable or the CA file cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { openRegistry } from "dewy";
+ * import { createHostIo, hostRegistries } from "dewy/host";
+ *
+ * const io = await createHostIo({ env: {} });
+ * const registry = openRegistry("file:///srv/releases", { ...io, registries: hostRegistries });
+ * if (typeof registry.current !== "function") throw new Error("unexpected");
+ * ```
+ */
+export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> {
+  const { env, caFile, signal } = options;
+  const clock = options.clock ?? systemClock;
+  const emit = options.emit ?? (() => {});
+  const fetch = options.fetch ?? (await createHostFetch({ env, caFile, emit }));
+  return {
+    platform: options.platform ?? hostPlatform(),
+    env,
+    fetch,
+    clock,
+    emit,
+    readTextFile,
+    awsCredentials: lazyAwsCredentials({ env, clock }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+async function readTextFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HostError(`Cannot read "${path}": ${reason}`, { cause, retryable: false });
+  }
+}

@@ -1,0 +1,176 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { VERSION } from "../src/app/version.ts";
+import { type Output, ROOT, run } from "./runtime/runtimes.ts";
+
+const manifest = readJson("package.json");
+const deno = readJson("deno.json");
+const BIN = join(ROOT, "node_modules", ".bin");
+
+function readJson(path: string): Record<string, Record<string, string>> & { version: string } {
+  return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
+}
+
+describe("the packed npm package", { timeout: 120_000 }, () => {
+  let project: string;
+  let files: string[];
+
+  beforeAll(async () => {
+    project = mkdtempSync(join(tmpdir(), "dewy-consumer-"));
+    files = await installPacked(project);
+  });
+  afterAll(() => rmSync(project, { recursive: true }));
+
+  const inProject = (program: string, ...args: string[]): Promise<Output> =>
+    run(program, args, { cwd: project });
+
+  test("holds what runs, its types, the README and the licence, and nothing else", () => {
+    const other = files.filter((file) => !/^dist\/(mod|cli|src\/.+)\.(js|d\.ts)$/.test(file));
+    expect(other.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
+    expect(files).toEqual(
+      expect.arrayContaining([
+        "dist/mod.js",
+        "dist/mod.d.ts",
+        "dist/cli.js",
+        "dist/src/host/mod.js",
+      ]),
+    );
+  });
+
+  test.each([
+    ["node", [process.execPath, "node_modules/dewy/dist/cli.js"]],
+    ["npx", ["npx", "--no", "--", "dewy"]],
+    ["bunx", [join(BIN, "bunx"), "--no-install", "dewy"]],
+    ["bun", [join(BIN, "bun"), "node_modules/dewy/dist/cli.js"]],
+  ] as const)("runs by %s", async (_, [program, ...args]) => {
+    const { code, stdout, stderr } = await inProject(program, ...args, "--version");
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: expect.stringContaining(VERSION) });
+  });
+
+  test("is a library for JavaScript, on the edge and on a host", async () => {
+    writeFileSync(
+      join(project, "consumer.mjs"),
+      `import { latestTag } from "dewy";
+       import { hostPlatform, hostRegistries } from "dewy/host";
+       console.log(latestTag(["v1.0.0", "v1.1.0"]), hostPlatform().os, Object.keys(hostRegistries));`,
+    );
+    const { stdout, stderr } = await inProject(process.execPath, "consumer.mjs");
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^v1\.1\.0 \w+ \[.*'ghr'.*'file'.*\]/s);
+  });
+
+  test.each([
+    ["nodenext", "nodenext"],
+    ["preserve", "bundler"],
+  ])(
+    "has types that hold for a consumer with module %s and %s resolution",
+    async (module, moduleResolution) => {
+      writeFileSync(
+        join(project, "consumer.mts"),
+        `import { type Resolution, type Version, latest, parseVersion } from "dewy";
+       import { createHostFetch, hostPlatform } from "dewy/host";
+       export const version: Version | undefined = parseVersion("v1.0.0");
+       export const answer = async (): Promise<Resolution> =>
+         latest("ghr://a/b", { fetch: await createHostFetch({ env: {} }), platform: hostPlatform() });
+       // @ts-expect-error a tag is a text: the types are really there
+       parseVersion(1);`,
+      );
+      const tsconfig = `tsconfig.${moduleResolution}.json`;
+      writeFileSync(
+        join(project, tsconfig),
+        JSON.stringify({
+          compilerOptions: {
+            module,
+            moduleResolution,
+            target: "es2022",
+            lib: ["es2023", "dom", "dom.iterable"],
+            strict: true,
+            noEmit: true,
+            types: [],
+          },
+          files: ["consumer.mts"],
+        }),
+      );
+      const { code, stdout } = await inProject(join(BIN, "tsc"), "-p", tsconfig);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    },
+  );
+});
+
+/** Packs the built project and lays it out as an installation, its dependencies being the project's own. */
+async function installPacked(project: string): Promise<string[]> {
+  const packed = await run("npm", [
+    "pack",
+    "--ignore-scripts",
+    "--json",
+    "--pack-destination",
+    project,
+  ]);
+  if (packed.code !== 0) throw new Error(packed.stderr);
+  const { filename, files } = firstOf(JSON.parse(packed.stdout));
+  const modules = join(project, "node_modules");
+  mkdirSync(join(modules, "dewy"), { recursive: true });
+  mkdirSync(join(modules, ".bin"));
+  await run("tar", ["xzf", join(project, filename), "-C", join(modules, "dewy"), "--strip=1"]);
+  for (const name of readdirSync(join(ROOT, "node_modules"))) {
+    if (!name.startsWith(".")) symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
+  }
+  chmodSync(join(modules, "dewy", "dist", "cli.js"), 0o755); // As npm does for each `bin`.
+  symlinkSync("../dewy/dist/cli.js", join(modules, ".bin", "dewy"));
+  writeFileSync(join(project, "package.json"), '{ "name": "consumer", "private": true }');
+  return files.map(({ path }) => path);
+}
+
+interface Packed {
+  filename: string;
+  files: { path: string }[];
+}
+
+/** npm 11 and older answer with a list, newer ones with an object by name. */
+function firstOf(answer: Packed[] | Record<string, Packed>): Packed {
+  const [first] = Object.values(answer);
+  if (first === undefined) throw new Error("npm packed nothing");
+  return first;
+}
+
+describe("npm's and Deno's manifests", () => {
+  test("state the version that dewy prints", () => {
+    expect([manifest.version, deno.version]).toEqual([VERSION, VERSION]);
+  });
+
+  test("export the same modules", () => {
+    const built = Object.entries(manifest.exports ?? {})
+      .filter(([name]) => name !== "./package.json")
+      .map(([name, target]) => [name, (target as unknown as { default: string }).default]);
+    const sources = Object.entries(deno.exports ?? {})
+      .filter(([name]) => name !== "./cli")
+      .map(([name, file]) => [name, file.replace("./", "./dist/").replace(/\.ts$/, ".js")]);
+    expect(built).toEqual(sources);
+  });
+
+  test("pin the same dependencies", () => {
+    const pinned = Object.entries(deno.imports ?? {})
+      .filter(([, target]) => target.startsWith("npm:"))
+      .map(([, target]) => target.replace(/^npm:\/?|\/$/g, ""));
+    const wanted = Object.entries(manifest.dependencies ?? {}).map(([n, v]) => `${n}@${v}`);
+    expect([...new Set(pinned)].sort()).toEqual(wanted.sort());
+  });
+
+  test.each(["package-lock.json", "deno.lock", ".npmrc", "deno.json", "package.json"])(
+    "name no package registry: %s",
+    (file) => {
+      expect(readFileSync(join(ROOT, file), "utf8")).not.toMatch(/registry\.|\/\/[\w.-]+\/.*\.tgz/);
+    },
+  );
+});
