@@ -120,3 +120,24 @@ export function parseGsArtifactUrl(url: SplitUrl): GsArtifact {
   if (bucket === "" || object === "") throw bad(url, "gs://<bucket>/<object>");
   return { type: "gs", bucket, object };
 }
+
+/** @returns `file:///<absolute path>`. */
+export function formatFileArtifactUrl(path: string): string {
+  return `file://${encodePath(path, true)}`;
+}
+
+/**
+ * Reads `file:///<absolute path>`.
+ *
+ * @param url the URL, taken apart.
+ * @returns the path.
+ * @throws ConfigError when it names a host or no path.
+ */
+export function parseFileArtifactUrl(url: SplitUrl): string {
+  readQuery(url, [], "the artifact URL");
+  const path = decodePath(url.path, url, "the artifact URL");
+  if ((url.host !== "" && url.host !== "localhost") || path === "") {
+    throw bad(url, "file:///<absolute path>");
+  }
+  return path;
+}

@@ -137,6 +137,7 @@ async function writeRecord(
   deployment: Deployment,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  if (deployment.error !== undefined) return; // A record says that something was shipped.
   const key = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
   await client.put(key, "", "text/plain", signal);
 }

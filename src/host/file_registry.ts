@@ -1,0 +1,89 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseFileArtifactUrl } from "../core/artifact_url.ts";
+import { auditName } from "../core/audit.ts";
+import type { Artifact, Deployment, Registry, Resolution } from "../core/types.ts";
+import { type SplitUrl, splitUrl } from "../core/url.ts";
+import type { RegistryDriver, RegistryIo } from "../registry/driver.ts";
+import {
+  FILE_SYNTAX,
+  FILE_URL_OPTIONS,
+  type FileLocator,
+  parseFileUrl,
+} from "../registry/file_locator.ts";
+import { joinSignals, listRegistry } from "../registry/list_registry.ts";
+import { skipAbandoned } from "../registry/s3_layout.ts";
+import { findChecksum } from "./file_checksum.ts";
+import { fileError, hasCode } from "./file_error.ts";
+import { directoryHolds, fileSource } from "./file_source.ts";
+import { openFile } from "./file_stream.ts";
+
+/** Releases in a local or mounted directory, `<directory>/<tag>/<artifact>`. */
+export const file: RegistryDriver<FileLocator> = {
+  scheme: "file",
+  name: "Directory",
+  syntax: FILE_SYNTAX,
+  example: "file:///srv/releases/myapp",
+  commands: ["server", "assets"],
+  options: FILE_URL_OPTIONS,
+  environment: [],
+  parse: parseFileUrl,
+  open: openFileRegistry,
+  openArtifact: async (url: SplitUrl, io, options = {}) =>
+    openFile(parseFileArtifactUrl(url), {
+      offset: options.offset ?? 0,
+      signal: joinSignals(options.signal, io.signal),
+    }),
+};
+
+function openFileRegistry(locator: FileLocator, io: RegistryIo): Registry {
+  const registry = skipAbandoned(
+    listRegistry({
+      locator,
+      io,
+      source: fileSource(locator.dir),
+      open: async (artifact, options = {}) =>
+        openFile(pathOf(artifact), {
+          offset: options.offset ?? 0,
+          signal: joinSignals(options.signal, io.signal),
+          ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
+        }),
+      exists: (tag) => directoryHolds(locator.dir, tag),
+      report: (deployment) => writeRecord(locator.dir, deployment, io),
+    }),
+  );
+  return {
+    ...registry,
+    current: async (options) => addDigest(await registry.current(options)),
+    explain: async (options) => {
+      const explanation = await registry.explain(options);
+      return { ...explanation, resolution: await addDigest(explanation.resolution) };
+    },
+  };
+}
+
+/** Whoever publishes checksum files beside the artifacts wants them to be checked. */
+async function addDigest(resolution: Resolution): Promise<Resolution> {
+  if (resolution.kind !== "ready") return resolution;
+  const { artifact } = resolution;
+  const digest = await findChecksum(pathOf(artifact));
+  return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
+}
+
+async function writeRecord(dir: string, deployment: Deployment, io: RegistryIo): Promise<void> {
+  if (deployment.error !== undefined) return; // A record says that something was shipped.
+  const directory = join(dir, deployment.tag);
+  const path = join(directory, auditName(deployment));
+  try {
+    await writeFile(path, "", { flag: "wx" });
+  } catch (cause) {
+    // A mounted share is often read-only, and that is a good way to run it.
+    if (!hasCode(cause, "EROFS", "EACCES", "EPERM")) throw fileError("write", path, cause);
+    const message = "No audit record is left: the directory is read-only";
+    io.emit({ type: "warning", message, fields: { tag: deployment.tag, directory } });
+  }
+}
+
+function pathOf(artifact: Artifact): string {
+  return parseFileArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
+}
