@@ -46,7 +46,12 @@ export function formatJson(line: LogLine, now: Date): string {
   for (const [key, value] of Object.entries(line.fields)) {
     record[key] = isDuration(value) ? Math.round(value.durationMs * 1e6) : value;
   }
-  return JSON.stringify(record);
+  return JSON.stringify(record).replaceAll(/[\u007f-\u009f\u2028\u2029]/g, jsonEscape);
+}
+
+// JSON leaves these as they are; a terminal or a line-based reader would not.
+function jsonEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 const MARKS = { debug: "  ", info: "  ", warn: "! ", error: "x " } as const;

@@ -1,0 +1,157 @@
+import { describe, expect, test } from "vitest";
+import { type DewyEvent, type HookResult, RemoteError } from "../../mod.ts";
+import type { LogLevel } from "../../src/app/config.ts";
+import { createLogger } from "../../src/app/log.ts";
+import {
+  formatHuman,
+  formatJson,
+  formatText,
+  type LogFormatter,
+} from "../../src/app/log_format.ts";
+
+const NOW = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
+const HOOK: HookResult = {
+  when: "before",
+  command: "echo hi",
+  exitCode: 0,
+  stdout: "hi",
+  stderr: "",
+  durationMs: 1500,
+  timedOut: false,
+};
+const STARTED: DewyEvent = {
+  type: "started",
+  version: "1.2.3",
+  command: "assets",
+  registry: "ghr://o/r",
+  directory: "/srv/my app",
+};
+
+function log(
+  events: readonly DewyEvent[],
+  level: LogLevel = "debug",
+  format: LogFormatter = formatText,
+  redact?: (text: string) => string,
+): string {
+  let written = "";
+  const sink = createLogger({
+    level,
+    format,
+    now: () => NOW,
+    write: (text) => {
+      written += text;
+    },
+    ...(redact === undefined ? {} : { redact }),
+  });
+  for (const event of events) sink(event);
+  return written;
+}
+
+describe("the log as text", () => {
+  test("has time, level, a static message and fields, quoted where needed", () => {
+    expect(log([STARTED])).toBe(
+      'time=2026-05-01T12:00:00.123Z level=INFO msg="Dewy started" version=1.2.3 command=assets registry=ghr://o/r directory="/srv/my app"\n',
+    );
+  });
+  test("writes durations in Go's notation, and empty values in quotes", () => {
+    expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }])).toContain(
+      'msg="Execute hook" when=before tag=v1.0.0 command="echo hi" stdout=hi stderr="" exit_code=0 duration=1.5s',
+    );
+  });
+  test("an event is one line, whatever its fields hold", () => {
+    const hostile = 'v1\nlevel=ERROR msg="owned"\u001b[2J\u202e\u0085\u2028=';
+    const written = log([{ type: "pending", tag: hostile }]);
+    expect(written.split("\n")).toHaveLength(2);
+    expect(written).toContain('tag="v1\\nlevel=ERROR msg=\\"owned\\"\\x1b[2J\\u202e\\x85\\u2028="');
+  });
+});
+
+describe("the log as JSON", () => {
+  test("writes durations as integers of nanoseconds", () => {
+    expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }], "info", formatJson)).toBe(
+      '{"time":"2026-05-01T12:00:00.123Z","level":"INFO","msg":"Execute hook","when":"before","tag":"v1.0.0","command":"echo hi","stdout":"hi","stderr":"","exit_code":0,"duration":1500000000}\n',
+    );
+  });
+  test("an event is one line of valid JSON, whatever its fields hold", () => {
+    const tag = "v1\n\u2028\u0085\u001b[2J";
+    const written = log([{ type: "pending", tag }], "debug", formatJson);
+    expect(written.trimEnd()).toMatch(/^[\u0020-\u007e]+$/);
+    expect(JSON.parse(written)).toMatchObject({ level: "DEBUG", tag });
+  });
+  test("writes lists as lists", () => {
+    const written = log([{ type: "pruned", directories: ["a", "b"] }], "info", formatJson);
+    expect(JSON.parse(written)).toMatchObject({ msg: "Keep releases", removed: ["a", "b"] });
+  });
+});
+
+describe("the log for people", () => {
+  test("is short, and shows control characters instead of obeying them", () => {
+    const written = log(
+      [{ type: "activated", tag: "v1\u001b[2J", directory: "/d" }],
+      "info",
+      formatHuman,
+    );
+    expect(written).toMatch(/^\d\d:\d\d:\d\d {3}Create symlink {2}tag=/);
+    expect(written).toContain("v1\\x1b[2J");
+    expect(written).not.toContain("\u001b");
+  });
+});
+
+describe("levels", () => {
+  const events: DewyEvent[] = [
+    { type: "unchanged", tag: "v1" },
+    {
+      type: "deployed",
+      command: "assets",
+      tag: "v1",
+      previousTag: undefined,
+      directory: "/d",
+      durationMs: 1,
+    },
+    { type: "held", tag: "v2", running: "v1", reason: "r" },
+    {
+      type: "failed",
+      phase: "resolve",
+      tag: undefined,
+      error: new RemoteError("no answer"),
+      count: 1,
+      retryInMs: 10_000,
+    },
+  ];
+  test.each([
+    ["debug", 4],
+    ["info", 3],
+    ["warn", 2],
+    ["error", 1],
+  ] as const)("%s lets %i of four through", (level, count) => {
+    expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
+  });
+  test("waiting for an artifact within the grace period is a matter for debug", () => {
+    expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
+  });
+  test("a hook that fails is an error", () => {
+    const written = log(
+      [{ type: "hook", tag: "v1", result: { ...HOOK, exitCode: null, timedOut: true } }],
+      "error",
+    );
+    expect(written).toContain('level=ERROR msg="Execute hook failed"');
+    expect(written).toContain("timed_out=true");
+  });
+  test("what the operator must see is logged where only errors are", () => {
+    const warning: DewyEvent = { type: "warning", message: "Look", fields: { here: 1 } };
+    expect(log([warning], "error")).toBe("");
+    expect(log([{ ...warning, important: true }], "error")).toContain("msg=Look here=1");
+  });
+  test("progress is no matter for the log", () => {
+    expect(log([{ type: "download-progress", tag: "v1", artifact: "a", received: 1 }])).toBe("");
+  });
+});
+
+test("secrets are taken out of every field", () => {
+  const result = { ...HOOK, stdout: "token=hunter2hunter2" };
+  const written = log([{ type: "hook", tag: "v1", result }], "info", formatJson, (text) =>
+    text.replaceAll("hunter2hunter2", "…"),
+  );
+  expect(written).toContain("token=…");
+  expect(written).not.toContain("hunter2");
+});

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { flags } from "../../src/app/flags.ts";
+import { parseArgv } from "../../src/app/parse_argv.ts";
+
+const REGISTRY = ["--registry", "ghr://o/r"];
+
+describe("parseArgv: values stay exactly as typed", () => {
+  const values = [
+    "1.10",
+    "1e3",
+    "0x10",
+    "007",
+    " ",
+    "true",
+    "false",
+    "-",
+    "a=b",
+    "ghr://o/r?a=1.0",
+    "1,2",
+  ];
+  test.each(values)("%j after the flag", (value) => {
+    expect(parseArgv(["assets", ...REGISTRY, "--slot", value]).text("slot")).toBe(value);
+  });
+  test.each([...values, "-5", "--x", ""])("%j behind an equals sign", (value) => {
+    expect(parseArgv(["assets", `--slot=${value}`, ...REGISTRY]).text("slot")).toBe(value);
+  });
+  test("an empty word is an empty value and swallows nothing", () => {
+    const argv = parseArgv(["assets", "--slot", "", "--registry", "ghr://o/r"]);
+    expect([argv.text("slot"), argv.text("registry")]).toEqual(["", "ghr://o/r"]);
+  });
+  test("a number is a word like any other", () => {
+    expect(parseArgv(["check", "1.10"]).words).toEqual(["1.10"]);
+  });
+});
+
+describe("parseArgv: order", () => {
+  test("flags may come before the command", () => {
+    const argv = parseArgv([...REGISTRY, "--once", "-i", "5", "assets"]);
+    expect(argv.command).toBe("assets");
+    expect([argv.text("registry"), argv.flag("once"), argv.text("interval")]).toEqual([
+      "ghr://o/r",
+      true,
+      "5",
+    ]);
+  });
+  test("flags may come after words", () => {
+    const argv = parseArgv(["check", "ghr://o/r", "--json"]);
+    expect([argv.words, argv.flag("json")]).toEqual([["ghr://o/r"], true]);
+  });
+  test("a boolean flag takes no word away", () => {
+    expect(parseArgv(["--json", "check", "ghr://o/r"]).words).toEqual(["ghr://o/r"]);
+  });
+  test("everything after -- is left alone", () => {
+    const argv = parseArgv(["server", "--", "/app", "--port", "1.10"]);
+    expect(argv.rest).toEqual(["/app", "--port", "1.10"]);
+  });
+  test("of a repeated flag the last value counts, in both spellings", () => {
+    expect(parseArgv(["assets", "-i", "1", "--interval", "2"]).text("interval")).toBe("2");
+    expect(parseArgv(["assets", "--interval", "2", "-i", "1"]).text("interval")).toBe("1");
+  });
+  test("a boolean can be turned off again", () => {
+    expect(parseArgv(["assets", "--once", "--once=false"]).flag("once")).toBe(false);
+  });
+});
+
+describe("parseArgv: what cannot be read", () => {
+  test.each([
+    [["assets", "--regstry", "x"], "unknown flag --regstry; did you mean --registry?"],
+    [["assets", "--intervall=5"], "unknown flag --intervall; did you mean --interval?"],
+    [["assets", "--zzzzzz"], "unknown flag --zzzzzz"],
+    [["assets", "-dx"], "unknown flag -dx"],
+    [["assets", "--registry.x=1"], "unknown flag --registry.x"],
+    [["assets", "--__proto__=1"], "unknown flag --__proto__"],
+    [["assets", "--no-once"], "unknown flag --no-once"],
+    [["assets", "--logLevel", "info"], "unknown flag --logLevel; did you mean --log-level?"],
+    [["assets", "--registry"], "--registry needs a value"],
+    [["assets", "--registry", "--once"], "--registry needs a value"],
+    [["assets", "--interval", "-5"], "--interval needs a value"],
+    [["assets", "--once=yes"], '--once takes no value, but has "yes"'],
+    [["check", "--once"], '--once is no flag of "dewy check", but of assets'],
+    [["asets"], 'command is not available: "asets"; did you mean assets?'],
+    [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
+    [["image", "--registry", "img://ghcr.io/o/a"], 'command is not available: "image"'],
+    [[], "command is not available"],
+    [["--once"], "command is not available"],
+  ])("%j", (argv, message) => {
+    expect(() => parseArgv(argv)).toThrow(message);
+  });
+  test("help is given even on a line that cannot be read", () => {
+    expect(parseArgv(["assets", "--bogus", "--help"]).flag("help")).toBe(true);
+    expect(parseArgv(["-h"]).flag("help")).toBe(true);
+  });
+  test("commands of later versions keep their own flags to themselves", () => {
+    const argv = parseArgv(["--port", "8080", "--registry", "ghr://o/r", "server", "app"]);
+    expect([argv.command, argv.text("registry")]).toEqual(["server", "ghr://o/r"]);
+  });
+});
+
+test("no two flags share a name", () => {
+  const names = flags.flatMap(({ name, short }) => (short === undefined ? [name] : [name, short]));
+  expect(new Set(names).size).toBe(names.length);
+});
