@@ -1,12 +1,14 @@
 import type { defaultProvider } from "@aws-sdk/credential-provider-node";
-import { type Clock, systemClock } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 import { CredentialError } from "../core/error.ts";
 import type { AwsCredentials } from "../registry/driver.ts";
 
-/** What looking for AWS credentials can be given. */
-export interface AwsCredentialsOptions {
-  /** Time; the system's unless told. */
-  clock?: Clock;
+/** What looking for AWS credentials needs. */
+export interface AwsCredentialsIo {
+  /** Environment variables, to know what the operator asked for. */
+  env: Environment;
+  /** Time. */
+  clock: Clock;
   /** Stands in for the standard chain of the AWS SDK. */
   loadChain?: () => Promise<AwsChain>;
 }
@@ -38,18 +40,16 @@ const SOURCES = [
  * container and instance roles. The provider package is loaded at the first question, and its answer is kept until
  * shortly before it ends.
  *
- * @param env environment variables, to know what the operator asked for.
- * @param options time, and what stands in for the SDK.
+ * @param io the environment, time, and in tests what stands in for the SDK.
  * @returns a function that gives credentials, or `undefined` where none are configured; it rejects with a
  * CredentialError when a configured source fails.
  * @see https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
  */
 export function lazyAwsCredentials(
-  env: Environment,
-  options: AwsCredentialsOptions = {},
+  io: AwsCredentialsIo,
 ): () => Promise<AwsCredentials | undefined> {
-  const clock = options.clock ?? systemClock;
-  const loadChain = options.loadChain ?? (() => loadStandardChain(env));
+  const { env, clock } = io;
+  const loadChain = io.loadChain ?? (() => loadStandardChain(env));
   let chain: AwsChain | undefined;
   let known: { value: AwsCredentials | undefined; until: number } | undefined;
   let asking: Promise<AwsCredentials | undefined> | undefined;
