@@ -1,0 +1,129 @@
+import { createGcsClient, type GcsClient } from "../client/gcs.ts";
+import { parseGsArtifactUrl } from "../core/artifact_url.ts";
+import { auditName } from "../core/audit.ts";
+import { IntegrityError } from "../core/error.ts";
+import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
+import { redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
+import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
+import { type GsSourceOptions, gsSource, isOfRelease } from "./gs_source.ts";
+import { joinSignals, listRegistry } from "./list_registry.ts";
+import { skipAbandoned } from "./s3_layout.ts";
+
+const ENVIRONMENT: readonly EnvironmentSpec[] = [
+  {
+    name: "GOOGLE_APPLICATION_CREDENTIALS",
+    description:
+      "Path of a credential file, or its JSON; without: gcloud's, the machine's own, then anonymous",
+  },
+  { name: "CLOUDSDK_CONFIG", description: "The directory of gcloud's credentials" },
+  { name: "GOOGLE_CLOUD_QUOTA_PROJECT", description: "The project that pays for the requests" },
+  {
+    name: "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+    description: "The domain of Google's servers, where it is not googleapis.com",
+  },
+  { name: "GCE_METADATA_HOST", description: "The metadata server, where it is not Google's own" },
+  { name: "NO_GCE_CHECK", description: "true: the metadata server is not asked" },
+  {
+    name: "STORAGE_EMULATOR_HOST",
+    description: "Address of an emulator, which is asked without credentials",
+  },
+];
+
+/** Releases in a bucket of Google Cloud Storage: `gs://<bucket>/<path-prefix>`. */
+export const gs: RegistryDriver<GsLocator> = {
+  scheme: "gs",
+  name: "Google Cloud Storage",
+  syntax: GS_SYNTAX,
+  example: "gs://my-releases-bucket/myapp",
+  commands: ["server", "assets"],
+  options: GS_OPTIONS,
+  environment: ENVIRONMENT,
+  parse: parseGsUrl,
+  open: (locator, io) => openGs(locator, io),
+  openArtifact: openGsArtifact,
+};
+
+/**
+ * Opens a registry in Google Cloud Storage. An idle poll costs two requests: the tags and the files of the newest one
+ * (and one more for every further 1,000).
+ *
+ * @param locator the bucket and prefix.
+ * @param io the world.
+ * @param options how the bucket is listed.
+ * @returns the registry.
+ * @throws ConfigError when the bucket, or a variable that names a server, cannot be used.
+ */
+export function openGs(
+  locator: GsLocator,
+  io: RegistryIo,
+  options: GsSourceOptions = {},
+): Registry {
+  const client = createGcsClient(locator.bucket, io);
+  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
+    joinSignals(given?.signal, io.signal);
+  return skipAbandoned(
+    listRegistry({
+      locator,
+      io,
+      source: gsSource(client, locator, options),
+      open: async (artifact, open) =>
+        openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      exists: (tag, exist) => exists(client, locator, tag, signalOf(exist)),
+      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
+    }),
+  );
+}
+
+async function openObject(
+  client: GcsClient,
+  artifact: Artifact,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Uint8Array>> {
+  const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
+  if (offset > 0 && offset === artifact.size) return new Blob([]).stream();
+  if (artifact.size !== undefined && offset > artifact.size) {
+    throw new IntegrityError(
+      `Cannot resume "${redactUrl(artifact.url)}" at byte ${offset}: it has ${artifact.size}; start again`,
+    );
+  }
+  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+  return client.get(object, { offset, generation: artifact.revision, signal });
+}
+
+async function exists(
+  client: GcsClient,
+  locator: GsLocator,
+  tag: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const directory = `${locator.prefix}${tag}/`;
+  for await (const page of client.list({ prefix: directory, signal })) {
+    if (page.objects.some((object) => isOfRelease(object, directory))) return true;
+  }
+  return false;
+}
+
+async function writeRecord(
+  client: GcsClient,
+  locator: GsLocator,
+  deployment: Deployment,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (deployment.error !== undefined) return; // A record says that something was shipped.
+  const name = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
+  await client.create(name, "", "text/plain", signal);
+}
+
+async function openGsArtifact(
+  url: SplitUrl,
+  io: RegistryIo,
+  options: OpenOptions = {},
+): Promise<ReadableStream<Uint8Array>> {
+  const { bucket, object } = parseGsArtifactUrl(url);
+  return createGcsClient(bucket, io).get(object, {
+    offset: options.offset ?? 0,
+    signal: joinSignals(options.signal, io.signal),
+  });
+}

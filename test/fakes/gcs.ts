@@ -1,0 +1,298 @@
+import { createHash } from "node:crypto";
+import { gunzipSync } from "node:zlib";
+import type { FileMetadata } from "@google-cloud/storage";
+import { crc32c } from "./gcs_crc32c.ts";
+import { selectFields } from "./gcs_fields.ts";
+import { fetchOf, type Handler } from "./handler.ts";
+
+/** An object to put into a fake bucket. */
+export interface GcsContent {
+  /** The bytes; its own name unless told. */
+  body?: string | Uint8Array;
+  /** When it was stored, ISO 8601. */
+  at?: string;
+  /** Made of several: then there is no MD5. */
+  composite?: boolean;
+  /** `Content-Encoding` of what is stored. */
+  contentEncoding?: string;
+  /** `Content-Type` of what is stored. */
+  contentType?: string;
+}
+
+/** An object as it is kept. */
+export interface GcsStored {
+  name: string;
+  bytes: Uint8Array;
+  generation: number;
+  at: string;
+  composite: boolean;
+  contentEncoding: string | undefined;
+  contentType: string;
+}
+
+/** A fake Google Cloud Storage. */
+export interface FakeGcs {
+  /** The server, to be served over HTTP. */
+  handler: Handler;
+  /** Stands in for the network; knows `https://storage.googleapis.com` only. */
+  fetch: typeof globalThis.fetch;
+  /** Every request, in order: `GET /storage/v1/b/…`. */
+  readonly requests: string[];
+  /** Every `Authorization` that came, in order; `none` where there was none. */
+  readonly authorizations: string[];
+  /** Stores an object, over an older one. */
+  put(name: string, content?: GcsContent): GcsStored;
+  /** Takes an object away. */
+  delete(name: string): void;
+  /** What is stored. */
+  readonly objects: ReadonlyMap<string, GcsStored>;
+  /** Answers in place of the next request that fits; `undefined` lets it pass. */
+  intercept(answer: (request: Request) => Response | undefined): void;
+}
+
+/** Options of {@link fakeGcs}. */
+export interface FakeGcsOptions {
+  /** The only bucket; `b` unless told. */
+  bucket?: string;
+  /** Tokens that may read and write; `undefined`: everybody may. */
+  tokens?: ReadonlySet<string> | undefined;
+  /** Whether everybody may read. */
+  isPublic?: boolean;
+  /** Names of a page at most, whatever is asked for; 1,000 unless told. */
+  pageSize?: number;
+}
+
+/**
+ * Makes a Google Cloud Storage with one bucket, held to the vendor's types and proved with the vendor's client in
+ * test/fakes/gcs.test.ts. What it does not know is answered with 501.
+ *
+ * @param options its bucket, and who may use it.
+ * @returns the fake.
+ * @see https://cloud.google.com/storage/docs/json_api/v1/objects
+ */
+export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
+  const { bucket = "b", tokens, isPublic = false, pageSize = 1000 } = options;
+  const objects = new Map<string, GcsStored>();
+  const requests: string[] = [];
+  const authorizations: string[] = [];
+  const interceptors: ((request: Request) => Response | undefined)[] = [];
+  let generation = 1_700_000_000_000_000;
+
+  function put(name: string, content: GcsContent = {}): GcsStored {
+    generation += 1;
+    const body = content.body ?? name;
+    const stored = {
+      name,
+      bytes: typeof body === "string" ? new TextEncoder().encode(body) : body,
+      generation,
+      at: content.at ?? "2026-01-01T00:00:00.000Z",
+      composite: content.composite ?? false,
+      contentEncoding: content.contentEncoding,
+      contentType: content.contentType ?? "application/octet-stream",
+    };
+    objects.set(name, stored);
+    return stored;
+  }
+
+  const handler: Handler = async (request) => {
+    const url = new URL(request.url);
+    requests.push(`${request.method} ${url.pathname}${url.search}`);
+    const authorization = request.headers.get("authorization");
+    authorizations.push(authorization ?? "none");
+    for (const [at, interceptor] of interceptors.entries()) {
+      const answer = interceptor(request);
+      if (answer === undefined) continue;
+      interceptors.splice(at, 1);
+      return answer;
+    }
+    const denied = refusal(request.method, authorization);
+    if (denied !== undefined) return denied;
+    const [, upload, asked = "", object] =
+      /^(\/upload)?\/storage\/v1\/b\/([^/]+)(?:\/o(?:\/([^/]+))?)?$/.exec(url.pathname) ?? [];
+    if (decodeURIComponent(asked) !== bucket) {
+      return failure(404, "notFound", "The specified bucket does not exist.");
+    }
+    if (upload !== undefined && request.method === "POST") return insert(request, url);
+    if (object !== undefined) return answerObject(request, url, decodeURIComponent(object));
+    if (request.method === "GET" && url.pathname.endsWith("/o")) return list(url);
+    return failure(
+      501,
+      "notImplemented",
+      `the fake does not know ${request.method} ${url.pathname}`,
+    );
+  };
+
+  function refusal(method: string, authorization: string | null): Response | undefined {
+    if (tokens === undefined) return undefined;
+    const token = authorization?.replace(/^Bearer /, "");
+    if (token !== undefined) {
+      return tokens.has(token) ? undefined : failure(401, "authError", "Invalid Credentials");
+    }
+    if (isPublic && method === "GET") return undefined;
+    return failure(401, "required", "Anonymous caller does not have access to the bucket.");
+  }
+
+  function list(url: URL): Response {
+    const query = url.searchParams;
+    const prefix = query.get("prefix") ?? "";
+    const delimiter = query.get("delimiter") ?? "";
+    const entries = new Map<string, GcsStored | undefined>();
+    for (const name of [...objects.keys()].sort(byUtf8)) {
+      if (!name.startsWith(prefix)) continue;
+      const cut = delimiter === "" ? -1 : name.indexOf(delimiter, prefix.length);
+      if (cut < 0) entries.set(name, objects.get(name));
+      else entries.set(name.slice(0, cut + delimiter.length), undefined);
+    }
+    const limit = Math.min(Number(query.get("maxResults") ?? pageSize), pageSize);
+    const start = Number(atob(query.get("pageToken") ?? "") || 0);
+    const page = [...entries].slice(start, start + limit);
+    const items = page.flatMap(([, object]) => (object === undefined ? [] : [resource(object)]));
+    const prefixes = page.flatMap(([name, object]) => (object === undefined ? [name] : []));
+    const answer = {
+      kind: "storage#objects",
+      ...(start + limit < entries.size ? { nextPageToken: btoa(String(start + limit)) } : {}),
+      ...(prefixes.length === 0 ? {} : { prefixes }),
+      ...(items.length === 0 ? {} : { items }),
+    };
+    return Response.json(selectFields(answer, query.get("fields")));
+  }
+
+  function resource(object: GcsStored): FileMetadata {
+    const { name, bytes, at, composite, contentEncoding, contentType } = object;
+    return {
+      kind: "storage#object",
+      id: `${bucket}/${name}/${object.generation}`,
+      name,
+      bucket,
+      generation: String(object.generation),
+      metageneration: "1",
+      contentType,
+      storageClass: "STANDARD",
+      size: String(bytes.byteLength),
+      crc32c: crc32c(bytes),
+      timeCreated: at,
+      updated: at,
+      ...(composite
+        ? { componentCount: 2 }
+        : { md5Hash: createHash("md5").update(bytes).digest("base64") }),
+      ...(contentEncoding === undefined ? {} : { contentEncoding }),
+    };
+  }
+
+  function answerObject(request: Request, url: URL, name: string): Response {
+    const object = objects.get(name);
+    if (object === undefined) return failure(404, "notFound", `No such object: ${bucket}/${name}`);
+    const match = url.searchParams.get("ifGenerationMatch");
+    if (match !== null && match !== String(object.generation)) return notMet();
+    if (request.method === "DELETE") {
+      objects.delete(name);
+      return new Response(null, { status: 204 });
+    }
+    if (request.method !== "GET") return failure(501, "notImplemented", request.method);
+    if (url.searchParams.get("alt") === "media") return media(request, object);
+    return Response.json(selectFields({ ...resource(object) }, url.searchParams.get("fields")));
+  }
+
+  async function insert(request: Request, url: URL): Promise<Response> {
+    const type = url.searchParams.get("uploadType");
+    const sent = new Uint8Array(await request.arrayBuffer());
+    const parts =
+      type === "multipart"
+        ? splitMultipart(request.headers.get("content-type") ?? "", sent)
+        : type === "media"
+          ? { body: sent, contentType: request.headers.get("content-type") ?? "", name: undefined }
+          : undefined;
+    if (parts === undefined) return failure(501, "notImplemented", `uploadType ${type}`);
+    const name = url.searchParams.get("name") ?? parts.name;
+    if (name === undefined) return failure(400, "required", "Required parameter: name");
+    const match = url.searchParams.get("ifGenerationMatch");
+    const known = objects.get(name)?.generation ?? 0;
+    if (match !== null && match !== String(known)) return notMet();
+    return Response.json(resource(put(name, parts)));
+  }
+
+  return {
+    handler,
+    fetch: fetchOf((request) => {
+      const { origin } = new URL(request.url);
+      if (origin === "https://storage.googleapis.com") return handler(request);
+      throw new TypeError(`the fake is not ${origin}`);
+    }),
+    requests,
+    authorizations,
+    objects,
+    put,
+    delete: (name) => void objects.delete(name),
+    intercept: (answer) => void interceptors.push(answer),
+  };
+}
+
+/** https://cloud.google.com/storage/docs/transcoding, https://cloud.google.com/storage/docs/json_api/v1/parameters#range */
+function media(request: Request, object: GcsStored): Response {
+  const { bytes, contentEncoding, generation, contentType } = object;
+  const headers = new Headers({
+    "content-type": contentType,
+    "x-goog-generation": String(generation),
+    "x-goog-stored-content-encoding": contentEncoding ?? "identity",
+    "x-goog-stored-content-length": String(bytes.byteLength),
+    "x-goog-hash": [
+      `crc32c=${crc32c(bytes)}`,
+      ...(object.composite ? [] : [`md5=${createHash("md5").update(bytes).digest("base64")}`]),
+    ].join(),
+  });
+  if (contentEncoding === "gzip" && !request.headers.get("accept-encoding")?.includes("gzip")) {
+    return new Response(gunzipSync(bytes), { headers });
+  }
+  if (contentEncoding !== undefined) headers.set("content-encoding", contentEncoding);
+  const range = /^bytes=(\d+)-(\d+)?$/.exec(request.headers.get("range") ?? "");
+  const total = bytes.byteLength;
+  if (range === null) {
+    headers.set("content-length", String(total));
+    return new Response(new Uint8Array(bytes), { headers });
+  }
+  const start = Number(range[1]);
+  if (start >= total) {
+    headers.set("content-range", `bytes */${total}`);
+    return new Response("The requested range cannot be satisfied.", { status: 416, headers });
+  }
+  const end = Math.min(Number(range[2] ?? total - 1), total - 1);
+  headers.set("content-range", `bytes ${start}-${end}/${total}`);
+  headers.set("content-length", String(end - start + 1));
+  return new Response(bytes.slice(start, end + 1), { status: 206, headers });
+}
+
+/** https://cloud.google.com/storage/docs/json_api/v1/status-codes */
+function failure(code: number, reason: string, message: string): Response {
+  const errors = [{ message, domain: "global", reason }];
+  return Response.json({ error: { code, message, errors } }, { status: code });
+}
+
+function notMet(): Response {
+  return failure(
+    412,
+    "conditionNotMet",
+    "At least one of the pre-conditions you specified did not hold.",
+  );
+}
+
+/** Names come in the order of their bytes in UTF-8. */
+function byUtf8(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects */
+function splitMultipart(
+  contentType: string,
+  sent: Uint8Array,
+): { body: Uint8Array; contentType: string; name: string | undefined } {
+  const boundary = /boundary="?([^";]+)"?/.exec(contentType)?.[1] ?? "";
+  const text = Buffer.from(sent).toString("latin1");
+  const [, first = "", second = ""] = text.split(`--${boundary}`);
+  const bodyOf = (part: string): string => part.slice(part.indexOf("\r\n\r\n") + 4, -2);
+  const metadata: FileMetadata = JSON.parse(Buffer.from(bodyOf(first), "latin1").toString("utf8"));
+  return {
+    body: Buffer.from(bodyOf(second), "latin1"),
+    contentType: metadata.contentType ?? "application/octet-stream",
+    name: metadata.name,
+  };
+}

@@ -1,0 +1,19 @@
+// Reflected Castagnoli polynomial: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
+const POLYNOMIAL = 0x82f63b78;
+
+/**
+ * The CRC-32C of some bytes as GCS writes it: big-endian, in base64.
+ *
+ * @param bytes the bytes.
+ * @returns the text.
+ */
+export function crc32c(bytes: Uint8Array): string {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
+  }
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE((crc ^ 0xffffffff) >>> 0);
+  return sum.toString("base64");
+}
