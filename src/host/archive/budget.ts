@@ -12,9 +12,13 @@ export interface ExtractLimits {
 /** Limits that no sane release reaches and every disk survives. */
 export const EXTRACT_LIMITS: ExtractLimits = { maxEntries: 100_000, maxBytes: 8 * 2 ** 30 };
 
+const STREAM_OVERHEAD_BYTES = 16 * 2 ** 20;
+const ENTRY_OVERHEAD_BYTES = 4096;
+
 /** What an archive has used of its limits. */
 export class Budget {
   readonly #limits: ExtractLimits;
+  #streamed = 0;
   /** Entries so far. */
   entries = 0;
   /** Bytes of files so far. */
@@ -38,6 +42,19 @@ export class Budget {
   }
 
   /**
+   * Counts the bytes of a tar as it comes out of the decompressor: what is not content (headers, padding, an
+   * endless tail) must not go on for ever either.
+   *
+   * @param bytes how many more.
+   * @throws BrokenRule when there is far more than the content can need.
+   */
+  takeStream(bytes: number): void {
+    this.#streamed += bytes;
+    const overhead = STREAM_OVERHEAD_BYTES + this.entries * ENTRY_OVERHEAD_BYTES;
+    if (this.#streamed > this.#limits.maxBytes + overhead) this.#tooLarge();
+  }
+
+  /**
    * Counts bytes before they are written.
    *
    * @param bytes how many.
@@ -55,8 +72,10 @@ export class Budget {
    * @throws BrokenRule when they would be too many.
    */
   requireBytes(bytes: number): void {
-    if (this.bytes + bytes > this.#limits.maxBytes) {
-      throw new BrokenRule(`it expands to more than ${formatBytes(this.#limits.maxBytes)}`);
-    }
+    if (this.bytes + bytes > this.#limits.maxBytes) this.#tooLarge();
+  }
+
+  #tooLarge(): never {
+    throw new BrokenRule(`it expands to more than ${formatBytes(this.#limits.maxBytes)}`);
   }
 }

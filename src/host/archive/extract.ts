@@ -60,7 +60,7 @@ export async function extractArchive(request: ExtractRequest): Promise<Extracted
     current = entry;
   };
   try {
-    await writeAll(entriesOf(request, kind), writer, request.signal, report);
+    await writeAll(entriesOf(request, kind, budget), writer, request.signal, report);
     current = undefined;
     if (writer.leaves === 0) throw new BrokenRule("it has no files");
     await writer.finish(report);
@@ -73,9 +73,10 @@ export async function extractArchive(request: ExtractRequest): Promise<Extracted
 function entriesOf(
   { file, limits, signal }: ExtractRequest,
   kind: ArchiveKind,
+  budget: Budget,
 ): AsyncGenerator<ArchiveEntry> {
   if (kind === "zip") return zipEntries(file, limits.maxEntries);
-  return tarEntries(readTar(file, kind, signal));
+  return tarEntries(readTar(file, kind, signal), budget);
 }
 
 async function writeAll(

@@ -1,5 +1,7 @@
 import { createTarDecoder, type ParsedTarEntry } from "modern-tar";
+import type { Budget } from "./budget.ts";
 import type { ArchiveEntry } from "./entry.ts";
+import { expandSparse } from "./sparse.ts";
 import { TarHeaderScout } from "./tar_header_scout.ts";
 
 const TYPES: Readonly<Record<string, string>> = { link: "hardlink" };
@@ -9,13 +11,17 @@ const TYPES: Readonly<Record<string, string>> = { link: "hardlink" };
  * what is left of it is skipped.
  *
  * @param source the bytes of the tar, decompressed.
+ * @param budget counts them.
  * @returns the entries.
  * @throws Error when the tar is damaged, cut short or followed by something else; BrokenRule when it has
  * an entry of a kind that would come out wrong.
  */
-export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGenerator<ArchiveEntry> {
+export async function* tarEntries(
+  source: AsyncIterable<Uint8Array>,
+  budget: Pick<Budget, "takeStream">,
+): AsyncGenerator<ArchiveEntry> {
   const { readable, writable } = createTarDecoder({ strict: true });
-  const feeding = feed(source, writable);
+  const feeding = feed(source, writable, budget);
   // Its failure reaches the reader below as well; until it is awaited it must not count as unhandled.
   feeding.catch(() => {});
   const reader = readable.getReader();
@@ -37,12 +43,14 @@ export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGener
 async function feed(
   source: AsyncIterable<Uint8Array>,
   writable: WritableStream<Uint8Array>,
+  budget: Pick<Budget, "takeStream">,
 ): Promise<void> {
   const writer = writable.getWriter();
   writer.closed.catch(() => {});
   const scout = new TarHeaderScout();
   try {
     for await (const chunk of source) {
+      budget.takeStream(chunk.byteLength);
       scout.scan(chunk);
       await writer.write(chunk);
     }
@@ -66,7 +74,7 @@ function toEntry({ header, body }: ParsedTarEntry): {
     return value;
   };
   const type = header.type ?? "file";
-  const entry = {
+  const entry: ArchiveEntry = {
     name: header.name,
     type: TYPES[type] ?? type,
     link: header.linkname ?? "",
@@ -78,7 +86,7 @@ function toEntry({ header, body }: ParsedTarEntry): {
   const skip = async (): Promise<void> => {
     if (!ended) await reader.cancel();
   };
-  return { entry, skip };
+  return { entry: expandSparse(entry, header.pax), skip };
 }
 
 function usableTime(time: Date | undefined): Date | undefined {

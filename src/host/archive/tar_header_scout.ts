@@ -65,6 +65,11 @@ export class TarHeaderScout {
     }
     const type = String.fromCharCode(this.#block[156] ?? 0);
     if (!KNOWN_TYPES.has(type)) {
+      if (!this.#isHeader()) {
+        // No tar, or a damaged one: the decoder says so better.
+        this.#ended = true;
+        return;
+      }
       const what = SPECIAL[type] ?? `an entry of the unknown type ${JSON.stringify(type)}`;
       throw new BrokenRule(`it is ${what}`, { cause: this.#name() });
     }
@@ -74,6 +79,14 @@ export class TarHeaderScout {
     if (type !== "x") return;
     if (size > MAX_PAX_BYTES) throw new BrokenRule("its extended header is too large");
     if (size > 0) this.#pax = { bytes: new Uint8Array(size), filled: 0 };
+  }
+
+  #isHeader(): boolean {
+    const sum = this.#block.reduce(
+      (total, byte, index) => total + (index >= 148 && index < 156 ? 0x20 : byte),
+      0,
+    );
+    return sum === this.#numberAt(148, 8);
   }
 
   #sizeOf(type: string): number | undefined {

@@ -7,16 +7,16 @@ import type { ArchiveEntry } from "./entry.ts";
 const MADE_BY_UNIX = new Set([3, 19]);
 const UTF8_FLAG = 0x800;
 const MAX_TARGET_BYTES = 4096;
-const FILE_TYPES: Readonly<Record<number, string>> = {
-  0: "file",
-  16807: "file",
-  9604: "directory",
-  21609: "symlink",
-  2401: "fifo",
-  4802: "character-device",
-  14406: "block-device",
-  26411: "socket",
-};
+const FILE_TYPES: ReadonlyMap<number, string> = new Map([
+  [0o000000, "file"],
+  [0o100000, "file"],
+  [0o040000, "directory"],
+  [0o120000, "symlink"],
+  [0o010000, "fifo"],
+  [0o020000, "character-device"],
+  [0o060000, "block-device"],
+  [0o140000, "socket"],
+]);
 
 /**
  * Reads the entries of a zip by its central directory, one at a time.
@@ -51,7 +51,9 @@ async function toEntry(zip: ZipFile, entry: Entry): Promise<ArchiveEntry> {
   const mtime = entry.getLastModDate();
   const result: ArchiveEntry = {
     name,
-    type: name.endsWith("/") ? "directory" : (FILE_TYPES[unixMode & 0o170000] ?? "special file"),
+    type: name.endsWith("/")
+      ? "directory"
+      : (FILE_TYPES.get(unixMode & 0o170000) ?? "special file"),
     link: "",
     mode: unixMode === 0 ? undefined : unixMode & 0o7777,
     mtime: Number.isNaN(mtime.getTime()) ? undefined : mtime,
