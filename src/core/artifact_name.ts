@@ -224,7 +224,8 @@ function variantOf(target: Platform): number | undefined {
 function fitArm(named: NamedArch, host: number | undefined): Fit | undefined {
   if (named.variant === undefined) return { risk: 0, rank: host === undefined ? 0 : 1 };
   if (host === undefined) return { risk: 0, rank: 1 };
-  if (named.variant <= host) return { risk: 0, rank: host - named.variant };
+  const doubt = named.isVariantVague ? 0.5 : 0;
+  if (named.variant <= host) return { risk: 0, rank: host - named.variant + doubt };
   if (!named.isVariantVague) return undefined;
   return { risk: 1, rank: 0, note: `armhf may need v7, this is v${host}` };
 }

@@ -103,6 +103,8 @@ const BY_PRODUCTS = new Set([
   "symbols",
   "symbol",
   "pdb",
+  "dsym",
+  "dsyms",
   "profile",
   "sbom",
   "spdx",

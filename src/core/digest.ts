@@ -12,16 +12,18 @@ export interface Digest {
   hex: string;
 }
 
-const HEX_LENGTH: Readonly<Record<string, number>> = {
-  crc32: 8,
-  crc32c: 8,
-  crc64nvme: 16,
-  md5: 32,
-  sha1: 40,
-  sha256: 64,
-  sha384: 96,
-  sha512: 128,
-};
+const HEX_LENGTH: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    crc32: 8,
+    crc32c: 8,
+    crc64nvme: 16,
+    md5: 32,
+    sha1: 40,
+    sha256: 64,
+    sha384: 96,
+    sha512: 128,
+  }),
+);
 // https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
 const DIGEST = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):([0-9a-f]+)$/;
 
@@ -34,7 +36,7 @@ const DIGEST = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):([0-9a-f]+)$/;
 export function parseDigest(text: string): Digest | undefined {
   const [, algorithm, hex] = DIGEST.exec(text) ?? [];
   if (algorithm === undefined || hex === undefined) return undefined;
-  const length = HEX_LENGTH[algorithm];
+  const length = HEX_LENGTH.get(algorithm);
   return length === undefined || length === hex.length ? { algorithm, hex } : undefined;
 }
 

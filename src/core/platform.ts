@@ -6,36 +6,40 @@
 import type { Platform } from "./types.ts";
 
 // Node's, Deno's, uname's and LLVM's names, by Go's. https://go.dev/doc/install/source#environment
-const GO_OS: Readonly<Record<string, string>> = {
-  win32: "windows",
-  win: "windows",
-  macos: "darwin",
-  macosx: "darwin",
-  mac: "darwin",
-  osx: "darwin",
-  sunos: "solaris",
-};
-const GO_ARCH: Readonly<Record<string, string>> = {
-  x64: "amd64",
-  x86_64: "amd64",
-  "x86-64": "amd64",
-  ia32: "386",
-  x86: "386",
-  i386: "386",
-  i486: "386",
-  i586: "386",
-  i686: "386",
-  aarch64: "arm64",
-  armv8: "arm64",
-  armv8l: "arm64",
-  mipsel: "mipsle",
-  mips64el: "mips64le",
-  ppc64el: "ppc64le",
-  powerpc64le: "ppc64le",
-  powerpc64: "ppc64",
-  riscv64gc: "riscv64",
-  loongarch64: "loong64",
-};
+const GO_OS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    win32: "windows",
+    win: "windows",
+    macos: "darwin",
+    macosx: "darwin",
+    mac: "darwin",
+    osx: "darwin",
+    sunos: "solaris",
+  }),
+);
+const GO_ARCH: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    x64: "amd64",
+    x86_64: "amd64",
+    "x86-64": "amd64",
+    ia32: "386",
+    x86: "386",
+    i386: "386",
+    i486: "386",
+    i586: "386",
+    i686: "386",
+    aarch64: "arm64",
+    armv8: "arm64",
+    armv8l: "arm64",
+    mipsel: "mipsle",
+    mips64el: "mips64le",
+    ppc64el: "ppc64le",
+    powerpc64le: "ppc64le",
+    powerpc64: "ppc64",
+    riscv64gc: "riscv64",
+    loongarch64: "loong64",
+  }),
+);
 const ARM_WITH_VARIANT = /^arm(?:32)?(v[5-7])[a-z]*$/;
 
 /**
@@ -49,7 +53,7 @@ export function normalizePlatform(platform: Platform): Platform {
   const { arch, variant } = normalizeArch(platform.arch.toLowerCase());
   const given = normalizeVariant(platform.variant) ?? variant;
   return {
-    os: GO_OS[os] ?? os,
+    os: GO_OS.get(os) ?? os,
     arch,
     ...(given === undefined ? {} : { variant: given }),
     ...(platform.libc === undefined ? {} : { libc: platform.libc }),
@@ -57,7 +61,7 @@ export function normalizePlatform(platform: Platform): Platform {
 }
 
 function normalizeArch(arch: string): { arch: string; variant?: string } {
-  const known = GO_ARCH[arch];
+  const known = GO_ARCH.get(arch);
   if (known !== undefined) return { arch: known };
   const [, variant] = ARM_WITH_VARIANT.exec(arch) ?? [];
   if (variant !== undefined) return { arch: "arm", variant };

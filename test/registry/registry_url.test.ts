@@ -1,0 +1,97 @@
+import { describe, expect, test } from "vitest";
+import {
+  parseGhrArtifactUrl,
+  parseGsArtifactUrl,
+  parseS3ArtifactUrl,
+} from "../../src/core/artifact_url.ts";
+import { ConfigError } from "../../src/core/error.ts";
+import { type SplitUrl, splitUrl } from "../../src/core/url.ts";
+import { parseFileUrl } from "../../src/registry/file_locator.ts";
+import { parseGhrUrl } from "../../src/registry/ghr_locator.ts";
+import { parseGrpcUrl } from "../../src/registry/grpc_locator.ts";
+import { parseGsUrl } from "../../src/registry/gs_locator.ts";
+import { parseImgUrl } from "../../src/registry/img_locator.ts";
+import { parseS3Url } from "../../src/registry/s3_locator.ts";
+import { REFUSED, testVectors } from "../core/vectors.ts";
+
+type Parser = (url: SplitUrl) => object;
+
+const LOCATORS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
+  ["ghr", parseGhrUrl],
+  ["s3", parseS3Url],
+  ["gs", parseGsUrl],
+  ["img", parseImgUrl],
+  ["grpc", parseGrpcUrl],
+  ["file", parseFileUrl],
+]);
+const ARTIFACTS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
+  ["ghr", parseGhrArtifactUrl],
+  ["s3", parseS3ArtifactUrl],
+  ["gs", parseGsArtifactUrl],
+]);
+
+function parse(url: unknown, parsers: ReadonlyMap<string, Parser>, out?: unknown): unknown {
+  try {
+    const split = splitUrl(String(url), "--registry");
+    const parser = parsers.get(split.scheme);
+    if (parser === undefined) return REFUSED;
+    const all: Record<string, unknown> = { ...parser(split) };
+    const asked = typeof out === "object" && out !== null ? Object.keys(out) : Object.keys(all);
+    return Object.fromEntries(asked.map((key) => [key, all[key]]));
+  } catch (error) {
+    if (error instanceof ConfigError) return REFUSED;
+    throw error;
+  }
+}
+
+describe("vectors", () => {
+  testVectors(
+    "registry-url",
+    ({ in: input, out }) => {
+      // GITHUB_ARTIFACT is read by the ghr driver when it opens, so it is put where the driver puts it.
+      const artifact = (input.env as Record<string, string>).GITHUB_ARTIFACT;
+      const url =
+        artifact === undefined || String(input.url).includes("artifact=")
+          ? input.url
+          : `${String(input.url)}?artifact=${artifact}`;
+      return parse(url, LOCATORS, out);
+    },
+    ["parse"],
+  );
+  testVectors(
+    "registry-url",
+    ({ in: input, out }) => {
+      return String(input.scheme ?? "") === "" || String(input.url).startsWith(String(input.scheme))
+        ? parse(input.url, ARTIFACTS, out)
+        : REFUSED;
+    },
+    ["artifactURL"],
+  );
+});
+
+describe("every registry URL", () => {
+  const urls = ["ghr://o/r", "s3://r/b/p", "gs://b/p", "img://ghcr.io/o/r", "file:///srv/app"];
+
+  test.each(urls)("%s refuses a CalVer format or a constraint that cannot be used", (url) => {
+    expect(() =>
+      LOCATORS.get(url.split(":")[0] ?? "")?.(splitUrl(`${url}?calver=foo`, "--registry")),
+    ).toThrow(
+      'calver format "foo" contains no valid specifiers (expected YYYY, YY, 0Y, MM, 0M, WW, 0W, DD, 0D, or MICRO)',
+    );
+    expect(parse(`${url}?calver=foo`, LOCATORS)).toBe(REFUSED);
+    expect(parse(`${url}?constraint=latest`, LOCATORS)).toBe(REFUSED);
+    expect(parse(`${url}?constraint=%5E1.2&calver=`, LOCATORS)).toMatchObject({
+      constraint: "^1.2",
+      calver: "",
+    });
+    expect(parse(`${url}?constraint=>=1+<2`, LOCATORS)).toMatchObject({ constraint: ">=1 <2" });
+    expect(parse(`${url}?calver=YYYY.0M&constraint=^2024.06`, LOCATORS)).toMatchObject({
+      constraint: "^2024.06",
+    });
+  });
+
+  test("of a server that chooses itself has no constraint, but a CalVer format to check", () => {
+    expect(parse("grpc://h:1?constraint=^1", LOCATORS)).toBe(REFUSED);
+    expect(parse("grpc://h:1?calver=foo", LOCATORS)).toBe(REFUSED);
+  });
+});
