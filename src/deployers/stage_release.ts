@@ -1,10 +1,11 @@
-import { rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { archiveKind } from "../core/artifact_name.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate } from "../deploy/deployer.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
+import { cleanStaging } from "../host/stage/clean_staging.ts";
 import { downloadArtifact } from "../host/stage/download.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
@@ -30,7 +31,8 @@ export interface StageOptions {
 const MAX_ENTRIES = 100_000;
 
 /**
- * Makes the function that downloads, checks and extracts an artifact into a new release directory.
+ * Makes the function that downloads, checks and extracts an artifact into a new release directory. A download
+ * that cannot be extracted is kept: it was checked, and the next attempt need not fetch it again.
  *
  * @param options where from, where to, and within which limits.
  * @returns the function.
@@ -43,7 +45,7 @@ export function stageRelease(options: StageOptions): StageRelease {
     const name = await options.directory.create(new Date(startedAt), async (directory) => {
       made = await fill(directory, file, candidate.artifact.name, options, signal);
     });
-    await rm(file, { force: true });
+    await cleanStaging(options.downloads);
     options.emit({
       type: "extracted",
       tag: candidate.release.tag,

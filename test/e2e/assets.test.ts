@@ -1,0 +1,234 @@
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { makeArtifact } from "./archive.ts";
+import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
+import { filePublisher } from "./publishers.ts";
+
+const LOG = ["--log-level", "debug", "--log-format", "json"];
+
+describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
+  it("deploys the newest version, notices the next one, switches, and stops when it is told to", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const dewy = startDewy(command, ["assets", "--registry", publisher.url, "-i", "1s", ...LOG], {
+      cwd,
+    });
+    await until(
+      async () => (await liveVersion(cwd)) === "v1.0.0",
+      () => `v1.0.0\n${dewy.stderr()}`,
+    );
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    await until(
+      async () => (await liveVersion(cwd)) === "v1.1.0",
+      () => `v1.1.0\n${dewy.stderr()}`,
+    );
+    expect((await stat(join(cwd, "current", "bin", "app"))).mode & 0o777).toBe(0o755);
+    // The symlink moves before the deploy ends: stop when it has been committed and told.
+    await dewy.seen(
+      "the end of the second deploy",
+      (line) => line.msg === "Deployed" && line.tag === "v1.1.0",
+    );
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+    await expectTidy(cwd);
+  });
+
+  it("runs the hooks around the switch, and tells them what is deployed", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const report =
+      "echo $DEWY_COMMAND $DEWY_TAG [$DEWY_PREVIOUS_TAG] $(cat current/version.txt) $(cat $DEWY_RELEASE_DIR/version.txt)";
+    const args = [
+      "assets",
+      "--registry",
+      publisher.url,
+      "--once",
+      "--before-deploy-hook",
+      `${report} 2>/dev/null >> hooks.log`,
+      "--after-deploy-hook",
+      `${report} >> hooks.log`,
+    ];
+    await runDewy(command, args, { cwd });
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    await runDewy(command, args, { cwd });
+    expect(await readFile(join(cwd, "hooks.log"), "utf8")).toBe(
+      [
+        "assets v1.0.0 [] v1.0.0",
+        "assets v1.0.0 [] v1.0.0 v1.0.0",
+        "assets v1.1.0 [v1.0.0] v1.0.0 v1.1.0",
+        "assets v1.1.0 [v1.0.0] v1.1.0 v1.1.0",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  it("keeps the running version when the before hook fails, and exits with 4", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url, "--once"];
+    expect((await runDewy(command, args, { cwd })).code).toBe(0);
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    const { code, stderr } = await runDewy(command, [...args, "--before-deploy-hook", "exit 7"], {
+      cwd,
+    });
+    expect(code).toBe(4);
+    expect(stderr).toContain("exit code 7");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("keeps the running version when the new archive is broken, and exits with 3", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url, "--once"];
+    await runDewy(command, args, { cwd });
+    const whole = await makeArtifact("v1.1.0", 100_000);
+    await publisher.publish("v1.1.0", whole.slice(0, whole.length / 2));
+    const { code, stderr } = await runDewy(command, args, { cwd });
+    expect(code).toBe(3);
+    expect(stderr).toContain("v1.1.0");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
+  });
+
+  it("lets only one dewy into a directory, and says who is in there", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const first = startDewy(command, ["assets", "--registry", publisher.url, ...LOG], { cwd });
+    await first.seen("the first deploy", (line) => line.msg === "Deployed");
+    const second = await runDewy(command, ["assets", "--registry", publisher.url], { cwd });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(`pid ${first.child.pid}`);
+  });
+
+  it("polls at once on SIGHUP and on SIGUSR1", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const dewy = startDewy(command, ["assets", "--registry", publisher.url, "-i", "1h", ...LOG], {
+      cwd,
+    });
+    const deployed = (tag: string): Promise<unknown> =>
+      dewy.seen(`the deploy of ${tag}`, (line) => line.msg === "Deployed" && line.tag === tag);
+    await deployed("v1.0.0");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    dewy.child.kill("SIGHUP");
+    await deployed("v1.1.0");
+    await publisher.publish("v1.2.0", await makeArtifact("v1.2.0"));
+    dewy.child.kill("SIGUSR1");
+    await deployed("v1.2.0");
+  });
+
+  it("stops in the middle of a hook, leaves the running version, and goes on at the next start", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url];
+    const dewy = startDewy(
+      command,
+      [...args, "--before-deploy-hook", "touch started; sleep 300", ...LOG],
+      { cwd },
+    );
+    await until(
+      async () =>
+        stat(join(cwd, "started")).then(
+          () => true,
+          () => false,
+        ),
+      () => dewy.stderr(),
+    );
+    dewy.child.kill("SIGINT");
+    expect(await dewy.ended()).toBe(0);
+    expect(await liveVersion(cwd)).toBeUndefined();
+    expect((await runDewy(command, [...args, "--once"], { cwd })).code).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("exits with 2 when there is nothing to deploy, and says what was seen", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0-rc.1", await makeArtifact("v1.0.0-rc.1"));
+    const { code, stderr } = await runDewy(
+      command,
+      ["assets", "--registry", publisher.url, "--once"],
+      { cwd },
+    );
+    expect(code).toBe(2);
+    expect(stderr).toContain("pre-release=true");
+  });
+
+  it("places a bare executable that artifact= names", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish(
+      "v1.0.0",
+      new TextEncoder().encode("#!/bin/sh\necho bare\n"),
+      "app-linux",
+    );
+    const { code } = await runDewy(
+      command,
+      ["assets", "--registry", `${publisher.url}?artifact=app-linux`, "--once"],
+      { cwd },
+    );
+    expect(code).toBe(0);
+    expect((await stat(join(cwd, "current", "app-linux"))).mode & 0o777).toBe(0o755);
+  });
+});
+
+describe("dewy assets", () => {
+  const [node] = cliRuntimes;
+  const command = node?.command ?? ["node"];
+
+  it("changes nothing on disk when it is called wrongly", async () => {
+    const cwd = await tempDirectory();
+    const { code } = await runDewy(command, ["assets", "--registry", "ftp://example.com/x"], {
+      cwd,
+    });
+    expect(code).toBe(1);
+    await expectTidy(cwd);
+  });
+
+  it("refuses a directory whose current it did not make", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await mkdir(join(cwd, "current"));
+    await writeFile(join(cwd, "current", "precious"), "");
+    const { code, stderr } = await runDewy(
+      command,
+      ["assets", "--registry", publisher.url, "--once"],
+      { cwd },
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("no symlink");
+  });
+
+  it("works in the directory that --directory names", async () => {
+    const publisher = await filePublisher();
+    const [cwd, directory] = [await tempDirectory(), await tempDirectory()];
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    await runDewy(
+      command,
+      ["assets", "--registry", publisher.url, "--once", "--directory", directory],
+      { cwd },
+    );
+    expect(await liveVersion(directory)).toBe("v1.0.0");
+    expect(await liveVersion(cwd)).toBeUndefined();
+  });
+
+  it("keeps seven releases", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    for (let patch = 0; patch < 9; patch++) {
+      await publisher.publish(`v1.0.${patch}`, await makeArtifact(`v1.0.${patch}`));
+      await runDewy(command, ["assets", "--registry", publisher.url, "--once"], { cwd });
+    }
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(7);
+    expect(await liveVersion(cwd)).toBe("v1.0.8");
+  });
+});

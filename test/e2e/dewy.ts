@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { DENO_RUN, neutralEnvironment, ROOT, type Runtime, runtimes } from "../runtime/runtimes.ts";
+import { LAST_FILE, VERSION_FILE } from "./archive.ts";
+
+const BIN = join(ROOT, "node_modules", ".bin");
+const PATIENCE_MS = 25_000;
+
+/** A line of dewy's log. */
+export interface LogLine {
+  level: string;
+  msg: string;
+  [field: string]: unknown;
+}
+
+/** A dewy that runs. */
+export interface Dewy {
+  child: ChildProcess;
+  /** Everything on standard error so far. */
+  stderr(): string;
+  /** Everything on standard output so far. */
+  stdout(): string;
+  /** The log so far. */
+  lines(): LogLine[];
+  /** Resolves with the first line that fits. */
+  seen(what: string, fits: (line: LogLine) => boolean): Promise<LogLine>;
+  /** Resolves with the exit code, or the signal's name. */
+  ended(): Promise<number | string>;
+}
+
+/** A runtime and how it starts the command line. */
+export interface CliRuntime {
+  name: string;
+  command: readonly [string, ...string[]];
+}
+
+/** Node on the built package, Deno and Bun on the sources. */
+export const cliRuntimes: readonly CliRuntime[] = runtimes.map((runtime) => ({
+  name: runtime.name,
+  command: cliCommand(runtime),
+}));
+
+function cliCommand(runtime: Runtime): readonly [string, ...string[]] {
+  if (runtime.name === "Deno") return [join(BIN, "deno"), ...DENO_RUN, join(ROOT, "cli.ts")];
+  if (runtime.name === "Bun") return [join(BIN, "bun"), join(ROOT, "cli.ts")];
+  return [process.execPath, join(ROOT, "dist", "cli.js")];
+}
+
+/**
+ * Starts dewy; it is killed when the test ends.
+ *
+ * @param command how, see {@link cliRuntimes}.
+ * @param args its arguments.
+ * @param options where, and with which further variables.
+ * @returns the process.
+ */
+export function startDewy(
+  command: readonly [string, ...string[]],
+  args: readonly string[],
+  options: { cwd: string; env?: Readonly<Record<string, string>> },
+): Dewy {
+  const [program, ...first] = command;
+  const child = spawn(program, [...first, ...args], {
+    cwd: options.cwd,
+    env: { ...neutralEnvironment(), ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const closed = once(child, "close");
+  const lines = (): LogLine[] =>
+    stderr.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
+  return {
+    child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    lines,
+    seen: async (what, fits) => {
+      let found: LogLine | undefined;
+      await until(
+        () => {
+          found = lines().find(fits);
+          return found !== undefined;
+        },
+        () => `${what}; log:\n${stderr}`,
+      );
+      return found as LogLine;
+    },
+    ended: async () => {
+      const [code, signal] = await closed;
+      return code ?? signal;
+    },
+  };
+}
+
+/**
+ * Runs dewy to its end.
+ *
+ * @returns its exit code and what it printed.
+ */
+export async function runDewy(
+  ...args: Parameters<typeof startDewy>
+): Promise<{ code: number | string; stdout: string; stderr: string; lines: LogLine[] }> {
+  const dewy = startDewy(...args);
+  const code = await dewy.ended();
+  return { code, stdout: dewy.stdout(), stderr: dewy.stderr(), lines: dewy.lines() };
+}
+
+/** Waits for a condition, and says what did not come. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: () => string,
+): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`did not come: ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The version that is live, when its release is whole; `undefined` when nothing is live. */
+export async function liveVersion(directory: string): Promise<string | undefined> {
+  const current = join(directory, "current");
+  const target = await readlink(current).catch(() => undefined);
+  if (target === undefined) return undefined;
+  const version = await readFile(join(directory, target, VERSION_FILE), "utf8");
+  expect(await readFile(join(directory, target, LAST_FILE), "utf8")).toBe(version);
+  return version;
+}
+
+/** Expects that nothing half made, temporary or locked is left. */
+export async function expectTidy(directory: string): Promise<void> {
+  const names = await readdir(directory);
+  const releases = names.includes("releases") ? await readdir(join(directory, "releases")) : [];
+  const memory = names.includes(".dewy") ? await readdir(join(directory, ".dewy")) : [];
+  const downloads = memory.includes("cache")
+    ? await readdir(join(directory, ".dewy", "cache"))
+    : [];
+  expect(names.filter((name) => !["releases", "current", ".dewy"].includes(name))).toEqual([]);
+  expect(releases.filter((name) => name.startsWith("."))).toEqual([]);
+  expect(memory.filter((name) => !["state.json", "cache"].includes(name))).toEqual([]);
+  expect(downloads).toEqual([]);
+}

@@ -1,0 +1,108 @@
+import { randomInt } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { ROOT, runtimes } from "../runtime/runtimes.ts";
+import { makeArtifact } from "./archive.ts";
+import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
+import { filePublisher, type Publisher } from "./publishers.ts";
+
+const LAST_OLD = [
+  "resolved",
+  "half a download",
+  "downloaded",
+  "before extraction",
+  "after extraction",
+  "extracted",
+  "phase stage",
+  "hook before",
+  "phase before",
+  "before activate",
+];
+const FIRST_NEW = [
+  "after activate",
+  "phase activate",
+  "activated",
+  "phase verify",
+  "phase commit",
+  "hook after",
+  "deployed",
+  "reported",
+  "after prune",
+];
+
+const [node] = cliRuntimes;
+const cli = node?.command ?? ["node"];
+
+async function deployed(): Promise<{ publisher: Publisher; cwd: string; once: readonly string[] }> {
+  const publisher = await filePublisher();
+  const cwd = await tempDirectory();
+  await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+  const once = ["assets", "--registry", publisher.url, "--once"];
+  expect((await runDewy(cli, once, { cwd })).code).toBe(0);
+  return { publisher, cwd, once };
+}
+
+describe("dewy killed by SIGKILL", () => {
+  it.each([
+    ...LAST_OLD.map((boundary) => [boundary, "v1.0.0"] as const),
+    ...FIRST_NEW.map((boundary) => [boundary, "v1.1.0"] as const),
+  ])(
+    'at "%s" leaves %s whole, and the next start deploys v1.1.0 and tidies up',
+    async (boundary, left) => {
+      const { publisher, cwd, once } = await deployed();
+      await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 3_000_000));
+      const [runtime] = runtimes;
+      const command = await runtime?.command(join(ROOT, "test/e2e/killed_agent.ts"));
+      const env = { KILL_AT: boundary, REGISTRY: publisher.url };
+      const killed = await runDewy(command ?? ["node"], [], { cwd, env });
+      expect(killed).toMatchObject({ code: "SIGKILL" });
+      expect(await liveVersion(cwd)).toBe(left);
+
+      const next = await runDewy(cli, once, { cwd });
+      expect(next.code, next.stderr).toBe(0);
+      expect(await liveVersion(cwd)).toBe("v1.1.0");
+      expect(
+        JSON.parse(await readFile(join(cwd, ".dewy", "state.json"), "utf8")),
+      ).not.toHaveProperty("switching");
+      await expectTidy(cwd);
+    },
+  );
+
+  it("at any moment leaves one whole version live", async () => {
+    const { publisher, cwd, once } = await deployed();
+    const slow = ["assets", "--registry", publisher.url, "--interval", "1s"];
+    for (let patch = 0; patch < 6; patch++) {
+      await publisher.publish(`v1.1.${patch}`, await makeArtifact(`v1.1.${patch}`, 2_000_000));
+      const dewy = startDewy(cli, slow, { cwd });
+      await new Promise((resolve) => setTimeout(resolve, randomInt(100, 700)));
+      dewy.child.kill("SIGKILL");
+      await dewy.ended();
+      expect(await liveVersion(cwd)).toMatch(/^v1\./);
+    }
+    expect((await runDewy(cli, once, { cwd })).code).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.1.5");
+    await expectTidy(cwd);
+  });
+
+  it("in a download goes on from where it was", async () => {
+    const { publisher, cwd, once } = await deployed();
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 3_000_000));
+    const [runtime] = runtimes;
+    const command = await runtime?.command(join(ROOT, "test/e2e/killed_agent.ts"));
+    await runDewy(command ?? ["node"], [], {
+      cwd,
+      env: { KILL_AT: "half a download", REGISTRY: publisher.url },
+    });
+    const next = await runDewy(cli, [...once, "--log-level", "debug", "--log-format", "json"], {
+      cwd,
+    });
+    await until(
+      () => next.lines.length > 0,
+      () => next.stderr,
+    );
+    const downloaded = next.lines.find((line) => Number(line.resumed_from) > 0);
+    expect(downloaded, next.stderr).toBeDefined();
+  });
+});

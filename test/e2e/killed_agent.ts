@@ -1,0 +1,102 @@
+/**
+ * `dewy assets --once` that kills itself at a boundary: the environment says at which event, or before or
+ * after which step. Nobody can hold a real process at these places from outside.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { runAgent } from "../../src/app/agent.ts";
+import type { AssetsConfig } from "../../src/app/config.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import type { EventSink } from "../../src/core/event.ts";
+import type { Deployer } from "../../src/deploy/deployer.ts";
+import { assetsDeployer } from "../../src/deployers/assets.ts";
+import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { stageRelease } from "../../src/deployers/stage_release.ts";
+import { createHostIo } from "../../src/host/io.ts";
+import { hostRegistries } from "../../src/host/mod.ts";
+import { openProcess } from "../../src/host/process_io.ts";
+import { connect } from "../../src/registry/open.ts";
+
+const { KILL_AT = "", REGISTRY = "" } = process.env;
+
+function dieAt(boundary: string): void {
+  if (boundary === KILL_AT) process.kill(process.pid, "SIGKILL");
+}
+
+const emit: EventSink = (event) => {
+  dieAt(event.type === "phase" ? `phase ${event.phase}` : event.type);
+  if (event.type === "hook") dieAt(`hook ${event.result.when}`);
+  if (event.type === "download-progress" && event.received > 100_000) dieAt("half a download");
+};
+
+function deadly(deployer: Deployer): Deployer {
+  return {
+    ...deployer,
+    activate: async (release, signal) => {
+      dieAt("before activate");
+      const undo = await deployer.activate(release, signal);
+      dieAt("after activate");
+      return undo;
+    },
+    prune: async (keep) => {
+      const removed = await deployer.prune(keep);
+      dieAt("after prune");
+      return removed;
+    },
+  };
+}
+
+const io = openProcess();
+const hostIo = await createHostIo({ env: io.env, emit });
+const config: AssetsConfig = {
+  command: "assets",
+  registry: REGISTRY,
+  slot: undefined,
+  calver: undefined,
+  logLevel: undefined,
+  logFormat: undefined,
+  caFile: undefined,
+  directory: ".",
+  intervalMs: 1000,
+  once: true,
+  beforeDeployHook: "true",
+  afterDeployHook: "true",
+  hookTimeoutMs: 10_000,
+  notifier: undefined,
+  maxArtifactSize: 2 ** 30,
+  maxExpandedSize: 2 ** 30,
+  retryBad: false,
+};
+const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
+const directory = await openReleaseDirectory(config.directory);
+const stage = stageRelease({
+  registry,
+  directory: {
+    ...directory,
+    create: (now, fill) =>
+      directory.create(now, async (path) => {
+        dieAt("before extraction");
+        await fill(path);
+        dieAt("after extraction");
+      }),
+  },
+  downloads: join(directory.root, ".dewy", "cache"),
+  maxArtifactBytes: config.maxArtifactSize,
+  maxExpandedBytes: config.maxExpandedSize,
+  clock: systemClock,
+  emit,
+});
+const deployer = deadly(assetsDeployer(directory, stage));
+process.exitCode = await runAgent(
+  { config, root: directory.root, registry, locator, deployer },
+  {
+    ...io,
+    clock: systemClock,
+    fetch: hostIo.fetch,
+    emit,
+    io: hostIo,
+    registries: hostRegistries,
+    version: "test",
+  },
+);
