@@ -24,8 +24,10 @@ const CHAIN_TIMEOUT_MS = 20_000;
 const METADATA_TIMEOUT_MS = 1_000;
 /** Temporary credentials are renewed this long before they end, so that no request leaves with dead ones. */
 const RENEW_BEFORE_MS = 5 * 60_000;
-/** Credentials without an end may be changed on disk, and "none" may not stay so. */
+/** Credentials without an end may be changed on disk. */
 const RECHECK_MS = 15 * 60_000;
+/** A role may be attached to a machine that has already started. */
+const RECHECK_NONE_MS = 60_000;
 
 /** Variables that say where credentials are: when one is set and none are found, something is wrong. */
 const SOURCES = [
@@ -108,7 +110,8 @@ function explainFailure(error: unknown, env: Environment): undefined {
 }
 
 function validUntil(value: AwsCredentials | undefined, now: number): number {
-  const end = value?.expiration?.getTime();
+  if (value === undefined) return now + RECHECK_NONE_MS;
+  const end = value.expiration?.getTime();
   if (end === undefined) return now + RECHECK_MS;
   // Ones that end within the margin are used, but asked for again at once.
   return Math.max(now, end - RENEW_BEFORE_MS);

@@ -1,0 +1,377 @@
+/**
+ * What every registry of files must do, whatever it speaks. A runner brings the driver to life and says, with a reason,
+ * what cannot be asked of it.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { DewyError } from "../../src/core/error.ts";
+import { GRACE_MS } from "../../src/core/resolve.ts";
+import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
+import { openRegistry, type RegistryOptions } from "../../src/registry/open.ts";
+import { fakeClock } from "../fakes/clock.ts";
+
+/** A release to publish. */
+export interface ContractRelease {
+  tag: string;
+  /** Bytes by file name, in the order in which they are published; one archive for linux/amd64 unless told. */
+  files?: Readonly<Record<string, string>>;
+  /** When; an hour before the test's "now" unless told. */
+  createdAt?: Date;
+}
+
+/** A registry that a test publishes into. */
+export interface ContractRegistry {
+  /** Its URL, without options. */
+  url: string;
+  /** The world that it is opened with. */
+  options: RegistryOptions;
+  /** Publishes a release, or replaces the files of one. */
+  publish(releases: readonly ContractRelease[]): Promise<void>;
+  /** Removes the artifacts of a release, but not what dewy wrote. */
+  remove(tag: string): Promise<void>;
+}
+
+/** How a driver is brought to life, and where it differs. */
+export interface ContractDriver {
+  /** Makes an empty registry; cleans up by `onTestFinished`. */
+  setup(): Promise<ContractRegistry>;
+  /** What the clock of the registry says; {@link CONTRACT_NOW} unless told. */
+  now?: () => number;
+  /** Names of artifacts that it must carry unchanged. */
+  oddNames: readonly string[];
+  /** Cases that do not apply, with the reason. */
+  skip?: Partial<Record<ContractCase, string>>;
+}
+
+/** Cases that a driver may leave out. */
+export type ContractCase =
+  | "backdating"
+  | "network"
+  | "many"
+  | "digest"
+  | "replacing"
+  | "records"
+  | "leftovers";
+
+/** "Now" in the tests. */
+export const CONTRACT_NOW: number = Date.UTC(2026, 5, 1, 12);
+
+const ARTIFACT = "app_linux_amd64.tar.gz";
+const MINUTE = 60_000;
+
+/**
+ * Runs the suite against a driver.
+ *
+ * @param name what it is.
+ * @param driver how to bring it to life.
+ */
+export function registryContract(name: string, driver: ContractDriver): void {
+  const now = driver.now ?? (() => CONTRACT_NOW);
+  const released = (minutesAgo: number): Date => new Date(now() - minutesAgo * MINUTE);
+  const open = async (
+    releases: readonly ContractRelease[],
+    query: RegistryOptions = {},
+  ): Promise<ContractRegistry & { registry: Registry }> => {
+    const made = await driver.setup();
+    await made.publish(
+      releases.map((release) => ({
+        files: { [ARTIFACT]: release.tag },
+        createdAt: released(60),
+        ...release,
+      })),
+    );
+    return { ...made, registry: openRegistry(made.url, { ...made.options, ...query }) };
+  };
+  const current = async (
+    tags: readonly (string | ContractRelease)[],
+    query: RegistryOptions = {},
+    exclude: readonly string[] = [],
+  ): Promise<Resolution> => {
+    const releases = tags.map((tag) => (typeof tag === "string" ? { tag } : tag));
+    return (await open(releases, query)).registry.current({ exclude });
+  };
+  const unless = (what: ContractCase): typeof it.skip => {
+    const reason = driver.skip?.[what];
+    return reason === undefined
+      ? it
+      : (((title: string, test: () => Promise<void>) =>
+          it.skip(`${title} (skipped: ${reason})`, test)) as typeof it.skip);
+  };
+
+  describe(`${name}: the registry contract`, () => {
+    it("chooses the newest version, not the last one by name", async () => {
+      const answer = ready(await current(["v1.9.0", "v1.10.0", "v1.2.0"]));
+      expect(answer.release).toMatchObject({ tag: "v1.10.0", version: { segments: [1, 10, 0] } });
+      expect(answer.release.id).not.toBe("");
+      expect(answer.artifact).toMatchObject({ name: ARTIFACT, size: "v1.10.0".length });
+    });
+
+    unless("backdating")("says when the release was published", async () => {
+      const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
+      expect(release.createdAt).toEqual(released(90));
+    });
+
+    it("leaves pre-releases out unless they are asked for", async () => {
+      const tags = ["v1.0.0", "v1.1.0-rc.1"];
+      expect(ready(await current(tags)).release.tag).toBe("v1.0.0");
+      expect(ready(await current(tags, { preRelease: true })).release.tag).toBe("v1.1.0-rc.1");
+    });
+
+    it("chooses the newest version within a slot", async () => {
+      const { release } = ready(
+        await current(["v1.2.0+green", "v1.1.0+blue", "v1.0.0+blue"], { slot: "blue" }),
+      );
+      expect(release).toMatchObject({ tag: "v1.1.0+blue", slot: "blue" });
+    });
+
+    it("understands CalVer", async () => {
+      const { release } = ready(
+        await current(["2024.06.1", "2024.10.0", "v9.0.0"], { calver: "YYYY.0M.MICRO" }),
+      );
+      expect(release.tag).toBe("2024.10.0");
+    });
+
+    it("keeps within a constraint", async () => {
+      const { release } = ready(
+        await current(["v1.2.3", "v1.4.0", "v2.0.0"], { constraint: "^1.2" }),
+      );
+      expect(release.tag).toBe("v1.4.0");
+    });
+
+    it("goes to the next version when one is excluded", async () => {
+      expect(ready(await current(["v1.0.0", "v1.1.0"], {}, ["v1.1.0"])).release.tag).toBe("v1.0.0");
+    });
+
+    it("takes the artifact that is named, whatever the platform", async () => {
+      const files = { [ARTIFACT]: "archive", app: "executable" };
+      const { artifact } = ready(await current([{ tag: "v1.0.0", files }], { artifact: "app" }));
+      expect(artifact).toMatchObject({ name: "app", size: "executable".length });
+    });
+
+    it("waits for an artifact within the grace period", async () => {
+      const createdAt = released(29);
+      const answer = await current([
+        "v1.0.0",
+        { tag: "v1.1.0", files: { "notes.txt": "n" }, createdAt },
+      ]);
+      expect(answer).toMatchObject({ kind: "pending", tag: "v1.1.0", reason: "artifact-missing" });
+      if (driver.skip?.backdating === undefined) expect(answer).toMatchObject({ since: createdAt });
+    });
+
+    unless("backdating")("says what is missing when the grace period is over", async () => {
+      const late = {
+        tag: "v1.1.0",
+        files: { "notes.txt": "n" },
+        createdAt: new Date(now() - GRACE_MS),
+      };
+      const answer = await current(["v1.0.0", late]);
+      expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.1.0" });
+      expect(message(answer)).toMatch(/v1\.1\.0.*linux\/amd64.*notes\.txt/);
+    });
+
+    unless("backdating")("names the artifact that is missing", async () => {
+      const answer = await current(["v1.0.0"], { artifact: "x.zip" });
+      expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing" });
+      expect(message(answer)).toMatch(/artifact not found: .*x\.zip/);
+    });
+
+    it("says that nothing is published", async () => {
+      expect(await current([])).toMatchObject({ kind: "none", reason: "empty" });
+    });
+
+    it("says that nothing published is a version", async () => {
+      const answer = await current(["latest", "nightly"]);
+      expect(answer).toMatchObject({ kind: "none", reason: "no-version" });
+      expect(message(answer)).toContain("latest");
+    });
+
+    it.each(driver.oddNames)("gives back the bytes of an artifact named %j", async (artifact) => {
+      const files = { [artifact]: `bytes of ${artifact}`, "other.txt": "other" };
+      const { registry } = await open([{ tag: "v1.0.0", files }], { artifact });
+      const answer = ready(await registry.current());
+      expect(answer.artifact.name).toBe(artifact);
+      expect(await read(registry, answer.artifact)).toBe(files[artifact]);
+    });
+
+    it("streams from an offset, also at the very end", async () => {
+      const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
+      const { artifact } = ready(await registry.current());
+      expect(await read(registry, artifact)).toBe("0123456789");
+      expect(await read(registry, artifact, 7)).toBe("789");
+      expect(await read(registry, artifact, 10)).toBe("");
+    });
+
+    it("refuses an offset beyond the end", async () => {
+      const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
+      const { artifact } = ready(await registry.current());
+      await expect(read(registry, artifact, 11)).rejects.toMatchObject({ code: "integrity" });
+    });
+
+    unless("digest")("states a digest that the bytes have", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }]);
+      const { artifact } = ready(await registry.current());
+      const [algorithm = "", hex] = (artifact.digest ?? "").split(":");
+      const bytes = await read(registry, artifact);
+      expect(hex).toBe(createHash(algorithm).update(bytes).digest("hex"));
+    });
+
+    unless("replacing")(
+      "tells replaced bytes apart, and does not join them with the old ones",
+      async () => {
+        const { registry, publish } = await open([
+          { tag: "v1.0.0", files: { [ARTIFACT]: "old bytes" } },
+        ]);
+        const before = ready(await registry.current()).artifact;
+        await publish([
+          { tag: "v1.0.0", files: { [ARTIFACT]: "NEW BYTES" }, createdAt: released(50) },
+        ]);
+        await expect(read(registry, before, 4)).rejects.toMatchObject({
+          code: "integrity",
+          retryable: true,
+        });
+        const after = ready(await registry.current()).artifact;
+        expect(after.revision).not.toBe(before.revision);
+        expect(await read(registry, after)).toBe("NEW BYTES");
+      },
+    );
+
+    it("knows directly whether a release is there", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }]);
+      expect(await registry.exists?.("v1.0.0")).toBe(true);
+      expect(await registry.exists?.("v1.0")).toBe(false);
+      expect(await registry.exists?.("v2.0.0")).toBe(false);
+    });
+
+    it("moves to the newest version that is left when one is deleted", async () => {
+      const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      await remove("v1.1.0");
+      expect(ready(await registry.current()).release.tag).toBe("v1.0.0");
+      expect(await registry.exists?.("v1.1.0")).toBe(false);
+    });
+
+    unless("records")("does not take its own record of a deploy for an artifact", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }]);
+      const before = ready(await registry.current());
+      await registry.report?.(deployment(before.release.id, "v1.0.0"));
+      expect(ready(await registry.current()).artifact).toEqual(before.artifact);
+      const { artifacts } = await registry.explain();
+      expect(artifacts.map((artifact) => artifact.name)).toEqual([ARTIFACT]);
+    });
+
+    unless("leftovers")(
+      "takes a release of which only its own record is left for deleted",
+      async () => {
+        const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+        const { release } = ready(await registry.current());
+        await registry.report?.(deployment(release.id, "v1.1.0"));
+        await remove("v1.1.0");
+        expect(ready(await registry.current()).release.tag).toBe("v1.0.0");
+        expect(await registry.exists?.("v1.1.0")).toBe(false);
+      },
+    );
+
+    it("explains every tag and every file, and chooses as it would deploy", async () => {
+      const files = { "app_darwin_arm64.tar.gz": "d", [ARTIFACT]: "l" };
+      const { registry } = await open([
+        { tag: "v1.0.0" },
+        { tag: "v1.1.0", files },
+        { tag: "v2.0.0-rc.1" },
+        { tag: "latest" },
+      ]);
+      const why = await registry.explain();
+      expect(why.tags.map(({ tag }) => tag).sort()).toEqual([
+        "latest",
+        "v1.0.0",
+        "v1.1.0",
+        "v2.0.0-rc.1",
+      ]);
+      expect(why.tags.filter(({ chosen }) => chosen).map(({ tag }) => tag)).toEqual(["v1.1.0"]);
+      expect(why.tags.every(({ reason }) => reason !== "")).toBe(true);
+      expect(why.artifacts.map(({ name: file, chosen }) => [file, chosen]).sort()).toEqual([
+        ["app_darwin_arm64.tar.gz", false],
+        [ARTIFACT, true],
+      ]);
+      expect(why.resolution).toEqual(await registry.current());
+    });
+
+    unless("many")("finds the newest of 1,100 versions", async () => {
+      const tags = Array.from({ length: 1_100 }, (_, index) => `v1.${index}.0`);
+      const { registry } = await open(tags.map((tag) => ({ tag })));
+      expect(ready(await registry.current()).release.tag).toBe("v1.1099.0");
+      expect((await registry.explain()).tags).toHaveLength(1_100);
+    });
+
+    it("ends when it is told to", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }]);
+      const { artifact } = ready(await registry.current());
+      const signal = AbortSignal.abort();
+      await expect(registry.current({ signal })).rejects.toSatisfy(isAbort);
+      await expect(registry.open(artifact, { signal })).rejects.toSatisfy(isAbort);
+    });
+
+    unless("network")("ends while it waits for an answer", async () => {
+      const made = await driver.setup();
+      const registry = openRegistry(made.url, { ...made.options, fetch: silence });
+      const abort = new AbortController();
+      const answer = registry.current({ signal: abort.signal });
+      abort.abort();
+      await expect(answer).rejects.toMatchObject({ code: "aborted" });
+    });
+
+    unless("network")("does not wait for ever for an answer", async () => {
+      const made = await driver.setup();
+      const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
+      const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
+      await expect(registry.current()).rejects.toMatchObject({ code: "timeout", retryable: true });
+    });
+
+    unless("network")(
+      "reports a server that is down as an error, not as an empty registry",
+      async () => {
+        const made = await driver.setup();
+        const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
+        const down = async (): Promise<Response> => new Response("down", { status: 503 });
+        const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
+        await expect(registry.current()).rejects.toMatchObject({
+          code: "remote",
+          status: 503,
+          retryable: true,
+        });
+      },
+    );
+  });
+}
+
+/** Never answers, but hears the signal. */
+const silence: typeof globalThis.fetch = (_input, init) =>
+  new Promise((_, reject) => {
+    const signal = init?.signal;
+    if (signal?.aborted) reject(signal.reason);
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+
+function ready(resolution: Resolution): Extract<Resolution, { kind: "ready" }> {
+  if (resolution.kind !== "ready") throw new Error(`not ready: ${JSON.stringify(resolution)}`);
+  return resolution;
+}
+
+function message(resolution: Resolution): string {
+  return resolution.kind === "none" ? resolution.message : "";
+}
+
+async function read(registry: Registry, artifact: Artifact, offset = 0): Promise<string> {
+  return new Response(await registry.open(artifact, { offset })).text();
+}
+
+function deployment(id: string, tag: string): Parameters<NonNullable<Registry["report"]>>[0] {
+  return { id, tag, command: "assets", host: "Web-1", at: new Date(CONTRACT_NOW) };
+}
+
+function isAbort(error: unknown): boolean {
+  return (
+    (error instanceof DewyError && error.code === "aborted") ||
+    (error instanceof Error && error.name === "AbortError")
+  );
+}

@@ -1,0 +1,140 @@
+import { createHash } from "node:crypto";
+import type { Handler } from "./handler.ts";
+
+/** An object of the fake. */
+export interface FakeObject {
+  body: Uint8Array<ArrayBuffer>;
+  lastModified: Date;
+  headers: Readonly<Record<string, string>>;
+}
+
+/** S3 in memory: path style, one user, signatures looked at but not verified (radosgw does that). */
+export interface FakeS3 {
+  /** The server. */
+  handler: Handler;
+  /** `METHOD /bucket/key?query` of everything that came. */
+  calls: string[];
+  /** Stores an object, as another client would. */
+  store(key: string, body: string | Uint8Array<ArrayBuffer>, options?: StoreOptions): void;
+  /** Removes everything below a prefix. */
+  remove(prefix: string): void;
+  /** What is stored, by key. */
+  readonly objects: ReadonlyMap<string, FakeObject>;
+}
+
+/** Options of {@link FakeS3.store}. */
+export interface StoreOptions {
+  lastModified?: Date;
+  /** Headers that GET and HEAD answer with, such as checksums. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** Makes a server with one bucket. */
+export function fakeS3(bucket: string, now: () => number): FakeS3 {
+  const objects = new Map<string, FakeObject>();
+  const calls: string[] = [];
+  const store: FakeS3["store"] = (key, body, options = {}) => {
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    objects.set(key, {
+      body: bytes,
+      lastModified: options.lastModified ?? new Date(now()),
+      headers: options.headers ?? {},
+    });
+  };
+
+  const handler: Handler = async (request) => {
+    const url = new URL(request.url);
+    calls.push(`${request.method} ${url.pathname}${url.search}`);
+    if (!(request.headers.get("authorization") ?? "").startsWith("AWS4-HMAC-SHA256 ")) {
+      return error(403, "AccessDenied");
+    }
+    const [, asked = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
+    if (asked !== bucket) return error(404, "NoSuchBucket");
+    const key = rest.join("/");
+    if (request.method === "PUT") {
+      store(key, new Uint8Array(await request.arrayBuffer()));
+      return new Response(null, { headers: { etag: etagOf(objects.get(key)) } });
+    }
+    if (key === "") return list(objects, url.searchParams);
+    return get(request, objects.get(key), url.searchParams);
+  };
+  return {
+    handler,
+    calls,
+    store,
+    objects,
+    remove(prefix) {
+      for (const key of objects.keys()) if (key.startsWith(prefix)) objects.delete(key);
+    },
+  };
+}
+
+function list(objects: ReadonlyMap<string, FakeObject>, query: URLSearchParams): Response {
+  const prefix = query.get("prefix") ?? "";
+  const max = Math.min(1000, Number(query.get("max-keys") ?? "1000"));
+  const after = query.get("continuation-token") ?? "";
+  const entries = new Map<string, FakeObject | undefined>();
+  for (const key of [...objects.keys()].filter((one) => one.startsWith(prefix)).sort()) {
+    const end = key.indexOf("/", prefix.length);
+    if (end < 0) entries.set(key, objects.get(key));
+    else entries.set(key.slice(0, end + 1), undefined);
+  }
+  const left = [...entries].filter(([name]) => name > after);
+  const page = left.slice(0, max);
+  const last = page.at(-1)?.[0] ?? "";
+  const isTruncated = left.length > page.length;
+  const text = page.map(([name, object]) =>
+    object === undefined
+      ? `<CommonPrefixes><Prefix>${urlEncode(name)}</Prefix></CommonPrefixes>`
+      : `<Contents><Key>${urlEncode(name)}</Key><LastModified>${object.lastModified.toISOString()}</LastModified>` +
+        `<ETag>${etagOf(object).replaceAll('"', "&quot;")}</ETag><Size>${object.body.length}</Size></Contents>`,
+  );
+  return new Response(
+    `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">` +
+      `<EncodingType>url</EncodingType><IsTruncated>${isTruncated}</IsTruncated>` +
+      `${isTruncated ? `<NextContinuationToken>${escapeXml(last)}</NextContinuationToken>` : ""}${text.join("")}</ListBucketResult>`,
+    { headers: { "content-type": "application/xml" } },
+  );
+}
+
+function get(request: Request, object: FakeObject | undefined, query: URLSearchParams): Response {
+  if (object === undefined) return error(404, "NoSuchKey");
+  const match = request.headers.get("if-match");
+  if (match !== null && match !== etagOf(object)) return error(412, "PreconditionFailed");
+  const size = object.body.length;
+  const headers = new Headers({
+    ...object.headers,
+    etag: etagOf(object),
+    "last-modified": object.lastModified.toUTCString(),
+  });
+  const encoding = query.get("response-content-encoding");
+  if (encoding !== null) headers.set("content-encoding", encoding);
+  const [, first] = /^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "") ?? [];
+  const start = Number(first ?? 0);
+  if (start >= size && first !== undefined) return error(416, "InvalidRange");
+  headers.set("content-length", String(size - start));
+  if (first !== undefined) headers.set("content-range", `bytes ${start}-${size - 1}/${size}`);
+  const body = request.method === "HEAD" ? null : object.body.slice(start);
+  return new Response(body, { status: first === undefined ? 200 : 206, headers });
+}
+
+function error(status: number, code: string): Response {
+  const xml = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code} it is</Message></Error>`;
+  return new Response(xml, { status, headers: { "content-type": "application/xml" } });
+}
+
+/** A simple ETag is the MD5, unless a test says otherwise. */
+function etagOf(object: FakeObject | undefined): string {
+  if (object === undefined) return '""';
+  const md5 = createHash("md5").update(object.body).digest("hex");
+  return object.headers.etag ?? `"${md5}"`;
+}
+
+/** As AWS does: a space is "+". */
+function urlEncode(text: string): string {
+  return encodeURIComponent(text).replaceAll("%20", "+").replaceAll("%2F", "/");
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
