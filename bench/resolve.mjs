@@ -1,0 +1,106 @@
+// How long the choice of the newest tag takes, against sorting by the semver package in the same run.
+// Times are CPU times (user and system), the best of several rounds; the sorting is spared a million tags.
+import semver from "semver";
+import { latestTag } from "../dist/mod.js";
+
+const SIZES = [10_000, 100_000, 1_000_000];
+const ROUNDS = 7;
+
+/** The same tags on every run. */
+function random(seed) {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state % below;
+  };
+}
+
+const LISTS = {
+  "mixed, unsorted": (size) => {
+    const pick = random(1);
+    return Array.from({ length: size }, () => {
+      const core = `v${pick(40)}.${pick(60)}.${pick(200)}`;
+      const kind = pick(10);
+      if (kind < 2) return `${core}-rc.${pick(20)}`;
+      if (kind < 4) return `${core}+${pick(2) === 0 ? "blue" : "green"}`;
+      return kind < 5 ? `nightly-${pick(1000)}` : core;
+    });
+  },
+  "ascending (worst case)": (size) =>
+    Array.from(
+      { length: size },
+      (_, nth) => `v${Math.floor(nth / 10_000)}.${Math.floor(nth / 100) % 100}.${nth % 100}`,
+    ),
+  "one core, ascending pre-releases": (size) => [
+    "v0.9.0",
+    ...Array.from({ length: size - 1 }, (_, nth) => `v1.0.0-rc.${nth}+blue`),
+  ],
+};
+
+function latestBySorting(tags) {
+  const versions = tags.filter((tag) => {
+    const version = semver.parse(tag);
+    return version !== null && version.prerelease.length === 0;
+  });
+  return semver.rsort(versions)[0];
+}
+
+const CASES = {
+  latestTag: (tags) => latestTag(tags),
+  "latestTag, pre-release": (tags) => latestTag(tags, { preRelease: true }),
+  "latestTag, slot": (tags) => latestTag(tags, { slot: "blue" }),
+  "latestTag, constraint": (tags) => latestTag(tags, { constraint: "^12.3 || ~7.1" }),
+};
+
+const CALVER = (tags) => latestTag(tags, { calver: "YYYY.0M.MICRO" });
+const calverList = (size) => {
+  const pick = random(2);
+  return Array.from(
+    { length: size },
+    () => `${2000 + pick(26)}.${String(1 + pick(12)).padStart(2, "0")}.${pick(1000)}`,
+  );
+};
+
+function cpuMs(run, rounds = ROUNDS) {
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < rounds; round++) {
+    const start = process.cpuUsage();
+    run();
+    const { user, system } = process.cpuUsage(start);
+    best = Math.min(best, (user + system) / 1000);
+  }
+  return best;
+}
+
+function row(label, times, note = "") {
+  const cells = times.map((ms) => (ms === undefined ? "" : `${ms.toFixed(2)} ms`).padStart(17));
+  const [, middle, large] = times;
+  const scaling = middle && large ? `x${(large / middle).toFixed(1)}` : "";
+  console.log(`  ${label.padEnd(26)}${cells.join("")}${scaling.padStart(9)}  ${note}`);
+}
+
+function heading(title) {
+  console.log(`\n${title}`);
+  const sizes = SIZES.map((size) => `${size.toLocaleString("en-US")} tags`.padStart(17)).join("");
+  console.log(`  ${"".padEnd(26)}${sizes}${"x10 tags".padStart(9)}`);
+}
+
+console.log(`node ${process.version}; CPU time, best of ${ROUNDS} rounds (sorting: of 3)`);
+for (const [title, make] of Object.entries(LISTS)) {
+  const lists = SIZES.map(make);
+  heading(title);
+  const naive = lists.slice(0, 2).map((tags) => cpuMs(() => latestBySorting(tags), 3));
+  for (const [label, run] of Object.entries(CASES)) {
+    const times = lists.map((tags) => cpuMs(() => run(tags)));
+    row(label, times, `1/${(naive[1] / times[1]).toFixed(0)} of sorting at 100,000`);
+  }
+  row("semver.parse, semver.rsort", [...naive, undefined]);
+  const [small] = lists;
+  if (latestTag(small) !== latestBySorting(small)) throw new Error("the two do not agree");
+}
+heading("CalVer, unsorted");
+const lists = SIZES.map(calverList);
+row(
+  "latestTag, YYYY.0M.MICRO",
+  lists.map((tags) => cpuMs(() => CALVER(tags))),
+);
