@@ -23,9 +23,9 @@ await mkdir(app);
 say("A registry is a directory with one directory a version. This one gets v1.0.0:");
 await publish("v1.0.0");
 
-const args = ["assets", "--registry", registry, "--directory", app, "--interval", "1s"];
-say(`dewy watches it:\n\n    dewy ${args.join(" ")}\n`);
-const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args, "--log-level", "info"], {
+const args = ["assets", "--registry", registry, "--directory", app, "-i", "1s", "-l", "info"];
+say(`dewy watches it:\n\n    node dist/cli.js ${args.join(" ")}\n`);
+const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.once("SIGINT", () => void dewy.kill("SIGINT"));
@@ -51,7 +51,7 @@ Go on by yourself, in this directory:
     node dist/cli.js explain ${registry}
     node dist/cli.js ${args.join(" ")}
 
-and in another terminal, publish v1.2.0 while dewy watches:
+and in another terminal, publish v1.2.0 (here a copy of v1.1.0) while dewy watches:
 
     mkdir ${releases}/v1.2.0 && cp ${releases}/v1.1.0/* ${releases}/v1.2.0/
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { tempDirectory } from "../host/temp_directory.ts";
 import { ROOT, runtimes } from "../runtime/runtimes.ts";
 import { makeArtifact } from "./archive.ts";
-import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
+import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy } from "./dewy.ts";
 import { filePublisher, type Publisher } from "./publishers.ts";
 
 const LAST_OLD = [
@@ -88,7 +88,7 @@ describe("dewy killed by SIGKILL", () => {
 
   it("in a download goes on from where it was", async () => {
     const { publisher, cwd, once } = await deployed();
-    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 3_000_000));
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 20_000_000));
     const [runtime] = runtimes;
     const command = await runtime?.command(join(ROOT, "test/e2e/killed_agent.ts"));
     await runDewy(command ?? ["node"], [], {
@@ -98,10 +98,6 @@ describe("dewy killed by SIGKILL", () => {
     const next = await runDewy(cli, [...once, "--log-level", "debug", "--log-format", "json"], {
       cwd,
     });
-    await until(
-      () => next.lines.length > 0,
-      () => next.stderr,
-    );
     const downloaded = next.lines.find((line) => Number(line.resumed_from) > 0);
     expect(downloaded, next.stderr).toBeDefined();
   });

@@ -27,8 +27,20 @@ function dieAt(boundary: string): void {
 const emit: EventSink = (event) => {
   dieAt(event.type === "phase" ? `phase ${event.phase}` : event.type);
   if (event.type === "hook") dieAt(`hook ${event.result.when}`);
-  if (event.type === "download-progress" && event.received > 100_000) dieAt("half a download");
 };
+
+/** Dies when half of the bytes have come. */
+function deadlyStream(stream: ReadableStream<Uint8Array>, size = 0): ReadableStream<Uint8Array> {
+  let received = 0;
+  const counter = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => {
+      received += chunk.length;
+      if (received > size / 2) dieAt("half a download");
+      controller.enqueue(chunk);
+    },
+  });
+  return stream.pipeThrough(counter);
+}
 
 function deadly(deployer: Deployer): Deployer {
   return {
@@ -71,7 +83,11 @@ const config: AssetsConfig = {
 const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
 const directory = await openReleaseDirectory(config.directory);
 const stage = stageRelease({
-  registry,
+  registry: {
+    ...registry,
+    open: async (artifact, options) =>
+      deadlyStream(await registry.open(artifact, options), artifact.size),
+  },
   directory: {
     ...directory,
     create: (now, fill) =>
