@@ -1,8 +1,8 @@
 import { systemClock } from "../core/clock.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { createHostIo } from "../host/io.ts";
-import { hostRegistries } from "../host/mod.ts";
 import type { ProcessIo } from "../host/process_io.ts";
+import { hostRegistries } from "../host/registries.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { checkCommandFits } from "./command_fit.ts";
 import type { Config } from "./config.ts";

@@ -1,28 +1,65 @@
-import { type CommandName, commands, type FlagSpec, flagsOf, spellFlag } from "./flags.ts";
+import type { NotifierDriver } from "../notifier/driver.ts";
+import type { RegistryDriver } from "../registry/driver.ts";
+import {
+  type CommandName,
+  type CommandSpec,
+  commands,
+  type FlagSpec,
+  flagsOf,
+  spellFlag,
+} from "./flags.ts";
+
+/** The drivers whose URLs a command's help shows. */
+export interface HelpTables {
+  /** The registries that can be asked. */
+  registries: readonly RegistryDriver[];
+  /** The notifiers. */
+  notifiers: readonly NotifierDriver[];
+}
 
 /**
- * What `--help` prints.
+ * What `dewy --help` prints.
  *
- * @param command the command; `undefined` for the whole program.
  * @returns the text, with its last newline.
  */
-export function helpText(command: CommandName | undefined): string {
-  const spec = commands.find(({ name }) => name === command);
-  const sections =
-    spec === undefined
-      ? [
-          "dewy pulls the newest version of an app from a registry and deploys it.",
-          "Usage: dewy <command> [flags]",
-          `Commands:\n${table(commands.map(({ name, summary }) => [name, summary]))}`,
-          `Flags:\n${flagTable(flagsOf(undefined))}`,
-          'Run "dewy <command> --help" for the flags of a command.',
-        ]
-      : [
-          `${spec.summary}.`,
-          `Usage: dewy ${spec.usage}`,
-          `Flags:\n${flagTable(flagsOf(spec.name))}`,
-          `Example:\n  ${spec.example}`,
-        ];
+export function programHelp(): string {
+  return page([
+    "dewy pulls the newest version of an app from a registry and deploys it.",
+    "Usage: dewy <command> [flags]",
+    `Commands:\n${table(commands.map(({ name, summary }) => [name, summary]))}`,
+    `Flags:\n${flagTable(flagsOf(undefined))}`,
+    'Run "dewy <command> --help" for the flags and URLs of a command.',
+  ]);
+}
+
+/**
+ * What `dewy <command> --help` prints.
+ *
+ * @param name the command.
+ * @param tables the drivers.
+ * @returns the text, with its last newline.
+ */
+export function commandHelp(name: CommandName, tables: HelpTables): string {
+  const spec = commands.find((command) => command.name === name) as CommandSpec;
+  const own = flagsOf(name);
+  const fitting = tables.registries.filter(
+    (driver) => name !== "assets" || driver.commands.includes(name),
+  );
+  const sections = [
+    `${spec.summary}.`,
+    `Usage: dewy ${spec.usage}`,
+    `Flags:\n${flagTable(own)}`,
+    `Registries:\n${table(fitting.map((driver) => [driver.syntax, driver.name]))}`,
+  ];
+  if (own.some((flag) => flag.name === "notifier")) {
+    sections.push(
+      `Notifiers:\n${table(tables.notifiers.map((driver) => [driver.syntax, driver.name]))}`,
+    );
+  }
+  return page([...sections, `Example:\n  ${spec.example}`]);
+}
+
+function page(sections: readonly string[]): string {
   return `${sections.join("\n\n")}\n`;
 }
 

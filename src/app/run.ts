@@ -3,6 +3,7 @@ import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
 import type { Config } from "./config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { type CommandName, commands } from "./flags.ts";
+import type { HelpTables } from "./help.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./parse_argv.ts";
 import { printable } from "./printable.ts";
 
@@ -57,9 +58,16 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
 }
 
 async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
-  const { helpText } = await import("./help.ts");
-  io.stdout.write(helpText(commands.find(({ name }) => name === command)?.name));
+  const { commandHelp, programHelp } = await import("./help.ts");
+  io.stdout.write(isOwn(command) ? commandHelp(command, await loadHelpTables()) : programHelp());
   return 0;
+}
+
+async function loadHelpTables(): Promise<HelpTables> {
+  const { drivers } = await import("../registry/open.ts");
+  const { hostRegistries } = await import("../host/registries.ts");
+  const { notifiers } = await import("../notifier/mod.ts");
+  return { registries: drivers(hostRegistries), notifiers: Object.values(notifiers) };
 }
 
 async function printVersion(io: ProcessIo): Promise<number> {

@@ -1,0 +1,189 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { run } from "../../src/app/run.ts";
+import { versionText } from "../../src/app/version.ts";
+import vectors from "../vectors/cli.json" with { type: "json" };
+import { fakeProcess } from "./process.ts";
+
+async function dewy(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  const io = fakeProcess();
+  const code = await run(argv, io);
+  return { code, out: io.out(), err: io.err() };
+}
+
+describe("dewy", () => {
+  test.each([[["--version"]], [["-v"]], [["assets", "--version"]]])(
+    "%j prints the version",
+    async (argv) => {
+      expect(await dewy(...argv)).toEqual({
+        code: 0,
+        out: `dewy version: ${manifest.version} [none, unknown]\n`,
+        err: "",
+      });
+    },
+  );
+  test.each(vectors.filter((v) => v.op === "versionText"))("version $name", (vector) => {
+    const [version = "", commit = "", builtAt = ""] = vector.in.version ?? [];
+    expect(versionText(version, commit, builtAt)).toBe(vector.out);
+  });
+  test("--help names the commands and is no failure", async () => {
+    const { code, out, err } = await dewy("--help");
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain("Usage: dewy");
+    for (const name of ["assets", "check", "explain"]) expect(out).toContain(`  ${name} `);
+  });
+  test("a command's --help has its flags, registries and notifiers", async () => {
+    const { code, out } = await dewy("assets", "--help");
+    expect(code).toBe(0);
+    for (const part of [
+      "Usage: dewy assets",
+      "-i, --interval <duration>",
+      "(default: 10s)",
+      "ghr://",
+      "slack://",
+    ]) {
+      expect(out).toContain(part);
+    }
+    expect(out).not.toContain("--json");
+  });
+  test("without a command it says so, and where help is", async () => {
+    expect(await dewy()).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringMatching(/^Error: command is not available.*\nSee: dewy --help\n$/),
+    });
+  });
+  test("an error in a command's line points to that command's help", async () => {
+    expect((await dewy("--bogus", "assets")).err).toBe(
+      "Error: unknown flag --bogus\nSee: dewy assets --help\n",
+    );
+  });
+  test("an error shows control characters instead of obeying them", async () => {
+    expect((await dewy("a\u001b[2J")).err).toContain('"a\\x1b[2J"');
+  });
+});
+
+describe("commands and registries that do not fit", () => {
+  test.each([
+    [
+      ["server", "--registry", "img://ghcr.io/o/a"],
+      "img:// registries are deployed by `dewy container`",
+    ],
+    [
+      ["assets", "--registry", "img://ghcr.io/o/a"],
+      "img:// registries are deployed by `dewy container`",
+    ],
+    [
+      ["container", "--registry", "ghr://o/r"],
+      "ghr:// registries are deployed by `dewy server` or `dewy assets`",
+    ],
+    [
+      ["server", "--registry", "ghr://o/r", "--", "/app"],
+      "this version of dewy has no `server` yet",
+    ],
+    [
+      ["container", "--registry", "img://ghcr.io/o/a", "--port", "80"],
+      "this version of dewy has no `container` yet",
+    ],
+    [["server", "myapp"], "Error: --registry is not set"],
+    [["assets", "--registry", "ftp://o/r"], "unsupported registry"],
+    [["check", "ftp://o/r"], "unsupported registry"],
+    [["assets", "--registry", "ghr://o/r", "--notifier", "slack"], "Cannot read --notifier"],
+    [["assets", "--registry", "ghr://o/r", "--notifier", "pigeon://x"], "supported: slack"],
+    [["check", "ghr://o/r", "--calver", "foo"], "calver"],
+  ])("%j", async (argv, message) => {
+    const { code, err, out } = await dewy(...argv);
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain(message);
+  });
+});
+
+describe("dewy check and dewy explain", () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "dewy-run-"));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+  const publish = async (tag: string, artifact: string): Promise<void> => {
+    await mkdir(join(dir, tag), { recursive: true });
+    await writeFile(join(dir, tag, artifact), "bytes");
+  };
+  const linux = ["--platform", "linux/amd64"];
+
+  test("print a ready version for scripts, and exit 0", async () => {
+    await publish("v1.0.0", "app_linux_amd64.tar.gz");
+    await publish("v1.2.0+blue", "app_linux_amd64.tar.gz");
+    const { code, out } = await dewy("check", `file://${dir}`, "--json", ...linux);
+    expect(code).toBe(0);
+    expect(out.endsWith("\n")).toBe(true);
+    const answer = JSON.parse(out);
+    expect(Object.keys(answer)).toEqual([
+      "kind",
+      "tag",
+      "version",
+      "artifact",
+      "url",
+      "size",
+      "digest",
+      "createdAt",
+      "slot",
+    ]);
+    expect(answer).toMatchObject({
+      kind: "ready",
+      tag: "v1.2.0+blue",
+      version: "1.2.0+blue",
+      artifact: "app_linux_amd64.tar.gz",
+      size: 5,
+      slot: "blue",
+    });
+  });
+  test("print a ready version for people", async () => {
+    await publish("v1.0.0", "app_linux_amd64.tar.gz");
+    const { code, out } = await dewy("check", `file://${dir}`, ...linux);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^version +v1\.0\.0\nartifact +app_linux_amd64\.tar\.gz\n/);
+    expect(out).toMatch(/\nsize +5 B\n/);
+    expect(out).toMatch(/\nplatform +linux\/amd64\n$/);
+  });
+  test("exit 2 when nothing is ready, and say why", async () => {
+    const { code, out } = await dewy("check", `file://${dir}`, "--json");
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ kind: "none", tag: null, reason: "empty" });
+  });
+  test("exit 2 with an error when the registry is not there", async () => {
+    const { code, out, err } = await dewy("check", `file://${dir}/missing`);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toMatch(/^Error: /);
+  });
+  test("explain every tag and file", async () => {
+    await publish("v1.0.0", "app_linux_amd64.tar.gz");
+    await publish("v1.1.0-rc.1", "app_linux_amd64.tar.gz");
+    await publish("latest", "app.tar.gz");
+    await publish("v1.0.0", "app_darwin_arm64.tar.gz");
+    const { code, out } = await dewy("explain", `file://${dir}`, ...linux);
+    expect(code).toBe(0);
+    expect(out).toMatch(/\n\* {2}v1\.0\.0 /);
+    expect(out).toMatch(/\n {3}v1\.1\.0-rc\.1 +.*pre-release/);
+    expect(out).toMatch(/\n {3}latest /);
+    expect(out).toMatch(/\n\* {2}app_linux_amd64\.tar\.gz /);
+    expect(out).toMatch(/\n {3}app_darwin_arm64\.tar\.gz /);
+    const json = JSON.parse((await dewy("explain", `file://${dir}`, "--json", ...linux)).out);
+    expect(json.tags.filter((tag: { chosen: boolean }) => tag.chosen)).toHaveLength(1);
+    expect(json.resolution).toMatchObject({ kind: "ready", tag: "v1.0.0" });
+  });
+  test("show a hostile name instead of obeying it", async () => {
+    await publish("v1.0.0", "app_linux_amd64\u001b[2J.tar.gz");
+    const { out } = await dewy("explain", `file://${dir}`, ...linux);
+    expect(out).toContain("app_linux_amd64\\x1b[2J.tar.gz");
+    expect(out).not.toContain("\u001b");
+  });
+  test("an interrupted check is not an answer", async () => {
+    const io = fakeProcess();
+    io.kill("SIGINT");
+    expect(await run(["check", `file://${dir}`], io)).toBe(130);
+    expect(io.out()).toBe("");
+  });
+});
