@@ -1,0 +1,101 @@
+import { chmod, lstat, readdir, realpath, symlink } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { extractBytes, sandbox, treeOf } from "./extracting.ts";
+import { type TarSpec, tarBytes } from "./tar_bytes.ts";
+import { zipBytes } from "./zip_bytes.ts";
+
+const segment = fc.constantFrom("a", "b", "c", "..", ".", "", "d e", "é");
+const path = fc
+  .tuple(fc.boolean(), fc.array(segment, { minLength: 1, maxLength: 5 }))
+  .map(([absolute, segments]) => (absolute ? "/" : "") + segments.join("/"));
+const outward = fc.constantFrom("../outside/secret", "../../outside", "/etc/passwd", "outside");
+const target = fc.oneof({ weight: 4, arbitrary: path }, { weight: 1, arbitrary: outward });
+const entry: fc.Arbitrary<TarSpec> = fc.oneof(
+  fc.record({ name: path, content: fc.constantFrom("one", "two", ""), mode: fc.nat(0o7777) }),
+  fc.record({ name: path, type: fc.constant("5"), mode: fc.nat(0o7777) }),
+  fc.record({ name: path, type: fc.constant("2"), link: target }),
+  fc.record({ name: path, type: fc.constant("1"), link: target }),
+);
+const entries = fc.array(entry, { minLength: 1, maxLength: 12 });
+
+/** Everything that was made lies inside, and everything a link leads to as well. */
+async function expectInside(directory: string, root: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const made = join(directory, name);
+    const stats = await lstat(made);
+    expect(stats.mode & 0o7000).toBe(0);
+    if (stats.isSymbolicLink()) {
+      const leads = await realpath(made).catch(() => undefined);
+      if (leads !== undefined) expect(leads === root || leads.startsWith(root + sep)).toBe(true);
+    } else if (stats.isDirectory()) {
+      await chmod(made, 0o700);
+      await expectInside(made, root);
+    } else expect(stats.isFile()).toBe(true);
+  }
+}
+
+async function holds(bytes: Uint8Array, name: string): Promise<boolean> {
+  await using box = await sandbox();
+  // What a link of the archive would reach if it could leave.
+  await symlink("outside", join(box.root, "a"));
+  const before = await treeOf(join(box.root, "outside"));
+  let extracted = true;
+  await extractBytes(box, bytes, name).catch((error: Error) => {
+    expect(error.name).toBe("ArchiveError");
+    extracted = false;
+  });
+  await expectInside(box.target, await realpath(box.target));
+  expect(await treeOf(join(box.root, "outside"))).toEqual(before);
+  expect((await readdir(box.root)).sort()).toEqual(["a", "archive.bin", "outside", "target"]);
+  return extracted;
+}
+
+test("whatever a tar says, everything it makes lies inside, and nothing outside changes", async () => {
+  let extracted = 0;
+  await fc.assert(
+    fc.asyncProperty(entries, async (specs) => {
+      if (await holds(gzipSync(tarBytes(specs), { level: 1 }), "app.tgz")) extracted += 1;
+    }),
+    { numRuns: 400 },
+  );
+  // Else the property would hold because nothing is ever extracted.
+  expect(extracted).toBeGreaterThan(5);
+});
+
+test("whatever a zip says, everything it makes lies inside, and nothing outside changes", async () => {
+  await fc.assert(
+    fc.asyncProperty(entries, async (specs) => {
+      const isLink = (spec: TarSpec): boolean => spec.type === "2" || spec.type === "1";
+      const zipped = specs.map((spec) => ({
+        name: spec.type === "5" ? `${spec.name}/` : spec.name,
+        content: isLink(spec) ? (spec.link ?? "") : (spec.content ?? ""),
+        mode: isLink(spec) ? 0o120777 : (spec.mode ?? 0) & 0o7777,
+      }));
+      await holds(zipBytes(zipped), "app.zip");
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a damaged tar.gz is refused or extracted, never anything else", async () => {
+  const whole = tarBytes([
+    { name: "a/b", content: "x".repeat(2000), pax: { mtime: "1.5" } },
+    { name: "l", type: "2", link: "a/b" },
+    { name: "h", type: "1", link: "a/b" },
+  ]);
+  const damage = fc.array(fc.tuple(fc.nat(whole.byteLength - 1), fc.nat(255)), {
+    minLength: 1,
+    maxLength: 4,
+  });
+  await fc.assert(
+    fc.asyncProperty(damage, async (changes) => {
+      const bytes = Buffer.from(whole);
+      for (const [at, value] of changes) bytes[at] = value;
+      await holds(bytes, "app.tar");
+    }),
+    { numRuns: 200 },
+  );
+});

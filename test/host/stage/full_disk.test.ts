@@ -1,0 +1,65 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EXTRACT_LIMITS } from "../../../src/host/archive/budget.ts";
+import { extractArchive } from "../../../src/host/archive/extract.ts";
+import { downloadArtifact } from "../../../src/host/stage/download.ts";
+import { tarBytes } from "../archive/tar_bytes.ts";
+import { downloadCase, FakeOpen } from "./downloading.ts";
+
+const disk = mkdtempSync(join(tmpdir(), "dewy-full-"));
+const mounted =
+  process.getuid?.() === 0 &&
+  spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]).status === 0;
+const why = mounted ? "" : " (skipped: needs root, to mount a small file system)";
+
+beforeAll(() => {
+  if (mounted) writeFileSync(join(disk, "ballast"), new Uint8Array(600_000));
+});
+
+afterAll(() => {
+  if (mounted) execFileSync("umount", [disk]);
+  rmSync(disk, { recursive: true, force: true });
+});
+
+test.skipIf(!mounted)(
+  `a disk that fills up ends a download and gets its room back${why}`,
+  async () => {
+    await using c = await downloadCase();
+    const directory = join(disk, "staging");
+    const artifact = { name: "app", url: "https://example.com/app" };
+    const registry = new FakeOpen({ body: new Uint8Array(3_000_000) });
+    await expect(
+      downloadArtifact(c.request(registry, { artifact, directory })),
+    ).rejects.toMatchObject({
+      name: "HostError",
+      code: "host",
+      message: expect.stringMatching(/the file system of .*staging is full: .* free/),
+    });
+    expect(readdirSync(directory)).toEqual([]);
+  },
+);
+
+test.skipIf(!mounted)(
+  `a disk that fills up ends an extraction with a HostError${why}`,
+  async () => {
+    for (const size of [200_000, 3_000_000]) {
+      const directory = join(disk, `release-${size}`);
+      mkdirSync(directory);
+      const file = join(tmpdir(), `dewy-full-${process.pid}.tar`);
+      const many = Array.from({ length: 5 }, (_, index) => ({
+        name: `f${index}`,
+        content: new Uint8Array(size),
+      }));
+      writeFileSync(file, tarBytes(many));
+      const signal = new AbortController().signal;
+      await expect(
+        extractArchive({ file, name: "app.tar", directory, limits: EXTRACT_LIMITS, signal }),
+      ).rejects.toMatchObject({ name: "HostError", message: expect.stringContaining("is full") });
+      rmSync(directory, { recursive: true });
+      rmSync(file);
+    }
+  },
+);
