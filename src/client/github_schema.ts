@@ -118,8 +118,10 @@ export function parseWire<T>(schema: Schema<T>, value: unknown, url: string | UR
   const [issue] = result.issues;
   const field = v.getDotPath(issue) ?? "the answer";
   const shown = redactUrl(url);
-  throw new RemoteError(
-    `Cannot read ${shown}: ${field} should be ${issue.expected ?? issue.type}; is this GitHub's API?`,
-    { method: "GET", url: shown },
-  );
+  const problem =
+    issue.input === undefined ? "is missing" : `should be ${issue.expected ?? issue.type}`;
+  throw new RemoteError(`Cannot read ${shown}: ${field} ${problem}; is this GitHub's API?`, {
+    method: "GET",
+    url: shown,
+  });
 }

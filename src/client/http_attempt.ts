@@ -51,7 +51,7 @@ export async function exchange(
     if (response.ok || request.accept?.includes(response.status)) return response;
     if (!isRedirect(response)) throw await failure(io, request, hop, headers, response);
     if (request.redirect === "manual") return response;
-    await response.body?.cancel();
+    response.body?.cancel().catch(() => {});
     if (request.redirect === "error" || redirects === MAX_REDIRECTS) {
       throw unwantedRedirect(hop, response.status, request.redirect === "error");
     }

@@ -94,9 +94,9 @@ export function guardBody(
           reader.cancel().catch(() => {});
         }
       },
-      async cancel(reason) {
+      cancel(reason) {
         guard.finish(true);
-        await reader.cancel(reason).catch(() => {});
+        reader.cancel(reason).catch(() => {}); // Nobody waits for a connection to close.
       },
     },
     { highWaterMark: 0 },
