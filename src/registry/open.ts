@@ -185,7 +185,8 @@ export function explain(
 /**
  * Streams the bytes behind an artifact's URL.
  *
- * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `https://…`; on a host `file://…`.
+ * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`; on a
+ * host `file://…`.
  * @param options as for {@link openRegistry}, and the first byte wanted.
  * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
  * @throws DewyError when the URL is wrong, or the bytes cannot be had.

@@ -6,20 +6,7 @@
  */
 import type { RegistryScheme } from "./driver.ts";
 import { GRPC_OPTIONS, GRPC_SYNTAX, type GrpcLocator, parseGrpcUrl } from "./grpc_locator.ts";
-import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
 import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
-
-/** `gs://`, read but not asked. */
-export const gs: RegistryScheme<GsLocator> = {
-  scheme: "gs",
-  name: "Google Cloud Storage",
-  syntax: GS_SYNTAX,
-  example: "gs://my-releases-bucket/myapp",
-  commands: ["server", "assets"],
-  options: GS_OPTIONS,
-  environment: [],
-  parse: parseGsUrl,
-};
 
 /** `img://`, read but not asked. */
 export const img: RegistryScheme<OciLocator> = {
