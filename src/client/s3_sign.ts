@@ -30,8 +30,9 @@ export function s3Signer(
     const { headers } = await new AwsV4Signer({
       method: request.method,
       url: request.url.href,
+      // Runtimes and proxies may change others on the way: with a Range, `fetch` adds to Accept-Encoding.
       headers: {
-        ...request.headers,
+        ...amzHeaders(request.headers),
         "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
       },
       accessKeyId: known.accessKeyId,
@@ -44,6 +45,11 @@ export function s3Signer(
     }).sign();
     return Object.fromEntries([...headers].filter(([name]) => !(name in request.headers)));
   };
+}
+
+/** The headers that must be signed, besides `host`. */
+function amzHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("x-amz-")));
 }
 
 /** `YYYYMMDDTHHMMSSZ`, as `x-amz-date` wants it. */

@@ -12,7 +12,10 @@ import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { createHttpClient } from "../../src/client/http.ts";
 import { createS3Client, type S3Client } from "../../src/client/s3.ts";
+import { objectAddress } from "../../src/client/s3_address.ts";
+import { s3Signer } from "../../src/client/s3_sign.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { freePorts } from "./ports.ts";
 
@@ -34,6 +37,14 @@ export interface Radosgw {
   env: Readonly<Record<string, string>>;
   /** Makes a bucket, and returns our own client for it. */
   createBucket(name: string): Promise<S3Client>;
+  /** Sends what our client does not: DELETE, or an object with headers of its own. */
+  send(
+    method: string,
+    bucket: string,
+    key: string,
+    headers?: Readonly<Record<string, string>>,
+    body?: Uint8Array<ArrayBuffer>,
+  ): Promise<void>;
   /** Ends the servers and removes their data. */
   stop(): Promise<void>;
 }
@@ -155,7 +166,21 @@ async function boot(
     AWS_SECRET_ACCESS_KEY: user.secretAccessKey,
     AWS_ENDPOINT_URL: endpoint,
   };
-  return { endpoint, user, env, createBucket: (name) => createBucket(endpoint, env, name) };
+  return {
+    endpoint,
+    user,
+    env,
+    createBucket: (name) => createBucket(endpoint, env, name),
+    async send(method, bucket, key, headers = {}, body) {
+      await createHttpClient({ fetch: globalThis.fetch, clock: systemClock, emit: () => {} }).send({
+        method,
+        url: objectAddress({ region: "default", bucket, endpoint }, key),
+        headers,
+        sign: s3Signer("default", async () => user, systemClock),
+        ...(body === undefined ? {} : { body }),
+      });
+    },
+  };
 }
 
 async function createBucket(
