@@ -98,7 +98,7 @@ export function createS3Client(at: S3Bucket, io: S3Io): S3Client {
 
   return {
     list: (options) => listPages(s3, bucketUrl, options),
-    head: (key, options = {}) => head(s3, objectAddress(at, key), options),
+    head: async (key, options = {}) => head(s3, objectAddress(at, key), options),
     get: async (key, options = {}) => {
       const url = objectAddress(at, key);
       const isSigned = (await credentials(at, io, known)) !== undefined;
