@@ -20,6 +20,20 @@ export interface ConstraintOptions {
   calver?: string;
 }
 
+/** The part of the package's Range that is used; said here, because not every runtime has its types. */
+interface ParsedRange {
+  set: readonly (readonly {
+    value: string;
+    operator: string;
+    semver: {
+      major: number;
+      minor: number;
+      patch: number;
+      prerelease: readonly (string | number)[];
+    };
+  }[])[];
+}
+
 interface Comparison {
   operator: string;
   core: readonly [number, number, number];
@@ -59,7 +73,7 @@ export function compileConstraint(text: string, options: ConstraintOptions = {})
   };
 }
 
-function readRange(text: string, isCalver: boolean, includePrerelease: boolean): Range {
+function readRange(text: string, isCalver: boolean, includePrerelease: boolean): ParsedRange {
   // Zero-padded months are right in CalVer, but no numbers of semver.
   const spelled = isCalver ? text.replaceAll(/(?<![0-9A-Za-z-])0+(?=[0-9])/g, "") : text;
   try {

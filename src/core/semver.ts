@@ -68,21 +68,30 @@ export function parseSemver(tag: string): Version | undefined {
 export function scanSemver(tag: string, out: TagScan): boolean {
   const length = tag.length;
   if (length > MAX_TAG_LENGTH) return false;
-  let at = tag.charCodeAt(0) === LOWER_V ? 1 : 0;
-  for (let segment = 0; segment < 3; segment++) {
-    if (segment > 0 && tag.charCodeAt(at++) !== DOT) return false;
-    const start = at;
-    let value = 0;
-    for (; at < length; at++) {
-      const code = tag.charCodeAt(at);
-      if (code < ZERO || code > NINE) break;
+  let segment = 0;
+  let value = 0;
+  let digits = 0;
+  let at = codeAt(tag, 0) === LOWER_V ? 1 : 0;
+  for (; at < length; at++) {
+    const code = tag.charCodeAt(at);
+    if (code >= ZERO && code <= NINE) {
+      // A second digit after a leading zero.
+      if (value === 0 && digits > 0) return false;
       value = value * 10 + (code - ZERO);
+      digits++;
+    } else {
+      if (code !== DOT || segment === 2) break;
+      if (digits === 0 || value > Number.MAX_SAFE_INTEGER) return false;
+      out.segments[segment++] = value;
+      value = 0;
+      digits = 0;
     }
-    if (at === start || value > Number.MAX_SAFE_INTEGER) return false;
-    if (at - start > 1 && tag.charCodeAt(start) === ZERO) return false;
-    out.segments[segment] = value;
   }
-  return scanSuffix(tag, at, out);
+  if (segment !== 2 || digits === 0 || value > Number.MAX_SAFE_INTEGER) return false;
+  out.segments[2] = value;
+  if (at < length) return scanSuffix(tag, at, out);
+  out.preStart = out.preEnd = out.buildStart = length;
+  return true;
 }
 
 /**
@@ -97,13 +106,13 @@ export function scanSuffix(tag: string, at: number, out: TagScan): boolean {
   const length = tag.length;
   let end = at;
   out.preStart = out.preEnd = out.buildStart = length;
-  if (tag.charCodeAt(end) === DASH) {
+  if (codeAt(tag, end) === DASH) {
     out.preStart = end + 1;
     end = scanIdentifiers(tag, end + 1, true);
     if (end < 0) return false;
     out.preEnd = end;
   }
-  if (tag.charCodeAt(end) === PLUS) {
+  if (codeAt(tag, end) === PLUS) {
     out.buildStart = end + 1;
     end = scanIdentifiers(tag, end + 1, false);
   }
@@ -124,9 +133,14 @@ function scanIdentifiers(tag: string, start: number, isPreRelease: boolean): num
     }
     if (at === first) return -1;
     if (isPreRelease && numeric && at - first > 1 && tag.charCodeAt(first) === ZERO) return -1;
-    if (tag.charCodeAt(at) !== DOT) return at;
+    if (codeAt(tag, at) !== DOT) return at;
     at++;
   }
+}
+
+// An index out of bounds costs V8 its optimised code.
+function codeAt(tag: string, at: number): number {
+  return at < tag.length ? tag.charCodeAt(at) : -1;
 }
 
 function isLetterOrDash(code: number): boolean {
