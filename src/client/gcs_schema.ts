@@ -29,7 +29,7 @@ export interface GcsPage {
 
 /** The fields that {@link parsePage} reads. https://cloud.google.com/storage/docs/json_api#partial-response */
 export const PAGE_FIELDS =
-  "nextPageToken,prefixes,items(name,size,generation,timeCreated,md5Hash,crc32c)";
+  "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,md5Hash,crc32c)";
 
 // Half of a surrogate pair cannot be escaped in an address; no object can be called so.
 const name = v.pipe(v.string(), v.nonEmpty(), v.regex(/^\P{Surrogate}+$/u));
@@ -45,6 +45,8 @@ function hash(algorithm: string, length: number): v.GenericSchema<unknown, strin
 }
 
 const page = v.object({
+  // An empty listing has nothing else; without it, any "{}" would look like an empty bucket.
+  kind: v.literal("storage#objects"),
   nextPageToken: v.optional(v.pipe(v.string(), v.nonEmpty())),
   prefixes: v.optional(v.array(name), []),
   items: v.optional(

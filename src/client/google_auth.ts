@@ -20,6 +20,8 @@ export interface GoogleAuthIo {
   readTextFile?: (path: string) => Promise<string>;
   /** Ends a renewal that is under way. */
   signal?: AbortSignal;
+  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  random?: () => number;
 }
 
 /** Signs in to Google. */

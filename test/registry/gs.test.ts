@@ -29,7 +29,7 @@ describe("a registry in GCS", () => {
     const fake = fakeGcs();
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.put(`app/${tag}/${NAME}`);
     await openFakeGs(fake, "gs://b/app").current();
-    const fields = "fields=nextPageToken%2Cprefixes%2Citems%28";
+    const fields = "fields=kind%2CnextPageToken%2Cprefixes%2Citems%28";
     expect(fake.requests).toEqual([
       expect.stringContaining(`GET /storage/v1/b/b/o?prefix=app%2F&delimiter=%2F&${fields}`),
       expect.stringContaining(`GET /storage/v1/b/b/o?prefix=app%2Fv1.1.0%2F&${fields}`),
