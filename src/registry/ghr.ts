@@ -1,13 +1,13 @@
 import { createGitHubClient } from "../client/github.ts";
 import type { GitHubAsset } from "../client/github_schema.ts";
 import { parseGhrArtifactUrl } from "../core/artifact_url.ts";
-import { NotFoundError } from "../core/error.ts";
-import type { Deployment, OpenOptions, Registry } from "../core/types.ts";
+import { IntegrityError, NotFoundError } from "../core/error.ts";
+import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { splitUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import { GHR_OPTIONS, GHR_SYNTAX, type GhrLocator, parseGhrUrl } from "./ghr_locator.ts";
 import { type GhrRepository, ghrRepository } from "./ghr_repository.ts";
-import { findAsset, GhrSource } from "./ghr_source.ts";
+import { findAsset, GhrSource, revisionOf } from "./ghr_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
@@ -21,6 +21,9 @@ const ENVIRONMENT: readonly EnvironmentSpec[] = [
   { name: "GITHUB_ENDPOINT", description: "The same, where GITHUB_API_URL is not set" },
   { name: "GITHUB_ARTIFACT", description: "The artifact's name, where the URL has no artifact=" },
 ];
+
+const NO_RECORD =
+  "No audit record is left on GitHub: that takes GH_TOKEN, GITHUB_TOKEN or a GitHub App";
 
 /** Releases of a repository on GitHub or GitHub Enterprise: `ghr://<owner>/<repo>`. */
 export const ghr: RegistryDriver<GhrLocator> = {
@@ -48,6 +51,8 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
   const repository = ghrRepository(github, locator.owner, locator.repo);
   const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });
 
+  let warned = false;
+
   const registry = listRegistry({
     locator,
     io,
@@ -57,16 +62,25 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
         splitUrl(artifact.url, "the artifact URL"),
       );
       const signal = joinSignals(options.signal, io.signal);
-      const asset =
-        source.asset(tag, name) ?? (await findRemoteAsset(repository, tag, name, signal));
-      return repository.download(asset, options.offset ?? 0, signal);
+      const find = (): Promise<GitHubAsset> => findRemoteAsset(repository, tag, name, signal);
+      const asset = source.asset(tag, name) ?? (await find());
+      assertSame(artifact, asset);
+      try {
+        return await repository.download(asset, options.offset ?? 0, signal);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+        source.expire();
+        assertSame(artifact, await find());
+        throw error;
+      }
     },
     exists: (tag, options = {}) => repository.exists(tag, joinSignals(options.signal, io.signal)),
     async report(deployment: Deployment, options = {}) {
       if (deployment.error !== undefined) return; // A record says that something was shipped.
       if (github.auth.kind === "anonymous") {
-        const message = "No audit record is left on GitHub: it takes GH_TOKEN or GITHUB_TOKEN";
-        return io.emit({ type: "warning", message, fields: { tag: deployment.tag } });
+        if (!warned) io.emit({ type: "warning", message: NO_RECORD });
+        warned = true;
+        return;
       }
       const signal = joinSignals(options.signal, io.signal);
       const { id } = deployment;
@@ -88,6 +102,14 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
       return registry.explain(options);
     },
   };
+}
+
+/** The rest of one file must never be joined with the start of another. */
+function assertSame(artifact: Artifact, asset: GitHubAsset): void {
+  if (artifact.revision === undefined || artifact.revision === revisionOf(asset)) return;
+  throw new IntegrityError(
+    `Cannot download ${artifact.name}: it was replaced on GitHub after it was listed; dewy lists again`,
+  );
 }
 
 async function findRemoteAsset(

@@ -54,8 +54,8 @@ export class GhrSource implements ReleaseSource {
   readonly #locator: GhrLocator;
   readonly #io: GhrSourceIo;
   #known: Knowledge | undefined;
-  /** A release that was newest but had no artifact for us. */
-  #incomplete: string | undefined;
+  /** Releases that would have been chosen, but had no artifact for us. */
+  readonly #incomplete: Set<string> = new Set();
   /** The newest tag, as long as it has no release. */
   #unreleased: Unreleased | undefined;
   #polledAt = Number.NEGATIVE_INFINITY;
@@ -94,11 +94,16 @@ export class GhrSource implements ReleaseSource {
    * @param resolution the answer that was given.
    */
   settle(resolution: Resolution): void {
-    if (this.#fromMemory) return;
+    if (!this.#fromMemory) this.#incomplete.clear();
     const missing =
       resolution.kind === "pending" ||
       (resolution.kind === "none" && resolution.reason === "artifact-missing");
-    this.#incomplete = missing ? resolution.tag : undefined;
+    if (missing && resolution.tag !== undefined) this.#incomplete.add(resolution.tag);
+  }
+
+  /** Makes the next poll read everything anew: something that was listed turned out to be gone. */
+  expire(): void {
+    if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Lists the tags of all releases; asks GitHub first unless memory is enough. */
@@ -106,11 +111,11 @@ export class GhrSource implements ReleaseSource {
     if (!this.#fromMemory && !this.#isSpaced()) await this.#poll(signal);
     const known = this.#known;
     for (const release of known?.releases.values() ?? []) {
-      if (release.draft) yield { tag: release.tag_name, unusable: "it is a draft" };
+      if (release.draft) yield { tag: release.tag_name, unusable: "draft" };
       else yield { tag: release.tag_name, preRelease: release.prerelease };
     }
     for (const tag of known?.tags?.keys() ?? []) {
-      if (!known?.releases.has(tag)) yield { tag, unusable: "no release was published for it" };
+      if (!known?.releases.has(tag)) yield { tag, unusable: "without a release" };
     }
   }
 
@@ -183,14 +188,13 @@ export class GhrSource implements ReleaseSource {
       const release = await this.#io.repository.release(tag, signal);
       if (this.#unreleased?.tag === tag) this.#unreleased.askedAt = this.#io.clock.now();
       if (release !== undefined) known.releases.set(tag, release);
-      else if (known.releases.has(tag)) await this.#readList(known.tags, signal);
+      else if (known.releases.has(tag)) return this.#readList(known.tags, signal);
     }
   }
 
   #awaited(): string[] {
     const now = this.#io.clock.now();
-    const tags: string[] = [];
-    if (this.#incomplete !== undefined) tags.push(this.#incomplete);
+    const tags = [...this.#incomplete];
     const unreleased = this.#unreleased;
     if (unreleased !== undefined && isReleaseDue(now, unreleased.since, unreleased.askedAt)) {
       tags.push(unreleased.tag);
@@ -260,6 +264,16 @@ export function findAsset(release: GitHubRelease, name: string): GitHubAsset | u
   return uploadedAssets(release).find((asset) => asset.name === name);
 }
 
+/**
+ * Tells the bytes behind a name from those before.
+ *
+ * @param asset the asset.
+ * @returns another text when it was replaced.
+ */
+export function revisionOf(asset: GitHubAsset): string {
+  return `${asset.id}@${asset.updated_at}`;
+}
+
 function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artifact {
   const { owner, repo } = locator;
   const { name, size } = asset;
@@ -268,7 +282,7 @@ function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artif
     name,
     url: formatGhrArtifactUrl({ owner, repo, tag, artifact: name }),
     size,
-    revision: `${asset.id}@${asset.updated_at}`,
+    revision: revisionOf(asset),
     ...(/^sha256:[0-9a-f]{64}$/.test(digest) ? { digest } : {}),
   };
 }
