@@ -3,6 +3,7 @@ import { exitWith, onUncaught, openProcess } from "./src/host/process_io.ts";
 
 // First of all: a signal that comes before its handler would end the program or open the inspector.
 const io = openProcess();
+let crashes = 0;
 onUncaught((error) => void crash(error));
 
 try {
@@ -12,10 +13,11 @@ try {
   await crash(error);
 }
 
+/** What nobody expected: one line without secrets, and the exit code of a failing application. */
 async function crash(error: unknown): Promise<void> {
-  const { printable } = await import("./src/app/printable.ts");
-  const { redactText } = await import("./src/app/redact_text.ts");
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  io.stderr.write(`Error: ${printable(redactText(text, io.env))}; this is a bug in dewy\n`);
+  crashes += 1;
+  if (crashes > 1) process.exit(4);
+  const { crashText } = await import("./src/app/crash_text.ts");
+  io.stderr.write(crashText(error, io.env));
   await exitWith(4);
 }

@@ -1,4 +1,5 @@
 import { ConfigError, DewyError } from "../core/error.ts";
+import { redactSecrets } from "../core/secret.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
 import type { Config } from "./config.ts";
 import { exitCodeOf } from "./exit_code.ts";
@@ -83,7 +84,7 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
     return command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  io.stderr.write(`Error: ${printable(error.message, "\n")}\n`);
+  io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
   if (error instanceof ConfigError && error.code === "config") {
     io.stderr.write(`See: dewy ${isOwn(command) ? `${command} ` : ""}--help\n`);
   }

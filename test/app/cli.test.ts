@@ -1,7 +1,9 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
+import { hostPlatform } from "../../src/host/platform.ts";
 import { cliRuntimes, runDewy, startDewy, until } from "../e2e/dewy.ts";
 import { serveFetch } from "../fakes/serve.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
@@ -10,6 +12,15 @@ import { run } from "../runtime/runtimes.ts";
 async function publish(directory: string, tag: string): Promise<void> {
   await mkdir(join(directory, tag), { recursive: true });
   await writeFile(join(directory, tag, "app_linux_amd64.tar.gz"), "bytes");
+}
+
+async function publishArchive(directory: string, tag: string): Promise<void> {
+  const name = `app_${hostPlatform().os}_${hostPlatform().arch}.tar`;
+  const files = await tempDirectory();
+  await writeFile(join(files, "index.html"), tag);
+  await run("tar", ["-cf", join(files, name), "-C", files, "index.html"]);
+  await mkdir(join(directory, tag));
+  await rename(join(files, name), join(directory, tag, name));
 }
 
 // A process of its own: no test of functions can see signals, pipes and exit codes.
@@ -43,6 +54,25 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     const line = [...command, "explain", `file://${cwd}`].map((word) => `'${word}'`).join(" ");
     const { code, stderr } = await run("bash", ["-c", `set -o pipefail; ${line} | head -n 1`]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("goes on when nobody reads its log any more", async () => {
+    const cwd = await tempDirectory();
+    const releases = join(cwd, "empty");
+    await mkdir(releases);
+    const args = ["assets", "--registry", `file://${releases}`, "--interval", "1s"];
+    const options = ["--log-level", "debug", "--log-format", "json"];
+    const dewy = startDewy(command, [...args, ...options], { cwd });
+    await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failure");
+    dewy.child.stderr?.destroy();
+    for (let count = 0; count < 3; count += 1) dewy.child.kill("SIGUSR1");
+    await publishArchive(releases, "v1.0.0");
+    await until(
+      () => existsSync(join(cwd, "current", "index.html")),
+      () => "the deploy",
+    );
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
   });
 
   test("polls at once on SIGUSR1 and SIGHUP, and stops in order on SIGTERM", async () => {

@@ -1,0 +1,17 @@
+import { printable } from "./printable.ts";
+import { redactText } from "./redact_text.ts";
+
+/**
+ * What is printed of an error that nobody expected.
+ *
+ * @param error whatever was thrown.
+ * @param env the environment, whose secrets must not be printed.
+ * @returns one line with its newline.
+ */
+export function crashText(
+  error: unknown,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return `Error: ${printable(redactText(text, env))}; this is a bug in dewy\n`;
+}
