@@ -76,6 +76,8 @@ const HEADERS = { accept: "application/vnd.github+json", "x-github-api-version":
 /** Answers that are remembered; GitHub ends its lists at 100 pages of 100. */
 const MAX_REMEMBERED = 500;
 const MAX_PAGES = 1_000;
+/** All tags come on one page: some 300 bytes each, for more tags than any known repository has. */
+const MAX_PAGE_BYTES = 128 * 1024 * 1024;
 
 interface Page<T> {
   value: T;
