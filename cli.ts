@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { exitWith, onUncaught, openProcess } from "./src/host/process_io.ts";
+import { onUncaught, openProcess } from "./src/host/process_io.ts";
 
 // First of all: a signal that comes before its handler would end the program or open the inspector.
 const io = openProcess();
@@ -8,7 +8,7 @@ onUncaught((error) => void crash(error));
 
 try {
   const { run } = await import("./src/app/run.ts");
-  await exitWith(await run(process.argv.slice(2), io));
+  await io.exit(await run(process.argv.slice(2), io));
 } catch (error) {
   await crash(error);
 }
@@ -19,5 +19,5 @@ async function crash(error: unknown): Promise<void> {
   if (crashes > 1) process.exit(4);
   const { crashText } = await import("./src/app/crash_text.ts");
   io.stderr.write(crashText(error, io.env));
-  await exitWith(4);
+  await io.exit(4);
 }

@@ -51,29 +51,35 @@ export const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = {
   SIGTERM: 143,
 };
 
+/** The process, and its end. */
+export interface HostProcess extends ProcessIo {
+  /**
+   * Ends the process when everything written has left it.
+   *
+   * @param code the exit code.
+   */
+  exit(code: number): Promise<void>;
+}
+
 /**
  * Takes over the signals and the streams of this process.
  *
  * @returns the process as the commands see it.
  */
-export function openProcess(): ProcessIo {
+export function openProcess(): HostProcess {
+  const stdout = textSink(process.stdout);
+  const stderr = textSink(process.stderr);
   return {
-    stdout: textSink(process.stdout),
-    stderr: textSink(process.stderr),
+    stdout,
+    stderr,
     env: process.env,
     signals: listen(),
+    exit: async (code) => {
+      process.exitCode = code;
+      await Promise.all([stdout.drained(), stderr.drained()]);
+      process.exit(code);
+    },
   };
-}
-
-/**
- * Ends the process when everything written has left it.
- *
- * @param code the exit code.
- */
-export async function exitWith(code: number): Promise<void> {
-  process.exitCode = code;
-  await Promise.all([drained(process.stdout), drained(process.stderr)]);
-  process.exit(code);
 }
 
 /**
@@ -86,26 +92,22 @@ export function onUncaught(handler: (error: unknown) => void): void {
   process.on("unhandledRejection", handler);
 }
 
-function textSink(stream: NodeJS.WriteStream): TextSink {
-  // `dewy check | head` closes the pipe early; that is no failure of ours.
-  stream.on("error", () => {});
+function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<void> } {
+  let last: Promise<void> = Promise.resolve();
+  const gone = new Promise<void>((resolve) => {
+    // `dewy check | head` closes the pipe early; that is no failure of ours.
+    stream.on("error", () => resolve());
+    stream.once("close", () => resolve());
+  });
   return {
     isTerminal: stream.isTTY === true,
     write: (text) => {
-      if (stream.writable) stream.write(text);
+      if (!stream.writable) return;
+      // Bun tells only the callback of a write itself when its bytes have left.
+      last = new Promise((resolve) => stream.write(text, () => resolve()));
     },
+    drained: () => Promise.race([last, gone]),
   };
-}
-
-function drained(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    if (!stream.writable) {
-      resolve();
-      return;
-    }
-    stream.once("error", () => resolve());
-    stream.write("", () => resolve());
-  });
 }
 
 function listen(): Signals {

@@ -45,6 +45,18 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect((await runDewy(command, ["check", `file://${cwd}`], { cwd })).code).toBe(2);
   });
 
+  test("ends only when a slow reader has got everything", async () => {
+    const cwd = await tempDirectory();
+    for (let patch = 0; patch < 1500; patch += 1) {
+      await mkdir(join(cwd, `v1.0.${patch}-${"x".repeat(60)}`));
+    }
+    const line = [...command, "explain", `file://${cwd}`].map((word) => `'${word}'`).join(" ");
+    // A pipe holds 64 KiB; the reader begins when dewy can write no more.
+    const { stdout } = await run("bash", ["-c", `${line} | (sleep 0.3; cat)`]);
+    expect(stdout).toContain("\ntags (1500)\n");
+    expect(stdout).toContain("\nanswer\n");
+  });
+
   test("ends quietly when nobody reads its output to the end", async () => {
     const cwd = await tempDirectory();
     for (let patch = 0; patch < 1500; patch += 1) {
