@@ -151,9 +151,7 @@ async function create(
     return name;
   } catch (cause) {
     await removeTree(half).catch(() => {});
-    throw systemCode(cause) === undefined
-      ? cause
-      : hostError(`make ${join(releases, name)}`, cause);
+    throw hostError(`make ${join(releases, name)}`, cause);
   }
 }
 

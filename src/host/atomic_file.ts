@@ -1,6 +1,6 @@
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { HostError } from "../core/error.ts";
+import { DewyError, HostError } from "../core/error.ts";
 
 /**
  * Replaces a file, whole or not at all: a temporary file beside it is written, synced and renamed over it.
@@ -69,7 +69,7 @@ export async function readFileIfPresent(path: string): Promise<string | undefine
  */
 export function systemCode(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  return typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -87,11 +87,11 @@ const REASONS: Readonly<Record<string, string>> = {
  * Translates an error of the file system.
  *
  * @param action what was tried: `write /opt/app/.dewy/state.json`.
- * @param cause the system's error.
+ * @param cause the system's error; one of dewy's own is given back as it is.
  * @returns the error to throw.
  */
-export function hostError(action: string, cause: unknown): HostError {
-  if (cause instanceof HostError) return cause;
+export function hostError(action: string, cause: unknown): DewyError {
+  if (cause instanceof DewyError) return cause;
   const code = systemCode(cause);
   const reason =
     (code === undefined ? undefined : REASONS[code]) ??

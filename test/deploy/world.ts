@@ -12,7 +12,7 @@ import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deplo
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
 
 /** A clock that jumps: every sleep ends at once and is recorded. */
-export function jumpingClock(start = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
+export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
   let now = start;
   const slept: number[] = [];
   return {

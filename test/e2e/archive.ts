@@ -7,7 +7,7 @@ export const VERSION_FILE = "version.txt";
 /** The last file of an archive: a release without it is not whole. */
 export const LAST_FILE = "z-last.txt";
 /** The name that is chosen on this machine. */
-export const ARTIFACT = `app_${process.platform}_${process.arch}.tar.gz`;
+export const ARTIFACT: string = `app_${process.platform}_${process.arch}.tar.gz`;
 
 /**
  * Makes the artifact of a version.

@@ -76,6 +76,8 @@ export class Budget {
   }
 
   #tooLarge(): never {
-    throw new BrokenRule(`it expands to more than ${formatBytes(this.#limits.maxBytes)}`);
+    throw new BrokenRule(
+      `it expands to more than ${formatBytes(this.#limits.maxBytes)}; raise --max-expanded-size if this release is right`,
+    );
   }
 }

@@ -1,0 +1,157 @@
+import { execFileSync } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { packTar } from "modern-tar";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { cutAfter, drip, type Fault, reset, status, tamper } from "../fakes/github_fault.ts";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { makeArtifact } from "./archive.ts";
+import { cliRuntimes, expectTidy, liveVersion, runDewy } from "./dewy.ts";
+import { filePublisher, githubPublisher } from "./publishers.ts";
+
+const LOG = ["--log-level", "debug", "--log-format", "json"];
+/** The storage that the API redirects to. */
+const BYTES = /GET \/storage\//;
+const [node] = cliRuntimes;
+const nodeCommand = node?.command ?? ["node"];
+
+async function deployed(command: readonly [string, ...string[]]): Promise<{
+  publisher: Awaited<ReturnType<typeof githubPublisher>>;
+  cwd: string;
+  run: (...more: string[]) => ReturnType<typeof runDewy>;
+}> {
+  const publisher = await githubPublisher();
+  const cwd = await tempDirectory();
+  await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+  const args = ["assets", "--registry", publisher.url, "--once", ...LOG];
+  const run = (...more: string[]): ReturnType<typeof runDewy> =>
+    runDewy(command, [...args, ...more], { cwd, env: publisher.env });
+  expect((await run()).code).toBe(0);
+  return { publisher, cwd, run };
+}
+
+describe.each(cliRuntimes)("a deploy on $name succeeds although", ({ command }) => {
+  const faults: readonly (readonly [string, RegExp, Fault, number])[] = [
+    ["the API answers 503 twice", /matching-refs/, status(503), 2],
+    [
+      "the API answers 429 and asks for a second",
+      /GET .*\/releases\?/,
+      status(429, { "retry-after": "1" }),
+      1,
+    ],
+    ["the connection is reset", /matching-refs/, reset(), 2],
+    ["the download answers 503", BYTES, status(503), 1],
+    ["the download is cut in the middle", BYTES, cutAfter(1_500_000), 1],
+    [
+      "the download comes in small pieces",
+      BYTES,
+      drip(65_536, () => new Promise((resolve) => setImmediate(resolve))),
+      1,
+    ],
+  ];
+  it.each(faults)("%s", async (_, on, fault, times) => {
+    const { publisher, cwd, run } = await deployed(command);
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 3_000_000));
+    publisher.github.inject(on, fault, times);
+    const { code, stderr } = await run();
+    expect(code, stderr).toBe(0);
+    publisher.github.verify();
+    expect(await liveVersion(cwd)).toBe("v1.1.0");
+    await expectTidy(cwd);
+  });
+});
+
+describe("the running version stays, and the exit code tells why, when", () => {
+  it("the bytes are not those that GitHub states (2)", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    publisher.github.inject(BYTES, tamper(), 1);
+    const { code, stderr } = await run();
+    expect(code, stderr).toBe(2);
+    expect(stderr).toContain("sha256");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    await expectTidy(cwd);
+  });
+
+  it("the rate limit is used up (2)", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    publisher.github.useUp("ghp_writer", 0);
+    const { code, stderr } = await run();
+    expect(code).toBe(2);
+    expect(stderr).toContain("rate limit");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("the token is revoked (2), and the token is in no line", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    publisher.github.revoke("ghp_writer");
+    const { code, stderr } = await run();
+    expect(code).toBe(2);
+    expect(stderr).toContain("GITHUB_TOKEN");
+    expect(stderr).not.toContain("ghp_writer");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("the artifact is larger than --max-artifact-size (2)", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 2_000_000));
+    const { code, stderr } = await run("--max-artifact-size", "1MiB");
+    expect(code).toBe(2);
+    expect(stderr).toContain("--max-artifact-size");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("the archive is a bomb (3)", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    await publisher.publish("v1.1.0", await archiveOf("zeros", new Uint8Array(64 * 2 ** 20)));
+    const { code, stderr } = await run("--max-expanded-size", "10MiB");
+    expect(code).toBe(3);
+    expect(stderr).toContain("--max-expanded-size");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
+  });
+
+  it("the archive has a path that leaves the directory (3)", async () => {
+    const { publisher, cwd, run } = await deployed(nodeCommand);
+    await publisher.publish("v1.1.0", await archiveOf("../../escaped", new Uint8Array(1)));
+    const { code, stderr } = await run();
+    expect(code).toBe(3);
+    expect(stderr).toContain("path traversal");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    expect(await readdir(cwd)).not.toContain("escaped");
+  });
+
+  const needsRoot =
+    process.getuid?.() === 0 && process.platform === "linux"
+      ? ""
+      : " [skipped: mounting a small disk takes root on Linux]";
+  it.skipIf(needsRoot !== "")(`the disk is full (3)${needsRoot}`, async () => {
+    const publisher = await filePublisher();
+    const cwd = await smallDisk("8m");
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0", 1_000_000));
+    const args = ["assets", "--registry", publisher.url, "--once", ...LOG];
+    expect((await runDewy(nodeCommand, args, { cwd })).code).toBe(0);
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 4_000_000));
+    const full = await runDewy(nodeCommand, args, { cwd });
+    expect(full.code, full.stderr).toBe(3);
+    expect(full.stderr).toMatch(/full: .* free/);
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
+    await publisher.publish("v1.1.1", await makeArtifact("v1.1.1"));
+    expect((await runDewy(nodeCommand, args, { cwd })).code).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.1.1");
+  });
+});
+
+async function archiveOf(name: string, body: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  const tar = await packTar([{ header: { name, size: body.length, type: "file" }, body }]);
+  return new Uint8Array(gzipSync(tar));
+}
+
+async function smallDisk(size: string): Promise<string> {
+  const directory = await tempDirectory();
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory]);
+  onTestFinished(() => void execFileSync("umount", ["-l", directory]));
+  return directory;
+}
