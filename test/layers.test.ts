@@ -31,8 +31,15 @@ const CORE_PACKAGES = new Set(["semver"]);
 interface Module {
   /** The path from the project's root. */
   file: string;
-  /** What it imports, types included, as written. */
-  specifiers: readonly string[];
+  /** What it imports, types included. */
+  imports: readonly Import[];
+}
+
+interface Import {
+  /** As written. */
+  specifier: string;
+  /** Whether only types come from there: nothing is left of it at run time. */
+  isErased: boolean;
 }
 
 /** Where a module stands: mod.ts is the top of what runs on the edge, cli.ts is above everything. */
@@ -74,12 +81,14 @@ function targetOf(file: string, specifier: string): string {
   return normalize(join(dirname(file), specifier));
 }
 
-/** Import cycles, each as the way round. */
+/** Import cycles at run time, each as the way round; types may refer to each other. */
 function cycles(modules: readonly Module[]): string[] {
-  const imports = new Map(
-    modules.map(({ file, specifiers }) => [
+  const imported = new Map(
+    modules.map(({ file, imports }) => [
       file,
-      specifiers.filter((name) => name.startsWith(".")).map((name) => targetOf(file, name)),
+      imports
+        .filter(({ specifier, isErased }) => specifier.startsWith(".") && !isErased)
+        .map(({ specifier }) => targetOf(file, specifier)),
     ]),
   );
   const found: string[] = [];
@@ -87,19 +96,23 @@ function cycles(modules: readonly Module[]): string[] {
   const visit = (file: string, path: readonly string[]): void => {
     if (path.includes(file)) found.push([...path.slice(path.indexOf(file)), file].join(" -> "));
     if (path.includes(file) || done.has(file)) return;
-    for (const next of imports.get(file) ?? []) visit(next, [...path, file]);
+    for (const next of imported.get(file) ?? []) visit(next, [...path, file]);
     done.add(file);
   };
   for (const { file } of modules) visit(file, []);
   return found;
 }
 
-function specifiersOf(source: string): string[] {
+function importsOf(source: string): Import[] {
   const code = source.replaceAll(/^\s*(\/?\*|\/\/).*$/gm, "");
-  const statements = code.matchAll(/^(?:import|export)\b[^;"']*?\bfrom\s*["']([^"']+)["']/gm);
-  const bare = code.matchAll(/^import\s*["']([^"']+)["']/gm);
-  const inline = code.matchAll(/\bimport\(\s*["']([^"']+)["']\s*\)/g);
-  return [...statements, ...bare, ...inline].map((match) => match[1] ?? "");
+  const statements = code.matchAll(/^(?:import|export)\b([^;"']*?)\bfrom\s*["']([^"']+)["']/gm);
+  const bare = code.matchAll(/^import(\s*)["']([^"']+)["']/gm);
+  const inline = code.matchAll(/\bimport\((\s*)["']([^"']+)["']\s*\)/g);
+  return [...statements, ...bare, ...inline].map(([, clause = "", specifier = ""]) => ({
+    specifier,
+    // `import { type A }` stays as `import {}` under verbatimModuleSyntax.
+    isErased: /^\s*type\b/.test(clause),
+  }));
 }
 
 function modulesOfProject(): Module[] {
@@ -108,7 +121,7 @@ function modulesOfProject(): Module[] {
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
   return [...sources, "mod.ts", "cli.ts"].map((file) => ({
     file,
-    specifiers: specifiersOf(readFileSync(join(ROOT, file), "utf8")),
+    imports: importsOf(readFileSync(join(ROOT, file), "utf8")),
   }));
 }
 
@@ -116,8 +129,8 @@ describe("the layers of src/", () => {
   const modules = modulesOfProject();
 
   test("are what every import keeps to", () => {
-    const problems = modules.flatMap(({ file, specifiers }) =>
-      specifiers.flatMap((specifier) => broken(file, specifier)),
+    const problems = modules.flatMap(({ file, imports }) =>
+      imports.flatMap(({ specifier }) => broken(file, specifier)),
     );
     expect(problems).toEqual([]);
   });
@@ -170,22 +183,37 @@ describe("this test", () => {
       'export type * from "./e.ts";',
       'const f = await import("./f.ts");',
       'type G = import("./g.ts").G;',
+      'import { type H } from "./h.ts";',
+      'import { i, type I } from "./i.ts";',
       ' * import { no } from "./comment.ts";',
       '// import("./comment.ts")',
     ].join("\n");
-    expect(specifiersOf(source).sort()).toEqual(
-      ["a", "b", "c", "d", "e", "f", "g"].map((name) => `./${name}.ts`),
+    const imports = importsOf(source).sort((one, other) =>
+      one.specifier < other.specifier ? -1 : 1,
     );
+    expect(
+      imports.map(({ specifier, isErased }) => `${specifier}${isErased ? " type" : ""}`),
+    ).toEqual([
+      "./a.ts",
+      "./b.ts",
+      "./c.ts type",
+      "./d.ts",
+      "./e.ts type",
+      "./f.ts",
+      "./g.ts",
+      "./h.ts",
+      "./i.ts",
+    ]);
   });
 
-  test("finds a cycle", () => {
-    const ring = [
-      { file: "src/core/a.ts", specifiers: ["./b.ts"] },
-      { file: "src/core/b.ts", specifiers: ["./c.ts"] },
-      { file: "src/core/c.ts", specifiers: ["./a.ts"] },
-    ];
-    expect(cycles(ring)).toEqual([
+  test("finds a cycle, but not one of types", () => {
+    const module = (file: string, target: string, isErased = false): Module => ({
+      file: `src/core/${file}.ts`,
+      imports: [{ specifier: `./${target}.ts`, isErased }],
+    });
+    expect(cycles([module("a", "b"), module("b", "c"), module("c", "a")])).toEqual([
       "src/core/a.ts -> src/core/b.ts -> src/core/c.ts -> src/core/a.ts",
     ]);
+    expect(cycles([module("a", "b"), module("b", "a", true)])).toEqual([]);
   });
 });
