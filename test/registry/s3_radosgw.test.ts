@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { S3Client } from "../../src/client/s3.ts";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
@@ -10,6 +11,7 @@ import { openS3, s3 } from "../../src/registry/s3.ts";
 import { ODD_NAMES } from "../contract/odd_names.ts";
 import { registryContract } from "../contract/registry.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
+import { runCase, runtimes } from "../runtime/runtimes.ts";
 
 const missing = missingRadosgw();
 const title = `s3:// on radosgw${missing === undefined ? "" : ` (${missing})`}`;
@@ -159,6 +161,34 @@ describe.skipIf(missing !== undefined)(title, () => {
     const stream = await openArtifact(url, { env: io.env, offset: 2 });
     expect(await new Response(stream).text()).toBe("tes");
   });
+
+  it.each(runtimes)(
+    "works on $name: any key, stored encodings, ranges, records",
+    async (runtime) => {
+      const { bucket, client } = await world();
+      const name = "q?x=1&y#z+ %ü\n.zip";
+      const gzip = new Uint8Array([
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+      ]);
+      await gateway.send("PUT", bucket, `app/v1.0.0/${name}`, { "content-encoding": "gzip" }, gzip);
+      const { code, stdout, stderr } = await runCase(runtime, "test/registry/s3_case.ts", {
+        ...gateway.env,
+        REGISTRY: `s3://default/${bucket}/app`,
+        ARTIFACT: name,
+      });
+      expect([code, stderr]).toEqual([0, ""]);
+      const md5 = createHash("md5").update(gzip).digest("hex");
+      const bytes = [...gzip];
+      expect(JSON.parse(stdout)).toEqual({
+        name,
+        digest: `md5:${md5}`,
+        bytes,
+        rest: bytes.slice(2),
+      });
+      const record = "app/v1.0.0/shipped_to_host_assets_at_19700101T000000.000000000Z.txt";
+      expect(await client.head(record)).toBeDefined();
+    },
+  );
 
   it("leaves an empty record beside the artifacts", async () => {
     const { client, open } = await world();
