@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../mod.ts";
 import { flags } from "../../src/app/flags.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
 
@@ -94,6 +96,24 @@ describe("parseArgv: what cannot be read", () => {
     const argv = parseArgv(["--port", "8080", "--registry", "ghr://o/r", "server", "app"]);
     expect([argv.command, argv.text("registry")]).toEqual(["server", "ghr://o/r"]);
   });
+});
+
+test("parseArgv answers or throws a ConfigError, whatever is typed", () => {
+  const spelled = flags.flatMap(({ name, short }) => [`--${name}`, `--${name}=x`, `-${short}`]);
+  const word = fc.oneof(
+    fc.constantFrom(...spelled, "--", "-", "--=", "-=", "", "assets", "server", "1.10", "--a.b=c"),
+    fc.string().map((text) => text.replaceAll("\0", "")),
+  );
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 8 }), (argv) => {
+      try {
+        parseArgv(argv);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("no two flags share a name", () => {
