@@ -113,6 +113,8 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
     rate.assertOpen();
     let rejected = false;
     const toError = (failure: HttpFailure): DewyError | undefined => {
+      // Where a download is redirected to, neither our credentials nor our limit count.
+      if (new URL(failure.url).origin !== new URL(request.url).origin) return undefined;
       rejected = failure.status === 401;
       return rate.toError(failure) ?? refusal(failure, auth);
     };
@@ -142,7 +144,11 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
     const headers: Record<string, string> =
       known === undefined ? {} : { "if-none-match": known.etag };
     const request = { url, headers, accept: [304, ...missing], signal: options.signal };
-    const { status, headers: answered, text } = await authorized(request, (r) => http.text(r));
+    const {
+      status,
+      headers: answered,
+      text,
+    } = await authorized(request, (r) => http.text(r, MAX_PAGE_BYTES));
     rate.observe(answered);
     // The schema belongs to the address, so what is remembered for it has the same type.
     if (status === 304 && known !== undefined) return known.page as Page<T>;

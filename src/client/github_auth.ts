@@ -1,9 +1,9 @@
 import { SignJWT } from "jose";
 import type { Clock } from "../core/clock.ts";
-import { ConfigError } from "../core/error.ts";
+import { ConfigError, CredentialError } from "../core/error.ts";
 import { importAppKey } from "./github_key.ts";
 import { installationTokenSchema, parseWire } from "./github_schema.ts";
-import type { HttpClient } from "./http.ts";
+import type { HttpClient, HttpFailure } from "./http.ts";
 
 /** How dewy says who it is. */
 export interface GitHubAuth {
@@ -150,10 +150,20 @@ async function requestToken(
       authorization: `Bearer ${jwt}`,
     },
     idempotent: true, // One token too many does no harm.
+    toError: signInError,
     signal,
   });
   const { token, expires_at } = parseWire(installationTokenSchema, answer, url);
   return { token, expiresAt: Date.parse(expires_at) };
+}
+
+function signInError(failure: HttpFailure): CredentialError | undefined {
+  const { status, message } = failure;
+  if (![401, 403, 404].includes(status)) return undefined;
+  return new CredentialError(
+    `Cannot sign in as a GitHub App: HTTP ${status}${message === "" ? "" : `: ${message}`}; ` +
+      "check GITHUB_APP_ID, GITHUB_APP_INSTALLATION_ID, the private key, and the clock",
+  );
 }
 
 /** A variable's value; blank ones are unset. */

@@ -186,10 +186,13 @@ async function readInTime(
   maxBytes: number,
 ): Promise<string> {
   const url = new URL(request.url);
+  const overdue = new AbortController();
+  const text = readText(response, maxBytes, url, overdue.signal);
   try {
-    return await within(clock, MAX_TEXT_MS, "end of the answer", readText(response, maxBytes, url));
+    return await within(clock, MAX_TEXT_MS, "end of the answer", text);
   } catch (error) {
     if (!(error instanceof Late)) throw error;
+    overdue.abort();
     throw networkError(request.method ?? "GET", url, error);
   }
 }

@@ -123,15 +123,22 @@ export function expectedLength(method: string, response: Response): number | und
  * @param response the answer; a missing body is an empty text.
  * @param maxBytes what it may have at most.
  * @param url the address, for the error.
+ * @param signal hangs up when the next chunk comes.
  * @returns the text, decoded as UTF-8.
- * @throws RemoteError when it is longer.
+ * @throws RemoteError when it is longer; the signal's reason.
  */
-export async function readText(response: Response, maxBytes: number, url: URL): Promise<string> {
+export async function readText(
+  response: Response,
+  maxBytes: number,
+  url: URL,
+  signal?: AbortSignal,
+): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let received = 0;
   for await (const chunk of chunksOf(response.body)) {
+    signal?.throwIfAborted();
     received += chunk.byteLength;
     if (received > maxBytes) {
       throw new RemoteError(

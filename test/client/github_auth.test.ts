@@ -140,6 +140,16 @@ describe("an App's token", () => {
   });
 });
 
+test("a refused App is told what to check", async () => {
+  const GITHUB_APP_PRIVATE_KEY = pem("pkcs1");
+  for (const wrong of [{ GITHUB_APP_ID: "18" }, { GITHUB_APP_INSTALLATION_ID: "43" }]) {
+    const { client } = await world({ ...APP, GITHUB_APP_PRIVATE_KEY, ...wrong });
+    const error = await client.get(PATH, repositorySchema).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(CredentialError);
+    expect(String(error)).toContain("GITHUB_APP_INSTALLATION_ID");
+  }
+});
+
 test("a refused token is named by its variable, not shown", async () => {
   const { client } = await world({ GH_TOKEN: "s3cret-and-wrong" });
   const error = await client.get(PATH, repositorySchema).catch((reason: unknown) => reason);

@@ -327,6 +327,27 @@ describe("time", () => {
     expect(cancelled).toBe(true);
   });
 
+  test("a text that trickles in for ever is given up, and the connection closed", async () => {
+    let cancelled = false;
+    let drop = (): void => {};
+    const body = new ReadableStream({
+      start(controller) {
+        drop = () => controller.enqueue(new Uint8Array([65]));
+      },
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    const fake = answers(strictFake(), () => new Response(body));
+    const { http, clock } = world(fake.fetch, { retries: 0 });
+    const outcome = thrownBy(http.text({ url: URL_A, idleTimeoutMs: 400_000 }));
+    await clock.sleeping(300_000);
+    clock.advance(300_000);
+    expect(await outcome).toMatchObject({ code: "timeout" });
+    drop();
+    await expect.poll(() => cancelled).toBe(true);
+  });
+
   test("the caller's signal ends a call, a pause and a body", async () => {
     const stop = new AbortController();
     const { http, clock } = world(silent);

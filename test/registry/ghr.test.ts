@@ -147,6 +147,18 @@ describe("downloads", () => {
     expect(await download(4, { on: /GET .*assets/, fault, times: 2 })).toBe("456789");
   });
 
+  test("that the storage refuses are no matter of our credentials or our limit", async () => {
+    const { registry, artifact, github } = await setUp();
+    for (const code of [403, 429]) {
+      github.inject(STORAGE, status(code, { "retry-after": "99" }));
+      const error = await registry.open(artifact).catch((reason: unknown) => reason);
+      expect(String(error)).toContain(`HTTP ${code}`);
+      expect(String(error)).not.toContain("GH_TOKEN");
+      expect(await readyTag(registry)).toBe("v1.0.0");
+    }
+    github.verify();
+  });
+
   test("that are cut short are an error", async () => {
     const error = await download(0, { on: STORAGE, fault: cutAfter(3) }).catch((reason) => reason);
     expect(error).toBeInstanceOf(RemoteError);
@@ -174,6 +186,17 @@ describe("exists", () => {
     await expect(registry.exists?.("v1.0.0")).rejects.toMatchObject({ code: "not-found" });
     github.verify();
   });
+});
+
+test("a draft that GitHub gives out by its tag is still a draft", async () => {
+  const { github, registry } = ghrWorld();
+  github.publish("v1.0.0", APP);
+  github.inject(/releases\/tags/, async (answer) => {
+    const release = await (await answer()).json();
+    return Response.json({ ...release, draft: true });
+  });
+  expect(await registry.exists?.("v1.0.0")).toBe(false);
+  github.verify();
 });
 
 describe("report", () => {
