@@ -1,13 +1,13 @@
 import { createGcsClient, type GcsClient } from "../client/gcs.ts";
 import { parseGsArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
-import { IntegrityError } from "../core/error.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
-import { redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import { type SplitUrl, splitUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
-import { type GsSourceOptions, gsSource, isOfRelease } from "./gs_source.ts";
+import { type GsStoreOptions, gsStore } from "./gs_store.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
+import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
 import { skipAbandoned } from "./s3_layout.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
@@ -54,22 +54,19 @@ export const gs: RegistryDriver<GsLocator> = {
  * @returns the registry.
  * @throws ConfigError when the bucket, or a variable that names a server, cannot be used.
  */
-export function openGs(
-  locator: GsLocator,
-  io: RegistryIo,
-  options: GsSourceOptions = {},
-): Registry {
+export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptions = {}): Registry {
   const client = createGcsClient(locator.bucket, io);
+  const store = gsStore(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
     joinSignals(given?.signal, io.signal);
   return skipAbandoned(
     listRegistry({
       locator,
       io,
-      source: gsSource(client, locator, options),
+      source: objectSource(store),
       open: async (artifact, open) =>
         openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
-      exists: (tag, exist) => exists(client, locator, tag, signalOf(exist)),
+      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
   );
@@ -82,27 +79,9 @@ async function openObject(
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
   const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-  if (offset > 0 && offset === artifact.size) return new Blob([]).stream();
-  if (artifact.size !== undefined && offset > artifact.size) {
-    throw new IntegrityError(
-      `Cannot resume "${redactUrl(artifact.url)}" at byte ${offset}: it has ${artifact.size}; start again`,
-    );
-  }
+  if (isComplete(artifact, offset)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
   return client.get(object, { offset, generation: artifact.revision, signal });
-}
-
-async function exists(
-  client: GcsClient,
-  locator: GsLocator,
-  tag: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const directory = `${locator.prefix}${tag}/`;
-  for await (const page of client.list({ prefix: directory, signal })) {
-    if (page.objects.some((object) => isOfRelease(object, directory))) return true;
-  }
-  return false;
 }
 
 async function writeRecord(

@@ -5,14 +5,14 @@ import { splitUrl } from "../../src/core/url.ts";
 import type { RegistryIo } from "../../src/registry/driver.ts";
 import { openGs } from "../../src/registry/gs.ts";
 import { parseGsUrl } from "../../src/registry/gs_locator.ts";
-import type { GsSourceOptions } from "../../src/registry/gs_source.ts";
+import type { GsStoreOptions } from "../../src/registry/gs_store.ts";
 import type { FakeGcs } from "../fakes/gcs.ts";
 
 /** A day after the fake's objects were stored: no grace period. */
 const NOW = Date.parse("2026-01-02T00:00:00.000Z");
 
 /** What a test can change of the world. */
-export interface GsWorldOptions extends GsSourceOptions {
+export interface GsWorldOptions extends GsStoreOptions {
   /** Environment variables. */
   env?: RegistryIo["env"];
   /** Milliseconds since the Unix epoch. */
