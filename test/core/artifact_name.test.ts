@@ -444,6 +444,15 @@ describe("explainArtifacts", () => {
     expect(only?.reason).toContain("built for glibc and may not run with musl");
   });
 
+  test("takes no C library from the application's own name", () => {
+    const [only] = explainArtifacts(["gnu-app_linux_amd64.zip"], {
+      os: "linux",
+      arch: "amd64",
+      libc: "musl",
+    });
+    expect(only).toMatchObject({ chosen: true, reason: "for linux/amd64 (musl)" });
+  });
+
   test("of a named artifact says which is named", () => {
     expect(
       explainArtifacts(["a", "b", "b"], { os: "linux", arch: "amd64" }, { artifact: "b" }).map(

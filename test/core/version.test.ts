@@ -219,6 +219,13 @@ describe("latestTag", () => {
     );
   });
 
+  test("counts the pre-releases of a range's own lower bound as inside of it", () => {
+    expect(latestTag(["v1.2.0-rc.1"], { constraint: "~1.2", preRelease: true })).toBe(
+      "v1.2.0-rc.1",
+    );
+    expect(latestTag(["v1.2.0-rc.1"], { constraint: "^1.2.0", preRelease: true })).toBeUndefined();
+  });
+
   test("does not let a pre-release of the next major through ^ when pre-releases count", () => {
     const tags = ["v1.9.0", "v2.0.0-rc.1", "v1.10.0-beta.1"];
     expect(latestTag(tags, { constraint: "^1.2", preRelease: true })).toBe("v1.10.0-beta.1");
