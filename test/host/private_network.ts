@@ -1,5 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer as createHttpServer, request as forward, type Server } from "node:http";
+import {
+  createServer as createHttpServer,
+  request as forward,
+  type RequestListener,
+  type Server,
+} from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -26,12 +31,21 @@ export interface PrivateNetwork {
   close(): Promise<void>;
 }
 
+/** Says hello; sends back what is posted. */
+const greet: RequestListener = (request, response) => {
+  if (request.method === "POST") request.pipe(response);
+  else response.end(`hello ${request.headers.accept}`);
+};
+
 /**
  * Starts the private network.
  *
+ * @param answer what both sites do.
  * @returns its addresses.
  */
-export async function startPrivateNetwork(): Promise<PrivateNetwork> {
+export async function startPrivateNetwork(
+  answer: RequestListener = greet,
+): Promise<PrivateNetwork> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-network-"));
   const ca = await certificateAuthority("dewy test CA");
   const other = await certificateAuthority("another CA");
@@ -41,10 +55,6 @@ export async function startPrivateNetwork(): Promise<PrivateNetwork> {
   await writeFile(caFile, ca.cert);
   await writeFile(otherCaFile, other.cert);
 
-  const answer: Parameters<typeof createHttpServer>[1] = (request, response) => {
-    if (request.method === "POST") request.pipe(response);
-    else response.end(`hello ${request.headers.accept}`);
-  };
   const tls = createHttpsServer({ key: site.private, cert: site.cert }, answer);
   const plain = createHttpServer(answer);
   const { server: proxy, takeProxied } = createProxy();
