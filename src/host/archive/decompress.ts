@@ -73,8 +73,12 @@ async function* unbzip2(input: Readable): AsyncGenerator<Uint8Array> {
   yield* output;
 }
 
+type XzModule = typeof import("xz-decompress");
+
 async function* unxz(input: Readable): AsyncGenerator<Uint8Array> {
-  const { XzReadableStream } = await import("xz-decompress");
+  // A CommonJS bundle: whether its exports are named ones depends on the runtime.
+  const loaded: XzModule & { default?: XzModule } = await import("xz-decompress");
+  const XzReadableStream = loaded.XzReadableStream ?? loaded.default?.XzReadableStream;
   const stream = new XzReadableStream(toWebStream(input));
   try {
     yield* stream;
