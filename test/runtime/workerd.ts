@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -52,9 +51,8 @@ export async function bundleForEdge(contents: string, minify = false): Promise<s
  */
 export async function startWorker(script: string): Promise<Worker> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-workerd-"));
-  const port = await freePort();
   await writeFile(join(directory, "worker.js"), script);
-  await writeFile(join(directory, "config.capnp"), configuration(port));
+  await writeFile(join(directory, "config.capnp"), CONFIGURATION);
   const program = createRequire(import.meta.url).resolve("workerd/bin/workerd");
   const child = spawn(program, ["serve", join(directory, "config.capnp"), "--control-fd=3"], {
     env: neutralEnvironment(),
@@ -65,17 +63,15 @@ export async function startWorker(script: string): Promise<Worker> {
     await rm(directory, { recursive: true });
   };
   try {
-    await listening(child);
+    return { url: `http://127.0.0.1:${await listening(child)}/`, close };
   } catch (error) {
     await close();
     throw error;
   }
-  return { url: `http://127.0.0.1:${port}/`, close };
 }
 
-/** https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp */
-function configuration(port: number): string {
-  return `using Workerd = import "/workerd/workerd.capnp";
+// https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp
+const CONFIGURATION = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
@@ -84,34 +80,23 @@ const config :Workerd.Config = (
     )),
     (name = "internet", network = (allow = ["private", "public"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 `;
-}
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** workerd writes a line of JSON to the control descriptor for each socket that listens. */
-function listening(child: ChildProcess): Promise<void> {
+/** The port of the first line of JSON that workerd writes to the control descriptor. */
+function listening(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     let errors = "";
-    const timer = setTimeout(
-      () => reject(new Error(`workerd is silent: ${errors}`)),
-      START_TIMEOUT_MS,
-    );
+    const fail = (what: string): void => reject(new Error(`workerd ${what}: ${errors}`));
+    const timer = setTimeout(() => fail("is silent"), START_TIMEOUT_MS);
     child.stderr?.on("data", (chunk) => {
       errors += chunk;
     });
-    child.once("exit", (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)));
-    child.stdio[3]?.once("data", () => {
+    child.once("exit", (code) => fail(`exited with ${code}`));
+    child.stdio[3]?.once("data", (line) => {
       clearTimeout(timer);
-      resolve();
+      resolve(JSON.parse(String(line)).port);
     });
   });
 }
