@@ -89,7 +89,8 @@ export function createGcsClient(bucket: string, io: GoogleAuthIo): GcsClient {
         return await send({
           ...ready,
           toError: (failure) => {
-            isRejected = failure.status === 401;
+            const isAnonymous = auth?.source === undefined;
+            isRejected = failure.status === 401 || (failure.status === 403 && isAnonymous);
             return toError(failure);
           },
         });

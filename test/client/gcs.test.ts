@@ -74,6 +74,15 @@ describe("signing in", () => {
     ]);
   });
 
+  test.each([401, 403])("is tried anew at the question after HTTP %i", async (status) => {
+    const env: Record<string, string> = {};
+    const client = open(env);
+    storage.intercept(() => Response.json({ error: { message: "no" } }, { status }));
+    await expect(list(client)).rejects.toMatchObject({ code: "credential" });
+    env.GOOGLE_APPLICATION_CREDENTIALS = JSON.stringify(serviceAccountKey());
+    expect(await list(client)).toHaveLength(1);
+  });
+
   test("is missed with a list of the places that were looked at", async () => {
     await expect(list(open())).rejects.toMatchObject({
       code: "credential",
