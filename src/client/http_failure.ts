@@ -110,7 +110,7 @@ function xmlMessage(body: string): string | undefined {
 
 // Shapes of credentials that a server or a proxy might echo.
 const SECRETS =
-  /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+[\w.~+/=-]{8,})/gi;
+  /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
 
 /**
  * Takes secrets out of a text that came from outside.

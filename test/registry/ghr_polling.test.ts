@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from "node:crypto";
+import { importSPKI } from "jose";
 import { describe, expect, test } from "vitest";
 import { RemoteError } from "../../src/core/error.ts";
 import { status } from "../fakes/github_fault.ts";
@@ -46,6 +48,33 @@ describe("with a token", () => {
       expect(asked(world)).toEqual([`${TAGS} 304`]);
     }
     expect(world.github.remaining("ghp_reader")).toBe(left);
+  });
+
+  test("a new token of an App has the tags sent again, but not the list", async () => {
+    const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const spki = pair.publicKey.export({ type: "spki", format: "pem" }).toString();
+    const publicKey = await importSPKI(spki, "RS256");
+    const world = ghrWorld({
+      github: { app: { id: "1", installationId: "2", publicKey } },
+      env: {
+        GITHUB_APP_ID: "1",
+        GITHUB_APP_INSTALLATION_ID: "2",
+        GITHUB_APP_PRIVATE_KEY: pair.privateKey.export({ type: "pkcs1", format: "pem" }).toString(),
+      },
+    });
+    world.github.publish("v1.0.0", APP);
+    await readyTag(world.registry);
+    asked(world);
+    world.clock.advance(10 * MINUTE);
+    await readyTag(world.registry);
+    expect(asked(world)).toEqual([`${TAGS} 304`]);
+    await pollFor(world, 44 * MINUTE);
+    asked(world);
+    await pollFor(world, 2 * MINUTE);
+    const calls = asked(world).filter((call) => !call.endsWith("304"));
+    expect(calls[0]).toContain("access_tokens");
+    expect(calls[1]).toBe(`${TAGS} 200`);
+    expect(calls.length).toBeLessThanOrEqual(3);
   });
 
   test("a new release is seen at the next poll", async () => {
