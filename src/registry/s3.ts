@@ -2,15 +2,15 @@ import { createS3Client, type S3Client } from "../client/s3.ts";
 import { s3Endpoint } from "../client/s3_address.ts";
 import { statedDigest } from "../client/s3_digest.ts";
 import { parseS3ArtifactUrl } from "../core/artifact_url.ts";
-import { auditName, isAuditName } from "../core/audit.ts";
-import { IntegrityError } from "../core/error.ts";
+import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
+import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
 import { skipAbandoned } from "./s3_layout.ts";
 import { parseS3Url, S3_OPTIONS, S3_SYNTAX, type S3Locator } from "./s3_locator.ts";
-import { etagOf, type S3SourceOptions, s3Source } from "./s3_source.ts";
+import { etagOf, type S3StoreOptions, s3Store } from "./s3_store.ts";
 
 /** Releases in a bucket of S3, or of a compatible service. */
 export const s3: RegistryDriver<S3Locator> = {
@@ -48,22 +48,19 @@ export const s3: RegistryDriver<S3Locator> = {
  * @returns the registry.
  * @throws ConfigError when region, bucket or endpoint cannot be used.
  */
-export function openS3(
-  locator: S3Locator,
-  io: RegistryIo,
-  options: S3SourceOptions = {},
-): Registry {
+export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptions = {}): Registry {
   const endpoint = s3Endpoint(locator.endpoint, io.env);
   const client = createS3Client({ ...locator, endpoint }, io);
+  const store = s3Store(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
     joinSignals(given?.signal, io.signal);
   const registry = skipAbandoned(
     listRegistry({
       locator,
       io,
-      source: s3Source(client, locator, options),
+      source: objectSource(store),
       open: (artifact, open) => openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
-      exists: (tag, exist) => exists(client, locator, tag, signalOf(exist)),
+      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
   );
@@ -92,7 +89,9 @@ function digestReader(
     const id = `${artifact.url} ${artifact.revision}`;
     if (last?.id !== id) {
       const headers = await client.head(keyOf(artifact), { ...expected(artifact), signal });
-      last = { id, digest: headers && statedDigest(headers) };
+      // Replaced or deleted since it was listed: the next poll will tell.
+      if (headers === undefined) return resolution;
+      last = { id, digest: statedDigest(headers) };
     }
     const { digest } = last;
     return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
@@ -105,30 +104,9 @@ async function openObject(
   offset: number,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
-  if (offset > 0 && offset === artifact.size) return new Blob([]).stream();
-  if (artifact.size !== undefined && offset > artifact.size) {
-    throw new IntegrityError(
-      `Cannot resume "${artifact.url}" at byte ${offset}: it has ${artifact.size}; start again`,
-    );
-  }
+  if (isComplete(artifact, offset)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
   return client.get(keyOf(artifact), { offset, ...expected(artifact), signal });
-}
-
-async function exists(
-  client: S3Client,
-  locator: S3Locator,
-  tag: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const directory = `${locator.prefix}${tag}/`;
-  for await (const page of client.list({ prefix: directory, signal })) {
-    const isRelease = page.objects.some(
-      (object) => !isAuditName(object.key.slice(directory.length)),
-    );
-    if (isRelease || page.prefixes.length > 0) return true;
-  }
-  return false;
 }
 
 async function writeRecord(
