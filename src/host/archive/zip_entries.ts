@@ -1,11 +1,19 @@
-import { crc32 } from "node:zlib";
-import { type Entry, getFileNameLowLevel, openPromise, type ZipFile } from "yauzl";
+import { crc32, inflateRawSync } from "node:zlib";
+import {
+  type Entry,
+  fromRandomAccessReaderPromise,
+  getFileNameLowLevel,
+  type ZipFile,
+} from "yauzl";
 import { BrokenRule } from "./broken_rule.ts";
 import type { ArchiveEntry } from "./entry.ts";
+import { ZipReader } from "./zip_reader.ts";
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.2 and 4.4.4
 const MADE_BY_UNIX = new Set([3, 19]);
 const UTF8_FLAG = 0x800;
+// Up to this size the body is read and inflated in one piece; streams cost more than that.
+const SMALL_BYTES = 1 << 17;
 const MAX_TARGET_BYTES = 4096;
 const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [0o000000, "file"],
@@ -18,6 +26,8 @@ const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [0o140000, "socket"],
 ]);
 
+type BodyReader = () => Promise<Uint8Array | undefined>;
+
 /**
  * Reads the entries of a zip by its central directory, one at a time.
  *
@@ -28,17 +38,24 @@ const FILE_TYPES: ReadonlyMap<number, string> = new Map([
  * that is not known, or has too many entries.
  */
 export async function* zipEntries(file: string, maxEntries: number): AsyncGenerator<ArchiveEntry> {
-  const zip = await openPromise(file, { decodeStrings: false, autoClose: false });
+  const reader = new ZipReader(file);
+  let zip: ZipFile | undefined;
   try {
+    zip = await fromRandomAccessReaderPromise(reader, reader.bytes, {
+      decodeStrings: false,
+      autoClose: false,
+    });
     if (zip.entryCount > maxEntries)
       throw new BrokenRule(`there are more than ${maxEntries} entries`);
-    for await (const entry of zip.eachEntry()) yield await toEntry(zip, entry);
+    for await (const entry of zip.eachEntry()) yield await toEntry(zip, reader, entry);
   } finally {
-    zip.close();
+    // A zip that could not be opened does not close its reader.
+    if (zip === undefined) reader.close(() => {});
+    else zip.close();
   }
 }
 
-async function toEntry(zip: ZipFile, entry: Entry): Promise<ArchiveEntry> {
+async function toEntry(zip: ZipFile, reader: ZipReader, entry: Entry): Promise<ArchiveEntry> {
   const name = decodeName(entry);
   if (entry.isEncrypted()) throw new BrokenRule("it is encrypted", { cause: name });
   if (!entry.canDecodeFileData()) {
@@ -58,7 +75,7 @@ async function toEntry(zip: ZipFile, entry: Entry): Promise<ArchiveEntry> {
     mode: unixMode === 0 ? undefined : unixMode & 0o7777,
     mtime: Number.isNaN(mtime.getTime()) ? undefined : mtime,
     size: entry.uncompressedSize,
-    read: bodyReader(zip, entry),
+    read: isSmall(entry) ? smallBody(zip, reader, entry) : streamedBody(zip, entry),
   };
   if (result.type === "symlink") result.link = await readTarget(result);
   return result;
@@ -79,12 +96,48 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
-function bodyReader(zip: ZipFile, entry: Entry): () => Promise<Uint8Array | undefined> {
+function isSmall({ compressedSize, uncompressedSize }: Entry): boolean {
+  return Math.max(compressedSize, uncompressedSize) <= SMALL_BYTES;
+}
+
+function smallBody(zip: ZipFile, reader: ZipReader, entry: Entry): BodyReader {
+  let ended = entry.uncompressedSize === 0 && entry.compressedSize === 0;
+  return async () => {
+    if (ended) return undefined;
+    ended = true;
+    const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+    const stored = reader.view(entry.compressedSize, fileDataStart);
+    const body = entry.compressionMethod === 0 ? Buffer.from(stored) : inflate(stored, entry);
+    if (body.byteLength !== entry.uncompressedSize) {
+      throw new BrokenRule(
+        `it has ${body.byteLength} bytes where the archive declares ${entry.uncompressedSize}`,
+      );
+    }
+    requireChecksum(crc32(body), entry);
+    return body;
+  };
+}
+
+function inflate(stored: Uint8Array, { uncompressedSize }: Entry): Uint8Array {
+  try {
+    return inflateRawSync(stored, { maxOutputLength: uncompressedSize + 1 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_BUFFER_TOO_LARGE") throw error;
+    throw new BrokenRule(
+      `it has more bytes than the ${uncompressedSize} that the archive declares`,
+    );
+  }
+}
+
+function requireChecksum(crc: number, entry: Entry): void {
+  if (crc !== entry.crc32) throw new BrokenRule("its checksum does not match its content");
+}
+
+function streamedBody(zip: ZipFile, entry: Entry): BodyReader {
   let body: AsyncIterator<Uint8Array> | undefined;
   let crc = 0;
   return async () => {
     if (body === undefined) {
-      if (entry.uncompressedSize === 0 && entry.compressedSize === 0) return undefined;
       body = (await zip.openReadStreamPromise(entry))[Symbol.asyncIterator]();
     }
     const { done, value } = await body.next();
@@ -92,7 +145,7 @@ function bodyReader(zip: ZipFile, entry: Entry): () => Promise<Uint8Array | unde
       crc = crc32(value, crc);
       return value;
     }
-    if (crc !== entry.crc32) throw new BrokenRule("its checksum does not match its content");
+    requireChecksum(crc, entry);
     return undefined;
   };
 }

@@ -2,10 +2,13 @@ import { chmod, lstat, readdir, realpath, symlink } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { extractBytes, sandbox, treeOf } from "./extracting.ts";
 import { type TarSpec, tarBytes } from "./tar_bytes.ts";
 import { zipBytes } from "./zip_bytes.ts";
+
+// Thousands of small files: slow disks need longer than a usual test.
+vi.setConfig({ testTimeout: 120_000 });
 
 const segment = fc.constantFrom("a", "b", "c", "..", ".", "", "d e", "é");
 const path = fc
@@ -59,10 +62,10 @@ test("whatever a tar says, everything it makes lies inside, and nothing outside 
     fc.asyncProperty(entries, async (specs) => {
       if (await holds(gzipSync(tarBytes(specs), { level: 1 }), "app.tgz")) extracted += 1;
     }),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
   // Else the property would hold because nothing is ever extracted.
-  expect(extracted).toBeGreaterThan(5);
+  expect(extracted).toBeGreaterThan(2);
 });
 
 test("whatever a zip says, everything it makes lies inside, and nothing outside changes", async () => {
@@ -76,7 +79,7 @@ test("whatever a zip says, everything it makes lies inside, and nothing outside 
       }));
       await holds(zipBytes(zipped), "app.zip");
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
@@ -96,6 +99,6 @@ test("a damaged tar.gz is refused or extracted, never anything else", async () =
       for (const [at, value] of changes) bytes[at] = value;
       await holds(bytes, "app.tar");
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });

@@ -1,0 +1,75 @@
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { RandomAccessReader } from "yauzl";
+
+const WINDOW_BYTES = 1 << 18;
+
+/**
+ * Reads a zip through one window. A zip of many small files is read in tiny pieces, each of which would
+ * otherwise be a trip through the thread pool.
+ */
+export class ZipReader extends RandomAccessReader {
+  readonly #path: string;
+  readonly #file: number;
+  readonly #window: Buffer = Buffer.alloc(WINDOW_BYTES);
+  #start = 0;
+  #length = 0;
+  /** The size of the file. */
+  readonly bytes: number;
+
+  /** @param path the zip; opened here, closed with the zip. */
+  constructor(path: string) {
+    super();
+    this.#path = path;
+    this.#file = openSync(path, "r");
+    this.bytes = fstatSync(this.#file).size;
+  }
+
+  /**
+   * Reads a piece.
+   *
+   * @param length at most what the window holds.
+   * @param position where it begins.
+   * @returns the bytes, shorter at the end of the file; valid until the next call.
+   */
+  view(length: number, position: number): Buffer {
+    if (position < this.#start || position + length > this.#start + this.#length) {
+      this.#start = position;
+      this.#length = readSync(this.#file, this.#window, 0, WINDOW_BYTES, position);
+    }
+    const from = position - this.#start;
+    return this.#window.subarray(from, Math.min(from + length, this.#length));
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    let read = 0;
+    let failure: Error | null = null;
+    try {
+      while (read < length) {
+        const piece = this.view(Math.min(length - read, WINDOW_BYTES), position + read);
+        if (piece.byteLength === 0) break;
+        piece.copy(buffer, offset + read);
+        read += piece.byteLength;
+      }
+    } catch (error) {
+      failure = error as Error;
+    }
+    // yauzl is not ready for an answer within the question.
+    queueMicrotask(() => callback(failure, read));
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    return createReadStream(this.#path, { start, end: end - 1, highWaterMark: WINDOW_BYTES });
+  }
+
+  override close(callback: (error: Error | null) => void): void {
+    closeSync(this.#file);
+    queueMicrotask(() => callback(null));
+  }
+}
