@@ -377,7 +377,7 @@ describe("credentials that cannot be used", () => {
     google.intercept(() => Response.redirect("https://sts.googleapis.com/v1/token", 307));
     await expect(open(inline(USER)).headers()).rejects.toMatchObject({
       code: "remote",
-      message: expect.stringContaining("redirect"),
+      message: expect.stringContaining("a redirect is not expected here"),
     });
     expect(google.requests).toHaveLength(1);
   });

@@ -169,13 +169,16 @@ describe("a registry in GCS", () => {
     const deployment = { id: "", tag: "v1.0.0", command: "assets", host: "web", at };
     fake.intercept((request) => {
       if (request.method !== "POST") return undefined;
-      fake.put("app/v1.0.0/shipped_to_web_assets_at_20260501T010203.004000000Z.txt", { body: "" });
+      fake.put("app/v1.0.0/shipped_to_web_assets_at_20260501T010203.004000000Z.txt", {
+        body: "first",
+      });
       return new Response(null, { status: 503 });
     });
     await registry.report?.(deployment);
-    expect([...fake.objects.keys()]).toEqual([
-      "app/v1.0.0/shipped_to_web_assets_at_20260501T010203.004000000Z.txt",
-    ]);
+    const [[name, stored] = []] = fake.objects;
+    expect(name).toBe("app/v1.0.0/shipped_to_web_assets_at_20260501T010203.004000000Z.txt");
+    expect(new TextDecoder().decode(stored?.bytes)).toBe("first");
+    expect(fake.objects.size).toBe(1);
     expect(fake.requests).toHaveLength(2);
   });
 
