@@ -199,6 +199,7 @@ const PRINTABLE_KEYS = new Set([
   "delimiter",
   "max-keys",
   "encoding-type",
+  "response-content-encoding",
   "start-after",
   "name",
   "n",
