@@ -12,7 +12,7 @@ import {
   parseFileUrl,
 } from "../registry/file_locator.ts";
 import { joinSignals, listRegistry } from "../registry/list_registry.ts";
-import { skipAbandoned } from "../registry/s3_layout.ts";
+import { skipAbandoned } from "../registry/skip_abandoned.ts";
 import { findChecksum } from "./file_checksum.ts";
 import { fileError, hasCode } from "./file_error.ts";
 import { directoryHolds, fileSource } from "./file_source.ts";

@@ -8,7 +8,7 @@ import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.
 import { type GsStoreOptions, gsStore } from "./gs_store.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
-import { skipAbandoned } from "./s3_layout.ts";
+import { skipAbandoned } from "./skip_abandoned.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   {

@@ -8,9 +8,9 @@ import { type SplitUrl, splitUrl } from "../core/url.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
-import { skipAbandoned } from "./s3_layout.ts";
 import { parseS3Url, S3_OPTIONS, S3_SYNTAX, type S3Locator } from "./s3_locator.ts";
 import { etagOf, type S3StoreOptions, s3Store } from "./s3_store.ts";
+import { skipAbandoned } from "./skip_abandoned.ts";
 
 /** Releases in a bucket of S3, or of a compatible service. */
 export const s3: RegistryDriver<S3Locator> = {
