@@ -119,8 +119,9 @@ async function once(
   const result = await look(stop).catch((error: unknown) => ({ problem: asDewyError(error) }));
   if (stop.aborted) return 0;
   if (result.problem !== undefined) return failed(result.problem, io);
-  const isLive = "live" in result && result.live !== undefined;
-  return isLive ? 0 : 2;
+  if (!("live" in result) || result.live === undefined) return 2;
+  if (!result.deployed) io.emit({ type: "up-to-date", tag: result.live });
+  return 0;
 }
 
 function failed(error: DewyError, io: DeployIo): number {

@@ -68,6 +68,7 @@ const LINES: Lines = {
   "poll-spaced": ({ registry, nextAt, reason }) =>
     line("info", "Polls spaced", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
+  "up-to-date": ({ tag }) => line("info", "Nothing to deploy", { tag }),
   unchanged: ({ tag }) => line("debug", "Deploy skipped", { tag }),
   pending: ({ tag, since }) =>
     line("debug", "Artifact not found within grace period", { tag, since }),

@@ -43,6 +43,7 @@ export type DewyEvent =
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
   | { type: "unchanged"; tag: string }
+  | { type: "up-to-date"; tag: string }
   | { type: "pending"; tag: string; since?: Date }
   | { type: "nothing"; reason: string; message: string }
   | { type: "held"; tag: string; running: string; reason: string }

@@ -95,7 +95,9 @@ function pauseAfter(error: DewyError | undefined, failures: number, options: Loo
   const longest = Math.max(MAX_PAUSE_MS, options.intervalMs);
   const pauseMs = Math.min(options.intervalMs * growth, longest);
   const jittered = pauseMs * (1 - JITTER + 2 * JITTER * random());
-  return Math.round(Math.max(jittered, retryAfterMs(error)));
+  // Never earlier than asked, and not all of a fleet in the same moment.
+  const asked = retryAfterMs(error) * (1 + JITTER * random());
+  return Math.round(Math.max(jittered, asked));
 }
 
 function retryAfterMs(error: unknown): number {

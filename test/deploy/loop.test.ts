@@ -57,14 +57,14 @@ describe("pollLoop", () => {
     expect(pauses).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 10_000]);
   });
 
-  it("never polls earlier than the registry asked, also when the request hides in a deploy", async () => {
+  it("never polls earlier than the registry asked, also when its answer hides in a failed deploy", async () => {
     const limited = new RemoteError("slow down", { retryAfterMs: 900_000 });
     const { pauses } = await pausesAfter([
       limited,
       new DeployError("stage", "no", { cause: limited }),
       undefined,
     ]);
-    expect(pauses).toEqual([900_000, 900_000]);
+    expect(pauses).toEqual([945_000, 945_000]);
   });
 
   it("spreads the polls of a fleet", async () => {

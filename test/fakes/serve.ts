@@ -46,15 +46,22 @@ async function answer(
   if (incoming.method !== "HEAD") {
     for await (const chunk of response.body ?? []) {
       if (outgoing.destroyed) return;
-      if (!outgoing.write(chunk)) {
-        await new Promise((resolve) => {
-          outgoing.once("drain", resolve);
-          outgoing.once("close", resolve);
-        });
-      }
+      if (!outgoing.write(chunk)) await writableAgain(outgoing);
     }
   }
   outgoing.end();
+}
+
+function writableAgain(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      outgoing.off("drain", done);
+      outgoing.off("close", done);
+      resolve();
+    };
+    outgoing.on("drain", done);
+    outgoing.on("close", done);
+  });
 }
 
 async function toRequest(incoming: IncomingMessage): Promise<Request> {
