@@ -19,6 +19,8 @@ interface Sidecar {
   revision: string | undefined;
   size: number | undefined;
   digest: string | undefined;
+  /** Which start of the machine wrote it. */
+  boot: string | undefined;
   /** Written when every byte was there and checked, before the file got its final name. */
   complete?: { bytes: number; sha256: string };
 }
@@ -52,9 +54,25 @@ export function isResumable(artifact: Artifact): boolean {
   return artifact.digest !== undefined || artifact.revision !== undefined;
 }
 
-function describe(artifact: Artifact): Sidecar {
-  const { url, revision, size, digest } = artifact;
-  return { url, revision, size, digest };
+async function describe({ url, revision, size, digest }: Artifact): Promise<Sidecar> {
+  return { url, revision, size, digest, boot: await bootId() };
+}
+
+/** @returns what differs after every start of the machine; `undefined` where there is no such thing. */
+async function bootId(): Promise<string | undefined> {
+  try {
+    return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * What a killed process wrote is there; what was written before a power cut may have holes, which only a
+ * digest can tell.
+ */
+async function isSound({ boot }: Sidecar, artifact: Artifact): Promise<boolean> {
+  return artifact.digest !== undefined || (boot !== undefined && boot === (await bootId()));
 }
 
 function isSame(sidecar: Sidecar, artifact: Artifact): boolean {
@@ -82,6 +100,7 @@ export async function findLeftover(paths: StagedPaths, artifact: Artifact): Prom
     if (complete !== undefined && (await sizeOf(paths.final)) === complete.bytes) {
       return { kind: "complete", ...complete };
     }
+    if (!(await isSound(sidecar, artifact))) return { kind: "none" };
     const bytes = await sizeOf(paths.part);
     return bytes === undefined ? { kind: "none" } : { kind: "part", bytes };
   } catch {
@@ -110,7 +129,7 @@ export async function writeSidecar(
   complete?: { bytes: number; sha256: string },
 ): Promise<void> {
   const temporary = `${paths.sidecar}.tmp`;
-  await writeFile(temporary, JSON.stringify({ ...describe(artifact), complete }));
+  await writeFile(temporary, JSON.stringify({ ...(await describe(artifact)), complete }));
   await rename(temporary, paths.sidecar);
 }
 

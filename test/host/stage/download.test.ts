@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ConflictError, NotFoundError, RemoteError } from "../../../src/core/error.ts";
@@ -248,6 +248,46 @@ test("a resumed file with wrong bytes is thrown away and fetched once more from 
   const registry = new FakeOpen({}, {});
   expect((await downloadArtifact(c.request(registry))).sha256).toBe(SHA256);
   expect(registry.offsets).toEqual([120_000, 0]);
+});
+
+test("a download that was interrupted and got wrong bytes is fetched once more from the start", async () => {
+  await using c = await downloadCase();
+  const other = new Uint8Array(BODY.byteLength);
+  const registry = new FakeOpen({ body: other, bytes: 120_000, error: reset }, {}, {});
+  expect((await downloadArtifact(c.request(registry))).sha256).toBe(SHA256);
+  expect(registry.offsets).toEqual([0, 120_000, 0]);
+});
+
+test("what an earlier process left is not used when nothing tells whose bytes they are", async () => {
+  await using c = await downloadCase();
+  const artifact: Artifact = { name: ARTIFACT.name, url: ARTIFACT.url, size: BODY.byteLength };
+  const failing = Array.from({ length: 5 }, () => ({ bytes: 1000, error: reset }));
+  const first = new FakeOpen(...failing);
+  await expect(downloadArtifact(c.request(first, { artifact }))).rejects.toThrow(/interrupted/);
+  const registry = new FakeOpen({});
+  await downloadArtifact(c.request(registry, { artifact }));
+  expect(registry.offsets).toEqual([0]);
+});
+
+test("with a revision alone it is used after a kill, but not after a restart of the machine", async () => {
+  await using c = await downloadCase();
+  const { digest: _, ...artifact } = ARTIFACT;
+  const failing = Array.from({ length: 4 }, () => ({ bytes: 0, error: reset }));
+  for (const [boot, offset] of [
+    [undefined, 120_000],
+    ["another", 0],
+  ] as const) {
+    const first = new FakeOpen({ bytes: 120_000, error: reset }, ...failing);
+    await expect(downloadArtifact(c.request(first, { artifact }))).rejects.toThrow(/interrupted/);
+    if (boot !== undefined) {
+      const sidecar = JSON.parse(await readFile(join(c.directory, SIDECAR), "utf8"));
+      await writeFile(join(c.directory, SIDECAR), JSON.stringify({ ...sidecar, boot }));
+    }
+    const registry = new FakeOpen({});
+    await downloadArtifact(c.request(registry, { artifact }));
+    expect(registry.offsets).toEqual([process.platform === "linux" ? offset : 0]);
+    await rm(c.directory, { recursive: true });
+  }
 });
 
 test("wrong bytes again after that are refused, and nothing is kept", async () => {
