@@ -1,0 +1,78 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { serveFetch } from "../fakes/serve.ts";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { makeArtifact } from "./archive.ts";
+import { cliRuntimes, liveVersion, runDewy } from "./dewy.ts";
+import { filePublisher } from "./publishers.ts";
+
+/** A Slack that records the texts it is sent; `answer` decides what it does about them. */
+async function slack(answer: () => Promise<Response>): Promise<{ texts: string[]; url: string }> {
+  const texts: string[] = [];
+  const server = await serveFetch(async (request) => {
+    const form = new URLSearchParams(await request.text());
+    const attachments: { text: string; title?: string }[] = JSON.parse(
+      form.get("attachments") ?? "[]",
+    );
+    texts.push(...attachments.map(({ text }) => text));
+    return answer();
+  });
+  onTestFinished(() => server.close());
+  return { texts, url: `${server.url}/` };
+}
+
+describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
+  it("tells the start, the download and the hooks of a deploy, in this order", async () => {
+    const { texts, url } = await slack(async () => Response.json({ ok: true, ts: "1.1" }));
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const { code, stderr } = await runDewy(
+      command,
+      [
+        "assets",
+        "--registry",
+        publisher.url,
+        "--once",
+        "--notifier",
+        "slack://deploy?title=app",
+        "--after-deploy-hook",
+        "echo done",
+      ],
+      { cwd, env: { SLACK_TOKEN: "xoxb-secret-token", SLACK_API_URL: url } },
+    );
+    expect(code, stderr).toBe(0);
+    expect(texts).toEqual([
+      "Automatic shipping started by *Dewy* (v0.1.0: assets)",
+      "Downloaded artifact for `v1.0.0`",
+      "```\necho done\n```",
+    ]);
+    expect(stderr).not.toContain("xoxb");
+  });
+
+  it("deploys although Slack never answers, and ends all the same", async () => {
+    const { url } = await slack(() => new Promise(() => {}));
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const { code } = await runDewy(
+      command,
+      ["assets", "--registry", publisher.url, "--once", "--notifier", "slack://deploy"],
+      { cwd, env: { SLACK_TOKEN: "xoxb-secret-token", SLACK_API_URL: url } },
+    );
+    expect(code).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("goes on with one warning when the token is missing", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const { code, stderr } = await runDewy(
+      command,
+      ["assets", "--registry", publisher.url, "--once", "--notifier", "slack://deploy"],
+      { cwd },
+    );
+    expect(code).toBe(0);
+    expect(stderr.match(/SLACK_TOKEN/g)).toHaveLength(1);
+  });
+});
