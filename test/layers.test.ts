@@ -8,7 +8,8 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The folders of src/, lowest layer first. Imports run down this list; folders of one line are strangers. */
 const LAYERS: readonly (readonly string[])[] = [
   ["core"],
-  ["client", "gen"],
+  ["gen"],
+  ["client"],
   ["registry", "cache", "notifier", "verify", "deploy"],
   ["host"],
   ["deployers", "admin"],
@@ -19,6 +20,9 @@ const HOST = LAYERS.findIndex((folders) => folders.includes("host"));
 /** What code below the host may use: packages that need nothing but web standards. */
 const EDGE_PACKAGES = new Set([
   "aws4fetch",
+  "@bufbuild/protobuf",
+  "@connectrpc/connect",
+  "@connectrpc/connect-web",
   "@aws-crypto/crc32",
   "@aws-crypto/crc32c",
   "fast-xml-parser",
