@@ -52,7 +52,7 @@ export function ghrRepository(github: GitHubClient, owner: string, repo: string)
     const found = await github.get(path, releaseSchema, { missing: [404], signal });
     return found?.draft ? undefined : found;
   };
-  const require = <T>(found: T | undefined, what: string): T => {
+  const present = <T>(found: T | undefined, what: string): T => {
     if (found !== undefined) return found;
     throw new NotFoundError(`Cannot find ${what} of ${owner}/${repo} on GitHub`);
   };
@@ -73,13 +73,13 @@ export function ghrRepository(github: GitHubClient, owner: string, repo: string)
     /** https://docs.github.com/rest/releases/releases#list-releases */
     async releases(signal) {
       const found = await github.list(`${base}/releases?per_page=100`, releasesSchema, { signal });
-      return require(found, "the releases");
+      return present(found, "the releases");
     },
     async exists(tag, signal) {
       if ((await release(tag, signal)) !== undefined) return true;
       // GitHub answers 404 for what a token may not see, too. Only who can still read the repository and
       // list its releases may believe that one is gone.
-      require(await github.get(base, repositorySchema, { signal }), "the repository");
+      present(await github.get(base, repositorySchema, { signal }), "the repository");
       await github.get(`${base}/releases?per_page=1`, releasesSchema, { signal });
       return false;
     },
@@ -93,7 +93,7 @@ export function ghrRepository(github: GitHubClient, owner: string, repo: string)
     },
     async uploadUrl(releaseId, signal) {
       const path = `${base}/releases/${encodeURIComponent(releaseId)}`;
-      return require(await github.get(path, releaseSchema, { signal }), "the release").upload_url;
+      return present(await github.get(path, releaseSchema, { signal }), "the release").upload_url;
     },
   };
 }
