@@ -66,11 +66,11 @@ function toEntry({ header, body }: ParsedTarEntry): {
   skip: () => Promise<void>;
 } {
   const reader = body.getReader();
-  let ended = header.size === 0;
+  let left = header.size;
   const read = async (): Promise<Uint8Array | undefined> => {
-    if (ended) return undefined;
+    if (left === 0) return undefined;
     const { done, value } = await reader.read();
-    if (done) ended = true;
+    left = done ? 0 : left - value.byteLength;
     return value;
   };
   const type = header.type ?? "file";
@@ -84,7 +84,7 @@ function toEntry({ header, body }: ParsedTarEntry): {
     read,
   };
   const skip = async (): Promise<void> => {
-    if (!ended) await reader.cancel();
+    if (left > 0) await reader.cancel();
   };
   return { entry: expandSparse(entry, header.pax), skip };
 }
