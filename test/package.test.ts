@@ -167,6 +167,15 @@ describe("npm's and Deno's manifests", () => {
     expect([...new Set(pinned)].sort()).toEqual(wanted.sort());
   });
 
+  // Without it `deno run` rewrites deno.lock of a fresh clone, and `--frozen` refuses to run.
+  test("are what Deno's lock file was made from; npm run lock:deno makes it anew", () => {
+    const { workspace } = JSON.parse(readFileSync(join(ROOT, "deno.lock"), "utf8"));
+    const wanted = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
+    expect(workspace.packageJson.dependencies).toEqual(
+      wanted.map(([name, version]) => `npm:${name}@${version}`).sort(),
+    );
+  });
+
   test.each(["package-lock.json", "deno.lock", ".npmrc", "deno.json", "package.json"])(
     "name no package registry: %s",
     (file) => {
