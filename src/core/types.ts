@@ -125,6 +125,13 @@ export interface Deployment {
 export interface CurrentOptions {
   /** Tags that must not be chosen: known to be bad, or still pending. */
   exclude?: Iterable<string>;
+  /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
+  platform?: Platform;
+  /**
+   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. The
+   * default is to list anew.
+   */
+  maxAgeMs?: number;
   /** Ends the call. */
   signal?: AbortSignal;
 }
@@ -139,6 +146,8 @@ export interface OpenOptions {
 
 /** A place where releases are published. */
 export interface Registry {
+  /** Whether one listing answers for every machine: `platform` and `maxAgeMs` of {@link CurrentOptions} are heeded. */
+  readonly anyPlatform?: boolean;
   /**
    * Finds the newest version for this platform. Waiting and "nothing" are values; refused credentials,
    * unknown repositories and network failures throw.

@@ -99,7 +99,9 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
     },
     async explain(options = {}) {
       source.begin(options.exclude);
-      return registry.explain(options);
+      const explanation = await registry.explain(options);
+      source.settle(explanation.resolution);
+      return explanation;
     },
   };
 }

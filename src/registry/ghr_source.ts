@@ -94,7 +94,6 @@ export class GhrSource implements ReleaseSource {
    * @param resolution the answer that was given.
    */
   settle(resolution: Resolution): void {
-    if (!this.#fromMemory) this.#incomplete.clear();
     const missing =
       resolution.kind === "pending" ||
       (resolution.kind === "none" && resolution.reason === "artifact-missing");
@@ -164,6 +163,8 @@ export class GhrSource implements ReleaseSource {
     this.#unreleased = this.#newestUnreleased();
     this.#polledAt = clock.now();
     this.#space((found?.pages ?? 1) + this.#awaited().length);
+    // Several machines can have asked about one listing: what one of them misses counts until the next.
+    this.#incomplete.clear();
   }
 
   async #readList(

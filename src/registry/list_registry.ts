@@ -8,6 +8,7 @@ import {
 } from "../core/resolve.ts";
 import type { CurrentOptions, Registry } from "../core/types.ts";
 import type { LocatorBase, RegistryIo } from "./driver.ts";
+import { rememberListing } from "./remember_listing.ts";
 
 /** What makes a registry out of a source. */
 export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "report"> {
@@ -29,21 +30,29 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, open, exists, report } = parts;
   const { url, preRelease, calver, constraint, slot, artifact } = locator;
-  const policy: Policy = {
+  const policy: Omit<Policy, "platform"> = {
     url,
     preRelease,
     calver,
     constraint,
     slot,
     artifact,
-    platform: io.platform,
     graceMs: GRACE_MS,
   };
+  const remembered = rememberListing(source, io.clock);
+  const sourceFor = ({ maxAgeMs }: CurrentOptions): ReleaseSource =>
+    maxAgeMs === undefined ? source : remembered(maxAgeMs);
+  const policyFor = (options: CurrentOptions): Policy => ({
+    ...policy,
+    platform: options.platform ?? io.platform,
+  });
   return {
-    current: async (options = {}) => resolve(source, policy, question(options, io)),
+    anyPlatform: true,
+    current: async (options = {}) =>
+      resolve(sourceFor(options), policyFor(options), question(options, io)),
     explain: async (options = {}) => ({
       registry: url,
-      ...(await explainSource(source, policy, question(options, io))),
+      ...(await explainSource(sourceFor(options), policyFor(options), question(options, io))),
     }),
     open,
     ...(exists === undefined ? {} : { exists }),

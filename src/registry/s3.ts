@@ -78,22 +78,26 @@ export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptio
   };
 }
 
+/** One for each kind of machine that asks is enough. */
+const MAX_DIGESTS = 64;
+
 /** Adds the digest that S3 states. A listing has none, so that the object itself is asked, but not twice. */
 function digestReader(
   client: S3Client,
 ): (resolution: Resolution, signal: AbortSignal | undefined) => Promise<Resolution> {
-  let last: { id: string; digest: string | undefined } | undefined;
+  const known = new Map<string, string | undefined>();
   return async (resolution, signal) => {
     if (resolution.kind !== "ready") return resolution;
     const { artifact } = resolution;
     const id = `${artifact.url} ${artifact.revision}`;
-    if (last?.id !== id) {
+    if (!known.has(id)) {
       const headers = await client.head(keyOf(artifact), { ...expected(artifact), signal });
       // Replaced or deleted since it was listed: the next poll will tell.
       if (headers === undefined) return resolution;
-      last = { id, digest: statedDigest(headers) };
+      if (known.size >= MAX_DIGESTS) known.clear();
+      known.set(id, statedDigest(headers));
     }
-    const { digest } = last;
+    const digest = known.get(id);
     return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
   };
 }
