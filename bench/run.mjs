@@ -1,13 +1,14 @@
 // Runs one benchmark of this directory on the built library: npm run bench -- <name>
+// TypeScript is run by Bun, because Node 20 cannot; what is measured on Node is started from there.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const directory = fileURLToPath(new URL(".", import.meta.url));
-const names = readdirSync(directory)
-  .filter((file) => file.endsWith(".mjs") && file !== "run.mjs")
-  .map((file) => file.slice(0, -".mjs".length))
+const files = readdirSync(directory)
+  .filter((file) => /\.(mjs|ts)$/.test(file) && file !== "run.mjs")
   .sort();
+const names = files.map((file) => file.replace(/\.\w+$/, ""));
 
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined) {
@@ -16,8 +17,8 @@ if (name === undefined) {
   console.error(`Cannot run benchmark "${name}": there are ${names.join(", ")}`);
   process.exitCode = 1;
 } else {
-  const { status } = spawnSync(process.execPath, [`${directory}${name}.mjs`, ...args], {
-    stdio: "inherit",
-  });
+  const file = files[names.indexOf(name)];
+  const program = file.endsWith(".ts") ? `${directory}../node_modules/.bin/bun` : process.execPath;
+  const { status } = spawnSync(program, [`${directory}${file}`, ...args], { stdio: "inherit" });
   process.exitCode = status ?? 1;
 }

@@ -1,10 +1,10 @@
-import { formatBytes } from "../core/digest.ts";
+import { formatBytes } from "../core/bytes.ts";
+import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import { toAnswer } from "./answer.ts";
 import type { AskConfig } from "./config.ts";
 import { openConfigured } from "./open_configured.ts";
-import { platformText } from "./platform_text.ts";
 import { textTable } from "./text_table.ts";
 import type { World } from "./world.ts";
 
@@ -50,7 +50,7 @@ export function resolutionText(resolution: Resolution, platform: Platform): stri
           ["digest", artifact.digest],
           ["published", release.createdAt?.toISOString()],
           ["slot", release.slot],
-          ["platform", platformText(platform)],
+          ["platform", formatPlatform(platform)],
         ]),
       );
     }
@@ -60,7 +60,7 @@ export function resolutionText(resolution: Resolution, platform: Platform): stri
           ["pending", resolution.tag],
           ["reason", "its artifact for this platform is not there yet"],
           ["published", resolution.since?.toISOString()],
-          ["platform", platformText(platform)],
+          ["platform", formatPlatform(platform)],
         ]),
       );
     case "none":
@@ -68,7 +68,7 @@ export function resolutionText(resolution: Resolution, platform: Platform): stri
         present([
           ["none", resolution.reason],
           ["reason", resolution.message],
-          ["platform", platformText(platform)],
+          ["platform", formatPlatform(platform)],
         ]),
       );
   }

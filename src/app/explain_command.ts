@@ -1,9 +1,9 @@
+import { formatPlatform } from "../core/platform.ts";
 import type { Explanation } from "../core/types.ts";
 import { toAnswer } from "./answer.ts";
 import { resolutionText } from "./check_command.ts";
 import type { AskConfig } from "./config.ts";
 import { openConfigured } from "./open_configured.ts";
-import { platformText } from "./platform_text.ts";
 import { textTable } from "./text_table.ts";
 import type { World } from "./world.ts";
 
@@ -37,7 +37,7 @@ export function explanationText(explanation: Explanation): string {
   const sections = [
     textTable([
       ["registry", registry],
-      ["platform", platformText(platform)],
+      ["platform", formatPlatform(platform)],
     ]),
     `tags (${tags.length})\n${textTable(tags.map(({ tag, chosen, reason }) => [mark(chosen), tag, reason]))}`,
     `artifacts (${artifacts.length})\n${textTable(artifacts.map(({ name, chosen, reason }) => [mark(chosen), name, reason]))}`,

@@ -1,4 +1,4 @@
-import { formatBytes } from "../core/digest.ts";
+import { formatBytes } from "../core/bytes.ts";
 import type { EventSink } from "../core/event.ts";
 import type { TextSink } from "../host/process_io.ts";
 import { printable } from "./printable.ts";

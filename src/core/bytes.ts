@@ -1,3 +1,5 @@
+const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
 /**
  * Reads a size: `1048576`, `512MiB`, `2GiB`, `2G` (binary) or `2GB` (decimal).
  *
@@ -12,4 +14,21 @@ export function parseBytes(text: string): number | undefined {
   const power = prefix === "" ? 0 : "kmgt".indexOf(prefix.toLowerCase()) + 1;
   const bytes = Math.round(Number(amount) * base ** power);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+/**
+ * A number of bytes for people: `512 B`, `1.5 MiB`.
+ *
+ * @param bytes how many.
+ * @returns the text, with one decimal where it says something.
+ */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = "B";
+  for (const next of UNITS) {
+    if (value < 1023.95) break;
+    value /= 1024;
+    unit = next;
+  }
+  return `${unit === "B" ? value : Number(value.toFixed(1))} ${unit}`;
 }

@@ -39,22 +39,3 @@ export function parseDigest(text: string): Digest | undefined {
   const length = HEX_LENGTH.get(algorithm);
   return length === undefined || length === hex.length ? { algorithm, hex } : undefined;
 }
-
-const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
-
-/**
- * A number of bytes for people: `512 B`, `1.5 MiB`.
- *
- * @param bytes how many.
- * @returns the text, with one decimal where it says something.
- */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = "B";
-  for (const next of UNITS) {
-    if (value < 1023.95) break;
-    value /= 1024;
-    unit = next;
-  }
-  return `${unit === "B" ? value : Number(value.toFixed(1))} ${unit}`;
-}

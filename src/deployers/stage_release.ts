@@ -4,9 +4,11 @@ import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate } from "../deploy/deployer.ts";
+import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { cleanStaging } from "../host/stage/clean_staging.ts";
 import { downloadArtifact } from "../host/stage/download.ts";
+import { syncFileSystem } from "../host/sync_file_system.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
 /** Makes a complete release of an artifact; returns the name of its directory. */
@@ -28,8 +30,6 @@ export interface StageOptions {
   emit: EventSink;
 }
 
-const MAX_ENTRIES = 100_000;
-
 /**
  * Makes the function that downloads, checks and extracts an artifact into a new release directory. A download
  * that cannot be extracted is kept: it was checked, and the next attempt need not fetch it again.
@@ -44,6 +44,7 @@ export function stageRelease(options: StageOptions): StageRelease {
     let made = { entries: 1, bytes: 0 };
     const name = await options.directory.create(new Date(startedAt), async (directory) => {
       made = await fill(directory, file, candidate.artifact.name, options, signal);
+      await syncFileSystem(directory, signal);
     });
     await cleanStaging(options.downloads);
     options.emit({
@@ -87,6 +88,6 @@ async function fill(
     await placeFile({ file, name, directory, mode: 0o755 });
     return { entries: 1, bytes: (await stat(file)).size };
   }
-  const limits = { maxEntries: MAX_ENTRIES, maxBytes: options.maxExpandedBytes };
+  const limits = { ...EXTRACT_LIMITS, maxBytes: options.maxExpandedBytes };
   return extractArchive({ file, name, directory, limits, signal });
 }

@@ -13,6 +13,9 @@ export type ProxyChoice = (url: URL) => URL | undefined;
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Answers only this machine; a proxy would ask for the credentials of its own machine, or get no answer. */
+const METADATA_HOSTS = new Set(["169.254.169.254", "169.254.170.2", "metadata.google.internal"]);
+
 const PROXY_VARIABLES = ["https_proxy", "http_proxy", "all_proxy"] as const;
 
 /**
@@ -37,7 +40,7 @@ export function checkProxies(env: Environment): void {
 
 /**
  * Finds the proxy for a URL, as curl does: lower case wins over upper case, `ALL_PROXY` stands in for
- * the other two, `NO_PROXY` excepts hosts. https://everything.curl.dev/usingcurl/proxies/env.html
+ * the other two, `NO_PROXY` excepts hosts; the metadata services of clouds are always asked directly. https://everything.curl.dev/usingcurl/proxies/env.html
  *
  * @param url the URL that is asked for.
  * @param env environment variables.
@@ -45,6 +48,7 @@ export function checkProxies(env: Environment): void {
  * @throws ConfigError when the variable holds no `http://` or `https://` URL.
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
+  if (METADATA_HOSTS.has(url.hostname)) return undefined;
   const own = url.protocol === "https:" ? "https_proxy" : "http_proxy";
   const name = read(env, own) === undefined ? "all_proxy" : own;
   const proxy = proxyOf(env, name);

@@ -25,13 +25,15 @@ async function publishArchive(directory: string, tag: string): Promise<void> {
 
 // A process of its own: no test of functions can see signals, pipes and exit codes.
 describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
-  test("prints its version on standard output", async () => {
+  test("prints its version, and what the build was made of, on standard output", async () => {
     const cwd = await tempDirectory();
-    expect(await runDewy(command, ["--version"], { cwd })).toMatchObject({
-      code: 0,
-      stdout: `dewy version: ${manifest.version} [none, unknown]\n`,
-      stderr: "",
-    });
+    const { code, stdout, stderr } = await runDewy(command, ["--version"], { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [, version, commit, builtAt] = /^dewy version: (.*) \[(.*), (.*)\]\n$/.exec(stdout) ?? [];
+    expect(version).toBe(manifest.version);
+    // Only the package is built; and only from a clone is it known what from.
+    expect(commit).toMatch(/^(none|[0-9a-f]{7})$/);
+    expect(builtAt).toMatch(commit === "none" ? /^unknown$/ : /^\d{4}-\d{2}-\d{2}T/);
   });
 
   test("prints errors on standard error, and exits with their code", async () => {

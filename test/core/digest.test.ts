@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { formatBytes, parseDigest } from "../../src/core/digest.ts";
+import { formatBytes } from "../../src/core/bytes.ts";
+import { parseDigest } from "../../src/core/digest.ts";
 
 const hex = "0123456789abcdef".repeat(4);
 

@@ -21,6 +21,8 @@ describe("proxyFor", () => {
       "http://lower.test/",
     ],
     ["http://a.test/", { HTTP_PROXY: " " }, "direct"],
+    ["http://169.254.169.254/latest/", { HTTP_PROXY: PROXY }, "direct"],
+    ["http://metadata.google.internal/", { ALL_PROXY: PROXY }, "direct"],
   ])("for %s with %o is %s", (url, env, expected) => {
     expect(chosen(url, env)).toBe(expected);
   });

@@ -1,4 +1,4 @@
-import { formatBytes } from "../../core/digest.ts";
+import { formatBytes } from "../../core/bytes.ts";
 import { BrokenRule } from "./broken_rule.ts";
 
 /** How much an archive may expand to. */

@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { formatBytes } from "../../core/digest.ts";
+import { formatBytes } from "../../core/bytes.ts";
 import { HostError } from "../../core/error.ts";
 
 /**

@@ -1,6 +1,7 @@
 import { mkdir, rename } from "node:fs/promises";
+import { formatBytes } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
-import { formatBytes, parseDigest } from "../../core/digest.ts";
+import { parseDigest } from "../../core/digest.ts";
 import { AbortedError, DewyError, IntegrityError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { Artifact } from "../../core/types.ts";

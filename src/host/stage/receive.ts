@@ -1,4 +1,4 @@
-import { formatBytes } from "../../core/digest.ts";
+import { formatBytes } from "../../core/bytes.ts";
 import { AbortedError, DewyError, IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import { DiskFault } from "./batch_writer.ts";

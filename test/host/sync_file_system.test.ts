@@ -1,0 +1,35 @@
+import { chmod, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { syncFileSystem } from "../../src/host/sync_file_system.ts";
+import { tempDirectory } from "./temp_directory.ts";
+
+const never = new AbortController().signal;
+
+async function usePath(script: string | undefined): Promise<string> {
+  const bin = await tempDirectory();
+  if (script !== undefined) {
+    await writeFile(join(bin, "sync"), `#!/bin/sh\n${script}\n`);
+    await chmod(join(bin, "sync"), 0o755);
+  }
+  const before = process.env.PATH;
+  process.env.PATH = bin;
+  onTestFinished(() => {
+    process.env.PATH = before;
+  });
+  return bin;
+}
+
+it("syncFileSystem asks the system's sync for the file system of the directory", async () => {
+  const bin = await usePath('echo "$@" > "${0%/sync}/asked"');
+  await syncFileSystem("/srv/app", never);
+  expect(await readFile(join(bin, "asked"), "utf8")).toBe("-f /srv/app\n");
+});
+
+it.each([
+  ["is missing", undefined],
+  ["fails", "exit 1"],
+])("syncFileSystem goes on where the system's sync %s", async (_, script) => {
+  await usePath(script);
+  await expect(syncFileSystem("/srv/app", never)).resolves.toBeUndefined();
+});
