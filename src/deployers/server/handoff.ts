@@ -1,0 +1,30 @@
+import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
+
+/** What a generation is started with. */
+export interface Place {
+  /** Listening sockets it inherits. */
+  sockets: readonly HeldSocket[];
+  /** Variables it gets. */
+  env: Readonly<Record<string, string>>;
+}
+
+/** How traffic gets from the port to a generation. */
+export interface Handoff {
+  /** Whether two generations can run side by side; else the old one is stopped first. */
+  readonly overlaps: boolean;
+  /** Makes room for a new generation. */
+  prepare(): Promise<Place>;
+  /**
+   * Resolves when a generation that runs can serve; rejects with the reason when it cannot in time.
+   * Absent: there is nothing to ask.
+   */
+  ready?(place: Place, signal: AbortSignal): Promise<void>;
+  /** Resolves when it still serves; rejects with the reason. Absent: there is nothing to ask. */
+  check?(place: Place, signal: AbortSignal): Promise<void>;
+  /** New connections go to this generation from now on. */
+  take(place: Place): void;
+  /** The connections of an old generation end, or are cut when the time is up. */
+  drain(place: Place, timeoutMs: number): Promise<void>;
+  /** Gives up the port. */
+  close(): Promise<void>;
+}

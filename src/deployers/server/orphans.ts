@@ -1,0 +1,54 @@
+/**
+ * Generations that an earlier dewy of the same directory has left behind: it was killed, they serve on.
+ *
+ * @module
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { killGroup, signalProcess } from "../../host/process_group.ts";
+import { isRunning, processStartTime } from "../../host/process_identity.ts";
+import type { Endable } from "./retire.ts";
+
+/** Marks the processes of a working directory; every generation has it in its environment. */
+export const ROOT_VARIABLE = "DEWY_ROOT";
+const GENERATION_VARIABLE = "DEWY_GENERATION";
+
+/**
+ * Finds them by what they were started with. A pid is never trusted alone: environment and start time belong to one
+ * process only.
+ *
+ * @param root the working directory.
+ * @returns the main processes of the generations that still run; none where there is no `/proc`.
+ */
+export async function findOrphans(root: string): Promise<readonly Endable[]> {
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(pids.map((pid) => orphan(Number(pid), root)));
+  return found.filter((one) => one !== undefined);
+}
+
+async function orphan(pid: number, root: string): Promise<Endable | undefined> {
+  if (pid === process.pid || !(await leadsGroup(pid))) return undefined;
+  const environment = await readFile(join("/proc", String(pid), "environ"), "utf8").catch(() => "");
+  const variables = environment.split("\0");
+  const isOurs = variables.includes(`${ROOT_VARIABLE}=${root}`);
+  if (!isOurs || !variables.some((text) => text.startsWith(`${GENERATION_VARIABLE}=`))) {
+    return undefined;
+  }
+  const startTime = processStartTime(pid);
+  const isAlive = (): boolean => isRunning(pid, startTime);
+  return {
+    pid,
+    isAlive,
+    signal: (name) => {
+      if (isAlive()) signalProcess(pid, name);
+    },
+    killGroup: () => killGroup(pid),
+  };
+}
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: state, parent and group follow the name. */
+async function leadsGroup(pid: number): Promise<boolean> {
+  const stat = await readFile(join("/proc", String(pid), "stat"), "utf8").catch(() => "");
+  const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return state !== "Z" && Number(group) === pid;
+}

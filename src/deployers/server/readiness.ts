@@ -1,0 +1,110 @@
+import type { Clock } from "../../core/clock.ts";
+import { AbortedError, DeployError } from "../../core/error.ts";
+import { describeExit, type Generation } from "./generation.ts";
+import type { Handoff } from "./handoff.ts";
+
+/** When a generation counts as ready. */
+export interface ReadinessOptions {
+  /** How long it must have stayed up, in milliseconds. */
+  afterMs: number;
+  /** How long it may take altogether, in milliseconds. */
+  timeoutMs: number;
+  /** Runs the operator's command once: resolves with its exit code. Absent: there is none. */
+  command?: (generation: Generation, signal: AbortSignal) => Promise<number | null>;
+  clock: Clock;
+}
+
+const COMMAND_PAUSE_MS = 250;
+/** How many of its last lines tell why it failed. */
+const TOLD_LINES = 20;
+
+/**
+ * Waits until a generation can serve.
+ *
+ * @param generation the generation.
+ * @param handoff asks it, where that is possible.
+ * @param options when it counts as ready.
+ * @param signal ends the waiting.
+ * @throws DeployError with the reason and its last lines when it ends or takes too long; AbortedError.
+ */
+export async function becomeReady(
+  generation: Generation,
+  handoff: Handoff,
+  options: ReadinessOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
+    throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s`);
+  });
+  const end = generation.exited.then((exit) => {
+    throw notReady(generation, `it ended with ${describeExit(exit)} before it was ready`);
+  });
+  const ready = isReady(generation, handoff, options, either);
+  try {
+    await Promise.race([ready, timeout, end]);
+  } catch (error) {
+    if (signal.aborted) throw new AbortedError("Stopped while a generation was getting ready");
+    throw error instanceof DeployError ? error : notReady(generation, messageOf(error));
+  } finally {
+    over.abort();
+    for (const loser of [timeout, end, ready]) loser.catch(() => {});
+  }
+}
+
+async function isReady(
+  generation: Generation,
+  handoff: Handoff,
+  { afterMs, clock, command }: ReadinessOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (handoff.ready !== undefined) {
+    await handoff.ready(generation.place, signal);
+  } else {
+    await clock.sleep(afterMs, signal);
+  }
+  if (command === undefined) return;
+  await Promise.race([generation.saidReady, commandSucceeds(generation, command, clock, signal)]);
+}
+
+async function commandSucceeds(
+  generation: Generation,
+  command: NonNullable<ReadinessOptions["command"]>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  while ((await command(generation, signal)) !== 0) await clock.sleep(COMMAND_PAUSE_MS, signal);
+}
+
+/** Fails of its own, or of an app that took the port for itself. */
+function notReady(generation: Generation, reason: string): DeployError {
+  const lines = generation.lastLines(TOLD_LINES);
+  const wrote = lines.length === 0 ? "it wrote nothing" : `it wrote: ${lines.join(" | ")}`;
+  return new DeployError("verify", `${reason}; ${wrote}${portHint(lines)}`);
+}
+
+const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;
+
+function portHint(lines: readonly string[]): string {
+  if (!lines.some((line) => PORT_TAKEN.test(line))) return "";
+  return (
+    "; it seems to open the port itself instead of taking the socket that dewy holds (LISTEN_FDS or " +
+    "SERVER_STARTER_PORT): teach it that, or use --handoff proxy or --handoff none"
+  );
+}
+
+/**
+ * The error for a generation that failed after it had been ready.
+ *
+ * @param generation the generation.
+ * @param reason what happened.
+ * @returns the error, with its last lines.
+ */
+export function brokeDown(generation: Generation, reason: string): DeployError {
+  return notReady(generation, reason);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
