@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DewyError } from "../core/error.ts";
 import { onlyNews } from "../core/event.ts";
+import { type Exclusively, exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
@@ -33,6 +34,18 @@ export interface Agent {
   /** How the registry's URL was read: the version policy. */
   locator: LocatorBase;
   deployer: Deployer;
+  /** What `server` adds: a program that runs beside the polling. */
+  supervision?: Supervision;
+}
+
+/** A program that is kept running. */
+export interface Supervision {
+  /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
+  begin(io: DeployIo, exclusively: Exclusively): Promise<void>;
+  /** The operator wants it started anew. */
+  restart(signal: string): Promise<void>;
+  /** Ends it. */
+  end(): Promise<void>;
 }
 
 /**
@@ -85,24 +98,31 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     directory: root,
   });
   if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
-  await recover(io, stop);
-  const look = (signal: AbortSignal): Promise<TickResult> => tick(locator, io, signal);
-  const code = config.once ? await once(look, io, stop) : await poll(look, config, io, world);
-  const stoppedBy = world.signals.stoppedBy();
-  if (stoppedBy !== undefined) io.emit({ type: "stopping", signal: stoppedBy });
-  return code;
+  const exclusively = exclusive();
+  const look = (signal: AbortSignal): Promise<TickResult> =>
+    exclusively(() => tick(locator, io, signal));
+  try {
+    await exclusively(() => recover(io, stop));
+    await agent.supervision?.begin(io, exclusively);
+    return config.once ? await once(look, agent, io, stop) : await poll(look, agent, io, world);
+  } finally {
+    const stoppedBy = world.signals.stoppedBy();
+    if (stoppedBy !== undefined) io.emit({ type: "stopping", signal: stoppedBy });
+    await agent.supervision?.end();
+  }
 }
 
 async function poll(
   look: (signal: AbortSignal) => Promise<TickResult>,
-  config: AgentConfig,
+  { config, supervision }: Agent,
   io: DeployIo,
   world: World,
 ): Promise<number> {
   await pollLoop({
     round: async (signal) => (await look(signal)).problem,
     intervalMs: config.intervalMs,
-    wake: (signal) => woken(world, signal),
+    // With a program to look after, these signals mean that one.
+    wake: (signal) => (supervision === undefined ? woken(world, signal) : new Promise(() => {})),
     clock: io.clock,
     emit: io.emit,
     signal: world.signals.stop,
@@ -113,13 +133,19 @@ async function poll(
 /** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
 async function once(
   look: (signal: AbortSignal) => Promise<TickResult>,
+  { supervision }: Agent,
   io: DeployIo,
   stop: AbortSignal,
 ): Promise<number> {
   const result = await look(stop).catch((error: unknown) => ({ problem: asDewyError(error) }));
   if (stop.aborted) return 0;
-  if (result.problem !== undefined) return failed(result.problem, io);
-  if (!("live" in result) || result.live === undefined) return 2;
+  const isLive = (await io.deployer.live()) !== undefined;
+  const code = result.problem === undefined ? (isLive ? 0 : 2) : failed(result.problem, io);
+  if (supervision !== undefined && isLive) {
+    await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
+    return 0;
+  }
+  if (code !== 0 || !("live" in result) || result.live === undefined) return code;
   if (!result.deployed) io.emit({ type: "up-to-date", tag: result.live });
   return 0;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
+import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import {
   type AppRelease,
   describeExit,
@@ -45,7 +46,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
   readonly #retiring = new Set<Promise<void>>();
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #exclusively: Exclusively = exclusive();
   #current: Generation | undefined;
   /** The generation whose failure is somebody else's to judge. */
   #onProbation: Generation | undefined;
@@ -158,18 +159,13 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#pendingRestart?.abort();
-    await this.#queue.catch(() => {});
-    const current = this.#current;
-    this.#current = undefined;
-    if (current !== undefined) this.#retireLater(current);
+    await this.#exclusively(async () => {
+      const current = this.#current;
+      this.#current = undefined;
+      if (current !== undefined) this.#retireLater(current);
+    });
     await Promise.all(this.#retiring);
     await this.#options.handoff.close();
-  }
-
-  #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(work, work);
-    this.#queue = result.catch(() => {});
-    return result;
   }
 
   async #replace(release: AppRelease, signal: AbortSignal): Promise<void> {

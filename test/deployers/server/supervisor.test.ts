@@ -26,7 +26,9 @@ const never = new AbortController().signal;
 const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
 
-function world(over: Partial<SupervisorOptions> & { handoff?: Partial<Handoff> } = {}): World {
+function world(
+  over: Partial<Omit<SupervisorOptions, "handoff">> & { handoff?: Partial<Handoff> } = {},
+): World {
   const events: DewyEvent[] = [];
   const generations: FakeGeneration[] = [];
   const loops: string[] = [];
