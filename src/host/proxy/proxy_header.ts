@@ -1,0 +1,111 @@
+import { isIPv4 } from "node:net";
+
+/** The versions of the PROXY protocol that a proxy can speak to its backends. */
+export type ProxyProtocol = "v1" | "v2";
+
+/** The two ends of a client's connection; without addresses where it came over a unix socket. */
+export interface ClientAddresses {
+  /** Where the client is. */
+  source: { address: string; port: number } | undefined;
+  /** Where it connected to. */
+  destination: { address: string; port: number } | undefined;
+}
+
+const V2_SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
+const V2_PROXY = 0x21;
+const V2_UNSPEC = 0x00;
+const V2_TCP4 = 0x11;
+const V2_TCP6 = 0x21;
+
+/**
+ * Writes the header that tells a backend who the client is.
+ *
+ * @param version `v1` is a line of text, `v2` is binary.
+ * @param addresses both ends of the client's connection.
+ * @returns the bytes that come before the client's own.
+ * @see https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt
+ */
+export function proxyHeader(version: ProxyProtocol, addresses: ClientAddresses): Uint8Array {
+  const ends = sameFamily(addresses);
+  return version === "v1" ? textHeader(ends) : binaryHeader(ends);
+}
+
+interface Ends {
+  isV4: boolean;
+  source: string;
+  destination: string;
+  sourcePort: number;
+  destinationPort: number;
+}
+
+/** A header has one family: IPv4 unless one end can be written in IPv6 only. */
+function sameFamily({ source, destination }: ClientAddresses): Ends | undefined {
+  if (source === undefined || destination === undefined) return undefined;
+  const [from, to] = [plain(source.address), plain(destination.address)];
+  const isV4 = isIPv4(from) && isIPv4(to);
+  return {
+    isV4,
+    source: isV4 || !isIPv4(from) ? from : `::ffff:${from}`,
+    destination: isV4 || !isIPv4(to) ? to : `::ffff:${to}`,
+    sourcePort: source.port,
+    destinationPort: destination.port,
+  };
+}
+
+/** Without the zone of a link-local address, and IPv4 as such where a dual-stack socket saw it as IPv6. */
+function plain(address: string): string {
+  const [unzoned = ""] = address.split("%");
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unzoned)?.[1];
+  return mapped ?? unzoned;
+}
+
+function textHeader(ends: Ends | undefined): Uint8Array {
+  const words =
+    ends === undefined
+      ? ["UNKNOWN"]
+      : [
+          ends.isV4 ? "TCP4" : "TCP6",
+          ends.source,
+          ends.destination,
+          ends.sourcePort,
+          ends.destinationPort,
+        ];
+  return new TextEncoder().encode(`PROXY ${words.join(" ")}\r\n`);
+}
+
+function binaryHeader(ends: Ends | undefined): Uint8Array {
+  if (ends === undefined) return new Uint8Array([...V2_SIGNATURE, V2_PROXY, V2_UNSPEC, 0, 0]);
+  const bytes = ends.isV4 ? v4Bytes : v6Bytes;
+  const payload = [
+    ...bytes(ends.source),
+    ...bytes(ends.destination),
+    ...uint16(ends.sourcePort),
+    ...uint16(ends.destinationPort),
+  ];
+  const family = ends.isV4 ? V2_TCP4 : V2_TCP6;
+  return new Uint8Array([...V2_SIGNATURE, V2_PROXY, family, ...uint16(payload.length), ...payload]);
+}
+
+function uint16(value: number): number[] {
+  return [value >> 8, value & 0xff];
+}
+
+function v4Bytes(address: string): number[] {
+  return address.split(".").map(Number);
+}
+
+function v6Bytes(address: string): number[] {
+  const [head = "", tail] = address.split("::");
+  const [left, right] = [groups(head), groups(tail ?? "")];
+  const missing = Array.from({ length: 16 - left.length - right.length }, () => 0);
+  return tail === undefined ? left : [...left, ...missing, ...right];
+}
+
+function groups(text: string): number[] {
+  if (text === "") return [];
+  return text
+    .split(":")
+    .flatMap((group) =>
+      group.includes(".") ? v4Bytes(group) : uint16(Number.parseInt(group, 16)),
+    );
+}
