@@ -5,7 +5,7 @@ import type { ProcessIo } from "../host/process_io.ts";
 import { hostRegistries } from "../host/registries.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { checkCommandFits } from "./command_fit.ts";
-import type { Config } from "./config.ts";
+import { type Config, isDeploying } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { formatHuman, formatJson, formatText } from "./log_format.ts";
 import { createProgressLine, type ProgressLine } from "./progress_line.ts";
@@ -42,7 +42,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
   const hostIo = await createHostIo({
     env: io.env,
     caFile: config.caFile,
-    platform: config.command === "assets" ? undefined : config.platform,
+    platform: isDeploying(config) ? undefined : config.platform,
     clock,
     emit,
   });
@@ -67,7 +67,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
 
 /** Someone who watches a deploy at a terminal wants to see it; a service asks for what it wants. */
 function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSink {
-  const watches = io.stderr.isTerminal && config.command === "assets";
+  const watches = io.stderr.isTerminal && isDeploying(config);
   const isHuman = watches && config.logLevel === undefined && config.logFormat === undefined;
   const machine = config.logFormat === "json" ? formatJson : formatText;
   return createLogger({
@@ -84,7 +84,7 @@ async function subscribeNotifier(
   io: RegistryIo,
   sinks: EventSink[],
 ): Promise<() => Promise<void>> {
-  if (config.command !== "assets" || config.notifier === undefined) return async () => {};
+  if (!isDeploying(config) || config.notifier === undefined) return async () => {};
   const { openNotifier } = await import("../notifier/open.ts");
   const { notifiers } = await import("../notifier/mod.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");

@@ -6,10 +6,13 @@
 import { parseBytes } from "../core/bytes.ts";
 import { parseDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
+import { type ListenSpec, parseListenSpecs } from "../core/listen_spec.ts";
 import type { Platform } from "../core/types.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { type CommandName, commands, flags } from "./flags.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
+import { checkServerFlags } from "./server_flags.ts";
+import { directoryOfProgram } from "./server_program.ts";
 
 /** How important a line of the log is. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -57,6 +60,61 @@ export interface AssetsConfig extends CommonConfig {
   retryBad: boolean;
 }
 
+/** How a new generation of the app takes over from the old one. */
+export type HandoffKind = "socket" | "proxy" | "none";
+
+/** What `dewy server` is told. */
+export interface ServerConfig extends Omit<AssetsConfig, "command"> {
+  command: "server";
+  /** Where {@link AssetsConfig.directory} comes from: `--directory`, a program `<dir>/current/…`, or neither. */
+  directoryFrom: "flag" | "command" | "default";
+  /** The app and its arguments, as typed; `undefined`: deploy only. */
+  program: readonly [string, ...string[]] | undefined;
+  /** Where to listen; empty: the app is a worker. */
+  ports: readonly ListenSpec[];
+  /** How a new generation takes over. The default is `socket` with ports, `none` without. */
+  handoff: HandoffKind;
+  /** The path to ask for the app's health; only behind the proxy. */
+  healthPath: string | undefined;
+  /** How long a generation may take to become ready, in milliseconds. The default is 30 seconds. */
+  healthTimeoutMs: number;
+  /** How long a generation must stay up to be ready, in milliseconds. The default is 1 second. */
+  readyAfterMs: number;
+  /** The shell command that exits 0 when the app is ready. */
+  readyCommand: string | undefined;
+  /** What asks a generation to end: `SIGTERM` unless told. */
+  signalOnTerm: ServerSignal;
+  /** How long an old generation may take to end, in milliseconds. The default is 30 seconds; 0: killed at once. */
+  drainTimeMs: number;
+  /** How long a new version is on probation, in milliseconds. The default is 30 seconds; 0: not at all. */
+  bakeMs: number;
+  /** Whether an app that ends with exit code 0 is started again. The default is `always`. */
+  restart: "always" | "on-failure";
+  /** Whether the app's lines begin with their generation. */
+  logPrefix: boolean;
+  /** Files of `KEY=VALUE` lines for the app; later files win. */
+  envFiles: readonly string[];
+  /** Keep dewy's own credentials from the app. */
+  isolateEnv: boolean;
+  /** The user of the app, by name or number. */
+  user: string | undefined;
+  /** The group of the app, by name or number. */
+  group: string | undefined;
+}
+
+/** The signals that can ask an app to end. */
+export const SERVER_SIGNALS = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGWINCH",
+] as const;
+/** A signal that can ask an app to end. */
+export type ServerSignal = (typeof SERVER_SIGNALS)[number];
+
 /** What `dewy check` and `dewy explain` are told. */
 export interface AskConfig extends CommonConfig {
   command: "check" | "explain";
@@ -67,7 +125,19 @@ export interface AskConfig extends CommonConfig {
 }
 
 /** What a command is told. */
-export type Config = AssetsConfig | AskConfig;
+export type Config = AssetsConfig | ServerConfig | AskConfig;
+/** What a command that deploys is told. */
+export type DeployingConfig = AssetsConfig | ServerConfig;
+
+/**
+ * Tells the commands that deploy from those that only ask.
+ *
+ * @param config what a command is told.
+ * @returns whether it deploys.
+ */
+export function isDeploying(config: Config): config is DeployingConfig {
+  return config.command === "assets" || config.command === "server";
+}
 
 /**
  * Checks a command line and fills in the defaults of the flag table.
@@ -78,7 +148,7 @@ export type Config = AssetsConfig | AskConfig;
  * @throws ConfigError that names the flag.
  */
 export function readConfig(command: CommandName, argv: ParsedArgv): Config {
-  return command === "assets" ? readAssets(argv) : readAsk(command, argv);
+  return READERS[command](argv);
 }
 
 /**
@@ -107,12 +177,97 @@ export function readRegistry(argv: ParsedArgv): string {
   return url;
 }
 
+const READERS: Readonly<Record<CommandName, (argv: ParsedArgv) => Config>> = {
+  server: readServer,
+  assets: readAssets,
+  check: (argv) => readAsk("check", argv),
+  explain: (argv) => readAsk("explain", argv),
+};
+
 function readAssets(argv: ParsedArgv): AssetsConfig {
   if (argv.words[0] !== undefined) throw unexpected(argv.words[0], "assets");
+  rejectProgram(argv);
+  return { command: "assets", ...readDeploying(argv), directory: textOr(argv, "directory") };
+}
+
+function readAsk(command: "check" | "explain", argv: ParsedArgv): AskConfig {
+  rejectProgram(argv);
+  return { command, ...readCommon(argv), platform: platform(argv), json: argv.flag("json") };
+}
+
+function readServer(argv: ParsedArgv): ServerConfig {
+  const program = readProgram(argv);
+  const ports = readPorts(argv);
+  const config: ServerConfig = {
+    command: "server",
+    ...readDeploying(argv),
+    ...readDirectory(argv, program),
+    program,
+    ports,
+    handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? defaultHandoff(ports),
+    healthPath: text(argv, "health-path"),
+    healthTimeoutMs: duration(argv, "health-timeout", 1),
+    readyAfterMs: duration(argv, "ready-after", 0),
+    readyCommand: text(argv, "ready-command"),
+    signalOnTerm: readSignal(argv),
+    drainTimeMs: duration(argv, "drain-time", 0),
+    bakeMs: duration(argv, "bake", 0),
+    restart: choice(argv, "restart", ["always", "on-failure"]) ?? "always",
+    logPrefix: argv.flag("log-prefix"),
+    envFiles: argv.texts("env-file").filter((path) => path !== ""),
+    isolateEnv: argv.flag("isolate-env"),
+    user: text(argv, "user"),
+    group: text(argv, "group"),
+  };
+  checkServerFlags(config, { readyAfter: text(argv, "ready-after") !== undefined });
+  return config;
+}
+
+/** Words before `--` belong to it as well: `dewy server /opt/app`. */
+function readProgram(argv: ParsedArgv): readonly [string, ...string[]] | undefined {
+  const [program, ...args] = [...argv.words, ...argv.rest];
+  if (program === "") throw new ConfigError('the command after "--" is empty');
+  return program === undefined ? undefined : [program, ...args];
+}
+
+function readDirectory(
+  argv: ParsedArgv,
+  program: readonly string[] | undefined,
+): Pick<ServerConfig, "directory" | "directoryFrom"> {
+  const told = text(argv, "directory");
+  if (told !== undefined) return { directory: told, directoryFrom: "flag" };
+  const found = directoryOfProgram(program?.[0] ?? "");
+  if (found !== undefined) return { directory: found, directoryFrom: "command" };
+  return { directory: textOr(argv, "directory"), directoryFrom: "default" };
+}
+
+function readPorts(argv: ParsedArgv): readonly ListenSpec[] {
+  try {
+    return parseListenSpecs(argv.texts("port"));
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    throw new ConfigError(`invalid port specification: --port: ${cause.message}`, { cause });
+  }
+}
+
+function defaultHandoff(ports: readonly ListenSpec[]): HandoffKind {
+  return ports.length > 0 ? "socket" : "none";
+}
+
+function readSignal(argv: ParsedArgv): ServerSignal {
+  const value = textOr(argv, "signal-on-term");
+  const name = `SIG${value.toUpperCase().replace(/^SIG/, "")}`;
+  const signal = SERVER_SIGNALS.find((known) => known === name);
+  if (signal === undefined) {
+    const known = SERVER_SIGNALS.map((one) => one.slice(3)).join(", ");
+    throw new ConfigError(`Cannot use --signal-on-term "${value}": expected ${known}`);
+  }
+  return signal;
+}
+
+function readDeploying(argv: ParsedArgv): Omit<AssetsConfig, "command" | "directory"> {
   return {
-    command: "assets",
     ...readCommon(argv),
-    directory: textOr(argv, "directory"),
     intervalMs: duration(argv, "interval", 1000),
     once: argv.flag("once"),
     beforeDeployHook: text(argv, "before-deploy-hook"),
@@ -125,16 +280,14 @@ function readAssets(argv: ParsedArgv): AssetsConfig {
   };
 }
 
-function readAsk(command: "check" | "explain", argv: ParsedArgv): AskConfig {
-  return { command, ...readCommon(argv), platform: platform(argv), json: argv.flag("json") };
+function rejectProgram(argv: ParsedArgv): void {
+  if (argv.rest.length === 0) return;
+  throw new ConfigError(
+    `unexpected "${argv.rest.join(" ")}" after "--": dewy ${argv.command} starts no program`,
+  );
 }
 
 function readCommon(argv: ParsedArgv): CommonConfig {
-  if (argv.rest.length > 0) {
-    throw new ConfigError(
-      `unexpected "${argv.rest.join(" ")}" after "--": dewy ${argv.command} starts no program`,
-    );
-  }
   return {
     registry: readRegistry(argv),
     slot: text(argv, "slot"),
@@ -176,9 +329,9 @@ function duration(argv: ParsedArgv, name: string, min: number): number {
   const value = textOr(argv, name);
   const ms = parseDuration(value);
   if (ms === undefined || ms < min) {
-    const least = min < 1000 ? "more than 0" : `at least ${min / 1000}s`;
+    const more = min < 1000 ? ", more than 0" : `, at least ${min / 1000}s`;
     throw new ConfigError(
-      `Cannot use --${name} "${value}": expected a duration such as 10 (seconds), 30s or 5m, ${least}`,
+      `Cannot use --${name} "${value}": expected a duration such as 10 (seconds), 30s or 5m${min === 0 ? "" : more}`,
     );
   }
   return ms;

@@ -5,7 +5,7 @@
  */
 
 /** The commands of this version. */
-export type CommandName = "assets" | "check" | "explain";
+export type CommandName = "server" | "assets" | "check" | "explain";
 
 /** How the value of a flag is written; a boolean has none. */
 export type FlagType = "boolean" | "string" | "duration" | "bytes" | "choice" | "port";
@@ -47,6 +47,12 @@ export interface CommandSpec {
 /** The commands, in the order of help. */
 export const commands: readonly CommandSpec[] = [
   {
+    name: "server",
+    usage: "server --registry <url> [flags] -- <command> [args]",
+    summary: "Keep a program running at the newest version of a registry, without losing a request",
+    example: "dewy server --registry ghr://owner/repo --port 8080 -- /opt/app/current/app",
+  },
+  {
     name: "assets",
     usage: "assets --registry <url> [flags]",
     summary: "Keep the files in a directory at the newest version of a registry",
@@ -66,8 +72,9 @@ export const commands: readonly CommandSpec[] = [
   },
 ];
 
-const ALL: readonly CommandName[] = ["assets", "check", "explain"];
-const DEPLOYING: readonly CommandName[] = ["assets"];
+const ALL: readonly CommandName[] = ["server", "assets", "check", "explain"];
+const DEPLOYING: readonly CommandName[] = ["server", "assets"];
+const SERVING: readonly CommandName[] = ["server"];
 const ASKING: readonly CommandName[] = ["check", "explain"];
 
 /** The flags, in the order of help. */
@@ -92,7 +99,7 @@ export const flags: readonly FlagSpec[] = [
     name: "once",
     type: "boolean",
     commands: DEPLOYING,
-    description: "Deploy what is there and exit",
+    description: "Deploy what is there and exit; server goes on running it, without polling",
   },
   {
     name: "directory",
@@ -100,7 +107,8 @@ export const flags: readonly FlagSpec[] = [
     type: "string",
     value: "<path>",
     commands: DEPLOYING,
-    description: "Where releases/ and the link current are kept",
+    description:
+      "Where releases/ and the link current are kept; of server also <dir> of a command <dir>/current/…",
     default: ".",
   },
   {
@@ -130,6 +138,126 @@ export const flags: readonly FlagSpec[] = [
     type: "boolean",
     commands: ASKING,
     description: "Print JSON for scripts",
+  },
+  {
+    name: "port",
+    short: "p",
+    type: "port",
+    value: "<port>",
+    repeatable: true,
+    commands: SERVING,
+    description:
+      "Where to listen: 8080, 8080,8081, 8000-8005, <host>:8080, [::]:8080 or unix:/run/app.sock; without it the app is a worker",
+  },
+  {
+    name: "handoff",
+    type: "choice",
+    value: "<how>",
+    choices: ["socket", "proxy", "none"],
+    commands: SERVING,
+    description:
+      "How a new generation takes over: it shares the listening socket, stands behind dewy's TCP proxy, or starts when the old one has ended (default: socket with --port)",
+  },
+  {
+    name: "health-path",
+    type: "string",
+    value: "<path>",
+    commands: SERVING,
+    description:
+      "With --handoff proxy: the path that answers 2xx or 3xx when the app is healthy; without it, its port accepts",
+  },
+  {
+    name: "health-timeout",
+    type: "duration",
+    value: "<duration>",
+    commands: SERVING,
+    description: "How long a new generation may take to become ready",
+    default: "30s",
+  },
+  {
+    name: "ready-after",
+    type: "duration",
+    value: "<duration>",
+    commands: SERVING,
+    description: "Without the proxy: how long a new generation must stay up before it is ready",
+    default: "1s",
+  },
+  {
+    name: "ready-command",
+    type: "string",
+    value: "<command>",
+    commands: SERVING,
+    description:
+      "Shell command that exits 0 when the new generation is ready; run again until it does",
+  },
+  {
+    name: "signal-on-term",
+    type: "string",
+    value: "<signal>",
+    commands: SERVING,
+    description: "The signal that asks the old generation to finish its work and exit",
+    default: "TERM",
+  },
+  {
+    name: "drain-time",
+    type: "duration",
+    value: "<duration>",
+    commands: SERVING,
+    description: "How long the old generation may take for that, before it is killed",
+    default: "30s",
+  },
+  {
+    name: "bake",
+    type: "duration",
+    value: "<duration>",
+    commands: SERVING,
+    description:
+      "How long a new version is on probation: if it fails, the previous one comes back; 0: not at all",
+    default: "30s",
+  },
+  {
+    name: "restart",
+    type: "choice",
+    value: "<when>",
+    choices: ["always", "on-failure"],
+    commands: SERVING,
+    description:
+      "When to start an app again that has ended: always, or on-failure (exit 0 is then an end)",
+    default: "always",
+  },
+  {
+    name: "log-prefix",
+    type: "boolean",
+    commands: SERVING,
+    description: "Begin each line of the app's output with its generation and version",
+  },
+  {
+    name: "env-file",
+    type: "string",
+    value: "<path>",
+    repeatable: true,
+    commands: SERVING,
+    description: "File of KEY=VALUE lines for the app's environment; repeatable, later files win",
+  },
+  {
+    name: "isolate-env",
+    type: "boolean",
+    commands: SERVING,
+    description: "Keep dewy's own credentials out of the app's environment",
+  },
+  {
+    name: "user",
+    type: "string",
+    value: "<user>",
+    commands: SERVING,
+    description: "Run the app as this user, by name or number; needs root",
+  },
+  {
+    name: "group",
+    type: "string",
+    value: "<group>",
+    commands: SERVING,
+    description: "Run the app as this group, by name or number; needs root",
   },
   {
     name: "before-deploy-hook",
@@ -197,7 +325,7 @@ export const flags: readonly FlagSpec[] = [
     choices: ["debug", "info", "warn", "error"],
     commands: ALL,
     description:
-      "The least important lines to log: debug, info, warn or error; on a terminal, assets shows info",
+      "The least important lines to log: debug, info, warn or error; on a terminal, server and assets show info",
     default: "error",
   },
   {

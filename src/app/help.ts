@@ -43,7 +43,7 @@ export function commandHelp(name: CommandName, tables: HelpTables): string {
   const spec = commands.find((command) => command.name === name) as CommandSpec;
   const own = flagsOf(name);
   const fitting = tables.registries.filter(
-    (driver) => name !== "assets" || driver.commands.includes(name),
+    ({ commands: fit }) => (name !== "server" && name !== "assets") || fit.includes(name),
   );
   const sections = [
     `${spec.summary}.`,

@@ -121,6 +121,29 @@ const LINES: Lines = {
       count,
       retry_in: duration(retryInMs),
     }),
+  "server-started": ({ tag, restarted, withPort, generation, pid }) =>
+    line("info", restarted ? "Server restarted" : "Server started", {
+      tag,
+      with_port: withPort,
+      generation,
+      pid,
+    }),
+  "generation-ready": ({ tag, generation, pid, durationMs }) =>
+    line("info", "App ready", { tag, generation, pid, duration: duration(durationMs) }),
+  draining: ({ generation, pid }) => line("info", "App draining", { generation, pid }),
+  drained: ({ generation, pid, durationMs, killed }) =>
+    line(killed ? "warn" : "info", killed ? "App killed after the drain time" : "App drained", {
+      generation,
+      pid,
+      duration: duration(durationMs),
+    }),
+  "app-exited": (event) => exitLine(event),
+  "crash-loop": ({ tag, crashes, action }) =>
+    line("error", "App keeps crashing", { tag, crashes, action }),
+  adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
+  "app-restart": ({ signal }) => line("info", "Restarting the app", { signal }),
+  "no-program": () =>
+    line("error", "No command after --: versions are deployed, but nothing is started"),
   "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
@@ -139,6 +162,21 @@ function hookLine(tag: string, result: HookResult): LogLine {
     exit_code: result.exitCode ?? undefined,
     timed_out: result.timedOut ? true : undefined,
     duration: duration(result.durationMs),
+  });
+}
+
+/** A worker that ends with exit code 0 and may do so has finished; every other end is an error. */
+function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
+  const { tag, generation, pid, code, signal, lastLines, restartInMs } = event;
+  const finished = code === 0 && restartInMs === undefined;
+  return line(finished ? "info" : "error", finished ? "App finished" : "App exited", {
+    tag,
+    generation,
+    pid,
+    exit_code: code ?? undefined,
+    signal: signal ?? undefined,
+    restart_in: duration(restartInMs),
+    last_lines: lastLines,
   });
 }
 

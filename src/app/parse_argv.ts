@@ -4,7 +4,7 @@ import { nearest } from "../core/nearest.ts";
 import { type CommandName, commands, type FlagSpec, flags, flagsOf } from "./flags.ts";
 
 /** Commands that are known by name, but not part of this version. */
-export const RESERVED_COMMANDS = ["server", "container"] as const;
+export const RESERVED_COMMANDS = ["container"] as const;
 /** A command of a later version. */
 export type ReservedCommand = (typeof RESERVED_COMMANDS)[number];
 
@@ -18,6 +18,8 @@ export interface ParsedArgv {
   rest: readonly string[];
   /** The value of a flag, exactly as typed; empty when it is not given. The last one wins. */
   text(name: string): string;
+  /** All values of a repeatable flag, exactly as typed and in this order. */
+  texts(name: string): readonly string[];
   /** Whether a boolean flag is given. */
   flag(name: string): boolean;
 }
@@ -43,11 +45,12 @@ export function parseArgv(argv: readonly string[]): ParsedArgv {
     words: cli.args.map(unmark),
     rest: argv.slice(end + 1),
     text: (flag) => lastText(cli.options[camelCase(flag)]),
+    texts: (flag) => allTexts(cli.options[camelCase(flag)]),
     flag: (flag) => lastOf(cli.options[camelCase(flag)]) === true,
   };
   if (parsed.flag("help") || parsed.flag("version")) return parsed;
   if (RESERVED_COMMANDS.some((reserved) => reserved === command)) return parsed;
-  if (marked.problem !== undefined) throw marked.problem;
+  if (marked.problem !== undefined) throw withProgramHint(marked.problem, parsed);
   if (!isCommand) throw noCommand(parsed.words[0]);
   checkFlags(name as CommandName, cli.options);
   return parsed;
@@ -137,6 +140,10 @@ function lastText(value: unknown): string {
   return last === undefined ? "" : unmark(last);
 }
 
+function allTexts(value: unknown): string[] {
+  return value === undefined ? [] : [value].flat().map(unmark);
+}
+
 function checkFlags(command: CommandName, options: Readonly<Record<string, unknown>>): void {
   const own = flagsOf(command);
   for (const flag of flags) {
@@ -150,6 +157,12 @@ function checkFlags(command: CommandName, options: Readonly<Record<string, unkno
     if (flag.value !== undefined && [value].flat().includes(true))
       throw missingValue(`--${flag.name}`);
   }
+}
+
+/** A flag that dewy does not know may be one of the app's. */
+function withProgramHint(problem: ConfigError, { command, words }: ParsedArgv): ConfigError {
+  if (command !== "server" || words.length === 0) return problem;
+  return new ConfigError(`${problem.message}; flags of the app itself go after "--"`);
 }
 
 function missingValue(flag: string, next?: string): ConfigError {

@@ -7,6 +7,7 @@ import { type CommandName, commands } from "./flags.ts";
 import type { HelpTables } from "./help.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./parse_argv.ts";
 import { printable } from "./printable.ts";
+import type { World } from "./world.ts";
 
 /**
  * Runs one command line. What a command needs is loaded only when it is chosen, so that `--version` and
@@ -31,7 +32,7 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   if (parsed.flag("help")) return printHelp(command, io);
   if (parsed.flag("version")) return printVersion(io);
   const { readConfig, readRegistry } = await import("./config.ts");
-  if (command === "server" || command === "container") {
+  if (command === "container") {
     const registry = readRegistry(parsed);
     const { registries } = await import("../registry/mod.ts");
     const { reservedCommand } = await import("./command_fit.ts");
@@ -41,18 +42,25 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   return start(readConfig(command, parsed), io);
 }
 
+type RunCommand<C> = (config: C, world: World) => Promise<number>;
+type Loaders = {
+  [N in CommandName]: () => Promise<RunCommand<Extract<Config, { command: N }>>>;
+};
+
+/** THE table of what runs a command; each is loaded only when it is chosen. */
+const COMMANDS: Loaders = {
+  server: async () => (await import("./server_command.ts")).runServer,
+  assets: async () => (await import("./assets_command.ts")).runAssets,
+  check: async () => (await import("./check_command.ts")).runCheck,
+  explain: async () => (await import("./explain_command.ts")).runExplain,
+};
+
 async function start(config: Config, io: ProcessIo): Promise<number> {
   const { assemble } = await import("./assemble.ts");
   const assembled = await assemble(config, io);
   try {
-    switch (config.command) {
-      case "assets":
-        return await (await import("./assets_command.ts")).runAssets(config, assembled.world);
-      case "check":
-        return await (await import("./check_command.ts")).runCheck(config, assembled.world);
-      case "explain":
-        return await (await import("./explain_command.ts")).runExplain(config, assembled.world);
-    }
+    const runCommand = (await COMMANDS[config.command]()) as RunCommand<Config>;
+    return await runCommand(config, assembled.world);
   } finally {
     await assembled.close();
   }
@@ -81,7 +89,7 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
-    return command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+    return command === "server" || command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
@@ -101,5 +109,5 @@ function isAborted(error: unknown): boolean {
 }
 
 function isOwn(command: ParsedArgv["command"]): command is CommandName {
-  return command === "assets" || command === "check" || command === "explain";
+  return commands.some(({ name }) => name === command);
 }

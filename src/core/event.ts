@@ -87,6 +87,37 @@ export type DewyEvent =
       count: number;
       retryInMs: number | undefined;
     }
+  | {
+      type: "server-started";
+      tag: string;
+      /** Whether it took the place of a generation that ran before. */
+      restarted: boolean;
+      /** Whether it got a listening socket, or stands behind the proxy. */
+      withPort: boolean;
+      generation: number;
+      pid: number;
+    }
+  | { type: "generation-ready"; tag: string; generation: number; pid: number; durationMs: number }
+  | { type: "draining"; generation: number; pid: number }
+  | { type: "drained"; generation: number; pid: number; durationMs: number; killed: boolean }
+  | {
+      type: "app-exited";
+      tag: string;
+      generation: number;
+      pid: number;
+      /** The exit code; `null` when a signal ended it. */
+      code: number | null;
+      /** The signal that ended it. */
+      signal: string | null;
+      /** What it wrote last, oldest first. */
+      lastLines: readonly string[];
+      /** Milliseconds until it is started again; `undefined`: it is not. */
+      restartInMs: number | undefined;
+    }
+  | { type: "crash-loop"; tag: string; crashes: number; action: string }
+  | { type: "adopted"; pid: number; tag: string }
+  | { type: "app-restart"; signal: string }
+  | { type: "no-program" }
   | { type: "succeeded-again"; after: number }
   | { type: "reported"; tag: string }
   | { type: "pruned"; directories: readonly string[] }
