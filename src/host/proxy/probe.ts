@@ -1,18 +1,6 @@
 import { request } from "node:http";
 import { connect, isIPv6 } from "node:net";
-
-/** What a probe found. */
-export type ProbeResult =
-  | {
-      /** It is healthy. */
-      ok: true;
-    }
-  | {
-      /** It is not, or not yet. */
-      ok: false;
-      /** What was seen, such as `GET /health answered 503`. */
-      reason: string;
-    };
+import { AbortedError, HostError } from "../../core/error.ts";
 
 /** Options of {@link probeHttp}. */
 export interface HttpProbe {
@@ -51,83 +39,103 @@ const SETTLE_MS = 250;
  * Asks a server over HTTP whether it is healthy. Redirects are not followed: they are an answer.
  *
  * @param probe where, and how long it may take.
- * @returns ok for 200 to 399, else what was seen instead.
+ * @returns when the answer was 200 to 399.
+ * @throws HostError with what was seen instead, AbortedError when the signal ended it.
  */
-export function probeHttp(probe: HttpProbe): Promise<ProbeResult> {
-  const { host, port, path, timeoutMs } = probe;
-  return new Promise((resolve) => {
-    const answer = (result: ProbeResult): void => {
-      timer.removeEventListener("abort", onTimeout);
-      resolve(result);
-      call.destroy();
-    };
+export function probeHttp(probe: HttpProbe): Promise<void> {
+  const { host, port, path } = probe;
+  return attempt(probe, `GET ${path}`, ({ pass, fail }) => {
     // A connection of its own: one that is kept for later would hold up the drain of what is probed.
     const call = request({
       host,
       port,
       path,
       agent: false,
-      headers: { host: hostHeader(host, port), "user-agent": "dewy", connection: "close" },
+      headers: { host: authority(probe), "user-agent": "dewy", connection: "close" },
     });
-    const timer = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...given(probe.signal)]);
-    const onTimeout = (): void => answer(failure(`GET ${path} ${ending(probe, timeoutMs)}`));
-    timer.addEventListener("abort", onTimeout);
     call.on("response", ({ statusCode = 0 }) => {
-      const isOk = statusCode >= 200 && statusCode < 400;
-      answer(isOk ? { ok: true } : failure(`GET ${path} answered ${statusCode}`));
+      if (statusCode >= 200 && statusCode < 400) pass();
+      else fail(`it answered ${statusCode}`);
     });
-    call.on("error", (error) => answer(failure(`GET ${path} failed: ${error.message}`)));
-    if (timer.aborted) onTimeout();
+    call.on("error", (error) => fail(error.message, error));
     call.end();
+    return () => call.destroy();
   });
 }
 
 /**
- * Connects to a server and looks whether it keeps the connection.
+ * Connects to a server, and looks whether it keeps the connection or says something.
  *
  * @param probe where, and how long it may take.
- * @returns ok when the connection was still open after the settle time, else what was seen instead.
+ * @returns when the connection was still open after the settle time.
+ * @throws HostError with what was seen instead, AbortedError when the signal ended it.
  */
-export function probeTcp(probe: TcpProbe): Promise<ProbeResult> {
-  const { host, port, timeoutMs, settleMs = SETTLE_MS } = probe;
-  return new Promise((resolve) => {
+export function probeTcp(probe: TcpProbe): Promise<void> {
+  const { host, port, settleMs = SETTLE_MS } = probe;
+  const timeoutMs = probe.timeoutMs + settleMs;
+  return attempt({ ...probe, timeoutMs }, "a connection", ({ pass, fail }) => {
     const socket = connect({ host, port });
     let settling: ReturnType<typeof setTimeout> | undefined;
-    const answer = (result: ProbeResult): void => {
-      timer.removeEventListener("abort", onTimeout);
-      clearTimeout(settling);
-      resolve(result);
-      socket.destroy();
-    };
-    const timer = AbortSignal.any([
-      AbortSignal.timeout(timeoutMs + settleMs),
-      ...given(probe.signal),
-    ]);
-    const onTimeout = (): void => answer(failure(`port ${port} ${ending(probe, timeoutMs)}`));
-    timer.addEventListener("abort", onTimeout);
     socket.on("connect", () => {
-      settling = setTimeout(() => answer({ ok: true }), settleMs);
+      settling = setTimeout(pass, settleMs);
     });
     // A server that speaks first is there, even when it then says goodbye.
-    socket.on("data", () => answer({ ok: true }));
-    socket.on("end", () => answer(failure(`port ${port} accepted and closed at once`)));
-    socket.on("error", (error) => answer(failure(`port ${port} failed: ${error.message}`)));
-    if (timer.aborted) onTimeout();
+    socket.on("data", pass);
+    socket.on("end", () => fail("it accepted and closed at once"));
+    socket.on("error", (error) => fail(error.message, error));
+    return () => {
+      clearTimeout(settling);
+      socket.destroy();
+    };
   });
 }
 
-function failure(reason: string): ProbeResult {
-  return { ok: false, reason };
+interface Outcome {
+  pass: () => void;
+  fail: (reason: string, cause?: unknown) => void;
 }
 
-function ending({ signal }: { signal?: AbortSignal | undefined }, timeoutMs: number): string {
-  return signal?.aborted ? "was not waited for" : `did not answer within ${timeoutMs} ms`;
+/** Starts something that ends by itself, by its timeout or by the signal, and is cleaned up after in any case. */
+function attempt(
+  probe: { host: string; port: number; timeoutMs: number; signal?: AbortSignal | undefined },
+  what: string,
+  start: (outcome: Outcome) => () => void,
+): Promise<void> {
+  const { timeoutMs, signal } = probe;
+  const { promise, resolve, reject } = settlable();
+  const where = `${what} to ${authority(probe)}`;
+  const onAbort = (): void =>
+    reject(new AbortedError(`The probe was ended: ${where}`, { cause: signal?.reason }));
+  if (signal?.aborted) {
+    onAbort();
+    return promise;
+  }
+  const fail = (reason: string, cause?: unknown): void =>
+    reject(new HostError(`The probe failed: ${where}: ${reason}`, { cause }));
+  const timer = setTimeout(() => fail(`nothing came within ${timeoutMs} ms`), timeoutMs);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const stop = start({ pass: resolve, fail });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+    stop();
+  });
 }
 
-function given(signal: AbortSignal | undefined): readonly AbortSignal[] {
-  return signal === undefined ? [] : [signal];
+function settlable(): {
+  promise: Promise<void>;
+  resolve: () => void;
+  reject: (error: Error) => void;
+} {
+  let resolve = (): void => {};
+  let reject = (_error: Error): void => {};
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
 }
 
-function hostHeader(host: string, port: number): string {
+function authority({ host, port }: { host: string; port: number }): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
