@@ -1,0 +1,73 @@
+import { spawnSync } from "node:child_process";
+import { HostError } from "../core/error.ts";
+
+/** A user and a group, by number. */
+export interface RunAs {
+  uid: number;
+  gid: number;
+}
+
+/** What is really spawned. */
+export interface GenerationCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** For `spawn`, where no tool of the system changes the user. */
+  readonly ids: Partial<RunAs>;
+}
+
+const SHELL = "/bin/sh";
+/** `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
+const EXEC = 'LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
+
+/**
+ * Wraps the app's command line in what has to happen in its own process before it.
+ *
+ * @param command the program and its arguments.
+ * @param user who it runs as; this process's user unless told.
+ * @returns what to spawn.
+ * @throws HostError when this runtime and system cannot change the user.
+ */
+export function generationCommand(
+  command: readonly [string, ...string[]],
+  user: RunAs | undefined,
+): GenerationCommand {
+  const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
+    program: SHELL,
+    args: ["-c", EXEC, "dewy-exec", ...words],
+    ids,
+  });
+  if (user === undefined) return wrap(command, {});
+  if (hasSetpriv()) return wrap([...setpriv(user), ...command], {});
+  // Deno's spawn keeps the supplementary groups of root.
+  if (!("Deno" in globalThis)) return wrap(command, user);
+  throw new HostError(
+    "Cannot start the app as another user: Deno needs setpriv (util-linux) for that. Install it, or run dewy on Node or Bun",
+    { retryable: false },
+  );
+}
+
+/** https://man7.org/linux/man-pages/man1/setpriv.1.html */
+function setpriv({ uid, gid }: RunAs): readonly string[] {
+  const groups = isInUserDatabase(uid) ? "--init-groups" : "--clear-groups";
+  return ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, groups, "--"];
+}
+
+function hasSetpriv(): boolean {
+  // That of busybox knows no --reuid.
+  const { status, stdout } = spawnSync("setpriv", ["--help"], { encoding: "utf8" });
+  return status === 0 && stdout.includes("--init-groups");
+}
+
+function isInUserDatabase(uid: number): boolean {
+  return spawnSync("getent", ["passwd", String(uid)], { stdio: "ignore" }).status === 0;
+}
+
+/**
+ * Whether a command line is still what {@link generationCommand} made, on its way to the app's own.
+ *
+ * @param words the command line of a process.
+ * @returns true until the app itself is executed.
+ */
+export function isOnItsWay(words: readonly string[]): boolean {
+  return (words[0] === SHELL && words[2] === EXEC) || words[0] === "setpriv";
+}

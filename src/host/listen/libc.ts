@@ -1,0 +1,88 @@
+/**
+ * What Deno has no call of its own for, from the C library.
+ *
+ * @module
+ */
+
+/** Two calls of the C library. */
+export interface Libc {
+  /** Sets or clears `FD_CLOEXEC`. */
+  closeOnExec(fd: number, on: boolean): void;
+  /** Replaces the process; returns only when the system refused. */
+  execve(
+    file: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string | undefined>>,
+  ): void;
+}
+
+/** The part of the `Deno` namespace that is used here. https://docs.deno.com/api/deno/~/Deno.dlopen */
+interface DenoForeign {
+  dlopen(
+    file: string,
+    symbols: Record<string, { parameters: readonly string[]; result: string }>,
+  ): { symbols: Record<string, (...args: readonly unknown[]) => number> };
+  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): bigint };
+}
+
+const NAMES = ["libc.so.6", "libSystem.B.dylib", "libc.so"];
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+let opened: Libc | undefined;
+let tried = false;
+
+/**
+ * Opens the C library.
+ *
+ * @returns its calls; `undefined` on other runtimes than Deno, and where Deno may not use FFI.
+ */
+export function libc(): Libc | undefined {
+  if (!tried) opened = open((globalThis as { Deno?: DenoForeign }).Deno);
+  tried = true;
+  return opened;
+}
+
+function open(deno: DenoForeign | undefined): Libc | undefined {
+  if (deno === undefined) return undefined;
+  for (const name of NAMES) {
+    try {
+      const { symbols } = deno.dlopen(name, {
+        fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+        execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+      });
+      return {
+        closeOnExec: (fd, on) => void symbols.fcntl?.(fd, F_SETFD, on ? FD_CLOEXEC : 0),
+        execve: (file, args, env) => {
+          const kept: Uint8Array[] = [];
+          const variables = Object.entries(env).map(([key, value]) => `${key}=${value ?? ""}`);
+          symbols.execve?.(
+            text(file),
+            textArray(deno, args, kept),
+            textArray(deno, variables, kept),
+          );
+        },
+      };
+    } catch {
+      // Another C library, or no permission.
+    }
+  }
+  return undefined;
+}
+
+function text(value: string): Uint8Array {
+  return new TextEncoder().encode(`${value}\0`);
+}
+
+/** An array of pointers with a null at its end; what they point to must stay in `kept`. */
+function textArray(deno: DenoForeign, values: readonly string[], kept: Uint8Array[]): Uint8Array {
+  const pointers = new BigUint64Array(values.length + 1);
+  values.forEach((value, index) => {
+    const bytes = text(value);
+    kept.push(bytes);
+    pointers[index] = deno.UnsafePointer.value(deno.UnsafePointer.of(bytes));
+  });
+  const array = new Uint8Array(pointers.buffer);
+  kept.push(array);
+  return array;
+}
