@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+// Listens on the descriptors of LISTEN_FDS; with @MODE@ "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
+// that know nothing of handed-over sockets. With "sick" it is never healthy.
+const { appendFileSync } = require("node:fs");
+const { createServer } = require("node:http");
+
+const VERSION = "@VERSION@";
+const { APP_REPORT, APP_CHATTY, APP_BIND, LISTEN_FDS, PORT } = process.env;
+const WHERE = {
+  inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
+  port: () => [{ host: "127.0.0.1", port: Number(PORT) }],
+  sick: () => [{ host: "127.0.0.1", port: Number(PORT) }],
+  bind: () => [{ host: "127.0.0.1", port: Number(APP_BIND) }],
+};
+let accepted = 0;
+let answered = 0;
+let stopping = false;
+
+function report(event) {
+  const line = JSON.stringify({ event, version: VERSION, pid: process.pid, accepted, answered });
+  if (APP_REPORT) appendFileSync(APP_REPORT, `${line}\n`);
+  console.log(line);
+}
+
+function handle(request, response) {
+  const url = new URL(request.url, "http://app");
+  if (APP_CHATTY) console.log(`${VERSION} got ${url.pathname}`);
+  const answer = () => {
+    if ("@MODE@" === "sick") response.statusCode = 503;
+    if (stopping) response.setHeader("connection", "close");
+    answered += 1;
+    response.end(VERSION);
+  };
+  if (url.pathname === "/slow") setTimeout(answer, Number(url.searchParams.get("ms")));
+  else answer();
+}
+
+const servers = WHERE["@MODE@"]().map((where) =>
+  createServer(handle)
+    .on("connection", () => {
+      accepted += 1;
+    })
+    .listen(where),
+);
+let listening = 0;
+for (const server of servers) {
+  server.on("listening", () => {
+    listening += 1;
+    if (listening === servers.length) report("started");
+  });
+}
+
+process.once("SIGTERM", () => {
+  stopping = true;
+  let open = servers.length;
+  for (const server of servers) {
+    server.close(() => {
+      open -= 1;
+      if (open > 0) return;
+      report("stopped");
+      process.exit(0);
+    });
+  }
+});

@@ -1,0 +1,35 @@
+#!/bin/sh
+# nginx takes listening sockets over from an older nginx only: this tells it the descriptors in its own way.
+set -eu
+# /x/current would move under a running generation.
+home=$(cd -P "$(dirname "$0")/.." && pwd)
+run=$home/run.$$
+mkdir "$run"
+listen= NGINX=
+old_ifs=$IFS; IFS=';'
+for port in $SERVER_STARTER_PORT; do
+  listen="$listen listen ${port%=*};"
+  NGINX="$NGINX${port##*=};"
+done
+IFS=$old_ifs
+export NGINX
+cat >"$run/nginx.conf" <<CONF
+daemon off;
+worker_processes 2;
+pid $run/pid;
+error_log stderr warn;
+user root;
+events { worker_connections 512; }
+http {
+  access_log ${APP_REPORT:-$run}.access;
+  client_body_temp_path $run/body; proxy_temp_path $run/proxy; fastcgi_temp_path $run/fastcgi;
+  uwsgi_temp_path $run/uwsgi; scgi_temp_path $run/scgi;
+  server {
+    $(echo "$listen" | sed 's#listen /#listen unix:/#g')
+    root $home;
+    location = / { return 200 "@VERSION@"; }
+    location = /slow { limit_rate 1000; try_files /slow.txt =404; }
+  }
+}
+CONF
+exec /usr/sbin/nginx -c "$run/nginx.conf" -p "$run"

@@ -1,0 +1,149 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { DeployState } from "../../../src/deploy/state.ts";
+import { cliRuntimes, type Dewy, liveVersion, until } from "../dewy.ts";
+import { processesWith } from "./processes.ts";
+import { type BadBehaviour, makeApp } from "./releases.ts";
+import {
+  deployed,
+  expectNothingLost,
+  expectOneGeneration,
+  expectSameCounts,
+  fullLoad,
+  type ServedApp,
+  serveApp,
+  startTestLoad,
+} from "./served_app.ts";
+
+/** An app is ready when it says so; what hangs never does. */
+const READY = [
+  "--ready-command",
+  `grep -q '"version":"'$DEWY_TAG'"' "$APP_REPORT"`,
+  "--health-timeout",
+  "4s",
+];
+/** The old one never stops answering: no request waited for as long as a stop and a start would take. */
+const LONGEST_WAIT_MS = 2000;
+
+/** What each bad generation makes dewy say. */
+const SOCKET_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
+  ["exits-at-once", /exit code 3.*cannot read the configuration/],
+  ["exits-after-3s", /exit code 1.*lost the database/],
+  ["hangs", /not ready/],
+  ["ignores-sigterm", /not ready/],
+  ["forks-children", /exit code 1/],
+  ["floods-output", /exit code 1.*flood/],
+  ["not-executable", /v1\.6\.0|EACCES|ermission/],
+  ["no-interpreter", /no such|not found|ENOENT|cannot/i],
+  ["needs-library", /libdewymissing/],
+];
+const PROXY_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
+  ["sick", /not ready/],
+  ["hangs", /not ready/],
+  ["exits-at-once", /exit code 3.*cannot read the configuration/],
+];
+
+describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
+  it("keeps the old generation answering, whatever a new one does wrong with the shared socket", {
+    timeout: 120_000,
+  }, async () => {
+    const app = await serveApp(runtime, "node");
+    await survive(app, SOCKET_CASES, READY);
+  });
+
+  it("sends a generation that never becomes healthy no request through the proxy", {
+    timeout: 120_000,
+  }, async () => {
+    const app = await serveApp(runtime, "port");
+    await survive(app, PROXY_CASES, ["--health-timeout", "3s"]);
+  });
+
+  it("brings the previous version back when the new one fails in its bake time", async () => {
+    const app = await serveApp(runtime, "node");
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--bake", "20s"]);
+    await deployed(dewy, "v1.0.0");
+    const load = await startTestLoad(fullLoad(app));
+    await app.publishBad("exits-after-3s", "v1.1.0");
+    const bad = await remembered(app, dewy, "v1.1.0");
+    expect(bad).toMatch(/exit code 1.*lost the database/);
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    const result = await load.stop();
+    expectNothingLost(result, dewy.stderr());
+    expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
+    await stop(app, dewy);
+    await expectSameCounts(app, result);
+  });
+
+  it("says what to do about an app that opens the port itself", async () => {
+    const app = await serveApp(runtime, "node");
+    await app.publish("v1.0.0");
+    const [target] = app.targets;
+    const port = "port" in target ? String(target.port) : "";
+    const dewy = app.start(READY, { APP_BIND: port });
+    await deployed(dewy, "v1.0.0");
+    await app.publisher.publish("v1.1.0", await makeApp("bind", "v1.1.0"));
+    expect(await remembered(app, dewy, "v1.1.0")).toMatch(/--handoff proxy or --handoff none/);
+    expect(await liveVersion(app.cwd)).toBe("v1.0.0");
+  });
+});
+
+/** Publishes one bad version after the other under load, and expects that v1.0.0 answers all of it. */
+async function survive(
+  app: ServedApp,
+  cases: readonly (readonly [BadBehaviour, RegExp])[],
+  flags: readonly string[],
+): Promise<void> {
+  await app.publish("v1.0.0");
+  const dewy = app.start(flags);
+  await deployed(dewy, "v1.0.0");
+  const load = await startTestLoad(fullLoad(app));
+  for (const [index, [behaviour, reason]] of cases.entries()) {
+    const tag = `v1.${index}.1`;
+    await app.publishBad(behaviour, tag);
+    expect(await remembered(app, dewy, tag), behaviour).toMatch(reason);
+    expect(await expectOneGeneration(app, () => `${behaviour}\n${log(dewy)}`)).toBe("v1.0.0");
+    await until(
+      async () => {
+        const left = await processesWith("DEWY_TAG", tag);
+        return left.every(({ env }) => env.APP_REPORT !== app.reportFile);
+      },
+      () => `the end of all processes of ${behaviour}\n${log(dewy)}`,
+    );
+  }
+  const result = await load.stop();
+  expectNothingLost(result, log(dewy));
+  expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
+  for (const lane of result.lanes.filter(({ name }) => !name.includes("in flight"))) {
+    expect(lane.latency.max, `${lane.name}\n${log(dewy)}`).toBeLessThan(LONGEST_WAIT_MS);
+  }
+  await stop(app, dewy);
+  await expectSameCounts(app, result);
+}
+
+async function stop(app: ServedApp, dewy: Dewy): Promise<void> {
+  dewy.child.kill("SIGTERM");
+  expect(await dewy.ended(), log(dewy)).toBe(0);
+  expect(await app.generations()).toEqual([]);
+}
+
+/** Waits until a version is remembered as bad, and says why. */
+async function remembered(app: ServedApp, dewy: Dewy, tag: string): Promise<string> {
+  let reason: string | undefined;
+  await until(
+    async () => {
+      const text = await readFile(join(app.cwd, ".dewy", "state.json"), "utf8");
+      const { bad }: DeployState = JSON.parse(text);
+      reason = bad.find((version) => version.tag === tag)?.reason;
+      return reason !== undefined;
+    },
+    () => `${tag} among the bad versions\n${log(dewy)}`,
+  );
+  return reason ?? "";
+}
+
+/** A flood belongs to no error message. */
+function log(dewy: Dewy): string {
+  return dewy.stderr().slice(-10_000);
+}

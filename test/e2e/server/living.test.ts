@@ -1,0 +1,145 @@
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { cliRuntimes, type Dewy, until } from "../dewy.ts";
+import {
+  deployed,
+  expectNothingLost,
+  expectOneGeneration,
+  expectSameCounts,
+  fullLoad,
+  type ServedApp,
+  serveApp,
+  startTestLoad,
+} from "./served_app.ts";
+
+describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
+  it.each(["SIGHUP", "SIGUSR1"] as const)(
+    "starts the same version anew on %s without losing a request",
+    async (signal) => {
+      const { app, dewy } = await running("node");
+      const load = await startTestLoad(fullLoad(app));
+      for (let restart = 0; restart < 3; restart += 1) {
+        const [before] = await app.generations();
+        dewy.child.kill(signal);
+        await until(
+          async () => {
+            const now = await app.generations();
+            return now.length > 0 && now.every(({ pid }) => pid !== before?.pid);
+          },
+          () => `another generation\n${dewy.stderr()}`,
+        );
+      }
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      const result = await load.stop();
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended()).toBe(0);
+      expectNothingLost(result, dewy.stderr());
+      await expectSameCounts(app, result);
+    },
+  );
+
+  it.each(["node", "port"] as const)(
+    "finishes a request in flight before it ends on SIGTERM (%s)",
+    async (kind) => {
+      const { app, dewy } = await running(kind, [], { APP_CHATTY: "1" });
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      const answer = fetch(`http://127.0.0.1:${port}/slow?ms=2000`).then((response) =>
+        response.text(),
+      );
+      await until(
+        () => dewy.stdout().includes("got /slow"),
+        () => `the request\n${dewy.stdout()}\n${dewy.stderr()}`,
+      );
+      dewy.child.kill("SIGTERM");
+      expect(await answer).toBe("v1.0.0");
+      expect(await dewy.ended(), dewy.stderr()).toBe(0);
+      expect(await app.generations()).toEqual([]);
+      expect((await app.reports()).filter(({ event }) => event === "stopped")).toHaveLength(1);
+    },
+  );
+
+  it("lets neither a hook nor the ready command inherit the listening socket", async () => {
+    const list = (name: string): string => `ls -l /proc/$$/fd > ${name}.fds`;
+    const { app, dewy } = await running("node", [
+      "--before-deploy-hook",
+      list("before"),
+      "--after-deploy-hook",
+      list("after"),
+      "--ready-command",
+      list("ready"),
+    ]);
+    const inodes = await listeningInodes(app);
+    expect(inodes).toHaveLength(2);
+    for (const name of ["before", "ready", "after"]) {
+      const file = join(app.cwd, `${name}.fds`);
+      await until(
+        async () => (await readFile(file, "utf8").catch(() => "")) !== "",
+        () => `${file}\n${dewy.stderr()}`,
+      );
+      const descriptors = await readFile(file, "utf8");
+      for (const inode of inodes) expect(descriptors, name).not.toContain(`socket:[${inode}]`);
+    }
+  });
+
+  it("starts the release on disk at once when the registry is unreachable, and polls on", async () => {
+    const { app, dewy: first } = await running("node");
+    first.child.kill("SIGTERM");
+    expect(await first.ended()).toBe(0);
+    const { directory } = app.publisher;
+    await rename(directory, `${directory}.away`);
+    const dewy = app.start();
+    const load = await startTestLoad(fullLoad(app));
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    await rename(`${directory}.away`, directory);
+    await app.publish("v1.1.0");
+    await deployed(dewy, "v1.1.0");
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+    await load.stop();
+  });
+
+  it("with --once deploys, goes on supervising, and asks the registry no more", async () => {
+    const { app, dewy } = await running("node", ["--once"]);
+    await app.publish("v1.1.0");
+    const [generation] = await app.generations();
+    process.kill(generation?.pid ?? 0, "SIGKILL");
+    await until(
+      async () => {
+        const [next] = await app.generations();
+        return next !== undefined && next.pid !== generation?.pid;
+      },
+      () => `the app, started again\n${dewy.stderr()}`,
+    );
+    const [target] = app.targets;
+    const port = "port" in target ? target.port : 0;
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended(), dewy.stderr()).toBe(0);
+    expect(await app.generations()).toEqual([]);
+  });
+
+  async function running(
+    kind: "node" | "port",
+    flags: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ app: ServedApp; dewy: Dewy }> {
+    const app = await serveApp(runtime, kind);
+    await app.publish("v1.0.0");
+    const dewy = app.start(flags, env);
+    await deployed(dewy, "v1.0.0");
+    return { app, dewy };
+  }
+});
+
+/** The inodes of the app's TCP sockets that listen: https://docs.kernel.org/networking/proc_net_tcp.html */
+async function listeningInodes({ targets }: ServedApp): Promise<string[]> {
+  const lines = (await readFile("/proc/net/tcp", "utf8")).split("\n").slice(1);
+  const rows = lines.map((line) => line.trim().split(/\s+/));
+  return targets.flatMap((target) => {
+    if ("path" in target) return [];
+    const port = target.port.toString(16).toUpperCase().padStart(4, "0");
+    const row = rows.find(([, local, , state]) => local?.endsWith(`:${port}`) && state === "0A");
+    return row?.[9] === undefined ? [] : [row[9]];
+  });
+}

@@ -1,0 +1,41 @@
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { AppKind } from "./releases.ts";
+
+const NEEDS: Readonly<Partial<Record<AppKind, string>>> = {
+  python: "/usr/bin/python3",
+  nginx: "/usr/sbin/nginx",
+  "c-server-starter": "gcc",
+  "c-listen-fds": "gcc",
+};
+
+/**
+ * Why an app cannot be tested here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
+ * nothing is skipped unnoticed. Debian: `apt-get install gcc libc6-dev nginx-light python3`.
+ *
+ * @param kind the app.
+ */
+export function missingFor(kind: AppKind): string | undefined {
+  const program = NEEDS[kind];
+  return program === undefined ? undefined : missingProgram(program);
+}
+
+/** Why a program cannot be used; `undefined` when it can. */
+export function missingProgram(program: string): string | undefined {
+  const places = program.startsWith("/")
+    ? [program]
+    : (process.env.PATH ?? "").split(delimiter).map((directory) => join(directory, program));
+  if (places.some(isExecutable)) return undefined;
+  const reason = `${program} is not installed`;
+  if (process.env.DEWY_REQUIRE_PEERS === "1") throw new Error(`DEWY_REQUIRE_PEERS=1: ${reason}`);
+  return reason;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,57 @@
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+
+/** A process that dewy, or an app under it, has started. */
+export interface AppProcess {
+  pid: number;
+  group: number;
+  /** What it was started with. */
+  env: Readonly<Record<string, string>>;
+}
+
+/**
+ * The processes that have a variable of this value in their environment: dewy's children inherit it, whoever adopted
+ * them since. Reads `/proc`, so that it does not depend on what dewy knows.
+ */
+export async function processesWith(name: string, value: string): Promise<AppProcess[]> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
+  const found = await Promise.all(pids.map((pid) => appProcess(Number(pid))));
+  return found.filter((one) => one !== undefined).filter(({ env }) => env[name] === value);
+}
+
+async function appProcess(pid: number): Promise<AppProcess | undefined> {
+  const read = (file: string): Promise<string> =>
+    readFile(join("/proc", String(pid), file), "utf8").catch(() => "");
+  const [environment, stat] = await Promise.all([read("environ"), read("stat")]);
+  const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  if (environment === "" || state === "Z") return undefined;
+  const pairs = environment.split("\0").map((text) => {
+    const at = text.indexOf("=");
+    return [text.slice(0, at), text.slice(at + 1)] as const;
+  });
+  return { pid, group: Number(group), env: Object.fromEntries(pairs) };
+}
+
+/** What the descriptors of a process are: `socket:[…]`, `pipe:[…]`, or a path. */
+export async function descriptorsOf(pid: number | "self"): Promise<Map<number, string>> {
+  const directory = join("/proc", String(pid), "fd");
+  const names = await readdir(directory);
+  const links = await Promise.all(
+    names.map(
+      async (name) =>
+        [Number(name), await readlink(join(directory, name)).catch(() => "")] as const,
+    ),
+  );
+  return new Map(links);
+}
+
+/** Kills what {@link processesWith} finds. */
+export async function killAllWith(name: string, value: string): Promise<void> {
+  for (const { pid } of await processesWith(name, value)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}

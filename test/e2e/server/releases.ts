@@ -1,0 +1,156 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { packTar } from "modern-tar";
+import { ROOT } from "../../runtime/runtimes.ts";
+import { LAST_FILE, VERSION_FILE } from "../archive.ts";
+
+/** The apps of ./apps, and how each gets its socket. */
+export type AppKind =
+  /** Blocks in accept(), one connection at a time; SERVER_STARTER_PORT. */
+  | "python"
+  /** LISTEN_FDS. */
+  | "node"
+  /** SERVER_STARTER_PORT only. */
+  | "c-server-starter"
+  /** LISTEN_FDS only, and only when LISTEN_PID is its own. */
+  | "c-listen-fds"
+  /** Takes the sockets over as from an older nginx. */
+  | "nginx"
+  /** Knows no protocol: $PORT. */
+  | "port"
+  /** Ignores the socket and binds $APP_BIND itself. */
+  | "bind";
+
+/** What a release that must not go live does. */
+export type BadBehaviour =
+  | "exits-at-once"
+  | "exits-after-3s"
+  | "hangs"
+  | "ignores-sigterm"
+  | "forks-children"
+  | "floods-output"
+  | "not-executable"
+  | "no-interpreter"
+  | "needs-library"
+  | "sick";
+
+/** What runs a release, in its directory. */
+export const PROGRAM = "bin/app";
+
+const APPS = join(ROOT, "test/e2e/server/apps");
+const BUILT = join(ROOT, "node_modules", ".dewy-test");
+const run = promisify(execFile);
+
+/**
+ * Makes the artifact of a version of an app.
+ *
+ * @param kind the app.
+ * @param version what it answers.
+ * @returns a tar.gz.
+ */
+export async function makeApp(kind: AppKind, version: string): Promise<Uint8Array<ArrayBuffer>> {
+  return pack(version, await program(kind, version));
+}
+
+/**
+ * Makes the artifact of a version that does not work.
+ *
+ * @returns a tar.gz.
+ */
+export async function makeBadApp(
+  behaviour: BadBehaviour,
+  version: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  switch (behaviour) {
+    case "sick":
+      return pack(version, await script("listen.cjs", { VERSION: version, MODE: "sick" }));
+    case "not-executable":
+      return pack(version, await program("node", version), 0o644);
+    case "no-interpreter":
+      return pack(version, Buffer.from("#!/no/such/interpreter\n"));
+    case "needs-library":
+      return pack(version, await needsLibrary());
+    default:
+      return pack(version, await script("bad.sh", { BEHAVIOUR: behaviour }));
+  }
+}
+
+function program(kind: AppKind, version: string): Promise<Buffer> {
+  const VERSION = version;
+  switch (kind) {
+    case "python":
+      return script("blocking.py", { VERSION });
+    case "node":
+      return script("listen.cjs", { VERSION, MODE: "inherit" });
+    case "port":
+      return script("listen.cjs", { VERSION, MODE: "port" });
+    case "bind":
+      return script("listen.cjs", { VERSION, MODE: "bind" });
+    case "nginx":
+      return script("nginx.sh", { VERSION });
+    case "c-server-starter":
+      return compile("c-server-starter", []);
+    case "c-listen-fds":
+      return compile("c-listen-fds", ["-DLISTEN_FDS_ONLY"]);
+  }
+}
+
+async function script(name: string, values: Readonly<Record<string, string>>): Promise<Buffer> {
+  const text = await readFile(join(APPS, name), "utf8");
+  return Buffer.from(text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole));
+}
+
+const compiled = new Map<string, Promise<Buffer>>();
+
+function compile(name: string, options: readonly string[]): Promise<Buffer> {
+  const known = compiled.get(name);
+  if (known !== undefined) return known;
+  const binary = gcc(name, [...options, "-O2", "-pthread", join(APPS, "threads.c")]);
+  compiled.set(name, binary);
+  return binary;
+}
+
+/** An executable that is linked with a library which is on no machine. */
+async function needsLibrary(): Promise<Buffer> {
+  await gcc("libdewymissing.so", ["-shared", "-fPIC", "-x", "c", "/dev/null"]);
+  const stub = join(APPS, "threads.c");
+  const library = [`-L${BUILT}`, "-Wl,--no-as-needed", "-ldewymissing"];
+  return gcc("needs-library", ["-pthread", stub, ...library]);
+}
+
+async function gcc(name: string, options: readonly string[]): Promise<Buffer> {
+  await mkdir(BUILT, { recursive: true });
+  const file = join(BUILT, `${name}.${process.pid}`);
+  await run("gcc", ["-o", file, ...options]);
+  const bytes = await readFile(file);
+  await rename(file, join(BUILT, name));
+  return bytes;
+}
+
+async function pack(
+  version: string,
+  program: Uint8Array,
+  mode = 0o755,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = (name: string, body: string | Uint8Array, mode = 0o644) => ({
+    header: {
+      name,
+      size: typeof body === "string" ? Buffer.byteLength(body) : body.length,
+      type: "file" as const,
+      mode,
+      mtime: new Date("2026-01-01T00:00:00Z"),
+    },
+    body,
+  });
+  const tar = await packTar([
+    file(VERSION_FILE, version),
+    file(PROGRAM, program, mode),
+    // nginx sends 1000 bytes a second of it.
+    file("slow.txt", `${version}\n`.padEnd(6000, ".")),
+    file(LAST_FILE, version),
+  ]);
+  return new Uint8Array(gzipSync(tar, { level: 1 }));
+}

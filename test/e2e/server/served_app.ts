@@ -1,0 +1,183 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { tempDirectory } from "../../host/temp_directory.ts";
+import { freePorts } from "../../peers/ports.ts";
+import { type CliRuntime, type Dewy, liveVersion, startDewy, until } from "../dewy.ts";
+import { filePublisher, type Publisher } from "../publishers.ts";
+import type { Lane, LoadResult } from "./load.ts";
+import { type AppProcess, killAllWith, processesWith } from "./processes.ts";
+import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from "./releases.ts";
+import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
+
+/** What an app says about itself. */
+export interface AppReport {
+  event: "started" | "stopped";
+  version: string;
+  pid: number;
+  accepted: number;
+  answered: number;
+}
+
+/** An app that dewy can serve from a directory of its own. */
+export interface ServedApp {
+  kind: AppKind;
+  publisher: Publisher & { directory: string };
+  /** Where dewy works. */
+  cwd: string;
+  /** Its first TCP port, its second one, and its unix socket, as far as the app takes several. */
+  targets: readonly [Target, ...Target[]];
+  /** Every process below dewy has it in its environment as APP_REPORT. */
+  reportFile: string;
+  publish(version: string): Promise<void>;
+  publishBad(behaviour: BadBehaviour, version: string): Promise<void>;
+  /** Starts dewy; again, after it has ended. */
+  start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
+  /** The processes of the app's generations that run now, one per generation. */
+  generations(): Promise<AppProcess[]>;
+  reports(): Promise<AppReport[]>;
+}
+
+/** Short enough for a test, long enough for the apps to have started. */
+export const QUICK: readonly string[] = ["-i", "1s", "--ready-after", "500ms", "--bake", "500ms"];
+const LOG = ["--log-level", "debug", "--log-format", "json"];
+
+/**
+ * Makes the directory, the registry and the ports of an app. Whatever runs at the end of the test is killed.
+ *
+ * @param runtime what dewy runs on.
+ * @param kind the app.
+ */
+export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<ServedApp> {
+  const publisher = await filePublisher();
+  const cwd = await tempDirectory();
+  const reportFile = join(await tempDirectory(), "report");
+  onTestFinished(() => killAllWith("APP_REPORT", reportFile));
+  const [first = 0, second = 0] = await freePorts(2);
+  const socket = join(cwd, "app.sock");
+  const host = "127.0.0.1";
+  const targets: [Target, ...Target[]] = [{ host, port: first }];
+  if (kind !== "python" && kind !== "bind") targets.push({ host, port: second });
+  if (kind !== "python" && kind !== "bind" && kind !== "port") targets.push({ path: socket });
+  return {
+    kind,
+    publisher,
+    cwd,
+    targets,
+    reportFile,
+    publish: async (version) => publisher.publish(version, await makeApp(kind, version)),
+    publishBad: async (behaviour, version) =>
+      publisher.publish(version, await makeBadApp(behaviour, version)),
+    start: (flags = [], env = {}) => {
+      const ports = targets.flatMap((target) => ["--port", portFlag(target)]);
+      const command = join(cwd, "current", PROGRAM);
+      const args = ["server", "--registry", publisher.url, ...ports, ...LOG];
+      return startDewy(
+        runtime.command,
+        [...args, ...flagsFor(kind), ...QUICK, ...flags, "--", command],
+        { cwd, env: { APP_REPORT: reportFile, ...env } },
+      );
+    },
+    generations: async () => {
+      const all = await processesWith("APP_REPORT", reportFile);
+      const apps = all.filter(({ env }) => env.DEWY_GENERATION !== undefined);
+      return apps.filter(({ pid, group }) => pid === group);
+    },
+    reports: async () => {
+      const text = await readFile(reportFile, "utf8").catch(() => "");
+      return text
+        .split("\n")
+        .flatMap((line): AppReport[] => (line === "" ? [] : [JSON.parse(line)]));
+    },
+  };
+}
+
+function portFlag(target: Target): string {
+  return "path" in target ? `unix:${target.path}` : `${target.host}:${target.port}`;
+}
+
+function flagsFor(kind: AppKind): readonly string[] {
+  if (kind === "nginx") return ["--signal-on-term", "QUIT"];
+  if (kind === "port") return ["--handoff", "proxy", "--health-path", "/"];
+  return [];
+}
+
+/** The whole load an app can take: all ports, all ways, all at the same time. */
+export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
+  const [main, ...others] = targets;
+  // It answers one connection at a time.
+  if (kind === "python") return [lanes.perRequest(main), lanes.slow(main, 300, 1)];
+  return [
+    lanes.keepAlive(main),
+    lanes.perRequest(main),
+    lanes.slow(main),
+    ...others.flatMap((target) => [lanes.keepAlive(target, 1), lanes.perRequest(target, 1)]),
+  ];
+}
+
+/** Starts a load that ends with the test. */
+export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<RunningLoad> {
+  const load = await startLoad(lanesOfLoad);
+  onTestFinished(() => void load.child.kill("SIGKILL"));
+  return load;
+}
+
+/** Waits until dewy has committed a version, which is after its bake time. */
+export async function deployed(dewy: Dewy, tag: string): Promise<void> {
+  await dewy.seen(`the deploy of ${tag}`, (line) => line.msg === "Deployed" && line.tag === tag);
+}
+
+/** Publishes a version and waits until it has answered the load, and is committed. */
+export async function switchTo(
+  app: ServedApp,
+  dewy: Dewy,
+  load: RunningLoad,
+  version: string,
+): Promise<void> {
+  await app.publish(version);
+  await deployed(dewy, version);
+  await until(
+    () => load.versions().some((seen) => seen.version === version),
+    () => `an answer of ${version}\n${dewy.stderr()}`,
+  );
+}
+
+/** Expects that the client lost nothing. */
+export function expectNothingLost(result: LoadResult, context: string): void {
+  const { failed, reasons, sent, answered } = result.total;
+  const about = `${JSON.stringify(result.samples)}\n${context}`;
+  expect({ failed, reasons }, about).toEqual({ failed: 0, reasons: {} });
+  expect(answered, about).toBe(sent);
+  expect(answered).toBeGreaterThan(0);
+}
+
+/** Expects that the app counted as many answers as the client, once all generations have ended by themselves. */
+export async function expectSameCounts(app: ServedApp, result: LoadResult): Promise<void> {
+  if (app.kind === "nginx") {
+    const log = await readFile(`${app.reportFile}.access`, "utf8");
+    expect(log.split("\n").filter((line) => / 200 /.test(line)).length).toBe(result.total.answered);
+    return;
+  }
+  const reports = await app.reports();
+  const stopped = reports.filter(({ event }) => event === "stopped");
+  expect(stopped.length).toBe(reports.length - stopped.length);
+  const answered = stopped.reduce((sum, report) => sum + report.answered, 0);
+  // The proxy asks for health too.
+  if (app.kind === "port") expect(answered).toBeGreaterThanOrEqual(result.total.answered);
+  else expect(answered).toBe(result.total.answered);
+}
+
+/** Waits until exactly one generation runs, which is of the release that is live, and says which version. */
+export async function expectOneGeneration(app: ServedApp, about: () => string): Promise<string> {
+  let running: AppProcess[] = [];
+  await until(
+    async () => {
+      running = await app.generations();
+      return running.length === 1;
+    },
+    () => `one generation, not ${running.map(({ pid }) => pid).join(", ")}\n${about()}`,
+  );
+  const version = await liveVersion(app.cwd);
+  expect(running[0]?.env.DEWY_TAG, about()).toBe(version);
+  return version ?? "";
+}

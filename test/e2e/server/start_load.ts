@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ROOT, runtimes } from "../../runtime/runtimes.ts";
+import type { Lane, Load, LoadResult, VersionSeen } from "./load.ts";
+
+/** A load that runs in a process of its own. */
+export interface RunningLoad {
+  child: ChildProcess;
+  /** The versions that have answered so far. */
+  versions(): readonly VersionSeen[];
+  /** Ends the load: what is in flight is waited for. */
+  stop(): Promise<LoadResult>;
+}
+
+/** Where a load goes. */
+export type Target = Lane["target"];
+
+/** How long and how much at most, whatever becomes of the test. */
+const BOUNDS: Omit<Load, "lanes"> = { maxMs: 900_000, maxRequests: 5_000_000, timeoutMs: 20_000 };
+
+/**
+ * Starts the load client, on Node.
+ *
+ * @param lanes what it sends.
+ * @param bounds see {@link Load}.
+ * @returns the load; the caller ends it.
+ */
+export async function startLoad(
+  lanes: readonly Lane[],
+  bounds: Partial<typeof BOUNDS> = {},
+): Promise<RunningLoad> {
+  const [node] = runtimes;
+  if (node === undefined) throw new Error("no Node among the runtimes");
+  const [, script = ""] = await node.command(join(ROOT, "test/e2e/server/load_client.ts"));
+  const load: Load = { ...BOUNDS, ...bounds, lanes };
+  const program = process.versions.bun === undefined ? process.execPath : nodeOfNpm();
+  const child = spawn(program, [script, JSON.stringify(load)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const seen: VersionSeen[] = [];
+  const ended = new Promise<LoadResult>((resolve, reject) => {
+    let result: LoadResult | undefined;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const message: VersionSeen | { result: LoadResult } = JSON.parse(line);
+      if ("result" in message) result = message.result;
+      else seen.push(message);
+    });
+    child.on("close", (code, signal) =>
+      result === undefined
+        ? reject(new Error(`the load client ended with ${code ?? signal} and no result`))
+        : resolve(result),
+    );
+  });
+  ended.catch(() => {});
+  return {
+    child,
+    versions: () => seen,
+    stop: () => {
+      child.kill("SIGTERM");
+      return ended;
+    },
+  };
+}
+
+/** A benchmark is run by Bun, but measures with Node. */
+function nodeOfNpm(): string {
+  return process.env.npm_node_execpath ?? "node";
+}
+
+/** The ways to use a server that a switch could hurt. */
+export const lanes = {
+  /** Workers that each keep one connection. */
+  keepAlive: (target: Target, workers = 2): Lane => ({
+    name: "keep-alive",
+    target,
+    keepAlive: true,
+    workers,
+    paceMs: 2,
+  }),
+  /** A new connection for each request. */
+  perRequest: (target: Target, workers = 2): Lane => ({
+    name: "connection per request",
+    target,
+    keepAlive: false,
+    workers,
+    paceMs: 2,
+  }),
+  /** Answers that take long, so that each switch finds some in flight. */
+  slow: (target: Target, ms = 5000, workers = 3): Lane => ({
+    name: `${ms} ms in flight`,
+    target,
+    path: `/slow?ms=${ms}`,
+    keepAlive: false,
+    workers,
+    paceMs: 50,
+  }),
+} as const;
