@@ -72,7 +72,7 @@ export interface ServerConfig extends Omit<AssetsConfig, "command"> {
   program: readonly [string, ...string[]] | undefined;
   /** Where to listen; empty: the app is a worker. */
   ports: readonly ListenSpec[];
-  /** How a new generation takes over. The default is `socket` with ports, `none` without. */
+  /** How a new generation takes over. The default is `socket`: a worker has none, and two of it run for a moment. */
   handoff: HandoffKind;
   /** The path to ask for the app's health; only behind the proxy. */
   healthPath: string | undefined;
@@ -204,7 +204,7 @@ function readServer(argv: ParsedArgv): ServerConfig {
     ...readDirectory(argv, program),
     program,
     ports,
-    handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? defaultHandoff(ports),
+    handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? "socket",
     healthPath: text(argv, "health-path"),
     healthTimeoutMs: duration(argv, "health-timeout", 1),
     readyAfterMs: duration(argv, "ready-after", 0),
@@ -248,10 +248,6 @@ function readPorts(argv: ParsedArgv): readonly ListenSpec[] {
     if (!(cause instanceof ConfigError)) throw cause;
     throw new ConfigError(`invalid port specification: --port: ${cause.message}`, { cause });
   }
-}
-
-function defaultHandoff(ports: readonly ListenSpec[]): HandoffKind {
-  return ports.length > 0 ? "socket" : "none";
 }
 
 function readSignal(argv: ParsedArgv): ServerSignal {

@@ -156,7 +156,8 @@ export const flags: readonly FlagSpec[] = [
     choices: ["socket", "proxy", "none"],
     commands: SERVING,
     description:
-      "How a new generation takes over: it shares the listening socket, stands behind dewy's TCP proxy, or starts when the old one has ended (default: socket with --port)",
+      "How a new generation takes over: it shares the listening socket, stands behind dewy's TCP proxy, or starts when the old one has ended",
+    default: "socket",
   },
   {
     name: "health-path",

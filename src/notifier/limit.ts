@@ -31,6 +31,12 @@ export interface Limiter {
 export function createLimiter(quiet: boolean): Limiter {
   const told = new Set<string>();
   let errors = 0;
+  let firstPauseMs = Number.POSITIVE_INFINITY;
+  /** The pause before a restart grows while an app crashes again and again: only the first of a row is told. */
+  const isNewCrash = (pauseMs = 0): boolean => {
+    firstPauseMs = Math.min(firstPauseMs, pauseMs || firstPauseMs);
+    return pauseMs <= firstPauseMs;
+  };
   return {
     reset: () => {
       told.clear();
@@ -39,6 +45,9 @@ export function createLimiter(quiet: boolean): Limiter {
     admit: (event, notification) => {
       const { kind } = notification;
       if (quiet && (kind === "message" || kind === "hook-passed")) return undefined;
+      if (event.type === "app-exited") {
+        return isNewCrash(event.restartInMs) ? notification : undefined;
+      }
       const key = identityOf(event, notification);
       if (told.has(key)) return undefined;
       if (event.type !== "failed") {

@@ -1,5 +1,8 @@
+import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent, HookResult } from "../core/event.ts";
 import type { Notification } from "./driver.ts";
+
+type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const SIGNAL_NAMES: Readonly<Record<string, string>> = {
   SIGINT: "interrupt",
@@ -27,13 +30,22 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return hookNotification(event.result);
     case "deployed":
       return quiet ? { kind: "success", text: `Deployed \`${event.tag}\`` } : undefined;
+    case "server-started":
+      return message(startText(event));
+    case "app-restart":
+      return message(`Restarted receiving by \`${event.signal}\` signal`);
+    case "app-exited":
+      return exitNotification(event);
+    case "crash-loop":
+      return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
+    case "adopted":
+      return message(`Found \`${event.tag}\` still running from an earlier start of dewy`);
+    case "no-program":
+      return message("Versions are deployed, but no command is given: nothing is started");
     case "rolled-back":
-      return { kind: "error", text: rollbackText(event.tag, event.to, event.reason) };
+      return error(rollbackText(event.tag, event.to, event.reason));
     case "failed":
-      return {
-        kind: "error",
-        text: `Error occurred (count: ${event.count}): ${event.error.message}`,
-      };
+      return error(`Error occurred (count: ${event.count}): ${event.error.message}`);
     default:
       return undefined;
   }
@@ -41,6 +53,39 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
 
 function message(text: string): Notification {
   return { kind: "message", text };
+}
+
+function error(text: string): Notification {
+  return { kind: "error", text };
+}
+
+function startText(event: EventOf<"server-started">): string {
+  const verb = event.restarted ? "restarted" : "started";
+  return `Server ${verb} for \`${event.tag}\`${event.withPort ? "" : " without port"}`;
+}
+
+/** A worker that has finished, as it may, is nobody's trouble. */
+function exitNotification(event: EventOf<"app-exited">): Notification | undefined {
+  const { tag, code, signal, restartInMs } = event;
+  if (code === 0 && restartInMs === undefined) return message(`\`${tag}\` finished`);
+  const end =
+    code === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${code}`;
+  const next = restartInMs === undefined ? "" : `, starts again in ${formatDuration(restartInMs)}`;
+  return error(`\`${tag}\` ${end}${next}${fenced(event.lastLines)}`);
+}
+
+const TOLD_LINES = 20;
+/** What a fence within the output becomes: it would end ours. */
+const FENCE_INSIDE = "\u2019\u2019\u2019";
+/** Chats cut long texts somewhere; these ends are worth more than the beginning. */
+const TOLD_LINE_LENGTH = 500;
+
+function fenced(lines: readonly string[]): string {
+  if (lines.length === 0) return "";
+  const shown = lines
+    .slice(-TOLD_LINES)
+    .map((line) => line.slice(0, TOLD_LINE_LENGTH).replaceAll("```", FENCE_INSIDE));
+  return `\n\`\`\`\n${shown.join("\n")}\n\`\`\``;
 }
 
 function rollbackText(tag: string, to: string | undefined, reason: string): string {
