@@ -48,6 +48,16 @@ export interface Supervision {
   end(): Promise<void>;
 }
 
+/** The file that only one dewy at a time holds. */
+export function lockPath(root: string): string {
+  return join(root, ".dewy", "lock");
+}
+
+/** The file that a working directory remembers by. */
+export function statePath(root: string): string {
+  return join(root, ".dewy", "state.json");
+}
+
 /**
  * Keeps a deployer up to date until the operator stops it, or once.
  *
@@ -58,7 +68,7 @@ export interface Supervision {
  */
 export async function runAgent(agent: Agent, world: World): Promise<number> {
   const { config, root } = agent;
-  const lock = await acquireLock(join(root, ".dewy", "lock"), config.command);
+  const lock = await acquireLock(lockPath(root), config.command);
   try {
     return await run(agent, deployIo(agent, world), world);
   } finally {
@@ -72,7 +82,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
   return {
     registry,
     deployer,
-    store: stateFile(join(root, ".dewy", "state.json"), emit),
+    store: stateFile(statePath(root), emit),
     runHook: createHooks({
       before: config.beforeDeployHook ?? "",
       after: config.afterDeployHook ?? "",
@@ -101,15 +111,27 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   const exclusively = exclusive();
   const look = (signal: AbortSignal): Promise<TickResult> =>
     exclusively(() => tick(locator, io, signal));
+  const unsubscribe = restartOnSignal(agent, world);
   try {
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
     return config.once ? await once(look, agent, io, stop) : await poll(look, agent, io, world);
   } finally {
+    unsubscribe();
     const stoppedBy = world.signals.stoppedBy();
     if (stoppedBy !== undefined) io.emit({ type: "stopping", signal: stoppedBy });
     await agent.supervision?.end();
   }
+}
+
+function restartOnSignal({ supervision }: Agent, world: World): () => void {
+  if (supervision === undefined) return () => {};
+  return world.signals.onWake((signal) => {
+    supervision.restart(signal).catch((error: unknown) => {
+      const fields = { error: asDewyError(error).message };
+      world.emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
+    });
+  });
 }
 
 async function poll(

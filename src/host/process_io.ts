@@ -8,8 +8,8 @@
 
 /** A stream for people or for pipes. */
 export interface TextSink {
-  /** Writes text as it is; never throws, not even when the reader has gone. */
-  write(text: string): void;
+  /** Writes text or bytes as they are; never throws, not even when the reader has gone. */
+  write(text: string | Uint8Array): void;
   /** Whether a person is looking at it. */
   readonly isTerminal: boolean;
 }
@@ -23,10 +23,10 @@ export interface Signals {
   /**
    * Hears of SIGHUP and SIGUSR1: poll now.
    *
-   * @param listener called once per signal.
+   * @param listener called once per signal, with its name.
    * @returns a function that unsubscribes.
    */
-  onWake(listener: () => void): () => void;
+  onWake(listener: (signal: string) => void): () => void;
 }
 
 /** The signals that ask dewy to stop. */
@@ -112,7 +112,7 @@ function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<v
 
 function listen(): Signals {
   const stop = new AbortController();
-  const wakers = new Set<() => void>();
+  const wakers = new Set<(signal: string) => void>();
   let stoppedBy: StopSignal | undefined;
   for (const name of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
     process.on(name, () => {
@@ -123,7 +123,7 @@ function listen(): Signals {
   }
   for (const name of ["SIGHUP", "SIGUSR1"] as const) {
     process.on(name, () => {
-      for (const wake of wakers) wake();
+      for (const wake of wakers) wake(name);
     });
   }
   return {

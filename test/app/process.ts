@@ -29,13 +29,13 @@ export function fakeProcess(
     stdout: {
       isTerminal,
       write: (text) => {
-        out += text;
+        out += String(text);
       },
     },
     stderr: {
       isTerminal,
       write: (text) => {
-        err += text;
+        err += String(text);
       },
     },
     signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onWake: () => () => {} },

@@ -15,10 +15,9 @@ export interface Handoff {
   /** Makes room for a new generation. */
   prepare(): Promise<Place>;
   /**
-   * Resolves when a generation that runs can serve; rejects with the reason when it cannot in time.
-   * Absent: there is nothing to ask.
+   * Resolves when a generation that runs can serve, and tells meanwhile why it cannot. Absent: there is nothing to ask.
    */
-  ready?(place: Place, signal: AbortSignal): Promise<void>;
+  ready?(place: Place, signal: AbortSignal, tell: (reason: string) => void): Promise<void>;
   /** Resolves when it still serves; rejects with the reason. Absent: there is nothing to ask. */
   check?(place: Place, signal: AbortSignal): Promise<void>;
   /** New connections go to this generation from now on. */

@@ -35,13 +35,16 @@ export async function becomeReady(
 ): Promise<void> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
+  let why = "";
   const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
-    throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s`);
+    throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s${why}`);
   });
   const end = generation.exited.then((exit) => {
     throw notReady(generation, `it ended with ${describeExit(exit)} before it was ready`);
   });
-  const ready = isReady(generation, handoff, options, either);
+  const ready = isReady(generation, handoff, options, either, (reason) => {
+    why = `: ${reason}`;
+  });
   try {
     await Promise.race([ready, timeout, end]);
   } catch (error) {
@@ -58,9 +61,10 @@ async function isReady(
   handoff: Handoff,
   { afterMs, clock, command }: ReadinessOptions,
   signal: AbortSignal,
+  tell: (reason: string) => void,
 ): Promise<void> {
   if (handoff.ready !== undefined) {
-    await handoff.ready(generation.place, signal);
+    await handoff.ready(generation.place, signal, tell);
   } else {
     await clock.sleep(afterMs, signal);
   }

@@ -14,6 +14,8 @@ export interface ServerDeployerOptions {
   bakeMs: number;
   /** The tag of a release directory, where dewy knows it. */
   tagOf(directory: string): Promise<string | undefined>;
+  /** Is told when a new version has taken over. */
+  onStarted(tag: string, restarted: boolean): void;
 }
 
 /**
@@ -47,7 +49,9 @@ export function serverDeployer(options: ServerDeployerOptions): Deployer {
     },
     restore: goBack,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
+      const restarted = supervisor.release !== undefined;
       await supervisor.replace({ tag, directory: name }, signal);
+      options.onStarted(tag, restarted);
       await supervisor.bake(bakeMs);
     },
     clean: directory.clean,

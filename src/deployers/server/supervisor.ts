@@ -64,6 +64,12 @@ export class Supervisor {
     return this.#current?.release;
   }
 
+  /** The generation that serves; `undefined` when there is none. */
+  get running(): { generation: number; pid: number } | undefined {
+    const current = this.#current;
+    return current === undefined ? undefined : { generation: current.number, pid: current.pid };
+  }
+
   /**
    * Starts a release and, once it is ready, lets it take over. The generation before it serves until then, and
    * finishes what it has begun afterwards.

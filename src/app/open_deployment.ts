@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import { join, resolve } from "node:path";
+import type { Registry } from "../core/types.ts";
+import { openReleaseDirectory, type ReleaseDirectory } from "../deployers/release_directory.ts";
+import { type StageRelease, stageRelease } from "../deployers/stage_release.ts";
+import type { LocatorBase } from "../registry/driver.ts";
+import { connect } from "../registry/open.ts";
+import type { DeployingConfig } from "./config.ts";
+import type { World } from "./world.ts";
+
+/** What every command that deploys files begins with. */
+export interface Deployment {
+  registry: Registry;
+  /** How the registry's URL was read, with the flags laid over it: the version policy. */
+  locator: LocatorBase;
+  directory: ReleaseDirectory;
+  stage: StageRelease;
+}
+
+/**
+ * Opens the registry and the working directory. Nothing is written, and nobody is asked.
+ *
+ * @param config what the command is told.
+ * @param world the world.
+ * @returns both, and the function that makes releases of artifacts.
+ * @throws DewyError for a registry or directory that cannot be used.
+ */
+export async function openDeployment(config: DeployingConfig, world: World): Promise<Deployment> {
+  const { slot = "", calver = "" } = config;
+  const { registries, clock, emit } = world;
+  const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });
+  const directory = await openReleaseDirectory(config.directory);
+  const stage = stageRelease({
+    registry,
+    directory,
+    downloads: downloadDirectory(directory.root, world.env.DEWY_CACHEDIR),
+    maxArtifactBytes: config.maxArtifactSize,
+    maxExpandedBytes: config.maxExpandedSize,
+    clock,
+    emit,
+  });
+  return { registry, locator, directory, stage };
+}
+
+/** Several directories can share `DEWY_CACHEDIR`: each has its own part of it. */
+function downloadDirectory(root: string, shared: string | undefined): string {
+  if (shared === undefined || shared === "") return join(root, ".dewy", "cache");
+  const part = createHash("sha256").update(root).digest("hex").slice(0, 16);
+  return join(resolve(shared), part);
+}

@@ -1,0 +1,50 @@
+import type { AppOptions } from "../deployers/server/start_app.ts";
+import type { ServerConfig } from "./config.ts";
+import { appEnvironment, appUser } from "./server_environment.ts";
+import { resolveProgram } from "./server_program.ts";
+import type { World } from "./world.ts";
+
+/**
+ * Reads how the app is to be started, so that a mistake ends dewy before anything is deployed.
+ *
+ * @param config what the command is told.
+ * @param program the app, as typed.
+ * @param root its working directory.
+ * @param world the world.
+ * @returns what every generation is started with.
+ * @throws ConfigError for an environment file, user or group that cannot be used.
+ */
+export async function appOptions(
+  config: ServerConfig,
+  program: readonly [string, ...string[]],
+  root: string,
+  world: World,
+): Promise<AppOptions> {
+  const user = await appUser(config, { env: world.env });
+  const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
+  await environment();
+  return {
+    program: resolveProgram(program, process.cwd()),
+    root,
+    environment,
+    user,
+    write: config.logPrefix ? prefixedOutput(world) : plainOutput(world),
+    clock: world.clock,
+  };
+}
+
+/** Bytes, not text: what the app writes need not be UTF-8, and a chunk may end inside a character. */
+function plainOutput(world: World): AppOptions["write"] {
+  return (_, stream, chunk) => world[stream].write(chunk);
+}
+
+function prefixedOutput(world: World): AppOptions["write"] {
+  const streams = new Map<string, { decoder: TextDecoder; rest: string }>();
+  return ({ number, release }, stream, chunk) => {
+    const key = `${number} ${stream}`;
+    const { decoder, rest } = streams.get(key) ?? { decoder: new TextDecoder(), rest: "" };
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    streams.set(key, { decoder, rest: lines.pop() ?? "" });
+    for (const line of lines) world[stream].write(`[${release.tag || "?"} #${number}] ${line}\n`);
+  };
+}

@@ -1,0 +1,35 @@
+import { assetsDeployer } from "../deployers/assets.ts";
+import { findOrphans } from "../deployers/server/orphans.ts";
+import { runAgent } from "./agent.ts";
+import type { ServerConfig } from "./config.ts";
+import { openDeployment } from "./open_deployment.ts";
+import { appOptions } from "./server_app.ts";
+import { openHandoff } from "./server_handoff.ts";
+import { superviseServer } from "./server_supervision.ts";
+import type { World } from "./world.ts";
+
+/**
+ * `dewy server`: keeps a program up to date without losing a request.
+ *
+ * @param config what the command is told.
+ * @param world the world.
+ * @returns the exit code.
+ * @throws DewyError for a registry, directory, port or user that cannot be used.
+ */
+export async function runServer(config: ServerConfig, world: World): Promise<number> {
+  const { registry, locator, directory, stage } = await openDeployment(config, world);
+  const { root } = directory;
+  const common = { config, root, registry, locator };
+  const { program } = config;
+  if (program === undefined) {
+    world.emit({ type: "no-program" });
+    return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
+  }
+  const app = await appOptions(config, program, root, world);
+  const orphans = await findOrphans(root);
+  const opened = await openHandoff(config, root, orphans, world);
+  if (opened.kind === "ended") return opened.exitCode;
+  const { handoff } = opened;
+  const parts = superviseServer({ config, directory, stage, handoff, app, orphans }, world);
+  return runAgent({ ...common, ...parts }, world);
+}
