@@ -1,10 +1,12 @@
 /**
- * Watches dewy deploy v1.0.0 from a directory, notice v1.1.0, and switch to it.
+ * Watches `dewy server` keep a small app up to date under load: v1.0.0, then v1.1.0, then a broken v1.2.0 that is rolled
+ * back. At the end it says how many requests were lost.
  *
  *     npm ci && npm run quickstart
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, readlink, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,38 +14,61 @@ import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
-const PATIENCE_MS = 30_000;
+const APP = fileURLToPath(new URL("app.js", import.meta.url));
+const PATIENCE_MS = 60_000;
+const CLIENTS = 8;
 
 const home = await mkdtemp(join(tmpdir(), "dewy-quickstart-"));
 const releases = join(home, "registry");
 const app = join(home, "app");
 const registry = `file://${releases}`;
+const address = `127.0.0.1:${await freePort()}`;
+const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map<string, number>() };
+let isOver = false;
 await mkdir(app);
 
-say("A registry is a directory with one directory a version. This one gets v1.0.0:");
+say(
+  "A registry is a directory with one directory a version. This one gets v1.0.0, a small web app:",
+);
 await publish("v1.0.0");
 
-const args = ["assets", "--registry", registry, "--directory", app, "-i", "1s", "-l", "info"];
-say(`dewy watches it:\n\n    node dist/cli.js ${args.join(" ")}\n`);
+const args = [
+  ...["server", "--registry", registry, "--port", address],
+  ...["-i", "1s", "--bake", "5s", "-l", "info", "--", `${app}/current/app.js`],
+];
+say(`dewy runs it, and watches the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
 const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.once("SIGINT", () => void dewy.kill("SIGINT"));
 
 try {
-  await live("v1.0.0");
-  say("v1.0.0 is live. Somebody publishes v1.1.0:");
+  await until("v1.0.0 to answer", async () => (await ask()).includes("v1.0.0"));
+  say(`v1.0.0 answers. From now on ${CLIENTS} clients send one request after the other.`);
+  const clients = Array.from({ length: CLIENTS }, client);
+  say("Somebody publishes v1.1.0:");
   await publish("v1.1.0");
-  await live("v1.1.0");
-  say("dewy noticed it and switched. It is stopped with Ctrl-C, or SIGTERM from systemd:");
+  await until("v1.1.0 to be kept", () => isRemembered("releases", "v1.1.0"));
+  say(
+    "It took over, and proved itself for 5 s. Then v1.2.0 comes, which ends 2 s after its start:",
+  );
+  await publish("v1.2.0");
+  await until("v1.2.0 to be rolled back", () => isRemembered("bad", "v1.2.0"));
+  await until("v1.1.0 to answer again", async () => (await ask()).includes("v1.1.0"));
+  say(
+    "v1.1.0 serves again, and v1.2.0 is not tried a second time. dewy stops on Ctrl-C, or SIGTERM:",
+  );
+  isOver = true;
+  await Promise.all(clients);
 } finally {
+  isOver = true;
   await stop(dewy);
 }
 
-say(`This is what is there now:
-
-    ${app}/current -> ${await readlink(join(app, "current"))}
-    ${app}/current/index.html says: ${(await page()).trim()}
+const answers = [...counts.byVersion].map(([version, times]) => `${times} by ${version}`);
+say(`${counts.sent} requests were sent while all of this went on: ${answers.join(", ")}.
+The slowest answer took ${(counts.slowestMs / 1000).toFixed(1)} s: it waited while v1.1.0 was started again.
+Requests lost: ${counts.lost}
 
 Go on by yourself, in this directory:
 
@@ -51,18 +76,21 @@ Go on by yourself, in this directory:
     node dist/cli.js explain ${registry}
     node dist/cli.js ${args.join(" ")}
 
-and in another terminal, publish v1.2.0 (here a copy of v1.1.0) while dewy watches:
+and in other terminals, while dewy runs:
 
-    mkdir ${releases}/v1.2.0 && cp ${releases}/v1.1.0/* ${releases}/v1.2.0/
+    curl http://${address}/
+    mkdir ${releases}/v1.3.0 && cp ${releases}/v1.1.0/* ${releases}/v1.3.0/
 
 Clean up: rm -rf ${home}`);
+if (counts.lost > 0) process.exitCode = 1;
 
-/** Publishes a site as one archive for every platform this example may run on. */
+/** Publishes the app as one archive for the platform this example runs on. */
 async function publish(tag: string): Promise<void> {
-  const body = `<h1>Hello from ${tag}</h1>\n`;
-  const tar = await packTar([{ header: { name: "index.html", size: body.length }, body }]);
+  const body = await readFile(APP);
+  const header = { name: "app.js", size: body.length, mode: 0o755 };
+  const tar = await packTar([{ header, body }]);
   const directory = join(releases, tag);
-  const name = `site_${process.platform}_${process.arch}.tar.gz`;
+  const name = `app_${process.platform}_${process.arch}.tar.gz`;
   await mkdir(directory, { recursive: true });
   // Written under another name first: dewy must not see half a file.
   await writeFile(join(directory, `.${name}`), gzipSync(tar));
@@ -70,15 +98,42 @@ async function publish(tag: string): Promise<void> {
   console.log(`    ${join(directory, name)}`);
 }
 
-function page(): Promise<string> {
-  return readFile(join(app, "current", "index.html"), "utf8").catch(() => "");
+/** Sends requests until it is over, each on a connection of its own. */
+async function client(): Promise<void> {
+  while (!isOver) {
+    counts.sent += 1;
+    const start = performance.now();
+    const [, version] = (await ask()).split("from ");
+    counts.slowestMs = Math.max(counts.slowestMs, performance.now() - start);
+    if (version === undefined) counts.lost += 1;
+    else counts.byVersion.set(version.trim(), (counts.byVersion.get(version.trim()) ?? 0) + 1);
+  }
 }
 
-async function live(tag: string): Promise<void> {
+/** The answer of the app; an empty text when there is none. */
+async function ask(): Promise<string> {
+  try {
+    const headers = { connection: "close" };
+    const response = await fetch(`http://${address}/`, { headers, keepalive: false });
+    return await response.text();
+  } catch {
+    return "";
+  }
+}
+
+/** What dewy knows of the releases in its directory. */
+async function isRemembered(list: "releases" | "bad", tag: string): Promise<boolean> {
+  const text = await readFile(join(app, ".dewy", "state.json"), "utf8").catch(() => "{}");
+  const state: Record<string, { tag: string }[] | undefined> = JSON.parse(text);
+  const isCommitted = !("switching" in state);
+  return isCommitted && (state[list] ?? []).some((release) => release.tag === tag);
+}
+
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
-  while (!(await page()).includes(tag)) {
+  while (!(await condition())) {
     if (dewy.exitCode !== null) throw new Error(`dewy ended with exit code ${dewy.exitCode}`);
-    if (Date.now() > deadline) throw new Error(`${tag} did not become live`);
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -87,6 +142,16 @@ async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return;
   child.kill("SIGTERM");
   await new Promise((resolve) => child.once("exit", resolve));
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const place = server.address();
+      const port = typeof place === "object" && place !== null ? place.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 function say(text: string): void {

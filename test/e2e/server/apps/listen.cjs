@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-// Listens on the descriptors of LISTEN_FDS; with @MODE@ "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
+// Listens on the descriptors of LISTEN_FDS; with MODE "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
 // that know nothing of handed-over sockets. With "sick" it is never healthy.
 const { appendFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 
 const VERSION = "@VERSION@";
+const MODE = "@MODE@";
 const { APP_REPORT, APP_CHATTY, APP_BIND, LISTEN_FDS, PORT } = process.env;
 const WHERE = {
   inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
@@ -26,7 +27,7 @@ function handle(request, response) {
   const url = new URL(request.url, "http://app");
   if (APP_CHATTY) console.log(`${VERSION} got ${url.pathname}`);
   const answer = () => {
-    if ("@MODE@" === "sick") response.statusCode = 503;
+    if (MODE === "sick") response.statusCode = 503;
     if (stopping) response.setHeader("connection", "close");
     answered += 1;
     response.end(VERSION);
@@ -35,7 +36,7 @@ function handle(request, response) {
   else answer();
 }
 
-const servers = WHERE["@MODE@"]().map((where) =>
+const servers = WHERE[MODE]().map((where) =>
   createServer(handle)
     .on("connection", () => {
       accepted += 1;

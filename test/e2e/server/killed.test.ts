@@ -1,0 +1,185 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
+import type { Lane } from "./load.ts";
+import { processesWith } from "./processes.ts";
+import {
+  deployed,
+  expectNothingLost,
+  expectOneGeneration,
+  fullLoad,
+  type ServedApp,
+  serveApp,
+  startTestLoad,
+} from "./served_app.ts";
+
+/** A place in a switch from v1.0.0 to v1.1.0 where dewy can be held, and is killed. */
+interface Step {
+  name: string;
+  flags: readonly string[];
+  /** Resolves when dewy is there. */
+  reached(app: ServedApp, dewy: Dewy): Promise<void>;
+}
+
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
+/** A shell command that stays at a place of v1.1.0 until the file `go` is there. */
+const HOLD = `[ "$DEWY_TAG" = v1.0.0 ] || [ -e "$HOLD_AT/go" ] || { touch "$HOLD_AT/here"`;
+const wait = `${HOLD}; while [ ! -e "$HOLD_AT/go" ]; do sleep 0.1; done; }`;
+const refuse = `${HOLD}; false; }`;
+
+const here = (app: ServedApp, dewy: Dewy): Promise<void> =>
+  until(() => exists(join(app.cwd, "here")), dewy.stderr);
+const logged = (message: RegExp) => async (_: ServedApp, dewy: Dewy) => {
+  const tags = new Set(["v1.1.0", undefined]);
+  await dewy.seen(String(message), (line) => {
+    return message.test(line.msg) && tags.has(line.tag as string | undefined);
+  });
+};
+
+const STEPS: readonly Step[] = [
+  { name: "before the new release is live", flags: ["--before-deploy-hook", wait], reached: here },
+  {
+    name: "while the new generation gets ready",
+    flags: ["--ready-command", refuse],
+    reached: here,
+  },
+  {
+    name: "while the old generation drains",
+    flags: ["--bake", "3s"],
+    reached: logged(/drain/i),
+  },
+  {
+    name: "in the bake time",
+    flags: ["--bake", "5s"],
+    reached: async (app, dewy) => {
+      await logged(/ready/i)(app, dewy);
+      await expectOneGeneration(app, dewy.stderr);
+    },
+  },
+  {
+    name: "when the new version is committed",
+    flags: ["--after-deploy-hook", wait],
+    reached: here,
+  },
+];
+
+describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime) => {
+  it.each(STEPS)(
+    "$name: nothing is lost, and one generation of v1.1.0 serves in the end",
+    { timeout: 60_000 },
+    async (step) => {
+      const { app, dewy } = await hold(runtime, step);
+      const load = await startTestLoad(quickLoad(app));
+      const supervisor = await supervisorOf(app);
+      kill(supervisor);
+      await writeFile(join(app.cwd, "go"), "");
+      await servesInTheEnd(app, dewy, supervisor);
+      const result = await load.stop();
+      expectNothingLost(result, dewy.stderr());
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended(), dewy.stderr()).toBe(0);
+      expect(await everything(app)).toEqual([]);
+    },
+  );
+});
+
+describe.each(cliRuntimes)("SIGKILL of all of dewy on $name", (runtime) => {
+  const [first] = cliRuntimes;
+  const isThorough = runtime === first || process.env.DEWY_SOAK === "1";
+  it.each(isThorough ? STEPS : STEPS.slice(1, 2))(
+    "$name: the app goes on answering, and after the next start one generation of v1.1.0 serves",
+    { timeout: 60_000 },
+    async (step) => {
+      const { app, dewy: killed } = await hold(runtime, step);
+      for (const pid of await ownProcesses(app)) kill(pid);
+      await killed.ended();
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      const text = await (await fetch(`http://127.0.0.1:${port}/`)).text();
+      expect(["v1.0.0", "v1.1.0"]).toContain(text);
+      await writeFile(join(app.cwd, "go"), "");
+      const dewy = app.start(step.flags, holdAt(app));
+      await servesInTheEnd(app, dewy, undefined);
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.1.0");
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended(), dewy.stderr()).toBe(0);
+      expect(await everything(app)).toEqual([]);
+    },
+  );
+});
+
+/** Brings dewy to a step of the switch. */
+async function hold(runtime: CliRuntime, step: Step): Promise<{ app: ServedApp; dewy: Dewy }> {
+  const app = await serveApp(runtime, "node");
+  await app.publish("v1.0.0");
+  // An orphan that writes must not die of a pipe that nobody reads any more.
+  const dewy = app.start(step.flags, { ...holdAt(app), APP_CHATTY: "1" });
+  await deployed(dewy, "v1.0.0");
+  await app.publish("v1.1.0");
+  await step.reached(app, dewy);
+  return { app, dewy };
+}
+
+function holdAt(app: ServedApp): Record<string, string> {
+  return { HOLD_AT: app.cwd };
+}
+
+/** Short requests only: a slow one keeps an old generation longer than the test wants to wait. */
+function quickLoad(app: ServedApp): readonly Lane[] {
+  return fullLoad(app).filter(({ name }) => !name.includes("in flight"));
+}
+
+/** Waits for one generation of v1.1.0, after its commit, by a dewy that is not the one killed. */
+async function servesInTheEnd(
+  app: ServedApp,
+  dewy: Dewy,
+  killed: number | undefined,
+): Promise<void> {
+  await until(
+    async () =>
+      (await stateOf(app)).includes('"v1.1.0"') && !(await stateOf(app)).includes('"switching"'),
+    () => `the commit of v1.1.0\n${dewy.stderr()}`,
+  );
+  expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+  expect(await supervisorOf(app)).not.toBe(killed);
+}
+
+function stateOf(app: ServedApp): Promise<string> {
+  return readFile(join(app.cwd, ".dewy", "state.json"), "utf8").catch(() => "");
+}
+
+/** The dewy that supervises: started by the holder of the sockets, and no shell itself. */
+async function supervisorOf(app: ServedApp): Promise<number> {
+  const own = await processesWith("APP_REPORT", app.reportFile);
+  for (const { pid, env } of own) {
+    if (env.DEWY_HOLDER === undefined || env.DEWY_GENERATION !== undefined) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const [program = "", ...args] = command.split("\0");
+    if (!program.endsWith("sh") && args.includes("server")) return pid;
+  }
+  throw new Error("no dewy supervises");
+}
+
+/** All processes of dewy, and hooks, but no generation. */
+async function ownProcesses(app: ServedApp): Promise<number[]> {
+  const own = await processesWith("APP_REPORT", app.reportFile);
+  return own.filter(({ env }) => env.DEWY_GENERATION === undefined).map(({ pid }) => pid);
+}
+
+async function everything(app: ServedApp): Promise<number[]> {
+  return (await processesWith("APP_REPORT", app.reportFile)).map(({ pid }) => pid);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
+  }
+}
