@@ -1,5 +1,6 @@
 import { ConfigError, HostError } from "../../core/error.ts";
 import { formatListenSpec, type ListenSpec } from "../../core/listen_spec.ts";
+import { HOLDER_ROOT, isHolder } from "./holder_command.ts";
 import { ownersOfPort, type SocketOwner } from "./socket_table.ts";
 
 /** A port or path that somebody else listens on. */
@@ -15,7 +16,7 @@ export class AddressInUseError extends HostError {
    * @param cause the system's error.
    */
   constructor(spec: ListenSpec, owners: readonly SocketOwner[], cause?: unknown) {
-    const [owner] = owners;
+    const owner = owners.find(isHolder) ?? owners[0];
     const by = owner === undefined ? "another process" : `process ${owner.pid} (${brief(owner)})`;
     super(
       `Cannot listen on ${formatListenSpec(spec)}: ${by} listens there already. Stop it, or choose another --port`,
@@ -28,7 +29,8 @@ export class AddressInUseError extends HostError {
 const SHOWN_CHARACTERS = 80;
 
 /** Arguments can hold secrets: the program's name and what it runs are enough to know it by. */
-function brief({ command }: SocketOwner): string {
+function brief({ command }: Pick<SocketOwner, "command">): string {
+  if (isHolder({ command })) return `a dewy of ${command[HOLDER_ROOT] ?? "another directory"}`;
   return command.slice(0, 2).join(" ").split("\n", 1).join("").slice(0, SHOWN_CHARACTERS);
 }
 

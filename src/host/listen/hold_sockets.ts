@@ -20,6 +20,7 @@ import {
 import { launch } from "./launch.ts";
 import { serves, socketName } from "./socket_name.ts";
 import { listeningSockets, socketInode } from "./socket_table.ts";
+import { findAbandonedHolder, takeOver } from "./take_over.ts";
 import { removeUnixPath } from "./unix_path.ts";
 
 /** A listening socket that can be handed to a child. */
@@ -49,11 +50,13 @@ export interface HoldOptions {
   signals: Signals;
   /** dewy's arguments, without the runtime and the script. */
   argv: readonly string[];
+  /** The working directory of dewy: only a dewy of the same directory may take its sockets over. The process's own unless told. */
+  root?: string;
 }
 
 /**
  * Gets the listening sockets: first those that systemd (`LISTEN_FDS`) or a server-starter (`SERVER_STARTER_PORT`)
- * has opened, then those that are missing. To open one, this process becomes a launcher: see `holder_script.ts`.
+ * has opened, then those that are missing. Those of a dewy whose launcher was killed are taken over. To open one, this process becomes a launcher: see `holder_script.ts`.
  *
  * @param specs where to listen; none: whatever was inherited.
  * @param options the process.
@@ -64,6 +67,7 @@ export async function holdSockets(
   specs: readonly ListenSpec[],
   options: HoldOptions,
 ): Promise<Held> {
+  const { argv, signals, root = process.cwd() } = options;
   const holder = holderOf(options.env);
   const inherited = inheritedSockets(options.env);
   const restarts = Number(options.env[RESTARTS_VARIABLE] ?? 0);
@@ -71,10 +75,11 @@ export async function holdSockets(
   if (holder === undefined) {
     const { matched, missing } = match(specs, inherited);
     if (missing.length > 0) {
-      return {
-        kind: "ended",
-        exitCode: await launch(missing, matched, options.argv, options.signals),
-      };
+      const abandoned = matched.length === 0 ? findAbandonedHolder(specs, root) : undefined;
+      if (abandoned !== undefined) {
+        return { kind: "ended", exitCode: await takeOver(abandoned, { argv, root, signals }) };
+      }
+      return { kind: "ended", exitCode: await launch(missing, matched, { argv, root, signals }) };
     }
     return { kind: "held", holder: hold(matched, true, options.emit) };
   }

@@ -11,6 +11,9 @@
  *          └─ app        a process group of its own
  * ```
  *
+ * When the launcher itself was killed, holder and dewy go on, and the next `dewy server` of the same directory and
+ * ports becomes the launcher: see `take_over.ts`. When the holder was killed, the launcher ends with 137.
+ *
  * The holder is a session of its own, so that a Ctrl-C reaches dewy once, through the launcher.
  * It starts dewy again only when a signal nobody sends on purpose has ended it (SIGKILL, a crash of the runtime):
  * an exit code is dewy's own word, and becomes the launcher's. The first restart comes at once, the next ones after
@@ -22,20 +25,25 @@
 /** The comment that tells a holder from other shells. */
 export const HOLDER_MARK = "# dewy: holds the listening sockets";
 
+/** What a holder is called in its command line, after the script. */
+export const HOLDER_NAME = "dewy-holder";
+
 /**
- * Arguments: a FIFO that hears `up` and the exit code (or an empty text), and dewy's command line. Standard input
- * becomes the FIFO, because every other descriptor that a POSIX shell can name may be a socket.
+ * Arguments: a FIFO that hears `up` and the exit code (or an empty text), a path where a new launcher may put a script
+ * before it sends SIGUSR2, the launcher's pid and start time, the working directory of dewy, and dewy's command line.
+ * Standard input becomes the FIFO, because every other descriptor that a POSIX shell can name may be a socket.
  *
  * 101 is a panic of Deno; 132 to 139 are SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL and SIGSEGV.
  * HUP and USR1 are ignored until dewy has its own handlers, which a signal on the way must not overtake.
  */
 export const HOLDER_SCRIPT: string = `${HOLDER_MARK}
-fifo=$1; shift
+fifo=$1 next=$2; shift 4
 [ -z "$fifo" ] || { exec 0>"$fifo"; echo up >&0; }
 export DEWY_HOLDER=$$ DEWY_HOLDER_RESTARTS=0
 stop= p=$$ pause=0
 for s in TERM INT QUIT; do trap "stop=1; [ \\$p = $$ ] || kill -$s \\$p 2>/dev/null" $s; done
 for s in HUP USR1; do trap "[ \\$p = $$ ] || kill -$s \\$p 2>/dev/null" $s; done
+trap '[ ! -r "$next" ] || { [ $p = $$ ] || { kill -KILL $p; wait $p; } 2>/dev/null; . "$next"; }' USR2
 while :; do
   started=$(date +%s)
   (trap '' HUP USR1; exec "$@") </dev/null & p=$!

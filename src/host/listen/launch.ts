@@ -1,36 +1,41 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
 import type { ListenSpec } from "../../core/listen_spec.ts";
+import { processStartTime } from "../process_identity.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../process_io.ts";
 import { ownCommand } from "./command_line.ts";
-import { HOLDER_SCRIPT, WAITER_SCRIPT } from "./holder_script.ts";
+import { HOLDER_NAME, HOLDER_SCRIPT } from "./holder_script.ts";
 import { FIRST_DESCRIPTOR, type InheritedSocket } from "./inherited.ts";
 import { type Listener, listenAll, prepareAddresses } from "./listeners.ts";
-import { canReplaceProcess, replaceProcess } from "./replace_process.ts";
+import { canReplaceProcess } from "./replace_process.ts";
+import { becomeWaiter, forwardSignals, KILLED, makeFifo, removeFifo, SHELL } from "./waiter.ts";
 
-const SHELL = "/bin/sh";
-const SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1"] as const;
-/** `128 + SIGKILL`: the holder itself was killed. */
-const KILLED = 137;
+/** What a launcher knows of its process. */
+export interface LaunchOptions {
+  /** dewy's arguments. */
+  argv: readonly string[];
+  /** The working directory of dewy: who has the same may take the sockets over. */
+  root: string;
+  /** Tell of a signal that came before. */
+  signals: Signals;
+}
 
 /**
  * Opens sockets, leaves them to a holder that starts this program once more, and waits for its end. See `holder_script.ts`.
  *
  * @param specs what to open.
  * @param inherited sockets that the second stage is to have as well, with their names.
- * @param argv dewy's arguments.
- * @param signals tell of a signal that came before.
+ * @param options the process.
  * @returns dewy's exit code; on runtimes that can replace their process it never returns.
  * @throws HostError when a socket cannot be opened.
  */
 export async function launch(
   specs: readonly ListenSpec[],
   inherited: readonly (InheritedSocket & { readonly name: string })[],
-  argv: readonly string[],
-  signals: Signals,
+  { argv, root, signals }: LaunchOptions,
 ): Promise<number> {
   const addresses = await prepareAddresses(specs);
   const stoppedBy = signals.stoppedBy();
@@ -40,39 +45,49 @@ export async function launch(
   try {
     // From here to the closing of the sockets nothing is awaited that turns the event loop.
     const opened = await listenAll(addresses);
-    holder = startHolder([...inherited, ...opened], fifo, argv);
+    for (const { fd } of opened) clearNonBlocking(fd);
+    holder = startHolder([...inherited, ...opened], holderCommand(fifo, root, argv));
     for (const listener of opened) listener.close();
   } catch (error) {
     if (fifo !== undefined) removeFifo(fifo);
     throw error;
   }
   const ended = exitCodeOf(holder);
-  forwardSignals(holder);
-  if (fifo !== undefined && holder.pid !== undefined) {
-    replaceProcess(SHELL, [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder.pid), fifo]);
-  }
+  if (holder.pid === undefined) return ended;
+  forwardSignals(holder.pid);
+  if (fifo !== undefined) becomeWaiter(holder.pid, fifo);
   return ended;
+}
+
+/**
+ * The command line of a holder whose launcher is this process.
+ *
+ * @param fifo hears of its end; `undefined`: nobody listens.
+ * @param root the working directory of dewy.
+ * @param argv dewy's arguments.
+ * @returns the arguments of `/bin/sh`.
+ */
+export function holderCommand(
+  fifo: string | undefined,
+  root: string,
+  argv: readonly string[],
+): readonly string[] {
+  const next = join(tmpdir(), `dewy-${randomUUID()}`);
+  const launcher = `${process.pid}:${processStartTime(process.pid) ?? ""}`;
+  return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...ownCommand(argv)];
 }
 
 function startHolder(
   sockets: readonly Pick<Listener, "name" | "fd">[],
-  fifo: string | undefined,
-  argv: readonly string[],
+  args: readonly string[],
 ): ChildProcess {
-  for (const { fd } of sockets) clearNonBlocking(fd);
   const names = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
-  return spawn(SHELL, ["-c", HOLDER_SCRIPT, "dewy-holder", fifo ?? "", ...ownCommand(argv)], {
+  return spawn(SHELL, [...args], {
     // A session of its own: see holder_script.ts.
     detached: true,
     stdio: ["ignore", "inherit", "inherit", ...sockets.map(({ fd }) => fd)],
-    env: { ...withoutActivation(process.env), SERVER_STARTER_PORT: names.join(";") },
+    env: { ...process.env, SERVER_STARTER_PORT: names.join(";") },
   });
-}
-
-/** The second stage must not take these for its own; the pid is another. */
-function withoutActivation(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { LISTEN_FDS: _1, LISTEN_PID: _2, LISTEN_FDNAMES: _3, ...rest } = env;
-  return rest;
 }
 
 /**
@@ -82,33 +97,6 @@ function withoutActivation(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
  */
 function clearNonBlocking(fd: number): void {
   spawnSync(SHELL, ["-c", ":"], { stdio: [fd, "ignore", "ignore"] });
-}
-
-function makeFifo(): string | undefined {
-  const directory = mkdtempSync(join(tmpdir(), "dewy-"));
-  const fifo = join(directory, "end");
-  const { status } = spawnSync("mkfifo", ["-m", "600", fifo], { stdio: "ignore" });
-  if (status === 0) return fifo;
-  removeFifo(fifo);
-  return undefined;
-}
-
-function removeFifo(fifo: string): void {
-  rmSync(join(fifo, ".."), { recursive: true, force: true });
-}
-
-/** This stage does nothing itself any more: also a second SIGTERM is dewy's to answer. */
-function forwardSignals(holder: ChildProcess): void {
-  for (const name of SIGNALS) {
-    process.removeAllListeners(name);
-    process.on(name, () => {
-      try {
-        if (holder.pid !== undefined) process.kill(holder.pid, name);
-      } catch {
-        // It has ended; so will this.
-      }
-    });
-  }
 }
 
 function exitCodeOf(holder: ChildProcess): Promise<number> {

@@ -103,7 +103,12 @@ export function ownersOfPort(port: number): readonly SocketOwner[] {
   return inodes.size === 0 ? [] : processes().filter(({ pid }) => hasSocket(pid, inodes));
 }
 
-function processes(): readonly SocketOwner[] {
+/**
+ * Lists the processes of this machine.
+ *
+ * @returns their pids and command lines; none where there is no `/proc`.
+ */
+export function processes(): readonly SocketOwner[] {
   const pids = entries("/proc").filter((name) => /^\d+$/.test(name));
   return pids.map((pid) => ({ pid: Number(pid), command: commandLine(Number(pid)) ?? [] }));
 }
