@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { runtimes } from "../../runtime/runtimes.ts";
+import { startProxy } from "./proxy_process.ts";
+import { closed, connected, deadBackend, received, startBackend, until } from "./sockets.ts";
+
+describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
+  test("a client is connected with the next one when the first does not accept", async () => {
+    const proxy = await startProxy(runtime, { balance: "round-robin" });
+    const dead = await deadBackend();
+    const { backend } = await startBackend((socket) => socket.pipe(socket));
+    await proxy.setBackends([dead, backend]);
+    for (let count = 0; count < 5; count += 1) {
+      const client = await connected(proxy.address);
+      client.write("ping");
+      expect((await received(client, 4)).toString()).toBe("ping");
+    }
+    const { backends } = await proxy.stats();
+    expect(backends[0]?.failures).toBeGreaterThan(0);
+    expect(backends[1]?.connections).toBe(5);
+    const messages = await proxy.messages();
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toMatch(
+      new RegExp(`^Cannot connect to backend 127.0.0.1:${dead.port}: .*it rests`),
+    );
+  });
+
+  test("the one with the fewest connections is next", async () => {
+    const proxy = await startProxy(runtime);
+    const servers = [await startBackend(), await startBackend()] as const;
+    const [first, second] = servers;
+    await proxy.setBackends([first.backend, second.backend]);
+    for (let count = 0; count < 6; count += 1) await connected(proxy.address);
+    await until(() => first.sockets.length + second.sockets.length === 6);
+    expect([first.sockets.length, second.sockets.length]).toEqual([3, 3]);
+    for (const socket of first.sockets) socket.resetAndDestroy();
+    await until(async () => (await proxy.connections(first.backend)) === 0);
+    for (let count = 0; count < 3; count += 1) await connected(proxy.address);
+    await until(() => first.sockets.length + second.sockets.length === 9);
+    expect([first.sockets.length, second.sockets.length]).toEqual([6, 3]);
+  });
+
+  test("a client waits while there is none, and loses nothing", async () => {
+    const proxy = await startProxy(runtime);
+    const client = await connected(proxy.address);
+    client.write("ping");
+    await until(async () => (await proxy.stats()).held === 1);
+    const { backend } = await startBackend((socket) => socket.pipe(socket));
+    await proxy.setBackends([backend]);
+    expect((await received(client, 4)).toString()).toBe("ping");
+  });
+
+  test("a client waits while none accepts, until one does", async () => {
+    const proxy = await startProxy(runtime);
+    await proxy.setBackends([await deadBackend()]);
+    const client = await connected(proxy.address);
+    client.write("ping");
+    await until(async () => (await proxy.stats()).held === 1);
+    const { backend } = await startBackend((socket) => socket.pipe(socket));
+    await proxy.setBackends([backend]);
+    expect((await received(client, 4)).toString()).toBe("ping");
+  });
+
+  test("a client that waited in vain is reset", async () => {
+    const proxy = await startProxy(runtime, { holdMs: 50 });
+    const client = await connected(proxy.address);
+    expect(await closed(client)).toBe("ECONNRESET");
+    await until(async () => (await proxy.stats()).open === 0);
+    expect(await proxy.stats()).toMatchObject({ held: 0, refused: 1 });
+    expect(await proxy.messages()).toEqual([
+      "No backend accepts connections: clients are turned away until one does",
+    ]);
+  });
+
+  test("only so many clients wait", async () => {
+    const proxy = await startProxy(runtime, { maxHeld: 2 });
+    const clients = [await connected(proxy.address), await connected(proxy.address)];
+    await until(async () => (await proxy.stats()).held === 2);
+    // The reset can come before the client knows that it is connected.
+    const third = await connected(proxy.address).then(closed, (error) => error.code);
+    expect(third).toBe("ECONNRESET");
+    const { backend } = await startBackend((socket) => socket.write("hello"));
+    await proxy.setBackends([backend]);
+    for (const client of clients) expect((await received(client, 5)).toString()).toBe("hello");
+  });
+
+  test("close lets those go that wait", async () => {
+    const proxy = await startProxy(runtime);
+    const client = await connected(proxy.address);
+    await until(async () => (await proxy.stats()).held === 1);
+    const end = closed(client);
+    await proxy.close();
+    expect(await end).toBe("ECONNRESET");
+  });
+});

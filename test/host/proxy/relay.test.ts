@@ -1,0 +1,148 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
+import { describe, expect, test } from "vitest";
+import type { TcpProxyStats } from "../../../src/host/proxy/tcp_proxy.ts";
+import { runtimes } from "../../runtime/runtimes.ts";
+import { type ProxyProcess, startProxy } from "./proxy_process.ts";
+import { closed, connected, received, startBackend, until, untilEnd } from "./sockets.ts";
+
+const MIB = 1024 * 1024;
+
+describe.each(runtimes)("a proxied connection on $name", (runtime) => {
+  test("hands bytes on in both directions", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend((socket) => socket.pipe(socket));
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    client.write("ping");
+    expect((await received(client, 4)).toString()).toBe("ping");
+    expect(await proxy.connections(server.backend)).toBe(1);
+    client.end();
+    await closed(client);
+    await until(async () => (await proxy.connections(server.backend)) === 0);
+    expect(await proxy.stats()).toMatchObject({ open: 0, bytesToBackends: 4, bytesToClients: 4 });
+  });
+
+  test("keeps the backend's direction open after the client ended its own", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend();
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    client.end("question");
+    const upstream = await server.accepted();
+    expect(await untilEnd(upstream)).toBe("question");
+    const answer = untilEnd(client);
+    upstream.write("a long ");
+    await until(async () => (await proxy.stats()).bytesToClients === 7);
+    upstream.end("answer");
+    expect(await answer).toBe("a long answer");
+  });
+
+  test("keeps the client's direction open after the backend ended its own", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend();
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    const upstream = await server.accepted();
+    upstream.end("goodbye");
+    expect(await untilEnd(client)).toBe("goodbye");
+    const rest = untilEnd(upstream);
+    client.write("one more ");
+    await until(async () => (await proxy.stats()).bytesToBackends === 9);
+    client.end("thing");
+    expect(await rest).toBe("one more thing");
+    await until(async () => (await proxy.stats()).open === 0);
+  });
+
+  test("resets the backend when the client resets", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend((socket) => socket.write("hello"));
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    await received(client, 5);
+    const end = closed(await server.accepted());
+    client.resetAndDestroy();
+    expect(await end).toBe("ECONNRESET");
+  });
+
+  test("resets the client when the backend resets, after what it had sent", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend((socket) => socket.write("half an answer"));
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    expect((await received(client, 14)).toString()).toBe("half an answer");
+    const end = closed(client);
+    (await server.accepted()).resetAndDestroy();
+    expect(await end).toBe("ECONNRESET");
+  });
+
+  test("carries 64 MiB each way past readers that stand still, with flat memory", async () => {
+    const proxy = await startProxy(runtime);
+    const server = await startBackend((socket) => socket.pause());
+    await proxy.setBackends([server.backend]);
+    const memory: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const client = await connected(proxy.address);
+      client.pause();
+      const upstream = await server.accepted();
+      const block = randomBytes(MIB);
+      const sent = [send(client, block, 64), send(upstream, block, 64)];
+      const { bytesToBackends, bytesToClients } = await untilStill(proxy);
+      expect(bytesToBackends + bytesToClients).toBeLessThan((round * 2 + 1) * 64 * MIB);
+      const digests = await Promise.all([digest(upstream), digest(client), ...sent]);
+      expect(digests.slice(0, 2)).toEqual([digestOf(block, 64), digestOf(block, 64)]);
+      memory.push(await proxy.memory());
+    }
+    const [first = 0, ...later] = memory;
+    console.log(
+      runtime.name,
+      memory.map((x) => x / MIB),
+    );
+    expect(Math.max(...later) - first).toBeLessThan(64 * MIB);
+  });
+
+  test("ends a connection over which nothing went for the idle timeout", async () => {
+    const proxy = await startProxy(runtime, { idleTimeoutMs: 200 });
+    const server = await startBackend((socket) => socket.write("hello"));
+    await proxy.setBackends([server.backend]);
+    const client = await connected(proxy.address);
+    await received(client, 5);
+    const ends = [closed(client), closed(await server.accepted())];
+    expect(await Promise.all(ends)).toEqual(["end", "end"]);
+    expect(await proxy.stats()).toMatchObject({ open: 0, idle: 1 });
+  });
+});
+
+/** Until no byte moves any more: the pressure of the readers has reached the senders. */
+async function untilStill(proxy: ProxyProcess): Promise<TcpProxyStats> {
+  let last: TcpProxyStats | undefined;
+  for (;;) {
+    const stats = await proxy.stats();
+    const moved = [stats, last].map((one) => (one ? one.bytesToBackends + one.bytesToClients : 0));
+    if (moved[0] === moved[1] && moved[0] !== 0) return stats;
+    last = stats;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function digestOf(block: Buffer, count: number): string {
+  const hash = createHash("sha256");
+  for (let index = 0; index < count; index += 1) hash.update(block);
+  return hash.digest("hex");
+}
+
+async function send(socket: Socket, block: Buffer, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    if (!socket.write(block)) await new Promise((resolve) => socket.once("drain", resolve));
+  }
+  socket.end();
+}
+
+function digest(socket: Socket): Promise<string> {
+  const hash = createHash("sha256");
+  return new Promise((resolve) => {
+    socket.on("data", (chunk) => hash.update(chunk));
+    socket.once("end", () => resolve(hash.digest("hex")));
+    socket.resume();
+  });
+}
