@@ -246,7 +246,7 @@ function readPorts(argv: ParsedArgv): readonly ListenSpec[] {
     return parseListenSpecs(argv.texts("port"));
   } catch (cause) {
     if (!(cause instanceof ConfigError)) throw cause;
-    throw new ConfigError(`invalid port specification: --port: ${cause.message}`, { cause });
+    throw new ConfigError(`invalid port specification: ${cause.message}`, { cause });
   }
 }
 

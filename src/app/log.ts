@@ -37,7 +37,16 @@ export function createLogger(options: LoggerOptions): EventSink {
 function redacted(line: LogLine, redact: (text: string) => string): LogLine {
   const fields: Record<string, LogValue> = {};
   for (const [key, value] of Object.entries(line.fields)) {
-    fields[key] = typeof value === "string" ? redact(value) : value;
+    fields[key] = redactedValue(value, redact);
   }
   return { ...line, message: redact(line.message), fields };
+}
+
+function redactedValue(value: LogValue, redact: (text: string) => string): LogValue {
+  if (typeof value === "string") return redact(value);
+  return isList(value) ? value.map(redact) : value;
+}
+
+function isList(value: LogValue): value is readonly string[] {
+  return Array.isArray(value);
 }

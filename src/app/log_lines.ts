@@ -142,6 +142,8 @@ const LINES: Lines = {
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
   "app-restart": ({ signal }) => line("info", "Restarting the app", { signal }),
+  "directory-of-program": ({ directory, program }) =>
+    line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
     line("error", "No command after --: versions are deployed, but nothing is started"),
   "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
@@ -176,7 +178,7 @@ function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
     exit_code: code ?? undefined,
     signal: signal ?? undefined,
     restart_in: duration(restartInMs),
-    last_lines: lastLines,
+    last_lines: lastLines.length === 0 ? undefined : lastLines,
   });
 }
 

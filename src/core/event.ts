@@ -118,6 +118,7 @@ export type DewyEvent =
   | { type: "adopted"; pid: number; tag: string }
   | { type: "app-restart"; signal: string }
   | { type: "no-program" }
+  | { type: "directory-of-program"; directory: string; program: string }
   | { type: "succeeded-again"; after: number }
   | { type: "reported"; tag: string }
   | { type: "pruned"; directories: readonly string[] }

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type AskConfig, type AssetsConfig, readConfig } from "../../src/app/config.ts";
+import {
+  type AskConfig,
+  type AssetsConfig,
+  readConfig,
+  type ServerConfig,
+} from "../../src/app/config.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
+import { formatListenSpec } from "../../src/core/listen_spec.ts";
 import vectors from "../vectors/cli.json" with { type: "json" };
 
 function assets(...argv: string[]): AssetsConfig {
@@ -10,6 +16,13 @@ function assets(...argv: string[]): AssetsConfig {
   ) as AssetsConfig;
 }
 
+function server(...argv: string[]): ServerConfig {
+  return readConfig(
+    "server",
+    parseArgv(["server", "--registry", "ghr://o/r", ...argv]),
+  ) as ServerConfig;
+}
+
 function check(...argv: string[]): AskConfig {
   return readConfig("check", parseArgv(["check", ...argv])) as AskConfig;
 }
@@ -17,7 +30,6 @@ function check(...argv: string[]): AskConfig {
 describe("readConfig: the recorded command lines", () => {
   // Where the issue or the document says otherwise; run.test.ts states what holds instead.
   const NOT_FOLLOWED = new Set([
-    "server command with port", // a later version's command
     "interval 0", // an error that names the flag
     "negative interval as a separate word", // an error, not the default
     "-d does not exist", // it does, as in the document's example
@@ -33,8 +45,13 @@ describe("readConfig: the recorded command lines", () => {
     "$name",
     (vector) => {
       const want = (vector.out as Out).config ?? {};
-      const got = readConfig("assets", parseArgv(vector.in.argv)) as AssetsConfig;
+      const argv = parseArgv(vector.in.argv);
+      const got = readConfig(argv.command as "server" | "assets", argv) as
+        | AssetsConfig
+        | ServerConfig;
       expect({
+        command: got.command,
+        ...(got.command === "server" ? { server: asRecorded(got) } : {}),
         interval: got.intervalMs / 1000,
         logLevel: (got.logLevel ?? "error").toUpperCase(),
         logFormat: got.logFormat ?? "text",
@@ -47,6 +64,15 @@ describe("readConfig: the recorded command lines", () => {
       }).toMatchObject(want);
     },
   );
+  function asRecorded(config: ServerConfig): Record<string, unknown> {
+    const [command = "", ...args] = config.program ?? [];
+    return {
+      ports: config.ports.map(formatListenSpec),
+      command,
+      args: args.length === 0 ? null : args,
+      logFormat: config.logFormat ?? "text",
+    };
+  }
   interface Out {
     exit: number;
     config?: Record<string, unknown> | null;
@@ -150,5 +176,128 @@ describe("readConfig of check", () => {
       variant: "v7",
     });
     expect(() => check("ghr://o/r", "--platform", "linux")).toThrow('--platform "linux"');
+  });
+});
+
+describe("readConfig of server", () => {
+  test("fills in the documented defaults", () => {
+    expect(server()).toEqual({
+      ...assets(),
+      command: "server",
+      directoryFrom: "default",
+      program: undefined,
+      ports: [],
+      handoff: "socket",
+      healthPath: undefined,
+      healthTimeoutMs: 30_000,
+      readyAfterMs: 1_000,
+      readyCommand: undefined,
+      signalOnTerm: "SIGTERM",
+      drainTimeMs: 30_000,
+      bakeMs: 30_000,
+      restart: "always",
+      logPrefix: false,
+      envFiles: [],
+      isolateEnv: false,
+      user: undefined,
+      group: undefined,
+    });
+  });
+  test("takes all of its flags", () => {
+    const config = server(
+      ...["-p", "8080", "--port", "unix:/run/a.sock", "--handoff", "proxy", "--health-path", "/up"],
+      ...["--health-timeout", "1m", "--ready-command", "true", "--signal-on-term", "quit"],
+      ...["--drain-time", "0", "--bake", "0", "--restart", "on-failure", "--log-prefix"],
+      ...["--env-file", "a", "--env-file=b", "--isolate-env", "--user", "app", "--group", "7"],
+      ...["--", "./app", "--port", "1"],
+    );
+    expect(config).toMatchObject({
+      program: ["./app", "--port", "1"],
+      handoff: "proxy",
+      healthPath: "/up",
+      healthTimeoutMs: 60_000,
+      readyCommand: "true",
+      signalOnTerm: "SIGQUIT",
+      drainTimeMs: 0,
+      bakeMs: 0,
+      restart: "on-failure",
+      logPrefix: true,
+      envFiles: ["a", "b"],
+      isolateEnv: true,
+      user: "app",
+      group: "7",
+    });
+    expect(config.ports.map(formatListenSpec)).toEqual(["8080", "unix:/run/a.sock"]);
+  });
+  test("words before -- are the command, what comes after it belongs to it", () => {
+    expect(server("/opt/app", "serve", "--", "--port=1").program).toEqual([
+      "/opt/app",
+      "serve",
+      "--port=1",
+    ]);
+  });
+  test.each([
+    [["--", "/opt/app/current/app"], "/opt/app", "command"],
+    [["/opt/app/current/bin/app"], "/opt/app", "command"],
+    [["--", "/opt//app/./current/app"], "/opt/app", "command"],
+    [["--", "/a/current/b/current/app"], "/a", "command"],
+    [["--", "/current/app"], "/", "command"],
+    [["--directory", "/srv", "--", "/opt/app/current/app"], "/srv", "flag"],
+    [["-d", ".", "--", "/opt/app/current/app"], ".", "flag"],
+    [["--", "current/app"], ".", "default"],
+    [["--", "/opt/app/current"], ".", "default"],
+    [["--", "/opt/current.d/app"], ".", "default"],
+    [["--", "/opt/current/../app"], ".", "default"],
+    [["--", "/usr/bin/python3", "/opt/app/current/app.py"], ".", "default"],
+    [[], ".", "default"],
+  ])("%j is deployed in %s, by the %s", (argv, directory, directoryFrom) => {
+    expect(server(...argv)).toMatchObject({ directory, directoryFrom });
+  });
+  test.each([
+    ["SIGTERM", "SIGTERM"],
+    ["term", "SIGTERM"],
+    ["SigUsr2", "SIGUSR2"],
+    ["", "SIGTERM"],
+  ])("--signal-on-term %j is %s", (typed, signal) => {
+    expect(server(`--signal-on-term=${typed}`).signalOnTerm).toBe(signal);
+  });
+  test.each([
+    [["--port", ""], 'invalid port specification: no port in ""'],
+    [["--port", "8080", "--port="], 'invalid port specification: no port in ""'],
+    [["--port", "x"], "invalid port specification: invalid port number: x"],
+    [["--port"], "--port needs a value"],
+    [["--handoff", "magic"], '--handoff "magic": expected socket, proxy, none'],
+    [["--handoff", "proxy"], "--handoff proxy needs --port"],
+    [
+      ["--health-path", "/up"],
+      "--health-path needs --handoff proxy and --port: on a shared socket",
+    ],
+    [["-p", "1", "--health-path", "/up"], "--health-path needs --handoff proxy: on a shared"],
+    [
+      ["-p", "1", "--handoff", "none", "--health-path", "/up"],
+      "--health-path needs --handoff proxy: there is nothing between",
+    ],
+    [["-p", "1", "--handoff", "proxy", "--health-path", "up"], '--health-path "up"'],
+    [["-p", "1", "--handoff", "proxy", "--health-path", "/a b"], '--health-path "/a b"'],
+    [["-p", "1", "--handoff", "proxy", "--ready-after", "1s"], "--ready-after has no effect"],
+    [
+      ["--ready-after", "1m"],
+      "--ready-after 1m0s can never be reached: --health-timeout ends the wait after 30s",
+    ],
+    [["--health-timeout", "500ms"], "--ready-after 1s can never be reached"],
+    [["--health-timeout", "0"], '--health-timeout "0"'],
+    [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
+    [["--signal-on-term", "KILL"], '--signal-on-term "KILL": expected TERM, INT, QUIT'],
+    [["--restart", "never"], '--restart "never": expected always, on-failure'],
+    [["--", ""], 'the command after "--" is empty'],
+  ])("refuses %j", (argv, message) => {
+    expect(() => server(...argv)).toThrow(message);
+  });
+  test("a recorded message of a bad port is the same", () => {
+    const vector = vectors.find(({ name }) => name === "server port errors");
+    const read = (): unknown => readConfig("server", parseArgv(vector?.in.argv ?? []));
+    expect(read).toThrow(
+      /^invalid port specification: port number must be between 1 and 65535, got 70000$/,
+    );
   });
 });

@@ -147,6 +147,82 @@ describe("levels", () => {
   });
 });
 
+describe("the log of an app", () => {
+  const exited: DewyEvent = {
+    type: "app-exited",
+    tag: "v1",
+    generation: 2,
+    pid: 7,
+    code: 3,
+    signal: null,
+    lastLines: ["panic: hunter2hunter2"],
+    restartInMs: 2_000,
+  };
+  const GENERATION = { generation: 2, pid: 7 };
+  const lines: [DewyEvent, string][] = [
+    [
+      { type: "server-started", tag: "v1", restarted: false, withPort: true, ...GENERATION },
+      'level=INFO msg="Server started" tag=v1 with_port=true generation=2 pid=7',
+    ],
+    [
+      { type: "server-started", tag: "v1", restarted: true, withPort: false, ...GENERATION },
+      'level=INFO msg="Server restarted" tag=v1 with_port=false generation=2 pid=7',
+    ],
+    [
+      { type: "generation-ready", tag: "v1", ...GENERATION, durationMs: 1_500 },
+      'level=INFO msg="App ready" tag=v1 generation=2 pid=7 duration=1.5s',
+    ],
+    [{ type: "draining", ...GENERATION }, 'level=INFO msg="App draining" generation=2 pid=7'],
+    [
+      { type: "drained", ...GENERATION, durationMs: 10, killed: false },
+      'level=INFO msg="App drained" generation=2 pid=7 duration=10ms',
+    ],
+    [
+      { type: "drained", ...GENERATION, durationMs: 30_000, killed: true },
+      'level=WARN msg="App killed after the drain time" generation=2 pid=7 duration=30s',
+    ],
+    [
+      exited,
+      'level=ERROR msg="App exited" tag=v1 generation=2 pid=7 exit_code=3 restart_in=2s last_lines="[panic: hunter2hunter2]"',
+    ],
+    [
+      { ...exited, code: null, signal: "SIGSEGV", lastLines: [] },
+      'level=ERROR msg="App exited" tag=v1 generation=2 pid=7 signal=SIGSEGV restart_in=2s',
+    ],
+    [
+      { ...exited, code: 0, restartInMs: undefined, lastLines: [] },
+      'level=INFO msg="App finished" tag=v1 generation=2 pid=7 exit_code=0',
+    ],
+    [
+      { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
+      'level=ERROR msg="App keeps crashing" tag=v1 crashes=5 action="back to v0"',
+    ],
+    [
+      { type: "adopted", pid: 7, tag: "v1" },
+      'level=WARN msg="App of an earlier dewy found" pid=7 tag=v1',
+    ],
+    [
+      { type: "app-restart", signal: "SIGHUP" },
+      'level=INFO msg="Restarting the app" signal=SIGHUP',
+    ],
+    [
+      { type: "directory-of-program", directory: "/opt/app", program: "/opt/app/current/app" },
+      'level=INFO msg="Working directory taken from the command" directory=/opt/app program=/opt/app/current/app',
+    ],
+    [
+      { type: "no-program" },
+      'level=ERROR msg="No command after --: versions are deployed, but nothing is started"',
+    ],
+  ];
+  test.each(lines)("%j", (event, line) => {
+    expect(log([event])).toBe(`time=2026-05-01T12:00:00.123Z ${line}\n`);
+  });
+  test("has no secrets in the last lines", () => {
+    const redact = (text: string): string => text.replaceAll("hunter2hunter2", "…");
+    expect(JSON.parse(log([exited], "error", formatJson, redact)).last_lines).toEqual(["panic: …"]);
+  });
+});
+
 test("secrets are taken out of every field", () => {
   const result = { ...HOOK, stdout: "token=hunter2hunter2" };
   const written = log([{ type: "hook", tag: "v1", result }], "info", formatJson, (text) =>

@@ -60,6 +60,11 @@ describe("parseArgv: order", () => {
     expect(parseArgv(["assets", "-i", "1", "--interval", "2"]).text("interval")).toBe("2");
     expect(parseArgv(["assets", "--interval", "2", "-i", "1"]).text("interval")).toBe("1");
   });
+  test("of a repeatable flag all values count, in their order", () => {
+    const argv = parseArgv(["-p", "1", "server", "--port=2,3", "-p", "1.10", "--", "-p", "4"]);
+    expect(argv.texts("port")).toEqual(["1", "2,3", "1.10"]);
+    expect(argv.texts("env-file")).toEqual([]);
+  });
   test("a boolean can be turned off again", () => {
     expect(parseArgv(["assets", "--once", "--once=false"]).flag("once")).toBe(false);
   });
@@ -79,7 +84,8 @@ describe("parseArgv: what cannot be read", () => {
     [["assets", "--registry", "--once"], "--registry needs a value"],
     [["assets", "--interval", "-5"], "--interval needs a value"],
     [["assets", "--once=yes"], '--once takes no value, but has "yes"'],
-    [["check", "--once"], '--once is no flag of "dewy check", but of assets'],
+    [["check", "--once"], '--once is no flag of "dewy check", but of server and assets'],
+    [["assets", "--bake", "1m"], '--bake is no flag of "dewy assets", but of server'],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
     [["image", "--registry", "img://ghcr.io/o/a"], 'command is not available: "image"'],
@@ -93,8 +99,14 @@ describe("parseArgv: what cannot be read", () => {
     expect(parseArgv(["-h"]).flag("help")).toBe(true);
   });
   test("commands of later versions keep their own flags to themselves", () => {
-    const argv = parseArgv(["--port", "8080", "--registry", "ghr://o/r", "server", "app"]);
-    expect([argv.command, argv.text("registry")]).toEqual(["server", "ghr://o/r"]);
+    const argv = parseArgv(["--replicas", "8", "--registry", "ghr://o/r", "container", "app"]);
+    expect([argv.command, argv.text("registry")]).toEqual(["container", "ghr://o/r"]);
+  });
+  test("a flag that dewy does not know may be meant for the app", () => {
+    expect(() => parseArgv(["server", "/app", "--verbose"])).toThrow(
+      'unknown flag --verbose; flags of the app itself go after "--"',
+    );
+    expect(() => parseArgv(["server", "--verbose"])).toThrow(/^unknown flag --verbose$/);
   });
 });
 

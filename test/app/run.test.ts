@@ -33,7 +33,8 @@ describe("dewy", () => {
     const { code, out, err } = await dewy("--help");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain("Usage: dewy");
-    for (const name of ["assets", "check", "explain"]) expect(out).toContain(`  ${name} `);
+    for (const name of ["server", "assets", "check", "explain"])
+      expect(out).toContain(`  ${name} `);
   });
   test("a command's --help has its flags, registries and notifiers", async () => {
     const { code, out } = await dewy("assets", "--help");
@@ -81,8 +82,8 @@ describe("commands and registries that do not fit", () => {
       "ghr:// registries are deployed by `dewy server` or `dewy assets`",
     ],
     [
-      ["server", "--registry", "ghr://o/r", "--", "/app"],
-      "this version of dewy has no `server` yet",
+      ["server", "--registry", "ghr://o/r", "--port", "70000", "--", "/app"],
+      "Error: invalid port specification: port number must be between 1 and 65535, got 70000\nSee: dewy server --help",
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a", "--port", "80"],

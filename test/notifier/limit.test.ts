@@ -112,3 +112,35 @@ describe("quiet", () => {
     expect(told(createLimiter(true), event, true) !== undefined).toBe(passes);
   });
 });
+
+describe("an app that crashes again and again", () => {
+  const exited = (restartInMs: number | undefined): DewyEvent => ({
+    type: "app-exited",
+    tag: "v1",
+    generation: 1,
+    pid: 7,
+    code: 1,
+    signal: null,
+    lastLines: [`at ${Math.random()}`],
+    restartInMs,
+  });
+  test("is told once, however often the registry answers meanwhile", () => {
+    const limiter = createLimiter(false);
+    const shown = [1_000, 2_000, 4_000, 60_000, 60_000].map((pause) => {
+      limiter.reset();
+      return told(limiter, exited(pause)) !== undefined;
+    });
+    expect(shown).toEqual([true, false, false, false, false]);
+  });
+  test("is told again after it had been stable, and when it is not started again", () => {
+    const limiter = createLimiter(true);
+    const pauses = [1_000, 2_000, 1_000, 2_000, undefined];
+    expect(pauses.map((pause) => told(limiter, exited(pause)) !== undefined)).toEqual([
+      true,
+      false,
+      true,
+      false,
+      true,
+    ]);
+  });
+});

@@ -11,6 +11,25 @@ const HOOK = {
   timedOut: false,
 } as const;
 
+const STARTED = {
+  type: "server-started",
+  tag: "v1",
+  restarted: false,
+  withPort: true,
+  generation: 1,
+  pid: 7,
+} as const;
+const EXITED = {
+  type: "app-exited",
+  tag: "v1",
+  generation: 1,
+  pid: 7,
+  code: 3,
+  signal: null,
+  lastLines: [],
+  restartInMs: 1_000,
+} as const;
+
 const TEXTS: [DewyEvent, string | undefined][] = [
   [
     { type: "started", version: "1.2.3", command: "assets", registry: "r", directory: "d" },
@@ -48,10 +67,64 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   ],
   [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
   [{ type: "rolled-back", tag: "v2", to: undefined, reason: "r" }, "Took `v2` back: r"],
+  [STARTED, "Server started for `v1`"],
+  [{ ...STARTED, restarted: true }, "Server restarted for `v1`"],
+  [{ ...STARTED, withPort: false }, "Server started for `v1` without port"],
+  [{ ...STARTED, restarted: true, withPort: false }, "Server restarted for `v1` without port"],
+  [{ type: "app-restart", signal: "SIGUSR1" }, "Restarted receiving by `SIGUSR1` signal"],
+  [EXITED, "`v1` ended with exit code 3, starts again in 1s"],
+  [{ ...EXITED, restartInMs: undefined }, "`v1` ended with exit code 3"],
+  [
+    { ...EXITED, code: null, signal: "SIGSEGV", lastLines: ["a", "b"] },
+    "`v1` was ended by SIGSEGV, starts again in 1s\n```\na\nb\n```",
+  ],
+  [
+    { ...EXITED, code: 0, lastLines: ["bye"] },
+    "`v1` ended with exit code 0, starts again in 1s\n```\nbye\n```",
+  ],
+  [{ ...EXITED, code: 0, restartInMs: undefined }, "`v1` finished"],
+  [
+    { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
+    "`v1` keeps crashing (5 times): back to v0",
+  ],
+  [
+    { type: "adopted", pid: 7, tag: "v1" },
+    "Found `v1` still running from an earlier start of dewy",
+  ],
+  [{ type: "no-program" }, "Versions are deployed, but no command is given: nothing is started"],
+  [{ type: "generation-ready", tag: "v1", generation: 1, pid: 7, durationMs: 1 }, undefined],
   [{ type: "unchanged", tag: "v1" }, undefined],
   [{ type: "warning", message: "m" }, undefined],
 ];
 
 test.each(TEXTS)("%j", (event, text) => {
   expect(notificationOf(event, false)?.text).toBe(text);
+});
+
+test("of a crash only the last lines are told, none of them endless or with a fence of its own", () => {
+  const lastLines = [
+    ...Array.from({ length: 30 }, (_, index) => `line ${index}`),
+    "```",
+    "x".repeat(9_999),
+  ];
+  const text = notificationOf({ ...EXITED, lastLines }, false)?.text ?? "";
+  const [, , ...shown] = text.split("\n");
+  expect(shown).toHaveLength(20 + 1);
+  expect(shown[0]).toBe("line 12");
+  expect(text.match(/```/g)).toHaveLength(2);
+  expect(text.length).toBeLessThan(1_000);
+});
+
+test("a quiet notifier hears of a version when it has proved itself, and of crashes", () => {
+  const kind = (event: DewyEvent): string | undefined => notificationOf(event, true)?.kind;
+  const deployed = {
+    type: "deployed",
+    command: "server",
+    tag: "v1",
+    previousTag: undefined,
+    directory: "d",
+    durationMs: 1,
+  } as const;
+  expect([STARTED, EXITED, deployed].map(kind)).toEqual(["message", "error", "success"]);
+  expect(notificationOf(deployed, false)).toBeUndefined();
 });
