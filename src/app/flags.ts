@@ -108,7 +108,7 @@ export const flags: readonly FlagSpec[] = [
     value: "<path>",
     commands: DEPLOYING,
     description:
-      "Where releases/ and the link current are kept; of server also <dir> of a command <dir>/current/…",
+      "Where releases/ and the link current are kept; server takes /opt/app of a command /opt/app/current/app",
     default: ".",
   },
   {
@@ -147,7 +147,7 @@ export const flags: readonly FlagSpec[] = [
     repeatable: true,
     commands: SERVING,
     description:
-      "Where to listen: 8080, 8080,8081, 8000-8005, <host>:8080, [::]:8080 or unix:/run/app.sock; without it the app is a worker",
+      "Where to listen: 8080, 8080,8081, 8000-8005, localhost:8080, [::]:8080 or unix:/run/app.sock; without it the app is a worker",
   },
   {
     name: "handoff",
@@ -189,7 +189,7 @@ export const flags: readonly FlagSpec[] = [
     value: "<command>",
     commands: SERVING,
     description:
-      "Shell command that exits 0 when the new generation is ready; run again until it does",
+      "Shell command that exits 0 when the new generation is ready; run again until it does, or the app writes to DEWY_READY_FD",
   },
   {
     name: "signal-on-term",
