@@ -5,6 +5,8 @@
  *
  * @module
  */
+
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
 import type { ListenSpec } from "../../core/listen_spec.ts";
@@ -12,7 +14,7 @@ import { isRunning } from "../process_identity.ts";
 import { HOLDER_LAUNCHER, HOLDER_NEXT, HOLDER_ROOT, isHolder } from "./holder_command.ts";
 import { holderCommand, type LaunchOptions } from "./launch.ts";
 import { socketName } from "./socket_name.ts";
-import { processes } from "./socket_table.ts";
+import { processes, socketInode } from "./socket_table.ts";
 import {
   becomeWaiter,
   forwardSignals,
@@ -104,18 +106,36 @@ function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOption
   const env = { ...process.env, SERVER_STARTER_PORT: sockets };
   const gone = [...holder.env.keys()].filter((name) => !(name in env) && isName(name));
   const kept = Object.entries(env).filter(([name]) => isName(name));
-  const [stdout, stderr] = [1, 2].map((fd) => quote(`/proc/${process.pid}/fd/${fd}`));
   return [
     `rm -f ${quote(holder.next)}`,
     `cd ${quote(process.cwd())} || :`,
-    // What is no file, pipe or terminal cannot be opened again: then the holder keeps its own.
-    `if (: >>${stdout}) 2>/dev/null; then exec >>${stdout}; fi`,
-    `if (: >>${stderr}) 2>/dev/null; then exec 2>>${stderr}; fi`,
+    redirection(1, fifo),
+    redirection(2, fifo),
     ...gone.map((name) => `unset ${name}`),
     ...kept.map(([name, value]) => `export ${name}=${quote(value ?? "")}`),
     `exec ${[SHELL, ...holderCommand(fifo, options.root, options.argv)].map(quote).join(" ")}`,
     "",
   ].join("\n");
+}
+
+/**
+ * A file, pipe or terminal can be opened by the holder as well. A socket (the journal, a parent on Node) cannot: a
+ * process that has it copies what the holder writes.
+ */
+function redirection(fd: 1 | 2, fifo: string): string {
+  const target = quote(`/proc/${process.pid}/fd/${fd}`);
+  if (!isSocket(fd)) return `if (: >>${target}) 2>/dev/null; then exec ${fd}>>${target}; fi`;
+  const relay = `${fifo}.${fd}`;
+  if (spawnSync("mkfifo", ["-m", "600", relay], { stdio: "ignore" }).status !== 0) return ":";
+  spawn("cat", [relay], { detached: true, stdio: ["ignore", fd, "ignore"] }).once(
+    "error",
+    () => {},
+  );
+  return `exec ${fd}>${quote(relay)}`;
+}
+
+function isSocket(fd: number): boolean {
+  return socketInode(fd) !== undefined;
 }
 
 function isName(name: string): boolean {
