@@ -94,10 +94,6 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
       memory.push(await proxy.memory());
     }
     const [first = 0, ...later] = memory;
-    console.log(
-      runtime.name,
-      memory.map((x) => x / MIB),
-    );
     expect(Math.max(...later) - first).toBeLessThan(64 * MIB);
   });
 
