@@ -22,6 +22,7 @@ import { serves, socketName } from "./socket_name.ts";
 import { listeningSockets, socketInode } from "./socket_table.ts";
 import { findAbandonedHolder, takeOver } from "./take_over.ts";
 import { removeUnixPath } from "./unix_path.ts";
+import { endWithHolder } from "./watch_holder.ts";
 
 /** A listening socket that can be handed to a child. */
 export interface HeldSocket {
@@ -83,6 +84,7 @@ export async function holdSockets(
     }
     return { kind: "held", holder: hold(matched, true, options.emit) };
   }
+  endWithHolder(holder);
   if (restarts > 0) {
     options.emit({
       type: "warning",

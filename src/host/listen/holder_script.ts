@@ -12,7 +12,8 @@
  * ```
  *
  * When the launcher itself was killed, holder and dewy go on, and the next `dewy server` of the same directory and
- * ports becomes the launcher: see `take_over.ts`. When the holder was killed, the launcher ends with 137.
+ * ports becomes the launcher: see `take_over.ts`. When the holder was killed, the launcher ends with 137
+ * and dewy with it; the app serves on until the next dewy finds it.
  *
  * The holder is a session of its own, so that a Ctrl-C reaches dewy once, through the launcher.
  * It starts dewy again only when a signal nobody sends on purpose has ended it (SIGKILL, a crash of the runtime):

@@ -11,7 +11,6 @@ export interface Said {
   pid?: number;
   parent?: number;
   event?: { type: string; message?: string };
-  stream?: string;
   text?: string;
   ready?: number;
   generationPid?: number;

@@ -2,6 +2,7 @@
  * A small `dewy server`: holds sockets, starts an app, switches to a new generation on SIGUSR1. What happens goes to
  * standard output, one JSON value a line.
  */
+import { tmpdir } from "node:os";
 import { parseListenSpecs } from "../../../src/core/listen_spec.ts";
 import { type GenerationProcess, startGeneration } from "../../../src/host/generation_process.ts";
 import { holdSockets } from "../../../src/host/listen/hold_sockets.ts";
@@ -59,7 +60,9 @@ try {
         generation: number,
         readyDescriptor: true,
         user: wanted.user,
-        onOutput: (stream, chunk) => say({ stream, text: new TextDecoder().decode(chunk) }),
+        runDirectory: tmpdir(),
+        prefix: "",
+        onOutput: (chunk) => say({ text: new TextDecoder().decode(chunk) }),
       });
       const generation = number;
       void started.exited.then((exit) => say({ exit, generation }));

@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { isRunning } from "../../../src/host/process_identity.ts";
 import { runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../temp_directory.ts";
 import { ask, eventually, freePort, kill, load, startCase } from "./case_process.ts";
@@ -114,18 +115,30 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     const port = await freePort();
     const wanted = { ports: [String(port)], app: NODE_APP };
     const first = await startCase(runtime, wanted);
-    await first.until(({ ready }) => ready === 1);
+    const { generationPid: orphan = 0 } = await first.until(({ ready }) => ready === 1);
     first.child.kill("SIGKILL");
     await first.exited;
     const traffic = load(port);
     const second = await startCase(runtime, wanted);
     const { generationPid } = await second.until(({ ready }) => ready === 1);
-    await eventually(() => traffic.answers.includes(String(generationPid)));
+    kill(orphan, "SIGTERM");
+    await eventually(() => traffic.answers.at(-1) === String(generationPid));
     expect((await traffic.stop()).failures).toEqual([]);
     const { pid = 0 } = await first.until(({ held }) => held !== undefined);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
     second.child.kill("SIGTERM");
     expect(await second.exited).toBe(0);
+  });
+
+  it("ends when its holder is killed, and leaves the app alone", async () => {
+    const port = await freePort();
+    const dewy = await startCase(runtime, { ports: [String(port)], app: NODE_APP });
+    const { generationPid } = await dewy.until(({ ready }) => ready === 1);
+    const { pid = 0, parent = 0 } = await dewy.until((said) => said.pid !== undefined);
+    kill(parent, "SIGKILL");
+    expect(await dewy.exited).toBe(137);
+    await eventually(() => !isRunning(pid, undefined));
+    expect(await ask({ host: "127.0.0.1", port })).toBe(String(generationPid));
   });
 
   it("ends with the exit code of dewy", async () => {

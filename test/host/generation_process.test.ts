@@ -1,0 +1,151 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import {
+  type GenerationOptions,
+  type GenerationProcess,
+  startGeneration,
+} from "../../src/host/generation_process.ts";
+import { groupRuns } from "../../src/host/generation_process_group.ts";
+import { eventually } from "./listen/case_process.ts";
+import { tempDirectory } from "./temp_directory.ts";
+
+const PATH = process.env.PATH ?? "/usr/bin:/bin";
+
+/** What it wrote, and the process. */
+async function start(
+  command: readonly [string, ...string[]],
+  over: Partial<GenerationOptions> = {},
+): Promise<GenerationProcess & { output(): string }> {
+  let heard = "";
+  const runDirectory = await tempDirectory();
+  const generation = await startGeneration({
+    command,
+    cwd: "/",
+    env: { PATH },
+    sockets: [],
+    generation: 1,
+    readyDescriptor: true,
+    runDirectory,
+    prefix: "",
+    onOutput: (chunk) => {
+      heard += new TextDecoder().decode(chunk);
+    },
+    ...over,
+  });
+  onTestFinished(() => generation.signalGroup("SIGKILL"));
+  return { ...generation, output: () => heard };
+}
+
+function shell(script: string, over: Partial<GenerationOptions> = {}): ReturnType<typeof start> {
+  return start(["/bin/sh", "-c", script], over);
+}
+
+describe("startGeneration", () => {
+  it("loses nothing that a program wrote before it ended", async () => {
+    const generation = await shell("head -c 3000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
+    expect(await generation.exited).toEqual({ code: 3, signal: null });
+    expect(generation.output().length).toBe(3_000_004);
+    expect(generation.output()).toContain("end\n");
+  });
+
+  it("ends although a process that was left behind keeps the output open", async () => {
+    const generation = await shell("sleep 60 & echo started");
+    expect(await generation.exited).toEqual({ code: 0, signal: null });
+    expect(generation.output()).toBe("started\n");
+    expect(generation.groupIsAlive()).toBe(true);
+    generation.signalGroup("SIGKILL");
+    await eventually(() => !generation.groupIsAlive());
+  });
+
+  it("does not count a process that has ended and that nobody waited for", async () => {
+    const script = `import os, time
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os._exit(0)
+print(pid, flush=True)
+time.sleep(60)`;
+    const parent = spawn("/usr/bin/python3", ["-c", script]);
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    await eventually(() => !groupRuns(Number(line)));
+    expect(process.kill(Number(line), 0)).toBe(true);
+  });
+
+  it("says which signal ended it, and reaches the main process or the whole group", async () => {
+    const generation = await shell("trap 'exit 7' TERM; sleep 60 & wait");
+    generation.signal("SIGTERM");
+    expect(await generation.exited).toEqual({ code: 7, signal: null });
+    expect(generation.groupIsAlive()).toBe(true);
+    const other = await shell("sleep 60 & wait");
+    other.signalGroup("SIGKILL");
+    expect(await other.exited).toEqual({ code: null, signal: "SIGKILL" });
+  });
+
+  it("hears when the program is ready", async () => {
+    const generation = await shell('eval "echo READY=1 >&$DEWY_READY_FD"; sleep 60');
+    await generation.ready;
+  });
+
+  it("gives it no variable of dewy's own sockets and service manager", async () => {
+    const env = {
+      PATH,
+      KEPT: "yes",
+      LISTEN_FDS: "2",
+      LISTEN_PID: "1",
+      SERVER_STARTER_PORT: "80=3",
+      NOTIFY_SOCKET: "/run/x",
+      DEWY_HOLDER: "1",
+    };
+    const generation = await start(["/usr/bin/env"], { env, readyDescriptor: false });
+    await generation.exited;
+    const names = generation
+      .output()
+      .trim()
+      .split("\n")
+      .map((line) => line.split("=")[0]);
+    expect(names.filter((name) => name !== "PWD" && name !== "_").sort()).toEqual(["KEPT", "PATH"]);
+  });
+
+  it("lets no signal stay ignored", async () => {
+    const generation = await start(["/bin/grep", "SigIgn", "/proc/self/status"]);
+    await generation.exited;
+    const ignored = Number.parseInt(generation.output().split("\t")[1] ?? "", 16);
+    // SIGHUP 1, SIGINT 2, SIGQUIT 3, SIGUSR1 10, SIGTERM 15
+    expect(ignored & 0b100_0010_0000_0111).toBe(0);
+  });
+
+  it.runIf(process.getuid?.() === 0)("runs as another user, with that user's groups", async () => {
+    const generation = await start(["/usr/bin/id"], { user: { uid: 65_534, gid: 65_534 } });
+    await generation.exited;
+    expect(generation.output()).toMatch(/^uid=65534\S* gid=65534\S* groups=65534\S*\n$/);
+  });
+
+  it.each([
+    ["is not there", "none", "there is no such file"],
+    ["cannot be executed", "plain", "is not an executable file"],
+    ["has no interpreter", "script", "it needs /no/such/python, which is not on this machine"],
+  ])("says why when the program %s", async (_, name, reason) => {
+    const directory = await tempDirectory();
+    await writeFile(join(directory, "plain"), "x");
+    await writeFile(join(directory, "script"), "#!/no/such/python\n");
+    await chmod(join(directory, "script"), 0o755);
+    const path = join(directory, name);
+    const error = await start([path]).catch((e: unknown) => e);
+    expect(error).toMatchObject({ name: "HostError", message: expect.stringContaining(reason) });
+    expect(String(error)).toContain(`Cannot start ${path}: `);
+  });
+
+  it("says so when the program is in no directory of PATH", async () => {
+    const error = await start(["dewy-no-such-program"]).catch((e: unknown) => e);
+    expect(String(error)).toContain("Cannot start dewy-no-such-program: it is not in PATH");
+  });
+
+  it("takes an exit code of 127 of the program itself for what it is", async () => {
+    const generation = await shell("sleep 0.2; exit 127");
+    expect(await generation.exited).toEqual({ code: 127, signal: null });
+  });
+});
