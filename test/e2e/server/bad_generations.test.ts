@@ -16,10 +16,10 @@ import {
   startTestLoad,
 } from "./served_app.ts";
 
-/** An app is ready when it says so; what hangs never does. */
+/** An app is ready when its release has said so; what hangs never does. */
 const READY = [
   "--ready-command",
-  `grep -q '"version":"'$DEWY_TAG'"' "$APP_REPORT"`,
+  `grep -q '"version":"'$(cat current/version.txt)'"' "$APP_REPORT"`,
   "--health-timeout",
   "4s",
 ];
@@ -62,7 +62,7 @@ describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
   it("brings the previous version back when the new one fails in its bake time", async () => {
     const app = await serveApp(runtime, "node");
     await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "20s"]);
+    const dewy = app.start(["--bake", "6s"]);
     await deployed(dewy, "v1.0.0");
     const load = await startTestLoad(fullLoad(app));
     await app.publishBad("exits-after-3s", "v1.1.0");

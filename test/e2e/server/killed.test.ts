@@ -1,7 +1,7 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
+import { type CliRuntime, cliRuntimes, type Dewy, liveVersion, until } from "../dewy.ts";
 import type { Lane } from "./load.ts";
 import { processesWith } from "./processes.ts";
 import {
@@ -31,7 +31,7 @@ const exists = (file: string): Promise<boolean> =>
 /** A shell command that stays at a place of v1.1.0 until the file `go` is there. */
 const HOLD = `[ "$DEWY_TAG" = v1.0.0 ] || [ -e "$HOLD_AT/go" ] || { touch "$HOLD_AT/here"`;
 const wait = `${HOLD}; while [ ! -e "$HOLD_AT/go" ]; do sleep 0.1; done; }`;
-const refuse = `${HOLD}; false; }`;
+const refuse = `DEWY_TAG=$(cat current/version.txt); ${HOLD}; false; }`;
 
 const here = (app: ServedApp, dewy: Dewy): Promise<void> =>
   until(() => exists(join(app.cwd, "here")), dewy.stderr);
@@ -89,6 +89,19 @@ describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime)
   );
 });
 
+describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime) => {
+  it("does not end an app that goes on writing to its output", async () => {
+    const [, step] = STEPS;
+    if (step === undefined) throw new Error("no step");
+    const { app, dewy } = await hold(runtime, step, { APP_CHATTY: "1" });
+    const load = await startTestLoad(quickLoad(app));
+    kill(await supervisorOf(app));
+    await writeFile(join(app.cwd, "go"), "");
+    await servesInTheEnd(app, dewy, undefined);
+    expectNothingLost(await load.stop(), dewy.stderr());
+  });
+});
+
 describe.each(cliRuntimes)("SIGKILL of all of dewy on $name", (runtime) => {
   const [first] = cliRuntimes;
   const isThorough = runtime === first || process.env.DEWY_SOAK === "1";
@@ -115,11 +128,14 @@ describe.each(cliRuntimes)("SIGKILL of all of dewy on $name", (runtime) => {
 });
 
 /** Brings dewy to a step of the switch. */
-async function hold(runtime: CliRuntime, step: Step): Promise<{ app: ServedApp; dewy: Dewy }> {
+async function hold(
+  runtime: CliRuntime,
+  step: Step,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ app: ServedApp; dewy: Dewy }> {
   const app = await serveApp(runtime, "node");
   await app.publish("v1.0.0");
-  // An orphan that writes must not die of a pipe that nobody reads any more.
-  const dewy = app.start(step.flags, { ...holdAt(app), APP_CHATTY: "1" });
+  const dewy = app.start(step.flags, { ...holdAt(app), ...env });
   await deployed(dewy, "v1.0.0");
   await app.publish("v1.1.0");
   await step.reached(app, dewy);
@@ -143,7 +159,7 @@ async function servesInTheEnd(
 ): Promise<void> {
   await until(
     async () =>
-      (await stateOf(app)).includes('"v1.1.0"') && !(await stateOf(app)).includes('"switching"'),
+      (await liveVersion(app.cwd)) === "v1.1.0" && !(await stateOf(app)).includes('"switching"'),
     () => `the commit of v1.1.0\n${dewy.stderr()}`,
   );
   expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");

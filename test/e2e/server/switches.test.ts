@@ -32,10 +32,10 @@ const groups = available.flatMap((_, index) =>
 const MINUTES = isSoak ? 20 : 2;
 
 describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
-  it.each(groups.map((kinds) => ({ name: kinds.join(", "), kinds })))(
-    `switches ${SWITCHES} times under load without losing a request: $name`,
+  it.each(groups.map((kinds) => [kinds.join(", "), kinds] as const))(
+    `switches ${SWITCHES} times under load without losing a request (%s)`,
     { timeout: MINUTES * 60_000 },
-    async ({ kinds }) => {
+    async (_, kinds) => {
       await Promise.all(kinds.map((kind) => switchUnderLoad(kind)));
     },
   );
