@@ -15,6 +15,8 @@ const HOLD_MS = 5_000;
 const MAX_HELD = 1_024;
 const LONGEST_SWEEP_MS = 5_000;
 const KEEP_ALIVE_MS = 60_000;
+/** A backend that ended has most likely gone; a client that does not notice must not hold up a drain for long. */
+const LINGER_MS = 30_000;
 
 type Member = PoolMember<ProxiedConnection>;
 
@@ -56,7 +58,7 @@ export class NetProxy implements TcpProxy {
     });
     this.#server = createServer(
       { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
-      (client) => void this.#serve(client),
+      (client) => this.#accept(client),
     );
   }
 
@@ -110,7 +112,7 @@ export class NetProxy implements TcpProxy {
     };
   }
 
-  async #serve(client: Socket): Promise<void> {
+  #accept(client: Socket): void {
     this.#counts.accepted += 1;
     // Without an idle timeout only the system can notice that a peer has vanished.
     if (this.#idleTimeoutMs === 0) client.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -124,14 +126,16 @@ export class NetProxy implements TcpProxy {
       onClosed: () => this.#forget(connection, member),
     });
     this.#connections.add(connection);
-    const header = this.#header(client);
-    const route = await this.#dispatcher.connect(connection);
-    if (route === undefined) return connection.cut();
-    member = route.member;
-    if (connection.isOver) {
+    const serve = async (): Promise<void> => {
+      const header = this.#header(client);
+      const route = await this.#dispatcher.connect(connection);
+      if (route === undefined) return connection.cut();
+      member = route.member;
+      if (!connection.isOver) return connection.attach(route.upstream, header);
       route.upstream.destroy();
       this.#forget(connection, member);
-    } else connection.attach(route.upstream, header);
+    };
+    serve().catch(() => connection.cut());
   }
 
   #header(client: Socket): Uint8Array | undefined {
@@ -193,9 +197,11 @@ export class NetProxy implements TcpProxy {
       } catch {
         return;
       }
-      const oldest = this.#clock.now() - this.#idleTimeoutMs;
+      const now = this.#clock.now();
+      const lingerMs = Math.min(LINGER_MS, this.#idleTimeoutMs);
       for (const connection of this.#connections) {
-        if (connection.activeAt > oldest) continue;
+        const timeoutMs = connection.hasBackendEnded ? lingerMs : this.#idleTimeoutMs;
+        if (now - connection.activeAt < timeoutMs) continue;
         this.#counts.idle += 1;
         connection.cut();
       }

@@ -42,6 +42,11 @@ export class ProxiedConnection {
     return this.client.destroyed;
   }
 
+  /** Whether the backend has said that it sends nothing any more. */
+  get hasBackendEnded(): boolean {
+    return this.#upstream?.readableEnded ?? false;
+  }
+
   /**
    * Connects the client with a backend.
    *

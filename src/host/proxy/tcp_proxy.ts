@@ -10,7 +10,10 @@ import type { ProxyProtocol } from "./proxy_header.ts";
 export interface TcpProxyOptions {
   /** Where clients connect to. */
   listen: ProxyAddress;
-  /** Ends a connection over which no byte went for so long, in milliseconds; 0 is never. The default is 300,000. */
+  /**
+   * Ends a connection over which no byte went for so long, in milliseconds; 0 is never. The default is 300,000. After
+   * the backend has ended its direction, it is 30,000 at most.
+   */
   idleTimeoutMs?: number;
   /** How long a backend may take to accept, in milliseconds. The default is 5,000. */
   connectTimeoutMs?: number;
