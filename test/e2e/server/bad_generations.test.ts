@@ -103,6 +103,11 @@ async function survive(
     const tag = `v1.${index}.1`;
     await app.publishBad(behaviour, tag);
     expect(await remembered(app, dewy, tag), behaviour).toMatch(reason);
+    // Failures in a row are polled for with growing pauses.
+    await until(
+      () => dewy.lines().filter(({ msg }) => msg === "Succeeded again").length > index,
+      () => `a poll after ${behaviour}\n${log(dewy)}`,
+    );
     expect(await expectOneGeneration(app, () => `${behaviour}\n${log(dewy)}`)).toBe("v1.0.0");
     await until(
       async () => {
