@@ -28,23 +28,7 @@ export async function appOptions(
     root,
     environment,
     user,
-    write: config.logPrefix ? prefixedOutput(world) : plainOutput(world),
+    logPrefix: config.logPrefix,
     clock: world.clock,
-  };
-}
-
-/** Bytes, not text: what the app writes need not be UTF-8, and a chunk may end inside a character. */
-function plainOutput(world: World): AppOptions["write"] {
-  return (_, stream, chunk) => world[stream].write(chunk);
-}
-
-function prefixedOutput(world: World): AppOptions["write"] {
-  const streams = new Map<string, { decoder: TextDecoder; rest: string }>();
-  return ({ number, release }, stream, chunk) => {
-    const key = `${number} ${stream}`;
-    const { decoder, rest } = streams.get(key) ?? { decoder: new TextDecoder(), rest: "" };
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    streams.set(key, { decoder, rest: lines.pop() ?? "" });
-    for (const line of lines) world[stream].write(`[${release.tag || "?"} #${number}] ${line}\n`);
   };
 }

@@ -29,6 +29,9 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
   const orphans = await findOrphans(root);
   const opened = await openHandoff(config, root, orphans, world);
   if (opened.kind === "ended") return opened.exitCode;
+  if (config.directoryFrom === "command") {
+    world.emit({ type: "directory-of-program", directory: root, program: program[0] });
+  }
   const { handoff } = opened;
   const parts = superviseServer({ config, directory, stage, handoff, app, orphans }, world);
   return runAgent({ ...common, ...parts }, world);

@@ -4,6 +4,7 @@ import { noHandoff, proxyHandoff, socketHandoff } from "../deployers/server/hand
 import { type Endable, retire } from "../deployers/server/retire.ts";
 import { type HeldSocket, holdSockets } from "../host/listen/hold_sockets.ts";
 import { holderOf, inheritedSockets } from "../host/listen/inherited.ts";
+import { findAbandonedHolder } from "../host/listen/take_over.ts";
 import { acquireLock } from "../host/lock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
@@ -38,15 +39,16 @@ export async function openHandoff(
   const { env, emit, signals } = world;
   const { ports, handoff: kind } = config;
   const isHeld = holderOf(env) !== undefined || inheritedSockets(env).length > 0;
-  if (kind !== "proxy" && ports.length > 0 && !isHeld && orphans.length > 0) {
+  const keepsPort = kind !== "proxy" && ports.length > 0 && !isHeld && orphans.length > 0;
+  if (keepsPort && (kind === "none" || findAbandonedHolder(ports, root) === undefined)) {
     await endOrphans(config, root, orphans, world);
   }
-  if (kind === "none" && ports.length > 0) return { kind: "open", handoff: noHandoff };
+  if (kind === "none") return { kind: "open", handoff: noHandoff };
   if (kind === "proxy" && !isHeld) {
     return { kind: "open", handoff: await openProxies(config, ports.map(addressOf), world) };
   }
   if (ports.length === 0 && !isHeld) return { kind: "open", handoff: socketHandoff([]) };
-  const held = await holdSockets(ports, { env, emit, signals, argv: process.argv.slice(2) });
+  const held = await holdSockets(ports, { env, emit, signals, root, argv: process.argv.slice(2) });
   if (held.kind === "ended") return held;
   const { sockets } = held.holder;
   if (kind === "proxy") {

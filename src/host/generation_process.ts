@@ -8,6 +8,7 @@ import { groupRuns } from "./generation_process_group.ts";
 import { withInherited } from "./listen/close_on_exec.ts";
 import type { HeldSocket } from "./listen/hold_sockets.ts";
 import { FIRST_DESCRIPTOR } from "./listen/inherited.ts";
+import { type OutputRelay, startRelay } from "./output_relay.ts";
 import { signalProcess } from "./process_group.ts";
 import { processStartTime } from "./process_identity.ts";
 
@@ -26,8 +27,12 @@ export interface GenerationOptions {
   readyDescriptor: boolean;
   /** Who it runs as; this process's user unless told. */
   user?: RunAs | undefined;
-  /** Hears all it writes, as it comes. */
-  onOutput(stream: "stdout" | "stderr", chunk: Uint8Array): void;
+  /** Where the names of its output are made for a moment; the directory must exist. */
+  runDirectory: string;
+  /** What each of its lines begins with on dewy's own output; empty: nothing. */
+  prefix: string;
+  /** Hears all it writes, as it comes; see `output_relay.ts` for how it gets to dewy's own output. */
+  onOutput(chunk: Uint8Array): void;
 }
 
 /** How a generation ended. */
@@ -69,20 +74,27 @@ const FIRST_WORDS = 2_048;
  * @throws HostError when it cannot be executed.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
-  const child = spawnGeneration(options);
   let firstWords = "";
-  child.stdout?.on("data", (chunk: Uint8Array) => options.onOutput("stdout", chunk));
-  child.stderr?.on("data", (chunk: Uint8Array) => {
-    if (firstWords.length < FIRST_WORDS) firstWords += new TextDecoder().decode(chunk);
-    options.onOutput("stderr", chunk);
+  const relay = startRelay({
+    directory: options.runDirectory,
+    prefix: options.prefix,
+    onOutput: (chunk) => {
+      if (firstWords.length < FIRST_WORDS) firstWords += new TextDecoder().decode(chunk);
+      options.onOutput(chunk);
+    },
   });
-  const exited = exitOf(child, options);
-  exited.catch(() => {});
+  const child = spawnGeneration(options, relay);
+  const exited = exitOf(child, relay, options);
+  exited.catch(() => relay.cancel());
   const ready = readyOf(child, options);
   const { pid } = child;
-  if (pid === undefined || !(await becomesProgram(pid, exited))) {
-    throw new HostError(whyNotExecuted(options, await exited, firstWords), { retryable: false });
+  const hasStarted = pid !== undefined && (await becomesProgram(pid, exited));
+  if (!hasStarted) {
+    const exit = await exited;
+    relay.cancel();
+    throw new HostError(whyNotExecuted(options, exit, firstWords), { retryable: false });
   }
+  relay.forget();
   return {
     pid,
     startTime: processStartTime(pid),
@@ -94,22 +106,32 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
   };
 }
 
-function spawnGeneration(options: GenerationOptions): ChildProcess {
-  const { program, args, ids } = generationCommand(options.command, options.user);
+function spawnGeneration(options: GenerationOptions, relay: OutputRelay): ChildProcess {
+  const { program, args, ids } = generationCommand(options.command, options.user, relay);
   return withInherited(
     options.sockets.map(({ fd }) => fd),
     (sockets) =>
       spawn(program, args, {
         cwd: options.cwd,
         env: generationEnvironment(options),
-        stdio: ["ignore", "pipe", "pipe", ...sockets, options.readyDescriptor ? "pipe" : "ignore"],
+        stdio: [
+          "ignore",
+          "ignore",
+          "ignore",
+          ...sockets,
+          options.readyDescriptor ? "pipe" : "ignore",
+        ],
         detached: true,
         ...ids,
       }),
   );
 }
 
-function exitOf(child: ChildProcess, options: GenerationOptions): Promise<GenerationExit> {
+function exitOf(
+  child: ChildProcess,
+  relay: OutputRelay,
+  options: GenerationOptions,
+): Promise<GenerationExit> {
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
       const name = options.command[0];
@@ -118,7 +140,7 @@ function exitOf(child: ChildProcess, options: GenerationOptions): Promise<Genera
     child.once("exit", (code, signal) => {
       const exit = { code, signal };
       const timer = setTimeout(() => resolve(exit), OUTPUT_GRACE_MS);
-      child.once("close", () => {
+      void relay.ended.then(() => {
         clearTimeout(timer);
         resolve(exit);
       });

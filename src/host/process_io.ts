@@ -8,8 +8,8 @@
 
 /** A stream for people or for pipes. */
 export interface TextSink {
-  /** Writes text or bytes as they are; never throws, not even when the reader has gone. */
-  write(text: string | Uint8Array): void;
+  /** Writes text as it is; never throws, not even when the reader has gone. */
+  write(text: string): void;
   /** Whether a person is looking at it. */
   readonly isTerminal: boolean;
 }
@@ -110,13 +110,21 @@ function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<v
   };
 }
 
+/** A signal to all of a service reaches dewy directly, and once more through the launcher: that is no second one. */
+const SAME_SIGNAL_MS = 500;
+
 function listen(): Signals {
   const stop = new AbortController();
   const wakers = new Set<(signal: string) => void>();
   let stoppedBy: StopSignal | undefined;
+  let stoppedAt = 0;
   for (const name of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
     process.on(name, () => {
-      if (stoppedBy !== undefined) process.exit(SIGNAL_EXIT_CODES[name]);
+      if (stoppedBy !== undefined) {
+        if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(SIGNAL_EXIT_CODES[name]);
+        return;
+      }
+      stoppedAt = performance.now();
       stoppedBy = name;
       stop.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
     });

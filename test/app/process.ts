@@ -29,13 +29,13 @@ export function fakeProcess(
     stdout: {
       isTerminal,
       write: (text) => {
-        out += String(text);
+        out += text;
       },
     },
     stderr: {
       isTerminal,
       write: (text) => {
-        err += String(text);
+        err += text;
       },
     },
     signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onWake: () => () => {} },

@@ -5,6 +5,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { groupRuns } from "../../host/generation_process_group.ts";
 import { killGroup, signalProcess } from "../../host/process_group.ts";
 import { isRunning, processStartTime } from "../../host/process_identity.ts";
 import type { Endable } from "./retire.ts";
@@ -35,7 +36,8 @@ async function orphan(pid: number, root: string): Promise<Endable | undefined> {
     return undefined;
   }
   const startTime = processStartTime(pid);
-  const isAlive = (): boolean => isRunning(pid, startTime);
+  // An orphan that has ended may stay a zombie where nobody waits for it.
+  const isAlive = (): boolean => isRunning(pid, startTime) && groupRuns(pid);
   return {
     pid,
     isAlive,

@@ -1,6 +1,10 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
+import { redactSecrets } from "../../core/secret.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
 import { signalProcess } from "../../host/process_group.ts";
+import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease, Generation, StartGeneration } from "./generation.ts";
 import type { Place } from "./handoff.ts";
 import { ROOT_VARIABLE } from "./orphans.ts";
@@ -16,12 +20,8 @@ export interface AppOptions {
   environment(): Promise<Readonly<Record<string, string | undefined>>>;
   /** Who it runs as; absent: as dewy does. */
   user: GenerationOptions["user"];
-  /** Takes what it writes, as it is. */
-  write(
-    generation: { number: number; release: AppRelease },
-    stream: "stdout" | "stderr",
-    chunk: Uint8Array,
-  ): void;
+  /** Whether its lines begin with their generation. */
+  logPrefix: boolean;
   clock: Clock;
 }
 
@@ -32,21 +32,25 @@ export interface AppOptions {
  * @returns the function; it rejects with a HostError when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
+  const runDirectory = join(options.root, ".dewy", "run");
+  let isFirst = true;
   return async (release, number, place): Promise<Generation> => {
+    if (isFirst) await makeEmpty(runDirectory);
+    isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
+    const env = await variables(release, number, place, options);
     const child = await startGeneration({
       command: options.program,
       cwd: options.root,
-      env: await variables(release, number, place, options),
+      env,
       sockets: place.sockets,
       generation: number,
       readyDescriptor: true,
       user: options.user,
-      onOutput: (stream, chunk) => {
-        tail.add(chunk);
-        options.write({ number, release }, stream, chunk);
-      },
+      runDirectory,
+      prefix: options.logPrefix ? `[${release.tag || "?"} #${number}] ` : "",
+      onOutput: (chunk) => tail.add(chunk),
     });
     let hasEnded = false;
     void child.exited.then(() => {
@@ -66,9 +70,14 @@ export function appStarter(options: AppOptions): StartGeneration {
       },
       killGroup: () => child.signalGroup("SIGKILL"),
       isAlive: () => child.groupIsAlive(),
-      lastLines: (count) => tail.last(count),
+      lastLines: (count) => tail.last(count).map((line) => redactSecrets(line, env)),
     };
   };
+}
+
+async function makeEmpty(directory: string): Promise<void> {
+  await removeTree(directory);
+  await mkdir(directory, { recursive: true, mode: 0o711 });
 }
 
 async function variables(
