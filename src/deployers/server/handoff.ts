@@ -6,6 +6,8 @@ export interface Place {
   sockets: readonly HeldSocket[];
   /** Variables it gets. */
   env: Readonly<Record<string, string>>;
+  /** Tells it from other places, where one is behind a proxy. */
+  name?: string;
 }
 
 /** How traffic gets from the port to a generation. */

@@ -6,6 +6,7 @@
 import { createServer } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
+import type { Backend } from "../../host/proxy/backend.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { TcpProxy } from "../../host/proxy/tcp_proxy.ts";
 import type { Handoff, Place } from "./handoff.ts";
@@ -60,9 +61,13 @@ const LONGEST_PAUSE_MS = 1_000;
  */
 export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
   const { proxies } = options;
+  let prepared = 0;
   return {
     overlaps: true,
-    prepare: async () => ({ sockets: [], env: { PORT: String(await freePort()) } }),
+    prepare: async () => {
+      prepared += 1;
+      return { sockets: [], env: { PORT: String(await freePort()) }, name: `start ${prepared}` };
+    },
     ready: (place, signal, tell) => untilHealthy(place, options, signal, tell),
     check: (place, signal) => probe(place, options, signal),
     take: (place) => {
@@ -77,8 +82,9 @@ export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
   };
 }
 
-function backendOf({ env }: Place): { host: string; port: number } {
-  return { host: LOOPBACK, port: Number(env.PORT) };
+/** Named, because the port of a generation that is gone may be given out again. */
+function backendOf({ env, name }: Place): Backend {
+  return { host: LOOPBACK, port: Number(env.PORT), ...(name === undefined ? {} : { name }) };
 }
 
 async function probe(
