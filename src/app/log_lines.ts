@@ -58,6 +58,12 @@ const LINES: Lines = {
   retry: ({ method, url, reason, delayMs, attempt }) =>
     line("warn", "Request retried", { method, url, reason, attempt, delay: duration(delayMs) }),
   anonymous: ({ host }) => line("debug", "No credentials, asking anonymously", { host }),
+  credentials: ({ host, source, outcome, reason }) =>
+    line("debug", `Credentials ${outcome}`, {
+      host,
+      source,
+      reason: reason === "" ? undefined : reason,
+    }),
   "rate-limit": ({ host, remaining, limit, resetAt }) =>
     line(remaining === 0 ? "warn" : "debug", "Rate limit", {
       host,

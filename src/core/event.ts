@@ -39,6 +39,15 @@ export type DewyEvent =
     }
   | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
   | { type: "anonymous"; host: string }
+  | {
+      type: "credentials";
+      host: string;
+      /** Where they came from: `DOCKER_USERNAME`, a path. */
+      source: string;
+      outcome: "used" | "refused" | "unusable";
+      /** Why, when they are not used. */
+      reason: string;
+    }
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
