@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
@@ -10,6 +11,7 @@ import type { EventSink } from "../core/event.ts";
 import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
+import { credentialHelper } from "./docker_credentials.ts";
 import { createHostFetch } from "./fetch.ts";
 import { hostPlatform } from "./platform.ts";
 
@@ -63,8 +65,14 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     emit,
     readTextFile,
     awsCredentials: lazyAwsCredentials({ env, clock }),
+    credentialHelper: credentialHelper(env),
+    resolveHost,
     ...(signal === undefined ? {} : { signal }),
   };
+}
+
+async function resolveHost(host: string): Promise<string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
 async function readTextFile(path: string): Promise<string> {

@@ -18,6 +18,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  CredentialHelper,
   LocatorBase,
   RegistryDriver,
   RegistryIo,
@@ -63,8 +64,16 @@ export interface RegistryOptions {
   endpoint?: string;
   /** Whether `grpc://` speaks plain text. The default is TLS. */
   noTls?: boolean;
-  /** Whether `img://` may use plain HTTP beyond loopback. The default is false. */
+  /** Whether `img://` uses plain HTTP. The default is true for `localhost`, else false. */
   insecure?: boolean;
+  /** A host in private address space that may hand out tokens for `img://`. The default is none. */
+  realm?: string;
+  /** The login for `img://`; wins over all others. */
+  registryLogin?: { username: string; password: string };
+  /** Asks Docker's credential helpers; `createHostIo` of `dewy/host` gives one. */
+  credentialHelper?: CredentialHelper;
+  /** Looks up the addresses of a host; `createHostIo` of `dewy/host` gives one. */
+  resolveHost?: (host: string) => Promise<readonly string[]>;
 }
 
 /**
@@ -273,6 +282,7 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
     endpoint: options.endpoint,
     "no-tls": options.noTls,
     insecure: options.insecure,
+    realm: options.realm,
   };
 }
 
@@ -282,6 +292,7 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
 
 function ioOf(options: RegistryOptions): RegistryIo {
   const { readTextFile, awsCredentials, signal } = options;
+  const { registryLogin, credentialHelper, resolveHost } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
     env: options.env ?? runtimeEnvironment(),
@@ -291,6 +302,9 @@ function ioOf(options: RegistryOptions): RegistryIo {
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(registryLogin === undefined ? {} : { registryLogin }),
+    ...(credentialHelper === undefined ? {} : { credentialHelper }),
+    ...(resolveHost === undefined ? {} : { resolveHost }),
     ...(signal === undefined ? {} : { signal }),
   };
 }
