@@ -171,7 +171,7 @@ export function ociAuth(parts: OciAuthParts): OciAuth {
     return {
       realm,
       service: parameters.get("service") ?? "",
-      scope: parameters.get("scope") ?? `repository:${target.repository}:pull`,
+      scope: parameters.get("scope") ?? "",
     };
   }
 
