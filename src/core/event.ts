@@ -99,6 +99,39 @@ export type DewyEvent =
   | { type: "succeeded-again"; after: number }
   | { type: "reported"; tag: string }
   | { type: "pruned"; directories: readonly string[] }
+  | { type: "listening"; url: string; protocols: string }
+  | { type: "upstream-polled"; platform: string; durationMs: number }
+  | {
+      type: "upstream-failed";
+      error: DewyError;
+      count: number;
+      /** How old the answers are that are served meanwhile; `undefined` when there are none. */
+      servedMs: number | undefined;
+      retryInMs: number;
+    }
+  | {
+      type: "version-asked";
+      platform: string;
+      tag: string | undefined;
+      address: string | undefined;
+      /** The answer is from before the upstream registry failed. */
+      isStale: boolean;
+    }
+  | {
+      type: "deploy-reported";
+      tag: string;
+      command: string;
+      host: string;
+      error: string | undefined;
+    }
+  | {
+      type: "artifact-sent";
+      tag: string;
+      artifact: string;
+      bytes: number;
+      isComplete: boolean;
+      durationMs: number;
+    }
   | {
       type: "warning";
       message: string;
