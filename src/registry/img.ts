@@ -6,6 +6,7 @@ import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
 import { ImgSource } from "./img_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
+import { skipAbandoned } from "./skip_abandoned.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   {
@@ -52,7 +53,7 @@ export const img: RegistryDriver<OciLocator> = {
 export function openImg(locator: OciLocator, io: RegistryIo): Registry {
   const client = createOciClient(locator, io);
   const source = new ImgSource(locator, client, io.platform);
-  const registry = listRegistry({
+  const listed = listRegistry({
     locator,
     io,
     source,
@@ -69,6 +70,8 @@ export function openImg(locator: OciLocator, io: RegistryIo): Registry {
       return false;
     },
   });
+  // Registries go on listing tags whose images have been deleted.
+  const registry = skipAbandoned(listed);
   const translate = (options: CurrentOptions = {}): CurrentOptions => ({
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.exclude === undefined ? {} : { exclude: source.versions(options.exclude) }),
