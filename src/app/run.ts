@@ -52,6 +52,8 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
         return await (await import("./check_command.ts")).runCheck(config, assembled.world);
       case "explain":
         return await (await import("./explain_command.ts")).runExplain(config, assembled.world);
+      case "registry":
+        return await (await import("./registry_command.ts")).runRegistry(config, assembled.world);
     }
   } finally {
     await assembled.close();
@@ -81,7 +83,8 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
-    return command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+    const isService = command === "assets" || command === "registry";
+    return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
@@ -101,5 +104,5 @@ function isAborted(error: unknown): boolean {
 }
 
 function isOwn(command: ParsedArgv["command"]): command is CommandName {
-  return command === "assets" || command === "check" || command === "explain";
+  return commands.some(({ name }) => name === command);
 }
