@@ -185,6 +185,8 @@ const PRINTABLE_KEYS = new Set([
   "region",
   "endpoint",
   "no-tls",
+  "ca-file",
+  "allow",
   "protocol",
   "insecure",
   "realm",

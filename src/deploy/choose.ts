@@ -120,6 +120,8 @@ async function judge(
   });
   if (running === undefined) return { kind: "deploy", candidate };
   if (running.tag === candidate.release.tag) return judgeSameTag(candidate, running, input);
+  // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
+  if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(candidate.release.tag, running.tag, input.policy)) {
     return { kind: "deploy", candidate };
   }
@@ -164,8 +166,8 @@ async function judgeOlder(
   input: ChoiceInput,
 ): Promise<Choice> {
   const { registry, signal, emit } = input;
-  if (registry.exists === undefined) return { kind: "deploy", candidate };
-  if (!(await registry.exists(running.tag, { signal }))) return { kind: "deploy", candidate };
+  if ((await registry.exists?.(running.tag, { signal })) !== true)
+    return { kind: "deploy", candidate };
   emit({
     type: "held",
     tag: candidate.release.tag,

@@ -36,7 +36,7 @@ export interface HostIoOptions {
 /**
  * Gathers what registry drivers need: the network with this machine's proxies and CAs, its files, its platform, and
  * its AWS credentials (profiles, SSO, web identity, container and instance roles), which are looked up only when a
- * driver asks for them.
+ * driver asks for them; and gRPC over HTTP/2, which is loaded only when a `grpc://` registry is asked.
  *
  * @param options the environment, and what replaces the host's own.
  * @returns the io of a driver; also fit as the options of `openRegistry`.
@@ -67,6 +67,10 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     awsCredentials: lazyAwsCredentials({ env, clock }),
     credentialHelper: credentialHelper(env),
     resolveHost,
+    grpcChannel: async (channel) => {
+      const { openHttp2Channel } = await import("./grpc_transport.ts");
+      return openHttp2Channel(channel, { env, caFile, emit });
+    },
     ...(signal === undefined ? {} : { signal }),
   };
 }

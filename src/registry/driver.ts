@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import type { CredentialHelper } from "../client/oci_docker.ts";
 import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
@@ -19,6 +21,7 @@ import {
   type SplitUrl,
 } from "../core/url.ts";
 
+export type * from "../client/grpc_channel.ts";
 export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
 
@@ -72,6 +75,10 @@ export interface RegistryIo {
   resolveHost?: (host: string) => Promise<readonly string[]>;
   /** The login of a registry of images, given in code. */
   registryLogin?: { username: string; password: string };
+  /** Opens gRPC over HTTP/2; absent on the edge, where there is only `fetch`. */
+  grpcChannel?: OpenGrpcChannel;
+  /** Streams the bytes behind an artifact URL of any registry of the table; `openRegistry` fills it in. */
+  openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
 }

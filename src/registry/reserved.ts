@@ -5,7 +5,6 @@
  * @module
  */
 import type { RegistryScheme } from "./driver.ts";
-import { GRPC_OPTIONS, GRPC_SYNTAX, type GrpcLocator, parseGrpcUrl } from "./grpc_locator.ts";
 import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
 
 /** `img://`, read but not asked. */
@@ -18,16 +17,4 @@ export const img: RegistryScheme<OciLocator> = {
   options: IMG_OPTIONS,
   environment: [],
   parse: parseImgUrl,
-};
-
-/** `grpc://`, read but not asked. */
-export const grpc: RegistryScheme<GrpcLocator> = {
-  scheme: "grpc",
-  name: "gRPC",
-  syntax: GRPC_SYNTAX,
-  example: "grpc://registry.example.com:9000",
-  commands: ["server", "assets"],
-  options: GRPC_OPTIONS,
-  environment: [],
-  parse: parseGrpcUrl,
 };

@@ -1,0 +1,58 @@
+import type { SecureClientSessionOptions } from "node:http2";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { channelOver } from "../client/grpc_calls.ts";
+import type { GrpcChannel, GrpcChannelOptions } from "../client/grpc_channel.ts";
+import type { EventSink } from "../core/event.ts";
+import { readTrustedCertificates, withRuntimeRoots } from "./fetch_trust.ts";
+
+/** Whom gRPC connections of this machine trust. */
+export interface GrpcTrust {
+  /** Environment variables: `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** The value of `--ca-file`, a file of PEM certificates; none unless told. */
+  caFile?: string | undefined;
+  /** Hears a warning for a variable whose file is of no use. */
+  emit: EventSink;
+}
+
+/** The longest answer that is read, in bytes; a real one has a few hundred. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/**
+ * Opens a channel for gRPC over HTTP/2, with TLS or, where the address says `http://`, without. The connection is made
+ * at the first call, kept, made anew when it has died, and does not keep the process running.
+ *
+ * @param options the server, and a CA file of its own.
+ * @param trust the private certificate authorities of this machine.
+ * @returns the channel.
+ * @throws ConfigError when a CA file cannot be read or holds no certificate.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+export async function openHttp2Channel(
+  options: GrpcChannelOptions,
+  trust: GrpcTrust,
+): Promise<GrpcChannel> {
+  const { baseUrl } = options;
+  const sessions = new Http2SessionManager(baseUrl, {}, await sessionOptions(options, trust));
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager: sessions,
+    acceptCompression: [],
+    readMaxBytes: MAX_ANSWER_BYTES,
+  });
+  return channelOver(transport, () => sessions.abort());
+}
+
+async function sessionOptions(
+  { baseUrl, caFile }: GrpcChannelOptions,
+  { env, caFile: globalCaFile, emit }: GrpcTrust,
+): Promise<SecureClientSessionOptions> {
+  if (!baseUrl.startsWith("https:")) return {};
+  const certificates = new Set(await readTrustedCertificates(env, globalCaFile, emit));
+  if (caFile !== "") {
+    for (const one of await readTrustedCertificates({}, caFile, emit, "ca-file")) {
+      certificates.add(one);
+    }
+  }
+  return certificates.size === 0 ? {} : { ca: withRuntimeRoots([...certificates]) };
+}
