@@ -66,6 +66,14 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   if (isBrokenConnection(error)) return connectionError(error, context);
   const { method, baseUrl, token, now } = context;
   const said = serverMessage(error.rawMessage, [token]);
+  const [, unreadable] = /^parse binary: (.*)$/s.exec(said) ?? [];
+  if (unreadable !== undefined) {
+    const answer = method === "Current" ? "dewy.CurrentResponse" : "google.protobuf.Empty";
+    return new RemoteError(
+      `Cannot call ${method} of ${baseUrl}: the answer is no ${answer}: ${unreadable}`,
+      { ...remote(context, error), retryable: false },
+    );
+  }
   const name = CODE_NAMES.get(error.code) ?? `status ${error.code}`;
   const what = `Cannot call ${method} of ${baseUrl}: ${name}${said === "" ? "" : `: ${said}`}`;
   const cause = error;
