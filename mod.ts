@@ -20,6 +20,7 @@ export {
 } from "./src/core/version.ts";
 export type {
   AwsCredentials,
+  CredentialHelper,
   DeployCommand,
   EnvironmentSpec,
   GrpcAnswer,
@@ -28,6 +29,7 @@ export type {
   GrpcChannelOptions,
   GrpcQuestion,
   GrpcReport,
+  HelperAnswer,
   LocatorBase,
   OpenGrpcChannel,
   RegistryDriver,

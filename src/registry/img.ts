@@ -1,6 +1,6 @@
 import { createOciClient } from "../client/oci.ts";
 import { ConfigError } from "../core/error.ts";
-import type { CurrentOptions, Registry, Release, Resolution } from "../core/types.ts";
+import type { CurrentOptions, Registry, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
@@ -78,7 +78,9 @@ export function openImg(locator: OciLocator, io: RegistryIo): Registry {
   });
   const spell = (resolution: Resolution): Resolution => {
     if (resolution.kind === "ready") {
-      return { ...resolution, release: spellRelease(resolution.release, source) };
+      // The tag as it is there; the version as it is meant.
+      const { release } = resolution;
+      return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
     }
     const { tag } = resolution;
     return tag === undefined ? resolution : { ...resolution, tag: source.spelled(tag) };
@@ -94,10 +96,4 @@ export function openImg(locator: OciLocator, io: RegistryIo): Registry {
       return { ...found, tags, resolution: spell(found.resolution) };
     },
   };
-}
-
-/** `v1.2.0_blue` is what there is, `v1.2.0+blue` is what it means. */
-function spellRelease(release: Release, source: ImgSource): Release {
-  const tag = source.spelled(release.tag);
-  return { ...release, tag, version: { ...release.version, original: tag } };
 }
