@@ -80,7 +80,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
   test.each(["h2c", "TLS"])("asks and reports over %s", async (transport) => {
     const tls = transport === "TLS" ? await makeCertificate() : undefined;
     const { server, questions, reports } = await serve({ tls, host: "localhost" });
-    const client = await python(server, tls?.certFile);
+    const client = await python(server, tls?.caFile);
     expect(await client.call("Current", QUESTION, { "x-host": "web1" })).toEqual({
       id: "7",
       tag: "v1.2.3",
