@@ -6,7 +6,7 @@
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry, Resolution } from "../core/types.ts";
-import { compareVersions, latestTag } from "../core/version.ts";
+import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, findBad, sameBytes } from "./state.ts";
 
@@ -155,8 +155,9 @@ function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: Cho
 /** Also when the policy no longer admits what runs: then the operator has changed it, and it decides. */
 function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
   const { preRelease, calver, constraint, slot } = policy;
-  if (latestTag([running], { preRelease, calver, constraint, slot }) === undefined) return true;
-  return compareVersions(tag, running, { calver }) > 0;
+  const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));
+  if (latestTag([present], { preRelease, calver, constraint, slot }) === undefined) return true;
+  return compareVersions(next, present, { calver }) > 0;
 }
 
 /** An older version is deployed only when the registry says to the face that the running one is gone. */

@@ -4,9 +4,10 @@ import { DOCKER_HUB, isDockerHub } from "../core/image_reference.ts";
 import { normalizePlatform } from "../core/platform.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../core/resolve.ts";
 import type { Platform } from "../core/types.ts";
+import { versionOf } from "../core/version.ts";
 import { findImage } from "./img_image.ts";
 import type { OciLocator } from "./img_locator.ts";
-import { spellTags, versionOf } from "./img_tags.ts";
+import { spellTags } from "./img_tags.ts";
 
 /** The newest, and those that are asked for while it is held back. */
 const MAX_KNOWN = 8;

@@ -1,5 +1,5 @@
 import type { ListedTag } from "../core/resolve.ts";
-import { parseVersion } from "../core/version.ts";
+import { versionOf } from "../core/version.ts";
 
 /** Tags as versions, and back. */
 export interface TagSpelling {
@@ -30,20 +30,4 @@ export function spellTags(tags: readonly string[], calver: string): TagSpelling 
     return { tag: version };
   });
   return { listed, spelled };
-}
-
-/**
- * The version that a tag stands for.
- *
- * @param tag the tag as the registry spells it.
- * @param calver a CalVer format; empty: SemVer.
- * @returns the tag with its last `_` as `+`, where only that makes it a version; else the tag.
- */
-export function versionOf(tag: string, calver: string): string {
-  const at = tag.lastIndexOf("_");
-  if (at < 0) return tag;
-  const options = { calver };
-  const version = `${tag.slice(0, at)}+${tag.slice(at + 1)}`;
-  const isOne = parseVersion(version, options)?.buildMetadata === tag.slice(at + 1);
-  return isOne && parseVersion(tag, options) === undefined ? version : tag;
 }
