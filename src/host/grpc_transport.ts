@@ -1,4 +1,6 @@
 import type { SecureClientSessionOptions } from "node:http2";
+import { isIP } from "node:net";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { channelOver } from "../client/grpc_calls.ts";
 import type { GrpcChannel, GrpcChannelOptions } from "../client/grpc_channel.ts";
@@ -33,26 +35,57 @@ export async function openHttp2Channel(
   trust: GrpcTrust,
 ): Promise<GrpcChannel> {
   const { baseUrl } = options;
-  const sessions = new Http2SessionManager(baseUrl, {}, await sessionOptions(options, trust));
+  const connection = baseUrl.startsWith("https:")
+    ? tlsConnection(await trustedAuthorities(options, trust))
+    : { options: {}, destroy() {} };
+  const sessions = new Http2SessionManager(baseUrl, {}, connection.options);
   const transport = createGrpcTransport({
     baseUrl,
     sessionManager: sessions,
     acceptCompression: [],
     readMaxBytes: MAX_ANSWER_BYTES,
   });
-  return channelOver(transport, () => sessions.abort());
+  return channelOver(transport, () => {
+    sessions.abort();
+    connection.destroy();
+  });
 }
 
-async function sessionOptions(
-  { baseUrl, caFile }: GrpcChannelOptions,
+async function trustedAuthorities(
+  { caFile }: GrpcChannelOptions,
   { env, caFile: globalCaFile, emit }: GrpcTrust,
-): Promise<SecureClientSessionOptions> {
-  if (!baseUrl.startsWith("https:")) return {};
+): Promise<ConnectionOptions> {
   const certificates = new Set(await readTrustedCertificates(env, globalCaFile, emit));
-  if (caFile !== "") {
-    for (const one of await readTrustedCertificates({}, caFile, emit, "ca-file")) {
-      certificates.add(one);
-    }
+  for (const one of await readTrustedCertificates({}, caFile, emit, "ca-file")) {
+    certificates.add(one);
   }
   return certificates.size === 0 ? {} : { ca: withRuntimeRoots([...certificates]) };
+}
+
+interface TlsConnection {
+  /** For the HTTP/2 session. */
+  options: SecureClientSessionOptions;
+  /** Ends the newest connection, whatever its state. */
+  destroy(): void;
+}
+
+/** Bun leaves a handshake that nobody answers open when its session is destroyed, so that the socket is kept at hand. */
+function tlsConnection(authorities: ConnectionOptions): TlsConnection {
+  let socket: TLSSocket | undefined;
+  return {
+    options: {
+      createConnection: (authority) => {
+        const host = authority.hostname.replace(/^\[(.*)\]$/, "$1");
+        socket = connect({
+          ...authorities,
+          host,
+          port: Number(authority.port || 443),
+          ALPNProtocols: ["h2"],
+          ...(isIP(host) === 0 ? { servername: host } : {}),
+        });
+        return socket;
+      },
+    },
+    destroy: () => socket?.destroy(),
+  };
 }
