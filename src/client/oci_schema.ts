@@ -79,8 +79,8 @@ const platform = v.object({ os: optionalText, architecture: optionalText, varian
 const annotations = v.nullish(v.record(v.string(), v.unknown()), {});
 
 const Tags = v.object({
-  // A repository whose tags have all been deleted says null.
-  tags: v.nullish(v.array(v.string()), []),
+  // A repository whose tags have all been deleted says null; what says nothing of tags is no such answer.
+  tags: v.nullable(v.array(v.string()), []),
 });
 
 // https://github.com/opencontainers/image-spec/blob/main/image-index.md
