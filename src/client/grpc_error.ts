@@ -120,6 +120,12 @@ function connectionError(error: ConnectError, context: GrpcErrorContext): Remote
   const plain = networkError("call", new URL(baseUrl), error);
   if (!plain.retryable) return plain;
   const { message } = plain;
+  if (NO_TLS.test(message)) {
+    return new RemoteError(
+      `Cannot call ${method} of ${baseUrl}: the server does not speak TLS there; no-tls=true is for plain text`,
+      { ...remote(context, error), retryable: false },
+    );
+  }
   const shown = message.replace(/^Cannot call \S+?: /, `Cannot call ${method} of ${baseUrl}: `);
   return new RemoteError(`${redactText(shown, [context.token])}${hint(message, context)}`, {
     ...remote(context, error),
@@ -130,13 +136,10 @@ function connectionError(error: ConnectError, context: GrpcErrorContext): Remote
 
 const NO_TLS = /EPROTO|wrong version number|packet length too long|InvalidContentType/i;
 /** What answers does not speak what we speak, and will not do so in a moment. */
-const WRONG_PROTOCOL: RegExp = new RegExp(`${NO_TLS.source}|HPE_|does not match the HTTP`, "i");
+const WRONG_PROTOCOL = /HPE_|does not match the HTTP/;
 
 /** What most often is wrong, where the system's own words do not say it. */
 function hint(message: string, { baseUrl, protocol }: GrpcErrorContext): string {
-  if (NO_TLS.test(message)) {
-    return "; the server does not speak TLS there, and no-tls=true is for plain text";
-  }
   if (/refused|unknown|looked up|cannot be reached|timed out/.test(message)) return "";
   if (protocol !== "grpc") return `; ${needsFetchProtocol(protocol)}`;
   const other = baseUrl.startsWith("http:") ? "without no-tls=true" : "with no-tls=true";

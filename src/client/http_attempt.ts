@@ -56,7 +56,7 @@ export async function exchange(
       throw unwantedRedirect(hop, response.status, request.redirect === "error");
     }
     hop = nextHop(hop, response);
-    request.checkRedirect?.(hop.url);
+    await request.checkRedirect?.(hop.url);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { GrpcClient } from "../client/grpc.ts";
 import type { GrpcChannel } from "../client/grpc_channel.ts";
+import { within } from "../client/http_body.ts";
 import { ConfigError } from "../core/error.ts";
 import { normalizePlatform } from "../core/platform.ts";
 import { isPrivateHost } from "../core/private_address.ts";
@@ -14,7 +15,12 @@ import type {
 import { splitUrl } from "../core/url.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { resolveAnswer } from "./grpc_answer.ts";
-import { type ArtifactRules, assertMayAsk, readAnsweredArtifact } from "./grpc_artifact.ts";
+import {
+  type ArtifactRules,
+  assertMayAsk,
+  assertResolvesElsewhere,
+  readAnsweredArtifact,
+} from "./grpc_artifact.ts";
 import {
   GRPC_OPTIONS,
   GRPC_SYNTAX,
@@ -25,6 +31,7 @@ import {
 import { openHttpsArtifact } from "./https_artifact.ts";
 import { joinSignals } from "./list_registry.ts";
 
+const LOOKUP_MS = 5_000;
 const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
 
 /** A server that chooses the version itself: `grpc://<server-host>[:<port>]`. See proto/dewy.proto. */
@@ -127,7 +134,7 @@ function isLoopback(target: string): boolean {
   return /^(localhost|.+\.localhost|127\..*|\[::1\])$/.test(hostname) && isPrivateHost(hostname);
 }
 
-function openAnswered(
+async function openAnswered(
   artifact: Artifact,
   rules: ArtifactRules,
   io: RegistryIo,
@@ -138,13 +145,32 @@ function openAnswered(
   const signal = joinSignals(options.signal, io.signal);
   const open = { ...options, ...(signal === undefined ? {} : { signal }) };
   if (/^https?:/.test(url)) {
-    const split = splitUrl(url, "the artifact URL");
-    return openHttpsArtifact(split, io, open, (next) => assertMayAsk(next, rules));
+    const check = async (next: URL): Promise<void> => {
+      assertMayAsk(next, rules);
+      assertResolvesElsewhere(next, rules, await addressesOf(next, io, signal));
+    };
+    await check(new URL(url));
+    return openHttpsArtifact(splitUrl(url, "the artifact URL"), io, open, check);
   }
   if (io.openArtifact === undefined) {
     throw new ConfigError(`Cannot open "${artifact.name}": open the registry with openRegistry`);
   }
   return io.openArtifact(url, open);
+}
+
+/** What a name stands for; nothing where nobody knows, or not soon: behind a proxy it need not be known here. */
+async function addressesOf(
+  url: URL,
+  io: RegistryIo,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  if (io.resolveHost === undefined) return [];
+  const found = io.resolveHost(url.hostname.replace(/^\[(.*)\]$/, "$1"));
+  try {
+    return await within(io.clock, LOOKUP_MS, "address", found, signal);
+  } catch {
+    return [];
+  }
 }
 
 function explainAnswer(

@@ -11,7 +11,7 @@ import {
   parseS3ArtifactUrl,
 } from "../core/artifact_url.ts";
 import { ConfigError } from "../core/error.ts";
-import { isPrivateHost } from "../core/private_address.ts";
+import { isPrivateAddress, isPrivateHost } from "../core/private_address.ts";
 import { splitUrl } from "../core/url.ts";
 
 /** What the user allows. */
@@ -120,13 +120,44 @@ function readWebUrl(text: string): URL {
 export function assertMayAsk(url: URL, rules: ArtifactRules): void {
   if (url.protocol !== "https:")
     assertAllowed("http", "plain http can be changed on its way", rules);
-  if (!isPrivateHost(url.hostname)) return;
-  const authority = `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
-  if (authority === rules.target.toLowerCase()) return;
-  if (rules.allow.includes(url.hostname) || rules.allow.includes(authority)) return;
+  if (!isPrivateHost(url.hostname) || isAllowedHost(url, rules)) return;
   throw new ConfigError(
     `it leads to "${url.hostname}" inside this machine or its network; allow=${url.hostname} on the registry's URL allows that`,
   );
+}
+
+/**
+ * Checks what a host's name stands for: a name of anybody's may point at this machine. Private networks are no reason
+ * to refuse here; names for their hosts are what they are run with.
+ *
+ * @param url an address that {@link assertMayAsk} lets pass.
+ * @param rules what the user allows.
+ * @param addresses what the name resolves to; empty where that is not known.
+ * @throws ConfigError when it is this machine, or the metadata service of its cloud.
+ */
+export function assertResolvesElsewhere(
+  url: URL,
+  rules: ArtifactRules,
+  addresses: readonly string[],
+): void {
+  if (isAllowedHost(url, rules)) return;
+  const inner = addresses.find(
+    (address) => isPrivateAddress(address) && !PRIVATE_NETWORK.test(address),
+  );
+  if (inner === undefined) return;
+  throw new ConfigError(
+    `"${url.hostname}" stands for ${inner}, this machine or its metadata service; allow=${url.hostname} on the registry's URL allows that`,
+  );
+}
+
+// https://www.rfc-editor.org/rfc/rfc1918 and https://www.rfc-editor.org/rfc/rfc4193, but not AWS's metadata service.
+const PRIVATE_NETWORK =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|(?!fd00:0?ec2:)f[cd][0-9a-f]{2}:)/i;
+
+function isAllowedHost(url: URL, rules: ArtifactRules): boolean {
+  const authority = `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+  if (authority === rules.target.toLowerCase()) return true;
+  return rules.allow.includes(url.hostname) || rules.allow.includes(authority);
 }
 
 function assertAllowed(word: string, problem: string, rules: ArtifactRules): void {

@@ -19,7 +19,7 @@ export function openHttpsArtifact(
   url: SplitUrl,
   io: RegistryIo,
   options: OpenOptions = {},
-  checkRedirect?: (next: URL) => void,
+  checkRedirect?: (next: URL) => void | Promise<void>,
 ): Promise<ReadableStream<Uint8Array>> {
   const signal = joinSignals(options.signal, io.signal);
   const request = { url: url.text, signal, checkRedirect };

@@ -224,6 +224,9 @@ describe("the answer", () => {
 describe("the artifact", () => {
   const bytes = async (stream: ReadableStream<Uint8Array>): Promise<string> =>
     new Response(stream).text();
+  const unknown = async (): Promise<string[]> => {
+    throw new Error("ENOTFOUND");
+  };
   const artifact = (url: string): { name: string; url: string } => ({ name: "a", url });
 
   test("comes from a web server, from an offset on", async () => {
@@ -231,7 +234,7 @@ describe("the artifact", () => {
       expect(request.url).toBe("https://example.com/app.tar.gz");
       return new Response("0123456789");
     });
-    const { registry } = await setup({ fetch });
+    const { registry } = await setup({ fetch, resolveHost: unknown });
     const url = "https://example.com/app.tar.gz";
     expect(await bytes(await registry.open(artifact(url)))).toBe("0123456789");
     expect(await bytes(await registry.open(artifact(url), { offset: 7 }))).toBe("789");
@@ -263,6 +266,15 @@ describe("the artifact", () => {
     await expect((async () => strict.registry.open(artifact(url)))()).rejects.toThrow("allow=file");
   });
 
+  test("is not asked for where its name stands for this machine", async () => {
+    const fetch = fetchOf(() => expect.fail("asked"));
+    const resolveHost = async (): Promise<string[]> => ["127.0.0.1"];
+    const { registry } = await setup({ fetch, resolveHost });
+    await expect(registry.open(artifact("https://example.com/a.zip"))).rejects.toThrow(
+      '"example.com" stands for 127.0.0.1',
+    );
+  });
+
   test("is not followed into this machine or its network", async () => {
     let asked = 0;
     const fetch = fetchOf(() => {
@@ -272,7 +284,7 @@ describe("the artifact", () => {
         headers: { location: "https://169.254.169.254/latest/meta-data" },
       });
     });
-    const { registry } = await setup({ fetch });
+    const { registry } = await setup({ fetch, resolveHost: unknown });
     await expect(registry.open(artifact("https://example.com/a.zip"))).rejects.toThrow(
       'leads to "169.254.169.254"',
     );

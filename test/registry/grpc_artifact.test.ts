@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { assertMayAsk, readAnsweredArtifact } from "../../src/registry/grpc_artifact.ts";
+import {
+  assertMayAsk,
+  assertResolvesElsewhere,
+  readAnsweredArtifact,
+} from "../../src/registry/grpc_artifact.ts";
 
 const TARGET = "10.0.0.5:9000";
 const HEX = "0123456789abcdef".repeat(4);
@@ -94,6 +98,31 @@ describe("an artifact URL that a server answers with", () => {
     expect(() => read("http://10.0.0.5:9000/artifacts/app.tar.gz")).toThrow("allow=http");
     expect(read("http://10.0.0.5:9000/a.tar.gz", "http").name).toBe("a.tar.gz");
   });
+
+  test.each([
+    "127.0.0.1",
+    "::1",
+    "169.254.169.254",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "100.100.100.200",
+    "0.0.0.0",
+  ])("must not have a name that stands for %s", (address) => {
+    const url = new URL("https://files.example.com/a.zip");
+    const check = (...allow: string[]): void =>
+      assertResolvesElsewhere(url, { target: TARGET, allow }, ["8.8.8.8", address]);
+    expect(check).toThrow(`"files.example.com" stands for ${address}`);
+    expect(() => check("files.example.com")).not.toThrow();
+  });
+
+  test.each(["8.8.8.8", "10.1.2.3", "172.31.0.1", "192.168.0.1", "fd12:3456::1", "2606:4700::1"])(
+    "may have a name that stands for %s",
+    (address) => {
+      const rules = { target: TARGET, allow: [] };
+      const url = new URL("https://files.example.com/a.zip");
+      expect(() => assertResolvesElsewhere(url, rules, [address])).not.toThrow();
+    },
+  );
 
   test("must not be redirected where it must not be", () => {
     const rules = { target: TARGET, allow: [] };
