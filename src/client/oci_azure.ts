@@ -10,6 +10,8 @@ export interface AzureIo {
   env: Readonly<Record<string, string | undefined>>;
   /** The client. */
   http: HttpClient;
+  /** Asks once, and not again: a machine outside of Azure has no metadata service. */
+  probe: HttpClient;
   /** Reads the federated token; absent on the edge, where no metadata service is asked, either. */
   readTextFile?: (path: string) => Promise<string>;
 }
@@ -115,7 +117,7 @@ async function managedIdentityToken(
     ? { "x-identity-header": header }
     : { metadata: "true" };
   try {
-    const answer = await io.http.json({
+    const answer = await (ofApp ? io.http : io.probe).json({
       url,
       headers,
       signal,

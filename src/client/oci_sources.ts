@@ -138,10 +138,11 @@ function cloudSources(registry: string, io: OciSourcesIo): CredentialSource[] {
     ];
   }
   if (isAzureRegistry(registry)) {
+    const probe = createHttpClient({ ...io, retries: 0 });
     return [
       {
         name: "Azure credentials",
-        find: (signal) => azureRefreshToken(registry, { ...io, http }, signal),
+        find: (signal) => azureRefreshToken(registry, { ...io, http, probe }, signal),
       },
     ];
   }

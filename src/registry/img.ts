@@ -57,7 +57,8 @@ export function openImg(locator: OciLocator, io: RegistryIo): Registry {
     locator,
     io,
     source,
-    async open(artifact) {
+    async open(artifact, options = {}) {
+      options.signal?.throwIfAborted();
       throw new ConfigError(
         `Cannot download "${redactUrl(artifact.url)}": an image is pulled by a container runtime; use dewy container`,
       );

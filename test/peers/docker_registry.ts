@@ -46,7 +46,14 @@ export interface DockerRegistry {
   tokenRequests(): number;
   /** Pushes one small image, without an index; not over TLS. */
   push(repository: string, tag: string, image?: PushedImage): Promise<void>;
-  /** Points a tag at what has this digest no more. */
+  /** Pushes an index of small images, one for each `os/architecture`; not over TLS. */
+  pushIndex(
+    repository: string,
+    tag: string,
+    platforms: readonly string[],
+    created?: string,
+  ): Promise<void>;
+  /** Deletes what a tag points at, and with it the tag. */
   remove(repository: string, tag: string): Promise<void>;
   /** Builds an image for every platform, and pushes them under one index, all by buildah. */
   buildah(repository: string, tag: string, platforms: readonly string[]): Promise<void>;
@@ -123,7 +130,10 @@ export async function startDockerRegistry(
     host,
     caFile: options.tls ? keys.certFile : "",
     tokenRequests: () => issuer?.requests() ?? 0,
-    push: (repository, tag, image = {}) => pushImage(client, repository, tag, image),
+    push: async (repository, tag, image = {}) =>
+      void (await pushImage(client, repository, tag, image)),
+    pushIndex: (repository, tag, platforms, created) =>
+      pushIndex(client, repository, tag, platforms, created),
     async remove(repository, tag) {
       const path = `/v2/${repository}/manifests/`;
       const { headers } = await client("HEAD", path + tag, repository);
@@ -279,34 +289,55 @@ function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): R
   };
 }
 
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const INDEX = "application/vnd.oci.image.index.v1+json";
+
 async function pushImage(
   client: RawClient,
   repository: string,
   tag: string,
   { os = "linux", architecture = "amd64", created = "2026-01-02T03:04:05Z" }: PushedImage,
-): Promise<void> {
-  const blob = async (text: string): Promise<{ digest: string; size: number }> => {
-    const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
-    const { headers } = await client("POST", `/v2/${repository}/blobs/uploads/`, repository, "");
-    const at = new URL(headers.get("location") ?? "", "http://none");
-    at.searchParams.set("digest", digest);
-    const location = at.host === "none" ? at.pathname + at.search : at.href;
-    await client("PUT", location, repository, text, "application/octet-stream");
-    return { digest, size: text.length };
-  };
+): Promise<{ mediaType: string; digest: string; size: number }> {
   const rootfs = { type: "layers", diff_ids: [] };
-  const config = await blob(
-    JSON.stringify({ os, architecture, created, rootfs, config: { Labels: { tag } } }),
-  );
-  const mediaType = "application/vnd.oci.image.manifest.v1+json";
-  const manifest = {
-    schemaVersion: 2,
-    mediaType,
-    config: { mediaType: "application/vnd.oci.image.config.v1+json", ...config },
-    layers: [],
+  const labels = { config: { Labels: { tag } } };
+  const text = JSON.stringify({ os, architecture, created, rootfs, ...labels });
+  const { headers } = await client("POST", `/v2/${repository}/blobs/uploads/`, repository, "");
+  const at = new URL(headers.get("location") ?? "", "http://none");
+  at.searchParams.set("digest", digestOf(text));
+  const location = at.host === "none" ? at.pathname + at.search : at.href;
+  await client("PUT", location, repository, text, "application/octet-stream");
+  const config = {
+    mediaType: "application/vnd.oci.image.config.v1+json",
+    digest: digestOf(text),
+    size: text.length,
   };
-  const path = `/v2/${repository}/manifests/${tag}`;
-  await client("PUT", path, repository, JSON.stringify(manifest), mediaType);
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [] });
+  const reference = tag === "" ? digestOf(body) : tag;
+  await client("PUT", `/v2/${repository}/manifests/${reference}`, repository, body, MANIFEST);
+  return { mediaType: MANIFEST, digest: digestOf(body), size: body.length };
+}
+
+async function pushIndex(
+  client: RawClient,
+  repository: string,
+  tag: string,
+  platforms: readonly string[],
+  created: string | undefined,
+): Promise<void> {
+  const manifests: object[] = [];
+  for (const name of platforms) {
+    const [os = "", architecture = ""] = name.split("/");
+    const image = { os, architecture, ...(created === undefined ? {} : { created }) };
+    const pushed = await pushImage(client, repository, "", image);
+    manifests.push({ ...pushed, platform: { os, architecture } });
+  }
+  const annotations = { tag };
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests, annotations });
+  await client("PUT", `/v2/${repository}/manifests/${tag}`, repository, body, INDEX);
+}
+
+function digestOf(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
 
 async function buildAndPush(
