@@ -40,6 +40,7 @@ export interface ArtifactLinks {
 
 /** Where the artifacts are. */
 export const ARTIFACTS_PATH = "/artifacts/";
+const MAX_KEPT = 512;
 /** How long an address is good at least, in milliseconds; at most it is twice that. */
 export const LINK_LIFETIME_MS: number = 5 * 60_000;
 
@@ -54,20 +55,32 @@ export const LINK_LIFETIME_MS: number = 5 * 60_000;
 export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): ArtifactLinks {
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = crypto.subtle.importKey("raw", secret, hmac, false, ["sign", "verify"]);
+  // A fleet asks for few addresses, but each of them often.
+  const made = new Map<string, Promise<string>>();
+  let madeFor = "";
+
+  const pathOf = async (claim: ArtifactClaim, expires: string): Promise<string> => {
+    const signature = await crypto.subtle.sign("HMAC", await key, signed(claim, expires));
+    const { tag, name, platform, revision } = claim;
+    const query = new URLSearchParams({
+      platform,
+      revision,
+      expires,
+      signature: toBase64Url(new Uint8Array(signature)),
+    });
+    return `${ARTIFACTS_PATH}${encodePath(tag, false)}/${encodePath(name, false)}?${query}`;
+  };
+
   return {
     async make(origin, claim) {
       const lifetimes = Math.floor(clock.now() / LINK_LIFETIME_MS) + 2;
       const expires = String((lifetimes * LINK_LIFETIME_MS) / 1000);
-      const signature = await crypto.subtle.sign("HMAC", await key, signed(claim, expires));
-      const { tag, name, platform, revision } = claim;
-      const path = `${encodePath(tag, false)}/${encodePath(name, false)}`;
-      const query = new URLSearchParams({
-        platform,
-        revision,
-        expires,
-        signature: toBase64Url(new Uint8Array(signature)),
-      });
-      return `${origin}${ARTIFACTS_PATH}${path}?${query}`;
+      if (expires !== madeFor || made.size >= MAX_KEPT) made.clear();
+      madeFor = expires;
+      const id = `${claim.revision} ${claim.platform}`;
+      const path = made.get(id) ?? pathOf(claim, expires);
+      made.set(id, path);
+      return origin + (await path);
     },
     async read(url) {
       const [tag, name, ...more] = url.pathname.slice(ARTIFACTS_PATH.length).split("/").map(decode);

@@ -64,7 +64,7 @@ export function registryRoutes(
 ): (router: ConnectRouter) => void {
   const guarded = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
     try {
-      return await Promise.race([work(), aborted(signal)]);
+      return await unlessAborted(signal, work);
     } catch (error) {
       if (!(error instanceof ConnectError || error instanceof DewyError)) {
         const reason = error instanceof Error ? error.message : String(error);
@@ -102,11 +102,14 @@ export function requireToken(token: string): Interceptor {
 }
 
 /** Logic that does not look at the signal must not outlast the caller. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
+function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
     const abort = (): void => reject(ConnectError.from(signal.reason, Code.Canceled));
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", abort));
   });
 }
 
