@@ -11,7 +11,8 @@ import { skipAbandoned } from "./skip_abandoned.ts";
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   {
     name: "DOCKER_USERNAME",
-    description: "User name for the registry; without one: what `docker login` left, see below",
+    description:
+      "User name for the registry; without one: what `docker login` left, see docs/oci.md",
   },
   { name: "DOCKER_PASSWORD", description: "Password or token of that user" },
   { name: "DOCKER_AUTH_CONFIG", description: "The text of a config.json of Docker" },
