@@ -16,16 +16,11 @@ import {
   requireToken,
 } from "../gateway/rpc_routes.ts";
 import { RegistryService } from "../gen/dewy_pb.ts";
-import { answerByFetch, type FetchHandler, sendText } from "./connect_server_fetch.ts";
-import {
-  type NodeRequest,
-  type NodeResponse,
-  openPort,
-  type TlsFiles,
-} from "./connect_server_port.ts";
+import { answerByFetch, sendText } from "./connect_server_fetch.ts";
+import { type NodeRequest, type NodeResponse, openPort } from "./connect_server_port.ts";
+import type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
 
-export type { FetchHandler } from "./connect_server_fetch.ts";
-export type { TlsFiles } from "./connect_server_port.ts";
+export type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
 
 /** How {@link serveRegistry} serves. */
 export interface ServeRegistryOptions {
@@ -47,7 +42,7 @@ export interface ServeRegistryOptions {
 }
 
 /** A server that runs. */
-export interface RegistryServer extends AsyncDisposable {
+export interface RegistryServer {
   /** Where it listens: `http://<address>:<port>` or `https://…`. */
   readonly url: string;
   /** The port. */
@@ -119,7 +114,7 @@ export async function serveRegistry(
     await port.close(graceMs);
     stopping.abort();
   };
-  return { url: port.url, port: port.port, close, [Symbol.asyncDispose]: () => close() };
+  return { url: port.url, port: port.port, close };
 }
 
 function callerOf(request: NodeRequest, scheme: string): Caller {

@@ -4,14 +4,10 @@
  * @module
  */
 import type { NodeRequest, NodeResponse } from "./connect_server_port.ts";
+import type { FetchHandler } from "./connect_server_types.ts";
 
 /** Who takes nothing for so long has gone, in milliseconds. */
 const STALL_MS = 60_000;
-
-/** Answers a request; `undefined`: there is nothing at this path. */
-export type FetchHandler = (
-  request: Request,
-) => Promise<Response | undefined> | Response | undefined;
 
 /**
  * Answers a request by a function from `Request` to `Response`. Bodies of requests are not read. The body of the answer

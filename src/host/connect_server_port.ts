@@ -13,20 +13,13 @@ import {
 } from "node:http2";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { ConfigError, HostError } from "../core/error.ts";
+import type { TlsFiles } from "./connect_server_types.ts";
 import { hasCode } from "./file_error.ts";
 
 /** A request, of either version of HTTP. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 /** The answer to a {@link NodeRequest}. */
 export type NodeResponse = ServerResponse | Http2ServerResponse;
-
-/** A certificate and its key, as PEM text. */
-export interface TlsFiles {
-  /** The certificate, followed by those between it and its root. */
-  cert: string;
-  /** The private key. */
-  key: string;
-}
 
 /** What to listen on. */
 export interface PortOptions {
@@ -58,6 +51,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** A connection on which nothing happens is closed; gRPC clients open the next one unnoticed. */
 const IDLE_TIMEOUT_MS = 10 * 60_000;
+/** Machines poll every 10 seconds or so: they keep their connection. */
+const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 16_384;
 const MAX_HEADER_BYTES = 16 * 1024;
 const HTTP2_OPTIONS = {
@@ -166,6 +161,7 @@ function plainServer(handle: Handle, sessions: Set<ServerHttp2Session>): Server 
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+      keepAliveTimeout: KEEP_ALIVE_MS,
     },
     handle,
   );
