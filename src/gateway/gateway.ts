@@ -101,9 +101,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   ): Promise<VersionAnswer | undefined> => {
     switch (resolution.kind) {
       case "none": {
-        const { reason, message } = resolution;
+        const { reason, message, tag } = resolution;
         emit({ type: "nothing", reason, message });
-        return undefined;
+        // A tag without an artifact and a date says what is missing, and that it is not waited for.
+        return reason === "artifact-missing" && tag !== undefined ? { id: "", tag } : undefined;
       }
       case "pending": {
         const { tag, since } = resolution;

@@ -53,6 +53,7 @@ describe("an answer of the gateway", () => {
   test("is a tag alone while the artifact is yet to come, and nothing when there is no version", async () => {
     const world = gatewayWorld();
     expect(await current(world, { os: "plan9" })).toEqual({ id: "", tag: "v1.0.0" });
+    expect(await current(world, { os: "aix" })).toEqual({ id: "", tag: "v1.0.0" });
     world.upstream.tag = undefined;
     world.gateway.expire();
     expect(await current(world)).toBeUndefined();
