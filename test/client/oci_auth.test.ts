@@ -220,7 +220,7 @@ describe("a token service", () => {
   test("that redirects is not followed", async () => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ url }) =>
-      url.includes("/token") ? Response.redirect("http://169.254.169.254/", 302) : undefined;
+      url.includes("/token") ? Response.redirect("https://169.254.169.254/", 302) : undefined;
     await expect(openFakeImg(fake, { env: ENV }).registry.current()).rejects.toThrow(/redirect/);
     expect(fake.requests.some(({ call }) => call.includes("169.254"))).toBe(false);
   });

@@ -232,7 +232,8 @@ describe("an image for this machine", () => {
       platform: { os: "unknown", architecture: "unknown" },
       annotations: { "vnd.docker.reference.type": "attestation-manifest" },
     };
-    fake.tag("v1.0.0", fake.put({ manifests: [attestation, inner] }, type).digest);
+    const disguised = { ...attestation, platform: linux("amd64") };
+    fake.tag("v1.0.0", fake.put({ manifests: [disguised, attestation, inner] }, type).digest);
     expect(await openFakeImg(fake).registry.current()).toMatchObject({
       artifact: { digest: wanted },
     });
