@@ -2,7 +2,7 @@ import { ConfigError } from "../core/error.ts";
 import type { Platform, Registry } from "../core/types.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { createGateway } from "../gateway/gateway.ts";
-import { serveRegistry, type TlsFiles } from "../host/connect_server.ts";
+import { type RegistryServer, serveRegistry, type TlsFiles } from "../host/connect_server.ts";
 import type { RegistryConfig } from "./config.ts";
 import { openConfigured } from "./open_configured.ts";
 import type { World } from "./world.ts";
@@ -52,7 +52,10 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     fetch: gateway.fetch,
     emit,
   });
-  const unsubscribe = world.signals.onWake(() => gateway.expire());
+  const unsubscribe = world.signals.onWake(() => {
+    gateway.expire();
+    renewTls(config, server, world).catch((error) => warnOfTls(error, world));
+  });
   emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
   warnOfPlainText(config, token, world);
   await aborted(stop);
@@ -105,6 +108,22 @@ async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Ar
 async function readTls({ tls }: RegistryConfig, world: World): Promise<TlsFiles | undefined> {
   if (tls === undefined) return undefined;
   return { cert: await readFile(tls.certFile, world), key: await readFile(tls.keyFile, world) };
+}
+
+/** A certificate is renewed every few weeks; nobody should have to restart for that. */
+async function renewTls(
+  config: RegistryConfig,
+  server: RegistryServer,
+  world: World,
+): Promise<void> {
+  const tls = await readTls(config, world);
+  if (tls !== undefined) server.renewTls(tls);
+}
+
+function warnOfTls(error: unknown, world: World): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = "The TLS certificate was not renewed";
+  world.emit({ type: "warning", message, fields: { reason }, important: true });
 }
 
 async function readFile(path: string, world: World): Promise<string> {

@@ -48,6 +48,13 @@ export interface RegistryServer {
   /** The port. */
   readonly port: number;
   /**
+   * Takes another certificate for the connections to come; those that are open stay. Without TLS it does nothing.
+   *
+   * @param tls the certificate and its key.
+   * @throws ConfigError when they cannot be used; the ones before stay.
+   */
+  renewTls(tls: TlsFiles): void;
+  /**
    * Stops: accepts nothing new, lets calls and downloads finish, hangs up.
    *
    * @param graceMs how long they may take, in milliseconds; the default is 10 seconds.
@@ -114,7 +121,7 @@ export async function serveRegistry(
     await port.close(graceMs);
     stopping.abort();
   };
-  return { url: port.url, port: port.port, close };
+  return { url: port.url, port: port.port, renewTls: port.renewTls, close };
 }
 
 function callerOf(request: NodeRequest, scheme: string): Caller {

@@ -7,6 +7,7 @@ import { createServer as createHttp1, type IncomingMessage, type ServerResponse 
 import {
   createServer as createHttp2,
   createSecureServer,
+  type Http2SecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
@@ -39,6 +40,13 @@ export interface OpenPort {
   url: string;
   /** The port. */
   port: number;
+  /**
+   * Takes another certificate for the connections to come.
+   *
+   * @param tls the certificate and its key.
+   * @throws ConfigError when they cannot be used; the ones before stay.
+   */
+  renewTls(tls: TlsFiles): void;
   /**
    * Accepts no more connections and calls, and hangs up when those under way are done.
    *
@@ -96,6 +104,9 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   return {
     url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
     port,
+    renewTls(tls) {
+      if ("setSecureContext" in server) withTls(() => server.setSecureContext(tls));
+    },
     async close(graceMs) {
       isClosing = true;
       server.close();
@@ -134,9 +145,13 @@ class Calls {
 
 type Handle = PortOptions["handle"];
 
-function tlsServer(tls: TlsFiles, handle: Handle, sessions: Set<ServerHttp2Session>): Server {
-  try {
-    const server = createSecureServer(
+function tlsServer(
+  tls: TlsFiles,
+  handle: Handle,
+  sessions: Set<ServerHttp2Session>,
+): Http2SecureServer {
+  const server = withTls(() =>
+    createSecureServer(
       {
         ...HTTP2_OPTIONS,
         ...tls,
@@ -145,9 +160,15 @@ function tlsServer(tls: TlsFiles, handle: Handle, sessions: Set<ServerHttp2Sessi
         handshakeTimeout: HEADERS_TIMEOUT_MS,
       },
       handle,
-    );
-    trackSessions(server, sessions);
-    return server;
+    ),
+  );
+  trackSessions(server, sessions);
+  return server;
+}
+
+function withTls<T>(work: () => T): T {
+  try {
+    return work();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });

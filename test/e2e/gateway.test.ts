@@ -1,5 +1,8 @@
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { status } from "../fakes/github_fault.ts";
 import { makeCertificate } from "../gateway/certificate.ts";
@@ -62,6 +65,15 @@ function askByConnect({ url }: RunningGateway): Promise<Response> {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ os: process.platform, arch: process.arch }),
   });
+}
+
+async function fingerprintOf({ url }: RunningGateway): Promise<string> {
+  const { port, hostname: host } = new URL(url);
+  const socket = connect({ port: Number(port), host, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.destroy();
+  return fingerprint256;
 }
 
 interface Case {
@@ -169,6 +181,16 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
     const deployed = await runDewy(command, machine, { cwd, env });
     expect(deployed.code, deployed.stderr).toBe(0);
     expect(await liveVersion(cwd)).toBe("v1.0.0");
+    const renewed = await makeCertificate();
+    await writeFile(certFile, renewed.cert);
+    await writeFile(keyFile, renewed.key);
+    gateway.dewy.child.kill("SIGHUP");
+    await until(
+      async () =>
+        (await fingerprintOf(gateway)) === new X509Certificate(renewed.cert).fingerprint256,
+      () => `the renewed certificate\n${gateway.dewy.stderr()}`,
+    );
+
     const output = [gateway.dewy.stderr(), refused.stderr, deployed.stderr].join("");
     expect(output).not.toContain("s3cret");
     expect(output).not.toMatch(/signature=[\w-]/);

@@ -1,6 +1,8 @@
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { NotFoundError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
@@ -255,6 +257,24 @@ describe("the port", () => {
   test("with a certificate that is none is a configuration error", async () => {
     await expect(serve({ tls: { cert: "x", key: "y" } })).rejects.toMatchObject({ code: "config" });
   });
+});
+
+test("a renewed certificate is that of the connections to come, and one that is none changes nothing", async () => {
+  const [first, second] = [await makeCertificate(), await makeCertificate()];
+  const { server } = await serve({ tls: first });
+  const seen = async (): Promise<string> => {
+    const socket = connectTls({ port: server.port, host: "127.0.0.1", rejectUnauthorized: false });
+    await once(socket, "secureConnect");
+    const { fingerprint256 } = socket.getPeerCertificate();
+    socket.destroy();
+    return fingerprint256;
+  };
+  expect(await seen()).toBe(new X509Certificate(first.cert).fingerprint256);
+  server.renewTls(second);
+  const renewed = new X509Certificate(second.cert).fingerprint256;
+  expect(await seen()).toBe(renewed);
+  expect(() => server.renewTls({ cert: "x", key: "y" })).toThrow("Cannot use the TLS certificate");
+  expect(await seen()).toBe(renewed);
 });
 
 describe("the end of a server", () => {
