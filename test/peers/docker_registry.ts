@@ -1,7 +1,7 @@
 /**
  * A real registry: Debian's docker-registry, open, with passwords, with tokens, with TLS; and images made by buildah.
  *
- * Debian: `apt-get install -y --no-install-recommends docker-registry skopeo buildah`.
+ * Debian: `apt-get install -y --no-install-recommends docker-registry buildah`.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { type Served, serveFetch } from "../fakes/serve.ts";
 import { freePorts } from "./ports.ts";
 
-const PROGRAMS = ["docker-registry", "buildah", "skopeo"];
+const PROGRAMS = ["docker-registry", "buildah"];
 const call = promisify(execFile);
 
 /** The login of registries that want one. */
@@ -75,7 +75,7 @@ export interface PushedImage {
 export function missingDockerRegistry(): string | undefined {
   const missing = PROGRAMS.filter((program) => !isInstalled(program));
   if (missing.length === 0) return undefined;
-  const reason = `skipped: ${missing.join(", ")} not installed (apt-get install docker-registry skopeo buildah)`;
+  const reason = `skipped: ${missing.join(", ")} not installed (apt-get install docker-registry buildah)`;
   if (process.env.DEWY_REQUIRE_PEERS === "1")
     throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
   return reason;
