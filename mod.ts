@@ -20,16 +20,25 @@ export {
 } from "./src/core/version.ts";
 export type {
   AwsCredentials,
+  CredentialHelper,
   DeployCommand,
   EnvironmentSpec,
+  GrpcAnswer,
+  GrpcCallOptions,
+  GrpcChannel,
+  GrpcChannelOptions,
+  GrpcQuestion,
+  GrpcReport,
+  HelperAnswer,
   LocatorBase,
+  OpenGrpcChannel,
   RegistryDriver,
   RegistryIo,
   RegistryScheme,
 } from "./src/registry/driver.ts";
 export type { FileLocator } from "./src/registry/file_locator.ts";
 export type { GhrLocator } from "./src/registry/ghr_locator.ts";
-export type { GrpcLocator } from "./src/registry/grpc_locator.ts";
+export type { GrpcLocator, GrpcProtocol } from "./src/registry/grpc_locator.ts";
 export type { GsLocator } from "./src/registry/gs_locator.ts";
 export type { OciLocator } from "./src/registry/img_locator.ts";
 export { type RegistryLocator, type RegistryTable, registries } from "./src/registry/mod.ts";

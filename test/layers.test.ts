@@ -10,7 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["core"],
   ["gen"],
   ["client"],
-  ["registry", "cache", "notifier", "verify", "deploy"],
+  ["registry", "cache", "notifier", "verify", "deploy", "gateway"],
   ["host"],
   ["deployers", "admin"],
   ["app"],

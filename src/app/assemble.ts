@@ -42,7 +42,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
   const hostIo = await createHostIo({
     env: io.env,
     caFile: config.caFile,
-    platform: isDeploying(config) ? undefined : config.platform,
+    platform: "platform" in config ? config.platform : undefined,
     clock,
     emit,
   });
@@ -71,7 +71,7 @@ function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSin
   const isHuman = watches && config.logLevel === undefined && config.logFormat === undefined;
   const machine = config.logFormat === "json" ? formatJson : formatText;
   return createLogger({
-    level: config.logLevel ?? (watches ? "info" : "error"),
+    level: config.logLevel ?? (watches || config.command === "registry" ? "info" : "error"),
     format: isHuman ? formatHuman : machine,
     write: progress.write,
     now: systemClock.now,

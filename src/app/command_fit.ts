@@ -20,6 +20,12 @@ export function checkCommandFits(
   const { scheme } = splitUrl(registry, "--registry");
   if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
   const fitting = registries[scheme]?.commands ?? [];
+  if (command === "registry") {
+    if (fitting.includes("assets")) return;
+    throw new ConfigError(
+      `Cannot use --upstream "${redactUrl(registry)}" with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+    );
+  }
   if (fitting.includes(command)) return;
   const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
   throw new ConfigError(

@@ -124,8 +124,31 @@ export interface AskConfig extends CommonConfig {
   json: boolean;
 }
 
+/** What `dewy registry` is told. */
+export interface RegistryConfig extends CommonConfig {
+  command: "registry";
+  /** The port; 0: any that is free. */
+  port: number;
+  /** The address to listen on; `undefined`: every address of this machine. */
+  host: string | undefined;
+  /** PEM files of the certificate and its key; `undefined`: plain text. */
+  tls: { certFile: string; keyFile: string } | undefined;
+  /** A file of the bearer token. */
+  tokenFile: string | undefined;
+  /** How machines reach the gateway, without a last slash; `undefined`: as each of them calls it. */
+  publicUrl: string | undefined;
+  /** A file of the key that signs addresses. */
+  signingKeyFile: string | undefined;
+  /** Answer with the upstream's own addresses. */
+  direct: boolean;
+  /** Milliseconds between polls. The default is 10 seconds. */
+  intervalMs: number;
+  /** How long an answer lasts while the upstream fails, in milliseconds. The default is an hour. */
+  maxStaleMs: number;
+}
+
 /** What a command is told. */
-export type Config = AssetsConfig | ServerConfig | AskConfig;
+export type Config = AssetsConfig | ServerConfig | AskConfig | RegistryConfig;
 /** What a command that deploys is told. */
 export type DeployingConfig = AssetsConfig | ServerConfig;
 
@@ -182,6 +205,7 @@ const READERS: Readonly<Record<CommandName, (argv: ParsedArgv) => Config>> = {
   assets: readAssets,
   check: (argv) => readAsk("check", argv),
   explain: (argv) => readAsk("explain", argv),
+  registry: readGateway,
 };
 
 function readAssets(argv: ParsedArgv): AssetsConfig {
@@ -285,13 +309,69 @@ function rejectProgram(argv: ParsedArgv): void {
 
 function readCommon(argv: ParsedArgv): CommonConfig {
   return {
-    registry: readRegistry(argv),
+    registry: argv.command === "registry" ? readUpstream(argv) : readRegistry(argv),
     slot: text(argv, "slot"),
     calver: text(argv, "calver"),
     logLevel: choice(argv, "log-level", ["debug", "info", "warn", "error"]),
     logFormat: choice(argv, "log-format", ["text", "json"]),
     caFile: text(argv, "ca-file"),
   };
+}
+
+function readGateway(argv: ParsedArgv): RegistryConfig {
+  return {
+    command: "registry",
+    ...readCommon(argv),
+    port: port(argv),
+    host: text(argv, "host"),
+    tls: tlsFiles(argv),
+    tokenFile: text(argv, "token-file"),
+    publicUrl: publicUrl(argv),
+    signingKeyFile: text(argv, "signing-key-file"),
+    direct: argv.flag("direct"),
+    intervalMs: duration(argv, "interval", 1000),
+    maxStaleMs: duration(argv, "max-stale", 1),
+  };
+}
+
+function readUpstream(argv: ParsedArgv): string {
+  if (argv.words[0] !== undefined) throw unexpected(argv.words[0], argv.command);
+  const url = argv.text("upstream");
+  if (url === "") {
+    const example = commands.find(({ name }) => name === argv.command)?.example;
+    throw new ConfigError(`--upstream is not set; for example: ${example}`);
+  }
+  splitUrl(url, "--upstream");
+  return url;
+}
+
+function port(argv: ParsedArgv): number {
+  const value = argv.text("port");
+  if (value === "") throw new ConfigError("--port is not set; for example: --port 9000");
+  if (!/^\d{1,5}$/.test(value) || Number(value) > 65_535) {
+    throw new ConfigError(`Cannot use --port "${value}": expected a number from 0 to 65535`);
+  }
+  return Number(value);
+}
+
+function tlsFiles(argv: ParsedArgv): RegistryConfig["tls"] {
+  const [certFile, keyFile] = [text(argv, "tls-cert"), text(argv, "tls-key")];
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  throw new ConfigError(
+    `--tls-${certFile === undefined ? "key" : "cert"} needs --tls-${certFile === undefined ? "cert" : "key"}`,
+  );
+}
+
+function publicUrl(argv: ParsedArgv): string | undefined {
+  const value = text(argv, "public-url");
+  if (value === undefined) return undefined;
+  if (!/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/i.test(value) || !URL.canParse(value)) {
+    throw new ConfigError(
+      `Cannot use --public-url "${redactUrl(value)}": expected an address such as https://registry.example.com`,
+    );
+  }
+  return value.replace(/\/+$/, "");
 }
 
 function unexpected(word: string, command: string | undefined): ConfigError {

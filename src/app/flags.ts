@@ -5,7 +5,7 @@
  */
 
 /** The commands of this version. */
-export type CommandName = "server" | "assets" | "check" | "explain";
+export type CommandName = "server" | "assets" | "check" | "explain" | "registry";
 
 /** How the value of a flag is written; a boolean has none. */
 export type FlagType = "boolean" | "string" | "duration" | "bytes" | "choice" | "port";
@@ -70,11 +70,19 @@ export const commands: readonly CommandSpec[] = [
     summary: "Say of every tag and file why it is chosen, or why not",
     example: "dewy explain 's3://eu-west-1/releases/app?pre-release=true'",
   },
+  {
+    name: "registry",
+    usage: "registry --upstream <url> --port <port> [flags]",
+    summary: "Serve a registry to other machines by gRPC, so that they need no credentials for it",
+    example: "dewy registry --upstream ghr://owner/repo --port 9000",
+  },
 ];
 
-const ALL: readonly CommandName[] = ["server", "assets", "check", "explain"];
-const DEPLOYING: readonly CommandName[] = ["server", "assets"];
+const ALL: readonly CommandName[] = ["server", "assets", "check", "explain", "registry"];
+const REGISTRY: readonly CommandName[] = ["server", "assets", "check", "explain"];
+const GATEWAY: readonly CommandName[] = ["registry"];
 const SERVING: readonly CommandName[] = ["server"];
+const DEPLOYING: readonly CommandName[] = ["server", "assets"];
 const ASKING: readonly CommandName[] = ["check", "explain"];
 
 /** The flags, in the order of help. */
@@ -83,15 +91,89 @@ export const flags: readonly FlagSpec[] = [
     name: "registry",
     type: "string",
     value: "<url>",
-    commands: ALL,
+    commands: REGISTRY,
     description: "Where versions are published (required)",
+  },
+  {
+    name: "upstream",
+    type: "string",
+    value: "<url>",
+    commands: GATEWAY,
+    description: "The registry to serve (required)",
+  },
+  {
+    name: "port",
+    short: "p",
+    type: "port",
+    value: "<port>",
+    commands: GATEWAY,
+    description: "The port to listen on; 0: any that is free (required)",
+  },
+  {
+    name: "host",
+    type: "string",
+    value: "<address>",
+    commands: GATEWAY,
+    description: "The address to listen on (default: every address of this machine)",
+  },
+  {
+    name: "tls-cert",
+    type: "string",
+    value: "<path>",
+    commands: GATEWAY,
+    description: "A PEM file of the certificate and its chain, to speak TLS",
+  },
+  {
+    name: "tls-key",
+    type: "string",
+    value: "<path>",
+    commands: GATEWAY,
+    description: "A PEM file of the certificate's private key",
+  },
+  {
+    name: "token-file",
+    type: "string",
+    value: "<path>",
+    commands: GATEWAY,
+    description: "A file of the bearer token that calls must have (or DEWY_REGISTRY_TOKEN)",
+  },
+  {
+    name: "public-url",
+    type: "string",
+    value: "<url>",
+    commands: GATEWAY,
+    description:
+      "How machines reach this one, for addresses of artifacts (default: as each calls it)",
+  },
+  {
+    name: "signing-key-file",
+    type: "string",
+    value: "<path>",
+    commands: GATEWAY,
+    description:
+      "A file of at least 32 random bytes that several gateways share (default: made anew)",
+  },
+  {
+    name: "direct",
+    type: "boolean",
+    commands: GATEWAY,
+    description:
+      "Answer with the upstream's own addresses: machines download from there themselves",
+  },
+  {
+    name: "max-stale",
+    type: "duration",
+    value: "<duration>",
+    commands: GATEWAY,
+    description: "How long the last answer is served while the upstream fails",
+    default: "1h",
   },
   {
     name: "interval",
     short: "i",
     type: "duration",
     value: "<duration>",
-    commands: DEPLOYING,
+    commands: [...DEPLOYING, ...GATEWAY],
     description: "How often to poll: 10 (seconds), 30s, 5m; at least 1s",
     default: "10s",
   },
@@ -326,7 +408,7 @@ export const flags: readonly FlagSpec[] = [
     choices: ["debug", "info", "warn", "error"],
     commands: ALL,
     description:
-      "The least important lines to log: debug, info, warn or error; on a terminal, server and assets show info",
+      "The least important lines to log: debug, info, warn or error; registry, and server and assets on a terminal, show info",
     default: "error",
   },
   {

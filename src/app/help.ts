@@ -43,7 +43,7 @@ export function commandHelp(name: CommandName, tables: HelpTables): string {
   const spec = commands.find((command) => command.name === name) as CommandSpec;
   const own = flagsOf(name);
   const fitting = tables.registries.filter(
-    ({ commands: fit }) => (name !== "server" && name !== "assets") || fit.includes(name),
+    (driver) => isAsking(name) || driver.commands.includes(name === "server" ? "server" : "assets"),
   );
   const sections = [
     `${spec.summary}.`,
@@ -57,6 +57,10 @@ export function commandHelp(name: CommandName, tables: HelpTables): string {
     );
   }
   return page([...sections, `Example:\n  ${spec.example}`]);
+}
+
+function isAsking(name: CommandName): boolean {
+  return name === "check" || name === "explain";
 }
 
 function page(sections: readonly string[]): string {

@@ -58,6 +58,12 @@ const LINES: Lines = {
   retry: ({ method, url, reason, delayMs, attempt }) =>
     line("warn", "Request retried", { method, url, reason, attempt, delay: duration(delayMs) }),
   anonymous: ({ host }) => line("debug", "No credentials, asking anonymously", { host }),
+  credentials: ({ host, source, outcome, reason }) =>
+    line("debug", `Credentials ${outcome}`, {
+      host,
+      source,
+      reason: reason === "" ? undefined : reason,
+    }),
   "rate-limit": ({ host, remaining, limit, resetAt }) =>
     line(remaining === 0 ? "warn" : "debug", "Rate limit", {
       host,
@@ -149,6 +155,29 @@ const LINES: Lines = {
   "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
+  listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),
+  "upstream-polled": ({ platform, durationMs }) =>
+    line("debug", "Upstream polled", { platform, duration: duration(durationMs) }),
+  "upstream-failed": ({ error, count, servedMs, retryInMs }) =>
+    line("error", servedMs === undefined ? "Upstream failed" : "Upstream failed, answers are old", {
+      error: error.message,
+      code: error.code,
+      count,
+      age: duration(servedMs),
+      retry_in: duration(retryInMs),
+    }),
+  "version-asked": ({ platform, tag, address, isStale }) =>
+    line("debug", "Version asked", { platform, tag, address, stale: isStale ? true : undefined }),
+  "deploy-reported": ({ tag, command, host, error }) =>
+    line(error === undefined ? "info" : "warn", "Deploy reported", { tag, command, host, error }),
+  "artifact-sent": ({ tag, artifact, bytes, isComplete, durationMs }) =>
+    line("info", "Artifact sent", {
+      tag,
+      artifact,
+      bytes,
+      complete: isComplete,
+      duration: duration(durationMs),
+    }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
 };

@@ -149,7 +149,7 @@ function checkFlags(command: CommandName, options: Readonly<Record<string, unkno
   for (const flag of flags) {
     const value = options[camelCase(flag.name)];
     if (value === undefined) continue;
-    if (!own.includes(flag)) {
+    if (!own.some(({ name }) => name === flag.name)) {
       throw new ConfigError(
         `--${flag.name} is no flag of "dewy ${command}", but of ${flag.commands.join(" and ")}`,
       );

@@ -53,6 +53,7 @@ const COMMANDS: Loaders = {
   assets: async () => (await import("./assets_command.ts")).runAssets,
   check: async () => (await import("./check_command.ts")).runCheck,
   explain: async () => (await import("./explain_command.ts")).runExplain,
+  registry: async () => (await import("./registry_command.ts")).runRegistry,
 };
 
 async function start(config: Config, io: ProcessIo): Promise<number> {
@@ -89,7 +90,8 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
-    return command === "server" || command === "assets" ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+    const isService = command !== "check" && command !== "explain";
+    return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);

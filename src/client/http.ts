@@ -55,6 +55,8 @@ export interface HttpRequest {
   idempotent?: boolean;
   /** What to do with redirects: `follow` (at most 5) unless told; `manual` returns them, `error` throws. */
   redirect?: "follow" | "manual" | "error";
+  /** Looks at where a redirect leads before it is followed; throws a DewyError to refuse. */
+  checkRedirect?: ((next: URL) => void | Promise<void>) | undefined;
   /** Headers that are computed anew for every attempt, such as a signature; never sent to another origin. */
   sign?: (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
   /** A better error for an answer that will be thrown; what it returns decides about retries, too. */

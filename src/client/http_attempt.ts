@@ -56,6 +56,7 @@ export async function exchange(
       throw unwantedRedirect(hop, response.status, request.redirect === "error");
     }
     hop = nextHop(hop, response);
+    await request.checkRedirect?.(hop.url);
   }
 }
 
@@ -127,7 +128,7 @@ async function ask(
       io.clock,
       request.timeoutMs ?? HEADERS_TIMEOUT_MS,
       "answer",
-      callFetch(io, hop, headers, connection.signal),
+      callFetch(io, request, hop, headers, connection.signal),
       connection.signal,
     );
     status = raw.status;
@@ -167,6 +168,7 @@ async function sign(request: HttpRequest, hop: Hop): Promise<Readonly<Record<str
 
 async function callFetch(
   io: Transport,
+  request: HttpRequest,
   hop: Hop,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
@@ -180,6 +182,7 @@ async function callFetch(
   const response = await io.fetch(hop.url, { ...init, redirect: "manual" });
   if (response.type !== "opaqueredirect") return response;
   assertSafeToFollow({ ...hop, headers });
+  if (request.checkRedirect !== undefined) throw unwantedRedirect(hop, 0, true);
   return io.fetch(hop.url, { ...init, redirect: "follow" });
 }
 

@@ -39,6 +39,15 @@ export type DewyEvent =
     }
   | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
   | { type: "anonymous"; host: string }
+  | {
+      type: "credentials";
+      host: string;
+      /** Where they came from: `DOCKER_USERNAME`, a path. */
+      source: string;
+      outcome: "used" | "refused" | "unusable";
+      /** Why, when they are not used. */
+      reason: string;
+    }
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
@@ -122,6 +131,39 @@ export type DewyEvent =
   | { type: "succeeded-again"; after: number }
   | { type: "reported"; tag: string }
   | { type: "pruned"; directories: readonly string[] }
+  | { type: "listening"; url: string; protocols: string }
+  | { type: "upstream-polled"; platform: string; durationMs: number }
+  | {
+      type: "upstream-failed";
+      error: DewyError;
+      count: number;
+      /** How old the answers are that are served meanwhile; `undefined` when there are none. */
+      servedMs: number | undefined;
+      retryInMs: number;
+    }
+  | {
+      type: "version-asked";
+      platform: string;
+      tag: string | undefined;
+      address: string | undefined;
+      /** The answer is from before the upstream registry failed. */
+      isStale: boolean;
+    }
+  | {
+      type: "deploy-reported";
+      tag: string;
+      command: string;
+      host: string;
+      error: string | undefined;
+    }
+  | {
+      type: "artifact-sent";
+      tag: string;
+      artifact: string;
+      bytes: number;
+      isComplete: boolean;
+      durationMs: number;
+    }
   | {
       type: "warning";
       message: string;

@@ -7,7 +7,14 @@ import { explainArtifacts, selectArtifact } from "./artifact_name.ts";
 import { explainTags } from "./explain_tags.ts";
 import { normalizePlatform } from "./platform.ts";
 import { describeFiltered, describeMissing, TagTally } from "./resolve_message.ts";
-import type { Artifact, Explanation, Platform, Release, Resolution } from "./types.ts";
+import type {
+  Artifact,
+  ExplainedArtifact,
+  Explanation,
+  Platform,
+  Release,
+  Resolution,
+} from "./types.ts";
 import { NewestTag, parseVersion } from "./version.ts";
 
 /** A tag that a source lists. */
@@ -28,6 +35,16 @@ export interface ReleaseFiles {
   createdAt?: Date;
   /** The files, in the registry's order. */
   files: readonly Artifact[];
+  /** The choice among other things than files, where the source makes it itself: the images of an index. */
+  chosen?: ChosenArtifact;
+}
+
+/** A choice that a source has made, and of what. */
+export interface ChosenArtifact {
+  /** What fits this machine; `undefined`: nothing does. */
+  artifact: Artifact | undefined;
+  /** Everything there was. */
+  candidates: readonly ExplainedArtifact[];
 }
 
 /** What a registry that lists its tags has to write, and nothing more. */
@@ -115,9 +132,7 @@ function resolveFiles(
   now: number,
 ): Resolution {
   if (release === undefined) return { kind: "pending", tag, reason: "artifact-missing" };
-  const names = release.files.map((file) => file.name);
-  const name = selectArtifact(names, policy.platform, { artifact: policy.artifact });
-  const artifact = release.files.find((file) => file.name === name);
+  const { artifact, candidates } = release.chosen ?? chooseFile(release, policy);
   if (artifact !== undefined)
     return { kind: "ready", release: describeRelease(tag, release, policy), artifact };
   const since = release.createdAt;
@@ -128,8 +143,21 @@ function resolveFiles(
     kind: "none",
     reason: "artifact-missing",
     tag,
-    message: describeMissing(tag, names, policy),
+    message: describeMissing(
+      tag,
+      candidates.map((one) => one.name),
+      policy,
+    ),
   };
+}
+
+function chooseFile(
+  { files }: ReleaseFiles,
+  { platform, artifact }: Policy,
+): Pick<ChosenArtifact, "artifact"> & { candidates: readonly Pick<Artifact, "name">[] } {
+  const names = files.map((file) => file.name);
+  const name = selectArtifact(names, platform, { artifact });
+  return { artifact: files.find((file) => file.name === name), candidates: files };
 }
 
 function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Release {
@@ -176,9 +204,11 @@ export async function explainSource(
   return {
     platform,
     tags,
-    artifacts: explainArtifacts(release?.files.map((file) => file.name) ?? [], platform, {
-      artifact: policy.artifact,
-    }),
+    artifacts:
+      release?.chosen?.candidates ??
+      explainArtifacts(release?.files.map((file) => file.name) ?? [], platform, {
+        artifact: policy.artifact,
+      }),
     resolution: resolveFiles(newest.tag, release, policy, options.now),
   };
 }

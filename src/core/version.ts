@@ -67,6 +67,22 @@ export function parseVersion(tag: string, options: VersionOptions = {}): Version
 }
 
 /**
+ * The version that a tag stands for. Tags of images cannot have a `+`: `v1.2.0_blue` stands for `v1.2.0+blue`.
+ *
+ * @param tag the tag as the registry spells it.
+ * @param calver a CalVer format; empty: SemVer.
+ * @returns the tag with its last `_` as `+`, where only that makes it a version; else the tag.
+ */
+export function versionOf(tag: string, calver: string): string {
+  const at = tag.lastIndexOf("_");
+  if (at < 0) return tag;
+  const options = { calver };
+  const version = `${tag.slice(0, at)}+${tag.slice(at + 1)}`;
+  const isOne = parseVersion(version, options)?.buildMetadata === tag.slice(at + 1);
+  return isOne && parseVersion(tag, options) === undefined ? version : tag;
+}
+
+/**
  * Compares two tags by precedence; `v` and build metadata do not count.
  *
  * @param a a tag.

@@ -6,7 +6,7 @@
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry, Resolution } from "../core/types.ts";
-import { compareVersions, latestTag } from "../core/version.ts";
+import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, findBad, sameBytes } from "./state.ts";
 
@@ -120,6 +120,8 @@ async function judge(
   });
   if (running === undefined) return { kind: "deploy", candidate };
   if (running.tag === candidate.release.tag) return judgeSameTag(candidate, running, input);
+  // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
+  if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(candidate.release.tag, running.tag, input.policy)) {
     return { kind: "deploy", candidate };
   }
@@ -153,8 +155,9 @@ function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: Cho
 /** Also when the policy no longer admits what runs: then the operator has changed it, and it decides. */
 function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
   const { preRelease, calver, constraint, slot } = policy;
-  if (latestTag([running], { preRelease, calver, constraint, slot }) === undefined) return true;
-  return compareVersions(tag, running, { calver }) > 0;
+  const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));
+  if (latestTag([present], { preRelease, calver, constraint, slot }) === undefined) return true;
+  return compareVersions(next, present, { calver }) > 0;
 }
 
 /** An older version is deployed only when the registry says to the face that the running one is gone. */
@@ -164,8 +167,8 @@ async function judgeOlder(
   input: ChoiceInput,
 ): Promise<Choice> {
   const { registry, signal, emit } = input;
-  if (registry.exists === undefined) return { kind: "deploy", candidate };
-  if (!(await registry.exists(running.tag, { signal }))) return { kind: "deploy", candidate };
+  if ((await registry.exists?.(running.tag, { signal })) !== true)
+    return { kind: "deploy", candidate };
   emit({
     type: "held",
     tag: candidate.release.tag,

@@ -23,6 +23,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE
  * @param caFile the value of `--ca-file`: a PEM file.
  * @param emit hears a warning for a variable whose file is of no use; the machine's environment is not
  * always the operator's to change.
+ * @param option what names `caFile` in errors; `--ca-file` unless told.
  * @returns PEM certificates, each once; empty when nothing is configured.
  * @throws ConfigError when `--ca-file` cannot be read or holds no certificate.
  */
@@ -30,9 +31,10 @@ export async function readTrustedCertificates(
   env: Environment,
   caFile: string | undefined,
   emit: EventSink,
+  option = "--ca-file",
 ): Promise<readonly string[]> {
   const certificates = new Set<string>();
-  if (caFile) await addFile(certificates, "--ca-file", caFile);
+  if (caFile) await addFile(certificates, option, caFile);
   for (const variable of CA_VARIABLES) {
     const path = env[variable];
     if (!path || path === caFile) continue;

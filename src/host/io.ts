@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
@@ -10,6 +11,7 @@ import type { EventSink } from "../core/event.ts";
 import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
+import { credentialHelper } from "./docker_credentials.ts";
 import { createHostFetch } from "./fetch.ts";
 import { hostPlatform } from "./platform.ts";
 
@@ -34,7 +36,7 @@ export interface HostIoOptions {
 /**
  * Gathers what registry drivers need: the network with this machine's proxies and CAs, its files, its platform, and
  * its AWS credentials (profiles, SSO, web identity, container and instance roles), which are looked up only when a
- * driver asks for them.
+ * driver asks for them; and gRPC over HTTP/2, which is loaded only when a `grpc://` registry is asked.
  *
  * @param options the environment, and what replaces the host's own.
  * @returns the io of a driver; also fit as the options of `openRegistry`.
@@ -63,8 +65,18 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     emit,
     readTextFile,
     awsCredentials: lazyAwsCredentials({ env, clock }),
+    credentialHelper: credentialHelper(env),
+    resolveHost,
+    grpcChannel: async (channel) => {
+      const { openHttp2Channel } = await import("./grpc_transport.ts");
+      return openHttp2Channel(channel, { env, caFile, emit });
+    },
     ...(signal === undefined ? {} : { signal }),
   };
+}
+
+async function resolveHost(host: string): Promise<string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
 async function readTextFile(path: string): Promise<string> {

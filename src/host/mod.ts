@@ -3,6 +3,19 @@
  *
  * @module
  */
+export type {
+  DeployReport,
+  RegistryLogic,
+  VersionAnswer,
+  VersionQuestion,
+} from "../gateway/contract.ts";
+export {
+  type FetchHandler,
+  type RegistryServer,
+  type ServeRegistryOptions,
+  serveRegistry,
+  type TlsFiles,
+} from "./connect_server.ts";
 export { createHostFetch, type HostFetchOptions } from "./fetch.ts";
 export { createHostIo, type HostIoOptions } from "./io.ts";
 export { hostPlatform } from "./platform.ts";

@@ -9,6 +9,8 @@ export interface RunOptions {
   cwd: string;
   /** The whole environment; nothing is inherited. */
   env: Readonly<Record<string, string | undefined>>;
+  /** What it reads from standard input; nothing unless told. */
+  input?: string;
   /** How long it may run, in milliseconds. */
   timeoutMs: number;
   /** Ends it early. */
@@ -47,12 +49,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
   const startedAt = performance.now();
   const [program, ...args] = options.command;
-  const child = spawn(program, args, {
-    cwd: options.cwd,
-    env: definedOnly(options.env),
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
+  const settings = { cwd: options.cwd, env: definedOnly(options.env), detached: true };
+  const child =
+    options.input === undefined
+      ? spawn(program, args, { ...settings, stdio: ["ignore", "pipe", "pipe"] })
+      : spawn(program, args, { ...settings, stdio: ["pipe", "pipe", "pipe"] });
+  // A program that does not read it closes the pipe early, which is no failure.
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(options.input);
   const stdout = keepTail(child.stdout);
   const stderr = keepTail(child.stderr);
   let timedOut = false;

@@ -3,6 +3,9 @@
  *
  * @module
  */
+
+import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
+import type { CredentialHelper } from "../client/oci_docker.ts";
 import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
@@ -18,6 +21,8 @@ import {
   type SplitUrl,
 } from "../core/url.ts";
 
+export type * from "../client/grpc_channel.ts";
+export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
 
 /** The commands that deploy. */
@@ -62,6 +67,18 @@ export interface RegistryIo {
    * and instance roles), `undefined` when it has none; absent on the edge.
    */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /**
+   * Asks `docker-credential-<helper>` for the login of a server, `undefined` when it has none; absent on the edge.
+   */
+  credentialHelper?: CredentialHelper;
+  /** The addresses of a host name; absent on the edge. Rejects when it cannot be looked up. */
+  resolveHost?: (host: string) => Promise<readonly string[]>;
+  /** The login of a registry of images, given in code. */
+  registryLogin?: { username: string; password: string };
+  /** Opens gRPC over HTTP/2; absent on the edge, where there is only `fetch`. */
+  grpcChannel?: OpenGrpcChannel;
+  /** Streams the bytes behind an artifact URL of any registry of the table; `openRegistry` fills it in. */
+  openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
 }

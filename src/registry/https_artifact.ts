@@ -11,6 +11,7 @@ import { joinSignals } from "./list_registry.ts";
  * @param url an `https://` address.
  * @param io the world.
  * @param options the first byte wanted.
+ * @param checkRedirect looks at where a redirect leads, and throws to refuse.
  * @returns the bytes, from `offset` on, also where the server knows no ranges.
  * @throws RemoteError, NotFoundError or CredentialError as the server answers.
  */
@@ -18,7 +19,9 @@ export function openHttpsArtifact(
   url: SplitUrl,
   io: RegistryIo,
   options: OpenOptions = {},
+  checkRedirect?: (next: URL) => void | Promise<void>,
 ): Promise<ReadableStream<Uint8Array>> {
-  const request = { url: url.text, signal: joinSignals(options.signal, io.signal) };
+  const signal = joinSignals(options.signal, io.signal);
+  const request = { url: url.text, signal, checkRedirect };
   return openRange(createHttpClient(io), request, options.offset ?? 0);
 }

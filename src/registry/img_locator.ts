@@ -1,3 +1,4 @@
+import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "../core/image_reference.ts";
 import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
 import { badRegistryUrl, IMAGE_OPTIONS, type LocatorBase, readCommon } from "./driver.ts";
 
@@ -9,7 +10,12 @@ export const IMG_OPTIONS: readonly OptionSpec[] = [
   {
     name: "insecure",
     type: "boolean",
-    description: "Whether plain HTTP may be used beyond loopback",
+    description: "Whether plain HTTP is used; only on localhost unless told",
+  },
+  {
+    name: "realm",
+    type: "string",
+    description: "A host in private address space that may hand out tokens for the registry",
   },
 ];
 
@@ -23,10 +29,14 @@ export interface OciLocator extends LocatorBase {
   repository: string;
   /** Plain HTTP is allowed although the registry is not on loopback. */
   insecure: boolean;
+  /** It is spoken to over plain HTTP. */
+  plainHttp: boolean;
+  /** A host of private address space that may hand out tokens; empty: none. */
+  realm: string;
 }
 
-const DOCKER_HUB = "registry-1.docker.io";
-const DOCKER_HUB_NAMES = new Set(["docker.io", "index.docker.io", DOCKER_HUB]);
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:\d{1,5})?$/;
+const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
@@ -49,17 +59,37 @@ export function parseImgUrl(url: SplitUrl): OciLocator {
       IMG_SYNTAX,
     );
   }
-  return { ...common, registry, repository, insecure: query.flag("insecure") };
+  const insecure = query.flag("insecure");
+  const plainHttp = insecure || (query.text("insecure") === "" && LOOPBACK.test(registry));
+  return { ...common, registry, repository, insecure, plainHttp, realm: query.text("realm") };
 }
 
 function locate(url: SplitUrl): { registry: string; repository: string } {
-  const host = decodePath(url.host, url, "--registry");
+  const written = decodePath(url.host, url, "--registry");
+  const host = isRegistryHost(written) ? written.toLowerCase() : written;
   const path = decodePath(url.path, url, "--registry").replace(/^\/|\/$/g, "");
   if (host === "") throw badRegistryUrl(url, "registry host is required", IMG_SYNTAX);
   if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
-  if (!/[.:]/.test(host) && host !== "localhost") {
-    return { registry: DOCKER_HUB, repository: `${host}/${path}` };
+  if (!isRegistryHost(host)) {
+    return { registry: DOCKER_HUB_HOST, repository: `${host}/${path}` };
   }
-  if (!DOCKER_HUB_NAMES.has(host)) return { registry: host, repository: path };
-  return { registry: DOCKER_HUB, repository: path.includes("/") ? path : `library/${path}` };
+  if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
+    throw badRegistryUrl(url, `"${host}" is no host`, IMG_SYNTAX);
+  }
+  return dockerHubRepository(host, path);
+}
+
+/**
+ * Where a repository really is: Docker Hub's API has a host of its own, and its official images stand below `library/`.
+ *
+ * @param host a registry's host.
+ * @param path the repository as written.
+ * @returns the host to ask, and the repository's full name.
+ */
+export function dockerHubRepository(
+  host: string,
+  path: string,
+): { registry: string; repository: string } {
+  if (!isDockerHub(host)) return { registry: host, repository: path };
+  return { registry: DOCKER_HUB_HOST, repository: path.includes("/") ? path : `library/${path}` };
 }

@@ -8,11 +8,12 @@ import type { RegistryDriver, RegistryScheme } from "./driver.ts";
 import type { FileLocator } from "./file_locator.ts";
 import { ghr } from "./ghr.ts";
 import type { GhrLocator } from "./ghr_locator.ts";
+import { grpc } from "./grpc.ts";
 import type { GrpcLocator } from "./grpc_locator.ts";
 import { gs } from "./gs.ts";
 import type { GsLocator } from "./gs_locator.ts";
+import { img } from "./img.ts";
 import type { OciLocator } from "./img_locator.ts";
-import { grpc, img } from "./reserved.ts";
 import { s3 } from "./s3.ts";
 import type { S3Locator } from "./s3_locator.ts";
 

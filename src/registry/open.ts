@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -18,6 +19,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  CredentialHelper,
   LocatorBase,
   RegistryDriver,
   RegistryIo,
@@ -47,6 +49,8 @@ export interface RegistryOptions {
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
+  grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
   preRelease?: boolean;
   /** The exact name of the artifact. The default is to choose by platform. */
@@ -63,8 +67,22 @@ export interface RegistryOptions {
   endpoint?: string;
   /** Whether `grpc://` speaks plain text. The default is TLS. */
   noTls?: boolean;
-  /** Whether `img://` may use plain HTTP beyond loopback. The default is false. */
+  /** What `grpc://` speaks. The default is `grpc` on a host, and `connect` where there is only `fetch`. */
+  protocol?: "grpc" | "grpc-web" | "connect";
+  /** A file of PEM certificates that `grpc://` trusts as well, on a host. The default is none. */
+  caFile?: string;
+  /** What the artifact URLs of a `grpc://` server may use: `http`, `file`, `endpoint`, hosts; with commas between. */
+  allow?: string;
+  /** Whether `img://` uses plain HTTP. The default is true for `localhost`, else false. */
   insecure?: boolean;
+  /** A host in private address space that may hand out tokens for `img://`. The default is none. */
+  realm?: string;
+  /** The login for `img://`; wins over all others. */
+  registryLogin?: { username: string; password: string };
+  /** Asks Docker's credential helpers; `createHostIo` of `dewy/host` gives one. */
+  credentialHelper?: CredentialHelper;
+  /** Looks up the addresses of a host; `createHostIo` of `dewy/host` gives one. */
+  resolveHost?: (host: string) => Promise<readonly string[]>;
 }
 
 /**
@@ -272,7 +290,11 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
     region: options.region,
     endpoint: options.endpoint,
     "no-tls": options.noTls,
+    protocol: options.protocol,
+    "ca-file": options.caFile,
+    allow: options.allow,
     insecure: options.insecure,
+    realm: options.realm,
   };
 }
 
@@ -281,7 +303,8 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
 }
 
 function ioOf(options: RegistryOptions): RegistryIo {
-  const { readTextFile, awsCredentials, signal } = options;
+  const { readTextFile, awsCredentials, grpcChannel, signal } = options;
+  const { registryLogin, credentialHelper, resolveHost } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
     env: options.env ?? runtimeEnvironment(),
@@ -291,6 +314,11 @@ function ioOf(options: RegistryOptions): RegistryIo {
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(registryLogin === undefined ? {} : { registryLogin }),
+    ...(credentialHelper === undefined ? {} : { credentialHelper }),
+    ...(resolveHost === undefined ? {} : { resolveHost }),
+    ...(grpcChannel === undefined ? {} : { grpcChannel }),
+    openArtifact: (url, open) => openArtifact(url, { ...options, ...open }),
     ...(signal === undefined ? {} : { signal }),
   };
 }

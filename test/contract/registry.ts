@@ -39,6 +39,10 @@ export interface ContractDriver {
   setup(): Promise<ContractRegistry>;
   /** What the clock of the registry says; {@link CONTRACT_NOW} unless told. */
   now?: () => number;
+  /** How it spells a tag that it cannot hold as it is. */
+  spell?: (tag: string) => string;
+  /** What it calls a file, where it holds something else. */
+  nameOf?: (file: string) => string;
   /** Names of artifacts that it must carry unchanged. */
   oddNames: readonly string[];
   /** Cases that do not apply, with the reason. */
@@ -50,6 +54,7 @@ export type ContractCase =
   | "backdating"
   | "network"
   | "many"
+  | "files"
   | "digest"
   | "replacing"
   | "records"
@@ -69,6 +74,7 @@ const MINUTE = 60_000;
  */
 export function registryContract(name: string, driver: ContractDriver): void {
   const now = driver.now ?? (() => CONTRACT_NOW);
+  const { spell = (tag) => tag, nameOf = (file) => file } = driver;
   const released = (minutesAgo: number): Date => new Date(now() - minutesAgo * MINUTE);
   const open = async (
     releases: readonly ContractRelease[],
@@ -92,8 +98,8 @@ export function registryContract(name: string, driver: ContractDriver): void {
     const releases = tags.map((tag) => (typeof tag === "string" ? { tag } : tag));
     return (await open(releases, query)).registry.current({ exclude });
   };
-  const unless = (what: ContractCase): typeof it.skip => {
-    const reason = driver.skip?.[what];
+  const unless = (...what: ContractCase[]): typeof it.skip => {
+    const reason = what.map((one) => driver.skip?.[one]).find((one) => one !== undefined);
     return reason === undefined
       ? it
       : (((title: string, test: () => Promise<void>) =>
@@ -105,7 +111,9 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const answer = ready(await current(["v1.9.0", "v1.10.0", "v1.2.0"]));
       expect(answer.release).toMatchObject({ tag: "v1.10.0", version: { segments: [1, 10, 0] } });
       expect(answer.release.id).not.toBe("");
-      expect(answer.artifact).toMatchObject({ name: ARTIFACT, size: "v1.10.0".length });
+      if (driver.skip?.files === undefined) {
+        expect(answer.artifact).toMatchObject({ name: ARTIFACT, size: "v1.10.0".length });
+      }
     });
 
     unless("backdating")("says when the release was published", async () => {
@@ -123,7 +131,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const { release } = ready(
         await current(["v1.2.0+green", "v1.1.0+blue", "v1.0.0+blue"], { slot: "blue" }),
       );
-      expect(release).toMatchObject({ tag: "v1.1.0+blue", slot: "blue" });
+      expect(release).toMatchObject({ tag: spell("v1.1.0+blue"), slot: "blue" });
     });
 
     it("understands CalVer", async () => {
@@ -144,7 +152,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(ready(await current(["v1.0.0", "v1.1.0"], {}, ["v1.1.0"])).release.tag).toBe("v1.0.0");
     });
 
-    it("takes the artifact that is named, whatever the platform", async () => {
+    unless("files")("takes the artifact that is named, whatever the platform", async () => {
       const files = { [ARTIFACT]: "archive", app: "executable" };
       const { artifact } = ready(await current([{ tag: "v1.0.0", files }], { artifact: "app" }));
       expect(artifact).toMatchObject({ name: "app", size: "executable".length });
@@ -168,10 +176,11 @@ export function registryContract(name: string, driver: ContractDriver): void {
       };
       const answer = await current(["v1.0.0", late]);
       expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.1.0" });
-      expect(message(answer)).toMatch(/v1\.1\.0.*linux\/amd64.*notes\.txt/);
+      expect(message(answer)).toMatch(/v1\.1\.0.*linux\/amd64.*found/);
+      expect(message(answer)).toContain(nameOf("notes.txt"));
     });
 
-    unless("backdating")("names the artifact that is missing", async () => {
+    unless("backdating", "files")("names the artifact that is missing", async () => {
       const answer = await current(["v1.0.0"], { artifact: "x.zip" });
       expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing" });
       expect(message(answer)).toMatch(/artifact not found: .*x\.zip/);
@@ -195,7 +204,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, answer.artifact)).toBe(files[artifact]);
     });
 
-    it("streams from an offset, also at the very end", async () => {
+    unless("files")("streams from an offset, also at the very end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
       const { artifact } = ready(await registry.current());
       expect(await read(registry, artifact)).toBe("0123456789");
@@ -203,7 +212,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, artifact, 10)).toBe("");
     });
 
-    it("refuses an offset beyond the end", async () => {
+    unless("files")("refuses an offset beyond the end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
       const { artifact } = ready(await registry.current());
       await expect(read(registry, artifact, 11)).rejects.toMatchObject({ code: "integrity" });
@@ -290,8 +299,8 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(why.tags.filter(({ chosen }) => chosen).map(({ tag }) => tag)).toEqual(["v1.1.0"]);
       expect(why.tags.every(({ reason }) => reason !== "")).toBe(true);
       expect(why.artifacts.map(({ name: file, chosen }) => [file, chosen]).sort()).toEqual([
-        ["app_darwin_arm64.tar.gz", false],
-        [ARTIFACT, true],
+        [nameOf("app_darwin_arm64.tar.gz"), false],
+        [nameOf(ARTIFACT), true],
       ]);
       expect(why.resolution).toEqual(await registry.current());
     });

@@ -121,6 +121,18 @@ describe("tick", () => {
     expect(eventsOf(world.events, "held")).toMatchObject([{ tag: "v1.0.0", running: "v1.1.0" }]);
   });
 
+  it("follows a registry that chooses by itself, also back, and to tags that are no versions", async () => {
+    const { world, look } = worldWith(ready("v1.1.0"));
+    delete world.registry.exists;
+    await look();
+    for (const tag of ["v1.0.0", "nightly-7", "nightly-6", "v1.1.0"]) {
+      const answer = ready("v9.9.9");
+      if (answer.kind !== "ready") throw new Error("not ready");
+      world.registry.answers = [{ ...answer, release: { ...answer.release, tag } }];
+      expect(await look()).toEqual({ deployed: true, live: tag });
+    }
+  });
+
   it("does not downgrade when the registry is suddenly empty, and says so", async () => {
     const { world, look } = worldWith(ready("v1.1.0"));
     await look();

@@ -40,8 +40,10 @@ export async function filePublisher(): Promise<Publisher & { directory: string }
 }
 
 /** A repository of the GitHub fake, over HTTP. */
-export async function githubPublisher(): Promise<Publisher & { github: FakeGitHub }> {
-  const { github, url, close } = await serveGitHub({ clock: systemClock });
+export async function githubPublisher(
+  options: { isPrivate?: boolean } = {},
+): Promise<Publisher & { github: FakeGitHub }> {
+  const { github, url, close } = await serveGitHub({ clock: systemClock, ...options });
   onTestFinished(async () => {
     await close();
     expect(github.violations).toEqual([]);

@@ -6,10 +6,12 @@ import { tempDirectory } from "./temp_directory.ts";
 
 const never = new AbortController().signal;
 
-async function usePath(script: string | undefined): Promise<string> {
+/** Makes a `sync` that only notes what it was asked, and ends with an exit code; `undefined`: there is none. */
+async function useSync(exitCode: number | undefined): Promise<string> {
   const bin = await tempDirectory();
-  if (script !== undefined) {
-    await writeFile(join(bin, "sync"), `#!/bin/sh\n${script}\n`);
+  if (exitCode !== undefined) {
+    const note = `echo "$@" > ${join(bin, "asked")}; exit ${exitCode}`;
+    await writeFile(join(bin, "sync"), `#!/bin/sh\n${note}\n`);
     await chmod(join(bin, "sync"), 0o755);
   }
   const before = process.env.PATH;
@@ -21,15 +23,15 @@ async function usePath(script: string | undefined): Promise<string> {
 }
 
 it("syncFileSystem asks the system's sync for the file system of the directory", async () => {
-  const bin = await usePath('echo "$@" > "${0%/sync}/asked"');
+  const bin = await useSync(0);
   await syncFileSystem("/srv/app", never);
   expect(await readFile(join(bin, "asked"), "utf8")).toBe("-f /srv/app\n");
 });
 
 it.each([
   ["is missing", undefined],
-  ["fails", "exit 1"],
-])("syncFileSystem goes on where the system's sync %s", async (_, script) => {
-  await usePath(script);
+  ["fails", 1],
+])("syncFileSystem goes on where the system's sync %s", async (_, exitCode) => {
+  await useSync(exitCode);
   await expect(syncFileSystem("/srv/app", never)).resolves.toBeUndefined();
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   parseGhrArtifactUrl,
   parseGsArtifactUrl,
+  parseImgArtifactUrl,
   parseS3ArtifactUrl,
 } from "../../src/core/artifact_url.ts";
 import { ConfigError } from "../../src/core/error.ts";
@@ -28,6 +29,7 @@ const ARTIFACTS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ["ghr", parseGhrArtifactUrl],
   ["s3", parseS3ArtifactUrl],
   ["gs", parseGsArtifactUrl],
+  ["img", parseImgArtifactUrl],
 ]);
 
 function parse(url: unknown, parsers: ReadonlyMap<string, Parser>, out?: unknown): unknown {
@@ -93,5 +95,39 @@ describe("every registry URL", () => {
   test("of a server that chooses itself has no constraint, but a CalVer format to check", () => {
     expect(parse("grpc://h:1?constraint=^1", LOCATORS)).toBe(REFUSED);
     expect(parse("grpc://h:1?calver=foo", LOCATORS)).toBe(REFUSED);
+  });
+});
+
+describe("img://", () => {
+  const img = (rest: string): object => parseImgUrl(splitUrl(`img://${rest}`, "--registry"));
+
+  test.each([
+    ["localhost:5000/a", true],
+    ["localhost/a", true],
+    ["127.0.0.1:5000/a", true],
+    ["[::1]:5000/a", true],
+    ["localhost:5000/a?insecure=false", false],
+    ["registry.example/a", false],
+    ["localhost.example/a", false],
+    ["registry.example/a?insecure=true", true],
+  ])("%s is spoken to without TLS: %s", (rest, plainHttp) => {
+    expect(img(rest)).toMatchObject({ plainHttp });
+  });
+
+  test.each([
+    "ghcr.io%2Fevil/a",
+    "ghcr.io%40evil.example/a",
+    "ghcr.io:x/a",
+    "-.example/a",
+    "ghcr.io/A",
+  ])("%s is refused", (rest) => {
+    expect(() => img(rest)).toThrow(ConfigError);
+  });
+
+  test("hosts have no case, and paths may be deep", () => {
+    expect(img("Registry.Example:443/deep/path/app")).toMatchObject({
+      registry: "registry.example:443",
+      repository: "deep/path/app",
+    });
   });
 });

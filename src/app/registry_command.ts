@@ -1,0 +1,149 @@
+import { ConfigError } from "../core/error.ts";
+import type { Platform, Registry } from "../core/types.ts";
+import { redactUrl, splitUrl } from "../core/url.ts";
+import { createGateway } from "../gateway/gateway.ts";
+import { type RegistryServer, serveRegistry, type TlsFiles } from "../host/connect_server.ts";
+import type { RegistryConfig } from "./config.ts";
+import { openConfigured } from "./open_configured.ts";
+import type { World } from "./world.ts";
+
+/** How long calls and downloads may go on after the signal to stop, in milliseconds. */
+const STOP_GRACE_MS = 30_000;
+const MIN_SECRET_BYTES = 32;
+const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
+/** Where artifacts are at addresses that other machines can use. */
+const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
+
+/**
+ * `dewy registry`: serves a registry to other machines until the operator stops it.
+ *
+ * @param config what the command is told.
+ * @param world the world.
+ * @returns the exit code.
+ * @throws ConfigError for an upstream, certificate or token that cannot be used; HostError when a file cannot be read or
+ * the port is in use.
+ */
+export async function runRegistry(config: RegistryConfig, world: World): Promise<number> {
+  checkDirect(config);
+  const { emit, clock } = world;
+  const { stop } = world.signals;
+  const work = new AbortController();
+  const token = await readToken(config, world);
+  const gateway = createGateway({
+    open: (platform) => openUpstream(config, world, platform, work.signal),
+    intervalMs: config.intervalMs,
+    maxStaleMs: config.maxStaleMs,
+    secret: await readSecret(config, world),
+    publicUrl: config.publicUrl,
+    direct: config.direct,
+    token,
+    clock,
+    emit,
+    signal: work.signal,
+    stopping: stop,
+  });
+  const tls = await readTls(config, world);
+  const { port, host } = config;
+  const server = await serveRegistry(gateway.logic, {
+    port,
+    host,
+    tls,
+    token,
+    fetch: gateway.fetch,
+    emit,
+  });
+  const unsubscribe = world.signals.onWake(() => {
+    gateway.expire();
+    renewTls(config, server, world).catch((error) => warnOfTls(error, world));
+  });
+  emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
+  warnOfPlainText(config, token, world);
+  await aborted(stop);
+  const stoppedBy = world.signals.stoppedBy();
+  if (stoppedBy !== undefined) emit({ type: "stopping", signal: stoppedBy });
+  unsubscribe();
+  await server.close(STOP_GRACE_MS);
+  work.abort(stop.reason);
+  return 0;
+}
+
+function openUpstream(
+  config: RegistryConfig,
+  world: World,
+  platform: Platform | undefined,
+  signal: AbortSignal,
+): Registry {
+  const io = { ...world.io, signal, ...(platform === undefined ? {} : { platform }) };
+  return openConfigured(config, { ...world, io });
+}
+
+function checkDirect({ direct, registry }: RegistryConfig): void {
+  const { scheme } = splitUrl(registry, "--upstream");
+  if (!direct || REMOTE_SCHEMES.includes(scheme)) return;
+  throw new ConfigError(
+    `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// addresses`,
+  );
+}
+
+async function readToken(config: RegistryConfig, world: World): Promise<string | undefined> {
+  const { tokenFile } = config;
+  if (tokenFile === undefined) return world.env.DEWY_REGISTRY_TOKEN || undefined;
+  const token = (await readFile(tokenFile, world)).trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new ConfigError(
+    `Cannot use --token-file "${tokenFile}": expected one token, without blanks`,
+  );
+}
+
+async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Array<ArrayBuffer>> {
+  const { signingKeyFile } = config;
+  if (signingKeyFile === undefined) return crypto.getRandomValues(new Uint8Array(MIN_SECRET_BYTES));
+  const secret = new TextEncoder().encode((await readFile(signingKeyFile, world)).trim());
+  if (secret.byteLength >= MIN_SECRET_BYTES) return secret;
+  throw new ConfigError(
+    `Cannot use --signing-key-file "${signingKeyFile}": it has ${secret.byteLength} bytes, expected at least ${MIN_SECRET_BYTES}; make one by: openssl rand -base64 32`,
+  );
+}
+
+async function readTls({ tls }: RegistryConfig, world: World): Promise<TlsFiles | undefined> {
+  if (tls === undefined) return undefined;
+  return { cert: await readFile(tls.certFile, world), key: await readFile(tls.keyFile, world) };
+}
+
+/** A certificate is renewed every few weeks; nobody should have to restart for that. */
+async function renewTls(
+  config: RegistryConfig,
+  server: RegistryServer,
+  world: World,
+): Promise<void> {
+  const tls = await readTls(config, world);
+  if (tls !== undefined) server.renewTls(tls);
+}
+
+function warnOfTls(error: unknown, world: World): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = "The TLS certificate was not renewed";
+  world.emit({ type: "warning", message, fields: { reason }, important: true });
+}
+
+async function readFile(path: string, world: World): Promise<string> {
+  if (world.io.readTextFile === undefined)
+    throw new ConfigError(`Cannot read "${path}": no files here`);
+  return world.io.readTextFile(path);
+}
+
+function warnOfPlainText(config: RegistryConfig, token: string | undefined, world: World): void {
+  const isLoopback = /^(localhost|127\.[\d.]+|::1)$/.test(config.host ?? "");
+  if (token === undefined || config.tls !== undefined || isLoopback) return;
+  if (config.publicUrl?.startsWith("https:")) return;
+  const message =
+    "The token travels in plain text; use --tls-cert and --tls-key, or a proxy that speaks TLS";
+  world.emit({ type: "warning", message });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
+}

@@ -1,0 +1,158 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import { googleAuth } from "./google_auth.ts";
+import { createHttpClient } from "./http.ts";
+import { azureRefreshToken, isAzureRegistry } from "./oci_azure.ts";
+import type { CredentialSource, OciCredential, OciTarget } from "./oci_credential.ts";
+import { type DockerIo, dockerSources } from "./oci_docker.ts";
+import { ecrPassword, readEcrHost } from "./oci_ecr.ts";
+import type { AwsCredentials } from "./s3_credentials.ts";
+
+/** Where credentials for registries of images may come from. */
+export interface OciSourcesIo extends DockerIo {
+  /** The network. */
+  fetch: typeof globalThis.fetch;
+  /** Time. */
+  clock: Clock;
+  /** Hears of requests. */
+  emit: EventSink;
+  /** Given in code; wins over all others. */
+  registryLogin?: { username: string; password: string };
+  /** The AWS credentials of this machine beyond the environment; absent on the edge. */
+  awsCredentials?: () => Promise<AwsCredentials | undefined>;
+}
+
+type Environment = OciSourcesIo["env"];
+
+/**
+ * All places where credentials for a registry may be, in the order in which they are tried.
+ *
+ * @param target the registry and repository.
+ * @param io the environment, files and helpers.
+ * @returns the places; those that cannot have any for this host are left out.
+ */
+export function ociSources(target: OciTarget, io: OciSourcesIo): CredentialSource[] {
+  const { registryLogin: login } = io;
+  return [
+    ...(login === undefined ? [] : [source("the options", () => basic(login))]),
+    ...environmentLogins(target.registry, io.env).slice(0, 1),
+    ...dockerSources(target, io),
+    ...environmentLogins(target.registry, io.env).slice(1),
+    ...cloudSources(target.registry, io),
+  ];
+}
+
+/** User name and password of a registry out of the environment. */
+export interface EnvironmentLogin {
+  /** The user name; empty: none. */
+  username: string;
+  /** The password; empty: none. */
+  password: string;
+}
+
+/**
+ * What the environment has for a registry; half of a pair is shown, but never used.
+ *
+ * @param registry the registry's host.
+ * @param env environment variables.
+ * @returns user name and password, both empty where there are none.
+ */
+export function environmentLogin(registry: string, env: Environment): EnvironmentLogin {
+  const complete = candidates(registry, env).filter(isComplete);
+  const [first = { username: env.DOCKER_USERNAME ?? "", password: "" }] = complete;
+  return { username: first.username, password: first.password };
+}
+
+interface Candidate extends EnvironmentLogin {
+  name: string;
+}
+
+function candidates(registry: string, env: Environment): Candidate[] {
+  const host = registry.toLowerCase();
+  const {
+    DOCKER_USERNAME = "",
+    DOCKER_PASSWORD = "",
+    GITHUB_TOKEN = "",
+    AWS_ECR_PASSWORD = "",
+    GCR_TOKEN = "",
+  } = env;
+  // An access token is no key: https://cloud.google.com/artifact-registry/docs/docker/authentication
+  const gcrUser = GCR_TOKEN.startsWith("ya29.") ? "oauth2accesstoken" : "_json_key";
+  return [
+    { name: "DOCKER_USERNAME", username: DOCKER_USERNAME, password: DOCKER_PASSWORD },
+    ...(host === "ghcr.io"
+      ? [{ name: "GITHUB_TOKEN", username: "token", password: GITHUB_TOKEN }]
+      : []),
+    ...(readEcrHost(host) === undefined
+      ? []
+      : [{ name: "AWS_ECR_PASSWORD", username: "AWS", password: AWS_ECR_PASSWORD }]),
+    ...(isGoogleRegistry(host)
+      ? [{ name: "GCR_TOKEN", username: gcrUser, password: GCR_TOKEN }]
+      : []),
+  ];
+}
+
+function isComplete({ username, password }: EnvironmentLogin): boolean {
+  return username !== "" && password !== "";
+}
+
+/** The first is that of `DOCKER_USERNAME`, empty where it is not set. */
+function environmentLogins(registry: string, env: Environment): CredentialSource[] {
+  return candidates(registry, env).map((login) =>
+    source(login.name, () => (isComplete(login) ? basic(login) : undefined)),
+  );
+}
+
+/**
+ * Tells whether a host is a registry of Google.
+ *
+ * @param host the registry's host.
+ * @returns whether it is Container Registry or Artifact Registry.
+ */
+export function isGoogleRegistry(host: string): boolean {
+  return /^([a-z0-9-]+\.)?gcr\.io$|^[a-z0-9-]+(\.[a-z0-9-]+)*\.pkg\.dev$/i.test(host);
+}
+
+// The only scope that Artifact Registry, which serves gcr.io as well, knows.
+const GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform";
+
+function cloudSources(registry: string, io: OciSourcesIo): CredentialSource[] {
+  const http = createHttpClient(io);
+  const ecr = readEcrHost(registry);
+  if (ecr !== undefined) {
+    const find = (signal: AbortSignal | undefined): Promise<OciCredential | undefined> =>
+      ecrPassword(ecr, { ...io, http }, signal);
+    return [{ name: "AWS credentials", find }];
+  }
+  if (isGoogleRegistry(registry)) {
+    const auth = googleAuth(io, GOOGLE_SCOPE);
+    return [
+      {
+        name: "Google credentials",
+        async find(signal) {
+          const { authorization = "" } = await auth.headers(signal);
+          const password = authorization.replace(/^Bearer /, "");
+          return password === "" ? undefined : basic({ username: "oauth2accesstoken", password });
+        },
+      },
+    ];
+  }
+  if (isAzureRegistry(registry)) {
+    const probe = createHttpClient({ ...io, retries: 0 });
+    return [
+      {
+        name: "Azure credentials",
+        find: (signal) => azureRefreshToken(registry, { ...io, http, probe }, signal),
+      },
+    ];
+  }
+  return [];
+}
+
+function source(name: string, find: () => OciCredential | undefined): CredentialSource {
+  return { name, find: async () => find() };
+}
+
+function basic({ username, password }: EnvironmentLogin): OciCredential {
+  return { kind: "basic", username, password };
+}

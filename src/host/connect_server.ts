@@ -1,0 +1,141 @@
+/**
+ * A server of `dewy.RegistryService`: gRPC, gRPC-Web and Connect on one port.
+ *
+ * @module
+ */
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { EventSink } from "../core/event.ts";
+import type { RegistryLogic } from "../gateway/contract.ts";
+import {
+  type Caller,
+  callerKey,
+  MAX_DEADLINE_MS,
+  MAX_REQUEST_BYTES,
+  registryRoutes,
+  requireToken,
+} from "../gateway/rpc_routes.ts";
+import { RegistryService } from "../gen/dewy_pb.ts";
+import { answerByFetch, sendText } from "./connect_server_fetch.ts";
+import { type NodeRequest, type NodeResponse, openPort } from "./connect_server_port.ts";
+import type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
+
+export type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
+
+/** How {@link serveRegistry} serves. */
+export interface ServeRegistryOptions {
+  /** The port; 0: any that is free. */
+  port: number;
+  /** The address to listen on. The default is every address of this machine. */
+  host?: string | undefined;
+  /** A certificate, to speak TLS. The default is plain text, which clients accept with `?no-tls=true` only. */
+  tls?: TlsFiles | undefined;
+  /** What calls must have as `Authorization: Bearer <token>`. The default is that anybody may call. */
+  token?: string | undefined;
+  /**
+   * Answers other paths than those of the service, by GET and HEAD: artifacts, a health check. Bodies are streamed. The
+   * default is that there are none.
+   */
+  fetch?: FetchHandler | undefined;
+  /** Hears of failures that callers are not told. The default is nobody. */
+  emit?: EventSink | undefined;
+}
+
+/** A server that runs. */
+export interface RegistryServer {
+  /** Where it listens: `http://<address>:<port>` or `https://…`. */
+  readonly url: string;
+  /** The port. */
+  readonly port: number;
+  /**
+   * Takes another certificate for the connections to come; those that are open stay. Without TLS it does nothing.
+   *
+   * @param tls the certificate and its key.
+   * @throws ConfigError when they cannot be used; the ones before stay.
+   */
+  renewTls(tls: TlsFiles): void;
+  /**
+   * Stops: accepts nothing new, lets calls and downloads finish, hangs up.
+   *
+   * @param graceMs how long they may take, in milliseconds; the default is 10 seconds.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+const GRACE_MS = 10_000;
+
+/**
+ * Serves a registry with logic of one's own to dewy's `grpc://`: gRPC (HTTP/2, by TLS or in plain text), gRPC-Web and
+ * Connect on one port, on Node, Deno and Bun.
+ *
+ * @param logic chooses the version for each machine that asks, and hears what became of it.
+ * @param options the port, TLS, and who may call.
+ * @returns the server, which listens already.
+ * @throws HostError when the port is in use; ConfigError when the certificate cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { type RegistryServer, serveRegistry } from "dewy/host";
+ *
+ * const start = (port: number): Promise<RegistryServer> =>
+ *   serveRegistry(
+ *     {
+ *       current: ({ os, arch }) => ({
+ *         tag: "v1.2.3",
+ *         artifactUrl: `ghr://owner/repo/tag/v1.2.3/app_${os}_${arch}.tar.gz`,
+ *       }),
+ *       report: ({ tag, error }) => console.log(tag, error ?? "is live"),
+ *     },
+ *     { port },
+ *   );
+ * if (start.length !== 1) throw new Error("start(9000) would serve gRPC on port 9000");
+ * ```
+ */
+export async function serveRegistry(
+  logic: RegistryLogic,
+  options: ServeRegistryOptions,
+): Promise<RegistryServer> {
+  const { tls, token, fetch = () => undefined, emit = () => {} } = options;
+  const stopping = new AbortController();
+  const scheme = tls === undefined ? "http" : "https";
+  const call = connectNodeAdapter({
+    routes: registryRoutes(logic, emit),
+    interceptors: token === undefined ? [] : [requireToken(token)],
+    readMaxBytes: MAX_REQUEST_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
+    shutdownSignal: stopping.signal,
+    contextValues: (request): ContextValues =>
+      createContextValues().set(callerKey, callerOf(request, scheme)),
+  });
+  const port = await openPort({
+    port: options.port,
+    host: options.host,
+    tls,
+    handle(request, response) {
+      if (request.url?.startsWith(`/${RegistryService.typeName}/`)) return call(request, response);
+      const { origin = `${scheme}://localhost` } = callerOf(request, scheme);
+      answerByFetch(fetch, origin, request, response).catch((error) => fail(response, error, emit));
+    },
+  });
+  const close = async (graceMs = GRACE_MS): Promise<void> => {
+    await port.close(graceMs);
+    stopping.abort();
+  };
+  return { url: port.url, port: port.port, renewTls: port.renewTls, close };
+}
+
+function callerOf(request: NodeRequest, scheme: string): Caller {
+  const address = request.socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "");
+  const authority = request.headers[":authority"] ?? request.headers.host;
+  // https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2, without user information
+  const isHost =
+    typeof authority === "string" && /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?$/i.test(authority);
+  return { address, origin: isHost ? `${scheme}://${authority}` : undefined };
+}
+
+function fail(response: NodeResponse, error: unknown, emit: EventSink): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  emit({ type: "warning", message: "A request failed", fields: { reason }, important: true });
+  if (response.headersSent) response.destroy();
+  else sendText(response, 500, "The server failed; its log says why\n");
+}

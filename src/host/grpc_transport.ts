@@ -1,0 +1,91 @@
+import type { SecureClientSessionOptions } from "node:http2";
+import { isIP } from "node:net";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { channelOver } from "../client/grpc_calls.ts";
+import type { GrpcChannel, GrpcChannelOptions } from "../client/grpc_channel.ts";
+import type { EventSink } from "../core/event.ts";
+import { readTrustedCertificates, withRuntimeRoots } from "./fetch_trust.ts";
+
+/** Whom gRPC connections of this machine trust. */
+export interface GrpcTrust {
+  /** Environment variables: `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** The value of `--ca-file`, a file of PEM certificates; none unless told. */
+  caFile?: string | undefined;
+  /** Hears a warning for a variable whose file is of no use. */
+  emit: EventSink;
+}
+
+/** The longest answer that is read, in bytes; a real one has a few hundred. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/**
+ * Opens a channel for gRPC over HTTP/2, with TLS or, where the address says `http://`, without. The connection is made
+ * at the first call, kept, made anew when it has died, and does not keep the process running.
+ *
+ * @param options the server, and a CA file of its own.
+ * @param trust the private certificate authorities of this machine.
+ * @returns the channel.
+ * @throws ConfigError when a CA file cannot be read or holds no certificate.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+export async function openHttp2Channel(
+  options: GrpcChannelOptions,
+  trust: GrpcTrust,
+): Promise<GrpcChannel> {
+  const { baseUrl } = options;
+  const connection = baseUrl.startsWith("https:")
+    ? tlsConnection(await trustedAuthorities(options, trust))
+    : { options: {}, destroy() {} };
+  const sessions = new Http2SessionManager(baseUrl, {}, connection.options);
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager: sessions,
+    acceptCompression: [],
+    readMaxBytes: MAX_ANSWER_BYTES,
+  });
+  return channelOver(transport, () => {
+    sessions.abort();
+    connection.destroy();
+  });
+}
+
+async function trustedAuthorities(
+  { caFile }: GrpcChannelOptions,
+  { env, caFile: globalCaFile, emit }: GrpcTrust,
+): Promise<ConnectionOptions> {
+  const certificates = new Set(await readTrustedCertificates(env, globalCaFile, emit));
+  for (const one of await readTrustedCertificates({}, caFile, emit, "ca-file")) {
+    certificates.add(one);
+  }
+  return certificates.size === 0 ? {} : { ca: withRuntimeRoots([...certificates]) };
+}
+
+interface TlsConnection {
+  /** For the HTTP/2 session. */
+  options: SecureClientSessionOptions;
+  /** Ends the newest connection, whatever its state. */
+  destroy(): void;
+}
+
+/** Bun leaves a handshake that nobody answers open when its session is destroyed, so that the socket is kept at hand. */
+function tlsConnection(authorities: ConnectionOptions): TlsConnection {
+  let socket: TLSSocket | undefined;
+  return {
+    options: {
+      createConnection: (authority) => {
+        const host = authority.hostname.replace(/^\[(.*)\]$/, "$1");
+        socket = connect({
+          ...authorities,
+          host,
+          port: Number(authority.port || 443),
+          ALPNProtocols: ["h2"],
+          ...(isIP(host) === 0 ? { servername: host } : {}),
+        });
+        return socket;
+      },
+    },
+    destroy: () => socket?.destroy(),
+  };
+}

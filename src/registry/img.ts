@@ -1,0 +1,101 @@
+import { createOciClient } from "../client/oci.ts";
+import { ConfigError } from "../core/error.ts";
+import type { CurrentOptions, Registry, Resolution } from "../core/types.ts";
+import { redactUrl } from "../core/url.ts";
+import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
+import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
+import { ImgSource } from "./img_source.ts";
+import { joinSignals, listRegistry } from "./list_registry.ts";
+import { skipAbandoned } from "./skip_abandoned.ts";
+
+const ENVIRONMENT: readonly EnvironmentSpec[] = [
+  {
+    name: "DOCKER_USERNAME",
+    description:
+      "User name for the registry; without one: what `docker login` left, see docs/oci.md",
+  },
+  { name: "DOCKER_PASSWORD", description: "Password or token of that user" },
+  { name: "DOCKER_AUTH_CONFIG", description: "The text of a config.json of Docker" },
+  { name: "DOCKER_CONFIG", description: "The directory of Docker's config.json" },
+  { name: "REGISTRY_AUTH_FILE", description: "Podman's auth.json" },
+  { name: "GITHUB_TOKEN", description: "A token for ghcr.io, and for no other host" },
+  { name: "AWS_ECR_PASSWORD", description: "A password for ECR; without one: AWS credentials" },
+  {
+    name: "GCR_TOKEN",
+    description: "A key in JSON, or an access token, for registries of Google; without: Google's",
+  },
+  {
+    name: "AZURE_CLIENT_ID",
+    description:
+      "With AZURE_TENANT_ID and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE: for registries of Azure; without: the managed identity",
+  },
+];
+
+/** Images of an OCI registry: `img://<registry-host>/<repository>`. */
+export const img: RegistryDriver<OciLocator> = {
+  scheme: "img",
+  name: "OCI Registry",
+  syntax: IMG_SYNTAX,
+  example: "img://ghcr.io/myorg/myapp",
+  commands: ["container"],
+  options: IMG_OPTIONS,
+  environment: ENVIRONMENT,
+  parse: parseImgUrl,
+  open: openImg,
+};
+
+/**
+ * Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull.
+ *
+ * @param locator the repository.
+ * @param io the world.
+ * @returns the registry; its artifacts are for a container runtime to pull.
+ */
+export function openImg(locator: OciLocator, io: RegistryIo): Registry {
+  const client = createOciClient(locator, io);
+  const source = new ImgSource(locator, client, io.platform);
+  const listed = listRegistry({
+    locator,
+    io,
+    source,
+    async open(artifact, options = {}) {
+      options.signal?.throwIfAborted();
+      throw new ConfigError(
+        `Cannot download "${redactUrl(artifact.url)}": an image is pulled by a container runtime; use dewy container`,
+      );
+    },
+    async exists(tag, options = {}) {
+      const signal = joinSignals(options.signal, io.signal);
+      if ((await client.digest(tag, signal)) !== undefined) return true;
+      // A registry says 404 also of what it does not show. Only who can still list may believe that a tag is gone.
+      for await (const page of client.tags(signal)) if (page.includes(tag)) return true;
+      return false;
+    },
+  });
+  // Registries go on listing tags whose images have been deleted.
+  const registry = skipAbandoned(listed);
+  const translate = (options: CurrentOptions = {}): CurrentOptions => ({
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.exclude === undefined ? {} : { exclude: source.versions(options.exclude) }),
+  });
+  const spell = (resolution: Resolution): Resolution => {
+    if (resolution.kind === "ready") {
+      // The tag as it is there; the version as it is meant.
+      const { release } = resolution;
+      return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
+    }
+    const { tag } = resolution;
+    return tag === undefined ? resolution : { ...resolution, tag: source.spelled(tag) };
+  };
+  return {
+    ...registry,
+    // What is listed are images for one platform.
+    anyPlatform: false,
+    current: async (options) => spell(await registry.current(translate(options))),
+    async explain(options) {
+      const found = await registry.explain(translate(options));
+      const tags = found.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
+      return { ...found, tags, resolution: spell(found.resolution) };
+    },
+  };
+}

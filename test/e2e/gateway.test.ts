@@ -1,0 +1,238 @@
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { connect } from "node:tls";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { status } from "../fakes/github_fault.ts";
+import { makeCertificate } from "../gateway/certificate.ts";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
+import { makeArtifact } from "./archive.ts";
+import {
+  cliRuntimes,
+  type Dewy,
+  expectTidy,
+  liveVersion,
+  runDewy,
+  startDewy,
+  until,
+} from "./dewy.ts";
+import { filePublisher, githubPublisher, type Publisher, s3Publisher } from "./publishers.ts";
+
+const LOG = ["--log-level", "debug", "--log-format", "json"];
+const noS3 = missingRadosgw();
+let s3: Radosgw | undefined;
+
+beforeAll(async () => {
+  if (noS3 === undefined) s3 = await startRadosgw();
+});
+afterAll(async () => {
+  await s3?.stop();
+});
+
+type Command = (typeof cliRuntimes)[number]["command"];
+
+interface RunningGateway {
+  dewy: Dewy;
+  /** Where it listens. */
+  url: string;
+  /** `127.0.0.1:<port>`. */
+  target: string;
+}
+
+async function startGateway(
+  command: Command,
+  publisher: Publisher,
+  ...args: string[]
+): Promise<RunningGateway> {
+  const dewy = startDewy(
+    command,
+    [
+      ...["registry", "--upstream", publisher.url, "--port", "0", "--host", "127.0.0.1"],
+      ...["-i", "1s", ...LOG, ...args],
+    ],
+    { cwd: await tempDirectory(), env: publisher.env },
+  );
+  const { url } = await dewy.seen("the port", (line) => line.msg === "Listening");
+  return { dewy, url: String(url), target: new URL(String(url)).host };
+}
+
+/** What makes the gateway poll. */
+function askByConnect({ url }: RunningGateway): Promise<Response> {
+  return fetch(`${url}/dewy.RegistryService/Current`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ os: process.platform, arch: process.arch }),
+  });
+}
+
+async function fingerprintOf({ url }: RunningGateway): Promise<string> {
+  const { port, hostname: host } = new URL(url);
+  const socket = connect({ port: Number(port), host, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.destroy();
+  return fingerprint256;
+}
+
+interface Case {
+  upstream: string;
+  skip: string | undefined;
+  open(): Promise<Publisher>;
+}
+
+const cases: readonly Case[] = [
+  { upstream: "file", skip: undefined, open: filePublisher },
+  {
+    upstream: "GitHub (fake, private)",
+    skip: undefined,
+    open: () => githubPublisher({ isPrivate: true }),
+  },
+  {
+    upstream: "S3 (radosgw)",
+    skip: noS3,
+    open: async () => {
+      if (s3 === undefined) throw new Error("no S3 server");
+      return s3Publisher(s3);
+    },
+  },
+];
+
+for (const { upstream, skip, open } of cases) {
+  describe.skipIf(skip !== undefined)(
+    `a gateway in front of ${upstream}${skip === undefined ? "" : ` [${skip}]`}`,
+    () => {
+      it.each(cliRuntimes)(
+        "deploys two versions to a machine without credentials on $name",
+        async ({ command }) => {
+          const publisher = await open();
+          await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+          const gateway = await startGateway(command, publisher);
+          const cwd = await tempDirectory();
+          const registry = `grpc://${gateway.target}?no-tls=true&allow=http`;
+          const machine = startDewy(
+            command,
+            ["assets", "--registry", registry, "-i", "1s", ...LOG],
+            {
+              cwd,
+            },
+          );
+          for (const tag of ["v1.0.0", "v1.1.0"]) {
+            if (tag !== "v1.0.0") await publisher.publish(tag, await makeArtifact(tag));
+            await machine.seen(tag, (line) => line.msg === "Deployed" && line.tag === tag);
+            expect(await liveVersion(cwd)).toBe(tag);
+            await gateway.dewy.seen(
+              `the report of ${tag}`,
+              (line) => line.msg === "Deploy reported" && line.tag === tag,
+            );
+            await until(
+              async () =>
+                (await publisher.audits(tag)).some((name) =>
+                  name.includes("shipped_to_127.0.0.1_assets"),
+                ),
+              () => `an audit record of ${tag}\n${gateway.dewy.stderr()}`,
+            );
+          }
+          machine.child.kill("SIGTERM");
+          expect(await machine.ended()).toBe(0);
+          await expectTidy(cwd);
+          gateway.dewy.child.kill("SIGTERM");
+          expect(await gateway.dewy.ended()).toBe(0);
+          for (const dewy of [machine, gateway.dewy]) {
+            expect(
+              dewy.lines().filter(({ level }) => level === "ERROR" || level === "WARN"),
+            ).toEqual([]);
+          }
+        },
+      );
+    },
+  );
+}
+
+describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
+  it("speaks TLS and asks for its token, but not for downloads", async () => {
+    const publisher = await filePublisher();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const { certFile, keyFile, caFile } = await makeCertificate();
+    const cwd = await tempDirectory();
+    const tokenFile = join(await tempDirectory(), "token");
+    await writeFile(tokenFile, "s3cret-of-the-fleet\n");
+    const gateway = await startGateway(
+      command,
+      publisher,
+      ...["--tls-cert", certFile, "--tls-key", keyFile, "--token-file", tokenFile],
+    );
+    expect(gateway.url).toMatch(/^https:/);
+    const machine = [
+      ...[
+        "assets",
+        "--once",
+        "--registry",
+        `grpc://${gateway.target}`,
+        "--ca-file",
+        caFile,
+        ...LOG,
+      ],
+    ];
+    const refused = await runDewy(command, machine, { cwd });
+    expect(refused.code, refused.stderr).toBe(2);
+    const env = { DEWY_REGISTRY_TOKEN: "s3cret-of-the-fleet" };
+    const deployed = await runDewy(command, machine, { cwd, env });
+    expect(deployed.code, deployed.stderr).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    const renewed = await makeCertificate();
+    await writeFile(certFile, renewed.cert);
+    await writeFile(keyFile, renewed.key);
+    gateway.dewy.child.kill("SIGHUP");
+    await until(
+      async () =>
+        (await fingerprintOf(gateway)) === new X509Certificate(renewed.cert).fingerprint256,
+      () => `the renewed certificate\n${gateway.dewy.stderr()}`,
+    );
+
+    const output = [gateway.dewy.stderr(), refused.stderr, deployed.stderr].join("");
+    expect(output).not.toContain("s3cret");
+    expect(output).not.toMatch(/signature=[\w-]/);
+  });
+
+  it("serves the last answer while its upstream is down, and tells who asks when it never had one", async () => {
+    const publisher = await githubPublisher();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const gateway = await startGateway(command, publisher, "--max-stale", "1h");
+    const registry = `grpc://${gateway.target}?no-tls=true&allow=http`;
+    const cwd = await tempDirectory();
+    const check = (...args: string[]): ReturnType<typeof runDewy> =>
+      runDewy(command, ["check", registry, "--json", ...args], { cwd });
+    expect(JSON.parse((await check()).stdout)).toMatchObject({ kind: "ready", tag: "v1.0.0" });
+    publisher.github.inject(/./, status(500), 1000);
+    await until(
+      async () => {
+        await askByConnect(gateway);
+        const health = await fetch(`${gateway.url}/healthz`);
+        return (await health.json()).status === "stale";
+      },
+      () => `old answers\n${gateway.dewy.stderr()}`,
+    );
+    expect(JSON.parse((await check()).stdout)).toMatchObject({ kind: "ready", tag: "v1.0.0" });
+    const other = await check("--platform", "plan9/mips");
+    expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/upstream registry/i)]);
+  });
+
+  it("names the port that it cannot have", async () => {
+    const publisher = await filePublisher();
+    const gateway = await startGateway(command, publisher);
+    const port = new URL(gateway.url).port;
+    const second = await runDewy(
+      command,
+      ["registry", "--upstream", publisher.url, "--host", "127.0.0.1", "--port", port],
+      { cwd: await tempDirectory() },
+    );
+    expect([second.code, second.stderr]).toEqual([
+      3,
+      expect.stringContaining(
+        `Cannot listen on port ${port} of 127.0.0.1: another program uses it`,
+      ),
+    ]);
+  });
+});

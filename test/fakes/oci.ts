@@ -1,0 +1,236 @@
+import { createHash } from "node:crypto";
+import { fetchOf, type Handler } from "./handler.ts";
+
+/** A platform as an index names it. */
+export interface FakePlatform {
+  os: string;
+  architecture: string;
+  variant?: string;
+}
+
+/** An image to push. */
+export interface FakeImage {
+  /** One image for each; a single image without an index unless told. */
+  platforms?: readonly FakePlatform[];
+  /** When it was made; not said unless told. */
+  created?: string;
+  /** Makes the bytes others. */
+  salt?: string;
+}
+
+/** How the fake behaves. */
+export interface FakeOciOptions {
+  /** The registry's host. */
+  host?: string;
+  /** How it wants to be asked; anybody may ask unless told. */
+  auth?: "none" | "basic" | "bearer";
+  /** Passwords by user name. */
+  users?: Readonly<Record<string, string>>;
+  /** Refresh tokens that are good. */
+  refreshTokens?: readonly string[];
+  /** Whether anybody gets a token. */
+  anonymous?: boolean;
+  /** Seconds that tokens last; time is that of `now`. */
+  expiresIn?: number;
+  now?: () => number;
+  /** The token service; `https://auth.example/token` unless told. */
+  realm?: string;
+  /** The challenge, where it is an odd one. */
+  challenge?: string;
+  /** Tags a page has at most; all unless told. */
+  pageSize?: number;
+  /** Headers of every answer about manifests. */
+  headers?: Readonly<Record<string, string>>;
+  /** Answers instead; `undefined`: as usual. */
+  instead?: (request: Request) => Response | undefined;
+}
+
+/** A registry in memory, and its token service and store of blobs. */
+export interface FakeOci {
+  handler: Handler;
+  fetch: typeof globalThis.fetch;
+  /** `GET https://host/path?query` and who asked, in order. */
+  requests: { call: string; authorization: string }[];
+  options: FakeOciOptions;
+  /** Stores JSON as a blob or manifest; returns its digest. */
+  put(value: unknown, mediaType?: string): { mediaType: string; digest: string; size: number };
+  /** Pushes an image; returns the digest of its tag. */
+  push(tag: string, image?: FakeImage): string;
+  /** Points a tag at a digest, or at nothing. */
+  tag(name: string, digest: string | undefined): void;
+  /** Drops all tokens. */
+  revoke(): void;
+}
+
+const INDEX = "application/vnd.oci.image.index.v1+json";
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG = "application/vnd.oci.image.config.v1+json";
+const REPOSITORY = "o/app";
+const AMD64: FakePlatform = { os: "linux", architecture: "amd64" };
+
+/**
+ * Makes a registry with the empty repository `o/app`.
+ *
+ * @param options how it behaves.
+ * @returns the fake.
+ */
+export function fakeOci(options: FakeOciOptions = {}): FakeOci {
+  const host = options.host ?? "registry.example";
+  const realm = new URL(options.realm ?? "https://auth.example/token");
+  const content = new Map<string, { text: string; mediaType: string }>();
+  const tags = new Map<string, string>();
+  const tokens = new Map<string, number>();
+  const requests: FakeOci["requests"] = [];
+  const now = options.now ?? (() => 0);
+  let minted = 0;
+
+  const fake: FakeOci = {
+    requests,
+    options,
+    handler: (request) => answer(request),
+    fetch: fetchOf((request) => answer(request)),
+    put(value, mediaType = MANIFEST) {
+      const text = JSON.stringify(value);
+      const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
+      content.set(digest, { text, mediaType });
+      return { mediaType, digest, size: text.length };
+    },
+    push(tag, image = {}) {
+      const one = (platform: FakePlatform): ReturnType<FakeOci["put"]> => {
+        const config = fake.put(
+          {
+            ...platform,
+            ...(image.created === undefined ? {} : { created: image.created }),
+            config: { Labels: { tag, salt: image.salt ?? "" } },
+          },
+          CONFIG,
+        );
+        return fake.put({
+          schemaVersion: 2,
+          mediaType: MANIFEST,
+          config,
+          layers: [{ size: 1000 }],
+        });
+      };
+      const top =
+        image.platforms === undefined
+          ? one(AMD64)
+          : fake.put(
+              {
+                schemaVersion: 2,
+                mediaType: INDEX,
+                manifests: image.platforms.map((platform) => ({ ...one(platform), platform })),
+              },
+              INDEX,
+            );
+      tags.set(tag, top.digest);
+      return top.digest;
+    },
+    tag(name, digest) {
+      if (digest === undefined) tags.delete(name);
+      else tags.set(name, digest);
+    },
+    revoke: () => tokens.clear(),
+  };
+
+  async function answer(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const authorization = request.headers.get("authorization") ?? "";
+    requests.push({ call: `${request.method} ${url.href}`, authorization });
+    const odd = fake.options.instead?.(request);
+    if (odd !== undefined) return odd;
+    if (url.origin + url.pathname === realm.origin + realm.pathname) return giveToken(request);
+    if (url.host === "blobs.example") return giveBlob(url.pathname.slice(1), authorization);
+    if (url.host !== host) return new Response("no such host in this world", { status: 418 });
+    return refuse(authorization) ?? route(request, url);
+  }
+
+  function refuse(authorization: string): Response | undefined {
+    const { auth = "none", challenge } = fake.options;
+    if (auth === "none") return undefined;
+    if (auth === "basic" && isUser(authorization)) return undefined;
+    const until = tokens.get(authorization.replace(/^Bearer /, ""));
+    if (auth === "bearer" && until !== undefined && now() < until) return undefined;
+    const usual =
+      auth === "basic"
+        ? 'Basic realm="registry, of ours"'
+        : `Bearer realm="${realm.href}",service="${host}",scope="repository:${REPOSITORY}:pull"`;
+    return errorOf(401, "UNAUTHORIZED", "authentication required", {
+      "www-authenticate": challenge ?? usual,
+    });
+  }
+
+  function isUser(authorization: string): boolean {
+    const [user = "", password] = atob(authorization.replace(/^Basic /, "")).split(":");
+    return password !== undefined && fake.options.users?.[user] === password;
+  }
+
+  async function giveToken(request: Request): Promise<Response> {
+    const { refreshTokens = [], anonymous = false, expiresIn } = fake.options;
+    const authorization = request.headers.get("authorization") ?? "";
+    const form = new URLSearchParams(request.method === "POST" ? await request.text() : "");
+    const allowed =
+      request.method === "POST"
+        ? refreshTokens.includes(form.get("refresh_token") ?? "") ||
+          fake.options.users?.[form.get("username") ?? ""] === form.get("password")
+        : authorization === ""
+          ? anonymous
+          : isUser(authorization);
+    if (!allowed) return errorOf(401, "UNAUTHORIZED", "incorrect username or password");
+    minted += 1;
+    const token = `token-${minted}`;
+    tokens.set(token, now() + (expiresIn ?? 60) * 1000);
+    return Response.json({ token, ...(expiresIn === undefined ? {} : { expires_in: expiresIn }) });
+  }
+
+  function giveBlob(digest: string, authorization: string): Response {
+    if (authorization !== "") return new Response("credentials leaked", { status: 418 });
+    const found = content.get(digest);
+    return found === undefined ? errorOf(404, "BLOB_UNKNOWN") : new Response(found.text);
+  }
+
+  function route(request: Request, url: URL): Response {
+    const prefix = `/v2/${REPOSITORY}/`;
+    if (!url.pathname.startsWith(prefix)) return errorOf(404, "NAME_UNKNOWN", "no such repository");
+    const [kind = "", reference = ""] = decodeURIComponent(url.pathname.slice(prefix.length)).split(
+      "/",
+    );
+    if (kind === "tags") return listTags(url);
+    if (kind === "blobs") return Response.redirect(`https://blobs.example/${reference}`, 307);
+    const digest = reference.startsWith("sha256:") ? reference : (tags.get(reference) ?? "");
+    const found = content.get(digest);
+    if (found === undefined) return errorOf(404, "MANIFEST_UNKNOWN");
+    const headers = {
+      "content-type": found.mediaType,
+      "docker-content-digest": digest,
+      ...fake.options.headers,
+    };
+    return new Response(request.method === "HEAD" ? null : found.text, { headers });
+  }
+
+  function listTags(url: URL): Response {
+    const all = [...tags.keys()];
+    const { pageSize = all.length } = fake.options;
+    const last = url.searchParams.get("last");
+    const start = last === null ? 0 : all.indexOf(last) + 1;
+    const page = all.slice(start, start + pageSize);
+    const rest = start + pageSize < all.length;
+    const next = `/v2/${REPOSITORY}/tags/list?last=${encodeURIComponent(page.at(-1) ?? "")}&n=${pageSize}`;
+    return Response.json(
+      { name: REPOSITORY, tags: page },
+      rest ? { headers: { link: `<${next}>; rel="next"` } } : {},
+    );
+  }
+
+  return fake;
+}
+
+/** An error as the distribution specification words it. */
+export function errorOf(
+  status: number,
+  code: string,
+  message = "",
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return Response.json({ errors: [{ code, message }] }, { status, headers });
+}

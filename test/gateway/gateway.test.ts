@@ -1,0 +1,315 @@
+import { describe, expect, test } from "vitest";
+import { CredentialError } from "../../src/core/error.ts";
+import { LINK_LIFETIME_MS } from "../../src/gateway/artifact_link.ts";
+import { gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
+
+const { signal } = new AbortController();
+
+async function current(
+  world: ReturnType<typeof gatewayWorld>,
+  parts: Parameters<typeof question>[0] = {},
+): Promise<unknown> {
+  return world.gateway.logic.current(question(parts), signal);
+}
+
+describe("an answer of the gateway", () => {
+  test("names the release, and the artifact at an address of its own", async () => {
+    const sha256 = "ab".repeat(32);
+    const world = gatewayWorld();
+    world.upstream.stated = { digest: `sha256:${sha256}`, size: 10 };
+    expect(await current(world)).toEqual({
+      id: "id of v1.0.0",
+      tag: "v1.0.0",
+      createdAt: new Date("2026-01-01T00:00:00Z"),
+      artifactUrl: expect.stringMatching(
+        new RegExp(
+          `^${ORIGIN}/artifacts/v1\\.0\\.0/app_linux_amd64\\.tar\\.gz\\?.*#sha256=${sha256}$`,
+        ),
+      ),
+    });
+    expect(await world.address()).not.toContain("private");
+  });
+
+  test("has the public address where one is configured", async () => {
+    const { address } = gatewayWorld({ publicUrl: "https://registry.example.com/dewy" });
+    expect(await address()).toMatch(/^https:\/\/registry\.example\.com\/dewy\/artifacts\//);
+  });
+
+  test("names the upstream's own address where machines download for themselves", async () => {
+    const { address, gateway } = gatewayWorld({ direct: true });
+    const url = await address();
+    expect(url).toBe("file:///private/v1.0.0/app_linux_amd64.tar.gz");
+    expect(await gateway.fetch(new Request(`${ORIGIN}/artifacts/a/b`))).toBeUndefined();
+  });
+
+  test("stays the same while nothing changes, so that machines see no change", async () => {
+    const { address, clock } = gatewayWorld();
+    clock.advance(LINK_LIFETIME_MS - (clock.now() % LINK_LIFETIME_MS));
+    const first = await address();
+    clock.advance(LINK_LIFETIME_MS - 1);
+    expect(await address()).toBe(first);
+  });
+
+  test("is a tag alone while the artifact is yet to come, and nothing when there is no version", async () => {
+    const world = gatewayWorld();
+    expect(await current(world, { os: "plan9" })).toEqual({ id: "", tag: "v1.0.0" });
+    expect(await current(world, { os: "aix" })).toEqual({ id: "", tag: "v1.0.0" });
+    world.upstream.tag = undefined;
+    world.gateway.expire();
+    expect(await current(world)).toBeUndefined();
+    expect(world.events).toContainEqual(expect.objectContaining({ type: "nothing" }));
+  });
+
+  test("says that the upstream fails, and nothing of what it said", async () => {
+    const world = gatewayWorld();
+    world.upstream.failure = new CredentialError("s3://private-bucket refused AKIA");
+    const failed = current(world);
+    await expect(failed).rejects.toMatchObject({
+      code: "remote",
+      message: "The upstream registry cannot be asked right now",
+    });
+  });
+});
+
+describe("a download from the gateway", () => {
+  test("needs no token, and is the upstream's bytes", async () => {
+    const { address, get, upstream, events } = gatewayWorld({ token: "secret" });
+    const response = await get(await address());
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      "content-length": "10",
+      "accept-ranges": "bytes",
+      etag: expect.stringMatching(/^"[\w-]+"$/),
+    });
+    expect(await response.text()).toBe("0123456789");
+    expect(upstream.opened).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ type: "artifact-sent", bytes: 10, isComplete: true });
+  });
+
+  test.each([
+    ["bytes=2-4", 206, "234", "bytes 2-4/10"],
+    ["bytes=7-", 206, "789", "bytes 7-9/10"],
+    ["bytes=-2", 206, "89", "bytes 8-9/10"],
+    ["bytes=8-99", 206, "89", "bytes 8-9/10"],
+    ["bytes=10-", 416, "", "bytes */10"],
+    ["bytes=0-1,3-4", 200, "0123456789", null],
+    ["bytes=4-2", 200, "0123456789", null],
+    ["lines=1-2", 200, "0123456789", null],
+  ])("of %s is %i %s", async (range, status, text, contentRange) => {
+    const { address, get, events } = gatewayWorld();
+    const response = await get(await address(), { headers: { range } });
+    expect([response.status, response.headers.get("content-range")]).toEqual([
+      status,
+      contentRange,
+    ]);
+    expect(await response.text()).toBe(text);
+    if (status === 206)
+      expect(events.at(-1)).toMatchObject({ bytes: text.length, isComplete: true });
+  });
+
+  test("is not sent again to who has it, nor in parts of other bytes", async () => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = await address();
+    const etag = (await get(url, { method: "HEAD" })).headers.get("etag") ?? "";
+    expect((await get(url, { headers: { "if-none-match": `"x", W/${etag}` } })).status).toBe(304);
+    expect((await get(url, { headers: { "if-match": '"x"' } })).status).toBe(412);
+    expect(upstream.opened).toEqual([]);
+    const range = "bytes=5-";
+    expect((await get(url, { headers: { range, "if-range": etag } })).status).toBe(206);
+    expect((await get(url, { headers: { range, "if-range": '"x"' } })).status).toBe(200);
+  });
+
+  test("of an unknown size is sent whole", async () => {
+    const world = gatewayWorld();
+    world.upstream.stated = {};
+    const response = await world.get(await world.address(), { headers: { range: "bytes=2-" } });
+    expect([response.status, response.headers.get("content-length")]).toEqual([200, null]);
+    expect(await response.text()).toBe("0123456789");
+  });
+
+  test("fails when the upstream has fewer or more bytes than it listed", async () => {
+    for (const size of [9, 11]) {
+      const world = gatewayWorld();
+      world.upstream.stated = { size };
+      const response = await world.get(await world.address());
+      await expect(response.text()).rejects.toThrow("than the");
+      expect(world.events.at(-1)).toMatchObject({ type: "artifact-sent", isComplete: false });
+    }
+  });
+
+  test("reads no further than the client takes", async () => {
+    const world = gatewayWorld();
+    let pulled = 0;
+    let isCancelled = false;
+    world.upstream.stated = { size: 1000 };
+    world.upstream.registry.open = async () =>
+      new ReadableStream(
+        {
+          pull: (controller) => {
+            pulled += 1;
+            controller.enqueue(new Uint8Array(10));
+          },
+          cancel: () => {
+            isCancelled = true;
+          },
+        },
+        { highWaterMark: 0 },
+      );
+    const response = await world.get(await world.address());
+    const reader = response.body?.getReader();
+    await reader?.read();
+    expect(pulled).toBe(1);
+    await reader?.cancel();
+    expect(isCancelled).toBe(true);
+    expect(world.events.at(-1)).toMatchObject({ bytes: 10, isComplete: false });
+  });
+
+  test.each([
+    ["another version", (url: string) => url.replace("/v1.0.0/", "/v2.0.0/")],
+    ["another file", (url: string) => url.replace("app_", "../../etc/passwd_")],
+    ["another machine", (url: string) => url.replace("amd64&", "arm64&")],
+    ["other bytes", (url: string) => url.replace("revision=", "revision=x")],
+    ["a longer time", (url: string) => url.replace(/expires=(\d+)/, "expires=9$1")],
+    ["another signature", (url: string) => url.replace(/signature=.../, "signature=abc")],
+    ["no signature", (url: string) => url.replace(/&signature=[^#]*/, "")],
+    ["no name", () => `${ORIGIN}/artifacts/`],
+    ["a broken name", () => `${ORIGIN}/artifacts/%ff/%00`],
+  ])("with %s is refused", async (_, change) => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = change(await address());
+    const response = await get(url).catch((error: Error) => error.message);
+    // A path that leads elsewhere is no artifact at all.
+    if (typeof response === "string") expect(response).toContain("nothing at");
+    else expect(response.status).toBe(403);
+    expect(upstream.opened).toEqual([]);
+  });
+
+  test("is over after its time", async () => {
+    const { address, get, clock } = gatewayWorld();
+    const url = await address();
+    clock.advance(LINK_LIFETIME_MS - 1);
+    expect((await get(url)).status).toBe(200);
+    clock.advance(LINK_LIFETIME_MS + 1);
+    const response = await get(url);
+    expect([response.status, await response.text()]).toEqual([
+      403,
+      expect.stringContaining("expired"),
+    ]);
+  });
+
+  test("works at another gateway with the same key, and not with another", async () => {
+    const url = await gatewayWorld().address();
+    expect((await gatewayWorld().get(url)).status).toBe(200);
+    const other = gatewayWorld({ secret: new Uint8Array(32).fill(8) });
+    expect((await other.get(url)).status).toBe(403);
+    const newer = gatewayWorld();
+    newer.upstream.tag = "v2.0.0";
+    expect((await newer.get(url)).status).toBe(404);
+  });
+
+  test("of the version before goes on working when the next is out", async () => {
+    const { address, get, upstream, gateway } = gatewayWorld();
+    const url = await address();
+    upstream.tag = "v2.0.0";
+    gateway.expire();
+    expect(await address()).toContain("/v2.0.0/");
+    expect((await get(url)).status).toBe(200);
+  });
+
+  test("is a GET or a HEAD", async () => {
+    const { address, get } = gatewayWorld();
+    expect((await get(await address(), { method: "PUT" })).status).toBe(405);
+  });
+
+  test("says that the upstream fails, and nothing of what it said", async () => {
+    const world = gatewayWorld();
+    const url = await world.address();
+    world.upstream.registry.open = () => Promise.reject(new Error("disk /private failed"));
+    const response = await world.get(url);
+    expect([response.status, await response.text()]).toEqual([
+      502,
+      "The upstream registry cannot be asked right now\n",
+    ]);
+  });
+
+  test("has to wait where too many run", async () => {
+    const { address, get } = gatewayWorld();
+    const url = await address();
+    const running = await Promise.all(Array.from({ length: 256 }, () => get(url)));
+    const refused = await get(url);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
+    await running[0]?.body?.cancel();
+    expect((await get(url)).status).toBe(200);
+  });
+});
+
+describe("a report", () => {
+  const report = {
+    id: "id of v1.0.0",
+    tag: "v1.0.0",
+    command: "assets",
+    error: undefined,
+    address: "192.0.2.7",
+  };
+
+  test("is passed to the upstream registry, with the machine that sent it", async () => {
+    const world = gatewayWorld();
+    await current(world);
+    await world.gateway.logic.report?.({ ...report, error: "exit 1" }, signal);
+    expect(world.upstream.reports).toEqual([
+      {
+        id: "id of v1.0.0",
+        tag: "v1.0.0",
+        command: "assets",
+        host: "192.0.2.7",
+        at: new Date(world.clock.now()),
+        error: "exit 1",
+      },
+    ]);
+    expect(world.events.at(-1)).toMatchObject({ type: "deploy-reported", error: "exit 1" });
+  });
+
+  test.each([[{ tag: "../../etc/cron.d/x" }], [{ tag: "v9.9.9" }], [{ id: "another" }]])(
+    "about what was never answered is refused: %j",
+    async (parts) => {
+      const world = gatewayWorld();
+      await current(world);
+      const sent = world.gateway.logic.report?.({ ...report, ...parts }, signal);
+      await expect(sent).rejects.toMatchObject({ code: "not-found" });
+      expect(world.upstream.reports).toEqual([]);
+    },
+  );
+});
+
+describe("the gateway's health and metrics", () => {
+  test("tell what became of the polls, and of the end", async () => {
+    const world = gatewayWorld();
+    const health = async (): Promise<unknown[]> => {
+      const response = await world.get(`${ORIGIN}/healthz`);
+      return [response.status, (await response.json()).status];
+    };
+    expect(await health()).toEqual([200, "idle"]);
+    await current(world);
+    expect(await health()).toEqual([200, "ok"]);
+    world.upstream.failure = new Error("down");
+    world.clock.advance(MAX_STALE_MS);
+    await current(world);
+    expect(await health()).toEqual([200, "stale"]);
+    world.clock.advance(MAX_STALE_MS);
+    await expect(current(world)).rejects.toThrow();
+    expect(await health()).toEqual([503, "failing"]);
+    const metrics = await (await world.get(`${ORIGIN}/metrics`)).text();
+    expect(metrics).toContain("\ndewy_gateway_upstream_failures_total 2\n");
+    expect(metrics).toContain("\ndewy_gateway_stale_answers_total 1\n");
+    world.stopping.abort();
+    expect(await health()).toEqual([503, "stopping"]);
+  });
+
+  test("are for everybody, but metrics ask for the token where there is one", async () => {
+    const { get } = gatewayWorld({ token: "secret" });
+    expect((await get(`${ORIGIN}/healthz`)).status).toBe(200);
+    expect((await get(`${ORIGIN}/metrics`)).status).toBe(401);
+    const headers = { authorization: "Bearer secret" };
+    expect((await get(`${ORIGIN}/metrics`, { headers })).status).toBe(200);
+  });
+});

@@ -1,0 +1,388 @@
+/**
+ * A real registry: Debian's docker-registry, open, with passwords, with tokens, with TLS; and images made by buildah.
+ *
+ * Debian: `apt-get install -y --no-install-recommends docker-registry buildah`.
+ *
+ * @module
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHash, randomUUID } from "node:crypto";
+import { accessSync, constants } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+import { importPKCS8, SignJWT } from "jose";
+import { generate } from "selfsigned";
+import { systemClock } from "../../src/core/clock.ts";
+import { type Served, serveFetch } from "../fakes/serve.ts";
+import { freePorts } from "./ports.ts";
+
+const PROGRAMS = ["docker-registry", "buildah"];
+const call = promisify(execFile);
+
+/** The login of registries that want one. */
+export const LOGIN = { username: "dewy", password: "secret" };
+// bcrypt, of the password above.
+const HTPASSWD = "dewy:$2b$05$v5TLNmupdz14AlN/aVSl9uE8gf5EfvDjWUtuMcVRewhaG7JfLXy7K\n";
+
+/** How the registry wants to be asked. */
+export interface DockerRegistryOptions {
+  auth?: "none" | "htpasswd" | "token";
+  /** With a certificate of a private authority. */
+  tls?: boolean;
+  /** Whether the token service gives tokens to anybody. */
+  anonymousTokens?: boolean;
+}
+
+/** A running registry. */
+export interface DockerRegistry {
+  /** `127.0.0.1:<port>` */
+  host: string;
+  /** A PEM file of the authority; empty without TLS. */
+  caFile: string;
+  /** Requests for tokens so far. */
+  tokenRequests(): number;
+  /** Pushes one small image, without an index; not over TLS. */
+  push(repository: string, tag: string, image?: PushedImage): Promise<void>;
+  /** Pushes an index of small images, one for each `os/architecture`; not over TLS. */
+  pushIndex(
+    repository: string,
+    tag: string,
+    platforms: readonly string[],
+    created?: string,
+  ): Promise<void>;
+  /** Deletes what a tag points at, and with it the tag. */
+  remove(repository: string, tag: string): Promise<void>;
+  /** Builds an image for every platform, and pushes them under one index, all by buildah. */
+  buildah(repository: string, tag: string, platforms: readonly string[]): Promise<void>;
+  /** Ends the registry and removes its data. */
+  stop(): Promise<void>;
+}
+
+/** An image of a test. */
+export interface PushedImage {
+  os?: string;
+  architecture?: string;
+  created?: string;
+}
+
+/**
+ * Why no registry can be started here; `undefined` when one can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so
+ * that a suite cannot be skipped unnoticed.
+ */
+export function missingDockerRegistry(): string | undefined {
+  const missing = PROGRAMS.filter((program) => !isInstalled(program));
+  if (missing.length === 0) return undefined;
+  const reason = `skipped: ${missing.join(", ")} not installed (apt-get install docker-registry buildah)`;
+  if (process.env.DEWY_REQUIRE_PEERS === "1")
+    throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
+  return reason;
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Starts a registry in memory; about a tenth of a second. */
+export async function startDockerRegistry(
+  options: DockerRegistryOptions = {},
+): Promise<DockerRegistry> {
+  const directory = await mkdtemp(join(tmpdir(), "dewy-registry-"));
+  const [port = 0] = await freePorts(1);
+  const host = `127.0.0.1:${port}`;
+  const keys = await makeKeys(directory);
+  const issuer = options.auth === "token" ? await startIssuer(keys, options) : undefined;
+  const config = join(directory, "config.yml");
+  await writeFile(join(directory, "htpasswd"), HTPASSWD);
+  await writeFile(config, configuration(directory, host, options, issuer?.url ?? ""));
+  const log = join(directory, "log");
+  const server = spawn(
+    "/bin/sh",
+    ["-c", 'exec docker-registry serve "$0" >"$1" 2>&1', config, log],
+    {
+      stdio: "ignore",
+    },
+  );
+  const stop = async (): Promise<void> => {
+    server.kill("SIGKILL");
+    await issuer?.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  watchOver(server, directory);
+  try {
+    await untilItAnswers(host, server);
+  } catch (error) {
+    const said = await readFile(log, "utf8").catch(() => "");
+    await stop();
+    throw new Error(`docker-registry did not start: ${String(error)}\n${said.slice(-2000)}`);
+  }
+  const client = rawClient(`http://${host}`, keys, options);
+  return {
+    host,
+    caFile: options.tls ? keys.certFile : "",
+    tokenRequests: () => issuer?.requests() ?? 0,
+    push: async (repository, tag, image = {}) =>
+      void (await pushImage(client, repository, tag, image)),
+    pushIndex: (repository, tag, platforms, created) =>
+      pushIndex(client, repository, tag, platforms, created),
+    async remove(repository, tag) {
+      const path = `/v2/${repository}/manifests/`;
+      const { headers } = await client("HEAD", path + tag, repository);
+      await client("DELETE", path + (headers.get("docker-content-digest") ?? ""), repository);
+    },
+    buildah: (repository, tag, platforms) =>
+      buildAndPush(directory, `${host}/${repository}:${tag}`, platforms, options),
+    stop,
+  };
+}
+
+/** Ends the registry when this process is gone, however it went. */
+function watchOver(server: ChildProcess, directory: string): void {
+  const script = 'read -r end; kill -9 "$1" 2>/dev/null; rm -rf -- "$0"';
+  const shell = spawn("/bin/sh", ["-c", script, directory, String(server.pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  shell.unref();
+  server.once("exit", () => shell.stdin.end());
+}
+
+function configuration(
+  directory: string,
+  host: string,
+  { auth = "none", tls = false }: DockerRegistryOptions,
+  issuer: string,
+): string {
+  const settings = {
+    version: "0.1",
+    log: { level: "error" },
+    storage: { inmemory: {}, delete: { enabled: true } },
+    http: {
+      addr: host,
+      ...(tls
+        ? { tls: { certificate: join(directory, "cert.pem"), key: join(directory, "key.pem") } }
+        : {}),
+    },
+    ...(auth === "htpasswd"
+      ? { auth: { htpasswd: { realm: "registry, of ours", path: join(directory, "htpasswd") } } }
+      : {}),
+    ...(auth === "token"
+      ? {
+          auth: {
+            token: {
+              realm: `${issuer}/token`,
+              service: "registry of ours",
+              issuer: "dewy-test",
+              rootcertbundle: join(directory, "signer.pem"),
+            },
+          },
+        }
+      : {}),
+  };
+  // JSON is YAML.
+  return JSON.stringify(settings);
+}
+
+interface Keys {
+  certFile: string;
+  /** Signs a token. */
+  sign(access: object): Promise<string>;
+}
+
+async function makeKeys(directory: string): Promise<Keys> {
+  const certFile = join(directory, "cert.pem");
+  const names = [{ name: "commonName", value: "127.0.0.1" }];
+  const server = await generate(names, {
+    extensions: [
+      { name: "basicConstraints", cA: true },
+      { name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] },
+    ],
+  });
+  const signer = await generate([{ name: "commonName", value: "issuer" }], {
+    keyType: "ec",
+    curve: "P-256",
+  });
+  await writeFile(certFile, server.cert);
+  await writeFile(join(directory, "key.pem"), server.private);
+  await writeFile(join(directory, "signer.pem"), signer.cert);
+  const key = await importPKCS8(signer.private, "ES256");
+  const x5c = [signer.cert.replace(/-----[^-]+-----|\s/g, "")];
+  return {
+    certFile,
+    sign: (access) =>
+      new SignJWT({ access: [access] })
+        .setProtectedHeader({ alg: "ES256", typ: "JWT", x5c })
+        .setIssuer("dewy-test")
+        .setAudience("registry of ours")
+        .setSubject("")
+        .setJti(randomUUID())
+        .setIssuedAt()
+        .setNotBefore("-10s")
+        .setExpirationTime("5m")
+        .sign(key),
+  };
+}
+
+interface Issuer extends Served {
+  requests(): number;
+}
+
+/** A token service: https://distribution.github.io/distribution/spec/auth/token/ */
+async function startIssuer(
+  keys: Keys,
+  { anonymousTokens = false }: DockerRegistryOptions,
+): Promise<Issuer> {
+  let requests = 0;
+  const expected = `Basic ${btoa(`${LOGIN.username}:${LOGIN.password}`)}`;
+  const served = await serveFetch(async (request) => {
+    requests += 1;
+    const { searchParams } = new URL(request.url);
+    const authorization = request.headers.get("authorization") ?? "";
+    const allowed = authorization === expected || (authorization === "" && anonymousTokens);
+    if (!allowed) return Response.json({ details: "no" }, { status: 401 });
+    const [type = "", name = "", actions = ""] = (searchParams.get("scope") ?? "").split(":");
+    const token = await keys.sign({ type, name, actions: actions.split(",") });
+    return Response.json({ token, expires_in: 300, issued_at: new Date().toISOString() });
+  });
+  return { ...served, requests: () => requests };
+}
+
+type RawClient = (
+  method: string,
+  path: string,
+  repository: string,
+  body?: string,
+  type?: string,
+) => Promise<Response>;
+
+/** Speaks to the registry as a publisher, which dewy is not. */
+function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): RawClient {
+  return async (method, path, repository, body, type) => {
+    const headers = new Headers();
+    if (type !== undefined) headers.set("content-type", type);
+    if (auth === "htpasswd") {
+      headers.set("authorization", `Basic ${btoa(`${LOGIN.username}:${LOGIN.password}`)}`);
+    }
+    if (auth === "token") {
+      const actions = ["pull", "push", "delete"];
+      const token = await keys.sign({ type: "repository", name: repository, actions });
+      headers.set("authorization", `Bearer ${token}`);
+    }
+    headers.set(
+      "accept",
+      "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json",
+    );
+    const url = path.startsWith("http") ? path : base + path;
+    const response = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+    if (!response.ok)
+      throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
+    return response;
+  };
+}
+
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const INDEX = "application/vnd.oci.image.index.v1+json";
+
+async function pushImage(
+  client: RawClient,
+  repository: string,
+  tag: string,
+  { os = "linux", architecture = "amd64", created = "2026-01-02T03:04:05Z" }: PushedImage,
+): Promise<{ mediaType: string; digest: string; size: number }> {
+  const rootfs = { type: "layers", diff_ids: [] };
+  const labels = { config: { Labels: { tag } } };
+  const text = JSON.stringify({ os, architecture, created, rootfs, ...labels });
+  const { headers } = await client("POST", `/v2/${repository}/blobs/uploads/`, repository, "");
+  const at = new URL(headers.get("location") ?? "", "http://none");
+  at.searchParams.set("digest", digestOf(text));
+  const location = at.host === "none" ? at.pathname + at.search : at.href;
+  await client("PUT", location, repository, text, "application/octet-stream");
+  const config = {
+    mediaType: "application/vnd.oci.image.config.v1+json",
+    digest: digestOf(text),
+    size: text.length,
+  };
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [] });
+  const reference = tag === "" ? digestOf(body) : tag;
+  await client("PUT", `/v2/${repository}/manifests/${reference}`, repository, body, MANIFEST);
+  return { mediaType: MANIFEST, digest: digestOf(body), size: body.length };
+}
+
+async function pushIndex(
+  client: RawClient,
+  repository: string,
+  tag: string,
+  platforms: readonly string[],
+  created: string | undefined,
+): Promise<void> {
+  const manifests: object[] = [];
+  for (const name of platforms) {
+    const [os = "", architecture = ""] = name.split("/");
+    const image = { os, architecture, ...(created === undefined ? {} : { created }) };
+    const pushed = await pushImage(client, repository, "", image);
+    manifests.push({ ...pushed, platform: { os, architecture } });
+  }
+  const annotations = { tag };
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests, annotations });
+  await client("PUT", `/v2/${repository}/manifests/${tag}`, repository, body, INDEX);
+}
+
+function digestOf(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+}
+
+async function buildAndPush(
+  directory: string,
+  image: string,
+  platforms: readonly string[],
+  { auth = "none" }: DockerRegistryOptions,
+): Promise<void> {
+  const storage = ["--root", join(directory, "images"), "--runroot", join(directory, "run")];
+  const buildah = (...args: string[]): Promise<unknown> =>
+    call("buildah", ["--storage-driver", "vfs", ...storage, ...args], { timeout: 60_000 });
+  const context = join(directory, "context");
+  const list = `dewy-${randomUUID()}`;
+  await call("mkdir", ["-p", context]);
+  await writeFile(join(context, "Containerfile"), "FROM scratch\nCOPY hello /hello\n");
+  await writeFile(join(context, "hello"), "hello");
+  await buildah("manifest", "create", list);
+  for (const platform of platforms) {
+    const file = join(context, "Containerfile");
+    await buildah("build", "-q", "--platform", platform, "--manifest", list, "-f", file, context);
+  }
+  const login = auth === "none" ? [] : ["--creds", `${LOGIN.username}:${LOGIN.password}`];
+  await buildah(
+    "manifest",
+    "push",
+    "--all",
+    ...login,
+    "--tls-verify=false",
+    list,
+    `docker://${image}`,
+  );
+}
+
+async function untilItAnswers(host: string, server: ChildProcess): Promise<void> {
+  const [address = "", port = ""] = host.split(":");
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    if (server.exitCode !== null) throw new Error(`it ended with ${server.exitCode}`);
+    const answers = await new Promise<boolean>((resolve) => {
+      const socket = connect(Number(port), address);
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+    if (answers) return;
+    if (Date.now() > deadline) throw new Error("nobody listens");
+    await systemClock.sleep(20);
+  }
+}

@@ -1,0 +1,151 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { createHostIo } from "../../src/host/io.ts";
+import { hostRegistries } from "../../src/host/registries.ts";
+import { openRegistry } from "../../src/registry/open.ts";
+import {
+  ANSWER,
+  type Certificate,
+  type FakeGrpcOptions,
+  failing,
+  loopbackCertificate,
+  serveGrpc,
+} from "../fakes/grpc.ts";
+import {
+  type GrpcPython,
+  grpcPython,
+  missingGrpcPython,
+  type PythonAnswer,
+} from "./grpc_python.ts";
+
+const missing = missingGrpcPython();
+const HEX = "0123456789abcdef".repeat(4);
+const VERSION = {
+  id: "42",
+  tag: "v1.2.3+blue",
+  artifact_url: `https://example.com/app_linux_amd64.tar.gz#sha256=${HEX}`,
+  created_at: "2026-01-02T03:04:05.678Z",
+};
+
+describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing})` : ""}`, () => {
+  let python: GrpcPython;
+  let tls: Certificate;
+  let caFile: string;
+
+  beforeAll(async () => {
+    python = await grpcPython();
+    tls = await loopbackCertificate();
+    caFile = join(python.directory, "ca.pem");
+    await writeFile(caFile, tls.cert);
+  });
+  afterAll(() => python.remove());
+
+  async function registryOf(
+    answer: PythonAnswer,
+    secure: boolean,
+    env: Record<string, string> = {},
+  ): Promise<{
+    registry: ReturnType<typeof openRegistry>;
+    heard: Record<string, unknown>[];
+  }> {
+    const server = await python.serve(answer, secure ? tls : undefined);
+    onTestFinished(() => server.stop());
+    const io = await createHostIo({
+      env: secure ? { SSL_CERT_FILE: caFile, ...env } : env,
+      platform: { os: "darwin", arch: "arm64" },
+    });
+    const url = `grpc://${server.target}${secure ? "" : "?no-tls=true"}`;
+    const registry = openRegistry(url, { ...io, registries: hostRegistries });
+    return { registry, heard: server.heard };
+  }
+
+  describe.each([
+    ["h2c", false],
+    ["TLS with a private CA", true],
+  ])("over %s", (_, secure) => {
+    test("a Python server is asked and reported to", async () => {
+      const { registry, heard } = await registryOf(VERSION, secure, {
+        DEWY_REGISTRY_TOKEN: "s3cr3t",
+      });
+      expect(await registry.current()).toMatchObject({
+        kind: "ready",
+        release: {
+          id: "42",
+          tag: "v1.2.3+blue",
+          slot: "blue",
+          createdAt: new Date(VERSION.created_at),
+        },
+        artifact: {
+          name: "app_linux_amd64.tar.gz",
+          url: "https://example.com/app_linux_amd64.tar.gz",
+          digest: `sha256:${HEX}`,
+        },
+      });
+      const deployment = { id: "42", tag: "v1.2.3", command: "server", host: "h", at: new Date() };
+      await registry.report?.({ ...deployment, error: "something error" });
+      await registry.report?.(deployment);
+      expect(heard).toEqual([
+        {
+          method: "Current",
+          arch: "arm64",
+          os: "darwin",
+          arifact_name: null,
+          authorization: "Bearer s3cr3t",
+          has_deadline: true,
+        },
+        { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: "something error" },
+        { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: null },
+      ]);
+    });
+
+    test("a Python client asks a server of the same contract", async () => {
+      const createdAt = timestampFromDate(new Date(VERSION.created_at));
+      const options: FakeGrpcOptions = { current: async () => ({ ...ANSWER, createdAt }) };
+      const server = await serveGrpc(secure ? { ...options, tls } : options);
+      onTestFinished(() => server.close());
+      const target = server.target.replace("127.0.0.1", "localhost");
+      expect(await python.ask(target, { token: "t0ken", ...(secure ? { caFile } : {}) })).toEqual({
+        id: ANSWER.id,
+        tag: ANSWER.tag,
+        artifact_url: ANSWER.artifactUrl,
+        created_at: VERSION.created_at,
+      });
+      expect(server.asked[0]?.headers.get("authorization")).toBe("Bearer t0ken");
+      expect(server.reports).toMatchObject([
+        { id: "id-1", tag: "v1.2.3", command: "server", err: "something error" },
+      ]);
+    });
+  });
+
+  test.each([
+    ["UNAUTHENTICATED", "credential"],
+    ["PERMISSION_DENIED", "credential"],
+    ["NOT_FOUND", "not-found"],
+    ["RESOURCE_EXHAUSTED", "rate-limited"],
+    ["INTERNAL", "remote"],
+    ["UNIMPLEMENTED", "config"],
+  ])("a Python server's %s is an error of ours, with its words", async (status, code) => {
+    const { registry } = await registryOf({ status, details: "Größe 100% no" }, false);
+    await expect(registry.current()).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(new RegExp(`${status}: Größe 100% no`)),
+    });
+  });
+
+  test("a Python client reads our statuses", async () => {
+    const server = await serveGrpc({ current: failing(Code.FailedPrecondition, "not yet: ü") });
+    onTestFinished(() => server.close());
+    expect(await python.ask(server.target)).toEqual({
+      status: "FAILED_PRECONDITION",
+      details: "not yet: ü",
+    });
+  });
+
+  test("an empty answer of a Python server is none", async () => {
+    const { registry } = await registryOf({ id: "", tag: "", artifact_url: "" }, false);
+    expect(await registry.current()).toMatchObject({ kind: "none", reason: "empty" });
+  });
+});
