@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../mod.ts";
-import { flags } from "../../src/app/flags.ts";
+import { commands, flags } from "../../src/app/flags.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
 
 const REGISTRY = ["--registry", "ghr://o/r"];
@@ -128,7 +128,16 @@ test("parseArgv answers or throws a ConfigError, whatever is typed", () => {
   );
 });
 
-test("no two flags share a name", () => {
-  const names = flags.flatMap(({ name, short }) => (short === undefined ? [name] : [name, short]));
+test.each(commands)("no two flags of dewy $name share a name", (command) => {
+  const own = flags.filter((flag) => flag.commands.includes(command.name));
+  const names = own.flatMap(({ name, short }) => (short === undefined ? [name] : [name, short]));
   expect(new Set(names).size).toBe(names.length);
+});
+
+test("flags of one name are read alike, whatever the command", () => {
+  for (const flag of flags) {
+    const alike = flags.filter(({ name }) => name === flag.name);
+    for (const other of alike) expect(typeof other.value).toBe(typeof flag.value);
+    for (const other of alike) expect(other.short).toBe(flag.short);
+  }
 });
