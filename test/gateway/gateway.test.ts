@@ -30,6 +30,14 @@ describe("an answer of the gateway", () => {
     expect(await world.address()).not.toContain("private");
   });
 
+  test("has another address when the bytes were replaced under the same tag", async () => {
+    const { address, upstream, gateway } = gatewayWorld();
+    const first = await address();
+    upstream.stated = { ...upstream.stated, revision: "secret-path-2" };
+    gateway.expire();
+    expect(await address()).not.toBe(first);
+  });
+
   test("has the public address where one is configured", async () => {
     const { address } = gatewayWorld({ publicUrl: "https://registry.example.com/dewy" });
     expect(await address()).toMatch(/^https:\/\/registry\.example\.com\/dewy\/artifacts\//);

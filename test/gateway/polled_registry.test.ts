@@ -123,6 +123,21 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(2);
   });
 
+  test("begins no poll while another is under way, however long that takes", async () => {
+    const { upstream, clock, tag } = world();
+    let open = (): void => {};
+    upstream.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const first = [tag(AMD64), tag(ARM64)];
+    await expect.poll(() => upstream.questions).toHaveLength(1);
+    clock.advance(2 * INTERVAL_MS);
+    const second = [tag(AMD64), tag(ARM64)];
+    open();
+    await Promise.all([...first, ...second]);
+    expect(upstream.questions).toEqual(["linux/amd64 0", `linux/arm64 ${2 * INTERVAL_MS}`]);
+  });
+
   test("gives up a poll that does not end", async () => {
     const { upstream, clock, tag } = world();
     upstream.gate = new Promise(() => {});
