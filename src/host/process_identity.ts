@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
+/** The start time of a process that has ended: equal to no other, and to that of no running one. */
+const ENDED = "ended";
+
 /**
  * When a process was started, in the system's own notation: together with the pid it names a process
  * for ever, while a pid alone is used again.
@@ -12,7 +15,9 @@ export function processStartTime(pid: number): string | undefined {
   try {
     // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted after the name in parentheses.
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // It has ended, though its parent (a container's first process, say) has not asked how.
+    return fields[0] === "Z" || fields[0] === "X" ? ENDED : fields[19];
   } catch {
     return process.platform === "linux" ? undefined : startTimeByPs(pid);
   }
@@ -46,5 +51,6 @@ export function isRunning(pid: number, startTime: string | undefined): boolean {
     if (!denied || error.code !== "EPERM") return false;
   }
   const now = processStartTime(pid);
+  if (now === ENDED) return false;
   return startTime === undefined || now === undefined || now === startTime;
 }

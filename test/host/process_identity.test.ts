@@ -1,0 +1,28 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, it, onTestFinished } from "vitest";
+import { isRunning, processStartTime } from "../../src/host/process_identity.ts";
+
+it("isRunning tells a process by its start, not by its number alone", () => {
+  const startTime = processStartTime(process.pid);
+  expect(isRunning(process.pid, startTime)).toBe(true);
+  expect(isRunning(process.pid, `${startTime}0`)).toBe(false);
+});
+
+it.skipIf(process.platform !== "linux")(
+  "isRunning does not take a process for running that has ended and that nobody waited for",
+  async () => {
+    // The shell becomes a program that never waits for the child it had.
+    const parent = spawn("/bin/sh", ["-c", "sleep 300 & echo $!; exec sleep 300"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(line);
+    const startTime = processStartTime(pid);
+    expect(isRunning(pid, startTime)).toBe(true);
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => isRunning(pid, startTime)).toBe(false);
+    expect(isRunning(pid, undefined)).toBe(false);
+  },
+);
