@@ -7,7 +7,7 @@ import type { Handoff } from "../deployers/server/handoff.ts";
 import type { ReadinessOptions } from "../deployers/server/readiness.ts";
 import type { Endable } from "../deployers/server/retire.ts";
 import { serverDeployer } from "../deployers/server/server.ts";
-import { type AppOptions, appStarter } from "../deployers/server/start_app.ts";
+import { type AppOptions, appStarter, appVariables } from "../deployers/server/start_app.ts";
 import { Supervisor } from "../deployers/server/supervisor.ts";
 import type { StageRelease } from "../deployers/stage_release.ts";
 import { run } from "../host/process.ts";
@@ -93,8 +93,8 @@ function readinessOf(config: ServerConfig, app: AppOptions): ReadinessOptions {
   const { readyAfterMs: afterMs, healthTimeoutMs: timeoutMs, readyCommand } = config;
   const { clock } = app;
   if (readyCommand === undefined) return { afterMs, timeoutMs, clock };
-  const command: ReadinessOptions["command"] = async ({ place }, signal) => {
-    const env = { ...(await app.environment()), ...place.env };
+  const command: ReadinessOptions["command"] = async ({ release, number, place }, signal) => {
+    const env = await appVariables(release, number, place, app);
     const shell = ["/bin/sh", "-c", readyCommand] as const;
     return (await run({ command: shell, cwd: app.root, env, timeoutMs, signal })).exitCode;
   };

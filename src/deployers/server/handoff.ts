@@ -14,6 +14,11 @@ export interface Place {
 export interface Handoff {
   /** Whether two generations can run side by side; else the old one is stopped first. */
   readonly overlaps: boolean;
+  /**
+   * How long an old generation is left alone after the new one has taken over, in milliseconds: connections that were
+   * on their way to it must be accepted before it stops listening. 0 where what it has not accepted is not lost.
+   */
+  readonly settleMs: number;
   /** Makes room for a new generation. */
   prepare(): Promise<Place>;
   /**

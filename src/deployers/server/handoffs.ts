@@ -22,6 +22,7 @@ const NOTHING = async (): Promise<void> => {};
 export function socketHandoff(sockets: readonly HeldSocket[]): Handoff {
   return {
     overlaps: true,
+    settleMs: 0,
     prepare: async () => ({ sockets, env: {} }),
     take: () => {},
     drain: NOTHING,
@@ -32,6 +33,7 @@ export function socketHandoff(sockets: readonly HeldSocket[]): Handoff {
 /** The app opens its port itself: one generation at a time. */
 export const noHandoff: Handoff = {
   overlaps: false,
+  settleMs: 0,
   prepare: async () => ({ sockets: [], env: {} }),
   take: () => {},
   drain: NOTHING,
@@ -50,6 +52,7 @@ export interface ProxyHandoffOptions {
 }
 
 const LOOPBACK = "127.0.0.1";
+const SETTLE_MS = 500;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
@@ -64,6 +67,7 @@ export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
   let prepared = 0;
   return {
     overlaps: true,
+    settleMs: SETTLE_MS,
     prepare: async () => {
       prepared += 1;
       return { sockets: [], env: { PORT: String(await freePort()) }, name: `start ${prepared}` };

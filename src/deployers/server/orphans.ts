@@ -36,16 +36,22 @@ async function orphan(pid: number, root: string): Promise<Endable | undefined> {
     return undefined;
   }
   const startTime = processStartTime(pid);
-  // An orphan that has ended may stay a zombie where nobody waits for it.
-  const isAlive = (): boolean => isRunning(pid, startTime) && groupRuns(pid);
+  // Its number stays taken as long as any process of its group runs; after that it may be anybody's.
+  const isAlive = (): boolean => groupRuns(pid) && !isAnother(pid, startTime);
   return {
     pid,
     isAlive,
     signal: (name) => {
-      if (isAlive()) signalProcess(pid, name);
+      if (isRunning(pid, startTime)) signalProcess(pid, name);
     },
-    killGroup: () => killGroup(pid),
+    killGroup: () => {
+      if (isAlive()) killGroup(pid);
+    },
   };
+}
+
+function isAnother(pid: number, startTime: string | undefined): boolean {
+  return isRunning(pid, undefined) && !isRunning(pid, startTime);
 }
 
 /** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: state, parent and group follow the name. */

@@ -39,7 +39,7 @@ export function appStarter(options: AppOptions): StartGeneration {
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
-    const env = await variables(release, number, place, options);
+    const env = await appVariables(release, number, place, options);
     const child = await startGeneration({
       command: options.program,
       cwd: options.root,
@@ -80,7 +80,16 @@ async function makeEmpty(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o711 });
 }
 
-async function variables(
+/**
+ * The environment of a generation, but for what speaks of its sockets.
+ *
+ * @param release what is started.
+ * @param number the start's number.
+ * @param place where.
+ * @param options what the app is started with.
+ * @returns variables by name.
+ */
+export async function appVariables(
   release: AppRelease,
   number: number,
   place: Place,

@@ -312,7 +312,9 @@ export class Supervisor {
   }
 
   #retireLater(generation: Generation): void {
-    this.#inBackground(this.#retireGeneration(generation));
+    const { clock, handoff } = this.#options;
+    const settled = clock.sleep(handoff.settleMs, this.#stop.signal).catch(() => {});
+    this.#inBackground(settled.then(() => this.#retireGeneration(generation)));
   }
 
   async #retireGeneration(generation: Generation): Promise<void> {

@@ -44,6 +44,7 @@ function world(
     },
     handoff: {
       overlaps: true,
+      settleMs: 0,
       prepare: async () => ({ sockets: [], env: {} }),
       take: () => {},
       drain: async () => {},
