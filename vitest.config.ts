@@ -1,8 +1,12 @@
-import { defineConfig, type ViteUserConfig } from "vitest/config";
+import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
+
+// `dewy server` under load takes minutes and both cores: `npm run test:server`, and `npm run soak` for a hundred switches.
+const isServerSuite = process.env.DEWY_SERVER_SUITE === "1";
 
 const config: ViteUserConfig = defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: [isServerSuite ? "test/e2e/server/**/*.test.ts" : "test/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, ...(isServerSuite ? [] : ["test/e2e/server/**"])],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ["default"],
