@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { generate } from "selfsigned";
+import { certificateAuthority, siteCertificate } from "../host/private_network.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 
 /** A certificate, as PEM and in files. */
@@ -15,31 +15,8 @@ export interface TestCertificate {
 
 /** A certificate of 127.0.0.1 and localhost, by an authority that nobody trusts by itself. */
 export async function makeCertificate(): Promise<TestCertificate> {
-  const ca = await generate([{ name: "commonName", value: "dewy test authority" }], {
-    keyType: "ec",
-    algorithm: "sha256",
-    extensions: [
-      { name: "basicConstraints", cA: true, critical: true },
-      { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
-    ],
-  });
-  const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
-    keyType: "ec",
-    algorithm: "sha256",
-    ca: { key: ca.private, cert: ca.cert },
-    extensions: [
-      { name: "basicConstraints", cA: false },
-      { name: "keyUsage", digitalSignature: true },
-      { name: "extKeyUsage", serverAuth: true },
-      {
-        name: "subjectAltName",
-        altNames: [
-          { type: 2, value: "localhost" },
-          { type: 7, ip: "127.0.0.1" },
-        ],
-      },
-    ],
-  });
+  const ca = await certificateAuthority("dewy test authority");
+  const { cert, private: key } = await siteCertificate(ca);
   const directory = await tempDirectory();
   const write = async (name: string, text: string): Promise<string> => {
     await writeFile(join(directory, name), text);

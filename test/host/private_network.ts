@@ -77,7 +77,8 @@ export async function startPrivateNetwork(
 
 type Pem = Awaited<ReturnType<typeof generate>>;
 
-function certificateAuthority(commonName: string): Promise<Pem> {
+/** An authority that nobody trusts by itself. */
+export function certificateAuthority(commonName: string): Promise<Pem> {
   return generate([{ name: "commonName", value: commonName }], {
     keyType: "ec",
     algorithm: "sha256",
@@ -88,7 +89,8 @@ function certificateAuthority(commonName: string): Promise<Pem> {
   });
 }
 
-function siteCertificate(ca: Pem): Promise<Pem> {
+/** A certificate of 127.0.0.1 and localhost. */
+export function siteCertificate(ca: Pem): Promise<Pem> {
   return generate([{ name: "commonName", value: "localhost" }], {
     keyType: "ec",
     algorithm: "sha256",

@@ -7,16 +7,16 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { accessSync, constants } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { importPKCS8, SignJWT } from "jose";
 import { generate } from "selfsigned";
 import { systemClock } from "../../src/core/clock.ts";
 import { type Served, serveFetch } from "../fakes/serve.ts";
+import { missingPeer } from "./missing_peer.ts";
 import { freePorts } from "./ports.ts";
 
 const PROGRAMS = ["docker-registry", "buildah"];
@@ -73,23 +73,7 @@ export interface PushedImage {
  * that a suite cannot be skipped unnoticed.
  */
 export function missingDockerRegistry(): string | undefined {
-  const missing = PROGRAMS.filter((program) => !isInstalled(program));
-  if (missing.length === 0) return undefined;
-  const reason = `skipped: ${missing.join(", ")} not installed (apt-get install docker-registry buildah)`;
-  if (process.env.DEWY_REQUIRE_PEERS === "1")
-    throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
-  return reason;
-}
-
-function isInstalled(program: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return missingPeer(PROGRAMS, "docker-registry buildah");
 }
 
 /** Starts a registry in memory; about a tenth of a second. */

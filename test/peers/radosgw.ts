@@ -7,16 +7,16 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { createHttpClient } from "../../src/client/http.ts";
 import { createS3Client, type S3Client } from "../../src/client/s3.ts";
 import { objectAddress } from "../../src/client/s3_address.ts";
 import { s3Signer } from "../../src/client/s3_sign.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { missingPeer } from "./missing_peer.ts";
 import { freePorts } from "./ports.ts";
 
 const PROGRAMS = ["radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "monmaptool"];
@@ -54,23 +54,7 @@ export interface Radosgw {
  * that a suite cannot be skipped unnoticed.
  */
 export function missingRadosgw(): string | undefined {
-  const missing = PROGRAMS.filter((program) => !isInstalled(program));
-  if (missing.length === 0) return undefined;
-  const reason = `skipped: ${missing.join(", ")} not installed (apt-get install radosgw ceph-mon ceph-osd)`;
-  if (process.env.DEWY_REQUIRE_PEERS === "1")
-    throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
-  return reason;
-}
-
-function isInstalled(program: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return missingPeer(PROGRAMS, "radosgw ceph-mon ceph-osd");
 }
 
 /** Starts a gateway with one user; about a second. */
