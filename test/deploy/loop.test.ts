@@ -155,7 +155,7 @@ describe("pollLoop", () => {
     const ended = pollLoop({
       round: async () => {
         rounds += 1;
-        if (rounds === 1) wake();
+        if (rounds === 1 || rounds === 4) wake();
         return fine;
       },
       intervalMs: 3_600_000,
@@ -175,7 +175,7 @@ describe("pollLoop", () => {
     await until(() => rounds === 3);
     await clock.sleeping(3_600_000);
     clock.advance(3_600_000);
-    await until(() => rounds === 4);
+    await until(() => rounds === 5);
     stop.abort();
     await ended;
     expect(listeners.size).toBe(0);

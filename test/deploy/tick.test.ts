@@ -210,7 +210,7 @@ describe("tick", () => {
     });
 
     it.each([
-      ["a newer version", ready("v1.0.1"), "v1.0.1"],
+      ["a newer version", ready("v1.0.1", { revision: "rev-v1.0.0" }), "v1.0.1"],
       ["other bytes of it", ready("v1.0.0", { revision: "mended" }), "v1.0.0"],
       ["another artifact of it", ready("v1.0.0", { name: "mended.tar.gz" }), "v1.0.0"],
     ])("tries %s at once", async (_, mended, live) => {
