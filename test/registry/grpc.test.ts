@@ -271,6 +271,30 @@ describe("the artifact", () => {
     );
   });
 
+  test("is not asked for where its name has come to stand for this machine", async () => {
+    const fetch = fetchOf(() => expect.fail("asked"));
+    const { registry } = await setup({
+      fetch,
+      resolveHost: async () => ["203.0.113.7"],
+      guardFetch: async (guarded, check) => {
+        expect(guarded).toBe(fetch);
+        return async (input, init) => {
+          try {
+            check("example.com", ["127.0.0.1"]);
+          } catch (cause) {
+            throw new TypeError("fetch failed", { cause });
+          }
+          return guarded(input, init);
+        };
+      },
+    });
+    await expect(registry.open(artifact("https://example.com/a.zip"))).rejects.toMatchObject({
+      code: "remote",
+      retryable: false,
+      message: expect.stringContaining('"example.com" stands for 127.0.0.1'),
+    });
+  });
+
   test("is not followed into this machine or its network", async () => {
     let asked = 0;
     const fetch = fetchOf(() => {
