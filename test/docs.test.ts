@@ -10,7 +10,7 @@ const ENTRIES = ["mod.ts", "src/host/mod.ts"];
 const OWN_ONLY = ["--quiet", "--no-npm", "--no-lock"];
 /** Uses the installed packages, so that a test asks no package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 interface Documented {
   name: string;
