@@ -126,6 +126,12 @@ describe("levels", () => {
   ] as const)("%s lets %i of four through", (level, count) => {
     expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
   });
+  test("a failure that repeats is a matter for debug", () => {
+    const failed = events.filter(({ type }) => type === "failed");
+    const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
+    expect(log(again, "info")).toBe("");
+    expect(log(again, "debug")).toContain("Deploy failure");
+  });
   test("waiting for an artifact within the grace period is a matter for debug", () => {
     expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
   });
