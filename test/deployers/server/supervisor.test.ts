@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Exit, Generation } from "../../../src/deployers/server/generation.ts";
 import type { Handoff } from "../../../src/deployers/server/handoff.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/deployers/server/supervisor.ts";
 import { eventsOf } from "../../deploy/world.ts";
+import { hastyClock } from "../../fakes/clock.ts";
 
 interface FakeGeneration extends Generation {
   exit(exit?: Partial<Exit>): void;
@@ -61,15 +61,6 @@ function world(
     ...options,
   });
   return { supervisor, events, generations, loops, broken };
-}
-
-/** A hundred times as fast as ours. */
-function hastyClock(): typeof systemClock {
-  const start = Date.now();
-  return {
-    now: () => start + (Date.now() - start) * 100,
-    sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
-  };
 }
 
 function fakeGeneration(
