@@ -4,7 +4,7 @@
  * @module
  */
 import type { DewyEvent, HookResult } from "../core/event.ts";
-import type { LogLevel } from "./config.ts";
+import type { LogLevel } from "./common_config.ts";
 
 /** A duration in a log line: Go's notation in text, nanoseconds in JSON. */
 export interface Duration {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type DewyEvent, type HookResult, RemoteError } from "../../mod.ts";
-import type { LogLevel } from "../../src/app/config.ts";
+import type { LogLevel } from "../../src/app/common_config.ts";
 import { createLogger } from "../../src/app/log.ts";
 import {
   formatHuman,
