@@ -22,8 +22,8 @@ export interface EngineImage {
   exposedPorts: readonly number[];
   /** Its USER; empty: root. */
   user: string;
-  /** Whether it has a HEALTHCHECK. */
-  hasHealthcheck: boolean;
+  /** Its HEALTHCHECK, and the pause before each check, the first as well; `undefined`: it has none. */
+  healthcheck: { intervalMs: number } | undefined;
   /** Every name with a tag that leads to it. */
   names: readonly string[];
 }
@@ -94,6 +94,8 @@ export interface ContainerEngine {
   pull(options: PullOptions): Promise<void>;
   /** Looks for an image that is here, by name, digest or identifier. */
   image(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
+  /** Lists the names with a tag that images have in a local repository, such as `dewy/app`. */
+  imageNames(repository: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Gives an image one more name. */
   tag(reference: string, name: string, signal: AbortSignal): Promise<void>;
   /** Takes a name from an image, and removes it with its last one. Never by force. @returns false when it is in use. */
