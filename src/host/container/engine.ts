@@ -83,8 +83,9 @@ export type LabelFilter = Readonly<Record<string, string>>;
 
 /**
  * A container engine of this machine, driven by its command line. Every call has a timeout of its own besides the
- * signal. What cannot be done is a HostError that says what the engine said; an engine that cannot be reached is one
- * with `retryable: true`.
+ * signal. What cannot be done is a DewyError that says what the engine said. Its `retryable` tells who is to blame: true
+ * is the engine, this machine or the network (not running, no answer, no space left, a port that is taken); false is the
+ * image, the options or the login, with which the same would happen again.
  */
 export interface ContainerEngine {
   readonly name: EngineName;
@@ -92,6 +93,8 @@ export interface ContainerEngine {
   describe(signal: AbortSignal): Promise<string>;
   /** Brings an image here. Throws a CredentialError when the registry refuses. */
   pull(options: PullOptions): Promise<void>;
+  /** Removes the login of a pull in the middle of which dewy was killed. For the start, before anything is pulled. */
+  forgetLogins(): Promise<void>;
   /** Looks for an image that is here, by name, digest or identifier. */
   image(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   /** Lists the names with a tag that images have in a local repository, such as `dewy/app`. */
@@ -100,7 +103,11 @@ export interface ContainerEngine {
   tag(reference: string, name: string, signal: AbortSignal): Promise<void>;
   /** Takes a name from an image, and removes it with its last one. Never by force. @returns false when it is in use. */
   removeImage(name: string, signal: AbortSignal): Promise<boolean>;
-  /** Starts a container. What could not be started is removed. @returns its identifier. */
+  /**
+   * Starts a container. What could not be started is removed. A ConflictError: the name is taken.
+   *
+   * @returns its identifier. Its ports are known from then on, by {@link ContainerEngine.inspect}.
+   */
   start(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   /** Lists containers in whatever state. */
   list(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineContainer[]>;
