@@ -18,7 +18,7 @@ import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
-import type { AssetsConfig } from "./config.ts";
+import type { AssetsConfig } from "./assets_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import type { World } from "./world.ts";
 

@@ -31,7 +31,8 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   const { command } = parsed;
   if (parsed.flag("help")) return printHelp(command, io);
   if (parsed.flag("version")) return printVersion(io);
-  const { readConfig, readRegistry } = await import("./config.ts");
+  const { readConfig } = await import("./config.ts");
+  const { readRegistry } = await import("./common_config.ts");
   if (command === "container") {
     const registry = readRegistry(parsed);
     const { registries } = await import("../registry/mod.ts");

@@ -1,9 +1,9 @@
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
 import { runAgent } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
 import { openDeployment } from "./open_deployment.ts";
 import { appOptions } from "./server_app.ts";
+import type { ServerConfig } from "./server_config.ts";
 import { openHandoff } from "./server_handoff.ts";
 import { superviseServer } from "./server_supervision.ts";
 import type { World } from "./world.ts";

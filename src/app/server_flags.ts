@@ -1,6 +1,6 @@
 import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 
 /**
  * Refuses flags of `dewy server` that contradict each other, so that none is quietly without effect.

@@ -13,7 +13,7 @@ import type { StageRelease } from "../deployers/stage_release.ts";
 import { run } from "../host/process.ts";
 import { stateFile } from "../host/state_file.ts";
 import { type Supervision, statePath } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** What {@link superviseServer} puts together. */

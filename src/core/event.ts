@@ -125,6 +125,51 @@ export type DewyEvent =
     }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
+  | {
+      type: "image-pulled";
+      tag: string;
+      /** The image by digest. */
+      image: string;
+      /** It was here already. */
+      wasHere: boolean;
+      durationMs: number;
+    }
+  | {
+      type: "replica-ready";
+      tag: string;
+      container: string;
+      /** Where it is reached, such as `127.0.0.1:32768`. */
+      address: string;
+      durationMs: number;
+    }
+  | {
+      type: "replica-retired";
+      tag: string;
+      container: string;
+      /** Its connections that had not ended in time. */
+      cut: number;
+      durationMs: number;
+    }
+  | {
+      /** A replica that served has ended or turned unhealthy. */
+      type: "replica-lost";
+      tag: string;
+      container: string;
+      reason: string;
+      /** What it wrote last, oldest first. */
+      lastLines: readonly string[];
+      /** Milliseconds until it is replaced; `undefined`: it is not. */
+      replaceInMs: number | undefined;
+    }
+  | {
+      type: "containers-deployed";
+      tag: string;
+      /** How many replicas serve. */
+      ready: number;
+      replicas: number;
+    }
+  | { type: "containers-adopted"; containers: readonly string[]; tags: readonly string[] }
+  | { type: "images-removed"; images: readonly string[] }
   | { type: "app-restart"; signal: string }
   | { type: "no-program" }
   | { type: "directory-of-program"; directory: string; program: string }

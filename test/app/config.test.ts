@@ -1,11 +1,9 @@
 import { describe, expect, test } from "vitest";
-import {
-  type AskConfig,
-  type AssetsConfig,
-  readConfig,
-  type ServerConfig,
-} from "../../src/app/config.ts";
+import type { AskConfig } from "../../src/app/ask_config.ts";
+import type { AssetsConfig } from "../../src/app/assets_config.ts";
+import { readConfig } from "../../src/app/config.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
+import type { ServerConfig } from "../../src/app/server_config.ts";
 import { formatListenSpec } from "../../src/core/listen_spec.ts";
 import vectors from "../vectors/cli.json" with { type: "json" };
 
