@@ -20,7 +20,7 @@ export interface ServerDeployerOptions {
 
 /**
  * The deployer of `dewy server`: `current` is moved first, so that the command finds the new release; the generation
- * before it serves until the new one is ready, and comes back when that does not prove itself.
+ * before it serves until the new one is ready, stands by for a while, and comes back when that does not prove itself.
  *
  * @param options the directory and the supervisor.
  * @returns the deployer.
@@ -34,7 +34,7 @@ export function serverDeployer(options: ServerDeployerOptions): Deployer {
   const goBack = async (to: string | undefined): Promise<void> => {
     await directory.point(to);
     const running = supervisor.release?.directory;
-    if (to !== undefined && supervisor.mustRun(to)) await supervisor.insist(await release(to));
+    if (to !== undefined) await supervisor.goBack(await release(to));
     else if (to === undefined && running !== undefined) await supervisor.end();
   };
   return {
@@ -50,7 +50,7 @@ export function serverDeployer(options: ServerDeployerOptions): Deployer {
     restore: goBack,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = supervisor.release !== undefined;
-      await supervisor.replace({ tag, directory: name }, signal);
+      await supervisor.tryOut({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
       await supervisor.bake(bakeMs);
     },

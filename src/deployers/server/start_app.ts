@@ -62,6 +62,9 @@ export function appStarter(options: AppOptions): StartGeneration {
       place,
       startedAt,
       pid: child.pid,
+      get hasEnded() {
+        return hasEnded;
+      },
       exited: child.exited,
       saidReady: child.ready,
       signal: (name) => {
