@@ -7,8 +7,10 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: [isServerSuite ? "test/e2e/server/**/*.test.ts" : "test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, ...(isServerSuite ? [] : ["test/e2e/server/**"])],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
+    // Waits end when what they wait for comes; a slow machine is no failure.
+    expect: { poll: { timeout: 30_000 } },
     reporters: ["default"],
   },
 });

@@ -123,8 +123,8 @@ const LINES: Lines = {
     }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs }) =>
-    line("error", "Deploy failure", {
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+    line(isRepeated ? "debug" : "error", "Deploy failure", {
       phase,
       tag,
       error: error.message,

@@ -45,12 +45,12 @@ export function testVectors(
     const deviation = notFollowed.find((one) => one.vectors === name && one.case === vector.name);
     const expected = vector.error ? REFUSED : vector.out;
     if (deviation === undefined) {
-      test(`${name}: ${vector.op}: ${vector.name}`, () => {
-        expect(run(vector)).toEqual(expected);
+      test(`${name}: ${vector.op}: ${vector.name}`, async () => {
+        expect(await run(vector)).toEqual(expected);
       });
     } else {
-      test(`${name}: ${vector.op}: ${vector.name}: not followed: ${deviation.reason}`, () => {
-        expect(run(vector)).not.toEqual(expected);
+      test(`${name}: ${vector.op}: ${vector.name}: not followed: ${deviation.reason}`, async () => {
+        expect(await run(vector)).not.toEqual(expected);
       });
     }
   }

@@ -114,7 +114,7 @@ function fakeGeneration(
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 45_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error("did not come");
     await new Promise((resolve) => setImmediate(resolve));
