@@ -77,6 +77,58 @@ export function duration(argv: ParsedArgv, name: string, min: number): number {
 }
 
 /**
+ * Reads a whole number.
+ *
+ * @param argv the command line.
+ * @param name the flag.
+ * @param min the least that is accepted.
+ * @returns the number.
+ * @throws ConfigError for what is none, or less.
+ */
+export function count(argv: ParsedArgv, name: string, min: number): number {
+  const value = textOr(argv, name);
+  if (!/^\d{1,9}$/.test(value) || Number(value) < min) {
+    throw new ConfigError(`Cannot use --${name} "${value}": expected a number, at least ${min}`);
+  }
+  return Number(value);
+}
+
+/**
+ * Reads a port.
+ *
+ * @param argv the command line.
+ * @param name the flag.
+ * @param min the lowest that is accepted: 0 where any that is free will do, else 1.
+ * @returns the port; `undefined` when there is none.
+ * @throws ConfigError for what is no port.
+ */
+export function port(argv: ParsedArgv, name: string, min: 0 | 1): number | undefined {
+  const value = text(argv, name);
+  if (value === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(value) || Number(value) < min || Number(value) > 65_535) {
+    throw new ConfigError(
+      `Cannot use --${name} "${value}": expected a number from ${min} to 65535`,
+    );
+  }
+  return Number(value);
+}
+
+/**
+ * Reads the path that is asked for an app's health.
+ *
+ * @param argv the command line.
+ * @returns the path; `undefined` when there is none.
+ * @throws ConfigError for what is no path.
+ */
+export function healthPath(argv: ParsedArgv): string | undefined {
+  const value = text(argv, "health-path");
+  if (value !== undefined && !/^\/[!-~]*$/.test(value)) {
+    throw new ConfigError(`Cannot use --health-path "${value}": expected a path such as /health`);
+  }
+  return value;
+}
+
+/**
  * Reads a size.
  *
  * @param argv the command line.

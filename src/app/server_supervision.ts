@@ -1,15 +1,15 @@
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
+import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import { fallBack } from "../deployers/server/fall_back.ts";
-import type { AppRelease } from "../deployers/server/generation.ts";
+import type { AppRelease } from "../deployers/runner.ts";
 import type { Handoff } from "../deployers/server/handoff.ts";
 import type { ReadinessOptions } from "../deployers/server/readiness.ts";
 import type { Endable } from "../deployers/server/retire.ts";
-import { serverDeployer } from "../deployers/server/server.ts";
 import { type AppOptions, appStarter, appVariables } from "../deployers/server/start_app.ts";
 import { Supervisor } from "../deployers/server/supervisor.ts";
 import type { StageRelease } from "../deployers/stage_release.ts";
+import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { run } from "../host/process.ts";
 import { stateFile } from "../host/state_file.ts";
 import { type Supervision, statePath } from "./agent.ts";
@@ -71,7 +71,7 @@ export function superviseServer(
   const supervision: Supervision = {
     begin: async (io: DeployIo, exclusively) => {
       onCrashLoop = (release, reason) => {
-        void exclusively(() => fallBack(release, reason, { directory, supervisor, io }));
+        void exclusively(() => fallBack(release, reason, { directory, runner: supervisor, io }));
       };
       await startLive();
       supervisor.retireOrphans(orphans);
@@ -84,7 +84,14 @@ export function superviseServer(
   };
   const { bakeMs } = config;
   return {
-    deployer: serverDeployer({ directory, stage, supervisor, bakeMs, tagOf, onStarted }),
+    deployer: supervisedDeployer({
+      directory,
+      stage,
+      runner: supervisor,
+      bakeMs,
+      tagOf,
+      onStarted,
+    }),
     supervision,
   };
 }

@@ -98,9 +98,16 @@ describe("parseArgv: what cannot be read", () => {
     expect(parseArgv(["assets", "--bogus", "--help"]).flag("help")).toBe(true);
     expect(parseArgv(["-h"]).flag("help")).toBe(true);
   });
-  test("commands of later versions keep their own flags to themselves", () => {
-    const argv = parseArgv(["--replicas", "8", "--registry", "ghr://o/r", "container", "app"]);
-    expect([argv.command, argv.text("registry")]).toEqual(["container", "ghr://o/r"]);
+  test("a command can be two words", () => {
+    expect(parseArgv(["container", "list", "x"])).toMatchObject({
+      command: "container list",
+      words: ["x"],
+    });
+    expect(parseArgv(["container", "--", "list"])).toMatchObject({
+      command: "container",
+      words: [],
+      rest: ["list"],
+    });
   });
   test("a flag that dewy does not know may be meant for the app", () => {
     expect(() => parseArgv(["server", "/app", "--verbose"])).toThrow(
