@@ -1,13 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
-import {
-  type AppRelease,
-  describeExit,
-  type Exit,
-  type Generation,
-  type StartGeneration,
-} from "./generation.ts";
+import type { AppRelease, Runner } from "../runner.ts";
+import { TOLD_LINES } from "../with_last_lines.ts";
+import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
 import { type Endable, retire } from "./retire.ts";
@@ -36,13 +32,12 @@ const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
 const CHECK_MS = 1_000;
 const FAILED_CHECKS = 3;
-const TOLD_LINES = 20;
 
 /**
  * Keeps one generation of the app running, and replaces it without a gap. There is one supervisor a process; its
  * operations run one after the other.
  */
-export class Supervisor {
+export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
   readonly #retiring = new Set<Promise<void>>();

@@ -1,8 +1,7 @@
-import type { DeployIo } from "../../deploy/deployer.ts";
-import { findRelease, markBad } from "../../deploy/state.ts";
-import type { ReleaseDirectory } from "../release_directory.ts";
-import type { AppRelease } from "./generation.ts";
-import type { Supervisor } from "./supervisor.ts";
+import type { DeployIo } from "../deploy/deployer.ts";
+import { findRelease, markBad } from "../deploy/state.ts";
+import type { ReleaseDirectory } from "./release_directory.ts";
+import type { AppRelease, Runner } from "./runner.ts";
 
 /**
  * Goes back to the release before one that keeps crashing, and remembers that one as bad. To be run while nothing is
@@ -10,14 +9,14 @@ import type { Supervisor } from "./supervisor.ts";
  *
  * @param crashing the release.
  * @param reason what happened.
- * @param parts the directory, the supervisor and the memory.
+ * @param parts the directory, what runs releases, and the memory.
  */
 export async function fallBack(
   crashing: AppRelease,
   reason: string,
-  parts: { directory: ReleaseDirectory; supervisor: Supervisor; io: DeployIo },
+  parts: { directory: ReleaseDirectory; runner: Runner; io: DeployIo },
 ): Promise<void> {
-  const { directory, supervisor, io } = parts;
+  const { directory, runner, io } = parts;
   const { store, clock, emit } = io;
   const state = await store.load();
   const bad = findRelease(state, crashing.directory);
@@ -28,5 +27,5 @@ export async function fallBack(
   await store.save(markBad(state, bad, reason, clock.now()));
   await directory.point(previous.directory);
   emit({ type: "rolled-back", tag: bad.tag, to: previous.tag, reason });
-  await supervisor.insist({ tag: previous.tag, directory: previous.directory });
+  await runner.insist({ tag: previous.tag, directory: previous.directory });
 }
