@@ -1,17 +1,16 @@
 import type { AdminContainer } from "./admin_container.ts";
 
-/** What a deployer is doing, as the admin API tells it. */
+/** What a deployer is doing. */
 export interface AdminStatus {
-  /** 0: `dewy server`, 1: `dewy assets`, 2: `dewy container`. */
-  command: 0 | 1 | 2;
-  /** The tag that serves; empty: none yet. */
-  current_version: string;
-  /** Whether it serves. */
-  is_running: boolean;
+  command: "server" | "assets" | "container";
   /** The app. */
   name: string;
+  /** The tag that serves; empty: none yet. */
+  currentVersion: string;
   /** How many backends clients are sent to, over all ports. */
-  proxy_backends: number;
+  backends: number;
+  /** Whether the app runs. */
+  isRunning: boolean;
 }
 
 /** Who knows what the admin API tells. */
@@ -40,7 +39,7 @@ export function adminApi(source: AdminSource): (request: Request) => Promise<Res
   const containers = shared(() => source.containers(AbortSignal.timeout(ANSWER_MS)));
   const answers: Readonly<Record<string, () => unknown>> = {
     "/api/containers": async () => ({ containers: await containers() }),
-    "/api/status": () => source.status(),
+    "/api/status": () => statusAnswer(source.status()),
   };
   return async (request) => {
     const url = new URL(request.url);
@@ -80,7 +79,25 @@ function isForeign({ headers }: Request, { hostname, origin }: URL): boolean {
   );
 }
 
-/** As Go's encoder writes it: keys in order of the alphabet are the source's affair. */
+const COMMAND_NUMBERS = { server: 0, assets: 1, container: 2 } as const;
+
+/** In the words and the order in which the Go dewy answers. */
+function statusAnswer({
+  command,
+  name,
+  currentVersion,
+  backends,
+  isRunning,
+}: AdminStatus): unknown {
+  return {
+    command: COMMAND_NUMBERS[command],
+    current_version: currentVersion,
+    is_running: isRunning,
+    name,
+    proxy_backends: backends,
+  };
+}
+
 function json(value: unknown): Response {
   return new Response(`${JSON.stringify(value)}\n`, {
     headers: { "content-type": "application/json", ...PRIVATE },

@@ -1,4 +1,4 @@
-import type { HostError } from "../core/error.ts";
+import { HostError } from "../core/error.ts";
 import { answerByFetch } from "./connect_server_fetch.ts";
 import { type OpenPort, openPort } from "./connect_server_port.ts";
 import type { FetchHandler } from "./connect_server_types.ts";
@@ -36,19 +36,16 @@ export function adminPorts(first: number): readonly number[] {
  *
  * @param handler the function from request to answer.
  * @param first the port to try first.
- * @returns the server; `undefined` when others have all ten ports.
- * @throws HostError when a port cannot be had for another reason.
+ * @returns the server.
+ * @throws HostError when no port can be had.
  */
-export async function serveAdmin(
-  handler: FetchHandler,
-  first: number,
-): Promise<AdminServer | undefined> {
+export async function serveAdmin(handler: FetchHandler, first: number): Promise<AdminServer> {
   for (const port of adminPorts(first)) {
     const open = await openUnlessTaken(handler, port);
     if (open === undefined) continue;
     return { url: open.url, port: open.port, close: () => open.close(GRACE_MS) };
   }
-  return undefined;
+  throw new HostError("other programs use all of its ports; choose another --admin-port");
 }
 
 async function openUnlessTaken(handler: FetchHandler, port: number): Promise<OpenPort | undefined> {
@@ -64,7 +61,7 @@ async function openUnlessTaken(handler: FetchHandler, port: number): Promise<Ope
       },
     });
   } catch (error) {
-    if (hasCode((error as HostError).cause, "EADDRINUSE")) return undefined;
+    if (error instanceof HostError && hasCode(error.cause, "EADDRINUSE")) return undefined;
     throw error;
   }
 }
