@@ -7,7 +7,7 @@ import { createEngine } from "../host/container/create_engine.ts";
 import { createHostFetch } from "../host/fetch.ts";
 import { askAdmin } from "./ask_admin.ts";
 import type { ContainerListConfig } from "./container_list_config.ts";
-import { containerTable } from "./container_table.ts";
+import { byName, containerTable } from "./container_table.ts";
 import type { World } from "./world.ts";
 
 /**
@@ -21,7 +21,7 @@ import type { World } from "./world.ts";
  */
 export async function runContainerList(config: ContainerListConfig, world: World): Promise<number> {
   const found = (await askDewys(config, world)) ?? (await askEngine(config, world));
-  const containers = [...found].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  const containers = byName(found);
   world.stdout.write(
     config.json ? `${JSON.stringify({ containers })}\n` : containerTable(containers),
   );

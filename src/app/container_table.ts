@@ -4,6 +4,16 @@ import { printable } from "./printable.ts";
 const GAP = 4;
 
 /**
+ * Sorts containers by their names.
+ *
+ * @param containers the containers, in any order.
+ * @returns the same, sorted.
+ */
+export function byName(containers: readonly AdminContainer[]): readonly AdminContainer[] {
+  return [...containers].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+}
+
+/**
  * Writes containers for people.
  *
  * @param containers the containers, in the order to show them.
