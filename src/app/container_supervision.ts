@@ -83,7 +83,10 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
   const store = stateFile(statePath(directory.root), emit);
   const tagOf = async (name: string): Promise<string | undefined> =>
     findRelease(await store.load(), name)?.tag;
-  const onStarted = (tag: string): void =>
+  const onStarted = (tag: string): void => {
+    if (bakeMs > 0) emit({ type: "containers-serving", tag, bakeMs });
+  };
+  const onProven = (tag: string): void =>
     emit({ type: "containers-deployed", tag, ready: fleet.ready, replicas });
   const check = ({ exposedPorts }: EngineImage): void =>
     front.check(containerPorts(mappings, exposedPorts));
@@ -117,6 +120,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       bakeMs,
       tagOf,
       onStarted,
+      onProven,
       prune: pruneImages({ engine, directory, app, emit }),
     }),
     supervision,

@@ -125,13 +125,12 @@ export type DewyEvent =
     }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
+  | { type: "image-pulling"; tag: string; artifact: string }
   | {
       type: "image-pulled";
       tag: string;
       /** The image by digest. */
       image: string;
-      /** It was here already. */
-      wasHere: boolean;
       durationMs: number;
     }
   | {
@@ -160,6 +159,13 @@ export type DewyEvent =
       lastLines: readonly string[];
       /** Milliseconds until it is replaced; `undefined`: it is not. */
       replaceInMs: number | undefined;
+    }
+  | {
+      /** A new version has taken over, and is watched before it counts as deployed. */
+      type: "containers-serving";
+      tag: string;
+      /** How long it is watched, in milliseconds. */
+      bakeMs: number;
     }
   | {
       type: "containers-deployed";

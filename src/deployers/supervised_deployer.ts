@@ -15,6 +15,8 @@ export interface SupervisedDeployerOptions {
   tagOf(directory: string): Promise<string | undefined>;
   /** Is told when a new version has taken over. */
   onStarted(tag: string, restarted: boolean): void;
+  /** Is told when it has been watched as well. */
+  onProven?(tag: string): void;
   /** Removes old releases; those of the directory unless told. */
   prune?: Deployer["prune"];
 }
@@ -54,6 +56,7 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       await runner.replace({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
       await runner.bake(bakeMs);
+      options.onProven?.(tag);
     },
     clean: directory.clean,
     prune: options.prune ?? directory.prune,

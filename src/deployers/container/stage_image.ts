@@ -27,15 +27,17 @@ export interface StageImageOptions extends FetchImageOptions {
  */
 export function stageImage(options: StageImageOptions): StageRelease {
   const { app, clock, directory, emit } = options;
-  return async ({ release: { tag }, artifact: { digest } }, signal) => {
+  return async ({ release: { tag }, artifact }, signal) => {
+    const { digest } = artifact;
+    const name = imageName(app, tag);
     if (digest === undefined) {
       throw new DeployError("stage", `Cannot pull ${tag}: the registry states no digest`);
     }
     const startedAt = clock.now();
-    const name = imageName(app, tag);
+    emit({ type: "image-pulling", tag, artifact: artifact.name });
     const { image, reference } = await fetchImage(digest, name, options, signal);
     const durationMs = clock.now() - startedAt;
-    emit({ type: "image-pulled", tag, image: reference, wasHere: false, durationMs });
+    emit({ type: "image-pulled", tag, image: reference, durationMs });
     options.check(image);
     const { id, exposedPorts } = image;
     return directory.create(new Date(clock.now()), (path) =>
