@@ -12,7 +12,7 @@
  *   START_DELAY=ms  listens later          NO_LISTEN=1      never listens
  *   FAIL=code       ends at once           CRASH_AFTER=ms   ends with 1 then
  *   HEALTH=status   of GET /health         IGNORE_TERM=1    does not end when asked
- *   COUNTS=dir      a file there, named after the host, has the number of answers
+ *   COUNTS=dir      a file there, named after the host, has the number of answers but to /health
  *   PORT, PORT2     where it listens
  *
  * "app check" is a HEALTHCHECK: ends with 0 when GET /health answers 200.
@@ -48,6 +48,7 @@ struct connection {
   char head[HEAD + 1];
   size_t length;
   char peer[64];
+  int is_probe;
 };
 
 static const char *setting(const char *name, const char *otherwise) {
@@ -84,7 +85,7 @@ static int answer(struct connection *c, int status, const char *body, int close_
                         status, status < 400 ? "OK" : "Not OK", strlen(body), version, host,
                         close_it ? "close" : "keep-alive", body);
   if (send_all(c->fd, text, (size_t)length) < 0) return 0;
-  count_answer();
+  if (!c->is_probe) count_answer();
   return !close_it;
 }
 
@@ -179,7 +180,8 @@ static int serve(struct connection *c) {
   if (read_body(c, body) > 0) return 0;
   char text[128];
   snprintf(text, sizeof text, "%s %s", version, host);
-  if (!strcmp(target, "/health")) {
+  c->is_probe = !strcmp(target, "/health");
+  if (c->is_probe) {
     if (!strcmp(method, "POST")) atomic_store(&health, (int)number);
     return answer(c, atomic_load(&health), text, close_it);
   }
