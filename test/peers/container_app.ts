@@ -42,6 +42,8 @@ export async function appImage(options: AppImage): Promise<PushedImage> {
   const second = 1_000_000_000;
   return {
     layer: await appLayer(),
+    // The OCI's has no HEALTHCHECK, as far as Podman is concerned.
+    isDocker: true,
     config: {
       Cmd: command,
       Env: variables.map(([name, value]) => `${name}=${value}`),

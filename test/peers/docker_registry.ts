@@ -71,6 +71,8 @@ export interface PushedImage {
   os?: string;
   architecture?: string;
   created?: string;
+  /** Docker's format, which older tools make, instead of the OCI's. */
+  isDocker?: boolean;
   /** What is in it; nothing unless told. */
   layer?: ImageLayer;
   /** How it runs: https://github.com/opencontainers/image-spec/blob/main/config.md#properties */
@@ -285,10 +287,7 @@ function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): R
       const token = await keys.sign({ type: "repository", name: repository, actions });
       headers.set("authorization", `Bearer ${token}`);
     }
-    headers.set(
-      "accept",
-      "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json",
-    );
+    headers.set("accept", [OCI.manifest, DOCKER.manifest, INDEX].join(", "));
     const url = path.startsWith("http") ? path : base + path;
     const response = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
     if (!response.ok)
@@ -297,7 +296,16 @@ function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): R
   };
 }
 
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const OCI = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+  layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+};
+const DOCKER = {
+  manifest: "application/vnd.docker.distribution.manifest.v2+json",
+  config: "application/vnd.docker.container.image.v1+json",
+  layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+};
 const INDEX = "application/vnd.oci.image.index.v1+json";
 
 async function pushImage(
@@ -313,23 +321,19 @@ async function pushImage(
   };
   const labels = { config: { ...image.config, Labels: { tag } } };
   const text = JSON.stringify({ os, architecture, created, rootfs, ...labels });
-  const config = {
-    mediaType: "application/vnd.oci.image.config.v1+json",
-    ...(await pushBlob(client, repository, new TextEncoder().encode(text))),
-  };
-  const layers =
-    image.layer === undefined
-      ? []
-      : [
-          {
-            mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
-            ...(await pushBlob(client, repository, image.layer.bytes)),
-          },
-        ];
-  const body = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers });
-  const reference = tag === "" ? digestOf(body) : tag;
-  await client("PUT", `/v2/${repository}/manifests/${reference}`, repository, body, MANIFEST);
-  return { mediaType: MANIFEST, digest: digestOf(body), size: body.length };
+  const types = image.isDocker ? DOCKER : OCI;
+  const blob = async (mediaType: string, bytes: Uint8Array<ArrayBuffer>): Promise<object> => ({
+    mediaType,
+    ...(await pushBlob(client, repository, bytes)),
+  });
+  const config = await blob(types.config, new TextEncoder().encode(text));
+  const layers = image.layer === undefined ? [] : [await blob(types.layer, image.layer.bytes)];
+  const mediaType = types.manifest;
+  const body = JSON.stringify({ schemaVersion: 2, mediaType, config, layers });
+  const digest = digestOf(body);
+  const path = `/v2/${repository}/manifests/${tag === "" ? digest : tag}`;
+  await client("PUT", path, repository, body, mediaType);
+  return { mediaType, digest, size: body.length };
 }
 
 async function pushBlob(

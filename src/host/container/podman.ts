@@ -8,6 +8,7 @@ import { engineLogin } from "./engine_login.ts";
 import { parse } from "./engine_schema.ts";
 import { assertLocalEndpoint } from "./local_endpoint.ts";
 import { writePrivateJson } from "./login_directory.ts";
+import { podmanHealthRuns } from "./podman_health.ts";
 
 const Info = v.object({
   host: v.object({ serviceIsRemote: v.nullish(v.boolean(), false) }),
@@ -48,6 +49,7 @@ export function podmanDialect(env: Readonly<Record<string, string | undefined>>)
       const hidden = credential === undefined ? await hideLogins(directory, env) : {};
       return { args: ["pull", "--quiet", "--authfile", authFile, ...insecure, image], env: hidden };
     },
+    healthRuns: podmanHealthRuns,
     eventFilters: ["type=container", "event=died", "event=health_status"],
     eventFormat: "json",
   };

@@ -38,7 +38,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
     });
 
     /** Pushes an image and has the engine pull it. @returns its name by digest. */
-    async function pulled(app: AppImage, repository = "app"): Promise<string> {
+    async function pulled(app: AppImage, repository = `app-${app.version}`): Promise<string> {
       await registry.push(repository, app.version, await appImage(app));
       const access = await accessTo(registry, repository);
       await peer.engine.pull({ ...access, signal });
@@ -99,8 +99,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         id: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
         exposedPorts: [3000, 8080],
         user: "app",
-        // An image of the OCI format has no HEALTHCHECK for Podman.
-        healthcheck: name === "docker" ? { intervalMs: 5_000 } : undefined,
+        healthcheck: { intervalMs: 5_000 },
       });
       expect(await peer.engine.image(found?.id ?? "", signal)).toEqual(found);
       expect(await peer.engine.image("localhost/dewy/none:v1", signal)).toBeUndefined();
@@ -192,17 +191,19 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(ended).toMatchObject({ exitCode: 137, wasOutOfMemory: true });
     });
 
-    test("follows a HEALTHCHECK that the operator gave", async () => {
-      const args = [
-        "--health-cmd",
-        "/app check",
-        "--health-interval",
-        "1s",
-        "--health-retries",
-        "1",
-      ];
-      const container = await started({ args });
+    test("follows a HEALTHCHECK", async () => {
+      const checked = await pulled({ version: "v4.0.0", checkEveryS: 1 });
+      const container = await started({ image: checked });
       expect(container.health).toBe("starting");
+      const becomes = (health: string): Promise<void> =>
+        until(
+          async () => (await peer.engine.inspect(container.id, signal))?.health === health,
+          () => health,
+        );
+      await becomes("healthy");
+      const [port] = container.ports;
+      await fetch(`http://127.0.0.1:${port?.port}/health?503`, { method: "POST" });
+      await becomes("unhealthy");
     });
 
     test("leaves nothing of a container that could not be started", async () => {
@@ -372,7 +373,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       });
 
       test("nothing that is not there, from nobody who is not there", async () => {
-        const access = await accessTo(registry, "app");
+        const access = await accessTo(registry, "app-v1.0.0");
         const gone = `${registry.host}/app@${DIGEST}`;
         await expect(peer.engine.pull({ ...access, image: gone, signal })).rejects.toMatchObject({
           code: "not-found",
