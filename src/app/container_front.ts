@@ -109,8 +109,7 @@ function makeFront(
       await Promise.all(routes.map(({ proxy }) => proxy.close({ drainMs })));
     },
     backends: () =>
-      routes
-        .flatMap(({ proxy }) => proxy.stats().backends)
-        .filter(({ inRotation }) => inRotation).length,
+      routes.flatMap(({ proxy }) => proxy.stats().backends).filter(({ inRotation }) => inRotation)
+        .length,
   };
 }

@@ -17,6 +17,7 @@ import type { ImageRegistry } from "../registry/image_registry.ts";
 import { type Supervision, statePath } from "./agent.ts";
 import type { ContainerConfig } from "./container_config.ts";
 import type { ContainerFront } from "./container_front.ts";
+import { checkOwner } from "./container_owner.ts";
 import type { World } from "./world.ts";
 
 /** What {@link superviseContainer} puts together. */
@@ -55,11 +56,13 @@ export interface ContainerSupervision {
 export function superviseContainer(parts: ContainerParts, world: World): ContainerSupervision {
   const { config, directory, registry, engine, front } = parts;
   const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
+  const { keepContainers: keep, drainTimeMs: drainMs } = config;
   const { clock, emit, signals } = world;
   let onCrashLoop = (_release: AppRelease, _reason: string): void => {};
   const fleet = new Fleet({
     engine,
     app,
+    root: directory.root,
     front,
     prepare: prepareRelease({
       engine,
@@ -74,7 +77,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
     replicas,
     surge,
     health: { path: config.healthPath, timeoutMs: config.healthTimeoutMs },
-    drainMs: config.drainTimeMs,
+    drainMs,
     onCrashLoop: (release, reason) => onCrashLoop(release, reason),
     stopping: signals.stop,
     clock,
@@ -95,6 +98,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       await engine.forgetLogins();
       await front.openKnown();
       await openExposed(parts);
+      await checkOwner(app, directory.root, engine, signals.stop);
       await fleet.adopt();
     },
     begin: async (io: DeployIo, exclusively) => {
@@ -109,7 +113,11 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       emit({ type: "app-restart", signal });
       await fleet.restart();
     },
-    end: () => fleet.stop({ keep: config.keepContainers }),
+    end: () => {
+      const { containers } = fleet;
+      if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });
+      return fleet.stop({ keep });
+    },
   };
   const staging = { engine, registry, directory, app, check, clock, emit };
   return {

@@ -176,6 +176,15 @@ const LINES: Lines = {
     line("info", "Containers serve, on probation", { tag, probation: duration(bakeMs) }),
   "containers-deployed": ({ tag, ready, replicas }) =>
     line("info", "Containers deployed", { tag, ready, replicas }),
+  "containers-ending": ({ containers, keep, drainMs }) =>
+    line(
+      "info",
+      keep ? "Connections drain, containers stay" : "Connections drain, containers stop",
+      {
+        containers,
+        at_most: duration(drainMs),
+      },
+    ),
   "containers-adopted": ({ containers, tags }) =>
     line("info", "Containers of an earlier dewy found", { containers, tags }),
   "images-removed": ({ images }) => line("info", "Keep images", { removed: images }),

@@ -174,6 +174,14 @@ export type DewyEvent =
       ready: number;
       replicas: number;
     }
+  | {
+      /** Dewy ends: connections have their time, then the containers are stopped, unless they are kept. */
+      type: "containers-ending";
+      containers: readonly string[];
+      keep: boolean;
+      /** How long connections have, in milliseconds. */
+      drainMs: number;
+    }
   | { type: "containers-adopted"; containers: readonly string[]; tags: readonly string[] }
   | { type: "images-removed"; images: readonly string[] }
   | { type: "app-restart"; signal: string }

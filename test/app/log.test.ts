@@ -280,6 +280,14 @@ describe("the log of containers", () => {
       'level=INFO msg="Containers of an earlier dewy found" containers="[a b]" tags=[v1]',
     ],
     [
+      { type: "containers-ending", containers: ["a"], keep: false, drainMs: 30_000 },
+      'level=INFO msg="Connections drain, containers stop" containers=[a] at_most=30s',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: true, drainMs: 0 },
+      'level=INFO msg="Connections drain, containers stay" containers=[a] at_most=0s',
+    ],
+    [
       { type: "images-removed", images: ["dewy/app:v0"] },
       'level=INFO msg="Keep images" removed=[dewy/app:v0]',
     ],

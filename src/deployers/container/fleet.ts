@@ -22,6 +22,8 @@ export interface FleetOptions {
   engine: ContainerEngine;
   /** The app, by which its containers are found and named. */
   app: string;
+  /** The working directory, which its containers bear as a label. */
+  root: string;
   front: Front;
   prepare: PrepareRelease;
   /** How many are to serve. */
@@ -74,7 +76,7 @@ export class Fleet implements Runner {
     const { engine, front, drainMs, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
-    this.#name = replicaNames(options.app, clock);
+    this.#name = replicaNames(options.app, options.root, clock);
     this.#rotation = new Rotation(front);
     this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, clock, emit });
     this.#recovery = new Recovery({
@@ -90,6 +92,11 @@ export class Fleet implements Runner {
     const [found] = this.#crew.list("serving");
     const adopted = found === undefined ? undefined : { tag: found.tag, directory: found.release };
     return this.#goal ?? adopted;
+  }
+
+  /** The names of all containers there are, oldest first. */
+  get containers(): readonly string[] {
+    return this.#crew.list().map(({ name }) => name);
   }
 
   /** How many replicas serve and are healthy. */
@@ -202,8 +209,7 @@ export class Fleet implements Runner {
     }).finally(() => left.abort());
     const tooLong = clock.sleep(drainMs + END_MS, left.signal).then(
       () => {
-        const containers = this.#crew.list().map(({ name }) => name);
-        const fields = { containers: containers.join(",") };
+        const fields = { containers: this.containers.join(",") };
         const message = "Cannot end all containers in time; the next dewy takes them over";
         emit({ type: "warning", message, important: true, fields });
       },

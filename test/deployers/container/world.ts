@@ -73,6 +73,7 @@ export async function fleetWorld(
   const fleet = new Fleet({
     engine,
     app: "app",
+    root: "/var/lib/dewy/app",
     front: {
       routes: () => routes,
       open: async () => {},
