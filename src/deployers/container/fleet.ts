@@ -9,13 +9,13 @@ import { adopt } from "./adopt.ts";
 import type { PrepareRelease } from "./container_release.ts";
 import { Crew } from "./crew.ts";
 import type { HealthOptions } from "./health.ts";
-import { type NameReplica, replicaNames } from "./name_replica.ts";
+import { managedLabels, type NameReplica, replicaNames } from "./name_replica.ts";
 import { reap } from "./reap.ts";
 import { Recovery } from "./recovery.ts";
 import type { Replica } from "./replica.ts";
 import { rollOut } from "./roll_out.ts";
 import { type Front, Rotation } from "./rotation.ts";
-import { watchReplicas } from "./watch.ts";
+import { dismissStrays, watchReplicas } from "./watch.ts";
 
 /** What a fleet works with. */
 export interface FleetOptions {
@@ -49,6 +49,7 @@ interface Probation {
 }
 
 const NONE: ReadonlySet<Replica> = new Set();
+const NEVER = new AbortController().signal;
 /** Beyond the drain and the grace of a container, an end waits no longer for an engine. */
 const END_MS = 30_000;
 
@@ -199,16 +200,19 @@ export class Fleet implements Runner {
    * @param options `keep`: the containers go on running, for the next dewy to adopt.
    */
   async stop({ keep }: { keep: boolean }): Promise<void> {
-    const { front, drainMs, clock, emit } = this.#options;
+    const { engine, app, front, drainMs, clock, emit } = this.#options;
     this.#end.abort(new Error("dewy ends"));
-    const left = new AbortController();
+    const over = new AbortController();
     const ended = this.#exclusively(async () => {
       await front.close(drainMs);
       if (keep) return;
       for (const replica of this.#crew.list()) this.#crew.dismiss(replica);
+      const left = await engine.list(managedLabels(app), NEVER).catch(() => []);
+      dismissStrays(left, this.#crew, clock.now());
       await this.#crew.allHaveLeft();
-    }).finally(() => left.abort());
-    const tooLong = clock.sleep(drainMs + END_MS, left.signal).then(
+      await reap({ engine, app, crew: this.#crew }, NEVER);
+    }).finally(() => over.abort());
+    const tooLong = clock.sleep(drainMs + END_MS, over.signal).then(
       () => {
         const fields = { containers: this.containers.join(",") };
         const message = "Cannot end all containers in time; the next dewy takes them over";

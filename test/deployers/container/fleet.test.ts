@@ -284,6 +284,23 @@ describe("Fleet.adopt", () => {
     await replaced.catch(() => {});
   });
 
+  it("ends what the dewy before had begun to start, and what came up only later", async () => {
+    const first = await fleetWorld();
+    const { engine } = first;
+    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.stop({ keep: true });
+    const second = await first.reborn();
+    await second.fleet.insist(v1);
+    const { spec } = nth(engine, 0);
+    await engine.start({ ...spec, name: "app-late-0" }, never);
+    await until(() => nth(engine, 1).info.status === "exited");
+    expect(nth(engine, 1).answered).toBe(0);
+    expect(engine.running()).toEqual([nth(engine, 0)]);
+    await engine.start({ ...spec, name: "app-late-1" }, never);
+    await second.fleet.stop({ keep: false });
+    expect(await engine.list({}, never)).toEqual([]);
+  });
+
   it("makes the number of replicas and changed flags true", async () => {
     const first = await fleetWorld({ replicas: 3 });
     await first.fleet.tryOut(first.release(v1), never);

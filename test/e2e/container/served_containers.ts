@@ -41,6 +41,8 @@ export interface RunningContainer {
 /** An app that dewy runs in containers. */
 export interface ServedContainers {
   app: string;
+  /** Where dewy is started. */
+  root: string;
   /** Where dewy remembers what runs. */
   directory: string;
   /** Where clients connect to. */
@@ -73,16 +75,40 @@ const QUICK: readonly string[] = [
 const LOG: readonly string[] = ["--log-level", "debug", "--log-format", "json"];
 let made = 0;
 
+interface Inspected {
+  Id: string;
+  Name: string;
+  State: { Status: string };
+  Config: { Labels: Record<string, string> };
+}
+
+function runningContainer({ Id, Name, State, Config }: Inspected): RunningContainer {
+  const tag = Config.Labels["dewy.version"] ?? "";
+  return { id: Id, name: Name.replace(/^\//, ""), tag, state: State.Status };
+}
+
+/** What differs from the usual. */
+export interface ServeOptions {
+  /** Another registry than that of the peers. */
+  registry?: DockerRegistry;
+  /** The query of the registry's URL, with its question mark. */
+  query?: string;
+  /** Options for the containers. */
+  args?: readonly string[];
+}
+
 /**
  * Makes an app with a directory, a repository and a port of its own. What is left of its containers is removed with the
  * test.
  *
  * @param peers the engine and the registry.
  * @param runtime what dewy runs on.
+ * @param options what differs from the usual.
  */
 export async function serveContainers(
-  { engine, registry }: ContainerPeers,
+  { engine, ...peers }: ContainerPeers,
   runtime: CliRuntime,
+  { registry = peers.registry, query = "", args: own = [] }: ServeOptions = {},
 ): Promise<ServedContainers> {
   made += 1;
   const app = `app${made}`;
@@ -92,16 +118,15 @@ export async function serveContainers(
   await mkdir(counts, { mode: 0o777 });
   const [port = 0, admin = 0] = await freePorts(2);
   const list = async (): Promise<readonly RunningContainer[]> => {
-    const format = '{{.ID}}|{{.Names}}|{{.Label "dewy.version"}}|{{.State}}';
     const filter = `label=dewy.app=${app}`;
-    const text = await engine.run("ps", "-a", "--no-trunc", "--filter", filter, "--format", format);
-    return text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => {
-        const [id = "", name = "", tag = "", state = ""] = line.split("|");
-        return { id, name, tag, state };
-      });
+    for (;;) {
+      const ids = (await engine.run("ps", "-aq", "--no-trunc", "--filter", filter)).split("\n");
+      const known = ids.filter((id) => id !== "");
+      if (known.length === 0) return [];
+      // One that goes in between makes the whole call fail.
+      const text = await engine.run("container", "inspect", ...known).catch(() => undefined);
+      if (text !== undefined) return (JSON.parse(text) as Inspected[]).map(runningContainer);
+    }
   };
   onTestFinished(async () => {
     const ids = (await list()).map(({ id }) => id);
@@ -109,15 +134,22 @@ export async function serveContainers(
   });
   const command: ServedContainers["command"] = (flags = []) => {
     const args = [
-      ...["container", "--registry", `img://${registry.host}/${app}`, "--runtime", engine.name],
+      ...[
+        "container",
+        "--registry",
+        `img://${registry.host}/${app}${query}`,
+        "--runtime",
+        engine.name,
+      ],
       ...["--directory", directory, "--port", `${port}:3000`, "--admin-port", String(admin)],
       ...[...QUICK, ...LOG, ...flags],
-      ...["--", "-v", `${counts}:/counts`, "-e", "COUNTS=/counts"],
+      ...["--", "-v", `${counts}:/counts`, "-e", "COUNTS=/counts", ...own],
     ];
     return { argv: [...runtime.command, ...args], env: engine.env };
   };
   return {
     app,
+    root,
     directory,
     port,
     publish: async (version, options = {}) =>
