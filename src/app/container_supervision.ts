@@ -58,6 +58,8 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
   const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
   const { keepContainers: keep, drainTimeMs: drainMs } = config;
   const { clock, emit, signals } = world;
+  /** Until then, a start that fails must not end what others look after. */
+  let isOurs = false;
   let onCrashLoop = (_loop: CrashLoop): void => {};
   const fleet = new Fleet({
     engine,
@@ -99,6 +101,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       await front.openKnown();
       await openExposed(parts);
       await checkOwner(app, directory.root, engine, signals.stop);
+      isOurs = true;
       await fleet.adopt();
     },
     begin: async (io: DeployIo, exclusively) => {
@@ -118,7 +121,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
     end: () => {
       const { containers } = fleet;
       if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });
-      return fleet.stop({ keep });
+      return fleet.stop({ keep: keep || !isOurs });
     },
   };
   const staging = { engine, registry, directory, app, check, clock, emit };

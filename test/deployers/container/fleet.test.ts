@@ -287,7 +287,7 @@ describe("Fleet.adopt", () => {
   it("ends what the dewy before had begun to start, and what came up only later", async () => {
     const first = await fleetWorld();
     const { engine } = first;
-    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.tryOut(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     await second.fleet.insist(v1);
