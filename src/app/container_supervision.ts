@@ -7,9 +7,9 @@ import { readImageRecord } from "../deployers/container/image_record.ts";
 import { prepareRelease } from "../deployers/container/prepare_release.ts";
 import { pruneImages } from "../deployers/container/prune_images.ts";
 import { stageImage } from "../deployers/container/stage_image.ts";
-import { fallBack } from "../deployers/fall_back.ts";
+import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import type { AppRelease } from "../deployers/runner.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import type { ContainerEngine, EngineImage } from "../host/container/engine.ts";
 import { stateFile } from "../host/state_file.ts";
@@ -58,7 +58,9 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
   const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
   const { keepContainers: keep, drainTimeMs: drainMs } = config;
   const { clock, emit, signals } = world;
-  let onCrashLoop = (_release: AppRelease, _reason: string): void => {};
+  /** Until then, a start that fails must not end what others look after. */
+  let isOurs = false;
+  let onCrashLoop = (_loop: CrashLoop): void => {};
   const fleet = new Fleet({
     engine,
     app,
@@ -78,7 +80,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
     surge,
     health: { path: config.healthPath, timeoutMs: config.healthTimeoutMs },
     drainMs,
-    onCrashLoop: (release, reason) => onCrashLoop(release, reason),
+    onCrashLoop: (loop) => onCrashLoop(loop),
     stopping: signals.stop,
     clock,
     emit,
@@ -99,11 +101,14 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       await front.openKnown();
       await openExposed(parts);
       await checkOwner(app, directory.root, engine, signals.stop);
+      isOurs = true;
       await fleet.adopt();
     },
     begin: async (io: DeployIo, exclusively) => {
-      onCrashLoop = (release, reason) => {
-        void exclusively(() => fallBack(release, reason, { directory, runner: fleet, io }));
+      onCrashLoop = (loop) => {
+        exclusively(() => fallBack(loop, { directory, runner: fleet, io })).catch((error) =>
+          emit(cannotGoBack(loop, error)),
+        );
       };
       const live = await directory.live();
       if (live === undefined) return;
@@ -116,7 +121,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
     end: () => {
       const { containers } = fleet;
       if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });
-      return fleet.stop({ keep });
+      return fleet.stop({ keep: keep || !isOurs });
     },
   };
   const staging = { engine, registry, directory, app, check, clock, emit };

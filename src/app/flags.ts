@@ -364,6 +364,15 @@ export const flags: readonly FlagSpec[] = [
       "Shell command that exits 0 when the new generation is ready; run again until it does, or the app writes to DEWY_READY_FD",
   },
   {
+    name: "overlap",
+    type: "duration",
+    value: "<duration>",
+    commands: SERVING,
+    description:
+      "How long the old generation stays beside the new one that is ready, to serve on at once if that one ends; at most the bake time",
+    default: "5s",
+  },
+  {
     name: "signal-on-term",
     type: "string",
     value: "<signal>",

@@ -149,6 +149,13 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   "app-exited": (event) => exitLine(event),
+  resumed: ({ tag, generation, pid, reason }) =>
+    line("error", "App started anew has failed, the one before serves on", {
+      tag,
+      generation,
+      pid,
+      reason,
+    }),
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),

@@ -28,6 +28,8 @@ export interface ServerConfig extends FetchConfig {
   readyAfterMs: number;
   /** The shell command that exits 0 when the app is ready. */
   readyCommand: string | undefined;
+  /** How long an old generation stays beside a new one that is ready, in milliseconds. The default is 5 seconds. */
+  overlapMs: number;
   /** What asks a generation to end: `SIGTERM` unless told. */
   signalOnTerm: ServerSignal;
   /** How long an old generation may take to end, in milliseconds. The default is 30 seconds; 0: killed at once. */
@@ -82,6 +84,7 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     healthTimeoutMs: duration(argv, "health-timeout", 1),
     readyAfterMs: duration(argv, "ready-after", 0),
     readyCommand: text(argv, "ready-command"),
+    overlapMs: duration(argv, "overlap", 0),
     signalOnTerm: readSignal(argv),
     drainTimeMs: duration(argv, "drain-time", 0),
     bakeMs: duration(argv, "bake", 0),
@@ -92,7 +95,10 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     user: text(argv, "user"),
     group: text(argv, "group"),
   };
-  checkServerFlags(config, { readyAfter: text(argv, "ready-after") !== undefined });
+  checkServerFlags(config, {
+    readyAfter: text(argv, "ready-after") !== undefined,
+    overlap: text(argv, "overlap") !== undefined,
+  });
   return config;
 }
 

@@ -9,7 +9,10 @@ import type { ServerConfig } from "./server_config.ts";
  * @param typed which flags were typed, where their default must be told from that.
  * @throws ConfigError that names the flags and what would be right.
  */
-export function checkServerFlags(config: ServerConfig, typed: { readyAfter: boolean }): void {
+export function checkServerFlags(
+  config: ServerConfig,
+  typed: { readyAfter: boolean; overlap: boolean },
+): void {
   const { handoff, ports, healthPath, healthTimeoutMs, readyAfterMs } = config;
   if (handoff === "proxy" && ports.length === 0) {
     throw new ConfigError("--handoff proxy needs --port: the proxy must know where to listen");
@@ -18,6 +21,11 @@ export function checkServerFlags(config: ServerConfig, typed: { readyAfter: bool
   if (handoff === "proxy" && typed.readyAfter) {
     throw new ConfigError(
       "--ready-after has no effect with --handoff proxy, which asks the app itself: use --health-path or --ready-command",
+    );
+  }
+  if (handoff === "none" && typed.overlap) {
+    throw new ConfigError(
+      "--overlap has no effect with --handoff none, which ends the old generation before the new one starts",
     );
   }
   if (handoff !== "proxy" && readyAfterMs >= healthTimeoutMs) {

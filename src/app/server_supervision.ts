@@ -1,11 +1,11 @@
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
-import { fallBack } from "../deployers/fall_back.ts";
+import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import type { AppRelease } from "../deployers/runner.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
 import type { Handoff } from "../deployers/server/handoff.ts";
+import type { Orphan } from "../deployers/server/orphans.ts";
 import type { ReadinessOptions } from "../deployers/server/readiness.ts";
-import type { Endable } from "../deployers/server/retire.ts";
 import { type AppOptions, appStarter, appVariables } from "../deployers/server/start_app.ts";
 import { Supervisor } from "../deployers/server/supervisor.ts";
 import type { StageRelease } from "../deployers/stage_release.ts";
@@ -24,7 +24,7 @@ export interface ServerParts {
   handoff: Handoff;
   app: AppOptions;
   /** Generations of an earlier dewy, which end once there is one of ours. */
-  orphans: readonly Endable[];
+  orphans: readonly Orphan[];
 }
 
 /**
@@ -40,18 +40,20 @@ export function superviseServer(
 ): { deployer: Deployer; supervision: Supervision } {
   const { config, directory, stage, handoff, app, orphans } = parts;
   const { clock, emit } = world;
-  let onCrashLoop = (_release: AppRelease, _reason: string): void => {};
+  let onCrashLoop = (_loop: CrashLoop): void => {};
   const supervisor = new Supervisor({
     start: appStarter(app),
     handoff,
     readiness: readinessOf(config, app),
     signalOnTerm: config.signalOnTerm,
+    overlapMs: config.overlapMs,
     drainMs: config.drainTimeMs,
     restart: config.restart,
-    onCrashLoop: (release, reason) => onCrashLoop(release, reason),
+    onCrashLoop: (loop) => onCrashLoop(loop),
     clock,
     emit,
   });
+  supervisor.adopt(orphans);
   const store = stateFile(statePath(directory.root), emit);
   const tagOf = async (name: string): Promise<string | undefined> =>
     findRelease(await store.load(), name)?.tag;
@@ -70,17 +72,22 @@ export function superviseServer(
   };
   const supervision: Supervision = {
     begin: async (io: DeployIo, exclusively) => {
-      onCrashLoop = (release, reason) => {
-        void exclusively(() => fallBack(release, reason, { directory, runner: supervisor, io }));
+      onCrashLoop = (loop) => {
+        exclusively(() => fallBack(loop, { directory, runner: supervisor, io })).catch((error) =>
+          emit(cannotGoBack(loop, error)),
+        );
       };
       await startLive();
-      supervisor.retireOrphans(orphans);
     },
     restart: async (signal) => {
       emit({ type: "app-restart", signal });
       await supervisor.restart();
     },
-    end: () => supervisor.stop(),
+    end: () => {
+      // After a failure of dewy's own, they go on serving.
+      if (world.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
+      return supervisor.stop();
+    },
   };
   const { bakeMs } = config;
   return {
@@ -99,11 +106,12 @@ export function superviseServer(
 function readinessOf(config: ServerConfig, app: AppOptions): ReadinessOptions {
   const { readyAfterMs: afterMs, healthTimeoutMs: timeoutMs, readyCommand } = config;
   const { clock } = app;
-  if (readyCommand === undefined) return { afterMs, timeoutMs, clock };
+  const mayFinish = config.restart === "on-failure" && config.handoff !== "proxy";
+  if (readyCommand === undefined) return { afterMs, timeoutMs, mayFinish, clock };
   const command: ReadinessOptions["command"] = async ({ release, number, place }, signal) => {
     const env = await appVariables(release, number, place, app);
     const shell = ["/bin/sh", "-c", readyCommand] as const;
     return (await run({ command: shell, cwd: app.root, env, timeoutMs, signal })).exitCode;
   };
-  return { afterMs, timeoutMs, clock, command };
+  return { afterMs, timeoutMs, mayFinish, clock, command };
 }

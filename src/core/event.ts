@@ -123,6 +123,8 @@ export type DewyEvent =
       /** Milliseconds until it is started again; `undefined`: it is not. */
       restartInMs: number | undefined;
     }
+  /** A generation that was started anew has ended at once; the one before it serves on. */
+  | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
   | { type: "image-pulling"; tag: string; artifact: string }

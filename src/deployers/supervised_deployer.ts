@@ -37,8 +37,8 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
   const goBack = async (to: string | undefined): Promise<void> => {
     await directory.point(to);
     const running = runner.release?.directory;
-    if (to !== undefined && runner.mustRun(to)) await runner.insist(await release(to));
-    else if (to === undefined && running !== undefined) await runner.end();
+    if (to !== undefined) await runner.goBack(await release(to));
+    else if (running !== undefined) await runner.end();
   };
   return {
     live: directory.live,
@@ -53,7 +53,7 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     restore: goBack,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = runner.release !== undefined;
-      await runner.replace({ tag, directory: name }, signal);
+      await runner.tryOut({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
       await runner.bake(bakeMs);
       options.onProven?.(tag);

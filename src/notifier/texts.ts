@@ -38,6 +38,10 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return message(`Restarted receiving by \`${event.signal}\` signal`);
     case "app-exited":
       return exitNotification(event);
+    case "resumed":
+      return error(
+        `\`${event.tag}\` failed when it was started anew, and serves on as before: ${event.reason}`,
+      );
     case "crash-loop":
       return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
     case "adopted":

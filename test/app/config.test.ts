@@ -192,6 +192,7 @@ describe("readConfig of server", () => {
       readyCommand: undefined,
       signalOnTerm: "SIGTERM",
       drainTimeMs: 30_000,
+      overlapMs: 5_000,
       bakeMs: 30_000,
       restart: "always",
       logPrefix: false,

@@ -3,7 +3,7 @@ import { DeployError, DewyError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
-import type { AppRelease, Runner } from "../runner.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { withLastLines } from "../with_last_lines.ts";
 import { adopt } from "./adopt.ts";
 import type { PrepareRelease } from "./container_release.ts";
@@ -35,7 +35,7 @@ export interface FleetOptions {
   /** How long the connections of a replica that leaves may take to end, in milliseconds. */
   drainMs: number;
   /** Is told when a release keeps ending; once per release. */
-  onCrashLoop(release: AppRelease, reason: string): void;
+  onCrashLoop(loop: CrashLoop): void;
   /** Dewy is to end: nothing is started any more. */
   stopping: AbortSignal;
   clock: Clock;
@@ -82,7 +82,7 @@ export class Fleet implements Runner {
     this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, clock, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
-      onCrashLoop: (reason) => this.#crashLoop(reason),
+      onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
       clock,
       signal: this.#stop,
     });
@@ -121,13 +121,8 @@ export class Fleet implements Runner {
     );
   }
 
-  /** {@inheritDoc Runner.mustRun} */
-  mustRun(directory: string): boolean {
-    return this.#goal?.directory !== directory || this.#isShort();
-  }
-
-  /** {@inheritDoc Runner.replace} */
-  replace(release: AppRelease, signal: AbortSignal): Promise<void> {
+  /** {@inheritDoc Runner.tryOut} */
+  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
@@ -168,6 +163,12 @@ export class Fleet implements Runner {
     } catch (error) {
       this.#tellFailedStart(release, error);
     }
+  }
+
+  /** {@inheritDoc Runner.goBack} */
+  async goBack(release: AppRelease): Promise<void> {
+    const serves = this.#goal?.directory === release.directory && !this.#isShort();
+    if (!serves) await this.insist(release);
   }
 
   /** Starts the replicas anew, one after the other, without a gap. */
@@ -324,11 +325,11 @@ export class Fleet implements Runner {
     });
   }
 
-  #crashLoop(reason: string): void {
+  #crashLoop(crashes: number, reason: string): void {
     const release = this.#goal;
     if (release === undefined) return;
     this.#distrusted = release.directory;
-    this.#options.onCrashLoop(release, reason);
+    this.#options.onCrashLoop({ release, crashes, reason });
   }
 }
 

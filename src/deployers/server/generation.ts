@@ -16,6 +16,8 @@ export interface Generation extends Endable {
   readonly place: Place;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** Whether the main process has ended. */
+  readonly hasEnded: boolean;
   /** Resolves when the main process has ended. */
   readonly exited: Promise<Exit>;
   /** Resolves when the app has written to its readiness descriptor. */

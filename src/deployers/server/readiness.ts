@@ -10,6 +10,8 @@ export interface ReadinessOptions {
   afterMs: number;
   /** How long it may take altogether, in milliseconds. */
   timeoutMs: number;
+  /** Whether a worker (it has no socket) may end with exit code 0 at any time, and has then done its work. */
+  mayFinish: boolean;
   /** Runs the operator's command once: resolves with its exit code. Absent: there is none. */
   command?: (generation: Generation, signal: AbortSignal) => Promise<number | null>;
   clock: Clock;
@@ -38,7 +40,9 @@ export async function becomeReady(
   const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
     throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s${why}`);
   });
+  const mayFinish = options.mayFinish && generation.place.sockets.length === 0;
   const end = generation.exited.then((exit) => {
+    if (exit.code === 0 && mayFinish) return;
     throw notReady(generation, `it ended with ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason) => {

@@ -63,6 +63,9 @@ export function appStarter(options: AppOptions): StartGeneration {
       place,
       startedAt,
       pid: child.pid,
+      get hasEnded() {
+        return hasEnded;
+      },
       exited: child.exited,
       saidReady: child.ready,
       signal: (name) => {

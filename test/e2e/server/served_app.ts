@@ -39,7 +39,7 @@ export interface ServedApp {
 }
 
 /** Short enough for a test, long enough for the apps to have started. */
-export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms"];
+export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
 /** Not nginx: it knows an inherited socket by the path that it was bound to, which dewy has renamed since. */
@@ -119,10 +119,14 @@ export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   ];
 }
 
-/** Starts a load that ends with the test. */
+/** Starts a load that ends with the test, and waits until something has answered it: a busy machine starts it late. */
 export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<RunningLoad> {
   const load = await startLoad(lanesOfLoad);
   onTestFinished(() => void load.child.kill("SIGKILL"));
+  await until(
+    () => load.versions().length > 0,
+    () => "the first answer",
+  );
   return load;
 }
 
