@@ -6,12 +6,13 @@
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { importPKCS8, SignJWT } from "jose";
 import { generate } from "selfsigned";
 import { systemClock } from "../../src/core/clock.ts";
@@ -58,6 +59,8 @@ export interface DockerRegistry {
     platforms: readonly string[],
     image?: PushedImage,
   ): Promise<void>;
+  /** Pushes an image whose layer is gone, so that it can be found, but not pulled. */
+  pushBroken(repository: string, tag: string): Promise<void>;
   /** Deletes what a tag points at, and with it the tag. */
   remove(repository: string, tag: string): Promise<void>;
   /** Builds an image for every platform, and pushes them under one index, all by buildah. */
@@ -138,6 +141,12 @@ export async function startDockerRegistry(
       void (await pushImage(client, repository, tag, image)),
     pushIndex: (repository, tag, platforms, image = {}) =>
       pushIndex(client, repository, tag, platforms, image),
+    async pushBroken(repository, tag) {
+      const bytes = new Uint8Array(gzipSync(randomBytes(1024)));
+      const layer = { bytes, diffId: digestOf(bytes) };
+      await pushImage(client, repository, tag, { layer });
+      await client("DELETE", `/v2/${repository}/blobs/${layer.diffId}`, repository);
+    },
     async remove(repository, tag) {
       const path = `/v2/${repository}/manifests/`;
       const { headers } = await client("HEAD", path + tag, repository);
