@@ -5,7 +5,7 @@ import type { Front, Route } from "../deployers/container/rotation.ts";
 import { type HeldSocket, holdSockets } from "../host/listen/hold_sockets.ts";
 import { inheritedSockets } from "../host/listen/inherited.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
-import { startTcpProxy } from "../host/proxy/tcp_proxy.ts";
+import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
 import type { ContainerConfig } from "./container_config.ts";
 import type { World } from "./world.ts";
 
@@ -79,7 +79,9 @@ function makeFront(
   const open = async (listen: ProxyAddress, containerPort: number | undefined): Promise<void> => {
     const protocol = proxyProtocol === undefined ? {} : { proxyProtocol };
     const options = { listen, idleTimeoutMs, balance, ...protocol, clock, emit };
-    routes.push({ proxy: await startTcpProxy(options), containerPort });
+    const proxy = await startTcpProxy(options);
+    routes.push({ proxy, containerPort });
+    emit({ type: "listening", url: urlOf(proxy.address), protocols: "TCP" });
   };
   const check = (containerPorts: readonly number[]): void => {
     const [opened] = routes;
@@ -112,4 +114,8 @@ function makeFront(
       routes.flatMap(({ proxy }) => proxy.stats().backends).filter(({ inRotation }) => inRotation)
         .length,
   };
+}
+
+function urlOf({ host, port }: TcpProxy["address"]): string {
+  return `tcp://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
