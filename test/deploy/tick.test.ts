@@ -78,7 +78,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await expect(look()).rejects.toMatchObject({ phase: "verify" });
     world.fail = {};
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
@@ -90,7 +90,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await look().catch(() => {});
     world.fail = {};
     world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
@@ -99,7 +99,7 @@ describe("tick", () => {
 
   it("deploys the next newest when the newest is bad and nothing runs", async () => {
     const { world, look } = worldWith(ready("v1.1.0"), ready("v1.0.0"));
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await look().catch(() => {});
     world.fail = {};
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
