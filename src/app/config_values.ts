@@ -7,7 +7,7 @@ import { parseBytes } from "../core/bytes.ts";
 import { parseDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
-import { flags } from "./flags.ts";
+import { flagsOf } from "./flags.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 
 /**
@@ -29,7 +29,8 @@ export function text(argv: ParsedArgv, name: string): string | undefined {
  * @returns the value, or what the flag table has in its place.
  */
 export function textOr(argv: ParsedArgv, name: string): string {
-  return argv.text(name) || (flags.find((flag) => flag.name === name)?.default ?? "");
+  const own = flagsOf(argv.command).find((flag) => flag.name === name);
+  return argv.text(name) || (own?.default ?? "");
 }
 
 /**
