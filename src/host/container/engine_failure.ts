@@ -144,9 +144,7 @@ export function engineFailure(failed: FailedCommand): DewyError {
  * @returns whether it says that there is no such container or image.
  */
 export function saysAbsent(said: string): boolean {
-  return /no such (container|object|image)|no container with (name or )?id|image not known/i.test(
-    said,
-  );
+  return GONE.test(said) || /no such image|image not known/i.test(said);
 }
 
 /**

@@ -137,8 +137,10 @@ export function parse<T>(schema: v.GenericSchema<unknown, T>, output: string, pr
   if (result.success) return result.output;
   const [issue] = result.issues;
   const field = v.getDotPath(issue) ?? "the answer";
+  const wrong =
+    issue.received === "undefined" ? "is missing" : `should be ${issue.expected ?? issue.type}`;
   throw new HostError(
-    `Cannot read what ${program} says: ${field} should be ${issue.expected ?? issue.type}; is its version one that dewy knows?`,
+    `Cannot read what ${program} says: ${field} ${wrong}; is its version one that dewy knows?`,
   );
 }
 
