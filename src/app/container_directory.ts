@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import { HostError } from "../core/error.ts";
 import { hostError } from "../host/atomic_file.ts";
 import type { ContainerConfig } from "./container_config.ts";
 
@@ -42,6 +43,7 @@ export async function makeContainerDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true });
   } catch (cause) {
-    throw hostError(`make ${path}; choose another place with --directory`, cause);
+    const { message } = hostError(`make the directory ${path}`, cause);
+    throw new HostError(`${message}; choose another one with --directory`, { cause });
   }
 }

@@ -201,7 +201,8 @@ export function noCommand(word: string | undefined): ConfigError {
   if (word === undefined) {
     return new ConfigError(`command is not available: none given; use one of ${names.join(", ")}`);
   }
-  const near = nearest(word.toLowerCase(), names);
+  // The Go dewy's own help calls it "image".
+  const near = word === "image" ? "container" : nearest(word.toLowerCase(), names);
   const meant = near === undefined ? `use one of ${names.join(", ")}` : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${meant}`);
 }

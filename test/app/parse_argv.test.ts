@@ -88,7 +88,7 @@ describe("parseArgv: what cannot be read", () => {
     [["assets", "--bake", "1m"], '--bake is no flag of "dewy assets", but of server'],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
-    [["image", "--registry", "img://ghcr.io/o/a"], 'command is not available: "image"'],
+    [["image", "--registry", "img://ghcr.io/o/a"], '"image"; did you mean container?'],
     [[], "command is not available"],
     [["--once"], "command is not available"],
   ])("%j", (argv, message) => {
