@@ -9,24 +9,42 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 /** How a line of the log is written. */
 export type LogFormat = "text" | "json";
 
-/** What all commands are told. */
-export interface CommonConfig {
+/** How a command logs. */
+export interface LogConfig {
+  /** The least important lines to log; `undefined` when the operator did not say. */
+  logLevel: LogLevel | undefined;
+  /** The form of the log; `undefined` when the operator did not say. */
+  logFormat: LogFormat | undefined;
+}
+
+/** What all commands that ask a registry are told. */
+export interface CommonConfig extends LogConfig {
   /** The registry's URL, as typed. */
   registry: string;
   /** The slot; `undefined`: what the URL says, or any. */
   slot: string | undefined;
   /** The CalVer format; `undefined`: what the URL says, or SemVer. */
   calver: string | undefined;
-  /** The least important lines to log; `undefined` when the operator did not say. */
-  logLevel: LogLevel | undefined;
-  /** The form of the log; `undefined` when the operator did not say. */
-  logFormat: LogFormat | undefined;
   /** A PEM file of further certificate authorities. */
   caFile: string | undefined;
 }
 
 /**
- * Reads the flags that all commands have.
+ * Reads how a command logs.
+ *
+ * @param argv the command line.
+ * @returns what was read.
+ * @throws ConfigError that names the flag.
+ */
+export function readLog(argv: ParsedArgv): LogConfig {
+  return {
+    logLevel: choice(argv, "log-level", ["debug", "info", "warn", "error"]),
+    logFormat: choice(argv, "log-format", ["text", "json"]),
+  };
+}
+
+/**
+ * Reads the flags that all commands have which ask a registry.
  *
  * @param argv the command line.
  * @param registry the registry's URL, from {@link readRegistry} or wherever the command has it.
@@ -35,11 +53,10 @@ export interface CommonConfig {
  */
 export function readCommon(argv: ParsedArgv, registry: string): CommonConfig {
   return {
+    ...readLog(argv),
     registry,
     slot: text(argv, "slot"),
     calver: text(argv, "calver"),
-    logLevel: choice(argv, "log-level", ["debug", "info", "warn", "error"]),
-    logFormat: choice(argv, "log-format", ["text", "json"]),
     caFile: text(argv, "ca-file"),
   };
 }

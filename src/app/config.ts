@@ -5,15 +5,19 @@
  */
 import { type AskConfig, readAsk } from "./ask_config.ts";
 import { type AssetsConfig, readAssets } from "./assets_config.ts";
+import { type ContainerConfig, readContainer } from "./container_config.ts";
+import { type ContainerListConfig, readContainerList } from "./container_list_config.ts";
 import type { CommandName } from "./flags.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 import { type RegistryConfig, readGateway } from "./registry_config.ts";
 import { readServer, type ServerConfig } from "./server_config.ts";
 
 /** What a command is told. */
-export type Config = AssetsConfig | ServerConfig | AskConfig | RegistryConfig;
+export type Config = DeployingConfig | ContainerListConfig | AskConfig | RegistryConfig;
 /** What a command that deploys is told. */
-export type DeployingConfig = AssetsConfig | ServerConfig;
+export type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
+
+const DEPLOYING: readonly Config["command"][] = ["assets", "server", "container"];
 
 /**
  * Tells the commands that deploy from those that only ask.
@@ -22,7 +26,7 @@ export type DeployingConfig = AssetsConfig | ServerConfig;
  * @returns whether it deploys.
  */
 export function isDeploying(config: Config): config is DeployingConfig {
-  return config.command === "assets" || config.command === "server";
+  return DEPLOYING.includes(config.command);
 }
 
 /**
@@ -40,6 +44,8 @@ export function readConfig(command: CommandName, argv: ParsedArgv): Config {
 const READERS: Readonly<Record<CommandName, (argv: ParsedArgv) => Config>> = {
   server: readServer,
   assets: readAssets,
+  container: readContainer,
+  "container list": readContainerList,
   check: (argv) => readAsk("check", argv),
   explain: (argv) => readAsk("explain", argv),
   registry: readGateway,

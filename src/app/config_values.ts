@@ -7,7 +7,7 @@ import { parseBytes } from "../core/bytes.ts";
 import { parseDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
-import { flags } from "./flags.ts";
+import { flagsOf } from "./flags.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 
 /**
@@ -29,7 +29,8 @@ export function text(argv: ParsedArgv, name: string): string | undefined {
  * @returns the value, or what the flag table has in its place.
  */
 export function textOr(argv: ParsedArgv, name: string): string {
-  return argv.text(name) || (flags.find((flag) => flag.name === name)?.default ?? "");
+  const own = flagsOf(argv.command).find((flag) => flag.name === name);
+  return argv.text(name) || (own?.default ?? "");
 }
 
 /**
@@ -74,6 +75,58 @@ export function duration(argv: ParsedArgv, name: string, min: number): number {
     );
   }
   return ms;
+}
+
+/**
+ * Reads a whole number.
+ *
+ * @param argv the command line.
+ * @param name the flag.
+ * @param min the least that is accepted.
+ * @returns the number.
+ * @throws ConfigError for what is none, or less.
+ */
+export function count(argv: ParsedArgv, name: string, min: number): number {
+  const value = textOr(argv, name);
+  if (!/^\d{1,9}$/.test(value) || Number(value) < min) {
+    throw new ConfigError(`Cannot use --${name} "${value}": expected a number, at least ${min}`);
+  }
+  return Number(value);
+}
+
+/**
+ * Reads a port.
+ *
+ * @param argv the command line.
+ * @param name the flag.
+ * @param min the lowest that is accepted: 0 where any that is free will do, else 1.
+ * @returns the port; `undefined` when there is none.
+ * @throws ConfigError for what is no port.
+ */
+export function port(argv: ParsedArgv, name: string, min: 0 | 1): number | undefined {
+  const value = text(argv, name);
+  if (value === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(value) || Number(value) < min || Number(value) > 65_535) {
+    throw new ConfigError(
+      `Cannot use --${name} "${value}": expected a number from ${min} to 65535`,
+    );
+  }
+  return Number(value);
+}
+
+/**
+ * Reads the path that is asked for an app's health.
+ *
+ * @param argv the command line.
+ * @returns the path; `undefined` when there is none.
+ * @throws ConfigError for what is no path.
+ */
+export function healthPath(argv: ParsedArgv): string | undefined {
+  const value = text(argv, "health-path");
+  if (value !== undefined && !/^\/[!-~]*$/.test(value)) {
+    throw new ConfigError(`Cannot use --health-path "${value}": expected a path such as /health`);
+  }
+  return value;
 }
 
 /**

@@ -159,12 +159,9 @@ const LINES: Lines = {
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
-  "image-pulled": ({ tag, image, wasHere, durationMs }) =>
-    line("info", wasHere ? "Image is here already" : "Pulled image", {
-      tag,
-      image,
-      duration: duration(durationMs),
-    }),
+  "image-pulling": ({ tag, artifact }) => line("info", "Pulling image", { tag, artifact }),
+  "image-pulled": ({ tag, image, durationMs }) =>
+    line("info", "Pulled image", { tag, image, duration: duration(durationMs) }),
   "replica-ready": ({ tag, container, address, durationMs }) =>
     line("info", "Container ready", { tag, container, address, duration: duration(durationMs) }),
   "replica-retired": ({ tag, container, cut, durationMs }) =>
@@ -182,8 +179,19 @@ const LINES: Lines = {
       replace_in: duration(replaceInMs),
       last_lines: listed(lastLines),
     }),
+  "containers-serving": ({ tag, bakeMs }) =>
+    line("info", "Containers serve, on probation", { tag, probation: duration(bakeMs) }),
   "containers-deployed": ({ tag, ready, replicas }) =>
     line("info", "Containers deployed", { tag, ready, replicas }),
+  "containers-ending": ({ containers, keep, drainMs }) =>
+    line(
+      "info",
+      keep ? "Connections drain, containers stay" : "Connections drain, containers stop",
+      {
+        containers,
+        at_most: duration(drainMs),
+      },
+    ),
   "containers-adopted": ({ containers, tags }) =>
     line("info", "Containers of an earlier dewy found", { containers, tags }),
   "images-removed": ({ images }) => line("info", "Keep images", { removed: images }),

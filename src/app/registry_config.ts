@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { type CommonConfig, exampleOf, readCommon } from "./common_config.ts";
-import { duration, text, unexpected } from "./config_values.ts";
+import { duration, port, text, unexpected } from "./config_values.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 
 /** What `dewy registry` is told. */
@@ -38,7 +38,7 @@ export function readGateway(argv: ParsedArgv): RegistryConfig {
   return {
     command: "registry",
     ...readCommon(argv, readUpstream(argv)),
-    port: port(argv),
+    port: listenPort(argv),
     host: text(argv, "host"),
     tls: tlsFiles(argv),
     tokenFile: text(argv, "token-file"),
@@ -60,13 +60,10 @@ function readUpstream(argv: ParsedArgv): string {
   return url;
 }
 
-function port(argv: ParsedArgv): number {
-  const value = argv.text("port");
-  if (value === "") throw new ConfigError("--port is not set; for example: --port 9000");
-  if (!/^\d{1,5}$/.test(value) || Number(value) > 65_535) {
-    throw new ConfigError(`Cannot use --port "${value}": expected a number from 0 to 65535`);
-  }
-  return Number(value);
+function listenPort(argv: ParsedArgv): number {
+  const found = port(argv, "port", 0);
+  if (found === undefined) throw new ConfigError("--port is not set; for example: --port 9000");
+  return found;
 }
 
 function tlsFiles(argv: ParsedArgv): RegistryConfig["tls"] {

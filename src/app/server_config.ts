@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import { type ListenSpec, parseListenSpecs } from "../core/listen_spec.ts";
-import { type AssetsConfig, readDeploying } from "./assets_config.ts";
-import { choice, duration, text, textOr } from "./config_values.ts";
+import { type FetchConfig, readFetching } from "./assets_config.ts";
+import { choice, duration, healthPath, text, textOr } from "./config_values.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 import { checkServerFlags } from "./server_flags.ts";
 import { directoryOfProgram } from "./server_program.ts";
@@ -10,9 +10,9 @@ import { directoryOfProgram } from "./server_program.ts";
 export type HandoffKind = "socket" | "proxy" | "none";
 
 /** What `dewy server` is told. */
-export interface ServerConfig extends Omit<AssetsConfig, "command"> {
+export interface ServerConfig extends FetchConfig {
   command: "server";
-  /** Where {@link AssetsConfig.directory} comes from: `--directory`, a program `<dir>/current/…`, or neither. */
+  /** Where {@link FetchConfig.directory} comes from: `--directory`, a program `<dir>/current/…`, or neither. */
   directoryFrom: "flag" | "command" | "default";
   /** The app and its arguments, as typed; `undefined`: deploy only. */
   program: readonly [string, ...string[]] | undefined;
@@ -75,12 +75,12 @@ export function readServer(argv: ParsedArgv): ServerConfig {
   const ports = readPorts(argv);
   const config: ServerConfig = {
     command: "server",
-    ...readDeploying(argv),
+    ...readFetching(argv),
     ...readDirectory(argv, program),
     program,
     ports,
     handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? "socket",
-    healthPath: text(argv, "health-path"),
+    healthPath: healthPath(argv),
     healthTimeoutMs: duration(argv, "health-timeout", 1),
     readyAfterMs: duration(argv, "ready-after", 0),
     readyCommand: text(argv, "ready-command"),

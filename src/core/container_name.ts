@@ -18,6 +18,8 @@ export const LABELS = {
   deployedAt: "dewy.deployed_at",
   /** The name of the release directory. */
   release: "dewy.release",
+  /** The working directory of the dewy that made it. */
+  directory: "dewy.directory",
   /** A hash of what it was started with, the image apart. */
   config: "dewy.config",
 } as const;

@@ -130,13 +130,12 @@ export type DewyEvent =
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
+  | { type: "image-pulling"; tag: string; artifact: string }
   | {
       type: "image-pulled";
       tag: string;
       /** The image by digest. */
       image: string;
-      /** It was here already. */
-      wasHere: boolean;
       durationMs: number;
     }
   | {
@@ -167,11 +166,26 @@ export type DewyEvent =
       replaceInMs: number | undefined;
     }
   | {
+      /** A new version has taken over, and is watched before it counts as deployed. */
+      type: "containers-serving";
+      tag: string;
+      /** How long it is watched, in milliseconds. */
+      bakeMs: number;
+    }
+  | {
       type: "containers-deployed";
       tag: string;
       /** How many replicas serve. */
       ready: number;
       replicas: number;
+    }
+  | {
+      /** Dewy ends: connections have their time, then the containers are stopped, unless they are kept. */
+      type: "containers-ending";
+      containers: readonly string[];
+      keep: boolean;
+      /** How long connections have, in milliseconds. */
+      drainMs: number;
     }
   | { type: "containers-adopted"; containers: readonly string[]; tags: readonly string[] }
   | { type: "images-removed"; images: readonly string[] }

@@ -6,18 +6,27 @@ export interface AppRelease {
   directory: string;
 }
 
+/** A release that crashes again and again. */
+export interface CrashLoop {
+  release: AppRelease;
+  /** How often in a row. */
+  crashes: number;
+  /** What happened last. */
+  reason: string;
+}
+
 /** Keeps one release of an app running: a process of this machine, or containers. */
 export interface Runner {
   /** The release that serves, or is to be started again; `undefined` when there is none. */
   readonly release: AppRelease | undefined;
   /**
-   * Starts a release and lets it take over without a gap.
+   * Starts a new release and lets it take over without a gap; then {@link Runner.bake} watches it.
    *
    * @param release what to run.
    * @param signal ends it as long as the new one is not ready.
    * @throws DeployError when the new one does not become ready.
    */
-  replace(release: AppRelease, signal: AbortSignal): Promise<void>;
+  tryOut(release: AppRelease, signal: AbortSignal): Promise<void>;
   /**
    * Watches the current release for a while; nobody restarts it meanwhile.
    *
@@ -26,17 +35,18 @@ export interface Runner {
    */
   bake(durationMs: number): Promise<void>;
   /**
-   * As {@link replace}, but never gives up: what cannot be started now is tried again with growing pauses.
+   * Starts a release and lets it take over, and never gives up: what cannot be started now is tried again with growing
+   * pauses.
    *
    * @param release what to run.
    */
   insist(release: AppRelease): Promise<void>;
   /**
-   * Whether something has to be started or ended for a release to be the one that serves.
+   * Lets a release serve that did so before; where all of it still runs, nothing is started.
    *
-   * @param directory the name of its directory.
+   * @param release what to run.
    */
-  mustRun(directory: string): boolean;
+  goBack(release: AppRelease): Promise<void>;
   /** Ends what serves, and starts nothing in its place. */
   end(): Promise<void>;
 }

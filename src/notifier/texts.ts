@@ -47,7 +47,7 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
     case "adopted":
       return message(`Found \`${event.tag}\` still running from an earlier start of dewy`);
     case "image-pulled":
-      return event.wasHere ? undefined : message(`Pulled image for \`${event.tag}\``);
+      return message(`Pulled image for \`${event.tag}\``);
     case "containers-deployed":
       return { kind: "success", text: containersText(event) };
     case "containers-adopted":

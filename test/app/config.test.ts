@@ -31,7 +31,7 @@ describe("readConfig: the recorded command lines", () => {
     "interval 0", // an error that names the flag
     "negative interval as a separate word", // an error, not the default
     "-d does not exist", // it does, as in the document's example
-    "-n is --name, not --notifier", // a flag of container, which is yet to come
+    "-n is --name, not --notifier", // a flag of container only
     "log format not validated", // an error that names the flag
     "calver goes into the registry URL", // stays a separate value that wins over the URL
     "bad calver", // found when the registry is opened
@@ -192,6 +192,7 @@ describe("readConfig of server", () => {
       readyCommand: undefined,
       signalOnTerm: "SIGTERM",
       drainTimeMs: 30_000,
+      overlapMs: 5_000,
       bakeMs: 30_000,
       restart: "always",
       logPrefix: false,

@@ -234,12 +234,16 @@ describe("the log of containers", () => {
   };
   const lines: [DewyEvent, string][] = [
     [
-      { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", wasHere: false, durationMs: 10 },
+      { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", durationMs: 10 },
       'level=INFO msg="Pulled image" tag=v1 image=h/a@sha256:1 duration=10ms',
     ],
     [
-      { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", wasHere: true, durationMs: 1 },
-      'level=INFO msg="Image is here already" tag=v1 image=h/a@sha256:1 duration=1ms',
+      { type: "image-pulling", tag: "v1", artifact: "h/a:v1" },
+      'level=INFO msg="Pulling image" tag=v1 artifact=h/a:v1',
+    ],
+    [
+      { type: "containers-serving", tag: "v1", bakeMs: 30_000 },
+      'level=INFO msg="Containers serve, on probation" tag=v1 probation=30s',
     ],
     [
       {
@@ -274,6 +278,14 @@ describe("the log of containers", () => {
     [
       { type: "containers-adopted", containers: ["a", "b"], tags: ["v1"] },
       'level=INFO msg="Containers of an earlier dewy found" containers="[a b]" tags=[v1]',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: false, drainMs: 30_000 },
+      'level=INFO msg="Connections drain, containers stop" containers=[a] at_most=30s',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: true, drainMs: 0 },
+      'level=INFO msg="Connections drain, containers stay" containers=[a] at_most=0s',
     ],
     [
       { type: "images-removed", images: ["dewy/app:v0"] },

@@ -42,7 +42,6 @@ const PULLED = {
   type: "image-pulled",
   tag: "v1",
   image: "a@b",
-  wasHere: false,
   durationMs: 1,
 } as const;
 
@@ -110,7 +109,8 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [{ type: "no-program" }, "Versions are deployed, but no command is given: nothing is started"],
   [{ type: "generation-ready", tag: "v1", generation: 1, pid: 7, durationMs: 1 }, undefined],
   [PULLED, "Pulled image for `v1`"],
-  [{ ...PULLED, wasHere: true }, undefined],
+  [{ type: "image-pulling", tag: "v1", artifact: "a:v1" }, undefined],
+  [{ type: "containers-serving", tag: "v1", bakeMs: 1 }, undefined],
   [
     { type: "containers-deployed", tag: "v1", ready: 2, replicas: 3 },
     "Container deployed successfully: `2/3` replicas of `v1`",

@@ -27,6 +27,8 @@ const NEVER = new AbortController().signal;
 export class Crew {
   readonly #options: CrewOptions;
   readonly #replicas = new Set<Replica>();
+  /** Names of containers that are being started. */
+  readonly #awaited = new Set<string>();
   readonly #leaving = new Map<Replica, Promise<void>>();
 
   /** @param options what it works with. */
@@ -54,6 +56,33 @@ export class Crew {
    */
   find(id: string): Replica | undefined {
     return this.list().find((replica) => replica.id === id);
+  }
+
+  /**
+   * Whether a container is one of ours, or is about to be: anything else was left by a dewy that is gone.
+   *
+   * @param container its identifier and name.
+   */
+  knows({ id, name }: { id: string; name: string }): boolean {
+    return this.#awaited.has(name) || [...this.#replicas].some((replica) => replica.id === id);
+  }
+
+  /**
+   * Waits for a container that is being started.
+   *
+   * @param name its name.
+   * @param start starts it.
+   * @returns the replica, which does not serve yet.
+   */
+  async await(name: string, start: () => Promise<Replica>): Promise<Replica> {
+    this.#awaited.add(name);
+    try {
+      const replica = await start();
+      this.#replicas.add(replica);
+      return replica;
+    } finally {
+      this.#awaited.delete(name);
+    }
   }
 
   /** Takes a replica in that does not serve yet. */
@@ -94,6 +123,7 @@ export class Crew {
    */
   dismiss(replica: Replica): void {
     if (replica.state === "stopping" || !replica.isAlive) return;
+    this.#replicas.add(replica);
     replica.state = "stopping";
     this.refresh();
     this.#inBackground(replica, this.#remove(replica));

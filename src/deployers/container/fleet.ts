@@ -3,25 +3,27 @@ import { DeployError, DewyError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
-import type { AppRelease, Runner } from "../runner.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { withLastLines } from "../with_last_lines.ts";
 import { adopt } from "./adopt.ts";
 import type { PrepareRelease } from "./container_release.ts";
 import { Crew } from "./crew.ts";
 import type { HealthOptions } from "./health.ts";
-import { type NameReplica, replicaNames } from "./name_replica.ts";
+import { managedLabels, type NameReplica, replicaNames } from "./name_replica.ts";
 import { reap } from "./reap.ts";
 import { Recovery } from "./recovery.ts";
 import type { Replica } from "./replica.ts";
 import { rollOut } from "./roll_out.ts";
 import { type Front, Rotation } from "./rotation.ts";
-import { watchReplicas } from "./watch.ts";
+import { dismissStrays, watchReplicas } from "./watch.ts";
 
 /** What a fleet works with. */
 export interface FleetOptions {
   engine: ContainerEngine;
   /** The app, by which its containers are found and named. */
   app: string;
+  /** The working directory, which its containers bear as a label. */
+  root: string;
   front: Front;
   prepare: PrepareRelease;
   /** How many are to serve. */
@@ -33,7 +35,7 @@ export interface FleetOptions {
   /** How long the connections of a replica that leaves may take to end, in milliseconds. */
   drainMs: number;
   /** Is told when a release keeps ending; once per release. */
-  onCrashLoop(release: AppRelease, reason: string): void;
+  onCrashLoop(loop: CrashLoop): void;
   /** Dewy is to end: nothing is started any more. */
   stopping: AbortSignal;
   clock: Clock;
@@ -47,6 +49,7 @@ interface Probation {
 }
 
 const NONE: ReadonlySet<Replica> = new Set();
+const NEVER = new AbortController().signal;
 /** Beyond the drain and the grace of a container, an end waits no longer for an engine. */
 const END_MS = 30_000;
 
@@ -74,12 +77,12 @@ export class Fleet implements Runner {
     const { engine, front, drainMs, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
-    this.#name = replicaNames(options.app, clock);
+    this.#name = replicaNames(options.app, options.root, clock);
     this.#rotation = new Rotation(front);
     this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, clock, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
-      onCrashLoop: (reason) => this.#crashLoop(reason),
+      onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
       clock,
       signal: this.#stop,
     });
@@ -90,6 +93,11 @@ export class Fleet implements Runner {
     const [found] = this.#crew.list("serving");
     const adopted = found === undefined ? undefined : { tag: found.tag, directory: found.release };
     return this.#goal ?? adopted;
+  }
+
+  /** The names of all containers there are, oldest first. */
+  get containers(): readonly string[] {
+    return this.#crew.list().map(({ name }) => name);
   }
 
   /** How many replicas serve and are healthy. */
@@ -113,13 +121,8 @@ export class Fleet implements Runner {
     );
   }
 
-  /** {@inheritDoc Runner.mustRun} */
-  mustRun(directory: string): boolean {
-    return this.#goal?.directory !== directory || this.#isShort();
-  }
-
-  /** {@inheritDoc Runner.replace} */
-  replace(release: AppRelease, signal: AbortSignal): Promise<void> {
+  /** {@inheritDoc Runner.tryOut} */
+  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
@@ -162,6 +165,12 @@ export class Fleet implements Runner {
     }
   }
 
+  /** {@inheritDoc Runner.goBack} */
+  async goBack(release: AppRelease): Promise<void> {
+    const serves = this.#goal?.directory === release.directory && !this.#isShort();
+    if (!serves) await this.insist(release);
+  }
+
   /** Starts the replicas anew, one after the other, without a gap. */
   async restart(): Promise<void> {
     const release = this.#goal;
@@ -191,19 +200,21 @@ export class Fleet implements Runner {
    * @param options `keep`: the containers go on running, for the next dewy to adopt.
    */
   async stop({ keep }: { keep: boolean }): Promise<void> {
-    const { front, drainMs, clock, emit } = this.#options;
+    const { engine, app, front, drainMs, clock, emit } = this.#options;
     this.#end.abort(new Error("dewy ends"));
-    const left = new AbortController();
+    const over = new AbortController();
     const ended = this.#exclusively(async () => {
       await front.close(drainMs);
       if (keep) return;
       for (const replica of this.#crew.list()) this.#crew.dismiss(replica);
+      const left = await engine.list(managedLabels(app), NEVER).catch(() => []);
+      dismissStrays(left, this.#crew, clock.now());
       await this.#crew.allHaveLeft();
-    }).finally(() => left.abort());
-    const tooLong = clock.sleep(drainMs + END_MS, left.signal).then(
+      await reap({ engine, app, crew: this.#crew }, NEVER);
+    }).finally(() => over.abort());
+    const tooLong = clock.sleep(drainMs + END_MS, over.signal).then(
       () => {
-        const containers = this.#crew.list().map(({ name }) => name);
-        const fields = { containers: containers.join(",") };
+        const fields = { containers: this.containers.join(",") };
         const message = "Cannot end all containers in time; the next dewy takes them over";
         emit({ type: "warning", message, important: true, fields });
       },
@@ -314,11 +325,11 @@ export class Fleet implements Runner {
     });
   }
 
-  #crashLoop(reason: string): void {
+  #crashLoop(crashes: number, reason: string): void {
     const release = this.#goal;
     if (release === undefined) return;
     this.#distrusted = release.directory;
-    this.#options.onCrashLoop(release, reason);
+    this.#options.onCrashLoop({ release, crashes, reason });
   }
 }
 

@@ -22,6 +22,8 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** Asking the engine starts a program: not after each of the first, quick probes. */
 const INSPECT_FROM_PAUSE_MS = 250;
+/** Of a HEALTHCHECK that the operator has brought. https://docs.docker.com/reference/dockerfile/#healthcheck */
+const DEFAULT_INTERVAL_MS = 30_000;
 /** How long a container must have gone on running after its port was open, where nothing else says that it is well. */
 const SETTLE_MS = 2_000;
 
@@ -62,16 +64,17 @@ export async function becomeHealthy(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, path } = options;
+  const asksEngine = path === undefined && replica.hasHealthcheck;
   // The engine does not run a HEALTHCHECK before the first interval is over.
-  const waitsFor = path === undefined ? healthcheck : undefined;
-  const timeoutMs = options.timeoutMs + (waitsFor?.intervalMs ?? 0);
+  const intervalMs = asksEngine ? (healthcheck?.intervalMs ?? DEFAULT_INTERVAL_MS) : 0;
+  const timeoutMs = options.timeoutMs + intervalMs;
   const over = new AbortController();
   const either = AbortSignal.any([signal, replica.ended, over.signal]);
   let why = "";
   const timeout = clock.sleep(timeoutMs, either).then(() => {
     throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${why}`);
   });
-  const healthy = untilHealthy(replica, waitsFor !== undefined, options, either, (reason) => {
+  const healthy = untilHealthy(replica, asksEngine, options, either, (reason) => {
     why = `: ${reason}`;
   });
   try {
@@ -127,9 +130,10 @@ async function engineSaysHealthy(
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
   if (!isRunning(container)) throw ended(describeEnd(container));
-  const { health = "none" } = container;
-  if (health === "unhealthy") throw ended("its HEALTHCHECK says that it is unhealthy");
-  if (health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
+  if (container.health === "unhealthy") {
+    throw ended("its HEALTHCHECK says that it is unhealthy");
+  }
+  if (container.health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
 }
 
 async function mustRun(

@@ -13,10 +13,11 @@ export type NameReplica = (
  * Makes the function that names containers of an app. No name is given twice.
  *
  * @param app the app: its containers are found by it.
+ * @param root the working directory, which says whose containers these are.
  * @param clock the time.
  * @returns the function.
  */
-export function replicaNames(app: string, clock: Clock): NameReplica {
+export function replicaNames(app: string, root: string, clock: Clock): NameReplica {
   const last = new Map<number, number>();
   return ({ tag, directory, config }, index) => {
     const second = Math.max(Math.floor(clock.now() / 1_000), (last.get(index) ?? 0) + 1);
@@ -29,6 +30,7 @@ export function replicaNames(app: string, clock: Clock): NameReplica {
         [LABELS.replica]: String(index),
         [LABELS.deployedAt]: new Date(clock.now()).toISOString(),
         [LABELS.release]: directory,
+        [LABELS.directory]: root,
         [LABELS.config]: config,
       },
     };

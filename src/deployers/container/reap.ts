@@ -17,7 +17,7 @@ export async function reap(
   const containers = await engine.list(managedLabels(app), signal).catch(() => []);
   for (const container of containers) {
     const { id } = container;
-    if (isRunning(container) || crew.find(id) !== undefined) continue;
+    if (crew.knows(container) || isRunning(container)) continue;
     await engine.remove(id, signal).catch(() => {});
   }
 }

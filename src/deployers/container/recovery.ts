@@ -5,7 +5,7 @@ export interface RecoveryOptions {
   /** Brings back what is missing; tells failures by {@link Recovery.later}. */
   recover(): Promise<void>;
   /** Is told once in a row of crashes. */
-  onCrashLoop(reason: string): void;
+  onCrashLoop(crashes: number, reason: string): void;
   clock: Clock;
   /** Ends it. */
   signal: AbortSignal;
@@ -59,7 +59,7 @@ export class Recovery {
       () => {},
     );
     if (isCrash && this.#crashes === CRASHES_OF_A_LOOP) {
-      onCrashLoop(`it failed ${this.#crashes} times in a row, last: ${reason}`);
+      onCrashLoop(this.#crashes, reason);
     }
     return pauseMs;
   }

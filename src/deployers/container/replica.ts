@@ -22,6 +22,8 @@ export class Replica {
   readonly index: number;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** Whether the engine checks its health. */
+  readonly hasHealthcheck: boolean;
   /** Where it is reached. */
   readonly ports: readonly PublishedPort[];
   state: ReplicaState = "starting";
@@ -46,6 +48,7 @@ export class Replica {
     this.config = labels[LABELS.config] ?? "";
     this.index = Number(labels[LABELS.replica] ?? 0);
     this.startedAt = Date.parse(container.startedAt) || now;
+    this.hasHealthcheck = container.health !== undefined;
     this.ports = ports;
   }
 

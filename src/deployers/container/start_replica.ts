@@ -31,13 +31,16 @@ export async function startReplica(
   signal: AbortSignal,
 ): Promise<Replica> {
   const { engine, clock } = health;
-  const id = await engine.start({ ...release.spec, ...name(release, index) }, signal);
-  const container = await engine.inspect(id, new AbortController().signal);
-  if (container === undefined) throw new DeployError("verify", describeEnd(container));
-  const replica = new Replica(container, clock.now());
-  crew.add(replica);
+  const named = name(release, index);
+  const replica = await crew.await(named.name, async () => {
+    const id = await engine.start({ ...release.spec, ...named }, signal);
+    const container = await engine.inspect(id, new AbortController().signal);
+    if (container === undefined) throw new DeployError("verify", describeEnd(container));
+    const started = new Replica(container, clock.now());
+    if (!isRunning(container)) started.end(new DeployError("verify", describeEnd(container)));
+    return started;
+  });
   try {
-    if (!isRunning(container)) throw new DeployError("verify", describeEnd(container));
     await becomeHealthy(replica, release, health, signal);
     return replica;
   } catch (error) {

@@ -4,7 +4,7 @@ import type { ContainerEngine, EngineContainer } from "../../host/container/engi
 import type { Crew } from "./crew.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
 import { managedLabels } from "./name_replica.ts";
-import { describeEnd, FAILED_PROBES, isRunning, type Replica } from "./replica.ts";
+import { describeEnd, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
 
 /** What {@link watchReplicas} works with. */
 export interface WatchOptions {
@@ -40,6 +40,23 @@ export function watchReplicas(options: WatchOptions, signal: AbortSignal): void 
   void watcher.keepListening();
   void watcher.keepLooking();
   void watcher.keepProbing();
+}
+
+/**
+ * Ends what a dewy that was killed had begun to start, and what came up after the next one had looked around.
+ *
+ * @param containers all that the engine has of the app.
+ * @param crew those that are known.
+ * @param now the time.
+ */
+export function dismissStrays(
+  containers: readonly EngineContainer[],
+  crew: Crew,
+  now: number,
+): void {
+  for (const container of containers) {
+    if (isRunning(container) && !crew.knows(container)) crew.dismiss(new Replica(container, now));
+  }
 }
 
 class Watcher {
@@ -87,7 +104,7 @@ class Watcher {
   }
 
   async #look(): Promise<void> {
-    const { engine, app, crew, onLook } = this.#options;
+    const { engine, app, crew, onLook, clock } = this.#options;
     if (this.#signal.aborted) return;
     // One that is started meanwhile is not missing from the list.
     const known = crew.list();
@@ -96,6 +113,7 @@ class Watcher {
       this.#isLost = false;
       const byId = new Map(containers.map((container) => [container.id, container]));
       for (const replica of known) this.#judge(replica, byId.get(replica.id));
+      dismissStrays(containers, crew, clock.now());
       onLook();
     } catch (error) {
       this.#tellLost(error);

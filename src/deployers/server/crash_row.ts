@@ -1,4 +1,4 @@
-import type { AppRelease } from "./generation.ts";
+import type { AppRelease } from "../runner.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;

@@ -1,29 +1,16 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
+import { TOLD_LINES } from "../with_last_lines.ts";
 import { CrashRow } from "./crash_row.ts";
-import {
-  type AppRelease,
-  describeExit,
-  type Exit,
-  type Generation,
-  type StartGeneration,
-} from "./generation.ts";
+import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 import { Probation } from "./probation.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
 import { type Endable, retire } from "./retire.ts";
 import { Standby } from "./standby.ts";
-
-/** A release that crashes again and again. */
-export interface CrashLoop {
-  release: AppRelease;
-  /** How often in a row. */
-  crashes: number;
-  /** What happened last. */
-  reason: string;
-}
 
 /** What a supervisor works with. */
 export interface SupervisorOptions {
@@ -44,13 +31,11 @@ export interface SupervisorOptions {
   emit: EventSink;
 }
 
-const TOLD_LINES = 20;
-
 /**
  * Keeps one generation of the app running, and replaces it without a gap. There is one supervisor a process; its
  * operations run one after the other.
  */
-export class Supervisor {
+export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
   readonly #retiring = new Set<Promise<void>>();

@@ -11,8 +11,9 @@ import type {
 import type { EngineCommand } from "./engine_command.ts";
 import { type EngineDialect, filterArgs } from "./engine_dialect.ts";
 import { saysAbsent, saysInUse, saysPortTaken } from "./engine_failure.ts";
-import { parseContainers, parseImage } from "./engine_schema.ts";
+import { type InspectedContainer, parseContainers, parseImage } from "./engine_schema.ts";
 import { removeLogins, withLoginDirectory } from "./login_directory.ts";
+import type { HealthRuns } from "./podman_health.ts";
 import { watchEvents } from "./watch_events.ts";
 
 const LOOK_MS = 30_000;
@@ -28,6 +29,7 @@ export class CliEngine implements ContainerEngine {
   readonly #dialect: EngineDialect;
   readonly #command: EngineCommand;
   readonly #logins: string;
+  readonly #healthRuns: HealthRuns | undefined;
 
   /**
    * @param dialect what is special about it.
@@ -39,6 +41,7 @@ export class CliEngine implements ContainerEngine {
     this.#dialect = dialect;
     this.#command = command;
     this.#logins = logins;
+    this.#healthRuns = dialect.healthRuns?.(command);
   }
 
   describe(signal: AbortSignal): Promise<string> {
@@ -124,11 +127,11 @@ export class CliEngine implements ContainerEngine {
       signal,
     });
     const ids = output.split("\n").filter((line) => line !== "");
-    return ids.length === 0 ? [] : this.#inspect(ids, signal);
+    return ids.length === 0 ? [] : this.#inspectChecked(ids, signal);
   }
 
   async inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined> {
-    const [container] = await this.#inspect([id], signal);
+    const [container] = await this.#inspectChecked([id], signal);
     return container;
   }
 
@@ -162,8 +165,17 @@ export class CliEngine implements ContainerEngine {
     return watchEvents(this.#dialect, this.#command, labels, onChange, signal);
   }
 
+  async #inspectChecked(
+    ids: readonly string[],
+    signal: AbortSignal,
+  ): Promise<InspectedContainer[]> {
+    const containers = await this.#inspect(ids, signal);
+    const haveChanged = await this.#healthRuns?.run(containers, signal);
+    return haveChanged ? this.#inspect(ids, signal) : containers;
+  }
+
   /** Those of the containers that are there; one may go while it is looked at. */
-  async #inspect(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
+  async #inspect(ids: readonly string[], signal: AbortSignal): Promise<InspectedContainer[]> {
     const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
     return output === undefined ? [] : parseContainers(output, this.name);
   }

@@ -1,5 +1,6 @@
 import type { EngineName, LabelFilter, PullOptions } from "./engine.ts";
 import type { EngineCommand } from "./engine_command.ts";
+import type { HealthRuns } from "./podman_health.ts";
 
 /** How a pull is asked for. */
 export interface PullCall {
@@ -14,6 +15,8 @@ export interface EngineDialect {
   describe(command: EngineCommand, signal: AbortSignal): Promise<string>;
   /** Writes the login into a private directory. @returns the call that uses it and no other login. */
   pullCall(options: PullOptions, directory: string, command: EngineCommand): Promise<PullCall>;
+  /** Runs HEALTHCHECKs where the engine does not; `undefined`: it does. */
+  healthRuns?(command: EngineCommand): HealthRuns | undefined;
   /** The filters of `events` that let through what changes a container. */
   readonly eventFilters: readonly string[];
   /** The format of `events` that gives one JSON object a line. */

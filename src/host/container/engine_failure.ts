@@ -29,6 +29,9 @@ interface Meaning {
 /** The image or the options are to blame: the same would happen again. */
 const FINAL = { retryable: false };
 
+/** Two may remove a container at once. */
+const GONE =
+  /no such (container|object)|no container with (name or )?id|removal of container .* is already in progress/i;
 const PORT_TAKEN =
   /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
 
@@ -86,7 +89,7 @@ const MEANINGS: readonly Meaning[] = [
     error: (message) => new NotFoundError(message),
   },
   {
-    words: /no such (container|object)|no container with (name or )?id/i,
+    words: GONE,
     error: (message) => new NotFoundError(message),
   },
   {
@@ -141,9 +144,7 @@ export function engineFailure(failed: FailedCommand): DewyError {
  * @returns whether it says that there is no such container or image.
  */
 export function saysAbsent(said: string): boolean {
-  return /no such (container|object|image)|no container with (name or )?id|image not known/i.test(
-    said,
-  );
+  return GONE.test(said) || /no such image|image not known/i.test(said);
 }
 
 /**

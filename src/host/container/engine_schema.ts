@@ -7,6 +7,15 @@ const labels = v.nullish(v.record(v.string(), v.string()), {});
 const health = v.nullish(v.object({ Status: text }));
 const binding = v.object({ HostIp: text, HostPort: text });
 
+const check = v.nullish(
+  v.object({
+    Test: v.nullish(v.array(v.string()), []),
+    /** Nanoseconds; 0 is Docker's 30 s. */
+    Interval: v.nullish(v.number(), 0),
+  }),
+);
+const DEFAULT_INTERVAL_MS = 30_000;
+
 // https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerInspect
 const Container = v.object({
   Id: v.string(),
@@ -23,20 +32,11 @@ const Container = v.object({
     /** Podman before 4. */
     Healthcheck: health,
   }),
-  Config: v.object({ Image: text, Labels: labels }),
+  Config: v.object({ Image: text, Labels: labels, Healthcheck: check }),
   NetworkSettings: v.object({
     Ports: v.nullish(v.record(v.string(), v.nullish(v.array(binding))), {}),
   }),
 });
-
-const check = v.nullish(
-  v.object({
-    Test: v.nullish(v.array(v.string()), []),
-    /** Nanoseconds; 0 is Docker's 30 s. */
-    Interval: v.nullish(v.number(), 0),
-  }),
-);
-const DEFAULT_INTERVAL_MS = 30_000;
 
 // https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageInspect
 const Image = v.object({
@@ -54,6 +54,12 @@ const Image = v.object({
   ),
 });
 
+/** A container, and how often its health is to be checked. */
+export interface InspectedContainer extends EngineContainer {
+  /** The pause between two checks of its HEALTHCHECK, in milliseconds. */
+  checkEveryMs: number;
+}
+
 /**
  * Reads what `inspect` of containers says.
  *
@@ -62,7 +68,7 @@ const Image = v.object({
  * @returns the containers, in that order.
  * @throws HostError that names the field which is wrong.
  */
-export function parseContainers(output: string, program: string): EngineContainer[] {
+export function parseContainers(output: string, program: string): InspectedContainer[] {
   return parse(v.array(Container), output, program).map((one) => {
     const { State: state } = one;
     const isRunning = state.Status === "running" || state.Status === "paused";
@@ -72,6 +78,7 @@ export function parseContainers(output: string, program: string): EngineContaine
       image: one.ImageName || one.Config.Image,
       imageId: withAlgorithm(one.Image),
       status: state.Status,
+      checkEveryMs: intervalMs(one.Config.Healthcheck),
       health: said(state.Health?.Status ?? state.Healthcheck?.Status),
       exitCode: isRunning ? undefined : state.ExitCode,
       wasOutOfMemory: state.OOMKilled,
@@ -95,14 +102,14 @@ export function parseImage(output: string, program: string): EngineImage | undef
   const [image] = parse(v.array(Image), output, program);
   if (image === undefined) return undefined;
   const { Config: config } = image;
-  const { Test: [test] = [], Interval: interval = 0 } =
-    config?.Healthcheck ?? image.Healthcheck ?? {};
+  const found = config?.Healthcheck ?? image.Healthcheck;
+  const [test] = found?.Test ?? [];
   const isChecked = test !== undefined && test !== "NONE";
   return {
     id: withAlgorithm(image.Id),
     exposedPorts: tcpPorts(Object.keys(config?.ExposedPorts ?? {})),
     user: config?.User || image.User,
-    healthcheck: isChecked ? { intervalMs: interval / 1e6 || DEFAULT_INTERVAL_MS } : undefined,
+    healthcheck: isChecked ? { intervalMs: intervalMs(found) } : undefined,
     names: image.RepoTags,
   };
 }
@@ -130,9 +137,15 @@ export function parse<T>(schema: v.GenericSchema<unknown, T>, output: string, pr
   if (result.success) return result.output;
   const [issue] = result.issues;
   const field = v.getDotPath(issue) ?? "the answer";
+  const wrong =
+    issue.received === "undefined" ? "is missing" : `should be ${issue.expected ?? issue.type}`;
   throw new HostError(
-    `Cannot read what ${program} says: ${field} should be ${issue.expected ?? issue.type}; is its version one that dewy knows?`,
+    `Cannot read what ${program} says: ${field} ${wrong}; is its version one that dewy knows?`,
   );
+}
+
+function intervalMs(found: v.InferOutput<typeof check>): number {
+  return (found?.Interval ?? 0) / 1e6 || DEFAULT_INTERVAL_MS;
 }
 
 /** Docker names an image by its algorithm, Podman does not. */

@@ -1,3 +1,4 @@
+import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { parseImageReference } from "../../core/image_reference.ts";
@@ -7,6 +8,7 @@ import { engineLogin } from "./engine_login.ts";
 import { parse } from "./engine_schema.ts";
 import { assertLocalEndpoint } from "./local_endpoint.ts";
 import { writePrivateJson } from "./login_directory.ts";
+import { podmanHealthRuns } from "./podman_health.ts";
 
 const Info = v.object({
   host: v.object({ serviceIsRemote: v.nullish(v.boolean(), false) }),
@@ -43,15 +45,36 @@ export function podmanDialect(env: Readonly<Record<string, string | undefined>>)
       const authFile = join(directory, "auth.json");
       await writePrivateJson(authFile, { auths: { [registry]: login } });
       const insecure = plainHttp ? ["--tls-verify=false"] : [];
-      return {
-        args: ["pull", "--quiet", "--authfile", authFile, ...insecure, image],
-        // Podman looks there as well.
-        env: { DOCKER_CONFIG: directory },
-      };
+      // Where Podman finds no login, it looks on.
+      const hidden = credential === undefined ? await hideLogins(directory, env) : {};
+      return { args: ["pull", "--quiet", "--authfile", authFile, ...insecure, image], env: hidden };
     },
+    healthRuns: podmanHealthRuns,
     eventFilters: ["type=container", "event=died", "event=health_status"],
     eventFormat: "json",
   };
+}
+
+/**
+ * Lends Podman's settings to a directory of configuration, without the logins of this user.
+ *
+ * @see https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
+ */
+async function hideLogins(
+  directory: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Record<string, string>> {
+  const own = env.XDG_CONFIG_HOME || join(env.HOME ?? "", ".config");
+  const shown = join(directory, "config");
+  await mkdir(join(shown, "containers"), { recursive: true });
+  await lendEntries(own, shown, "containers");
+  await lendEntries(join(own, "containers"), join(shown, "containers"), "auth.json");
+  return { XDG_CONFIG_HOME: shown, DOCKER_CONFIG: directory };
+}
+
+async function lendEntries(from: string, to: string, except: string): Promise<void> {
+  const names = await readdir(from).catch(() => []);
+  for (const name of names) if (name !== except) await symlink(join(from, name), join(to, name));
 }
 
 /** Podman may have been told once and for all to use another machine. */

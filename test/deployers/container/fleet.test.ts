@@ -8,7 +8,7 @@ describe("Fleet.replace", () => {
   it("starts the first replica, and lets clients through once it is healthy", async () => {
     const { fleet, release, port, versions, engine, events } = await fleetWorld();
     const waiting = ask(port);
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     expect(await waiting).toBe("v1.0.0");
     expect(versions()).toEqual(["v1.0.0"]);
     const { info } = only(engine.running());
@@ -34,7 +34,7 @@ describe("Fleet.replace", () => {
       let running = 0;
       const world = await fleetWorld({ replicas, surge });
       const { fleet, release, engine, port, versions } = world;
-      await fleet.replace(release(v1), never);
+      await fleet.tryOut(release(v1), never);
       release(v2);
       const start = engine.start;
       engine.start = async (spec, signal) => {
@@ -42,7 +42,7 @@ describe("Fleet.replace", () => {
         return start(spec, signal);
       };
       const clients = crowd(port);
-      await fleet.replace(v2, never);
+      await fleet.tryOut(v2, never);
       await until(() => versions().length === replicas);
       const answers = await clients.stop();
       expect(Object.keys(answers).sort()).toEqual(["v1.0.0", "v1.1.0"]);
@@ -56,11 +56,11 @@ describe("Fleet.replace", () => {
 
   it("lets the connections of an old replica end before it is told to stop", async () => {
     const { fleet, release, engine, port } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
-    await fleet.replace(release(v2), never);
+    await fleet.tryOut(release(v2), never);
     expect(await ask(port)).toBe("v1.1.0");
     expect(engine.calls.filter((call) => call.startsWith("stop"))).toEqual([]);
     socket.destroy();
@@ -70,13 +70,13 @@ describe("Fleet.replace", () => {
 
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ drainMs: 2_000 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
     const closed = new Promise((resolve) => socket.once("close", resolve));
-    await fleet.replace(release(v2), never);
+    await fleet.tryOut(release(v2), never);
     await until(() => eventsOf(events, "replica-retired").length === 1);
     await closed;
     expect(only(eventsOf(events, "replica-retired"))).toMatchObject({ tag: "v1.0.0", cut: 1 });
@@ -103,10 +103,10 @@ describe("Fleet.replace", () => {
       replicas: 2,
       health: { path: "/health", timeoutMs: 6_000 },
     });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const clients = crowd(port);
     if (arrange !== undefined) engine.fail.set(arrange, new Error(`${arrange} broke`));
-    await expect(fleet.replace(release(v2, app), never)).rejects.toThrow(says);
+    await expect(fleet.tryOut(release(v2, app), never)).rejects.toThrow(says);
     engine.fail.clear();
     await fleet.insist(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0");
@@ -118,8 +118,8 @@ describe("Fleet.replace", () => {
     const { fleet, release, engine } = await fleetWorld({
       health: { path: undefined, timeoutMs: 60_000 },
     });
-    await fleet.replace(release(v1), never);
-    const failed = expect(fleet.replace(release(v2), never)).rejects.toThrow(
+    await fleet.tryOut(release(v1), never);
+    const failed = expect(fleet.tryOut(release(v2), never)).rejects.toThrow(
       "exit code 9; it wrote: panic: it crashed",
     );
     await until(() => engine.containers.length === 2);
@@ -129,7 +129,7 @@ describe("Fleet.replace", () => {
 
   it("without a path does not take the engine's forwarder for the app", async () => {
     const { fleet, release } = await fleetWorld({ health: { path: undefined, timeoutMs: 20_000 } });
-    await expect(fleet.replace(release(v1, { listens: false }), never)).rejects.toThrow(
+    await expect(fleet.tryOut(release(v1, { listens: false }), never)).rejects.toThrow(
       "it accepted and closed at once",
     );
   });
@@ -139,11 +139,11 @@ describe("Fleet.replace", () => {
       health: { path: undefined, timeoutMs: 1_000 },
     });
     const healthcheck = { intervalMs: 600_000 };
-    const first = fleet.replace(release(v1, {}, { healthcheck }), never);
+    const first = fleet.tryOut(release(v1, {}, { healthcheck }), never);
     await until(() => engine.containers.length === 1);
     nth(engine, 0).setHealth("healthy");
     await first;
-    const failed = expect(fleet.replace(release(v2, {}, { healthcheck }), never)).rejects.toThrow(
+    const failed = expect(fleet.tryOut(release(v2, {}, { healthcheck }), never)).rejects.toThrow(
       "its HEALTHCHECK says that it is unhealthy",
     );
     await until(() => engine.containers.length === 2);
@@ -153,7 +153,7 @@ describe("Fleet.replace", () => {
 
   it("stops at once when one of the new replicas ends in the middle of a rollout", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 3 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const clients = crowd(port);
     const start = engine.start;
     engine.start = async (spec, signal) => {
@@ -161,7 +161,7 @@ describe("Fleet.replace", () => {
       if (engine.containers.length === 4) await nth(engine, 3).crash(2);
       return start(spec, signal);
     };
-    const failure = await fleet.replace(release(v2), never).catch((error: unknown) => error);
+    const failure = await fleet.tryOut(release(v2), never).catch((error: unknown) => error);
     expect(String(failure)).toContain("exit code 2 after it had taken over");
     await fleet.insist(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0,v1.0.0");
@@ -170,9 +170,9 @@ describe("Fleet.replace", () => {
 
   it("is ended by its signal, and leaves nothing half started", async () => {
     const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const stop = new AbortController();
-    const replaced = fleet.replace(release(v2, { health: 503 }), stop.signal);
+    const replaced = fleet.tryOut(release(v2, { health: 503 }), stop.signal);
     await until(() => engine.containers.length === 2);
     stop.abort(new Error("enough"));
     await expect(replaced).rejects.toThrow("enough");
@@ -183,11 +183,11 @@ describe("Fleet.replace", () => {
 describe("Fleet.bake", () => {
   it("fails when a new replica ends, and the way back is quick: what still drains serves again", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
-    await fleet.replace(release(v2), never);
+    await fleet.tryOut(release(v2), never);
     const baked = expect(fleet.bake(600_000)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
     );
@@ -202,8 +202,8 @@ describe("Fleet.bake", () => {
 
   it("fails when a new replica turns unhealthy; the old release is started again, and the bad one leaves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
-    await fleet.replace(release(v2), never);
+    await fleet.tryOut(release(v1), never);
+    await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
     const baked = expect(fleet.bake(600_000)).rejects.toThrow("it answered 500");
@@ -216,7 +216,7 @@ describe("Fleet.bake", () => {
 
   it("is over at once when dewy is to end", async () => {
     const { fleet, release, stopping } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     stopping.abort();
     await fleet.bake(1e9);
   });
@@ -225,7 +225,7 @@ describe("Fleet.bake", () => {
 describe("Fleet.adopt", () => {
   it("puts what runs behind the proxy and starts nothing when that is what should run", async () => {
     const first = await fleetWorld({ replicas: 2 });
-    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.tryOut(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     expect(await ask(second.port)).toBe("v1.0.0");
@@ -237,7 +237,7 @@ describe("Fleet.adopt", () => {
   it("continues a half-done rollout", async () => {
     const first = await fleetWorld({ replicas: 3 });
     const { engine } = first;
-    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.tryOut(first.release(v1), never);
     first.release(v2);
     const stop = new AbortController();
     const start = engine.start;
@@ -245,12 +245,12 @@ describe("Fleet.adopt", () => {
       if (engine.containers.length === 5) stop.abort(new Error("killed"));
       return start(spec, signal);
     };
-    await expect(first.fleet.replace(v2, stop.signal)).rejects.toThrow("killed");
+    await expect(first.fleet.tryOut(v2, stop.signal)).rejects.toThrow("killed");
     engine.start = start;
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     const clients = crowd(second.port);
-    await second.fleet.replace(v2, never);
+    await second.fleet.tryOut(v2, never);
     await until(() => second.versions().join() === "v1.1.0,v1.1.0,v1.1.0");
     const answers = Object.keys(await clients.stop());
     expect(answers.filter((answer) => !/^v1\.[01]\.0$/.test(answer))).toEqual([]);
@@ -259,24 +259,24 @@ describe("Fleet.adopt", () => {
 
   it("replaces containers of another dewy without a gap, and keeps them when that fails", async () => {
     const { engine, fleet, release, versions, reborn } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.stop({ keep: true });
     const strange = nth(engine, 0).info;
     strange.labels = { "dewy.managed": "true", "dewy.app": "app", "dewy.version": "v0.9.0" };
     const second = await reborn({ health: { path: "/health", timeoutMs: 4_000 } });
     expect(await ask(second.port)).toBe("v1.0.0");
-    await expect(second.fleet.replace(release(v2, { health: 500 }), never)).rejects.toThrow("500");
+    await expect(second.fleet.tryOut(release(v2, { health: 500 }), never)).rejects.toThrow("500");
     await second.fleet.end();
     expect(await ask(second.port)).toBe("v1.0.0");
-    await second.fleet.replace(release(v3), never);
+    await second.fleet.tryOut(release(v3), never);
     await until(() => versions().join() === "v1.2.0");
   });
 
   it("does not send clients to one that was only being started", async () => {
     const first = await fleetWorld();
-    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.tryOut(first.release(v1), never);
     const stop = new AbortController();
-    const replaced = first.fleet.replace(first.release(v2, { listens: false }), stop.signal);
+    const replaced = first.fleet.tryOut(first.release(v2, { listens: false }), stop.signal);
     await until(() => first.engine.containers.length === 2);
     const second = await first.reborn();
     for (let count = 0; count < 20; count += 1) expect(await ask(second.port)).toBe("v1.0.0");
@@ -284,9 +284,26 @@ describe("Fleet.adopt", () => {
     await replaced.catch(() => {});
   });
 
+  it("ends what the dewy before had begun to start, and what came up only later", async () => {
+    const first = await fleetWorld();
+    const { engine } = first;
+    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.stop({ keep: true });
+    const second = await first.reborn();
+    await second.fleet.insist(v1);
+    const { spec } = nth(engine, 0);
+    await engine.start({ ...spec, name: "app-late-0" }, never);
+    await until(() => nth(engine, 1).info.status === "exited");
+    expect(nth(engine, 1).answered).toBe(0);
+    expect(engine.running()).toEqual([nth(engine, 0)]);
+    await engine.start({ ...spec, name: "app-late-1" }, never);
+    await second.fleet.stop({ keep: false });
+    expect(await engine.list({}, never)).toEqual([]);
+  });
+
   it("makes the number of replicas and changed flags true", async () => {
     const first = await fleetWorld({ replicas: 3 });
-    await first.fleet.replace(first.release(v1), never);
+    await first.fleet.tryOut(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const fewer = await first.reborn({ replicas: 1 });
     await fewer.fleet.insist(v1);
@@ -303,11 +320,11 @@ describe("Fleet.adopt", () => {
 
   it("removes what has ended and what was never started, of this app only", async () => {
     const { engine, fleet, release } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.stop({ keep: true });
     await nth(engine, 0).crash();
     const other = await fleetWorld({ app: "other" }, engine);
-    await other.fleet.replace(v1, never);
+    await other.fleet.tryOut(v1, never);
     await other.fleet.stop({ keep: true });
     await nth(engine, 1).crash();
     const again = await fleetWorld({}, engine);
@@ -321,7 +338,7 @@ describe("Fleet.adopt", () => {
 describe("the fleet's care", () => {
   it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
     const { fleet, release, engine, port, versions, events } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     await nth(engine, 0).crash(4);
     const clients = crowd(port);
@@ -336,7 +353,7 @@ describe("the fleet's care", () => {
   it("finds out although no event came", async () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
@@ -344,7 +361,7 @@ describe("the fleet's care", () => {
 
   it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     const clients = crowd(port);
     nth(engine, 0).app.health = 500;
@@ -355,7 +372,7 @@ describe("the fleet's care", () => {
 
   it("sends clients to unhealthy replicas rather than to nobody", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     engine.fail.set("start", unreachable());
     for (const container of engine.containers) container.app.health = 500;
@@ -367,7 +384,7 @@ describe("the fleet's care", () => {
 
   it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", exitsWith: 1 });
     await engine.pull({
@@ -378,7 +395,7 @@ describe("the fleet's care", () => {
     });
     await nth(engine, 0).crash();
     await until(() => loops.length === 1);
-    expect(loops[0]).toMatch(/^v1\.0\.0: it failed 5 times in a row, last: .*exit code 1/);
+    expect(loops[0]).toMatch(/^v1\.0\.0: 5 times, last .*exit code 1/);
     const pauses = eventsOf(events, "warning").map(({ fields }) => Number(fields?.retry_in_ms));
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
     await fleet.insist(release(v2));
@@ -387,7 +404,7 @@ describe("the fleet's care", () => {
 
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     for (const operation of ["list", "watch", "inspect", "start"] as const) {
       engine.fail.set(operation, unreachable());
@@ -407,7 +424,7 @@ describe("the fleet's care", () => {
 
   it("pulls an image again that somebody removed", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.bake(0);
     engine.forget("registry.test/app@v1.0.0");
     await nth(engine, 0).crash();
@@ -417,9 +434,9 @@ describe("the fleet's care", () => {
 
   it("tries again to remove a container that the engine does not let go of", async () => {
     const { fleet, release, engine, events } = await fleetWorld();
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     engine.fail.set("remove", new Error("device or resource busy"));
-    await fleet.replace(release(v2), never);
+    await fleet.tryOut(release(v2), never);
     await until(() => eventsOf(events, "warning").length > 0);
     engine.fail.clear();
     await until(() => eventsOf(events, "replica-retired").length === 1);
@@ -430,7 +447,7 @@ describe("the fleet's care", () => {
 describe("Fleet.restart", () => {
   it("replaces all replicas by others of the same release, without a gap", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const clients = crowd(port);
     await fleet.restart();
     await until(() => versions().length === 2);
@@ -442,7 +459,7 @@ describe("Fleet.restart", () => {
 describe("Fleet.stop", () => {
   it("lets what is in flight end, then ends and removes all containers", async () => {
     const { fleet, release, engine, port } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n");
     await new Promise((resolve) => socket.once("connect", resolve));
@@ -460,7 +477,7 @@ describe("Fleet.stop", () => {
 
   it("leaves the containers when told to", async () => {
     const { fleet, release, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.replace(release(v1), never);
+    await fleet.tryOut(release(v1), never);
     await fleet.stop({ keep: true });
     expect(versions()).toEqual(["v1.0.0", "v1.0.0"]);
   });

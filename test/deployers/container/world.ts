@@ -73,6 +73,7 @@ export async function fleetWorld(
   const fleet = new Fleet({
     engine,
     app: "app",
+    root: "/var/lib/dewy/app",
     front: {
       routes: () => routes,
       open: async () => {},
@@ -83,7 +84,8 @@ export async function fleetWorld(
     surge: 1,
     health: { path: "/health", timeoutMs: 20_000 },
     drainMs: 20_000,
-    onCrashLoop: (release, reason) => loops.push(`${release.tag}: ${reason}`),
+    onCrashLoop: ({ release, crashes, reason }) =>
+      loops.push(`${release.tag}: ${crashes} times, last ${reason}`),
     stopping: stopping.signal,
     clock,
     emit,
