@@ -18,7 +18,11 @@ import type { CrashLoop, Supervisor } from "./supervisor.ts";
  */
 export async function fallBack(
   { release, crashes, reason }: CrashLoop,
-  parts: { directory: ReleaseDirectory; supervisor: Supervisor; io: DeployIo },
+  parts: {
+    directory: ReleaseDirectory;
+    supervisor: Supervisor;
+    io: Pick<DeployIo, "store" | "clock" | "emit">;
+  },
 ): Promise<void> {
   const { directory, supervisor, io } = parts;
   const { store, clock, emit } = io;
