@@ -162,7 +162,8 @@ export async function switchTo(
 /** Expects that the client lost nothing. */
 export function expectNothingLost(result: LoadResult, context: string): void {
   const { failed, reasons, sent, answered } = result.total;
-  const about = `${JSON.stringify(result.samples)}\n${context}`;
+  const stall = `the client itself stood still for ${result.longestStallMs} ms at most`;
+  const about = `${JSON.stringify(result.samples)}; ${stall}\n${context}`;
   expect({ failed, reasons }, about).toEqual({ failed: 0, reasons: {} });
   expect(answered, about).toBe(sent);
   expect(answered).toBeGreaterThan(0);
