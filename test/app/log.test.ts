@@ -194,6 +194,10 @@ describe("the log of an app", () => {
       'level=INFO msg="App finished" tag=v1 generation=2 pid=7 exit_code=0',
     ],
     [
+      { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "exit code 1" },
+      'level=ERROR msg="App started anew has failed, the one before serves on" tag=v1 generation=2 pid=7 reason="exit code 1"',
+    ],
+    [
       { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
       'level=ERROR msg="App keeps crashing" tag=v1 crashes=5 action="back to v0"',
     ],
