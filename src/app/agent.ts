@@ -18,12 +18,12 @@ import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
-import type { AssetsConfig } from "./config.ts";
+import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import type { World } from "./world.ts";
 
 /** The flags that all deploying commands share. */
-export type AgentConfig = Omit<AssetsConfig, "command"> & { command: string };
+export type AgentConfig = DeployConfig & { command: string };
 
 /** What a command brings to {@link runAgent}. */
 export interface Agent {
@@ -40,6 +40,8 @@ export interface Agent {
 
 /** A program that is kept running. */
 export interface Supervision {
+  /** The directory is ours: takes over what an earlier dewy has left running, before anything else. */
+  adopt?(): Promise<void>;
   /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
   begin(io: DeployIo, exclusively: Exclusively): Promise<void>;
   /** The operator wants it started anew. */
@@ -114,6 +116,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     exclusively(() => tick(locator, io, signal, failed));
   const unsubscribe = restartOnSignal(agent, world);
   try {
+    await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
     if (config.once) return await once(look, agent, io, stop);

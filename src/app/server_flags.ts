@@ -1,6 +1,6 @@
 import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 
 /**
  * Refuses flags of `dewy server` that contradict each other, so that none is quietly without effect.
@@ -9,20 +9,23 @@ import type { ServerConfig } from "./config.ts";
  * @param typed which flags were typed, where their default must be told from that.
  * @throws ConfigError that names the flags and what would be right.
  */
-export function checkServerFlags(config: ServerConfig, typed: { readyAfter: boolean }): void {
+export function checkServerFlags(
+  config: ServerConfig,
+  typed: { readyAfter: boolean; overlap: boolean },
+): void {
   const { handoff, ports, healthPath, healthTimeoutMs, readyAfterMs } = config;
   if (handoff === "proxy" && ports.length === 0) {
     throw new ConfigError("--handoff proxy needs --port: the proxy must know where to listen");
   }
   if (healthPath !== undefined && handoff !== "proxy") throw healthPathNeedsProxy(config);
-  if (healthPath !== undefined && !/^\/[!-~]*$/.test(healthPath)) {
-    throw new ConfigError(
-      `Cannot use --health-path "${healthPath}": expected a path such as /health`,
-    );
-  }
   if (handoff === "proxy" && typed.readyAfter) {
     throw new ConfigError(
       "--ready-after has no effect with --handoff proxy, which asks the app itself: use --health-path or --ready-command",
+    );
+  }
+  if (handoff === "none" && typed.overlap) {
+    throw new ConfigError(
+      "--overlap has no effect with --handoff none, which ends the old generation before the new one starts",
     );
   }
   if (handoff !== "proxy" && readyAfterMs >= healthTimeoutMs) {

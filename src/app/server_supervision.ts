@@ -1,19 +1,19 @@
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
+import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import { fallBack } from "../deployers/server/fall_back.ts";
-import type { AppRelease } from "../deployers/server/generation.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
 import type { Handoff } from "../deployers/server/handoff.ts";
+import type { Orphan } from "../deployers/server/orphans.ts";
 import type { ReadinessOptions } from "../deployers/server/readiness.ts";
-import type { Endable } from "../deployers/server/retire.ts";
-import { serverDeployer } from "../deployers/server/server.ts";
 import { type AppOptions, appStarter, appVariables } from "../deployers/server/start_app.ts";
 import { Supervisor } from "../deployers/server/supervisor.ts";
 import type { StageRelease } from "../deployers/stage_release.ts";
+import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { run } from "../host/process.ts";
 import { stateFile } from "../host/state_file.ts";
 import { type Supervision, statePath } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** What {@link superviseServer} puts together. */
@@ -22,9 +22,11 @@ export interface ServerParts {
   directory: ReleaseDirectory;
   stage: StageRelease;
   handoff: Handoff;
+  /** Whether the app has a port. */
+  withPort: boolean;
   app: AppOptions;
   /** Generations of an earlier dewy, which end once there is one of ours. */
-  orphans: readonly Endable[];
+  orphans: readonly Orphan[];
 }
 
 /**
@@ -38,27 +40,28 @@ export function superviseServer(
   parts: ServerParts,
   world: World,
 ): { deployer: Deployer; supervision: Supervision } {
-  const { config, directory, stage, handoff, app, orphans } = parts;
+  const { config, directory, stage, handoff, withPort, app, orphans } = parts;
   const { clock, emit } = world;
-  let onCrashLoop = (_release: AppRelease, _reason: string): void => {};
+  let onCrashLoop = (_loop: CrashLoop): void => {};
   const supervisor = new Supervisor({
     start: appStarter(app),
     handoff,
     readiness: readinessOf(config, app),
     signalOnTerm: config.signalOnTerm,
+    overlapMs: config.overlapMs,
     drainMs: config.drainTimeMs,
     restart: config.restart,
-    onCrashLoop: (release, reason) => onCrashLoop(release, reason),
+    onCrashLoop: (loop) => onCrashLoop(loop),
     clock,
     emit,
   });
+  supervisor.adopt(orphans);
   const store = stateFile(statePath(directory.root), emit);
   const tagOf = async (name: string): Promise<string | undefined> =>
     findRelease(await store.load(), name)?.tag;
   const onStarted = (tag: string, restarted: boolean): void => {
     const running = supervisor.running;
     if (running === undefined) return;
-    const withPort = config.ports.length > 0;
     emit({ type: "server-started", tag, restarted, withPort, ...running });
   };
   const startLive = async (): Promise<void> => {
@@ -70,21 +73,33 @@ export function superviseServer(
   };
   const supervision: Supervision = {
     begin: async (io: DeployIo, exclusively) => {
-      onCrashLoop = (release, reason) => {
-        void exclusively(() => fallBack(release, reason, { directory, supervisor, io }));
+      onCrashLoop = (loop) => {
+        exclusively(() => fallBack(loop, { directory, runner: supervisor, io })).catch((error) =>
+          emit(cannotGoBack(loop, error)),
+        );
       };
       await startLive();
-      supervisor.retireOrphans(orphans);
     },
     restart: async (signal) => {
       emit({ type: "app-restart", signal });
       await supervisor.restart();
     },
-    end: () => supervisor.stop(),
+    end: () => {
+      // After a failure of dewy's own, they go on serving.
+      if (world.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
+      return supervisor.stop();
+    },
   };
   const { bakeMs } = config;
   return {
-    deployer: serverDeployer({ directory, stage, supervisor, bakeMs, tagOf, onStarted }),
+    deployer: supervisedDeployer({
+      directory,
+      stage,
+      runner: supervisor,
+      bakeMs,
+      tagOf,
+      onStarted,
+    }),
     supervision,
   };
 }
@@ -92,11 +107,12 @@ export function superviseServer(
 function readinessOf(config: ServerConfig, app: AppOptions): ReadinessOptions {
   const { readyAfterMs: afterMs, healthTimeoutMs: timeoutMs, readyCommand } = config;
   const { clock } = app;
-  if (readyCommand === undefined) return { afterMs, timeoutMs, clock };
+  const mayFinish = config.restart === "on-failure" && config.handoff !== "proxy";
+  if (readyCommand === undefined) return { afterMs, timeoutMs, mayFinish, clock };
   const command: ReadinessOptions["command"] = async ({ release, number, place }, signal) => {
     const env = await appVariables(release, number, place, app);
     const shell = ["/bin/sh", "-c", readyCommand] as const;
     return (await run({ command: shell, cwd: app.root, env, timeoutMs, signal })).exitCode;
   };
-  return { afterMs, timeoutMs, clock, command };
+  return { afterMs, timeoutMs, mayFinish, clock, command };
 }

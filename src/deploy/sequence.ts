@@ -176,7 +176,7 @@ async function switchTo(
 
 /**
  * The steps between "live" and "current": a release that does not prove itself is taken back and
- * remembered as bad; one that cannot be committed is taken back and tried again later.
+ * remembered as bad; one that could not be tried, or cannot be committed, is taken back and tried again later.
  *
  * @param release what is live.
  * @param undo goes back.
@@ -195,7 +195,7 @@ export async function proveAndCommit(
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
   } catch (error) {
-    await takeBack(release, undo, from, error, io, !signal.aborted);
+    await takeBack(release, undo, from, error, io, !signal.aborted && !isOthersFault(error));
     throw error;
   }
   try {
@@ -206,6 +206,11 @@ export async function proveAndCommit(
     await takeBack(release, undo, from, error, io, false);
     throw error;
   }
+}
+
+/** This machine, the network or a registry stood in the way: the same bytes may well prove themselves later. */
+function isOthersFault(error: unknown): boolean {
+  return error instanceof DewyError && error.retryable;
 }
 
 async function takeBack(

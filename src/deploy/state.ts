@@ -173,7 +173,7 @@ export function markBad(
 export function findBad(
   state: DeployState,
   tag: string,
-  artifact: Artifact,
+  artifact: { digest?: string; revision?: string },
 ): BadVersion | undefined {
   return state.bad.find((bad) => bad.tag === tag && sameBytes(bad, artifact));
 }

@@ -1,10 +1,10 @@
-import { DeployError, type DewyError } from "../core/error.ts";
+import type { DewyError } from "../core/error.ts";
 import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
 import { deploy } from "./sequence.ts";
-import { findRelease } from "./state.ts";
+import { findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
 export interface TickResult {
@@ -63,14 +63,19 @@ export async function tick(
   } catch (thrown) {
     const error = asDewyError(thrown);
     if (error.code === "aborted") throw error;
-    return { ...stays, failure: failureOf(choice.candidate, error, failed) };
+    return { ...stays, failure: await failureOf(choice.candidate, error, io, failed) };
   }
 }
 
-function failureOf(candidate: Candidate, error: DewyError, failed: FailedCandidates): Failure {
+async function failureOf(
+  candidate: Candidate,
+  error: DewyError,
+  io: DeployIo,
+  failed: FailedCandidates,
+): Promise<Failure> {
   const { tag } = candidate.release;
-  // It was live and did not prove itself: the state remembers it as bad.
-  const isBad = error instanceof DeployError && error.phase === "verify";
+  // It was live and did not prove itself.
+  const isBad = findBad(await io.store.load(), tag, candidate.artifact) !== undefined;
   return { tag, error, retryAt: isBad ? undefined : failed.add(candidate, error) };
 }
 

@@ -103,6 +103,24 @@ async function take(own: string, path: string): Promise<void> {
   });
 }
 
+/**
+ * Finds who holds a lock.
+ *
+ * @param path the lock file.
+ * @returns such as `dewy server (pid 7 on web1)`; `undefined` when nobody does.
+ * @throws HostError when the file cannot be read.
+ */
+export async function lockHolder(path: string): Promise<string | undefined> {
+  try {
+    const holder = parseHolder(await readFile(path, "utf8"));
+    if (holder === undefined || !(await isHeld(holder, path))) return undefined;
+    return `dewy ${holder.command} (pid ${holder.pid} on ${holder.host})`;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return undefined;
+    throw hostError(`read ${path}`, error);
+  }
+}
+
 async function removeIfStale(path: string): Promise<void> {
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return; // given back in this moment

@@ -32,7 +32,7 @@ export function readVectors(name: string): readonly VectorCase[] {
 }
 
 /**
- * Declares one test a case. `run` gives what we answer, in the vector's own terms; a case that is
+ * Declares one test a case. `run` gives what we answer, or a promise of it, in the vector's own terms; a case that is
  * listed in not_followed.json must differ, so that the list stays true.
  */
 export function testVectors(

@@ -86,7 +86,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     expect(await look()).toMatchObject({ live: "v1.0.0", failure: { error: { phase: "verify" } } });
     world.fail = {};
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
@@ -98,7 +98,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await look();
     world.fail = {};
     world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
@@ -107,7 +107,7 @@ describe("tick", () => {
 
   it("deploys the next newest when the newest is bad and nothing runs", async () => {
     const { world, look } = worldWith(ready("v1.1.0"), ready("v1.0.0"));
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await look();
     world.fail = {};
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
@@ -264,8 +264,16 @@ describe("tick", () => {
 
     it("gives no time for one that was live and is remembered as bad", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
-      world.fail.verify = new HostError("it crashed");
+      world.fail.verify = new HostError("it crashed", { retryable: false });
       expect((await look()).failure).toMatchObject({ retryAt: undefined });
+    });
+
+    it("lets one wait that was live, and was taken back for no fault of its own", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.verify = new HostError("the engine is down", { retryable: true });
+      const { failure } = await look();
+      expect((failure?.retryAt ?? 0) - world.io.clock.now()).toBe(10_000);
+      expect(await look()).toMatchObject({ waitsUntil: failure?.retryAt });
     });
 
     it("passes on that the operator ended it", async () => {

@@ -48,12 +48,17 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
           now += ms;
           return resolve();
         }
-        const sleeper: Sleeper = { ms, dueAt: now + ms, wake: resolve };
-        sleepers.add(sleeper);
-        signal?.addEventListener("abort", () => {
+        const onAbort = (): void => {
           sleepers.delete(sleeper);
-          reject(signal.reason);
-        });
+          reject(signal?.reason);
+        };
+        const wake = (): void => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        };
+        const sleeper: Sleeper = { ms, dueAt: now + ms, wake };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", onAbort, { once: true });
         for (const { found } of awaited.filter((one) => one.ms === ms)) found();
       });
     },

@@ -1,13 +1,6 @@
+import type { AppRelease } from "../runner.ts";
 import type { Place } from "./handoff.ts";
 import type { Endable } from "./retire.ts";
-
-/** A release as the supervisor knows it. */
-export interface AppRelease {
-  /** Its tag; empty when dewy did not deploy it itself. */
-  tag: string;
-  /** The name of its directory below `releases/`. */
-  directory: string;
-}
 
 /** How a program ended. */
 export interface Exit {
@@ -23,6 +16,8 @@ export interface Generation extends Endable {
   readonly place: Place;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** Whether the main process has ended. */
+  readonly hasEnded: boolean;
   /** Resolves when the main process has ended. */
   readonly exited: Promise<Exit>;
   /** Resolves when the app has written to its readiness descriptor. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { AbortedError, DeployError } from "../../core/error.ts";
+import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
 
@@ -9,14 +10,14 @@ export interface ReadinessOptions {
   afterMs: number;
   /** How long it may take altogether, in milliseconds. */
   timeoutMs: number;
+  /** Whether a worker (it has no socket) may end with exit code 0 at any time, and has then done its work. */
+  mayFinish: boolean;
   /** Runs the operator's command once: resolves with its exit code. Absent: there is none. */
   command?: (generation: Generation, signal: AbortSignal) => Promise<number | null>;
   clock: Clock;
 }
 
 const COMMAND_PAUSE_MS = 250;
-/** How many of its last lines tell why it failed. */
-const TOLD_LINES = 20;
 
 /**
  * Waits until a generation can serve.
@@ -39,7 +40,9 @@ export async function becomeReady(
   const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
     throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s${why}`);
   });
+  const mayFinish = options.mayFinish && generation.place.sockets.length === 0;
   const end = generation.exited.then((exit) => {
+    if (exit.code === 0 && mayFinish) return;
     throw notReady(generation, `it ended with ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason) => {
@@ -84,8 +87,7 @@ async function commandSucceeds(
 /** Fails of its own, or of an app that took the port for itself. */
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
-  const wrote = lines.length === 0 ? "it wrote nothing" : `it wrote: ${lines.join(" | ")}`;
-  return new DeployError("verify", `${reason}; ${wrote}${portHint(lines)}`);
+  return new DeployError("verify", `${withLastLines(reason, lines)}${portHint(lines)}`);
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

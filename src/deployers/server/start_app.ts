@@ -5,7 +5,8 @@ import { redactSecrets } from "../../core/secret.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
 import { signalProcess } from "../../host/process_group.ts";
 import { removeTree } from "../../host/remove_tree.ts";
-import type { AppRelease, Generation, StartGeneration } from "./generation.ts";
+import type { AppRelease } from "../runner.ts";
+import type { Generation, StartGeneration } from "./generation.ts";
 import type { Place } from "./handoff.ts";
 import { ROOT_VARIABLE } from "./orphans.ts";
 import { OutputTail } from "./output_tail.ts";
@@ -62,6 +63,9 @@ export function appStarter(options: AppOptions): StartGeneration {
       place,
       startedAt,
       pid: child.pid,
+      get hasEnded() {
+        return hasEnded;
+      },
       exited: child.exited,
       saidReady: child.ready,
       signal: (name) => {

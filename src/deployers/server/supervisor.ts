@@ -1,16 +1,16 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
-import {
-  type AppRelease,
-  describeExit,
-  type Exit,
-  type Generation,
-  type StartGeneration,
-} from "./generation.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
+import { TOLD_LINES } from "../with_last_lines.ts";
+import { CrashRow } from "./crash_row.ts";
+import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
+import type { Orphan } from "./orphans.ts";
+import { Probation } from "./probation.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
 import { type Endable, retire } from "./retire.ts";
+import { Standby } from "./standby.ts";
 
 /** What a supervisor works with. */
 export interface SupervisorOptions {
@@ -19,44 +19,40 @@ export interface SupervisorOptions {
   readiness: ReadinessOptions;
   /** What asks a generation to end. */
   signalOnTerm: string;
+  /** How long an old generation stays beside a new one that is ready, so that it can serve again at once, in milliseconds. */
+  overlapMs: number;
   /** How long an old generation may take to finish, in milliseconds. */
   drainMs: number;
   /** Whether an app that ends by itself with exit code 0 is started again. */
   restart: "always" | "on-failure";
-  /** Is told when a release keeps crashing; once per release. */
-  onCrashLoop(release: AppRelease, reason: string): void;
+  /** Is told when a release keeps crashing; once a row. */
+  onCrashLoop(loop: CrashLoop): void;
   clock: Clock;
   emit: EventSink;
 }
-
-const FIRST_RESTART_MS = 1_000;
-const LONGEST_RESTART_MS = 60_000;
-/** A generation that stayed up for so long has not crashed "again". */
-const STABLE_MS = 60_000;
-const CRASHES_OF_A_LOOP = 5;
-const CHECK_MS = 1_000;
-const FAILED_CHECKS = 3;
-const TOLD_LINES = 20;
 
 /**
  * Keeps one generation of the app running, and replaces it without a gap. There is one supervisor a process; its
  * operations run one after the other.
  */
-export class Supervisor {
+export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
   readonly #retiring = new Set<Promise<void>>();
   readonly #exclusively: Exclusively = exclusive();
+  readonly #standby: Standby;
+  readonly #crashes = new CrashRow();
   #current: Generation | undefined;
-  /** The generation whose failure is somebody else's to judge. */
-  #onProbation: Generation | undefined;
+  #probation: Probation | undefined;
+  #orphans: readonly Orphan[] = [];
+  #untold: Orphan[] = [];
   #started = 0;
-  #crashes = 0;
   #pendingRestart: AbortController | undefined;
 
   /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#standby = new Standby(options.clock);
   }
 
   /** The release that serves, or is to be started again; `undefined` when there is none. */
@@ -71,59 +67,82 @@ export class Supervisor {
   }
 
   /**
-   * Starts a release and, once it is ready, lets it take over. The generation before it serves until then, and
-   * finishes what it has begun afterwards.
+   * Takes charge of processes that an earlier dewy has left behind: they end when a generation of ours can serve.
+   *
+   * @param orphans what is left.
+   */
+  adopt(orphans: readonly Orphan[]): void {
+    this.#orphans = orphans;
+    this.#untold = [...orphans];
+  }
+
+  /** Ends what {@link adopt} took charge of. */
+  retireOrphans(): void {
+    for (const orphan of this.#orphans) this.#inBackground(this.#end(orphan));
+    this.#orphans = [];
+  }
+
+  /**
+   * Starts a new release and, once it is ready, lets it take over, on probation: {@link bake} ends that. The generation
+   * before it serves until then, stands by for a while, and finishes what it has begun afterwards.
    *
    * @param release what to run.
    * @param signal ends it as long as the new one is not ready.
    * @throws DeployError when the new one does not become ready; the old one serves on.
    */
-  replace(release: AppRelease, signal: AbortSignal): Promise<void> {
-    this.#pendingRestart?.abort();
-    return this.#exclusively(() => this.#replace(release, signal));
+  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
+    return this.#exclusively(() =>
+      this.#replace(release, signal, { onProbation: true, standsBy: true }),
+    );
   }
 
   /**
-   * Watches the current generation for a while; nobody restarts it meanwhile.
+   * Waits until the probation of the current release is over; nobody restarts it meanwhile.
    *
-   * @param durationMs how long.
-   * @throws DeployError when it ends or becomes unhealthy.
+   * @param durationMs how long that is.
+   * @throws DeployError when it ends or becomes unhealthy. Whoever stood by serves again already.
    */
   async bake(durationMs: number): Promise<void> {
-    const generation = this.#current;
-    if (generation === undefined || durationMs === 0) return;
-    const { clock } = this.#options;
-    const over = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, over.signal]);
-    this.#onProbation = generation;
-    const end = generation.exited.then((exit) => {
-      if (!this.#stop.signal.aborted) {
-        throw brokeDown(generation, `it ended with ${describeExit(exit)} after it had taken over`);
-      }
-    });
-    const checks = this.#keepChecking(generation, signal);
-    // Stopped by the operator: it was ready, and nothing speaks against it.
-    const enough = clock.sleep(durationMs, signal).catch(() => {});
+    const probation = this.#probation;
+    if (probation === undefined) return;
+    const { clock, handoff } = this.#options;
+    const current = (): Generation | undefined => this.#current;
     try {
-      await Promise.race([end, checks, enough]);
+      await probation.pass(durationMs, { current, handoff, clock }, this.#stop.signal);
+      // From here on nothing goes back by itself.
+      this.#standby.dismiss(this.#current?.release.directory);
     } finally {
-      over.abort();
-      this.#onProbation = undefined;
-      for (const loser of [end, checks]) loser.catch(() => {});
+      this.#probation = undefined;
     }
   }
 
   /**
-   * As {@link replace}, but never gives up: what cannot be started now is tried again with growing pauses.
+   * Starts a release without probation, and never gives up: what cannot be started now is tried again with growing pauses.
    *
    * @param release what to run.
    */
   async insist(release: AppRelease): Promise<void> {
     try {
-      await this.replace(release, this.#stop.signal);
+      await this.#exclusively(() => this.#replace(release, this.#stop.signal));
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#tellFailedStart(release, error);
     }
+  }
+
+  /**
+   * Lets an earlier release serve again: at once while its generation stands by, else as {@link insist}.
+   *
+   * @param release what to run.
+   */
+  async goBack(release: AppRelease): Promise<void> {
+    const serves = await this.#exclusively(async () => {
+      const failed = this.#current;
+      if (failed?.release.directory === release.directory) return true;
+      const hasResumed = this.#resume(release.directory) !== undefined;
+      if (hasResumed && failed !== undefined) this.#retireLater(failed);
+      return hasResumed;
+    });
+    if (!serves) await this.insist(release);
   }
 
   /**
@@ -147,18 +166,11 @@ export class Supervisor {
 
   /** Starts the current release anew, without a gap. */
   async restart(): Promise<void> {
-    const release = this.#current?.release;
-    if (release === undefined) return;
-    await this.replace(release, this.#stop.signal);
-  }
-
-  /**
-   * Ends processes that an earlier dewy has left behind.
-   *
-   * @param orphans what is left.
-   */
-  retireOrphans(orphans: readonly Endable[]): void {
-    for (const orphan of orphans) this.#inBackground(this.#end(orphan));
+    await this.#exclusively(async () => {
+      const release = this.#current?.release;
+      if (release === undefined) return;
+      await this.#replace(release, this.#stop.signal, { standsBy: true });
+    });
   }
 
   /** Ends everything; resolves when nothing runs any more. */
@@ -174,24 +186,46 @@ export class Supervisor {
     await this.#options.handoff.close();
   }
 
-  async #replace(release: AppRelease, signal: AbortSignal): Promise<void> {
-    const { handoff, emit, clock } = this.#options;
-    const before = this.#current;
-    if (before !== undefined && !handoff.overlaps) {
+  async #replace(
+    release: AppRelease,
+    signal: AbortSignal,
+    how: { onProbation?: boolean; standsBy?: boolean } = {},
+  ): Promise<void> {
+    const { handoff, overlapMs } = this.#options;
+    this.#tellOrphans();
+    const stopped = handoff.overlaps ? undefined : this.#current;
+    if (stopped !== undefined) {
       this.#current = undefined;
-      await this.#retireGeneration(before);
+      await this.#retireGeneration(stopped);
     }
     const next = await this.#startReady(release, signal).catch(async (error: unknown) => {
-      if (before !== undefined && !handoff.overlaps) await this.#startAgain(before.release);
+      if (stopped !== undefined) await this.#startAgain(stopped.release);
       throw error;
     });
-    handoff.take(next.place);
-    this.#current = next;
-    this.#watch(next);
-    const { number, pid } = next;
-    const durationMs = clock.now() - next.startedAt;
+    const before = this.#current;
+    if (how.onProbation === true) this.#probation = new Probation(release);
+    this.#begin(next);
+    if (before !== undefined) this.#retireLater(before, how.standsBy === true ? overlapMs : 0);
+    this.retireOrphans();
+  }
+
+  /** From now on this one serves, and its end is a crash. */
+  #begin(generation: Generation): void {
+    const { emit, clock } = this.#options;
+    const { number, pid, release, startedAt } = generation;
+    const durationMs = clock.now() - startedAt;
+    // The one before it may be waiting to be started again.
+    this.#pendingRestart?.abort();
+    this.#serveWith(generation);
+    void generation.exited.then((exit) => {
+      if (generation === this.#current && !this.#stop.signal.aborted) this.#ended(generation, exit);
+    });
     emit({ type: "generation-ready", tag: release.tag, generation: number, pid, durationMs });
-    if (before !== undefined && handoff.overlaps) this.#retireLater(before);
+  }
+
+  #serveWith(generation: Generation): void {
+    this.#options.handoff.take(generation.place);
+    this.#current = generation;
   }
 
   async #startReady(release: AppRelease, signal: AbortSignal): Promise<Generation> {
@@ -217,33 +251,43 @@ export class Supervisor {
   async #startAgain(release: AppRelease): Promise<void> {
     if (this.#stop.signal.aborted) return;
     try {
-      const generation = await this.#startReady(release, this.#stop.signal);
-      this.#options.handoff.take(generation.place);
-      this.#current = generation;
-      this.#watch(generation);
+      this.#begin(await this.#startReady(release, this.#stop.signal));
     } catch (error) {
       this.#tellFailedStart(release, error);
     }
   }
 
-  #watch(generation: Generation): void {
-    void generation.exited.then((exit) => {
-      if (generation !== this.#current || this.#stop.signal.aborted) return;
-      if (generation === this.#onProbation) return;
-      this.#crashed(generation, exit);
-    });
-  }
-
-  #crashed(generation: Generation, exit: Exit): void {
+  #ended(generation: Generation, exit: Exit): void {
     const { restart, clock } = this.#options;
     generation.killGroup();
-    if (clock.now() - generation.startedAt >= STABLE_MS) this.#crashes = 0;
     if (exit.code === 0 && restart === "on-failure") {
+      this.#standby.dismiss();
       this.#tellExit(generation, exit, undefined);
       return;
     }
-    const restartInMs = this.#restartLater(generation.release, describeExit(exit));
+    const next = this.#resume();
+    if (this.#probation?.covers(generation) === true) {
+      this.#probation.ended(generation, exit);
+      return;
+    }
+    if (next !== undefined) {
+      this.#tellResumed(next, brokeDown(generation, `it ended with ${describeExit(exit)}`).message);
+      return;
+    }
+    const lifeMs = clock.now() - generation.startedAt;
+    const restartInMs = this.#restartLater(generation.release, describeExit(exit), lifeMs);
     this.#tellExit(generation, exit, restartInMs);
+  }
+
+  /** The generation that stands by serves again, if there is one. */
+  #resume(directory?: string): Generation | undefined {
+    const generation = this.#standby.take(directory);
+    if (generation !== undefined) this.#serveWith(generation);
+    return generation;
+  }
+
+  #tellResumed({ number: generation, pid, release }: Generation, reason: string): void {
+    this.#options.emit({ type: "resumed", tag: release.tag, generation, pid, reason });
   }
 
   #tellExit(generation: Generation, exit: Exit, restartInMs: number | undefined): void {
@@ -260,14 +304,12 @@ export class Supervisor {
   }
 
   /** @returns the pause, in milliseconds. */
-  #restartLater(release: AppRelease, reason: string): number {
+  #restartLater(release: AppRelease, reason: string, lifeMs: number): number {
     const { clock, onCrashLoop } = this.#options;
-    this.#crashes += 1;
-    const pauseMs = Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** (this.#crashes - 1));
-    if (this.#crashes === CRASHES_OF_A_LOOP) {
-      onCrashLoop(release, `it crashed ${this.#crashes} times in a row, last with ${reason}`);
-    }
+    const { count, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
+    if (isLoop) onCrashLoop({ release, crashes: count, reason });
     const pending = new AbortController();
+    this.#pendingRestart?.abort();
     this.#pendingRestart = pending;
     const signal = AbortSignal.any([pending.signal, this.#stop.signal]);
     clock.sleep(pauseMs, signal).then(
@@ -287,7 +329,7 @@ export class Supervisor {
   }
 
   #tellFailedStart(release: AppRelease, error: unknown): void {
-    const restartInMs = this.#restartLater(release, messageOf(error));
+    const restartInMs = this.#restartLater(release, messageOf(error), 0);
     this.#options.emit({
       type: "warning",
       message: "Cannot start the app",
@@ -296,25 +338,23 @@ export class Supervisor {
     });
   }
 
-  async #keepChecking(generation: Generation, signal: AbortSignal): Promise<void> {
-    const { handoff, clock } = this.#options;
-    let failed = 0;
-    while (!signal.aborted) {
-      await clock.sleep(CHECK_MS, signal).catch(() => {});
-      if (signal.aborted || handoff.check === undefined) break;
-      const reason = await handoff.check(generation.place, signal).then(() => undefined, messageOf);
-      failed = reason === undefined ? 0 : failed + 1;
-      if (failed === FAILED_CHECKS && !signal.aborted) {
-        throw brokeDown(generation, `it became unhealthy: ${reason}`);
-      }
-    }
-    await new Promise<never>(() => {}); // the race is decided by the others
+  /** Connections that are on their way to it are still accepted; it may have to serve again. */
+  #retireLater(generation: Generation, standbyMs = 0): void {
+    const { clock, handoff } = this.#options;
+    const { signal } = this.#stop;
+    const pauseMs = Math.max(standbyMs, handoff.settleMs);
+    const servesAgain =
+      standbyMs > 0
+        ? this.#standby.keep(generation, pauseMs, signal)
+        : clock.sleep(pauseMs, signal).then(isOver, isOver);
+    this.#inBackground(
+      servesAgain.then((serves) => (serves ? undefined : this.#retireGeneration(generation))),
+    );
   }
 
-  #retireLater(generation: Generation): void {
-    const { clock, handoff } = this.#options;
-    const settled = clock.sleep(handoff.settleMs, this.#stop.signal).catch(() => {});
-    this.#inBackground(settled.then(() => this.#retireGeneration(generation)));
+  #tellOrphans(): void {
+    const untold = this.#untold.splice(0).filter((orphan) => orphan.isAlive());
+    for (const { pid, tag } of untold) this.#options.emit({ type: "adopted", pid, tag });
   }
 
   async #retireGeneration(generation: Generation): Promise<void> {
@@ -337,6 +377,8 @@ export class Supervisor {
     this.#retiring.add(tracked);
   }
 }
+
+const isOver = (): boolean => false;
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

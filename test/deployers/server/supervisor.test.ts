@@ -1,121 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { DewyEvent } from "../../../src/core/event.ts";
-import type { Exit, Generation } from "../../../src/deployers/server/generation.ts";
-import type { Handoff } from "../../../src/deployers/server/handoff.ts";
-import { Supervisor, type SupervisorOptions } from "../../../src/deployers/server/supervisor.ts";
+import type { Generation } from "../../../src/deployers/server/generation.ts";
 import { eventsOf } from "../../deploy/world.ts";
-import { hastyClock } from "../../fakes/clock.ts";
-
-interface FakeGeneration extends Generation {
-  exit(exit?: Partial<Exit>): void;
-  signals: string[];
-  /** Whether it ends when it is asked to. */
-  obeys: boolean;
-}
-
-interface World {
-  supervisor: Supervisor;
-  events: DewyEvent[];
-  generations: FakeGeneration[];
-  loops: string[];
-  /** Releases whose generations end at once. */
-  broken: Set<string>;
-}
+import { fakeGeneration, until, world } from "./supervisor_world.ts";
 
 const never = new AbortController().signal;
 const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
 
-function world(
-  over: Partial<Omit<SupervisorOptions, "handoff">> & { handoff?: Partial<Handoff> } = {},
-): World {
-  const events: DewyEvent[] = [];
-  const generations: FakeGeneration[] = [];
-  const loops: string[] = [];
-  const broken = new Set<string>();
-  const { handoff, ...options } = over;
-  const clock = hastyClock();
-  const supervisor = new Supervisor({
-    start: async (release, number, place) => {
-      const generation = fakeGeneration(release, number, place, clock.now());
-      generations.push(generation);
-      if (broken.has(release.tag)) generation.exit({ code: 3 });
-      return generation;
-    },
-    handoff: {
-      overlaps: true,
-      settleMs: 0,
-      prepare: async () => ({ sockets: [], env: {} }),
-      take: () => {},
-      drain: async () => {},
-      close: async () => {},
-      ...handoff,
-    },
-    readiness: { afterMs: 10, timeoutMs: 1_000, clock },
-    signalOnTerm: "SIGTERM",
-    drainMs: 200,
-    restart: "always",
-    onCrashLoop: (release, reason) => loops.push(`${release.tag}: ${reason}`),
-    clock,
-    emit: (event) => events.push(event),
-    ...options,
-  });
-  return { supervisor, events, generations, loops, broken };
-}
-
-function fakeGeneration(
-  release: Generation["release"],
-  number: number,
-  place: Generation["place"],
-  startedAt: number,
-): FakeGeneration {
-  let alive = true;
-  let resolveExit: (exit: Exit) => void = () => {};
-  const exited = new Promise<Exit>((resolve) => {
-    resolveExit = resolve;
-  });
-  const generation: FakeGeneration = {
-    number,
-    release,
-    place,
-    startedAt,
-    pid: 1000 + number,
-    exited,
-    saidReady: new Promise(() => {}),
-    signals: [],
-    obeys: true,
-    lastLines: () => ["panic: no database"],
-    isAlive: () => alive,
-    signal: (name) => {
-      generation.signals.push(name);
-      if (generation.obeys) generation.exit({ code: 0 });
-    },
-    killGroup: () => {
-      if (!alive) return;
-      generation.signals.push("KILL");
-      generation.exit({ code: null, signal: "SIGKILL" });
-    },
-    exit: (exit = {}) => {
-      alive = false;
-      resolveExit({ code: null, signal: null, ...exit });
-    },
-  };
-  return generation;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 45_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("did not come");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-describe("Supervisor.replace", () => {
+describe("Supervisor.tryOut", () => {
   it("lets the old generation serve until the new one is ready, then ends it", async () => {
     const { supervisor, generations } = world();
-    await supervisor.replace(v1, never);
-    await supervisor.replace(v2, never);
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
     const [first, second] = generations;
     await until(() => first?.isAlive() === false);
     expect(first?.signals).toEqual(["SIGTERM"]);
@@ -125,9 +21,9 @@ describe("Supervisor.replace", () => {
 
   it("keeps the old one, untouched, when the new one ends before it is ready, and says what it wrote", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     broken.add("v1.1.0");
-    const error = await supervisor.replace(v2, never).catch((e: unknown) => e);
+    const error = await supervisor.tryOut(v2, never).catch((e: unknown) => e);
     expect(String(error)).toContain("exit code 3");
     expect(String(error)).toContain("panic: no database");
     expect(generations[0]?.signals).toEqual([]);
@@ -137,16 +33,16 @@ describe("Supervisor.replace", () => {
   it("kills a new one that does not become ready in time", async () => {
     const ready = (): Promise<void> => new Promise(() => {});
     const { supervisor, generations } = world({ handoff: { ready } });
-    await expect(supervisor.replace(v1, never)).rejects.toThrow("not ready within 1 s");
+    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("not ready within 1 s");
     expect(generations[0]?.signals).toEqual(["KILL"]);
   });
 
   it("kills the group of an old one that does not end in time", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.replace(v2, never);
+    await supervisor.tryOut(v2, never);
     await until(() => eventsOf(events, "drained").length === 1);
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ generation: 1, killed: true }]);
@@ -154,9 +50,9 @@ describe("Supervisor.replace", () => {
 
   it("ends the old one first where two cannot run side by side, and brings it back when the new one fails", async () => {
     const { supervisor, generations, broken } = world({ handoff: { overlaps: false } });
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     broken.add("v1.1.0");
-    await expect(supervisor.replace(v2, never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.tryOut(v2, never)).rejects.toThrow("exit code 3");
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0", "v1.0.0"]);
     expect(generations[2]?.isAlive()).toBe(true);
     expect(supervisor.release).toEqual(v1);
@@ -166,10 +62,10 @@ describe("Supervisor.replace", () => {
     let isStuck = false;
     const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
     const { supervisor, generations } = world({ handoff: { ready } });
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     isStuck = true;
     const stop = new AbortController();
-    const replacing = supervisor.replace(v2, stop.signal);
+    const replacing = supervisor.tryOut(v2, stop.signal);
     await until(() => generations.length === 2);
     stop.abort();
     await expect(replacing).rejects.toMatchObject({ code: "aborted" });
@@ -181,17 +77,26 @@ describe("Supervisor.replace", () => {
 describe("Supervisor.bake", () => {
   it("is content with a generation that stays up", async () => {
     const { supervisor } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.tryOut(v1, never);
     await expect(supervisor.bake(3_000)).resolves.toBeUndefined();
   });
 
   it("tells when it ends, and leaves the judgement to the caller", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.tryOut(v1, never);
     const baking = supervisor.bake(30_000);
     generations[0]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
     expect(eventsOf(events, "app-exited")).toEqual([]);
+    expect(generations).toHaveLength(1);
+  });
+
+  it("tells of an end that came before it was called", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(supervisor.bake(30_000)).rejects.toThrow("exit code 1");
     expect(generations).toHaveLength(1);
   });
 
@@ -202,16 +107,142 @@ describe("Supervisor.bake", () => {
       if (checks !== 2) throw new Error("HTTP 500");
     };
     const { supervisor } = world({ handoff: { check } });
-    await supervisor.replace(v1, never);
+    await supervisor.tryOut(v1, never);
     await expect(supervisor.bake(60_000)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
+  });
+
+  it("goes on with a generation that was started anew meanwhile", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    const baking = supervisor.bake(20_000);
+    await supervisor.restart();
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(baking).resolves.toBeUndefined();
+  });
+
+  it("does not take the end of a worker that has done its work for a failure", async () => {
+    const { supervisor, generations, events } = world({ restart: "on-failure" });
+    await supervisor.tryOut(v1, never);
+    const baking = supervisor.bake(3_000);
+    generations[0]?.exit({ code: 0 });
+    await expect(baking).resolves.toBeUndefined();
+    expect(eventsOf(events, "app-exited")).toMatchObject([{ code: 0, restartInMs: undefined }]);
+  });
+});
+
+describe("the generation that stands by", () => {
+  it("serves on at once, without a new start, when the new one ends while they overlap", async () => {
+    const places: string[] = [];
+    const take = (place: { name?: string }): void => void places.push(place.name ?? "");
+    let prepared = 0;
+    const prepare = async (): Promise<Generation["place"]> => {
+      prepared += 1;
+      return { sockets: [], env: {}, name: `place ${prepared}` };
+    };
+    const { supervisor, generations, events } = world({ handoff: { take, prepare } });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(30_000);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
+    expect(places).toEqual(["place 1", "place 2", "place 1"]);
+    expect(generations).toHaveLength(2);
+    expect(generations[0]?.signals).toEqual([]);
+    await supervisor.stop();
+    expect(eventsOf(events, "app-exited")).toEqual([]);
+  });
+
+  it("serves on when the new one becomes unhealthy, which then ends", async () => {
+    let isSick = false;
+    const check = async (): Promise<void> => {
+      if (isSick) throw new Error("HTTP 500");
+    };
+    const { supervisor, generations } = world({ handoff: { check }, overlapMs: 20_000 });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    isSick = true;
+    await expect(supervisor.bake(30_000)).rejects.toThrow("unhealthy");
+    await supervisor.goBack(v1);
+    await until(() => generations[1]?.hasEnded === true);
+    expect(supervisor.running?.generation).toBe(1);
+    expect(generations[0]?.signals).toEqual([]);
+  });
+
+  it("is asked to end when the overlap is over; after that a failure needs a new start", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(60_000);
+    await until(() => generations[0]?.hasEnded === true);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running?.generation).toBe(3);
+  });
+
+  it("is asked to end at the end of the bake time, however long the overlap is", async () => {
+    const { supervisor, generations } = world({ overlapMs: 3_600_000 });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await supervisor.bake(1_000);
+    await until(() => generations[0]?.hasEnded === true);
+  });
+
+  it("serves on when the same release was started anew and ends, and says why", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    await supervisor.restart();
+    generations[1]?.exit({ code: 7 });
+    await until(() => eventsOf(events, "resumed").length === 1);
+    expect(eventsOf(events, "resumed")[0]?.reason).toContain("exit code 7; it wrote: panic");
+    expect(supervisor.running?.generation).toBe(1);
+    // It is the current one again: its own end is a crash.
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(eventsOf(events, "app-exited")).toMatchObject([{ generation: 1, restartInMs: 1_000 }]);
+  });
+
+  it("is not called upon when it has ended itself", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.restart();
+    generations[0]?.exit({ code: 1 });
+    generations[1]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(supervisor.running?.generation).not.toBe(1);
+  });
+
+  it("ends with everything else when dewy is stopped", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await supervisor.stop();
+    expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([true, true]);
+  });
+});
+
+describe("Supervisor.adopt", () => {
+  it("tells of what an earlier dewy has left, and ends it once a generation of ours is ready", async () => {
+    const { supervisor, events, broken } = world();
+    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), tag: "v1.0.0" };
+    supervisor.adopt([orphan]);
+    broken.add("v1.0.0");
+    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
+    expect(orphan.isAlive()).toBe(true);
+    broken.clear();
+    await supervisor.insist(v1);
+    await until(() => !orphan.isAlive());
+    expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
   });
 });
 
 describe("Supervisor", () => {
   it("starts a crashed app again, with growing pauses, and tells its last lines", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length === 2);
     await until(() => eventsOf(events, "generation-ready").length === 2);
@@ -225,18 +256,18 @@ describe("Supervisor", () => {
 
   it("calls for the previous release once when a release keeps crashing, and keeps trying", async () => {
     const { supervisor, generations, loops, broken } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length >= 7);
     expect(loops).toHaveLength(1);
-    expect(loops[0]).toContain("v1.0.0: it crashed 5 times");
+    expect(loops[0]).toContain("v1.0.0: 5 times");
     await supervisor.stop();
   });
 
   it("does not start an app again that ended well, with --restart on-failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     generations[0]?.exit({ code: 0 });
     await until(() => eventsOf(events, "app-exited").length === 1);
     expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
@@ -245,9 +276,55 @@ describe("Supervisor", () => {
     expect(generations).toEqual([]);
   });
 
+  it("goes on trying to start a crashed app when a restart by hand has failed as well", async () => {
+    const { supervisor, generations, broken } = world();
+    await supervisor.insist(v1);
+    broken.add("v1.0.0");
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(supervisor.restart()).rejects.toThrow("exit code 3");
+    broken.clear();
+    await until(() => generations.at(-1)?.hasEnded === false);
+    expect(generations.length).toBeGreaterThan(2);
+  });
+
+  it("does not start an app again that crashed while its successor was getting ready", async () => {
+    let letReady = (): void => {};
+    const ready = (): Promise<void> =>
+      new Promise((resolve) => {
+        letReady = resolve;
+      });
+    const { supervisor, generations, events } = world({ handoff: { ready } });
+    const first = supervisor.insist(v1);
+    await until(() => generations.length === 1);
+    letReady();
+    await first;
+    const second = supervisor.tryOut(v2, never);
+    await until(() => generations.length === 2);
+    generations[0]?.exit({ code: 1 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    letReady();
+    await second;
+    // Longer than the pause before a restart.
+    await supervisor.bake(3_000);
+    expect(generations).toHaveLength(2);
+    expect(supervisor.release).toEqual(v2);
+  });
+
+  it("takes a worker that ends well before it was ready for one that has done its work", async () => {
+    const { supervisor, generations, events } = world({ restart: "on-failure" });
+    const starting = supervisor.insist(v1);
+    await until(() => generations.length === 1);
+    generations[0]?.exit({ code: 0 });
+    await starting;
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
+    expect(eventsOf(events, "warning")).toEqual([]);
+  });
+
   it("restarts the same release without a gap", async () => {
     const { supervisor, generations } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     await supervisor.restart();
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
     await until(() => generations[0]?.isAlive() === false);
@@ -256,17 +333,17 @@ describe("Supervisor", () => {
 
   it("ends everything when it is stopped, what is still finishing as well", async () => {
     const { supervisor, generations } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.replace(v2, never);
+    await supervisor.tryOut(v2, never);
     await supervisor.stop();
     expect(generations.map((generation) => generation.isAlive())).toEqual([false, false]);
   });
 
   it("does not take an end that it asked for, for a crash", async () => {
     const { supervisor, events } = world();
-    await supervisor.replace(v1, never);
+    await supervisor.insist(v1);
     await supervisor.stop();
     expect(eventsOf(events, "app-exited")).toEqual([]);
   });

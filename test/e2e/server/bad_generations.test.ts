@@ -1,8 +1,9 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
 import { cliRuntimes, type Dewy, liveVersion, until } from "../dewy.ts";
+import type { LoadResult } from "./load.ts";
 import { processesWith } from "./processes.ts";
 import { type BadBehaviour, makeApp } from "./releases.ts";
 import {
@@ -59,21 +60,72 @@ describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
     await survive(app, PROXY_CASES, ["--health-timeout", "3s"]);
   });
 
-  it("brings the previous version back when the new one fails in its bake time", async () => {
+  it("lets the old generation serve on when the new one fails while it still stands by", async () => {
     const app = await serveApp(runtime, "node");
     await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "6s"]);
+    const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
     await deployed(dewy, "v1.0.0");
+    const [before] = await app.generations();
     const load = await startTestLoad(fullLoad(app));
     await app.publishBad("exits-after-3s", "v1.1.0");
     const bad = await remembered(app, dewy, "v1.1.0");
-    expect(bad).toMatch(/exit code 1.*lost the database/);
+    expect(bad).toMatch(/exit code 1 after it had taken over.*lost the database/);
     expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    expect((await app.generations())[0]?.pid).toBe(before?.pid);
     const result = await load.stop();
     expectNothingLost(result, dewy.stderr());
+    expectQuickAnswers(result, dewy);
     expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
     await stop(app, dewy);
     await expectSameCounts(app, result);
+  });
+
+  it("brings the previous version back when the new one fails after that, in its bake time", async () => {
+    const app = await serveApp(runtime, "node");
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--bake", "10s", "--overlap", "0"]);
+    await deployed(dewy, "v1.0.0");
+    const load = await startTestLoad(fullLoad(app));
+    await app.publishBad("exits-after-3s", "v1.1.0");
+    await remembered(app, dewy, "v1.1.0");
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    const result = await load.stop();
+    expectNothingLost(result, dewy.stderr());
+    await stop(app, dewy);
+    await expectSameCounts(app, result);
+  });
+
+  it("goes back to the old generation behind the proxy, which has stayed without connections", async () => {
+    const app = await serveApp(runtime, "port");
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
+    await deployed(dewy, "v1.0.0");
+    const [before] = await app.generations();
+    await app.publishBad("dies-after-3s", "v1.1.0");
+    expect(await remembered(app, dewy, "v1.1.0")).toMatch(/exit code 1.*lost the database/);
+    const [target] = app.targets;
+    const port = "port" in target ? target.port : 0;
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    expect((await app.generations())[0]?.pid).toBe(before?.pid);
+    await stop(app, dewy);
+  });
+
+  it("serves on when a restart by hand does not work out", async () => {
+    const app = await serveApp(runtime, "node");
+    await app.publish("v1.0.0");
+    await writeFile(join(app.cwd, "env"), "");
+    const dewy = app.start(["--overlap", "8s", "--env-file", "env"]);
+    await deployed(dewy, "v1.0.0");
+    const [before] = await app.generations();
+    const load = await startTestLoad(fullLoad(app));
+    await writeFile(join(app.cwd, "env"), "APP_DIES_AFTER=2000\n");
+    dewy.child.kill("SIGHUP");
+    await dewy.seen("the way back", ({ msg }) => msg.endsWith("the one before serves on"));
+    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    expect((await app.generations())[0]?.pid).toBe(before?.pid);
+    expectQuickAnswers(await load.stop(), dewy);
+    await stop(app, dewy);
   });
 
   it("says what to do about an app that opens the port itself", async () => {
@@ -120,11 +172,17 @@ async function survive(
   const result = await load.stop();
   expectNothingLost(result, log(dewy));
   expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
-  for (const lane of result.lanes.filter(({ name }) => !name.includes("in flight"))) {
-    expect(lane.latency.max, `${lane.name}\n${log(dewy)}`).toBeLessThan(LONGEST_WAIT_MS);
-  }
+  expectQuickAnswers(result, dewy);
   await stop(app, dewy);
   await expectSameCounts(app, result);
+}
+
+function expectQuickAnswers(result: LoadResult, dewy: Dewy): void {
+  for (const lane of result.lanes.filter(({ name }) => !name.includes("in flight"))) {
+    expect(lane.latency.max, `${lane.name}\n${log(dewy)}`).toBeLessThan(
+      LONGEST_WAIT_MS + result.longestStallMs,
+    );
+  }
 }
 
 async function stop(app: ServedApp, dewy: Dewy): Promise<void> {

@@ -80,6 +80,7 @@ describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime)
       kill(supervisor);
       await writeFile(join(app.cwd, "go"), "");
       await servesInTheEnd(app, dewy, supervisor);
+      await dewy.seen("the app it found", ({ msg }) => msg === "App of an earlier dewy found");
       const result = await load.stop();
       expectNothingLost(result, dewy.stderr());
       dewy.child.kill("SIGTERM");

@@ -12,6 +12,11 @@ export interface Lane {
   target: { host: string; port: number } | { path: string };
   /** The path of each request; `/` unless told. */
   path?: string;
+  /**
+   * `get` unless told; `upload`: a POST with a body of this many bytes, answered by their number; `echo`: an upgraded
+   * connection, where each message comes back, and which the client ends after so many messages.
+   */
+  kind?: "get" | { upload: number } | { echo: number };
   /** One connection for all requests of a worker, or one for each request. */
   keepAlive: boolean;
   /** How many requests may be in flight. */
@@ -27,7 +32,7 @@ export interface Load {
   maxMs: number;
   /** No further request begins after this many. */
   maxRequests: number;
-  /** A request without an answer after this many milliseconds has failed. */
+  /** A request without an answer after this many milliseconds has failed; time in which the client stood still does not count. */
   timeoutMs: number;
 }
 
@@ -62,7 +67,9 @@ export interface LoadResult {
   /** In the order of their first answers; times in milliseconds since the epoch. */
   versions: { version: string; first: number; last: number; answers: number }[];
   /** The first failures, to read. */
-  samples: { lane: string; at: number; reason: string }[];
+  samples: { lane: string; target: Lane["target"]; at: number; reason: string; detail: string }[];
+  /** How long the client itself stood still, at most: what it saw of others in that time says nothing. */
+  longestStallMs: number;
   /** How long it took. */
   ms: number;
 }

@@ -11,11 +11,13 @@ import { connect, type Socket } from "node:net";
 import type { Lane, LaneResult, Load, LoadResult } from "./load.ts";
 
 const MAX_SAMPLES = 20;
+const MESSAGE_PAUSE_MS = 50;
+const STEP_MS = 500;
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 type Outcome =
   | { kind: "answered"; version: string; keep: boolean }
-  | { kind: "failed"; reason: string; anyByte: boolean };
+  | { kind: "failed"; reason: string; anyByte: boolean; detail: string };
 
 interface Tally extends LaneResult {
   latencies: number[];
@@ -27,11 +29,17 @@ const tallies = load.lanes.map(({ name }) => newTally(name));
 const versions: LoadResult["versions"] = [];
 const samples: LoadResult["samples"] = [];
 let begun = 0;
+let longestStallMs = 0;
+let awakeAt = performance.now();
 let stopped = false;
 
 process.on("SIGTERM", () => {
   stopped = true;
 });
+setInterval(() => {
+  longestStallMs = Math.max(longestStallMs, Math.round(performance.now() - awakeAt - STEP_MS));
+  awakeAt = performance.now();
+}, STEP_MS).unref();
 for (const { target } of load.lanes) {
   if ("host" in target && !LOOPBACK.test(target.host))
     throw new Error(`Cannot send a load to ${target.host}: it is not loopback`);
@@ -54,11 +62,11 @@ async function work(lane: Lane, tally: Tally): Promise<void> {
     const began = performance.now();
     const reused = kept !== undefined && !kept.destroyed;
     let socket = reused && kept !== undefined ? kept : open(lane, tally);
-    let outcome = await request(socket, lane);
+    let outcome = await exchange(socket, lane);
     if (outcome.kind === "failed" && reused && !outcome.anyByte) {
       tally.retried += 1;
       socket = open(lane, tally);
-      outcome = await request(socket, lane);
+      outcome = await exchange(socket, lane);
     }
     kept = outcome.kind === "answered" && outcome.keep && lane.keepAlive ? socket : undefined;
     if (kept === undefined) socket.destroy();
@@ -77,17 +85,83 @@ function open(lane: Lane, tally: Tally): Socket {
   return socket;
 }
 
-/** Sends one request and waits for the whole answer. */
-function request(socket: Socket, lane: Lane): Promise<Outcome> {
+/** One request and its answer, or a conversation over an upgraded connection. */
+function exchange(socket: Socket, lane: Lane): Promise<Outcome> {
+  const { kind = "get", keepAlive, path = "/" } = lane;
+  const connection = `Connection: ${keepAlive ? "keep-alive" : "close"}`;
+  if (kind === "get") {
+    return ask(socket, `GET ${path} HTTP/1.1\r\nHost: app\r\n${connection}\r\n\r\n`, answerOf);
+  }
+  if ("echo" in kind) return converse(socket, path, kind.echo);
+  const head = `POST ${path} HTTP/1.1\r\nHost: app\r\n${connection}\r\nContent-Length: ${kind.upload}\r\n\r\n`;
+  void send(socket, head, kind.upload);
+  return ask(socket, "", (received) => {
+    const outcome = answerOf(received);
+    const isWhole = received.endsWith(`\r\n\r\n${kind.upload}`);
+    if (outcome?.kind !== "answered" || isWhole) return outcome;
+    return { kind: "failed", reason: "not all of the body came", anyByte: true, detail: "" };
+  });
+}
+
+/** In pieces, as fast as they are taken. */
+async function send(socket: Socket, head: string, bytes: number): Promise<void> {
+  const piece = Buffer.alloc(64 * 1024, "x");
+  socket.write(head);
+  for (let left = bytes; left > 0 && !socket.destroyed; left -= piece.length) {
+    if (socket.write(left < piece.length ? piece.subarray(0, left) : piece)) continue;
+    await taken(socket);
+  }
+}
+
+function taken(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
+}
+
+/** An upgrade, and messages that come back one by one. */
+async function converse(socket: Socket, path: string, messages: number): Promise<Outcome> {
+  const upgrade = `GET ${path} HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`;
+  const opened = await ask(socket, upgrade, (received) =>
+    received.endsWith("\r\n\r\n")
+      ? { kind: "answered", version: "upgraded", keep: true }
+      : undefined,
+  );
+  for (let number = 0; number < messages && opened.kind === "answered"; number += 1) {
+    const message = `message ${number}.`;
+    const outcome = await ask(socket, message, (received) =>
+      received === message ? { kind: "answered", version: "upgraded", keep: true } : undefined,
+    );
+    if (outcome.kind === "failed")
+      return { ...outcome, reason: `echo: ${outcome.reason}`, anyByte: true };
+    await new Promise((resolve) => setTimeout(resolve, MESSAGE_PAUSE_MS));
+  }
+  return opened.kind === "answered" ? { ...opened, keep: false } : opened;
+}
+
+/** Sends bytes and waits for the whole answer. */
+function ask(
+  socket: Socket,
+  bytes: string,
+  parse: (received: string) => Outcome | undefined,
+): Promise<Outcome> {
   return new Promise((resolve) => {
     let received = "";
     const settle = (outcome: Outcome): void => {
-      clearTimeout(timer);
+      calm();
       socket.off("data", onData).off("error", onError).off("end", onEnd).off("close", onEnd);
       resolve(outcome);
     };
-    const fail = (reason: string): void =>
-      settle({ kind: "failed", reason, anyByte: received !== "" });
+    const began = Date.now();
+    const fail = (reason: string): void => {
+      const state = socket.connecting ? "connecting" : `port ${socket.localPort}`;
+      const detail = `after ${Date.now() - began} ms, ${state}, ${received.length} bytes received`;
+      settle({ kind: "failed", reason, anyByte: received !== "", detail });
+    };
     const onData = (chunk: Buffer): void => {
       received += chunk.toString("latin1");
       const outcome = parse(received);
@@ -95,17 +169,29 @@ function request(socket: Socket, lane: Lane): Promise<Outcome> {
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message);
     const onEnd = (): void => fail(received === "" ? "closed before the answer" : "truncated");
-    const timer = setTimeout(() => fail("timeout"), load.timeoutMs);
+    const calm = whenOver(load.timeoutMs, () => fail("timeout"));
     socket.on("data", onData).on("error", onError).on("end", onEnd).on("close", onEnd);
-    const connection = lane.keepAlive ? "keep-alive" : "close";
-    socket.write(
-      `GET ${lane.path ?? "/"} HTTP/1.1\r\nHost: app\r\nConnection: ${connection}\r\n\r\n`,
-    );
+    socket.write(bytes);
   });
 }
 
+/**
+ * Calls back after some time, unless the returned function is called before. The time is counted in steps: when this
+ * process, or the machine, has stood still, an answer may be there that nobody has read yet, and timers come first.
+ */
+function whenOver(ms: number, callback: () => void): () => void {
+  let left = ms;
+  let timer = setTimeout(step, STEP_MS);
+  function step(): void {
+    left -= STEP_MS;
+    if (left > 0) timer = setTimeout(step, STEP_MS);
+    else callback();
+  }
+  return () => clearTimeout(timer);
+}
+
 /** The answer, when all of it has come. */
-function parse(received: string): Outcome | undefined {
+function answerOf(received: string): Outcome | undefined {
   const end = received.indexOf("\r\n\r\n");
   if (end === -1) return undefined;
   const head = received.slice(0, end);
@@ -113,8 +199,10 @@ function parse(received: string): Outcome | undefined {
   const body = received.slice(end + 4);
   if (!(body.length >= length)) return undefined;
   const status = head.split(" ", 2)[1] ?? "";
-  if (status !== "200") return { kind: "failed", reason: `status ${status}`, anyByte: true };
-  const version = body.split(/\s/, 1)[0] ?? "";
+  if (status !== "200")
+    return { kind: "failed", reason: `status ${status}`, anyByte: true, detail: body };
+  const named = /\r\nx-version: *(\S+)/i.exec(head)?.[1];
+  const version = named ?? body.split(/\s/, 1)[0] ?? "";
   return { kind: "answered", version, keep: !/\r\nconnection: *close/i.test(head) };
 }
 
@@ -122,7 +210,8 @@ function record(lane: Lane, tally: Tally, outcome: Outcome, ms: number): void {
   if (outcome.kind === "failed") {
     tally.failed += 1;
     tally.reasons[outcome.reason] = (tally.reasons[outcome.reason] ?? 0) + 1;
-    const sample = { lane: lane.name, at: Date.now(), reason: outcome.reason };
+    const { reason, detail } = outcome;
+    const sample = { lane: lane.name, target: lane.target, at: Date.now(), reason, detail };
     if (samples.length < MAX_SAMPLES) samples.push(sample);
     return;
   }
@@ -149,7 +238,14 @@ function result(): LoadResult {
     for (const latency of tally.latencies) all.latencies.push(latency);
   }
   const { name: _, ...total } = summary(all);
-  return { lanes: tallies.map(summary), total, versions, samples, ms: Date.now() - start };
+  return {
+    lanes: tallies.map(summary),
+    total,
+    versions,
+    samples,
+    longestStallMs,
+    ms: Date.now() - start,
+  };
 }
 
 function newTally(name: string): Tally {

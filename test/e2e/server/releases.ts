@@ -28,6 +28,7 @@ export type AppKind =
 export type BadBehaviour =
   | "exits-at-once"
   | "exits-after-3s"
+  | "dies-after-3s"
   | "hangs"
   | "ignores-sigterm"
   | "forks-children"
@@ -67,6 +68,8 @@ export async function makeBadApp(
   switch (behaviour) {
     case "sick":
       return pack(version, await script("listen.cjs", { VERSION: version, MODE: "sick" }));
+    case "dies-after-3s":
+      return pack(version, await script("listen.cjs", { VERSION: version, MODE: "mortal" }));
     case "not-executable":
       return pack(version, await program("node", version), 0o644);
     case "no-interpreter":

@@ -31,6 +31,8 @@ export interface ServedApp {
   reportFile: string;
   publish(version: string): Promise<void>;
   publishBad(behaviour: BadBehaviour, version: string): Promise<void>;
+  /** The command line of dewy, without `--port`. */
+  command(flags?: readonly string[]): string[];
   /** Starts dewy; again, after it has ended. */
   start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
   /** The processes of the app's generations that run now, one per generation. */
@@ -39,7 +41,7 @@ export interface ServedApp {
 }
 
 /** Short enough for a test, long enough for the apps to have started. */
-export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms"];
+export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
 /** Not nginx: it knows an inherited socket by the path that it was bound to, which dewy has renamed since. */
@@ -63,6 +65,11 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   const targets: [Target, ...Target[]] = [{ host, port: first }];
   if (!SINGLE.has(kind)) targets.push({ host, port: second });
   if (UNIX.has(kind)) targets.push({ path: socket });
+  const command = (flags: readonly string[] = []): string[] => [
+    ...runtime.command,
+    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind), ...QUICK, ...flags],
+    ...["--", join(cwd, "current", PROGRAM)],
+  ];
   return {
     kind,
     publisher,
@@ -72,14 +79,16 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
     publish: async (version) => publisher.publish(version, await makeApp(kind, version)),
     publishBad: async (behaviour, version) =>
       publisher.publish(version, await makeBadApp(behaviour, version)),
+    command,
     start: (flags = [], env = {}) => {
       const ports = targets.flatMap((target) => ["--port", portFlag(target)]);
-      const command = join(cwd, "current", PROGRAM);
-      const args = ["server", "--registry", publisher.url, ...ports, ...LOG];
       return startDewy(
         runtime.command,
-        [...args, ...flagsFor(kind), ...QUICK, ...flags, "--", command],
-        { cwd, env: { APP_REPORT: reportFile, ...env } },
+        command([...ports, ...flags]).slice(runtime.command.length),
+        {
+          cwd,
+          env: { APP_REPORT: reportFile, ...env },
+        },
       );
     },
     generations: async () => {
@@ -119,10 +128,14 @@ export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   ];
 }
 
-/** Starts a load that ends with the test. */
+/** Starts a load that ends with the test, and waits until something has answered it: a busy machine starts it late. */
 export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<RunningLoad> {
   const load = await startLoad(lanesOfLoad);
   onTestFinished(() => void load.child.kill("SIGKILL"));
+  await until(
+    () => load.versions().length > 0,
+    () => "the first answer",
+  );
   return load;
 }
 
@@ -149,7 +162,8 @@ export async function switchTo(
 /** Expects that the client lost nothing. */
 export function expectNothingLost(result: LoadResult, context: string): void {
   const { failed, reasons, sent, answered } = result.total;
-  const about = `${JSON.stringify(result.samples)}\n${context}`;
+  const stall = `the client itself stood still for ${result.longestStallMs} ms at most`;
+  const about = `${JSON.stringify(result.samples)}; ${stall}\n${context}`;
   expect({ failed, reasons }, about).toEqual({ failed: 0, reasons: {} });
   expect(answered, about).toBe(sent);
   expect(answered).toBeGreaterThan(0);

@@ -1,15 +1,17 @@
 #!/usr/bin/env node
 // Listens on the descriptors of LISTEN_FDS; with MODE "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
-// that know nothing of handed-over sockets. With "sick" it is never healthy.
+// that know nothing of handed-over sockets. With "sick" it is never healthy, with "mortal"
+// or $APP_DIES_AFTER it ends after some time.
 const { appendFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 
 const VERSION = "@VERSION@";
 const MODE = "@MODE@";
-const { APP_REPORT, APP_CHATTY, APP_BIND, LISTEN_FDS, PORT } = process.env;
+const { APP_REPORT, APP_CHATTY, APP_BIND, APP_DIES_AFTER, LISTEN_FDS, PORT } = process.env;
 const WHERE = {
   inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
   port: () => [{ host: "127.0.0.1", port: Number(PORT) }],
+  mortal: () => [{ host: "127.0.0.1", port: Number(PORT) }],
   sick: () => [{ host: "127.0.0.1", port: Number(PORT) }],
   bind: () => [{ host: "127.0.0.1", port: Number(APP_BIND) }],
 };
@@ -49,6 +51,14 @@ for (const server of servers) {
     listening += 1;
     if (listening === servers.length) report("started");
   });
+}
+
+const diesAfter = MODE === "mortal" ? 3000 : Number(APP_DIES_AFTER ?? 0);
+if (diesAfter > 0) {
+  setTimeout(() => {
+    console.error("lost the database");
+    process.exit(1);
+  }, diesAfter);
 }
 
 process.once("SIGTERM", () => {
