@@ -49,6 +49,8 @@ export interface ContainerConfig extends DeployConfig {
   args: readonly string[];
   /** The `--user` among them; `undefined`: none. */
   user: string | undefined;
+  /** The variables that containers get by `--env` among them; `undefined`: as dewy has it. */
+  containerEnv: Readonly<Record<string, string | undefined>>;
   /** Leave the containers running at the end. */
   keepContainers: boolean;
   /** The first of the ten ports to try for the admin API. The default is 17539. */
@@ -65,7 +67,12 @@ export interface ContainerConfig extends DeployConfig {
 export function readContainer(argv: ParsedArgv): ContainerConfig {
   if (argv.words[0] !== undefined) throw strayWord(argv.words[0]);
   const deploying = readDeploying(argv);
-  const { args, name, user } = checkContainerArgs(argv.rest, given(argv, "allow-option"));
+  const {
+    args,
+    name,
+    user,
+    env: containerEnv,
+  } = checkContainerArgs(argv.rest, given(argv, "allow-option"));
   const hosts = readHosts(argv);
   const config: ContainerConfig = {
     command: "container",
@@ -87,6 +94,7 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     cmd: given(argv, "cmd"),
     args,
     user,
+    containerEnv,
     keepContainers: argv.flag("keep-containers"),
     adminPort: port(argv, "admin-port", 1) ?? ADMIN_PORT,
   };

@@ -17,6 +17,8 @@ export interface ContainerArgs {
   name: string | undefined;
   /** The last `--user`; `undefined`: none was given. */
   user: string | undefined;
+  /** The variables of `--env`; `undefined`: passed on from dewy's own environment. */
+  env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
@@ -40,7 +42,14 @@ export function checkContainerArgs(
     args: options.filter(({ name }) => name !== "name").flatMap(({ words }) => words),
     name: last("name"),
     user: last("user"),
+    env: Object.fromEntries(options.filter(({ name }) => name === "env").map(variable)),
   };
+}
+
+/** `NAME=value`, or `NAME` alone. */
+function variable({ value = "" }: Option): [string, string | undefined] {
+  const at = value.indexOf("=");
+  return at < 0 ? [value, undefined] : [value.slice(0, at), value.slice(at + 1)];
 }
 
 /** One option, or several short ones in one word. */

@@ -91,6 +91,7 @@ describe("readConfig of container", () => {
   test("fills in the documented defaults", () => {
     expect(container()).toEqual({
       command: "container",
+      containerEnv: {},
       registry: "img://ghcr.io/o/app",
       slot: undefined,
       calver: undefined,

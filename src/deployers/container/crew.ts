@@ -12,6 +12,8 @@ export interface CrewOptions {
   rotation: Rotation;
   /** How long the connections of a replica may take to end, in milliseconds. */
   drainMs: number;
+  /** Takes secrets out of what containers wrote. */
+  redact(line: string): string;
   clock: Clock;
   emit: EventSink;
 }
@@ -146,7 +148,9 @@ export class Crew {
 
   /** @returns what a replica wrote last, oldest first; nothing when the engine cannot tell. */
   async lastLines({ id }: Replica): Promise<readonly string[]> {
-    return this.#options.engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
+    const { engine, redact } = this.#options;
+    const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
+    return lines.map(redact);
   }
 
   /**

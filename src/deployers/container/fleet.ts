@@ -31,13 +31,15 @@ export interface FleetOptions {
   /** How many may run beyond that during a change. */
   surge: number;
   /** When a replica counts as healthy. */
-  health: Pick<HealthOptions, "path" | "timeoutMs">;
+  health: Pick<HealthOptions, "path" | "proxyProtocol" | "timeoutMs">;
   /** How long the connections of a replica that leaves may take to end, in milliseconds. */
   drainMs: number;
   /** Is told when a release keeps ending; once per release. */
   onCrashLoop(loop: CrashLoop): void;
   /** Dewy is to end: nothing is started any more. */
   stopping: AbortSignal;
+  /** Takes secrets out of what containers wrote. */
+  redact(line: string): string;
   clock: Clock;
   emit: EventSink;
 }
@@ -74,12 +76,12 @@ export class Fleet implements Runner {
 
   /** @param options what it works with. */
   constructor(options: FleetOptions) {
-    const { engine, front, drainMs, clock, emit } = options;
+    const { engine, front, drainMs, redact, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
     this.#name = replicaNames(options.app, options.root, clock);
     this.#rotation = new Rotation(front);
-    this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, clock, emit });
+    this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, redact, clock, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
       onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
