@@ -87,7 +87,7 @@ describe("commands and registries that do not fit", () => {
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a:v1", "--port", "80"],
-      '"a:v1" is no repository name; dewy chooses the tag',
+      '"o/a:v1" is no repository name; dewy chooses the tag',
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a", "--port", "8080:80:90"],
