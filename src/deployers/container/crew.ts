@@ -1,9 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
-import type { Replica, ReplicaState } from "./replica.ts";
+import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** What a crew works with. */
@@ -139,7 +138,7 @@ export class Crew {
    * @returns what it wrote last.
    */
   async bury(replica: Replica, reason: string): Promise<readonly string[]> {
-    replica.end(new DeployError("verify", reason));
+    replica.end(new EndedError(reason));
     this.refresh();
     const lines = await this.lastLines(replica);
     this.#inBackground(replica, this.#remove(replica));

@@ -12,7 +12,7 @@ import type { HealthOptions } from "./health.ts";
 import { managedLabels, type NameReplica, replicaNames } from "./name_replica.ts";
 import { reap } from "./reap.ts";
 import { Recovery } from "./recovery.ts";
-import type { Replica } from "./replica.ts";
+import { EndedError, type Replica } from "./replica.ts";
 import { rollOut } from "./roll_out.ts";
 import { type Front, Rotation } from "./rotation.ts";
 import { dismissStrays, watchReplicas } from "./watch.ts";
@@ -267,9 +267,8 @@ export class Fleet implements Runner {
   async #lost(replica: Replica, reason: string, hasEnded: boolean): Promise<void> {
     const { emit } = this.#options;
     const { name: container, tag, state } = replica;
-    const error = new DeployError("verify", reason);
     if (state === "starting") {
-      if (hasEnded) replica.end(error);
+      if (hasEnded) replica.end(new EndedError(reason));
       return;
     }
     const served = state === "serving";
@@ -317,8 +316,7 @@ export class Fleet implements Runner {
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
     const message = error instanceof Error ? error.message : String(error);
-    const isItsFault = error instanceof DeployError || !isRetryable(error);
-    const retryInMs = this.#recovery.later(message, isItsFault);
+    const retryInMs = this.#recovery.later(message, isCrash(error));
     this.#options.emit({
       type: "warning",
       message: "Cannot start the containers",
@@ -335,7 +333,11 @@ export class Fleet implements Runner {
   }
 }
 
-/** The engine or the network is to blame: going back to another release would not help. */
-function isRetryable(error: unknown): boolean {
-  return error instanceof DewyError && error.retryable;
+/**
+ * Going back to another release would not help where the engine or the network is to blame, nor where the app runs and
+ * is not healthy: most likely something that it depends on is not.
+ */
+function isCrash(error: unknown): boolean {
+  if (error instanceof DeployError) return error instanceof EndedError;
+  return !(error instanceof DewyError && error.retryable);
 }

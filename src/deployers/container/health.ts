@@ -4,7 +4,7 @@ import type { ContainerEngine } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerRelease } from "./container_release.ts";
-import { describeEnd, isRunning, type Replica } from "./replica.ts";
+import { describeEnd, EndedError, isRunning, type Replica } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** When a replica counts as healthy. */
@@ -143,9 +143,9 @@ async function engineSaysHealthy(
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw ended(describeEnd(container));
+  if (!isRunning(container)) throw new EndedError(describeEnd(container));
   if (container.health === "unhealthy") {
-    throw ended("its HEALTHCHECK says that it is unhealthy");
+    throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy");
   }
   if (container.health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
 }
@@ -156,9 +156,5 @@ async function mustRun(
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw ended(describeEnd(container));
-}
-
-function ended(reason: string): DeployError {
-  return new DeployError("verify", reason);
+  if (!isRunning(container)) throw new EndedError(describeEnd(container));
 }

@@ -429,6 +429,23 @@ describe("the fleet's care", () => {
     expect(loops).toHaveLength(1);
   });
 
+  it("does not blame the release when its replicas run and are not healthy", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
+    });
+    await fleet.tryOut(release(v1), never);
+    await fleet.bake(0);
+    engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
+    engine.forget("registry.test/app@v1.0.0");
+    nth(engine, 0).app.health = 503;
+    const failed = (): number =>
+      eventsOf(events, "warning").filter(({ message }) => message.startsWith("Cannot start"))
+        .length;
+    await until(() => failed() === 6);
+    expect(loops).toEqual([]);
+    expect(engine.running()).toContain(nth(engine, 0));
+  });
+
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
