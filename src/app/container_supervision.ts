@@ -86,6 +86,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
     },
     redact: (line) => redactText(redactText(line, world.env), config.containerEnv),
     drainMs,
+    stopTimeoutMs: config.stopTimeoutMs,
     onCrashLoop: (loop) => onCrashLoop(loop),
     stopping: signals.stop,
     clock,

@@ -92,6 +92,7 @@ describe("readConfig of container", () => {
     expect(container()).toEqual({
       command: "container",
       containerEnv: {},
+      stopTimeoutMs: 10_000,
       registry: "img://ghcr.io/o/app",
       slot: undefined,
       calver: undefined,

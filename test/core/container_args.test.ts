@@ -122,6 +122,12 @@ describe("checkContainerArgs", () => {
     expect(refusal(["-qx"])).toMatch("has an option -x");
   });
 
+  test("tells how long a container may take to end", () => {
+    expect(checkContainerArgs(["--stop-timeout", "60"]).stopTimeoutMs).toBe(60_000);
+    expect(checkContainerArgs([]).stopTimeoutMs).toBeUndefined();
+    expect(() => checkContainerArgs(["--stop-timeout=-1"])).toThrow("a number of seconds");
+  });
+
   test("tells the variables, and which ones are taken from dewy's own", () => {
     const { env } = checkContainerArgs(["-e", "A=b=c", "--env=D", "-eE=", "--env-file", "x"]);
     expect(env).toEqual({ A: "b=c", D: undefined, E: "" });

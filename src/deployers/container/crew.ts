@@ -11,6 +11,8 @@ export interface CrewOptions {
   rotation: Rotation;
   /** How long the connections of a replica may take to end, in milliseconds. */
   drainMs: number;
+  /** What a container has between the signal to end and its end, in milliseconds. */
+  stopTimeoutMs: number;
   /** Takes secrets out of what containers wrote. */
   redact(line: string): string;
   clock: Clock;
@@ -18,8 +20,6 @@ export interface CrewOptions {
 }
 
 const LOOK_MS = 50;
-/** What a container has between the signal to end and its end. */
-const STOP_GRACE_MS = 10_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 const NEVER = new AbortController().signal;
@@ -201,10 +201,10 @@ export class Crew {
 
   /** Never gives up: a container that is left behind would hold memory, and serve nobody. */
   async #remove(replica: Replica): Promise<void> {
-    const { engine, rotation, clock, emit } = this.#options;
+    const { engine, rotation, stopTimeoutMs, clock, emit } = this.#options;
     for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(LONGEST_RETRY_MS, pauseMs * 2)) {
       try {
-        await engine.stop(replica.id, STOP_GRACE_MS, NEVER);
+        await engine.stop(replica.id, stopTimeoutMs, NEVER);
         await engine.remove(replica.id, NEVER);
         break;
       } catch (error) {

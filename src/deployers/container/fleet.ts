@@ -38,6 +38,8 @@ export interface FleetOptions {
   onCrashLoop(loop: CrashLoop): void;
   /** Dewy is to end: nothing is started any more. */
   stopping: AbortSignal;
+  /** What a container has between the signal to end and its end, in milliseconds. */
+  stopTimeoutMs: number;
   /** Takes secrets out of what containers wrote. */
   redact(line: string): string;
   clock: Clock;
@@ -53,7 +55,7 @@ interface Probation {
 const NONE: ReadonlySet<Replica> = new Set();
 const NEVER = new AbortController().signal;
 /** Beyond the drain and the grace of a container, an end waits no longer for an engine. */
-const END_MS = 30_000;
+const END_MS = 20_000;
 
 /**
  * Keeps the replicas of one release running behind the proxies, and replaces them without a gap. What there is, is told
@@ -76,12 +78,13 @@ export class Fleet implements Runner {
 
   /** @param options what it works with. */
   constructor(options: FleetOptions) {
-    const { engine, front, drainMs, redact, clock, emit } = options;
+    const { engine, front, drainMs, stopTimeoutMs, redact, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
     this.#name = replicaNames(options.app, options.root, clock);
     this.#rotation = new Rotation(front);
-    this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, redact, clock, emit });
+    const timing = { drainMs, stopTimeoutMs, clock };
+    this.#crew = new Crew({ engine, rotation: this.#rotation, ...timing, redact, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
       onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
@@ -202,7 +205,7 @@ export class Fleet implements Runner {
    * @param options `keep`: the containers go on running, for the next dewy to adopt.
    */
   async stop({ keep }: { keep: boolean }): Promise<void> {
-    const { engine, app, front, drainMs, clock, emit } = this.#options;
+    const { engine, app, front, drainMs, stopTimeoutMs, clock, emit } = this.#options;
     this.#end.abort(new Error("dewy ends"));
     const over = new AbortController();
     const ended = this.#exclusively(async () => {
@@ -214,7 +217,7 @@ export class Fleet implements Runner {
       await this.#crew.allHaveLeft();
       await reap({ engine, app, crew: this.#crew }, NEVER);
     }).finally(() => over.abort());
-    const tooLong = clock.sleep(drainMs + END_MS, over.signal).then(
+    const tooLong = clock.sleep(drainMs + stopTimeoutMs + END_MS, over.signal).then(
       () => {
         const fields = { containers: this.containers.join(",") };
         const message = "Cannot end all containers in time; the next dewy takes them over";

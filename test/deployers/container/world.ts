@@ -85,6 +85,7 @@ export async function fleetWorld(
     health: { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 },
     redact: (line) => line.replaceAll("hunter2", "…"),
     drainMs: 20_000,
+    stopTimeoutMs: 10_000,
     onCrashLoop: ({ release, crashes, reason }) =>
       loops.push(`${release.tag}: ${crashes} times, last ${reason}`),
     stopping: stopping.signal,
