@@ -6,7 +6,7 @@
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -204,4 +204,20 @@ async function untilItAnswers(peer: EnginePeer, daemon: ChildProcess): Promise<v
 function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => child.once("exit", () => resolve()));
+}
+
+/**
+ * The streams of events that are open now.
+ *
+ * @param name the engine.
+ * @param about what stands in their arguments.
+ * @returns their command lines.
+ */
+export async function eventStreams(name: EngineName, about: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  const streams = commands.filter((command) => /^(\S*\/)?\w+\0events\0/.test(command));
+  return streams.filter((command) => command.includes(name) && command.includes(about));
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
 import { appImage } from "../../peers/container_app.ts";
-import { missingEngine } from "../../peers/container_engine.ts";
+import { eventStreams, missingEngine } from "../../peers/container_engine.ts";
 import { LOGIN, missingDockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
 import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
 import type { LoadResult } from "../server/load.ts";
@@ -76,6 +76,11 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         await dewy.seen("a poll", ({ msg }) => msg === "Deploy skipped");
         expect(await app.containers()).toEqual(before);
         await endPolitely(app, dewy);
+        // That of the dewy that was killed ends with the next event.
+        await until(
+          async () => (await eventStreams(engine, `dewy.app=${app.app}`)).length === 0,
+          () => "the end of all streams of events",
+        );
       },
     );
 
