@@ -12,6 +12,9 @@ import { choice, count, duration, healthPath, port, text } from "./config_values
 import { type DeployConfig, readDeploying } from "./deploy_config.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 
+/** That of the engines. */
+const STOP_TIMEOUT_MS = 10_000;
+
 /** What `dewy container` is told. */
 export interface ContainerConfig extends DeployConfig {
   command: "container";
@@ -49,6 +52,10 @@ export interface ContainerConfig extends DeployConfig {
   args: readonly string[];
   /** The `--user` among them; `undefined`: none. */
   user: string | undefined;
+  /** What a container has between the signal to end and its end, in milliseconds. The default is 10 seconds. */
+  stopTimeoutMs: number;
+  /** The variables that containers get by `--env` among them; `undefined`: as dewy has it. */
+  containerEnv: Readonly<Record<string, string | undefined>>;
   /** Leave the containers running at the end. */
   keepContainers: boolean;
   /** The first of the ten ports to try for the admin API. The default is 17539. */
@@ -65,7 +72,8 @@ export interface ContainerConfig extends DeployConfig {
 export function readContainer(argv: ParsedArgv): ContainerConfig {
   if (argv.words[0] !== undefined) throw strayWord(argv.words[0]);
   const deploying = readDeploying(argv);
-  const { args, name, user } = checkContainerArgs(argv.rest, given(argv, "allow-option"));
+  const typed = checkContainerArgs(argv.rest, given(argv, "allow-option"));
+  const { args, name, user, env: containerEnv, stopTimeoutMs = STOP_TIMEOUT_MS } = typed;
   const hosts = readHosts(argv);
   const config: ContainerConfig = {
     command: "container",
@@ -87,6 +95,8 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     cmd: given(argv, "cmd"),
     args,
     user,
+    containerEnv,
+    stopTimeoutMs,
     keepContainers: argv.flag("keep-containers"),
     adminPort: port(argv, "admin-port", 1) ?? ADMIN_PORT,
   };

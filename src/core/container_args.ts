@@ -17,6 +17,10 @@ export interface ContainerArgs {
   name: string | undefined;
   /** The last `--user`; `undefined`: none was given. */
   user: string | undefined;
+  /** The last `--stop-timeout`, in milliseconds; `undefined`: none was given. */
+  stopTimeoutMs: number | undefined;
+  /** The variables of `--env`; `undefined`: passed on from dewy's own environment. */
+  env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
@@ -40,7 +44,24 @@ export function checkContainerArgs(
     args: options.filter(({ name }) => name !== "name").flatMap(({ words }) => words),
     name: last("name"),
     user: last("user"),
+    stopTimeoutMs: stopTimeoutMs(last("stop-timeout")),
+    env: Object.fromEntries(options.filter(({ name }) => name === "env").map(variable)),
   };
+}
+
+/** The engines have a number of seconds, or none for "for ever", which is not waited for. */
+function stopTimeoutMs(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,5}$/.test(value)) return Number(value) * 1_000;
+  throw new ConfigError(
+    `Cannot use --stop-timeout "${value}" after --: expected a number of seconds, such as 60`,
+  );
+}
+
+/** `NAME=value`, or `NAME` alone. */
+function variable({ value = "" }: Option): [string, string | undefined] {
+  const at = value.indexOf("=");
+  return at < 0 ? [value, undefined] : [value.slice(0, at), value.slice(at + 1)];
 }
 
 /** One option, or several short ones in one word. */

@@ -49,7 +49,7 @@ export async function deploy(
     await finish(release, context, io, startedAt, signal);
     return release;
   } catch (error) {
-    await reportFailure(candidate, error, io);
+    if (!signal.aborted) await reportFailure(candidate, error, io);
     throw error;
   }
 }
@@ -195,7 +195,8 @@ export async function proveAndCommit(
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
   } catch (error) {
-    await takeBack(release, undo, from, error, io, !signal.aborted && !isOthersFault(error));
+    const verdict = signal.aborted ? "stopped" : isOthersFault(error) ? "untried" : "bad";
+    await takeBack(release, undo, from, error, io, verdict);
     throw error;
   }
   try {
@@ -203,7 +204,7 @@ export async function proveAndCommit(
       io.store.save(commitSwitch(await io.store.load())),
     );
   } catch (error) {
-    await takeBack(release, undo, from, error, io, false);
+    await takeBack(release, undo, from, error, io, "untried");
     throw error;
   }
 }
@@ -219,16 +220,20 @@ async function takeBack(
   from: string | undefined,
   error: unknown,
   io: DeployIo,
-  isBad: boolean,
+  verdict: "bad" | "untried" | "stopped",
 ): Promise<void> {
   const reason = messageOf(error);
   await undo();
   await bestEffort(io, "remember the undone switch", async () => {
     const state = cancelSwitch(await io.store.load());
+    const isBad = verdict === "bad";
     await io.store.save(isBad ? markBad(state, release, reason, io.clock.now()) : state);
   });
   const back = findRelease(await io.store.load(), from)?.tag ?? from;
-  io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
+  if (verdict === "stopped") {
+    const fields = { tag: release.tag, ...(back === undefined ? {} : { to: back }) };
+    io.emit({ type: "warning", message: "The deploy was given up: dewy ends", fields });
+  } else io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
 }
 
 async function forgetSwitch(io: DeployIo): Promise<void> {
@@ -269,7 +274,6 @@ async function report(
 }
 
 async function reportFailure(candidate: Candidate, error: unknown, io: DeployIo): Promise<void> {
-  if (error instanceof DewyError && error.code === "aborted") return;
   await bestEffort(io, "report the failed deploy", () =>
     report(candidate.release, messageOf(error), io),
   );

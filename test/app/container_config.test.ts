@@ -91,6 +91,8 @@ describe("readConfig of container", () => {
   test("fills in the documented defaults", () => {
     expect(container()).toEqual({
       command: "container",
+      containerEnv: {},
+      stopTimeoutMs: 10_000,
       registry: "img://ghcr.io/o/app",
       slot: undefined,
       calver: undefined,

@@ -1,10 +1,9 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { byName, containerTable } from "../../src/app/container_table.ts";
 import { run } from "../../src/app/run.ts";
 import { testVectors } from "../core/vectors.ts";
-import { freePorts } from "../peers/ports.ts";
+import { closeServer, portsInARow } from "../peers/ports.ts";
 import vectors from "../vectors/cli-container.json" with { type: "json" };
 import { fakeProcess } from "./process.ts";
 
@@ -21,24 +20,26 @@ const CONTAINER = {
   labels: { "dewy.app": "app" },
 };
 
-/** Answers every request the same way, on a port of loopback. */
-async function answering(status: number, body: string, port = 0): Promise<number> {
+/** Where a list looks: ten ports that nobody uses. */
+async function firstPort(): Promise<number> {
+  const { first, servers } = await portsInARow(10);
+  await Promise.all(servers.map(closeServer));
+  return first;
+}
+
+/** Answers every request the same way. */
+async function answering(status: number, body: string, at?: number): Promise<number> {
+  const port = at ?? (await firstPort());
   const server = createServer((_, response) => {
     response.statusCode = status;
     response.end(body);
   });
   onTestFinished(() => void server.close());
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
-}
-
-/** Two ports in a row. */
-async function answeringTwice(first: string, second: string): Promise<number> {
-  for (;;) {
-    const [port = 0] = await freePorts(1);
-    const next = await answering(200, second, port + 1).catch(() => undefined);
-    if (next !== undefined) return answering(200, first, port);
-  }
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  return port;
 }
 
 async function list(
@@ -94,7 +95,7 @@ describe("dewy container list", () => {
     });
   });
   test("without a dewy and without an engine it says where it looked", async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await firstPort();
     const { code, err, out } = await list(port);
     expect([code, out]).toEqual([3, ""]);
     expect(err).toContain(
@@ -104,7 +105,9 @@ describe("dewy container list", () => {
   test("asks every dewy that runs, and prints all their containers in order", async () => {
     const one = JSON.stringify({ containers: [{ ...CONTAINER, name: "web-1-0" }] });
     const two = JSON.stringify({ containers: [CONTAINER] });
-    const { code, out } = await list(await answeringTwice(one, two), "--json");
+    const port = await answering(200, one);
+    await answering(200, two, port + 9);
+    const { code, out } = await list(port, "--json");
     expect(code).toBe(0);
     const { containers } = JSON.parse(out) as { containers: Listed };
     expect(containers.map(({ name }) => name)).toEqual(["app-1-0", "web-1-0"]);

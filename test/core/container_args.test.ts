@@ -100,7 +100,7 @@ describe("checkContainerArgs", () => {
     ["-l", "app=dewy.io"],
     ["--newer-than-dewy", "value", "--init"],
   ])("passes on %j %j", (...args) => {
-    expect(checkContainerArgs(args)).toEqual({ args, name: undefined, user: undefined });
+    expect(checkContainerArgs(args)).toMatchObject({ args, name: undefined, user: undefined });
   });
 
   test.each([
@@ -122,8 +122,19 @@ describe("checkContainerArgs", () => {
     expect(refusal(["-qx"])).toMatch("has an option -x");
   });
 
+  test("tells how long a container may take to end", () => {
+    expect(checkContainerArgs(["--stop-timeout", "60"]).stopTimeoutMs).toBe(60_000);
+    expect(checkContainerArgs([]).stopTimeoutMs).toBeUndefined();
+    expect(() => checkContainerArgs(["--stop-timeout=-1"])).toThrow("a number of seconds");
+  });
+
+  test("tells the variables, and which ones are taken from dewy's own", () => {
+    const { env } = checkContainerArgs(["-e", "A=b=c", "--env=D", "-eE=", "--env-file", "x"]);
+    expect(env).toEqual({ A: "b=c", D: undefined, E: "" });
+  });
+
   test("takes the name out and tells the user", () => {
-    expect(checkContainerArgs(["--name=a", "-u", "1:2", "--name", "b", "-u5"])).toEqual({
+    expect(checkContainerArgs(["--name=a", "-u", "1:2", "--name", "b", "-u5"])).toMatchObject({
       args: ["-u", "1:2", "-u5"],
       name: "b",
       user: "5",

@@ -124,6 +124,11 @@ describe("deploy", () => {
     expect(error).toMatchObject({ code: "aborted" });
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toEqual([]);
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "The deploy was given up: dewy ends", fields: { tag: "v1.1.0", to: "v1.0.0" } },
+    ]);
+    expect(world.registry.reports).toHaveLength(1);
   });
 
   it("goes back when the state cannot be committed, and does not call the version bad", async () => {

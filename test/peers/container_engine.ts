@@ -6,7 +6,7 @@
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -29,6 +29,9 @@ export interface EnginePeer {
   engine: ContainerEngine;
   /** Runs its command line. @returns its standard output. */
   run(...args: string[]): Promise<string>;
+  /** Kills the service that runs containers, and starts it again; Podman has none. */
+  crash(): Promise<void>;
+  revive(): Promise<void>;
   /** Ends it and everything in it. */
   stop(): Promise<void>;
 }
@@ -65,10 +68,42 @@ export async function startEngine(name: EngineName): Promise<EnginePeer> {
 async function startDocker(directory: string): Promise<EnginePeer> {
   const socket = `unix://${join(directory, "docker.sock")}`;
   const log = join(directory, "log");
-  const daemon = spawn(
+  let daemon = spawnDaemon(directory, socket, log);
+  const untilReady = async (): Promise<void> => {
+    try {
+      await untilItAnswers(peer, daemon);
+    } catch (error) {
+      const said = await readFile(log, "utf8").catch(() => "");
+      await peer.stop();
+      throw new Error(`dockerd did not start: ${String(error)}\n${said.slice(-2000)}`);
+    }
+  };
+  const peer = makePeer("docker", directory, {
+    env: { DOCKER_HOST: socket },
+    async crash() {
+      daemon.kill("SIGKILL");
+      await endOf(daemon);
+    },
+    async revive() {
+      await rm(join(directory, "pid"), { force: true });
+      daemon = spawnDaemon(directory, socket, log);
+      await untilReady();
+    },
+    async end() {
+      daemon.kill("SIGTERM");
+      await endOf(daemon);
+    },
+  });
+  await untilReady();
+  return peer;
+}
+
+/** With vfs every image is a copy, which is small here, and nothing is left mounted. */
+function spawnDaemon(directory: string, socket: string, log: string): ChildProcess {
+  return spawn(
     "/bin/sh",
     [
-      ...["-c", 'log=$1; shift; exec dockerd "$@" >"$log" 2>&1', "sh", log],
+      ...["-c", 'log=$1; shift; exec dockerd "$@" >>"$log" 2>&1', "sh", log],
       ...["--host", socket],
       ...["--data-root", join(directory, "data")],
       ...["--exec-root", join(directory, "run")],
@@ -78,19 +113,6 @@ async function startDocker(directory: string): Promise<EnginePeer> {
     ],
     { stdio: "ignore" },
   );
-  // With vfs every image is a copy, which is small here, and nothing is left mounted.
-  const peer = makePeer("docker", directory, { DOCKER_HOST: socket }, async () => {
-    daemon.kill("SIGTERM");
-    await endOf(daemon);
-  });
-  try {
-    await untilItAnswers(peer, daemon);
-  } catch (error) {
-    const said = await readFile(log, "utf8").catch(() => "");
-    await peer.stop();
-    throw new Error(`dockerd did not start: ${String(error)}\n${said.slice(-2000)}`);
-  }
-  return peer;
 }
 
 async function startPodman(directory: string): Promise<EnginePeer> {
@@ -121,16 +143,25 @@ runroot = "${directory}/runroot"
   );
   await mkdir(join(directory, "tmp"), { recursive: true });
   const env = { CONTAINERS_CONF: settings, CONTAINERS_STORAGE_CONF: storage };
-  const peer = makePeer("podman", directory, env, async () => {});
+  const nothing = async (): Promise<void> => {};
+  const peer = makePeer("podman", directory, {
+    env,
+    crash: nothing,
+    revive: nothing,
+    end: nothing,
+  });
   await peer.run("info");
   return peer;
+}
+
+interface Service extends Pick<EnginePeer, "env" | "crash" | "revive"> {
+  end(): Promise<void>;
 }
 
 function makePeer(
   name: EngineName,
   directory: string,
-  env: Readonly<Record<string, string>>,
-  end: () => Promise<void>,
+  { env, crash, revive, end }: Service,
 ): EnginePeer {
   const all = { ...neutralEnvironment(), ...env, HOME: directory };
   const run = async (...args: string[]): Promise<string> => {
@@ -143,12 +174,15 @@ function makePeer(
     directory,
     engine: createEngine(name, { env: all, cwd: directory, logins: join(directory, "logins") }),
     run,
+    crash,
+    revive,
     async stop() {
       const left = (await run("ps", "--all", "--quiet").catch(() => "")).split("\n");
       const ids = left.filter((id) => id !== "");
       if (ids.length > 0) await run("rm", "--force", "--volumes", ...ids).catch(() => "");
       await end();
-      await rm(directory, { recursive: true, force: true });
+      // What a service that was killed had mounted goes with the machine.
+      await rm(directory, { recursive: true, force: true }).catch(() => {});
     },
   };
 }
@@ -170,4 +204,20 @@ async function untilItAnswers(peer: EnginePeer, daemon: ChildProcess): Promise<v
 function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => child.once("exit", () => resolve()));
+}
+
+/**
+ * The streams of events that are open now.
+ *
+ * @param name the engine.
+ * @param about what stands in their arguments.
+ * @returns their command lines.
+ */
+export async function eventStreams(name: EngineName, about: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  const streams = commands.filter((command) => /^(\S*\/)?\w+\0events\0/.test(command));
+  return streams.filter((command) => command.includes(name) && command.includes(about));
 }

@@ -12,6 +12,6 @@ TMPDIR=$directory DEWY_PRIVATE_MACHINE=$directory \
   ' sh "$@"
 code=$?
 # What the engines made and could not remove when they were killed.
-find /sys/fs/cgroup -depth -type d -path "*/$(basename "$directory")*" -exec rmdir {} + 2>/dev/null
+find /sys/fs/cgroup -depth -type d \( -path "*/$(basename "$directory")*" -o -path "*/libpod_parent*" \) -exec rmdir {} + 2>/dev/null
 rm -rf "$directory"
 exit "$code"

@@ -1,9 +1,8 @@
 // What the admin API's server promises on every runtime. Run by test/host/admin_server.test.ts.
 import { request } from "node:http";
-import { createServer, type Server } from "node:net";
-import process from "node:process";
 import { adminApi } from "../../src/admin/admin_api.ts";
-import { adminPorts, serveAdmin } from "../../src/host/admin_server.ts";
+import { serveAdmin } from "../../src/host/admin_server.ts";
+import { closeServer, portsInARow } from "../peers/ports.ts";
 import { equal, rejects } from "./check.ts";
 
 const api = adminApi({
@@ -33,8 +32,7 @@ export async function adminCase(): Promise<string[]> {
 
 const checks = {
   "answers on loopback, and no longer when it is closed": async () => {
-    const { first, release } = await tenFreePorts();
-    await release();
+    const first = await tenFreePorts();
     const server = await serveAdmin(api, first);
     equal(server.url, `http://127.0.0.1:${first}`, "url");
     equal(await ask(first, { path: "/api/containers" }), [200, '{"containers":[]}\n'], "list");
@@ -46,8 +44,7 @@ const checks = {
     await again.close();
   },
   "refuses names that are not of loopback, and other origins": async () => {
-    const { first, release } = await tenFreePorts();
-    await release();
+    const first = await tenFreePorts();
     const server = await serveAdmin(api, first);
     for (const host of ["evil.example", `evil.example:${first}`, "a b", "127.0.0.1@evil.example"]) {
       equal((await ask(first, { host }))[0] === 200, false, host);
@@ -57,13 +54,14 @@ const checks = {
     await server.close();
   },
   "takes the next port when one is taken, and none when ten are": async () => {
-    const { first, servers, release } = await tenFreePorts();
+    const { first, servers } = await portsInARow(10);
     await rejects(serveAdmin(api, first), "host", "ten");
-    await close(servers[3]);
+    const [freed, ...others] = servers.reverse();
+    if (freed !== undefined) await closeServer(freed);
     const server = await serveAdmin(api, first);
-    equal(server.port, first + 3, "port");
+    equal(server.port, first + 9, "port");
     await server.close();
-    await release();
+    await Promise.all(others.map(closeServer));
   },
 };
 
@@ -86,35 +84,9 @@ function ask(
   });
 }
 
-/** Ten ports in a row, held by servers of our own. */
-async function tenFreePorts(): Promise<{
-  first: number;
-  servers: Server[];
-  release(): Promise<void>;
-}> {
-  for (let first = 20_000 + (process.pid % 1_000) * 10; first < 60_000; first += 10) {
-    const servers = await Promise.all(adminPorts(first).map(hold));
-    const held = servers.filter((server) => server !== undefined);
-    const release = async (): Promise<void> => {
-      await Promise.all(held.map(close));
-    };
-    if (held.length === 10) return { first, servers: held, release };
-    await release();
-  }
-  throw new Error("no ten free ports in a row");
-}
-
-function hold(port: number): Promise<Server | undefined> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(undefined));
-    server.listen(port, "127.0.0.1", () => resolve(server));
-  });
-}
-
-async function close(server: Server | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    if (server?.listening !== true) resolve();
-    else server.close(() => resolve());
-  });
+/** Ten ports in a row that are free. */
+async function tenFreePorts(): Promise<number> {
+  const { first, servers } = await portsInARow(10);
+  await Promise.all(servers.map(closeServer));
+  return first;
 }

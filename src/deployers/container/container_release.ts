@@ -7,6 +7,8 @@ export interface ContainerRelease extends AppRelease {
   spec: Omit<ContainerSpec, "name" | "labels">;
   /** The port inside the containers for each port of the front. */
   containerPorts: readonly number[];
+  /** The ports that the image exposes. */
+  exposedPorts: readonly number[];
   /** Differs when {@link ContainerRelease.spec} does, the image apart. */
   config: string;
   healthcheck: EngineImage["healthcheck"];

@@ -1,9 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
-import type { Replica, ReplicaState } from "./replica.ts";
+import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** What a crew works with. */
@@ -12,13 +11,15 @@ export interface CrewOptions {
   rotation: Rotation;
   /** How long the connections of a replica may take to end, in milliseconds. */
   drainMs: number;
+  /** What a container has between the signal to end and its end, in milliseconds. */
+  stopTimeoutMs: number;
+  /** Takes secrets out of what containers wrote. */
+  redact(line: string): string;
   clock: Clock;
   emit: EventSink;
 }
 
 const LOOK_MS = 50;
-/** What a container has between the signal to end and its end. */
-const STOP_GRACE_MS = 10_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 const NEVER = new AbortController().signal;
@@ -137,7 +138,7 @@ export class Crew {
    * @returns what it wrote last.
    */
   async bury(replica: Replica, reason: string): Promise<readonly string[]> {
-    replica.end(new DeployError("verify", reason));
+    replica.end(new EndedError(reason));
     this.refresh();
     const lines = await this.lastLines(replica);
     this.#inBackground(replica, this.#remove(replica));
@@ -146,7 +147,9 @@ export class Crew {
 
   /** @returns what a replica wrote last, oldest first; nothing when the engine cannot tell. */
   async lastLines({ id }: Replica): Promise<readonly string[]> {
-    return this.#options.engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
+    const { engine, redact } = this.#options;
+    const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
+    return lines.map(redact);
   }
 
   /**
@@ -198,10 +201,10 @@ export class Crew {
 
   /** Never gives up: a container that is left behind would hold memory, and serve nobody. */
   async #remove(replica: Replica): Promise<void> {
-    const { engine, rotation, clock, emit } = this.#options;
+    const { engine, rotation, stopTimeoutMs, clock, emit } = this.#options;
     for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(LONGEST_RETRY_MS, pauseMs * 2)) {
       try {
-        await engine.stop(replica.id, STOP_GRACE_MS, NEVER);
+        await engine.stop(replica.id, stopTimeoutMs, NEVER);
         await engine.remove(replica.id, NEVER);
         break;
       } catch (error) {

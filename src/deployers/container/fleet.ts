@@ -12,7 +12,7 @@ import type { HealthOptions } from "./health.ts";
 import { managedLabels, type NameReplica, replicaNames } from "./name_replica.ts";
 import { reap } from "./reap.ts";
 import { Recovery } from "./recovery.ts";
-import type { Replica } from "./replica.ts";
+import { EndedError, type Replica } from "./replica.ts";
 import { rollOut } from "./roll_out.ts";
 import { type Front, Rotation } from "./rotation.ts";
 import { dismissStrays, watchReplicas } from "./watch.ts";
@@ -31,13 +31,17 @@ export interface FleetOptions {
   /** How many may run beyond that during a change. */
   surge: number;
   /** When a replica counts as healthy. */
-  health: Pick<HealthOptions, "path" | "timeoutMs">;
+  health: Pick<HealthOptions, "path" | "proxyProtocol" | "timeoutMs">;
   /** How long the connections of a replica that leaves may take to end, in milliseconds. */
   drainMs: number;
   /** Is told when a release keeps ending; once per release. */
   onCrashLoop(loop: CrashLoop): void;
   /** Dewy is to end: nothing is started any more. */
   stopping: AbortSignal;
+  /** What a container has between the signal to end and its end, in milliseconds. */
+  stopTimeoutMs: number;
+  /** Takes secrets out of what containers wrote. */
+  redact(line: string): string;
   clock: Clock;
   emit: EventSink;
 }
@@ -51,7 +55,7 @@ interface Probation {
 const NONE: ReadonlySet<Replica> = new Set();
 const NEVER = new AbortController().signal;
 /** Beyond the drain and the grace of a container, an end waits no longer for an engine. */
-const END_MS = 30_000;
+const END_MS = 20_000;
 
 /**
  * Keeps the replicas of one release running behind the proxies, and replaces them without a gap. What there is, is told
@@ -74,12 +78,13 @@ export class Fleet implements Runner {
 
   /** @param options what it works with. */
   constructor(options: FleetOptions) {
-    const { engine, front, drainMs, clock, emit } = options;
+    const { engine, front, drainMs, stopTimeoutMs, redact, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
     this.#name = replicaNames(options.app, options.root, clock);
     this.#rotation = new Rotation(front);
-    this.#crew = new Crew({ engine, rotation: this.#rotation, drainMs, clock, emit });
+    const timing = { drainMs, stopTimeoutMs, clock };
+    this.#crew = new Crew({ engine, rotation: this.#rotation, ...timing, redact, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
       onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
@@ -200,7 +205,7 @@ export class Fleet implements Runner {
    * @param options `keep`: the containers go on running, for the next dewy to adopt.
    */
   async stop({ keep }: { keep: boolean }): Promise<void> {
-    const { engine, app, front, drainMs, clock, emit } = this.#options;
+    const { engine, app, front, drainMs, stopTimeoutMs, clock, emit } = this.#options;
     this.#end.abort(new Error("dewy ends"));
     const over = new AbortController();
     const ended = this.#exclusively(async () => {
@@ -212,7 +217,7 @@ export class Fleet implements Runner {
       await this.#crew.allHaveLeft();
       await reap({ engine, app, crew: this.#crew }, NEVER);
     }).finally(() => over.abort());
-    const tooLong = clock.sleep(drainMs + END_MS, over.signal).then(
+    const tooLong = clock.sleep(drainMs + stopTimeoutMs + END_MS, over.signal).then(
       () => {
         const fields = { containers: this.containers.join(",") };
         const message = "Cannot end all containers in time; the next dewy takes them over";
@@ -265,9 +270,8 @@ export class Fleet implements Runner {
   async #lost(replica: Replica, reason: string, hasEnded: boolean): Promise<void> {
     const { emit } = this.#options;
     const { name: container, tag, state } = replica;
-    const error = new DeployError("verify", reason);
     if (state === "starting") {
-      if (hasEnded) replica.end(error);
+      if (hasEnded) replica.end(new EndedError(reason));
       return;
     }
     const served = state === "serving";
@@ -315,8 +319,7 @@ export class Fleet implements Runner {
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
     const message = error instanceof Error ? error.message : String(error);
-    const isItsFault = error instanceof DeployError || !isRetryable(error);
-    const retryInMs = this.#recovery.later(message, isItsFault);
+    const retryInMs = this.#recovery.later(message, isCrash(error));
     this.#options.emit({
       type: "warning",
       message: "Cannot start the containers",
@@ -333,7 +336,11 @@ export class Fleet implements Runner {
   }
 }
 
-/** The engine or the network is to blame: going back to another release would not help. */
-function isRetryable(error: unknown): boolean {
-  return error instanceof DewyError && error.retryable;
+/**
+ * Going back to another release would not help where the engine or the network is to blame, nor where the app runs and
+ * is not healthy: most likely something that it depends on is not.
+ */
+function isCrash(error: unknown): boolean {
+  if (error instanceof DeployError) return error instanceof EndedError;
+  return !(error instanceof DewyError && error.retryable);
 }

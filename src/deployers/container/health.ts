@@ -2,14 +2,17 @@ import type { Clock } from "../../core/clock.ts";
 import { DeployError } from "../../core/error.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
+import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerRelease } from "./container_release.ts";
-import { describeEnd, isRunning, type Replica } from "./replica.ts";
+import { describeEnd, EndedError, isRunning, type Replica } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** When a replica counts as healthy. */
 export interface HealthOptions {
   /** What answers 2xx or 3xx on the first port; absent: the image's HEALTHCHECK, or else an open port. */
   path: string | undefined;
+  /** What containers expect before anything else. */
+  proxyProtocol: ProxyProtocol | undefined;
   /** How long it may take, in milliseconds. */
   timeoutMs: number;
   engine: ContainerEngine;
@@ -37,11 +40,11 @@ const SETTLE_MS = 2_000;
  */
 export async function probeReplica(
   replica: Replica,
-  { path, rotation }: Pick<HealthOptions, "path" | "rotation">,
+  { path, proxyProtocol, rotation }: Pick<HealthOptions, "path" | "proxyProtocol" | "rotation">,
   signal: AbortSignal,
 ): Promise<void> {
   const probes = rotation.addresses(replica).map(({ host, port }, index) => {
-    const probe = { host, port, timeoutMs: PROBE_TIMEOUT_MS, signal };
+    const probe = { host, port, timeoutMs: PROBE_TIMEOUT_MS, proxyProtocol, signal };
     return index === 0 && path !== undefined ? probeHttp({ ...probe, path }) : probeTcp(probe);
   });
   await Promise.all(probes);
@@ -59,20 +62,21 @@ export async function probeReplica(
  */
 export async function becomeHealthy(
   replica: Replica,
-  { healthcheck }: Pick<ContainerRelease, "healthcheck">,
+  release: Pick<ContainerRelease, "healthcheck" | "containerPorts" | "exposedPorts">,
   options: HealthOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, path } = options;
   const asksEngine = path === undefined && replica.hasHealthcheck;
   // The engine does not run a HEALTHCHECK before the first interval is over.
-  const intervalMs = asksEngine ? (healthcheck?.intervalMs ?? DEFAULT_INTERVAL_MS) : 0;
+  const intervalMs = asksEngine ? (release.healthcheck?.intervalMs ?? DEFAULT_INTERVAL_MS) : 0;
   const timeoutMs = options.timeoutMs + intervalMs;
   const over = new AbortController();
   const either = AbortSignal.any([signal, replica.ended, over.signal]);
   let why = "";
   const timeout = clock.sleep(timeoutMs, either).then(() => {
-    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${why}`);
+    const seen = `${why}${portHint(release)}`;
+    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`);
   });
   const healthy = untilHealthy(replica, asksEngine, options, either, (reason) => {
     why = `: ${reason}`;
@@ -87,6 +91,16 @@ export async function becomeHealthy(
     over.abort();
     for (const loser of [timeout, healthy]) loser.catch(() => {});
   }
+}
+
+/** The operator may have told a port that nothing in the container listens on. */
+function portHint({
+  containerPorts,
+  exposedPorts,
+}: Pick<ContainerRelease, "containerPorts" | "exposedPorts">): string {
+  const strange = containerPorts.filter((port) => !exposedPorts.includes(port));
+  if (strange.length === 0 || exposedPorts.length === 0) return "";
+  return `; the image exposes ${exposedPorts.join(", ")}, not ${strange.join(", ")}: check --port and --container-port`;
 }
 
 async function untilHealthy(
@@ -129,9 +143,9 @@ async function engineSaysHealthy(
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw ended(describeEnd(container));
+  if (!isRunning(container)) throw new EndedError(describeEnd(container));
   if (container.health === "unhealthy") {
-    throw ended("its HEALTHCHECK says that it is unhealthy");
+    throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy");
   }
   if (container.health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
 }
@@ -142,9 +156,5 @@ async function mustRun(
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw ended(describeEnd(container));
-}
-
-function ended(reason: string): DeployError {
-  return new DeployError("verify", reason);
+  if (!isRunning(container)) throw new EndedError(describeEnd(container));
 }

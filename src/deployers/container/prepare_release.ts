@@ -41,6 +41,7 @@ export function prepareRelease(options: PrepareOptions): PrepareRelease {
       ...release,
       spec: { ...shape, image: reference },
       containerPorts: ports,
+      exposedPorts: image.exposedPorts,
       config: hash(shape),
       healthcheck: image.healthcheck,
     };

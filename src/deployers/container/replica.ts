@@ -1,4 +1,5 @@
 import { LABELS } from "../../core/container_name.ts";
+import { DeployError } from "../../core/error.ts";
 import type { EngineContainer, PublishedPort } from "../../host/container/engine.ts";
 
 /**
@@ -91,6 +92,14 @@ const RUNNING: ReadonlySet<string> = new Set(["running", "paused", "restarting",
  */
 export function isRunning(container: EngineContainer | undefined): container is EngineContainer {
   return container !== undefined && RUNNING.has(container.status);
+}
+
+/** A container that ended although nobody asked it to: the app is to blame, rather than what it depends on. */
+export class EndedError extends DeployError {
+  /** @param message how it ended. */
+  constructor(message: string) {
+    super("verify", message);
+  }
 }
 
 /**

@@ -91,7 +91,12 @@ describe("Fleet.replace", () => {
       says: "pull broke",
     },
     { step: "the start", arrange: "start", app: {}, says: "start broke" },
-    { step: "its health", arrange: undefined, app: { health: 503 }, says: "it answered 503" },
+    {
+      step: "its health",
+      arrange: undefined,
+      app: { health: 503 },
+      says: "GET /health answered 503",
+    },
     {
       step: "its first moment",
       arrange: undefined,
@@ -101,7 +106,7 @@ describe("Fleet.replace", () => {
   ] as const)("leaves the old ones untouched when $step fails", async ({ arrange, app, says }) => {
     const { fleet, release, engine, port, versions } = await fleetWorld({
       replicas: 2,
-      health: { path: "/health", timeoutMs: 6_000 },
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
     await fleet.tryOut(release(v1), never);
     const clients = crowd(port);
@@ -116,7 +121,7 @@ describe("Fleet.replace", () => {
 
   it("without a path waits until the port has stayed open, and fails when the app ends meanwhile", async () => {
     const { fleet, release, engine } = await fleetWorld({
-      health: { path: undefined, timeoutMs: 60_000 },
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 60_000 },
     });
     await fleet.tryOut(release(v1), never);
     const failed = expect(fleet.tryOut(release(v2), never)).rejects.toThrow(
@@ -128,15 +133,33 @@ describe("Fleet.replace", () => {
   });
 
   it("without a path does not take the engine's forwarder for the app", async () => {
-    const { fleet, release } = await fleetWorld({ health: { path: undefined, timeoutMs: 20_000 } });
+    const { fleet, release } = await fleetWorld({
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 20_000 },
+    });
     await expect(fleet.tryOut(release(v1, { listens: false }), never)).rejects.toThrow(
-      "it accepted and closed at once",
+      "was accepted and closed at once",
     );
+  });
+
+  it("says which port the image exposes when nothing answers on another one", async () => {
+    const { fleet, release, shape } = await fleetWorld({
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 8_000 },
+    });
+    shape.containerPort = 3999;
+    await expect(fleet.tryOut(release(v1, { listens: false }), never)).rejects.toThrow(
+      "the image exposes 80, not 3999: check --port and --container-port",
+    );
+  });
+
+  it("keeps secrets out of the last lines", async () => {
+    const { fleet, release } = await fleetWorld();
+    const failed = fleet.tryOut(release(v1, { version: "hunter2", exitsWith: 1 }), never);
+    await expect(failed).rejects.toThrow("panic: … has no database");
   });
 
   it("without a path goes by the image's HEALTHCHECK, and gives it one interval more", async () => {
     const { fleet, release, engine } = await fleetWorld({
-      health: { path: undefined, timeoutMs: 1_000 },
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     const healthcheck = { intervalMs: 600_000 };
     const first = fleet.tryOut(release(v1, {}, { healthcheck }), never);
@@ -206,7 +229,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow("it answered 500");
+    const baked = expect(fleet.bake(600_000)).rejects.toThrow("GET /health answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     await fleet.insist(v1);
@@ -263,9 +286,13 @@ describe("Fleet.adopt", () => {
     await fleet.stop({ keep: true });
     const strange = nth(engine, 0).info;
     strange.labels = { "dewy.managed": "true", "dewy.app": "app", "dewy.version": "v0.9.0" };
-    const second = await reborn({ health: { path: "/health", timeoutMs: 4_000 } });
+    const second = await reborn({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 4_000 },
+    });
     expect(await ask(second.port)).toBe("v1.0.0");
-    await expect(second.fleet.tryOut(release(v2, { health: 500 }), never)).rejects.toThrow("500");
+    await expect(second.fleet.tryOut(release(v2, { health: 500 }), never)).rejects.toThrow(
+      "answered 500",
+    );
     await second.fleet.end();
     expect(await ask(second.port)).toBe("v1.0.0");
     await second.fleet.tryOut(release(v3), never);
@@ -400,6 +427,23 @@ describe("the fleet's care", () => {
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
     await fleet.insist(release(v2));
     expect(loops).toHaveLength(1);
+  });
+
+  it("does not blame the release when its replicas run and are not healthy", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
+    });
+    await fleet.tryOut(release(v1), never);
+    await fleet.bake(0);
+    engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
+    engine.forget("registry.test/app@v1.0.0");
+    nth(engine, 0).app.health = 503;
+    const failed = (): number =>
+      eventsOf(events, "warning").filter(({ message }) => message.startsWith("Cannot start"))
+        .length;
+    await until(() => failed() === 6);
+    expect(loops).toEqual([]);
+    expect(engine.running()).toContain(nth(engine, 0));
   });
 
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {

@@ -82,8 +82,10 @@ export async function fleetWorld(
     prepare: prepareFrom(engine, shape),
     replicas: 1,
     surge: 1,
-    health: { path: "/health", timeoutMs: 20_000 },
+    health: { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 },
+    redact: (line) => line.replaceAll("hunter2", "…"),
     drainMs: 20_000,
+    stopTimeoutMs: 10_000,
     onCrashLoop: ({ release, crashes, reason }) =>
       loops.push(`${release.tag}: ${crashes} times, last ${reason}`),
     stopping: stopping.signal,
@@ -135,6 +137,7 @@ function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRel
       ...release,
       spec: { image, ports: [containerPort], user: undefined, args: [], command: [] },
       containerPorts: [containerPort],
+      exposedPorts: found?.exposedPorts ?? [],
       config,
       healthcheck: found?.healthcheck,
     };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
 import { appImage } from "../../peers/container_app.ts";
-import { missingEngine } from "../../peers/container_engine.ts";
+import { eventStreams, missingEngine } from "../../peers/container_engine.ts";
 import { LOGIN, missingDockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
 import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
 import type { LoadResult } from "../server/load.ts";
@@ -40,12 +40,12 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
     };
 
     it.each(engine === "docker" ? cliRuntimes : [NODE])(
-      "deploys, updates, survives a bad version and cleans up, on $name",
+      "deploys, updates, survives a bad version and SIGKILL, and cleans up, on $name",
       { timeout: 120_000 },
       async (runtime) => {
         const app = await serveContainers(peers, runtime);
         await app.publish("v1.0.0");
-        const dewy = app.start();
+        let dewy = app.start();
         await deployed(dewy, "v1.0.0");
         expect(await get(app)).toMatch(/^v1\.0\.0 /);
         const [first] = await app.containers();
@@ -61,12 +61,26 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         await app.publish("v1.2.0");
         await deployed(dewy, "v1.2.0");
         await until(
-          async () => (await app.running()).join() === "v1.2.0",
+          async () => (await app.containers()).map(({ tag }) => tag).join() === "v1.2.0",
           () => `v1.2.0 alone\n${dewy.stderr()}`,
         );
         expectNothingLost(await load.stop(), dewy.stderr());
         expect(await get(app)).toMatch(/^v1\.2\.0 /);
+
+        const before = await app.containers();
+        dewy.child.kill("SIGKILL");
+        await dewy.ended();
+        dewy = app.start();
+        await dewy.seen("adoption", ({ msg }) => msg === "Containers of an earlier dewy found");
+        expect(await get(app)).toMatch(/^v1\.2\.0 /);
+        await dewy.seen("a poll", ({ msg }) => msg === "Deploy skipped");
+        expect(await app.containers()).toEqual(before);
         await endPolitely(app, dewy);
+        // That of the dewy that was killed ends with the next event.
+        await until(
+          async () => (await eventStreams(engine, `dewy.app=${app.app}`)).length === 0,
+          () => "the end of all streams of events",
+        );
       },
     );
 
@@ -324,6 +338,33 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
       expect(await dewy.ended()).toBe(0);
       dewy = app.start(["--replicas", "2", "--cmd", "/app", "--cmd", "with-an-argument"]);
       await replaced(app, dewy, before?.id ?? "");
+      await endPolitely(app, dewy);
+    });
+
+    it("starts anew what went with the service of the engine", { timeout: 120_000 }, async () => {
+      const app = await serveContainers(peers, NODE);
+      await app.publish("v1.0.0");
+      const dewy = app.start(["--replicas", "2"]);
+      await deployed(dewy, "v1.0.0");
+      const before = (await app.containers()).map(({ id }) => id);
+      await peers.engine.crash();
+      await dewy.seen("the outage", ({ msg }) =>
+        msg.startsWith("Cannot reach the container engine"),
+      );
+      await peers.engine.revive();
+      await until(
+        async () => {
+          const after = await app.containers();
+          return (
+            after.filter(({ state }) => state === "running").length === 2 &&
+            after.every(({ id }) => !before.includes(id)) &&
+            (await get(app).catch(() => "")).startsWith("v1.0.0 ")
+          );
+        },
+        () => `two others\n${dewy.stderr()}`,
+      );
+      await answersOf(app, "v1.0.0", 2);
+      expect(dewy.lines().filter(({ msg }) => msg === "Rolled back")).toEqual([]);
       await endPolitely(app, dewy);
     });
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { OciCredential } from "../../../src/client/oci_credential.ts";
@@ -6,7 +6,12 @@ import type { ContainerSpec, EngineContainer } from "../../../src/host/container
 import { isImageRegistry, type PullAccess } from "../../../src/registry/image_registry.ts";
 import { openRegistry } from "../../../src/registry/open.ts";
 import { type AppImage, appImage } from "../../peers/container_app.ts";
-import { type EnginePeer, missingEngine, startEngine } from "../../peers/container_engine.ts";
+import {
+  type EnginePeer,
+  eventStreams,
+  missingEngine,
+  startEngine,
+} from "../../peers/container_engine.ts";
 import {
   type DockerRegistry,
   LOGIN,
@@ -287,7 +292,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(seen).not.toContain(other.id);
       stop.abort();
       await watching;
-      expect(await processesOf(name)).toEqual([]);
+      expect(await eventStreams(name, "")).toEqual([]);
     });
 
     describe("pulls", () => {
@@ -416,13 +421,4 @@ function dockerLogin(
   login: Readonly<Record<string, string>>,
 ): Record<string, string> {
   return { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [registry.host]: login } }) };
-}
-
-/** Streams of events that are still open. */
-async function processesOf(program: string): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
-  const commands = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
-  );
-  return commands.filter((command) => command.startsWith(`${program}\0events`));
 }
