@@ -44,8 +44,7 @@ export interface ServedApp {
 export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
-/** Not nginx: it knows an inherited socket by the path that it was bound to, which dewy has renamed since. */
-const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds"]);
+const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds", "nginx"]);
 const LOG = ["--log-level", "debug", "--log-format", "json"];
 
 /**
