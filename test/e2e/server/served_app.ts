@@ -6,7 +6,7 @@ import { freePorts } from "../../peers/ports.ts";
 import { type CliRuntime, type Dewy, liveVersion, startDewy, until } from "../dewy.ts";
 import { filePublisher, type Publisher } from "../publishers.ts";
 import type { Lane, LoadResult } from "./load.ts";
-import { type AppProcess, killAllWith, processesWith } from "./processes.ts";
+import { type AppProcess, killAllNaming, killAllWith, processesWith } from "./processes.ts";
 import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from "./releases.ts";
 import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
 
@@ -57,7 +57,10 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   const publisher = await filePublisher();
   const cwd = await tempDirectory();
   const reportFile = join(await tempDirectory(), "report");
-  onTestFinished(() => killAllWith("APP_REPORT", reportFile));
+  onTestFinished(async () => {
+    await killAllWith("APP_REPORT", reportFile);
+    await killAllNaming(cwd);
+  });
   const [first = 0, second = 0] = await freePorts(2);
   const socket = join(cwd, "app.sock");
   const host = "127.0.0.1";

@@ -19,6 +19,10 @@ for port in $SERVER_STARTER_PORT; do
 done
 IFS=$old_ifs
 export NGINX
+# nginx expects what an older nginx would have left: sockets that do not block. On one that does, a worker that comes too late
+# for a connection stays in accept(), and all of its other connections stand still.
+perl -MFcntl -e 'for (@ARGV) { open S, "+<&=$_"; fcntl S, F_SETFL, O_NONBLOCK | fcntl(S, F_GETFL, 0) or die "$_: $!" }' \
+  $(echo "$NGINX" | tr ';' ' ')
 cat >"$run/nginx.conf" <<CONF
 daemon off;
 worker_processes 2;
