@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { AbortedError, DeployError } from "../../core/error.ts";
 import { describeExit, type Generation } from "./generation.ts";
-import type { Handoff } from "./handoff.ts";
+import type { Handoff, Place } from "./handoff.ts";
 
 /** When a generation counts as ready. */
 export interface ReadinessOptions {
@@ -89,13 +89,17 @@ async function commandSucceeds(
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
   const wrote = lines.length === 0 ? "it wrote nothing" : `it wrote: ${lines.join(" | ")}`;
-  return new DeployError("verify", `${reason}; ${wrote}${portHint(lines)}`);
+  return new DeployError("verify", `${reason}; ${wrote}${portHint(generation.place, lines)}`);
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;
 
-function portHint(lines: readonly string[]): string {
+function portHint({ sockets, env }: Place, lines: readonly string[]): string {
   if (!lines.some((line) => PORT_TAKEN.test(line))) return "";
+  if (env.PORT !== undefined) {
+    return `; behind the proxy it must listen on 127.0.0.1:$PORT (${env.PORT}), and on no other port`;
+  }
+  if (sockets.length === 0) return "; somebody else has the port that it wants";
   return (
     "; it seems to open the port itself instead of taking the socket that dewy holds (LISTEN_FDS or " +
     "SERVER_STARTER_PORT): teach it that, or use --handoff proxy or --handoff none"

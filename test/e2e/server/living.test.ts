@@ -91,6 +91,30 @@ describe("dewy server", () => {
     },
   );
 
+  it.each(on("Deno"))(
+    "stops the app before it starts the next one, and starts it again when that one fails, with --handoff none, on $name",
+    async (runtime) => {
+      const app = await serveApp(runtime, "bind");
+      await app.publish("v1.0.0");
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      const answer = (): Promise<string> =>
+        fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+      const dewy = app.start(["--handoff", "none"], { APP_BIND: String(port) });
+      await deployed(dewy, "v1.0.0");
+      await app.publish("v1.1.0");
+      await deployed(dewy, "v1.1.0");
+      expect(await answer()).toBe("v1.1.0");
+      await app.publishBad("exits-at-once", "v1.2.0");
+      await dewy.seen("the way back", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.2.0");
+      await until(
+        async () => (await answer().catch(() => "")) === "v1.1.0",
+        () => `v1.1.0\n${dewy.stderr()}`,
+      );
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+    },
+  );
+
   const noNotify = missingProgram("systemd-notify");
   it.skipIf(noNotify !== undefined).each(on("Bun"))(
     `waits for the app to say by sd_notify that it is ready, on $name${noNotify === undefined ? "" : `: ${noNotify}`}`,

@@ -69,7 +69,10 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   if (UNIX.has(kind)) targets.push({ path: socket });
   const command = (flags: readonly string[] = []): string[] => [
     ...runtime.command,
-    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind), ...QUICK, ...flags],
+    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind)],
+    // There is none with --handoff none.
+    ...(flags.includes("none") ? QUICK.slice(0, -2) : QUICK),
+    ...flags,
     ...["--", join(cwd, "current", PROGRAM)],
   ];
   return {
