@@ -7,7 +7,8 @@ import {
   markBad,
 } from "../../deploy/state.ts";
 import type { ReleaseDirectory } from "../release_directory.ts";
-import type { CrashLoop, Supervisor } from "./supervisor.ts";
+import type { CrashLoop } from "./restarts.ts";
+import type { Supervisor } from "./supervisor.ts";
 
 /**
  * Goes back to the release before one that keeps crashing, and remembers that one as bad. Where there is no way back,

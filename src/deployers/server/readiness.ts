@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError } from "../../core/error.ts";
+import { AbortedError, DeployError, messageOf } from "../../core/error.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 
@@ -115,8 +115,4 @@ function portHint({ sockets, env }: Place, lines: readonly string[]): string {
  */
 export function brokeDown(generation: Generation, reason: string): DeployError {
   return notReady(generation, reason);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { EMPTY_STATE } from "../../../src/deploy/state.ts";
 import { openReleaseDirectory } from "../../../src/deployers/release_directory.ts";
 import { fallBack } from "../../../src/deployers/server/fall_back.ts";
-import type { CrashLoop } from "../../../src/deployers/server/supervisor.ts";
+import type { CrashLoop } from "../../../src/deployers/server/restarts.ts";
 import { stateFile } from "../../../src/host/state_file.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { tempDirectory } from "../../host/temp_directory.ts";
