@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError } from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError, messageOf } from "../core/error.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
   beginSwitch,
@@ -305,8 +305,4 @@ async function bestEffort(io: DeployIo, what: string, work: () => Promise<void>)
   } catch (error) {
     io.emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,7 +6,7 @@ import { freePorts } from "../../peers/ports.ts";
 import { type CliRuntime, type Dewy, liveVersion, startDewy, until } from "../dewy.ts";
 import { filePublisher, type Publisher } from "../publishers.ts";
 import type { Lane, LoadResult } from "./load.ts";
-import { type AppProcess, killAllWith, processesWith } from "./processes.ts";
+import { type AppProcess, killAllNaming, killAllWith, processesWith } from "./processes.ts";
 import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from "./releases.ts";
 import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
 
@@ -44,8 +44,7 @@ export interface ServedApp {
 export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
-/** Not nginx: it knows an inherited socket by the path that it was bound to, which dewy has renamed since. */
-const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds"]);
+const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds", "nginx"]);
 const LOG = ["--log-level", "debug", "--log-format", "json"];
 
 /**
@@ -58,7 +57,10 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   const publisher = await filePublisher();
   const cwd = await tempDirectory();
   const reportFile = join(await tempDirectory(), "report");
-  onTestFinished(() => killAllWith("APP_REPORT", reportFile));
+  onTestFinished(async () => {
+    await killAllWith("APP_REPORT", reportFile);
+    await killAllNaming(cwd);
+  });
   const [first = 0, second = 0] = await freePorts(2);
   const socket = join(cwd, "app.sock");
   const host = "127.0.0.1";
@@ -67,7 +69,10 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   if (UNIX.has(kind)) targets.push({ path: socket });
   const command = (flags: readonly string[] = []): string[] => [
     ...runtime.command,
-    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind), ...QUICK, ...flags],
+    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind)],
+    // There is none with --handoff none.
+    ...(flags.includes("none") ? QUICK.slice(0, -2) : QUICK),
+    ...flags,
     ...["--", join(cwd, "current", PROGRAM)],
   ];
   return {

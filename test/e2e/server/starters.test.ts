@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { neutralEnvironment } from "../../runtime/runtimes.ts";
-import { cliRuntimes, until } from "../dewy.ts";
+import { until } from "../dewy.ts";
 import { missingProgram } from "./peers.ts";
 import {
   expectNothingLost,
@@ -16,6 +16,7 @@ import {
   serveApp,
   startTestLoad,
 } from "./served_app.ts";
+import { on } from "./suite.ts";
 
 /** What opens the port and starts dewy. Debian: `apt-get install libserver-starter-perl systemd`. */
 const START_SERVER = "start_server";
@@ -31,12 +32,12 @@ while :; do
   wait $dewy
 done`;
 
-describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
+describe("dewy server", () => {
   const noStarter = missingProgram(START_SERVER);
-  it.skipIf(noStarter !== undefined)(
-    `is itself restarted under ${START_SERVER} without losing a request${because(noStarter)}`,
+  it.skipIf(noStarter !== undefined).each(on("Node"))(
+    `is itself restarted under ${START_SERVER} without losing a request, on $name${because(noStarter)}`,
     { timeout: 60_000 },
-    async () => {
+    async (runtime) => {
       const app = await serveApp(runtime, "c-server-starter");
       await app.publish("v1.0.0");
       const ports = app.targets.map((target) =>
@@ -48,10 +49,10 @@ describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
   );
 
   const noActivation = missingProgram(SOCKET_ACTIVATE);
-  it.skipIf(noActivation !== undefined)(
-    `is itself restarted under ${SOCKET_ACTIVATE} without losing a request${because(noActivation)}`,
+  it.skipIf(noActivation !== undefined).each(on("Deno"))(
+    `is itself restarted under ${SOCKET_ACTIVATE} without losing a request, on $name${because(noActivation)}`,
     { timeout: 60_000 },
-    async () => {
+    async (runtime) => {
       const app = await serveApp(runtime, "c-listen-fds");
       await app.publish("v1.0.0");
       const sockets = app.targets.flatMap((target) => [
