@@ -1,14 +1,21 @@
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 
-// `dewy server` under load takes minutes and both cores: `npm run test:server`, and `npm run soak` for a hundred switches.
-const isServerSuite = process.env.DEWY_SERVER_SUITE === "1";
+// Both take minutes and both cores: `dewy server` under load (`npm run test:server`, and `npm run soak` for a hundred switches),
+// and what needs a container engine (`npm run test:container`).
+const suites = {
+  DEWY_SERVER_SUITE: "test/e2e/server/**",
+  DEWY_CONTAINER_SUITE: "test/e2e/container/**",
+};
+const chosen = Object.entries(suites).find(([name]) => process.env[name] === "1")?.[1];
 
 const config: ViteUserConfig = defineConfig({
   test: {
-    include: [isServerSuite ? "test/e2e/server/**/*.test.ts" : "test/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, ...(isServerSuite ? [] : ["test/e2e/server/**"])],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    include: [`${chosen ?? "test/**"}/*.test.ts`],
+    exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
+    // Waits end when what they wait for comes; a slow machine is no failure.
+    expect: { poll: { timeout: 30_000 } },
     reporters: ["default"],
   },
 });

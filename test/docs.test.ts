@@ -8,7 +8,9 @@ const DENO = join(ROOT, "node_modules", ".bin", "deno");
 const ENTRIES = ["mod.ts", "src/host/mod.ts"];
 /** Uses the installed packages, so that a test asks no package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
-const TIMEOUT_MS = 120_000;
+/** `deno doc` would fetch every package on a machine that has none of them yet, and tell of it among its findings. */
+const DOC = ["doc", "--quiet", "--no-npm"];
+const TIMEOUT_MS = 300_000;
 
 interface Documented {
   name: string;
@@ -22,7 +24,7 @@ interface Documented {
 
 /** What `deno doc` sees of the public API. */
 async function publicSymbols(): Promise<Documented[]> {
-  const { stdout, stderr, code } = await run(DENO, ["doc", "--json", ...ENTRIES]);
+  const { stdout, stderr, code } = await run(DENO, [...DOC, "--json", ...ENTRIES]);
   if (code !== 0) throw new Error(stderr);
   const { nodes } = JSON.parse(stdout) as { nodes: Record<string, { symbols: Documented[] }> };
   return Object.values(nodes).flatMap(({ symbols }) => symbols);
@@ -35,8 +37,8 @@ describe("the documentation of the public API", { timeout: TIMEOUT_MS }, () => {
   });
 
   test("covers every symbol and what it refers to", async () => {
-    const { code, stderr } = await run(DENO, ["doc", "--lint", ...ENTRIES]);
-    expect({ code, stderr: stderr.replace(/^Checked .*\n/m, "") }).toEqual({ code: 0, stderr: "" });
+    const { code, stderr } = await run(DENO, [...DOC, "--lint", ...ENTRIES]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
   test("has an example for every function", () => {

@@ -33,7 +33,7 @@ const FLUSH_MS = 5000;
  * @throws ConfigError for a registry of another command, a notifier or a CA file that cannot be used.
  */
 export async function assemble(config: Config, io: ProcessIo): Promise<Assembled> {
-  checkCommandFits(config.command, config.registry, hostRegistries);
+  if ("registry" in config) checkCommandFits(config.command, config.registry, hostRegistries);
   const clock = systemClock;
   const progress = createProgressLine(io.stderr, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress)];
@@ -41,7 +41,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
     env: io.env,
-    caFile: config.caFile,
+    caFile: "caFile" in config ? config.caFile : undefined,
     platform: "platform" in config ? config.platform : undefined,
     clock,
     emit,

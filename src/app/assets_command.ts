@@ -1,6 +1,6 @@
 import { assetsDeployer } from "../deployers/assets.ts";
 import { runAgent } from "./agent.ts";
-import type { AssetsConfig } from "./config.ts";
+import type { AssetsConfig } from "./assets_config.ts";
 import { openDeployment } from "./open_deployment.ts";
 import type { World } from "./world.ts";
 

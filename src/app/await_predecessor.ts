@@ -2,7 +2,7 @@ import { ConfigError } from "../core/error.ts";
 import { holderOf } from "../host/listen/inherited.ts";
 import { acquireLock } from "../host/lock.ts";
 import { lockPath } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** start_server asks the one before to end when this one has run for a second; `--kill-old-delay` adds to that. */

@@ -3,7 +3,7 @@ import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import { toAnswer } from "./answer.ts";
-import type { AskConfig } from "./config.ts";
+import type { AskConfig } from "./ask_config.ts";
 import { openConfigured } from "./open_configured.ts";
 import { textTable } from "./text_table.ts";
 import type { World } from "./world.ts";

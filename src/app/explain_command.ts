@@ -1,8 +1,8 @@
 import { formatPlatform } from "../core/platform.ts";
 import type { Explanation } from "../core/types.ts";
 import { toAnswer } from "./answer.ts";
+import type { AskConfig } from "./ask_config.ts";
 import { resolutionText } from "./check_command.ts";
-import type { AskConfig } from "./config.ts";
 import { openConfigured } from "./open_configured.ts";
 import { textTable } from "./text_table.ts";
 import type { World } from "./world.ts";

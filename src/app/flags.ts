@@ -5,10 +5,17 @@
  */
 
 /** The commands of this version. */
-export type CommandName = "server" | "assets" | "check" | "explain" | "registry";
+export type CommandName =
+  | "server"
+  | "assets"
+  | "container"
+  | "container list"
+  | "check"
+  | "explain"
+  | "registry";
 
 /** How the value of a flag is written; a boolean has none. */
-export type FlagType = "boolean" | "string" | "duration" | "bytes" | "choice" | "port";
+export type FlagType = "boolean" | "string" | "number" | "duration" | "bytes" | "choice" | "port";
 
 /** One flag. */
 export interface FlagSpec {
@@ -34,7 +41,7 @@ export interface FlagSpec {
 
 /** One command. */
 export interface CommandSpec {
-  /** What is typed. */
+  /** What is typed: a word, or two. */
   readonly name: CommandName;
   /** The rest of the usage line. */
   readonly usage: string;
@@ -59,6 +66,19 @@ export const commands: readonly CommandSpec[] = [
     example: "dewy assets --registry ghr://owner/repo --directory /var/www/app --interval 30s",
   },
   {
+    name: "container",
+    usage: "container --registry <url> [flags] [-- <options of docker run>]",
+    summary: "Keep containers running at the newest image of a registry, without losing a request",
+    example:
+      "dewy container --registry img://ghcr.io/owner/app --port 8080:3000 --health-path /health",
+  },
+  {
+    name: "container list",
+    usage: "container list [flags]",
+    summary: "List the containers that dewy runs on this machine",
+    example: "dewy container list",
+  },
+  {
     name: "check",
     usage: "check <registry> [flags]",
     summary: "Say which version would be deployed here; exit 0 only when it is ready",
@@ -78,12 +98,20 @@ export const commands: readonly CommandSpec[] = [
   },
 ];
 
-const ALL: readonly CommandName[] = ["server", "assets", "check", "explain", "registry"];
-const REGISTRY: readonly CommandName[] = ["server", "assets", "check", "explain"];
 const GATEWAY: readonly CommandName[] = ["registry"];
 const SERVING: readonly CommandName[] = ["server"];
-const DEPLOYING: readonly CommandName[] = ["server", "assets"];
+const CONTAINER: readonly CommandName[] = ["container"];
+const LISTING: readonly CommandName[] = ["container list"];
+/** Those that keep a program running. */
+const RUNNING: readonly CommandName[] = [...SERVING, ...CONTAINER];
+/** Those that download artifacts. */
+const FETCHING: readonly CommandName[] = ["server", "assets"];
+const DEPLOYING: readonly CommandName[] = ["server", "assets", "container"];
 const ASKING: readonly CommandName[] = ["check", "explain"];
+const REGISTRY: readonly CommandName[] = [...DEPLOYING, ...ASKING];
+const POLLING: readonly CommandName[] = [...DEPLOYING, ...GATEWAY];
+const CONNECTED: readonly CommandName[] = [...REGISTRY, ...GATEWAY];
+const ALL: readonly CommandName[] = [...CONNECTED, ...LISTING];
 
 /** The flags, in the order of help. */
 export const flags: readonly FlagSpec[] = [
@@ -173,7 +201,7 @@ export const flags: readonly FlagSpec[] = [
     short: "i",
     type: "duration",
     value: "<duration>",
-    commands: [...DEPLOYING, ...GATEWAY],
+    commands: POLLING,
     description: "How often to poll: 10 (seconds), 30s, 5m; at least 1s",
     default: "10s",
   },
@@ -181,31 +209,41 @@ export const flags: readonly FlagSpec[] = [
     name: "once",
     type: "boolean",
     commands: DEPLOYING,
-    description: "Deploy what is there and exit; server goes on running it, without polling",
+    description:
+      "Deploy what is there and exit; server and container go on running it, without polling",
   },
   {
     name: "directory",
     short: "d",
     type: "string",
     value: "<path>",
-    commands: DEPLOYING,
+    commands: FETCHING,
     description:
       "Where releases/ and the link current are kept; server takes /opt/app of a command /opt/app/current/app",
     default: ".",
+  },
+  {
+    name: "directory",
+    short: "d",
+    type: "string",
+    value: "<path>",
+    commands: CONTAINER,
+    description:
+      "Where dewy remembers what runs (default: /var/lib/dewy/<app> as root, else ~/.local/state/dewy/<app>)",
   },
   {
     name: "slot",
     short: "s",
     type: "string",
     value: "<name>",
-    commands: ALL,
+    commands: CONNECTED,
     description: "Only versions with this build metadata: v1.2.0+blue is of slot blue",
   },
   {
     name: "calver",
     type: "string",
     value: "<format>",
-    commands: ALL,
+    commands: CONNECTED,
     description: "Tags are CalVer of this format, such as YYYY.0M.MICRO, not SemVer",
   },
   {
@@ -218,7 +256,7 @@ export const flags: readonly FlagSpec[] = [
   {
     name: "json",
     type: "boolean",
-    commands: ASKING,
+    commands: [...ASKING, ...LISTING],
     description: "Print JSON for scripts",
   },
   {
@@ -230,6 +268,50 @@ export const flags: readonly FlagSpec[] = [
     commands: SERVING,
     description:
       "Where to listen: 8080, 8080,8081, 8000-8005, localhost:8080, [::]:8080 or unix:/run/app.sock; without it the app is a worker",
+  },
+  {
+    name: "port",
+    short: "p",
+    type: "port",
+    value: "<port>[:<container port>]",
+    repeatable: true,
+    commands: CONTAINER,
+    description:
+      "Where to listen, and the port of the containers: 8080 or 8080:3000; repeatable; without it: on the container port",
+  },
+  {
+    name: "container-port",
+    type: "port",
+    value: "<port>",
+    commands: CONTAINER,
+    description:
+      "The port of the containers, where --port names none (default: the only one that the image exposes)",
+  },
+  {
+    name: "host",
+    type: "string",
+    value: "<address>",
+    repeatable: true,
+    commands: CONTAINER,
+    description:
+      "The address to listen on: 127.0.0.1, ::1; repeatable (default: every address of this machine)",
+  },
+  {
+    name: "replicas",
+    type: "number",
+    value: "<number>",
+    commands: CONTAINER,
+    description: "How many containers to run",
+    default: "1",
+  },
+  {
+    name: "surge",
+    type: "number",
+    value: "<number>",
+    commands: CONTAINER,
+    description:
+      "How many more may run during an update; 0: an old one goes before a new one comes",
+    default: "1",
   },
   {
     name: "handoff",
@@ -250,11 +332,19 @@ export const flags: readonly FlagSpec[] = [
       "With --handoff proxy: the path that answers 2xx or 3xx when the app is healthy; without it, its port accepts",
   },
   {
+    name: "health-path",
+    type: "string",
+    value: "<path>",
+    commands: CONTAINER,
+    description:
+      "The path that answers 2xx or 3xx when a container is healthy; without it: the image's HEALTHCHECK, else its port accepts",
+  },
+  {
     name: "health-timeout",
     type: "duration",
     value: "<duration>",
-    commands: SERVING,
-    description: "How long a new generation may take to become ready",
+    commands: RUNNING,
+    description: "How long a new generation or container may take to become ready",
     default: "30s",
   },
   {
@@ -299,10 +389,19 @@ export const flags: readonly FlagSpec[] = [
     default: "30s",
   },
   {
+    name: "drain-time",
+    type: "duration",
+    value: "<duration>",
+    commands: CONTAINER,
+    description:
+      "How long the connections to an old container may take to end, before they are cut and it is stopped; 0: at once",
+    default: "30s",
+  },
+  {
     name: "bake",
     type: "duration",
     value: "<duration>",
-    commands: SERVING,
+    commands: RUNNING,
     description:
       "How long a new version is on probation: if it fails, the previous one comes back; 0: not at all",
     default: "30s",
@@ -316,6 +415,81 @@ export const flags: readonly FlagSpec[] = [
     description:
       "When to start an app again that has ended: always, or on-failure (exit 0 is then an end)",
     default: "always",
+  },
+  {
+    name: "runtime",
+    type: "choice",
+    value: "<program>",
+    choices: ["docker", "podman"],
+    commands: [...CONTAINER, ...LISTING],
+    description: "What runs the containers: docker or podman",
+    default: "docker",
+  },
+  {
+    name: "cmd",
+    type: "string",
+    value: "<word>",
+    repeatable: true,
+    commands: CONTAINER,
+    description:
+      "What to run instead of the image's own command; one --cmd a word, --cmd=--flag where it begins with a dash",
+  },
+  {
+    name: "name",
+    short: "n",
+    type: "string",
+    value: "<name>",
+    commands: CONTAINER,
+    description: "The app's name, for its containers (default: the last part of the registry)",
+  },
+  {
+    name: "balance",
+    type: "choice",
+    value: "<how>",
+    choices: ["least-connections", "round-robin"],
+    commands: CONTAINER,
+    description: "How to choose among the containers: least-connections or round-robin",
+    default: "least-connections",
+  },
+  {
+    name: "proxy-protocol",
+    type: "choice",
+    value: "<version>",
+    choices: ["v1", "v2"],
+    commands: CONTAINER,
+    description:
+      "Tell the containers the client's address by the PROXY protocol: v1 or v2; they must expect it",
+  },
+  {
+    name: "proxy-idle-timeout",
+    type: "duration",
+    value: "<duration>",
+    commands: CONTAINER,
+    description: "How long a connection may be silent before it is cut; 0: for ever",
+    default: "300s",
+  },
+  {
+    name: "keep-containers",
+    type: "boolean",
+    commands: CONTAINER,
+    description: "Leave the containers running when dewy stops; the next start takes them over",
+  },
+  {
+    name: "allow-option",
+    type: "string",
+    value: "<option>",
+    repeatable: true,
+    commands: CONTAINER,
+    description:
+      "Allow an option after -- that gives a container power over this machine, such as privileged; repeatable",
+  },
+  {
+    name: "admin-port",
+    type: "port",
+    value: "<port>",
+    commands: [...CONTAINER, ...LISTING],
+    description: "The port of the admin API on this machine; when it is taken, one of the next 9",
+    default: "17539",
   },
   {
     name: "log-prefix",
@@ -384,7 +558,7 @@ export const flags: readonly FlagSpec[] = [
     name: "max-artifact-size",
     type: "bytes",
     value: "<bytes>",
-    commands: DEPLOYING,
+    commands: FETCHING,
     description: "The largest artifact to download",
     default: "2GiB",
   },
@@ -392,7 +566,7 @@ export const flags: readonly FlagSpec[] = [
     name: "max-expanded-size",
     type: "bytes",
     value: "<bytes>",
-    commands: DEPLOYING,
+    commands: FETCHING,
     description: "The largest size of an extracted artifact",
     default: "8GiB",
   },
@@ -406,7 +580,7 @@ export const flags: readonly FlagSpec[] = [
     name: "ca-file",
     type: "string",
     value: "<path>",
-    commands: ALL,
+    commands: CONNECTED,
     description: "A PEM file of certificate authorities to trust besides the usual ones",
   },
   {
@@ -417,7 +591,7 @@ export const flags: readonly FlagSpec[] = [
     choices: ["debug", "info", "warn", "error"],
     commands: ALL,
     description:
-      "The least important lines to log: debug, info, warn or error; registry, and server and assets on a terminal, show info",
+      "The least important lines to log: debug, info, warn or error; registry, and commands that deploy on a terminal, show info",
     default: "error",
   },
   {

@@ -42,25 +42,31 @@ export function programHelp(): string {
 export function commandHelp(name: CommandName, tables: HelpTables): string {
   const spec = commands.find((command) => command.name === name) as CommandSpec;
   const own = flagsOf(name);
-  const fitting = tables.registries.filter(
-    (driver) => isAsking(name) || driver.commands.includes(name === "server" ? "server" : "assets"),
-  );
-  const sections = [
-    `${spec.summary}.`,
-    `Usage: dewy ${spec.usage}`,
-    `Flags:\n${flagTable(own)}`,
-    `Registries:\n${table(fitting.map((driver) => [driver.syntax, driver.name]))}`,
-  ];
+  const fitting = tables.registries.filter((driver) => canAsk(name, driver));
+  const sections = [`${spec.summary}.`, `Usage: dewy ${spec.usage}`, `Flags:\n${flagTable(own)}`];
+  if (fitting.length > 0) sections.push(`Registries:\n${syntaxTable(fitting)}`);
   if (own.some((flag) => flag.name === "notifier")) {
-    sections.push(
-      `Notifiers:\n${table(tables.notifiers.map((driver) => [driver.syntax, driver.name]))}`,
-    );
+    sections.push(`Notifiers:\n${syntaxTable(tables.notifiers)}`);
   }
   return page([...sections, `Example:\n  ${spec.example}`]);
 }
 
-function isAsking(name: CommandName): boolean {
-  return name === "check" || name === "explain";
+function canAsk(name: CommandName, driver: RegistryDriver): boolean {
+  switch (name) {
+    case "check":
+    case "explain":
+      return true;
+    case "registry":
+      return driver.commands.includes("assets");
+    case "container list":
+      return false;
+    default:
+      return driver.commands.includes(name);
+  }
+}
+
+function syntaxTable(drivers: readonly { syntax: string; name: string }[]): string {
+  return table(drivers.map(({ syntax, name }) => [syntax, name]));
 }
 
 function page(sections: readonly string[]): string {

@@ -1,5 +1,5 @@
 import type { EventSink } from "../core/event.ts";
-import type { LogLevel } from "./config.ts";
+import type { LogLevel } from "./common_config.ts";
 import type { LogFormatter } from "./log_format.ts";
 import { type LogLine, type LogValue, logLineOf } from "./log_lines.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DewyEvent, HookResult } from "../core/event.ts";
-import type { LogLevel } from "./config.ts";
+import type { LogLevel } from "./common_config.ts";
 
 /** A duration in a log line: Go's notation in text, nanoseconds in JSON. */
 export interface Duration {
@@ -39,6 +39,11 @@ function line(
 
 function duration(ms: number | undefined): Duration | undefined {
   return ms === undefined ? undefined : { durationMs: ms };
+}
+
+/** No lines, no field. */
+function listed(lines: readonly string[]): readonly string[] | undefined {
+  return lines.length === 0 ? undefined : lines;
 }
 
 // The type makes the compiler name every event that has no line yet.
@@ -119,8 +124,8 @@ const LINES: Lines = {
     }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs }) =>
-    line("error", "Deploy failure", {
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+    line(isRepeated ? "debug" : "error", "Deploy failure", {
       phase,
       tag,
       error: error.message,
@@ -155,6 +160,42 @@ const LINES: Lines = {
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
+  "image-pulling": ({ tag, artifact }) => line("info", "Pulling image", { tag, artifact }),
+  "image-pulled": ({ tag, image, durationMs }) =>
+    line("info", "Pulled image", { tag, image, duration: duration(durationMs) }),
+  "replica-ready": ({ tag, container, address, durationMs }) =>
+    line("info", "Container ready", { tag, container, address, duration: duration(durationMs) }),
+  "replica-retired": ({ tag, container, cut, durationMs }) =>
+    line(cut === 0 ? "info" : "warn", "Container removed", {
+      tag,
+      container,
+      cut_connections: cut === 0 ? undefined : cut,
+      duration: duration(durationMs),
+    }),
+  "replica-lost": ({ tag, container, reason, lastLines, replaceInMs }) =>
+    line("error", "Container lost", {
+      tag,
+      container,
+      reason,
+      replace_in: duration(replaceInMs),
+      last_lines: listed(lastLines),
+    }),
+  "containers-serving": ({ tag, bakeMs }) =>
+    line("info", "Containers serve, on probation", { tag, probation: duration(bakeMs) }),
+  "containers-deployed": ({ tag, ready, replicas }) =>
+    line("info", "Containers deployed", { tag, ready, replicas }),
+  "containers-ending": ({ containers, keep, drainMs }) =>
+    line(
+      "info",
+      keep ? "Connections drain, containers stay" : "Connections drain, containers stop",
+      {
+        containers,
+        at_most: duration(drainMs),
+      },
+    ),
+  "containers-adopted": ({ containers, tags }) =>
+    line("info", "Containers of an earlier dewy found", { containers, tags }),
+  "images-removed": ({ images }) => line("info", "Keep images", { removed: images }),
   "app-restart": ({ signal }) => line("info", "Restarting the app", { signal }),
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
@@ -215,7 +256,7 @@ function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
     exit_code: code ?? undefined,
     signal: signal ?? undefined,
     restart_in: duration(restartInMs),
-    last_lines: lastLines.length === 0 ? undefined : lastLines,
+    last_lines: listed(lastLines),
   });
 }
 

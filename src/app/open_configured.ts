@@ -1,6 +1,6 @@
 import type { Registry } from "../core/types.ts";
 import { openRegistry } from "../registry/open.ts";
-import type { CommonConfig } from "./config.ts";
+import type { CommonConfig } from "./common_config.ts";
 import type { World } from "./world.ts";
 
 /**

@@ -5,7 +5,7 @@ import { openReleaseDirectory, type ReleaseDirectory } from "../deployers/releas
 import { type StageRelease, stageRelease } from "../deployers/stage_release.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import { connect } from "../registry/open.ts";
-import type { DeployingConfig } from "./config.ts";
+import type { FetchConfig } from "./assets_config.ts";
 import type { World } from "./world.ts";
 
 /** What every command that deploys files begins with. */
@@ -25,7 +25,7 @@ export interface Deployment {
  * @returns both, and the function that makes releases of artifacts.
  * @throws DewyError for a registry or directory that cannot be used.
  */
-export async function openDeployment(config: DeployingConfig, world: World): Promise<Deployment> {
+export async function openDeployment(config: FetchConfig, world: World): Promise<Deployment> {
   const { slot = "", calver = "" } = config;
   const { registries, clock, emit } = world;
   const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });

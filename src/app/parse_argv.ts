@@ -3,15 +3,10 @@ import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
 import { type CommandName, commands, type FlagSpec, flags, flagsOf } from "./flags.ts";
 
-/** Commands that are known by name, but not part of this version. */
-export const RESERVED_COMMANDS = ["container"] as const;
-/** A command of a later version. */
-export type ReservedCommand = (typeof RESERVED_COMMANDS)[number];
-
 /** A command line, taken apart. */
 export interface ParsedArgv {
   /** The command; `undefined` when none was needed, as with `--version`. */
-  command: CommandName | ReservedCommand | undefined;
+  command: CommandName | undefined;
   /** The words after the command that are no flags. */
   words: readonly string[];
   /** The words after `--`. */
@@ -37,23 +32,32 @@ export function parseArgv(argv: readonly string[]): ParsedArgv {
   const cli = commandLine();
   cli.parse(["", "dewy", ...marked.words], { run: false });
 
-  const name = cli.matchedCommandName;
-  const isCommand = commands.some((command) => command.name === name);
-  const command = isCommand ? (name as CommandName) : RESERVED_COMMANDS.find((r) => r === name);
+  const { command, words } = findCommand(cli.matchedCommandName, cli.args.map(unmark));
   const parsed: ParsedArgv = {
     command,
-    words: cli.args.map(unmark),
+    words,
     rest: argv.slice(end + 1),
     text: (flag) => lastText(cli.options[camelCase(flag)]),
     texts: (flag) => allTexts(cli.options[camelCase(flag)]),
     flag: (flag) => lastOf(cli.options[camelCase(flag)]) === true,
   };
   if (parsed.flag("help") || parsed.flag("version")) return parsed;
-  if (RESERVED_COMMANDS.some((reserved) => reserved === command)) return parsed;
   if (marked.problem !== undefined) throw withProgramHint(marked.problem, parsed);
-  if (!isCommand) throw noCommand(parsed.words[0]);
-  checkFlags(name as CommandName, cli.options);
+  if (command === undefined) throw noCommand(parsed.words[0]);
+  checkFlags(command, cli.options);
   return parsed;
+}
+
+/** A command is a word, or two: then the longer name is meant. */
+function findCommand(
+  name: string | undefined,
+  words: readonly string[],
+): Pick<ParsedArgv, "command" | "words"> {
+  const named = (text: string): CommandName | undefined =>
+    commands.find((command) => command.name === text)?.name;
+  const longer = named(`${name} ${words[0]}`);
+  if (longer !== undefined) return { command: longer, words: words.slice(1) };
+  return { command: named(name ?? ""), words };
 }
 
 type CommandLine = ReturnType<typeof cac>;
@@ -63,8 +67,8 @@ function commandLine(): CommandLine {
   for (const { name, value } of flags) {
     cli.option(value === undefined ? `--${name}` : `--${name} <value>`, "");
   }
-  for (const name of [...commands.map((command) => command.name), ...RESERVED_COMMANDS]) {
-    cli.command(`${name} [...words]`, "");
+  for (const { name } of commands) {
+    if (!name.includes(" ")) cli.command(`${name} [...words]`, "");
   }
   return cli;
 }
@@ -149,18 +153,24 @@ function checkFlags(command: CommandName, options: Readonly<Record<string, unkno
   for (const flag of flags) {
     const value = options[camelCase(flag.name)];
     if (value === undefined) continue;
-    if (!own.some(({ name }) => name === flag.name)) {
-      throw new ConfigError(
-        `--${flag.name} is no flag of "dewy ${command}", but of ${flag.commands.join(" and ")}`,
-      );
-    }
+    if (!own.some(({ name }) => name === flag.name)) throw foreignFlag(flag.name, command);
     if (flag.value !== undefined && [value].flat().includes(true))
       throw missingValue(`--${flag.name}`);
   }
 }
 
+function foreignFlag(name: string, command: CommandName): ConfigError {
+  const owners = flags.filter((flag) => flag.name === name).flatMap((flag) => flag.commands);
+  return new ConfigError(
+    `--${name} is no flag of "dewy ${command}", but of ${owners.join(" and ")}`,
+  );
+}
+
 /** A flag that dewy does not know may be one of the app's. */
 function withProgramHint(problem: ConfigError, { command, words }: ParsedArgv): ConfigError {
+  if (command === "container") {
+    return new ConfigError(`${problem.message}; options of docker run go after "--"`);
+  }
   if (command !== "server" || words.length === 0) return problem;
   return new ConfigError(`${problem.message}; flags of the app itself go after "--"`);
 }
@@ -187,16 +197,12 @@ function unknownFlag(spelling: string): ConfigError {
  * @returns the error to throw.
  */
 export function noCommand(word: string | undefined): ConfigError {
-  const names = [...commands.map((command) => command.name), ...RESERVED_COMMANDS];
+  const names = commands.map((command) => command.name);
   if (word === undefined) {
-    return new ConfigError(
-      `command is not available: none given; use one of ${commands.map((c) => c.name).join(", ")}`,
-    );
+    return new ConfigError(`command is not available: none given; use one of ${names.join(", ")}`);
   }
-  const near = nearest(word.toLowerCase(), names);
-  const meant =
-    near === undefined
-      ? `use one of ${commands.map((c) => c.name).join(", ")}`
-      : `did you mean ${near}?`;
+  // The Go dewy's own help calls it "image".
+  const near = word === "image" ? "container" : nearest(word.toLowerCase(), names);
+  const meant = near === undefined ? `use one of ${names.join(", ")}` : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${meant}`);
 }

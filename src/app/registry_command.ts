@@ -3,8 +3,8 @@ import type { Platform, Registry } from "../core/types.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../host/connect_server.ts";
-import type { RegistryConfig } from "./config.ts";
 import { openConfigured } from "./open_configured.ts";
+import type { RegistryConfig } from "./registry_config.ts";
 import type { World } from "./world.ts";
 
 /** How long calls and downloads may go on after the signal to stop, in milliseconds. */

@@ -31,14 +31,8 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   const { command } = parsed;
   if (parsed.flag("help")) return printHelp(command, io);
   if (parsed.flag("version")) return printVersion(io);
-  const { readConfig, readRegistry } = await import("./config.ts");
-  if (command === "container") {
-    const registry = readRegistry(parsed);
-    const { registries } = await import("../registry/mod.ts");
-    const { reservedCommand } = await import("./command_fit.ts");
-    throw reservedCommand(command, registry, registries);
-  }
   if (command === undefined) throw noCommand(undefined);
+  const { readConfig } = await import("./config.ts");
   return start(readConfig(command, parsed), io);
 }
 
@@ -51,6 +45,8 @@ type Loaders = {
 const COMMANDS: Loaders = {
   server: async () => (await import("./server_command.ts")).runServer,
   assets: async () => (await import("./assets_command.ts")).runAssets,
+  container: async () => (await import("./container_command.ts")).runContainer,
+  "container list": async () => (await import("./container_list_command.ts")).runContainerList,
   check: async () => (await import("./check_command.ts")).runCheck,
   explain: async () => (await import("./explain_command.ts")).runExplain,
   registry: async () => (await import("./registry_command.ts")).runRegistry,
@@ -69,7 +65,9 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
 
 async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
   const { commandHelp, programHelp } = await import("./help.ts");
-  io.stdout.write(isOwn(command) ? commandHelp(command, await loadHelpTables()) : programHelp());
+  io.stdout.write(
+    command === undefined ? programHelp() : commandHelp(command, await loadHelpTables()),
+  );
   return 0;
 }
 
@@ -96,7 +94,7 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
   if (!(error instanceof DewyError)) throw error;
   io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
   if (error instanceof ConfigError && error.code === "config") {
-    io.stderr.write(`See: dewy ${isOwn(command) ? `${command} ` : ""}--help\n`);
+    io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
   }
   return exitCodeOf(error);
 }
@@ -108,8 +106,4 @@ function commandIn(argv: readonly string[]): ParsedArgv["command"] {
 
 function isAborted(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || error.name === "AbortedError");
-}
-
-function isOwn(command: ParsedArgv["command"]): command is CommandName {
-  return commands.some(({ name }) => name === command);
 }

@@ -1,5 +1,5 @@
 import type { AppOptions } from "../deployers/server/start_app.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
 import { resolveProgram } from "./server_program.ts";
 import type { World } from "./world.ts";

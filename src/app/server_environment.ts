@@ -4,7 +4,7 @@ import { ConfigError } from "../core/error.ts";
 import { type AppUser, type AppUserOptions, findAppUser } from "../host/app_user.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/listen/inherited.ts";
 import { notifiers } from "../notifier/mod.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** Environment variables by name. */

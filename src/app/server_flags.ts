@@ -1,6 +1,6 @@
 import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 
 /**
  * Refuses flags of `dewy server` that contradict each other, so that none is quietly without effect.
@@ -18,11 +18,6 @@ export function checkServerFlags(
     throw new ConfigError("--handoff proxy needs --port: the proxy must know where to listen");
   }
   if (healthPath !== undefined && handoff !== "proxy") throw healthPathNeedsProxy(config);
-  if (healthPath !== undefined && !/^\/[!-~]*$/.test(healthPath)) {
-    throw new ConfigError(
-      `Cannot use --health-path "${healthPath}": expected a path such as /health`,
-    );
-  }
   if (handoff === "proxy" && typed.readyAfter) {
     throw new ConfigError(
       "--ready-after has no effect with --handoff proxy, which asks the app itself: use --health-path or --ready-command",

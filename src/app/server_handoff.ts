@@ -9,7 +9,7 @@ import { acquireLock } from "../host/lock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
 import { lockPath } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** Either the way to the app, or the exit code of the process that supervises it in our place. */

@@ -1,20 +1,19 @@
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
-import { asDewyError } from "../deploy/loop.ts";
 import { findRelease } from "../deploy/state.ts";
+import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import { fallBack } from "../deployers/server/fall_back.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
 import type { Handoff } from "../deployers/server/handoff.ts";
 import type { Orphan } from "../deployers/server/orphans.ts";
 import type { ReadinessOptions } from "../deployers/server/readiness.ts";
-import type { CrashLoop } from "../deployers/server/restarts.ts";
-import { serverDeployer } from "../deployers/server/server.ts";
 import { type AppOptions, appStarter, appVariables } from "../deployers/server/start_app.ts";
 import { Supervisor } from "../deployers/server/supervisor.ts";
 import type { StageRelease } from "../deployers/stage_release.ts";
+import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { run } from "../host/process.ts";
 import { stateFile } from "../host/state_file.ts";
 import { type Supervision, statePath } from "./agent.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
 
 /** What {@link superviseServer} puts together. */
@@ -75,15 +74,9 @@ export function superviseServer(
   const supervision: Supervision = {
     begin: async (io: DeployIo, exclusively) => {
       onCrashLoop = (loop) => {
-        exclusively(() => fallBack(loop, { directory, supervisor, io })).catch((error: unknown) => {
-          const fields = { tag: loop.release.tag, error: asDewyError(error).message };
-          emit({
-            type: "warning",
-            important: true,
-            message: "Cannot go back to the version before",
-            fields,
-          });
-        });
+        exclusively(() => fallBack(loop, { directory, runner: supervisor, io })).catch((error) =>
+          emit(cannotGoBack(loop, error)),
+        );
       };
       await startLive();
     },
@@ -99,7 +92,14 @@ export function superviseServer(
   };
   const { bakeMs } = config;
   return {
-    deployer: serverDeployer({ directory, stage, supervisor, bakeMs, tagOf, onStarted }),
+    deployer: supervisedDeployer({
+      directory,
+      stage,
+      runner: supervisor,
+      bakeMs,
+      tagOf,
+      onStarted,
+    }),
     supervision,
   };
 }

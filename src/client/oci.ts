@@ -4,12 +4,12 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md
  * @module
  */
-import { CredentialError, RemoteError } from "../core/error.ts";
+import { CredentialError, NotFoundError, RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHttpClient, type HttpFailure, type HttpRequest, type HttpText } from "./http.ts";
 import { nextLink } from "./link.ts";
 import { ociAuth } from "./oci_auth.ts";
-import type { OciTarget } from "./oci_credential.ts";
+import type { OciCredential, OciTarget } from "./oci_credential.ts";
 import { checkDigest, ociError } from "./oci_error.ts";
 import { watchOciLimit } from "./oci_limit.ts";
 import {
@@ -48,6 +48,16 @@ export interface OciClient {
   manifest(digest: string, signal: AbortSignal | undefined): Promise<Manifest | undefined>;
   /** The configuration of an image, checked. */
   config(config: Descriptor, signal: AbortSignal | undefined): Promise<ImageConfig>;
+  /**
+   * Asks whether a manifest is there, by a question that counts as no pull.
+   *
+   * @returns what the registry accepted, for whoever pulls that manifest; `undefined`: it asked for nothing. A
+   * NotFoundError: it is not there.
+   */
+  credentialFor(
+    digest: string,
+    signal: AbortSignal | undefined,
+  ): Promise<OciCredential | undefined>;
 }
 
 /** What a page is asked to have; registries cut it down to what they allow. */
@@ -124,15 +134,14 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
     }
   }
 
+  function head(url: URL, signal: AbortSignal | undefined): Promise<HttpText> {
+    const headers = { accept: MANIFEST_TYPES };
+    return ask({ method: "HEAD", url, headers, signal, accept: [404] });
+  }
+
   async function digest(tag: string, signal: AbortSignal | undefined): Promise<string | undefined> {
     const url = new URL(`manifests/${encodeURIComponent(tag)}`, base);
-    const answer = await ask({
-      method: "HEAD",
-      url,
-      headers: { accept: MANIFEST_TYPES },
-      signal,
-      accept: [404],
-    });
+    const answer = await head(url, signal);
     if (answer.status === 404) return undefined;
     const found = answer.headers.get("docker-content-digest") ?? "";
     if (isDigest(found)) return found;
@@ -165,6 +174,13 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
       const answer = await ask({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
       await checkDigest(answer.text, config.digest, url);
       return parseImageConfig(readJson(answer.text, url), url);
+    },
+    async credentialFor(digestOf, signal) {
+      const answer = await head(new URL(`manifests/${digestOf}`, base), signal);
+      if (answer.status !== 404) return auth.accepted(signal);
+      throw new NotFoundError(
+        `Cannot pull ${registry}/${repository.repository}@${digestOf}: the registry no longer has it`,
+      );
     },
   };
 }

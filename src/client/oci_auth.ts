@@ -48,6 +48,10 @@ export interface OciAuth {
    * @returns whether to ask again, with another {@link OciAuth.proof}; the error to throw when nothing is left to try.
    */
   refused(proof: OciProof, failure: HttpFailure): "again" | DewyError | undefined;
+  /**
+   * @returns the credential that the last question was answered with, looked up anew; `undefined`: it was anonymous.
+   */
+  accepted(signal: AbortSignal | undefined): Promise<OciCredential | undefined>;
 }
 
 interface Held {
@@ -204,6 +208,9 @@ export function ociAuth(parts: OciAuthParts): OciAuth {
       }
       turnDown("refused", `HTTP ${failure.status} ${ociMessage(failure)}`.trim());
       return at > sources.length ? exhausted() : "again";
+    },
+    async accepted(signal) {
+      return challenge === undefined ? undefined : sources[at]?.find(signal);
     },
   };
 }

@@ -94,7 +94,10 @@ export type DewyEvent =
       tag: string | undefined;
       error: DewyError;
       count: number;
+      /** Milliseconds until it is tried again; `undefined`: it is not. */
       retryInMs: number | undefined;
+      /** The same has just been told. */
+      isRepeated?: boolean;
     }
   | {
       type: "server-started";
@@ -127,6 +130,65 @@ export type DewyEvent =
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
+  | { type: "image-pulling"; tag: string; artifact: string }
+  | {
+      type: "image-pulled";
+      tag: string;
+      /** The image by digest. */
+      image: string;
+      durationMs: number;
+    }
+  | {
+      type: "replica-ready";
+      tag: string;
+      container: string;
+      /** Where it is reached, such as `127.0.0.1:32768`. */
+      address: string;
+      durationMs: number;
+    }
+  | {
+      type: "replica-retired";
+      tag: string;
+      container: string;
+      /** Its connections that had not ended in time. */
+      cut: number;
+      durationMs: number;
+    }
+  | {
+      /** A replica that served has ended or turned unhealthy. */
+      type: "replica-lost";
+      tag: string;
+      container: string;
+      reason: string;
+      /** What it wrote last, oldest first. */
+      lastLines: readonly string[];
+      /** Milliseconds until it is replaced; `undefined`: it is not. */
+      replaceInMs: number | undefined;
+    }
+  | {
+      /** A new version has taken over, and is watched before it counts as deployed. */
+      type: "containers-serving";
+      tag: string;
+      /** How long it is watched, in milliseconds. */
+      bakeMs: number;
+    }
+  | {
+      type: "containers-deployed";
+      tag: string;
+      /** How many replicas serve. */
+      ready: number;
+      replicas: number;
+    }
+  | {
+      /** Dewy ends: connections have their time, then the containers are stopped, unless they are kept. */
+      type: "containers-ending";
+      containers: readonly string[];
+      keep: boolean;
+      /** How long connections have, in milliseconds. */
+      drainMs: number;
+    }
+  | { type: "containers-adopted"; containers: readonly string[]; tags: readonly string[] }
+  | { type: "images-removed"; images: readonly string[] }
   | { type: "app-restart"; signal: string }
   | { type: "no-program" }
   | { type: "directory-of-program"; directory: string; program: string }

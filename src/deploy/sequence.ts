@@ -49,7 +49,7 @@ export async function deploy(
     await finish(release, context, io, startedAt, signal);
     return release;
   } catch (error) {
-    await reportFailure(candidate, error, io);
+    if (!signal.aborted) await reportFailure(candidate, error, io);
     throw error;
   }
 }
@@ -176,7 +176,7 @@ async function switchTo(
 
 /**
  * The steps between "live" and "current": a release that does not prove itself is taken back and
- * remembered as bad; one that cannot be committed is taken back and tried again later.
+ * remembered as bad; one that could not be tried, or cannot be committed, is taken back and tried again later.
  *
  * @param release what is live.
  * @param undo goes back.
@@ -195,7 +195,8 @@ export async function proveAndCommit(
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
   } catch (error) {
-    await takeBack(release, undo, from, error, io, !signal.aborted);
+    const verdict = signal.aborted ? "stopped" : isOthersFault(error) ? "untried" : "bad";
+    await takeBack(release, undo, from, error, io, verdict);
     throw error;
   }
   try {
@@ -203,9 +204,14 @@ export async function proveAndCommit(
       io.store.save(commitSwitch(await io.store.load())),
     );
   } catch (error) {
-    await takeBack(release, undo, from, error, io, false);
+    await takeBack(release, undo, from, error, io, "untried");
     throw error;
   }
+}
+
+/** This machine, the network or a registry stood in the way: the same bytes may well prove themselves later. */
+function isOthersFault(error: unknown): boolean {
+  return error instanceof DewyError && error.retryable;
 }
 
 async function takeBack(
@@ -214,16 +220,20 @@ async function takeBack(
   from: string | undefined,
   error: unknown,
   io: DeployIo,
-  isBad: boolean,
+  verdict: "bad" | "untried" | "stopped",
 ): Promise<void> {
   const reason = messageOf(error);
   await undo();
   await bestEffort(io, "remember the undone switch", async () => {
     const state = cancelSwitch(await io.store.load());
+    const isBad = verdict === "bad";
     await io.store.save(isBad ? markBad(state, release, reason, io.clock.now()) : state);
   });
   const back = findRelease(await io.store.load(), from)?.tag ?? from;
-  io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
+  if (verdict === "stopped") {
+    const fields = { tag: release.tag, ...(back === undefined ? {} : { to: back }) };
+    io.emit({ type: "warning", message: "The deploy was given up: dewy ends", fields });
+  } else io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
 }
 
 async function forgetSwitch(io: DeployIo): Promise<void> {
@@ -264,7 +274,6 @@ async function report(
 }
 
 async function reportFailure(candidate: Candidate, error: unknown, io: DeployIo): Promise<void> {
-  if (error instanceof DewyError && error.code === "aborted") return;
   await bestEffort(io, "report the failed deploy", () =>
     report(candidate.release, messageOf(error), io),
   );

@@ -47,7 +47,7 @@ export async function acquireLock(path: string, command: string): Promise<Lock> 
   const text = JSON.stringify(holder);
   const own = `${path}.${process.pid}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     await writeOwn(own, text);
     await take(own, path);
   } catch (error) {
@@ -67,6 +67,15 @@ export async function acquireLock(path: string, command: string): Promise<Lock> 
       return release(path, text);
     },
   };
+}
+
+/** Not `recursive`: Node would then say of a read-only file system that there is no such file. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
 }
 
 async function writeOwn(path: string, text: string): Promise<void> {
@@ -92,6 +101,24 @@ async function take(own: string, path: string): Promise<void> {
   throw new ConfigError(`Cannot lock ${path}: others take it all the time; try again`, {
     code: "locked",
   });
+}
+
+/**
+ * Finds who holds a lock.
+ *
+ * @param path the lock file.
+ * @returns such as `dewy server (pid 7 on web1)`; `undefined` when nobody does.
+ * @throws HostError when the file cannot be read.
+ */
+export async function lockHolder(path: string): Promise<string | undefined> {
+  try {
+    const holder = parseHolder(await readFile(path, "utf8"));
+    if (holder === undefined || !(await isHeld(holder, path))) return undefined;
+    return `dewy ${holder.command} (pid ${holder.pid} on ${holder.host})`;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return undefined;
+    throw hostError(`read ${path}`, error);
+  }
 }
 
 async function removeIfStale(path: string): Promise<void> {

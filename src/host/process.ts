@@ -15,15 +15,19 @@ export interface RunOptions {
   timeoutMs: number;
   /** Ends it early. */
   signal?: AbortSignal;
+  /** How many bytes of each output are kept at least, the last ones; 64 KiB unless told. */
+  keptBytes?: number;
+  /** Hears every whole line of standard output as it comes, without the line's end. */
+  onLine?: (line: string) => void;
 }
 
 /** How a process ended. */
 export interface RunResult {
   /** The exit code; `null` when a signal ended it. */
   exitCode: number | null;
-  /** The last 64 KiB of standard output. */
+  /** The end of standard output. */
   stdout: string;
-  /** The last 64 KiB of standard error. */
+  /** The end of standard error. */
   stderr: string;
   /** How long it ran, in milliseconds. */
   durationMs: number;
@@ -57,8 +61,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
   // A program that does not read it closes the pipe early, which is no failure.
   child.stdin?.on("error", () => {});
   child.stdin?.end(options.input);
-  const stdout = keepTail(child.stdout);
-  const stderr = keepTail(child.stderr);
+  const { keptBytes = KEPT_BYTES, onLine } = options;
+  if (onLine !== undefined) readLines(child.stdout, onLine);
+  const stdout = keepTail(child.stdout, keptBytes);
+  const stderr = keepTail(child.stderr, keptBytes);
   let timedOut = false;
   let killTimer: ReturnType<typeof setTimeout> | undefined;
   const end = (): void => {
@@ -115,18 +121,28 @@ interface Output {
   readonly closed: boolean;
 }
 
-function keepTail(stream: Output): () => string {
+function keepTail(stream: Output, keptBytes: number): () => string {
   let chunks: Buffer[] = [];
   let length = 0;
   stream.on("data", (chunk) => {
     chunks.push(chunk);
     length += chunk.length;
-    if (length > 2 * KEPT_BYTES) {
-      chunks = [Buffer.concat(chunks).subarray(-KEPT_BYTES)];
-      length = KEPT_BYTES;
+    if (length > 2 * keptBytes) {
+      chunks = [Buffer.concat(chunks).subarray(-keptBytes)];
+      length = keptBytes;
     }
   });
-  return () => Buffer.concat(chunks).subarray(-KEPT_BYTES).toString("utf8");
+  return () => Buffer.concat(chunks).subarray(-keptBytes).toString("utf8");
+}
+
+function readLines(stream: Output, onLine: (line: string) => void): void {
+  const decoder = new TextDecoder();
+  let rest = "";
+  stream.on("data", (chunk) => {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  });
 }
 
 /** "close" comes only when everybody who holds the pipe has let go of it, so it is not waited for long. */

@@ -48,6 +48,9 @@ export function createLimiter(quiet: boolean): Limiter {
       if (event.type === "app-exited") {
         return isNewCrash(event.restartInMs) ? notification : undefined;
       }
+      if (event.type === "replica-lost") {
+        return isNewCrash(event.replaceInMs) ? notification : undefined;
+      }
       const key = identityOf(event, notification);
       if (told.has(key)) return undefined;
       if (event.type !== "failed") {

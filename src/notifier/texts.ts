@@ -15,7 +15,7 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
  *
  * @param event the event.
  * @param quiet whether only successes, errors and failed hooks are told. `assets` tells the success itself
- * only then: otherwise the download has announced it.
+ * only then: otherwise the download has announced it; `container` counts its replicas instead.
  * @returns the notification; `undefined` for events that only the log hears of.
  */
 export function notificationOf(event: DewyEvent, quiet: boolean): Notification | undefined {
@@ -29,7 +29,9 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
     case "hook":
       return hookNotification(event.result);
     case "deployed":
-      return quiet ? { kind: "success", text: `Deployed \`${event.tag}\`` } : undefined;
+      return quiet && event.command !== "container"
+        ? { kind: "success", text: `Deployed \`${event.tag}\`` }
+        : undefined;
     case "server-started":
       return message(startText(event));
     case "app-restart":
@@ -44,6 +46,14 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
     case "adopted":
       return message(`Found \`${event.tag}\` still running from an earlier start of dewy`);
+    case "image-pulled":
+      return message(`Pulled image for \`${event.tag}\``);
+    case "containers-deployed":
+      return { kind: "success", text: containersText(event) };
+    case "containers-adopted":
+      return message(adoptedText(event));
+    case "replica-lost":
+      return error(lostText(event));
     case "no-program":
       return message("Versions are deployed, but no command is given: nothing is started");
     case "rolled-back":
@@ -76,6 +86,22 @@ function exitNotification(event: EventOf<"app-exited">): Notification | undefine
     code === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${code}`;
   const next = restartInMs === undefined ? "" : `, starts again in ${formatDuration(restartInMs)}`;
   return error(`\`${tag}\` ${end}${next}${fenced(event.lastLines)}`);
+}
+
+function containersText({ tag, ready, replicas }: EventOf<"containers-deployed">): string {
+  return `Container deployed successfully: \`${ready}/${replicas}\` replicas of \`${tag}\``;
+}
+
+function adoptedText({ containers, tags }: EventOf<"containers-adopted">): string {
+  const versions = tags.map((tag) => `\`${tag}\``).join(", ");
+  const many = containers.length === 1 ? "container" : "containers";
+  return `Found ${containers.length} ${many} of ${versions} still running from an earlier start of dewy`;
+}
+
+function lostText(event: EventOf<"replica-lost">): string {
+  const { tag, container, reason, replaceInMs } = event;
+  const next = replaceInMs === undefined ? "" : `, replaced in ${formatDuration(replaceInMs)}`;
+  return `Container \`${container}\` of \`${tag}\` is lost: ${reason}${next}${fenced(event.lastLines)}`;
 }
 
 const TOLD_LINES = 20;

@@ -1,8 +1,10 @@
 import { createOciClient } from "../client/oci.ts";
 import { ConfigError } from "../core/error.ts";
-import type { CurrentOptions, Registry, Resolution } from "../core/types.ts";
+import { DOCKER_HUB, isDockerHub } from "../core/image_reference.ts";
+import type { CurrentOptions, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
+import type { ImageRegistry } from "./image_registry.ts";
 import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
 import { ImgSource } from "./img_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
@@ -51,7 +53,7 @@ export const img: RegistryDriver<OciLocator> = {
  * @param io the world.
  * @returns the registry; its artifacts are for a container runtime to pull.
  */
-export function openImg(locator: OciLocator, io: RegistryIo): Registry {
+export function openImg(locator: OciLocator, io: RegistryIo): ImageRegistry {
   const client = createOciClient(locator, io);
   const source = new ImgSource(locator, client, io.platform);
   const listed = listRegistry({
@@ -91,6 +93,13 @@ export function openImg(locator: OciLocator, io: RegistryIo): Registry {
     ...registry,
     // What is listed are images for one platform.
     anyPlatform: false,
+    async pullAccess(digest, options = {}) {
+      const { registry: host, repository, plainHttp } = locator;
+      const credential = await client.credentialFor(digest, joinSignals(options.signal, io.signal));
+      // Engines know Docker Hub by this name only.
+      const name = isDockerHub(host) ? DOCKER_HUB : host;
+      return { image: `${name}/${repository}@${digest}`, credential, plainHttp };
+    },
     current: async (options) => spell(await registry.current(translate(options))),
     async explain(options) {
       const found = await registry.explain(translate(options));

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "vitest";
-import {
-  type AskConfig,
-  type AssetsConfig,
-  readConfig,
-  type ServerConfig,
-} from "../../src/app/config.ts";
+import type { AskConfig } from "../../src/app/ask_config.ts";
+import type { AssetsConfig } from "../../src/app/assets_config.ts";
+import { readConfig } from "../../src/app/config.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
+import type { ServerConfig } from "../../src/app/server_config.ts";
 import { formatListenSpec } from "../../src/core/listen_spec.ts";
 import vectors from "../vectors/cli.json" with { type: "json" };
 
@@ -33,7 +31,7 @@ describe("readConfig: the recorded command lines", () => {
     "interval 0", // an error that names the flag
     "negative interval as a separate word", // an error, not the default
     "-d does not exist", // it does, as in the document's example
-    "-n is --name, not --notifier", // a flag of container, which is yet to come
+    "-n is --name, not --notifier", // a flag of container only
     "log format not validated", // an error that names the flag
     "calver goes into the registry URL", // stays a separate value that wins over the URL
     "bad calver", // found when the registry is opened
@@ -192,9 +190,9 @@ describe("readConfig of server", () => {
       healthTimeoutMs: 30_000,
       readyAfterMs: 1_000,
       readyCommand: undefined,
-      overlapMs: 5_000,
       signalOnTerm: "SIGTERM",
       drainTimeMs: 30_000,
+      overlapMs: 5_000,
       bakeMs: 30_000,
       restart: "always",
       logPrefix: false,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type DewyEvent, type HookResult, RemoteError } from "../../mod.ts";
-import type { LogLevel } from "../../src/app/config.ts";
+import type { LogLevel } from "../../src/app/common_config.ts";
 import { createLogger } from "../../src/app/log.ts";
 import {
   formatHuman,
@@ -126,6 +126,12 @@ describe("levels", () => {
   ] as const)("%s lets %i of four through", (level, count) => {
     expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
   });
+  test("a failure that repeats is a matter for debug", () => {
+    const failed = events.filter(({ type }) => type === "failed");
+    const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
+    expect(log(again, "info")).toBe("");
+    expect(log(again, "debug")).toContain("Deploy failure");
+  });
   test("waiting for an artifact within the grace period is a matter for debug", () => {
     expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
   });
@@ -224,6 +230,80 @@ describe("the log of an app", () => {
   test("has no secrets in the last lines", () => {
     const redact = (text: string): string => text.replaceAll("hunter2hunter2", "…");
     expect(JSON.parse(log([exited], "error", formatJson, redact)).last_lines).toEqual(["panic: …"]);
+  });
+});
+
+describe("the log of containers", () => {
+  const lost: DewyEvent = {
+    type: "replica-lost",
+    tag: "v1",
+    container: "app-1-0",
+    reason: "ended with exit code 1",
+    lastLines: ["panic"],
+    replaceInMs: 1_000,
+  };
+  const lines: [DewyEvent, string][] = [
+    [
+      { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", durationMs: 10 },
+      'level=INFO msg="Pulled image" tag=v1 image=h/a@sha256:1 duration=10ms',
+    ],
+    [
+      { type: "image-pulling", tag: "v1", artifact: "h/a:v1" },
+      'level=INFO msg="Pulling image" tag=v1 artifact=h/a:v1',
+    ],
+    [
+      { type: "containers-serving", tag: "v1", bakeMs: 30_000 },
+      'level=INFO msg="Containers serve, on probation" tag=v1 probation=30s',
+    ],
+    [
+      {
+        type: "replica-ready",
+        tag: "v1",
+        container: "app-1-0",
+        address: "127.0.0.1:32768",
+        durationMs: 1_500,
+      },
+      'level=INFO msg="Container ready" tag=v1 container=app-1-0 address=127.0.0.1:32768 duration=1.5s',
+    ],
+    [
+      { type: "replica-retired", tag: "v1", container: "app-1-0", cut: 0, durationMs: 2_000 },
+      'level=INFO msg="Container removed" tag=v1 container=app-1-0 duration=2s',
+    ],
+    [
+      { type: "replica-retired", tag: "v1", container: "app-1-0", cut: 2, durationMs: 30_000 },
+      'level=WARN msg="Container removed" tag=v1 container=app-1-0 cut_connections=2 duration=30s',
+    ],
+    [
+      lost,
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1" replace_in=1s last_lines=[panic]',
+    ],
+    [
+      { ...lost, replaceInMs: undefined, lastLines: [] },
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1"',
+    ],
+    [
+      { type: "containers-deployed", tag: "v1", ready: 3, replicas: 3 },
+      'level=INFO msg="Containers deployed" tag=v1 ready=3 replicas=3',
+    ],
+    [
+      { type: "containers-adopted", containers: ["a", "b"], tags: ["v1"] },
+      'level=INFO msg="Containers of an earlier dewy found" containers="[a b]" tags=[v1]',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: false, drainMs: 30_000 },
+      'level=INFO msg="Connections drain, containers stop" containers=[a] at_most=30s',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: true, drainMs: 0 },
+      'level=INFO msg="Connections drain, containers stay" containers=[a] at_most=0s',
+    ],
+    [
+      { type: "images-removed", images: ["dewy/app:v0"] },
+      'level=INFO msg="Keep images" removed=[dewy/app:v0]',
+    ],
+  ];
+  test.each(lines)("%j", (event, line) => {
+    expect(log([event])).toBe(`time=2026-05-01T12:00:00.123Z ${line}\n`);
   });
 });
 

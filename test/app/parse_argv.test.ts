@@ -88,7 +88,7 @@ describe("parseArgv: what cannot be read", () => {
     [["assets", "--bake", "1m"], '--bake is no flag of "dewy assets", but of server'],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
-    [["image", "--registry", "img://ghcr.io/o/a"], 'command is not available: "image"'],
+    [["image", "--registry", "img://ghcr.io/o/a"], '"image"; did you mean container?'],
     [[], "command is not available"],
     [["--once"], "command is not available"],
   ])("%j", (argv, message) => {
@@ -98,9 +98,16 @@ describe("parseArgv: what cannot be read", () => {
     expect(parseArgv(["assets", "--bogus", "--help"]).flag("help")).toBe(true);
     expect(parseArgv(["-h"]).flag("help")).toBe(true);
   });
-  test("commands of later versions keep their own flags to themselves", () => {
-    const argv = parseArgv(["--replicas", "8", "--registry", "ghr://o/r", "container", "app"]);
-    expect([argv.command, argv.text("registry")]).toEqual(["container", "ghr://o/r"]);
+  test("a command can be two words", () => {
+    expect(parseArgv(["container", "list", "x"])).toMatchObject({
+      command: "container list",
+      words: ["x"],
+    });
+    expect(parseArgv(["container", "--", "list"])).toMatchObject({
+      command: "container",
+      words: [],
+      rest: ["list"],
+    });
   });
   test("a flag that dewy does not know may be meant for the app", () => {
     expect(() => parseArgv(["server", "/app", "--verbose"])).toThrow(

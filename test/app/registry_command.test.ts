@@ -1,8 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type RegistryConfig, readConfig } from "../../src/app/config.ts";
+import { readConfig } from "../../src/app/config.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
+import type { RegistryConfig } from "../../src/app/registry_config.ts";
 import { run } from "../../src/app/run.ts";
 import { filePublisher } from "../e2e/publishers.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
@@ -83,7 +84,7 @@ describe("dewy registry", () => {
       io.kill("SIGTERM");
       await ended;
     });
-    await expect.poll(io.err, { timeout: 5000 }).toContain("msg=Listening");
+    await expect.poll(io.err).toContain("msg=Listening");
     const [, url = ""] = /url=(\S+)/.exec(io.err()) ?? [];
     return { io, ended, url };
   };

@@ -33,7 +33,7 @@ describe("dewy", () => {
     const { code, out, err } = await dewy("--help");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain("Usage: dewy");
-    for (const name of ["server", "assets", "check", "explain"])
+    for (const name of ["server", "assets", "container", "container list", "check", "explain"])
       expect(out).toContain(`  ${name} `);
   });
   test("a command's --help has its flags, registries and notifiers", async () => {
@@ -86,8 +86,12 @@ describe("commands and registries that do not fit", () => {
       "Error: invalid port specification: port number must be between 1 and 65535, got 70000\nSee: dewy server --help",
     ],
     [
-      ["container", "--registry", "img://ghcr.io/o/a", "--port", "80"],
-      "this version of dewy has no `container` yet",
+      ["container", "--registry", "img://ghcr.io/o/a:v1", "--port", "80"],
+      '"o/a:v1" is no repository name; dewy chooses the tag',
+    ],
+    [
+      ["container", "--registry", "img://ghcr.io/o/a", "--port", "8080:80:90"],
+      "Error: failed to parse port mappings: invalid port mapping format: 8080:80:90 (expected proxy:container)",
     ],
     [["server", "myapp"], "Error: --registry is not set"],
     [["assets", "--registry", "ftp://o/r"], "unsupported registry"],

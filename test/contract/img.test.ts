@@ -75,7 +75,12 @@ describe.skipIf(missing !== undefined)(
             for (const release of releases) {
               const created = release.createdAt?.toISOString();
               const platforms = platformsOf(release);
-              await server.pushIndex(repository, spell(release.tag), platforms, created);
+              await server.pushIndex(
+                repository,
+                spell(release.tag),
+                platforms,
+                created === undefined ? {} : { created },
+              );
             }
           },
           remove: (tag) => server.remove(repository, tag),

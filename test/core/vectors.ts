@@ -32,7 +32,7 @@ export function readVectors(name: string): readonly VectorCase[] {
 }
 
 /**
- * Declares one test a case. `run` gives what we answer, in the vector's own terms; a case that is
+ * Declares one test a case. `run` gives what we answer, or a promise of it, in the vector's own terms; a case that is
  * listed in not_followed.json must differ, so that the list stays true.
  */
 export function testVectors(
@@ -45,12 +45,12 @@ export function testVectors(
     const deviation = notFollowed.find((one) => one.vectors === name && one.case === vector.name);
     const expected = vector.error ? REFUSED : vector.out;
     if (deviation === undefined) {
-      test(`${name}: ${vector.op}: ${vector.name}`, () => {
-        expect(run(vector)).toEqual(expected);
+      test(`${name}: ${vector.op}: ${vector.name}`, async () => {
+        expect(await run(vector)).toEqual(expected);
       });
     } else {
-      test(`${name}: ${vector.op}: ${vector.name}: not followed: ${deviation.reason}`, () => {
-        expect(run(vector)).not.toEqual(expected);
+      test(`${name}: ${vector.op}: ${vector.name}: not followed: ${deviation.reason}`, async () => {
+        expect(await run(vector)).not.toEqual(expected);
       });
     }
   }

@@ -61,7 +61,7 @@ describe("recover", () => {
 
   it("takes back a switch that had happened when the new version does not prove itself", async () => {
     const world = await killedAt("verify");
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);

@@ -94,13 +94,22 @@ describe("deploy", () => {
   it("goes back and remembers the version as bad when it does not prove itself", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
-    world.fail.verify = new HostError("it crashed");
+    world.fail.verify = new HostError("it crashed", { retryable: false });
     const error = await deploy(candidate("v1.1.0"), world.io, never()).catch((e: unknown) => e);
     expect(error).toMatchObject({ phase: "verify" });
     expect(world.live()).toBe("d1");
     expect(world.state().switching).toBeUndefined();
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0", revision: "rev-v1.1.0" }]);
     expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.1.0", to: "v1.0.0" }]);
+  });
+
+  it("goes back without a verdict when the machine stood in the way", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.verify = new HostError("the engine does not answer");
+    await expect(deploy(candidate("v2.0.0"), world.io, never())).rejects.toThrow("does not answer");
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
   });
 
   it("goes back without a verdict when the operator stops dewy during the proof", async () => {
@@ -115,6 +124,11 @@ describe("deploy", () => {
     expect(error).toMatchObject({ code: "aborted" });
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toEqual([]);
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "The deploy was given up: dewy ends", fields: { tag: "v1.1.0", to: "v1.0.0" } },
+    ]);
+    expect(world.registry.reports).toHaveLength(1);
   });
 
   it("goes back when the state cannot be committed, and does not call the version bad", async () => {

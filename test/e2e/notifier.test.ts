@@ -1,24 +1,9 @@
-import { describe, expect, it, onTestFinished } from "vitest";
-import { serveFetch } from "../fakes/serve.ts";
+import { describe, expect, it } from "vitest";
 import { tempDirectory } from "../host/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, liveVersion, runDewy } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";
-
-/** A Slack that records the texts it is sent; `answer` decides what it does about them. */
-async function slack(answer: () => Promise<Response>): Promise<{ texts: string[]; url: string }> {
-  const texts: string[] = [];
-  const server = await serveFetch(async (request) => {
-    const form = new URLSearchParams(await request.text());
-    const attachments: { text: string; title?: string }[] = JSON.parse(
-      form.get("attachments") ?? "[]",
-    );
-    texts.push(...attachments.map(({ text }) => text));
-    return answer();
-  });
-  onTestFinished(() => server.close());
-  return { texts, url: `${server.url}/` };
-}
+import { slack } from "./slack.ts";
 
 describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
   it("tells the start, the download and the hooks of a deploy, in this order", async () => {

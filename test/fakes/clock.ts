@@ -48,12 +48,17 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
           now += ms;
           return resolve();
         }
-        const sleeper: Sleeper = { ms, dueAt: now + ms, wake: resolve };
-        sleepers.add(sleeper);
-        signal?.addEventListener("abort", () => {
+        const onAbort = (): void => {
           sleepers.delete(sleeper);
-          reject(signal.reason);
-        });
+          reject(signal?.reason);
+        };
+        const wake = (): void => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        };
+        const sleeper: Sleeper = { ms, dueAt: now + ms, wake };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", onAbort, { once: true });
         for (const { found } of awaited.filter((one) => one.ms === ms)) found();
       });
     },
@@ -69,6 +74,53 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
       new Promise((resolve) => {
         if ([...sleepers].some((sleeper) => sleeper.ms === ms)) resolve();
         else awaited.push({ ms, found: resolve });
+      }),
+  };
+}
+
+/** Turns of the event loop without a new sleep: everybody else has had the chance to act. */
+const QUIET_TURNS = 3;
+
+/**
+ * Makes a clock whose time jumps to the next sleep that ends whenever nothing else is left to do: hours pass in a
+ * moment and in order, however slow the machine is. For code that waits for nothing but the clock.
+ *
+ * @param start its time at the start; 2026-01-02T03:04:05.678Z unless told.
+ * @returns the clock.
+ */
+export function hastyClock(start: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678)): Clock {
+  let now = start;
+  const sleepers = new Set<Omit<Sleeper, "ms">>();
+  let isTurning = false;
+  let quietTurns = 0;
+  const turn = (): void => {
+    quietTurns += 1;
+    if (quietTurns > QUIET_TURNS) jump();
+    isTurning = sleepers.size > 0;
+    if (isTurning) setImmediate(turn);
+  };
+  const jump = (): void => {
+    const [next] = [...sleepers].sort((a, b) => a.dueAt - b.dueAt);
+    if (next === undefined) return;
+    quietTurns = 0;
+    now = next.dueAt;
+    sleepers.delete(next);
+    next.wake();
+  };
+  return {
+    now: () => now,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const sleeper = { dueAt: now + Math.max(0, ms), wake: resolve };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", () => {
+          sleepers.delete(sleeper);
+          reject(signal.reason);
+        });
+        quietTurns = 0;
+        if (!isTurning) setImmediate(turn);
+        isTurning = true;
       }),
   };
 }

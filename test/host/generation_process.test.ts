@@ -82,7 +82,7 @@ time.sleep(60)`;
   });
 
   it("says which signal ended it, and reaches the main process or the whole group", async () => {
-    const generation = await shell("trap 'exit 7' TERM; echo deaf; sleep 60 & wait");
+    const generation = await shell("trap 'exit 7' TERM; sleep 60 & echo deaf; wait");
     await eventually(() => generation.output() !== "");
     generation.signal("SIGTERM");
     expect(await generation.exited).toEqual({ code: 7, signal: null });

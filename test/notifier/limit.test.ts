@@ -143,4 +143,22 @@ describe("an app that crashes again and again", () => {
       true,
     ]);
   });
+  test("is told once as well when it runs in a container", () => {
+    const limiter = createLimiter(true);
+    const pauses = [1_000, 2_000, 4_000, 1_000];
+    const lost = (replaceInMs: number): DewyEvent => ({
+      type: "replica-lost",
+      tag: "v1",
+      container: `app-${Math.random()}-0`,
+      reason: "ended with exit code 1",
+      lastLines: [],
+      replaceInMs,
+    });
+    expect(pauses.map((pause) => told(limiter, lost(pause)) !== undefined)).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ]);
+  });
 });

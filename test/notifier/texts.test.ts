@@ -30,6 +30,21 @@ const EXITED = {
   restartInMs: 1_000,
 } as const;
 
+const LOST = {
+  type: "replica-lost",
+  tag: "v1",
+  container: "app-1-0",
+  reason: "ended with exit code 1",
+  lastLines: [],
+  replaceInMs: 1_000,
+} as const;
+const PULLED = {
+  type: "image-pulled",
+  tag: "v1",
+  image: "a@b",
+  durationMs: 1,
+} as const;
+
 const TEXTS: [DewyEvent, string | undefined][] = [
   [
     { type: "started", version: "1.2.3", command: "assets", registry: "r", directory: "d" },
@@ -97,6 +112,29 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   ],
   [{ type: "no-program" }, "Versions are deployed, but no command is given: nothing is started"],
   [{ type: "generation-ready", tag: "v1", generation: 1, pid: 7, durationMs: 1 }, undefined],
+  [PULLED, "Pulled image for `v1`"],
+  [{ type: "image-pulling", tag: "v1", artifact: "a:v1" }, undefined],
+  [{ type: "containers-serving", tag: "v1", bakeMs: 1 }, undefined],
+  [
+    { type: "containers-deployed", tag: "v1", ready: 2, replicas: 3 },
+    "Container deployed successfully: `2/3` replicas of `v1`",
+  ],
+  [
+    { type: "containers-adopted", containers: ["a"], tags: ["v1"] },
+    "Found 1 container of `v1` still running from an earlier start of dewy",
+  ],
+  [
+    { type: "containers-adopted", containers: ["a", "b", "c"], tags: ["v1", "v2"] },
+    "Found 3 containers of `v1`, `v2` still running from an earlier start of dewy",
+  ],
+  [LOST, "Container `app-1-0` of `v1` is lost: ended with exit code 1, replaced in 1s"],
+  [
+    { ...LOST, replaceInMs: undefined, lastLines: ["a", "b"] },
+    "Container `app-1-0` of `v1` is lost: ended with exit code 1\n```\na\nb\n```",
+  ],
+  [{ type: "replica-ready", tag: "v1", container: "a", address: "b", durationMs: 1 }, undefined],
+  [{ type: "replica-retired", tag: "v1", container: "a", cut: 0, durationMs: 1 }, undefined],
+  [{ type: "images-removed", images: ["a"] }, undefined],
   [{ type: "unchanged", tag: "v1" }, undefined],
   [{ type: "warning", message: "m" }, undefined],
 ];
@@ -131,4 +169,27 @@ test("a quiet notifier hears of a version when it has proved itself, and of cras
   } as const;
   expect([STARTED, EXITED, deployed].map(kind)).toEqual(["message", "error", "success"]);
   expect(notificationOf(deployed, false)).toBeUndefined();
+});
+
+test("a quiet notifier hears once that containers are deployed, and of lost ones", () => {
+  const counted = { type: "containers-deployed", tag: "v1", ready: 1, replicas: 1 } as const;
+  const events: DewyEvent[] = [
+    PULLED,
+    counted,
+    {
+      type: "deployed",
+      command: "container",
+      tag: "v1",
+      previousTag: undefined,
+      directory: "d",
+      durationMs: 1,
+    },
+    LOST,
+  ];
+  expect(events.map((event) => notificationOf(event, true)?.kind)).toEqual([
+    "message",
+    "success",
+    undefined,
+    "error",
+  ]);
 });

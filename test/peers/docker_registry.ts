@@ -6,12 +6,13 @@
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { importPKCS8, SignJWT } from "jose";
 import { generate } from "selfsigned";
 import { systemClock } from "../../src/core/clock.ts";
@@ -26,6 +27,9 @@ const call = promisify(execFile);
 export const LOGIN = { username: "dewy", password: "secret" };
 // bcrypt, of the password above.
 const HTPASSWD = "dewy:$2b$05$v5TLNmupdz14AlN/aVSl9uE8gf5EfvDjWUtuMcVRewhaG7JfLXy7K\n";
+
+/** What the token service exchanges for tokens, as if `docker login` had left it. */
+export const REFRESH_TOKEN = "refresh-token-of-dewy";
 
 /** How the registry wants to be asked. */
 export interface DockerRegistryOptions {
@@ -44,6 +48,8 @@ export interface DockerRegistry {
   caFile: string;
   /** Requests for tokens so far. */
   tokenRequests(): number;
+  /** A token that lets pull from a repository. */
+  pullToken(repository: string): Promise<string>;
   /** Pushes one small image, without an index; not over TLS. */
   push(repository: string, tag: string, image?: PushedImage): Promise<void>;
   /** Pushes an index of small images, one for each `os/architecture`; not over TLS. */
@@ -51,8 +57,10 @@ export interface DockerRegistry {
     repository: string,
     tag: string,
     platforms: readonly string[],
-    created?: string,
+    image?: PushedImage,
   ): Promise<void>;
+  /** Pushes an image whose layer is gone, so that it can be found, but not pulled. */
+  pushBroken(repository: string, tag: string): Promise<void>;
   /** Deletes what a tag points at, and with it the tag. */
   remove(repository: string, tag: string): Promise<void>;
   /** Builds an image for every platform, and pushes them under one index, all by buildah. */
@@ -66,6 +74,20 @@ export interface PushedImage {
   os?: string;
   architecture?: string;
   created?: string;
+  /** Docker's format, which older tools make, instead of the OCI's. */
+  isDocker?: boolean;
+  /** What is in it; nothing unless told. */
+  layer?: ImageLayer;
+  /** How it runs: https://github.com/opencontainers/image-spec/blob/main/config.md#properties */
+  config?: Readonly<Record<string, unknown>>;
+}
+
+/** A layer of an image. */
+export interface ImageLayer {
+  /** A tar.gz. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** The digest of the tar in it. */
+  diffId: string;
 }
 
 /**
@@ -114,10 +136,17 @@ export async function startDockerRegistry(
     host,
     caFile: options.tls ? keys.certFile : "",
     tokenRequests: () => issuer?.requests() ?? 0,
+    pullToken: (name) => keys.sign({ type: "repository", name, actions: ["pull"] }),
     push: async (repository, tag, image = {}) =>
       void (await pushImage(client, repository, tag, image)),
-    pushIndex: (repository, tag, platforms, created) =>
-      pushIndex(client, repository, tag, platforms, created),
+    pushIndex: (repository, tag, platforms, image = {}) =>
+      pushIndex(client, repository, tag, platforms, image),
+    async pushBroken(repository, tag) {
+      const bytes = new Uint8Array(gzipSync(randomBytes(1024)));
+      const layer = { bytes, diffId: digestOf(bytes) };
+      await pushImage(client, repository, tag, { layer });
+      await client("DELETE", `/v2/${repository}/blobs/${layer.diffId}`, repository);
+    },
     async remove(repository, tag) {
       const path = `/v2/${repository}/manifests/`;
       const { headers } = await client("HEAD", path + tag, repository);
@@ -229,13 +258,19 @@ async function startIssuer(
   const expected = `Basic ${btoa(`${LOGIN.username}:${LOGIN.password}`)}`;
   const served = await serveFetch(async (request) => {
     requests += 1;
-    const { searchParams } = new URL(request.url);
+    // https://distribution.github.io/distribution/spec/auth/oauth/
+    const isGrant = request.method === "POST";
+    const text = isGrant ? await request.text() : new URL(request.url).search;
+    const searchParams = new URLSearchParams(text);
     const authorization = request.headers.get("authorization") ?? "";
-    const allowed = authorization === expected || (authorization === "" && anonymousTokens);
+    const allowed = isGrant
+      ? searchParams.get("refresh_token") === REFRESH_TOKEN
+      : authorization === expected || (authorization === "" && anonymousTokens);
     if (!allowed) return Response.json({ details: "no" }, { status: 401 });
     const [type = "", name = "", actions = ""] = (searchParams.get("scope") ?? "").split(":");
     const token = await keys.sign({ type, name, actions: actions.split(",") });
-    return Response.json({ token, expires_in: 300, issued_at: new Date().toISOString() });
+    const times = { expires_in: 300, issued_at: new Date().toISOString() };
+    return Response.json({ token, access_token: token, ...times });
   });
   return { ...served, requests: () => requests };
 }
@@ -244,7 +279,7 @@ type RawClient = (
   method: string,
   path: string,
   repository: string,
-  body?: string,
+  body?: string | Uint8Array<ArrayBuffer>,
   type?: string,
 ) => Promise<Response>;
 
@@ -261,10 +296,7 @@ function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): R
       const token = await keys.sign({ type: "repository", name: repository, actions });
       headers.set("authorization", `Bearer ${token}`);
     }
-    headers.set(
-      "accept",
-      "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json",
-    );
+    headers.set("accept", [OCI.manifest, DOCKER.manifest, INDEX].join(", "));
     const url = path.startsWith("http") ? path : base + path;
     const response = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
     if (!response.ok)
@@ -273,32 +305,58 @@ function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): R
   };
 }
 
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const OCI = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+  layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+};
+const DOCKER = {
+  manifest: "application/vnd.docker.distribution.manifest.v2+json",
+  config: "application/vnd.docker.container.image.v1+json",
+  layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+};
 const INDEX = "application/vnd.oci.image.index.v1+json";
 
 async function pushImage(
   client: RawClient,
   repository: string,
   tag: string,
-  { os = "linux", architecture = "amd64", created = "2026-01-02T03:04:05Z" }: PushedImage,
+  image: PushedImage,
 ): Promise<{ mediaType: string; digest: string; size: number }> {
-  const rootfs = { type: "layers", diff_ids: [] };
-  const labels = { config: { Labels: { tag } } };
+  const { os = "linux", architecture = "amd64", created = "2026-01-02T03:04:05Z" } = image;
+  const rootfs = {
+    type: "layers",
+    diff_ids: image.layer === undefined ? [] : [image.layer.diffId],
+  };
+  const labels = { config: { ...image.config, Labels: { tag } } };
   const text = JSON.stringify({ os, architecture, created, rootfs, ...labels });
+  const types = image.isDocker ? DOCKER : OCI;
+  const blob = async (mediaType: string, bytes: Uint8Array<ArrayBuffer>): Promise<object> => ({
+    mediaType,
+    ...(await pushBlob(client, repository, bytes)),
+  });
+  const config = await blob(types.config, new TextEncoder().encode(text));
+  const layers = image.layer === undefined ? [] : [await blob(types.layer, image.layer.bytes)];
+  const mediaType = types.manifest;
+  const body = JSON.stringify({ schemaVersion: 2, mediaType, config, layers });
+  const digest = digestOf(body);
+  const path = `/v2/${repository}/manifests/${tag === "" ? digest : tag}`;
+  await client("PUT", path, repository, body, mediaType);
+  return { mediaType, digest, size: body.length };
+}
+
+async function pushBlob(
+  client: RawClient,
+  repository: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<{ digest: string; size: number }> {
+  const digest = digestOf(bytes);
   const { headers } = await client("POST", `/v2/${repository}/blobs/uploads/`, repository, "");
   const at = new URL(headers.get("location") ?? "", "http://none");
-  at.searchParams.set("digest", digestOf(text));
+  at.searchParams.set("digest", digest);
   const location = at.host === "none" ? at.pathname + at.search : at.href;
-  await client("PUT", location, repository, text, "application/octet-stream");
-  const config = {
-    mediaType: "application/vnd.oci.image.config.v1+json",
-    digest: digestOf(text),
-    size: text.length,
-  };
-  const body = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [] });
-  const reference = tag === "" ? digestOf(body) : tag;
-  await client("PUT", `/v2/${repository}/manifests/${reference}`, repository, body, MANIFEST);
-  return { mediaType: MANIFEST, digest: digestOf(body), size: body.length };
+  await client("PUT", location, repository, bytes, "application/octet-stream");
+  return { digest, size: bytes.length };
 }
 
 async function pushIndex(
@@ -306,13 +364,12 @@ async function pushIndex(
   repository: string,
   tag: string,
   platforms: readonly string[],
-  created: string | undefined,
+  image: PushedImage,
 ): Promise<void> {
   const manifests: object[] = [];
   for (const name of platforms) {
     const [os = "", architecture = ""] = name.split("/");
-    const image = { os, architecture, ...(created === undefined ? {} : { created }) };
-    const pushed = await pushImage(client, repository, "", image);
+    const pushed = await pushImage(client, repository, "", { ...image, os, architecture });
     manifests.push({ ...pushed, platform: { os, architecture } });
   }
   const annotations = { tag };
@@ -320,8 +377,8 @@ async function pushIndex(
   await client("PUT", `/v2/${repository}/manifests/${tag}`, repository, body, INDEX);
 }
 
-function digestOf(text: string): string {
-  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+function digestOf(content: string | Uint8Array): string {
+  return `sha256:${createHash("sha256").update(content).digest("hex")}`;
 }
 
 async function buildAndPush(
@@ -357,7 +414,7 @@ async function buildAndPush(
 
 async function untilItAnswers(host: string, server: ChildProcess): Promise<void> {
   const [address = "", port = ""] = host.split(":");
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 45_000;
   for (;;) {
     if (server.exitCode !== null) throw new Error(`it ended with ${server.exitCode}`);
     const answers = await new Promise<boolean>((resolve) => {

@@ -1,13 +1,6 @@
+import type { AppRelease } from "../runner.ts";
 import type { Place } from "./handoff.ts";
 import type { Endable } from "./retire.ts";
-
-/** A release as the supervisor knows it. */
-export interface AppRelease {
-  /** Its tag; empty when dewy did not deploy it itself. */
-  tag: string;
-  /** The name of its directory below `releases/`. */
-  directory: string;
-}
 
 /** How a program ended. */
 export interface Exit {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { type DeployError, messageOf } from "../../core/error.ts";
-import { type AppRelease, describeExit, type Exit, type Generation } from "./generation.ts";
+import type { AppRelease } from "../runner.ts";
+import { describeExit, type Exit, type Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
 import { brokeDown } from "./readiness.ts";
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { AbortedError, DeployError, messageOf } from "../../core/error.ts";
+import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 
@@ -17,8 +18,6 @@ export interface ReadinessOptions {
 }
 
 const COMMAND_PAUSE_MS = 250;
-/** How many of its last lines tell why it failed. */
-const TOLD_LINES = 20;
 
 /**
  * Waits until a generation can serve.
@@ -88,8 +87,8 @@ async function commandSucceeds(
 /** Fails of its own, or of an app that took the port for itself. */
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
-  const wrote = lines.length === 0 ? "it wrote nothing" : `it wrote: ${lines.join(" | ")}`;
-  return new DeployError("verify", `${reason}; ${wrote}${portHint(generation.place, lines)}`);
+  const why = withLastLines(reason, lines);
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`);
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

@@ -1,20 +1,11 @@
 import type { Clock } from "../../core/clock.ts";
-import type { AppRelease } from "./generation.ts";
+import type { AppRelease, CrashLoop } from "../runner.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 /** A generation that stayed up for so long has not crashed "again". */
 const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
-
-/** A release that crashes again and again. */
-export interface CrashLoop {
-  release: AppRelease;
-  /** How often in a row. */
-  crashes: number;
-  /** What happened last. */
-  reason: string;
-}
 
 /** What {@link Restarts} works with. */
 export interface RestartsOptions {

@@ -2,18 +2,14 @@ import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
-import {
-  type AppRelease,
-  describeExit,
-  type Exit,
-  type Generation,
-  type StartGeneration,
-} from "./generation.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
+import { TOLD_LINES } from "../with_last_lines.ts";
+import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 import { Probation } from "./probation.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
-import { type CrashLoop, Restarts } from "./restarts.ts";
+import { Restarts } from "./restarts.ts";
 import { Retirement } from "./retirement.ts";
 import { Standby } from "./standby.ts";
 
@@ -36,13 +32,11 @@ export interface SupervisorOptions {
   emit: EventSink;
 }
 
-const TOLD_LINES = 20;
-
 /**
  * Keeps one generation of the app running, and replaces it without a gap. There is one supervisor a process; its
  * operations run one after the other.
  */
-export class Supervisor {
+export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
   readonly #exclusively: Exclusively = exclusive();

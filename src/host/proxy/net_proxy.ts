@@ -15,6 +15,12 @@ const HOLD_MS = 5_000;
 const MAX_HELD = 1_024;
 const LONGEST_SWEEP_MS = 5_000;
 const KEEP_ALIVE_MS = 60_000;
+/**
+ * How long a connection that waits for its next request is left alone when it is to end. Servers close idle connections
+ * after as long on their own (Node and Apache do), so that clients know how to ask again on another one.
+ */
+const IDLE_FAREWELL_MS = 5_000;
+const FAREWELL_LOOK_MS = 250;
 /** A backend that ended has most likely gone; a client that does not notice must not hold up a drain for long. */
 const LINGER_MS = 30_000;
 
@@ -32,6 +38,8 @@ export class NetProxy implements TcpProxy {
   readonly #connections = new Set<ProxiedConnection>();
   readonly #closed = new AbortController();
   readonly #watchers = new Set<() => void>();
+  #isClosing = false;
+  #isSayingFarewell = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
 
   constructor(options: TcpProxyOptions) {
@@ -73,6 +81,7 @@ export class NetProxy implements TcpProxy {
 
   setBackends(backends: readonly Backend[]): void {
     this.#pool.replace(backends);
+    void this.#sayFarewell();
   }
 
   connections(backend: Backend): number {
@@ -82,6 +91,7 @@ export class NetProxy implements TcpProxy {
   async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
     const member = this.#pool.remove(backend);
     if (member === undefined) return { closed: 0, cut: 0 };
+    void this.#sayFarewell();
     return this.#settle(member.connections, timeoutMs, signal);
   }
 
@@ -89,6 +99,8 @@ export class NetProxy implements TcpProxy {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+    this.#isClosing = true;
+    void this.#sayFarewell();
     await this.#settle(this.#connections, options.drainMs ?? 0);
     this.#closed.abort(new Error("the proxy was closed"));
     await closed;
@@ -119,6 +131,7 @@ export class NetProxy implements TcpProxy {
     let member: Member | undefined;
     const connection = new ProxiedConnection(client, {
       now: this.#clock.now,
+      isLeaving: () => this.#isClosing || member?.inRotation === false,
       onBytes: (count, to) => {
         if (to === "client") this.#counts.bytesToClients += count;
         else this.#counts.bytesToBackends += count;
@@ -185,6 +198,28 @@ export class NetProxy implements TcpProxy {
     await this.#clock.sleep(ms, timer.signal).catch(() => {});
     signal?.removeEventListener("abort", stop);
     this.#watchers.delete(watch);
+  }
+
+  /** While backends leave: closes their connections that wait for a request. Those in use are told in the answer. */
+  async #sayFarewell(): Promise<void> {
+    if (this.#isSayingFarewell) return;
+    this.#isSayingFarewell = true;
+    const { signal } = this.#closed;
+    for (let leaving = this.#leaving(); leaving.length > 0; leaving = this.#leaving()) {
+      const longAgo = this.#clock.now() - IDLE_FAREWELL_MS;
+      for (const connection of leaving) {
+        if (connection.activeAt <= longAgo && connection.isBetweenRequests) connection.cut();
+      }
+      await this.#clock.sleep(FAREWELL_LOOK_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+    }
+    this.#isSayingFarewell = false;
+  }
+
+  #leaving(): readonly ProxiedConnection[] {
+    if (this.#isClosing) return [...this.#connections];
+    const members = this.#pool.members().filter(({ inRotation }) => !inRotation);
+    return members.flatMap(({ connections }) => [...connections]);
   }
 
   /** One timer for all connections: each of them ends at most a tenth of the idle timeout late. */

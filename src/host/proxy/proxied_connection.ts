@@ -1,9 +1,12 @@
 import type { Socket } from "node:net";
+import { LastAnswer, withClose } from "./http_farewell.ts";
 
 /** Hears what a {@link ProxiedConnection} does. */
 export interface ConnectionObserver {
   /** The time, in milliseconds since the epoch. */
   now(): number;
+  /** Whether the connection is to end soon: its backend leaves, or the proxy does. */
+  isLeaving(): boolean;
   /** Bytes were handed on, to the backend or to the client. */
   onBytes(count: number, to: "backend" | "client"): void;
   /** Both sockets are closed. */
@@ -22,6 +25,7 @@ export class ProxiedConnection {
   readonly #observer: ConnectionObserver;
   #upstream: Socket | undefined;
   #lastHeard: Socket | undefined;
+  readonly #answer = new LastAnswer();
 
   /**
    * Takes a client, which must be paused.
@@ -45,6 +49,14 @@ export class ProxiedConnection {
   /** Whether the backend has said that it sends nothing any more. */
   get hasBackendEnded(): boolean {
     return this.#upstream?.readableEnded ?? false;
+  }
+
+  /**
+   * Whether it is certainly between two requests of HTTP/1, so that a client that is fit for HTTP loses nothing when it is
+   * closed: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+   */
+  get isBetweenRequests(): boolean {
+    return this.#lastHeard === this.#upstream && this.#answer.isWhole;
   }
 
   /**
@@ -83,9 +95,9 @@ export class ProxiedConnection {
     const observer = this.#observer;
     from.on("data", (chunk: Uint8Array) => {
       this.activeAt = observer.now();
-      this.#lastHeard = from;
-      observer.onBytes(chunk.byteLength, receiver);
-      if (!to.write(chunk)) from.pause();
+      const sent = this.#heard(from, chunk);
+      observer.onBytes(sent.byteLength, receiver);
+      if (!to.write(sent)) from.pause();
     });
     to.on("drain", () => {
       this.activeAt = observer.now();
@@ -95,6 +107,19 @@ export class ProxiedConnection {
       this.activeAt = observer.now();
       to.end();
     });
+  }
+
+  /** @returns what the other side gets: the same bytes, but for the farewell of a backend that leaves. */
+  #heard(from: Socket, chunk: Uint8Array): Uint8Array {
+    const spokeLast = this.#lastHeard;
+    this.#lastHeard = from;
+    if (from === this.client) {
+      if (spokeLast !== from) this.#answer.asked(chunk);
+      return chunk;
+    }
+    this.#answer.add(chunk);
+    if (spokeLast === from || !this.#observer.isLeaving()) return chunk;
+    return withClose(chunk) ?? chunk;
   }
 
   /** A side that ended in order has told the other one so already; all else is a reset. */

@@ -2,9 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EMPTY_STATE } from "../../../src/deploy/state.ts";
+import { fallBack } from "../../../src/deployers/fall_back.ts";
 import { openReleaseDirectory } from "../../../src/deployers/release_directory.ts";
-import { fallBack } from "../../../src/deployers/server/fall_back.ts";
-import type { CrashLoop } from "../../../src/deployers/server/restarts.ts";
+import type { CrashLoop } from "../../../src/deployers/runner.ts";
 import { stateFile } from "../../../src/host/state_file.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { tempDirectory } from "../../host/temp_directory.ts";
@@ -29,7 +29,7 @@ async function crashing(
   const onCrashLoop = (loop: CrashLoop): void => {
     const { supervisor, clock, events } = made;
     const io = { store, clock, emit: (event: (typeof events)[number]) => void events.push(event) };
-    void fallBack(loop, { directory, supervisor, io });
+    void fallBack(loop, { directory, runner: supervisor, io });
   };
   const made = world({ onCrashLoop });
   await made.supervisor.insist(NEW);

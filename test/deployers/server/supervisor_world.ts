@@ -1,8 +1,9 @@
-import { type Clock, systemClock } from "../../../src/core/clock.ts";
+import type { Clock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Exit, Generation } from "../../../src/deployers/server/generation.ts";
 import type { Handoff } from "../../../src/deployers/server/handoff.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/deployers/server/supervisor.ts";
+import { hastyClock } from "../../fakes/clock.ts";
 
 /** A generation that a test ends. */
 export interface FakeGeneration extends Generation {
@@ -23,7 +24,7 @@ export interface SupervisorWorld {
   broken: Set<string>;
 }
 
-/** Makes one; what it starts are generations in memory, and its clock runs a hundred times as fast as ours. */
+/** Makes one; what it starts are generations in memory, and its clock jumps whenever nothing else is left to do. */
 export function world(
   over: Partial<Omit<SupervisorOptions, "handoff">> & { handoff?: Partial<Handoff> } = {},
 ): SupervisorWorld {
@@ -66,14 +67,6 @@ export function world(
     ...options,
   });
   return { clock, supervisor, events, generations, loops, broken };
-}
-
-function hastyClock(): Clock {
-  const start = Date.now();
-  return {
-    now: () => start + (Date.now() - start) * 100,
-    sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
-  };
 }
 
 /** Makes a generation that runs until a test ends it. */
@@ -122,7 +115,7 @@ export function fakeGeneration(
 
 /** Waits for a condition. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 45_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error("did not come");
     await new Promise((resolve) => setImmediate(resolve));

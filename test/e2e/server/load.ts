@@ -12,6 +12,11 @@ export interface Lane {
   target: { host: string; port: number } | { path: string };
   /** The path of each request; `/` unless told. */
   path?: string;
+  /**
+   * `get` unless told; `upload`: a POST with a body of this many bytes, answered by their number; `echo`: an upgraded
+   * connection, where each message comes back, and which the client ends after so many messages.
+   */
+  kind?: "get" | { upload: number } | { echo: number };
   /** One connection for all requests of a worker, or one for each request. */
   keepAlive: boolean;
   /** How many requests may be in flight. */

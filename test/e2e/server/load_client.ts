@@ -11,6 +11,7 @@ import { connect, type Socket } from "node:net";
 import type { Lane, LaneResult, Load, LoadResult } from "./load.ts";
 
 const MAX_SAMPLES = 20;
+const MESSAGE_PAUSE_MS = 50;
 const STEP_MS = 500;
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
@@ -61,11 +62,11 @@ async function work(lane: Lane, tally: Tally): Promise<void> {
     const began = performance.now();
     const reused = kept !== undefined && !kept.destroyed;
     let socket = reused && kept !== undefined ? kept : open(lane, tally);
-    let outcome = await request(socket, lane);
+    let outcome = await exchange(socket, lane);
     if (outcome.kind === "failed" && reused && !outcome.anyByte) {
       tally.retried += 1;
       socket = open(lane, tally);
-      outcome = await request(socket, lane);
+      outcome = await exchange(socket, lane);
     }
     kept = outcome.kind === "answered" && outcome.keep && lane.keepAlive ? socket : undefined;
     if (kept === undefined) socket.destroy();
@@ -84,8 +85,70 @@ function open(lane: Lane, tally: Tally): Socket {
   return socket;
 }
 
-/** Sends one request and waits for the whole answer. */
-function request(socket: Socket, lane: Lane): Promise<Outcome> {
+/** One request and its answer, or a conversation over an upgraded connection. */
+function exchange(socket: Socket, lane: Lane): Promise<Outcome> {
+  const { kind = "get", keepAlive, path = "/" } = lane;
+  const connection = `Connection: ${keepAlive ? "keep-alive" : "close"}`;
+  if (kind === "get") {
+    return ask(socket, `GET ${path} HTTP/1.1\r\nHost: app\r\n${connection}\r\n\r\n`, answerOf);
+  }
+  if ("echo" in kind) return converse(socket, path, kind.echo);
+  const head = `POST ${path} HTTP/1.1\r\nHost: app\r\n${connection}\r\nContent-Length: ${kind.upload}\r\n\r\n`;
+  void send(socket, head, kind.upload);
+  return ask(socket, "", (received) => {
+    const outcome = answerOf(received);
+    const isWhole = received.endsWith(`\r\n\r\n${kind.upload}`);
+    if (outcome?.kind !== "answered" || isWhole) return outcome;
+    return { kind: "failed", reason: "not all of the body came", anyByte: true, detail: "" };
+  });
+}
+
+/** In pieces, as fast as they are taken. */
+async function send(socket: Socket, head: string, bytes: number): Promise<void> {
+  const piece = Buffer.alloc(64 * 1024, "x");
+  socket.write(head);
+  for (let left = bytes; left > 0 && !socket.destroyed; left -= piece.length) {
+    if (socket.write(left < piece.length ? piece.subarray(0, left) : piece)) continue;
+    await taken(socket);
+  }
+}
+
+function taken(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
+}
+
+/** An upgrade, and messages that come back one by one. */
+async function converse(socket: Socket, path: string, messages: number): Promise<Outcome> {
+  const upgrade = `GET ${path} HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`;
+  const opened = await ask(socket, upgrade, (received) =>
+    received.endsWith("\r\n\r\n")
+      ? { kind: "answered", version: "upgraded", keep: true }
+      : undefined,
+  );
+  for (let number = 0; number < messages && opened.kind === "answered"; number += 1) {
+    const message = `message ${number}.`;
+    const outcome = await ask(socket, message, (received) =>
+      received === message ? { kind: "answered", version: "upgraded", keep: true } : undefined,
+    );
+    if (outcome.kind === "failed")
+      return { ...outcome, reason: `echo: ${outcome.reason}`, anyByte: true };
+    await new Promise((resolve) => setTimeout(resolve, MESSAGE_PAUSE_MS));
+  }
+  return opened.kind === "answered" ? { ...opened, keep: false } : opened;
+}
+
+/** Sends bytes and waits for the whole answer. */
+function ask(
+  socket: Socket,
+  bytes: string,
+  parse: (received: string) => Outcome | undefined,
+): Promise<Outcome> {
   return new Promise((resolve) => {
     let received = "";
     const settle = (outcome: Outcome): void => {
@@ -108,10 +171,7 @@ function request(socket: Socket, lane: Lane): Promise<Outcome> {
     const onEnd = (): void => fail(received === "" ? "closed before the answer" : "truncated");
     const calm = whenOver(load.timeoutMs, () => fail("timeout"));
     socket.on("data", onData).on("error", onError).on("end", onEnd).on("close", onEnd);
-    const connection = lane.keepAlive ? "keep-alive" : "close";
-    socket.write(
-      `GET ${lane.path ?? "/"} HTTP/1.1\r\nHost: app\r\nConnection: ${connection}\r\n\r\n`,
-    );
+    socket.write(bytes);
   });
 }
 
@@ -131,7 +191,7 @@ function whenOver(ms: number, callback: () => void): () => void {
 }
 
 /** The answer, when all of it has come. */
-function parse(received: string): Outcome | undefined {
+function answerOf(received: string): Outcome | undefined {
   const end = received.indexOf("\r\n\r\n");
   if (end === -1) return undefined;
   const head = received.slice(0, end);
@@ -141,7 +201,8 @@ function parse(received: string): Outcome | undefined {
   const status = head.split(" ", 2)[1] ?? "";
   if (status !== "200")
     return { kind: "failed", reason: `status ${status}`, anyByte: true, detail: body };
-  const version = body.split(/\s/, 1)[0] ?? "";
+  const named = /\r\nx-version: *(\S+)/i.exec(head)?.[1];
+  const version = named ?? body.split(/\s/, 1)[0] ?? "";
   return { kind: "answered", version, keep: !/\r\nconnection: *close/i.test(head) };
 }
 

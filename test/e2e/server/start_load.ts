@@ -95,4 +95,23 @@ export const lanes = {
     workers,
     paceMs: 50,
   }),
+  /** Large bodies, so that each switch finds some on their way. */
+  upload: (target: Target, bytes: number, workers = 1): Lane => ({
+    name: `upload of ${bytes} bytes`,
+    target,
+    path: "/upload",
+    kind: { upload: bytes },
+    keepAlive: false,
+    workers,
+    paceMs: 10,
+  }),
+  /** Upgraded connections, as of WebSockets, each with so many messages. */
+  echo: (target: Target, messages: number, workers = 2): Lane => ({
+    name: `upgraded, ${messages} messages`,
+    target,
+    kind: { echo: messages },
+    keepAlive: false,
+    workers,
+    paceMs: 10,
+  }),
 } as const;

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { AbortedError, HostError } from "../../../src/core/error.ts";
 import { probeHttp, probeTcp } from "../../../src/host/proxy/probe.ts";
-import { deadBackend, listening, startBackend, until } from "./sockets.ts";
+import { deadBackend, listening, received, startBackend, until } from "./sockets.ts";
 
 const timeoutMs = 10_000;
 
@@ -21,15 +21,53 @@ test.each([200, 204, 302, 399])("a server that answers %i is healthy", async (st
 test.each([400, 404, 500, 503])("a server that answers %i is not healthy", async (status) => {
   const { host, port } = await httpServer(status);
   const probe = probeHttp({ host, port, path: "/health", timeoutMs });
-  await expect(probe).rejects.toThrow(
-    new HostError(`The probe failed: GET /health to 127.0.0.1:${port}: it answered ${status}`),
-  );
+  await expect(probe).rejects.toThrow(new HostError(`GET /health answered ${status}`));
 });
+
+test.each([
+  ["after an interim answer", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", undefined],
+  ["in pieces", "HTTP/1.0 20|4 No Content\r\n\r\n", undefined],
+  ["that is none", "SSH-2.0-OpenSSH_9\r\n", "GET / got something else than HTTP/1"],
+  ["that is cut off", "HTTP/1.1", "GET / got no answer: the connection was closed"],
+])("an answer %s", async (_, answer, failure) => {
+  const { backend } = await startBackend((socket) => {
+    for (const piece of answer.split("|")) socket.write(piece);
+    if (failure !== undefined) socket.end();
+  });
+  const probe = probeHttp({ ...backend, path: "/", timeoutMs });
+  if (failure === undefined) await probe;
+  else await expect(probe).rejects.toThrow(failure);
+});
+
+test.each(["v1", "v2"] as const)(
+  "a server that expects the PROXY protocol %s gets its header first",
+  async (proxyProtocol) => {
+    const server = await startBackend();
+    const header = server.accepted().then((socket) => received(socket, 12));
+    await probeTcp({ ...server.backend, timeoutMs, settleMs: 100, proxyProtocol });
+    const start = proxyProtocol === "v1" ? "PROXY TCP4 1" : "\r\n\r\n\0\r\nQUIT\n";
+    expect((await header).toString("latin1").startsWith(start)).toBe(true);
+    const asked = server.accepted().then((socket) => received(socket, 60));
+    const abort = new AbortController();
+    const probe = probeHttp({
+      ...server.backend,
+      path: "/health",
+      timeoutMs,
+      proxyProtocol,
+      signal: abort.signal,
+    });
+    const bytes = (await asked).toString("latin1");
+    expect(bytes.startsWith(start)).toBe(true);
+    expect(bytes).toContain("GET /health HTTP/1.1\r\n");
+    abort.abort();
+    await probe.catch(() => {});
+  },
+);
 
 test("a server that accepts and says nothing is not healthy", async () => {
   const { backend } = await startBackend();
   const probe = probeHttp({ ...backend, path: "/", timeoutMs: 50 });
-  await expect(probe).rejects.toThrow("nothing came within 50 ms");
+  await expect(probe).rejects.toThrow("GET / got nothing within 50 ms");
 });
 
 test("nothing stays connected after a probe", async () => {
@@ -47,7 +85,7 @@ test("a port that nobody listens on is not healthy, whatever is asked", async ()
 test("a port that accepts and closes, as a container engine's forwarder does, is not healthy", async () => {
   const { backend } = await startBackend((socket) => socket.end());
   await expect(probeTcp({ ...backend, timeoutMs, settleMs: timeoutMs })).rejects.toThrow(
-    "it accepted and closed at once",
+    "was accepted and closed at once",
   );
 });
 

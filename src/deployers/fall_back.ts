@@ -1,31 +1,32 @@
-import type { DeployIo } from "../../deploy/deployer.ts";
+import type { DewyEvent } from "../core/event.ts";
+import type { DeployIo } from "../deploy/deployer.ts";
+import { asDewyError } from "../deploy/loop.ts";
 import {
   type DeployedRelease,
   type DeployState,
   findBad,
   findRelease,
   markBad,
-} from "../../deploy/state.ts";
-import type { ReleaseDirectory } from "../release_directory.ts";
-import type { CrashLoop } from "./restarts.ts";
-import type { Supervisor } from "./supervisor.ts";
+} from "../deploy/state.ts";
+import type { ReleaseDirectory } from "./release_directory.ts";
+import type { CrashLoop, Runner } from "./runner.ts";
 
 /**
  * Goes back to the release before one that keeps crashing, and remembers that one as bad. Where there is no way back,
- * the supervisor goes on trying. To be run while nothing is being deployed.
+ * what runs releases goes on trying. To be run while nothing is being deployed.
  *
  * @param loop what keeps crashing.
- * @param parts the directory, the supervisor and the memory.
+ * @param parts the directory, what runs releases, and the memory.
  */
 export async function fallBack(
   { release, crashes, reason }: CrashLoop,
   parts: {
     directory: ReleaseDirectory;
-    supervisor: Supervisor;
+    runner: Runner;
     io: Pick<DeployIo, "store" | "clock" | "emit">;
   },
 ): Promise<void> {
-  const { directory, supervisor, io } = parts;
+  const { directory, runner, io } = parts;
   const { store, clock, emit } = io;
   if ((await directory.live()) !== release.directory) return;
   const state = await store.load();
@@ -46,7 +47,20 @@ export async function fallBack(
   await store.save(markBad(state, way.bad, why, clock.now()));
   await directory.point(way.previous.directory);
   emit({ type: "rolled-back", tag: way.bad.tag, to: way.previous.tag, reason: why });
-  await supervisor.insist({ tag: way.previous.tag, directory: way.previous.directory });
+  await runner.insist({ tag: way.previous.tag, directory: way.previous.directory });
+}
+
+/**
+ * Says that the way back is barred.
+ *
+ * @param loop what keeps crashing.
+ * @param error why {@link fallBack} failed.
+ * @returns the event.
+ */
+export function cannotGoBack({ release }: CrashLoop, error: unknown): DewyEvent {
+  const fields = { tag: release.tag, error: asDewyError(error).message };
+  const message = "Cannot go back to the version before";
+  return { type: "warning", important: true, message, fields };
 }
 
 /** The release before the crashing one, unless that one has crashed in the same way before. */

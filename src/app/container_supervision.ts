@@ -1,0 +1,172 @@
+import { containerPorts } from "../core/container_ports.ts";
+import { ConfigError } from "../core/error.ts";
+import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import { findRelease } from "../deploy/state.ts";
+import { Fleet } from "../deployers/container/fleet.ts";
+import { readImageRecord } from "../deployers/container/image_record.ts";
+import { prepareRelease } from "../deployers/container/prepare_release.ts";
+import { pruneImages } from "../deployers/container/prune_images.ts";
+import { stageImage } from "../deployers/container/stage_image.ts";
+import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
+import type { ReleaseDirectory } from "../deployers/release_directory.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
+import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
+import type { ContainerEngine, EngineImage } from "../host/container/engine.ts";
+import { stateFile } from "../host/state_file.ts";
+import type { ImageRegistry } from "../registry/image_registry.ts";
+import { type Supervision, statePath } from "./agent.ts";
+import type { ContainerConfig } from "./container_config.ts";
+import type { ContainerFront } from "./container_front.ts";
+import { checkOwner } from "./container_owner.ts";
+import { redactText } from "./redact_text.ts";
+import type { World } from "./world.ts";
+
+/** What {@link superviseContainer} puts together. */
+export interface ContainerParts {
+  config: ContainerConfig;
+  directory: ReleaseDirectory;
+  registry: ImageRegistry;
+  engine: ContainerEngine;
+  front: ContainerFront;
+}
+
+/** What runs now, for the admin API. */
+export interface ContainerStatus {
+  /** The tag that is meant to run; `undefined`: none. */
+  tag: string | undefined;
+  /** How many backends new connections go to, over all ports. */
+  backends: number;
+  /** Whether any replica serves and is healthy. */
+  isRunning: boolean;
+}
+
+/** What {@link superviseContainer} makes. */
+export interface ContainerSupervision {
+  deployer: Deployer;
+  supervision: Supervision;
+  status(): ContainerStatus;
+}
+
+/**
+ * Puts the fleet between the deploy sequence and the engine.
+ *
+ * @param parts the parts.
+ * @param world the world.
+ * @returns the deployer, and what the agent does beside polling.
+ */
+export function superviseContainer(parts: ContainerParts, world: World): ContainerSupervision {
+  const { config, directory, registry, engine, front } = parts;
+  const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
+  const { keepContainers: keep, drainTimeMs: drainMs } = config;
+  const { clock, emit, signals } = world;
+  /** Until then, a start that fails must not end what others look after. */
+  let isOurs = false;
+  let onCrashLoop = (_loop: CrashLoop): void => {};
+  const fleet = new Fleet({
+    engine,
+    app,
+    root: directory.root,
+    front,
+    prepare: prepareRelease({
+      engine,
+      registry,
+      directory,
+      mappings,
+      args,
+      user,
+      command,
+      own: ownUser(),
+    }),
+    replicas,
+    surge,
+    health: {
+      path: config.healthPath,
+      proxyProtocol: config.proxyProtocol,
+      timeoutMs: config.healthTimeoutMs,
+    },
+    redact: (line) => redactText(redactText(line, world.env), config.containerEnv),
+    drainMs,
+    stopTimeoutMs: config.stopTimeoutMs,
+    onCrashLoop: (loop) => onCrashLoop(loop),
+    stopping: signals.stop,
+    clock,
+    emit,
+  });
+  const store = stateFile(statePath(directory.root), emit);
+  const tagOf = async (name: string): Promise<string | undefined> =>
+    findRelease(await store.load(), name)?.tag;
+  const onStarted = (tag: string): void => {
+    if (bakeMs > 0) emit({ type: "containers-serving", tag, bakeMs });
+  };
+  const onProven = (tag: string): void =>
+    emit({ type: "containers-deployed", tag, ready: fleet.ready, replicas });
+  const check = ({ exposedPorts }: EngineImage): void =>
+    front.check(containerPorts(mappings, exposedPorts));
+  const supervision: Supervision = {
+    adopt: async () => {
+      await engine.forgetLogins();
+      await front.openKnown();
+      await openExposed(parts);
+      await checkOwner(app, directory.root, engine, signals.stop);
+      isOurs = true;
+      await fleet.adopt();
+    },
+    begin: async (io: DeployIo, exclusively) => {
+      onCrashLoop = (loop) => {
+        exclusively(() => fallBack(loop, { directory, runner: fleet, io })).catch((error) =>
+          emit(cannotGoBack(loop, error)),
+        );
+      };
+      const live = await directory.live();
+      if (live === undefined) return;
+      await fleet.insist({ tag: (await tagOf(live)) ?? "", directory: live });
+    },
+    restart: async (signal) => {
+      emit({ type: "app-restart", signal });
+      await fleet.restart();
+    },
+    end: () => {
+      const { containers } = fleet;
+      if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });
+      return fleet.stop({ keep: keep || !isOurs });
+    },
+  };
+  const staging = { engine, registry, directory, app, check, clock, emit };
+  return {
+    deployer: supervisedDeployer({
+      directory,
+      stage: stageImage(staging),
+      runner: fleet,
+      bakeMs,
+      tagOf,
+      onStarted,
+      onProven,
+      prune: pruneImages({ engine, directory, app, emit }),
+    }),
+    supervision,
+    status: () => ({
+      tag: fleet.release?.tag,
+      backends: front.backends(),
+      isRunning: fleet.ready > 0,
+    }),
+  };
+}
+
+/** Where only the image says the port, the image of the last release says it at once. */
+async function openExposed({ config, directory, front }: ContainerParts): Promise<void> {
+  const live = await directory.live();
+  if (config.mappings.length > 0 || live === undefined) return;
+  const record = await readImageRecord(directory.path(live)).catch(() => undefined);
+  if (record === undefined) return;
+  try {
+    await front.open(containerPorts([], record.exposedPorts));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+  }
+}
+
+function ownUser(): { uid: number; gid: number } | undefined {
+  const uid = process.getuid?.();
+  const gid = process.getgid?.();
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}

@@ -1,0 +1,346 @@
+import type { Clock } from "../../core/clock.ts";
+import { DeployError, DewyError } from "../../core/error.ts";
+import type { EventSink } from "../../core/event.ts";
+import { type Exclusively, exclusive } from "../../core/exclusive.ts";
+import type { ContainerEngine } from "../../host/container/engine.ts";
+import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
+import { withLastLines } from "../with_last_lines.ts";
+import { adopt } from "./adopt.ts";
+import type { PrepareRelease } from "./container_release.ts";
+import { Crew } from "./crew.ts";
+import type { HealthOptions } from "./health.ts";
+import { managedLabels, type NameReplica, replicaNames } from "./name_replica.ts";
+import { reap } from "./reap.ts";
+import { Recovery } from "./recovery.ts";
+import { EndedError, type Replica } from "./replica.ts";
+import { rollOut } from "./roll_out.ts";
+import { type Front, Rotation } from "./rotation.ts";
+import { dismissStrays, watchReplicas } from "./watch.ts";
+
+/** What a fleet works with. */
+export interface FleetOptions {
+  engine: ContainerEngine;
+  /** The app, by which its containers are found and named. */
+  app: string;
+  /** The working directory, which its containers bear as a label. */
+  root: string;
+  front: Front;
+  prepare: PrepareRelease;
+  /** How many are to serve. */
+  replicas: number;
+  /** How many may run beyond that during a change. */
+  surge: number;
+  /** When a replica counts as healthy. */
+  health: Pick<HealthOptions, "path" | "proxyProtocol" | "timeoutMs">;
+  /** How long the connections of a replica that leaves may take to end, in milliseconds. */
+  drainMs: number;
+  /** Is told when a release keeps ending; once per release. */
+  onCrashLoop(loop: CrashLoop): void;
+  /** Dewy is to end: nothing is started any more. */
+  stopping: AbortSignal;
+  /** What a container has between the signal to end and its end, in milliseconds. */
+  stopTimeoutMs: number;
+  /** Takes secrets out of what containers wrote. */
+  redact(line: string): string;
+  clock: Clock;
+  emit: EventSink;
+}
+
+/** What a replica that ends, or turns unhealthy, means just now. */
+interface Probation {
+  directory: string;
+  over: AbortController;
+}
+
+const NONE: ReadonlySet<Replica> = new Set();
+const NEVER = new AbortController().signal;
+/** Beyond the drain and the grace of a container, an end waits no longer for an engine. */
+const END_MS = 20_000;
+
+/**
+ * Keeps the replicas of one release running behind the proxies, and replaces them without a gap. What there is, is told
+ * by the engine; the fleet's operations run one after the other.
+ */
+export class Fleet implements Runner {
+  readonly #options: FleetOptions;
+  readonly #crew: Crew;
+  readonly #rotation: Rotation;
+  readonly #recovery: Recovery;
+  readonly #exclusively: Exclusively = exclusive();
+  readonly #end = new AbortController();
+  /** Nothing is started any more. */
+  readonly #stop: AbortSignal;
+  readonly #name: NameReplica;
+  #goal: AppRelease | undefined;
+  #isRolling = false;
+  #distrusted: string | undefined;
+  #probation: Probation | undefined;
+
+  /** @param options what it works with. */
+  constructor(options: FleetOptions) {
+    const { engine, front, drainMs, stopTimeoutMs, redact, clock, emit } = options;
+    this.#options = options;
+    this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
+    this.#name = replicaNames(options.app, options.root, clock);
+    this.#rotation = new Rotation(front);
+    const timing = { drainMs, stopTimeoutMs, clock };
+    this.#crew = new Crew({ engine, rotation: this.#rotation, ...timing, redact, emit });
+    this.#recovery = new Recovery({
+      recover: () => this.#recover(),
+      onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
+      clock,
+      signal: this.#stop,
+    });
+  }
+
+  /** The release that is meant to serve, or the one that was found serving. */
+  get release(): AppRelease | undefined {
+    const [found] = this.#crew.list("serving");
+    const adopted = found === undefined ? undefined : { tag: found.tag, directory: found.release };
+    return this.#goal ?? adopted;
+  }
+
+  /** The names of all containers there are, oldest first. */
+  get containers(): readonly string[] {
+    return this.#crew.list().map(({ name }) => name);
+  }
+
+  /** How many replicas serve and are healthy. */
+  get ready(): number {
+    return this.#crew.list("serving").filter(({ isHealthy }) => isHealthy).length;
+  }
+
+  /** Puts the containers that an earlier dewy has left behind the proxies, and watches over them from now on. */
+  async adopt(): Promise<void> {
+    const { engine, app, clock, emit } = this.#options;
+    const adopting = { engine, app, crew: this.#crew, health: this.#health(), clock, emit };
+    await this.#exclusively(() => adopt(adopting, this.#stop));
+    watchReplicas(
+      {
+        ...adopting,
+        onEnded: (replica, reason) => this.#lost(replica, reason, true),
+        onUnhealthy: (replica, reason) => this.#lost(replica, reason, false),
+        onLook: () => this.#recoverIfShort(),
+      },
+      this.#end.signal,
+    );
+  }
+
+  /** {@inheritDoc Runner.tryOut} */
+  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
+    this.#recovery.cancel();
+    return this.#exclusively(async () => {
+      const { directory } = release;
+      const probation: Probation = { directory, over: new AbortController() };
+      this.#probation = probation;
+      try {
+        await this.#rollTo(release, NONE, AbortSignal.any([signal, probation.over.signal]));
+      } catch (error) {
+        this.#distrusted = directory;
+        this.#probation = undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** {@inheritDoc Runner.bake} */
+  async bake(durationMs: number): Promise<void> {
+    const probation = this.#probation;
+    if (probation === undefined) return;
+    const { signal } = probation.over;
+    try {
+      await this.#options.clock.sleep(durationMs, AbortSignal.any([signal, this.#stop]));
+    } catch {
+      // Stopped by the operator: it was healthy, and nothing speaks against it.
+    }
+    this.#probation = undefined;
+    if (signal.aborted) this.#distrusted = probation.directory;
+    signal.throwIfAborted();
+  }
+
+  /** {@inheritDoc Runner.insist} */
+  async insist(release: AppRelease): Promise<void> {
+    this.#recovery.cancel();
+    this.#probation = undefined;
+    if (this.#stop.aborted) return;
+    try {
+      await this.#exclusively(() => this.#rollTo(release, NONE, this.#stop));
+    } catch (error) {
+      this.#tellFailedStart(release, error);
+    }
+  }
+
+  /** {@inheritDoc Runner.goBack} */
+  async goBack(release: AppRelease): Promise<void> {
+    const serves = this.#goal?.directory === release.directory && !this.#isShort();
+    if (!serves) await this.insist(release);
+  }
+
+  /** Starts the replicas anew, one after the other, without a gap. */
+  async restart(): Promise<void> {
+    const release = this.#goal;
+    if (release === undefined) return;
+    await this.#exclusively(() =>
+      this.#rollTo(release, new Set(this.#crew.list("serving")), this.#stop),
+    );
+  }
+
+  /** Ends what serves of the release that is meant to serve. Containers of another one go on: nothing could bring them back. */
+  async end(): Promise<void> {
+    this.#recovery.cancel();
+    await this.#exclusively(async () => {
+      const goal = this.#goal;
+      this.#goal = undefined;
+      this.#probation = undefined;
+      for (const replica of this.#crew.list("draining", "serving")) {
+        if (replica.release === goal?.directory) this.#crew.retire(replica);
+        else this.#crew.admit(replica);
+      }
+    });
+  }
+
+  /**
+   * The end of dewy: stops to accept, and gives connections their time.
+   *
+   * @param options `keep`: the containers go on running, for the next dewy to adopt.
+   */
+  async stop({ keep }: { keep: boolean }): Promise<void> {
+    const { engine, app, front, drainMs, stopTimeoutMs, clock, emit } = this.#options;
+    this.#end.abort(new Error("dewy ends"));
+    const over = new AbortController();
+    const ended = this.#exclusively(async () => {
+      await front.close(drainMs);
+      if (keep) return;
+      for (const replica of this.#crew.list()) this.#crew.dismiss(replica);
+      const left = await engine.list(managedLabels(app), NEVER).catch(() => []);
+      dismissStrays(left, this.#crew, clock.now());
+      await this.#crew.allHaveLeft();
+      await reap({ engine, app, crew: this.#crew }, NEVER);
+    }).finally(() => over.abort());
+    const tooLong = clock.sleep(drainMs + stopTimeoutMs + END_MS, over.signal).then(
+      () => {
+        const fields = { containers: this.containers.join(",") };
+        const message = "Cannot end all containers in time; the next dewy takes them over";
+        emit({ type: "warning", message, important: true, fields });
+      },
+      () => {},
+    );
+    await Promise.race([ended, tooLong]);
+  }
+
+  #health(): HealthOptions {
+    const { engine, health, clock } = this.#options;
+    return { ...health, engine, clock, rotation: this.#rotation };
+  }
+
+  async #rollTo(
+    appRelease: AppRelease,
+    stale: ReadonlySet<Replica>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { engine, app, prepare, front, replicas, surge } = this.#options;
+    const either = AbortSignal.any([signal, this.#stop]);
+    this.#goal = appRelease;
+    this.#isRolling = true;
+    try {
+      const release = await prepare(appRelease, either);
+      await front.open(release.containerPorts);
+      this.#crew.refresh();
+      const onReady = (replica: Replica): void => this.#tellReady(replica);
+      const parts = { crew: this.#crew, health: this.#health(), name: this.#name };
+      const goal = { release, stale, distrusted: this.#distrusted };
+      await rollOut(goal, { ...parts, replicas, surge, onReady }, either);
+    } finally {
+      this.#isRolling = false;
+    }
+    if (this.#distrusted === appRelease.directory) this.#distrusted = undefined;
+    void reap({ engine, app, crew: this.#crew }, this.#stop);
+  }
+
+  #tellReady(replica: Replica): void {
+    const { clock, emit } = this.#options;
+    const { tag, name: container, startedAt } = replica;
+    const [first] = this.#rotation.addresses(replica);
+    const address = first === undefined ? "" : `${first.host}:${first.port}`;
+    const durationMs = clock.now() - startedAt;
+    emit({ type: "replica-ready", tag, container, address, durationMs });
+  }
+
+  /** One that serves has ended or turned unhealthy: clients are sent elsewhere at once, all else comes after. */
+  async #lost(replica: Replica, reason: string, hasEnded: boolean): Promise<void> {
+    const { emit } = this.#options;
+    const { name: container, tag, state } = replica;
+    if (state === "starting") {
+      if (hasEnded) replica.end(new EndedError(reason));
+      return;
+    }
+    const served = state === "serving";
+    const burial = hasEnded ? this.#crew.bury(replica, reason) : this.#crew.lastLines(replica);
+    this.#crew.refresh();
+    const lastLines = await burial;
+    if (!served || this.#stop.aborted) return;
+    const isJudged = this.#probation?.directory === replica.release;
+    const replaceInMs =
+      isJudged || this.#goal === undefined ? undefined : this.#recovery.later(reason, hasEnded);
+    emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
+    if (isJudged) {
+      const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
+      this.#probation?.over.abort(new DeployError("verify", text));
+    }
+  }
+
+  #isShort(): boolean {
+    const { replicas } = this.#options;
+    const goal = this.#goal;
+    const wanted = this.#crew
+      .list("serving")
+      .filter(({ release, isHealthy }) => release === goal?.directory && isHealthy);
+    return wanted.length !== replicas || this.#crew.list("serving").length !== replicas;
+  }
+
+  #recoverIfShort(): void {
+    if (this.#goal === undefined || this.#isRolling || this.#probation !== undefined) return;
+    if (this.#isShort()) this.#recovery.later("replicas are missing", false);
+  }
+
+  async #recover(): Promise<void> {
+    const goal = this.#goal;
+    if (goal === undefined || this.#probation !== undefined) return;
+    try {
+      await this.#exclusively(async () => {
+        // Somebody else may have done it, or decided otherwise, meanwhile.
+        if (this.#goal === goal && this.#isShort()) await this.#rollTo(goal, NONE, this.#stop);
+      });
+    } catch (error) {
+      this.#tellFailedStart(goal, error);
+    }
+  }
+
+  #tellFailedStart(release: AppRelease, error: unknown): void {
+    if (this.#stop.aborted) return;
+    const message = error instanceof Error ? error.message : String(error);
+    const retryInMs = this.#recovery.later(message, isCrash(error));
+    this.#options.emit({
+      type: "warning",
+      message: "Cannot start the containers",
+      important: true,
+      fields: { tag: release.tag, error: message, retry_in_ms: retryInMs },
+    });
+  }
+
+  #crashLoop(crashes: number, reason: string): void {
+    const release = this.#goal;
+    if (release === undefined) return;
+    this.#distrusted = release.directory;
+    this.#options.onCrashLoop({ release, crashes, reason });
+  }
+}
+
+/**
+ * Going back to another release would not help where the engine or the network is to blame, nor where the app runs and
+ * is not healthy: most likely something that it depends on is not.
+ */
+function isCrash(error: unknown): boolean {
+  if (error instanceof DeployError) return error instanceof EndedError;
+  return !(error instanceof DewyError && error.retryable);
+}

@@ -1,0 +1,178 @@
+import type { Clock } from "../../core/clock.ts";
+import type { EventSink } from "../../core/event.ts";
+import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
+import type { Crew } from "./crew.ts";
+import { type HealthOptions, probeReplica } from "./health.ts";
+import { managedLabels } from "./name_replica.ts";
+import { describeEnd, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
+
+/** What {@link watchReplicas} works with. */
+export interface WatchOptions {
+  engine: ContainerEngine;
+  app: string;
+  crew: Crew;
+  health: HealthOptions;
+  /** Is told of a container that has ended although nobody asked it to. */
+  onEnded(replica: Replica, reason: string): Promise<void>;
+  /** Is told of a replica that has become unhealthy. */
+  onUnhealthy(replica: Replica, reason: string): Promise<void>;
+  /** All containers have been looked at. */
+  onLook(): void;
+  clock: Clock;
+  emit: EventSink;
+}
+
+const PROBE_MS = 2_000;
+/** Events can be lost. */
+const LOOK_MS = 10_000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * Watches over the replicas: by the engine's events, by looking from time to time, and by asking each of them. An engine
+ * that cannot be reached changes nothing; it is told once.
+ *
+ * @param options what it works with.
+ * @param signal ends it.
+ */
+export function watchReplicas(options: WatchOptions, signal: AbortSignal): void {
+  const watcher = new Watcher(options, signal);
+  void watcher.keepListening();
+  void watcher.keepLooking();
+  void watcher.keepProbing();
+}
+
+/**
+ * Ends what a dewy that was killed had begun to start, and what came up after the next one had looked around.
+ *
+ * @param containers all that the engine has of the app.
+ * @param crew those that are known.
+ * @param now the time.
+ */
+export function dismissStrays(
+  containers: readonly EngineContainer[],
+  crew: Crew,
+  now: number,
+): void {
+  for (const container of containers) {
+    if (isRunning(container) && !crew.knows(container)) crew.dismiss(new Replica(container, now));
+  }
+}
+
+class Watcher {
+  readonly #options: WatchOptions;
+  readonly #signal: AbortSignal;
+  #isLost = false;
+
+  constructor(options: WatchOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  async keepListening(): Promise<void> {
+    const { engine, app, clock } = this.#options;
+    const signal = this.#signal;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      const startedAt = clock.now();
+      try {
+        await engine.watch(managedLabels(app), (id) => void this.#lookAt(id), signal);
+      } catch (error) {
+        this.#tellLost(error);
+      }
+      if (clock.now() - startedAt > LONGEST_PAUSE_MS) pauseMs = FIRST_PAUSE_MS;
+      await clock.sleep(pauseMs * (0.5 + Math.random()), signal).catch(() => {});
+      pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+      await this.#look();
+    }
+  }
+
+  async keepLooking(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#look();
+      await this.#options.clock.sleep(LOOK_MS, this.#signal).catch(() => {});
+    }
+  }
+
+  async keepProbing(): Promise<void> {
+    const { crew, clock } = this.#options;
+    while (!this.#signal.aborted) {
+      await clock.sleep(PROBE_MS, this.#signal).catch(() => {});
+      if (this.#signal.aborted) return;
+      await Promise.all(crew.list("serving").map((replica) => this.#probe(replica)));
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { engine, app, crew, onLook, clock } = this.#options;
+    if (this.#signal.aborted) return;
+    // One that is started meanwhile is not missing from the list.
+    const known = crew.list();
+    try {
+      const containers = await engine.list(managedLabels(app), this.#signal);
+      this.#isLost = false;
+      const byId = new Map(containers.map((container) => [container.id, container]));
+      for (const replica of known) this.#judge(replica, byId.get(replica.id));
+      dismissStrays(containers, crew, clock.now());
+      onLook();
+    } catch (error) {
+      this.#tellLost(error);
+    }
+  }
+
+  async #lookAt(id: string): Promise<void> {
+    const { engine, crew } = this.#options;
+    const replica = crew.find(id);
+    if (replica === undefined) return;
+    try {
+      this.#judge(replica, await engine.inspect(id, this.#signal));
+    } catch (error) {
+      this.#tellLost(error);
+    }
+  }
+
+  #judge(replica: Replica, container: EngineContainer | undefined): void {
+    const { crew, health, onEnded, onUnhealthy } = this.#options;
+    if (!replica.isAlive || replica.state === "stopping") return;
+    if (!isRunning(container)) {
+      void onEnded(replica, describeEnd(container));
+      return;
+    }
+    if (health.path !== undefined) return;
+    const wasHealthy = replica.isHealthy;
+    replica.engineDoubts = container.health === "unhealthy";
+    if (replica.isHealthy !== wasHealthy) crew.refresh();
+    if (!wasHealthy || replica.isHealthy || replica.state !== "serving") return;
+    void onUnhealthy(replica, "its HEALTHCHECK says that it is unhealthy");
+  }
+
+  async #probe(replica: Replica): Promise<void> {
+    const { crew, health, onUnhealthy } = this.#options;
+    const wasHealthy = replica.isHealthy;
+    const reason = await probeReplica(replica, health, this.#signal).then(
+      () => undefined,
+      (error: unknown) => messageOf(error),
+    );
+    if (this.#signal.aborted || replica.state !== "serving") return;
+    replica.failedProbes = reason === undefined ? 0 : replica.failedProbes + 1;
+    if (replica.isHealthy !== wasHealthy) crew.refresh();
+    if (wasHealthy && replica.failedProbes === FAILED_PROBES) {
+      void onUnhealthy(replica, `it became unhealthy: ${reason}`);
+    }
+  }
+
+  #tellLost(error: unknown): void {
+    if (this.#isLost || this.#signal.aborted) return;
+    this.#isLost = true;
+    this.#options.emit({
+      type: "warning",
+      message: "Cannot reach the container engine; the containers are left as they are",
+      important: true,
+      fields: { error: messageOf(error) },
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

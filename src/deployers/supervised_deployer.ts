@@ -1,0 +1,64 @@
+import type { Deployer } from "../deploy/deployer.ts";
+import type { DeployedRelease } from "../deploy/state.ts";
+import type { ReleaseDirectory } from "./release_directory.ts";
+import type { AppRelease, Runner } from "./runner.ts";
+import type { StageRelease } from "./stage_release.ts";
+
+/** What {@link supervisedDeployer} works with. */
+export interface SupervisedDeployerOptions {
+  directory: ReleaseDirectory;
+  stage: StageRelease;
+  runner: Runner;
+  /** How long a new version is watched after it has taken over, in milliseconds. */
+  bakeMs: number;
+  /** The tag of a release directory, where dewy knows it. */
+  tagOf(directory: string): Promise<string | undefined>;
+  /** Is told when a new version has taken over. */
+  onStarted(tag: string, restarted: boolean): void;
+  /** Is told when it has been watched as well. */
+  onProven?(tag: string): void;
+  /** Removes old releases; those of the directory unless told. */
+  prune?: Deployer["prune"];
+}
+
+/**
+ * The deployer of a command that keeps an app running: `current` is moved first, so that it says what should run; what
+ * ran before serves until the new release is ready, and comes back when that does not prove itself.
+ *
+ * @param options the directory, and what runs releases.
+ * @returns the deployer.
+ */
+export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer {
+  const { directory, stage, runner, bakeMs } = options;
+  const release = async (name: string): Promise<AppRelease> => ({
+    tag: (await options.tagOf(name)) ?? "",
+    directory: name,
+  });
+  const goBack = async (to: string | undefined): Promise<void> => {
+    await directory.point(to);
+    const running = runner.release?.directory;
+    if (to !== undefined) await runner.goBack(await release(to));
+    else if (running !== undefined) await runner.end();
+  };
+  return {
+    live: directory.live,
+    has: directory.has,
+    path: directory.path,
+    stage,
+    activate: async ({ directory: name }) => {
+      const before = await directory.live();
+      await directory.point(name);
+      return () => goBack(before);
+    },
+    restore: goBack,
+    verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
+      const restarted = runner.release !== undefined;
+      await runner.tryOut({ tag, directory: name }, signal);
+      options.onStarted(tag, restarted);
+      await runner.bake(bakeMs);
+      options.onProven?.(tag);
+    },
+    clean: directory.clean,
+    prune: options.prune ?? directory.prune,
+  };
+}

@@ -1,0 +1,252 @@
+import { ConflictError, NotFoundError } from "../../core/error.ts";
+import type {
+  ContainerEngine,
+  ContainerSpec,
+  EngineContainer,
+  EngineImage,
+  EngineName,
+  LabelFilter,
+  PullOptions,
+} from "./engine.ts";
+import type { EngineCommand } from "./engine_command.ts";
+import { type EngineDialect, filterArgs } from "./engine_dialect.ts";
+import { saysAbsent, saysInUse, saysPortTaken } from "./engine_failure.ts";
+import { type InspectedContainer, parseContainers, parseImage } from "./engine_schema.ts";
+import { removeLogins, withLoginDirectory } from "./login_directory.ts";
+import type { HealthRuns } from "./podman_health.ts";
+import { watchEvents } from "./watch_events.ts";
+
+const LOOK_MS = 30_000;
+const CHANGE_MS = 120_000;
+/** A large image over a slow line. */
+const PULL_MS = 60 * 60_000;
+/** A free port that the engine chose may be taken before it is used. */
+const START_ATTEMPTS = 3;
+
+/** An engine that is driven by its command line. */
+export class CliEngine implements ContainerEngine {
+  readonly name: EngineName;
+  readonly #dialect: EngineDialect;
+  readonly #command: EngineCommand;
+  readonly #logins: string;
+  readonly #healthRuns: HealthRuns | undefined;
+
+  /**
+   * @param dialect what is special about it.
+   * @param command runs its program.
+   * @param logins where logins for pulls are kept while they are needed.
+   */
+  constructor(dialect: EngineDialect, command: EngineCommand, logins: string) {
+    this.name = dialect.name;
+    this.#dialect = dialect;
+    this.#command = command;
+    this.#logins = logins;
+    this.#healthRuns = dialect.healthRuns?.(command);
+  }
+
+  describe(signal: AbortSignal): Promise<string> {
+    return this.#dialect.describe(this.#command, signal);
+  }
+
+  async pull(options: PullOptions): Promise<void> {
+    await withLoginDirectory(this.#logins, async (directory) => {
+      const { args, env } = await this.#dialect.pullCall(options, directory, this.#command);
+      const action = `pull ${options.image}`;
+      await this.#command.output({ args, env, action, timeoutMs: PULL_MS, signal: options.signal });
+    });
+  }
+
+  forgetLogins(): Promise<void> {
+    return removeLogins(this.#logins);
+  }
+
+  async image(reference: string, signal: AbortSignal): Promise<EngineImage | undefined> {
+    const output = await this.#look(
+      ["image", "inspect", reference],
+      `inspect ${reference}`,
+      signal,
+    );
+    return output === undefined ? undefined : parseImage(output, this.name);
+  }
+
+  async imageNames(repository: string, signal: AbortSignal): Promise<readonly string[]> {
+    const format = "{{.Repository}}:{{.Tag}}";
+    const output = await this.#command.output({
+      args: ["images", "--filter", `reference=${repository}`, "--format", format],
+      action: `list the images of ${repository}`,
+      timeoutMs: LOOK_MS,
+      signal,
+    });
+    const names = output.split("\n").filter((name) => name.startsWith(`${repository}:`));
+    return names.filter((name) => !name.endsWith(":<none>"));
+  }
+
+  async tag(reference: string, name: string, signal: AbortSignal): Promise<void> {
+    await this.#command.output({
+      args: ["tag", reference, name],
+      action: `name ${reference} ${name}`,
+      timeoutMs: LOOK_MS,
+      signal,
+    });
+  }
+
+  async removeImage(name: string, signal: AbortSignal): Promise<boolean> {
+    const action = `remove the image ${name}`;
+    const call = { args: ["rmi", name], action, timeoutMs: CHANGE_MS, signal };
+    const result = await this.#command.run(call);
+    if (result.exitCode === 0 || saysAbsent(result.stderr)) return true;
+    if (saysInUse(result.stderr)) return false;
+    throw this.#command.failure(call, result);
+  }
+
+  async start(spec: ContainerSpec, signal: AbortSignal): Promise<string> {
+    for (let attempt = 1; ; attempt += 1) {
+      const id = await this.#create(spec, signal);
+      const call = {
+        args: ["start", id],
+        action: `start ${spec.name}`,
+        timeoutMs: CHANGE_MS,
+        signal,
+      };
+      const result = await this.#command.run(call).catch(async (error: unknown) => {
+        await this.#discard(spec);
+        throw error;
+      });
+      if (result.exitCode === 0) return id;
+      await this.#discard(spec);
+      if (attempt < START_ATTEMPTS && saysPortTaken(result.stderr)) continue;
+      throw this.#command.failure(call, result);
+    }
+  }
+
+  async list(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineContainer[]> {
+    const output = await this.#command.output({
+      args: ["ps", "--all", "--quiet", "--no-trunc", ...filterArgs(labels)],
+      action: "list containers",
+      timeoutMs: LOOK_MS,
+      signal,
+    });
+    const ids = output.split("\n").filter((line) => line !== "");
+    return ids.length === 0 ? [] : this.#inspectChecked(ids, signal);
+  }
+
+  async inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined> {
+    const [container] = await this.#inspectChecked([id], signal);
+    return container;
+  }
+
+  async lastLines(id: string, count: number, signal: AbortSignal): Promise<readonly string[]> {
+    const result = await this.#command.run({
+      args: ["logs", "--tail", String(count), id],
+      action: `read the output of ${id}`,
+      timeoutMs: LOOK_MS,
+      mergesErrors: true,
+      signal,
+    });
+    // A log driver need not be able to read what it has written.
+    if (result.exitCode !== 0) return [];
+    return result.stdout
+      .trimEnd()
+      .split(/\r?\n/)
+      .slice(-count)
+      .filter((line) => line !== "");
+  }
+
+  async stop(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const seconds = Math.ceil(timeoutMs / 1000);
+    await this.#unlessGone(["stop", "-t", String(seconds), id], `stop ${id}`, signal, timeoutMs);
+  }
+
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    await this.#unlessGone(["rm", "--volumes", id], `remove ${id}`, signal);
+  }
+
+  watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void> {
+    return watchEvents(this.#dialect, this.#command, labels, onChange, signal);
+  }
+
+  async #inspectChecked(
+    ids: readonly string[],
+    signal: AbortSignal,
+  ): Promise<InspectedContainer[]> {
+    const containers = await this.#inspect(ids, signal);
+    const haveChanged = await this.#healthRuns?.run(containers, signal);
+    return haveChanged ? this.#inspect(ids, signal) : containers;
+  }
+
+  /** Those of the containers that are there; one may go while it is looked at. */
+  async #inspect(ids: readonly string[], signal: AbortSignal): Promise<InspectedContainer[]> {
+    const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
+    return output === undefined ? [] : parseContainers(output, this.name);
+  }
+
+  /** @returns the output, of what is there; `undefined` when none of it is. */
+  async #look(args: string[], action: string, signal: AbortSignal): Promise<string | undefined> {
+    const call = { args, action, timeoutMs: LOOK_MS, signal };
+    const result = await this.#command.run(call);
+    if (result.exitCode === 0 || saysAbsent(result.stderr))
+      return result.stdout.trim() || undefined;
+    throw this.#command.failure(call, result);
+  }
+
+  async #create(spec: ContainerSpec, signal: AbortSignal): Promise<string> {
+    try {
+      const output = await this.#command.output({
+        args: createArgs(spec),
+        action: `create ${spec.name}`,
+        timeoutMs: CHANGE_MS,
+        signal,
+      });
+      return output.trim().split("\n").at(-1) ?? "";
+    } catch (error) {
+      // Somebody else's container has the name.
+      if (!(error instanceof ConflictError)) await this.#discard(spec);
+      throw error;
+    }
+  }
+
+  /** Removes what is left of a container that could not be started; also when dewy is about to end. */
+  async #discard(spec: ContainerSpec): Promise<void> {
+    const signal = AbortSignal.timeout(CHANGE_MS);
+    try {
+      const [left] = await this.#inspect([spec.name], signal);
+      if (left === undefined || !hasLabels(left, spec.labels)) return;
+      const action = `remove ${spec.name}`;
+      const args = ["rm", "--force", "--volumes", left.id];
+      await this.#command.output({ args, action, timeoutMs: CHANGE_MS, signal });
+    } catch {
+      // The first error says more. What is left has the labels, and is found by them.
+    }
+  }
+
+  async #unlessGone(
+    args: string[],
+    action: string,
+    signal: AbortSignal,
+    beyondMs = 0,
+  ): Promise<void> {
+    try {
+      const timeoutMs = CHANGE_MS + beyondMs;
+      await this.#command.output({ args, action, timeoutMs, signal });
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+  }
+}
+
+function createArgs(spec: ContainerSpec): string[] {
+  return [
+    ...["create", "--pull", "never", "--name", spec.name],
+    ...Object.entries(spec.labels).flatMap(([name, value]) => ["--label", `${name}=${value}`]),
+    // Only loopback: the proxy is the way in. The engine chooses a free port.
+    ...spec.ports.flatMap((port) => ["--publish", `127.0.0.1::${port}`]),
+    ...(spec.user === undefined ? [] : ["--user", spec.user]),
+    ...spec.args,
+    spec.image,
+    ...spec.command,
+  ];
+}
+
+function hasLabels(container: EngineContainer, labels: LabelFilter): boolean {
+  return Object.entries(labels).every(([name, value]) => container.labels[name] === value);
+}

@@ -1,0 +1,179 @@
+import { redactText } from "../../client/http_failure.ts";
+import {
+  ConflictError,
+  CredentialError,
+  type DewyError,
+  HostError,
+  NotFoundError,
+  RemoteError,
+} from "../../core/error.ts";
+
+/** A command of an engine that failed. */
+export interface FailedCommand {
+  /** `docker` or `podman`. */
+  program: string;
+  /** What it was for, such as `pull ghcr.io/o/r@sha256:…`. */
+  action: string;
+  /** Its exit code; `null`: a signal ended it. */
+  exitCode: number | null;
+  /** What it wrote to standard error. */
+  said: string;
+}
+
+/** What the words of an engine mean. */
+interface Meaning {
+  words: RegExp;
+  error(message: string, failed: FailedCommand): DewyError;
+}
+
+/** The image or the options are to blame: the same would happen again. */
+const FINAL = { retryable: false };
+
+/** Two may remove a container at once. */
+const GONE =
+  /no such (container|object)|no container with (name or )?id|removal of container .* is already in progress/i;
+const PORT_TAKEN =
+  /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
+
+/** The first that fits counts. */
+const MEANINGS: readonly Meaning[] = [
+  {
+    words: /permission denied while trying to connect|dial unix .*: connect: permission denied/i,
+    error: (message, { program }) =>
+      new HostError(
+        `${message}; this user may not use ${program}: add it to the group of its socket ("docker"), or run dewy as root`,
+      ),
+  },
+  {
+    words:
+      /cannot connect to (the docker daemon|podman)|unable to connect to podman|error during connect|is the docker daemon running/i,
+    error: (message, { program }) =>
+      new HostError(`${message}; is the ${program} service running?`),
+  },
+  {
+    words: /server gave HTTP response to HTTPS client/i,
+    error: (message) =>
+      new HostError(
+        `${message}; the registry speaks plain HTTP, which the Docker service allows on loopback only: add its host to "insecure-registries" in /etc/docker/daemon.json and restart Docker`,
+        FINAL,
+      ),
+  },
+  {
+    words: /x509:|certificate signed by unknown authority|failed to verify certificate/i,
+    error: (message, { program }) =>
+      new HostError(
+        `${message}; the engine does not know who signed the registry's certificate: put the authority's certificate into ${program === "docker" ? "/etc/docker/certs.d/<registry host>/ca.crt" : "/etc/containers/certs.d/<registry host>/ca.crt"}`,
+        FINAL,
+      ),
+  },
+  {
+    words: /no space left on device|disk quota exceeded/i,
+    error: (message) => new HostError(`${message}; make room on the disk of the engine`),
+  },
+  {
+    words: /toomanyrequests|too many requests|rate limit/i,
+    error: (message) => new RemoteError(message, { code: "rate-limited" }),
+  },
+  {
+    words:
+      /access denied|denied:|unauthorized|not authorized|authentication required|login required|no basic auth credentials|invalid username\/password|access to the resource is denied|incorrect username or password|status: 403|: 403 Forbidden|status: 401/i,
+    error: (message) => new CredentialError(message),
+  },
+  {
+    words: /no matching manifest|does not match the specified platform|no image found in .* for/i,
+    error: (message) => new HostError(`${message}; the image is not made for this machine`, FINAL),
+  },
+  {
+    words:
+      /manifest unknown|manifest for .* not found|repository name not known|name unknown|no such image|image not known|reading manifest .*: (not found|404)/i,
+    error: (message) => new NotFoundError(message),
+  },
+  {
+    words: GONE,
+    error: (message) => new NotFoundError(message),
+  },
+  {
+    words: /name .* is already in use/i,
+    error: (message) => new ConflictError(message, { retryable: true }),
+  },
+  {
+    words: PORT_TAKEN,
+    error: (message) => new HostError(`${message}; another program has this port`),
+  },
+  {
+    words:
+      /exec(utable)?( file)?:? .*(not found|no such file|permission denied|exec format error)|command that was not found|no command specified|exec format error/i,
+    error: (message) =>
+      new HostError(
+        `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
+        FINAL,
+      ),
+  },
+  {
+    words: /unknown (shorthand )?flag|unknown option|flag needs an argument|invalid argument/i,
+    error: (message, { program }) =>
+      new HostError(`${message}; ${program} does not know an option after --`, FINAL),
+  },
+  {
+    words:
+      /i\/o timeout|no such host|connection refused|connection reset|network is unreachable|TLS handshake timeout|unexpected EOF|context deadline exceeded|server misbehaving|50[0234] /i,
+    error: (message) => new RemoteError(message),
+  },
+];
+
+const MAX_SAID = 500;
+
+/**
+ * Says what the failure of an engine's command means and what can be done.
+ *
+ * @param failed the command, and what the engine said.
+ * @returns the error. `retryable`: the engine, this machine or the network is to blame; else the image, the options or
+ * the credentials are.
+ */
+export function engineFailure(failed: FailedCommand): DewyError {
+  const { program, action, exitCode } = failed;
+  const said = tidy(failed.said);
+  const how = exitCode === null ? "a signal" : `exit code ${exitCode}`;
+  const message = `Cannot ${action}: ${said === "" ? `${program} ended with ${how}` : `${program} says: ${said}`}`;
+  const meaning = MEANINGS.find(({ words }) => words.test(failed.said));
+  return meaning?.error(message, failed) ?? new HostError(message, FINAL);
+}
+
+/**
+ * @param said what an engine wrote to standard error.
+ * @returns whether it says that there is no such container or image.
+ */
+export function saysAbsent(said: string): boolean {
+  return GONE.test(said) || /no such image|image not known/i.test(said);
+}
+
+/**
+ * @param said what an engine wrote to standard error.
+ * @returns whether it keeps an image because something uses it.
+ */
+export function saysInUse(said: string): boolean {
+  return /conflict: unable to|is using|image used by|image is in use|in use by a container|must be forced/i.test(
+    said,
+  );
+}
+
+/**
+ * @param said what an engine wrote to standard error.
+ * @returns whether a port that it chose was taken before it could use it.
+ */
+export function saysPortTaken(said: string): boolean {
+  return PORT_TAKEN.test(said);
+}
+
+/** The engine's own words without the frame around them, on one line, without its warnings. */
+function tidy(said: string): string {
+  const lines = said
+    .split("\n")
+    .filter((line) => !/^time="[^"]*" level=(warning|error|info)/.test(line))
+    .filter(
+      (line) =>
+        !/^(Usage:|Run '|See '|WARNING:|Error: failed to start containers:)/.test(line.trim()),
+    )
+    .map((line) => line.replace(/^(docker: |error response from daemon: |error:? )+/i, "").trim());
+  return redactText(lines.filter((line) => line !== "").join(" ")).slice(0, MAX_SAID);
+}

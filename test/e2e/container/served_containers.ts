@@ -1,0 +1,174 @@
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { tempDirectory } from "../../host/temp_directory.ts";
+import { type AppImage, appImage } from "../../peers/container_app.ts";
+import { type EnginePeer, startEngine } from "../../peers/container_engine.ts";
+import { type DockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
+import { freePorts } from "../../peers/ports.ts";
+import { type CliRuntime, type Dewy, startDewy } from "../dewy.ts";
+
+/** An engine and a registry, shared by the tests of a file. */
+export interface ContainerPeers {
+  engine: EnginePeer;
+  registry: DockerRegistry;
+  stop(): Promise<void>;
+}
+
+/** Starts both. */
+export async function startContainerPeers(name: EnginePeer["name"]): Promise<ContainerPeers> {
+  const [engine, registry] = await Promise.all([startEngine(name), startDockerRegistry()]);
+  return {
+    engine,
+    registry,
+    stop: async () => {
+      await engine.stop();
+      await registry.stop();
+    },
+  };
+}
+
+/** A container that runs, as the engine's command line tells it. */
+export interface RunningContainer {
+  id: string;
+  name: string;
+  /** The tag it was deployed from. */
+  tag: string;
+  /** `running`, `exited` and so on. */
+  state: string;
+}
+
+/** An app that dewy runs in containers. */
+export interface ServedContainers {
+  app: string;
+  /** Where dewy is started. */
+  root: string;
+  /** Where dewy remembers what runs. */
+  directory: string;
+  /** Where clients connect to. */
+  port: number;
+  /** Pushes an image; its tag is the version. */
+  publish(version: string, options?: Partial<AppImage>): Promise<void>;
+  /** Starts dewy; again, after it has ended. */
+  start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
+  /** The command line that {@link start} runs, and its environment. */
+  command(flags?: readonly string[]): { argv: readonly [string, ...string[]]; env: Environment };
+  /** The containers of the app, in whatever state. */
+  containers(): Promise<readonly RunningContainer[]>;
+  /** The tags of those that run, sorted. */
+  running(): Promise<readonly string[]>;
+  /** How many answers all containers together have counted. */
+  answers(): Promise<number>;
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/** Quick enough for a test. */
+const QUICK: readonly string[] = [
+  "--interval",
+  "1s",
+  "--bake",
+  "500ms",
+  "--health-path",
+  "/health",
+];
+const LOG: readonly string[] = ["--log-level", "debug", "--log-format", "json"];
+let made = 0;
+
+interface Inspected {
+  Id: string;
+  Name: string;
+  State: { Status: string };
+  Config: { Labels: Record<string, string> };
+}
+
+function runningContainer({ Id, Name, State, Config }: Inspected): RunningContainer {
+  const tag = Config.Labels["dewy.version"] ?? "";
+  return { id: Id, name: Name.replace(/^\//, ""), tag, state: State.Status };
+}
+
+/** What differs from the usual. */
+export interface ServeOptions {
+  /** Another registry than that of the peers. */
+  registry?: DockerRegistry;
+  /** The query of the registry's URL, with its question mark. */
+  query?: string;
+  /** Options for the containers. */
+  args?: readonly string[];
+}
+
+/**
+ * Makes an app with a directory, a repository and a port of its own. What is left of its containers is removed with the
+ * test.
+ *
+ * @param peers the engine and the registry.
+ * @param runtime what dewy runs on.
+ * @param options what differs from the usual.
+ */
+export async function serveContainers(
+  { engine, ...peers }: ContainerPeers,
+  runtime: CliRuntime,
+  { registry = peers.registry, query = "", args: own = [] }: ServeOptions = {},
+): Promise<ServedContainers> {
+  made += 1;
+  const app = `app${made}`;
+  const root = await tempDirectory();
+  const directory = join(root, "dewy");
+  const counts = join(root, "counts");
+  await mkdir(counts, { mode: 0o777 });
+  const [port = 0, admin = 0] = await freePorts(2);
+  const list = async (): Promise<readonly RunningContainer[]> => {
+    const filter = `label=dewy.app=${app}`;
+    for (;;) {
+      const ids = (await engine.run("ps", "-aq", "--no-trunc", "--filter", filter)).split("\n");
+      const known = ids.filter((id) => id !== "");
+      if (known.length === 0) return [];
+      // One that goes in between makes the whole call fail.
+      const text = await engine.run("container", "inspect", ...known).catch(() => undefined);
+      if (text !== undefined) return (JSON.parse(text) as Inspected[]).map(runningContainer);
+    }
+  };
+  onTestFinished(async () => {
+    const ids = (await list()).map(({ id }) => id);
+    if (ids.length > 0) await engine.run("rm", "-f", ...ids);
+  });
+  const command: ServedContainers["command"] = (flags = []) => {
+    const args = [
+      ...[
+        "container",
+        "--registry",
+        `img://${registry.host}/${app}${query}`,
+        "--runtime",
+        engine.name,
+      ],
+      ...["--directory", directory, "--port", `${port}:3000`, "--admin-port", String(admin)],
+      ...[...QUICK, ...LOG, ...flags],
+      ...["--", "-v", `${counts}:/counts`, "-e", "COUNTS=/counts", ...own],
+    ];
+    return { argv: [...runtime.command, ...args], env: engine.env };
+  };
+  return {
+    app,
+    root,
+    directory,
+    port,
+    publish: async (version, options = {}) =>
+      registry.push(app, version, await appImage({ version, ...options })),
+    command,
+    start: (flags = [], env = {}) => {
+      const { argv, env: own } = command(flags);
+      return startDewy(argv, [], { cwd: root, env: { ...own, ...env } });
+    },
+    containers: list,
+    running: async () =>
+      (await list())
+        .filter(({ state }) => state === "running")
+        .map(({ tag }) => tag)
+        .sort(),
+    answers: async () => {
+      const files = await readdir(counts);
+      const texts = await Promise.all(files.map((name) => readFile(join(counts, name), "utf8")));
+      return texts.reduce((sum, text) => sum + Number(text), 0);
+    },
+  };
+}

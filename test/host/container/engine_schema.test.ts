@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { parseContainers, parseImage } from "../../../src/host/container/engine_schema.ts";
+
+const CONTAINER = {
+  Id: "aaa111",
+  Name: "/app-1700000000-0",
+  Image: "sha256:bbb222",
+  State: {
+    Status: "running",
+    StartedAt: "2026-07-16T10:00:00.5Z",
+    ExitCode: 0,
+    OOMKilled: false,
+  },
+  Config: { Image: "ghcr.io/acme/app:v1.2.3", Labels: { "dewy.app": "app" } },
+  NetworkSettings: { Ports: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "49152" }] } },
+};
+
+function container(change: object): ReturnType<typeof parseContainers>[number] | undefined {
+  return parseContainers(JSON.stringify([{ ...CONTAINER, ...change }]), "docker")[0];
+}
+
+describe("parseContainers", () => {
+  test("reads Docker's words", () => {
+    expect(container({})).toMatchObject({
+      id: "aaa111",
+      name: "app-1700000000-0",
+      image: "ghcr.io/acme/app:v1.2.3",
+      imageId: "sha256:bbb222",
+      status: "running",
+      health: undefined,
+      exitCode: undefined,
+      wasOutOfMemory: false,
+      startedAt: "2026-07-16T10:00:00.5Z",
+      labels: { "dewy.app": "app" },
+      ports: [{ container: 80, host: "127.0.0.1", port: 49152 }],
+    });
+  });
+
+  test("reads Podman's words", () => {
+    const Health = { Status: "", FailingStreak: 0, Log: null };
+    const podman = { Image: "bbb222", ImageName: "localhost/app:v1", Name: "app" };
+    expect(container({ ...podman, State: { ...CONTAINER.State, Health } })).toMatchObject({
+      name: "app",
+      image: "localhost/app:v1",
+      imageId: "sha256:bbb222",
+      health: undefined,
+    });
+  });
+
+  test.each([
+    ["starting", "starting"],
+    ["unhealthy", "unhealthy"],
+    ["none", undefined],
+  ])("reads the health %s", (Status, health) => {
+    expect(container({ State: { ...CONTAINER.State, Health: { Status } } })?.health).toBe(health);
+  });
+
+  test("gives no ports of a container that has ended, and its exit code", () => {
+    const State = { ...CONTAINER.State, Status: "exited", ExitCode: 137, OOMKilled: true };
+    expect(container({ State })).toMatchObject({ exitCode: 137, wasOutOfMemory: true, ports: [] });
+  });
+
+  test("connects to loopback where a port is published on every address, and to TCP ports alone", () => {
+    const Ports = {
+      "53/udp": [{ HostIp: "0.0.0.0", HostPort: "53" }],
+      "81/tcp": null,
+      "82/tcp": [
+        { HostIp: "0.0.0.0", HostPort: "8082" },
+        { HostIp: "::", HostPort: "8083" },
+      ],
+    };
+    expect(container({ NetworkSettings: { Ports } })?.ports).toEqual([
+      { container: 82, host: "127.0.0.1", port: 8082 },
+      { container: 82, host: "::1", port: 8083 },
+    ]);
+  });
+
+  test("names the field that it cannot read", () => {
+    expect(() => container({ State: { Status: "running" } })).toThrow(
+      "Cannot read what docker says: 0.State.ExitCode is missing",
+    );
+    expect(() => container({ Name: 7 })).toThrow("0.Name should be string");
+    expect(() => parseContainers("<html>", "docker")).toThrow("it is no JSON");
+  });
+});
+
+describe("parseImage", () => {
+  const image = (config: object): ReturnType<typeof parseImage> =>
+    parseImage(JSON.stringify([{ Id: "sha256:1", RepoTags: null, Config: config }]), "docker");
+
+  test("reads the ports that can be reached, lowest first", () => {
+    const ExposedPorts = { "8080/tcp": {}, "53/udp": {}, "80/tcp": {}, "8000-8002/tcp": {} };
+    expect(image({ ExposedPorts })?.exposedPorts).toEqual([80, 8080]);
+    expect(image({ ExposedPorts: null })?.exposedPorts).toEqual([]);
+  });
+
+  test.each([
+    [{ Test: ["NONE"] }, undefined],
+    [{ Test: ["CMD", "true"] }, { intervalMs: 30_000 }],
+    [{ Test: ["CMD", "true"], Interval: 5_000_000_000 }, { intervalMs: 5_000 }],
+    [null, undefined],
+  ])("reads the HEALTHCHECK %j", (Healthcheck, healthcheck) => {
+    expect(image({ Healthcheck })?.healthcheck).toEqual(healthcheck);
+  });
+
+  test("knows nothing of what is not there", () => {
+    expect(parseImage("[]", "podman")).toBeUndefined();
+  });
+});

@@ -1,0 +1,223 @@
+/**
+ * Real container engines: a Docker service of the test's own, and Podman with a storage of its own.
+ *
+ * Debian: `apt-get install -y --no-install-recommends docker.io podman runc netavark aardvark-dns iptables iproute2`.
+ *
+ * @module
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { systemClock } from "../../src/core/clock.ts";
+import { createEngine } from "../../src/host/container/create_engine.ts";
+import type { ContainerEngine, EngineName } from "../../src/host/container/engine.ts";
+import { neutralEnvironment } from "../runtime/runtimes.ts";
+import { missingPeer } from "./missing_peer.ts";
+
+const call = promisify(execFile);
+
+/** An engine with nothing in it. */
+export interface EnginePeer {
+  name: EngineName;
+  /** What programs need in their environment to find it. */
+  env: Readonly<Record<string, string>>;
+  /** A directory of its own. */
+  directory: string;
+  /** The engine as dewy drives it. */
+  engine: ContainerEngine;
+  /** Runs its command line. @returns its standard output. */
+  run(...args: string[]): Promise<string>;
+  /** Kills the service that runs containers, and starts it again; Podman has none. */
+  crash(): Promise<void>;
+  revive(): Promise<void>;
+  /** Ends it and everything in it. */
+  stop(): Promise<void>;
+}
+
+const PROGRAMS: Readonly<Record<EngineName, readonly string[]>> = {
+  docker: ["docker", "dockerd", "iptables", "ip", "unshare"],
+  podman: ["podman", "runc", "iptables", "ip", "unshare"],
+};
+const PACKAGES: Readonly<Record<EngineName, string>> = {
+  docker: "docker.io iptables iproute2",
+  podman: "podman runc netavark aardvark-dns iptables iproute2",
+};
+
+/**
+ * Why an engine cannot be started here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
+ * a suite cannot be skipped unnoticed.
+ */
+export function missingEngine(name: EngineName): string | undefined {
+  const missing = missingPeer(PROGRAMS[name], PACKAGES[name]);
+  if (missing !== undefined || process.env.DEWY_PRIVATE_MACHINE !== undefined) return missing;
+  const reason = "skipped: an engine needs root and namespaces of its own: npm run test:container";
+  if (process.env.DEWY_REQUIRE_PEERS === "1") {
+    throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
+  }
+  return reason;
+}
+
+/** Starts an engine; Docker takes about a second. */
+export async function startEngine(name: EngineName): Promise<EnginePeer> {
+  const directory = await mkdtemp(join(tmpdir(), `${name}-`));
+  return name === "docker" ? startDocker(directory) : startPodman(directory);
+}
+
+async function startDocker(directory: string): Promise<EnginePeer> {
+  const socket = `unix://${join(directory, "docker.sock")}`;
+  const log = join(directory, "log");
+  let daemon = spawnDaemon(directory, socket, log);
+  const untilReady = async (): Promise<void> => {
+    try {
+      await untilItAnswers(peer, daemon);
+    } catch (error) {
+      const said = await readFile(log, "utf8").catch(() => "");
+      await peer.stop();
+      throw new Error(`dockerd did not start: ${String(error)}\n${said.slice(-2000)}`);
+    }
+  };
+  const peer = makePeer("docker", directory, {
+    env: { DOCKER_HOST: socket },
+    async crash() {
+      daemon.kill("SIGKILL");
+      await endOf(daemon);
+    },
+    async revive() {
+      await rm(join(directory, "pid"), { force: true });
+      daemon = spawnDaemon(directory, socket, log);
+      await untilReady();
+    },
+    async end() {
+      daemon.kill("SIGTERM");
+      await endOf(daemon);
+    },
+  });
+  await untilReady();
+  return peer;
+}
+
+/** With vfs every image is a copy, which is small here, and nothing is left mounted. */
+function spawnDaemon(directory: string, socket: string, log: string): ChildProcess {
+  return spawn(
+    "/bin/sh",
+    [
+      ...["-c", 'log=$1; shift; exec dockerd "$@" >>"$log" 2>&1', "sh", log],
+      ...["--host", socket],
+      ...["--data-root", join(directory, "data")],
+      ...["--exec-root", join(directory, "run")],
+      ...["--pidfile", join(directory, "pid")],
+      ...["--cgroup-parent", `/${process.env.DEWY_PRIVATE_MACHINE?.split("/").at(-1)}`],
+      ...["--storage-driver", "vfs", "--shutdown-timeout", "1", "--log-level", "warn"],
+    ],
+    { stdio: "ignore" },
+  );
+}
+
+async function startPodman(directory: string): Promise<EnginePeer> {
+  const settings = join(directory, "containers.conf");
+  const storage = join(directory, "storage.conf");
+  // crun fails on machines of ours, and so do the usual limits.
+  await writeFile(
+    settings,
+    `[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+tmp_dir = "${directory}/tmp"
+[network]
+network_backend = "netavark"
+network_config_dir = "${directory}/networks"
+`,
+  );
+  await writeFile(
+    storage,
+    `[storage]
+driver = "vfs"
+graphroot = "${directory}/root"
+runroot = "${directory}/runroot"
+`,
+  );
+  await mkdir(join(directory, "tmp"), { recursive: true });
+  const env = { CONTAINERS_CONF: settings, CONTAINERS_STORAGE_CONF: storage };
+  const nothing = async (): Promise<void> => {};
+  const peer = makePeer("podman", directory, {
+    env,
+    crash: nothing,
+    revive: nothing,
+    end: nothing,
+  });
+  await peer.run("info");
+  return peer;
+}
+
+interface Service extends Pick<EnginePeer, "env" | "crash" | "revive"> {
+  end(): Promise<void>;
+}
+
+function makePeer(
+  name: EngineName,
+  directory: string,
+  { env, crash, revive, end }: Service,
+): EnginePeer {
+  const all = { ...neutralEnvironment(), ...env, HOME: directory };
+  const run = async (...args: string[]): Promise<string> => {
+    const options = { env: all, timeout: 60_000, maxBuffer: 1 << 26 };
+    return (await call(name, args, options)).stdout;
+  };
+  return {
+    name,
+    env: { ...env, HOME: directory },
+    directory,
+    engine: createEngine(name, { env: all, cwd: directory, logins: join(directory, "logins") }),
+    run,
+    crash,
+    revive,
+    async stop() {
+      const left = (await run("ps", "--all", "--quiet").catch(() => "")).split("\n");
+      const ids = left.filter((id) => id !== "");
+      if (ids.length > 0) await run("rm", "--force", "--volumes", ...ids).catch(() => "");
+      await end();
+      // What a service that was killed had mounted goes with the machine.
+      await rm(directory, { recursive: true, force: true }).catch(() => {});
+    },
+  };
+}
+
+async function untilItAnswers(peer: EnginePeer, daemon: ChildProcess): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    if (daemon.exitCode !== null) throw new Error(`it ended with ${daemon.exitCode}`);
+    const answers = await peer.run("version").then(
+      () => true,
+      () => false,
+    );
+    if (answers) return;
+    if (Date.now() > deadline) throw new Error("no answer");
+    await systemClock.sleep(100);
+  }
+}
+
+function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once("exit", () => resolve()));
+}
+
+/**
+ * The streams of events that are open now.
+ *
+ * @param name the engine.
+ * @param about what stands in their arguments.
+ * @returns their command lines.
+ */
+export async function eventStreams(name: EngineName, about: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  const streams = commands.filter((command) => /^(\S*\/)?\w+\0events\0/.test(command));
+  return streams.filter((command) => command.includes(name) && command.includes(about));
+}
