@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError, messageOf } from "../../core/error.ts";
+import { AbortedError, DeployError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
