@@ -233,13 +233,3 @@ export class AbortedError extends DewyError {
     super(message, { code: "aborted", ...options });
   }
 }
-
-/**
- * Says what was thrown.
- *
- * @param error anything.
- * @returns its message.
- */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError, messageOf } from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
   beginSwitch,

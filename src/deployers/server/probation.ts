@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
-import { type DeployError, messageOf } from "../../core/error.ts";
+import type { DeployError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { AppRelease } from "../runner.ts";
 import { describeExit, type Exit, type Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError, messageOf } from "../../core/error.ts";
+import { AbortedError, DeployError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
@@ -87,10 +88,8 @@ async function commandSucceeds(
 /** Fails of its own, or of an app that took the port for itself. */
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
-  return new DeployError(
-    "verify",
-    `${withLastLines(reason, lines)}${portHint(generation.place, lines)}`,
-  );
+  const why = withLastLines(reason, lines);
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`);
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
-import { messageOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
 import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";

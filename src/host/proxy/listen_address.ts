@@ -1,6 +1,7 @@
 import { unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
-import { HostError, messageOf } from "../../core/error.ts";
+import { HostError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../file_error.ts";
 import { bindError } from "../listen/bind_error.ts";
 

@@ -126,7 +126,7 @@ describe("dewy server", () => {
     },
   );
 
-  it.each(on("Node"))(
+  it.each(on())(
     "starts the release on disk at once when the registry is unreachable, and polls on, on $name",
     async (runtime) => {
       const { app, dewy: first } = await running(runtime, "node");

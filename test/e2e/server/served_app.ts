@@ -9,6 +9,7 @@ import type { Lane, LoadResult } from "./load.ts";
 import { type AppProcess, killAllNaming, killAllWith, processesWith } from "./processes.ts";
 import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from "./releases.ts";
 import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
+import { suite } from "./suite.ts";
 
 /** What an app says about itself. */
 export interface AppReport {
@@ -42,6 +43,8 @@ export interface ServedApp {
 
 /** Short enough for a test, long enough for the apps to have started. */
 export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
+/** Longer than a switch, but in the covering set, where they are what takes the time. */
+const SLOW_MS = suite === "cover" ? 2000 : 5000;
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
 const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds", "nginx"]);
@@ -128,7 +131,7 @@ export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   return [
     lanes.keepAlive(main),
     lanes.perRequest(main),
-    lanes.slow(main),
+    lanes.slow(main, SLOW_MS),
     ...others.flatMap((target) => [lanes.keepAlive(target, 1), lanes.perRequest(target, 1)]),
   ];
 }
