@@ -1,9 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
+import { CrashRow } from "../crash_row.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
-import { CrashRow } from "./crash_row.ts";
 import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Handoff, Place } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";

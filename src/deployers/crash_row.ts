@@ -1,8 +1,8 @@
-import type { AppRelease } from "../runner.ts";
+import type { AppRelease } from "./runner.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-/** A generation that stayed up for so long has not crashed "again". */
+/** What stayed up for so long has not crashed "again". */
 const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
 
