@@ -1,7 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
+import { LABELS } from "../../core/container_name.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
-import type { ContainerEngine } from "../../host/container/engine.ts";
+import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
 import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
@@ -9,6 +10,8 @@ import type { Rotation } from "./rotation.ts";
 /** What a crew works with. */
 export interface CrewOptions {
   engine: ContainerEngine;
+  /** The working directory, which its containers bear as a label. */
+  root: string;
   rotation: Rotation;
   /** How long the connections of a replica may take to end, in milliseconds. */
   drainMs: number;
@@ -61,12 +64,16 @@ export class Crew {
   }
 
   /**
-   * Whether a container is one of ours, or is about to be: anything else was left by a dewy that is gone.
+   * Whether a container was left by a dewy that is gone: it is of this app, and neither one of ours nor about to be. Those
+   * of another directory may be another dewy's, which had none yet when this one looked around.
    *
-   * @param container its identifier and name.
+   * @param container what the engine says of it.
    */
-  knows({ id, name }: { id: string; name: string }): boolean {
-    return this.#awaited.has(name) || [...this.#replicas].some((replica) => replica.id === id);
+  isStray({ id, name, labels }: EngineContainer): boolean {
+    const { root } = this.#options;
+    const isKnown =
+      this.#awaited.has(name) || [...this.#replicas].some((replica) => replica.id === id);
+    return !isKnown && (labels[LABELS.directory] ?? root) === root;
   }
 
   /**
@@ -192,12 +199,19 @@ export class Crew {
 
   async #drained(replica: Replica): Promise<void> {
     const { rotation, drainMs, clock } = this.#options;
-    const deadline = clock.now() + drainMs;
-    while (replica.state === "draining" && rotation.connections(replica) > 0) {
-      const leftMs = deadline - clock.now();
-      if (leftMs <= 0) return;
-      await clock.sleep(Math.min(LOOK_MS, leftMs));
+    const done = new AbortController();
+    let isOver = drainMs === 0;
+    // Slept rather than read off a clock, which may be put forward or back meanwhile.
+    const over = clock.sleep(drainMs, done.signal).then(
+      () => {
+        isOver = true;
+      },
+      () => {},
+    );
+    while (!isOver && replica.state === "draining" && rotation.connections(replica) > 0) {
+      await Promise.race([over, clock.sleep(LOOK_MS)]);
     }
+    done.abort();
   }
 
   /** Never gives up: a container that is left behind would hold memory, and serve nobody. */

@@ -50,6 +50,8 @@ export interface FleetOptions {
 interface Probation {
   directory: string;
   over: AbortController;
+  /** Losses that are being looked into. */
+  inquiries: Promise<unknown>[];
 }
 
 const NONE: ReadonlySet<Replica> = new Set();
@@ -78,13 +80,13 @@ export class Fleet implements Runner {
 
   /** @param options what it works with. */
   constructor(options: FleetOptions) {
-    const { engine, front, drainMs, stopTimeoutMs, redact, clock, emit } = options;
+    const { engine, root, front, drainMs, stopTimeoutMs, redact, clock, emit } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
-    this.#name = replicaNames(options.app, options.root, clock);
+    this.#name = replicaNames(options.app, root, clock);
     this.#rotation = new Rotation(front);
     const timing = { drainMs, stopTimeoutMs, clock };
-    this.#crew = new Crew({ engine, rotation: this.#rotation, ...timing, redact, emit });
+    this.#crew = new Crew({ engine, root, rotation: this.#rotation, ...timing, redact, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
       onCrashLoop: (loop) => this.#crashLoop(loop),
@@ -131,7 +133,7 @@ export class Fleet implements Runner {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
-      const probation: Probation = { directory, over: new AbortController() };
+      const probation: Probation = { directory, over: new AbortController(), inquiries: [] };
       this.#probation = probation;
       try {
         await this.#rollTo(release, NONE, AbortSignal.any([signal, probation.over.signal]));
@@ -153,6 +155,7 @@ export class Fleet implements Runner {
     } catch {
       // Stopped by the operator: it was healthy, and nothing speaks against it.
     }
+    await Promise.allSettled(probation.inquiries);
     this.#probation = undefined;
     if (signal.aborted) this.#distrusted = probation.directory;
     signal.throwIfAborted();
@@ -178,11 +181,12 @@ export class Fleet implements Runner {
 
   /** Starts the replicas anew, one after the other, without a gap. */
   async restart(): Promise<void> {
-    const release = this.#goal;
-    if (release === undefined) return;
-    await this.#exclusively(() =>
-      this.#rollTo(release, new Set(this.#crew.list("serving")), this.#stop),
-    );
+    await this.#exclusively(async () => {
+      const release = this.#goal;
+      // What has just failed is about to be taken back.
+      if (release === undefined || release.directory === this.#distrusted) return;
+      await this.#rollTo(release, new Set(this.#crew.list("serving")), this.#stop);
+    });
   }
 
   /** Ends what serves of the release that is meant to serve. Containers of another one go on: nothing could bring them back. */
@@ -277,6 +281,7 @@ export class Fleet implements Runner {
     const served = state === "serving";
     const burial = hasEnded ? this.#crew.bury(replica, reason) : this.#crew.lastLines(replica);
     this.#crew.refresh();
+    this.#probation?.inquiries.push(burial);
     const lastLines = await burial;
     if (!served || this.#stop.aborted) return;
     const isJudged = this.#probation?.directory === replica.release;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { DeployError, HostError } from "../../core/error.ts";
-import type { ContainerEngine } from "../../host/container/engine.ts";
+import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerRelease } from "./container_release.ts";
@@ -20,7 +20,12 @@ export interface HealthOptions {
   clock: Clock;
 }
 
+/** The same, and what of the engine is needed to find out. */
+type HealthQuestions = Omit<HealthOptions, "engine"> & { engine: EnginePatience };
+
 const PROBE_TIMEOUT_MS = 5_000;
+/** Longer than an engine takes that is merely busy. */
+const ENGINE_PATIENCE_MS = 5_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** Asking the engine starts a program: not after each of the first, quick probes. */
@@ -75,12 +80,15 @@ export async function becomeHealthy(
   const timeoutMs = options.timeoutMs + intervalMs;
   const over = new AbortController();
   const either = AbortSignal.any([signal, replica.ended, over.signal]);
+  const patience = new EnginePatience(options.engine, clock);
   let why = "";
   const timeout = clock.sleep(timeoutMs, either).then(() => {
+    patience.throwIfOver();
     const seen = `${why}${portHint(release)}`;
     throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`);
   });
-  const healthy = untilHealthy(replica, asksEngine, options, either, (reason) => {
+  const asked = { ...options, engine: patience };
+  const healthy = untilHealthy(replica, asksEngine, asked, either, (reason) => {
     why = `: ${reason}`;
   });
   try {
@@ -92,6 +100,36 @@ export async function becomeHealthy(
   } finally {
     over.abort();
     for (const loser of [timeout, healthy]) loser.catch(() => {});
+  }
+}
+
+/** Tells an engine that does not answer from an app that is not healthy. */
+class EnginePatience implements Pick<ContainerEngine, "inspect"> {
+  readonly #engine: ContainerEngine;
+  readonly #clock: Clock;
+  #askedAt: number | undefined;
+
+  constructor(engine: ContainerEngine, clock: Clock) {
+    this.#engine = engine;
+    this.#clock = clock;
+  }
+
+  async inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined> {
+    this.#askedAt = this.#clock.now();
+    try {
+      return await this.#engine.inspect(id, signal);
+    } finally {
+      this.#askedAt = undefined;
+    }
+  }
+
+  /** The same version may well become healthy once the engine answers. */
+  throwIfOver(): void {
+    const waitedMs = this.#clock.now() - (this.#askedAt ?? this.#clock.now());
+    if (waitedMs < ENGINE_PATIENCE_MS) return;
+    throw new HostError(
+      `Cannot tell whether it is healthy: the engine has not answered for ${Math.round(waitedMs / 1_000)} s`,
+    );
   }
 }
 
@@ -108,7 +146,7 @@ function portHint({
 async function untilHealthy(
   replica: Replica,
   asksEngine: boolean,
-  options: HealthOptions,
+  options: HealthQuestions,
   signal: AbortSignal,
   tell: (reason: string) => void,
 ): Promise<void> {
@@ -132,7 +170,7 @@ async function untilHealthy(
 /** The engine's own forwarder may have accepted the first connection, and the app may end at once. */
 async function settled(
   replica: Replica,
-  options: HealthOptions,
+  options: HealthQuestions,
   signal: AbortSignal,
 ): Promise<void> {
   await options.clock.sleep(SETTLE_MS, signal);
@@ -141,7 +179,7 @@ async function settled(
 
 async function engineSaysHealthy(
   { id }: Replica,
-  { engine }: HealthOptions,
+  { engine }: HealthQuestions,
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);
@@ -154,7 +192,7 @@ async function engineSaysHealthy(
 
 async function mustRun(
   { id }: Replica,
-  { engine }: HealthOptions,
+  { engine }: HealthQuestions,
   signal: AbortSignal,
 ): Promise<void> {
   const container = await engine.inspect(id, signal);

@@ -17,7 +17,7 @@ export async function reap(
   const containers = await engine.list(managedLabels(app), signal).catch(() => []);
   for (const container of containers) {
     const { id } = container;
-    if (crew.knows(container) || isRunning(container)) continue;
+    if (!crew.isStray(container) || isRunning(container)) continue;
     await engine.remove(id, signal).catch(() => {});
   }
 }

@@ -110,8 +110,6 @@ async function grow(
 ): Promise<void> {
   const { crew, replicas, onReady } = options;
   for (const replica of await startMany(goal.release, count, options, signal)) {
-    // It may have ended while the others of its batch became healthy.
-    if (!replica.isAlive) throw await giveUp(replica, replica.ended.reason, crew);
     crew.admit(replica);
     onReady(replica);
   }
@@ -137,11 +135,12 @@ async function startMany(
   );
   const results = await Promise.allSettled(starts);
   const started = results.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-  if (started.length < count || either.aborted) {
-    for (const replica of started) options.crew.dismiss(replica);
-    throw either.reason;
-  }
-  return started;
+  // It may have ended while the others of its batch became healthy.
+  const ended = started.find(({ isAlive }) => !isAlive);
+  if (ended !== undefined) failed.abort(await giveUp(ended, ended.ended.reason, options.crew));
+  if (!either.aborted) return started;
+  for (const replica of started) options.crew.dismiss(replica);
+  throw either.reason;
 }
 
 function freeNumbers({ directory }: ContainerRelease, count: number, crew: Crew): number[] {

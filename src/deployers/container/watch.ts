@@ -56,7 +56,7 @@ export function dismissStrays(
   now: number,
 ): void {
   for (const container of containers) {
-    if (isRunning(container) && !crew.knows(container)) crew.dismiss(new Replica(container, now));
+    if (isRunning(container) && crew.isStray(container)) crew.dismiss(new Replica(container, now));
   }
 }
 

@@ -1,0 +1,121 @@
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { DewyError } from "../../../src/core/error.ts";
+import { fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
+
+describe("a rollout", () => {
+  it("leaves none of a batch behind when one ends after it was healthy and before the others are", async () => {
+    const { fleet, release, engine, versions } = await fleetWorld({ replicas: 3 });
+    release(v1);
+    const start = engine.start;
+    engine.start = async (spec, signal) => {
+      const id = await start(spec, signal);
+      if (engine.containers.length > 1) only(engine.containers.slice(-1)).app.health = 503;
+      return id;
+    };
+    const failed = expect(fleet.tryOut(v1, never)).rejects.toThrow("exit code 5");
+    const looks = (): number => engine.calls.filter((call) => call === "inspect id1").length;
+    await until(() => engine.containers.length === 3 && looks() > 1);
+    await nth(engine, 0).crash(5);
+    for (const container of engine.containers) container.app.health = 200;
+    await failed;
+    await until(() => engine.running().length === 0, "the others of the batch run on");
+    engine.start = start;
+    await fleet.tryOut(v1, never);
+    expect(versions()).toEqual(["v1.0.0", "v1.0.0", "v1.0.0"]);
+  });
+
+  it("that fails is not repeated by a restart that was asked for meanwhile", async () => {
+    const { fleet, release, engine, versions } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const failed = expect(fleet.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
+    await until(() => engine.containers.length === 2);
+    const restarted = fleet.restart();
+    await nth(engine, 1).crash();
+    await failed;
+    await fleet.goBack(v1);
+    await restarted;
+    await until(() => versions().join() === "v1.0.0");
+    expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
+  });
+
+  it("blames the engine, not the version, when that does not answer", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const { inspect } = engine;
+    let isHanging = false;
+    engine.inspect = (id, signal) => {
+      if (!isHanging) {
+        isHanging = id === "id2";
+        return inspect(id, signal);
+      }
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+    };
+    const error = await fleet.tryOut(release(v2), never).catch((thrown: unknown) => thrown);
+    engine.inspect = inspect;
+    expect(String(error)).toContain("the engine has not answered");
+    expect(error instanceof DewyError && error.retryable).toBe(true);
+  });
+});
+
+describe("Fleet.bake", () => {
+  it("is not over while it is being found out why a replica has ended", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const { lastLines } = engine;
+    const answer = new AbortController();
+    let isAsked = false;
+    engine.lastLines = async (...call) => {
+      isAsked = true;
+      await until(() => answer.signal.aborted);
+      return lastLines(...call);
+    };
+    let isOver = false;
+    const baked = fleet.bake(1_000).finally(() => {
+      isOver = true;
+    });
+    const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
+    await nth(engine, 0).crash(6);
+    await until(() => isAsked);
+    await hastyClock().sleep(4_000);
+    expect(isOver).toBe(false);
+    answer.abort();
+    await failed;
+  });
+});
+
+describe("the fleet", () => {
+  it("does not touch containers that another dewy has begun to run under the same name", async () => {
+    const mine = await fleetWorld();
+    const other = await fleetWorld({ root: "/srv/other" }, mine.engine);
+    const { engine } = mine;
+    await mine.fleet.tryOut(mine.release(v1), never);
+    await other.fleet.tryOut(v1, never);
+    const looks = (): number => engine.calls.filter((call) => call === "list").length;
+    const before = looks();
+    await until(() => looks() > before + 6);
+    expect(engine.containers).toHaveLength(2);
+    expect(engine.running()).toHaveLength(2);
+    await mine.fleet.stop({ keep: false });
+    expect(only(engine.running())).toBe(nth(engine, 1));
+  });
+
+  it("gives connections their time although the clock of the machine is put forward", async () => {
+    let aheadMs = 0;
+    const hasty = hastyClock();
+    const clock = { ...hasty, now: () => hasty.now() + aheadMs };
+    const { fleet, release, engine, port } = await fleetWorld({ clock, drainMs: 3_600_000 });
+    await fleet.tryOut(release(v1), never);
+    const socket = connect(port, "127.0.0.1");
+    socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+    await new Promise((resolve) => socket.once("data", resolve));
+    await fleet.tryOut(release(v2), never);
+    aheadMs = 24 * 3_600_000;
+    await hasty.sleep(2_000);
+    expect(engine.running()).toHaveLength(2);
+    socket.destroy();
+    await until(() => engine.running().length === 1);
+  });
+});
