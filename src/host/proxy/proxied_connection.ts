@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { LastAnswer, withClose } from "./http_farewell.ts";
+import { HttpExchange } from "./http_farewell.ts";
 
 /** Hears what a {@link ProxiedConnection} does. */
 export interface ConnectionObserver {
@@ -25,7 +25,7 @@ export class ProxiedConnection {
   readonly #observer: ConnectionObserver;
   #upstream: Socket | undefined;
   #lastHeard: Socket | undefined;
-  readonly #answer = new LastAnswer();
+  readonly #exchange = new HttpExchange();
 
   /**
    * Takes a client, which must be paused.
@@ -56,7 +56,9 @@ export class ProxiedConnection {
    * closed: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
    */
   get isBetweenRequests(): boolean {
-    return this.#lastHeard === this.#upstream && this.#answer.isWhole;
+    // A client may still be busy with the answer.
+    const isSent = this.client.writableLength === 0;
+    return isSent && this.#lastHeard === this.#upstream && this.#exchange.isOver;
   }
 
   /**
@@ -111,15 +113,15 @@ export class ProxiedConnection {
 
   /** @returns what the other side gets: the same bytes, but for the farewell of a backend that leaves. */
   #heard(from: Socket, chunk: Uint8Array): Uint8Array {
-    const spokeLast = this.#lastHeard;
+    const isNext = this.#lastHeard !== from;
     this.#lastHeard = from;
     if (from === this.client) {
-      if (spokeLast !== from) this.#answer.asked(chunk);
+      this.#exchange.asked(chunk, isNext);
       return chunk;
     }
-    this.#answer.add(chunk);
-    if (spokeLast === from || !this.#observer.isLeaving()) return chunk;
-    return withClose(chunk) ?? chunk;
+    this.#exchange.answered(chunk);
+    if (!isNext || !this.#observer.isLeaving()) return chunk;
+    return this.#exchange.withClose(chunk) ?? chunk;
   }
 
   /** A side that ended in order has told the other one so already; all else is a reset. */

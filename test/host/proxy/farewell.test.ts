@@ -1,6 +1,6 @@
 import { Agent, createServer, request } from "node:http";
 import { describe, expect, it, onTestFinished, test } from "vitest";
-import { LastAnswer, withClose } from "../../../src/host/proxy/http_farewell.ts";
+import { HttpExchange, withClose } from "../../../src/host/proxy/http_farewell.ts";
 import { startTcpProxy, type TcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
 import { type FakeClock, fakeClock } from "../../fakes/clock.ts";
 import { closed, connected, listening, received, startBackend, until } from "./sockets.ts";
@@ -46,7 +46,7 @@ describe("withClose", () => {
   });
 });
 
-describe("LastAnswer.isWhole", () => {
+describe("HttpExchange.isOver", () => {
   it.each([
     ["a length, and all of it", ["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", "cd"], true],
     ["a length, and less", ["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"], false],
@@ -69,17 +69,79 @@ describe("LastAnswer.isWhole", () => {
     ["another protocol", ["+OK\r\n\r\n"], false],
     ["nothing yet", [], false],
   ])("of %s", (_, chunks, isWhole) => {
-    const answer = new LastAnswer();
-    answer.asked(bytes("GET / HTTP/1.1\r\n\r\n"));
-    for (const chunk of chunks) answer.add(bytes(chunk));
-    expect(answer.isWhole).toBe(isWhole);
+    const exchange = new HttpExchange();
+    exchange.asked(bytes("GET / HTTP/1.1\r\n\r\n"), true);
+    for (const chunk of chunks) exchange.answered(bytes(chunk));
+    expect(exchange.isOver).toBe(isWhole);
+  });
+
+  const EVENTS = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  it.each([
+    ["an event that ends with a 0", [EVENTS, "d\r\ndata: 50\n\n...\r\n", "a\r\ndata: 50\n\n\r\n"]],
+    ["an event that is a line with a 0", [EVENTS, "3\r\n0\r\n\r\n"]],
+    ["such an event with the head", [`${EVENTS}3\r\n0\r\n\r\n`]],
+    ["the end of a chunk that only looks like it", [EVENTS, "ffff\r\nab", "cd0\r\n\r\n"]],
+    [
+      "chunks that are compressed as a whole",
+      ["HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"],
+    ],
+  ])("is not taken from %s", (_, chunks) => {
+    const exchange = new HttpExchange();
+    exchange.asked(bytes("GET / HTTP/1.1\r\n\r\n"), true);
+    for (const chunk of chunks) exchange.answered(bytes(chunk));
+    expect(exchange.isOver).toBe(false);
+  });
+
+  it.each([
+    ["two requests at once", ["GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"], false],
+    ["one behind the other", ["GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n"], false],
+    ["half an upload", ["PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "abc"], false],
+    ["an upload", ["PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\n", "abc"], true],
+    ["chunks", ["PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"], true],
+    ["a tunnel", ["CONNECT a:1 HTTP/1.1\r\n\r\n"], false],
+    ["another protocol", ["EHLO\r\n\r\n"], false],
+  ])("after %s", (_, chunks, isOver) => {
+    const exchange = new HttpExchange();
+    for (const [index, chunk] of chunks.entries()) exchange.asked(bytes(chunk), index === 0);
+    exchange.answered(bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    expect(exchange.isOver).toBe(isOver);
   });
 
   it("of an answer to HEAD, which only says a length", () => {
-    const answer = new LastAnswer();
-    answer.asked(bytes("HEAD / HTTP/1.1\r\n\r\n"));
-    answer.add(bytes("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"));
-    expect(answer.isWhole).toBe(true);
+    const exchange = new HttpExchange();
+    exchange.asked(bytes("HEAD / HTTP/1.1\r\n\r\n"), true);
+    exchange.answered(bytes("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"));
+    expect(exchange.isOver).toBe(true);
+  });
+});
+
+describe("HttpExchange.withClose", () => {
+  const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  it.each([
+    ["HTTP/1", ["GET / HTTP/1.1\r\n\r\n"], true],
+    ["HTTP/1 behind a load balancer", ["PROXY TCP4 a b 1 2\r\nGET / HTTP/1.1\r\n\r\n"], true],
+    [
+      "HTTP/1 after a header of its own",
+      ["PROXY TCP4 a b 1 2\r\n", "GET / HTTP/1.1\r\n\r\n"],
+      true,
+    ],
+    ["a protocol that carries answers of HTTP", ["GET page:1\r\n"], false],
+    ["a tunnel", ["CONNECT a:1 HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"], false],
+  ])("to a client that speaks %s", (_, asked, isTold) => {
+    const exchange = new HttpExchange();
+    for (const chunk of asked) exchange.asked(bytes(chunk), true);
+    exchange.answered(bytes(ANSWER));
+    expect(exchange.withClose(bytes(ANSWER)) !== undefined).toBe(isTold);
+  });
+
+  it("never after an upgrade: what is carried then may look like HTTP and is not", () => {
+    const exchange = new HttpExchange();
+    exchange.asked(bytes("POST /attach HTTP/1.1\r\nUpgrade: tcp\r\n\r\n"), true);
+    exchange.answered(bytes("HTTP/1.1 101 Switching\r\n\r\n"));
+    exchange.asked(bytes("curl -i app\n"), true);
+    exchange.answered(bytes(ANSWER));
+    expect(exchange.withClose(bytes(ANSWER))).toBeUndefined();
+    expect(exchange.isOver).toBe(false);
   });
 });
 
@@ -145,6 +207,43 @@ describe("the farewell of a backend that leaves", () => {
     expect(await drained).toEqual({ closed: 0, cut: 1 });
   });
 
+  test("gives a client that reads slowly all of its answer", async () => {
+    const { proxy, clock } = await started();
+    const server = await startBackend();
+    proxy.setBackends([server.backend]);
+    // What the proxy takes for a client that does not read: an answer that is a little shorter has come, and not gone.
+    const measure = await connected(proxy.address);
+    measure.write("GET / HTTP/1.1\r\n\r\n");
+    const endless = await server.accepted();
+    const pump = (): void => {
+      while (endless.write(Buffer.alloc(65_536)));
+    };
+    endless.on("drain", pump);
+    pump();
+    const length = await settled(() => proxy.stats().bytesToClients);
+    measure.destroy();
+
+    // How much that is, differs a little from time to time.
+    const answers = [0, 10_000, 20_000, 30_000, 40_000, 50_000].map(async (less) => {
+      const client = await connected(proxy.address);
+      client.write("GET / HTTP/1.1\r\n\r\n");
+      const socket = await server.accepted();
+      await received(socket, 18);
+      const body = Buffer.alloc(length - less);
+      const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
+      socket.write(Buffer.concat([Buffer.from(head), body]));
+      return { client, size: head.length + body.length };
+    });
+    const asked = await Promise.all(answers);
+    await settled(() => proxy.stats().bytesToClients);
+    void proxy.drain(server.backend, DRAIN_MS);
+    for (let step = 0; step < 20; step += 1) {
+      await clock.sleeping(250);
+      clock.advance(1_000);
+    }
+    for (const { client, size } of asked) expect((await received(client, size)).length).toBe(size);
+  });
+
   test("takes nothing back from one that serves again", async () => {
     const { proxy } = await started();
     const server = await httpServer("old");
@@ -164,6 +263,16 @@ describe("the farewell of a backend that leaves", () => {
     const proxy = await startTcpProxy({ listen, clock, emit: () => {} });
     onTestFinished(() => proxy.close());
     return { proxy, clock };
+  }
+
+  /** A number that does not change any more. */
+  async function settled(number: () => number): Promise<number> {
+    for (let last = -1, same = 0; ; ) {
+      same = number() === last && last > 0 ? same + 1 : 0;
+      last = number();
+      if (same === 30) return last;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   async function httpServer(name: string): Promise<{ host: string; port: number; name: string }> {
