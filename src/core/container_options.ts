@@ -41,6 +41,7 @@ export const SWITCHES: ReadonlySet<string> = new Set([
   "passwd",
   "privileged",
   "publish-all",
+  "purge",
   "quiet",
   "read-only",
   "read-only-tmpfs",
@@ -86,6 +87,8 @@ export const MANAGED_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["pod-id-file", "the ports of a pod are published for all of its containers at once"],
   ["publish", "the proxy is the way to the app; say dewy container --port"],
   ["publish-all", "the proxy is the way to the app; say dewy container --port"],
+  // Podman's other word for "rm".
+  ["purge", "dewy reads a container's last output before it removes it"],
   ["pull", "dewy pulls the version that it has chosen"],
   ["replace", "no replica may replace another"],
   ["restart", "dewy starts a new container when one ends"],

@@ -48,6 +48,7 @@ describe("checkContainerArgs", () => {
     [["-d=false"], "-d"],
     [["--publish=8080:80"], "--publish"],
     [["--rm=true"], "--rm"],
+    [["--purge"], "--purge"],
     [["--restart=no"], "--restart"],
     [["--cidfile", "/tmp/id"], "--cidfile"],
     [["-v", "-d", "-t"], "-t"],

@@ -76,7 +76,7 @@ const MEANINGS: readonly Meaning[] = [
   },
   {
     words:
-      /access denied|denied:|unauthorized|not authorized|authentication required|login required|no basic auth credentials|invalid username\/password|access to the resource is denied|incorrect username or password|status: 403|: 403 Forbidden|status: 401/i,
+      /access denied|(?<!permission )denied:|unauthorized|not authorized|authentication required|login required|no basic auth credentials|invalid username\/password|access to the resource is denied|incorrect username or password|status: 403|: 403 Forbidden|status: 401/i,
     error: (message) => new CredentialError(message),
   },
   {
@@ -99,6 +99,20 @@ const MEANINGS: readonly Meaning[] = [
   {
     words: PORT_TAKEN,
     error: (message) => new HostError(`${message}; another program has this port`),
+  },
+  {
+    // A firewall that was loaded anew has taken the engine's rules away, or another one had the lock.
+    words: /iptables|nftables|programming external connectivity|set up container networking/i,
+    error: (message, { program }) =>
+      new HostError(
+        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up anew`,
+      ),
+  },
+  {
+    words:
+      /cannot allocate memory|too many open files|resource temporarily unavailable|no (available|more) .*address|device or resource busy/i,
+    error: (message) =>
+      new HostError(`${message}; this machine lacks memory, descriptors, processes or addresses`),
   },
   {
     words:

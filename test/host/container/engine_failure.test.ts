@@ -68,6 +68,22 @@ describe("what an engine says", () => {
       'Error response from daemon: failed to create task for container: OCI runtime create failed: exec: "serve": executable file not found in $PATH: unknown',
       { code: "host", retryable: false, hint: "the image has no such program" },
     ],
+    [
+      'Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app": permission denied: unknown',
+      { code: "host", retryable: false, hint: "the image has no such program" },
+    ],
+    [
+      "Error response from daemon: driver failed programming external connectivity on endpoint app-1-0 (f3):  (iptables failed: iptables --wait -t nat -A DOCKER -p tcp -d 127.0.0.1 --dport 32768 -j DNAT --to-destination 172.17.0.2:80 ! -i docker0: iptables: No chain/target/match by that name.\n (exit status 1))",
+      { code: "host", retryable: true, hint: "restart the docker service" },
+    ],
+    [
+      "Error response from daemon: failed to create task for container: failed to start shim: fork/exec /usr/bin/containerd-shim-runc-v2: cannot allocate memory: unknown",
+      { code: "host", retryable: true, hint: "this machine lacks" },
+    ],
+    [
+      "Error response from daemon: OCI runtime create failed: open /proc/self/fd: too many open files: unknown",
+      { code: "host", retryable: true, hint: "this machine lacks" },
+    ],
     ["something that nobody has seen", { code: "host", retryable: false, hint: "nobody has seen" }],
   ])("%s", (said, { hint, ...kind }) => {
     const error = failed(said);
