@@ -6,6 +6,7 @@ import { type HeldSocket, holdSockets } from "../host/listen/hold_sockets.ts";
 import { inheritedSockets } from "../host/listen/inherited.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
+import { steadyClock } from "../host/steady_clock.ts";
 import type { ContainerConfig } from "./container_config.ts";
 import type { World } from "./world.ts";
 
@@ -72,13 +73,13 @@ function addressOf(spec: ListenSpec): ProxyAddress {
 function makeFront(
   config: ContainerConfig,
   addresses: readonly ProxyAddress[],
-  { clock, emit }: World,
+  { emit }: World,
 ): ContainerFront {
   const { mappings, proxyIdleTimeoutMs: idleTimeoutMs, balance, proxyProtocol, hosts } = config;
   const routes: Route[] = [];
   const open = async (listen: ProxyAddress, containerPort: number | undefined): Promise<void> => {
     const protocol = proxyProtocol === undefined ? {} : { proxyProtocol };
-    const options = { listen, idleTimeoutMs, balance, ...protocol, clock, emit };
+    const options = { listen, idleTimeoutMs, balance, ...protocol, clock: steadyClock, emit };
     const proxy = await startTcpProxy(options);
     routes.push({ proxy, containerPort });
     emit({ type: "listening", url: urlOf(proxy.address), protocols: "TCP" });

@@ -8,6 +8,7 @@ import { findAbandonedHolder } from "../host/listen/take_over.ts";
 import { acquireLock } from "../host/lock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
+import { steadyClock } from "../host/steady_clock.ts";
 import { lockPath } from "./agent.ts";
 import type { ServerConfig } from "./server_config.ts";
 import type { World } from "./world.ts";
@@ -100,7 +101,7 @@ async function openProxies(
   const proxies: TcpProxy[] = [];
   for (const address of addresses) {
     const listen = "fd" in address ? { fd: address.fd } : address;
-    proxies.push(await startTcpProxy({ listen, clock, emit }));
+    proxies.push(await startTcpProxy({ listen, clock: steadyClock, emit }));
   }
   const { healthPath } = config;
   return proxyHandoff({ proxies, healthPath, probeTimeoutMs: PROBE_TIMEOUT_MS, clock });
