@@ -21,6 +21,7 @@ const CONTAINER: EngineContainer = {
   imageId: "sha256:2",
   status: "running",
   health: undefined,
+  checkEveryMs: 30_000,
   exitCode: undefined,
   wasOutOfMemory: false,
   startedAt: "2026-07-16T10:00:00Z",

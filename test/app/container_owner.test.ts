@@ -18,7 +18,7 @@ async function look(own: string, from: string): Promise<void> {
   const image = engine.publish("h/app@sha256:1");
   await engine.pull({ image, credential: undefined, plainHttp: false, signal: NEVER });
   const name = replicaNames("app", from, systemClock);
-  const release = { ...RELEASE, exposedPorts: [], containerPorts: [80], healthcheck: undefined };
+  const release = { ...RELEASE, exposedPorts: [], containerPorts: [80] };
   const spec = { image, ports: [80], user: undefined, args: [], command: [] };
   await engine.start({ ...spec, ...name({ ...release, spec }, 0) }, NEVER);
   await checkOwner("app", own, engine, NEVER);

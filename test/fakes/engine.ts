@@ -276,6 +276,7 @@ class Container implements FakeContainer {
       imageId: image.id,
       status: "running",
       health: image.healthcheck === undefined ? undefined : "starting",
+      checkEveryMs: image.healthcheck?.intervalMs ?? 30_000,
       exitCode: undefined,
       wasOutOfMemory: false,
       startedAt: new Date().toISOString(),

@@ -1,4 +1,4 @@
-import type { ContainerSpec, EngineImage } from "../../host/container/engine.ts";
+import type { ContainerSpec } from "../../host/container/engine.ts";
 import type { AppRelease } from "../runner.ts";
 
 /** A release that can be started: its image is here. */
@@ -11,7 +11,6 @@ export interface ContainerRelease extends AppRelease {
   exposedPorts: readonly number[];
   /** Differs when {@link ContainerRelease.spec} does, the image apart. */
   config: string;
-  healthcheck: EngineImage["healthcheck"];
 }
 
 /** Makes sure that the image of a release is here, and says how to start it. Does not ask the network for one that is. */

@@ -30,8 +30,6 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** Asking the engine starts a program: not after each of the first, quick probes. */
 const INSPECT_FROM_PAUSE_MS = 250;
-/** Of a HEALTHCHECK that the operator has brought. https://docs.docker.com/reference/dockerfile/#healthcheck */
-const DEFAULT_INTERVAL_MS = 30_000;
 /** How long a container must have gone on running after its port was open, where nothing else says that it is well. */
 const SETTLE_MS = 2_000;
 
@@ -69,14 +67,14 @@ export async function probeReplica(
  */
 export async function becomeHealthy(
   replica: Replica,
-  release: Pick<ContainerRelease, "healthcheck" | "containerPorts" | "exposedPorts">,
+  release: Pick<ContainerRelease, "containerPorts" | "exposedPorts">,
   options: HealthOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, path } = options;
   const asksEngine = path === undefined && replica.hasHealthcheck;
   // The engine does not run a HEALTHCHECK before the first interval is over.
-  const intervalMs = asksEngine ? (release.healthcheck?.intervalMs ?? DEFAULT_INTERVAL_MS) : 0;
+  const intervalMs = asksEngine ? replica.checkEveryMs : 0;
   const timeoutMs = options.timeoutMs + intervalMs;
   const over = new AbortController();
   const either = AbortSignal.any([signal, replica.ended, over.signal]);

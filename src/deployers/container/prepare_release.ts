@@ -43,7 +43,6 @@ export function prepareRelease(options: PrepareOptions): PrepareRelease {
       containerPorts: ports,
       exposedPorts: image.exposedPorts,
       config: hash(shape),
-      healthcheck: image.healthcheck,
     };
   };
 }

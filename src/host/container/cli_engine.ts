@@ -11,7 +11,7 @@ import type {
 import type { EngineCommand } from "./engine_command.ts";
 import { type EngineDialect, filterArgs } from "./engine_dialect.ts";
 import { saysAbsent, saysInUse, saysPortTaken } from "./engine_failure.ts";
-import { type InspectedContainer, parseContainers, parseImage } from "./engine_schema.ts";
+import { parseContainers, parseImage } from "./engine_schema.ts";
 import { removeLogins, withLoginDirectory } from "./login_directory.ts";
 import type { HealthRuns } from "./podman_health.ts";
 import { watchEvents } from "./watch_events.ts";
@@ -165,17 +165,14 @@ export class CliEngine implements ContainerEngine {
     return watchEvents(this.#dialect, this.#command, labels, onChange, signal);
   }
 
-  async #inspectChecked(
-    ids: readonly string[],
-    signal: AbortSignal,
-  ): Promise<InspectedContainer[]> {
+  async #inspectChecked(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
     const containers = await this.#inspect(ids, signal);
     const haveChanged = await this.#healthRuns?.run(containers, signal);
     return haveChanged ? this.#inspect(ids, signal) : containers;
   }
 
   /** Those of the containers that are there; one may go while it is looked at. */
-  async #inspect(ids: readonly string[], signal: AbortSignal): Promise<InspectedContainer[]> {
+  async #inspect(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
     const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
     return output === undefined ? [] : parseContainers(output, this.name);
   }

@@ -68,6 +68,8 @@ export interface EngineContainer {
   status: string;
   /** What its HEALTHCHECK says: `starting`, `healthy`, `unhealthy`; `undefined`: it has none. */
   health: string | undefined;
+  /** The pause before each check of that, the first as well, in milliseconds. */
+  checkEveryMs: number;
   /** How it ended; `undefined` while it runs. */
   exitCode: number | undefined;
   /** The kernel ended it because it used too much memory. */

@@ -54,12 +54,6 @@ const Image = v.object({
   ),
 });
 
-/** A container, and how often its health is to be checked. */
-export interface InspectedContainer extends EngineContainer {
-  /** The pause between two checks of its HEALTHCHECK, in milliseconds. */
-  checkEveryMs: number;
-}
-
 /**
  * Reads what `inspect` of containers says.
  *
@@ -68,7 +62,7 @@ export interface InspectedContainer extends EngineContainer {
  * @returns the containers, in that order.
  * @throws HostError that names the field which is wrong.
  */
-export function parseContainers(output: string, program: string): InspectedContainer[] {
+export function parseContainers(output: string, program: string): EngineContainer[] {
   return parse(v.array(Container), output, program).map((one) => {
     const { State: state } = one;
     const isRunning = state.Status === "running" || state.Status === "paused";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
+import type { EngineContainer } from "./engine.ts";
 import type { EngineCommand } from "./engine_command.ts";
-import type { InspectedContainer } from "./engine_schema.ts";
 
 /** Checks the health of containers that nobody else checks. */
 export interface HealthRuns {
@@ -9,7 +9,7 @@ export interface HealthRuns {
    *
    * @returns whether there was one, so that the containers have changed.
    */
-  run(containers: readonly InspectedContainer[], signal: AbortSignal): Promise<boolean>;
+  run(containers: readonly EngineContainer[], signal: AbortSignal): Promise<boolean>;
 }
 
 const CHECK_MS = 60_000;
@@ -29,7 +29,7 @@ export function podmanHealthRuns(command: EngineCommand): HealthRuns | undefined
   if (existsSync("/run/systemd/system")) return undefined;
   const lastRuns = new Map<string, number>();
 
-  function isDue({ id, status, health, checkEveryMs, startedAt }: InspectedContainer): boolean {
+  function isDue({ id, status, health, checkEveryMs, startedAt }: EngineContainer): boolean {
     if (status !== "running" || health === undefined) return false;
     const lastRun = lastRuns.get(id);
     if (lastRun !== undefined) return Date.now() - lastRun >= checkEveryMs;

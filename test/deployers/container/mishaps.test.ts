@@ -39,6 +39,23 @@ describe("a rollout", () => {
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
+  it("gives a check that the operator has brought one interval of its own", async () => {
+    const { fleet, release, engine } = await fleetWorld({
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
+    });
+    const { start } = engine;
+    engine.start = async (spec, signal) => {
+      const id = await start(spec, signal);
+      Object.assign(nth(engine, 0).info, { health: "starting", checkEveryMs: 600_000 });
+      return id;
+    };
+    const replaced = fleet.tryOut(release(v1), never);
+    await until(() => engine.containers.length === 1);
+    await hastyClock().sleep(40_000);
+    nth(engine, 0).setHealth("healthy");
+    await replaced;
+  });
+
   it("blames the engine, not the version, when that does not answer", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);

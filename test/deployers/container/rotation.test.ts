@@ -14,6 +14,7 @@ function replica(containerPorts: readonly number[], exposed?: number): Replica {
     imageId: "sha256:1",
     status: "running",
     health: undefined,
+    checkEveryMs: 30_000,
     exitCode: undefined,
     wasOutOfMemory: false,
     startedAt: "2026-01-01T00:00:00Z",

@@ -139,7 +139,6 @@ function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRel
       containerPorts: [containerPort],
       exposedPorts: found?.exposedPorts ?? [],
       config,
-      healthcheck: found?.healthcheck,
     };
   };
 }
