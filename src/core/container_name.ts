@@ -20,6 +20,8 @@ export const LABELS = {
   release: "dewy.release",
   /** The working directory of the dewy that made it. */
   directory: "dewy.directory",
+  /** The only port that its image exposes; absent: it exposes several, or none. */
+  exposed: "dewy.exposed",
   /** A hash of what it was started with, the image apart. */
   config: "dewy.config",
 } as const;

@@ -87,7 +87,7 @@ export class Fleet implements Runner {
     this.#crew = new Crew({ engine, rotation: this.#rotation, ...timing, redact, emit });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
-      onCrashLoop: (crashes, reason) => this.#crashLoop(crashes, reason),
+      onCrashLoop: (loop) => this.#crashLoop(loop),
       clock,
       signal: this.#stop,
     });
@@ -280,8 +280,10 @@ export class Fleet implements Runner {
     const lastLines = await burial;
     if (!served || this.#stop.aborted) return;
     const isJudged = this.#probation?.directory === replica.release;
+    const release = isJudged ? undefined : this.#goal;
+    const isCrash = hasEnded && release?.directory === replica.release;
     const replaceInMs =
-      isJudged || this.#goal === undefined ? undefined : this.#recovery.later(reason, hasEnded);
+      release === undefined ? undefined : this.#recovery.later({ release, reason, isCrash });
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
     if (isJudged) {
       const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
@@ -299,8 +301,10 @@ export class Fleet implements Runner {
   }
 
   #recoverIfShort(): void {
-    if (this.#goal === undefined || this.#isRolling || this.#probation !== undefined) return;
-    if (this.#isShort()) this.#recovery.later("replicas are missing", false);
+    const release = this.#goal;
+    if (release === undefined || this.#isRolling || this.#probation !== undefined) return;
+    if (!this.#isShort()) return;
+    this.#recovery.later({ release, reason: "replicas are missing", isCrash: false });
   }
 
   async #recover(): Promise<void> {
@@ -319,7 +323,8 @@ export class Fleet implements Runner {
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
     const message = error instanceof Error ? error.message : String(error);
-    const retryInMs = this.#recovery.later(message, isCrash(error));
+    const loss = { release, reason: message, isCrash: isCrash(error) };
+    const retryInMs = this.#recovery.later(loss);
     this.#options.emit({
       type: "warning",
       message: "Cannot start the containers",
@@ -328,11 +333,9 @@ export class Fleet implements Runner {
     });
   }
 
-  #crashLoop(crashes: number, reason: string): void {
-    const release = this.#goal;
-    if (release === undefined) return;
-    this.#distrusted = release.directory;
-    this.#options.onCrashLoop({ release, crashes, reason });
+  #crashLoop(loop: CrashLoop): void {
+    this.#distrusted = loop.release.directory;
+    this.#options.onCrashLoop(loop);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError } from "../../core/error.ts";
+import { DeployError, HostError } from "../../core/error.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
@@ -43,7 +43,9 @@ export async function probeReplica(
   { path, proxyProtocol, rotation }: Pick<HealthOptions, "path" | "proxyProtocol" | "rotation">,
   signal: AbortSignal,
 ): Promise<void> {
-  const probes = rotation.addresses(replica).map(({ host, port }, index) => {
+  const addresses = rotation.addresses(replica);
+  if (addresses.length === 0) throw new HostError("none of its ports is published");
+  const probes = addresses.map(({ host, port }, index) => {
     const probe = { host, port, timeoutMs: PROBE_TIMEOUT_MS, proxyProtocol, signal };
     return index === 0 && path !== undefined ? probeHttp({ ...probe, path }) : probeTcp(probe);
   });

@@ -19,7 +19,7 @@ export type NameReplica = (
  */
 export function replicaNames(app: string, root: string, clock: Clock): NameReplica {
   const last = new Map<number, number>();
-  return ({ tag, directory, config }, index) => {
+  return ({ tag, directory, config, exposedPorts }, index) => {
     const second = Math.max(Math.floor(clock.now() / 1_000), (last.get(index) ?? 0) + 1);
     last.set(index, second);
     return {
@@ -32,6 +32,7 @@ export function replicaNames(app: string, root: string, clock: Clock): NameRepli
         [LABELS.release]: directory,
         [LABELS.directory]: root,
         [LABELS.config]: config,
+        ...(exposedPorts.length === 1 ? { [LABELS.exposed]: String(exposedPorts[0]) } : {}),
       },
     };
   };

@@ -25,6 +25,8 @@ export class Replica {
   readonly startedAt: number;
   /** Whether the engine checks its health. */
   readonly hasHealthcheck: boolean;
+  /** The only port that its image exposes; `undefined` when nobody said. */
+  readonly exposedPort: number | undefined;
   /** Where it is reached. */
   readonly ports: readonly PublishedPort[];
   state: ReplicaState = "starting";
@@ -50,6 +52,7 @@ export class Replica {
     this.index = Number(labels[LABELS.replica] ?? 0);
     this.startedAt = Date.parse(container.startedAt) || now;
     this.hasHealthcheck = container.health !== undefined;
+    this.exposedPort = Number(labels[LABELS.exposed]) || undefined;
     this.ports = ports;
   }
 

@@ -5,7 +5,7 @@ import type { Replica } from "./replica.ts";
 /** A proxy, and the port inside the containers that it leads to. */
 export interface Route {
   proxy: TcpProxy;
-  /** The port inside the containers; `undefined`: the only one that is published. */
+  /** The port inside the containers; `undefined`: the only one that the image exposes. */
   containerPort: number | undefined;
 }
 
@@ -86,12 +86,13 @@ export class Rotation {
     });
   }
 
-  #backend({ ports, name }: Replica, route: number): Backend | undefined {
+  #backend({ ports, name, exposedPort }: Replica, route: number): Backend | undefined {
     const routes = this.#front.routes();
-    const wanted = routes[route]?.containerPort;
+    const wanted = routes[route]?.containerPort ?? exposedPort;
     const exact = ports.find(({ container }) => container === wanted);
-    // A container of other options publishes other ports: where there are as many, they mean the same.
-    const port = exact ?? (ports.length === routes.length ? ports[route] : undefined);
+    // One of other flags, or of another dewy: where there is but one port on both sides, they mean the same.
+    const only = ports.length === 1 && routes.length === 1 ? ports[0] : undefined;
+    const port = exact ?? only;
     return port === undefined ? undefined : { host: port.host, port: port.port, name };
   }
 }

@@ -1,11 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
+import { CrashRow } from "../crash_row.ts";
 import type { AppRelease, CrashLoop } from "../runner.ts";
-
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
-/** A generation that stayed up for so long has not crashed "again". */
-const STABLE_MS = 60_000;
-const CRASHES_OF_A_LOOP = 5;
 
 /** What {@link Restarts} works with. */
 export interface RestartsOptions {
@@ -21,8 +16,7 @@ export interface RestartsOptions {
 /** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
 export class Restarts {
   readonly #options: RestartsOptions;
-  #directory: string | undefined;
-  #crashes = 0;
+  readonly #crashes = new CrashRow();
   #pending: AbortController | undefined;
 
   /** @param options what it works with. */
@@ -40,12 +34,8 @@ export class Restarts {
    */
   later(release: AppRelease, reason: string, lifeMs: number): number {
     const { start, onCrashLoop, clock, signal } = this.#options;
-    if (release.directory !== this.#directory || lifeMs >= STABLE_MS) this.#crashes = 0;
-    this.#directory = release.directory;
-    this.#crashes += 1;
-    const crashes = this.#crashes;
-    if (crashes === CRASHES_OF_A_LOOP) onCrashLoop({ release, crashes, reason });
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (crashes - 1));
+    const { count: crashes, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
+    if (isLoop) onCrashLoop({ release, crashes, reason });
     this.cancel();
     this.#pending = new AbortController();
     const either = AbortSignal.any([this.#pending.signal, signal]);

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { missingPeer } from "../../peers/missing_peer.ts";
-import { type CliRuntime, cliRuntimes, type Dewy } from "../dewy.ts";
+import type { CliRuntime } from "../dewy.ts";
 import { deployed } from "../server/served_app.ts";
+import { endPolitely, NODE } from "./outcomes.ts";
 import {
   type ContainerPeers,
   type ServedContainers,
@@ -14,7 +15,6 @@ import {
   startContainerPeers,
 } from "./served_containers.ts";
 
-const [NODE] = cliRuntimes as [CliRuntime, ...CliRuntime[]];
 const UID = 1234;
 /** dewy as a user who is not root. */
 const AS_USER: CliRuntime = {
@@ -48,11 +48,6 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
     return { user, capabilities };
   }
 
-  async function end(dewy: Dewy): Promise<void> {
-    dewy.child.kill("SIGTERM");
-    expect(await dewy.ended(), dewy.stderr()).toBe(0);
-  }
-
   it.each([
     ["an image of root as dewy's own user", AS_USER, undefined, [], `${UID}:${UID}`],
     ["an image with a user as that one", AS_USER, "app", [], "app"],
@@ -66,7 +61,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
     const dewy = app.start();
     await deployed(dewy, "v1.0.0");
     expect((await configOf(app)).user).toBe(expected);
-    await end(dewy);
+    await endPolitely(app, dewy);
   });
 
   it("says what to do when this user may not use Docker", async () => {
@@ -93,6 +88,6 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
       tag: "v1.0.0",
       reference: expect.stringMatching(/@sha256:[0-9a-f]{64}$/),
     });
-    await end(dewy);
+    await endPolitely(app, dewy);
   });
 });

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { missingEngine } from "../../peers/container_engine.ts";
+import { missingDockerRegistry } from "../../peers/docker_registry.ts";
+import { until } from "../dewy.ts";
+import { deployed, expectNothingLost } from "../server/served_app.ts";
+import {
+  badVersion,
+  endPolitely,
+  expectAlmostNothingLost,
+  failureOf,
+  get,
+  NODE,
+  startLoad,
+} from "./outcomes.ts";
+import { type ContainerPeers, serveContainers, startContainerPeers } from "./served_containers.ts";
+
+const missing = missingEngine("docker") ?? missingDockerRegistry();
+
+describe.skipIf(missing !== undefined)(
+  missing ?? "dewy container, when a new version is bad",
+  () => {
+    let peers: ContainerPeers;
+    beforeAll(async () => {
+      peers = await startContainerPeers("docker");
+    });
+    afterAll(() => peers?.stop());
+
+    it.each([
+      ["is not healthy", { env: { HEALTH: "503" } }, /503/, false],
+      ["never listens", { env: { NO_LISTEN: "1" } }, /v1\.1\.0 starts/, false],
+      ["has no such program", { command: ["/nope"] }, /no such program/, false],
+      ["crashes in its bake time", { env: { CRASH_AFTER: "6000" } }, /v1\.1\.0 crashes/, true],
+    ] as const)(
+      "stays with the old version when the new one %s",
+      { timeout: 120_000 },
+      async (_, image, says, isLater) => {
+        const app = await serveContainers(peers, NODE);
+        await app.publish("v1.0.0");
+        const bake = isLater ? "10s" : "500ms";
+        const flags = ["--health-timeout", "3s", "--replicas", "2", "--bake", bake];
+        const dewy = app.start(flags);
+        await deployed(dewy, "v1.0.0");
+        const load = await startLoad(app);
+        await app.publish("v1.1.0", image);
+        const { message, reason } = await badVersion(dewy, "v1.1.0", app);
+        expect(message).toMatch(says);
+        expect(reason).toMatch(says);
+        await until(
+          async () =>
+            (await app.containers()).map(({ state }) => state).join() === "running,running",
+          () => dewy.stderr(),
+        );
+        expect(await app.running()).toEqual(["v1.0.0", "v1.0.0"]);
+        const result = await load.stop();
+        if (isLater) expectAlmostNothingLost(result);
+        else expectNothingLost(result, dewy.stderr());
+        expect(await get(app)).toMatch(/^v1\.0\.0 /);
+        await endPolitely(app, dewy);
+      },
+    );
+
+    it("stays with the old version when the new image cannot be pulled", {
+      timeout: 60_000,
+    }, async () => {
+      const app = await serveContainers(peers, NODE);
+      await app.publish("v1.0.0");
+      const dewy = app.start();
+      await deployed(dewy, "v1.0.0");
+      await peers.registry.pushBroken(app.app, "v1.1.0");
+      const failure = await failureOf(dewy, "v1.1.0");
+      expect(failure).toMatch(/Cannot pull/);
+      expect(await app.running()).toEqual(["v1.0.0"]);
+      await app.publish("v1.2.0");
+      await deployed(dewy, "v1.2.0");
+      await endPolitely(app, dewy);
+    });
+  },
+);

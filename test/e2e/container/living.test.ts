@@ -1,0 +1,175 @@
+import { readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { missingEngine } from "../../peers/container_engine.ts";
+import { missingDockerRegistry } from "../../peers/docker_registry.ts";
+import { until } from "../dewy.ts";
+import { deployed } from "../server/served_app.ts";
+import {
+  answersOf,
+  endPolitely,
+  expectAlmostNothingLost,
+  get,
+  NODE,
+  replaced,
+  startLoad,
+} from "./outcomes.ts";
+import { type ContainerPeers, serveContainers, startContainerPeers } from "./served_containers.ts";
+
+const missing = missingEngine("docker") ?? missingDockerRegistry();
+
+describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", () => {
+  let peers: ContainerPeers;
+  beforeAll(async () => {
+    peers = await startContainerPeers("docker");
+  });
+  afterAll(() => peers?.stop());
+
+  it("keeps three replicas behind the proxy, also during an update", {
+    timeout: 120_000,
+  }, async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--replicas", "3"]);
+    await deployed(dewy, "v1.0.0");
+    await answersOf(app, "v1.0.0", 3);
+    const counts: number[] = [];
+    const counting = new AbortController();
+    const counted = (async () => {
+      while (!counting.signal.aborted) counts.push((await app.running()).length);
+    })();
+    await app.publish("v1.1.0");
+    await deployed(dewy, "v1.1.0");
+    await until(
+      async () => (await app.running()).join() === "v1.1.0,v1.1.0,v1.1.0",
+      () => dewy.stderr(),
+    );
+    counting.abort();
+    await counted;
+    expect(Math.min(...counts)).toBe(3);
+    expect(Math.max(...counts)).toBe(4);
+    await answersOf(app, "v1.1.0", 3);
+    await endPolitely(app, dewy);
+  });
+
+  it("replaces a replica that ends or turns unhealthy later", { timeout: 120_000 }, async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--replicas", "2"]);
+    await deployed(dewy, "v1.0.0");
+    const before = (await app.containers()).map(({ id }) => id);
+    const load = await startLoad(app);
+    await peers.engine.run("kill", before[0] ?? "");
+    await dewy.seen("the loss", ({ msg }) => msg === "Container lost");
+    await replaced(app, dewy, before[0] ?? "");
+    const sick = before[1] ?? "";
+    const { ports } = (await peers.engine.engine.inspect(sick, AbortSignal.timeout(5_000))) ?? {};
+    await fetch(`http://127.0.0.1:${ports?.[0]?.port}/health?503`, { method: "POST" });
+    await replaced(app, dewy, sick);
+    expectAlmostNothingLost(await load.stop());
+    await endPolitely(app, dewy);
+  });
+
+  it("looks after its own app alone", { timeout: 120_000 }, async () => {
+    const [one, other] = [await serveContainers(peers, NODE), await serveContainers(peers, NODE)];
+    await Promise.all([one.publish("v1.0.0"), other.publish("v1.0.0")]);
+    const [first, second] = [one.start(), other.start(["--replicas", "2"])];
+    await Promise.all([deployed(first, "v1.0.0"), deployed(second, "v1.0.0")]);
+    await one.publish("v1.1.0");
+    await deployed(first, "v1.1.0");
+    expect(await other.running()).toEqual(["v1.0.0", "v1.0.0"]);
+    await endPolitely(one, first);
+    expect(await other.running()).toEqual(["v1.0.0", "v1.0.0"]);
+    expect(await get(other)).toMatch(/^v1\.0\.0 /);
+    await endPolitely(other, second);
+  });
+
+  it("keeps the seven newest images of its app, and those of others", {
+    timeout: 120_000,
+  }, async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--bake", "0s"]);
+    await deployed(dewy, "v1.0.0");
+    const signal = new AbortController().signal;
+    const { engine: docker } = peers.engine;
+    const first = await docker.image(`localhost/dewy/${app.app}:v1.0.0`, signal);
+    await docker.tag(first?.id ?? "", "localhost/somebody/else:v1", signal);
+    for (let minor = 1; minor <= 8; minor += 1) {
+      await app.publish(`v1.${minor}.0`);
+      await deployed(dewy, `v1.${minor}.0`);
+    }
+    await until(
+      async () => (await docker.imageNames(`localhost/dewy/${app.app}`, signal)).length === 7,
+      () => dewy.stderr(),
+    );
+    const names = await docker.imageNames(`localhost/dewy/${app.app}`, signal);
+    expect(names).not.toContain(`localhost/dewy/${app.app}:v1.0.0`);
+    expect(await docker.image("localhost/somebody/else:v1", signal)).toBeDefined();
+    expect(await peers.engine.run("images", "--filter", "dangling=true", "--quiet")).toBe("");
+    await endPolitely(app, dewy);
+  });
+
+  it("starts what runs anew when the operator's options have changed", {
+    timeout: 60_000,
+  }, async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    let dewy = app.start(["--keep-containers"]);
+    await deployed(dewy, "v1.0.0");
+    const [before] = await app.containers();
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+    expect(await app.running()).toEqual(["v1.0.0"]);
+    dewy = app.start(["--keep-containers", "--replicas", "2"]);
+    await until(
+      async () => (await app.running()).length === 2,
+      () => dewy.stderr(),
+    );
+    expect((await app.containers()).map(({ id }) => id)).toContain(before?.id);
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+    dewy = app.start(["--replicas", "2", "--cmd", "/app", "--cmd", "with-an-argument"]);
+    await replaced(app, dewy, before?.id ?? "");
+    await endPolitely(app, dewy);
+  });
+
+  it("starts anew what went with the service of the engine", { timeout: 120_000 }, async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    const dewy = app.start(["--replicas", "2"]);
+    await deployed(dewy, "v1.0.0");
+    const before = (await app.containers()).map(({ id }) => id);
+    await peers.engine.crash();
+    await dewy.seen("the outage", ({ msg }) => msg.startsWith("Cannot reach the container engine"));
+    await peers.engine.revive();
+    await until(
+      async () => {
+        const after = await app.containers();
+        return (
+          after.filter(({ state }) => state === "running").length === 2 &&
+          after.every(({ id }) => !before.includes(id)) &&
+          (await get(app).catch(() => "")).startsWith("v1.0.0 ")
+        );
+      },
+      () => `two others\n${dewy.stderr()}`,
+    );
+    await answersOf(app, "v1.0.0", 2);
+    expect(dewy.lines().filter(({ msg }) => msg === "Rolled back")).toEqual([]);
+    await endPolitely(app, dewy);
+  });
+
+  it("points current at the release that runs", async () => {
+    const app = await serveContainers(peers, NODE);
+    await app.publish("v1.0.0");
+    const dewy = app.start();
+    await deployed(dewy, "v1.0.0");
+    const release = await readlink(join(app.directory, "current"));
+    const record = await readFile(join(app.directory, release, "image.json"), "utf8");
+    expect(JSON.parse(record)).toMatchObject({
+      tag: "v1.0.0",
+      reference: expect.stringMatching(/@sha256:[0-9a-f]{64}$/),
+    });
+    await endPolitely(app, dewy);
+  });
+});

@@ -1,0 +1,105 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { DeployState } from "../../../src/deploy/state.ts";
+import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
+import type { LoadResult } from "../server/load.ts";
+import { startTestLoad } from "../server/served_app.ts";
+import { lanes } from "../server/start_load.ts";
+import type { ServedContainers } from "./served_containers.ts";
+
+/** The runtime of what is tested on one only. */
+export const NODE: CliRuntime = cliRuntimes[0] as CliRuntime;
+
+/** What is told of a version that failed. */
+export interface Failure {
+  /** In the log. */
+  message: string;
+  /** In the memory. */
+  reason: string;
+}
+
+/** Asks through the proxy, over a connection of its own. */
+export async function get(app: ServedContainers, path = "/"): Promise<string> {
+  const url = `http://127.0.0.1:${app.port}${path}`;
+  const response = await fetch(url, { headers: { connection: "close" } });
+  return response.text();
+}
+
+/** Waits until clients have met as many replicas of a version. */
+export async function answersOf(
+  app: ServedContainers,
+  version: string,
+  replicas: number,
+): Promise<void> {
+  const seen = new Set<string>();
+  await until(
+    async () => {
+      const text = await get(app);
+      if (text.startsWith(`${version} `)) seen.add(text);
+      return seen.size === replicas;
+    },
+    () => `${replicas} replicas of ${version}, only ${[...seen].join(", ")}`,
+  );
+}
+
+/** Clients that keep their connections, and clients that do not. */
+export function startLoad(app: ServedContainers): ReturnType<typeof startTestLoad> {
+  const target = { host: "127.0.0.1", port: app.port };
+  return startTestLoad([lanes.keepAlive(target), lanes.perRequest(target)]);
+}
+
+/** What a container was about to answer when it crashed, nobody can answer. */
+export function expectAlmostNothingLost({ total, samples }: LoadResult): void {
+  expect(total.failed, JSON.stringify(samples)).toBeLessThan(total.answered / 20);
+}
+
+/** Resolves with what is logged of a deploy that failed. */
+export async function failureOf(dewy: Dewy, tag: string): Promise<string> {
+  const line = await dewy.seen(
+    `the failure of ${tag}`,
+    ({ msg, error }) => msg === "Deploy failure" && String(error).includes(` ${tag}: `),
+  );
+  return String(line.error);
+}
+
+/** Waits until a version is remembered as bad. */
+export async function badVersion(
+  dewy: Dewy,
+  tag: string,
+  app?: ServedContainers,
+): Promise<Failure> {
+  const message = await failureOf(dewy, tag);
+  let reason = "";
+  if (app === undefined) return { message, reason };
+  await until(
+    async () => {
+      const file = join(app.directory, ".dewy", "state.json");
+      const state = JSON.parse(await readFile(file, "utf8")) as DeployState;
+      reason = state.bad.find((one) => one.tag === tag)?.reason ?? "";
+      return reason !== "";
+    },
+    () => `${tag} in the memory\n${dewy.stderr()}`,
+  );
+  return { message, reason };
+}
+
+/** Waits until another container runs instead of one. */
+export async function replaced(app: ServedContainers, dewy: Dewy, id: string): Promise<void> {
+  const before = (await app.containers()).length;
+  await until(
+    async () => {
+      const containers = await app.containers();
+      const alive = containers.filter(({ state }) => state === "running");
+      return containers.every((one) => one.id !== id) && alive.length >= Math.min(before, 2);
+    },
+    () => `another than ${id}\n${dewy.stderr()}`,
+  );
+}
+
+/** SIGTERM takes the containers with it. */
+export async function endPolitely(app: ServedContainers, dewy: Dewy): Promise<void> {
+  dewy.child.kill("SIGTERM");
+  expect(await dewy.ended(), dewy.stderr()).toBe(0);
+  expect(await app.containers()).toEqual([]);
+}
