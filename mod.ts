@@ -29,6 +29,7 @@ export type {
   GrpcChannelOptions,
   GrpcQuestion,
   GrpcReport,
+  GuardFetch,
   HelperAnswer,
   LocatorBase,
   OpenGrpcChannel,

@@ -12,8 +12,12 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: [`${chosen ?? "test/**"}/*.test.ts`],
     exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // By default it would be one on a machine with two cores; most of the time is spent waiting for processes.
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
+    // Waits end when what they wait for comes; a slow machine is no failure.
+    expect: { poll: { timeout: 30_000 } },
     reporters: ["default"],
   },
 });

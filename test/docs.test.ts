@@ -10,7 +10,7 @@ const ENTRIES = ["mod.ts", "src/host/mod.ts"];
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
 /** `deno doc` would fetch every package on a machine that has none of them yet, and tell of it among its findings. */
 const DOC = ["doc", "--quiet", "--no-npm"];
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 interface Documented {
   name: string;

@@ -22,7 +22,7 @@ function readJson(path: string): Record<string, Record<string, string>> & { vers
   return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
 }
 
-describe("the packed npm package", { timeout: 120_000 }, () => {
+describe("the packed npm package", { timeout: 300_000 }, () => {
   let project: string;
   let files: string[];
 

@@ -5,15 +5,15 @@
  */
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { DewyError } from "../core/error.ts";
 import { onlyNews } from "../core/event.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { type TickResult, tick } from "../deploy/tick.ts";
+import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
@@ -111,14 +111,17 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   });
   if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
   const exclusively = exclusive();
+  const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
   const look = (signal: AbortSignal): Promise<TickResult> =>
-    exclusively(() => tick(locator, io, signal));
+    exclusively(() => tick(locator, io, signal, failed));
   const unsubscribe = restartOnSignal(agent, world);
   try {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
-    return config.once ? await once(look, agent, io, stop) : await poll(look, agent, io, world);
+    if (config.once) return await once(look, agent, io, stop);
+    await poll(look, failed, agent, io, world);
+    return 0;
   } finally {
     unsubscribe();
     const stoppedBy = world.signals.stoppedBy();
@@ -139,20 +142,26 @@ function restartOnSignal({ supervision }: Agent, world: World): () => void {
 
 async function poll(
   look: (signal: AbortSignal) => Promise<TickResult>,
+  failed: FailedCandidates,
   { config, supervision }: Agent,
   io: DeployIo,
   world: World,
-): Promise<number> {
+): Promise<void> {
   await pollLoop({
-    round: async (signal) => (await look(signal)).problem,
+    round: async (signal) => roundOutcome(await look(signal)),
     intervalMs: config.intervalMs,
-    // With a program to look after, these signals mean that one.
-    wake: (signal) => (supervision === undefined ? woken(world, signal) : new Promise(() => {})),
+    onWake: (listener) => {
+      // With a program to look after, these signals mean that one.
+      if (supervision !== undefined) return () => {};
+      return world.signals.onWake(() => {
+        failed.hurry();
+        listener();
+      });
+    },
     clock: io.clock,
     emit: io.emit,
     signal: world.signals.stop,
   });
-  return 0;
 }
 
 /** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
@@ -162,32 +171,27 @@ async function once(
   io: DeployIo,
   stop: AbortSignal,
 ): Promise<number> {
-  const result = await look(stop).catch((error: unknown) => ({ problem: asDewyError(error) }));
+  const { deployed, live, problem, failure } = await lookOnce(look, stop);
   if (stop.aborted) return 0;
   const isLive = (await io.deployer.live()) !== undefined;
-  const code = result.problem === undefined ? (isLive ? 0 : 2) : failed(result.problem, io);
+  const error = failure?.error ?? problem;
+  if (error !== undefined) io.emit(failedEvent(error, 1, { tag: failure?.tag }));
+  const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);
   if (supervision !== undefined && isLive) {
     await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
     return 0;
   }
-  if (code !== 0 || !("live" in result) || result.live === undefined) return code;
-  if (!result.deployed) io.emit({ type: "up-to-date", tag: result.live });
-  return 0;
+  if (code === 0 && live !== undefined && !deployed) io.emit({ type: "up-to-date", tag: live });
+  return code;
 }
 
-function failed(error: DewyError, io: DeployIo): number {
-  io.emit(failedEvent(error, 1, undefined));
-  return exitCodeOf(error);
-}
-
-function woken(world: World, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const unsubscribe = world.signals.onWake(done);
-    signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      unsubscribe();
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
+async function lookOnce(
+  look: (signal: AbortSignal) => Promise<TickResult>,
+  stop: AbortSignal,
+): Promise<TickResult> {
+  try {
+    return await look(stop);
+  } catch (error) {
+    return { deployed: false, live: undefined, problem: asDewyError(error) };
+  }
 }

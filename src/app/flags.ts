@@ -361,7 +361,7 @@ export const flags: readonly FlagSpec[] = [
     value: "<command>",
     commands: SERVING,
     description:
-      "Shell command that exits 0 when the new generation is ready; run again until it does, or the app writes to DEWY_READY_FD",
+      "Shell command that exits 0 when the new generation is ready; run again until it does, or the app says so (DEWY_READY_FD, sd_notify)",
   },
   {
     name: "overlap",

@@ -91,7 +91,8 @@ const LINES: Lines = {
   held: ({ tag, running, reason }) => line("warn", "Version held", { tag, running, reason }),
   "bytes-changed": ({ tag, artifact }) =>
     line("warn", "Artifact bytes changed under the same tag", { tag, artifact }),
-  "known-bad": ({ tag, reason }) => line("warn", "Version known to be bad", { tag, reason }),
+  "known-bad": ({ tag, reason }) =>
+    line("error", "Version known to be bad, not tried again without --retry-bad", { tag, reason }),
   phase: ({ phase, tag, durationMs }) =>
     line("debug", "Phase done", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,
@@ -123,8 +124,8 @@ const LINES: Lines = {
     }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs }) =>
-    line("error", "Deploy failure", {
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+    line(isRepeated ? "debug" : "error", "Deploy failure", {
       phase,
       tag,
       error: error.message,

@@ -28,6 +28,7 @@ export async function appOptions(
     root,
     environment,
     user,
+    saysReady: config.readyCommand !== undefined,
     logPrefix: config.logPrefix,
     clock: world.clock,
   };

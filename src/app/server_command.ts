@@ -1,6 +1,7 @@
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
 import { runAgent } from "./agent.ts";
+import { awaitPredecessor } from "./await_predecessor.ts";
 import { openDeployment } from "./open_deployment.ts";
 import { appOptions } from "./server_app.ts";
 import type { ServerConfig } from "./server_config.ts";
@@ -26,13 +27,17 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
   }
   const app = await appOptions(config, program, root, world);
+  await awaitPredecessor(config, root, world);
   const orphans = await findOrphans(root);
   const opened = await openHandoff(config, root, orphans, world);
   if (opened.kind === "ended") return opened.exitCode;
   if (config.directoryFrom === "command") {
     world.emit({ type: "directory-of-program", directory: root, program: program[0] });
   }
-  const { handoff } = opened;
-  const parts = superviseServer({ config, directory, stage, handoff, app, orphans }, world);
+  const { handoff, withPort } = opened;
+  const parts = superviseServer(
+    { config, directory, stage, handoff, withPort, app, orphans },
+    world,
+  );
   return runAgent({ ...common, ...parts }, world);
 }

@@ -14,7 +14,12 @@ import type { World } from "./world.ts";
 
 /** Either the way to the app, or the exit code of the process that supervises it in our place. */
 export type OpenedHandoff =
-  | { kind: "open"; handoff: Handoff }
+  | {
+      kind: "open";
+      handoff: Handoff;
+      /** Whether the app has a port, and is no worker. */
+      withPort: boolean;
+    }
   | { kind: "ended"; exitCode: number };
 
 /** How long one question after the app's health may take. */
@@ -43,19 +48,21 @@ export async function openHandoff(
   if (keepsPort && (kind === "none" || findAbandonedHolder(ports, root) === undefined)) {
     await endOrphans(config, root, orphans, world);
   }
-  if (kind === "none") return { kind: "open", handoff: noHandoff };
+  const hasPorts = ports.length > 0;
+  if (kind === "none") return { kind: "open", handoff: noHandoff, withPort: hasPorts };
   if (kind === "proxy" && !isHeld) {
-    return { kind: "open", handoff: await openProxies(config, ports.map(addressOf), world) };
+    const handoff = await openProxies(config, ports.map(addressOf), world);
+    return { kind: "open", handoff, withPort: true };
   }
-  if (ports.length === 0 && !isHeld) return { kind: "open", handoff: socketHandoff([]) };
+  if (!hasPorts && !isHeld) return { kind: "open", handoff: socketHandoff([]), withPort: false };
   const held = await holdSockets(ports, { env, emit, signals, root, argv: process.argv.slice(2) });
   if (held.kind === "ended") return held;
   const { sockets } = held.holder;
   if (kind === "proxy") {
-    return { kind: "open", handoff: await openProxies(config, sockets, world) };
+    return { kind: "open", handoff: await openProxies(config, sockets, world), withPort: true };
   }
   const handoff = { ...socketHandoff(sockets), close: () => held.holder.close() };
-  return { kind: "open", handoff };
+  return { kind: "open", handoff, withPort: sockets.length > 0 };
 }
 
 /** Without sockets that outlived the dewy before us, its app still has the port: an honest gap. */

@@ -22,6 +22,8 @@ export interface ServerParts {
   directory: ReleaseDirectory;
   stage: StageRelease;
   handoff: Handoff;
+  /** Whether the app has a port. */
+  withPort: boolean;
   app: AppOptions;
   /** Generations of an earlier dewy, which end once there is one of ours. */
   orphans: readonly Orphan[];
@@ -38,7 +40,7 @@ export function superviseServer(
   parts: ServerParts,
   world: World,
 ): { deployer: Deployer; supervision: Supervision } {
-  const { config, directory, stage, handoff, app, orphans } = parts;
+  const { config, directory, stage, handoff, withPort, app, orphans } = parts;
   const { clock, emit } = world;
   let onCrashLoop = (_loop: CrashLoop): void => {};
   const supervisor = new Supervisor({
@@ -60,7 +62,6 @@ export function superviseServer(
   const onStarted = (tag: string, restarted: boolean): void => {
     const running = supervisor.running;
     if (running === undefined) return;
-    const withPort = config.ports.length > 0;
     emit({ type: "server-started", tag, restarted, withPort, ...running });
   };
   const startLive = async (): Promise<void> => {

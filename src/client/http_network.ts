@@ -1,4 +1,4 @@
-import { RemoteError } from "../core/error.ts";
+import { ConfigError, RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { redactText } from "./http_failure.ts";
 
@@ -44,7 +44,7 @@ const UNTRUSTED =
  * @param method the HTTP method.
  * @param url the address.
  * @param cause what was thrown.
- * @returns the error to throw; not retryable when the certificate is not trusted.
+ * @returns the error to throw; not retryable when the certificate is not trusted, or a check of ours refused the address.
  */
 export function networkError(method: string, url: URL, cause: unknown): RemoteError {
   const shown = redactUrl(url);
@@ -54,6 +54,11 @@ export function networkError(method: string, url: URL, cause: unknown): RemoteEr
       ...parts,
       code: "timeout",
     });
+  }
+  const refusal = refusalIn(cause);
+  if (refusal !== undefined) {
+    const message = `Cannot ${method} ${shown}: ${refusal.message}`;
+    return new RemoteError(message, { ...parts, retryable: false });
   }
   const { code, text } = innermost(cause);
   if (UNTRUSTED.test(`${code} ${text}`)) {
@@ -83,6 +88,14 @@ function innermost(cause: unknown): { code: string; text: string } {
     error = next ?? (Array.isArray(errors) ? errors[0] : undefined);
   }
   return found;
+}
+
+/** What a check of ours said of the addresses, inside what the runtime made of it. */
+function refusalIn(cause: unknown): ConfigError | undefined {
+  for (let error = cause; error instanceof Error; error = error.cause) {
+    if (error instanceof ConfigError) return error;
+  }
+  return undefined;
 }
 
 interface ForeignError {

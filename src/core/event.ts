@@ -94,7 +94,10 @@ export type DewyEvent =
       tag: string | undefined;
       error: DewyError;
       count: number;
+      /** Milliseconds until it is tried again; `undefined`: it is not. */
       retryInMs: number | undefined;
+      /** The same has just been told. */
+      isRepeated?: boolean;
     }
   | {
       type: "server-started";

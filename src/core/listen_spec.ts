@@ -23,8 +23,8 @@ export type ListenSpec =
 const MAX_PORT = 65_535;
 /** So that a slip of the finger (`80-8080`) does not take eight thousand sockets. */
 const MAX_RANGE = 100;
-/** Linux keeps the path in 108 bytes with a NUL at the end: https://man7.org/linux/man-pages/man7/unix.7.html */
-const MAX_PATH_BYTES = 107;
+/** Linux keeps the path of a socket in 108 bytes with a NUL at the end: https://man7.org/linux/man-pages/man7/unix.7.html */
+export const MAX_PATH_BYTES = 107;
 
 /**
  * Reads the values of `--port`: `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080`,

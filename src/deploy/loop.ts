@@ -1,25 +1,36 @@
 /**
- * Polling: a steady pace, a growing pause after failures, never faster than the registry asks.
+ * Polling: a steady pace, a growing pause while the registry fails, never faster than it asks. A version that fails
+ * does not slow it down: what mends it is noticed at the next poll.
  *
  * @module
  */
 import type { Clock } from "../core/clock.ts";
-import { DeployError, DewyError, HostError, RemoteError } from "../core/error.ts";
+import { DeployError, DewyError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { askedPauseMs, backoffMs } from "./backoff.ts";
 
-/** The longest pause that failures alone can cause. */
-const MAX_PAUSE_MS = 5 * 60_000;
-/** Fleets that were started together must not poll together. */
-const JITTER = 0.1;
+/** How a round ended in which the registry answered. Times are in milliseconds since the epoch. */
+export type RoundOutcome =
+  | { kind: "fine" }
+  /** A version that failed before is not tried again yet: neither a success nor another failure. */
+  | { kind: "waiting"; retryAt: number }
+  /** There is nothing to deploy, and that is wrong. */
+  | { kind: "problem"; error: DewyError }
+  /** A version was not deployed; without `retryAt` it is not tried again. */
+  | { kind: "failed"; tag: string; error: DewyError; retryAt: number | undefined };
 
 /** What the loop needs. */
 export interface LoopOptions {
-  /** One round; a returned error is a problem that did not fail the round. */
-  round(signal: AbortSignal): Promise<DewyError | undefined>;
+  /** One round; throws when the registry cannot be asked. */
+  round(signal: AbortSignal): Promise<RoundOutcome>;
   /** The pause between two rounds, in milliseconds. */
   intervalMs: number;
-  /** Resolves when somebody wants the next round now. */
-  wake(signal: AbortSignal): Promise<void>;
+  /**
+   * Hears when somebody wants a round now; during a round, one more after it.
+   *
+   * @returns a function that unsubscribes.
+   */
+  onWake(listener: () => void): () => void;
   clock: Clock;
   emit: EventSink;
   /** Ends the loop. */
@@ -28,6 +39,8 @@ export interface LoopOptions {
   random?: () => number;
 }
 
+type LoopOutcome = RoundOutcome | { kind: "unreachable"; error: DewyError };
+
 /**
  * Runs rounds until the signal ends it.
  *
@@ -35,20 +48,22 @@ export interface LoopOptions {
  * @returns when the signal is aborted.
  */
 export async function pollLoop(options: LoopOptions): Promise<void> {
-  const { clock, emit, signal } = options;
-  let failures = 0;
-  while (!signal.aborted) {
-    const error = await attempt(options);
-    if (signal.aborted) return;
-    if (error === undefined) {
-      if (failures > 0) emit({ type: "succeeded-again", after: failures });
-      failures = 0;
-    } else {
-      failures++;
+  const { clock, signal } = options;
+  const bell = new Bell();
+  const unsubscribe = options.onWake(() => bell.ring());
+  const report = reporter(options);
+  let unreachable = 0;
+  try {
+    while (!signal.aborted) {
+      const outcome = await attempt(options);
+      if (signal.aborted) return;
+      unreachable = outcome.kind === "unreachable" ? unreachable + 1 : 0;
+      const pauseMs = pauseAfter(outcome, unreachable, options);
+      report(outcome, pauseMs);
+      await pause(pauseMs, bell, clock, signal);
     }
-    const pauseMs = pauseAfter(error, failures, options);
-    if (error !== undefined) emit(failedEvent(error, failures, pauseMs));
-    await pause(pauseMs, options.wake, clock, signal);
+  } finally {
+    unsubscribe();
   }
 }
 
@@ -56,17 +71,19 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
  * The event that tells of a failure.
  *
  * @param error what failed.
- * @param count how many rounds in a row have failed.
- * @param retryInMs the pause until the next round; `undefined` when there is none.
+ * @param count how many failures in a row.
+ * @param details the version; the milliseconds until the next try, when there is one; whether it was told before.
  * @returns the event.
  */
 export function failedEvent(
   error: DewyError,
   count: number,
-  retryInMs: number | undefined,
+  details: { tag?: string | undefined; retryInMs?: number | undefined; isRepeated?: boolean } = {},
 ): Parameters<EventSink>[0] {
+  const { tag, retryInMs, isRepeated } = details;
   const phase = error instanceof DeployError ? error.phase : "resolve";
-  return { type: "failed", phase, tag: undefined, error, count, retryInMs };
+  const repeated = isRepeated ? { isRepeated } : {};
+  return { type: "failed", phase, tag, error, count, retryInMs, ...repeated };
 }
 
 /**
@@ -81,39 +98,81 @@ export function asDewyError(error: unknown): DewyError {
   return new HostError(`Unexpected failure: ${message}`, { cause: error });
 }
 
-async function attempt(options: LoopOptions): Promise<DewyError | undefined> {
+async function attempt(options: LoopOptions): Promise<LoopOutcome> {
   try {
     return await options.round(options.signal);
   } catch (error) {
-    return asDewyError(error);
+    return { kind: "unreachable", error: asDewyError(error) };
   }
 }
 
-function pauseAfter(error: DewyError | undefined, failures: number, options: LoopOptions): number {
-  const random = options.random ?? Math.random;
-  const growth = failures === 0 ? 1 : 2 ** Math.min(failures - 1, 20);
-  const longest = Math.max(MAX_PAUSE_MS, options.intervalMs);
-  const pauseMs = Math.min(options.intervalMs * growth, longest);
-  const jittered = pauseMs * (1 - JITTER + 2 * JITTER * random());
-  // Never earlier than asked, and not all of a fleet in the same moment.
-  const asked = retryAfterMs(error) * (1 + JITTER * random());
-  return Math.round(Math.max(jittered, asked));
+/** Tells of failures, with their number in a row, and of the success that ends the row. */
+function reporter({ emit, clock }: LoopOptions): (outcome: LoopOutcome, pauseMs: number) => void {
+  let failures = 0;
+  let told = "";
+  return (outcome, pauseMs) => {
+    if (outcome.kind === "waiting") return;
+    if (outcome.kind === "fine") {
+      if (failures > 0) emit({ type: "succeeded-again", after: failures });
+      failures = 0;
+      told = "";
+      return;
+    }
+    failures += 1;
+    const { error } = outcome;
+    const isRepeated = told === error.message;
+    told = error.message;
+    if (outcome.kind !== "failed") {
+      emit(failedEvent(error, failures, { retryInMs: pauseMs, isRepeated }));
+      return;
+    }
+    const { tag, retryAt } = outcome;
+    const retryInMs = retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now());
+    emit(failedEvent(error, failures, { tag, retryInMs, isRepeated }));
+  };
 }
 
-function retryAfterMs(error: unknown): number {
-  if (error instanceof RemoteError) return error.retryAfterMs ?? 0;
-  return error instanceof DewyError && error.cause !== undefined ? retryAfterMs(error.cause) : 0;
+function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): number {
+  const { intervalMs, clock, random = Math.random } = options;
+  const pollMs = backoffMs(intervalMs, unreachable, random);
+  if (outcome.kind === "fine") return pollMs;
+  const retryInMs =
+    "retryAt" in outcome && outcome.retryAt !== undefined
+      ? Math.max(0, outcome.retryAt - clock.now())
+      : undefined;
+  const asks = "error" in outcome ? askedPauseMs(outcome.error, random) : 0;
+  // The registry wants to be left alone, and what failed waits for that, too.
+  if (asks > 0) return retryInMs ?? Math.max(asks, pollMs);
+  // One round that is a bit early or late serves as both.
+  return retryInMs !== undefined && retryInMs < 1.5 * intervalMs ? retryInMs : pollMs;
 }
 
-async function pause(
-  ms: number,
-  wake: LoopOptions["wake"],
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
+/** Remembers that it rang while nobody listened. */
+class Bell {
+  #rang = false;
+  #hear: (() => void) | undefined;
+
+  ring(): void {
+    this.#rang = this.#hear === undefined;
+    this.#hear?.();
+  }
+
+  /** Resolves when it rings, at once when it has rung; listens until the signal. */
+  heard(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#rang) resolve();
+      else this.#hear = resolve;
+      this.#rang = false;
+      signal.addEventListener("abort", () => {
+        this.#hear = undefined;
+      });
+    });
+  }
+}
+
+async function pause(ms: number, bell: Bell, clock: Clock, signal: AbortSignal): Promise<void> {
   const done = new AbortController();
-  const either = AbortSignal.any([signal, done.signal]);
-  const quietly = (work: Promise<void>): Promise<void> => work.catch(() => {});
-  await Promise.race([quietly(clock.sleep(ms, either)), quietly(wake(either))]);
+  const slept = clock.sleep(ms, AbortSignal.any([signal, done.signal])).catch(() => {});
+  await Promise.race([slept, bell.heard(done.signal)]);
   done.abort();
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { DeployError, type DeployPhase, DewyError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
   beginSwitch,
@@ -305,8 +306,4 @@ async function bestEffort(io: DeployIo, what: string, work: () => Promise<void>)
   } catch (error) {
     io.emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

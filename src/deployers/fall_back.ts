@@ -20,7 +20,11 @@ import type { CrashLoop, Runner } from "./runner.ts";
  */
 export async function fallBack(
   { release, crashes, reason }: CrashLoop,
-  parts: { directory: ReleaseDirectory; runner: Runner; io: DeployIo },
+  parts: {
+    directory: ReleaseDirectory;
+    runner: Runner;
+    io: Pick<DeployIo, "store" | "clock" | "emit">;
+  },
 ): Promise<void> {
   const { directory, runner, io } = parts;
   const { store, clock, emit } = io;

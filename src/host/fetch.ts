@@ -4,6 +4,7 @@
  * @module
  */
 import type { EventSink } from "../core/event.ts";
+import type { GuardFetch } from "../registry/driver.ts";
 import type { DenoNamespace } from "./fetch_deno.ts";
 import { checkProxies, hasProxy, type ProxyChoice, proxyFor } from "./fetch_proxy.ts";
 
@@ -48,6 +49,28 @@ export async function createHostFetch(options: HostFetchOptions): Promise<typeof
   const certificates = await trustedCertificates(options);
   if (certificates.length === 0 && !hasProxy(env)) return globalThis.fetch;
   return runtimeFetch((url) => proxyFor(url, env), certificates);
+}
+
+/**
+ * Makes what guards the `fetch` of {@link createHostFetch}. Only Node can look at addresses before it connects.
+ *
+ * @param hostFetch the function to guard; any other is left alone.
+ * @param options what it was made of.
+ * @returns the guard; `undefined` on the other runtimes.
+ */
+export function createFetchGuard(
+  hostFetch: typeof fetch,
+  options: HostFetchOptions,
+): GuardFetch | undefined {
+  if ("Deno" in globalThis || "Bun" in globalThis) return undefined;
+  return async (fetch, check) => {
+    if (fetch !== hostFetch) return fetch;
+    const { createNodeFetch } = await import("./fetch_node.ts");
+    const { env } = options;
+    // A file that is of no use was told when the function was made.
+    const certificates = await trustedCertificates({ ...options, emit: () => {} });
+    return createNodeFetch((url) => proxyFor(url, env), certificates, check);
+  };
 }
 
 // What follows is loaded when it is needed: a start without proxy and private CA pays for none of it.

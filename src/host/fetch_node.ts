@@ -3,10 +3,16 @@
  *
  * @module
  */
+import { type LookupAddress, lookup } from "node:dns";
+import type { LookupFunction } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { ProxyAgent } from "undici";
+import type { GuardFetch } from "../registry/driver.ts";
 import type { ProxyChoice } from "./fetch_proxy.ts";
 import { withRuntimeRoots } from "./fetch_trust.ts";
+
+/** Throws to refuse the addresses of a host. */
+type AddressCheck = Parameters<GuardFetch>[1];
 
 /** What undici's `fetch` takes and gives; its own types are not those of the runtime, its values are. */
 type FetchWithDispatcher = (
@@ -19,11 +25,13 @@ type FetchWithDispatcher = (
  *
  * @param proxyFor finds the proxy of a URL.
  * @param certificates PEM certificates to trust besides the runtime's own.
+ * @param check is shown the addresses of a host before a direct connection, and throws to refuse them; none unless told.
  * @returns the function.
  */
 export async function createNodeFetch(
   proxyFor: ProxyChoice,
   certificates: readonly string[],
+  check?: AddressCheck,
 ): Promise<typeof fetch> {
   const undici = await import("undici");
   const undiciFetch = undici.fetch as unknown as FetchWithDispatcher;
@@ -31,7 +39,8 @@ export async function createNodeFetch(
     certificates.length === 0
       ? {}
       : { secureContext: createSecureContext({ ca: withRuntimeRoots(certificates) }) };
-  const direct = new undici.Agent({ connect: trust });
+  const guard = check === undefined ? {} : { lookup: checkedLookup(check) };
+  const direct = new undici.Agent({ connect: { ...trust, ...guard } });
   const proxies = new Map<string, ProxyAgent>();
 
   const throughProxy = (proxy: URL): ProxyAgent => {
@@ -54,6 +63,26 @@ export async function createNodeFetch(
     const proxy = proxyFor(new URL(request.url));
     const dispatcher = proxy === undefined ? direct : throughProxy(proxy);
     return undiciFetch(request.url, { ...request.init, dispatcher });
+  };
+}
+
+/** Connects only to addresses that were shown to the check. */
+function checkedLookup(check: AddressCheck): LookupFunction {
+  return (host, options, answer) => {
+    lookup(host, { ...options, all: true }, (error, found: LookupAddress[]) => {
+      if (error !== null) return answer(error, []);
+      try {
+        check(
+          host,
+          found.map(({ address }) => address),
+        );
+      } catch (refusal) {
+        return answer(refusal as Error, []);
+      }
+      const [first] = found;
+      if (options.all || first === undefined) return answer(null, found);
+      return answer(null, first.address, first.family);
+    });
   };
 }
 

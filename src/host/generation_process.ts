@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { HostError } from "../core/error.ts";
+import { DeployError, HostError } from "../core/error.ts";
 import { generationCommand, type RunAs } from "./generation_process_command.ts";
 import { generationEnvironment } from "./generation_process_environment.ts";
 import { becomesProgram, whyNotExecuted } from "./generation_process_execution.ts";
@@ -8,6 +8,7 @@ import { groupRuns } from "./generation_process_group.ts";
 import { withInherited } from "./listen/close_on_exec.ts";
 import type { HeldSocket } from "./listen/hold_sockets.ts";
 import { FIRST_DESCRIPTOR } from "./listen/inherited.ts";
+import { openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
 import { signalProcess } from "./process_group.ts";
 import { processStartTime } from "./process_identity.ts";
@@ -25,6 +26,8 @@ export interface GenerationOptions {
   generation: number;
   /** Whether it gets a descriptor to write to when it is ready: `DEWY_READY_FD`. */
   readyDescriptor: boolean;
+  /** Whether it gets a `NOTIFY_SOCKET` as well, where that can be had: see `notify_socket.ts`. */
+  notifySocket?: boolean;
   /** Who it runs as; this process's user unless told. */
   user?: RunAs | undefined;
   /** Where the names of its output are made for a moment; the directory must exist. */
@@ -48,7 +51,7 @@ export interface GenerationProcess {
   readonly startTime: string | undefined;
   /** Resolves when the main process has ended and what it wrote has been heard. */
   readonly exited: Promise<GenerationExit>;
-  /** Resolves when something was written to the readiness descriptor; else never. */
+  /** Resolves when something was written to the readiness descriptor, or `READY=1` to the socket; else never. */
   readonly ready: Promise<void>;
   /** Sends a signal to the main process. */
   signal(name: string): void;
@@ -67,11 +70,9 @@ const FIRST_WORDS = 2_048;
  * Starts the app with its sockets. It speaks both protocols: `SERVER_STARTER_PORT` (https://metacpan.org/pod/Server::Starter)
  * and `LISTEN_FDS` (https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html).
  *
- * There is no `NOTIFY_SOCKET`: none of the runtimes can receive from a unix datagram socket without a flag of its own.
- *
  * @param options what to start.
  * @returns the process, once the program itself runs.
- * @throws HostError when it cannot be executed.
+ * @throws DeployError with the reason when it cannot be executed; HostError when this machine lacks what it takes.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   let firstWords = "";
@@ -83,16 +84,21 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
       options.onOutput(chunk);
     },
   });
-  const child = spawnGeneration(options, relay);
+  const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
+  const child = spawnGeneration(options, relay, notify?.path);
   const exited = exitOf(child, relay, options);
   exited.catch(() => relay.cancel());
-  const ready = readyOf(child, options);
+  const ready = Promise.race([
+    readyOf(child, options),
+    notify?.ready ?? new Promise<void>(() => {}),
+  ]);
+  if (notify !== undefined) void exited.then(notify.close, notify.close);
   const { pid } = child;
   const hasStarted = pid !== undefined && (await becomesProgram(pid, exited));
   if (!hasStarted) {
     const exit = await exited;
     relay.cancel();
-    throw new HostError(whyNotExecuted(options, exit, firstWords), { retryable: false });
+    throw new DeployError("verify", whyNotExecuted(options, exit, firstWords));
   }
   relay.forget();
   return {
@@ -106,14 +112,18 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
   };
 }
 
-function spawnGeneration(options: GenerationOptions, relay: OutputRelay): ChildProcess {
+function spawnGeneration(
+  options: GenerationOptions,
+  relay: OutputRelay,
+  notifySocket: string | undefined,
+): ChildProcess {
   const { program, args, ids } = generationCommand(options.command, options.user, relay);
   return withInherited(
     options.sockets.map(({ fd }) => fd),
     (sockets) =>
       spawn(program, args, {
         cwd: options.cwd,
-        env: generationEnvironment(options),
+        env: generationEnvironment({ ...options, notifySocket }),
         stdio: [
           "ignore",
           "ignore",

@@ -16,6 +16,8 @@ export interface GenerationEnvironment {
   sockets: readonly HeldSocket[];
   generation: number;
   readyDescriptor: boolean;
+  /** The path of its own notification socket. */
+  notifySocket: string | undefined;
 }
 
 /**
@@ -31,6 +33,7 @@ export function generationEnvironment(options: GenerationEnvironment): Record<st
     if (value !== undefined && !OWN_VARIABLES.includes(name)) env[name] = value;
   }
   if (options.readyDescriptor) env.DEWY_READY_FD = String(FIRST_DESCRIPTOR + sockets.length);
+  if (options.notifySocket !== undefined) env.NOTIFY_SOCKET = options.notifySocket;
   if (sockets.length === 0) return env;
   const ports = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
   return {

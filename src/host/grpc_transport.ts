@@ -5,15 +5,17 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import { channelOver } from "../client/grpc_calls.ts";
 import type { GrpcChannel, GrpcChannelOptions } from "../client/grpc_channel.ts";
 import type { EventSink } from "../core/event.ts";
+import { isPrivateHost } from "../core/private_address.ts";
+import { proxyFor } from "./fetch_proxy.ts";
 import { readTrustedCertificates, withRuntimeRoots } from "./fetch_trust.ts";
 
 /** Whom gRPC connections of this machine trust. */
 export interface GrpcTrust {
-  /** Environment variables: `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. */
+  /** Environment variables: `SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS`, and those that name proxies. */
   env: Readonly<Record<string, string | undefined>>;
   /** The value of `--ca-file`, a file of PEM certificates; none unless told. */
   caFile?: string | undefined;
-  /** Hears a warning for a variable whose file is of no use. */
+  /** Hears a warning for a variable whose file is of no use, and of a proxy that is passed by. */
   emit: EventSink;
 }
 
@@ -35,6 +37,7 @@ export async function openHttp2Channel(
   trust: GrpcTrust,
 ): Promise<GrpcChannel> {
   const { baseUrl } = options;
+  warnOfProxy(baseUrl, trust);
   const connection = baseUrl.startsWith("https:")
     ? tlsConnection(await trustedAuthorities(options, trust))
     : { options: {}, destroy() {} };
@@ -48,6 +51,21 @@ export async function openHttp2Channel(
   return channelOver(transport, () => {
     sessions.abort();
     connection.destroy();
+  });
+}
+
+/** Tunnels for HTTP/2 are nothing that the transport has. */
+function warnOfProxy(baseUrl: string, { env, emit }: GrpcTrust): void {
+  const server = new URL(baseUrl);
+  const proxy = proxyFor(server, env);
+  if (proxy === undefined || isPrivateHost(server.hostname)) return;
+  emit({
+    type: "warning",
+    important: true,
+    message:
+      "gRPC over HTTP/2 goes through no proxy: the registry is asked directly; protocol=connect or protocol=grpc-web " +
+      "on the registry's URL goes through it, NO_PROXY with the registry's host ends this warning",
+    fields: { registry: server.host, proxy: proxy.host },
   });
 }
 

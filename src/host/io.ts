@@ -12,7 +12,7 @@ import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
 import { credentialHelper } from "./docker_credentials.ts";
-import { createHostFetch } from "./fetch.ts";
+import { createFetchGuard, createHostFetch } from "./fetch.ts";
 import { hostPlatform } from "./platform.ts";
 
 /** What {@link createHostIo} is made of. */
@@ -57,6 +57,8 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
   const clock = options.clock ?? systemClock;
   const emit = options.emit ?? (() => {});
   const fetch = options.fetch ?? (await createHostFetch({ env, caFile, emit }));
+  const guardFetch =
+    options.fetch === undefined ? createFetchGuard(fetch, { env, caFile }) : undefined;
   return {
     platform: options.platform ?? hostPlatform(),
     env,
@@ -67,6 +69,7 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     awsCredentials: lazyAwsCredentials({ env, clock }),
     credentialHelper: credentialHelper(env),
     resolveHost,
+    ...(guardFetch === undefined ? {} : { guardFetch }),
     grpcChannel: async (channel) => {
       const { openHttp2Channel } = await import("./grpc_transport.ts");
       return openHttp2Channel(channel, { env, caFile, emit });

@@ -47,7 +47,7 @@ export async function acquireLock(path: string, command: string): Promise<Lock> 
   const text = JSON.stringify(holder);
   const own = `${path}.${process.pid}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     await writeOwn(own, text);
     await take(own, path);
   } catch (error) {
@@ -67,6 +67,15 @@ export async function acquireLock(path: string, command: string): Promise<Lock> 
       return release(path, text);
     },
   };
+}
+
+/** Not `recursive`: Node would then say of a read-only file system that there is no such file. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
 }
 
 async function writeOwn(path: string, text: string): Promise<void> {

@@ -46,6 +46,16 @@ export interface LocatorBase {
   slot: string;
 }
 
+/**
+ * Makes a `fetch` that shows the addresses of a host to a check, which throws to refuse them, and connects to no
+ * others: between a look-up and a connection a name can come to stand for something else. A `fetch` that cannot be
+ * made so, and calls through a proxy, stay as they are.
+ */
+export type GuardFetch = (
+  fetch: typeof globalThis.fetch,
+  check: (host: string, addresses: readonly string[]) => void,
+) => Promise<typeof globalThis.fetch>;
+
 /** What a driver needs from the world, all of it passed in. */
 export interface RegistryIo {
   /** The machine that artifacts are chosen for. */
@@ -73,6 +83,8 @@ export interface RegistryIo {
   credentialHelper?: CredentialHelper;
   /** The addresses of a host name; absent on the edge. Rejects when it cannot be looked up. */
   resolveHost?: (host: string) => Promise<readonly string[]>;
+  /** Guards a `fetch` against names that change; absent on the edge. */
+  guardFetch?: GuardFetch;
   /** The login of a registry of images, given in code. */
   registryLogin?: { username: string; password: string };
   /** Opens gRPC over HTTP/2; absent on the edge, where there is only `fetch`. */

@@ -145,12 +145,18 @@ async function openAnswered(
   const signal = joinSignals(options.signal, io.signal);
   const open = { ...options, ...(signal === undefined ? {} : { signal }) };
   if (/^https?:/.test(url)) {
+    const checked = new Map<string, URL>();
     const check = async (next: URL): Promise<void> => {
       assertMayAsk(next, rules);
       assertResolvesElsewhere(next, rules, await addressesOf(next, io, signal));
+      checked.set(next.hostname, next);
     };
+    const guarded = await io.guardFetch?.(io.fetch, (host, addresses) => {
+      assertResolvesElsewhere(checked.get(host) ?? new URL(url), rules, addresses);
+    });
     await check(new URL(url));
-    return openHttpsArtifact(splitUrl(url, "the artifact URL"), io, open, check);
+    const guardedIo = guarded === undefined ? io : { ...io, fetch: guarded };
+    return openHttpsArtifact(splitUrl(url, "the artifact URL"), guardedIo, open, check);
   }
   if (io.openArtifact === undefined) {
     throw new ConfigError(`Cannot open "${artifact.name}": open the registry with openRegistry`);

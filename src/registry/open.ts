@@ -20,6 +20,7 @@ import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts
 import type {
   AwsCredentials,
   CredentialHelper,
+  GuardFetch,
   LocatorBase,
   RegistryDriver,
   RegistryIo,
@@ -83,6 +84,8 @@ export interface RegistryOptions {
   credentialHelper?: CredentialHelper;
   /** Looks up the addresses of a host; `createHostIo` of `dewy/host` gives one. */
   resolveHost?: (host: string) => Promise<readonly string[]>;
+  /** Guards a `fetch` against names that change; `createHostIo` of `dewy/host` gives one. */
+  guardFetch?: GuardFetch;
 }
 
 /**
@@ -304,7 +307,7 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
 
 function ioOf(options: RegistryOptions): RegistryIo {
   const { readTextFile, awsCredentials, grpcChannel, signal } = options;
-  const { registryLogin, credentialHelper, resolveHost } = options;
+  const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
     env: options.env ?? runtimeEnvironment(),
@@ -317,6 +320,7 @@ function ioOf(options: RegistryOptions): RegistryIo {
     ...(registryLogin === undefined ? {} : { registryLogin }),
     ...(credentialHelper === undefined ? {} : { credentialHelper }),
     ...(resolveHost === undefined ? {} : { resolveHost }),
+    ...(guardFetch === undefined ? {} : { guardFetch }),
     ...(grpcChannel === undefined ? {} : { grpcChannel }),
     openArtifact: (url, open) => openArtifact(url, { ...options, ...open }),
     ...(signal === undefined ? {} : { signal }),

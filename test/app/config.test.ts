@@ -285,6 +285,7 @@ describe("readConfig of server", () => {
     ],
     [["--health-timeout", "500ms"], "--ready-after 1s can never be reached"],
     [["--health-timeout", "0"], '--health-timeout "0"'],
+    [["--handoff", "none", "--overlap", "5s"], "--overlap has no effect with --handoff none"],
     [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
     [["--signal-on-term", "KILL"], '--signal-on-term "KILL": expected TERM, INT, QUIT'],
     [["--restart", "never"], '--restart "never": expected always, on-failure'],

@@ -126,6 +126,12 @@ describe("levels", () => {
   ] as const)("%s lets %i of four through", (level, count) => {
     expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
   });
+  test("a failure that repeats is a matter for debug", () => {
+    const failed = events.filter(({ type }) => type === "failed");
+    const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
+    expect(log(again, "info")).toBe("");
+    expect(log(again, "debug")).toContain("Deploy failure");
+  });
   test("waiting for an artifact within the grace period is a matter for debug", () => {
     expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
   });
@@ -192,6 +198,10 @@ describe("the log of an app", () => {
     [
       { ...exited, code: 0, restartInMs: undefined, lastLines: [] },
       'level=INFO msg="App finished" tag=v1 generation=2 pid=7 exit_code=0',
+    ],
+    [
+      { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "exit code 1" },
+      'level=ERROR msg="App started anew has failed, the one before serves on" tag=v1 generation=2 pid=7 reason="exit code 1"',
     ],
     [
       { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },

@@ -84,7 +84,7 @@ describe("dewy registry", () => {
       io.kill("SIGTERM");
       await ended;
     });
-    await expect.poll(io.err, { timeout: 5000 }).toContain("msg=Listening");
+    await expect.poll(io.err).toContain("msg=Listening");
     const [, url = ""] = /url=(\S+)/.exec(io.err()) ?? [];
     return { io, ended, url };
   };

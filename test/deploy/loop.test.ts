@@ -1,30 +1,33 @@
 import { describe, expect, it } from "vitest";
-import type { DewyError } from "../../src/core/error.ts";
-import { DeployError, NotFoundError, RemoteError } from "../../src/core/error.ts";
+import { DeployError, HostError, NotFoundError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import { type LoopOptions, pollLoop } from "../../src/deploy/loop.ts";
+import { type LoopOptions, pollLoop, type RoundOutcome } from "../../src/deploy/loop.ts";
+import { fakeClock } from "../fakes/clock.ts";
 import { eventsOf, jumpingClock } from "./world.ts";
 
-type Outcome = DewyError | undefined | "throws";
+const START = Date.UTC(2026, 0, 1);
+
+/** An error: the registry cannot be asked. */
+type Outcome = RoundOutcome | Error;
 
 /** Runs the loop for the given rounds and tells the pauses between them. */
 async function pausesAfter(
   outcomes: readonly Outcome[],
   over: Partial<LoopOptions> = {},
 ): Promise<{ pauses: number[]; events: DewyEvent[] }> {
-  const clock = jumpingClock();
+  const clock = jumpingClock(START);
   const stop = new AbortController();
   const events: DewyEvent[] = [];
   const left = [...outcomes];
   await pollLoop({
     round: async () => {
-      const outcome = left.shift();
+      const outcome = left.shift() ?? fine;
       if (left.length === 0) queueMicrotask(() => queueMicrotask(() => stop.abort()));
-      if (outcome === "throws") throw new TypeError("a bug");
+      if (outcome instanceof Error) throw outcome;
       return outcome;
     },
     intervalMs: 10_000,
-    wake: () => new Promise(() => {}),
+    onWake: () => () => {},
     clock,
     emit: (event) => events.push(event),
     signal: stop.signal,
@@ -34,77 +37,151 @@ async function pausesAfter(
   return { pauses: clock.slept.slice(0, outcomes.length - 1), events };
 }
 
-const failure = new NotFoundError("nothing there");
+const fine: RoundOutcome = { kind: "fine" };
+const down = new RemoteError("down");
+const problem: RoundOutcome = { kind: "problem", error: new NotFoundError("nothing there") };
+const full = new HostError("the disk is full");
+
+/** A version that failed, to be tried again at so many milliseconds after the start. */
+function failed(retryAt: number | undefined, error: HostError | DeployError = full): RoundOutcome {
+  return {
+    kind: "failed",
+    tag: "v1.0.0",
+    error,
+    retryAt: retryAt === undefined ? undefined : START + retryAt,
+  };
+}
+
+function waiting(retryAt: number): RoundOutcome {
+  return { kind: "waiting", retryAt: START + retryAt };
+}
 
 describe("pollLoop", () => {
   it("keeps a steady pace while rounds succeed", async () => {
-    const { pauses } = await pausesAfter([undefined, undefined, undefined]);
+    const { pauses } = await pausesAfter([fine, fine, fine]);
     expect(pauses).toEqual([10_000, 10_000]);
   });
 
-  it("pauses longer after each failure, up to five minutes, and returns to its pace", async () => {
-    const { pauses } = await pausesAfter([
-      failure,
-      failure,
-      failure,
-      failure,
-      failure,
-      failure,
-      failure,
-      undefined,
-      undefined,
-    ]);
+  it("pauses longer each time the registry fails, up to five minutes, and returns to its pace", async () => {
+    const { pauses } = await pausesAfter([...Array(7).fill(down), fine, fine]);
     expect(pauses).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 10_000]);
+  });
+
+  it("keeps its pace while there is nothing to deploy, or a version fails", async () => {
+    const steps = [problem, problem, failed(undefined), failed(undefined), fine];
+    expect((await pausesAfter(steps)).pauses).toEqual([10_000, 10_000, 10_000, 10_000]);
+  });
+
+  it("returns to its pace when the registry answers, whatever the answer is", async () => {
+    const { pauses } = await pausesAfter([down, down, problem, down, fine]);
+    expect(pauses).toEqual([10_000, 20_000, 10_000, 10_000]);
+  });
+
+  it("polls at its pace while a version waits, and exactly when that may be tried again", async () => {
+    const at = 33_000;
+    const { pauses } = await pausesAfter([failed(at), waiting(at), waiting(at), fine]);
+    expect(pauses).toEqual([10_000, 10_000, 13_000]);
+  });
+
+  it("tells when a version is tried again, and of one that is not that there is no such time", async () => {
+    const { events } = await pausesAfter([failed(33_000), failed(undefined), problem, down, fine]);
+    expect(eventsOf(events, "failed")).toMatchObject([
+      { tag: "v1.0.0", retryInMs: 33_000, count: 1 },
+      { tag: "v1.0.0", retryInMs: undefined, count: 2 },
+      { tag: undefined, retryInMs: 10_000, count: 3 },
+      { tag: undefined, retryInMs: 10_000, count: 4 },
+    ]);
   });
 
   it("never polls earlier than the registry asked, also when its answer hides in a failed deploy", async () => {
     const limited = new RemoteError("slow down", { retryAfterMs: 900_000 });
-    const { pauses } = await pausesAfter([
-      limited,
-      new DeployError("stage", "no", { cause: limited }),
-      undefined,
-    ]);
-    expect(pauses).toEqual([945_000, 945_000]);
+    const hidden = new DeployError("stage", "no", { cause: limited });
+    const { pauses, events } = await pausesAfter([limited, failed(2_000_000, hidden), fine]);
+    expect(pauses).toEqual([945_000, 2_000_000 - 945_000]);
+    expect(eventsOf(events, "failed").map(({ retryInMs }) => retryInMs)).toEqual(pauses);
   });
 
   it("spreads the polls of a fleet", async () => {
-    const low = await pausesAfter([undefined, undefined], { random: () => 0 });
-    const high = await pausesAfter([undefined, undefined], { random: () => 0.999 });
+    const low = await pausesAfter([fine, fine], { random: () => 0 });
+    const high = await pausesAfter([fine, fine], { random: () => 0.999 });
     expect(low.pauses[0]).toBe(9_000);
     expect(high.pauses[0]).toBeGreaterThan(10_900);
   });
 
-  it("tells of every failure with its count, and of the recovery", async () => {
-    const { events } = await pausesAfter([failure, failure, undefined, undefined]);
-    expect(eventsOf(events, "failed").map(({ count }) => count)).toEqual([1, 2]);
-    expect(eventsOf(events, "succeeded-again")).toMatchObject([{ after: 2 }]);
+  it("tells of every failure with its count, of one that repeats so, and of the recovery", async () => {
+    const { events } = await pausesAfter([
+      down,
+      down,
+      failed(1),
+      problem,
+      fine,
+      problem,
+      fine,
+      fine,
+    ]);
+    expect(eventsOf(events, "failed").map(({ count, isRepeated }) => [count, isRepeated])).toEqual([
+      [1, undefined],
+      [2, true],
+      [3, undefined],
+      [4, undefined],
+      [1, undefined],
+    ]);
+    expect(eventsOf(events, "succeeded-again")).toMatchObject([{ after: 4 }, { after: 1 }]);
+  });
+
+  it("takes the wait of a version neither for a failure nor for a success", async () => {
+    const rounds = [failed(20_000), waiting(20_000), failed(60_000), waiting(60_000), fine];
+    const { events } = await pausesAfter([...rounds, fine]);
+    expect(events.map((event) => [event.type, "count" in event && event.count])).toEqual([
+      ["failed", 1],
+      ["failed", 2],
+      ["succeeded-again", false],
+    ]);
   });
 
   it("goes on after a failure that nobody expected", async () => {
-    const { events } = await pausesAfter(["throws", undefined]);
+    const { events } = await pausesAfter([new TypeError("a bug"), fine]);
     expect(eventsOf(events, "failed")).toMatchObject([{ error: { code: "host" } }]);
   });
 
-  it("polls at once when it is woken", async () => {
+  it("polls at once when it is woken: in a pause, and after a round in which the wish came", async () => {
     const stop = new AbortController();
+    const clock = fakeClock();
+    const listeners = new Set<() => void>();
+    const wake = (): void => {
+      for (const listener of listeners) listener();
+    };
     let rounds = 0;
-    await pollLoop({
+    const ended = pollLoop({
       round: async () => {
-        if (++rounds === 2) stop.abort();
-        return undefined;
+        rounds += 1;
+        if (rounds === 1 || rounds === 4) wake();
+        return fine;
       },
       intervalMs: 3_600_000,
-      wake: async () => {},
-      clock: {
-        now: () => 0,
-        sleep: (_, signal) =>
-          new Promise((_resolve, reject) =>
-            signal?.addEventListener("abort", () => reject(signal.reason)),
-          ),
+      onWake: (listener) => {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
       },
+      clock,
       emit: () => {},
       signal: stop.signal,
+      random: () => 0.5,
     });
+    await until(() => rounds === 2);
+    await clock.sleeping(3_600_000);
     expect(rounds).toBe(2);
+    wake();
+    await until(() => rounds === 3);
+    await clock.sleeping(3_600_000);
+    clock.advance(3_600_000);
+    await until(() => rounds === 5);
+    stop.abort();
+    await ended;
+    expect(listeners.size).toBe(0);
   });
 });
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { HostError } from "../../src/core/error.ts";
+import { AbortedError, HostError, NotFoundError, RemoteError } from "../../src/core/error.ts";
 import type { VersionPolicy } from "../../src/deploy/choose.ts";
-import { tick } from "../../src/deploy/tick.ts";
+import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { roundOutcome, tick } from "../../src/deploy/tick.ts";
 import { eventsOf, never, nothing, ready, testRegistry, testWorld } from "./world.ts";
 
 const policy: VersionPolicy = {
@@ -14,10 +15,17 @@ const policy: VersionPolicy = {
 
 function worldWith(...answers: Parameters<typeof testRegistry>): {
   world: ReturnType<typeof testWorld>;
+  failed: FailedCandidates;
   look: (over?: Partial<VersionPolicy>) => ReturnType<typeof tick>;
 } {
   const world = testWorld(testRegistry(...answers));
-  return { world, look: (over) => tick({ ...policy, ...over }, world.io, never()) };
+  const { clock } = world.io;
+  const failed = new FailedCandidates({ intervalMs: 10_000, clock, random: () => 0.5 });
+  return {
+    world,
+    failed,
+    look: (over) => tick({ ...policy, ...over }, world.io, never(), failed),
+  };
 }
 
 describe("tick", () => {
@@ -79,7 +87,7 @@ describe("tick", () => {
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
     world.fail.verify = new HostError("it crashed", { retryable: false });
-    await expect(look()).rejects.toMatchObject({ phase: "verify" });
+    expect(await look()).toMatchObject({ live: "v1.0.0", failure: { error: { phase: "verify" } } });
     world.fail = {};
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     world.registry.answers = [ready("v1.1.1"), ready("v1.1.0"), ready("v1.0.0")];
@@ -91,7 +99,7 @@ describe("tick", () => {
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
     world.fail.verify = new HostError("it crashed", { retryable: false });
-    await look().catch(() => {});
+    await look();
     world.fail = {};
     world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
     expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
@@ -100,7 +108,7 @@ describe("tick", () => {
   it("deploys the next newest when the newest is bad and nothing runs", async () => {
     const { world, look } = worldWith(ready("v1.1.0"), ready("v1.0.0"));
     world.fail.verify = new HostError("it crashed", { retryable: false });
-    await look().catch(() => {});
+    await look();
     world.fail = {};
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
   });
@@ -175,5 +183,126 @@ describe("tick", () => {
       reason: "artifact-missing",
     });
     expect(await look()).toEqual({ deployed: false, live: undefined });
+  });
+
+  describe("after a version failed before it was live", () => {
+    const failure = new HostError("the disk is full");
+
+    it("looks at it again and again, and tries it only when it has waited, longer each time", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.stage = failure;
+      const { clock } = world.io;
+      const waits: number[] = [];
+      for (let count = 0; count < 7; count += 1) {
+        const { failure: failed, live } = await look();
+        expect(live).toBeUndefined();
+        expect(failed).toMatchObject({ tag: "v1.0.0", error: { phase: "stage" } });
+        const retryAt = failed?.retryAt ?? 0;
+        waits.push(retryAt - clock.now());
+        await clock.sleep(retryAt - clock.now() - 1);
+        expect(await look()).toEqual({ deployed: false, live: undefined, waitsUntil: retryAt });
+        await clock.sleep(1);
+      }
+      expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
+      expect(world.steps).toEqual(Array(7).fill("stage v1.0.0"));
+      world.fail = {};
+      expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
+    });
+
+    it.each([
+      ["a newer version", ready("v1.0.1", { revision: "rev-v1.0.0" }), "v1.0.1"],
+      ["other bytes of it", ready("v1.0.0", { revision: "mended" }), "v1.0.0"],
+      ["another artifact of it", ready("v1.0.0", { name: "mended.tar.gz" }), "v1.0.0"],
+    ])("tries %s at once", async (_, mended, live) => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.stage = failure;
+      await look();
+      world.fail = {};
+      world.registry.answers = [mended];
+      expect(await look()).toEqual({ deployed: true, live });
+    });
+
+    it("does not forget it when another one fails in between", async () => {
+      const { world, look } = worldWith(ready("v1.1.0"));
+      world.fail.stage = failure;
+      await look();
+      world.registry.answers = [ready("v1.0.0")];
+      await look();
+      world.registry.answers = [ready("v1.1.0")];
+      expect(await look()).toMatchObject({ waitsUntil: expect.any(Number) });
+    });
+
+    it("begins with the shortest wait again when a deploy has worked", async () => {
+      const { world, look } = worldWith(ready("v1.1.0"));
+      world.fail.stage = failure;
+      const first = await look();
+      world.registry.answers = [ready("v1.0.0")];
+      world.fail = {};
+      await look();
+      world.registry.answers = [ready("v1.1.0")];
+      world.fail.stage = failure;
+      expect((await look()).failure?.retryAt).toBe(first.failure?.retryAt);
+    });
+
+    it("tries it at once when the operator is in a hurry, and then waits longer than before", async () => {
+      const { world, look, failed } = worldWith(ready("v1.0.0"));
+      world.hooks.before = 1;
+      await look();
+      failed.hurry();
+      const again = await look();
+      expect(again.failure?.error.message).toContain("exit code 1");
+      expect((again.failure?.retryAt ?? 0) - world.io.clock.now()).toBe(20_000);
+      expect(world.steps.filter((step) => step === "hook before")).toHaveLength(2);
+    });
+
+    it("keeps the pause that the registry asked for while it was downloaded", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.stage = new RemoteError("slow down", { retryAfterMs: 900_000 });
+      const { failure: failed } = await look();
+      expect((failed?.retryAt ?? 0) - world.io.clock.now()).toBe(945_000);
+    });
+
+    it("gives no time for one that was live and is remembered as bad", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.verify = new HostError("it crashed", { retryable: false });
+      expect((await look()).failure).toMatchObject({ retryAt: undefined });
+    });
+
+    it("lets one wait that was live, and was taken back for no fault of its own", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.verify = new HostError("the engine is down", { retryable: true });
+      const { failure } = await look();
+      expect((failure?.retryAt ?? 0) - world.io.clock.now()).toBe(10_000);
+      expect(await look()).toMatchObject({ waitsUntil: failure?.retryAt });
+    });
+
+    it("passes on that the operator ended it", async () => {
+      const { world, look } = worldWith(ready("v1.0.0"));
+      world.fail.stage = new AbortedError("Stopped");
+      await expect(look()).rejects.toMatchObject({ code: "aborted" });
+      world.fail = {};
+      expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
+    });
+  });
+});
+
+describe("roundOutcome", () => {
+  const problem = new NotFoundError("nothing there");
+  const failure = { tag: "v1.0.0", error: new HostError("full"), retryAt: 5 };
+
+  it.each([
+    [{}, { kind: "fine" }],
+    [{ problem }, { kind: "problem", error: problem }],
+    [
+      { problem, waitsUntil: 5 },
+      { kind: "problem", error: problem },
+    ],
+    [
+      { problem, failure },
+      { kind: "failed", ...failure },
+    ],
+    [{ waitsUntil: 5 }, { kind: "waiting", retryAt: 5 }],
+  ])("of %o", (parts, outcome) => {
+    expect(roundOutcome({ deployed: false, live: undefined, ...parts })).toEqual(outcome);
   });
 });

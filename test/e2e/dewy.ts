@@ -7,7 +7,7 @@ import { DENO_RUN, neutralEnvironment, ROOT, type Runtime, runtimes } from "../r
 import { LAST_FILE, VERSION_FILE } from "./archive.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 45_000;
 
 /** A line of dewy's log. */
 export interface LogLine {

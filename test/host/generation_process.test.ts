@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
@@ -43,6 +43,12 @@ function shell(script: string, over: Partial<GenerationOptions> = {}): ReturnTyp
   return start(["/bin/sh", "-c", script], over);
 }
 
+async function processesNaming(word: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const lines = pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""));
+  return (await Promise.all(lines)).filter((line) => line.includes(word));
+}
+
 describe("startGeneration", () => {
   it("loses nothing that a program wrote before it ended", async () => {
     const generation = await shell("head -c 3000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
@@ -76,7 +82,7 @@ time.sleep(60)`;
   });
 
   it("says which signal ended it, and reaches the main process or the whole group", async () => {
-    const generation = await shell("trap 'exit 7' TERM; echo deaf; sleep 60 & wait");
+    const generation = await shell("trap 'exit 7' TERM; sleep 60 & echo deaf; wait");
     await eventually(() => generation.output() !== "");
     generation.signal("SIGTERM");
     expect(await generation.exited).toEqual({ code: 7, signal: null });
@@ -89,6 +95,39 @@ time.sleep(60)`;
   it("hears when the program is ready", async () => {
     const generation = await shell('eval "echo READY=1 >&$DEWY_READY_FD"; sleep 60');
     await generation.ready;
+  });
+
+  it("hears READY=1 of sd_notify, and nothing else, where the program is told to say it", async () => {
+    const go = join(await tempDirectory(), "go");
+    const say = (text: string): string => `send(S, "${text}", 0, $to) or die $!; print "sent\\n";`;
+    const script = `$| = 1; socket(S, AF_UNIX, SOCK_DGRAM, 0); $to = sockaddr_un($ENV{NOTIFY_SOCKET});
+${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until -e "${go}"; ${say("STATUS=on\\nREADY=1\\n")} sleep 60`;
+    const generation = await start(["perl", "-MSocket", "-e", script], { notifySocket: true });
+    let isReady = false;
+    void generation.ready.then(() => {
+      isReady = true;
+    });
+    await eventually(() => generation.output().includes("sent"));
+    expect(isReady).toBe(false);
+    await writeFile(go, "");
+    await generation.ready;
+  });
+
+  it("leaves no socket and no listener behind", async () => {
+    const runDirectory = await tempDirectory();
+    const generation = await shell("exit 0", { notifySocket: true, runDirectory });
+    await generation.exited;
+    await eventually(async () => (await readdir(runDirectory)).length === 0);
+    expect(await processesNaming(runDirectory)).toEqual([]);
+  });
+
+  it("starts a program without NOTIFY_SOCKET where its path would be too long", async () => {
+    const runDirectory = join(await tempDirectory(), "x".repeat(100));
+    await mkdir(runDirectory);
+    const script = `echo "socket \${NOTIFY_SOCKET-none}"`;
+    const generation = await shell(script, { notifySocket: true, runDirectory });
+    await generation.exited;
+    expect(generation.output()).toBe("socket none\n");
   });
 
   it("gives it no variable of dewy's own sockets and service manager", async () => {
@@ -136,7 +175,7 @@ time.sleep(60)`;
     await chmod(join(directory, "script"), 0o755);
     const path = join(directory, name);
     const error = await start([path]).catch((e: unknown) => e);
-    expect(error).toMatchObject({ name: "HostError", message: expect.stringContaining(reason) });
+    expect(error).toMatchObject({ name: "DeployError", message: expect.stringContaining(reason) });
     expect(String(error)).toContain(`Cannot start ${path}: `);
   });
 

@@ -1,5 +1,9 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createHooks, type HookOptions } from "../../src/host/hook.ts";
+import { testVectors } from "../core/vectors.ts";
+import { tempDirectory } from "./temp_directory.ts";
 
 const context = {
   tag: "v1.1.0",
@@ -61,3 +65,29 @@ describe("createHooks", () => {
     expect(result).toMatchObject({ timedOut: true, exitCode: null });
   });
 });
+
+testVectors(
+  "hooks-and-deploy",
+  async ({ in: { cmd } }) => {
+    const cwd = await tempDirectory();
+    const result = await hooks({ cwd, before: String(cmd) })("before", context, never);
+    if (result === undefined) return { err: false, result: null };
+    const { command, exitCode, stderr } = result;
+    const stdout = result.stdout.replace(cwd, "<root>");
+    return { command, exitCode, stderr, stdout, success: exitCode === 0, err: exitCode !== 0 };
+  },
+  ["hook"],
+);
+
+testVectors(
+  "hooks-and-deploy",
+  async ({ in: { before, after } }) => {
+    const cwd = await tempDirectory();
+    const run = hooks({ cwd, before: String(before), after: String(after) });
+    await run("before", context, never);
+    await run("after", context, never);
+    const ran = (name: string): boolean => existsSync(join(cwd, name));
+    return { beforeRan: ran("before"), afterRan: ran("after") };
+  },
+  ["hookRuns"],
+);

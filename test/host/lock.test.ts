@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { acquireLock } from "../../src/host/lock.ts";
 import { processStartTime } from "../../src/host/process_identity.ts";
 import { tempDirectory } from "./temp_directory.ts";
@@ -75,6 +75,20 @@ describe("acquireLock", () => {
     await (await acquireLock(path, "assets")).release();
     await writeFile(path, "{");
     await acquireLock(path, "assets");
+  });
+
+  const needsRoot =
+    process.getuid?.() === 0 && process.platform === "linux"
+      ? ""
+      : " [skipped: mounting a read-only disk takes root on Linux]";
+  it.skipIf(needsRoot !== "")(`says that the file system is read-only${needsRoot}`, async () => {
+    const directory = await tempDirectory();
+    execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", directory]);
+    onTestFinished(() => void execFileSync("umount", ["-l", directory]));
+    await expect(acquireLock(join(directory, ".dewy", "lock"), "assets")).rejects.toMatchObject({
+      name: "HostError",
+      message: expect.stringContaining("the file system is read-only"),
+    });
   });
 
   it("lets exactly one of many win a stale lock", async () => {

@@ -99,6 +99,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   ],
   [{ ...EXITED, code: 0, restartInMs: undefined }, "`v1` finished"],
   [
+    { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it ended with exit code 1" },
+    "`v1` failed when it was started anew, and serves on as before: it ended with exit code 1",
+  ],
+  [
     { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
     "`v1` keeps crashing (5 times): back to v0",
   ],

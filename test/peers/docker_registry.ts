@@ -414,7 +414,7 @@ async function buildAndPush(
 
 async function untilItAnswers(host: string, server: ChildProcess): Promise<void> {
   const [address = "", port = ""] = host.split(":");
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 45_000;
   for (;;) {
     if (server.exitCode !== null) throw new Error(`it ended with ${server.exitCode}`);
     const answers = await new Promise<boolean>((resolve) => {

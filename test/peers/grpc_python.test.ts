@@ -87,18 +87,21 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
       const deployment = { id: "42", tag: "v1.2.3", command: "server", host: "h", at: new Date() };
       await registry.report?.({ ...deployment, error: "something error" });
       await registry.report?.(deployment);
-      expect(heard).toEqual([
-        {
-          method: "Current",
-          arch: "arm64",
-          os: "darwin",
-          arifact_name: null,
-          authorization: "Bearer s3cr3t",
-          has_deadline: true,
-        },
-        { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: "something error" },
-        { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: null },
-      ]);
+      // The peer says what it heard after it has answered.
+      await expect
+        .poll(() => heard)
+        .toEqual([
+          {
+            method: "Current",
+            arch: "arm64",
+            os: "darwin",
+            arifact_name: null,
+            authorization: "Bearer s3cr3t",
+            has_deadline: true,
+          },
+          { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: "something error" },
+          { method: "Report", id: "42", tag: "v1.2.3", command: "server", err: null },
+        ]);
     });
 
     test("a Python client asks a server of the same contract", async () => {

@@ -17,7 +17,7 @@ import { neutralEnvironment, ROOT } from "../runtime/runtimes.ts";
 
 /** Debian's own: another one in PATH does not have its packages. */
 const PYTHON = "/usr/bin/python3";
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 45_000;
 const run = promisify(execFile);
 
 /** What a Python server answers: a version, or a status. */
@@ -87,7 +87,7 @@ export async function grpcPython(): Promise<GrpcPython> {
     async ask(target, { token = "", caFile } = {}) {
       const script = join(ROOT, "test/peers/grpc_client.py");
       const args = [script, directory, target, token, ...(caFile === undefined ? [] : [caFile])];
-      const { stdout } = await run(PYTHON, args, { timeout: 20_000, env: pythonEnvironment() });
+      const { stdout } = await run(PYTHON, args, { timeout: 45_000, env: pythonEnvironment() });
       return JSON.parse(stdout);
     },
     remove: () => rm(directory, { recursive: true }),

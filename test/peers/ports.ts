@@ -1,25 +1,37 @@
 import { createServer, type Server } from "node:net";
 import process from "node:process";
 
-/** Finds TCP ports on loopback that nobody uses right now. */
+/** Below those that the system gives to clients: else a connection of another test may take one in between. */
+const LOWEST = 10_000;
+/** Each worker of vitest has some of its own. */
+const SLICE = 4_000;
+const SLICES = 5;
+
+const first = LOWEST + (Number(process.env.VITEST_POOL_ID ?? 0) % SLICES) * SLICE;
+let next = Math.floor(Math.random() * SLICE);
+
+/** Finds TCP ports that nobody uses right now. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("no port");
-    return address.port;
+  const found: number[] = [];
+  while (found.length < count) {
+    const port = first + (next++ % SLICE);
+    if (await isFree(port)) found.push(port);
+  }
+  return found;
+}
+
+/** Finds one. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  return port;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
   });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 /** The system hands out ports from 32768 on: below, nobody's server stands by chance. */

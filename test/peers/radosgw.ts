@@ -110,7 +110,7 @@ async function boot(
   await Promise.all(["mon", "osd", "rgw"].map((name) => mkdir(join(directory, name))));
   await writeFile(conf, configuration(directory, fsid, monitor, gateway));
   const call = (program: string, args: string[]): Promise<unknown> =>
-    run(program, ["-c", conf, ...args], { timeout: 20_000 });
+    run(program, ["-c", conf, ...args], { timeout: 60_000 });
   const serve = (program: string, args: string[]): void => {
     const server = spawn(program, ["-c", conf, "-f", ...args], { stdio: "ignore" });
     servers.push(server);
@@ -129,7 +129,7 @@ async function boot(
   ]);
   await call("ceph-mon", ["--mkfs", "-i", "a", "--monmap", monmap]);
   serve("ceph-mon", ["-i", "a"]);
-  await call("ceph", ["--connect-timeout", "10", "osd", "new", osd]);
+  await call("ceph", ["--connect-timeout", "45", "osd", "new", osd]);
   await call("ceph-osd", ["-i", "0", "--mkfs", "--osd-uuid", osd]);
   serve("ceph-osd", ["-i", "0"]);
   serve("radosgw", ["-n", "client.rgw", "--no-mon-config"]);
@@ -179,7 +179,7 @@ async function createBucket(
 }
 
 async function untilItAnswers(endpoint: string, servers: readonly ChildProcess[]): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const gone = servers.find((server) => server.exitCode !== null);
     if (gone !== undefined) throw new Error(`${gone.spawnfile} ended with ${gone.exitCode}`);

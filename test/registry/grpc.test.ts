@@ -193,17 +193,13 @@ describe("the answer", () => {
     [{ ...ANSWER, createdAt: { seconds: 1n << 60n, nanos: 0 } }, "created_at:"],
     [{ ...ANSWER, artifactUrl: "file:///etc/passwd" }, 'artifact_url "file:///etc/passwd":'],
     [{ ...ANSWER, artifactUrl: "https://u:pw@example.com/a" }, 'artifact_url "https://example.com'],
-  ])(
-    "that is malformed is an error that names the field: %#",
-    { timeout: 10_000 },
-    async (answer, field) => {
-      await expect(resolve(answer as typeof ANSWER)).rejects.toMatchObject({
-        code: "remote",
-        retryable: false,
-        message: expect.stringContaining(field),
-      });
-    },
-  );
+  ])("that is malformed is an error that names the field: %#", async (answer, field) => {
+    await expect(resolve(answer as typeof ANSWER)).rejects.toMatchObject({
+      code: "remote",
+      retryable: false,
+      message: expect.stringContaining(field),
+    });
+  });
 
   test("is explained", async () => {
     const { registry } = await setup();
@@ -273,6 +269,30 @@ describe("the artifact", () => {
     await expect(registry.open(artifact("https://example.com/a.zip"))).rejects.toThrow(
       '"example.com" stands for 127.0.0.1',
     );
+  });
+
+  test("is not asked for where its name has come to stand for this machine", async () => {
+    const fetch = fetchOf(() => expect.fail("asked"));
+    const { registry } = await setup({
+      fetch,
+      resolveHost: async () => ["203.0.113.7"],
+      guardFetch: async (guarded, check) => {
+        expect(guarded).toBe(fetch);
+        return async (input, init) => {
+          try {
+            check("example.com", ["127.0.0.1"]);
+          } catch (cause) {
+            throw new TypeError("fetch failed", { cause });
+          }
+          return guarded(input, init);
+        };
+      },
+    });
+    await expect(registry.open(artifact("https://example.com/a.zip"))).rejects.toMatchObject({
+      code: "remote",
+      retryable: false,
+      message: expect.stringContaining('"example.com" stands for 127.0.0.1'),
+    });
   });
 
   test("is not followed into this machine or its network", async () => {

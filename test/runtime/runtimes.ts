@@ -101,7 +101,8 @@ export function neutralEnvironment(): NodeJS.ProcessEnv {
   const foreign =
     /^(SSL_CERT_|NODE_EXTRA_CA_CERTS$|NODE_OPTIONS$|DENO_|AWS_|GITHUB_|GH_TOKEN$|.*_proxy$)/i;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
-  return { ...Object.fromEntries(kept), NO_COLOR: "1" };
+  // Once a day Deno asks, through the proxies of the environment, whether there is a newer one.
+  return { ...Object.fromEntries(kept), NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
 }
 
 const compiled = new Map<string, Promise<string>>();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { neutralEnvironment, ROOT } from "./runtimes.ts";
 
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 45_000;
 
 /** A worker that answers on loopback. */
 export interface Worker {

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
 import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
@@ -226,8 +227,4 @@ export class Crew {
     });
     this.#leaving.set(replica, tracked);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import type { Crew } from "./crew.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
@@ -171,8 +172,4 @@ class Watcher {
       fields: { error: messageOf(error) },
     });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { DeployError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { AppRelease } from "../runner.ts";
 import { describeExit, type Exit, type Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
@@ -85,8 +86,4 @@ export class Probation {
     }
     await new Promise<never>(() => {}); // the race is decided by the others
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
 import { AbortedError, DeployError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
-import type { Handoff } from "./handoff.ts";
+import type { Handoff, Place } from "./handoff.ts";
 
 /** When a generation counts as ready. */
 export interface ReadinessOptions {
@@ -87,13 +88,18 @@ async function commandSucceeds(
 /** Fails of its own, or of an app that took the port for itself. */
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
-  return new DeployError("verify", `${withLastLines(reason, lines)}${portHint(lines)}`);
+  const why = withLastLines(reason, lines);
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`);
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;
 
-function portHint(lines: readonly string[]): string {
+function portHint({ sockets, env }: Place, lines: readonly string[]): string {
   if (!lines.some((line) => PORT_TAKEN.test(line))) return "";
+  if (env.PORT !== undefined) {
+    return `; behind the proxy it must listen on 127.0.0.1:$PORT (${env.PORT}), and on no other port`;
+  }
+  if (sockets.length === 0) return "; somebody else has the port that it wants";
   return (
     "; it seems to open the port itself instead of taking the socket that dewy holds (LISTEN_FDS or " +
     "SERVER_STARTER_PORT): teach it that, or use --handoff proxy or --handoff none"
@@ -109,8 +115,4 @@ function portHint(lines: readonly string[]): string {
  */
 export function brokeDown(generation: Generation, reason: string): DeployError {
   return notReady(generation, reason);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -21,6 +21,8 @@ export interface AppOptions {
   environment(): Promise<Readonly<Record<string, string | undefined>>>;
   /** Who it runs as; absent: as dewy does. */
   user: GenerationOptions["user"];
+  /** Whether somebody waits for its word that it is ready. */
+  saysReady: boolean;
   /** Whether its lines begin with their generation. */
   logPrefix: boolean;
   clock: Clock;
@@ -30,7 +32,7 @@ export interface AppOptions {
  * Makes the function that starts the app of a release.
  *
  * @param options what the app is started with.
- * @returns the function; it rejects with a HostError when the program cannot be executed.
+ * @returns the function; it rejects with a DeployError when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
   const runDirectory = join(options.root, ".dewy", "run");
@@ -48,6 +50,7 @@ export function appStarter(options: AppOptions): StartGeneration {
       sockets: place.sockets,
       generation: number,
       readyDescriptor: true,
+      notifySocket: options.saysReady,
       user: options.user,
       runDirectory,
       prefix: options.logPrefix ? `[${release.tag || "?"} #${number}] ` : "",

@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
-import { CrashRow } from "../crash_row.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
 import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
@@ -9,7 +9,8 @@ import type { Handoff, Place } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 import { Probation } from "./probation.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
-import { type Endable, retire } from "./retire.ts";
+import { Restarts } from "./restarts.ts";
+import { Retirement } from "./retirement.ts";
 import { Standby } from "./standby.ts";
 
 /** What a supervisor works with. */
@@ -38,21 +39,25 @@ export interface SupervisorOptions {
 export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #stop = new AbortController();
-  readonly #retiring = new Set<Promise<void>>();
   readonly #exclusively: Exclusively = exclusive();
   readonly #standby: Standby;
-  readonly #crashes = new CrashRow();
+  readonly #restarts: Restarts;
+  readonly #retirement: Retirement;
   #current: Generation | undefined;
   #probation: Probation | undefined;
-  #orphans: readonly Orphan[] = [];
-  #untold: Orphan[] = [];
   #started = 0;
-  #pendingRestart: AbortController | undefined;
 
   /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#standby = new Standby(options.clock);
+    this.#retirement = new Retirement(options);
+    this.#restarts = new Restarts({
+      start: (release, signal) => this.#exclusively(() => this.#restartCrashed(release, signal)),
+      onCrashLoop: options.onCrashLoop,
+      clock: options.clock,
+      signal: this.#stop.signal,
+    });
   }
 
   /** The release that serves, or is to be started again; `undefined` when there is none. */
@@ -72,14 +77,12 @@ export class Supervisor implements Runner {
    * @param orphans what is left.
    */
   adopt(orphans: readonly Orphan[]): void {
-    this.#orphans = orphans;
-    this.#untold = [...orphans];
+    this.#retirement.adopt(orphans);
   }
 
   /** Ends what {@link adopt} took charge of. */
   retireOrphans(): void {
-    for (const orphan of this.#orphans) this.#inBackground(this.#end(orphan));
-    this.#orphans = [];
+    this.#retirement.endOrphans();
   }
 
   /**
@@ -156,11 +159,11 @@ export class Supervisor implements Runner {
 
   /** Ends what serves, and starts nothing in its place. */
   async end(): Promise<void> {
-    this.#pendingRestart?.abort();
+    this.#restarts.cancel();
     await this.#exclusively(async () => {
       const current = this.#current;
       this.#current = undefined;
-      if (current !== undefined) await this.#retireGeneration(current);
+      if (current !== undefined) await this.#retirement.end(current);
     });
   }
 
@@ -176,13 +179,13 @@ export class Supervisor implements Runner {
   /** Ends everything; resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#pendingRestart?.abort();
+    this.#restarts.cancel();
     await this.#exclusively(async () => {
       const current = this.#current;
       this.#current = undefined;
       if (current !== undefined) this.#retireLater(current);
     });
-    await Promise.all(this.#retiring);
+    await this.#retirement.settled();
     await this.#options.handoff.close();
   }
 
@@ -192,11 +195,11 @@ export class Supervisor implements Runner {
     how: { onProbation?: boolean; standsBy?: boolean } = {},
   ): Promise<void> {
     const { handoff, overlapMs } = this.#options;
-    this.#tellOrphans();
+    this.#retirement.tellOrphans();
     const stopped = handoff.overlaps ? undefined : this.#current;
     if (stopped !== undefined) {
       this.#current = undefined;
-      await this.#retireGeneration(stopped);
+      await this.#retirement.end(stopped);
     }
     const next = await this.#startReady(release, signal).catch(async (error: unknown) => {
       if (stopped !== undefined) await this.#startAgain(stopped.release);
@@ -206,7 +209,7 @@ export class Supervisor implements Runner {
     if (how.onProbation === true) this.#probation = new Probation(release);
     this.#begin(next);
     if (before !== undefined) this.#retireLater(before, how.standsBy === true ? overlapMs : 0);
-    this.retireOrphans();
+    this.#retirement.endOrphans();
   }
 
   /** From now on this one serves, and its end is a crash. */
@@ -215,7 +218,7 @@ export class Supervisor implements Runner {
     const { number, pid, release, startedAt } = generation;
     const durationMs = clock.now() - startedAt;
     // The one before it may be waiting to be started again.
-    this.#pendingRestart?.abort();
+    this.#restarts.cancel();
     this.#serveWith(generation);
     void generation.exited.then((exit) => {
       if (generation === this.#current && !this.#stop.signal.aborted) this.#ended(generation, exit);
@@ -275,7 +278,7 @@ export class Supervisor implements Runner {
       return;
     }
     const lifeMs = clock.now() - generation.startedAt;
-    const restartInMs = this.#restartLater(generation.release, describeExit(exit), lifeMs);
+    const restartInMs = this.#restarts.later(generation.release, describeExit(exit), lifeMs);
     this.#tellExit(generation, exit, restartInMs);
   }
 
@@ -303,22 +306,6 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** @returns the pause, in milliseconds. */
-  #restartLater(release: AppRelease, reason: string, lifeMs: number): number {
-    const { clock, onCrashLoop } = this.#options;
-    const { count, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
-    if (isLoop) onCrashLoop({ release, crashes: count, reason });
-    const pending = new AbortController();
-    this.#pendingRestart?.abort();
-    this.#pendingRestart = pending;
-    const signal = AbortSignal.any([pending.signal, this.#stop.signal]);
-    clock.sleep(pauseMs, signal).then(
-      () => this.#exclusively(() => this.#restartCrashed(release, signal)),
-      () => {},
-    );
-    return pauseMs;
-  }
-
   async #restartCrashed(release: AppRelease, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     try {
@@ -329,7 +316,7 @@ export class Supervisor implements Runner {
   }
 
   #tellFailedStart(release: AppRelease, error: unknown): void {
-    const restartInMs = this.#restartLater(release, messageOf(error), 0);
+    const restartInMs = this.#restarts.later(release, messageOf(error), 0);
     this.#options.emit({
       type: "warning",
       message: "Cannot start the app",
@@ -347,39 +334,8 @@ export class Supervisor implements Runner {
       standbyMs > 0
         ? this.#standby.keep(generation, pauseMs, signal)
         : clock.sleep(pauseMs, signal).then(isOver, isOver);
-    this.#inBackground(
-      servesAgain.then((serves) => (serves ? undefined : this.#retireGeneration(generation))),
-    );
-  }
-
-  #tellOrphans(): void {
-    const untold = this.#untold.splice(0).filter((orphan) => orphan.isAlive());
-    for (const { pid, tag } of untold) this.#options.emit({ type: "adopted", pid, tag });
-  }
-
-  async #retireGeneration(generation: Generation): Promise<void> {
-    const { handoff, drainMs } = this.#options;
-    await Promise.all([this.#end(generation), handoff.drain(generation.place, drainMs)]);
-  }
-
-  async #end(target: Endable & { number?: number }): Promise<void> {
-    const { signalOnTerm, drainMs, clock, emit } = this.#options;
-    const startedAt = clock.now();
-    const { pid, number: generation = 0 } = target;
-    if (!target.isAlive()) return;
-    emit({ type: "draining", generation, pid });
-    const { killed } = await retire(target, signalOnTerm, drainMs, clock);
-    emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
-  }
-
-  #inBackground(work: Promise<void>): void {
-    const tracked = work.catch(() => {}).finally(() => this.#retiring.delete(tracked));
-    this.#retiring.add(tracked);
+    this.#retirement.endLater(generation, servesAgain);
   }
 }
 
 const isOver = (): boolean => false;
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { chmodSync, renameSync, rmSync } from "node:fs";
 import { createServer, isIP, type ListenOptions, type Server } from "node:net";
 import { HostError } from "../../core/error.ts";
-import type { ListenSpec } from "../../core/listen_spec.ts";
+import { type ListenSpec, MAX_PATH_BYTES } from "../../core/listen_spec.ts";
 import { bindError } from "./bind_error.ts";
 import { socketName } from "./socket_name.ts";
 import { freeUnixPath } from "./unix_path.ts";
@@ -17,7 +17,6 @@ export interface Listener {
 
 /** What the kernel keeps waiting while a generation is busy; Bun makes it 512. */
 const BACKLOG = 2_048;
-const MAX_PATH_BYTES = 107;
 
 /**
  * Finds out where sockets can be opened: resolves names, clears away what a dead server left behind.

@@ -1,7 +1,9 @@
 import { unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { HostError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../file_error.ts";
+import { bindError } from "../listen/bind_error.ts";
 
 /** Where a proxy listens: an address and a port, a unix socket, or a listening socket that was inherited. */
 export type ProxyAddress =
@@ -28,7 +30,7 @@ const BACKLOG = 4_096;
  *
  * @param server the server.
  * @param address where.
- * @throws HostError when the address cannot be had.
+ * @throws HostError when the address cannot be had; ConfigError when it is none of this machine.
  */
 export async function listenAddress(server: Server, address: ProxyAddress): Promise<void> {
   try {
@@ -70,21 +72,10 @@ function isAlive(path: string): Promise<boolean> {
   });
 }
 
-function refusal(address: ProxyAddress, cause: unknown): HostError {
-  const where = addressText(address);
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const advice = hasCode(cause, "EADDRINUSE")
-    ? "something else listens there; stop it or choose another address"
-    : hasCode(cause, "EACCES")
-      ? "this user may not listen there"
-      : reason;
-  return new HostError(`Cannot listen on ${where}: ${advice}`, { cause });
-}
-
-/** Writes an address for people. */
-function addressText(address: ProxyAddress): string {
-  if ("fd" in address) return `inherited socket ${address.fd}`;
-  if ("path" in address) return `unix:${address.path}`;
-  const { host = "*", port } = address;
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+function refusal(address: ProxyAddress, cause: unknown): Error {
+  if ("path" in address) return bindError({ kind: "unix", path: address.path }, cause);
+  if ("port" in address) return bindError({ kind: "tcp", ...address }, cause);
+  return new HostError(`Cannot listen on inherited socket ${address.fd}: ${messageOf(cause)}`, {
+    cause,
+  });
 }

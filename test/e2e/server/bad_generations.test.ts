@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
-import { cliRuntimes, type Dewy, liveVersion, until } from "../dewy.ts";
+import { type Dewy, liveVersion, until } from "../dewy.ts";
 import type { LoadResult } from "./load.ts";
 import { processesWith } from "./processes.ts";
 import { type BadBehaviour, makeApp } from "./releases.ts";
@@ -16,6 +16,7 @@ import {
   serveApp,
   startTestLoad,
 } from "./served_app.ts";
+import { on, suite } from "./suite.ts";
 
 /** An app is ready when its release has said so; what hangs never does. */
 const READY = [
@@ -34,119 +35,153 @@ const SOCKET_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
   ["hangs", /not ready/],
   ["ignores-sigterm", /not ready/],
   ["forks-children", /exit code 1/],
-  ["floods-output", /exit code 1.*flood/],
+  // On a busy machine it is still at it when its time is over.
+  ["floods-output", /(exit code 1|not ready).*flood/],
   ["not-executable", /not an executable file|ermission/],
   ["no-interpreter", /no such|not found|ENOENT|cannot/i],
   ["needs-library", /libdewymissing/],
 ];
+/** The quickest of each kind, in the covering set. */
+const QUICK_CASES: ReadonlySet<BadBehaviour> = new Set([
+  "exits-at-once",
+  "ignores-sigterm",
+  "forks-children",
+  "not-executable",
+  "sick",
+]);
 const PROXY_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
   ["sick", /not ready/],
   ["hangs", /not ready/],
   ["exits-at-once", /exit code 3.*cannot read the configuration/],
 ];
 
-describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
-  it("keeps the old generation answering, whatever a new one does wrong with the shared socket", {
-    timeout: 120_000,
-  }, async () => {
-    const app = await serveApp(runtime, "node");
-    await survive(app, SOCKET_CASES, READY);
-  });
+describe("dewy server", () => {
+  it.each(on("Deno"))(
+    "keeps the old generation answering on $name, whatever a new one does wrong with the shared socket",
+    { timeout: 120_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await survive(app, SOCKET_CASES, READY);
+    },
+  );
 
-  it("sends a generation that never becomes healthy no request through the proxy", {
-    timeout: 120_000,
-  }, async () => {
-    const app = await serveApp(runtime, "port");
-    await survive(app, PROXY_CASES, ["--health-timeout", "3s"]);
-  });
+  it.each(on("Node"))(
+    "sends a generation that never becomes healthy no request through the proxy on $name",
+    { timeout: 120_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "port");
+      await survive(app, PROXY_CASES, ["--health-timeout", "3s"]);
+    },
+  );
 
-  it("lets the old generation serve on when the new one fails while it still stands by", async () => {
-    const app = await serveApp(runtime, "node");
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
-    await deployed(dewy, "v1.0.0");
-    const [before] = await app.generations();
-    const load = await startTestLoad(fullLoad(app));
-    await app.publishBad("exits-after-3s", "v1.1.0");
-    const bad = await remembered(app, dewy, "v1.1.0");
-    expect(bad).toMatch(/exit code 1 after it had taken over.*lost the database/);
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
-    expect((await app.generations())[0]?.pid).toBe(before?.pid);
-    const result = await load.stop();
-    expectNothingLost(result, dewy.stderr());
-    expectQuickAnswers(result, dewy);
-    expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
-    await stop(app, dewy);
-    await expectSameCounts(app, result);
-  });
+  it.each(on("Bun"))(
+    "lets the old generation serve on when the new one fails while it still stands by, on $name",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
+      await deployed(dewy, "v1.0.0");
+      const [before] = await app.generations();
+      const load = await startTestLoad(fullLoad(app));
+      await app.publishBad("exits-after-3s", "v1.1.0");
+      const bad = await remembered(app, dewy, "v1.1.0");
+      expect(bad).toMatch(/exit code 1 after it had taken over.*lost the database/);
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      expect((await app.generations())[0]?.pid).toBe(before?.pid);
+      const result = await load.stop();
+      expectNothingLost(result, dewy.stderr());
+      expectQuickAnswers(result, dewy);
+      expect(result.versions.map(({ version }) => version)).toEqual(["v1.0.0"]);
+      await stop(app, dewy);
+      await expectSameCounts(app, result);
+    },
+  );
 
-  it("brings the previous version back when the new one fails after that, in its bake time", async () => {
-    const app = await serveApp(runtime, "node");
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "10s", "--overlap", "0"]);
-    await deployed(dewy, "v1.0.0");
-    const load = await startTestLoad(fullLoad(app));
-    await app.publishBad("exits-after-3s", "v1.1.0");
-    await remembered(app, dewy, "v1.1.0");
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
-    const result = await load.stop();
-    expectNothingLost(result, dewy.stderr());
-    await stop(app, dewy);
-    await expectSameCounts(app, result);
-  });
+  it.each(on())(
+    "brings the previous version back when the new one fails after that, in its bake time, on $name",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      const dewy = app.start(["--bake", "10s", "--overlap", "0"]);
+      await deployed(dewy, "v1.0.0");
+      const load = await startTestLoad(fullLoad(app));
+      await app.publishBad("exits-after-3s", "v1.1.0");
+      await remembered(app, dewy, "v1.1.0");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      const result = await load.stop();
+      expectNothingLost(result, dewy.stderr());
+      await stop(app, dewy);
+      await expectSameCounts(app, result);
+    },
+  );
 
-  it("goes back to the old generation behind the proxy, which has stayed without connections", async () => {
-    const app = await serveApp(runtime, "port");
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
-    await deployed(dewy, "v1.0.0");
-    const [before] = await app.generations();
-    await app.publishBad("dies-after-3s", "v1.1.0");
-    expect(await remembered(app, dewy, "v1.1.0")).toMatch(/exit code 1.*lost the database/);
-    const [target] = app.targets;
-    const port = "port" in target ? target.port : 0;
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
-    expect((await app.generations())[0]?.pid).toBe(before?.pid);
-    await stop(app, dewy);
-  });
+  it.each(on())(
+    "goes back to the old generation behind the proxy, which has stayed without connections, on $name",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "port");
+      await app.publish("v1.0.0");
+      const dewy = app.start(["--bake", "10s", "--overlap", "8s"]);
+      await deployed(dewy, "v1.0.0");
+      const [before] = await app.generations();
+      await app.publishBad("dies-after-3s", "v1.1.0");
+      expect(await remembered(app, dewy, "v1.1.0")).toMatch(/exit code 1.*lost the database/);
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      expect((await app.generations())[0]?.pid).toBe(before?.pid);
+      await stop(app, dewy);
+    },
+  );
 
-  it("serves on when a restart by hand does not work out", async () => {
-    const app = await serveApp(runtime, "node");
-    await app.publish("v1.0.0");
-    await writeFile(join(app.cwd, "env"), "");
-    const dewy = app.start(["--overlap", "8s", "--env-file", "env"]);
-    await deployed(dewy, "v1.0.0");
-    const [before] = await app.generations();
-    const load = await startTestLoad(fullLoad(app));
-    await writeFile(join(app.cwd, "env"), "APP_DIES_AFTER=2000\n");
-    dewy.child.kill("SIGHUP");
-    await dewy.seen("the way back", ({ msg }) => msg.endsWith("the one before serves on"));
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
-    expect((await app.generations())[0]?.pid).toBe(before?.pid);
-    expectQuickAnswers(await load.stop(), dewy);
-    await stop(app, dewy);
-  });
+  it.each(on())(
+    "serves on when a restart by hand does not work out, on $name",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      await writeFile(join(app.cwd, "env"), "");
+      const dewy = app.start(["--overlap", "8s", "--env-file", "env"]);
+      await deployed(dewy, "v1.0.0");
+      const [before] = await app.generations();
+      const load = await startTestLoad(fullLoad(app));
+      await writeFile(join(app.cwd, "env"), "APP_DIES_AFTER=2000\n");
+      dewy.child.kill("SIGHUP");
+      await dewy.seen("the way back", ({ msg }) => msg.endsWith("the one before serves on"));
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      expect((await app.generations())[0]?.pid).toBe(before?.pid);
+      expectQuickAnswers(await load.stop(), dewy);
+      await stop(app, dewy);
+    },
+  );
 
-  it("says what to do about an app that opens the port itself", async () => {
-    const app = await serveApp(runtime, "node");
-    await app.publish("v1.0.0");
-    const [target] = app.targets;
-    const port = "port" in target ? String(target.port) : "";
-    const dewy = app.start(READY, { APP_BIND: port });
-    await deployed(dewy, "v1.0.0");
-    await app.publisher.publish("v1.1.0", await makeApp("bind", "v1.1.0"));
-    expect(await remembered(app, dewy, "v1.1.0")).toMatch(/--handoff proxy or --handoff none/);
-    expect(await liveVersion(app.cwd)).toBe("v1.0.0");
-  });
+  it.each(on("Bun"))(
+    "says on $name what to do about an app that opens the port itself",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      const [target] = app.targets;
+      const port = "port" in target ? String(target.port) : "";
+      const dewy = app.start(READY, { APP_BIND: port });
+      await deployed(dewy, "v1.0.0");
+      await app.publisher.publish("v1.1.0", await makeApp("bind", "v1.1.0"));
+      expect(await remembered(app, dewy, "v1.1.0")).toMatch(/--handoff proxy or --handoff none/);
+      expect(await liveVersion(app.cwd)).toBe("v1.0.0");
+    },
+  );
 });
 
 /** Publishes one bad version after the other under load, and expects that v1.0.0 answers all of it. */
 async function survive(
   app: ServedApp,
-  cases: readonly (readonly [BadBehaviour, RegExp])[],
+  all: readonly (readonly [BadBehaviour, RegExp])[],
   flags: readonly string[],
 ): Promise<void> {
+  const cases = all.filter(([behaviour]) => suite !== "cover" || QUICK_CASES.has(behaviour));
   await app.publish("v1.0.0");
   const dewy = app.start(flags);
   await deployed(dewy, "v1.0.0");
@@ -179,7 +214,9 @@ async function survive(
 
 function expectQuickAnswers(result: LoadResult, dewy: Dewy): void {
   for (const lane of result.lanes.filter(({ name }) => !name.includes("in flight"))) {
-    expect(lane.latency.max, `${lane.name}\n${log(dewy)}`).toBeLessThan(LONGEST_WAIT_MS);
+    expect(lane.latency.max, `${lane.name}\n${log(dewy)}`).toBeLessThan(
+      LONGEST_WAIT_MS + result.longestStallMs,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type CliRuntime, cliRuntimes, type Dewy, liveVersion, until } from "../dewy.ts";
+import { type CliRuntime, type Dewy, liveVersion, until } from "../dewy.ts";
 import type { Lane } from "./load.ts";
 import { processesWith } from "./processes.ts";
 import {
@@ -13,6 +13,7 @@ import {
   serveApp,
   startTestLoad,
 } from "./served_app.ts";
+import { casesOn, type OnRuntime, on } from "./suite.ts";
 
 /** A place in a switch from v1.0.0 to v1.1.0 where dewy can be held, and is killed. */
 interface Step {
@@ -69,17 +70,22 @@ const STEPS: readonly Step[] = [
   },
 ];
 
-describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime) => {
-  it.each(STEPS)(
-    "$name: nothing is lost, and one generation of v1.1.0 serves in the end",
+function stepsOn(covering: Parameters<typeof casesOn>[1]): (OnRuntime<Step> & { step: string })[] {
+  return casesOn(STEPS, covering).map((one) => ({ ...one, step: one.one.name }));
+}
+
+describe("SIGKILL of the supervising dewy", () => {
+  it.each(stepsOn({ Node: [1], Deno: [2] }))(
+    "$step on $name: nothing is lost, and one generation of v1.1.0 serves in the end",
     { timeout: 60_000 },
-    async (step) => {
+    async ({ runtime, one: step }) => {
       const { app, dewy } = await hold(runtime, step);
       const load = await startTestLoad(quickLoad(app));
       const supervisor = await supervisorOf(app);
       kill(supervisor);
       await writeFile(join(app.cwd, "go"), "");
       await servesInTheEnd(app, dewy, supervisor);
+      await dewy.seen("the app it found", ({ msg }) => msg === "App of an earlier dewy found");
       const result = await load.stop();
       expectNothingLost(result, dewy.stderr());
       dewy.child.kill("SIGTERM");
@@ -87,28 +93,27 @@ describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime)
       expect(await everything(app)).toEqual([]);
     },
   );
+
+  it.each(on())(
+    "does not end an app that goes on writing to its output, on $name",
+    async (runtime) => {
+      const [, step] = STEPS;
+      if (step === undefined) throw new Error("no step");
+      const { app, dewy } = await hold(runtime, step, { APP_CHATTY: "1" });
+      const load = await startTestLoad(quickLoad(app));
+      kill(await supervisorOf(app));
+      await writeFile(join(app.cwd, "go"), "");
+      await servesInTheEnd(app, dewy, undefined);
+      expectNothingLost(await load.stop(), dewy.stderr());
+    },
+  );
 });
 
-describe.each(cliRuntimes)("SIGKILL of the supervising dewy on $name", (runtime) => {
-  it("does not end an app that goes on writing to its output", async () => {
-    const [, step] = STEPS;
-    if (step === undefined) throw new Error("no step");
-    const { app, dewy } = await hold(runtime, step, { APP_CHATTY: "1" });
-    const load = await startTestLoad(quickLoad(app));
-    kill(await supervisorOf(app));
-    await writeFile(join(app.cwd, "go"), "");
-    await servesInTheEnd(app, dewy, undefined);
-    expectNothingLost(await load.stop(), dewy.stderr());
-  });
-});
-
-describe.each(cliRuntimes)("SIGKILL of all of dewy on $name", (runtime) => {
-  const [first] = cliRuntimes;
-  const isThorough = runtime === first || process.env.DEWY_SOAK === "1";
-  it.each(isThorough ? STEPS : STEPS.slice(1, 2))(
-    "$name: the app goes on answering, and after the next start one generation of v1.1.0 serves",
+describe("SIGKILL of all of dewy", () => {
+  it.each(stepsOn({ Bun: [1] }))(
+    "$step on $name: the app goes on answering, and after the next start one generation of v1.1.0 serves",
     { timeout: 60_000 },
-    async (step) => {
+    async ({ runtime, one: step }) => {
       const { app, dewy: killed } = await hold(runtime, step);
       // The holder would start another dewy: whatever comes up meanwhile is killed as well.
       await until(

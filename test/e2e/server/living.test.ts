@@ -1,7 +1,8 @@
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { cliRuntimes, type Dewy, until } from "../dewy.ts";
+import { type CliRuntime, type Dewy, until } from "../dewy.ts";
+import { missingProgram } from "./peers.ts";
 import {
   deployed,
   expectNothingLost,
@@ -12,14 +13,18 @@ import {
   serveApp,
   startTestLoad,
 } from "./served_app.ts";
+import { casesOn, on, suite } from "./suite.ts";
 
-describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
-  it.each(["SIGHUP", "SIGUSR1"] as const)(
-    "starts the same version anew on %s without losing a request",
-    async (signal) => {
-      const { app, dewy } = await running("node");
+const RESTARTS = suite === "cover" ? 1 : 2;
+
+describe("dewy server", () => {
+  it.each(casesOn(["SIGHUP", "SIGUSR1"] as const, { Bun: [0] }))(
+    "starts the same version anew on $one without losing a request, on $name",
+    { timeout: 60_000 },
+    async ({ runtime, one: signal }) => {
+      const { app, dewy } = await running(runtime, "node");
       const load = await startTestLoad(fullLoad(app));
-      for (let restart = 0; restart < 3; restart += 1) {
+      for (let restart = 0; restart < RESTARTS; restart += 1) {
         const [before] = await app.generations();
         dewy.child.kill(signal);
         await until(
@@ -39,10 +44,10 @@ describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
     },
   );
 
-  it.each(["node", "port"] as const)(
-    "finishes a request in flight before it ends on SIGTERM (%s)",
-    async (kind) => {
-      const { app, dewy } = await running(kind, [], { APP_CHATTY: "1" });
+  it.each(casesOn(["node", "port"] as const, { Deno: [0], Node: [1] }))(
+    "finishes a request in flight before it ends on SIGTERM ($one), on $name",
+    async ({ runtime, one: kind }) => {
+      const { app, dewy } = await running(runtime, kind, [], { APP_CHATTY: "1" });
       const [target] = app.targets;
       const port = "port" in target ? target.port : 0;
       const answer = fetch(`http://127.0.0.1:${port}/slow?ms=2000`).then((response) =>
@@ -60,66 +65,111 @@ describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
     },
   );
 
-  it("lets neither a hook nor the ready command inherit the listening socket", async () => {
-    const list = (name: string): string => `ls -l /proc/$$/fd > ${name}.fds`;
-    const { app, dewy } = await running("node", [
-      "--before-deploy-hook",
-      list("before"),
-      "--after-deploy-hook",
-      list("after"),
-      "--ready-command",
-      list("ready"),
-    ]);
-    const inodes = await listeningInodes(app);
-    expect(inodes).toHaveLength(2);
-    for (const name of ["before", "ready", "after"]) {
-      const file = join(app.cwd, `${name}.fds`);
+  it.each(on("Deno"))(
+    "lets neither a hook nor the ready command inherit the listening socket, on $name",
+    async (runtime) => {
+      const list = (name: string): string => `ls -l /proc/$$/fd > ${name}.fds`;
+      const { app, dewy } = await running(runtime, "node", [
+        "--before-deploy-hook",
+        list("before"),
+        "--after-deploy-hook",
+        list("after"),
+        "--ready-command",
+        list("ready"),
+      ]);
+      const inodes = await listeningInodes(app);
+      expect(inodes).toHaveLength(2);
+      for (const name of ["before", "ready", "after"]) {
+        const file = join(app.cwd, `${name}.fds`);
+        await until(
+          async () => (await readFile(file, "utf8").catch(() => "")) !== "",
+          () => `${file}\n${dewy.stderr()}`,
+        );
+        const descriptors = await readFile(file, "utf8");
+        for (const inode of inodes) expect(descriptors, name).not.toContain(`socket:[${inode}]`);
+      }
+    },
+  );
+
+  it.each(on("Deno"))(
+    "stops the app before it starts the next one, and starts it again when that one fails, with --handoff none, on $name",
+    async (runtime) => {
+      const app = await serveApp(runtime, "bind");
+      await app.publish("v1.0.0");
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      const answer = (): Promise<string> =>
+        fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+      const dewy = app.start(["--handoff", "none"], { APP_BIND: String(port) });
+      await deployed(dewy, "v1.0.0");
+      await app.publish("v1.1.0");
+      await deployed(dewy, "v1.1.0");
+      expect(await answer()).toBe("v1.1.0");
+      await app.publishBad("exits-at-once", "v1.2.0");
+      await dewy.seen("the way back", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.2.0");
       await until(
-        async () => (await readFile(file, "utf8").catch(() => "")) !== "",
-        () => `${file}\n${dewy.stderr()}`,
+        async () => (await answer().catch(() => "")) === "v1.1.0",
+        () => `v1.1.0\n${dewy.stderr()}`,
       );
-      const descriptors = await readFile(file, "utf8");
-      for (const inode of inodes) expect(descriptors, name).not.toContain(`socket:[${inode}]`);
-    }
-  });
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+    },
+  );
 
-  it("starts the release on disk at once when the registry is unreachable, and polls on", async () => {
-    const { app, dewy: first } = await running("node");
-    first.child.kill("SIGTERM");
-    expect(await first.ended()).toBe(0);
-    const { directory } = app.publisher;
-    await rename(directory, `${directory}.away`);
-    const dewy = app.start();
-    const load = await startTestLoad(fullLoad(app));
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
-    await rename(`${directory}.away`, directory);
-    await app.publish("v1.1.0");
-    await deployed(dewy, "v1.1.0");
-    expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
-    await load.stop();
-  });
+  const noNotify = missingProgram("systemd-notify");
+  it.skipIf(noNotify !== undefined).each(on("Bun"))(
+    `waits for the app to say by sd_notify that it is ready, on $name${noNotify === undefined ? "" : `: ${noNotify}`}`,
+    async (runtime) => {
+      const { app, dewy } = await running(runtime, "node", ["--ready-command", "false"], {
+        APP_NOTIFY: "1",
+      });
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+    },
+  );
 
-  it("with --once deploys, goes on supervising, and asks the registry no more", async () => {
-    const { app, dewy } = await running("node", ["--once"]);
-    await app.publish("v1.1.0");
-    const [generation] = await app.generations();
-    process.kill(generation?.pid ?? 0, "SIGKILL");
-    await until(
-      async () => {
-        const [next] = await app.generations();
-        return next !== undefined && next.pid !== generation?.pid;
-      },
-      () => `the app, started again\n${dewy.stderr()}`,
-    );
-    const [target] = app.targets;
-    const port = "port" in target ? target.port : 0;
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
-    dewy.child.kill("SIGTERM");
-    expect(await dewy.ended(), dewy.stderr()).toBe(0);
-    expect(await app.generations()).toEqual([]);
-  });
+  it.each(on())(
+    "starts the release on disk at once when the registry is unreachable, and polls on, on $name",
+    async (runtime) => {
+      const { app, dewy: first } = await running(runtime, "node");
+      first.child.kill("SIGTERM");
+      expect(await first.ended()).toBe(0);
+      const { directory } = app.publisher;
+      await rename(directory, `${directory}.away`);
+      const dewy = app.start();
+      const load = await startTestLoad(fullLoad(app));
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      await rename(`${directory}.away`, directory);
+      await app.publish("v1.1.0");
+      await deployed(dewy, "v1.1.0");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+      await load.stop();
+    },
+  );
+
+  it.each(on("Bun"))(
+    "with --once deploys, goes on supervising, and asks the registry no more, on $name",
+    async (runtime) => {
+      const { app, dewy } = await running(runtime, "node", ["--once"]);
+      await app.publish("v1.1.0");
+      const [generation] = await app.generations();
+      process.kill(generation?.pid ?? 0, "SIGKILL");
+      await until(
+        async () => {
+          const [next] = await app.generations();
+          return next !== undefined && next.pid !== generation?.pid;
+        },
+        () => `the app, started again\n${dewy.stderr()}`,
+      );
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.0.0");
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended(), dewy.stderr()).toBe(0);
+      expect(await app.generations()).toEqual([]);
+    },
+  );
 
   async function running(
+    runtime: CliRuntime,
     kind: "node" | "port",
     flags: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},

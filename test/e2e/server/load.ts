@@ -32,7 +32,7 @@ export interface Load {
   maxMs: number;
   /** No further request begins after this many. */
   maxRequests: number;
-  /** A request without an answer after this many milliseconds has failed. */
+  /** A request without an answer after this many milliseconds has failed; time in which the client stood still does not count. */
   timeoutMs: number;
 }
 
@@ -67,7 +67,9 @@ export interface LoadResult {
   /** In the order of their first answers; times in milliseconds since the epoch. */
   versions: { version: string; first: number; last: number; answers: number }[];
   /** The first failures, to read. */
-  samples: { lane: string; at: number; reason: string }[];
+  samples: { lane: string; target: Lane["target"]; at: number; reason: string; detail: string }[];
+  /** How long the client itself stood still, at most: what it saw of others in that time says nothing. */
+  longestStallMs: number;
   /** How long it took. */
   ms: number;
 }

@@ -12,11 +12,12 @@ import type { Lane, LaneResult, Load, LoadResult } from "./load.ts";
 
 const MAX_SAMPLES = 20;
 const MESSAGE_PAUSE_MS = 50;
+const STEP_MS = 500;
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 type Outcome =
   | { kind: "answered"; version: string; keep: boolean }
-  | { kind: "failed"; reason: string; anyByte: boolean };
+  | { kind: "failed"; reason: string; anyByte: boolean; detail: string };
 
 interface Tally extends LaneResult {
   latencies: number[];
@@ -28,11 +29,17 @@ const tallies = load.lanes.map(({ name }) => newTally(name));
 const versions: LoadResult["versions"] = [];
 const samples: LoadResult["samples"] = [];
 let begun = 0;
+let longestStallMs = 0;
+let awakeAt = performance.now();
 let stopped = false;
 
 process.on("SIGTERM", () => {
   stopped = true;
 });
+setInterval(() => {
+  longestStallMs = Math.max(longestStallMs, Math.round(performance.now() - awakeAt - STEP_MS));
+  awakeAt = performance.now();
+}, STEP_MS).unref();
 for (const { target } of load.lanes) {
   if ("host" in target && !LOOPBACK.test(target.host))
     throw new Error(`Cannot send a load to ${target.host}: it is not loopback`);
@@ -92,7 +99,7 @@ function exchange(socket: Socket, lane: Lane): Promise<Outcome> {
     const outcome = answerOf(received);
     const isWhole = received.endsWith(`\r\n\r\n${kind.upload}`);
     if (outcome?.kind !== "answered" || isWhole) return outcome;
-    return { kind: "failed", reason: "not all of the body came", anyByte: true };
+    return { kind: "failed", reason: "not all of the body came", anyByte: true, detail: "" };
   });
 }
 
@@ -145,12 +152,16 @@ function ask(
   return new Promise((resolve) => {
     let received = "";
     const settle = (outcome: Outcome): void => {
-      clearTimeout(timer);
+      calm();
       socket.off("data", onData).off("error", onError).off("end", onEnd).off("close", onEnd);
       resolve(outcome);
     };
-    const fail = (reason: string): void =>
-      settle({ kind: "failed", reason, anyByte: received !== "" });
+    const began = Date.now();
+    const fail = (reason: string): void => {
+      const state = socket.connecting ? "connecting" : `port ${socket.localPort}`;
+      const detail = `after ${Date.now() - began} ms, ${state}, ${received.length} bytes received`;
+      settle({ kind: "failed", reason, anyByte: received !== "", detail });
+    };
     const onData = (chunk: Buffer): void => {
       received += chunk.toString("latin1");
       const outcome = parse(received);
@@ -158,10 +169,25 @@ function ask(
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message);
     const onEnd = (): void => fail(received === "" ? "closed before the answer" : "truncated");
-    const timer = setTimeout(() => fail("timeout"), load.timeoutMs);
+    const calm = whenOver(load.timeoutMs, () => fail("timeout"));
     socket.on("data", onData).on("error", onError).on("end", onEnd).on("close", onEnd);
     socket.write(bytes);
   });
+}
+
+/**
+ * Calls back after some time, unless the returned function is called before. The time is counted in steps: when this
+ * process, or the machine, has stood still, an answer may be there that nobody has read yet, and timers come first.
+ */
+function whenOver(ms: number, callback: () => void): () => void {
+  let left = ms;
+  let timer = setTimeout(step, STEP_MS);
+  function step(): void {
+    left -= STEP_MS;
+    if (left > 0) timer = setTimeout(step, STEP_MS);
+    else callback();
+  }
+  return () => clearTimeout(timer);
 }
 
 /** The answer, when all of it has come. */
@@ -173,7 +199,8 @@ function answerOf(received: string): Outcome | undefined {
   const body = received.slice(end + 4);
   if (!(body.length >= length)) return undefined;
   const status = head.split(" ", 2)[1] ?? "";
-  if (status !== "200") return { kind: "failed", reason: `status ${status}`, anyByte: true };
+  if (status !== "200")
+    return { kind: "failed", reason: `status ${status}`, anyByte: true, detail: body };
   const named = /\r\nx-version: *(\S+)/i.exec(head)?.[1];
   const version = named ?? body.split(/\s/, 1)[0] ?? "";
   return { kind: "answered", version, keep: !/\r\nconnection: *close/i.test(head) };
@@ -183,7 +210,8 @@ function record(lane: Lane, tally: Tally, outcome: Outcome, ms: number): void {
   if (outcome.kind === "failed") {
     tally.failed += 1;
     tally.reasons[outcome.reason] = (tally.reasons[outcome.reason] ?? 0) + 1;
-    const sample = { lane: lane.name, at: Date.now(), reason: outcome.reason };
+    const { reason, detail } = outcome;
+    const sample = { lane: lane.name, target: lane.target, at: Date.now(), reason, detail };
     if (samples.length < MAX_SAMPLES) samples.push(sample);
     return;
   }
@@ -210,7 +238,14 @@ function result(): LoadResult {
     for (const latency of tally.latencies) all.latencies.push(latency);
   }
   const { name: _, ...total } = summary(all);
-  return { lanes: tallies.map(summary), total, versions, samples, ms: Date.now() - start };
+  return {
+    lanes: tallies.map(summary),
+    total,
+    versions,
+    samples,
+    longestStallMs,
+    ms: Date.now() - start,
+  };
 }
 
 function newTally(name: string): Tally {

@@ -47,11 +47,23 @@ export async function descriptorsOf(pid: number | "self"): Promise<Map<number, s
 
 /** Kills what {@link processesWith} finds. */
 export async function killAllWith(name: string, value: string): Promise<void> {
-  for (const { pid } of await processesWith(name, value)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended meanwhile.
-    }
+  for (const { pid } of await processesWith(name, value)) kill(pid);
+}
+
+/** Kills what names a directory in its command line, with its group: nginx writes over its environment. */
+export async function killAllNaming(directory: string): Promise<void> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
+  for (const pid of pids) {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const own = command.includes(directory) ? await appProcess(pid) : undefined;
+    if (own !== undefined) kill(own.group === pid ? -pid : pid);
+  }
+}
+
+function kill(target: number): void {
+  try {
+    process.kill(target, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
   }
 }

@@ -6,9 +6,10 @@ import { freePorts } from "../../peers/ports.ts";
 import { type CliRuntime, type Dewy, liveVersion, startDewy, until } from "../dewy.ts";
 import { filePublisher, type Publisher } from "../publishers.ts";
 import type { Lane, LoadResult } from "./load.ts";
-import { type AppProcess, killAllWith, processesWith } from "./processes.ts";
+import { type AppProcess, killAllNaming, killAllWith, processesWith } from "./processes.ts";
 import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from "./releases.ts";
 import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
+import { suite } from "./suite.ts";
 
 /** What an app says about itself. */
 export interface AppReport {
@@ -31,6 +32,8 @@ export interface ServedApp {
   reportFile: string;
   publish(version: string): Promise<void>;
   publishBad(behaviour: BadBehaviour, version: string): Promise<void>;
+  /** The command line of dewy, without `--port`. */
+  command(flags?: readonly string[]): string[];
   /** Starts dewy; again, after it has ended. */
   start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
   /** The processes of the app's generations that run now, one per generation. */
@@ -40,10 +43,11 @@ export interface ServedApp {
 
 /** Short enough for a test, long enough for the apps to have started. */
 export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
+/** Longer than a switch, but in the covering set, where they are what takes the time. */
+const SLOW_MS = suite === "cover" ? 2000 : 5000;
 /** Take one socket only. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
-/** Not nginx: it knows an inherited socket by the path that it was bound to, which dewy has renamed since. */
-const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds"]);
+const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds", "nginx"]);
 const LOG = ["--log-level", "debug", "--log-format", "json"];
 
 /**
@@ -56,13 +60,24 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   const publisher = await filePublisher();
   const cwd = await tempDirectory();
   const reportFile = join(await tempDirectory(), "report");
-  onTestFinished(() => killAllWith("APP_REPORT", reportFile));
+  onTestFinished(async () => {
+    await killAllWith("APP_REPORT", reportFile);
+    await killAllNaming(cwd);
+  });
   const [first = 0, second = 0] = await freePorts(2);
   const socket = join(cwd, "app.sock");
   const host = "127.0.0.1";
   const targets: [Target, ...Target[]] = [{ host, port: first }];
   if (!SINGLE.has(kind)) targets.push({ host, port: second });
   if (UNIX.has(kind)) targets.push({ path: socket });
+  const command = (flags: readonly string[] = []): string[] => [
+    ...runtime.command,
+    ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind)],
+    // There is none with --handoff none.
+    ...(flags.includes("none") ? QUICK.slice(0, -2) : QUICK),
+    ...flags,
+    ...["--", join(cwd, "current", PROGRAM)],
+  ];
   return {
     kind,
     publisher,
@@ -72,14 +87,16 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
     publish: async (version) => publisher.publish(version, await makeApp(kind, version)),
     publishBad: async (behaviour, version) =>
       publisher.publish(version, await makeBadApp(behaviour, version)),
+    command,
     start: (flags = [], env = {}) => {
       const ports = targets.flatMap((target) => ["--port", portFlag(target)]);
-      const command = join(cwd, "current", PROGRAM);
-      const args = ["server", "--registry", publisher.url, ...ports, ...LOG];
       return startDewy(
         runtime.command,
-        [...args, ...flagsFor(kind), ...QUICK, ...flags, "--", command],
-        { cwd, env: { APP_REPORT: reportFile, ...env } },
+        command([...ports, ...flags]).slice(runtime.command.length),
+        {
+          cwd,
+          env: { APP_REPORT: reportFile, ...env },
+        },
       );
     },
     generations: async () => {
@@ -114,7 +131,7 @@ export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   return [
     lanes.keepAlive(main),
     lanes.perRequest(main),
-    lanes.slow(main),
+    lanes.slow(main, SLOW_MS),
     ...others.flatMap((target) => [lanes.keepAlive(target, 1), lanes.perRequest(target, 1)]),
   ];
 }
@@ -153,7 +170,8 @@ export async function switchTo(
 /** Expects that the client lost nothing. */
 export function expectNothingLost(result: LoadResult, context: string): void {
   const { failed, reasons, sent, answered } = result.total;
-  const about = `${JSON.stringify(result.samples)}\n${context}`;
+  const stall = `the client itself stood still for ${result.longestStallMs} ms at most`;
+  const about = `${JSON.stringify(result.samples)}; ${stall}\n${context}`;
   expect({ failed, reasons }, about).toEqual({ failed: 0, reasons: {} });
   expect(answered, about).toBe(sent);
   expect(answered).toBeGreaterThan(0);

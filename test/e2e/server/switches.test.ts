@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cliRuntimes } from "../dewy.ts";
+import type { CliRuntime } from "../dewy.ts";
 import { missingFor } from "./peers.ts";
 import type { AppKind } from "./releases.ts";
 import {
@@ -11,54 +11,56 @@ import {
   startTestLoad,
   switchTo,
 } from "./served_app.ts";
+import { casesOn, suite } from "./suite.ts";
 
-/** `npm run soak` switches a hundred times, one app at a time; otherwise several apps share the minute. */
-const isSoak = process.env.DEWY_SOAK === "1";
-const SWITCHES = isSoak ? 100 : 5;
-const KINDS: readonly AppKind[] = [
-  "python",
-  "node",
-  "c-server-starter",
-  "c-listen-fds",
-  "nginx",
-  "port",
+const SWITCHES = { all: 5, cover: 3, soak: 100 }[suite];
+const MINUTES = suite === "soak" ? 20 : 2;
+/** Several apps share the minute; in a soak each has the machine for itself. */
+const GROUPS: readonly (readonly AppKind[])[] = [
+  ["python", "node", "c-server-starter"],
+  ["c-listen-fds", "nginx", "port"],
 ];
+const KINDS = GROUPS.flat();
 const available = KINDS.filter((kind) => missingFor(kind) === undefined);
 const absent = KINDS.filter((kind) => missingFor(kind) !== undefined);
-const GROUP_SIZE = isSoak ? 1 : 3;
-const groups = available.flatMap((_, index) =>
-  index % GROUP_SIZE === 0 ? [available.slice(index, index + GROUP_SIZE)] : [],
-);
-const MINUTES = isSoak ? 20 : 2;
+const groups =
+  suite === "soak"
+    ? available.map((kind) => [kind])
+    : GROUPS.map((kinds) => kinds.filter((kind) => available.includes(kind)));
 
-describe.each(cliRuntimes)("dewy server on $name", (runtime) => {
-  it.each(groups.map((kinds) => [kinds.join(", "), kinds] as const))(
-    `switches ${SWITCHES} times under load without losing a request (%s)`,
+describe("dewy server", () => {
+  it.each(
+    casesOn(groups, { Node: [1], Deno: [0], Bun: [1] }).map((one) => ({
+      ...one,
+      kinds: one.one.join(", "),
+    })),
+  )(
+    `switches ${SWITCHES} times under load on $name without losing a request ($kinds)`,
     { timeout: MINUTES * 60_000 },
-    async (_, kinds) => {
-      await Promise.all(kinds.map((kind) => switchUnderLoad(kind)));
+    async ({ runtime, one }) => {
+      await Promise.all(one.map((kind) => switchUnderLoad(runtime, kind)));
     },
   );
   it.skipIf(true).each(absent.map((kind) => ({ kind, why: missingFor(kind) })))(
     "switches $kind: $why",
     () => {},
   );
-
-  async function switchUnderLoad(kind: AppKind): Promise<void> {
-    const app = await serveApp(runtime, kind);
-    await app.publish("v1.0.0");
-    const dewy = app.start();
-    await deployed(dewy, "v1.0.0");
-    const load = await startTestLoad(fullLoad(app));
-    for (let minor = 1; minor <= SWITCHES; minor += 1) {
-      await switchTo(app, dewy, load, `v1.${minor}.0`);
-    }
-    const result = await load.stop();
-    dewy.child.kill("SIGTERM");
-    expect(await dewy.ended(), `${kind}\n${dewy.stderr()}`).toBe(0);
-    expectNothingLost(result, `${kind}\n${dewy.stderr()}`);
-    expect(result.versions).toHaveLength(SWITCHES + 1);
-    await expectSameCounts(app, result);
-    expect(await app.generations()).toEqual([]);
-  }
 });
+
+async function switchUnderLoad(runtime: CliRuntime, kind: AppKind): Promise<void> {
+  const app = await serveApp(runtime, kind);
+  await app.publish("v1.0.0");
+  const dewy = app.start();
+  await deployed(dewy, "v1.0.0");
+  const load = await startTestLoad(fullLoad(app));
+  for (let minor = 1; minor <= SWITCHES; minor += 1) {
+    await switchTo(app, dewy, load, `v1.${minor}.0`);
+  }
+  const result = await load.stop();
+  dewy.child.kill("SIGTERM");
+  expect(await dewy.ended(), `${kind}\n${dewy.stderr()}`).toBe(0);
+  expectNothingLost(result, `${kind}\n${dewy.stderr()}`);
+  expect(result.versions).toHaveLength(SWITCHES + 1);
+  await expectSameCounts(app, result);
+  expect(await app.generations()).toEqual([]);
+}

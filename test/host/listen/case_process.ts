@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { neutralEnvironment, ROOT, type Runtime } from "../../runtime/runtimes.ts";
 import type { HoldCase } from "./hold_case.ts";
+
+export { freePort } from "../../peers/ports.ts";
 
 /** One line of what the case says. */
 export interface Said {
@@ -99,19 +101,6 @@ export function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** A port that was free a moment ago, below those that the system gives to clients. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once("error", () => resolve(false));
-      server.listen(port, () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
-}
-
 /** Connects, and reads to the end. */
 export function ask(where: { port: number; host: string } | { path: string }): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -159,6 +148,6 @@ export function load(port: number): {
 }
 
 /** Resolves when a condition holds. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -17,7 +17,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     client.write("ping");
     expect((await received(client, 4)).toString()).toBe("ping");
     await expect(startProxy(runtime, { listen: { path } })).rejects.toThrow(
-      `Cannot listen on unix:${path}: something else listens there`,
+      `Cannot listen on unix:${path}: another process listens there already`,
     );
     first.kill();
     await first.exited;
@@ -57,7 +57,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
   test("says who listens on a port that is taken", async () => {
     const { backend } = await startBackend();
     await expect(startProxy(runtime, { listen: backend })).rejects.toThrow(
-      `Cannot listen on 127.0.0.1:${backend.port}: something else listens there`,
+      `Cannot listen on 127.0.0.1:${backend.port}: process ${process.pid} (`,
     );
   });
 

@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 import type { Backend } from "../../../src/host/proxy/backend.ts";
+import { freePort } from "../../peers/ports.ts";
 
 /** A backend of the test's own. */
 export interface TestBackend {
@@ -62,10 +63,7 @@ export function listening(server: Server, host = "127.0.0.1"): Promise<number> {
 
 /** A port that nothing listens on. */
 export async function deadBackend(): Promise<Backend> {
-  const server = createServer();
-  const port = await listening(server);
-  await new Promise((resolve) => server.close(resolve));
-  return { host: "127.0.0.1", port };
+  return { host: "127.0.0.1", port: await freePort() };
 }
 
 /** Connects; the socket ends with the test, and its errors are kept for {@link closed}. */

@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 // Listens on the descriptors of LISTEN_FDS; with MODE "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
 // that know nothing of handed-over sockets. With "sick" it is never healthy, with "mortal"
-// or $APP_DIES_AFTER it ends after some time.
+// or $APP_DIES_AFTER it ends after some time. With $APP_NOTIFY it says that it is ready.
+const { execFileSync } = require("node:child_process");
 const { appendFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 
 const VERSION = "@VERSION@";
 const MODE = "@MODE@";
-const { APP_REPORT, APP_CHATTY, APP_BIND, APP_DIES_AFTER, LISTEN_FDS, PORT } = process.env;
+const { APP_REPORT, APP_CHATTY, APP_BIND, APP_DIES_AFTER, APP_NOTIFY, LISTEN_FDS, PORT } =
+  process.env;
 const WHERE = {
   inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
   port: () => [{ host: "127.0.0.1", port: Number(PORT) }],
@@ -49,7 +51,9 @@ let listening = 0;
 for (const server of servers) {
   server.on("listening", () => {
     listening += 1;
-    if (listening === servers.length) report("started");
+    if (listening < servers.length) return;
+    report("started");
+    if (APP_NOTIFY) execFileSync("systemd-notify", ["--ready"]);
   });
 }
 

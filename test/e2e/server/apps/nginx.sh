@@ -8,11 +8,21 @@ mkdir "$run"
 listen= NGINX=
 old_ifs=$IFS; IFS=';'
 for port in $SERVER_STARTER_PORT; do
-  listen="$listen listen ${port%=*};"
-  NGINX="$NGINX${port##*=};"
+  name=${port%=*} fd=${port##*=}
+  # nginx compares with the name that a unix socket was bound to, which dewy has renamed since.
+  case $name in /*)
+    inode=$(readlink "/proc/$$/fd/$fd" | tr -dc 0-9)
+    name=unix:$(awk -v inode="$inode" '$7 == inode { print $8 }' /proc/net/unix)
+  esac
+  listen="$listen listen $name;"
+  NGINX="$NGINX$fd;"
 done
 IFS=$old_ifs
 export NGINX
+# nginx expects what an older nginx would have left: sockets that do not block. On one that does, a worker that comes too late
+# for a connection stays in accept(), and all of its other connections stand still.
+perl -MFcntl -e 'for (@ARGV) { open S, "+<&=$_"; fcntl S, F_SETFL, O_NONBLOCK | fcntl(S, F_GETFL, 0) or die "$_: $!" }' \
+  $(echo "$NGINX" | tr ';' ' ')
 cat >"$run/nginx.conf" <<CONF
 daemon off;
 worker_processes 2;
@@ -25,7 +35,7 @@ http {
   client_body_temp_path $run/body; proxy_temp_path $run/proxy; fastcgi_temp_path $run/fastcgi;
   uwsgi_temp_path $run/uwsgi; scgi_temp_path $run/scgi;
   server {
-    $(echo "$listen" | sed 's#listen /#listen unix:/#g')
+    $listen
     root $home;
     location = / { return 200 "@VERSION@"; }
     location = /slow { limit_rate 1000; try_files /slow.txt =404; }

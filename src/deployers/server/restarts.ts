@@ -1,0 +1,53 @@
+import type { Clock } from "../../core/clock.ts";
+import { CrashRow } from "../crash_row.ts";
+import type { AppRelease, CrashLoop } from "../runner.ts";
+
+/** What {@link Restarts} works with. */
+export interface RestartsOptions {
+  /** Starts a release again, unless the signal is aborted by then. */
+  start(release: AppRelease, signal: AbortSignal): Promise<void>;
+  /** Is told when a release keeps crashing; once a row. */
+  onCrashLoop(loop: CrashLoop): void;
+  clock: Clock;
+  /** Ends every pause. */
+  signal: AbortSignal;
+}
+
+/** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
+export class Restarts {
+  readonly #options: RestartsOptions;
+  readonly #crashes = new CrashRow();
+  #pending: AbortController | undefined;
+
+  /** @param options what it works with. */
+  constructor(options: RestartsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Counts a crash, or a start that failed, and starts the release again after a pause.
+   *
+   * @param release what has crashed.
+   * @param reason what happened.
+   * @param lifeMs how long it had run, in milliseconds.
+   * @returns the pause, in milliseconds.
+   */
+  later(release: AppRelease, reason: string, lifeMs: number): number {
+    const { start, onCrashLoop, clock, signal } = this.#options;
+    const { count: crashes, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
+    if (isLoop) onCrashLoop({ release, crashes, reason });
+    this.cancel();
+    this.#pending = new AbortController();
+    const either = AbortSignal.any([this.#pending.signal, signal]);
+    clock.sleep(pauseMs, either).then(
+      () => start(release, either),
+      () => {},
+    );
+    return pauseMs;
+  }
+
+  /** Nothing has to be started again. */
+  cancel(): void {
+    this.#pending?.abort();
+  }
+}

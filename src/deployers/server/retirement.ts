@@ -1,0 +1,92 @@
+import type { Clock } from "../../core/clock.ts";
+import type { EventSink } from "../../core/event.ts";
+import type { Generation } from "./generation.ts";
+import type { Handoff } from "./handoff.ts";
+import type { Orphan } from "./orphans.ts";
+import { type Endable, retire } from "./retire.ts";
+
+/** What {@link Retirement} works with. */
+export interface RetirementOptions {
+  handoff: Handoff;
+  /** What asks a generation to end. */
+  signalOnTerm: string;
+  /** How long it may take to finish, in milliseconds. */
+  drainMs: number;
+  clock: Clock;
+  emit: EventSink;
+}
+
+/** The end of generations: of those that were replaced, and of those that an earlier dewy has left behind. */
+export class Retirement {
+  readonly #options: RetirementOptions;
+  readonly #running = new Set<Promise<void>>();
+  #orphans: readonly Orphan[] = [];
+  #untold: Orphan[] = [];
+
+  /** @param options what it works with. */
+  constructor(options: RetirementOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Lets a generation finish what it has begun, and ends it.
+   *
+   * @param generation the generation.
+   */
+  async end(generation: Generation): Promise<void> {
+    const { handoff, drainMs } = this.#options;
+    await Promise.all([this.#end(generation), handoff.drain(generation.place, drainMs)]);
+  }
+
+  /**
+   * The same in the background, unless it serves again by then.
+   *
+   * @param generation the generation.
+   * @param servesAgain resolves when its time has come.
+   */
+  endLater(generation: Generation, servesAgain: Promise<boolean>): void {
+    this.#inBackground(servesAgain.then((serves) => (serves ? undefined : this.end(generation))));
+  }
+
+  /**
+   * Takes charge of processes that an earlier dewy has left behind.
+   *
+   * @param orphans what is left.
+   */
+  adopt(orphans: readonly Orphan[]): void {
+    this.#orphans = orphans;
+    this.#untold = [...orphans];
+  }
+
+  /** Tells of what was adopted, once. */
+  tellOrphans(): void {
+    const untold = this.#untold.splice(0).filter((orphan) => orphan.isAlive());
+    for (const { pid, tag } of untold) this.#options.emit({ type: "adopted", pid, tag });
+  }
+
+  /** Ends what was adopted, in the background. */
+  endOrphans(): void {
+    for (const orphan of this.#orphans) this.#inBackground(this.#end(orphan));
+    this.#orphans = [];
+  }
+
+  /** Resolves when nothing is being ended any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #end(target: Endable & { number?: number }): Promise<void> {
+    const { signalOnTerm, drainMs, clock, emit } = this.#options;
+    const startedAt = clock.now();
+    const { pid, number: generation = 0 } = target;
+    if (!target.isAlive()) return;
+    emit({ type: "draining", generation, pid });
+    const { killed } = await retire(target, signalOnTerm, drainMs, clock);
+    emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const tracked = work.catch(() => {}).finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+}

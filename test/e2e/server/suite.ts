@@ -1,0 +1,50 @@
+import { type CliRuntime, cliRuntimes } from "../dewy.ts";
+
+/**
+ * How much of this directory is run: everything (`npm run test:server`), a hundred switches of each app instead of five
+ * (`npm run soak`), or the covering set of CI (`npm run test:cover`). That one takes three minutes; in it every kind of app,
+ * of connection and of mishap comes up once, and every runtime several times.
+ */
+export const suite: "all" | "soak" | "cover" =
+  process.env.DEWY_SOAK === "1" ? "soak" : process.env.DEWY_COVER === "1" ? "cover" : "all";
+
+/** A runtime, by the first word of its name. */
+export type RuntimeName = "Node" | "Deno" | "Bun";
+
+/**
+ * The runtimes of a test.
+ *
+ * @param covering on which of them it belongs to the covering set.
+ */
+export function on(...covering: readonly RuntimeName[]): readonly CliRuntime[] {
+  return cliRuntimes.filter(({ name }) => suite !== "cover" || covering.includes(nameOf(name)));
+}
+
+/** A case of a test on a runtime. */
+export interface OnRuntime<T> {
+  runtime: CliRuntime;
+  name: string;
+  one: T;
+}
+
+/**
+ * The cases of a test on all runtimes.
+ *
+ * @param all the cases.
+ * @param covering which of them, by index, belong to the covering set.
+ */
+export function casesOn<T>(
+  all: readonly T[],
+  covering: Partial<Record<RuntimeName, readonly number[]>>,
+): OnRuntime<T>[] {
+  return cliRuntimes.flatMap((runtime) => {
+    const { name } = runtime;
+    const chosen = covering[nameOf(name)] ?? [];
+    const ones = all.filter((_, index) => suite !== "cover" || chosen.includes(index));
+    return ones.map((one) => ({ runtime, name, one }));
+  });
+}
+
+function nameOf(name: string): RuntimeName {
+  return name.split(" ", 1)[0] as RuntimeName;
+}
