@@ -13,7 +13,9 @@ export interface FailedCandidatesOptions {
 
 interface Failed {
   failures: number;
+  /** Milliseconds since the epoch. */
   retryAt: number;
+  pauseMs: number;
 }
 
 /** More than anybody publishes between two deploys that work. */
@@ -39,8 +41,10 @@ export class FailedCandidates {
    * @returns when it may be tried again, in milliseconds since the epoch; `undefined`: now.
    */
   waitsUntil(candidate: Candidate): number | undefined {
-    const retryAt = this.#failed.get(keyOf(candidate))?.retryAt ?? 0;
-    return retryAt > this.#options.clock.now() ? retryAt : undefined;
+    const { retryAt, pauseMs } = this.#failed.get(keyOf(candidate)) ?? { retryAt: 0, pauseMs: 0 };
+    const leftMs = retryAt - this.#options.clock.now();
+    // More than the whole pause: the clock was put back.
+    return leftMs > 0 && leftMs <= pauseMs ? retryAt : undefined;
   }
 
   /**
@@ -57,7 +61,7 @@ export class FailedCandidates {
     const pauseMs = Math.max(backoffMs(intervalMs, failures, random), askedPauseMs(error, random));
     const retryAt = clock.now() + pauseMs;
     this.#failed.delete(key);
-    this.#failed.set(key, { failures, retryAt });
+    this.#failed.set(key, { failures, retryAt, pauseMs });
     for (const oldest of [...this.#failed.keys()].slice(0, -MAX_REMEMBERED)) {
       this.#failed.delete(oldest);
     }

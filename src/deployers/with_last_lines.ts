@@ -1,5 +1,7 @@
 /** How many of its last lines tell why a program failed. */
 export const TOLD_LINES = 20;
+/** So many characters of each line are kept: a program that writes no newline must not fill memory, logs and messages. */
+export const TOLD_CHARACTERS = 4_096;
 
 /**
  * Says why a program failed, with what it wrote last.

@@ -3,7 +3,7 @@ import { LABELS } from "../../core/container_name.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
-import { TOLD_LINES } from "../with_last_lines.ts";
+import { TOLD_CHARACTERS, TOLD_LINES } from "../with_last_lines.ts";
 import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
@@ -157,7 +157,7 @@ export class Crew {
   async lastLines({ id }: Replica): Promise<readonly string[]> {
     const { engine, redact } = this.#options;
     const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
-    return lines.map(redact);
+    return lines.map((line) => redact(line).slice(0, TOLD_CHARACTERS));
   }
 
   /**

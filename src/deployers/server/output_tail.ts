@@ -1,3 +1,5 @@
+import { TOLD_CHARACTERS } from "../with_last_lines.ts";
+
 /** The last lines that a program wrote, for the error that tells why it ended. */
 export class OutputTail {
   readonly #limit: number;
@@ -17,8 +19,8 @@ export class OutputTail {
    */
   add(chunk: Uint8Array): void {
     const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
-    this.#rest = (parts.pop() ?? "").slice(-MAX_LINE_LENGTH);
-    this.#lines.push(...parts.slice(-this.#limit).map((line) => line.slice(0, MAX_LINE_LENGTH)));
+    this.#rest = (parts.pop() ?? "").slice(-TOLD_CHARACTERS);
+    this.#lines.push(...parts.slice(-this.#limit).map((line) => line.slice(0, TOLD_CHARACTERS)));
     if (this.#lines.length > this.#limit) this.#lines.splice(0, this.#lines.length - this.#limit);
   }
 
@@ -33,6 +35,3 @@ export class OutputTail {
     return all.slice(-count);
   }
 }
-
-/** A program that writes no newline must not fill the memory. */
-const MAX_LINE_LENGTH = 4096;

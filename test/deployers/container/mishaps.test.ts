@@ -39,6 +39,16 @@ describe("a rollout", () => {
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
+  it("tells of endless lines only as much as people read", async () => {
+    const { fleet, release } = await fleetWorld();
+    const version = "x".repeat(1_000_000);
+    const error = await fleet
+      .tryOut(release(v1, { version, exitsWith: 1 }), never)
+      .catch((thrown: unknown) => String(thrown));
+    expect(error).toContain("it wrote: panic: xxx");
+    expect(String(error).length).toBeLessThan(10_000);
+  });
+
   it("gives a check that the operator has brought one interval of its own", async () => {
     const { fleet, release, engine } = await fleetWorld({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
