@@ -8,7 +8,7 @@ const PREFIX = "login-";
 /**
  * Lends a directory that no other user can look into, for the login of one pull. It is gone afterwards.
  *
- * @param parent where it is made; only dewy's own, and only one dewy's at a time.
+ * @param parent where it is made; only dewy's own.
  * @param use what needs it.
  * @returns what that returned.
  * @throws HostError when it cannot be made.
@@ -17,8 +17,6 @@ export async function withLoginDirectory<T>(
   parent: string,
   use: (directory: string) => Promise<T>,
 ): Promise<T> {
-  // One that a killed dewy left behind.
-  await removeLogins(parent);
   const directory = await makeDirectory(parent);
   try {
     return await use(directory);
