@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError, DewyError } from "../../core/error.ts";
+import { DeployError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
@@ -74,6 +74,8 @@ export class Fleet implements Runner {
   readonly #stop: AbortSignal;
   readonly #name: NameReplica;
   #goal: AppRelease | undefined;
+  /** What the containers of that release are to be started with; see `container_release.ts`. */
+  #config: string | undefined;
   #isRolling = false;
   #distrusted: string | undefined;
   #probation: Probation | undefined;
@@ -246,9 +248,11 @@ export class Fleet implements Runner {
     const { engine, app, prepare, front, replicas, surge } = this.#options;
     const either = AbortSignal.any([signal, this.#stop]);
     this.#goal = appRelease;
+    this.#config = undefined;
     this.#isRolling = true;
     try {
       const release = await prepare(appRelease, either);
+      this.#config = release.config;
       await front.open(release.containerPorts);
       this.#crew.refresh();
       const onReady = (replica: Replica): void => this.#tellReady(replica);
@@ -299,11 +303,19 @@ export class Fleet implements Runner {
 
   #isShort(): boolean {
     const { replicas } = this.#options;
-    const goal = this.#goal;
-    const wanted = this.#crew
-      .list("serving")
-      .filter(({ release, isHealthy }) => release === goal?.directory && isHealthy);
-    return wanted.length !== replicas || this.#crew.list("serving").length !== replicas;
+    const serving = this.#crew.list("serving");
+    const wanted = this.#healthy(this.#goal).filter((replica) => !this.#isOutdated(replica));
+    return wanted.length !== replicas || serving.length !== replicas;
+  }
+
+  #healthy(goal: AppRelease | undefined): readonly Replica[] {
+    const serving = this.#crew.list("serving");
+    return serving.filter(({ release, isHealthy }) => release === goal?.directory && isHealthy);
+  }
+
+  /** Whether a replica of the release that is meant to serve was started with other options. */
+  #isOutdated({ config }: Replica): boolean {
+    return this.#config !== undefined && this.#config !== config;
   }
 
   #recoverIfShort(): void {
@@ -326,10 +338,17 @@ export class Fleet implements Runner {
     }
   }
 
+  /**
+   * Going back to another release would help only where the app has ended: an engine that refuses has been given other
+   * options, or is not well, and an app that runs and is not healthy most likely waits for what it depends on.
+   */
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
     const message = error instanceof Error ? error.message : String(error);
-    const loss = { release, reason: message, isCrash: isCrash(error) };
+    // Where it still serves with the options of before, those of now are to blame.
+    const isProven = this.#healthy(release).some((replica) => this.#isOutdated(replica));
+    const isCrash = error instanceof EndedError && !isProven;
+    const loss = { release, reason: message, isCrash };
     const retryInMs = this.#recovery.later(loss);
     this.#options.emit({
       type: "warning",
@@ -343,13 +362,4 @@ export class Fleet implements Runner {
     this.#distrusted = loop.release.directory;
     this.#options.onCrashLoop(loop);
   }
-}
-
-/**
- * Going back to another release would not help where the engine or the network is to blame, nor where the app runs and
- * is not healthy: most likely something that it depends on is not.
- */
-function isCrash(error: unknown): boolean {
-  if (error instanceof DeployError) return error instanceof EndedError;
-  return !(error instanceof DewyError && error.retryable);
 }

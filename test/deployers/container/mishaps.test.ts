@@ -1,7 +1,8 @@
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
-import { DewyError } from "../../../src/core/error.ts";
-import { fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
+import { DewyError, HostError } from "../../../src/core/error.ts";
+import { eventsOf } from "../../deploy/world.ts";
+import { ask, fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
 
 describe("a rollout", () => {
   it("leaves none of a batch behind when one ends after it was healthy and before the others are", async () => {
@@ -110,6 +111,49 @@ describe("Fleet.bake", () => {
     expect(isOver).toBe(false);
     answer.abort();
     await failed;
+  });
+});
+
+describe("a restart of dewy with other options", () => {
+  it.each([
+    ["the engine refuses", { refused: true }],
+    ["the app ends with", { exitsWith: 1 }],
+  ])("that %s makes no version bad: what runs goes on serving", async (_, options) => {
+    const first = await fleetWorld();
+    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.stop({ keep: true });
+    const second = await first.reborn();
+    const { engine, events } = second;
+    second.shape.config = "c2";
+    const { start } = engine;
+    let starts = 0;
+    engine.start = async (spec, signal) => {
+      starts += 1;
+      if ("refused" in options) {
+        throw new HostError("network nowhere not found", { retryable: false });
+      }
+      const id = await start(spec, signal);
+      await only(engine.containers.slice(-1)).crash();
+      return id;
+    };
+    await second.fleet.insist(v1);
+    await until(() => starts >= 7);
+    expect(second.loops).toEqual([]);
+    expect(eventsOf(events, "warning").length).toBeGreaterThan(5);
+    expect(await ask(second.port)).toBe("v1.0.0");
+    engine.start = start;
+    await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
+    expect(engine.running().map(({ info }) => info.labels["dewy.config"])).toEqual(["c2"]);
+  });
+
+  it("that the engine refuses makes no version bad where nothing runs", async () => {
+    const { engine, fleet, release, loops, events } = await fleetWorld();
+    release(v1);
+    engine.fail.set("start", new HostError("no such network", { retryable: false }));
+    await fleet.insist(v1);
+    await until(() => eventsOf(events, "warning").length >= 6);
+    expect(loops).toEqual([]);
+    engine.fail.clear();
   });
 });
 
