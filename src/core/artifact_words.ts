@@ -221,6 +221,25 @@ function readGlued(text: string): Word | undefined {
   return /^[0-9]+$/.test(rest) ? { text, os } : undefined;
 }
 
+// Only names that end no other word: "charm64" is no arm64, and "darwin" no win.
+const BURIED_OS = /(?:linux|darwin|macosx|macos|windows|freebsd|openbsd|netbsd)(?:[a-z0-9~]*)$/;
+const BURIED_ARCH = /(?:amd64|aarch64)(?:~[1-4])?$/;
+
+/** Reads `myapplinuxamd64`, `myapplinux` and `myappamd64`: the platform follows a name without a separator. */
+function readBuried(text: string): Partial<Word> {
+  const [tail = ""] = BURIED_OS.exec(text) ?? [];
+  const os = own(OS, tail);
+  if (os !== undefined) return { os };
+  const arch = readArch(BURIED_ARCH.exec(text)?.[0] ?? "");
+  return readGlued(tail) ?? (arch === undefined ? {} : { arch });
+}
+
+/** What is buried counts only where no word of its own says it. */
+function withBuried(words: readonly Word[], part: "os" | "arch"): readonly Word[] {
+  if (words.some((word) => word[part] !== undefined)) return words;
+  return words.map((word) => ({ ...readBuried(word.text), ...word }));
+}
+
 /** Splits at separators; a word in CamelCase is split further where that brings an OS to light. */
 function readWords(stem: string): Word[] {
   const words: Word[] = [];
@@ -250,7 +269,7 @@ function keepHumps(stem: string): string {
  * application's own name comes first.
  */
 export function readArtifactWords(stem: string): ArtifactWords {
-  const words = readWords(stem);
+  const words = withBuried(withBuried(readWords(stem), "os"), "arch");
   const osAt = words.findLastIndex((word) => word.os !== undefined);
   const os = words[osAt]?.os;
   const archAt = words.findLastIndex((word) => word.arch !== undefined);
