@@ -4,6 +4,7 @@ import { hostColor, isRed } from "../../src/host/host_identity.ts";
 import type { Notification, Notifier } from "../../src/notifier/driver.ts";
 import { parseSlackUrl, slack } from "../../src/notifier/slack.ts";
 import { slackAttachment, slackOutput } from "../../src/notifier/slack_attachment.ts";
+import { testVectors } from "../core/vectors.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierIo, notifierIo } from "./io.ts";
 
@@ -228,25 +229,31 @@ describe("sending to Slack", () => {
     expect(form(io).get("thread_ts")).toBe("1.1");
     expect(form(io).get("reply_broadcast")).toBe("true");
   });
+  const threadOf = async (flag: boolean, files: unknown[]): Promise<string> => {
+    const io = {
+      ...notifierIo(),
+      readTextFile: async (path: string) => {
+        expect(path).toBe("/d/.slack-thread-ts");
+        const text = files.shift();
+        if (typeof text !== "string") throw new Error("ENOENT");
+        return text;
+      },
+    };
+    io.server.on(POST, OK);
+    const notifier = open(`slack://deploy?thread=${flag}`, io);
+    for (const _ of [...files]) await notifier.onActivated?.("/d");
+    await notifier.send(MESSAGE, NEVER);
+    return form(io).get("thread_ts") ?? "";
+  };
+  testVectors(
+    "notifier",
+    ({ in: { thread, files } }) => threadOf(thread === true, [...(files as unknown[])]),
+    ["threadFile"],
+  );
   test.each([[null], [""], ["no timestamp"]])(
     "a later release whose thread file is %j is told in the channel",
     async (second) => {
-      const files = ["1.1", second];
-      const io = {
-        ...notifierIo(),
-        readTextFile: async (path: string) => {
-          expect(path).toBe("/d/.slack-thread-ts");
-          const text = files.shift();
-          if (typeof text !== "string") throw new Error("ENOENT");
-          return text;
-        },
-      };
-      io.server.on(POST, OK);
-      const notifier = open("slack://deploy?thread=true", io);
-      await notifier.onActivated?.("/d");
-      await notifier.onActivated?.("/d");
-      await notifier.send(MESSAGE, NEVER);
-      expect(form(io).has("thread_ts")).toBe(false);
+      expect(await threadOf(true, ["1.1", second])).toBe("");
     },
   );
   test.each([
