@@ -221,17 +221,18 @@ function readGlued(text: string): Word | undefined {
   return /^[0-9]+$/.test(rest) ? { text, os } : undefined;
 }
 
-// Only names that end no other word: "charm64" is no arm64, and "darwin" no win.
-const BURIED_OS = /(?:linux|darwin|macosx|macos|windows|freebsd|openbsd|netbsd)(?:[a-z0-9~]*)$/;
-const BURIED_ARCH = /(?:amd64|aarch64)(?:~[1-4])?$/;
+// Only names that no other word has by chance: "darwin" has a win, and "charm64" an arm64.
+const BURIED_OS = /linux|darwin|macos|windows|freebsd|openbsd|netbsd/;
+const BURIED_ARCH = /(?:amd64(?:~[1-4])?|aarch64|(?<![a-z])arm64)(?![0-9])/;
 
-/** Reads `myapplinuxamd64`, `myapplinux` and `myappamd64`: the platform follows a name without a separator. */
+/** Reads `myapplinuxamd64`, `myapplinux` and `amd64linux`: a platform without a separator beside it. */
 function readBuried(text: string): Partial<Word> {
-  const [tail = ""] = BURIED_OS.exec(text) ?? [];
-  const os = own(OS, tail);
-  if (os !== undefined) return { os };
+  const found = BURIED_OS.exec(text);
+  const glued = found === null ? undefined : readGlued(text.slice(found.index));
+  if (glued !== undefined) return glued;
+  const os = own(OS, found?.[0] ?? "");
   const arch = readArch(BURIED_ARCH.exec(text)?.[0] ?? "");
-  return readGlued(tail) ?? (arch === undefined ? {} : { arch });
+  return { ...(os === undefined ? {} : { os }), ...(arch === undefined ? {} : { arch }) };
 }
 
 /** What is buried counts only where no word of its own says it. */
