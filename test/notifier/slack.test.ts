@@ -71,12 +71,15 @@ describe("slack:// URLs", () => {
       thread,
     });
   });
-  test.each(["slack:///general", "slack://general", "slack://%23general", "slack:///%23general"])(
-    "%s is the channel general",
-    (url) => {
-      expect(parseSlackUrl(splitUrl(url, "--notifier")).channel).toBe("general");
-    },
-  );
+  test.each([
+    "slack:///general",
+    "slack://general",
+    "slack://general/",
+    "slack://%23general",
+    "slack:///%23general/?quiet=true",
+  ])("%s is the channel general", (url) => {
+    expect(parseSlackUrl(splitUrl(url, "--notifier")).channel).toBe("general");
+  });
   test.each([
     ["slack://", "channel is required"],
     ["slack://general?titel=x", 'unknown option "titel"'],
@@ -85,17 +88,32 @@ describe("slack:// URLs", () => {
   ])("refuses %s", (url, message) => {
     expect(() => parseSlackUrl(splitUrl(url, "--notifier"))).toThrow(message);
   });
-  test("without a token there is one warning that is seen at every log level, and no notifier", () => {
-    const io = notifierIo({ env: { SLACK_TOKEN: "" } });
-    expect(slack.open(splitUrl("slack://general", "--notifier"), io)).toBeUndefined();
-    expect(io.events).toEqual([
-      expect.objectContaining({
-        type: "warning",
-        important: true,
-        message: expect.stringContaining("SLACK_TOKEN"),
-      }),
-    ]);
+  test("a token that cannot be sent is refused, and not shown", () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
+    expect(() => slack.open(splitUrl("slack://general", "--notifier"), io)).toThrow(
+      /^Cannot use SLACK_TOKEN: it has spaces or characters that no token has$/,
+    );
   });
+  test("the end of the line that a token was read from is no part of it", async () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\r\n" } });
+    io.server.on(POST, OK);
+    await open("slack://general", io).send(MESSAGE, NEVER);
+    expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
+  });
+  test.each(["", " ", "\n"])(
+    "with the token %j there is one warning that is seen at every log level, and no notifier",
+    (SLACK_TOKEN) => {
+      const io = notifierIo({ env: { SLACK_TOKEN } });
+      expect(slack.open(splitUrl("slack://general", "--notifier"), io)).toBeUndefined();
+      expect(io.events).toEqual([
+        expect.objectContaining({
+          type: "warning",
+          important: true,
+          message: expect.stringContaining("SLACK_TOKEN"),
+        }),
+      ]);
+    },
+  );
 });
 
 describe("the colour of a machine", () => {
