@@ -69,11 +69,17 @@ export class Crew {
    *
    * @param container what the engine says of it.
    */
-  isStray({ id, name, labels }: EngineContainer): boolean {
-    const { root } = this.#options;
-    const isKnown =
-      this.#awaited.has(name) || [...this.#replicas].some((replica) => replica.id === id);
-    return !isKnown && (labels[LABELS.directory] ?? root) === root;
+  isStray(container: EngineContainer): boolean {
+    return !this.#knows(container) && this.#isOfThisDirectory(container);
+  }
+
+  /**
+   * Whether a container is another dewy's, which runs an app of the same name.
+   *
+   * @param container what the engine says of it.
+   */
+  isForeign(container: EngineContainer): boolean {
+    return !this.#knows(container) && !this.#isOfThisDirectory(container);
   }
 
   /**
@@ -231,6 +237,15 @@ export class Crew {
     replica.state = "gone";
     await rotation.cut(replica);
     this.#replicas.delete(replica);
+  }
+
+  #knows({ id, name }: EngineContainer): boolean {
+    return this.#awaited.has(name) || [...this.#replicas].some((replica) => replica.id === id);
+  }
+
+  #isOfThisDirectory({ labels }: EngineContainer): boolean {
+    const { root } = this.#options;
+    return (labels[LABELS.directory] ?? root) === root;
   }
 
   #inBackground(replica: Replica, work: Promise<void>): void {

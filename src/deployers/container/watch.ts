@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { LABELS } from "../../core/container_name.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
@@ -64,6 +65,7 @@ class Watcher {
   readonly #options: WatchOptions;
   readonly #signal: AbortSignal;
   #isLost = false;
+  #hasToldOfForeign = false;
 
   constructor(options: WatchOptions, signal: AbortSignal) {
     this.#options = options;
@@ -115,6 +117,7 @@ class Watcher {
       const byId = new Map(containers.map((container) => [container.id, container]));
       for (const replica of known) this.#judge(replica, byId.get(replica.id));
       dismissStrays(containers, crew, clock.now());
+      this.#tellOfForeign(containers);
       onLook();
     } catch (error) {
       this.#tellLost(error);
@@ -160,6 +163,19 @@ class Watcher {
     if (wasHealthy && replica.failedProbes === FAILED_PROBES) {
       void onUnhealthy(replica, `it became unhealthy: ${reason}`);
     }
+  }
+
+  #tellOfForeign(containers: readonly EngineContainer[]): void {
+    const { app, crew, emit } = this.#options;
+    const found = containers.find((one) => isRunning(one) && crew.isForeign(one));
+    if (found === undefined || this.#hasToldOfForeign) return;
+    this.#hasToldOfForeign = true;
+    emit({
+      type: "warning",
+      message: "Another dewy runs an app of the same name; give one of them another --name",
+      important: true,
+      fields: { app, container: found.name, directory: found.labels[LABELS.directory] ?? "" },
+    });
   }
 
   #tellLost(error: unknown): void {

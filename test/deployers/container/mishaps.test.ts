@@ -169,6 +169,10 @@ describe("the fleet", () => {
     await until(() => looks() > before + 6);
     expect(engine.containers).toHaveLength(2);
     expect(engine.running()).toHaveLength(2);
+    expect(only(eventsOf(mine.events, "warning"))).toMatchObject({
+      message: expect.stringContaining("give one of them another --name"),
+      fields: { directory: "/srv/other" },
+    });
     await mine.fleet.stop({ keep: false });
     expect(only(engine.running())).toBe(nth(engine, 1));
   });
