@@ -211,7 +211,7 @@ describe("Fleet.bake", () => {
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
     await fleet.tryOut(release(v2), never);
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow(
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
     );
     await nth(engine, 1).crash(7);
@@ -229,7 +229,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow("GET /health answered 500");
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("GET /health answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     await fleet.insist(v1);
@@ -238,10 +238,9 @@ describe("Fleet.bake", () => {
   });
 
   it("is over at once when dewy is to end", async () => {
-    const { fleet, release, stopping } = await fleetWorld();
+    const { fleet, release } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    stopping.abort();
-    await fleet.bake(1e9);
+    await fleet.bake(1e9, AbortSignal.abort());
   });
 });
 
@@ -366,7 +365,7 @@ describe("the fleet's care", () => {
   it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
     const { fleet, release, engine, port, versions, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     await nth(engine, 0).crash(4);
     const clients = crowd(port);
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -381,7 +380,7 @@ describe("the fleet's care", () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
   });
@@ -389,7 +388,7 @@ describe("the fleet's care", () => {
   it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     const clients = crowd(port);
     nth(engine, 0).app.health = 500;
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -400,7 +399,7 @@ describe("the fleet's care", () => {
   it("sends clients to unhealthy replicas rather than to nobody", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.fail.set("start", unreachable());
     for (const container of engine.containers) container.app.health = 500;
     await until(() => eventsOf(events, "replica-lost").length === 2);
@@ -412,7 +411,7 @@ describe("the fleet's care", () => {
   it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", exitsWith: 1 });
     await engine.pull({
       image: "registry.test/app@v1.0.0",
@@ -434,7 +433,7 @@ describe("the fleet's care", () => {
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
     engine.forget("registry.test/app@v1.0.0");
     nth(engine, 0).app.health = 503;
@@ -449,7 +448,7 @@ describe("the fleet's care", () => {
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     for (const operation of ["list", "watch", "inspect", "start"] as const) {
       engine.fail.set(operation, unreachable());
     }
@@ -469,7 +468,7 @@ describe("the fleet's care", () => {
   it("pulls an image again that somebody removed", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.forget("registry.test/app@v1.0.0");
     await nth(engine, 0).crash();
     await until(() => engine.running().length === 1);
