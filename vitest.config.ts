@@ -12,6 +12,8 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: [`${chosen ?? "test/**"}/*.test.ts`],
     exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
+    // By default it would be one on a machine with two cores; most of the time is spent waiting for processes.
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 90_000,
     // Waits end when what they wait for comes; a slow machine is no failure.

@@ -43,7 +43,7 @@ export async function fallBack(
         : `going back to ${way.previous.tag}`,
   });
   if (way === undefined) return;
-  const why = `it crashed ${crashes} times in a row, last with ${reason}`;
+  const why = `it crashed ${crashes} times in a row; the last time, ${reason}`;
   await store.save(markBad(state, way.bad, why, clock.now()));
   await directory.point(way.previous.directory);
   emit({ type: "rolled-back", tag: way.bad.tag, to: way.previous.tag, reason: why });

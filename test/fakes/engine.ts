@@ -22,6 +22,8 @@ export interface FakeApp {
   health: number;
   /** It ends with this exit code at its start. */
   exitsWith: number | undefined;
+  /** It ends as soon as it has said that it is healthy. */
+  endsOnceHealthy: boolean;
   /** It listens from its start on. */
   listens: boolean;
   /** Whether it ends when it is asked to. */
@@ -79,6 +81,7 @@ const HEALTHY_APP: FakeApp = {
   version: "",
   health: 200,
   exitsWith: undefined,
+  endsOnceHealthy: false,
   listens: true,
   obeys: true,
 };
@@ -330,6 +333,13 @@ class Container implements FakeContainer {
     this.#tell(this.info.id);
   }
 
+  /** What was asked still gets its answer. */
+  #endQuietly(): void {
+    this.info.status = "exited";
+    this.info.exitCode = 5;
+    for (const server of this.#servers) server.close();
+  }
+
   /** As the forwarder of an engine does, it accepts although the app does not listen. */
   #accept(socket: Socket): void {
     socket.on("error", () => {});
@@ -355,6 +365,7 @@ class Container implements FakeContainer {
     const status = path === "/health" ? this.app.health : 200;
     if (path === "/health") this.#askedForHealth.add(socket);
     else this.answered += 1;
+    if (path === "/health" && this.app.endsOnceHealthy) this.#endQuietly();
     const body = this.app.version;
     socket.write(
       `HTTP/1.1 ${status} .\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

@@ -208,8 +208,9 @@ export class Fleet implements Runner {
     const { engine, app, front, drainMs, stopTimeoutMs, clock, emit } = this.#options;
     this.#end.abort(new Error("dewy ends"));
     const over = new AbortController();
+    const closed = front.close(drainMs);
     const ended = this.#exclusively(async () => {
-      await front.close(drainMs);
+      await closed;
       if (keep) return;
       for (const replica of this.#crew.list()) this.#crew.dismiss(replica);
       const left = await engine.list(managedLabels(app), NEVER).catch(() => []);

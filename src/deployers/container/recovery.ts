@@ -22,6 +22,18 @@ export interface Loss {
   isCrash: boolean;
 }
 
+/** What is waited for. */
+interface Pending {
+  /** Ends the waiting. */
+  over: AbortController;
+  /** Milliseconds since the Unix epoch. */
+  dueAt: number;
+  /** How long the release had run before, in milliseconds. */
+  sinceMs: number;
+  /** Whether it has been counted as a crash. */
+  isCrash: boolean;
+}
+
 const JITTER = 0.1;
 
 /** Brings back what was lost: soon at first, then with growing pauses. */
@@ -29,7 +41,7 @@ export class Recovery {
   readonly #options: RecoveryOptions;
   readonly #losses = new CrashRow();
   readonly #crashes = new CrashRow();
-  #pending: { over: AbortController; dueAt: number } | undefined;
+  #pending: Pending | undefined;
   #lastAt = 0;
 
   /** @param options what it works with. */
@@ -44,30 +56,40 @@ export class Recovery {
    * @returns milliseconds until it is made good.
    */
   later({ release, reason, isCrash }: Loss): number {
-    const { clock, onCrashLoop, signal } = this.#options;
-    const now = clock.now();
-    if (this.#pending !== undefined) return Math.max(0, this.#pending.dueAt - now);
-    const sinceMs = now - this.#lastAt;
-    const pauseMs = jittered(this.#losses.add(release, sinceMs).pauseMs);
-    this.#lastAt = now + pauseMs;
-    const pending = { over: new AbortController(), dueAt: now + pauseMs };
-    this.#pending = pending;
-    clock.sleep(pauseMs, AbortSignal.any([pending.over.signal, signal])).then(
-      () => {
-        this.#pending = undefined;
-        return this.#options.recover();
-      },
-      () => {},
-    );
-    const crash = isCrash ? this.#crashes.add(release, sinceMs) : undefined;
-    if (crash?.isLoop) onCrashLoop({ release, crashes: crash.count, reason });
-    return pauseMs;
+    const { clock, onCrashLoop } = this.#options;
+    const pending = this.#pending ?? this.#wait(release);
+    // That something is missing may be seen before it is known that it crashed.
+    if (isCrash && !pending.isCrash) {
+      pending.isCrash = true;
+      const { isLoop, count: crashes } = this.#crashes.add(release, pending.sinceMs);
+      if (isLoop) onCrashLoop({ release, crashes, reason });
+    }
+    return Math.max(0, pending.dueAt - clock.now());
   }
 
   /** Somebody else sees to it now. */
   cancel(): void {
     this.#pending?.over.abort();
     this.#pending = undefined;
+  }
+
+  #wait(release: AppRelease): Pending {
+    const { clock, signal, recover } = this.#options;
+    const now = clock.now();
+    const sinceMs = now - this.#lastAt;
+    const pauseMs = jittered(this.#losses.add(release, sinceMs).pauseMs);
+    this.#lastAt = now + pauseMs;
+    const over = new AbortController();
+    const pending: Pending = { over, dueAt: now + pauseMs, sinceMs, isCrash: false };
+    this.#pending = pending;
+    clock.sleep(pauseMs, AbortSignal.any([over.signal, signal])).then(
+      () => {
+        this.#pending = undefined;
+        return recover();
+      },
+      () => {},
+    );
+    return pending;
   }
 }
 

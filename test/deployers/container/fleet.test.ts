@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { eventsOf } from "../../deploy/world.ts";
 import { unreachable } from "../../fakes/engine.ts";
@@ -57,11 +57,11 @@ describe("Fleet.replace", () => {
   it("lets the connections of an old replica end before it is told to stop", async () => {
     const { fleet, release, engine, port } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    const socket = connect(port, "127.0.0.1");
-    socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-    await new Promise((resolve) => socket.once("data", resolve));
+    const socket = await kept(port);
     await fleet.tryOut(release(v2), never);
-    expect(await ask(port)).toBe("v1.1.0");
+    // At once: the one with fewer connections would not be enough for all of them.
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port)));
+    expect(new Set(answers)).toEqual(new Set(["v1.1.0"]));
     expect(engine.calls.filter((call) => call.startsWith("stop"))).toEqual([]);
     socket.destroy();
     await until(() => engine.running().length === 1);
@@ -71,10 +71,7 @@ describe("Fleet.replace", () => {
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ drainMs: 2_000 });
     await fleet.tryOut(release(v1), never);
-    const socket = connect(port, "127.0.0.1");
-    socket.on("error", () => {});
-    socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-    await new Promise((resolve) => socket.once("data", resolve));
+    const socket = await kept(port);
     const closed = new Promise((resolve) => socket.once("close", resolve));
     await fleet.tryOut(release(v2), never);
     await until(() => eventsOf(events, "replica-retired").length === 1);
@@ -130,6 +127,13 @@ describe("Fleet.replace", () => {
     await until(() => engine.containers.length === 2);
     await nth(engine, 1).crash(9);
     await failed;
+  });
+
+  it("looks once more before clients are sent there, although no event came", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    engine.tells = false;
+    const failed = fleet.tryOut(release(v1, { endsOnceHealthy: true }), never);
+    await expect(failed).rejects.toThrow("exit code 5");
   });
 
   it("without a path does not take the engine's forwarder for the app", async () => {
@@ -207,9 +211,7 @@ describe("Fleet.bake", () => {
   it("fails when a new replica ends, and the way back is quick: what still drains serves again", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    const socket = connect(port, "127.0.0.1");
-    socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
-    await new Promise((resolve) => socket.once("data", resolve));
+    const socket = await kept(port);
     await fleet.tryOut(release(v2), never);
     const baked = expect(fleet.bake(600_000, never)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
@@ -235,6 +237,31 @@ describe("Fleet.bake", () => {
     await fleet.insist(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0");
     expect(Object.keys(await clients.stop()).sort()).toEqual(["v1.0.0", "v1.1.0"]);
+  });
+
+  it("after a failure sends clients to the old release as soon as one replica of it serves", async () => {
+    const { fleet, release, engine, port } = await fleetWorld({ replicas: 2, surge: 1 });
+    await fleet.tryOut(release(v1), never);
+    await fleet.tryOut(release(v2), never);
+    await until(() => engine.running().length === 2);
+    const sockets = await Promise.all([1, 2].map(() => kept(port)));
+    const baked = expect(fleet.bake(600_000)).rejects.toThrow("answered 500");
+    nth(engine, 2).app.health = 500;
+    await baked;
+    let wasTrusted = false;
+    const start = engine.start;
+    engine.start = async (spec, signal) => {
+      if (engine.running().some(({ app }) => app.version === "v1.0.0")) {
+        // The second one of the old release is only being started.
+        const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port)));
+        wasTrusted ||= answers.includes("v1.1.0");
+      }
+      return start(spec, signal);
+    };
+    await fleet.insist(v1);
+    expect(wasTrusted).toBe(false);
+    expect(engine.containers.length).toBeGreaterThanOrEqual(6);
+    for (const socket of sockets) socket.destroy();
   });
 
   it("is over at once when dewy is to end", async () => {
@@ -525,3 +552,12 @@ describe("Fleet.stop", () => {
     expect(versions()).toEqual(["v1.0.0", "v1.0.0"]);
   });
 });
+
+/** A connection that stays open after its first answer. */
+async function kept(port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+  await new Promise((resolve) => socket.once("data", resolve));
+  return socket;
+}

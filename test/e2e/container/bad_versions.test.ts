@@ -4,12 +4,13 @@ import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { until } from "../dewy.ts";
 import { deployed, expectNothingLost } from "../server/served_app.ts";
 import {
-  badVersion,
   endPolitely,
   expectAlmostNothingLost,
   failureOf,
+  firstDeploy,
   get,
   NODE,
+  remembered,
   startLoad,
 } from "./outcomes.ts";
 import { type ContainerPeers, serveContainers, startContainerPeers } from "./served_containers.ts";
@@ -42,9 +43,8 @@ describe.skipIf(missing !== undefined)(
         await deployed(dewy, "v1.0.0");
         const load = await startLoad(app);
         await app.publish("v1.1.0", image);
-        const { message, reason } = await badVersion(dewy, "v1.1.0", app);
-        expect(message).toMatch(says);
-        expect(reason).toMatch(says);
+        expect(await failureOf(dewy, "v1.1.0")).toMatch(says);
+        expect(await remembered(app, dewy, "v1.1.0")).toMatch(says);
         await until(
           async () =>
             (await app.containers()).map(({ state }) => state).join() === "running,running",
@@ -59,13 +59,36 @@ describe.skipIf(missing !== undefined)(
       },
     );
 
+    it("goes back when a version that was good keeps crashing later", {
+      timeout: 120_000,
+    }, async () => {
+      const { app, dewy } = await firstDeploy(peers, ["--bake", "0s"]);
+      await app.publish("v1.1.0", { env: { CRASH_AFTER: "1500" } });
+      await deployed(dewy, "v1.1.0");
+      const losses = (): number =>
+        dewy.lines().filter(({ msg }) => msg === "Container lost").length;
+      await until(
+        () => losses() >= 3,
+        () => `three crashes\n${dewy.stderr()}`,
+      );
+      await dewy.seen("the end of patience", ({ msg }) => msg === "App keeps crashing");
+      await until(
+        async () => (await app.running()).join() === "v1.0.0",
+        () => `v1.0.0 again\n${dewy.stderr()}`,
+      );
+      expect(await get(app)).toMatch(/^v1\.0\.0 /);
+      expect(await remembered(app, dewy, "v1.1.0")).toMatch("crashed 5 times in a row");
+      await dewy.seen(
+        "patience",
+        ({ msg, tag }) => msg === "Version known to be bad" && tag === "v1.1.0",
+      );
+      await endPolitely(app, dewy);
+    });
+
     it("stays with the old version when the new image cannot be pulled", {
       timeout: 60_000,
     }, async () => {
-      const app = await serveContainers(peers, NODE);
-      await app.publish("v1.0.0");
-      const dewy = app.start();
-      await deployed(dewy, "v1.0.0");
+      const { app, dewy } = await firstDeploy(peers);
       await peers.registry.pushBroken(app.app, "v1.1.0");
       const failure = await failureOf(dewy, "v1.1.0");
       expect(failure).toMatch(/Cannot pull/);

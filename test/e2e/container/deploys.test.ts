@@ -3,7 +3,7 @@ import { eventStreams, missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { cliRuntimes, until } from "../dewy.ts";
 import { deployed, expectNothingLost } from "../server/served_app.ts";
-import { badVersion, endPolitely, get, NODE, startLoad } from "./outcomes.ts";
+import { endPolitely, failureOf, get, NODE, startLoad } from "./outcomes.ts";
 import { type ContainerPeers, serveContainers, startContainerPeers } from "./served_containers.ts";
 
 describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) => {
@@ -29,7 +29,7 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         const load = await startLoad(app);
 
         await app.publish("v1.1.0", { env: { FAIL: "3" } });
-        const { message } = await badVersion(dewy, "v1.1.0");
+        const message = await failureOf(dewy, "v1.1.0");
         expect(message).toMatch("v1.1.0 cannot start: no database");
         expect(message).toMatch("3");
         expect(await app.running()).toEqual(["v1.0.0"]);

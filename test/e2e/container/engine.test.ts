@@ -184,7 +184,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.lastLines(id, 1, signal)).toHaveLength(1);
     });
 
-    test.skipIf(name === "podman")("says that a container ran out of memory", async () => {
+    test("says that a container ran out of memory", async () => {
       const container = await started({ args: ["-m", "16m", "--memory-swap", "16m"] });
       await answers(container);
       await get(container, "/eat").catch(() => "");
@@ -193,7 +193,9 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         () => "the end",
       );
       const ended = await peer.engine.inspect(container.id, signal);
-      expect(ended).toMatchObject({ exitCode: 137, wasOutOfMemory: true });
+      expect(ended?.exitCode).toBe(137);
+      // With the first version of control groups, Podman does not learn why.
+      if (name === "docker") expect(ended?.wasOutOfMemory).toBe(true);
     });
 
     test("follows a HEALTHCHECK", async () => {

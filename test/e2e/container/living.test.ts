@@ -9,6 +9,7 @@ import {
   answersOf,
   endPolitely,
   expectAlmostNothingLost,
+  firstDeploy,
   get,
   NODE,
   replaced,
@@ -28,10 +29,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
   it("keeps three replicas behind the proxy, also during an update", {
     timeout: 120_000,
   }, async () => {
-    const app = await serveContainers(peers, NODE);
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--replicas", "3"]);
-    await deployed(dewy, "v1.0.0");
+    const { app, dewy } = await firstDeploy(peers, ["--replicas", "3"]);
     await answersOf(app, "v1.0.0", 3);
     const counts: number[] = [];
     const counting = new AbortController();
@@ -53,10 +51,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
   });
 
   it("replaces a replica that ends or turns unhealthy later", { timeout: 120_000 }, async () => {
-    const app = await serveContainers(peers, NODE);
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--replicas", "2"]);
-    await deployed(dewy, "v1.0.0");
+    const { app, dewy } = await firstDeploy(peers, ["--replicas", "2"]);
     const before = (await app.containers()).map(({ id }) => id);
     const load = await startLoad(app);
     await peers.engine.run("kill", before[0] ?? "");
@@ -87,10 +82,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
   it("keeps the seven newest images of its app, and those of others", {
     timeout: 120_000,
   }, async () => {
-    const app = await serveContainers(peers, NODE);
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--bake", "0s"]);
-    await deployed(dewy, "v1.0.0");
+    const { app, dewy } = await firstDeploy(peers, ["--bake", "0s"]);
     const signal = new AbortController().signal;
     const { engine: docker } = peers.engine;
     const first = await docker.image(`localhost/dewy/${app.app}:v1.0.0`, signal);
@@ -135,10 +127,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
   });
 
   it("starts anew what went with the service of the engine", { timeout: 120_000 }, async () => {
-    const app = await serveContainers(peers, NODE);
-    await app.publish("v1.0.0");
-    const dewy = app.start(["--replicas", "2"]);
-    await deployed(dewy, "v1.0.0");
+    const { app, dewy } = await firstDeploy(peers, ["--replicas", "2"]);
     const before = (await app.containers()).map(({ id }) => id);
     await peers.engine.crash();
     await dewy.seen("the outage", ({ msg }) => msg.startsWith("Cannot reach the container engine"));
@@ -160,10 +149,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
   });
 
   it("points current at the release that runs", async () => {
-    const app = await serveContainers(peers, NODE);
-    await app.publish("v1.0.0");
-    const dewy = app.start();
-    await deployed(dewy, "v1.0.0");
+    const { app, dewy } = await firstDeploy(peers);
     const release = await readlink(join(app.directory, "current"));
     const record = await readFile(join(app.directory, release, "image.json"), "utf8");
     expect(JSON.parse(record)).toMatchObject({

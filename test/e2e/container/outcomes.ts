@@ -4,19 +4,27 @@ import { expect } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
 import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
 import type { LoadResult } from "../server/load.ts";
-import { startTestLoad } from "../server/served_app.ts";
+import { deployed, startTestLoad } from "../server/served_app.ts";
 import { lanes } from "../server/start_load.ts";
-import type { ServedContainers } from "./served_containers.ts";
+import {
+  type ContainerPeers,
+  type ServedContainers,
+  serveContainers,
+} from "./served_containers.ts";
 
 /** The runtime of what is tested on one only. */
 export const NODE: CliRuntime = cliRuntimes[0] as CliRuntime;
 
-/** What is told of a version that failed. */
-export interface Failure {
-  /** In the log. */
-  message: string;
-  /** In the memory. */
-  reason: string;
+/** Serves v1.0.0 of an app of its own. */
+export async function firstDeploy(
+  peers: ContainerPeers,
+  flags: readonly string[] = [],
+): Promise<{ app: ServedContainers; dewy: Dewy }> {
+  const app = await serveContainers(peers, NODE);
+  await app.publish("v1.0.0");
+  const dewy = app.start(flags);
+  await deployed(dewy, "v1.0.0");
+  return { app, dewy };
 }
 
 /** Asks through the proxy, over a connection of its own. */
@@ -63,25 +71,19 @@ export async function failureOf(dewy: Dewy, tag: string): Promise<string> {
   return String(line.error);
 }
 
-/** Waits until a version is remembered as bad. */
-export async function badVersion(
-  dewy: Dewy,
-  tag: string,
-  app?: ServedContainers,
-): Promise<Failure> {
-  const message = await failureOf(dewy, tag);
+/** Waits until a version is remembered as bad. @returns the reason. */
+export async function remembered(app: ServedContainers, dewy: Dewy, tag: string): Promise<string> {
+  const file = join(app.directory, ".dewy", "state.json");
   let reason = "";
-  if (app === undefined) return { message, reason };
   await until(
     async () => {
-      const file = join(app.directory, ".dewy", "state.json");
       const state = JSON.parse(await readFile(file, "utf8")) as DeployState;
       reason = state.bad.find((one) => one.tag === tag)?.reason ?? "";
       return reason !== "";
     },
     () => `${tag} in the memory\n${dewy.stderr()}`,
   );
-  return { message, reason };
+  return reason;
 }
 
 /** Waits until another container runs instead of one. */

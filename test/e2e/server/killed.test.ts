@@ -68,6 +68,11 @@ const STEPS: readonly Step[] = [
     flags: ["--after-deploy-hook", wait],
     reached: here,
   },
+  {
+    name: "while the old generation stands by",
+    flags: ["--bake", "5s", "--overlap", "5s"],
+    reached: logged(/ready/i),
+  },
 ];
 
 function stepsOn(covering: Parameters<typeof casesOn>[1]): (OnRuntime<Step> & { step: string })[] {

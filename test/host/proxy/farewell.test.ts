@@ -136,6 +136,7 @@ describe("the farewell of a backend that leaves", () => {
     for (let step = 0; step < 50; step += 1) {
       await clock.sleeping(250);
       clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
       expect(proxy.connections(server.backend)).toBe(1);
     }
     const end = closed(client);
