@@ -245,7 +245,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => engine.running().length === 2);
     const sockets = await Promise.all([1, 2].map(() => kept(port)));
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow("answered 500");
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     let wasTrusted = false;
