@@ -142,7 +142,8 @@ const LINES: Lines = {
     }),
   "generation-ready": ({ tag, generation, pid, durationMs }) =>
     line("info", "App ready", { tag, generation, pid, duration: duration(durationMs) }),
-  draining: ({ generation, pid }) => line("info", "App draining", { generation, pid }),
+  draining: ({ generation, pid, drainMs }) =>
+    line("info", "App draining", { generation, pid, at_most: duration(drainMs) }),
   drained: ({ generation, pid, durationMs, killed }) =>
     line(killed ? "warn" : "info", killed ? "App killed after the drain time" : "App drained", {
       generation,
