@@ -221,6 +221,26 @@ function readGlued(text: string): Word | undefined {
   return /^[0-9]+$/.test(rest) ? { text, os } : undefined;
 }
 
+// Only names that no other word has by chance: "darwin" has a win, and "charm64" an arm64.
+const BURIED_OS = /linux|darwin|macos|windows|freebsd|openbsd|netbsd/;
+const BURIED_ARCH = /(?:amd64(?:~[1-4])?|aarch64|(?<![a-z])arm64)(?![0-9])/;
+
+/** Reads `myapplinuxamd64`, `myapplinux` and `amd64linux`: a platform without a separator beside it. */
+function readBuried(text: string): Partial<Word> {
+  const found = BURIED_OS.exec(text);
+  const glued = found === null ? undefined : readGlued(text.slice(found.index));
+  if (glued !== undefined) return glued;
+  const os = own(OS, found?.[0] ?? "");
+  const arch = readArch(BURIED_ARCH.exec(text)?.[0] ?? "");
+  return { ...(os === undefined ? {} : { os }), ...(arch === undefined ? {} : { arch }) };
+}
+
+/** What is buried counts only where no word of its own says it. */
+function withBuried(words: readonly Word[], part: "os" | "arch"): readonly Word[] {
+  if (words.some((word) => word[part] !== undefined)) return words;
+  return words.map((word) => ({ ...readBuried(word.text), ...word }));
+}
+
 /** Splits at separators; a word in CamelCase is split further where that brings an OS to light. */
 function readWords(stem: string): Word[] {
   const words: Word[] = [];
@@ -250,7 +270,7 @@ function keepHumps(stem: string): string {
  * application's own name comes first.
  */
 export function readArtifactWords(stem: string): ArtifactWords {
-  const words = readWords(stem);
+  const words = withBuried(withBuried(readWords(stem), "os"), "arch");
   const osAt = words.findLastIndex((word) => word.os !== undefined);
   const os = words[osAt]?.os;
   const archAt = words.findLastIndex((word) => word.arch !== undefined);

@@ -72,7 +72,7 @@ export function compileCalver(format: string): CalverFormat {
   );
   if (specifiers.length === 0) {
     throw new ConfigError(
-      `Cannot read versions: calver format "${format}" contains no valid specifiers ` +
+      `invalid calver format: calver format "${format}" contains no valid specifiers ` +
         "(expected YYYY, YY, 0Y, MM, 0M, WW, 0W, DD, 0D, or MICRO)",
     );
   }
@@ -85,7 +85,7 @@ export function compileCalver(format: string): CalverFormat {
 function tokenise(format: string): Token[] {
   if (format.length > MAX_FORMAT_LENGTH) {
     throw new ConfigError(
-      `Cannot read versions: calver format "${format.slice(0, 20)}…" is longer than ${MAX_FORMAT_LENGTH} characters`,
+      `invalid calver format: calver format "${format.slice(0, 20)}…" is longer than ${MAX_FORMAT_LENGTH} characters`,
     );
   }
   const tokens: Token[] = [];

@@ -58,7 +58,9 @@ export function proxyFor(url: URL, env: Environment): URL | undefined {
 function proxyOf(env: Environment, name: (typeof PROXY_VARIABLES)[number]): URL | undefined {
   const value = read(env, name);
   if (value === undefined) return undefined;
-  const text = value.includes("://") ? value : `http://${value}`;
+  const written = value.includes("://") ? value : `http://${value}`;
+  // A percent sign that begins no code is one; every runtime makes something else of it.
+  const text = written.replace(/%(?![0-9a-f]{2})/gi, "%25");
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
   if (proxy?.protocol === "http:" || proxy?.protocol === "https:") return proxy;
   throw new ConfigError(

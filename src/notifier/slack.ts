@@ -47,7 +47,7 @@ export const slack: NotifierDriver = {
 };
 
 /**
- * Reads `slack://channel?title=&url=&thread=`. A leading `/` or `%23` of the channel is dropped.
+ * Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped.
  *
  * @param url the URL, taken apart.
  * @returns what it says.
@@ -55,7 +55,7 @@ export const slack: NotifierDriver = {
  */
 export function parseSlackUrl(url: SplitUrl): SlackLocator {
   const query = readQuery(url, OPTIONS, "--notifier");
-  const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+/, "");
+  const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+|\/+$/g, "");
   const problem = channelProblem(channel);
   if (problem !== undefined) {
     throw new ConfigError(`Cannot use --notifier "${redactUrl(url.text)}": ${problem}: ${SYNTAX}`);
@@ -75,7 +75,7 @@ function channelProblem(channel: string): string | undefined {
 
 function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
   const locator = parseSlackUrl(url);
-  const token = io.env.SLACK_TOKEN ?? "";
+  const token = (io.env.SLACK_TOKEN ?? "").trim();
   if (token === "") {
     io.emit({
       type: "warning",
@@ -83,6 +83,9 @@ function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
       important: true,
     });
     return undefined;
+  }
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new ConfigError("Cannot use SLACK_TOKEN: it has spaces or characters that no token has");
   }
   return createSlack(locator, token, io);
 }

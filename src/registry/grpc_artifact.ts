@@ -12,7 +12,7 @@ import {
 } from "../core/artifact_url.ts";
 import { ConfigError } from "../core/error.ts";
 import { isPrivateAddress, isPrivateHost } from "../core/private_address.ts";
-import { splitUrl } from "../core/url.ts";
+import { decodePath, splitUrl } from "../core/url.ts";
 
 /** What the user allows. */
 export interface ArtifactRules {
@@ -51,7 +51,7 @@ export function readAnsweredArtifact(text: string, rules: ArtifactRules): Answer
   const url = hash < 0 ? text : text.slice(0, hash);
   const digest = hash < 0 ? undefined : readDigest(text.slice(hash + 1));
   const name = readName(url, rules);
-  if (name === "" || name === "." || name === ".." || name.includes("\0")) {
+  if (name === "" || name === "." || name === ".." || /[\0/]/.test(name)) {
     throw new ConfigError("it names no file");
   }
   return { name, url, ...(digest === undefined ? {} : { digest }) };
@@ -78,19 +78,14 @@ function readName(text: string, rules: ArtifactRules): string {
     }
     case "https":
     case "http":
-      return webName(text, rules);
+      assertMayAsk(readWebUrl(text), rules);
+      return lastPart(decodePath(url.path, url, "the artifact URL"));
     case "file":
       assertAllowed("file", "it names a file of this machine", rules);
       return lastPart(parseFileArtifactUrl(url));
     default:
       throw new ConfigError("its scheme is none of ghr, s3, gs and https");
   }
-}
-
-function webName(text: string, rules: ArtifactRules): string {
-  const url = readWebUrl(text);
-  assertMayAsk(url, rules);
-  return lastPart(decodeURIComponent(url.pathname));
 }
 
 function assertEndpoint(endpoint: string, rules: ArtifactRules): void {

@@ -52,7 +52,7 @@ export interface GrpcLocator extends LocatorBase {
 }
 
 const PROTOCOLS: readonly GrpcProtocol[] = ["grpc", "grpc-web", "connect"];
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/;
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
 
 /**
  * Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are no options.

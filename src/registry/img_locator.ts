@@ -35,7 +35,7 @@ export interface OciLocator extends LocatorBase {
   realm: string;
 }
 
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:\d{1,5})?$/;
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:0*[1-9]\d{0,4})?$/;
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 const REPOSITORY =
@@ -55,13 +55,20 @@ export function parseImgUrl(url: SplitUrl): OciLocator {
   if (!REPOSITORY.test(repository)) {
     throw badRegistryUrl(
       url,
-      `"${repository}" is no repository name; dewy chooses the tag, so give none`,
+      `"${repository}" is no repository name; ${hintOn(repository)}`,
       IMG_SYNTAX,
     );
   }
   const insecure = query.flag("insecure");
   const plainHttp = insecure || (query.text("insecure") === "" && LOOPBACK.test(registry));
   return { ...common, registry, repository, insecure, plainHttp, realm: query.text("realm") };
+}
+
+function hintOn(repository: string): string {
+  const lower = repository.toLowerCase();
+  return REPOSITORY.test(lower)
+    ? `it has no capitals; did you mean ${lower}?`
+    : "dewy chooses the tag, so give none";
 }
 
 function locate(url: SplitUrl): { registry: string; repository: string } {

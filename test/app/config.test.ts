@@ -6,7 +6,6 @@ import { parseArgv } from "../../src/app/parse_argv.ts";
 import type { ServerConfig } from "../../src/app/server_config.ts";
 import { directoryOfArguments } from "../../src/app/server_program.ts";
 import { formatListenSpec } from "../../src/core/listen_spec.ts";
-import vectors from "../vectors/cli.json" with { type: "json" };
 
 function assets(...argv: string[]): AssetsConfig {
   return readConfig(
@@ -25,58 +24,6 @@ function server(...argv: string[]): ServerConfig {
 function check(...argv: string[]): AskConfig {
   return readConfig("check", parseArgv(["check", ...argv])) as AskConfig;
 }
-
-describe("readConfig: the recorded command lines", () => {
-  // Where the issue or the document says otherwise; run.test.ts states what holds instead.
-  const NOT_FOLLOWED = new Set([
-    "interval 0", // an error that names the flag
-    "negative interval as a separate word", // an error, not the default
-    "-d does not exist", // it does, as in the document's example
-    "-n is --name, not --notifier", // a flag of container only
-    "log format not validated", // an error that names the flag
-    "calver goes into the registry URL", // stays a separate value that wins over the URL
-    "bad calver", // found when the registry is opened
-  ]);
-  const cases = vectors.filter(
-    (v) => v.op === "run" && typeof v.out === "object" && v.out.exit === 0 && "config" in v.out,
-  );
-  test.each(cases.filter((v) => !NOT_FOLLOWED.has(v.name) && (v.out as Out).config))(
-    "$name",
-    (vector) => {
-      const want = (vector.out as Out).config ?? {};
-      const argv = parseArgv(vector.in.argv);
-      const got = readConfig(argv.command as "server" | "assets", argv) as
-        | AssetsConfig
-        | ServerConfig;
-      expect({
-        command: got.command,
-        ...(got.command === "server" ? { server: asRecorded(got) } : {}),
-        interval: got.intervalMs / 1000,
-        logLevel: (got.logLevel ?? "error").toUpperCase(),
-        logFormat: got.logFormat ?? "text",
-        registry: got.registry,
-        slot: got.slot ?? "",
-        calver: got.calver ?? "",
-        notifier: got.notifier ?? "",
-        beforeDeployHook: got.beforeDeployHook ?? "",
-        afterDeployHook: got.afterDeployHook ?? "",
-      }).toMatchObject(want);
-    },
-  );
-  function asRecorded(config: ServerConfig): Record<string, unknown> {
-    const [command = "", ...args] = config.program ?? [];
-    return {
-      ports: config.ports.map(formatListenSpec),
-      command,
-      args: args.length === 0 ? null : args,
-      logFormat: config.logFormat ?? "text",
-    };
-  }
-  interface Out {
-    exit: number;
-    config?: Record<string, unknown> | null;
-  }
-});
 
 describe("readConfig of assets", () => {
   test("fills in the documented defaults", () => {
@@ -301,12 +248,5 @@ describe("readConfig of server", () => {
     [["--", ""], 'the command after "--" is empty'],
   ])("refuses %j", (argv, message) => {
     expect(() => server(...argv)).toThrow(message);
-  });
-  test("a recorded message of a bad port is the same", () => {
-    const vector = vectors.find(({ name }) => name === "server port errors");
-    const read = (): unknown => readConfig("server", parseArgv(vector?.in.argv ?? []));
-    expect(read).toThrow(
-      /^invalid port specification: port number must be between 1 and 65535, got 70000$/,
-    );
   });
 });

@@ -1,9 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { importSPKI } from "jose";
+import * as v from "valibot";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createGitHubClient, type GitHubClient } from "../../src/client/github.ts";
 import { repositorySchema } from "../../src/client/github_schema.ts";
 import { ConfigError, CredentialError } from "../../src/core/error.ts";
+import { REFUSED, testVectors } from "../core/vectors.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { FakeGitHub } from "../fakes/github.ts";
 
@@ -48,6 +50,33 @@ async function identity(env: Record<string, string>, files?: Files): Promise<str
   }
   return github.calls[0]?.call.includes("access_tokens") ? "app" : undefined;
 }
+
+testVectors(
+  "registry-url",
+  async ({ in: { env }, out }) => {
+    const asked: string[] = [];
+    const secrets = { ...(env as Record<string, string>) };
+    if (secrets.GITHUB_APP_PRIVATE_KEY !== undefined) secrets.GITHUB_APP_PRIVATE_KEY = pem("pkcs1");
+    try {
+      const client = createGitHubClient({
+        env: secrets,
+        fetch: async (input) => {
+          asked.push(new Request(input).url);
+          return Response.json({ full_name: "acme/app" });
+        },
+        clock: fakeClock(),
+        emit: () => {},
+      });
+      if (!("baseURL" in ((out ?? {}) as object))) return { ok: true };
+      await client.get(PATH, v.unknown());
+      return { baseURL: asked[0]?.replace(PATH, "/") };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return REFUSED;
+    }
+  },
+  ["githubAuth"],
+);
 
 describe("credentials", () => {
   test("none are needed", async () => {

@@ -214,9 +214,58 @@ describe("selectArtifact", () => {
     ["darwin/arm64", "AppDarwinArm64.zip"],
     ["linux/amd64", "AppLinuxAmd64.tar.xz"],
     ["linux/arm/v7", "app-linuxarmv7.tgz"],
+    ["linux/amd64", "myapplinuxamd64.tar.gz"],
+    ["linux/amd64", "myapplinuxx86_64.tar.gz"],
+    ["linux/arm64", "myapplinuxarm64.tar.gz"],
+    ["linux/amd64", "myapplinux64.tar.gz"],
+    ["linux/amd64", "myapplinux_amd64.zip"],
+    ["linux/amd64", "myappamd64_linux.zip"],
+    ["linux/amd64", "x86_64linux.zip"],
+    ["linux/amd64", "linuxapp_amd64.zip"],
+    ["linux/amd64", "linux_amd64app.zip"],
+    ["darwin/arm64", "myappdarwin-arm64.zip"],
+    ["windows/amd64", "myappwindows_amd64.zip"],
     ["linux/amd64", "app-linux-arm-64.tar.gz".replace("arm-64", "64bit")],
   ])("for %s reads the glued name %s", (host, name) => {
     expect(selectArtifact([name], platform(host))).toBe(name);
+  });
+
+  test("takes a name that contains the OS and the architecture, wherever and with or without separators", () => {
+    const missed: string[] = [];
+    for (const os of ["linux", "darwin", "windows", "freebsd"]) {
+      for (const word of ["amd64", "x86_64", "aarch64"]) {
+        const arch = word === "aarch64" ? "arm64" : "amd64";
+        for (const separator of ["", "-", "_", "."]) {
+          for (const parts of [
+            ["my", os, word],
+            ["my", word, os],
+            [os, "my", word],
+            [word, "my", os],
+          ]) {
+            const name = `${parts.join(separator)}.tar.gz`;
+            const other = { os, arch: arch === "arm64" ? "amd64" : "arm64" };
+            const isRight =
+              selectArtifact([name], { os, arch }) === name &&
+              selectArtifact([name], other) === undefined;
+            if (!isRight) missed.push(name);
+          }
+        }
+      }
+    }
+    expect(missed).toEqual([]);
+  });
+
+  test.each([
+    ["linux/amd64", "kalilinux_windows_amd64.zip"],
+    ["linux/amd64", "archlinux_linux_arm64.zip"],
+    ["linux/arm64", "charm64_linux.zip"],
+    ["linux/arm", "charm_linux.zip"],
+    ["windows/amd64", "mydarwin_amd64.zip"],
+    ["windows/amd64", "twin_amd64.zip"],
+    ["linux/amd64", "linuxkit_darwin_amd64.zip"],
+    ["linux/arm64", "linux_amd64app.zip"],
+  ])("for %s is not fooled by %s", (host, name) => {
+    expect(selectArtifact([name], platform(host))).toBeUndefined();
   });
 
   test("reads Node's spelling of a platform as Go's", () => {

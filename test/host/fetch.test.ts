@@ -90,6 +90,13 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     ]);
   });
 
+  test("takes a percent sign in the proxy's password as it stands", async () => {
+    const env = { https_proxy: `http://me:100%@${network.proxy}` };
+    const asked = await ask({ urls: [network.tlsUrl], caFile: network.caFile }, env);
+    expect(asked.answers).toEqual(["200 hello text/plain"]);
+    expect(network.takeProxied()[0]).toContain(`Basic ${btoa("me:100%")}`);
+  });
+
   test("takes ALL_PROXY for both kinds of URL", async () => {
     const urls = [network.plainUrl, network.tlsUrl];
     await ask({ urls, caFile: network.caFile }, { ALL_PROXY: network.proxy });

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { DewyEvent } from "../../mod.ts";
+import { ConfigError, type DewyEvent } from "../../mod.ts";
+import { splitUrl } from "../../src/core/url.ts";
 import { notifiers } from "../../src/notifier/mod.ts";
 import { openNotifier } from "../../src/notifier/open.ts";
+import { parseSlackUrl } from "../../src/notifier/slack.ts";
+import { REFUSED, testVectors } from "../core/vectors.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierIo, notifierIo } from "./io.ts";
 
@@ -35,6 +38,26 @@ async function textsFor(
     return attachment.text;
   });
 }
+
+testVectors(
+  "notifier",
+  ({ in: { url, env }, out }) => {
+    const io = notifierIo({ env: env as Record<string, string> });
+    try {
+      const isOpen = openNotifier(String(url), notifiers, io) !== undefined;
+      const split = splitUrl(String(url), "--notifier");
+      const quiet = split.query.get("quiet") === "true";
+      if (isOpen) return { type: "slack", quiet, ...parseSlackUrl(split) };
+      const [warning] = io.events.flatMap((one) => (one.type === "warning" ? [one.message] : []));
+      expect(warning).toContain("slack token is required");
+      return { type: "null", quiet, log: (out as { log: string }).log };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return REFUSED;
+    }
+  },
+  ["new"],
+);
 
 describe("openNotifier", () => {
   test.each([

@@ -4,6 +4,7 @@ import { hostColor, isRed } from "../../src/host/host_identity.ts";
 import type { Notification, Notifier } from "../../src/notifier/driver.ts";
 import { parseSlackUrl, slack } from "../../src/notifier/slack.ts";
 import { slackAttachment, slackOutput } from "../../src/notifier/slack_attachment.ts";
+import { testVectors } from "../core/vectors.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierIo, notifierIo } from "./io.ts";
 
@@ -70,12 +71,15 @@ describe("slack:// URLs", () => {
       thread,
     });
   });
-  test.each(["slack:///general", "slack://general", "slack://%23general", "slack:///%23general"])(
-    "%s is the channel general",
-    (url) => {
-      expect(parseSlackUrl(splitUrl(url, "--notifier")).channel).toBe("general");
-    },
-  );
+  test.each([
+    "slack:///general",
+    "slack://general",
+    "slack://general/",
+    "slack://%23general",
+    "slack:///%23general/?quiet=true",
+  ])("%s is the channel general", (url) => {
+    expect(parseSlackUrl(splitUrl(url, "--notifier")).channel).toBe("general");
+  });
   test.each([
     ["slack://", "channel is required"],
     ["slack://general?titel=x", 'unknown option "titel"'],
@@ -84,17 +88,32 @@ describe("slack:// URLs", () => {
   ])("refuses %s", (url, message) => {
     expect(() => parseSlackUrl(splitUrl(url, "--notifier"))).toThrow(message);
   });
-  test("without a token there is one warning that is seen at every log level, and no notifier", () => {
-    const io = notifierIo({ env: { SLACK_TOKEN: "" } });
-    expect(slack.open(splitUrl("slack://general", "--notifier"), io)).toBeUndefined();
-    expect(io.events).toEqual([
-      expect.objectContaining({
-        type: "warning",
-        important: true,
-        message: expect.stringContaining("SLACK_TOKEN"),
-      }),
-    ]);
+  test("a token that cannot be sent is refused, and not shown", () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
+    expect(() => slack.open(splitUrl("slack://general", "--notifier"), io)).toThrow(
+      /^Cannot use SLACK_TOKEN: it has spaces or characters that no token has$/,
+    );
   });
+  test("the end of the line that a token was read from is no part of it", async () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\r\n" } });
+    io.server.on(POST, OK);
+    await open("slack://general", io).send(MESSAGE, NEVER);
+    expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
+  });
+  test.each(["", " ", "\n"])(
+    "with the token %j there is one warning that is seen at every log level, and no notifier",
+    (SLACK_TOKEN) => {
+      const io = notifierIo({ env: { SLACK_TOKEN } });
+      expect(slack.open(splitUrl("slack://general", "--notifier"), io)).toBeUndefined();
+      expect(io.events).toEqual([
+        expect.objectContaining({
+          type: "warning",
+          important: true,
+          message: expect.stringContaining("SLACK_TOKEN"),
+        }),
+      ]);
+    },
+  );
 });
 
 describe("the colour of a machine", () => {
@@ -228,25 +247,31 @@ describe("sending to Slack", () => {
     expect(form(io).get("thread_ts")).toBe("1.1");
     expect(form(io).get("reply_broadcast")).toBe("true");
   });
+  const threadOf = async (flag: boolean, files: unknown[]): Promise<string> => {
+    const io = {
+      ...notifierIo(),
+      readTextFile: async (path: string) => {
+        expect(path).toBe("/d/.slack-thread-ts");
+        const text = files.shift();
+        if (typeof text !== "string") throw new Error("ENOENT");
+        return text;
+      },
+    };
+    io.server.on(POST, OK);
+    const notifier = open(`slack://deploy?thread=${flag}`, io);
+    for (const _ of [...files]) await notifier.onActivated?.("/d");
+    await notifier.send(MESSAGE, NEVER);
+    return form(io).get("thread_ts") ?? "";
+  };
+  testVectors(
+    "notifier",
+    ({ in: { thread, files } }) => threadOf(thread === true, [...(files as unknown[])]),
+    ["threadFile"],
+  );
   test.each([[null], [""], ["no timestamp"]])(
     "a later release whose thread file is %j is told in the channel",
     async (second) => {
-      const files = ["1.1", second];
-      const io = {
-        ...notifierIo(),
-        readTextFile: async (path: string) => {
-          expect(path).toBe("/d/.slack-thread-ts");
-          const text = files.shift();
-          if (typeof text !== "string") throw new Error("ENOENT");
-          return text;
-        },
-      };
-      io.server.on(POST, OK);
-      const notifier = open("slack://deploy?thread=true", io);
-      await notifier.onActivated?.("/d");
-      await notifier.onActivated?.("/d");
-      await notifier.send(MESSAGE, NEVER);
-      expect(form(io).has("thread_ts")).toBe(false);
+      expect(await threadOf(true, ["1.1", second])).toBe("");
     },
   );
   test.each([

@@ -403,6 +403,7 @@ describe("the URL", () => {
     ["grpc://", "server host is required"],
     ["grpc://h/path", "a path has no meaning"],
     ["grpc://h:99999", "is no host"],
+    ["grpc://h:0", "is no host"],
     ["grpc://::1", "is no host"],
     ["grpc://a%20b", "is no host"],
     ["grpc://h?pre-release=true", 'unknown option "pre-release"'],

@@ -69,7 +69,8 @@ describe("an artifact URL that a server answers with", () => {
     ["javascript:alert(1)", "expected <scheme>"],
     ["ghr://o/r/app.tar.gz", "expected ghr://"],
     ["ghr://o/r/tag/v1/app.tar.gz?token=1", "unknown option"],
-    ["https://example.com/%zz", "URI malformed"],
+    ["https://example.com/%zz", "bad percent-encoding"],
+    ["ghr://o/r/tag/v1/..%2Fapp.tar.gz", "names no file"],
     [`https://example.com/${"a".repeat(9000)}`, "too long"],
   ])("must not be %s", (url, problem) => {
     expect(() => read(url)).toThrow(problem);

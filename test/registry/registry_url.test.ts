@@ -120,8 +120,15 @@ describe("img://", () => {
     "ghcr.io:x/a",
     "-.example/a",
     "ghcr.io/A",
+    "registry.example:0/a",
+    "registry.example:/a",
+    "registry.example:65536/a",
   ])("%s is refused", (rest) => {
     expect(() => img(rest)).toThrow(ConfigError);
+  });
+
+  test("says how a repository with capitals is written", () => {
+    expect(() => img("ghcr.io/Acme/App")).toThrow("it has no capitals; did you mean acme/app?");
   });
 
   test("hosts have no case, and paths may be deep", () => {

@@ -129,8 +129,10 @@ export async function serveContainers(
     }
   };
   onTestFinished(async () => {
-    const ids = (await list()).map(({ id }) => id);
-    if (ids.length > 0) await engine.run("rm", "-f", ...ids);
+    for (let left = await list(); left.length > 0; left = await list()) {
+      // The engine may be removing one at this moment, as dewy has asked it to.
+      await engine.run("rm", "-f", ...left.map(({ id }) => id)).catch(() => "");
+    }
   });
   const command: ServedContainers["command"] = (flags = []) => {
     const args = [

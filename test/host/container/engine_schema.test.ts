@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { containerPorts } from "../../../src/core/container_ports.ts";
+import { ConfigError } from "../../../src/core/error.ts";
 import { parseContainers, parseImage } from "../../../src/host/container/engine_schema.ts";
+import { REFUSED, testVectors } from "../../core/vectors.ts";
 
 const CONTAINER = {
   Id: "aaa111",
@@ -106,4 +109,27 @@ describe("parseImage", () => {
   test("knows nothing of what is not there", () => {
     expect(parseImage("[]", "podman")).toBeUndefined();
   });
+});
+
+describe("the ports behind the proxy", () => {
+  testVectors(
+    "container-args",
+    ({ in: { exposed, mappings } }) => {
+      const names = (exposed as string[]).map((name) => [name, {}]);
+      const inspected = [{ Id: "i", Config: { ExposedPorts: Object.fromEntries(names) } }];
+      const image = parseImage(JSON.stringify(inspected), "docker");
+      const wanted = mappings as { proxy: number; container: number }[];
+      try {
+        const ports = containerPorts(
+          wanted.map(({ container }) => ({ containerPort: container || undefined })),
+          image?.exposedPorts ?? [],
+        );
+        return wanted.map(({ proxy }, at) => ({ proxy, container: ports[at] }));
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        return REFUSED;
+      }
+    },
+    ["resolvePorts"],
+  );
 });
