@@ -114,7 +114,7 @@ const MEANINGS: readonly Meaning[] = [
   {
     words: /unknown (shorthand )?flag|unknown option|flag needs an argument|invalid argument/i,
     error: (message, { program }) =>
-      new ConfigError(`${message}; ${program} does not take an option after --`),
+      new ConfigError(`${message}; ${program} does not know an option after --`),
   },
   {
     words:

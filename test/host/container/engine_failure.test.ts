@@ -70,7 +70,7 @@ describe("what an engine says", () => {
     ],
     [
       "unknown flag: --memroy See 'docker create --help'.",
-      { code: "config", retryable: false, hint: "docker does not take an option after --" },
+      { code: "config", retryable: false, hint: "docker does not know an option after --" },
     ],
     ["something that nobody has seen", { code: "host", retryable: false, hint: "nobody has seen" }],
   ])("%s", (said, { hint, ...kind }) => {
