@@ -114,7 +114,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
   const look = (signal: AbortSignal): Promise<TickResult> =>
     exclusively(() => tick(locator, io, signal, failed));
-  const unsubscribe = restartOnSignal(agent, world);
+  const listeners = [restartOnSignal(agent, world), tellStop(io, world)];
   try {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
@@ -123,11 +123,20 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await poll(look, failed, agent, io, world);
     return 0;
   } finally {
-    unsubscribe();
-    const stoppedBy = world.signals.stoppedBy();
-    if (stoppedBy !== undefined) io.emit({ type: "stopping", signal: stoppedBy });
+    for (const unsubscribe of listeners) unsubscribe();
     await agent.supervision?.end();
   }
+}
+
+/** At once: what is under way may take a while to end. */
+function tellStop(io: DeployIo, { signals }: World): () => void {
+  const tell = (): void => {
+    const signal = signals.stoppedBy();
+    if (signal !== undefined) io.emit({ type: "stopping", signal });
+  };
+  if (signals.stop.aborted) tell();
+  signals.stop.addEventListener("abort", tell, { once: true });
+  return () => signals.stop.removeEventListener("abort", tell);
 }
 
 function restartOnSignal({ supervision }: Agent, world: World): () => void {

@@ -8,7 +8,7 @@ export const EXIT_CODES: readonly { code: number; meaning: string }[] = [
   {
     code: 3,
     meaning:
-      "This machine: a full disk, missing permissions, an archive that is refused, no container engine",
+      "This machine: a full disk, a port in use, missing permissions, an archive that is refused, no container engine",
   },
   { code: 4, meaning: "Application: a hook or the new version failed" },
 ];

@@ -142,7 +142,8 @@ const LINES: Lines = {
     }),
   "generation-ready": ({ tag, generation, pid, durationMs }) =>
     line("info", "App ready", { tag, generation, pid, duration: duration(durationMs) }),
-  draining: ({ generation, pid }) => line("info", "App draining", { generation, pid }),
+  draining: ({ generation, pid, drainMs }) =>
+    line("info", "App draining", { generation, pid, at_most: duration(drainMs) }),
   drained: ({ generation, pid, durationMs, killed }) =>
     line(killed ? "warn" : "info", killed ? "App killed after the drain time" : "App drained", {
       generation,
@@ -201,7 +202,8 @@ const LINES: Lines = {
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
     line("error", "No command after --: versions are deployed, but nothing is started"),
-  "succeeded-again": ({ after }) => line("info", "Succeeded again", { failures: after }),
+  "succeeded-again": ({ after }) =>
+    line("info", "Polls without a failure again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
   listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),

@@ -161,9 +161,7 @@ function checkFlags(command: CommandName, options: Readonly<Record<string, unkno
 
 function foreignFlag(name: string, command: CommandName): ConfigError {
   const owners = flags.filter((flag) => flag.name === name).flatMap((flag) => flag.commands);
-  return new ConfigError(
-    `--${name} is no flag of "dewy ${command}", but of ${owners.join(" and ")}`,
-  );
+  return new ConfigError(`--${name} is no flag of "dewy ${command}", but of ${owners.join(", ")}`);
 }
 
 /** A flag that dewy does not know may be one of the app's. */

@@ -77,5 +77,6 @@ function progressText(
     total === undefined || total === 0
       ? formatBytes(received)
       : `${Math.min(100, Math.floor((received / total) * 100))}%`;
-  return `${name} ${done} ${formatBytes(Math.round(bytesPerSecond))}/s`;
+  const rate = Math.round(bytesPerSecond);
+  return rate > 0 ? `${name} ${done} ${formatBytes(rate)}/s` : `${name} ${done}`;
 }

@@ -1,4 +1,5 @@
 import { ConfigError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry } from "../core/types.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { createGateway } from "../gateway/gateway.ts";
@@ -20,8 +21,7 @@ const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
  * @param config what the command is told.
  * @param world the world.
  * @returns the exit code.
- * @throws ConfigError for an upstream, certificate or token that cannot be used; HostError when a file cannot be read or
- * the port is in use.
+ * @throws ConfigError for an upstream, or a file of a flag, that cannot be used; HostError when the port is in use.
  */
 export async function runRegistry(config: RegistryConfig, world: World): Promise<number> {
   checkDirect(config);
@@ -88,7 +88,7 @@ function checkDirect({ direct, registry }: RegistryConfig): void {
 async function readToken(config: RegistryConfig, world: World): Promise<string | undefined> {
   const { tokenFile } = config;
   if (tokenFile === undefined) return world.env.DEWY_REGISTRY_TOKEN || undefined;
-  const token = (await readFile(tokenFile, world)).trim();
+  const token = (await readFile("--token-file", tokenFile, world)).trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new ConfigError(
     `Cannot use --token-file "${tokenFile}": expected one token, without blanks`,
@@ -98,7 +98,9 @@ async function readToken(config: RegistryConfig, world: World): Promise<string |
 async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Array<ArrayBuffer>> {
   const { signingKeyFile } = config;
   if (signingKeyFile === undefined) return crypto.getRandomValues(new Uint8Array(MIN_SECRET_BYTES));
-  const secret = new TextEncoder().encode((await readFile(signingKeyFile, world)).trim());
+  const secret = new TextEncoder().encode(
+    (await readFile("--signing-key-file", signingKeyFile, world)).trim(),
+  );
   if (secret.byteLength >= MIN_SECRET_BYTES) return secret;
   throw new ConfigError(
     `Cannot use --signing-key-file "${signingKeyFile}": it has ${secret.byteLength} bytes, expected at least ${MIN_SECRET_BYTES}; make one by: openssl rand -base64 32`,
@@ -107,7 +109,10 @@ async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Ar
 
 async function readTls({ tls }: RegistryConfig, world: World): Promise<TlsFiles | undefined> {
   if (tls === undefined) return undefined;
-  return { cert: await readFile(tls.certFile, world), key: await readFile(tls.keyFile, world) };
+  return {
+    cert: await readFile("--tls-cert", tls.certFile, world),
+    key: await readFile("--tls-key", tls.keyFile, world),
+  };
 }
 
 /** A certificate is renewed every few weeks; nobody should have to restart for that. */
@@ -126,10 +131,14 @@ function warnOfTls(error: unknown, world: World): void {
   world.emit({ type: "warning", message, fields: { reason }, important: true });
 }
 
-async function readFile(path: string, world: World): Promise<string> {
+async function readFile(flag: string, path: string, world: World): Promise<string> {
   if (world.io.readTextFile === undefined)
     throw new ConfigError(`Cannot read "${path}": no files here`);
-  return world.io.readTextFile(path);
+  try {
+    return await world.io.readTextFile(path);
+  } catch (cause) {
+    throw new ConfigError(`Cannot use ${flag}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function warnOfPlainText(config: RegistryConfig, token: string | undefined, world: World): void {

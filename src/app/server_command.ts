@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
 import { runAgent } from "./agent.ts";
@@ -6,6 +7,7 @@ import { openDeployment } from "./open_deployment.ts";
 import { appOptions } from "./server_app.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { openHandoff } from "./server_handoff.ts";
+import { directoryOfArguments } from "./server_program.ts";
 import { superviseServer } from "./server_supervision.ts";
 import type { World } from "./world.ts";
 
@@ -34,10 +36,27 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
   if (config.directoryFrom === "command") {
     world.emit({ type: "directory-of-program", directory: root, program: program[0] });
   }
+  await warnOfArguments(program, root, world);
   const { handoff, withPort } = opened;
   const parts = superviseServer(
     { config, directory, stage, handoff, withPort, app, orphans },
     world,
   );
   return runAgent({ ...common, ...parts }, world);
+}
+
+/** With an interpreter in front, nothing says that the script is meant to be kept up to date where it stands. */
+async function warnOfArguments(
+  program: readonly [string, ...string[]],
+  root: string,
+  world: World,
+): Promise<void> {
+  const named = directoryOfArguments(program);
+  if (named === undefined || (await realpath(named).catch(() => named)) === root) return;
+  world.emit({
+    type: "warning",
+    important: true,
+    message: "The command names another directory than the one where releases are kept",
+    fields: { directory: root, hint: `--directory ${named}` },
+  });
 }

@@ -14,6 +14,19 @@ export function directoryOfProgram(program: string): string | undefined {
 }
 
 /**
+ * The working directory that an argument of the program implies, as in `python3 /opt/app/current/app.py`.
+ *
+ * @param program the program and its arguments, as typed.
+ * @returns that of the first argument that implies one; `undefined` when none does, or the program itself does.
+ */
+export function directoryOfArguments([program = "", ...args]: readonly string[]):
+  | string
+  | undefined {
+  if (directoryOfProgram(program) !== undefined) return undefined;
+  return args.map(directoryOfProgram).find((directory) => directory !== undefined);
+}
+
+/**
  * Finds the program as a shell would: a path with a slash is relative to where dewy was started, whatever directory the
  * app runs in; a bare name is looked up in PATH.
  *

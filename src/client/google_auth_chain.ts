@@ -1,4 +1,5 @@
 import { ConfigError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import { authorizedUserToken, serviceAccountToken } from "./google_auth_account.ts";
 import { externalAccountToken } from "./google_auth_external.ts";
 import { assertUniverse } from "./google_auth_host.ts";
@@ -46,7 +47,10 @@ async function fromVariable(io: MetadataIo, looked: string[]): Promise<GoogleTok
       `Cannot read the file that ${VARIABLE} names: there is no file system here; put the JSON itself into it`,
     );
   }
-  return fileToken(io, await io.readTextFile(value), `${VARIABLE} (${value})`);
+  const json = await io.readTextFile(value).catch((cause: unknown) => {
+    throw new ConfigError(`Cannot use ${VARIABLE}: ${messageOf(cause)}`, { cause });
+  });
+  return fileToken(io, json, `${VARIABLE} (${value})`);
 }
 
 async function fromGcloud(io: MetadataIo, looked: string[]): Promise<GoogleToken | undefined> {

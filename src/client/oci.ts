@@ -179,7 +179,7 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
       const answer = await head(new URL(`manifests/${digestOf}`, base), signal);
       if (answer.status !== 404) return auth.accepted(signal);
       throw new NotFoundError(
-        `Cannot pull ${registry}/${repository.repository}@${digestOf}: the registry no longer has it`,
+        `Cannot pull ${registry}/${repository.repository}@${digestOf}: the registry no longer has it; publish a newer version, or this one again`,
       );
     },
   };

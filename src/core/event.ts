@@ -110,7 +110,7 @@ export type DewyEvent =
       pid: number;
     }
   | { type: "generation-ready"; tag: string; generation: number; pid: number; durationMs: number }
-  | { type: "draining"; generation: number; pid: number }
+  | { type: "draining"; generation: number; pid: number; drainMs: number }
   | { type: "drained"; generation: number; pid: number; durationMs: number; killed: boolean }
   | {
       type: "app-exited";

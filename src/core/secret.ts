@@ -1,6 +1,6 @@
 const SECRET_NAME = /TOKEN|SECRET|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY|CREDENTIAL/i;
 /** Names that end like this hold a path or an id, not the secret itself. */
-const HARMLESS_NAME = /_(PATH|FILE|DIR|ID)$/i;
+const HARMLESS_NAME = /_(PATH|FILE|DIR|DIRECTORY|ID)$/i;
 /** Shorter values are words that may stand anywhere. */
 const MIN_SECRET_LENGTH = 8;
 
@@ -19,7 +19,13 @@ export function redactSecrets(
   let clean = text;
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value.length < MIN_SECRET_LENGTH) continue;
-    if (SECRET_NAME.test(name) && !HARMLESS_NAME.test(name)) clean = clean.replaceAll(value, "…");
+    if (isSecret(name, value)) clean = clean.replaceAll(value, "…");
   }
   return clean;
+}
+
+function isSecret(name: string, value: string): boolean {
+  // Google's own libraries read a path there; the JSON itself is for where there are no files.
+  if (name === "GOOGLE_APPLICATION_CREDENTIALS") return value.trimStart().startsWith("{");
+  return SECRET_NAME.test(name) && !HARMLESS_NAME.test(name);
 }

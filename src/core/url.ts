@@ -47,8 +47,9 @@ const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))
 export function splitUrl(text: string, what: string): SplitUrl {
   const parts = URL_PARTS.exec(text);
   if (parts === null) {
+    const hint = text.startsWith("/") ? `, or file://${text} for a directory` : "";
     throw new ConfigError(
-      `Cannot read ${what} "${redactUrl(text)}": expected <scheme>://<host>/<path>`,
+      `Cannot read ${what} "${redactUrl(text)}": expected <scheme>://<host>/<path>${hint}`,
     );
   }
   const [, scheme = "", host = "", path = "", query = "", fragment] = parts;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError } from "../core/error.ts";
+import { ConfigError, DeployError, type DeployPhase, DewyError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
@@ -210,9 +210,13 @@ export async function proveAndCommit(
   }
 }
 
-/** This machine, the network or a registry stood in the way: the same bytes may well prove themselves later. */
+/**
+ * This machine, the network, a registry or the operator's command line stood in the way: the same bytes may well prove
+ * themselves later.
+ */
 function isOthersFault(error: unknown): boolean {
-  return error instanceof DewyError && error.retryable;
+  if (!(error instanceof DewyError)) return false;
+  return error.retryable || error.cause instanceof ConfigError;
 }
 
 async function takeBack(

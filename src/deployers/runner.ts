@@ -31,9 +31,10 @@ export interface Runner {
    * Watches the current release for a while; nobody restarts it meanwhile.
    *
    * @param durationMs how long.
+   * @param signal ends it early: the release was ready, and nothing speaks against it.
    * @throws DeployError when it ends or becomes unhealthy.
    */
-  bake(durationMs: number): Promise<void>;
+  bake(durationMs: number, signal: AbortSignal): Promise<void>;
   /**
    * Starts a release and lets it take over, and never gives up: what cannot be started now is tried again with growing
    * pauses.

@@ -55,7 +55,7 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       const restarted = runner.release !== undefined;
       await runner.tryOut({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
-      await runner.bake(bakeMs);
+      await runner.bake(bakeMs, signal);
       options.onProven?.(tag);
     },
     clean: directory.clean,

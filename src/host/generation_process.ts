@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { DeployError, HostError } from "../core/error.ts";
+import { HostError } from "../core/error.ts";
 import { generationCommand, type RunAs } from "./generation_process_command.ts";
 import { generationEnvironment } from "./generation_process_environment.ts";
-import { becomesProgram, whyNotExecuted } from "./generation_process_execution.ts";
+import { becomesProgram, notExecuted } from "./generation_process_execution.ts";
 import { groupRuns } from "./generation_process_group.ts";
 import { withInherited } from "./listen/close_on_exec.ts";
 import type { HeldSocket } from "./listen/hold_sockets.ts";
@@ -72,7 +72,7 @@ const FIRST_WORDS = 2_048;
  *
  * @param options what to start.
  * @returns the process, once the program itself runs.
- * @throws DeployError with the reason when it cannot be executed; HostError when this machine lacks what it takes.
+ * @throws DeployError or ConfigError with the reason when it cannot be executed; HostError when this machine lacks what it takes.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   let firstWords = "";
@@ -98,7 +98,7 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
   if (!hasStarted) {
     const exit = await exited;
     relay.cancel();
-    throw new DeployError("verify", whyNotExecuted(options, exit, firstWords));
+    throw notExecuted(options, exit, firstWords);
   }
   relay.forget();
   return {

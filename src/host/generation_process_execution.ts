@@ -1,5 +1,6 @@
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { ConfigError, DeployError, type DewyError } from "../core/error.ts";
 import type { GenerationExit, GenerationOptions } from "./generation_process.ts";
 import { isOnItsWay } from "./generation_process_command.ts";
 import { commandLine } from "./listen/socket_table.ts";
@@ -43,26 +44,31 @@ export async function becomesProgram(
  * @param options what was to be started.
  * @param exit how the attempt ended.
  * @param said what was written to standard error meanwhile.
- * @returns the message.
+ * @returns a DeployError; a ConfigError when no release could help.
  */
-export function whyNotExecuted(
+export function notExecuted(
   { command, cwd, env }: Pick<GenerationOptions, "command" | "cwd" | "env">,
   exit: GenerationExit,
   said: string,
-): string {
+): DewyError {
   const [name] = command;
   const path = find(name, cwd, env.PATH);
   const start = `Cannot start ${name}: `;
-  if (path === undefined) {
-    return `${start}${name.includes("/") ? "there is no such file" : `it is not in PATH (${env.PATH ?? ""})`}`;
+  if (path === undefined && !name.includes("/")) {
+    return new ConfigError(`${start}it is not in PATH (${env.PATH ?? ""})`);
   }
-  if (!isExecutable(path))
-    return `${start}${path} is not an executable file; chmod +x it in the archive`;
+  return new DeployError(
+    "verify",
+    `${start}${whyNot(path) ?? (said.trim() || `exit code ${exit.code}`)}`,
+  );
+}
+
+function whyNot(path: string | undefined): string | undefined {
+  if (path === undefined) return "there is no such file";
+  if (!isExecutable(path)) return `${path} is not an executable file; chmod +x it in the archive`;
   const interpreter = interpreterOf(path);
-  if (interpreter !== undefined && !exists(interpreter)) {
-    return `${start}it needs ${interpreter}, which is not on this machine`;
-  }
-  return `${start}${said.trim() || `exit code ${exit.code}`}`;
+  if (interpreter === undefined || exists(interpreter)) return undefined;
+  return `it needs ${interpreter}, which is not on this machine`;
 }
 
 function find(name: string, cwd: string, path = "/usr/bin:/bin"): string | undefined {

@@ -128,7 +128,7 @@ async function removeIfStale(path: string): Promise<void> {
   if (holder !== undefined && (await isHeld(holder, path))) {
     throw new ConfigError(
       `Cannot use ${dirname(dirname(path))}: dewy ${holder.command} (pid ${holder.pid} on ${holder.host}) ` +
-        `has held it since ${holder.since}; stop that one first, or use another --directory` +
+        `has held it since ${holder.since}; stop that one first, or use another ${ownChoice(holder)}` +
         (holder.host === hostname() ? "" : "; if that machine is gone, wait two minutes"),
       { code: "locked" },
     );
@@ -139,6 +139,11 @@ async function removeIfStale(path: string): Promise<void> {
   const taken = await readFile(aside, "utf8").catch(() => undefined);
   if (taken !== undefined && taken !== text) await link(aside, path).catch(() => {});
   await rm(aside, { force: true });
+}
+
+/** What a command tells its own directory by. */
+function ownChoice({ command }: Holder): string {
+  return command === "container" ? "--name or --directory" : "--directory";
 }
 
 /** A pid of another machine, or of another container on a shared volume, means nothing here. */

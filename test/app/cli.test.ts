@@ -70,6 +70,16 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
+  test("says which directory the script of an interpreter asks for", async () => {
+    const cwd = await tempDirectory();
+    await mkdir(join(cwd, "releases-to-come"));
+    const args = ["server", "--registry", `file://${join(cwd, "releases-to-come")}`, "--once"];
+    const { stderr } = await runDewy(command, [...args, "--", "python3", "/opt/x/current/app.py"], {
+      cwd,
+    });
+    expect(stderr).toMatch(/names another directory .* hint="--directory \/opt\/x"/);
+  });
+
   test("goes on when nobody reads its log any more", async () => {
     const cwd = await tempDirectory();
     const releases = join(cwd, "empty");

@@ -4,6 +4,7 @@ import type { AssetsConfig } from "../../src/app/assets_config.ts";
 import { readConfig } from "../../src/app/config.ts";
 import { parseArgv } from "../../src/app/parse_argv.ts";
 import type { ServerConfig } from "../../src/app/server_config.ts";
+import { directoryOfArguments } from "../../src/app/server_program.ts";
 import { formatListenSpec } from "../../src/core/listen_spec.ts";
 
 function assets(...argv: string[]): AssetsConfig {
@@ -198,6 +199,14 @@ describe("readConfig of server", () => {
     [[], ".", "default"],
   ])("%j is deployed in %s, by the %s", (argv, directory, directoryFrom) => {
     expect(server(...argv)).toMatchObject({ directory, directoryFrom });
+  });
+  test.each([
+    [["python3", "/opt/app/current/app.py"], "/opt/app"],
+    [["python3", "-m", "app", "--config=/opt/app/current/c", "/srv/b/current/x"], "/srv/b"],
+    [["/opt/app/current/app", "/srv/b/current/x"], undefined],
+    [["python3", "app.py"], undefined],
+  ])("the arguments of %j imply %s", (program, directory) => {
+    expect(directoryOfArguments(program)).toBe(directory);
   });
   test.each([
     ["SIGTERM", "SIGTERM"],

@@ -178,7 +178,10 @@ describe("the log of an app", () => {
       { type: "generation-ready", tag: "v1", ...GENERATION, durationMs: 1_500 },
       'level=INFO msg="App ready" tag=v1 generation=2 pid=7 duration=1.5s',
     ],
-    [{ type: "draining", ...GENERATION }, 'level=INFO msg="App draining" generation=2 pid=7'],
+    [
+      { type: "draining", ...GENERATION, drainMs: 30_000 },
+      'level=INFO msg="App draining" generation=2 pid=7 at_most=30s',
+    ],
     [
       { type: "drained", ...GENERATION, durationMs: 10, killed: false },
       'level=INFO msg="App drained" generation=2 pid=7 duration=10ms',

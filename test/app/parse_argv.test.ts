@@ -84,7 +84,7 @@ describe("parseArgv: what cannot be read", () => {
     [["assets", "--registry", "--once"], "--registry needs a value"],
     [["assets", "--interval", "-5"], "--interval needs a value"],
     [["assets", "--once=yes"], '--once takes no value, but has "yes"'],
-    [["check", "--once"], '--once is no flag of "dewy check", but of server and assets'],
+    [["check", "--once"], '--once is no flag of "dewy check", but of server, assets'],
     [["assets", "--bake", "1m"], '--bake is no flag of "dewy assets", but of server'],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],

@@ -48,7 +48,7 @@ test("log lines and the progress line do not mix", () => {
   const line = createProgressLine(io.stderr, fakeClock().now);
   line.sink(progress(1, 2));
   line.write("a log line\n");
-  const drawn = "app.tar.gz 50% 0 B/s";
+  const drawn = "app.tar.gz 50%";
   expect(io.err()).toContain(`${drawn}\r\u001b[Ka log line\n\r\u001b[K${drawn}`);
 });
 

@@ -75,7 +75,10 @@ describe("where credentials are looked for", () => {
 
   test("what is named but cannot be read is an error, not anonymous", async () => {
     const env = { GOOGLE_APPLICATION_CREDENTIALS: "/missing.json" };
-    await expect(open({ env }).headers()).rejects.toMatchObject({ code: "host" });
+    await expect(open({ env }).headers()).rejects.toMatchObject({
+      code: "config",
+      message: expect.stringContaining("Cannot use GOOGLE_APPLICATION_CREDENTIALS: "),
+    });
     await expect(open({ env, onEdge: true }).headers()).rejects.toMatchObject({
       code: "config",
       message: expect.stringContaining("put the JSON itself into it"),

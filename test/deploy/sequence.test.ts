@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { AbortedError, ArchiveError, DeployError, HostError } from "../../src/core/error.ts";
+import {
+  AbortedError,
+  ArchiveError,
+  ConfigError,
+  DeployError,
+  HostError,
+} from "../../src/core/error.ts";
 import { deploy } from "../../src/deploy/sequence.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
@@ -108,6 +114,15 @@ describe("deploy", () => {
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.verify = new HostError("the engine does not answer");
     await expect(deploy(candidate("v2.0.0"), world.io, never())).rejects.toThrow("does not answer");
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+  });
+
+  it("goes back without a verdict when the operator's command line is to blame", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.verify = new ConfigError("there is no such option");
+    await expect(deploy(candidate("v2.0.0"), world.io, never())).rejects.toThrow("no such option");
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toEqual([]);
   });

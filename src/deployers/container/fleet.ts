@@ -148,19 +148,19 @@ export class Fleet implements Runner {
   }
 
   /** {@inheritDoc Runner.bake} */
-  async bake(durationMs: number): Promise<void> {
+  async bake(durationMs: number, signal: AbortSignal): Promise<void> {
     const probation = this.#probation;
     if (probation === undefined) return;
-    const { signal } = probation.over;
+    const failed = probation.over.signal;
     try {
-      await this.#options.clock.sleep(durationMs, AbortSignal.any([signal, this.#stop]));
+      await this.#options.clock.sleep(durationMs, AbortSignal.any([failed, signal]));
     } catch {
       // Stopped by the operator: it was healthy, and nothing speaks against it.
     }
     await Promise.allSettled(probation.inquiries);
     this.#probation = undefined;
-    if (signal.aborted) this.#distrusted = probation.directory;
-    signal.throwIfAborted();
+    if (failed.aborted) this.#distrusted = probation.directory;
+    failed.throwIfAborted();
   }
 
   /** {@inheritDoc Runner.insist} */

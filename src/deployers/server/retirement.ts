@@ -80,7 +80,7 @@ export class Retirement {
     const startedAt = clock.now();
     const { pid, number: generation = 0 } = target;
     if (!target.isAlive()) return;
-    emit({ type: "draining", generation, pid });
+    emit({ type: "draining", generation, pid, drainMs });
     const { killed } = await retire(target, signalOnTerm, drainMs, clock);
     emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
   }

@@ -103,15 +103,17 @@ export class Supervisor implements Runner {
    * Waits until the probation of the current release is over; nobody restarts it meanwhile.
    *
    * @param durationMs how long that is.
+   * @param signal ends it early.
    * @throws DeployError when it ends or becomes unhealthy. Whoever stood by serves again already.
    */
-  async bake(durationMs: number): Promise<void> {
+  async bake(durationMs: number, signal: AbortSignal): Promise<void> {
     const probation = this.#probation;
     if (probation === undefined) return;
     const { clock, handoff } = this.#options;
     const current = (): Generation | undefined => this.#current;
     try {
-      await probation.pass(durationMs, { current, handoff, clock }, this.#stop.signal);
+      const ended = AbortSignal.any([signal, this.#stop.signal]);
+      await probation.pass(durationMs, { current, handoff, clock }, ended);
       // From here on nothing goes back by itself.
       this.#standby.dismiss(this.#current?.release.directory);
     } finally {

@@ -1,7 +1,9 @@
 import { redactText } from "../../client/http_failure.ts";
 import {
+  ConfigError,
   ConflictError,
   CredentialError,
+  DeployError,
   type DewyError,
   HostError,
   NotFoundError,
@@ -48,7 +50,7 @@ const MEANINGS: readonly Meaning[] = [
     words:
       /cannot connect to (the docker daemon|podman)|unable to connect to podman|error during connect|is the docker daemon running/i,
     error: (message, { program }) =>
-      new HostError(`${message}; is the ${program} service running?`),
+      new HostError(`${message}; start it, such as by: systemctl start ${program}`),
   },
   {
     words: /server gave HTTP response to HTTPS client/i,
@@ -118,15 +120,15 @@ const MEANINGS: readonly Meaning[] = [
     words:
       /exec(utable)?( file)?:? .*(not found|no such file|permission denied|exec format error)|command that was not found|no command specified|exec format error/i,
     error: (message) =>
-      new HostError(
+      new DeployError(
+        "verify",
         `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
-        FINAL,
       ),
   },
   {
     words: /unknown (shorthand )?flag|unknown option|flag needs an argument|invalid argument/i,
     error: (message, { program }) =>
-      new HostError(`${message}; ${program} does not know an option after --`, FINAL),
+      new ConfigError(`${message}; ${program} does not know an option after --`),
   },
   {
     words:

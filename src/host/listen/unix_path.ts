@@ -1,5 +1,6 @@
-import { lstat, rm } from "node:fs/promises";
+import { lstat, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
+import { dirname } from "node:path";
 import { HostError } from "../../core/error.ts";
 import type { ListenSpec } from "../../core/listen_spec.ts";
 import { AddressInUseError } from "./bind_error.ts";
@@ -10,11 +11,11 @@ const ANSWER_MS = 2_000;
  * Makes sure that a socket may be put at a path: what is there must be a socket that nobody listens on any more.
  *
  * @param spec the path.
- * @throws AddressInUseError when somebody listens; HostError when it is something else than a socket.
+ * @throws AddressInUseError when somebody listens; HostError when it is something else than a socket, or the directory is not there.
  */
 export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise<void> {
   const there = await lstat(spec.path).catch(() => undefined);
-  if (there === undefined) return;
+  if (there === undefined) return checkDirectory(spec.path);
   if (!there.isSocket()) {
     throw new HostError(
       `Cannot listen on unix:${spec.path}: there is something else than a socket. Remove it, or choose another path`,
@@ -22,6 +23,17 @@ export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise
     );
   }
   if (await answers(spec.path)) throw new AddressInUseError(spec, []);
+}
+
+/** Runtimes say "permission denied" of a directory that is not there. */
+async function checkDirectory(path: string): Promise<void> {
+  const directory = dirname(path);
+  const there = await stat(directory).catch(() => undefined);
+  if (there?.isDirectory() === true) return;
+  throw new HostError(
+    `Cannot listen on unix:${path}: there is no directory ${directory}; make it first: mkdir -p ${directory}`,
+    { retryable: false },
+  );
 }
 
 /** A full backlog answers EAGAIN, which means that somebody listens: only a refusal says that nobody does. */

@@ -213,7 +213,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v1), never);
     const socket = await kept(port);
     await fleet.tryOut(release(v2), never);
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow(
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
     );
     await nth(engine, 1).crash(7);
@@ -231,7 +231,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow("GET /health answered 500");
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("GET /health answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     await fleet.insist(v1);
@@ -245,7 +245,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => engine.running().length === 2);
     const sockets = await Promise.all([1, 2].map(() => kept(port)));
-    const baked = expect(fleet.bake(600_000)).rejects.toThrow("answered 500");
+    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     let wasTrusted = false;
@@ -265,10 +265,9 @@ describe("Fleet.bake", () => {
   });
 
   it("is over at once when dewy is to end", async () => {
-    const { fleet, release, stopping } = await fleetWorld();
+    const { fleet, release } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    stopping.abort();
-    await fleet.bake(1e9);
+    await fleet.bake(1e9, AbortSignal.abort());
   });
 });
 
@@ -393,7 +392,7 @@ describe("the fleet's care", () => {
   it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
     const { fleet, release, engine, port, versions, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     await nth(engine, 0).crash(4);
     const clients = crowd(port);
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -408,7 +407,7 @@ describe("the fleet's care", () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
   });
@@ -416,7 +415,7 @@ describe("the fleet's care", () => {
   it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     const clients = crowd(port);
     nth(engine, 0).app.health = 500;
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -427,7 +426,7 @@ describe("the fleet's care", () => {
   it("sends clients to unhealthy replicas rather than to nobody", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.fail.set("start", unreachable());
     for (const container of engine.containers) container.app.health = 500;
     await until(() => eventsOf(events, "replica-lost").length === 2);
@@ -439,7 +438,7 @@ describe("the fleet's care", () => {
   it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", exitsWith: 1 });
     await engine.pull({
       image: "registry.test/app@v1.0.0",
@@ -461,7 +460,7 @@ describe("the fleet's care", () => {
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
     engine.forget("registry.test/app@v1.0.0");
     nth(engine, 0).app.health = 503;
@@ -476,7 +475,7 @@ describe("the fleet's care", () => {
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     for (const operation of ["list", "watch", "inspect", "start"] as const) {
       engine.fail.set(operation, unreachable());
     }
@@ -496,7 +495,7 @@ describe("the fleet's care", () => {
   it("pulls an image again that somebody removed", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0);
+    await fleet.bake(0, never);
     engine.forget("registry.test/app@v1.0.0");
     await nth(engine, 0).crash();
     await until(() => engine.running().length === 1);

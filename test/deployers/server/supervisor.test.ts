@@ -78,13 +78,22 @@ describe("Supervisor.bake", () => {
   it("is content with a generation that stays up", async () => {
     const { supervisor } = world();
     await supervisor.tryOut(v1, never);
-    await expect(supervisor.bake(3_000)).resolves.toBeUndefined();
+    await expect(supervisor.bake(3_000, never)).resolves.toBeUndefined();
+  });
+
+  it("is over at once when dewy is to end, and nothing speaks against the generation", async () => {
+    const { supervisor, generations, clock } = world();
+    await supervisor.tryOut(v1, never);
+    const before = clock.now();
+    await supervisor.bake(30_000, AbortSignal.abort());
+    expect(clock.now()).toBe(before);
+    expect(generations[0]?.isAlive()).toBe(true);
   });
 
   it("tells when it ends, and leaves the judgement to the caller", async () => {
     const { supervisor, generations, events } = world();
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(30_000);
+    const baking = supervisor.bake(30_000, never);
     generations[0]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
     expect(eventsOf(events, "app-exited")).toEqual([]);
@@ -96,7 +105,7 @@ describe("Supervisor.bake", () => {
     await supervisor.tryOut(v1, never);
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
-    await expect(supervisor.bake(30_000)).rejects.toThrow("exit code 1");
+    await expect(supervisor.bake(30_000, never)).rejects.toThrow("exit code 1");
     expect(generations).toHaveLength(1);
   });
 
@@ -108,14 +117,14 @@ describe("Supervisor.bake", () => {
     };
     const { supervisor } = world({ handoff: { check } });
     await supervisor.tryOut(v1, never);
-    await expect(supervisor.bake(60_000)).rejects.toThrow("unhealthy: HTTP 500");
+    await expect(supervisor.bake(60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
   });
 
   it("goes on with a generation that was started anew meanwhile", async () => {
     const { supervisor, generations } = world();
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(20_000);
+    const baking = supervisor.bake(20_000, never);
     await supervisor.restart();
     await until(() => generations[0]?.hasEnded === true);
     await expect(baking).resolves.toBeUndefined();
@@ -124,7 +133,7 @@ describe("Supervisor.bake", () => {
   it("does not take the end of a worker that has done its work for a failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(3_000);
+    const baking = supervisor.bake(3_000, never);
     generations[0]?.exit({ code: 0 });
     await expect(baking).resolves.toBeUndefined();
     expect(eventsOf(events, "app-exited")).toMatchObject([{ code: 0, restartInMs: undefined }]);
@@ -143,7 +152,7 @@ describe("the generation that stands by", () => {
     const { supervisor, generations, events } = world({ handoff: { take, prepare } });
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    const baking = supervisor.bake(30_000);
+    const baking = supervisor.bake(30_000, never);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
     await supervisor.goBack(v1);
@@ -164,7 +173,7 @@ describe("the generation that stands by", () => {
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
     isSick = true;
-    await expect(supervisor.bake(30_000)).rejects.toThrow("unhealthy");
+    await expect(supervisor.bake(30_000, never)).rejects.toThrow("unhealthy");
     await supervisor.goBack(v1);
     await until(() => generations[1]?.hasEnded === true);
     expect(supervisor.running?.generation).toBe(1);
@@ -175,7 +184,7 @@ describe("the generation that stands by", () => {
     const { supervisor, generations } = world();
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    const baking = supervisor.bake(60_000);
+    const baking = supervisor.bake(60_000, never);
     await until(() => generations[0]?.hasEnded === true);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
@@ -187,7 +196,7 @@ describe("the generation that stands by", () => {
     const { supervisor, generations } = world({ overlapMs: 3_600_000 });
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    await supervisor.bake(1_000);
+    await supervisor.bake(1_000, never);
     await until(() => generations[0]?.hasEnded === true);
   });
 
@@ -306,7 +315,7 @@ describe("Supervisor", () => {
     letReady();
     await second;
     // Longer than the pause before a restart.
-    await supervisor.bake(3_000);
+    await supervisor.bake(3_000, never);
     expect(generations).toHaveLength(2);
     expect(supervisor.release).toEqual(v2);
   });

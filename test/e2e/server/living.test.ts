@@ -168,6 +168,23 @@ describe("dewy server", () => {
     },
   );
 
+  it.each(on("Node"))(
+    "ends at once on SIGTERM while a version is on probation, which then counts as good, on $name",
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      const dewy = app.start(["--bake", "1h"]);
+      await dewy.seen("the app", ({ msg }) => msg === "Server started");
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended(), dewy.stderr()).toBe(0);
+      expect(await app.generations()).toEqual([]);
+      const told = dewy.lines().map(({ msg }) => msg);
+      expect(told.indexOf("Dewy stopping")).toBeLessThan(told.indexOf("Deployed"));
+      const next = app.start();
+      expect(await expectOneGeneration(app, next.stderr)).toBe("v1.0.0");
+    },
+  );
+
   async function running(
     runtime: CliRuntime,
     kind: "node" | "port",

@@ -22,7 +22,7 @@ describe("what an engine says", () => {
   test.each([
     [
       "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
-      { code: "host", retryable: true, hint: "is the docker service running?" },
+      { code: "host", retryable: true, hint: "systemctl start docker" },
     ],
     [
       'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.50/info": dial unix /var/run/docker.sock: connect: permission denied',
@@ -66,7 +66,11 @@ describe("what an engine says", () => {
     ],
     [
       'Error response from daemon: failed to create task for container: OCI runtime create failed: exec: "serve": executable file not found in $PATH: unknown',
-      { code: "host", retryable: false, hint: "the image has no such program" },
+      { code: "deploy", retryable: false, hint: "the image has no such program" },
+    ],
+    [
+      "unknown flag: --memroy See 'docker create --help'.",
+      { code: "config", retryable: false, hint: "docker does not know an option after --" },
     ],
     [
       'Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app": permission denied: unknown',
