@@ -101,7 +101,7 @@ describe("Fleet.bake", () => {
       return lastLines(...call);
     };
     let isOver = false;
-    const baked = fleet.bake(1_000).finally(() => {
+    const baked = fleet.bake(1_000, never).finally(() => {
       isOver = true;
     });
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
