@@ -74,7 +74,7 @@ describe("what an engine says", () => {
     ],
     [
       'Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app": permission denied: unknown',
-      { code: "host", retryable: false, hint: "the image has no such program" },
+      { code: "deploy", retryable: false, hint: "the image has no such program" },
     ],
     [
       "Error response from daemon: driver failed programming external connectivity on endpoint app-1-0 (f3):  (iptables failed: iptables --wait -t nat -A DOCKER -p tcp -d 127.0.0.1 --dport 32768 -j DNAT --to-destination 172.17.0.2:80 ! -i docker0: iptables: No chain/target/match by that name.\n (exit status 1))",
