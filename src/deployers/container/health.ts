@@ -176,23 +176,23 @@ async function settled(
 }
 
 async function engineSaysHealthy(
-  { id }: Replica,
-  { engine }: HealthQuestions,
+  replica: Replica,
+  options: HealthQuestions,
   signal: AbortSignal,
 ): Promise<void> {
-  const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw new EndedError(describeEnd(container));
-  if (container.health === "unhealthy") {
+  const { health } = await mustRun(replica, options, signal);
+  if (health === "unhealthy") {
     throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy");
   }
-  if (container.health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
+  if (health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
 }
 
 async function mustRun(
   { id }: Replica,
   { engine }: HealthQuestions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<EngineContainer> {
   const container = await engine.inspect(id, signal);
   if (!isRunning(container)) throw new EndedError(describeEnd(container));
+  return container;
 }
