@@ -1,3 +1,4 @@
+import { messageOf } from "../core/message_of.ts";
 import type { AdminContainer } from "./admin_container.ts";
 
 /** What a deployer is doing. */
@@ -50,7 +51,7 @@ export function adminApi(source: AdminSource): (request: Request) => Promise<Res
     try {
       return json(await answer());
     } catch (error) {
-      return text(500, `${error instanceof Error ? error.message : String(error)}\n`);
+      return text(500, `${messageOf(error)}\n`);
     }
   };
 }

@@ -1,5 +1,6 @@
 import { adminApi } from "../admin/admin_api.ts";
 import { adminContainer } from "../admin/admin_container.ts";
+import { messageOf } from "../core/message_of.ts";
 import { managedLabels } from "../deployers/container/name_replica.ts";
 import { adminPorts, serveAdmin } from "../host/admin_server.ts";
 import type { ContainerEngine } from "../host/container/engine.ts";
@@ -42,7 +43,7 @@ export async function openContainerAdmin(
     emit({ type: "listening", url: server.url, protocols: "admin API" });
     return () => server.close();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const ports = adminPorts(adminPort);
     const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason };
     emit({ type: "warning", message: "No admin API", fields });

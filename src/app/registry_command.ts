@@ -126,7 +126,7 @@ async function renewTls(
 }
 
 function warnOfTls(error: unknown, world: World): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const message = "The TLS certificate was not renewed";
   world.emit({ type: "warning", message, fields: { reason }, important: true });
 }

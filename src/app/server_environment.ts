@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { parseEnvFile } from "../core/env_file.ts";
 import { ConfigError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import { type AppUser, type AppUserOptions, findAppUser } from "../host/app_user.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/listen/inherited.ts";
 import { notifiers } from "../notifier/mod.ts";
@@ -109,7 +110,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new ConfigError(`Cannot read --env-file "${path}": ${reason}`, { cause });
   }
 }

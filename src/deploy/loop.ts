@@ -7,6 +7,7 @@
 import type { Clock } from "../core/clock.ts";
 import { DeployError, DewyError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import { askedPauseMs, backoffMs } from "./backoff.ts";
 
 /** How a round ended in which the registry answered. Times are in milliseconds since the epoch. */
@@ -94,7 +95,7 @@ export function failedEvent(
  */
 export function asDewyError(error: unknown): DewyError {
   if (error instanceof DewyError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new HostError(`Unexpected failure: ${message}`, { cause: error });
 }
 

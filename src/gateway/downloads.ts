@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
 import type { AnswerBook, BookedAnswer } from "./answer_book.ts";
 import { answerArtifact } from "./artifact_answer.ts";
@@ -105,7 +106,7 @@ function readPlatform(text: string): Platform {
 
 function failure(error: unknown, claim: ArtifactClaim, emit: EventSink): Response {
   const { tag, name: artifact } = claim;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   emit({ type: "warning", message: "A download failed", fields: { tag, artifact, reason } });
   const code = error instanceof DewyError ? error.code : undefined;
   if (code === "not-found") return refusal(404, "This artifact is not there any more");

@@ -6,6 +6,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ConfigError, NotFoundError, RemoteError } from "../core/error.ts";
 import { type EventSink, fanOut, onlyNews } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { AnswerBook, type BookedAnswer } from "./answer_book.ts";
@@ -191,7 +192,7 @@ function reporter(
       const deployment = { id, tag, command, host, at, ...(error === undefined ? {} : { error }) };
       await registry.report(deployment, { signal });
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       emit({ type: "warning", message: "A report was not passed on", fields: { tag, reason } });
       throw new RemoteError("The upstream registry did not take the report", { cause });
     } finally {

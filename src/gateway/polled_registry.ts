@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 
@@ -207,6 +208,6 @@ export class PolledRegistry {
 
 function asUpstreamError(error: unknown): DewyError {
   if (error instanceof DewyError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new RemoteError(`The upstream registry failed: ${reason}`, { cause: error });
 }

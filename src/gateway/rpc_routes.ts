@@ -16,6 +16,7 @@ import {
 } from "@connectrpc/connect";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import { normalizePlatform } from "../core/platform.ts";
 import {
   type CurrentRequest,
@@ -67,7 +68,7 @@ export function registryRoutes(
       return await unlessAborted(signal, work);
     } catch (error) {
       if (!(error instanceof ConnectError || error instanceof DewyError)) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         emit({ type: "warning", message: "A call failed", fields: { reason }, important: true });
       }
       throw rpcError(error);

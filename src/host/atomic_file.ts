@@ -1,6 +1,7 @@
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DewyError, HostError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 
 /**
  * Replaces a file, whole or not at all: a temporary file beside it is written, synced and renamed over it.
@@ -93,9 +94,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export function hostError(action: string, cause: unknown): DewyError {
   if (cause instanceof DewyError) return cause;
   const code = systemCode(cause);
-  const reason =
-    (code === undefined ? undefined : REASONS[code]) ??
-    (cause instanceof Error ? cause.message : String(cause));
+  const reason = (code === undefined ? undefined : REASONS[code]) ?? messageOf(cause);
   return new HostError(`Cannot ${action}: ${reason}${code === undefined ? "" : ` (${code})`}`, {
     cause,
   });

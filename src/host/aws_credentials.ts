@@ -1,6 +1,7 @@
 import type { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { Clock } from "../core/clock.ts";
 import { CredentialError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { AwsCredentials } from "../registry/driver.ts";
 
 /** What looking for AWS credentials needs. */
@@ -98,7 +99,7 @@ async function inTime<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
 
 /** "No link of the chain has any" is an answer, unless the operator named a link. */
 function explainFailure(error: unknown, env: Environment): undefined {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const named = SOURCES.filter((name) => (env[name] ?? "") !== "");
   const foundNone = reason.startsWith("Could not load credentials from any providers");
   if (foundNone && named.length === 0) return undefined;

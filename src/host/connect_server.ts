@@ -6,6 +6,7 @@
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { RegistryLogic } from "../gateway/contract.ts";
 import {
   type Caller,
@@ -134,7 +135,7 @@ function callerOf(request: NodeRequest, scheme: string): Caller {
 }
 
 function fail(response: NodeResponse, error: unknown, emit: EventSink): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   emit({ type: "warning", message: "A request failed", fields: { reason }, important: true });
   if (response.headersSent) response.destroy();
   else sendText(response, 500, "The server failed; its log says why\n");

@@ -14,6 +14,7 @@ import {
 } from "node:http2";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { ConfigError, HostError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { TlsFiles } from "./connect_server_types.ts";
 import { hasCode } from "./file_error.ts";
 
@@ -170,7 +171,7 @@ function withTls<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });
   }
 }

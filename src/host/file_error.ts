@@ -1,4 +1,5 @@
 import { type DewyError, HostError, NotFoundError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 
 /**
  * Translates an error of the file system.
@@ -17,7 +18,7 @@ export function fileError(action: string, path: string, cause: unknown): DewyErr
   if (hasCode(cause, "ENOTDIR")) {
     return new NotFoundError(`Cannot ${action} "${path}": it is no directory`, { cause });
   }
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new HostError(`Cannot ${action} "${path}": ${reason}`, { cause });
 }
 

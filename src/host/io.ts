@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
@@ -86,7 +87,7 @@ async function readTextFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HostError(`Cannot read "${path}": ${reason}`, { cause, retryable: false });
   }
 }

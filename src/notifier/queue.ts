@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Notification, Notifier } from "./driver.ts";
 
 /** What a queue needs. */
@@ -145,6 +146,6 @@ function undelivered(error: unknown): Parameters<EventSink>[0] {
   return {
     type: "warning",
     message: "Cannot deliver a notification",
-    fields: { error: error instanceof Error ? error.message : String(error) },
+    fields: { error: messageOf(error) },
   };
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { DeployError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { withLastLines } from "../with_last_lines.ts";
@@ -344,7 +345,7 @@ export class Fleet implements Runner {
    */
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // Where it still serves with the options of before, those of now are to blame.
     const isProven = this.#healthy(release).some((replica) => this.#isOutdated(replica));
     const isCrash = error instanceof EndedError && !isProven;

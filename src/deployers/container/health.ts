@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { DeployError, HostError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
@@ -158,7 +159,7 @@ async function untilHealthy(
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof DeployError) throw error;
-      tell(error instanceof Error ? error.message : String(error));
+      tell(messageOf(error));
     }
     if (pauseMs >= INSPECT_FROM_PAUSE_MS) await mustRun(replica, options, signal);
     await options.clock.sleep(pauseMs, signal);

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { HostError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { writeFileAtomic } from "../../host/atomic_file.ts";
 
 /** The image of a release, as its directory tells it: to hooks, and to the next dewy. */
@@ -53,7 +54,7 @@ export async function readImageRecord(directory: string): Promise<ImageRecord> {
   try {
     return v.parse(schema, JSON.parse(await readFile(path, "utf8")));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HostError(`Cannot read ${path}: ${reason}`, { cause, retryable: false });
   }
 }

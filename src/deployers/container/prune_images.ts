@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { imageRepository } from "../../core/container_name.ts";
 import type { EventSink } from "../../core/event.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { Deployer } from "../../deploy/deployer.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import type { ReleaseDirectory } from "../release_directory.ts";
@@ -34,7 +35,7 @@ export function pruneImages(options: PruneOptions): Deployer["prune"] {
       const images = await removeUnneeded(before, options);
       if (images.length > 0) emit({ type: "images-removed", images });
     } catch (error) {
-      const fields = { error: error instanceof Error ? error.message : String(error) };
+      const fields = { error: messageOf(error) };
       emit({ type: "warning", message: "Cannot remove old images; the next deploy tries", fields });
     }
     return removed;

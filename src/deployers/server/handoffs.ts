@@ -5,6 +5,7 @@
  */
 import { createServer } from "node:net";
 import type { Clock } from "../../core/clock.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
 import type { Backend } from "../../host/proxy/backend.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
@@ -112,7 +113,7 @@ async function untilHealthy(
       return await probe(place, options, signal);
     } catch (error) {
       signal.throwIfAborted();
-      tell(error instanceof Error ? error.message : String(error));
+      tell(messageOf(error));
     }
     await options.clock.sleep(pauseMs, signal);
   }

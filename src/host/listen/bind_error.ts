@@ -1,5 +1,6 @@
 import { ConfigError, HostError } from "../../core/error.ts";
 import { formatListenSpec, type ListenSpec } from "../../core/listen_spec.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { HOLDER_ROOT, isHolder } from "./holder_command.ts";
 import { ownersOfPort, type SocketOwner } from "./socket_table.ts";
 
@@ -59,7 +60,7 @@ export function bindError(spec: ListenSpec, cause: unknown): Error {
       { cause },
     );
   }
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new HostError(`Cannot listen on ${where}: ${reason}`, { cause });
 }
 

@@ -5,11 +5,11 @@
  *
  * @module
  */
-
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
 import type { ListenSpec } from "../../core/listen_spec.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { isRunning } from "../process_identity.ts";
 import { HOLDER_LAUNCHER, HOLDER_NEXT, HOLDER_ROOT, isHolder } from "./holder_command.ts";
 import { holderCommand, type LaunchOptions } from "./launch.ts";
@@ -89,7 +89,7 @@ export async function takeOver(holder: AbandonedHolder, options: LaunchOptions):
     process.kill(holder.pid, "SIGUSR2");
   } catch (cause) {
     if (fifo !== undefined) removeFifo(fifo);
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HostError(
       `Cannot take over the sockets of process ${holder.pid}, whose dewy was killed: ${reason}. End it with kill ${holder.pid} and start again`,
       { cause },

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../file_error.ts";
 import { backendText } from "./backend.ts";
 import type { BackendPool, PoolMember } from "./backend_pool.ts";
@@ -125,7 +126,7 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
     // A backend that was taken out on purpose may go whenever it likes.
     if (!member.inRotation || this.#resting.has(backend)) return;
     this.#resting.add(backend);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.#options.emit({
       type: "warning",
       message: `Cannot connect to backend ${backend}: ${reason}; it rests, and is tried again`,

@@ -1,5 +1,6 @@
 import { formatBytes } from "../../core/bytes.ts";
 import { AbortedError, DewyError, IntegrityError, RemoteError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { redactUrl } from "../../core/url.ts";
 import { DiskFault } from "./batch_writer.ts";
 import { type FileDigests, openDigests } from "./digests.ts";
@@ -202,7 +203,7 @@ async function pause(request: DownloadRequest, cause: unknown, attempt: number):
 
 function reasonOf(cause: unknown): string {
   if (cause === undefined) return "the body ended early";
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause);
 }
 
 function givenUp({ artifact, tag }: DownloadRequest, { writer }: Received, cause: unknown): Error {
