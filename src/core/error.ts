@@ -20,14 +20,22 @@ export type ErrorCode =
   | "deploy"
   | "aborted";
 
+/**
+ * Where the cause of a failure lies: in the release itself, in this machine, in what the operator configured, or in a
+ * remote service and the way to it. Only a fault of the release marks a version as bad.
+ */
+export type Fault = "release" | "host" | "operator" | "remote";
+
 /** What every dewy error can carry besides its message. */
 export interface DewyErrorOptions {
   /** The error that led to this one; kept for logs, never needed to understand the message. */
   cause?: unknown;
   /** A more specific code than the class's own. */
   code?: ErrorCode;
-  /** Whether trying the same thing again later can succeed. */
+  /** Whether trying the same thing again later can succeed. Says nothing about whose fault it is. */
   retryable?: boolean;
+  /** Where the cause lies, if not where the class says. */
+  fault?: Fault;
 }
 
 /**
@@ -49,18 +57,21 @@ export class DewyError extends Error {
   readonly code: ErrorCode;
   /** Whether trying the same thing again later can succeed. */
   readonly retryable: boolean;
+  /** Where the cause lies. Defaults to that of the class: `host`, unless the class says otherwise. */
+  readonly fault: Fault;
 
   /**
    * Makes the error.
    *
    * @param message action, value, state, and what to do next; never a secret.
-   * @param options the code, the cause and whether a retry can help.
+   * @param options the code, the cause, whether a retry can help, and whose fault it is.
    */
   constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = options.code;
     this.retryable = options.retryable ?? false;
+    this.fault = options.fault ?? "host";
   }
 }
 
@@ -73,7 +84,7 @@ export class ConfigError extends DewyError {
    * @param options cause and a more specific code.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "config", ...options });
+    super(message, { code: "config", fault: "operator", ...options });
   }
 }
 
@@ -86,7 +97,7 @@ export class CredentialError extends DewyError {
    * @param options cause and retryability.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "credential", ...options });
+    super(message, { code: "credential", fault: "operator", ...options });
   }
 }
 
@@ -99,7 +110,7 @@ export class NotFoundError extends DewyError {
    * @param options cause and retryability.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "not-found", ...options });
+    super(message, { code: "not-found", fault: "remote", ...options });
   }
 }
 
@@ -112,7 +123,7 @@ export class ConflictError extends DewyError {
    * @param options cause and retryability.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "conflict", ...options });
+    super(message, { code: "conflict", fault: "remote", ...options });
   }
 }
 
@@ -146,7 +157,7 @@ export class RemoteError extends DewyError {
    * @param options the parts of the call; `retryable` is true unless told.
    */
   constructor(message: string, options: RemoteErrorOptions = {}) {
-    super(message, { code: "remote", retryable: true, ...options });
+    super(message, { code: "remote", fault: "remote", retryable: true, ...options });
     this.method = options.method;
     this.url = options.url;
     this.status = options.status;
@@ -163,7 +174,7 @@ export class IntegrityError extends DewyError {
    * @param options cause and retryability; a download that was cut short is worth a retry.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "integrity", retryable: true, ...options });
+    super(message, { code: "integrity", fault: "remote", retryable: true, ...options });
   }
 }
 
@@ -176,7 +187,7 @@ export class ArchiveError extends DewyError {
    * @param options cause and retryability.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "archive", ...options });
+    super(message, { code: "archive", fault: "release", ...options });
   }
 }
 
@@ -213,10 +224,10 @@ export class DeployError extends DewyError {
    *
    * @param phase the phase that failed.
    * @param message what happened to which version, and what runs now.
-   * @param options cause and retryability.
+   * @param options cause and retryability; the fault defaults to that of the cause, and to `host` without one.
    */
   constructor(phase: DeployPhase, message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "deploy", ...options });
+    super(message, { code: "deploy", fault: faultOf(options.cause), ...options });
     this.phase = phase;
   }
 }
@@ -230,6 +241,16 @@ export class AbortedError extends DewyError {
    * @param options the signal's reason as the cause.
    */
   constructor(message: string, options: DewyErrorOptions = {}) {
-    super(message, { code: "aborted", ...options });
+    super(message, { code: "aborted", fault: "operator", ...options });
   }
+}
+
+/**
+ * Whose fault a failure is.
+ *
+ * @param error anything that was thrown.
+ * @returns its {@link DewyError.fault}; `host` for an error that dewy did not expect, since nothing proves otherwise.
+ */
+export function faultOf(error: unknown): Fault {
+  return error instanceof DewyError ? error.fault : "host";
 }

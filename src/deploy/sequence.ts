@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ConfigError, DeployError, type DeployPhase, DewyError } from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError, faultOf } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
@@ -196,7 +196,7 @@ export async function proveAndCommit(
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
   } catch (error) {
-    const verdict = signal.aborted ? "stopped" : isOthersFault(error) ? "untried" : "bad";
+    const verdict = signal.aborted ? "stopped" : faultOf(error) === "release" ? "bad" : "untried";
     await takeBack(release, undo, from, error, io, verdict);
     throw error;
   }
@@ -208,15 +208,6 @@ export async function proveAndCommit(
     await takeBack(release, undo, from, error, io, "untried");
     throw error;
   }
-}
-
-/**
- * This machine, the network, a registry or the operator's command line stood in the way: the same bytes may well prove
- * themselves later.
- */
-function isOthersFault(error: unknown): boolean {
-  if (!(error instanceof DewyError)) return false;
-  return error.retryable || error.cause instanceof ConfigError;
 }
 
 async function takeBack(

@@ -60,6 +60,7 @@ export function notExecuted(
   return new DeployError(
     "verify",
     `${start}${whyNot(path) ?? (said.trim() || `exit code ${exit.code}`)}`,
+    { fault: "release" },
   );
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HostError } from "../../src/core/error.ts";
+import { DeployError } from "../../src/core/error.ts";
 import { recover } from "../../src/deploy/recover.ts";
 import { deploy } from "../../src/deploy/sequence.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
@@ -61,7 +61,7 @@ describe("recover", () => {
 
   it("takes back a switch that had happened when the new version does not prove itself", async () => {
     const world = await killedAt("verify");
-    world.fail.verify = new HostError("it crashed", { retryable: false });
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { AbortedError, HostError, NotFoundError, RemoteError } from "../../src/core/error.ts";
+import {
+  AbortedError,
+  DeployError,
+  HostError,
+  NotFoundError,
+  RemoteError,
+} from "../../src/core/error.ts";
 import type { VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { roundOutcome, tick } from "../../src/deploy/tick.ts";
@@ -86,7 +92,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed", { retryable: false });
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     expect(await look()).toMatchObject({ live: "v1.0.0", failure: { error: { phase: "verify" } } });
     world.fail = {};
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
@@ -98,7 +104,7 @@ describe("tick", () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
-    world.fail.verify = new HostError("it crashed", { retryable: false });
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await look();
     world.fail = {};
     world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
@@ -107,7 +113,7 @@ describe("tick", () => {
 
   it("deploys the next newest when the newest is bad and nothing runs", async () => {
     const { world, look } = worldWith(ready("v1.1.0"), ready("v1.0.0"));
-    world.fail.verify = new HostError("it crashed", { retryable: false });
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await look();
     world.fail = {};
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
@@ -264,7 +270,7 @@ describe("tick", () => {
 
     it("gives no time for one that was live and is remembered as bad", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
-      world.fail.verify = new HostError("it crashed", { retryable: false });
+      world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
       expect((await look()).failure).toMatchObject({ retryAt: undefined });
     });
 

@@ -298,7 +298,7 @@ export class Fleet implements Runner {
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
     if (isJudged) {
       const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
-      this.#probation?.over.abort(new DeployError("verify", text));
+      this.#probation?.over.abort(new DeployError("verify", text, { fault: "release" }));
     }
   }
 

@@ -84,7 +84,9 @@ export async function becomeHealthy(
   const timeout = clock.sleep(timeoutMs, either).then(() => {
     patience.throwIfOver();
     const seen = `${why}${portHint(release)}`;
-    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`);
+    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`, {
+      fault: "release",
+    });
   });
   const asked = { ...options, engine: patience };
   const healthy = untilHealthy(replica, asksEngine, asked, either, (reason) => {
@@ -183,7 +185,9 @@ async function engineSaysHealthy(
 ): Promise<void> {
   const { health } = await mustRun(replica, options, signal);
   if (health === "unhealthy") {
-    throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy");
+    throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy", {
+      fault: "release",
+    });
   }
   if (health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
 }

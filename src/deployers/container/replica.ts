@@ -104,7 +104,7 @@ export function isRunning(container: EngineContainer | undefined): container is 
 export class EndedError extends DeployError {
   /** @param message how it ended. */
   constructor(message: string) {
-    super("verify", message);
+    super("verify", message, { fault: "release" });
   }
 }
 

@@ -60,5 +60,7 @@ export async function giveUp(replica: Replica, error: unknown, crew: Crew): Prom
   const lines = await crew.bury(replica, "it was given up");
   if (!(error instanceof DeployError)) return error;
   const text = withLastLines(`${replica.name}: ${error.message}`, lines);
-  return error instanceof EndedError ? new EndedError(text) : new DeployError("verify", text);
+  return error instanceof EndedError
+    ? new EndedError(text)
+    : new DeployError("verify", text, { fault: error.fault });
 }

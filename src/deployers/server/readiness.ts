@@ -89,7 +89,9 @@ async function commandSucceeds(
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
   const why = withLastLines(reason, lines);
-  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`);
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`, {
+    fault: "release",
+  });
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

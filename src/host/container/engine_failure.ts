@@ -123,6 +123,7 @@ const MEANINGS: readonly Meaning[] = [
       new DeployError(
         "verify",
         `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
+        { fault: "release" },
       ),
   },
   {
