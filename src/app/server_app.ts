@@ -1,3 +1,4 @@
+import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
@@ -9,7 +10,7 @@ import type { World } from "./world.ts";
  *
  * @param config what the command is told.
  * @param program the app, as typed.
- * @param root its working directory.
+ * @param directory its working directory.
  * @param world the world.
  * @returns what every generation is started with.
  * @throws ConfigError for an environment file, user or group that cannot be used.
@@ -17,7 +18,7 @@ import type { World } from "./world.ts";
 export async function appOptions(
   config: ServerConfig,
   program: readonly [string, ...string[]],
-  root: string,
+  directory: ReleaseDirectory,
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
@@ -25,7 +26,8 @@ export async function appOptions(
   await environment();
   return {
     program: resolveProgram(program, process.cwd()),
-    root,
+    root: directory.root,
+    releasePath: directory.path,
     environment,
     user,
     saysReady: config.readyCommand !== undefined,

@@ -50,4 +50,6 @@ export interface Runner {
   goBack(release: AppRelease): Promise<void>;
   /** Ends what serves, and starts nothing in its place. */
   end(): Promise<void>;
+  /** The release directories that everything which still runs was started from, whether it serves or drains. */
+  inUse(): ReadonlySet<string>;
 }

@@ -17,7 +17,7 @@ export interface SupervisedDeployerOptions {
   onStarted(tag: string, restarted: boolean): void;
   /** Is told when it has been watched as well. */
   onProven?(tag: string): void;
-  /** Removes old releases; those of the directory unless told. */
+  /** Removes old releases. Defaults to that of the directory. */
   prune?: Deployer["prune"];
 }
 
@@ -29,7 +29,7 @@ export interface SupervisedDeployerOptions {
  * @returns the deployer.
  */
 export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer {
-  const { directory, stage, runner, bakeMs } = options;
+  const { directory, stage, runner, bakeMs, prune = directory.prune } = options;
   const release = async (name: string): Promise<AppRelease> => ({
     tag: (await options.tagOf(name)) ?? "",
     directory: name,
@@ -59,6 +59,6 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       options.onProven?.(tag);
     },
     clean: directory.clean,
-    prune: options.prune ?? directory.prune,
+    prune: (keep) => prune(new Set([...keep, ...runner.inUse()])),
   };
 }

@@ -182,6 +182,11 @@ export class Fleet implements Runner {
     if (!serves) await this.insist(release);
   }
 
+  /** {@inheritDoc Runner.inUse} */
+  inUse(): ReadonlySet<string> {
+    return new Set(this.#crew.list().map(({ release }) => release));
+  }
+
   /** Starts the replicas anew, one after the other, without a gap. */
   async restart(): Promise<void> {
     await this.#exclusively(async () => {

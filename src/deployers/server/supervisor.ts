@@ -43,6 +43,8 @@ export class Supervisor implements Runner {
   readonly #standby: Standby;
   readonly #restarts: Restarts;
   readonly #retirement: Retirement;
+  /** Everything that was started or adopted, as long as any of it runs. */
+  readonly #living = new Set<{ directory: string; isAlive(): boolean }>();
   #current: Generation | undefined;
   #probation: Probation | undefined;
   #started = 0;
@@ -78,6 +80,7 @@ export class Supervisor implements Runner {
    */
   adopt(orphans: readonly Orphan[]): void {
     this.#retirement.adopt(orphans);
+    for (const orphan of orphans) this.#living.add(orphan);
   }
 
   /** Ends what {@link adopt} took charge of. */
@@ -169,6 +172,12 @@ export class Supervisor implements Runner {
     });
   }
 
+  /** {@inheritDoc Runner.inUse} */
+  inUse(): ReadonlySet<string> {
+    this.#forgetEnded();
+    return new Set([...this.#living].map(({ directory }) => directory));
+  }
+
   /** Starts the current release anew, without a gap. */
   async restart(): Promise<void> {
     await this.#exclusively(async () => {
@@ -238,6 +247,8 @@ export class Supervisor implements Runner {
     const place: Place = await handoff.prepare();
     this.#started += 1;
     const generation = await start(release, this.#started, place);
+    this.#forgetEnded();
+    this.#living.add({ directory: release.directory, isAlive: () => generation.isAlive() });
     try {
       await becomeReady(
         generation,
@@ -250,6 +261,10 @@ export class Supervisor implements Runner {
       generation.killGroup();
       throw error;
     }
+  }
+
+  #forgetEnded(): void {
+    for (const one of this.#living) if (!one.isAlive()) this.#living.delete(one);
   }
 
   /** Without overlap, a failed switch has already ended what served. */

@@ -68,6 +68,18 @@ describe("Fleet.replace", () => {
     expect(nth(engine, 0).late).toBe(0);
   });
 
+  it("names the releases of all containers that still run, those that drain too", async () => {
+    const { fleet, release, engine, port } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const socket = await kept(port);
+    await fleet.tryOut(release(v2), never);
+    expect(fleet.inUse()).toEqual(new Set([v1.directory, v2.directory]));
+    socket.destroy();
+    await until(() => engine.running().length === 1);
+    await until(() => fleet.inUse().size === 1);
+    expect(fleet.inUse()).toEqual(new Set([v2.directory]));
+  });
+
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ drainMs: 2_000 });
     await fleet.tryOut(release(v1), never);

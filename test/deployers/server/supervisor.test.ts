@@ -236,7 +236,7 @@ describe("the generation that stands by", () => {
 describe("Supervisor.adopt", () => {
   it("tells of what an earlier dewy has left, and ends it once a generation of ours is ready", async () => {
     const { supervisor, events, broken } = world();
-    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), tag: "v1.0.0" };
+    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
     supervisor.adopt([orphan]);
     broken.add("v1.0.0");
     await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
@@ -245,6 +245,26 @@ describe("Supervisor.adopt", () => {
     await supervisor.insist(v1);
     await until(() => !orphan.isAlive());
     expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
+  });
+});
+
+describe("Supervisor.inUse", () => {
+  it("names the releases of what serves, stands by, drains, or was left by an earlier dewy", async () => {
+    const { supervisor, generations } = world({ drainMs: 3_600_000 });
+    const orphan = Object.assign(fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), v1);
+    orphan.obeys = false;
+    supervisor.adopt([orphan]);
+    expect(supervisor.inUse()).toEqual(new Set(["d1"]));
+    await supervisor.insist(v2);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    await supervisor.tryOut({ tag: "v1.2.0", directory: "d3" }, never);
+    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    await until(() => first?.signals.length === 1);
+    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    first?.exit();
+    orphan.exit();
+    expect(supervisor.inUse()).toEqual(new Set(["d3"]));
   });
 });
 
