@@ -6,14 +6,16 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { onlyNews } from "../core/event.ts";
-import { type Exclusively, exclusive } from "../core/exclusive.ts";
+import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
+import { settle } from "../deploy/sequence.ts";
+import { Switches } from "../deploy/switches.ts";
+import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
@@ -43,9 +45,9 @@ export interface Supervision {
   /** The directory is ours: takes over what an earlier dewy has left running, before anything else. */
   adopt?(): Promise<void>;
   /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
-  begin(io: DeployIo, exclusively: Exclusively): Promise<void>;
-  /** The operator wants it started anew. */
-  restart(signal: string): Promise<void>;
+  begin(io: DeployIo): Promise<void>;
+  /** Starts it again, as the operator wants. */
+  restart(signal: AbortSignal): Promise<void>;
   /** Ends it. */
   end(): Promise<void>;
 }
@@ -81,17 +83,20 @@ export async function runAgent(agent: Agent, world: World): Promise<number> {
 function deployIo({ config, root, registry, deployer }: Agent, world: World): DeployIo {
   const { clock } = world;
   const emit = onlyNews(world.emit);
+  const runHook = createHooks({
+    before: config.beforeDeployHook ?? "",
+    after: config.afterDeployHook ?? "",
+    timeoutMs: config.hookTimeoutMs,
+    cwd: root,
+    env: world.env,
+  });
+  const oneAfterTheOther = exclusive();
   return {
     registry,
     deployer,
     store: stateFile(statePath(root), emit),
-    runHook: createHooks({
-      before: config.beforeDeployHook ?? "",
-      after: config.afterDeployHook ?? "",
-      timeoutMs: config.hookTimeoutMs,
-      cwd: root,
-      env: world.env,
-    }),
+    runHook: (...call) => oneAfterTheOther(() => runHook(...call)),
+    switches: new Switches(),
     clock,
     emit,
     command: config.command,
@@ -101,7 +106,8 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
 
 async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   const { config, root, locator } = agent;
-  const { stop } = world.signals;
+  const end = new AbortController();
+  const stop = AbortSignal.any([world.signals.stop, end.signal]);
   io.emit({
     type: "started",
     version: world.version,
@@ -109,22 +115,42 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     registry: redactUrl(config.registry),
     directory: root,
   });
-  if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
-  const exclusively = exclusive();
+  if (config.retryBad) await io.store.update((state) => ({ ...state, bad: [] }));
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
-  const look = (signal: AbortSignal): Promise<TickResult> =>
-    exclusively(() => tick(locator, io, signal, failed));
-  const listeners = [restartOnSignal(agent, world), tellStop(io, world)];
+  const look: Look = (later) => tick(locator, io, stop, failed, later);
+  const watched = new Watched();
+  const listeners = [restartOnSignal(agent, io, world), tellStop(io, world)];
   try {
     await agent.supervision?.adopt?.();
-    await exclusively(() => recover(io, stop));
-    await agent.supervision?.begin(io, exclusively);
+    const trial = await recover(io, stop);
+    if (trial !== undefined) watched.add(settle(trial, io, stop));
+    await agent.supervision?.begin(io);
     if (config.once) return await once(look, agent, io, stop);
-    await poll(look, failed, agent, io, world);
+    await poll({ look, failed, watched, stop }, agent, io, world);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
+    end.abort();
+    await watched.settled();
     await agent.supervision?.end();
+  }
+}
+
+/** A look at the registry. */
+type Look = (later?: Later) => Promise<TickResult>;
+
+/** Deploys whose versions serve and are being watched while the polling goes on. */
+class Watched {
+  readonly #deploys = new Set<Promise<unknown>>();
+
+  /** Whatever comes of it is told by others. */
+  add(deploy: Promise<unknown>): void {
+    const ended = deploy.catch(() => {}).finally(() => this.#deploys.delete(ended));
+    this.#deploys.add(ended);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#deploys);
   }
 }
 
@@ -139,25 +165,43 @@ function tellStop(io: DeployIo, { signals }: World): () => void {
   return () => signals.stop.removeEventListener("abort", tell);
 }
 
-function restartOnSignal({ supervision }: Agent, world: World): () => void {
+function restartOnSignal({ supervision }: Agent, io: DeployIo, { signals }: World): () => void {
   if (supervision === undefined) return () => {};
-  return world.signals.onWake((signal) => {
-    supervision.restart(signal).catch((error: unknown) => {
-      const fields = { error: asDewyError(error).message };
-      world.emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
-    });
+  const { switches, emit } = io;
+  return signals.onWake((name) => {
+    emit({ type: "app-restart", signal: name });
+    switches
+      .attempt(signals.stop, (signal) => supervision.restart(signal))
+      .catch((error) => {
+        const fields = { error: asDewyError(error).message };
+        emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
+      });
   });
 }
 
+interface Polling {
+  look: Look;
+  failed: FailedCandidates;
+  watched: Watched;
+  stop: AbortSignal;
+}
+
 async function poll(
-  look: (signal: AbortSignal) => Promise<TickResult>,
-  failed: FailedCandidates,
+  { look, failed, watched, stop }: Polling,
   { config, supervision }: Agent,
   io: DeployIo,
   world: World,
 ): Promise<void> {
   await pollLoop({
-    round: async (signal) => roundOutcome(await look(signal)),
+    round: async (_, report) => {
+      const later: Later = (settled) =>
+        watched.add(
+          settled.then((result) => {
+            if (result !== undefined && !stop.aborted) report(roundOutcome(result));
+          }),
+        );
+      return roundOutcome(await look(later));
+    },
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       // With a program to look after, these signals mean that one.
@@ -169,18 +213,18 @@ async function poll(
     },
     clock: io.clock,
     emit: io.emit,
-    signal: world.signals.stop,
+    signal: stop,
   });
 }
 
 /** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
 async function once(
-  look: (signal: AbortSignal) => Promise<TickResult>,
+  look: Look,
   { supervision }: Agent,
   io: DeployIo,
   stop: AbortSignal,
 ): Promise<number> {
-  const { deployed, live, problem, failure } = await lookOnce(look, stop);
+  const { deployed, live, problem, failure } = await lookOnce(look);
   if (stop.aborted) return 0;
   const isLive = (await io.deployer.live()) !== undefined;
   const error = failure?.error ?? problem;
@@ -194,12 +238,9 @@ async function once(
   return code;
 }
 
-async function lookOnce(
-  look: (signal: AbortSignal) => Promise<TickResult>,
-  stop: AbortSignal,
-): Promise<TickResult> {
+async function lookOnce(look: Look): Promise<TickResult> {
   try {
-    return await look(stop);
+    return await look();
   } catch (error) {
     return { deployed: false, live: undefined, problem: asDewyError(error) };
   }

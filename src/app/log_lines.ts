@@ -122,6 +122,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
     }),
+  superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>

@@ -87,6 +87,8 @@ export type DewyEvent =
       durationMs: number;
     }
   | { type: "rolled-back"; tag: string; to: string | undefined; reason: string }
+  /** A newer version has taken over before the bake of this one ended: it counts neither as good nor as bad. */
+  | { type: "superseded"; tag: string; by: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
       type: "failed";

@@ -6,58 +6,69 @@
  */
 import { DewyError } from "../core/error.ts";
 import type { DeployIo } from "./deployer.ts";
-import { finish, hookContext, proveAndCommit } from "./sequence.ts";
-import { cancelSwitch, findRelease, withoutReleases } from "./state.ts";
+import { hookContext, type Trial, verify } from "./sequence.ts";
+import {
+  cancelSwitch,
+  type DeployedRelease,
+  findRelease,
+  isBad,
+  wayBack,
+  withoutReleases,
+} from "./state.ts";
 
 /**
- * Cleans up, and finishes or undoes a switch that was under way.
+ * Cleans up, and resumes or undoes a switch that was under way.
  *
  * @param io the world.
  * @param signal ends it.
+ * @returns the release that has yet to prove itself, if there is one.
  * @throws DewyError when the directory cannot be read or written.
  */
-export async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
+export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial | undefined> {
   await io.deployer.clean();
   await forgetLostReleases(io);
+  const live = await io.deployer.live();
   const state = await io.store.load();
-  if (state.switching === undefined) return;
-  const { to, from } = state.switching;
-  const release = findRelease(state, to);
-  if ((await io.deployer.live()) === to && release !== undefined) {
-    await finishSwitch(release.tag, to, from, io, signal);
-    return;
+  const { switching } = state;
+  const release = findRelease(state, switching?.to);
+  if (release !== undefined && live === release.directory && !isBad(state, live)) {
+    return resume(release, io, signal);
   }
-  await io.deployer.restore(from);
-  await io.store.save(cancelSwitch(state));
-  io.emit({ type: "recovered", tag: release?.tag, action: "undid a switch that had not happened" });
+  const back = switching === undefined ? wayBack(state, live) : switching.from;
+  if (switching === undefined && back === live) return undefined;
+  await io.deployer.restore(back);
+  await io.store.update((latest) => cancelSwitch(latest, back));
+  const action =
+    switching === undefined
+      ? "went back from a version that kept crashing"
+      : "undid a switch that had not happened";
+  io.emit({ type: "recovered", tag: (release ?? findRelease(state, live))?.tag, action });
+  return undefined;
 }
 
-async function finishSwitch(
-  tag: string,
-  to: string,
-  from: string | undefined,
+async function resume(
+  release: DeployedRelease,
   io: DeployIo,
   signal: AbortSignal,
-): Promise<void> {
-  const release = findRelease(await io.store.load(), to);
-  if (release === undefined) return;
+): Promise<Trial | undefined> {
   const startedAt = io.clock.now();
   const context = await hookContext(release, io);
   try {
-    await proveAndCommit(release, () => io.deployer.restore(from), from, io, signal);
+    await io.switches.attempt(signal, (either) => verify(release, undefined, io, either));
   } catch (error) {
     if (!(error instanceof DewyError) || error.code === "aborted") throw error;
-    return; // taken back and told; polling goes on
+    return undefined; // taken back and told; polling goes on
   }
-  io.emit({ type: "recovered", tag, action: "finished a switch that was interrupted" });
-  await finish(release, context, io, startedAt, signal);
+  const action = "resumed a switch that was interrupted";
+  io.emit({ type: "recovered", tag: release.tag, action });
+  return { release, context, startedAt };
 }
 
 async function forgetLostReleases(io: DeployIo): Promise<void> {
-  const state = await io.store.load();
+  const { releases } = await io.store.load();
   const lost: string[] = [];
-  for (const { directory } of state.releases) {
+  for (const { directory } of releases) {
     if (!(await io.deployer.has(directory))) lost.push(directory);
   }
-  if (lost.length > 0) await io.store.save(withoutReleases(state, lost));
+  if (lost.length > 0) await io.store.update((state) => withoutReleases(state, lost));
 }

@@ -1,12 +1,12 @@
 /**
- * The deploy, visible in one function. Every phase is timed, tells its event, and wraps its failure with
+ * The deploy, visible in two functions: until a version serves, and until it counts as deployed. Every phase is timed, tells its event, and wraps its failure with
  * its name.
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError, faultOf } from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
+import type { BakeOutcome, Candidate, DeployIo, HookContext } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -14,8 +14,10 @@ import {
   type DeployedRelease,
   deployedRelease,
   findRelease,
+  isBad,
   markBad,
   sameBytes,
+  wayBack,
   withoutReleases,
   withRelease,
 } from "./state.ts";
@@ -23,13 +25,21 @@ import {
 /** How long the best-effort steps after a deploy may take together with the signal's own end. */
 const REPORT_TIMEOUT_MS = 60_000;
 
+/** A release that is live and ready, and has yet to prove itself. */
+export interface Trial {
+  release: DeployedRelease;
+  context: HookContext;
+  /** When the deploy began, in milliseconds since the epoch. */
+  startedAt: number;
+}
+
 /**
- * Deploys one version: stage, before hook, activate, verify, commit, then everything that may fail
+ * Deploys one version: stage, before hook, activate, verify, bake, commit, then everything that may fail
  * without harm.
  *
  * @param candidate the version.
  * @param io the world.
- * @param signal ends it; once the version is live, only `verify` still listens.
+ * @param signal ends it; once the version is live, only `verify` and the bake still listen.
  * @returns the release that is live now.
  * @throws DeployError naming the phase; what ran before runs on.
  */
@@ -38,6 +48,17 @@ export async function deploy(
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
+  const trial = await takeOver(candidate, io, signal);
+  await settle(trial, io, signal);
+  return trial.release;
+}
+
+/** The first half of {@link deploy}: stage, before hook, activate, verify. From then on the version serves. */
+export async function takeOver(
+  candidate: Candidate,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<Trial> {
   const startedAt = io.clock.now();
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
@@ -47,12 +68,43 @@ export async function deploy(
     const context = await hookContext(release, io);
     await phase("before", () => runBeforeHook(context, io, signal));
     await switchTo(release, io, signal);
-    await finish(release, context, io, startedAt, signal);
-    return release;
+    return { release, context, startedAt };
   } catch (error) {
-    if (!signal.aborted) await reportFailure(candidate, error, io);
+    if (!signal.aborted) await reportFailure(candidate.release, error, io);
     throw error;
   }
+}
+
+/**
+ * The second half of {@link deploy}: bake, commit, and everything that may fail without harm. A version that a newer
+ * one replaces during its bake has neither failed nor been deployed.
+ */
+export async function settle(
+  trial: Trial,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<BakeOutcome> {
+  const { release, context, startedAt } = trial;
+  const { tag, directory } = release;
+  const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
+    inPhase(name, tag, io, work);
+  try {
+    const outcome = await bake(release, io, signal);
+    if (outcome === "superseded") {
+      const live = await io.deployer.live();
+      const by = findRelease(await io.store.load(), live)?.tag ?? "";
+      io.emit({ type: "superseded", tag, by });
+      await bestEffort(io, "remove old releases", () => prune(io));
+      return outcome;
+    }
+    await phase("commit", () => io.store.update((state) => commitSwitch(state, directory)));
+  } catch (error) {
+    await takeBack(release, error, io, signal);
+    if (!signal.aborted) await reportFailure(release, error, io);
+    throw error;
+  }
+  await finish(release, context, io, startedAt, signal);
+  return "proven";
 }
 
 /**
@@ -102,7 +154,7 @@ async function stage(
   if (staged !== undefined && (await io.deployer.has(staged.directory))) return staged;
   const directory = await io.deployer.stage(candidate, signal);
   const release = deployedRelease(candidate.release, candidate.artifact, directory, io.clock.now());
-  await io.store.save(withRelease(state, release));
+  await io.store.update((latest) => withRelease(latest, release));
   return release;
 }
 
@@ -116,14 +168,14 @@ function isStated(artifact: { digest?: string; revision?: string }): boolean {
  *
  * @param release the release that is being deployed.
  * @param io the world.
- * @returns the context; the previous tag is that of the live release, or of the one being replaced.
+ * @returns the context; the previous tag is that of the release to go back to.
  */
 export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookContext> {
+  const live = await io.deployer.live();
   const state = await io.store.load();
-  const before = state.switching === undefined ? await io.deployer.live() : state.switching.from;
   return {
     tag: release.tag,
-    previousTag: findRelease(state, before)?.tag,
+    previousTag: findRelease(state, wayBack(state, live))?.tag,
     releaseDirectory: io.deployer.path(release.directory),
     command: io.command,
   };
@@ -159,94 +211,143 @@ async function switchTo(
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tag } = release;
-  const from = await io.deployer.live();
-  const undo = await inPhase("activate", tag, io, async () => {
-    await io.store.save(beginSwitch(await io.store.load(), release.directory, from));
-    try {
-      return await io.deployer.activate(release, signal);
-    } catch (error) {
-      await io.deployer.restore(from);
-      await forgetSwitch(io);
-      throw error;
-    }
+  const { tag, directory } = release;
+  await io.switches.attempt(signal, async (either) => {
+    const before = await io.deployer.live();
+    await inPhase("activate", tag, io, async () => {
+      if (!(await io.deployer.has(directory)))
+        throw new HostError(`${io.deployer.path(directory)} has been removed meanwhile`);
+      await io.store.update((state) => beginSwitch(state, directory, before));
+      try {
+        await io.deployer.activate(release, either);
+      } catch (error) {
+        await goBack(before, io);
+        throw error;
+      }
+    });
+    io.emit({ type: "activated", tag, directory: io.deployer.path(directory) });
+    await verify(release, before, io, either);
   });
-  io.emit({ type: "activated", tag, directory: io.deployer.path(release.directory) });
-  await proveAndCommit(release, undo, from, io, signal);
 }
 
 /**
- * The steps between "live" and "current": a release that does not prove itself is taken back and
- * remembered as bad; one that could not be tried, or cannot be committed, is taken back and tried again later.
+ * Waits until a release that is live serves; one that does not is taken back, and remembered as bad where that is its
+ * own fault.
  *
  * @param release what is live.
- * @param undo goes back.
- * @param from the directory that was live before.
+ * @param before the directory that was live before; `undefined`: nothing of it runs any more.
  * @param io the world.
- * @param signal ends the proof, which counts as "not proved" but not as bad.
- * @throws DeployError of the phase `verify` or `commit`.
+ * @param signal ends it, without a verdict.
+ * @throws DeployError of the phase `verify`.
  */
-export async function proveAndCommit(
+export async function verify(
   release: DeployedRelease,
-  undo: () => Promise<void>,
-  from: string | undefined,
+  before: string | undefined,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
   } catch (error) {
-    const verdict = signal.aborted ? "stopped" : faultOf(error) === "release" ? "bad" : "untried";
-    await takeBack(release, undo, from, error, io, verdict);
-    throw error;
-  }
-  try {
-    await inPhase("commit", release.tag, io, async () =>
-      io.store.save(commitSwitch(await io.store.load())),
-    );
-  } catch (error) {
-    await takeBack(release, undo, from, error, io, "untried");
+    await blame(release, error, io, signal);
+    const state = await io.store.load();
+    const mayServe = before !== undefined && !isBad(state, before);
+    const to = mayServe ? before : wayBack(state, release.directory);
+    await goBack(to, io);
+    await tellTakenBack(release, to, error, io, signal);
     throw error;
   }
 }
 
+async function bake(
+  release: DeployedRelease,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<BakeOutcome> {
+  const { deployer } = io;
+  if (deployer.bake === undefined) return "proven";
+  const watched = deployer.bake(release, signal);
+  return inPhase("verify", release.tag, io, () => watched);
+}
+
+/** Once it serves, a release that fails cannot wait for a newer one to become ready. */
 async function takeBack(
   release: DeployedRelease,
-  undo: () => Promise<void>,
-  from: string | undefined,
   error: unknown,
   io: DeployIo,
-  verdict: "bad" | "untried" | "stopped",
+  signal: AbortSignal,
 ): Promise<void> {
-  const reason = messageOf(error);
-  await undo();
-  await bestEffort(io, "remember the undone switch", async () => {
-    const state = cancelSwitch(await io.store.load());
-    const isBad = verdict === "bad";
-    await io.store.save(isBad ? markBad(state, release, reason, io.clock.now()) : state);
+  // First of all, so that the attempt of a newer one does not go back to it.
+  await blame(release, error, io, signal);
+  await io.switches.urgently(`${release.tag} failed`, async () => {
+    const live = await io.deployer.live();
+    const state = await io.store.load();
+    const isLive = live === release.directory;
+    if (!isLive && state.switching?.to === live) return; // a newer one serves
+    const to = isLive ? wayBack(state, live) : live;
+    if (isLive) await goBack(to, io);
+    await tellTakenBack(release, to, error, io, signal);
   });
-  const back = findRelease(await io.store.load(), from)?.tag ?? from;
-  if (verdict === "stopped") {
-    const fields = { tag: release.tag, ...(back === undefined ? {} : { to: back }) };
-    io.emit({ type: "warning", message: "The deploy was given up: dewy ends", fields });
-  } else io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
 }
 
-async function forgetSwitch(io: DeployIo): Promise<void> {
-  await bestEffort(io, "forget the switch that did not happen", async () =>
-    io.store.save(cancelSwitch(await io.store.load())),
-  );
+/** Only a failure of the release itself is held against it, and none while dewy is being stopped. */
+async function blame(
+  release: DeployedRelease,
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted || faultOf(error) !== "release") return;
+  await bestEffort(io, "remember the version as bad", async () => {
+    const now = io.clock.now();
+    await io.store.update((state) => markBad(state, release, messageOf(error), now));
+  });
 }
 
+async function goBack(to: string | undefined, io: DeployIo): Promise<void> {
+  await io.deployer.restore(to);
+  await bestEffort(io, "remember the undone switch", async () => {
+    await io.store.update((state) => cancelSwitch(state, to));
+  });
+}
+
+async function tellTakenBack(
+  { tag }: DeployedRelease,
+  to: string | undefined,
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  const back = findRelease(await io.store.load(), to)?.tag ?? to;
+  const reason = messageOf(error);
+  if (!signal.aborted) {
+    io.emit({ type: "rolled-back", tag, to: back, reason });
+    return;
+  }
+  const isForNow = signal.reason instanceof DeployError;
+  const message = isForNow
+    ? "The deploy was given up for now"
+    : "The deploy was given up: dewy ends";
+  const fields = {
+    tag,
+    ...(back === undefined ? {} : { to: back }),
+    ...(isForNow ? { reason } : {}),
+  };
+  io.emit({ type: "warning", message, fields });
+}
+
+/** The releases that an undo may need stay. */
 async function prune(io: DeployIo): Promise<void> {
-  const state = await io.store.load();
-  const keep = [await io.deployer.live(), state.previous, state.switching?.from];
-  const removed = await io.deployer.prune(
-    new Set(keep.filter((directory) => directory !== undefined)),
-  );
-  if (removed.length === 0) return;
-  await io.store.save(withoutReleases(await io.store.load(), removed));
-  io.emit({ type: "pruned", directories: removed });
+  await io.switches.exclusively(async () => {
+    const { previous, switching } = await io.store.load();
+    const keep = [await io.deployer.live(), previous, switching?.to, switching?.from];
+    const removed = await io.deployer.prune(
+      new Set(keep.filter((directory) => directory !== undefined)),
+    );
+    if (removed.length === 0) return;
+    await io.store.update((state) => withoutReleases(state, removed));
+    io.emit({ type: "pruned", directories: removed });
+  });
 }
 
 async function report(
@@ -269,10 +370,12 @@ async function report(
   if (error === undefined) io.emit({ type: "reported", tag: release.tag });
 }
 
-async function reportFailure(candidate: Candidate, error: unknown, io: DeployIo): Promise<void> {
-  await bestEffort(io, "report the failed deploy", () =>
-    report(candidate.release, messageOf(error), io),
-  );
+async function reportFailure(
+  release: { id: string; tag: string },
+  error: unknown,
+  io: DeployIo,
+): Promise<void> {
+  await bestEffort(io, "report the failed deploy", () => report(release, messageOf(error), io));
 }
 
 async function inPhase<T>(

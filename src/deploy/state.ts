@@ -44,9 +44,9 @@ export interface DeployState {
   format: 1;
   /** The releases whose directories are complete, oldest first. */
   releases: readonly DeployedRelease[];
-  /** The directory to go back to. */
+  /** The directory to go back to: of the last release before the live one that proved itself. */
   previous?: string;
-  /** A switch of `current` that has begun and is not committed. */
+  /** A switch of `current` that has begun and is not committed; `from` is the directory to go back to. */
   switching?: { to: string; from?: string };
   /** Versions that must not be tried again. */
   bad: readonly BadVersion[];
@@ -59,8 +59,13 @@ export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [] };
 export interface StateStore {
   /** The state as it was last saved; {@link EMPTY_STATE} at first. */
   load(): Promise<DeployState>;
-  /** Replaces it, whole or not at all. */
-  save(state: DeployState): Promise<void>;
+  /**
+   * Replaces it, whole or not at all. Changes that are made at the same time happen one after the other.
+   *
+   * @param change makes the next state of the present one.
+   * @returns the next state.
+   */
+  update(change: (state: DeployState) => DeployState): Promise<DeployState>;
 }
 
 const MAX_BAD_VERSIONS = 100;
@@ -133,23 +138,43 @@ export function withoutReleases(state: DeployState, directories: readonly string
   };
 }
 
-/** The state at the moment before `current` is moved. */
-export function beginSwitch(state: DeployState, to: string, from: string | undefined): DeployState {
-  return { ...state, switching: from === undefined ? { to } : { to, from } };
+/** Whether the release in a directory is marked as bad. */
+export function isBad(state: DeployState, directory: string | undefined): boolean {
+  const release = findRelease(state, directory);
+  return release !== undefined && findBad(state, release.tag, release) !== undefined;
 }
 
-/** The state once the new release has proved itself. */
-export function commitSwitch(state: DeployState): DeployState {
-  const { switching, previous, ...rest } = state;
+/** Where to go back to from what is live: to the last release that proved itself and is not marked as bad. */
+export function wayBack(state: DeployState, live: string | undefined): string | undefined {
+  const { switching, previous } = state;
+  const last = switching?.to === live ? switching?.from : live;
+  if (!isBad(state, last) || findRelease(state, previous) === undefined) return last;
+  return isBad(state, previous) ? last : previous;
+}
+
+/** The state at the moment before `current` is moved away from what is live. */
+export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
+  return { ...state, switching: switchOf(to, wayBack(state, live)) };
+}
+
+/** The state once the release in a directory has proved itself; a newer one may be about to take over. */
+export function commitSwitch(state: DeployState, directory: string): DeployState {
+  const { switching, ...rest } = state;
   if (switching === undefined) return state;
-  const back = switching.from === switching.to ? previous : (switching.from ?? previous);
-  return back === undefined ? rest : { ...rest, previous: back };
+  const { to, from = directory } = switching;
+  const committed = from === directory || isBad(state, from) ? rest : { ...rest, previous: from };
+  return to === directory ? committed : { ...committed, switching: switchOf(to, directory) };
 }
 
-/** The state after a switch that was undone or never happened. */
-export function cancelSwitch(state: DeployState): DeployState {
-  const { switching: _, ...rest } = state;
-  return rest;
+/** The state after a switch that was undone or never happened; what is live again may not have proved itself yet. */
+export function cancelSwitch(state: DeployState, live: string | undefined): DeployState {
+  const { switching, ...rest } = state;
+  if (live === undefined || switching === undefined || live === switching.from) return rest;
+  return { ...rest, switching: switchOf(live, switching.from) };
+}
+
+function switchOf(to: string, from: string | undefined): NonNullable<DeployState["switching"]> {
+  return from === undefined ? { to } : { to, from };
 }
 
 /** The state that remembers a version as bad. */

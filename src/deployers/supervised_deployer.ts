@@ -45,18 +45,17 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     has: directory.has,
     path: directory.path,
     stage,
-    activate: async ({ directory: name }) => {
-      const before = await directory.live();
-      await directory.point(name);
-      return () => goBack(before);
-    },
+    activate: (release) => directory.point(release.directory),
     restore: goBack,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = runner.release !== undefined;
       await runner.tryOut({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
-      await runner.bake(bakeMs, signal);
-      options.onProven?.(tag);
+    },
+    bake: async ({ tag, directory: name }: DeployedRelease, signal) => {
+      const outcome = await runner.bake({ tag, directory: name }, bakeMs, signal);
+      if (outcome === "proven") options.onProven?.(tag);
+      return outcome;
     },
     clean: directory.clean,
     prune: (keep) => prune(new Set([...keep, ...runner.inUse()])),

@@ -2,6 +2,7 @@ import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as v from "valibot";
 import type { EventSink } from "../core/event.ts";
+import { exclusive } from "../core/exclusive.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../deploy/state.ts";
 import { hostError, readFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 
@@ -39,18 +40,23 @@ const schema = v.object({
  * @returns the store.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
+  const exclusively = exclusive();
+  const load = async (): Promise<DeployState> => {
+    const text = await readFileIfPresent(path);
+    if (text === undefined) return EMPTY_STATE;
+    return parseState(text) ?? (await setAside(path, emit));
+  };
   return {
-    load: async () => {
-      const text = await readFileIfPresent(path);
-      if (text === undefined) return EMPTY_STATE;
-      return parseState(text) ?? (await setAside(path, emit));
-    },
-    save: async (state) => {
-      await mkdir(dirname(path), { recursive: true }).catch((cause: unknown) => {
-        throw hostError(`make ${dirname(path)}`, cause);
-      });
-      await writeFileAtomic(path, `${JSON.stringify(state, undefined, 2)}\n`);
-    },
+    load,
+    update: (change) =>
+      exclusively(async () => {
+        const state = change(await load());
+        await mkdir(dirname(path), { recursive: true }).catch((cause: unknown) => {
+          throw hostError(`make ${dirname(path)}`, cause);
+        });
+        await writeFileAtomic(path, `${JSON.stringify(state, undefined, 2)}\n`);
+        return state;
+      }),
   };
 }
 

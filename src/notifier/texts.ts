@@ -58,6 +58,10 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return message("Versions are deployed, but no command is given: nothing is started");
     case "rolled-back":
       return error(rollbackText(event.tag, event.to, event.reason));
+    case "superseded":
+      return message(
+        `\`${event.tag}\` was superseded by \`${event.by}\` before it counted as deployed`,
+      );
     case "failed":
       return error(`Error occurred (count: ${event.count}): ${event.error.message}`);
     default:

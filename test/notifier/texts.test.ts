@@ -81,6 +81,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "✗ After Deploy Hook: echo 1 (timed out)",
   ],
   [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
+  [
+    { type: "superseded", tag: "v2", by: "v3" },
+    "`v2` was superseded by `v3` before it counted as deployed",
+  ],
   [{ type: "rolled-back", tag: "v2", to: undefined, reason: "r" }, "Took `v2` back: r"],
   [STARTED, "Server started for `v1`"],
   [{ ...STARTED, restarted: true }, "Server restarted for `v1`"],

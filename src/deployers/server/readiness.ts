@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError } from "../../core/error.ts";
+import { AbortedError, DeployError, DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
@@ -52,7 +52,10 @@ export async function becomeReady(
   try {
     await Promise.race([ready, timeout, end]);
   } catch (error) {
-    if (signal.aborted) throw new AbortedError("Stopped while a generation was getting ready");
+    if (signal.aborted) {
+      if (signal.reason instanceof DewyError) throw signal.reason;
+      throw new AbortedError("Stopped while a generation was getting ready");
+    }
     throw error instanceof DeployError ? error : notReady(generation, messageOf(error));
   } finally {
     over.abort();

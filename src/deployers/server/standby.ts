@@ -4,6 +4,8 @@ import type { Generation } from "./generation.ts";
 interface Kept {
   readonly generation: Generation;
   readonly over: AbortController;
+  /** Aborted when the time begins again. */
+  again: AbortController;
   isTaken: boolean;
 }
 
@@ -30,12 +32,25 @@ export class Standby {
    */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
     this.dismiss();
-    const kept: Kept = { generation, over: new AbortController(), isTaken: false };
+    const [over, again] = [new AbortController(), new AbortController()];
+    const kept: Kept = { generation, over, again, isTaken: false };
     this.#kept = kept;
-    const either = AbortSignal.any([signal, kept.over.signal]);
-    await this.#clock.sleep(durationMs, either).catch(() => {});
+    const either = AbortSignal.any([signal, over.signal]);
+    while (await this.#isProlonged(kept, durationMs, either));
     if (this.#kept === kept) this.#kept = undefined;
     return kept.isTaken;
+  }
+
+  /** Keeps the generation that is kept for as long again. */
+  prolong(): void {
+    this.#kept?.again.abort();
+  }
+
+  async #isProlonged(kept: Kept, durationMs: number, signal: AbortSignal): Promise<boolean> {
+    kept.again = new AbortController();
+    const { again } = kept;
+    await this.#clock.sleep(durationMs, AbortSignal.any([signal, again.signal])).catch(() => {});
+    return again.signal.aborted && !signal.aborted;
   }
 
   /**

@@ -31,7 +31,7 @@ describe("a rollout", () => {
     await fleet.tryOut(release(v1), never);
     const failed = expect(fleet.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
     await until(() => engine.containers.length === 2);
-    const restarted = fleet.restart();
+    const restarted = fleet.restart(never);
     await nth(engine, 1).crash();
     await failed;
     await fleet.goBack(v1);
@@ -101,7 +101,7 @@ describe("Fleet.bake", () => {
       return lastLines(...call);
     };
     let isOver = false;
-    const baked = fleet.bake(1_000, never).finally(() => {
+    const baked = fleet.bake(v1, 1_000, never).finally(() => {
       isOver = true;
     });
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
