@@ -192,18 +192,21 @@ async function poll(
   io: DeployIo,
   world: World,
 ): Promise<void> {
+  let wake = (): void => {};
   await pollLoop({
     round: async (_, report) => {
-      const later: Later = (settled) =>
-        watched.add(
-          settled.then((result) => {
-            if (result !== undefined && !stop.aborted) report(roundOutcome(result));
-          }),
-        );
-      return roundOutcome(await look(later));
+      const tell = async (settled: Promise<TickResult | undefined>): Promise<void> => {
+        const result = await settled;
+        if (result === undefined || stop.aborted) return;
+        report(roundOutcome(result));
+        // There was no way back, and another version may serve.
+        if ((await io.deployer.live()) === undefined) wake();
+      };
+      return roundOutcome(await look((settled) => watched.add(tell(settled))));
     },
     intervalMs: config.intervalMs,
     onWake: (listener) => {
+      wake = listener;
       // With a program to look after, these signals mean that one.
       if (supervision !== undefined) return () => {};
       return world.signals.onWake(() => {

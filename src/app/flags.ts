@@ -403,7 +403,7 @@ export const flags: readonly FlagSpec[] = [
     value: "<duration>",
     commands: RUNNING,
     description:
-      "How long a new version is on probation: if it fails, the previous one comes back; 0: not at all",
+      "How long to watch a new version before it counts as deployed; if it fails, dewy rolls back to the last good version (0: do not watch)",
     default: "30s",
   },
   {
