@@ -124,7 +124,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await agent.supervision?.adopt?.();
     const trial = await recover(io, stop);
     if (trial !== undefined) watched.add(settle(trial, io, stop));
-    await agent.supervision?.begin(io);
+    await io.switches.exclusively(async () => agent.supervision?.begin(io));
     if (config.once) return await once(look, agent, io, stop);
     await poll({ look, failed, watched, stop }, agent, io, world);
     return 0;

@@ -21,7 +21,11 @@ export class Switches {
     const givenUp = new AbortController();
     this.#attempts.add(givenUp);
     try {
-      return await this.exclusively(() => work(AbortSignal.any([signal, givenUp.signal])));
+      return await this.exclusively(() => {
+        const either = AbortSignal.any([signal, givenUp.signal]);
+        either.throwIfAborted();
+        return work(either);
+      });
     } finally {
       this.#attempts.delete(givenUp);
     }

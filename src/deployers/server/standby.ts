@@ -32,11 +32,15 @@ export class Standby {
    */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
     this.dismiss();
-    const [over, again] = [new AbortController(), new AbortController()];
-    const kept: Kept = { generation, over, again, isTaken: false };
+    const over = new AbortController();
+    const kept: Kept = { generation, over, again: new AbortController(), isTaken: false };
     this.#kept = kept;
     const either = AbortSignal.any([signal, over.signal]);
-    while (await this.#isProlonged(kept, durationMs, either));
+    do {
+      kept.again = new AbortController();
+      const any = AbortSignal.any([either, kept.again.signal]);
+      await this.#clock.sleep(durationMs, any).catch(() => {});
+    } while (kept.again.signal.aborted && !either.aborted);
     if (this.#kept === kept) this.#kept = undefined;
     return kept.isTaken;
   }
@@ -44,13 +48,6 @@ export class Standby {
   /** Keeps the generation that is kept for as long again. */
   prolong(): void {
     this.#kept?.again.abort();
-  }
-
-  async #isProlonged(kept: Kept, durationMs: number, signal: AbortSignal): Promise<boolean> {
-    kept.again = new AbortController();
-    const { again } = kept;
-    await this.#clock.sleep(durationMs, AbortSignal.any([signal, again.signal])).catch(() => {});
-    return again.signal.aborted && !signal.aborted;
   }
 
   /**
