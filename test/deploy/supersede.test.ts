@@ -73,6 +73,23 @@ describe("a version on probation", () => {
 });
 
 describe("a newer version", () => {
+  it("that takes over at the moment in which the other one fails stays, and only the other one is bad", async () => {
+    const world = await bakingWorld();
+    await world.publish("v1.1.0");
+    world.slow.add("v1.2.0");
+    const newer = world.publish("v1.2.0");
+    const attempt = await world.gettingReady("v1.2.0");
+    world.bake("v1.1.0").fail(crashed);
+    attempt.succeed();
+    expect(await newer).toMatchObject({ live: "v1.2.0", isOnProbation: true });
+    await until(() => world.settled.length === 1);
+    expect(world.settled).toMatchObject([{ failure: { tag: "v1.1.0" } }]);
+    expect(world.tagOf(world.live())).toBe("v1.2.0");
+    expect(switching(world)).toEqual({ to: "v1.2.0", from: "v1.0.0" });
+    expect(badTags(world)).toEqual(["v1.1.0"]);
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+  });
+
   it("takes over during a bake; the other one counts neither as deployed nor as bad", async () => {
     const world = await bakingWorld();
     world.hooks = { before: 0, after: 0 };

@@ -341,13 +341,15 @@ describe("a release that is rolled out while another one is on probation", () =>
     await fleet.tryOut(release(v1), never);
     await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
-    const baking = fleet.bake(v2, 200_000, never);
+    const over = new AbortController();
+    const baking = fleet.bake(v2, 1e9, over.signal);
     engine.fail.set("start", unreachable());
     await expect(fleet.tryOut(release(v3), never)).rejects.toThrow("refused");
     await fleet.goBack(v2);
     expect(versions()).toEqual(["v1.1.0"]);
     engine.fail.clear();
     await until(() => versions().join() === "v1.1.0,v1.1.0");
+    over.abort();
     expect(await baking).toBe("proven");
   });
 });
