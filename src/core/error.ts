@@ -78,7 +78,9 @@ export class DewyError extends Error {
 
 /** A flag, URL, option or environment variable that cannot be used. Exit code 1; code `config` or `locked`. */
 export class ConfigError extends DewyError {
+  /** Always `ConfigError`. */
   override readonly name: string = "ConfigError";
+
   /**
    * Makes the error.
    *
@@ -92,7 +94,9 @@ export class ConfigError extends DewyError {
 
 /** Credentials that are missing, malformed or refused (401, 403). Exit code 2. */
 export class CredentialError extends DewyError {
+  /** Always `CredentialError`. */
   override readonly name: string = "CredentialError";
+
   /**
    * Makes the error.
    *
@@ -106,7 +110,9 @@ export class CredentialError extends DewyError {
 
 /** A repository, bucket, release or object that is not there (404). Exit code 2. */
 export class NotFoundError extends DewyError {
+  /** Always `NotFoundError`. */
   override readonly name: string = "NotFoundError";
+
   /**
    * Makes the error.
    *
@@ -120,7 +126,9 @@ export class NotFoundError extends DewyError {
 
 /** A conditional write that somebody else won (409, 412). Exit code 2. */
 export class ConflictError extends DewyError {
+  /** Always `ConflictError`. */
   override readonly name: string = "ConflictError";
+
   /**
    * Makes the error.
    *
@@ -146,7 +154,9 @@ export interface RemoteErrorOptions extends DewyErrorOptions {
 
 /** A remote call that failed: no answer, a server error, a limit. Exit code 2. */
 export class RemoteError extends DewyError {
+  /** Always `RemoteError`. */
   override readonly name: string = "RemoteError";
+
   /** The HTTP method. */
   readonly method: string | undefined;
   /** The address, redacted. */
@@ -173,7 +183,9 @@ export class RemoteError extends DewyError {
 
 /** Bytes that are not what the registry said they would be. Exit code 2. */
 export class IntegrityError extends DewyError {
+  /** Always `IntegrityError`. */
   override readonly name: string = "IntegrityError";
+
   /**
    * Makes the error.
    *
@@ -187,7 +199,9 @@ export class IntegrityError extends DewyError {
 
 /** An archive that cannot or must not be extracted. Exit code 3. */
 export class ArchiveError extends DewyError {
+  /** Always `ArchiveError`. */
   override readonly name: string = "ArchiveError";
+
   /**
    * Makes the error.
    *
@@ -201,7 +215,9 @@ export class ArchiveError extends DewyError {
 
 /** The file system, a process or a socket of this machine refused. Exit code 3. */
 export class HostError extends DewyError {
+  /** Always `HostError`. */
   override readonly name: string = "HostError";
+
   /**
    * Makes the error.
    *
@@ -225,7 +241,9 @@ export type DeployPhase =
 
 /** A deploy that failed in one of its phases. Exit code 4, or that of its cause. */
 export class DeployError extends DewyError {
+  /** Always `DeployError`. */
   override readonly name: string = "DeployError";
+
   /** The phase that failed. */
   readonly phase: DeployPhase;
 
@@ -244,7 +262,9 @@ export class DeployError extends DewyError {
 
 /** Work that the caller's `AbortSignal` ended. Not a failure; exit code 0 when the operator asked for it. */
 export class AbortedError extends DewyError {
+  /** Always `AbortedError`. */
   override readonly name: string = "AbortedError";
+
   /**
    * Makes the error.
    *
