@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { HttpFailure } from "./http.ts";
+import { boundedPauseMs } from "./http_retry.ts";
 
 /** How much may still be asked. https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 export interface RateLimit {
@@ -81,7 +82,8 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       const limit = readLimit(failure.headers, now);
       const why = explain(failure, limit);
       if (why === undefined) return undefined;
-      const untilReset = limit?.remaining === 0 ? Math.max(1_000, limit.resetAt - now) : undefined;
+      const untilReset =
+        limit?.remaining === 0 ? Math.max(1_000, boundedPauseMs(limit.resetAt - now)) : undefined;
       const waitMs = failure.retryAfterMs ?? untilReset ?? SECONDARY_MS;
       closed = { until: now + waitMs, why };
       return limited(why, waitMs, failure);

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
-import { AbortedError, type DewyError, RemoteError } from "../core/error.ts";
+import { type DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { stoppedError } from "../core/stopped.ts";
 import { redactUrl } from "../core/url.ts";
 import { exchange, type Transport } from "./http_attempt.ts";
 import { readText, within } from "./http_body.ts";
@@ -144,7 +145,8 @@ async function withRetries<T>(
     try {
       return await work(attempt);
     } catch (error) {
-      if (attempt >= attempts || !(error instanceof RemoteError) || !canRetry(error)) throw error;
+      if (attempt >= attempts || request.signal?.aborted) throw error;
+      if (!(error instanceof RemoteError) || !canRetry(error)) throw error;
       await pause(io, request, error, attempt);
     }
   }
@@ -168,8 +170,8 @@ async function pause(
   io.emit({ type: "retry", method, url, reason: error.message, delayMs, attempt });
   try {
     await io.clock.sleep(delayMs, request.signal);
-  } catch (cause) {
-    throw new AbortedError(`Stopped before ${method} ${url} was tried again`, { cause });
+  } catch (reason) {
+    throw stoppedError(`${method} ${url}`, reason);
   }
 }
 

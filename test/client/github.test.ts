@@ -206,6 +206,13 @@ describe("rate limits", () => {
   test.each([
     ["names a time", 403, { "retry-after": "90" }, 90_000],
     ["names no time", 429, {}, 60_000],
+    ["names a time in weeks", 429, { "retry-after": "999999999" }, 3_600_000],
+    [
+      "names a time that has passed",
+      429,
+      { "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" },
+      60_000,
+    ],
   ])("of the secondary kind are obeyed when GitHub %s", async (_, code, headers, waitMs) => {
     const { github, client, clock } = world();
     github.inject(/GET/, status(code, headers));
