@@ -183,7 +183,9 @@ async function callFetch(
   const response = await io.fetch(hop.url, { ...init, redirect: "manual" });
   if (response.type !== "opaqueredirect") return response;
   assertSafeToFollow({ ...hop, headers });
-  if (request.checkRedirect !== undefined) throw unwantedRedirect(hop, 0, true);
+  if (request.checkRedirect !== undefined && request.followHidden !== true) {
+    throw unwantedRedirect(hop, 0, true);
+  }
   return io.fetch(hop.url, { ...init, redirect: "follow" });
 }
 

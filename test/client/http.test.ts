@@ -151,10 +151,10 @@ describe("errors", () => {
     fake.verify();
   });
 
-  test("text that is no JSON, or too long, is refused", async () => {
+  test("text that is not JSON, or too long, is refused", async () => {
     const fake = answers(strictFake(), new Response("<html>"), new Response("12345"));
     const { http } = world(fake.fetch);
-    expect((await thrownBy(http.json({ url: URL_A }))).message).toContain("no JSON");
+    expect((await thrownBy(http.json({ url: URL_A }))).message).toContain("not JSON");
     expect((await thrownBy(http.text({ url: URL_A }, 4))).message).toContain("larger than 4 bytes");
     fake.verify();
   });
