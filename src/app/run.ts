@@ -23,7 +23,8 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    return fail(error, parsed?.command ?? commandIn(argv), io);
+    const wantsJson = parsed?.flag("json") ?? argv.includes("--json");
+    return fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
   }
 }
 
@@ -84,7 +85,12 @@ async function printVersion(io: ProcessIo): Promise<number> {
   return 0;
 }
 
-function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): number {
+function fail(
+  error: unknown,
+  command: ParsedArgv["command"],
+  wantsJson: boolean,
+  io: ProcessIo,
+): number {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
@@ -92,7 +98,13 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
+  const message = printable(redactSecrets(error.message, io.env), "\n");
+  if (wantsJson) {
+    const { code, fault, retryable } = error;
+    io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
+    return exitCodeOf(error);
+  }
+  io.stderr.write(`Error: ${message}\n`);
   if (error instanceof ConfigError && error.code === "config") {
     io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
   }
