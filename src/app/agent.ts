@@ -47,7 +47,7 @@ export interface Supervision {
   adopt?(): Promise<void>;
   /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
   begin(io: DeployIo): Promise<void>;
-  /** Starts it again, as the operator wants. */
+  /** Restarts the program; the signal gives that up. */
   restart(signal: AbortSignal): Promise<void>;
   /** Ends it. */
   end(): Promise<void>;
@@ -140,11 +140,11 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
 /** A look at the registry. */
 type Look = (later?: Later) => Promise<TickResult>;
 
-/** Deploys whose versions serve and are being watched while the polling goes on. */
+/** Deploys that continue beside the polling. */
 class Watched {
   readonly #deploys = new Set<Promise<unknown>>();
 
-  /** Whatever comes of it is told by others. */
+  /** Tracks a deploy until it has ended; its failure is reported elsewhere. */
   add(deploy: Promise<unknown>): void {
     const ended = deploy.catch(() => {}).finally(() => this.#deploys.delete(ended));
     this.#deploys.add(ended);
@@ -200,7 +200,7 @@ async function poll(
         const result = await settled;
         if (result === undefined || stop.aborted) return;
         report(roundOutcome(result));
-        // There was no way back, and another version may serve.
+        // Without a way back nothing serves until another version is deployed.
         if ((await io.deployer.live()) === undefined) wake();
       };
       return roundOutcome(await look((settled) => watched.add(tell(settled))));

@@ -10,7 +10,7 @@ export interface Candidate {
   artifact: Artifact;
 }
 
-/** How a bake ended without a failure: the release has proved itself, or a newer one has taken over before it could. */
+/** How a bake ended without a failure: the release has passed it, or a newer one has taken over before its end. */
 export type BakeOutcome = "proven" | "superseded";
 
 /**
@@ -32,7 +32,7 @@ export interface Deployer {
   restore(directory: string | undefined): Promise<void>;
   /** Resolves when the live release serves; rejects with the reason when it does not. */
   verify(release: DeployedRelease, signal: AbortSignal): Promise<void>;
-  /** Watches a release that serves; rejects with the reason when it fails. Absent: there is nothing to watch. */
+  /** Watches a release that serves; rejects with the reason when it fails. Absent where there is nothing to watch. */
   bake?(release: DeployedRelease, signal: AbortSignal): Promise<BakeOutcome>;
   /** Removes half-made releases and temporary files that a crash left. */
   clean(): Promise<void>;

@@ -13,7 +13,7 @@ import { askedPauseMs, backoffMs } from "./backoff.ts";
 /** How a round ended in which the registry answered. Times are in milliseconds since the epoch. */
 export type RoundOutcome =
   | { kind: "fine" }
-  /** A version is being watched, or has failed and is not tried again yet: neither a success nor another failure. */
+  /** A version is baking, or waits for its retry: neither a success nor a failure. */
   | { kind: "waiting"; retryAt?: number }
   /** There is nothing to deploy, and that is wrong. */
   | { kind: "problem"; error: DewyError }
@@ -25,7 +25,7 @@ export interface LoopOptions {
   /**
    * One round; throws when the registry cannot be asked.
    *
-   * @param report takes an outcome that comes only after the round has ended.
+   * @param report takes an outcome that is known only after the round.
    */
   round(signal: AbortSignal, report: (outcome: RoundOutcome) => void): Promise<RoundOutcome>;
   /** The pause between two rounds, in milliseconds. */

@@ -21,7 +21,7 @@ import {
  *
  * @param io the world.
  * @param signal ends it.
- * @returns the release that has yet to prove itself, if there is one.
+ * @returns the release that still has to pass its bake, if there is one.
  * @throws DewyError when the directory cannot be read or written.
  */
 export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial | undefined> {
@@ -34,7 +34,7 @@ export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial 
   if (release !== undefined && live === release.directory && !isBad(state, live)) {
     return resume(release, io, signal);
   }
-  const back = switching === undefined ? wayBack(state, live) : switching.from;
+  const back = wayBack(state, switching?.to ?? live);
   if (switching === undefined && back === live) return undefined;
   await io.deployer.restore(back);
   await io.store.update((latest) => cancelSwitch(latest, back));

@@ -25,7 +25,7 @@ import {
 /** How long the best-effort steps after a deploy may take together with the signal's own end. */
 const REPORT_TIMEOUT_MS = 60_000;
 
-/** A release that is live and ready, and has yet to prove itself. */
+/** A release that serves and still has to pass its bake. */
 export interface Trial {
   release: DeployedRelease;
   context: HookContext;
@@ -76,8 +76,8 @@ export async function takeOver(
 }
 
 /**
- * The second half of {@link deploy}: bake, commit, and everything that may fail without harm. A version that a newer
- * one replaces during its bake has neither failed nor been deployed.
+ * The second half of {@link deploy}: bake, commit, then everything that may fail without harm. A version that is superseded
+ * during its bake has neither failed nor been deployed.
  */
 export async function settle(
   trial: Trial,
@@ -216,7 +216,7 @@ async function switchTo(
     const before = await io.deployer.live();
     await inPhase("activate", tag, io, async () => {
       if (!(await io.deployer.has(directory)))
-        throw new HostError(`${io.deployer.path(directory)} has been removed meanwhile`);
+        throw new HostError(`${io.deployer.path(directory)} was removed in the meantime`);
       await io.store.update((state) => beginSwitch(state, directory, before));
       try {
         await io.deployer.activate(release, either);
@@ -231,11 +231,10 @@ async function switchTo(
 }
 
 /**
- * Waits until a release that is live serves; one that does not is taken back, and remembered as bad where that is its
- * own fault.
+ * Waits until the live release serves. One that does not is taken back, and marked as bad if that is its own fault.
  *
  * @param release what is live.
- * @param before the directory that was live before; `undefined`: nothing of it runs any more.
+ * @param before the directory that was live before and still serves, if there is one.
  * @param io the world.
  * @param signal ends it, without a verdict.
  * @throws DeployError of the phase `verify`.
@@ -270,14 +269,14 @@ async function bake(
   return inPhase("verify", release.tag, io, () => watched);
 }
 
-/** Once it serves, a release that fails cannot wait for a newer one to become ready. */
+/** Takes back a release that failed while it served, without waiting for a newer one that is getting ready. */
 async function takeBack(
   release: DeployedRelease,
   error: unknown,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  // First of all, so that the attempt of a newer one does not go back to it.
+  // Before that attempt is given up, so that it does not go back to this release.
   await blame(release, error, io, signal);
   await io.switches.urgently(`${release.tag} failed`, async () => {
     const live = await io.deployer.live();
@@ -290,7 +289,7 @@ async function takeBack(
   });
 }
 
-/** Only a failure of the release itself is held against it, and none while dewy is being stopped. */
+/** Marks a release as bad, unless something else is at fault or the deploy is being given up. */
 async function blame(
   release: DeployedRelease,
   error: unknown,
@@ -326,7 +325,7 @@ async function tellTakenBack(
   }
   const isForNow = signal.reason instanceof DeployError;
   const message = isForNow
-    ? "The deploy was given up for now"
+    ? "The deploy was given up and will be retried"
     : "The deploy was given up: dewy ends";
   const fields = {
     tag,
@@ -336,7 +335,7 @@ async function tellTakenBack(
   io.emit({ type: "warning", message, fields });
 }
 
-/** The releases that an undo may need stay. */
+/** Keeps every release that may have to serve again. */
 async function prune(io: DeployIo): Promise<void> {
   await io.switches.exclusively(async () => {
     const { previous, switching } = await io.store.load();

@@ -44,7 +44,7 @@ export interface DeployState {
   format: 1;
   /** The releases whose directories are complete, oldest first. */
   releases: readonly DeployedRelease[];
-  /** The directory to go back to: of the last release before the live one that proved itself. */
+  /** The directory to go back to: that of the last good release before the live one. */
   previous?: string;
   /** A switch of `current` that has begun and is not committed; `from` is the directory to go back to. */
   switching?: { to: string; from?: string };
@@ -144,7 +144,7 @@ export function isBad(state: DeployState, directory: string | undefined): boolea
   return release !== undefined && findBad(state, release.tag, release) !== undefined;
 }
 
-/** Where to go back to from what is live: to the last release that proved itself and is not marked as bad. */
+/** The directory to go back to from the live one: that of the last good release, unless it is marked as bad by now. */
 export function wayBack(state: DeployState, live: string | undefined): string | undefined {
   const { switching, previous } = state;
   const last = switching?.to === live ? switching?.from : live;
@@ -152,12 +152,12 @@ export function wayBack(state: DeployState, live: string | undefined): string | 
   return isBad(state, previous) ? last : previous;
 }
 
-/** The state at the moment before `current` is moved away from what is live. */
+/** The state before `current` moves from the live directory to another one. */
 export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
   return { ...state, switching: switchOf(to, wayBack(state, live)) };
 }
 
-/** The state once the release in a directory has proved itself; a newer one may be about to take over. */
+/** The state after the release in a directory has passed its bake, even while a newer one is getting ready. */
 export function commitSwitch(state: DeployState, directory: string): DeployState {
   const { switching, ...rest } = state;
   if (switching === undefined) return state;
@@ -166,7 +166,7 @@ export function commitSwitch(state: DeployState, directory: string): DeployState
   return to === directory ? committed : { ...committed, switching: switchOf(to, directory) };
 }
 
-/** The state after a switch that was undone or never happened; what is live again may not have proved itself yet. */
+/** The state after a switch was undone or never happened. The release that is live again may still be baking. */
 export function cancelSwitch(state: DeployState, live: string | undefined): DeployState {
   const { switching, ...rest } = state;
   if (live === undefined || switching === undefined || live === switching.from) return rest;

@@ -2,8 +2,8 @@ import { DeployError } from "../core/error.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
 
 /**
- * The changes of what is live, one after the other. A change that cannot wait until a newer version is ready ends the
- * attempts before it.
+ * Serializes the changes of what is live: taking over, going back, restarting, pruning. A change that is urgent aborts
+ * attempts instead of waiting for them.
  */
 export class Switches {
   /** Runs work while nothing else changes what is live. */
@@ -11,11 +11,10 @@ export class Switches {
   readonly #attempts = new Set<AbortController>();
 
   /**
-   * Runs work of that kind which may be given up.
+   * Runs a change that may be given up.
    *
-   * @param signal ends it.
-   * @param work gets a signal that also ends it when something more urgent has to be done.
-   * @returns what the work returns.
+   * @param signal aborts it.
+   * @param work receives a signal that an urgent change aborts, too.
    */
   async attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const givenUp = new AbortController();
@@ -32,11 +31,9 @@ export class Switches {
   }
 
   /**
-   * Gives up all attempts, and then runs work.
+   * Runs a change that cannot wait: gives up all attempts first.
    *
-   * @param reason why they are given up.
-   * @param work puts right what cannot wait.
-   * @returns what the work returns.
+   * @param reason why they are given up, for their errors.
    */
   urgently<T>(reason: string, work: () => Promise<T>): Promise<T> {
     for (const attempt of this.#attempts) {

@@ -18,14 +18,14 @@ export interface TickResult {
   failure?: Failure;
   /** When a version that failed before is tried again, in milliseconds since the epoch. */
   waitsUntil?: number;
-  /** Whether what is live has yet to prove itself. */
+  /** Whether the live version is still baking. */
   isOnProbation?: true;
 }
 
 /**
- * Receives the end of a deploy whose version serves and is being watched.
+ * Receives a deploy whose version is still baking.
  *
- * @param settled resolves with its result; `undefined`: a newer version took its place.
+ * @param settled resolves with its result, or with `undefined` if a newer version superseded it.
  */
 export type Later = (settled: Promise<TickResult | undefined>) => void;
 
@@ -38,14 +38,13 @@ export interface Failure {
 }
 
 /**
- * One look at the registry, and a deploy when there is something to deploy. A version that serves goes on being watched
- * while the next look is taken.
+ * One look at the registry, and a deploy if there is something to deploy. The bake may outlast the look.
  *
  * @param policy what the operator allows.
  * @param io the world.
  * @param signal ends it.
  * @param failed the versions that have to wait; this look adds to them.
- * @param later receives what comes of a version that is watched. Absent: the look waits for it.
+ * @param later receives a deploy whose version is still baking. Absent: the look waits for the end of the bake.
  * @returns what is live now, and what is wrong.
  * @throws DewyError when the registry cannot be asked, or the signal ended it.
  */
@@ -56,7 +55,7 @@ export async function tick(
   failed: FailedCandidates,
   later?: Later,
 ): Promise<TickResult> {
-  // In this order: what is no longer live is marked as bad by now.
+  // In this order: a version that fails is marked as bad before it stops being live.
   const live = await io.deployer.live();
   const state = await io.store.load();
   const running = findRelease(state, live);

@@ -27,9 +27,9 @@ export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<v
   const { release } = loop;
   const { clock, emit } = parts.io;
   const why = `it crashed ${loop.crashes} times in a row; the last time, ${loop.reason}`;
-  // Going back does not wait until it can be remembered: a full disk may last.
-  let steps: readonly { what: string; take(): Promise<void>; error?: unknown }[] = [
-    { what: "tell what follows from the crashes", take: () => tell(loop, parts) },
+  // Going back does not depend on the mark: a disk may stay full.
+  let steps: readonly { what: string; take(): Promise<void> }[] = [
+    { what: "report the crash loop", take: () => report(loop, parts) },
     { what: "remember the version as bad", take: () => remember(release, why, parts) },
     { what: "go back to the version before", take: () => goBack(release, why, parts) },
   ];
@@ -49,11 +49,11 @@ export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<v
   }
 }
 
-async function tell({ release, crashes }: CrashLoop, parts: FallBackParts): Promise<void> {
+async function report({ release, crashes }: CrashLoop, parts: FallBackParts): Promise<void> {
   const to = await previousGood(release, parts);
   const action =
     to === undefined
-      ? "there is no earlier good version to go back to; it is restarted again and again"
+      ? "there is no earlier good version to go back to; dewy keeps restarting this one"
       : `going back to ${to.tag}`;
   parts.io.emit({ type: "crash-loop", tag: release.tag, crashes, action });
 }

@@ -48,10 +48,10 @@ export interface FleetOptions {
   emit: EventSink;
 }
 
-/** What a replica of a release means that ends, or turns unhealthy: the release has failed. */
+/** Watches a release during its rollout or bake: a replica that exits or turns unhealthy means that the release has failed. */
 interface Probation {
   directory: string;
-  /** Aborted by the failure. */
+  /** Aborted with the failure. */
   over: AbortController;
   /** Aborted when another release has taken over. */
   superseded: AbortController;
@@ -83,9 +83,9 @@ export class Fleet implements Runner {
   #config: string | undefined;
   #isRolling = false;
   #distrusted: string | undefined;
-  /** Of the release that is being rolled out. */
+  /** Watches the release that is being rolled out. */
   #attempt: Probation | undefined;
-  /** Of the release that has taken over. */
+  /** Watches the release that has taken over and is still baking. */
   #probation: Probation | undefined;
 
   /** @param options what it works with. */

@@ -35,7 +35,7 @@ export class Probation {
     return release.directory === this.#directory;
   }
 
-  /** Another release has taken over. */
+  /** Ends the probation, because another release has taken over. */
   superseded(): void {
     this.#supersede();
   }

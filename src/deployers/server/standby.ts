@@ -4,7 +4,7 @@ import type { Generation } from "./generation.ts";
 interface Kept {
   readonly generation: Generation;
   readonly over: AbortController;
-  /** Aborted when the time begins again. */
+  /** Aborted to begin the time again. */
   again: AbortController;
   isTaken: boolean;
 }
@@ -45,7 +45,7 @@ export class Standby {
     return kept.isTaken;
   }
 
-  /** Keeps the generation that is kept for as long again. */
+  /** Begins the time of the generation again. */
   prolong(): void {
     this.#kept?.again.abort();
   }

@@ -44,11 +44,11 @@ export class Supervisor implements Runner {
   readonly #standby: Standby;
   readonly #restarts: Restarts;
   readonly #retirement: Retirement;
-  /** Everything that was started or adopted, as long as any of it runs. */
+  /** Every generation that was started or adopted and still runs. */
   readonly #living = new Set<{ directory: string; isAlive(): boolean }>();
   #current: Generation | undefined;
   #probation: Probation | undefined;
-  /** A release was tried out in vain: until the caller goes back, `current` leads to it, and so does every start. */
+  /** Set from a failed {@link tryOut} until the caller goes back: `current` points to the failed release, so nothing may start. */
   #mustGoBack = false;
   #started = 0;
 
@@ -93,8 +93,8 @@ export class Supervisor implements Runner {
 
   /**
    * Starts a new release and, once it is ready, lets it take over, on probation: {@link bake} ends that. The generation
-   * before it serves until then, stands by for a while, and finishes what it has begun afterwards. One that is on
-   * probation itself does not stand by: the one before that does, as long as it has not been asked to end.
+   * before it serves until then, stands by for a while, and finishes what it has begun afterwards. One that is still
+   * baking does not stand by: the last good one does, unless it has been asked to end already.
    *
    * @param release what to run.
    * @param signal ends it as long as the new one is not ready.
