@@ -13,7 +13,7 @@ import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { settle } from "../deploy/sequence.ts";
+import { prove } from "../deploy/sequence.ts";
 import { Switches } from "../deploy/switches.ts";
 import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { createHooks } from "../host/hook.ts";
@@ -124,7 +124,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   try {
     await agent.supervision?.adopt?.();
     const trial = await recover(io, stop);
-    if (trial !== undefined) watched.add(settle(trial, io, stop));
+    if (trial !== undefined) watched.add(prove(trial, io, stop));
     await io.switches.exclusively(async () => agent.supervision?.begin(io));
     if (config.once) return await once(look, agent, io, stop);
     await poll({ look, failed, watched, stop }, agent, io, world);

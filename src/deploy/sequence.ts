@@ -49,7 +49,7 @@ export async function deploy(
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
   const trial = await takeOver(candidate, io, signal);
-  await settle(trial, io, signal);
+  await prove(trial, io, signal);
   return trial.release;
 }
 
@@ -79,11 +79,7 @@ export async function takeOver(
  * The second half of {@link deploy}: bake, commit, then everything that may fail without harm. A version that is superseded
  * during its bake has neither failed nor been deployed.
  */
-export async function settle(
-  trial: Trial,
-  io: DeployIo,
-  signal: AbortSignal,
-): Promise<BakeOutcome> {
+export async function prove(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<BakeOutcome> {
   const { release, context, startedAt } = trial;
   const { tag, directory } = release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>

@@ -3,7 +3,7 @@ import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
-import { settle, type Trial, takeOver } from "./sequence.ts";
+import { prove, type Trial, takeOver } from "./sequence.ts";
 import { findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
@@ -79,7 +79,7 @@ export async function tick(
     return { ...stays, failure: await failureOf(candidate, error, io, failed) };
   };
   const finished = async (trial: Trial): Promise<TickResult | undefined> => {
-    if ((await settle(trial, io, signal)) === "superseded") return undefined;
+    if ((await prove(trial, io, signal)) === "superseded") return undefined;
     failed.clear();
     return { deployed: true, live: tag, ...problem };
   };

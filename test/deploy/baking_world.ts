@@ -83,12 +83,17 @@ export async function bakingWorld(): Promise<BakingWorld> {
     }
     for (const one of bakes.values()) one.supersede();
   };
-  deployer.bake = ({ tag }, signal) =>
-    new Promise<BakeOutcome>((resolve, reject) => {
+  deployer.bake = ({ tag }, signal) => {
+    const over = new AbortController();
+    return new Promise<BakeOutcome>((resolve, reject) => {
       const pass = (): void => resolve("proven");
       bakes.set(tag, { pass, fail: reject, supersede: () => resolve("superseded") });
-      signal.addEventListener("abort", pass, { once: true });
-    }).finally(() => bakes.delete(tag));
+      signal.addEventListener("abort", pass, { signal: over.signal });
+    }).finally(() => {
+      over.abort();
+      bakes.delete(tag);
+    });
+  };
   await world.publish("v1.0.0");
   world.bake("v1.0.0").pass();
   await until(() => world.settled.length === 1);

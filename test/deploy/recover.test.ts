@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DeployError } from "../../src/core/error.ts";
 import type { DeployIo } from "../../src/deploy/deployer.ts";
 import { recover as recoverUntilServing } from "../../src/deploy/recover.ts";
-import { deploy, settle } from "../../src/deploy/sequence.ts";
+import { deploy, prove } from "../../src/deploy/sequence.ts";
 import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
@@ -33,7 +33,7 @@ async function killedAt(at: "activate" | "verify"): Promise<ReturnType<typeof te
 
 async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
   const trial = await recoverUntilServing(io, signal);
-  if (trial !== undefined) await settle(trial, io, signal);
+  if (trial !== undefined) await prove(trial, io, signal);
 }
 
 describe("recover", () => {

@@ -125,8 +125,8 @@ describe("dewy server", () => {
       await app.publish("v1.0.0");
       await app.publishBad("exits-after-3s", "v1.1.0");
       const dewy = app.start(["--bake", "10s", "-i", "1h"]);
-      await dewy.seen("the end of it", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
       await deployed(dewy, "v1.0.0");
+      expect(await remembered(app, dewy, "v1.1.0")).toMatch(/exit code 1/);
       await stop(app, dewy);
     },
   );
