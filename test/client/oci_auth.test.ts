@@ -115,6 +115,37 @@ describe("signing in", () => {
     });
   });
 
+  test.each([
+    ["no scope", 'Bearer realm="https://auth.example/token",service="s"'],
+    ["an empty scope", 'Bearer realm="https://auth.example/token",service="s",scope=""'],
+  ])(
+    "a challenge with %s is answered by asking for pull of the repository",
+    async (_, challenge) => {
+      const fake = fakeWith({ auth: "bearer", ...USERS, challenge });
+      await openFakeImg(fake, { env: ENV }).registry.current();
+      expect(tokenCalls(fake).map(({ call }) => call)).toEqual([
+        "GET https://auth.example/token?scope=repository%3Ao%2Fapp%3Apull&service=s",
+      ]);
+    },
+  );
+
+  test("a challenge without a scope has the refresh token exchanged for pull, too", async () => {
+    const bodies: string[] = [];
+    const challenge = 'Bearer realm="https://auth.example/token",service="s"';
+    const fake = fakeWith({ auth: "bearer", refreshTokens: ["id-token"], challenge });
+    const auths = { "registry.example": { identitytoken: "id-token" } };
+    const env = { DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const request = new Request(input, init);
+      if (request.method === "POST") bodies.push(await request.clone().text());
+      return fake.handler(request);
+    };
+    expect(await openFakeImg({ fetch }, { env }).registry.current()).toMatchObject({
+      kind: "ready",
+    });
+    expect(new URLSearchParams(bodies[0]).get("scope")).toBe("repository:o/app:pull");
+  });
+
   test("one token serves until it ends, and is replaced when it is revoked", async () => {
     const clockOf = { now: 0 };
     const fake = fakeWith({ auth: "bearer", ...USERS, expiresIn: 300, now: () => clockOf.now });
