@@ -393,17 +393,64 @@ describe("docker login", () => {
   });
 
   test.each([
-    [
-      '{"auths":{"registry.example":{"auth":7}}}',
-      /auths\.registry\.example\.auth should be string/,
-    ],
-    ['{"auths":{"registry.example":{"auth":"%secret%"}}}', /an "auth" in it is no base64/],
-    ["secret", /it is no JSON/],
-  ])("that cannot be read is said, without what it holds: %s", async (text, message) => {
+    ['{"auths":{"registry.example":{"auth":7}}}', 'the entry "registry.example" of auths: auth'],
+    ['{"auths":{"https://registry.example/v2/":{"auth":"%secret%"}}}', "auth is not base64"],
+    ['{"auths":{"registry.example":"secret"}}', 'the entry "registry.example" of auths'],
+    ['{"auths":"secret"}', "auths: it should be Object"],
+    ['{"credHelpers":{"registry.example":7}}', 'the entry "registry.example" of credHelpers'],
+    ['{"credsStore":7}', "credsStore: it should be string"],
+    ["7", "it should be Object"],
+    ["secret", "it is not JSON"],
+  ])("that cannot be read is reported once, without what it holds: %s", async (text, message) => {
     const fake = fakeWith({ auth: "basic", ...USERS });
-    const answer = openFakeImg(fake, { env: { DOCKER_AUTH_CONFIG: text } }).registry.current();
-    await expect(answer).rejects.toThrow(message);
-    await expect(answer).rejects.not.toThrow(/secret/);
+    const { registry } = openFakeImg(fake, {
+      env: { HOME: "/home/u" },
+      readTextFile: async (path) => {
+        if (path === "/home/u/.docker/config.json") return text;
+        throw Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
+      },
+      credentialHelper: async () => undefined,
+    });
+    const told = await registry.current().then(String, String);
+    expect(told).not.toContain("secret");
+    expect(told.split("Cannot ").length).toBe(3);
+    expect(told).toContain("/home/u/.docker/config.json (Cannot");
+    expect(told).toContain(message);
+  });
+
+  test.each([
+    "null",
+    '{"auths":null}',
+    '{"auths":{"registry.example":null}}',
+    '{"auths":{"registry.example":{"auth":null}}}',
+    `{"auths":{"registry.example/o":null,"registry.example":{"auth":"${AUTH}"}}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}","identitytoken":null,"registrytoken":null}}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"},"quay.io":{"auth":null},"ghcr.io":null}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"}},"credHelpers":null,"credsStore":null}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"}},"credHelpers":{"registry.example":null}}`,
+  ])("reads null as if it were absent: %s", async (text) => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    // Where the first file has no login, the second one has.
+    const found = {
+      "/home/u/.docker/config.json": JSON.parse(text),
+      "/home/u/.config/containers/auth.json": { auths: { "registry.example": { auth: AUTH } } },
+    };
+    const credentialHelper = async (): Promise<undefined> => undefined;
+    const { registry, events } = open(fake, found, undefined, { credentialHelper });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events).filter((line) => line.endsWith("refused"))).toEqual([]);
+  });
+
+  test.each([
+    ["a login", { "quay.io": { auth: 7 }, "ghcr.io": "x" }, {}],
+    ["a helper", {}, { "quay.io": 7 }],
+  ])("%s of another registry that is broken changes nothing", async (_, auths, credHelpers) => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    const content = { auths: { ...auths, "registry.example": { auth: AUTH } }, credHelpers };
+    const credentialHelper = async (): Promise<undefined> => undefined;
+    const { registry, events } = open(fake, config(content), undefined, { credentialHelper });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events)).toEqual(["/home/u/.docker/config.json used"]);
   });
 });
 
