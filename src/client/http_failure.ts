@@ -105,7 +105,29 @@ function xmlMessage(body: string): string | undefined {
   const code = /<Code>([^<]*)<\/Code>/.exec(body)?.[1];
   const message = /<Message>([^<]*)<\/Message>/.exec(body)?.[1];
   if (code === undefined && message === undefined) return undefined;
-  return [code, message].filter((part) => part !== undefined && part !== "").join(": ");
+  return [code, message]
+    .filter((part) => part !== undefined && part !== "")
+    .map(decodeEntities)
+    .join(": ");
+}
+
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+]);
+
+function decodeEntities(text = ""): string {
+  return text.replace(
+    /&(?:#(x[0-9a-f]{1,6}|\d{1,7})|(\w+));/gi,
+    (entity, code?: string, name = "") => {
+      if (code === undefined) return ENTITIES.get(name) ?? entity;
+      const point = Number(code.replace(/^x/i, "0x"));
+      return point <= 0x10ffff ? String.fromCodePoint(point) : entity;
+    },
+  );
 }
 
 // Shapes of credentials that a server or a proxy might echo.

@@ -208,6 +208,7 @@ describe("refusals of S3", () => {
     [400, "ExpiredToken", "credential", "session is over"],
     [403, "AccessDenied", "credential", "s3:GetObject"],
     [404, "NoSuchBucket", "not-found", '"releases"'],
+    [404, "XAdminUserNotFound", "credential", "AWS_ACCESS_KEY_ID"],
   ])(
     "say in the server's words and ours what to do (%i %s)",
     async (status, code, kind, advice) => {
@@ -221,6 +222,30 @@ describe("refusals of S3", () => {
       });
     },
   );
+});
+
+describe("refusals of requests without credentials", () => {
+  it.each([
+    ["S3's own words", refusal(403, "AccessDenied")],
+    ["HTTP 401", new Response("Unauthorized", { status: 401 })],
+    // OpenStack Swift takes a request for S3 only when it is signed.
+    ["words of another protocol", new Response("Bad URL", { status: 412 })],
+  ])("say which variables to set (%s)", async (_what, answer) => {
+    const { server, client } = world({ env: {} });
+    server.on(LIST, answer);
+    await expect(listAll(client)).rejects.toMatchObject({
+      code: "credential",
+      message: expect.stringMatching(/without credentials: set AWS_ACCESS_KEY_ID/),
+    });
+  });
+
+  it("are still about the object where S3 says so", async () => {
+    const { server, client } = world({ env: {} });
+    server.on("GET /releases/key", refusal(412, "PreconditionFailed"));
+    server.on("GET /releases/gone", refusal(404, "NoSuchKey"));
+    await expect(client.get("key", { etag: '"e"' })).rejects.toMatchObject({ code: "integrity" });
+    await expect(client.get("gone")).rejects.toMatchObject({ code: "not-found" });
+  });
 });
 
 describe("objects of S3", () => {
