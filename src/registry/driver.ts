@@ -6,6 +6,7 @@
 
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import type { CredentialHelper } from "../client/oci_docker.ts";
+import type { AwsProfile } from "../client/s3_address.ts";
 import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
@@ -23,6 +24,7 @@ import {
 
 export type * from "../client/grpc_channel.ts";
 export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
+export type { AwsProfile } from "../client/s3_address.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
 
 /** The commands that deploy. */
@@ -77,6 +79,8 @@ export interface RegistryIo {
    * and instance roles), `undefined` when it has none; absent on the edge.
    */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; absent on the edge. */
+  awsProfile?: () => Promise<AwsProfile>;
   /**
    * Asks `docker-credential-<helper>` for the login of a server, `undefined` when it has none; absent on the edge.
    */

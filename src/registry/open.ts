@@ -19,6 +19,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   GuardFetch,
   LocatorBase,
@@ -50,6 +51,8 @@ export interface RegistryOptions {
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; `createHostIo` of `dewy/host` reads it. */
+  awsProfile?: () => Promise<AwsProfile>;
   /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
   grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
@@ -306,7 +309,7 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
 }
 
 function ioOf(options: RegistryOptions): RegistryIo {
-  const { readTextFile, awsCredentials, grpcChannel, signal } = options;
+  const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
@@ -317,6 +320,7 @@ function ioOf(options: RegistryOptions): RegistryIo {
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(awsProfile === undefined ? {} : { awsProfile }),
     ...(registryLogin === undefined ? {} : { registryLogin }),
     ...(credentialHelper === undefined ? {} : { credentialHelper }),
     ...(resolveHost === undefined ? {} : { resolveHost }),

@@ -1,5 +1,4 @@
 import { createS3Client, type S3Client } from "../client/s3.ts";
-import { s3Endpoint } from "../client/s3_address.ts";
 import { statedDigest } from "../client/s3_digest.ts";
 import { parseS3ArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
@@ -32,6 +31,14 @@ export const s3: RegistryDriver<S3Locator> = {
       description: "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
     },
     { name: "AWS_ENDPOINT_URL", description: "Address of an S3-compatible service" },
+    {
+      name: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+      description: "true: addresses in the environment and in AWS profiles do not count",
+    },
+    {
+      name: "AWS_PROFILE",
+      description: "The profile to take credentials and endpoint_url from; default: default",
+    },
   ],
   parse: parseS3Url,
   open: (locator, io) => openS3(locator, io),
@@ -49,8 +56,7 @@ export const s3: RegistryDriver<S3Locator> = {
  * @throws ConfigError when region, bucket or endpoint cannot be used.
  */
 export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptions = {}): Registry {
-  const endpoint = s3Endpoint(locator.endpoint, io.env);
-  const client = createS3Client({ ...locator, endpoint }, io);
+  const client = createS3Client(locator, io);
   const store = s3Store(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
     joinSignals(given?.signal, io.signal);
@@ -130,7 +136,7 @@ async function openS3Artifact(
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const at = parseS3ArtifactUrl(url);
-  const client = createS3Client({ ...at, endpoint: s3Endpoint(at.endpoint, io.env) }, io);
+  const client = createS3Client(at, io);
   return client.get(at.key, {
     offset: options.offset ?? 0,
     signal: joinSignals(options.signal, io.signal),
