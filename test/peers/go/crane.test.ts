@@ -16,7 +16,7 @@ describe.skipIf(missing !== undefined)(
 
     beforeAll(async () => {
       host = `127.0.0.1:${await freePort()}`;
-      server = await serveGoPeer("crane", `http://${host}/v2/`, () => ({
+      server = await serveGoPeer("crane", `http://${host}/v2/`, async () => ({
         args: ["registry", "serve", "--address", host],
       }));
     });

@@ -44,6 +44,12 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
+/** How a program is started. */
+export interface Start {
+  args: readonly string[];
+  env?: Readonly<Record<string, string>>;
+}
+
 /**
  * Starts a program.
  *
@@ -54,14 +60,14 @@ export interface Serving {
 export async function serveGoPeer(
   name: GoPeer,
   endpoint: string,
-  start: (directory: string) => { args: readonly string[]; env?: Readonly<Record<string, string>> },
+  start: (directory: string) => Promise<Start>,
 ): Promise<Serving> {
   const directory = await mkdtemp(join(tmpdir(), `dewy-${name}-`));
   const guardian = startGuardian(directory);
   const log = join(directory, "log");
   try {
     const output = await open(log, "w");
-    const { args, env } = start(directory);
+    const { args, env } = await start(directory);
     const server = spawn(goPeerPath(name), args, {
       stdio: ["ignore", output.fd, output.fd],
       env: { ...process.env, ...env },
