@@ -5,7 +5,7 @@ import {
   NotFoundError,
   RemoteError,
 } from "../core/error.ts";
-import { redactUrl } from "../core/url.ts";
+import { redactText } from "../core/secret.ts";
 
 /** An answer that is an error unless somebody knows better. */
 export interface HttpFailure {
@@ -128,25 +128,4 @@ function decodeEntities(text = ""): string {
       return point <= 0x10ffff ? String.fromCodePoint(point) : entity;
     },
   );
-}
-
-// Shapes of credentials that a server or a proxy might echo.
-const SECRETS =
-  /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
-
-/**
- * Takes secrets out of a text that came from outside.
- *
- * @param text the text.
- * @param secrets texts that must not appear, besides everything that looks like a credential.
- * @returns the text to print.
- */
-export function redactText(text: string, secrets: readonly string[] = []): string {
-  let shown = text;
-  for (const secret of secrets) {
-    if (secret.length >= 4) shown = shown.replaceAll(secret, "…");
-  }
-  return shown
-    .replaceAll(/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi, (url) => redactUrl(url))
-    .replaceAll(SECRETS, "…");
 }

@@ -11,6 +11,7 @@ import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
 import { compileConstraint } from "../core/constraint.ts";
+import type { EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
@@ -26,6 +27,7 @@ export type * from "../client/grpc_channel.ts";
 export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
 export type { AwsProfile } from "../client/s3_address.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
+export type { EnvironmentSpec } from "../core/environment.ts";
 
 /** The commands that deploy. */
 export type DeployCommand = "server" | "assets" | "container";
@@ -97,14 +99,6 @@ export interface RegistryIo {
   openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
-}
-
-/** A line of the README and of `--help` on an environment variable. */
-export interface EnvironmentSpec {
-  /** Its name. */
-  name: string;
-  /** One line on what it does. */
-  description: string;
 }
 
 /** How one kind of registry is named and how its URL reads. */

@@ -5,6 +5,7 @@
  */
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { normalizePlatform, runtimePlatform } from "../core/platform.ts";
@@ -149,7 +150,7 @@ export function connect(
   const split = overlayQuery(splitRegistryUrl(url), queryOf(options));
   const driver = findDriver(split, options.registries ?? registries);
   const locator = driver.parse(split);
-  return { registry: driver.open(locator, ioOf(options)), locator, driver };
+  return { registry: driver.open(locator, ioOf(options, driver)), locator, driver };
 }
 
 /**
@@ -230,19 +231,18 @@ export async function openArtifact(
   options: RegistryOptions & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const split = splitUrl(artifactUrl, "the artifact URL");
-  const io = ioOf(options);
   const open: OpenOptions = {
     ...(options.offset === undefined ? {} : { offset: options.offset }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  if (split.scheme === "https") return openHttpsArtifact(split, io, open);
+  if (split.scheme === "https") return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.openArtifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.openArtifact(split, io, open);
+  return driver.openArtifact(split, ioOf(options, driver), open);
 }
 
 function splitRegistryUrl(url: string): SplitUrl {
@@ -308,12 +308,12 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
   return options.exclude === undefined ? {} : { exclude: options.exclude };
 }
 
-function ioOf(options: RegistryOptions): RegistryIo {
+function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryIo {
   const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
-    env: options.env ?? runtimeEnvironment(),
+    env: driverEnvironment(options.env ?? runtimeEnvironment(), driver?.environment ?? []),
     // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,

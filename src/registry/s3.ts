@@ -4,6 +4,7 @@ import { parseS3ArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
+import { AWS_VARIABLES } from "./cloud_environment.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
@@ -20,24 +21,21 @@ export const s3: RegistryDriver<S3Locator> = {
   commands: ["server", "assets"],
   options: S3_OPTIONS,
   environment: [
-    {
-      name: "AWS_ACCESS_KEY_ID",
-      description: "Access key; without one: the machine's own credentials, then anonymous",
-    },
-    { name: "AWS_SECRET_ACCESS_KEY", description: "Secret of the access key" },
-    { name: "AWS_SESSION_TOKEN", description: "Session token of temporary credentials" },
+    ...AWS_VARIABLES,
     {
       name: "AWS_ENDPOINT_URL_S3",
       description: "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
+      secret: false,
     },
-    { name: "AWS_ENDPOINT_URL", description: "Address of an S3-compatible service" },
+    {
+      name: "AWS_ENDPOINT_URL",
+      description: "Address of an S3-compatible service",
+      secret: false,
+    },
     {
       name: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
       description: "true: addresses in the environment and in AWS profiles do not count",
-    },
-    {
-      name: "AWS_PROFILE",
-      description: "The profile to take credentials and endpoint_url from; default: default",
+      secret: false,
     },
   ],
   parse: parseS3Url,

@@ -519,6 +519,44 @@ describe("clouds", () => {
     expect(asked).toHaveLength(2);
   });
 
+  test.each([
+    ["the environment's", { AWS_SESSION_TOKEN: "canary-1\ncanary-2" }, undefined],
+    ["the machine's", undefined, "canary-1\ncanary-2"],
+  ])(
+    "ECR is not asked with %s credentials that cannot be sent, and they are not shown",
+    async (...given) => {
+      const [, variable, sessionToken] = given;
+      const host = "1.dkr.ecr.eu-west-1.amazonaws.com";
+      const fake = fakeWith({ auth: "basic", host });
+      const keys = { accessKeyId: "AKID", secretAccessKey: "secret-key" };
+      const { registry } = openFakeImg(
+        fake,
+        variable === undefined
+          ? { env: {}, awsCredentials: async () => ({ ...keys, sessionToken: sessionToken ?? "" }) }
+          : {
+              env: { AWS_ACCESS_KEY_ID: "AKID", AWS_SECRET_ACCESS_KEY: "secret-key", ...variable },
+            },
+        `img://${host}/o/app`,
+      );
+      const answer = registry.current();
+      await expect(answer).rejects.toThrow(
+        /AWS credentials \(Cannot use .*(TOKEN|token): it has spaces/,
+      );
+      await expect(answer).rejects.not.toThrow("canary");
+      expect(fake.requests.some(({ call }) => call.includes("api.ecr"))).toBe(false);
+    },
+  );
+
+  test("a variable that cannot be used costs itself only", async () => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    const broken = { GITHUB_TOKEN: "a\nb", AWS_ECR_PASSWORD: "a\nb", DOCKER_PASSWORD: "a\nb" };
+    const auths = { "registry.example": { auth: AUTH } };
+    const env = { DOCKER_USERNAME: "u", ...broken, DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
+    const { registry, events } = openFakeImg(fake, { env });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events)).toEqual(["DOCKER_USERNAME unusable", "DOCKER_AUTH_CONFIG used"]);
+  });
+
   test("Google's credentials become an access token as a password", async () => {
     const host = "europe-docker.pkg.dev";
     const fake = fakeWith({ auth: "basic", host, users: { oauth2accesstoken: "ya29.token" } });
