@@ -23,7 +23,8 @@ export const AWS_VARIABLES: readonly EnvironmentSpec[] = [
   },
   {
     name: "AWS_PROFILE",
-    description: "The profile that credentials and endpoint_url come from, where it is not the default one",
+    description:
+      "The profile that credentials and endpoint_url come from, where it is not the default one",
     secret: false,
   },
 ];
