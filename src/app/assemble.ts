@@ -91,7 +91,6 @@ async function subscribeNotifier(
   const { hostIdentity } = await import("../host/host_identity.ts");
   const notifierIo = { ...io, host: hostIdentity() };
   const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
-  if (notifications === undefined) return async () => {};
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }

@@ -22,7 +22,8 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    return await fail(error, parsed?.command ?? commandIn(argv), io);
+    const wantsJson = parsed?.flag("json") ?? argv.includes("--json");
+    return await fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
   }
 }
 
@@ -86,6 +87,7 @@ async function printVersion(io: ProcessIo): Promise<number> {
 async function fail(
   error: unknown,
   command: ParsedArgv["command"],
+  wantsJson: boolean,
   io: ProcessIo,
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
@@ -96,7 +98,13 @@ async function fail(
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactor } = await import("./redactor.ts");
-  io.stderr.write(`Error: ${printable(redactor(io.env)(error.message), "\n")}\n`);
+  const message = printable(redactor(io.env)(error.message), "\n");
+  if (wantsJson) {
+    const { code, fault, retryable } = error;
+    io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
+    return exitCodeOf(error);
+  }
+  io.stderr.write(`Error: ${message}\n`);
   if (error instanceof ConfigError && error.code === "config") {
     io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
   }

@@ -1,3 +1,4 @@
+import type { Clock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -7,6 +8,8 @@ import type { Notification, NotifierDriver, NotifierIo } from "./driver.ts";
 import { createLimiter } from "./limit.ts";
 import { createQueue } from "./queue.ts";
 import { notificationOf } from "./texts.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** Notifications as a subscriber of events. */
 export interface NotificationSink {
@@ -21,13 +24,13 @@ export interface NotificationSink {
 }
 
 /**
- * Opens a notifier.
+ * Opens a notifier. When its credentials are missing, it sends nothing, and warns of that now and then once a day.
  *
  * @param text its URL.
  * @param table the drivers.
- * @param io the network, the environment and this machine.
+ * @param io the environment, the network, the clock and where warnings go.
  * @param redact masks secrets in what is sent.
- * @returns the subscriber; `undefined` when its credentials are missing, after one warning.
+ * @returns the subscriber.
  * @throws ConfigError for a URL, option or variable that cannot be used.
  */
 export function openNotifier(
@@ -35,16 +38,16 @@ export function openNotifier(
   table: Readonly<Record<string, NotifierDriver>>,
   io: NotifierIo,
   redact: Redact,
-): NotificationSink | undefined {
+): NotificationSink {
   const [scheme] = /^[a-z]+(?=:\/\/)/.exec(text) ?? [""];
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
   // People write a channel as they see it, `slack://#deploy`; elsewhere in a URL a "#" has no meaning.
   const url = splitUrl(text.replace(/^([a-z]+:\/\/)#/, "$1%23"), "--notifier");
   const quiet = readQuery(url, driver.options, "--notifier").flag("quiet");
-  const env = driverEnvironment(io.env, driver.environment);
-  const notifier = driver.open(url, { ...io, env });
-  if (notifier === undefined) return undefined;
+  const own = { ...io, env: driverEnvironment(io.env, driver.environment) };
+  const notifier = driver.open(url, own);
+  if (notifier === undefined) return dailyReminder(() => driver.open(url, own), io.clock);
   const queue = createQueue(notifier, io);
   const limiter = createLimiter(quiet);
   return {
@@ -57,6 +60,19 @@ export function openNotifier(
       const admitted = notification && limiter.admit(event, notification);
       if (admitted !== undefined) queue.push(withoutSecrets(admitted, redact));
       if (isSuccess(event.type)) limiter.reset();
+    },
+  };
+}
+
+/** Events come with every poll, so that no timer is needed. */
+function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
+  let remindedAt = clock.now();
+  return {
+    close: async () => {},
+    sink: () => {
+      if (clock.now() - remindedAt < DAY_MS) return;
+      remindedAt = clock.now();
+      remind();
     },
   };
 }

@@ -5,7 +5,13 @@ import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.
 import { type SplitUrl, splitUrl } from "../core/url.ts";
 import { GOOGLE_VARIABLES } from "./cloud_environment.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
-import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
+import {
+  GS_OPTIONS,
+  GS_SYNTAX,
+  type GsLocator,
+  gsFromWebAddress,
+  parseGsUrl,
+} from "./gs_locator.ts";
 import { type GsStoreOptions, gsStore } from "./gs_store.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
@@ -30,6 +36,7 @@ export const gs: RegistryDriver<GsLocator> = {
   options: GS_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseGsUrl,
+  fromWebAddress: gsFromWebAddress,
   open: (locator, io) => openGs(locator, io),
   openArtifact: openGsArtifact,
 };

@@ -41,6 +41,19 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 
+const IMAGE_HOSTS =
+  /^(ghcr\.io|quay\.io|docker\.io|(\w+\.)?gcr\.io|[\w-]+\.pkg\.dev|\w+\.azurecr\.io|[\w.-]+\.dkr\.ecr\.[\w-]+\.amazonaws\.com)$/;
+
+/** A well-known registry's own host, or a page of Docker Hub. */
+export function imgFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  const [, official, user] = /^\/(?:_\/([^/]+)|r\/([^/]+\/[^/]+))/.exec(pathname) ?? [];
+  if (hostname === "hub.docker.com") {
+    return official === undefined ? user && `img://${user}` : `img://docker.io/library/${official}`;
+  }
+  const path = pathname.replace(/\/$/, "");
+  return IMAGE_HOSTS.test(hostname) && path !== "" ? `img://${hostname}${path}` : undefined;
+}
+
 /**
  * Reads `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
  * `localhost` belongs to Docker Hub: `img://owner/app` is an image of a user, `img://nginx` an official one.
