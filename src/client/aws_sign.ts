@@ -20,7 +20,7 @@ export interface AwsScope {
  * @param request the request; `headers` are those to sign besides `host`.
  * @param scope whose signature, and for what.
  * @returns the headers to add.
- * @throws CredentialError for credentials that no header can carry: the runtime's own error would repeat them.
+ * @throws CredentialError for credentials that a header cannot carry. The runtime's own error would repeat them.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export async function signAws(
@@ -49,6 +49,6 @@ export async function signAws(
 function assertSendable(what: string, value: string): void {
   if (/^[\x21-\x7e]+$/.test(value)) return;
   throw new CredentialError(
-    `Cannot use the AWS ${what}: it has spaces or characters that none has; set it again where it comes from`,
+    `Cannot use the AWS ${what}: it has spaces or characters that cannot be sent; check the profile or service that it comes from`,
   );
 }

@@ -66,16 +66,18 @@ export function environmentLogin(registry: string, env: Environment): Environmen
 
 interface Candidate {
   name: string;
-  /** Called only when it is tried: a variable that cannot be used must not keep dewy from the others. */
+  /** Called only when this login is tried, since a variable that cannot be used must not rule out the others. */
   read(): EnvironmentLogin;
 }
 
 function candidates(registry: string, env: Environment): Candidate[] {
   const host = registry.toLowerCase();
-  const read = (username: string, variable: string) => (): EnvironmentLogin => ({
-    username,
-    password: env[variable] ?? "",
+  const docker = (): EnvironmentLogin => ({
+    username: env.DOCKER_USERNAME ?? "",
+    password: env.DOCKER_PASSWORD ?? "",
   });
+  const github = (): EnvironmentLogin => ({ username: "token", password: env.GITHUB_TOKEN ?? "" });
+  const ecr = (): EnvironmentLogin => ({ username: "AWS", password: env.AWS_ECR_PASSWORD ?? "" });
   const gcr = (): EnvironmentLogin => {
     const password = env.GCR_TOKEN ?? "";
     // An access token is no key: https://cloud.google.com/artifact-registry/docs/docker/authentication
@@ -83,14 +85,9 @@ function candidates(registry: string, env: Environment): Candidate[] {
     return { username, password };
   };
   return [
-    {
-      name: "DOCKER_USERNAME",
-      read: () => read(env.DOCKER_USERNAME ?? "", "DOCKER_PASSWORD")(),
-    },
-    ...(host === "ghcr.io" ? [{ name: "GITHUB_TOKEN", read: read("token", "GITHUB_TOKEN") }] : []),
-    ...(readEcrHost(host) === undefined
-      ? []
-      : [{ name: "AWS_ECR_PASSWORD", read: read("AWS", "AWS_ECR_PASSWORD") }]),
+    { name: "DOCKER_USERNAME", read: docker },
+    ...(host === "ghcr.io" ? [{ name: "GITHUB_TOKEN", read: github }] : []),
+    ...(readEcrHost(host) === undefined ? [] : [{ name: "AWS_ECR_PASSWORD", read: ecr }]),
     ...(isGoogleRegistry(host) ? [{ name: "GCR_TOKEN", read: gcr }] : []),
   ];
 }

@@ -37,8 +37,8 @@ export interface AwsProfile {
 }
 
 /**
- * The address of a service: the URL's, else the environment's, else the profile's. The latter two do not count where
- * `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`, or the profile if that is not set, says so.
+ * The address of a service: the URL's, else the environment's, else the profile's. The environment's and the profile's
+ * are ignored if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` says so, or, where that is not set, the profile.
  *
  * @param endpoint what the URL says; empty: nothing.
  * @param env environment variables.
@@ -53,8 +53,8 @@ export function s3Endpoint(
   profile?: AwsProfile,
 ): string {
   if (endpoint !== "") return readEndpoint(endpoint, "endpoint");
-  const ignores = env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS || String(profile?.ignoresEndpoints);
-  if (ignores.toLowerCase() === "true") return "";
+  const setting = env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS?.toLowerCase();
+  if (setting ? setting === "true" : profile?.ignoresEndpoints === true) return "";
   for (const name of S3_ENDPOINT_VARIABLES) {
     const value = env[name] ?? "";
     if (value !== "") return readEndpoint(value, name);

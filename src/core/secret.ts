@@ -13,7 +13,7 @@ const SECRET_FIELD =
   /^(auth|password|identitytoken|registrytoken|private_key|client_secret|refresh_token)$/;
 /** Shorter values are words that may stand anywhere … */
 const MIN_LENGTH = 8;
-/** … but those that a driver's table calls secret are masked where they stand alone. */
+/** … but a short one that a driver's table calls secret is masked where it stands alone. */
 const MIN_WORD_LENGTH = 4;
 
 // Shapes of credentials, wherever they came from.
@@ -41,8 +41,8 @@ export function redactText(text: string, secrets: readonly string[] = []): strin
  * Makes the function that text passes before it leaves dewy: the log, notifications, errors, and the output of hooks
  * and apps. It masks what {@link redactText} does, and the values of all secret variables of an environment.
  *
- * @param variables the variables of all drivers, which say whether they are secret. Of other variables, those are whose
- * name has a word such as TOKEN, SECRET or PASSWORD, and the passwords of all URLs.
+ * @param variables the variables of all drivers, which say whether they are secret. Other variables are secret if their
+ * name has a word such as TOKEN, SECRET or PASSWORD; and a URL in any variable has a secret password.
  * @param environments the environments whose values must not appear.
  */
 export function createRedactor(
@@ -69,7 +69,7 @@ function isSecretValue(secret: boolean | "json", value: string): boolean {
   return secret === "json" ? value.trimStart().startsWith("{") : secret;
 }
 
-/** A value, each of its lines (output is told by the line), and the secret fields of JSON. */
+/** A value, each of its lines, since output is handled by the line, and the secret fields of JSON. */
 function partsOf(value: string): string[] {
   return [value, ...fieldsOf(value)].flatMap((part) => {
     const text = part.trim();

@@ -136,9 +136,8 @@ async function explainFailure(error: unknown, env: Environment): Promise<undefin
 async function assertProfileExists(env: Environment): Promise<void> {
   const { name, files, profiles } = await readAwsProfile(env);
   if (profiles.includes(name)) return;
-  const known = profiles.length === 0 ? "which have no profile" : `only ${profiles.join(", ")}`;
   throw new CredentialError(
-    `Cannot use AWS_PROFILE "${name}": there is no such profile in ${files.join(" and ")}, ${known}`,
+    `Cannot use AWS_PROFILE "${name}": there is no such profile in ${files.join(" and ")} (found: ${profiles.join(", ") || "none"})`,
   );
 }
 

@@ -44,7 +44,7 @@ describe("createRedactor", () => {
     expect(redact(text, env)).toBe('{"DOCKER_PASSWORD":"…"} https://h/a/…');
   });
 
-  test("masks each line of a value, since output is told line by line", () => {
+  test("masks each line of a value, since output is handled by the line", () => {
     const key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\n  kqhkiG9w0BAQEF\n-----END KEY-----\n";
     for (const line of ["MIIEvQIBADANBg", "kqhkiG9w0BAQEF"]) {
       expect(redact(`> ${line} <`, { APP_KEY_PEM: key })).toBe("> … <");

@@ -81,7 +81,7 @@ describe("lazyAwsCredentials", () => {
       lazyAwsCredentials({ env, clock: fakeClock(), loadChain })(),
     ).rejects.toMatchObject({
       code: "credential",
-      message: `Cannot use AWS_PROFILE "prdo": there is no such profile in ${config} and ${directory}/none, only default, prod`,
+      message: `Cannot use AWS_PROFILE "prdo": there is no such profile in ${config} and ${directory}/none (found: default, prod)`,
     });
     const found = lazyAwsCredentials({
       env: { ...env, AWS_PROFILE: "prod" },
