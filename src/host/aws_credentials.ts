@@ -97,13 +97,12 @@ const NO_VERSION_WARNING = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED";
  * standard error. It looks at the variable once in the life of a process, when it makes its first client.
  */
 async function withoutVersionWarning<T>(work: () => Promise<T>): Promise<T> {
-  const before = process.env[NO_VERSION_WARNING];
+  if (process.env[NO_VERSION_WARNING] !== undefined) return work();
   process.env[NO_VERSION_WARNING] = "true";
   try {
     return await work();
   } finally {
-    if (before === undefined) delete process.env[NO_VERSION_WARNING];
-    else process.env[NO_VERSION_WARNING] = before;
+    delete process.env[NO_VERSION_WARNING];
   }
 }
 
