@@ -55,12 +55,28 @@ describe("the environment variables in the tables of drivers", () => {
     expect([...read].filter((name) => !declared.has(name) && !PLACES.test(name))).toEqual([]);
   });
 
-  test("are secret if their name says so, and not a path or an ID", () => {
-    const open = variables.filter(({ secret }) => secret === false).map(({ name }) => name);
-    expect(open.filter((name) => /TOKEN|SECRET|PASSWORD|KEY/.test(name)).sort()).toEqual([
-      "AZURE_FEDERATED_TOKEN_FILE",
-      "GITHUB_APP_PRIVATE_KEY_PATH",
+  test("are secret where these are", () => {
+    const names = (of: EnvironmentSpec["secret"]): string[] => [
+      ...new Set(variables.filter(({ secret }) => secret === of).map(({ name }) => name)),
+    ];
+    expect(names(true).sort()).toEqual([
+      "AWS_ACCESS_KEY_ID",
+      "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+      "AWS_ECR_PASSWORD",
+      "AWS_SECRET_ACCESS_KEY",
+      "AWS_SESSION_TOKEN",
+      "AZURE_CLIENT_SECRET",
+      "DEWY_REGISTRY_TOKEN",
+      "DOCKER_AUTH_CONFIG",
+      "DOCKER_PASSWORD",
+      "GCR_TOKEN",
+      "GH_TOKEN",
+      "GITHUB_APP_PRIVATE_KEY",
+      "GITHUB_TOKEN",
+      "IDENTITY_HEADER",
+      "SLACK_TOKEN",
     ]);
+    expect(names("json")).toEqual(["GOOGLE_APPLICATION_CREDENTIALS"]);
   });
 
   test("say the same of a variable in all tables", () => {

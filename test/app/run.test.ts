@@ -57,6 +57,12 @@ describe("dewy", () => {
       err: expect.stringMatching(/^Error: command is not available.*\nSee: dewy --help\n$/),
     });
   });
+  test("masks the secrets of the environment in an error", async () => {
+    const io = fakeProcess({ env: { DB_PASSWORD: "hunter2hunter2" } });
+    expect(await run(["check", "ghr://hunter2hunter2"], io)).toBe(1);
+    expect(io.err()).toMatch(/^Error: Cannot use --registry "ghr:\/\/…"/);
+  });
+
   const assets = ["assets", "--registry", "file:///r", "--directory", "/nowhere"];
   test.each([
     ["check", "me:canary@h"],

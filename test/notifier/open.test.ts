@@ -158,6 +158,22 @@ describe("openNotifier", () => {
     await textsFor("slack://general", [STARTED], io);
     expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
   });
+  test("what an app printed leaves without secrets", async () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-test-token", GH_TOKEN: "hunter2hunter2" } });
+    io.server.on(POST, () => Response.json({ ok: true }));
+    const exited: DewyEvent = {
+      type: "app-exited",
+      tag: "v1",
+      generation: 1,
+      pid: 7,
+      code: 3,
+      signal: null,
+      lastLines: ["token hunter2hunter2"],
+      restartInMs: 1_000,
+    };
+    const [text] = await textsFor("slack://c", [exited], io);
+    expect(text).toContain("token …");
+  });
   test("what a hook printed leaves without secrets", async () => {
     const io = notifierIo({
       env: { SLACK_TOKEN: "xoxb-test-token", DB_PASSWORD: "hunter2hunter2" },
