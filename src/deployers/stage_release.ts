@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { archiveKind } from "../core/artifact_name.ts";
+import { archiveKind } from "../core/artifact_kind.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
