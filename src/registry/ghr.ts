@@ -25,7 +25,10 @@ const ENVIRONMENT: readonly EnvironmentSpec[] = [
   { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key" },
   { name: "GITHUB_API_URL", description: "The API of a GitHub Enterprise server" },
   { name: "GITHUB_ENDPOINT", description: "The same, where GITHUB_API_URL is not set" },
-  { name: "GITHUB_ARTIFACT", description: "The artifact's name, where the URL has no artifact=" },
+  {
+    name: "GITHUB_ARTIFACT",
+    description: "The artifact's name or pattern, where the URL has no artifact=",
+  },
 ];
 
 const NO_RECORD =
@@ -64,6 +67,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
     locator,
     io,
     source,
+    repository: locator.repo,
     async open(artifact, options: OpenOptions = {}) {
       const { tag, artifact: name } = parseGhrArtifactUrl(
         splitUrl(artifact.url, "the artifact URL"),
