@@ -8,6 +8,8 @@ import type { Switches } from "./switches.ts";
 export interface Candidate {
   release: Release;
   artifact: Artifact;
+  /** Whether `artifact=` is the artifact's very name: outside of an archive it keeps that name. */
+  isNamed?: boolean;
 }
 
 /** How a bake ended without a failure: the release has passed it, or a newer one has taken over before its end. */
