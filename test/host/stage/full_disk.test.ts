@@ -29,6 +29,7 @@ test.skipIf(!mounted)(
   async () => {
     await using c = await downloadCase();
     const directory = join(disk, "staging");
+    mkdirSync(directory);
     const artifact = { name: "app", url: "https://example.com/app" };
     const registry = new FakeOpen({ body: new Uint8Array(3_000_000) });
     await expect(
