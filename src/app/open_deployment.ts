@@ -21,14 +21,19 @@ export interface Deployment {
  *
  * @param config what the command is told.
  * @param world the world.
+ * @param releaseMode the permissions of releases. Defaults to what the umask leaves of 0777.
  * @returns both, and the function that makes releases of artifacts.
  * @throws DewyError for a registry or directory that cannot be used.
  */
-export async function openDeployment(config: FetchConfig, world: World): Promise<Deployment> {
+export async function openDeployment(
+  config: FetchConfig,
+  world: World,
+  releaseMode?: number,
+): Promise<Deployment> {
   const { slot = "", calver = "" } = config;
   const { registries, clock, emit } = world;
   const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });
-  const directory = await openReleaseDirectory(config.directory);
+  const directory = await openReleaseDirectory(config.directory, releaseMode);
   const stage = stageRelease({
     registry,
     directory,

@@ -1,4 +1,6 @@
+import { ConfigError } from "../core/error.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
+import { canEnter } from "../host/generation_process_command.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
 import { resolveProgram } from "./server_program.ts";
@@ -12,7 +14,8 @@ import type { World } from "./world.ts";
  * @param root its working directory.
  * @param world the world.
  * @returns what every generation is started with.
- * @throws ConfigError for an environment file, user or group that cannot be used.
+ * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
+ * cannot enter.
  */
 export async function appOptions(
   config: ServerConfig,
@@ -21,6 +24,12 @@ export async function appOptions(
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
+  if (user !== undefined && !canEnter(root, user)) {
+    throw new ConfigError(
+      `Cannot run the app in ${root} as user ${user.name ?? user.uid}: that user may not enter it; ` +
+        "give it and every directory above it execute permission (chmod a+x)",
+    );
+  }
   const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
   await environment();
   return {

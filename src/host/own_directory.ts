@@ -50,8 +50,12 @@ async function resolve(path: string, onMissing?: (path: string) => Promise<void>
   const todo = path.split("/").reverse();
   let at = "/";
   let links = 0;
+  /** How many of the names that are left were not read from a link. */
+  let plain = todo.length;
   while (todo.length > 0) {
     const name = todo.pop();
+    const isPlain = todo.length < plain;
+    plain = Math.min(plain, todo.length);
     if (name === undefined || name === "" || name === ".") continue;
     if (name === "..") {
       at = dirname(at);
@@ -59,7 +63,7 @@ async function resolve(path: string, onMissing?: (path: string) => Promise<void>
     }
     const next = join(at, name);
     // What a link leads to is not made: a disk that is not mounted must not be replaced by a directory.
-    const target = await linkTarget(next, links === 0 ? onMissing : undefined);
+    const target = await linkTarget(next, isPlain ? onMissing : undefined);
     if (target === undefined) {
       at = next;
       continue;
