@@ -142,8 +142,8 @@ async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
   io.emit({
     type: "warning",
     important: true,
-    message: "Other users can write to dewy's directories, and so decide what root runs",
-    fields: { directories, hint: "chown root, chmod go-w" },
+    message: "Other users can write to directories that dewy works in as root",
+    fields: { directories, hint: "chown root and chmod go-w; docs/server.md explains why" },
   });
 }
 

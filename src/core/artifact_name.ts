@@ -5,6 +5,7 @@
  */
 import { type ArtifactWords, type NamedArch, readArtifactWords } from "./artifact_words.ts";
 import { formatPlatform, normalizePlatform } from "./platform.ts";
+import { shorten } from "./shorten.ts";
 import type { ExplainedArtifact, Platform } from "./types.ts";
 
 /** The kinds of archive that dewy extracts. */
@@ -107,7 +108,11 @@ export function explainArtifacts(
 ): ExplainedArtifact[] {
   const artifact = options.artifact ?? "";
   const list = [...names];
-  if (artifact !== "") return explainNamed(list, artifact);
+  const explained = artifact === "" ? explainChoice(list, platform) : explainNamed(list, artifact);
+  return explained.map((one) => ({ ...one, name: shorten(one.name, MAX_NAME_LENGTH) }));
+}
+
+function explainChoice(list: readonly string[], platform: Platform): ExplainedArtifact[] {
   const target = normalizePlatform(platform);
   const winner = best(list, target);
   return list.map((name, at) => {
@@ -163,7 +168,12 @@ function compareRanks(a: Rank, b: Rank): number {
   return 0;
 }
 
+/** The longest key of an object in S3 or Google Cloud Storage. */
+const MAX_NAME_LENGTH = 1024;
+
 function judge(name: string, target: Platform): Verdict {
+  if (name.length > MAX_NAME_LENGTH)
+    return { reason: `its name is longer than ${MAX_NAME_LENGTH} characters` };
   const lower = name.toLowerCase();
   const extension = EXTENSIONS.find(([suffix]) => lower.endsWith(suffix))?.[0];
   const other = OTHER_FILES.find(([pattern]) => pattern.test(lower))?.[1];

@@ -1,5 +1,6 @@
 import { formatPlatform, normalizePlatform } from "./platform.ts";
 import type { Policy } from "./resolve.ts";
+import { shorten } from "./shorten.ts";
 import type { Resolution } from "./types.ts";
 import type { TagVerdict } from "./version.ts";
 
@@ -144,5 +145,5 @@ function list(names: readonly string[], total: number): string {
 /** Names come from outside: no control characters, no end of it. */
 function printable(name: string): string {
   const text = name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
-  return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}…` : text;
+  return shorten(text, MAX_SHOWN_LENGTH);
 }

@@ -129,7 +129,7 @@ describe.skipIf(!isRoot)(`dewy as root${why}`, () => {
     const { cwd } = await attacked();
     const warned = await runDewy(nodeCommand, args, { cwd });
     expect(warned.code, warned.stderr).toBe(0);
-    expect(warned.stderr.match(/Other users can write/g)).toHaveLength(1);
+    expect(warned.stderr.match(/Other users can write to directories/g)).toHaveLength(1);
     expect(warned.stderr).toContain(`${cwd} (owner ${NOBODY})`);
     const safe = await runDewy(nodeCommand, args, { cwd: await tempDirectory() });
     expect(safe).toMatchObject({ code: 0, stderr: "" });
