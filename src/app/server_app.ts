@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { ConfigError } from "../core/error.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
+import type { AppUser } from "../host/app_user.ts";
 import { canEnter } from "../host/generation_process_command.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
@@ -24,12 +27,7 @@ export async function appOptions(
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
-  if (user !== undefined && !canEnter(root, user)) {
-    throw new ConfigError(
-      `Cannot run the app in ${root} as user ${user.name ?? user.uid}: that user may not enter it; ` +
-        "give it and every directory above it execute permission (chmod a+x)",
-    );
-  }
+  if (user !== undefined) requireEntry(root, user);
   const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
   await environment();
   return {
@@ -41,4 +39,14 @@ export async function appOptions(
     logPrefix: config.logPrefix,
     clock: world.clock,
   };
+}
+
+function requireEntry(root: string, user: AppUser): void {
+  const directories = [root, join(root, "releases")].filter((path) => existsSync(path));
+  const closed = directories.find((path) => !canEnter(path, user));
+  if (closed === undefined) return;
+  throw new ConfigError(
+    `Cannot run the app as user ${user.name ?? user.uid}: that user may not enter ${closed}; ` +
+      "give it and every directory above it execute permission (chmod a+x)",
+  );
 }

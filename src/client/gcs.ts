@@ -153,7 +153,8 @@ function get(
   return openRange(
     { ...http, send: async (request) => refuseTranscoded(url, await http.send(request)) },
     { url, signal: options.signal },
-    options,
+    // It identifies the bytes; the entity tag changes with the metadata, too.
+    { ...options, identify: (headers) => headers.get("x-goog-generation") },
   );
 }
 

@@ -12,6 +12,8 @@ export interface RangeOptions {
   validator?: string | undefined;
   /** Receives what identifies the bytes that come. */
   onValidator?: ((validator: string | undefined) => void) | undefined;
+  /** Reads a server's own identifier, where it has a better one than HTTP's. Defaults to none. */
+  identify?: ((headers: Headers) => string | null) | undefined;
 }
 
 /**
@@ -35,10 +37,10 @@ export async function openRange(
   if (offset === 0) {
     const response = await http.send({ ...request, headers });
     assertSize(response, contentLength(response), request, options);
-    onValidator?.(validatorOf(response));
+    onValidator?.(validatorOf(response, options));
     return bodyOf(response);
   }
-  const condition = validator === undefined ? {} : { "if-range": validator };
+  const condition = isOfHttp(validator) ? { "if-range": validator } : {};
   const response = await http.send({
     ...request,
     headers: { ...headers, range: `bytes=${offset}-`, ...condition },
@@ -54,7 +56,7 @@ export async function openRange(
     hangUp(response);
     return bodyOf(new Response(null));
   }
-  const answered = validatorOf(response);
+  const answered = validatorOf(response, options);
   if (response.status === 206) {
     const range = response.headers.get("content-range") ?? "";
     const [, start, total = "*"] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
@@ -73,6 +75,11 @@ export async function openRange(
 
 const CHANGED = "the file has changed since; start again";
 
+/** Whether a validator is an entity tag or a date, which `If-Range` can have. */
+function isOfHttp(validator: string | undefined): validator is string {
+  return validator !== undefined && /^"|GMT$/.test(validator);
+}
+
 /** Entity tags and dates cannot be compared with each other. */
 function isOther(answered: string, validator: string | undefined): boolean {
   return validator?.startsWith('"') === answered.startsWith('"') && answered !== validator;
@@ -85,7 +92,9 @@ const DATE_MARGIN_MS = 60_000;
  * What can be used in `If-Range`: a strong entity tag, or a date that is strong.
  * https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
  */
-function validatorOf({ headers }: Response): string | undefined {
+function validatorOf({ headers }: Response, { identify }: RangeOptions): string | undefined {
+  const own = identify?.(headers) ?? undefined;
+  if (own !== undefined) return own;
   // What `fetch` decodes has other positions than what the server sends.
   if ((headers.get("content-encoding") ?? "identity") !== "identity") return undefined;
   const etag = headers.get("etag") ?? "";

@@ -7,7 +7,7 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, link, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, readdir, rename, rm } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { AbortedError, ConfigError } from "../core/error.ts";
@@ -145,8 +145,10 @@ async function appears(path: string, own: string): Promise<boolean> {
     await link(own, path);
     return true;
   } catch (error) {
-    if (systemCode(error) === "EEXIST") return false;
-    throw error;
+    if (systemCode(error) !== "EEXIST") throw error;
+    // A network file system can report that of a link which it has made, when the first answer was lost.
+    const [there, ours] = await Promise.all([path, own].map((name) => lstat(name).catch(() => {})));
+    return there !== undefined && there.ino === ours?.ino && there.dev === ours.dev;
   }
 }
 
