@@ -16,8 +16,10 @@ export function processStartTime(pid: number): string | undefined {
     // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted after the name in parentheses.
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // It has ended, though its parent (a container's first process, say) has not asked how.
-    return fields[0] === "Z" || fields[0] === "X" ? ENDED : fields[19];
+    // It has ended, though its parent (a container's first process, say) has not asked how. With threads left, only its
+    // first one has: a killed process still finishes the system calls of the others.
+    const isZombie = fields[0] === "Z" || fields[0] === "X";
+    return isZombie && Number(fields[17]) <= 1 ? ENDED : fields[19];
   } catch {
     return process.platform === "linux" ? undefined : startTimeByPs(pid);
   }

@@ -332,18 +332,18 @@ test.each(["a link to it", "a second name of it"])(
   "a file elsewhere is left alone when %s is in the place of a download",
   async (what) => {
     await using c = await downloadCase();
-    await interrupted(c);
     const elsewhere = join(c.directory, "..", "precious");
     await writeFile(elsewhere, "precious");
-    const kinds = [PART, FINAL, SIDECAR];
-    for (const name of kinds) {
+    for (const name of [PART, FINAL, SIDECAR]) {
+      await interrupted(c);
       await rm(join(c.directory, name), { force: true });
       if (what === "a link to it") await symlink(elsewhere, join(c.directory, name));
       else await link(elsewhere, join(c.directory, name));
+      await downloadArtifact(c.request(new FakeOpen({}, {})));
+      expect(await readFile(elsewhere, "utf8")).toBe("precious");
+      expect(await c.files()).toEqual([FINAL, SIDECAR]);
+      await cleanStaging(c.directory);
     }
-    await downloadArtifact(c.request(new FakeOpen({})));
-    expect(await readFile(elsewhere, "utf8")).toBe("precious");
-    expect(await c.files()).toEqual([FINAL, SIDECAR]);
   },
 );
 
