@@ -144,6 +144,5 @@ function list(names: readonly string[], total: number): string {
 
 /** Names come from outside: no control characters, no end of it. */
 function printable(name: string): string {
-  const text = name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
-  return shorten(text, MAX_SHOWN_LENGTH);
+  return shorten(name, MAX_SHOWN_LENGTH).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
