@@ -134,7 +134,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   }
 }
 
-/** Whoever can write to these directories decides what root runs. */
+/** A user who can write to these directories decides what root runs. */
 async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const paths = ["", ".dewy", "releases"].map((name) => join(root, name));

@@ -63,7 +63,7 @@ const FIFO_DIRECTORY = /^dewy-(\d+)-[A-Za-z0-9]{6}$/;
 /** A waiter removes its own within milliseconds. */
 const ABANDONED_MS = 60_000;
 
-/** Removes what a launcher left that was killed before its waiter heard of the holder. */
+/** Removes the directories of launchers that were killed before their waiter could do so. */
 function removeAbandoned(): void {
   for (const name of namesIn(tmpdir())) {
     const [, pid] = FIFO_DIRECTORY.exec(name) ?? [];
