@@ -38,6 +38,7 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
   readonly #options: DispatcherOptions<Connection>;
   readonly #resting = new Set<string>();
   #isLacking = false;
+  #wasEarly = false;
   /** How many clients wait for a backend now. */
   held = 0;
   /** How many clients got none. */
@@ -106,15 +107,17 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
   }
 
   #refuse(): undefined {
+    const { pool, emit } = this.#options;
     this.refused += 1;
-    if (this.#isLacking) return;
-    this.#isLacking = true;
-    this.#options.emit({
-      type: "warning",
-      message: "No backend accepts connections: clients are turned away until one does",
-      fields: { waiting: this.held },
-      important: true,
-    });
+    // Before the app is up for the first time nothing is wrong: a load balancer's checks, for example, come early.
+    const important = pool.hasBegun;
+    if (important ? this.#isLacking : this.#wasEarly) return;
+    if (important) this.#isLacking = true;
+    else this.#wasEarly = true;
+    const message = important
+      ? "No backend accepts connections: clients are turned away until one does"
+      : "Turned away a client that came before the first backend was up";
+    emit({ type: "warning", message, fields: { waiting: this.held }, important });
   }
 
   #praise(member: PoolMember<Connection>): void {
