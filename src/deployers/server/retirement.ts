@@ -5,12 +5,15 @@ import type { Handoff } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 import { type Endable, retire } from "./retire.ts";
 
+/** What an app has between the signal and its end, however much of the drain time its connections have used up. */
+const SHORTEST_MS = 10_000;
+
 /** What {@link Retirement} works with. */
 export interface RetirementOptions {
   handoff: Handoff;
   /** What asks a generation to end. */
   signalOnTerm: string;
-  /** How long it may take to finish, in milliseconds. */
+  /** How long its connections, and then it itself, may take to end, in milliseconds. */
   drainMs: number;
   clock: Clock;
   emit: EventSink;
@@ -35,7 +38,9 @@ export class Retirement {
    */
   async end(generation: Generation): Promise<void> {
     const { handoff, drainMs } = this.#options;
-    await Promise.all([this.#end(generation), handoff.drain(generation.place, drainMs)]);
+    const { place } = generation;
+    await this.#end(generation, () => handoff.drain(place, drainMs));
+    await handoff.cut(place);
   }
 
   /**
@@ -75,13 +80,20 @@ export class Retirement {
     await Promise.all(this.#running);
   }
 
-  async #end(target: Endable & { number?: number }): Promise<void> {
+  /** @param finish what to wait for before the signal. */
+  async #end(
+    target: Endable & { number?: number },
+    finish: () => Promise<void> = async () => {},
+  ): Promise<void> {
     const { signalOnTerm, drainMs, clock, emit } = this.#options;
     const startedAt = clock.now();
     const { pid, number: generation = 0 } = target;
     if (!target.isAlive()) return;
     emit({ type: "draining", generation, pid, drainMs });
-    const { killed } = await retire(target, signalOnTerm, drainMs, clock);
+    await finish();
+    const leftMs = drainMs - (clock.now() - startedAt);
+    const atLeastMs = Math.min(drainMs, SHORTEST_MS);
+    const { killed } = await retire(target, signalOnTerm, Math.max(leftMs, atLeastMs), clock);
     emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
   }
 

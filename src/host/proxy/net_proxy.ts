@@ -39,7 +39,8 @@ export class NetProxy implements TcpProxy {
   readonly #closed = new AbortController();
   readonly #watchers = new Set<() => void>();
   readonly #lingering: Deadlines<ProxiedConnection>;
-  #isClosing = false;
+  /** Resolves when the last connection has ended; `undefined` while it accepts. */
+  #stopped: Promise<void> | undefined;
   #isSeeingOff = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
 
@@ -98,6 +99,21 @@ export class NetProxy implements TcpProxy {
     return this.#pool.find(backend)?.connections.size ?? 0;
   }
 
+  stopAccepting(): void {
+    if (this.#isClosing) return;
+    this.#stopped = new Promise((resolve) => this.#server.close(() => resolve()));
+    void this.#seeOff();
+  }
+
+  async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
+    let connections: Set<ProxiedConnection> | undefined = this.#connections;
+    if (!this.#isClosing) {
+      connections = this.#pool.remove(backend)?.connections;
+      void this.#seeOff();
+    }
+    if (connections !== undefined) await this.#untilEmpty(connections, timeoutMs);
+  }
+
   async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
     const member = this.#pool.remove(backend);
     if (member === undefined) return { closed: 0, cut: 0 };
@@ -106,14 +122,10 @@ export class NetProxy implements TcpProxy {
   }
 
   async close(options: { drainMs?: number } = {}): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-    });
-    this.#isClosing = true;
-    void this.#seeOff();
+    this.stopAccepting();
     await this.#settle(this.#connections, options.drainMs ?? 0);
     this.#closed.abort(new Error("the proxy was closed"));
-    await closed;
+    await this.#stopped;
   }
 
   stats(): TcpProxyStats {
@@ -171,6 +183,10 @@ export class NetProxy implements TcpProxy {
     void serve();
   }
 
+  get #isClosing(): boolean {
+    return this.#stopped !== undefined;
+  }
+
   #fateOf(member: Member | undefined): Fate {
     if (this.#isClosing) return "ends";
     if (member === undefined || member.inRotation) return "stays";
@@ -198,7 +214,7 @@ export class NetProxy implements TcpProxy {
     signal?: AbortSignal,
   ): Promise<Drained> {
     const before = connections.size;
-    if (timeoutMs > 0) await this.#untilEmpty(connections, timeoutMs, signal);
+    await this.#untilEmpty(connections, timeoutMs, signal);
     const cut = connections.size;
     for (const connection of connections) connection.cut();
     // Destroyed sockets close by themselves: nothing but an event loop turn is waited for.
@@ -211,6 +227,7 @@ export class NetProxy implements TcpProxy {
     ms: number,
     signal?: AbortSignal,
   ): Promise<void> {
+    if (ms <= 0) return;
     const timer = new AbortController();
     const stop = (): void => timer.abort();
     const watch = (): void => {
