@@ -14,7 +14,8 @@ const LONGEST_PROXY_LINE = 107;
 export class HttpFraming {
   /** What came before the first request: a load balancer's word on who the client is, which every backend needs. */
   preface: Uint8Array = NOTHING;
-  #parsers: { requests: HttpParser; responses: HttpParser } | undefined;
+  #requests: HttpParser | undefined;
+  #responses: HttpParser | undefined;
   #hasGivenUp = false;
   /** Requests whose response is not complete, oldest first. */
   readonly #pending: { isHead: boolean }[] = [];
@@ -24,7 +25,7 @@ export class HttpFraming {
 
   /** Whether the connection is certainly between two requests. */
   get isIdle(): boolean {
-    return this.#parsers !== undefined && this.#isRequestComplete && this.#pending.length === 0;
+    return !this.#hasGivenUp && this.#isRequestComplete && this.#pending.length === 0;
   }
 
   /** Whether the client has the whole response that told it to close the connection. */
@@ -35,12 +36,9 @@ export class HttpFraming {
   /** Call with the bytes that the client sends. */
   request(chunk: Uint8Array): void {
     if (this.#hasGivenUp) return;
-    try {
-      const bytes = this.#parsers === undefined ? this.#open(chunk) : chunk;
-      if (bytes.length > 0) this.#followRequests(bytes);
-    } catch {
-      this.#giveUp();
-    }
+    const bytes = this.#requests === undefined ? this.#open(chunk) : chunk;
+    if (bytes?.length === 0) return;
+    if (bytes === undefined || !this.#followRequests(bytes)) this.#giveUp();
   }
 
   /**
@@ -52,106 +50,117 @@ export class HttpFraming {
    */
   response(chunk: Uint8Array, saysClose: boolean): Uint8Array {
     if (this.#hasGivenUp) return chunk;
-    try {
-      return this.#followResponses(chunk, saysClose);
-    } catch {
-      this.#giveUp();
-      return chunk;
-    }
+    const sent = this.#followResponses(chunk, saysClose);
+    if (sent === undefined) this.#giveUp();
+    return sent ?? chunk;
   }
 
-  /** @returns the bytes behind the preface; none as long as that is not complete. */
-  #open(chunk: Uint8Array): Uint8Array {
+  /** @returns the bytes behind the preface, none as long as that is not complete; `undefined` where it is not HTTP. */
+  #open(chunk: Uint8Array): Uint8Array | undefined {
     const bytes = this.preface.length === 0 ? chunk : Buffer.concat([this.preface, chunk]);
-    const start = prefaceLength(bytes);
+    const length = prefaceLength(bytes);
+    if (length === undefined) return undefined;
+    const isComplete = length < bytes.length;
     // A copy, so that an idle connection does not hold on to all that came with it.
-    this.preface = start === 0 ? NOTHING : new Uint8Array(bytes.subarray(0, start));
-    if (start === undefined) return NOTHING;
-    this.#parsers = { requests: new HttpParser(), responses: new HttpParser() };
-    return bytes.subarray(start);
+    this.preface = length === 0 ? NOTHING : new Uint8Array(bytes.subarray(0, length));
+    if (isComplete) this.#requests = new HttpParser();
+    return bytes.subarray(length);
   }
 
-  #followRequests(chunk: Uint8Array): void {
-    const { requests, responses } = this.#followed();
+  /** @returns false when there is nothing more to follow. */
+  #followRequests(chunk: Uint8Array): boolean {
     this.#isRequestComplete = false;
-    follow(requests, chunk, (event, end) => {
+    return follow(this.#requests, chunk, false, (event, end) => {
       if (event.type === END) this.#isRequestComplete = end === chunk.length;
-      if (event.type !== REQUEST) return;
-      if (event.method === "CONNECT" || endsByItself(event)) throw new Error("nothing to follow");
+      if (event.type !== REQUEST) return true;
+      if (event.method === "CONNECT" || endsByItself(event)) return false;
       const isHead = event.method === "HEAD";
-      if (isHead && this.#pending.length === 0) responses.skipBody();
+      this.#responses ??= new HttpParser();
+      if (isHead && this.#pending.length === 0) this.#responses.skipBody();
       this.#pending.push({ isHead });
+      return true;
     });
   }
 
-  #followResponses(chunk: Uint8Array, saysClose: boolean): Uint8Array {
-    const { responses } = this.#followed();
+  /** @returns what the client gets; `undefined` when there is nothing more to follow. */
+  #followResponses(chunk: Uint8Array, saysClose: boolean): Uint8Array | undefined {
+    // A response to no request.
+    if (this.#pending.length === 0) return undefined;
     let sent = chunk;
     let isInterim = false;
     let start = this.#isResponseComplete ? 0 : undefined;
     this.#isResponseComplete = false;
-    if (this.#pending.length === 0) throw new Error("a response to no request");
-    follow(responses, chunk, (event, end) => {
+    const isFollowed = follow(this.#responses, chunk, saysClose, (event, end) => {
       if (event.type === RESPONSE) {
         isInterim = event.code < 200;
-        const isEndless = !this.#pending[0]?.isHead && !hasEnd(event);
-        if (isEndless || endsByItself(event)) throw new Error("nothing to follow");
-        const isLast = saysClose && this.#isRequestComplete && this.#pending.length === 1;
-        if (isLast && !isInterim && start !== undefined) {
+        const isHead = this.#pending[0]?.isHead ?? false;
+        if (event.code === 101 || endsByItself(event) || !hasEnd(event, isHead)) return false;
+        const isLast = this.#isRequestComplete && this.#pending.length === 1;
+        if (saysClose && isLast && !isInterim && start !== undefined) {
           sent = withClose(chunk, start, end, event.headers.connection) ?? sent;
           this.#hasSaidClose ||= sent !== chunk;
         }
       }
-      if (event.type !== END) return;
+      if (event.type !== END) return true;
       if (!isInterim) this.#pending.shift();
       isInterim = false;
-      if (this.#pending[0]?.isHead) responses.skipBody();
+      if (this.#pending[0]?.isHead) this.#responses?.skipBody();
       start = end;
       this.#isResponseComplete = end === chunk.length;
-      if (this.#pending.length === 0 && !this.#isResponseComplete) throw new Error("too much");
+      return this.#pending.length > 0 || this.#isResponseComplete;
     });
-    return sent;
-  }
-
-  #followed(): { requests: HttpParser; responses: HttpParser } {
-    if (this.#parsers === undefined) throw new Error("the backend speaks first");
-    return this.#parsers;
+    return isFollowed ? sent : undefined;
   }
 
   #giveUp(): void {
     this.#hasGivenUp = true;
-    this.#parsers = undefined;
+    this.#requests = undefined;
+    this.#responses = undefined;
     this.preface = NOTHING;
     this.#pending.length = 0;
   }
 }
 
-/** Calls back with the start and the end of each message, and with where in the chunk it was. */
+/**
+ * Calls back with the head and the end of each message.
+ *
+ * @param needsHeads whether the position of a head's end is needed; that of a message's end always is.
+ * @param onEvent takes an event and where in the chunk it ended; returns false to stop.
+ * @returns false when it was stopped, or the bytes are not HTTP.
+ */
 function follow(
-  parser: HttpParser,
+  parser: HttpParser | undefined,
   chunk: Uint8Array,
-  onEvent: (event: HttpParser.Event, end: number) => void,
-): void {
-  for (let end = 0; end < chunk.length; ) {
-    let left = 0;
-    for (const event of parser.push(chunk.subarray(end))) {
-      if (event.type === DATA) continue;
-      // The parser does not report positions: what it has not parsed is taken back, and parsed next.
-      left = Math.max(left, parser.drain().length);
-      onEvent(event, chunk.length - left);
+  needsHeads: boolean,
+  onEvent: (event: HttpParser.Event, end: number) => boolean,
+): boolean {
+  if (parser === undefined) return false;
+  try {
+    for (let end = 0; end < chunk.length; ) {
+      let left = 0;
+      for (const event of parser.push(end === 0 ? chunk : chunk.subarray(end))) {
+        if (event.type === DATA) continue;
+        // The parser does not report positions: what it has not parsed is taken back, and parsed next.
+        if (needsHeads || event.type === END) left = Math.max(left, parser.drain().length);
+        if (!onEvent(event, chunk.length - left)) return false;
+      }
+      end = chunk.length - left;
     }
-    end = chunk.length - left;
+    return true;
+  } catch {
+    return false;
   }
 }
 
-/** @returns `undefined` while it is not complete; 0 where there is none. */
+/** @returns all of it while it is not complete; 0 where there is none; `undefined` where it is not HTTP. */
 function prefaceLength(bytes: Uint8Array): number | undefined {
+  const [first = 0] = bytes;
+  if (first < 0x41 || first > 0x5a) return undefined;
   const line = latin1(bytes, 0, LONGEST_PROXY_LINE);
   if (!line.startsWith(PROXY.slice(0, line.length))) return 0;
   const end = line.indexOf("\r\n");
-  if (end >= 0 && /^PROXY (?:TCP[46]|UNKNOWN)[ \r]/.test(line)) return end + 2;
-  if (end >= 0 || line.length === LONGEST_PROXY_LINE) throw new Error("not the PROXY protocol");
-  return undefined;
+  if (end >= 0) return /^PROXY (?:TCP[46]|UNKNOWN)[ \r]/.test(line) ? end + 2 : undefined;
+  return line.length === LONGEST_PROXY_LINE ? undefined : bytes.length;
 }
 
 /** Whether the connection ends with this exchange, without anybody's doing. */
@@ -159,11 +168,10 @@ function endsByItself({ version, headers }: HttpParser.Head): boolean {
   return version !== "HTTP/1.1" || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.connection ?? "");
 }
 
-/** Whether a response ends before the connection does, and what comes then is HTTP. */
-function hasEnd({ code, headers }: HttpParser.Head & { code: number }): boolean {
-  if (code === 101) return false;
+/** Whether a response ends before the connection does. */
+function hasEnd({ code, headers }: HttpParser.Head & { code: number }, isHead: boolean): boolean {
   const isSized = "content-length" in headers || "transfer-encoding" in headers;
-  return isSized || code < 200 || code === 204 || code === 304;
+  return isSized || isHead || code < 200 || code === 204 || code === 304;
 }
 
 /** @returns `undefined` where the field is used for something else, such as naming other fields. */

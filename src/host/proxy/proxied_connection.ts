@@ -43,6 +43,9 @@ export class ProxiedConnection {
   readonly #framing = new HttpFraming();
   #upstream: BackendSocket | undefined;
   #clientSpokeLast = true;
+  /** Whether any byte has gone either way. */
+  #isUsed = false;
+  #isWaiting = false;
   #answeredAt = Number.NEGATIVE_INFINITY;
   /** What the client has sent while it had no backend. */
   readonly #held: Uint8Array[] = [];
@@ -76,12 +79,17 @@ export class ProxiedConnection {
   }
 
   /**
-   * Whether it is certainly between two requests of HTTP/1, so that a client that is fit for HTTP loses nothing when it is
-   * closed: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+   * Whether it is certainly between two requests of HTTP/1, or before the first one, so that a client that is fit for
+   * HTTP loses nothing when it is closed: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
    */
   get isIdle(): boolean {
+    if (this.#isUnused) return true;
     // A client may still be busy with the response.
     return this.client.writableLength === 0 && this.#held.length === 0 && this.#framing.isIdle;
+  }
+
+  get #isUnused(): boolean {
+    return !this.#isUsed && this.#upstream !== undefined;
   }
 
   /** Whether the client has had time to read what the backend sent before it failed. */
@@ -102,6 +110,8 @@ export class ProxiedConnection {
     const { client } = this;
     const isFirst = client.listenerCount("data") === 0;
     this.#upstream = upstream;
+    this.#isWaiting = false;
+    if (isFirst) this.#clientSpokeLast = false;
     this.activeAt = this.#observer.now();
     this.#receiveFromBackend(upstream);
     if (header !== undefined) upstream.write(header);
@@ -113,13 +123,14 @@ export class ProxiedConnection {
   }
 
   /**
-   * Lets go of a backend that leaves, if it is between two requests: the next one goes to another backend. Ends, if the
-   * client was told so.
+   * Lets go of a backend that leaves, if it is between two requests: the next one goes to another backend. Does so at once
+   * if it is not used yet: then the backend may be the one to speak first. Ends, if the client was told so.
    */
   moveOn(): void {
     const { client } = this;
     const upstream = this.#upstream;
-    if (upstream === undefined || !this.#framing.isIdle) return;
+    const isUnused = this.#isUnused;
+    if (upstream === undefined || !(this.#framing.isIdle || isUnused)) return;
     if (this.#framing.isOver) {
       upstream.end();
       client.end();
@@ -131,6 +142,7 @@ export class ProxiedConnection {
     upstream.destroy();
     client.resume();
     this.#observer.onReleased();
+    if (isUnused) this.#wait();
   }
 
   /**
@@ -151,7 +163,7 @@ export class ProxiedConnection {
     const observer = this.#observer;
     client.on("data", (chunk: Uint8Array) => {
       this.activeAt = observer.now();
-      this.#clientSpokeLast = true;
+      this.#isUsed = this.#clientSpokeLast = true;
       this.#framing.request(chunk);
       const upstream = this.#upstream;
       if (upstream === undefined) this.#hold(chunk);
@@ -172,9 +184,14 @@ export class ProxiedConnection {
   }
 
   #hold(chunk: Uint8Array): void {
-    this.client.pause();
     this.#held.push(chunk);
-    if (this.#held.length === 1) this.#observer.onWaiting();
+    this.#wait();
+  }
+
+  #wait(): void {
+    this.client.pause();
+    if (!this.#isWaiting) this.#observer.onWaiting();
+    this.#isWaiting = true;
   }
 
   #receiveFromBackend(upstream: BackendSocket): void {
@@ -191,6 +208,7 @@ export class ProxiedConnection {
     upstream.on("error", () => {});
     on("data", (chunk) => {
       this.#answeredAt = this.activeAt;
+      this.#isUsed = true;
       this.#clientSpokeLast = false;
       const sent = this.#framing.response(chunk, observer.fate() === "ends");
       observer.onBytes(sent.byteLength, "client");

@@ -205,6 +205,22 @@ describe("a backend that leaves while there are others", () => {
     expect((await received(await fresh.accepted(), own.length)).toString()).toBe(own);
   });
 
+  test("hands on a connection that is not used yet at once: the next one may speak first", async () => {
+    const { proxy, clock } = await started();
+    const [old, fresh] = [await startBackend(), await startBackend((one) => one.write("220 hi"))];
+    proxy.setBackends([old.backend]);
+    const client = await connected(proxy.address);
+    const before = closed(await old.accepted());
+    proxy.setBackends([fresh.backend]);
+    const greeting = received(client, 6);
+    // The backend may know of the connection before the proxy does.
+    while (proxy.connections(old.backend) > 0) await pass(clock, 1_000);
+    expect((await greeting).toString()).toBe("220 hi");
+    expect(await before).toBe("end");
+    client.write("EHLO a\r\n");
+    expect((await received(await fresh.accepted(), 8)).toString()).toBe("EHLO a\r\n");
+  });
+
   test("lets a client go that ends its connection in between", async () => {
     const { proxy } = await started();
     const old = await httpServer("old");
@@ -291,6 +307,19 @@ describe("a proxy that ends", () => {
     await pass(clock, 4_000, () => expect(proxy.stats().open).toBe(1));
     await clock.sleeping(250);
     clock.advance(1_000);
+    expect(await end).toBe("end");
+    await over;
+  });
+
+  test("closes a connection that is not used yet after as long", async () => {
+    const { proxy, clock } = await started();
+    const server = await startBackend();
+    proxy.setBackends([server.backend]);
+    const end = closed(await connected(proxy.address));
+    await server.accepted();
+    const over = proxy.close({ drainMs: DRAIN_MS });
+    await pass(clock, 4_000, () => expect(proxy.stats().open).toBe(1));
+    while (proxy.stats().open > 0) await pass(clock, 1_000);
     expect(await end).toBe("end");
     await over;
   });
