@@ -33,8 +33,8 @@ export interface Handoff {
   stopAccepting(): void;
   /** Sends no further connections to a generation; resolves when those it has have ended, or when the time is up. */
   drain(place: Place, timeoutMs: number): Promise<void>;
-  /** Ends the connections that a generation still has. */
-  cut(place: Place): Promise<void>;
+  /** Ends the connections of a generation that is gone; those that end by themselves may take so long. */
+  cut(place: Place, withinMs: number): Promise<void>;
   /** Gives up the port. */
   close(): Promise<void>;
 }

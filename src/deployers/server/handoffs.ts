@@ -88,8 +88,8 @@ export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
     drain: async (place, timeoutMs) => {
       await Promise.all(proxies.map((proxy) => proxy.untilDrained(backendOf(place), timeoutMs)));
     },
-    cut: async (place) => {
-      await Promise.all(proxies.map((proxy) => proxy.drain(backendOf(place), 0)));
+    cut: async (place, withinMs) => {
+      await Promise.all(proxies.map((proxy) => proxy.drain(backendOf(place), withinMs)));
     },
     close: async () => {
       await Promise.all(proxies.map((proxy) => proxy.close()));

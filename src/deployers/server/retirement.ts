@@ -7,6 +7,8 @@ import { type Endable, retire } from "./retire.ts";
 
 /** What an app has between the signal and its end, however much of the drain time its connections have used up. */
 const SHORTEST_MS = 10_000;
+/** How long its last bytes may be on their way to clients after that. */
+const FLUSH_MS = 5_000;
 
 /** What {@link Retirement} works with. */
 export interface RetirementOptions {
@@ -40,7 +42,7 @@ export class Retirement {
     const { handoff, drainMs } = this.#options;
     const { place } = generation;
     await this.#end(generation, () => handoff.drain(place, drainMs));
-    await handoff.cut(place);
+    await handoff.cut(place, Math.min(drainMs, FLUSH_MS));
   }
 
   /**
@@ -88,7 +90,7 @@ export class Retirement {
     const { signalOnTerm, drainMs, clock, emit } = this.#options;
     const startedAt = clock.now();
     const { pid, number: generation = 0 } = target;
-    if (!target.isAlive()) return;
+    if (!target.isAlive()) return finish();
     emit({ type: "draining", generation, pid, drainMs });
     await finish();
     const leftMs = drainMs - (clock.now() - startedAt);

@@ -21,7 +21,7 @@ async function draining(
       asked.push(`drain ${timeoutMs}, ${signals()}`);
       await drain(() => made, timeoutMs);
     },
-    cut: async () => void asked.push(`cut, ${signals()}`),
+    cut: async (_, withinMs) => void asked.push(`cut ${withinMs}, ${signals()}`),
   };
   const made = world({ handoff, drainMs });
   await made.supervisor.insist(v1);
@@ -33,7 +33,7 @@ describe("Retirement.end", () => {
     const { supervisor, generations, asked } = await draining(async () => {});
     await supervisor.tryOut(v2, never);
     await until(() => asked.length === 2);
-    expect(asked).toEqual(["drain 60000, ", "cut, SIGTERM"]);
+    expect(asked).toEqual(["drain 60000, ", "cut 5000, SIGTERM"]);
     expect(generations[0]?.hasEnded).toBe(true);
   });
 
@@ -57,18 +57,28 @@ describe("Retirement.end", () => {
   );
 
   it("leaves nothing any time where there is none", async () => {
-    const { supervisor, generations, events } = await draining(async () => {}, 0);
+    const { supervisor, generations, events, asked } = await draining(async () => {}, 0);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
     await supervisor.tryOut(v2, never);
     await until(() => eventsOf(events, "drained").length === 1);
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ durationMs: 0, killed: true }]);
+    await until(() => asked.length === 2);
+    expect(asked).toEqual(["drain 0, ", "cut 0, SIGTERM,KILL"]);
+  });
+
+  it("gives the last bytes of a generation that has ended by itself the time of a drain", async () => {
+    const { supervisor, generations, asked } = await draining(async () => {});
+    await supervisor.tryOut(v2, never);
+    generations[0]?.exit({ code: 1 });
+    await until(() => asked.length === 2);
+    expect(asked).toEqual(["drain 60000, ", "cut 5000, "]);
   });
 
   it("accepts nothing more before it drains the last generation, when dewy ends", async () => {
     const { supervisor, asked } = await draining(async () => {});
     await supervisor.stop();
-    expect(asked).toEqual(["stop accepting", "drain 60000, ", "cut, SIGTERM"]);
+    expect(asked).toEqual(["stop accepting", "drain 60000, ", "cut 5000, SIGTERM"]);
   });
 });
