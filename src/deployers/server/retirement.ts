@@ -88,15 +88,15 @@ export class Retirement {
     finish: () => Promise<void> = async () => {},
   ): Promise<void> {
     const { signalOnTerm, drainMs, clock, emit } = this.#options;
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const { pid, number: generation = 0 } = target;
     if (!target.isAlive()) return finish();
     emit({ type: "draining", generation, pid, drainMs });
     await finish();
-    const leftMs = drainMs - (clock.now() - startedAt);
-    const atLeastMs = Math.min(drainMs, SHORTEST_MS);
-    const { killed } = await retire(target, signalOnTerm, Math.max(leftMs, atLeastMs), clock);
-    emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
+    const elapsedMs = (): number => Math.round(clock.monotonic() - startedAt);
+    const leftMs = Math.max(drainMs - elapsedMs(), Math.min(drainMs, SHORTEST_MS));
+    const { killed } = await retire(target, signalOnTerm, leftMs, clock);
+    emit({ type: "drained", generation, pid, durationMs: elapsedMs(), killed });
   }
 
   #inBackground(work: Promise<void>): void {
