@@ -94,6 +94,7 @@ export class HttpFraming {
       if (event.type === RESPONSE) {
         isInterim = event.code < 200;
         const isHead = this.#pending[0]?.isHead ?? false;
+        // After a 101 the parser would only collect what follows.
         if (event.code === 101 || endsByItself(event) || !hasEnd(event, isHead)) return false;
         const isLast = this.#isRequestComplete && this.#pending.length === 1;
         if (saysClose && isLast && !isInterim && start !== undefined) {

@@ -182,6 +182,10 @@ const ended = fc
     tunnel,
   )
   .map(([first, after]) => [client("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), backend(first), ...after]);
+/** A response to no request. */
+const unasked = fc
+  .tuple(fc.constantFrom("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 4"), tunnel)
+  .map(([first, after]) => [backend(first), ...after]);
 const other = fc.tuple(fc.boolean(), words, tunnel).map(([isClientFirst, greeting, after]) => {
   const first = isClientFirst ? client(`\u0016${greeting}`) : backend(`+OK ${greeting}`);
   return [first, ...after];
@@ -256,14 +260,14 @@ class Recording {
 }
 
 const withoutExchange = fc
-  .oneof(other, connect, doubtful, upgrade)
+  .oneof(other, connect, doubtful, upgrade, unasked)
   .map(
     (steps): Conversation => ({ steps: steps.filter(({ bytes }) => bytes !== ""), exchanges: [] }),
   );
 
 /** Conversations of HTTP/1, which may become something else, and of other protocols. */
 export const conversations: fc.Arbitrary<Conversation> = fc.oneof(
-  { weight: 4, arbitrary: http(fc.oneof(upgrade, connect, doubtful, ended)) },
+  { weight: 4, arbitrary: http(fc.oneof(upgrade, connect, doubtful, ended, unasked)) },
   { weight: 2, arbitrary: http(fc.constant([])) },
   { weight: 1, arbitrary: withoutExchange },
 );
