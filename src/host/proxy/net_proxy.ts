@@ -41,7 +41,7 @@ export class NetProxy implements TcpProxy {
   readonly #lingering: Deadlines<ProxiedConnection>;
   /** Resolves when the last connection has ended; `undefined` while it accepts. */
   #stopped: Promise<void> | undefined;
-  #isSeeingOff = false;
+  #isDrainClosing = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
 
   constructor(options: TcpProxyOptions) {
@@ -92,7 +92,7 @@ export class NetProxy implements TcpProxy {
 
   setBackends(backends: readonly Backend[]): void {
     this.#pool.replace(backends);
-    void this.#seeOff();
+    void this.#drainClose();
   }
 
   connections(backend: Backend): number {
@@ -102,14 +102,14 @@ export class NetProxy implements TcpProxy {
   stopAccepting(): void {
     if (this.#isClosing) return;
     this.#stopped = new Promise((resolve) => this.#server.close(() => resolve()));
-    void this.#seeOff();
+    void this.#drainClose();
   }
 
   async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
     let connections: Set<ProxiedConnection> | undefined = this.#connections;
     if (!this.#isClosing) {
       connections = this.#pool.remove(backend)?.connections;
-      void this.#seeOff();
+      void this.#drainClose();
     }
     if (connections !== undefined) await this.#untilEmpty(connections, timeoutMs);
   }
@@ -117,7 +117,7 @@ export class NetProxy implements TcpProxy {
   async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
     const member = this.#pool.remove(backend);
     if (member === undefined) return { closed: 0, cut: 0 };
-    void this.#seeOff();
+    void this.#drainClose();
     return this.#settle(member.connections, timeoutMs, signal);
   }
 
@@ -246,9 +246,9 @@ export class NetProxy implements TcpProxy {
    * While backends leave: lets their connections move on, and closes those that have nowhere to go once they have waited
    * for a request for a while. Those in use are told in the response.
    */
-  async #seeOff(): Promise<void> {
-    if (this.#isSeeingOff) return;
-    this.#isSeeingOff = true;
+  async #drainClose(): Promise<void> {
+    if (this.#isDrainClosing) return;
+    this.#isDrainClosing = true;
     const { signal } = this.#closed;
     for (let leaving = this.#leaving(); leaving.length > 0; leaving = this.#leaving()) {
       const longAgo = this.#clock.now() - IDLE_CLOSE_MS;
@@ -261,7 +261,7 @@ export class NetProxy implements TcpProxy {
       await this.#clock.sleep(LOOK_MS, signal).catch(() => {});
       if (signal.aborted) return;
     }
-    this.#isSeeingOff = false;
+    this.#isDrainClosing = false;
   }
 
   #leaving(): readonly ProxiedConnection[] {
