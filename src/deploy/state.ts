@@ -14,13 +14,13 @@ export interface DeployedRelease {
   tag: string;
   /** The name of the artifact it was made from. */
   artifact: string;
-  /** The digest that the registry stated for the artifact. */
+  /** The digest of the artifact, as the registry stated it, or as it was computed from the download. */
   digest?: string;
   /** The registry's opaque identity of the artifact's bytes. */
   revision?: string;
   /** The name of its directory below `releases/`. */
   directory: string;
-  /** When its directory became complete, as an ISO 8601 time. */
+  /** When it was staged, as an ISO 8601 time. */
   stagedAt: string;
 }
 
@@ -42,12 +42,14 @@ export interface BadVersion {
 export interface DeployState {
   /** The format of the file. */
   format: 1;
-  /** The releases whose directories are complete, oldest first. */
+  /** The releases whose directories are complete, in the order in which they were staged. */
   releases: readonly DeployedRelease[];
   /** The directory to go back to. */
   previous?: string;
   /** A switch of `current` that has begun and is not committed. */
   switching?: { to: string; from?: string };
+  /** The release whose after-deploy hook has still to run, and the tag that it replaced. */
+  afterHook?: { directory: string; previousTag?: string };
   /** Versions that must not be tried again. */
   bad: readonly BadVersion[];
 }
@@ -64,6 +66,8 @@ export interface StateStore {
 }
 
 const MAX_BAD_VERSIONS = 100;
+/** How many releases are kept beside the live one and the one to go back to. */
+const KEPT_RELEASES = 7;
 
 /**
  * The record of a release in a directory of its own.
@@ -138,12 +142,36 @@ export function beginSwitch(state: DeployState, to: string, from: string | undef
   return { ...state, switching: from === undefined ? { to } : { to, from } };
 }
 
-/** The state once the new release has proved itself. */
+/** The state once the new release has proved itself; its after-deploy hook has still to run. */
 export function commitSwitch(state: DeployState): DeployState {
   const { switching, previous, ...rest } = state;
   if (switching === undefined) return state;
-  const back = switching.from === switching.to ? previous : (switching.from ?? previous);
-  return back === undefined ? rest : { ...rest, previous: back };
+  const { to, from } = switching;
+  const back = from === to ? previous : (from ?? previous);
+  const previousTag = findRelease(state, from)?.tag;
+  return {
+    ...rest,
+    afterHook: { directory: to, ...(previousTag === undefined ? {} : { previousTag }) },
+    ...(back === undefined ? {} : { previous: back }),
+  };
+}
+
+/** The state once the after-deploy hook has run. */
+export function withoutAfterHook(state: DeployState): DeployState {
+  const { afterHook: _, ...rest } = state;
+  return rest;
+}
+
+/** The directories that must not be pruned, and how many that no record names may stay beside them. */
+export function retention(
+  state: DeployState,
+  live: string | undefined,
+): { keep: ReadonlySet<string>; others: number } {
+  const { releases, previous, switching, afterHook } = state;
+  const newest = releases.slice(-KEPT_RELEASES).map(({ directory }) => directory);
+  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory];
+  const keep = [...newest, ...used].filter((directory) => directory !== undefined);
+  return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
 
 /** The state after a switch that was undone or never happened. */

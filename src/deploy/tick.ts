@@ -3,6 +3,7 @@ import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
+import { settle } from "./recover.ts";
 import { deploy } from "./sequence.ts";
 import { findBad, findRelease } from "./state.ts";
 
@@ -44,6 +45,7 @@ export async function tick(
   signal: AbortSignal,
   failed: FailedCandidates,
 ): Promise<TickResult> {
+  await settle(io, signal);
   const state = await io.store.load();
   const running = findRelease(state, await io.deployer.live());
   const { registry, emit } = io;

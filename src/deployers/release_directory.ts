@@ -21,9 +21,6 @@ import { hostError, syncDirectory, systemCode } from "../host/atomic_file.ts";
 import { removeTree } from "../host/remove_tree.ts";
 import { usedDirectories } from "../host/used_directories.ts";
 
-/** How many releases are kept, the live one among them. */
-export const KEPT_RELEASES = 7;
-
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
 const HALF_MADE = /^\.(?:staging|removing)-/;
 const TEMPORARY_LINK = ".current.tmp";
@@ -40,12 +37,12 @@ export interface ReleaseDirectory {
   live(): Promise<string | undefined>;
   /** Points `current` to a release, or removes it. */
   point(name: string | undefined): Promise<void>;
-  /** Makes a release: `fill` gets an empty directory, which becomes a release when it is complete. */
-  create(now: Date, fill: (directory: string) => Promise<void>): Promise<string>;
+  /** Makes a release: `fill` gets an empty directory, which gets its name when it is complete. */
+  create(now: Date, fill: (directory: string, name: string) => Promise<void>): Promise<string>;
   /** Removes what a crash left half made. */
   clean(): Promise<void>;
-  /** Removes all but the newest seven releases, never one of `keep` and never one that is in use. */
-  prune(keep: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Removes all releases but those in `keep`, those in use, and the newest `others`; returns the removed ones. */
+  prune(keep: ReadonlySet<string>, others: number): Promise<readonly string[]>;
 }
 
 /**
@@ -73,7 +70,7 @@ export async function openReleaseDirectory(directory: string): Promise<ReleaseDi
     point: (name) => point(root, current, name),
     create: (now, fill) => create(releases, now, fill),
     clean: () => clean(root, releases),
-    prune: (keep) => prune(releases, keep),
+    prune: (keep, others) => prune(releases, keep, others),
   };
 }
 
@@ -135,7 +132,7 @@ async function point(root: string, current: string, name: string | undefined): P
 async function create(
   releases: string,
   now: Date,
-  fill: (directory: string) => Promise<void>,
+  fill: (directory: string, name: string) => Promise<void>,
 ): Promise<string> {
   await mkdir(releases, { recursive: true }).catch((cause: unknown) => {
     throw hostError(`make ${releases}`, cause);
@@ -145,7 +142,7 @@ async function create(
   try {
     await removeTree(half);
     await mkdir(half);
-    await fill(half);
+    await fill(half, name);
     await rename(half, join(releases, name));
     await syncDirectory(releases);
     return name;
@@ -172,12 +169,19 @@ async function clean(root: string, releases: string): Promise<void> {
   }
 }
 
-async function prune(releases: string, keep: ReadonlySet<string>): Promise<readonly string[]> {
+async function prune(
+  releases: string,
+  keep: ReadonlySet<string>,
+  others: number,
+): Promise<readonly string[]> {
   const names = (await readdir(releases).catch(() => [])).filter((name) => RELEASE_NAME.test(name));
-  const old = names.sort(newestFirst).slice(KEPT_RELEASES);
+  const old = names
+    .filter((name) => !keep.has(name))
+    .sort(newestFirst)
+    .slice(others);
   if (old.length === 0) return [];
   const used = await usedDirectories(await realpath(releases));
-  const removable = old.filter((name) => !keep.has(name) && !used.has(name));
+  const removable = old.filter((name) => !used.has(name));
   for (const name of removable) {
     // Renamed first, so that a release that is there is always whole.
     const half = join(releases, `.removing-${name}`);

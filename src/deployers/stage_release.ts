@@ -3,16 +3,16 @@ import { archiveKind } from "../core/artifact_name.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
-import type { Candidate } from "../deploy/deployer.ts";
+import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { cleanStaging } from "../host/stage/clean_staging.ts";
-import { downloadArtifact } from "../host/stage/download.ts";
+import { type Downloaded, downloadArtifact } from "../host/stage/download.ts";
 import { syncFileSystem } from "../host/sync_file_system.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
-/** Makes a complete release of an artifact; returns the name of its directory. */
-export type StageRelease = (candidate: Candidate, signal: AbortSignal) => Promise<string>;
+/** Makes a complete release of an artifact. */
+export type StageRelease = Deployer["stage"];
 
 /** What {@link stageRelease} needs. */
 export interface StageOptions {
@@ -38,13 +38,15 @@ export interface StageOptions {
  * @returns the function.
  */
 export function stageRelease(options: StageOptions): StageRelease {
-  return async (candidate, signal) => {
-    const file = await download(candidate, options, signal);
+  return async (candidate, signal, record) => {
+    const { path, sha256 } = await download(candidate, options, signal);
+    const digest = `sha256:${sha256}`;
     const startedAt = options.clock.now();
     let made = { entries: 1, bytes: 0 };
-    const name = await options.directory.create(new Date(startedAt), async (directory) => {
-      made = await fill(directory, file, candidate.artifact.name, options, signal);
+    const name = await options.directory.create(new Date(startedAt), async (directory, name) => {
+      made = await fill(directory, path, candidate.artifact.name, options, signal);
       await syncFileSystem(directory, signal);
+      await record({ directory: name, digest });
     });
     await cleanStaging(options.downloads);
     options.emit({
@@ -54,16 +56,16 @@ export function stageRelease(options: StageOptions): StageRelease {
       ...made,
       durationMs: options.clock.now() - startedAt,
     });
-    return name;
+    return { directory: name, digest };
   };
 }
 
-async function download(
+function download(
   { release, artifact }: Candidate,
   options: StageOptions,
   signal: AbortSignal,
-): Promise<string> {
-  const { path } = await downloadArtifact({
+): Promise<Downloaded> {
+  return downloadArtifact({
     artifact,
     tag: release.tag,
     directory: options.downloads,
@@ -74,7 +76,6 @@ async function download(
     emit: options.emit,
     signal,
   });
-  return path;
 }
 
 async function fill(

@@ -27,6 +27,9 @@ const schema = v.object({
   ),
   previous: v.exactOptional(directoryName),
   switching: v.exactOptional(v.object({ to: directoryName, from: v.exactOptional(directoryName) })),
+  afterHook: v.exactOptional(
+    v.object({ directory: directoryName, previousTag: v.exactOptional(v.string()) }),
+  ),
   bad: v.array(v.object({ tag: v.string(), ...identity, reason: v.string(), at: v.string() })),
 });
 

@@ -181,6 +181,50 @@ describe("tick", () => {
     expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.0.0" });
   });
 
+  it("tries the way back again when it failed, before anything else", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+    world.fail.restore = new HostError("the disk is full");
+    await look();
+    expect(world.live()).toBe("d2");
+    await expect(look()).rejects.toThrow("the disk is full");
+    world.fail = {};
+    expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+    expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("runs an after hook that an earlier dewy still had to run, once", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.hooks.after = 0;
+    world.setState({ ...world.state(), afterHook: { directory: "d1", previousTag: "v0.9.0" } });
+    await look();
+    await look();
+    expect(world.steps.filter((step) => step === "hook after")).toHaveLength(1);
+    expect(world.hookContexts).toEqual([
+      {
+        tag: "v1.0.0",
+        previousTag: "v0.9.0",
+        releaseDirectory: "/app/releases/d1",
+        command: "assets",
+      },
+    ]);
+  });
+
+  it("does not run the after hook of a version that is no longer live", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.hooks.after = 0;
+    world.setState({ ...world.state(), afterHook: { directory: "d0" } });
+    await look();
+    expect(world.steps).not.toContain("hook after");
+    expect(world.state().afterHook).toBeUndefined();
+  });
+
   it("ends when a registry ignores what is excluded", async () => {
     const { world, look } = worldWith();
     world.registry.current = async () => ({
@@ -210,7 +254,7 @@ describe("tick", () => {
         await clock.sleep(1);
       }
       expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
-      expect(world.steps).toEqual(Array(7).fill("stage v1.0.0"));
+      expect(world.steps.filter((step) => step !== "prune")).toEqual(Array(7).fill("stage v1.0.0"));
       world.fail = {};
       expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
     });

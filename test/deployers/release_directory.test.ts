@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, readdir, readlink, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { KEPT_RELEASES, openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 
 const noon = new Date("2026-01-01T12:00:00Z");
@@ -95,15 +95,21 @@ describe("prune", () => {
     return { directory, names };
   }
 
-  it("keeps the newest seven", async () => {
+  it("keeps as many of the newest as it is told", async () => {
     const { directory, names } = await withReleases(12);
-    expect(await directory.prune(new Set())).toHaveLength(12 - KEPT_RELEASES);
+    expect(await directory.prune(new Set(), 7)).toHaveLength(5);
     expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(5).sort());
+  });
+
+  it("counts those that it is told to keep apart from those", async () => {
+    const { directory, names } = await withReleases(5);
+    await directory.prune(new Set(names.slice(3)), 1);
+    expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(2).sort());
   });
 
   it("never removes what it is told to keep", async () => {
     const { directory, names } = await withReleases(9);
-    await directory.prune(new Set(names.slice(0, 1)));
+    await directory.prune(new Set(names.slice(0, 1)), 7);
     expect(await readdir(join(directory.root, "releases"))).toContain(names[0]);
     expect(await readdir(join(directory.root, "releases"))).not.toContain(names[1]);
   });
@@ -113,7 +119,7 @@ describe("prune", () => {
     const oldest = names[0] ?? "";
     const child = spawn("sleep", ["300"], { cwd: directory.path(oldest) });
     onTestFinished(() => void child.kill("SIGKILL"));
-    const removed = await directory.prune(new Set());
+    const removed = await directory.prune(new Set(), 7);
     expect(removed).not.toContain(oldest);
     expect(removed).toContain(names[1]);
   });
@@ -121,7 +127,7 @@ describe("prune", () => {
   it("leaves alone what is no release", async () => {
     const { directory } = await withReleases(9);
     await mkdir(directory.path("backup-of-2019"));
-    await directory.prune(new Set());
+    await directory.prune(new Set(), 7);
     expect(await readdir(join(directory.root, "releases"))).toContain("backup-of-2019");
   });
 });

@@ -24,7 +24,9 @@ function dieAt(boundary: string): void {
   if (boundary === KILL_AT) process.kill(process.pid, "SIGKILL");
 }
 
+let hasDeployed = false;
 const emit: EventSink = (event) => {
+  hasDeployed ||= event.type === "deployed";
   dieAt(event.type === "phase" ? `phase ${event.phase}` : event.type);
   if (event.type === "hook") dieAt(`hook ${event.result.when}`);
 };
@@ -51,9 +53,9 @@ function deadly(deployer: Deployer): Deployer {
       dieAt("after activate");
       return undo;
     },
-    prune: async (keep) => {
-      const removed = await deployer.prune(keep);
-      dieAt("after prune");
+    prune: async (keep, others) => {
+      const removed = await deployer.prune(keep, others);
+      if (hasDeployed) dieAt("after prune");
       return removed;
     },
   };
@@ -91,9 +93,9 @@ const stage = stageRelease({
   directory: {
     ...directory,
     create: (now, fill) =>
-      directory.create(now, async (path) => {
+      directory.create(now, async (path, name) => {
         dieAt("before extraction");
-        await fill(path);
+        await fill(path, name);
         dieAt("after extraction");
       }),
   },

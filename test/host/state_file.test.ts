@@ -20,6 +20,7 @@ const state: DeployState = {
   ],
   previous: "20251231T000000Z",
   switching: { to: "20260101T000000Z" },
+  afterHook: { directory: "20260101T000000Z", previousTag: "v0.9.0" },
   bad: [{ tag: "v0.9.0", reason: "it crashed", at: "2026-01-01T00:00:00.000Z" }],
 };
 
