@@ -16,6 +16,7 @@ import { recover } from "../deploy/recover.ts";
 import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
+import { SIGNAL_EXIT_CODES, type Signals } from "../host/process_io.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import type { DeployConfig } from "./deploy_config.ts";
@@ -119,7 +120,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
-    if (config.once) return await once(look, agent, io, stop);
+    if (config.once) return await once(look, agent, io, world.signals);
     await poll(look, failed, agent, io, world);
     return 0;
   } finally {
@@ -178,11 +179,12 @@ async function once(
   look: (signal: AbortSignal) => Promise<TickResult>,
   { supervision }: Agent,
   io: DeployIo,
-  stop: AbortSignal,
+  { stop, stoppedBy }: Signals,
 ): Promise<number> {
   const { deployed, live, problem, failure } = await lookOnce(look, stop);
-  if (stop.aborted) return 0;
   const isLive = (await io.deployer.live()) !== undefined;
+  const signal = stoppedBy();
+  if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
   const error = failure?.error ?? problem;
   if (error !== undefined) io.emit(failedEvent(error, 1, { tag: failure?.tag }));
   const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);

@@ -23,7 +23,7 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    return fail(error, parsed?.command ?? commandIn(argv), io);
+    return fail(error, parsed?.command ?? commandIn(argv), parsed?.flag("once") ?? false, io);
   }
 }
 
@@ -84,11 +84,16 @@ async function printVersion(io: ProcessIo): Promise<number> {
   return 0;
 }
 
-function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): number {
+function fail(
+  error: unknown,
+  command: ParsedArgv["command"],
+  once: boolean,
+  io: ProcessIo,
+): number {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
-    const isService = command !== "check" && command !== "explain";
+    const isService = command !== "check" && command !== "explain" && !once;
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
