@@ -13,6 +13,7 @@ import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
+import { forgetAcceptances, type StateStore } from "../deploy/state.ts";
 import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
@@ -110,11 +111,12 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     registry: redactUrl(config.registry),
     directory: root,
   });
-  if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
+  await applyFlags(config, io.store);
   const exclusively = exclusive();
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
+  const policy = { ...locator, acceptChanged: config.acceptChanged };
   const look = (signal: AbortSignal): Promise<TickResult> =>
-    exclusively(() => tick(locator, io, signal, failed));
+    exclusively(() => tick(policy, io, signal, failed));
   const listeners = [restartOnSignal(agent, world), tellStop(io, world)];
   try {
     await agent.supervision?.adopt?.();
@@ -127,6 +129,14 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     for (const unsubscribe of listeners) unsubscribe();
     await agent.supervision?.end();
   }
+}
+
+/** What the operator wants forgotten; an acceptance that is not asked for any more can be asked for again. */
+async function applyFlags(config: AgentConfig, store: StateStore): Promise<void> {
+  const before = await store.load();
+  const state = forgetAcceptances(before, config.acceptChanged);
+  const next = config.retryBad ? { ...state, bad: [] } : state;
+  if (next !== before) await store.save(next);
 }
 
 /** At once: what is under way may take a while to end. */

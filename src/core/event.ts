@@ -56,7 +56,14 @@ export type DewyEvent =
   | { type: "pending"; tag: string; since?: Date }
   | { type: "nothing"; reason: string; message: string }
   | { type: "held"; tag: string; running: string; reason: string }
-  | { type: "bytes-changed"; tag: string; artifact: string }
+  | {
+      /** A tag stands for other bytes than those that were staged under it; they are refused. */
+      type: "bytes-changed";
+      tag: string;
+      artifact: string;
+      /** `--accept-changed` names the tag, but has accepted other bytes already. */
+      acceptedBefore?: true;
+    }
   | { type: "known-bad"; tag: string; reason: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
@@ -86,7 +93,7 @@ export type DewyEvent =
       directory: string;
       durationMs: number;
     }
-  | { type: "rolled-back"; tag: string; to: string | undefined; reason: string }
+  | { type: "rolled-back"; tag: string; to: string; reason: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
       type: "failed";

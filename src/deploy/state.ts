@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseDigest } from "../core/digest.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
 /** A release whose directory is complete. */
@@ -38,6 +39,20 @@ export interface BadVersion {
   at: string;
 }
 
+/** What a tag stood for when it was last staged here. Outlives the release. */
+export interface KnownBytes {
+  /** The tag. */
+  tag: string;
+  /** The name of the artifact. */
+  artifact: string;
+  /** Its digest. */
+  digest?: string;
+  /** The registry's identity of its bytes. */
+  revision?: string;
+  /** Whether the operator has accepted exactly these bytes by `--accept-changed`, which is used up by it. */
+  accepted?: true;
+}
+
 /** The memory of a working directory. */
 export interface DeployState {
   /** The format of the file. */
@@ -52,10 +67,12 @@ export interface DeployState {
   afterHook?: { directory: string; previousTag?: string };
   /** Versions that must not be tried again. */
   bad: readonly BadVersion[];
+  /** The bytes of every tag that was staged here, the latest last. */
+  known: readonly KnownBytes[];
 }
 
 /** A working directory that dewy has not seen before. */
-export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [] };
+export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };
 
 /** Where the state is kept. */
 export interface StateStore {
@@ -66,6 +83,7 @@ export interface StateStore {
 }
 
 const MAX_BAD_VERSIONS = 100;
+const MAX_KNOWN = 500;
 /** How many releases are kept beside the live one and the one to go back to. */
 const KEPT_RELEASES = 7;
 
@@ -104,14 +122,23 @@ function identityOf(artifact: { digest?: string; revision?: string }): {
   };
 }
 
-/** Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. */
+/**
+ * Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. Without
+ * either there is nothing to tell them apart by.
+ */
 export function sameBytes(
   a: { digest?: string; revision?: string },
   b: { digest?: string; revision?: string },
 ): boolean {
-  if (a.digest !== undefined && b.digest !== undefined) return a.digest === b.digest;
+  const [digestA, digestB] = [a.digest, b.digest];
+  const haveDigests = digestA !== undefined && digestB !== undefined;
+  if (haveDigests && algorithmOf(digestA) === algorithmOf(digestB)) return digestA === digestB;
   if (a.revision !== undefined && b.revision !== undefined) return a.revision === b.revision;
-  return true;
+  return !haveDigests;
+}
+
+function algorithmOf(digest: string): string | undefined {
+  return parseDigest(digest)?.algorithm;
 }
 
 /** The record of a directory, if dewy made it. */
@@ -125,7 +152,43 @@ export function findRelease(
 /** The state with one more complete release. */
 export function withRelease(state: DeployState, release: DeployedRelease): DeployState {
   const others = state.releases.filter((other) => other.directory !== release.directory);
-  return { ...state, releases: [...others, release] };
+  return { ...withKnown(state, release), releases: [...others, release] };
+}
+
+function withKnown(state: DeployState, bytes: Omit<KnownBytes, "accepted">): DeployState {
+  const { tag, artifact } = bytes;
+  const isEarlier = (one: KnownBytes): boolean => one.tag === tag && one.artifact === artifact;
+  const wasAccepted = state.known.some((one) => isEarlier(one) && one.accepted);
+  const accepted = wasAccepted ? { accepted: true as const } : {};
+  const entry: KnownBytes = { tag, artifact, ...identityOf(bytes), ...accepted };
+  const others = state.known.filter((one) => !isEarlier(one));
+  return { ...state, known: [...others, entry].slice(-MAX_KNOWN) };
+}
+
+/** What a tag stood for, the latest last. */
+export function knownBytes({ releases, known }: DeployState, tag: string): readonly KnownBytes[] {
+  // A record that was written before dewy remembered bytes is in `releases` only.
+  return [...releases, ...known].filter((one) => one.tag === tag);
+}
+
+/** The state in which the operator has accepted what a tag stands for now. */
+export function acceptBytes(state: DeployState, tag: string, artifact: Artifact): DeployState {
+  const next = withKnown(state, { tag, artifact: artifact.name, ...identityOf(artifact) });
+  const known = next.known.map((one): KnownBytes => {
+    return one.tag === tag && one.artifact === artifact.name ? { ...one, accepted: true } : one;
+  });
+  return { ...next, known };
+}
+
+/** The state in which only these tags have been accepted; the same object when nothing changes. */
+export function forgetAcceptances(state: DeployState, except: readonly string[]): DeployState {
+  const isStale = (one: KnownBytes): boolean => one.accepted === true && !except.includes(one.tag);
+  if (!state.known.some(isStale)) return state;
+  const known = state.known.map((one): KnownBytes => {
+    const { accepted: _, ...rest } = one;
+    return isStale(one) ? rest : one;
+  });
+  return { ...state, known };
 }
 
 /** The state without the releases whose directories are gone. */

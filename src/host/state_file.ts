@@ -31,6 +31,17 @@ const schema = v.object({
     v.object({ directory: directoryName, previousTag: v.exactOptional(v.string()) }),
   ),
   bad: v.array(v.object({ tag: v.string(), ...identity, reason: v.string(), at: v.string() })),
+  known: v.optional(
+    v.array(
+      v.object({
+        tag: v.string(),
+        artifact: v.string(),
+        ...identity,
+        accepted: v.exactOptional(v.literal(true)),
+      }),
+    ),
+    [],
+  ),
 });
 
 /**

@@ -56,10 +56,14 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(lostText(event));
     case "no-program":
       return message("Versions are deployed, but no command is given: nothing is started");
+    case "bytes-changed":
+      return error(
+        `The bytes of \`${event.artifact}\` have changed under the tag \`${event.tag}\`: not deployed`,
+      );
     case "rolled-back":
-      return error(rollbackText(event.tag, event.to, event.reason));
+      return error(`Rolled back from \`${event.tag}\` to \`${event.to}\`: ${event.reason}`);
     case "failed":
-      return error(`Error occurred (count: ${event.count}): ${event.error.message}`);
+      return error(failedText(event));
     default:
       return undefined;
   }
@@ -118,10 +122,12 @@ function fenced(lines: readonly string[]): string {
   return `\n\`\`\`\n${shown.join("\n")}\n\`\`\``;
 }
 
-function rollbackText(tag: string, to: string | undefined, reason: string): string {
-  const where =
-    to === undefined ? `Took \`${tag}\` back` : `Rolled back from \`${tag}\` to \`${to}\``;
-  return `${where}: ${reason}`;
+function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): string {
+  const next =
+    retryInMs === undefined
+      ? ""
+      : ` (next try in ${formatDuration(Math.ceil(retryInMs / 1_000) * 1_000)})`;
+  return `Error occurred (count: ${count}): ${why}${next}`;
 }
 
 /** The title of a hook's result: `Before Deploy Hook`. */

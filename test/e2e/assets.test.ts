@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { tempDirectory } from "../host/temp_directory.ts";
-import { makeArtifact } from "./archive.ts";
+import { ARTIFACT, makeArtifact } from "./archive.ts";
 import {
   cliRuntimes,
   type Dewy,
@@ -257,6 +257,41 @@ describe("dewy assets", () => {
     );
     expect(await liveVersion(directory)).toBe("v1.0.0");
     expect(await liveVersion(cwd)).toBeUndefined();
+  });
+
+  it("refuses other bytes of a tag that came back after a detour, until they are accepted", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    const args = ["assets", "--registry", publisher.url, "--once"];
+    const live = async (...more: string[]): Promise<string | undefined> => {
+      const { code, stderr } = await runDewy(command, [...args, ...more], { cwd });
+      expect(code, stderr).toBe(0);
+      return liveVersion(cwd);
+    };
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    expect(await live()).toBe("v1.1.0");
+    await publisher.withdraw("v1.1.0");
+    expect(await live()).toBe("v1.0.0");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0 of somebody else"));
+    expect(await live()).toBe("v1.0.0");
+    expect(await live("--accept-changed", "v1.1.0")).toBe("v1.1.0 of somebody else");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0, the third"));
+    expect(await live("--accept-changed", "v1.1.0")).toBe("v1.1.0 of somebody else");
+  });
+
+  it("takes a file that was only touched for the same", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url, "--once", ...LOG];
+    await runDewy(command, args, { cwd });
+    await utimes(join(publisher.directory, "v1.0.0", ARTIFACT), 1_000_000, 1_000_000);
+    const { code, lines } = await runDewy(command, args, { cwd });
+    expect(code).toBe(0);
+    expect(lines.map(({ msg }) => msg)).toContain("Deploy skipped");
+    expect(lines.filter(({ level }) => level === "ERROR")).toEqual([]);
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
   });
 
   it("keeps seven releases", async () => {

@@ -81,6 +81,7 @@ const config: AssetsConfig = {
   maxArtifactSize: 2 ** 30,
   maxExpandedSize: 2 ** 30,
   retryBad: false,
+  acceptChanged: [],
 };
 const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
 const directory = await openReleaseDirectory(config.directory);

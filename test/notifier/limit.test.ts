@@ -23,7 +23,7 @@ const DEPLOYED: DewyEvent = {
 
 function failed(count: number, message: string): DewyEvent {
   const error = new RemoteError(message);
-  return { type: "failed", phase: "resolve", tag: undefined, error, count, retryInMs: 1 };
+  return { type: "failed", phase: "resolve", tag: undefined, error, count, retryInMs: undefined };
 }
 
 function told(limiter: Limiter, event: DewyEvent, quiet = false): string | undefined {
