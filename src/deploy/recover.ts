@@ -33,13 +33,18 @@ export async function recover(io: DeployIo, signal: AbortSignal): Promise<void> 
   await io.deployer.clean();
   await forgetLostReleases(io);
   const state = await io.store.load();
-  // Without any record, it is the record that is lost.
+  const live = await io.deployer.live();
+  if (live !== undefined && findRelease(state, live) === undefined) {
+    const message = "Live version unknown: there is no record of it";
+    io.emit({ type: "warning", message, fields: { directory: io.deployer.path(live) } });
+  }
+  // Without any record, it is the state file that is lost, or another deployer's releases that are found.
   if (state.releases.length > 0) await removeOldReleases(io, signal, 0);
   if (state.switching === undefined) return;
   const { to, from } = state.switching;
   const release = findRelease(state, to);
   const isProvable = release !== undefined && findBad(state, release.tag, release) === undefined;
-  if (isProvable && (await io.deployer.live()) === to) {
+  if (isProvable && live === to) {
     await finishSwitch(release, from, io, signal);
     return;
   }

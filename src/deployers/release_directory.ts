@@ -88,7 +88,7 @@ async function checkedRoot(directory: string): Promise<string> {
 }
 
 async function checkCurrent(current: string, releases: string): Promise<void> {
-  const status = await lstat(current).catch(() => undefined);
+  const status = await orIfMissing(lstat(current), undefined, current);
   if (status === undefined) return;
   const problem = !status.isSymbolicLink()
     ? "is no symlink"
@@ -102,14 +102,11 @@ async function checkCurrent(current: string, releases: string): Promise<void> {
 }
 
 async function target(current: string, releases: string): Promise<string | undefined> {
-  const link = await readlink(current).catch((cause: unknown) => {
-    if (systemCode(cause) === "ENOENT") return undefined;
-    throw hostError(`read ${current}`, cause);
-  });
+  const link = await orIfMissing(readlink(current), undefined, current);
   if (link === undefined) return undefined;
   const path = resolve(dirname(current), link);
-  const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  const ours = await realpath(releases).catch(() => releases);
+  const parent = await orIfMissing(realpath(dirname(path)), dirname(path), dirname(path));
+  const ours = await orIfMissing(realpath(releases), releases, releases);
   return parent === ours ? basename(path) : undefined;
 }
 
@@ -201,5 +198,15 @@ function newestFirst(a: string, b: string): number {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  return (await orIfMissing(stat(path), undefined, path))?.isDirectory() === true;
+}
+
+/** Only a name that is not there is missing: what cannot be looked at just now may well be there. */
+async function orIfMissing<T, U>(found: Promise<T>, otherwise: U, path: string): Promise<T | U> {
+  try {
+    return await found;
+  } catch (cause) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(cause) ?? "")) return otherwise;
+    throw hostError(`look at ${path}`, cause);
+  }
 }

@@ -105,6 +105,9 @@ describe("recover", () => {
     world.setLive("live");
     await recover(world.io, never());
     expect([...world.directories]).toEqual(["one", "two", "live"]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "Live version unknown: there is no record of it" },
+    ]);
   });
 
   it("forgets releases whose directories are gone", async () => {

@@ -178,6 +178,39 @@ describe("tick", () => {
     expect(eventsOf(world.events, "bytes-changed")).toHaveLength(1);
   });
 
+  describe("when the record of the live version is lost", () => {
+    const missing = {
+      kind: "none",
+      reason: "artifact-missing",
+      tag: "v1.2.0",
+      message: "artifact not found",
+    } as const;
+
+    it.each<[string, Resolution]>([
+      ["is pending", { kind: "pending", tag: "v1.2.0", reason: "artifact-missing" }],
+      ["has no artifact for this machine", missing],
+      ["is bad", ready("v1.2.0")],
+      ["has changed", ready("v1.2.0", { name: "other.tar.gz" })],
+    ])("does not deploy an older one because the newest %s", async (why, newest) => {
+      const { world, look } = worldWith(newest, ready("v1.1.0"));
+      world.directories.add("d0");
+      world.setLive("d0");
+      const known = { tag: "v1.2.0", artifact: "app.tar.gz" };
+      const bad = { tag: "v1.2.0", reason: "it crashed", at: "" };
+      if (why === "is bad") world.setState({ ...world.state(), bad: [bad] });
+      if (why === "has changed") world.setState({ ...world.state(), known: [known] });
+      expect(await look()).toMatchObject({ deployed: false });
+      expect(world.live()).toBe("d0");
+    });
+
+    it("deploys the newest", async () => {
+      const { world, look } = worldWith(ready("v1.2.0"), ready("v1.1.0"));
+      world.directories.add("d0");
+      world.setLive("d0");
+      expect(await look()).toEqual({ deployed: true, live: "v1.2.0" });
+    });
+  });
+
   describe("when a tag stands for other bytes than those that were staged under it", () => {
     const changed = ready("v1.1.0", { revision: "other" });
 

@@ -51,6 +51,25 @@ describe("openReleaseDirectory", () => {
     expect(await (await openReleaseDirectory(root)).live()).toBeUndefined();
   });
 
+  it("does not take a release that cannot be looked at for one that is gone", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, "releases"));
+    const loop = "20250101T000000Z";
+    await symlink(loop, join(root, "releases", loop));
+    await symlink(`releases/${loop}`, join(root, "current"));
+    const directory = await openReleaseDirectory(root);
+    await expect(directory.has(loop)).rejects.toThrow("ELOOP");
+    await expect(directory.live()).rejects.toThrow("ELOOP");
+    expect(await directory.has("20250102T000000Z")).toBe(false);
+  });
+
+  it("does not take current for another's when the releases cannot be looked at", async () => {
+    const root = await tempDirectory();
+    await symlink("releases", join(root, "releases"));
+    await symlink("releases/20250101T000000Z", join(root, "current"));
+    await expect(openReleaseDirectory(root)).rejects.toThrow("ELOOP");
+  });
+
   it("refuses a current that it did not make", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "current"));

@@ -71,7 +71,7 @@ describe("stateFile", () => {
     await store.save(EMPTY_STATE);
     await writeFile(join(directory, ".dewy", "state.json"), text);
     expect(await store.load()).toEqual(EMPTY_STATE);
-    expect(events).toMatchObject([{ type: "warning" }]);
+    expect(events).toMatchObject([{ type: "warning", important: true }]);
     expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json.broken"]);
   });
 });
