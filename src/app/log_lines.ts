@@ -164,6 +164,8 @@ const LINES: Lines = {
       pid,
       reason,
     }),
+  "start-failed": ({ tag, reason, retryInMs }) =>
+    line("error", "Cannot start the app", { tag, error: reason, retry_in: duration(retryInMs) }),
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),

@@ -135,6 +135,14 @@ export type DewyEvent =
     }
   /** A generation that was started anew has ended at once; the one before it serves on. */
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
+  | {
+      /** What is meant to run could not be started: the app, or its containers. */
+      type: "start-failed";
+      tag: string;
+      reason: string;
+      /** Milliseconds until it is tried again. */
+      retryInMs: number;
+    }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
   | { type: "image-pulling"; tag: string; artifact: string }

@@ -42,6 +42,8 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(
         `\`${event.tag}\` failed when it was started anew, and serves on as before: ${event.reason}`,
       );
+    case "start-failed":
+      return error(`Cannot start \`${event.tag}\`: ${event.reason}${nextTry(event.retryInMs)}`);
     case "crash-loop":
       return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
     case "adopted":
@@ -123,11 +125,12 @@ function fenced(lines: readonly string[]): string {
 }
 
 function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): string {
-  const next =
-    retryInMs === undefined
-      ? ""
-      : ` (next try in ${formatDuration(Math.ceil(retryInMs / 1_000) * 1_000)})`;
-  return `Error occurred (count: ${count}): ${why}${next}`;
+  return `Error occurred (count: ${count}): ${why}${nextTry(retryInMs)}`;
+}
+
+function nextTry(inMs: number | undefined): string {
+  if (inMs === undefined) return "";
+  return ` (next try in ${formatDuration(Math.ceil(inMs / 1_000) * 1_000)})`;
 }
 
 /** The title of a hook's result: `Before Deploy Hook`. */

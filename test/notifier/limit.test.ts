@@ -143,6 +143,20 @@ describe("an app that crashes again and again", () => {
       true,
     ]);
   });
+  test("is told once as well when it cannot even be started", () => {
+    const limiter = createLimiter(true);
+    const failed = (retryInMs: number): DewyEvent => ({
+      type: "start-failed",
+      tag: "v1",
+      reason: 'Cannot read --env-file "app.env"',
+      retryInMs,
+    });
+    const shown = [1_000, 2_000, 60_000].map((pause) => {
+      limiter.reset();
+      return told(limiter, failed(pause)) !== undefined;
+    });
+    expect(shown).toEqual([true, false, false]);
+  });
   test("is told once as well when it runs in a container", () => {
     const limiter = createLimiter(true);
     const pauses = [1_000, 2_000, 4_000, 1_000];

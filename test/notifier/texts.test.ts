@@ -117,6 +117,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "`v1` failed when it was started anew, and serves on as before: it ended with exit code 1",
   ],
   [
+    { type: "start-failed", tag: "v1", reason: "no app.env", retryInMs: 2_000 },
+    "Cannot start `v1`: no app.env (next try in 2s)",
+  ],
+  [
     { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
     "`v1` keeps crashing (5 times): back to v0",
   ],

@@ -1,11 +1,11 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError, HostError } from "../../core/error.ts";
+import { DeployError, type Fault, faultOf, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerRelease } from "./container_release.ts";
-import { describeEnd, EndedError, isRunning, type Replica } from "./replica.ts";
+import { endOf, isRunning, type Replica } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** When a replica counts as healthy. */
@@ -81,16 +81,17 @@ export async function becomeHealthy(
   const either = AbortSignal.any([signal, replica.ended, over.signal]);
   const patience = new EnginePatience(options.engine, clock);
   let why = "";
+  let fault: Fault = "release";
   const timeout = clock.sleep(timeoutMs, either).then(() => {
     patience.throwIfOver();
-    const seen = `${why}${portHint(release)}`;
-    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`, {
-      fault: "release",
-    });
+    const hint = portHint(release);
+    const text = `it was not healthy within ${timeoutMs / 1_000} s${why}${hint}`;
+    throw new DeployError("verify", text, { fault: hint === "" ? fault : "operator" });
   });
   const asked = { ...options, engine: patience };
-  const healthy = untilHealthy(replica, asksEngine, asked, either, (reason) => {
-    why = `: ${reason}`;
+  const healthy = untilHealthy(replica, asksEngine, asked, either, (error) => {
+    why = `: ${messageOf(error)}`;
+    fault = faultOf(error);
   });
   try {
     await Promise.race([healthy, timeout]);
@@ -109,6 +110,8 @@ class EnginePatience implements Pick<ContainerEngine, "inspect"> {
   readonly #engine: ContainerEngine;
   readonly #clock: Clock;
   #askedAt: number | undefined;
+  /** Whether it has failed to answer. */
+  wasAway = false;
 
   constructor(engine: ContainerEngine, clock: Clock) {
     this.#engine = engine;
@@ -119,6 +122,9 @@ class EnginePatience implements Pick<ContainerEngine, "inspect"> {
     this.#askedAt = this.#clock.now();
     try {
       return await this.#engine.inspect(id, signal);
+    } catch (error) {
+      this.wasAway = true;
+      throw error;
     } finally {
       this.#askedAt = undefined;
     }
@@ -149,7 +155,7 @@ async function untilHealthy(
   asksEngine: boolean,
   options: HealthQuestions,
   signal: AbortSignal,
-  tell: (reason: string) => void,
+  tell: (error: unknown) => void,
 ): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
     try {
@@ -161,7 +167,7 @@ async function untilHealthy(
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof DeployError) throw error;
-      tell(messageOf(error));
+      tell(error);
     }
     if (pauseMs >= INSPECT_FROM_PAUSE_MS) await mustRun(replica, options, signal);
     await options.clock.sleep(pauseMs, signal);
@@ -189,7 +195,9 @@ async function engineSaysHealthy(
       fault: "release",
     });
   }
-  if (health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
+  if (health === "starting") {
+    throw new HostError('its HEALTHCHECK still says "starting"', { fault: "release" });
+  }
 }
 
 async function mustRun(
@@ -198,6 +206,6 @@ async function mustRun(
   signal: AbortSignal,
 ): Promise<EngineContainer> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw new EndedError(describeEnd(container));
+  if (!isRunning(container)) throw endOf(container, engine.wasAway);
   return container;
 }
