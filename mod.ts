@@ -7,7 +7,24 @@
  */
 export { type ArtifactOptions, selectArtifact } from "./src/core/artifact_name.ts";
 export { type Clock, systemClock } from "./src/core/clock.ts";
-export * from "./src/core/error.ts";
+export {
+  AbortedError,
+  ArchiveError,
+  ConfigError,
+  ConflictError,
+  CredentialError,
+  DeployError,
+  type DeployPhase,
+  DewyError,
+  type DewyErrorOptions,
+  type ErrorCode,
+  type Fault,
+  HostError,
+  IntegrityError,
+  NotFoundError,
+  RemoteError,
+  type RemoteErrorOptions,
+} from "./src/core/error.ts";
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
 export { type OptionSpec, type OptionType, redactUrl, type SplitUrl } from "./src/core/url.ts";

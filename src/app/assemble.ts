@@ -89,7 +89,6 @@ async function subscribeNotifier(
   const { notifiers } = await import("../notifier/mod.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
   const notifications = openNotifier(config.notifier, notifiers, { ...io, host: hostIdentity() });
-  if (notifications === undefined) return async () => {};
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }

@@ -209,7 +209,7 @@ const LINES: Lines = {
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
-    line("error", "No command after --: versions are deployed, but nothing is started"),
+    line("warn", "No command after --: versions are deployed, but nothing is started"),
   "succeeded-again": ({ after }) =>
     line("info", "Polls without a failure again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),

@@ -23,7 +23,11 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    return fail(error, parsed?.command ?? commandIn(argv), parsed?.flag("once") ?? false, io);
+    const asked = {
+      once: parsed?.flag("once") ?? false,
+      json: parsed?.flag("json") ?? argv.includes("--json"),
+    };
+    return fail(error, parsed?.command ?? commandIn(argv), asked, io);
   }
 }
 
@@ -87,7 +91,7 @@ async function printVersion(io: ProcessIo): Promise<number> {
 function fail(
   error: unknown,
   command: ParsedArgv["command"],
-  once: boolean,
+  { once, json }: { once: boolean; json: boolean },
   io: ProcessIo,
 ): number {
   const stoppedBy = io.signals.stoppedBy();
@@ -97,7 +101,13 @@ function fail(
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
+  const message = printable(redactSecrets(error.message, io.env), "\n");
+  if (json) {
+    const { code, fault, retryable } = error;
+    io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
+    return exitCodeOf(error);
+  }
+  io.stderr.write(`Error: ${message}\n`);
   if (error instanceof ConfigError && error.code === "config") {
     io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
   }

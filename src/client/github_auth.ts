@@ -1,4 +1,4 @@
-import { SignJWT } from "jose";
+import { type CryptoKey, SignJWT } from "jose";
 import type { Clock } from "../core/clock.ts";
 import { ConfigError, CredentialError } from "../core/error.ts";
 import { importAppKey } from "./github_key.ts";

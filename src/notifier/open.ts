@@ -1,3 +1,4 @@
+import type { Clock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { redactSecrets } from "../core/secret.ts";
@@ -6,6 +7,8 @@ import type { Notification, NotifierDriver, NotifierIo } from "./driver.ts";
 import { createLimiter } from "./limit.ts";
 import { createQueue } from "./queue.ts";
 import { notificationOf } from "./texts.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** Notifications as a subscriber of events. */
 export interface NotificationSink {
@@ -20,19 +23,19 @@ export interface NotificationSink {
 }
 
 /**
- * Opens a notifier.
+ * Opens a notifier. When its credentials are missing, it sends nothing, and warns of that now and then once a day.
  *
  * @param text its URL.
  * @param table the drivers.
- * @param io the world.
- * @returns the subscriber; `undefined` when its credentials are missing, after one warning.
+ * @param io the environment, the network, the clock and where warnings go.
+ * @returns the subscriber.
  * @throws ConfigError for a URL or option that cannot be used.
  */
 export function openNotifier(
   text: string,
   table: Readonly<Record<string, NotifierDriver>>,
   io: NotifierIo,
-): NotificationSink | undefined {
+): NotificationSink {
   // People write a channel as they see it, `slack://#deploy`; elsewhere in a URL a "#" has no meaning.
   const url = splitUrl(text.replace(/^([a-z]+:\/\/)#/, "$1%23"), "--notifier");
   const driver = Object.hasOwn(table, url.scheme) ? table[url.scheme] : undefined;
@@ -43,7 +46,7 @@ export function openNotifier(
   }
   const quiet = readQuery(url, driver.options, "--notifier").flag("quiet");
   const notifier = driver.open(url, io);
-  if (notifier === undefined) return undefined;
+  if (notifier === undefined) return dailyReminder(() => driver.open(url, io), io.clock);
   const queue = createQueue(notifier, io);
   const limiter = createLimiter(quiet);
   return {
@@ -56,6 +59,19 @@ export function openNotifier(
       const admitted = notification && limiter.admit(event, notification);
       if (admitted !== undefined) queue.push(withoutSecrets(admitted, io.env));
       if (isSuccess(event.type)) limiter.reset();
+    },
+  };
+}
+
+/** Events come with every poll, so that no timer is needed. */
+function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
+  let remindedAt = clock.now();
+  return {
+    close: async () => {},
+    sink: () => {
+      if (clock.now() - remindedAt < DAY_MS) return;
+      remindedAt = clock.now();
+      remind();
     },
   };
 }

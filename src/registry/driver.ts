@@ -121,6 +121,8 @@ export interface RegistryScheme<L extends LocatorBase = LocatorBase> {
   readonly environment: readonly EnvironmentSpec[];
   /** Reads the URL; throws a ConfigError that names the part that is wrong. */
   parse(url: SplitUrl): L;
+  /** The registry URL that a web address such as https://github.com/owner/repo stands for, as a hint in errors. */
+  fromWebAddress?(address: URL): string | undefined;
 }
 
 /** A kind of registry that can be asked. */

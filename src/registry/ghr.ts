@@ -5,7 +5,13 @@ import { IntegrityError, NotFoundError } from "../core/error.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { splitUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
-import { GHR_OPTIONS, GHR_SYNTAX, type GhrLocator, parseGhrUrl } from "./ghr_locator.ts";
+import {
+  GHR_OPTIONS,
+  GHR_SYNTAX,
+  type GhrLocator,
+  ghrFromWebAddress,
+  parseGhrUrl,
+} from "./ghr_locator.ts";
 import { type GhrRepository, ghrRepository } from "./ghr_repository.ts";
 import { findAsset, GhrSource, revisionOf } from "./ghr_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
@@ -35,6 +41,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   options: GHR_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseGhrUrl,
+  fromWebAddress: ghrFromWebAddress,
   open: openGhr,
   async openArtifact(url, io, options = {}) {
     const { owner, repo, tag, artifact } = parseGhrArtifactUrl(url);

@@ -4,7 +4,13 @@ import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
-import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
+import {
+  GS_OPTIONS,
+  GS_SYNTAX,
+  type GsLocator,
+  gsFromWebAddress,
+  parseGsUrl,
+} from "./gs_locator.ts";
 import { type GsStoreOptions, gsStore } from "./gs_store.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
@@ -40,6 +46,7 @@ export const gs: RegistryDriver<GsLocator> = {
   options: GS_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseGsUrl,
+  fromWebAddress: gsFromWebAddress,
   open: (locator, io) => openGs(locator, io),
   openArtifact: openGsArtifact,
 };

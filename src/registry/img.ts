@@ -5,7 +5,13 @@ import type { CurrentOptions, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import type { ImageRegistry } from "./image_registry.ts";
-import { IMG_OPTIONS, IMG_SYNTAX, type OciLocator, parseImgUrl } from "./img_locator.ts";
+import {
+  IMG_OPTIONS,
+  IMG_SYNTAX,
+  imgFromWebAddress,
+  type OciLocator,
+  parseImgUrl,
+} from "./img_locator.ts";
 import { ImgSource } from "./img_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { skipAbandoned } from "./skip_abandoned.ts";
@@ -43,6 +49,7 @@ export const img: RegistryDriver<OciLocator> = {
   options: IMG_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseImgUrl,
+  fromWebAddress: imgFromWebAddress,
   open: openImg,
 };
 

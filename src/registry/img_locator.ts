@@ -41,6 +41,19 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 
+const IMAGE_HOSTS =
+  /^(ghcr\.io|quay\.io|docker\.io|(\w+\.)?gcr\.io|[\w-]+\.pkg\.dev|\w+\.azurecr\.io|[\w.-]+\.dkr\.ecr\.[\w-]+\.amazonaws\.com)$/;
+
+/** A well-known registry's own host, or a page of Docker Hub. */
+export function imgFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  const [, official, user] = /^\/(?:_\/([^/]+)|r\/([^/]+\/[^/]+))/.exec(pathname) ?? [];
+  if (hostname === "hub.docker.com") {
+    return official === undefined ? user && `img://${user}` : `img://docker.io/library/${official}`;
+  }
+  const path = pathname.replace(/\/$/, "");
+  return IMAGE_HOSTS.test(hostname) && path !== "" ? `img://${hostname}${path}` : undefined;
+}
+
 /**
  * Reads `img://host/repository`. A first segment without a dot, a colon or the name `localhost` is no
  * host but a user of Docker Hub, as in `docker pull`.

@@ -104,11 +104,11 @@ export interface RegistryOptions {
  * ```
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
-  const split = splitRegistryUrl(url);
+  const split = splitRegistryUrl(url, registries);
   const scheme = ownEntry(registries, split.scheme);
   if (scheme !== undefined) return scheme.parse(split) as RegistryLocator;
   if (split.scheme === "file") return parseFileUrl(split);
-  throw unsupported(split, [...Object.keys(registries), "file"]);
+  throw unsupported(split, registries, ["file"]);
 }
 
 /**
@@ -143,8 +143,9 @@ export function connect(
   url: string,
   options: RegistryOptions = {},
 ): { registry: Registry; locator: LocatorBase; driver: RegistryDriver } {
-  const split = overlayQuery(splitRegistryUrl(url), queryOf(options));
-  const driver = findDriver(split, options.registries ?? registries);
+  const table = options.registries ?? registries;
+  const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
+  const driver = findDriver(split, table);
   const locator = driver.parse(split);
   return { registry: driver.open(locator, ioOf(options)), locator, driver };
 }
@@ -242,9 +243,28 @@ export async function openArtifact(
   return driver.openArtifact(split, io, open);
 }
 
-function splitRegistryUrl(url: string): SplitUrl {
+/**
+ * Takes a registry URL apart.
+ *
+ * @param url the URL, as typed.
+ * @param table the drivers, which recognise web addresses of their own.
+ * @returns its parts; its scheme need not be one of the table's.
+ * @throws ConfigError with the URL that was probably meant, if a driver knows.
+ */
+export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
   if (url === "") throw new ConfigError("--registry is not set");
-  return splitUrl(url, "--registry");
+  const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
+  if (meant === undefined) return splitUrl(url, "--registry");
+  throw new ConfigError(
+    `Cannot read --registry "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
+  );
+}
+
+function fromWebAddress(text: string, table: RegistryTable): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const address = new URL(text);
+  const found = Object.values(table).map((scheme) => scheme.fromWebAddress?.(address));
+  return found.find((url) => url !== undefined);
 }
 
 function findDriver(
@@ -254,14 +274,16 @@ function findDriver(
 ): RegistryDriver {
   const entry = ownEntry(table, split.scheme);
   if (entry !== undefined && isDriver(entry)) return entry;
-  throw unsupported(split, [...drivers(table).map((driver) => driver.scheme), ...extra]);
+  throw unsupported(split, table, extra);
 }
 
-function unsupported(split: SplitUrl, supported: readonly string[]): ConfigError {
+function unsupported(split: SplitUrl, table: RegistryTable, extra: readonly string[]): ConfigError {
+  const meant = /^https?$/.test(split.scheme) ? fromWebAddress(split.text, table) : undefined;
+  const supported = [...drivers(table).map(({ scheme }) => scheme), ...extra].join(", ");
   const why =
     split.scheme === "file"
       ? "a directory can only be read on a host; pass the registries of dewy/host"
-      : `supported: ${supported.join(", ")}`;
+      : `${meant === undefined ? "" : `did you mean ${meant}? `}supported: ${supported}`;
   return new ConfigError(`unsupported registry: "${redactUrl(split.text)}"; ${why}`);
 }
 

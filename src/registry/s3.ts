@@ -8,7 +8,13 @@ import { type SplitUrl, splitUrl } from "../core/url.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
-import { parseS3Url, S3_OPTIONS, S3_SYNTAX, type S3Locator } from "./s3_locator.ts";
+import {
+  parseS3Url,
+  S3_OPTIONS,
+  S3_SYNTAX,
+  type S3Locator,
+  s3FromWebAddress,
+} from "./s3_locator.ts";
 import { etagOf, type S3StoreOptions, s3Store } from "./s3_store.ts";
 import { skipAbandoned } from "./skip_abandoned.ts";
 
@@ -34,6 +40,7 @@ export const s3: RegistryDriver<S3Locator> = {
     { name: "AWS_ENDPOINT_URL", description: "Address of an S3-compatible service" },
   ],
   parse: parseS3Url,
+  fromWebAddress: s3FromWebAddress,
   open: (locator, io) => openS3(locator, io),
   openArtifact: openS3Artifact,
 };

@@ -20,7 +20,7 @@ describe("dewy", () => {
     async (argv) => {
       expect(await dewy(...argv)).toEqual({
         code: 0,
-        out: `dewy version: ${manifest.version} [none, unknown]\n`,
+        out: `dewy version: ${manifest.version}\n`,
         err: "",
       });
     },
@@ -96,6 +96,8 @@ describe("commands and registries that do not fit", () => {
     [["server", "myapp"], "Error: --registry is not set"],
     [["assets", "--registry", "ftp://o/r"], "unsupported registry"],
     [["check", "ftp://o/r"], "unsupported registry"],
+    [["server", "--registry", "o/r", "--", "/app"], 'Cannot read --registry "o/r"'],
+    [["check", "https://github.com/o/r"], "did you mean ghr://o/r?"],
     [["assets", "--registry", "ghr://o/r", "--notifier", "slack"], "Cannot read --notifier"],
     [["assets", "--registry", "ghr://o/r", "--notifier", "pigeon://x"], "supported: slack"],
     [["check", "ghr://o/r", "--calver", "foo"], "calver"],
@@ -117,6 +119,20 @@ describe("dewy check and dewy explain", () => {
     await writeFile(join(dir, tag, artifact), "bytes");
   };
   const linux = ["--platform", "linux/amd64"];
+
+  test.each([
+    [["check", "ghr://a", "--json"], 1, { code: "config", fault: "operator", retryable: false }],
+    [["check", "ghr://o/r", "--json", "--nope"], 1, { code: "config", fault: "operator" }],
+    [["explain", "file:///nowhere-at-all", "--json"], 2, { code: "not-found", fault: "remote" }],
+  ])("print the failure of %j as JSON, too", async (argv, exitCode, expected) => {
+    const { code, out, err } = await dewy(...argv);
+    expect([code, err]).toEqual([exitCode, ""]);
+    expect(JSON.parse(out)).toMatchObject({
+      kind: "error",
+      message: expect.any(String),
+      ...expected,
+    });
+  });
 
   test("print a ready version for scripts, and exit 0", async () => {
     await publish("v1.0.0", "app_linux_amd64.tar.gz");

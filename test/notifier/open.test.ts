@@ -31,12 +31,16 @@ async function textsFor(
   io: FakeNotifierIo,
 ): Promise<string[]> {
   const notifications = openNotifier(url, notifiers, io);
-  for (const event of events) notifications?.sink(event);
-  await notifications?.close(5000);
+  for (const event of events) notifications.sink(event);
+  await notifications.close(5000);
   return io.server.requests.map(({ body }) => {
     const [attachment] = JSON.parse(new URLSearchParams(body).get("attachments") ?? "[]");
     return attachment.text;
   });
+}
+
+function warningsOf({ events }: FakeNotifierIo): string[] {
+  return events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
 }
 
 testVectors(
@@ -44,11 +48,11 @@ testVectors(
   ({ in: { url, env }, out }) => {
     const io = notifierIo({ env: env as Record<string, string> });
     try {
-      const isOpen = openNotifier(String(url), notifiers, io) !== undefined;
+      openNotifier(String(url), notifiers, io);
       const split = splitUrl(String(url), "--notifier");
       const quiet = split.query.get("quiet") === "true";
-      if (isOpen) return { type: "slack", quiet, ...parseSlackUrl(split) };
-      const [warning] = io.events.flatMap((one) => (one.type === "warning" ? [one.message] : []));
+      const [warning] = warningsOf(io);
+      if (warning === undefined) return { type: "slack", quiet, ...parseSlackUrl(split) };
       expect(warning).toContain("slack token is required");
       return { type: "null", quiet, log: (out as { log: string }).log };
     } catch (error) {
@@ -60,6 +64,24 @@ testVectors(
 );
 
 describe("openNotifier", () => {
+  test("warns of missing credentials again after each day, and not in between", () => {
+    const io = notifierIo({ env: {} });
+    const { sink } = openNotifier("slack://deploy", notifiers, io);
+    const day = 24 * 60 * 60_000;
+    const warningsAfter = (ms: number): number => {
+      io.clock.advance(ms);
+      sink({ type: "unchanged", tag: "v1.0.0" });
+      sink({ type: "unchanged", tag: "v1.0.0" });
+      return warningsOf(io).length;
+    };
+    expect(warningsOf(io)).toHaveLength(1);
+    expect(warningsAfter(day - 1)).toBe(1);
+    expect(warningsAfter(1)).toBe(2);
+    expect(warningsAfter(day - 1)).toBe(2);
+    expect(warningsAfter(1)).toBe(3);
+    expect(io.server.requests).toEqual([]);
+  });
+
   test.each([
     ["slack", "Cannot read --notifier"],
     ["SLACK://general", "supported: slack"],

@@ -40,6 +40,29 @@ describe("openRegistry", () => {
     expect(open).not.toThrow("secret");
   });
 
+  it.each([
+    ["https://github.com/acme/app", "ghr://acme/app"],
+    ["https://github.com/acme/app.git", "ghr://acme/app"],
+    ["https://www.github.com/acme/app/releases/tag/v1.0.0", "ghr://acme/app"],
+    ["github.com/acme/app", "ghr://acme/app"],
+    ["https://hub.docker.com/r/acme/app/tags", "img://acme/app"],
+    ["https://hub.docker.com/_/nginx", "img://docker.io/library/nginx"],
+    ["ghcr.io/acme/app", "img://ghcr.io/acme/app"],
+    ["1234.dkr.ecr.eu-west-1.amazonaws.com/app", "img://1234.dkr.ecr.eu-west-1.amazonaws.com/app"],
+    ["https://my-bucket.s3.eu-west-1.amazonaws.com/app/", "s3://eu-west-1/my-bucket/app"],
+    ["https://s3.eu-west-1.amazonaws.com/my-bucket/app", "s3://eu-west-1/my-bucket/app"],
+    ["https://storage.googleapis.com/my-bucket/app", "gs://my-bucket/app"],
+    ["https://console.cloud.google.com/storage/browser/my-bucket", "gs://my-bucket"],
+  ])("suggests the registry URL that %s stands for", (address, url) => {
+    expect(() => openRegistry(address, quiet)).toThrow(`did you mean ${url}?`);
+    expect(() => openRegistry(url, quiet)).not.toThrow();
+  });
+
+  it("suggests nothing for an address that no driver knows", () => {
+    expect(() => openRegistry("https://example.com/acme/app", quiet)).not.toThrow("did you mean");
+    expect(() => openRegistry("https://github.com/acme", quiet)).not.toThrow("did you mean");
+  });
+
   it("says how a directory can be read, where no host is there to read it", () => {
     expect(() => openRegistry("file:///srv", quiet)).toThrow("dewy/host");
     expect(() => openRegistry("file:///srv", { ...quiet, registries: { file } })).not.toThrow();
