@@ -389,8 +389,10 @@ describe("tick", () => {
   it("does not run the after hook of a version that is no longer live", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
+    world.registry.answers = [ready("v1.1.0")];
+    await look();
     world.hooks.after = 0;
-    world.setState({ ...world.state(), afterHook: { directory: "d0" } });
+    world.setState({ ...world.state(), afterHook: { directory: "d1" } });
     await look();
     expect(world.steps).not.toContain("hook after");
     expect(world.state().afterHook).toBeUndefined();

@@ -110,8 +110,6 @@ class EnginePatience implements Pick<ContainerEngine, "inspect"> {
   readonly #engine: ContainerEngine;
   readonly #clock: Clock;
   #askedAt: number | undefined;
-  /** Whether it has failed to answer. */
-  wasAway = false;
 
   constructor(engine: ContainerEngine, clock: Clock) {
     this.#engine = engine;
@@ -122,9 +120,6 @@ class EnginePatience implements Pick<ContainerEngine, "inspect"> {
     this.#askedAt = this.#clock.now();
     try {
       return await this.#engine.inspect(id, signal);
-    } catch (error) {
-      this.wasAway = true;
-      throw error;
     } finally {
       this.#askedAt = undefined;
     }
@@ -206,6 +201,6 @@ async function mustRun(
   signal: AbortSignal,
 ): Promise<EngineContainer> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw endOf(container, engine.wasAway);
+  if (!isRunning(container)) throw endOf(container);
   return container;
 }

@@ -122,7 +122,7 @@ const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
  * @param wasAway whether the engine has not answered meanwhile: one that is restarted ends its containers.
  * @returns such as `it ended with exit code 137, out of memory`.
  */
-export function endOf(container: EngineContainer | undefined, wasAway: boolean): EndedError {
+export function endOf(container: EngineContainer | undefined, wasAway = false): EndedError {
   if (container === undefined) return new EndedError("it was removed", "host");
   const code = container.exitCode === undefined ? "" : ` with exit code ${container.exitCode}`;
   const memory = container.wasOutOfMemory ? ", out of memory" : "";

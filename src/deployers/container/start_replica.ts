@@ -35,9 +35,9 @@ export async function startReplica(
   const replica = await crew.await(named.name, async () => {
     const id = await engine.start({ ...release.spec, ...named }, signal);
     const container = await engine.inspect(id, new AbortController().signal);
-    if (container === undefined) throw endOf(container, false);
+    if (container === undefined) throw endOf(container);
     const started = new Replica(container, clock.now());
-    if (!isRunning(container)) started.end(endOf(container, false));
+    if (!isRunning(container)) started.end(endOf(container));
     return started;
   });
   try {

@@ -130,6 +130,31 @@ describe("a replica that does not become healthy", () => {
   });
 });
 
+describe("containers that somebody removes again and again", () => {
+  it("are no crash loop of the release", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    await fleet.bake(0, never);
+    engine.tells = false;
+    for (let count = 1; count <= 6; count += 1) {
+      const lost = only(engine.running());
+      await lost.crash(137);
+      await engine.remove(lost.info.id, never);
+      await until(() => eventsOf(events, "replica-lost").length === count);
+      await until(() => fleet.ready === 1);
+    }
+    expect(loops).toEqual([]);
+  });
+
+  it("are no crash loop of the release either when they never get to serve", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld();
+    engine.inspect = async () => undefined;
+    await fleet.insist(release(v1));
+    await until(() => eventsOf(events, "start-failed").length >= 6);
+    expect(loops).toEqual([]);
+  });
+});
+
 describe("Fleet.bake", () => {
   it.each([
     ["ends by itself", false, "release"],
@@ -150,13 +175,23 @@ describe("Fleet.bake", () => {
     for (const operation of ["list", "watch", "inspect"] as const) {
       engine.fail.set(operation, unreachable());
     }
-    const looks = (): number => engine.calls.filter((call) => call === "list").length;
-    const before = looks();
     engine.dropWatchers();
-    await until(() => looks() > before);
     await nth(engine, 0).crash(143);
+    await until(() => fleet.ready === 0);
+    await until(() => engine.calls.at(-1) === "inspect id1");
     engine.fail.clear();
     await failed;
+  });
+
+  it("does not take a probe that this machine cannot make for one that failed", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const [published] = nth(engine, 0).info.ports;
+    if (published === undefined) throw new Error("no port is published");
+    // No route leads there, as when a firewall has been set up wrongly.
+    Object.assign(published, { host: "255.255.255.255" });
+    await fleet.bake(20_000, never);
+    expect(fleet.ready).toBe(1);
   });
 
   it("is not over while it is being found out why a replica has ended", async () => {
