@@ -20,6 +20,7 @@ import { acquireLock } from "../host/lock.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process_io.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
+import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import type { World } from "./world.ts";
@@ -84,7 +85,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
   const { clock } = world;
   const emit = onlyNews(world.emit);
   return {
-    registry,
+    registry: withPollDeadline(registry, clock),
     deployer,
     store: stateFile(statePath(root), emit),
     runHook: createHooks({

@@ -6,6 +6,7 @@ import {
   RemoteError,
 } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
+import { describePause } from "./http_retry.ts";
 
 /** An answer that is an error unless somebody knows better. */
 export interface HttpFailure {
@@ -44,8 +45,7 @@ export function failureError(failure: HttpFailure): DewyError {
     return new ConflictError(`${what}; somebody else changed it first`);
   const retryable = isTransient(status);
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
-  const then =
-    retryAfterMs === undefined ? "" : `; asked to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+  const then = retryAfterMs === undefined ? "" : `; ${describePause(retryAfterMs)}`;
   return new RemoteError(`${what}${then}`, {
     method,
     url,

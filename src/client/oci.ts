@@ -7,6 +7,7 @@
 import { CredentialError, NotFoundError, RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHttpClient, type HttpFailure, type HttpRequest, type HttpText } from "./http.ts";
+import { parseJson } from "./http_json.ts";
 import { nextLink } from "./link.ts";
 import { ociAuth } from "./oci_auth.ts";
 import type { OciCredential, OciTarget } from "./oci_credential.ts";
@@ -23,6 +24,7 @@ import {
   parseTags,
 } from "./oci_schema.ts";
 import { type OciSourcesIo, ociSources } from "./oci_sources.ts";
+import { guardRedirects } from "./redirect_guard.ts";
 
 /** A repository of a registry, and how to speak to it. */
 export interface OciRepository extends OciTarget {
@@ -64,6 +66,7 @@ export interface OciClient {
 const PAGE_SIZE = 1_000;
 const MAX_PAGES = 10_000;
 // A million tags of 60 characters.
+const OCI_HINT = "is this an OCI registry?";
 const MAX_TAGS_BYTES = 64 * 1024 * 1024;
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests: at least 4 MiB */
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
@@ -86,6 +89,7 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
   const http = createHttpClient(io);
   const limit = watchOciLimit(registry, io);
   const { resolveHost } = io;
+  const checkRedirect = guardRedirects(origin, resolveHost);
   const rules = {
     registry: origin,
     allowedHost: realm,
@@ -104,6 +108,8 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
         const answer = await http.text({
           ...request,
           headers: { ...request.headers, ...proof.headers },
+          checkRedirect,
+          followHidden: true,
           toError(failure) {
             if (failure.status === 401 || failure.status === 403) refusal = failure;
             return limit.toError(failure) ?? ociError(failure);
@@ -129,7 +135,7 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
       if (seen.has(url.href) || seen.size === MAX_PAGES) throw endless(url);
       seen.add(url.href);
       const answer: HttpText = await ask({ url, signal, maxBytes: MAX_TAGS_BYTES });
-      yield parseTags(readJson(answer.text, url), url);
+      yield parseTags(parseJson(answer.text, url, OCI_HINT), url);
       url = nextPage(answer.headers.get("link"), url);
     }
   }
@@ -167,13 +173,13 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
       });
       if (answer.status === 404) return undefined;
       await checkDigest(answer.text, digestOf, url);
-      return parseManifest(readJson(answer.text, url), url);
+      return parseManifest(parseJson(answer.text, url, OCI_HINT), url);
     },
     async config(config, signal) {
       const url = new URL(`blobs/${config.digest}`, base);
       const answer = await ask({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
       await checkDigest(answer.text, config.digest, url);
-      return parseImageConfig(readJson(answer.text, url), url);
+      return parseImageConfig(parseJson(answer.text, url, OCI_HINT), url);
     },
     async credentialFor(digestOf, signal) {
       const answer = await head(new URL(`manifests/${digestOf}`, base), signal);
@@ -212,15 +218,4 @@ function endless(url: URL): RemoteError {
     `Cannot read the tags: the pages do not end (${redactUrl(url)}); is this an OCI registry?`,
     { method: "GET", url: redactUrl(url), retryable: false },
   );
-}
-
-function readJson(text: string, url: URL): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new RemoteError(
-      `Cannot read ${redactUrl(url)}: the answer is no JSON; is this an OCI registry?`,
-      { method: "GET", url: redactUrl(url), cause },
-    );
-  }
 }

@@ -85,6 +85,9 @@ export interface ResolveOptions {
   now: number;
 }
 
+/** A listing of this age answers further questions of the same poll, in milliseconds. */
+export const SAME_POLL_MS = 60_000;
+
 /** The grace period after publication: thirty minutes. */
 export const GRACE_MS: number = 30 * 60_000;
 

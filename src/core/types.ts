@@ -128,8 +128,8 @@ export interface CurrentOptions {
   /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
   platform?: Platform;
   /**
-   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. The
-   * default is to list anew.
+   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. By default,
+   * the registry lists its tags again.
    */
   maxAgeMs?: number;
   /** Ends the call. */

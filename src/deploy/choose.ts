@@ -5,6 +5,7 @@
  */
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { SAME_POLL_MS } from "../core/resolve.ts";
 import type { Artifact, Registry, Resolution } from "../core/types.ts";
 import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
@@ -47,8 +48,8 @@ type Verdict =
   /** Nothing can be deployed and that is a failure worth reporting, though the running version stays. */
   | { kind: "problem"; error: NotFoundError; candidate?: Candidate };
 
-/** More rounds than bad or pending versions anybody has: ends a registry that ignores `exclude`. */
-const MAX_ROUNDS = 50;
+/** More rounds than bad versions are remembered: ends a registry that ignores `exclude`. */
+const MAX_ROUNDS = 150;
 
 /**
  * Asks the registry and decides.
@@ -69,7 +70,8 @@ async function choose(input: Look): Promise<Verdict> {
   const exclude: string[] = [];
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const resolution = await input.registry.current({ exclude, signal: input.signal });
+    const maxAge = round === 0 ? {} : { maxAgeMs: SAME_POLL_MS };
+    const resolution = await input.registry.current({ exclude, signal: input.signal, ...maxAge });
     const skipped = await skippedTag(resolution, input);
     if (skipped === undefined) {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);

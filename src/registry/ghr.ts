@@ -99,13 +99,11 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
   return {
     ...registry,
     async current(options = {}) {
-      source.begin(options.exclude);
       const resolution = await registry.current(options);
       source.settle(resolution);
       return resolution;
     },
     async explain(options = {}) {
-      source.begin(options.exclude);
       const explanation = await registry.explain(options);
       source.settle(explanation.resolution);
       return explanation;

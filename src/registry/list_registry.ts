@@ -40,8 +40,7 @@ export function listRegistry(parts: ListRegistryParts): Registry {
     graceMs: GRACE_MS,
   };
   const remembered = rememberListing(source, io.clock);
-  const sourceFor = ({ maxAgeMs }: CurrentOptions): ReleaseSource =>
-    maxAgeMs === undefined ? source : remembered(maxAgeMs);
+  const sourceFor = ({ maxAgeMs }: CurrentOptions): ReleaseSource => remembered(maxAgeMs);
   const policyFor = (options: CurrentOptions): Policy => ({
     ...policy,
     platform: options.platform ?? io.platform,

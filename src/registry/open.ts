@@ -7,6 +7,7 @@ import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { nearest } from "../core/nearest.ts";
 import { normalizePlatform, runtimePlatform } from "../core/platform.ts";
 import type {
   CurrentOptions,
@@ -207,8 +208,8 @@ export function explain(
 /**
  * Streams the bytes behind an artifact's URL.
  *
- * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`; on a
- * host `file://…`.
+ * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`;
+ * `http://…` with `allow: "http"`; on a host `file://…`.
  * @param options as for {@link openRegistry}, and the first byte wanted.
  * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
  * @throws DewyError when the URL is wrong, or the bytes cannot be had.
@@ -233,7 +234,7 @@ export async function openArtifact(
     ...(options.offset === undefined ? {} : { offset: options.offset }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  if (split.scheme === "https") return openHttpsArtifact(split, io, open);
+  if (isWebAddress(split, options)) return openHttpsArtifact(split, io, open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.openArtifact === undefined) {
     throw new ConfigError(
@@ -241,6 +242,11 @@ export async function openArtifact(
     );
   }
   return driver.openArtifact(split, io, open);
+}
+
+/** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
+function isWebAddress({ scheme }: SplitUrl, { allow = "" }: RegistryOptions): boolean {
+  return scheme === "https" || (scheme === "http" && allow.split(",").includes("http"));
 }
 
 /**
@@ -252,7 +258,9 @@ export async function openArtifact(
  * @throws ConfigError with the URL that was probably meant, if a driver knows.
  */
 export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
-  if (url === "") throw new ConfigError("--registry is not set");
+  if (typeof url !== "string" || url === "") {
+    throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
+  }
   const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
   if (meant === undefined) return splitUrl(url, "--registry");
   throw new ConfigError(
@@ -327,7 +335,54 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
   return options.exclude === undefined ? {} : { exclude: options.exclude };
 }
 
+type AnyOptions = RegistryOptions & RegistryIo & CurrentOptions & OpenOptions;
+
+/** Every option there is: a typing error in JavaScript must not be ignored. */
+const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
+  platform: true,
+  env: true,
+  fetch: true,
+  clock: true,
+  emit: true,
+  signal: true,
+  registries: true,
+  readTextFile: true,
+  awsCredentials: true,
+  grpcChannel: true,
+  preRelease: true,
+  artifact: true,
+  calver: true,
+  constraint: true,
+  slot: true,
+  region: true,
+  endpoint: true,
+  noTls: true,
+  protocol: true,
+  caFile: true,
+  allow: true,
+  insecure: true,
+  realm: true,
+  registryLogin: true,
+  credentialHelper: true,
+  resolveHost: true,
+  guardFetch: true,
+  openArtifact: true,
+  exclude: true,
+  maxAgeMs: true,
+  offset: true,
+};
+
+function checkOptions(options: object): void {
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTION_NAMES, name));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, Object.keys(OPTION_NAMES));
+  throw new ConfigError(
+    `unknown option "${unknown}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+  );
+}
+
 function ioOf(options: RegistryOptions): RegistryIo {
+  checkOptions(options);
   const { readTextFile, awsCredentials, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {

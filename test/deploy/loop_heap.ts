@@ -43,6 +43,7 @@ await pollLoop({
   onWake: () => () => {},
   clock: {
     now: () => now,
+    monotonic: () => now,
     sleep: async (ms, signal) => {
       signal?.throwIfAborted();
       now += ms;

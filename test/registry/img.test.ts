@@ -302,7 +302,7 @@ describe("answers that are not what they should be", () => {
 
   test("a page of a proxy is no listing", async () => {
     const fetch = async (): Promise<Response> => new Response("<html>log in</html>");
-    await expect(openFakeImg({ fetch }).registry.current()).rejects.toThrow(/no JSON/);
+    await expect(openFakeImg({ fetch }).registry.current()).rejects.toThrow(/not JSON/);
   });
 
   test("a repository whose tags were all deleted is empty", async () => {

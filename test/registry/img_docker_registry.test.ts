@@ -89,7 +89,11 @@ describe.skipIf(missing !== undefined)(
         ["linux/arm64", false],
       ]);
       const hour = 3_600_000;
-      const clock = { now: () => Date.now() + hour, sleep: () => new Promise<void>(() => {}) };
+      const clock = {
+        now: () => Date.now() + hour,
+        monotonic: () => hour,
+        sleep: () => new Promise<void>(() => {}),
+      };
       const late = await open(server, {}, { platform: { os: "linux", arch: "riscv64" }, clock });
       expect(await late.registry.current()).toMatchObject({
         kind: "none",

@@ -78,6 +78,22 @@ describe("openRegistry", () => {
 });
 
 describe("latest and explain", () => {
+  it.each([
+    [{ prerelease: true }, 'unknown option "prerelease"; did you mean "preRelease"?'],
+    [{ tokn: "x" }, 'unknown option "tokn"'],
+  ])("refuse the unknown option in %j", async (wrong, message) => {
+    const options = { ...quiet, ...(wrong as object) };
+    await expect(latest("ghr://acme/app", options)).rejects.toThrow(message);
+    await expect(explain("ghr://acme/app", options)).rejects.toThrow(message);
+    await expect(openArtifact("https://example.com/a.tgz", options)).rejects.toThrow(message);
+  });
+
+  it.each(["", undefined])("refuse %j as a URL", async (url) => {
+    const failure = latest(url as string, quiet);
+    await expect(failure).rejects.toThrow(ConfigError);
+    await expect(failure).rejects.toThrow("Cannot open a registry without a URL");
+  });
+
   it("reject, rather than throw, when the URL is wrong", async () => {
     await expect(latest("nonsense", quiet)).rejects.toThrow(ConfigError);
     await expect(explain("nonsense", quiet)).rejects.toThrow(ConfigError);
@@ -138,5 +154,12 @@ describe("openArtifact", () => {
   it("refuses plain http and local files", async () => {
     await expect(openArtifact("http://example.com/a", quiet)).rejects.toThrow(ConfigError);
     await expect(openArtifact("file:///etc/passwd", quiet)).rejects.toThrow(ConfigError);
+  });
+
+  it("takes plain http where the caller allows it", async () => {
+    const fetch = async (): Promise<Response> => new Response("bytes");
+    const options = { ...quiet, fetch, allow: "http,mirror.example" };
+    const stream = await openArtifact("http://mirror.example/a.tgz", options);
+    expect(await new Response(stream).text()).toBe("bytes");
   });
 });

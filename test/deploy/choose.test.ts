@@ -4,7 +4,11 @@ import { chooseVersion, type VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { EMPTY_STATE } from "../../src/deploy/state.ts";
 import { tick } from "../../src/deploy/tick.ts";
+import { openRegistry } from "../../src/registry/open.ts";
+import { fakeClock } from "../fakes/clock.ts";
+import { fetchOf } from "../fakes/handler.ts";
 import { fakeOci } from "../fakes/oci.ts";
+import { fakeS3 } from "../fakes/s3.ts";
 import { openFakeImg } from "../registry/img_world.ts";
 import { eventsOf, never, testWorld } from "./world.ts";
 
@@ -72,3 +76,38 @@ test("a listing that lags does not lead back to an older image, though its tag i
   fake.tag("v1.1.0_blue", undefined);
   expect(await choose()).toMatchObject({ candidate: { release: { tag: "v1.0.0_blue" } } });
 });
+
+test.each([1, 14, 99])(
+  "%i bad versions above the good one cost one listing a poll",
+  async (bad) => {
+    const clock = fakeClock();
+    const server = fakeS3("b", clock.now);
+    const tags = Array.from({ length: bad }, (_, index) => `v2.${index}.0`);
+    for (const tag of ["v1.0.0", ...tags]) server.store(`app/${tag}/app_linux_amd64.tar.gz`, tag);
+    const registry = openRegistry("s3://us-east-1/b/app", {
+      endpoint: "http://s3.test",
+      env: { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" },
+      platform: { os: "linux", arch: "amd64" },
+      fetch: fetchOf(server.handler),
+      clock,
+    });
+    const listings = (): number =>
+      server.calls.splice(0).filter((call) => call.includes("prefix=app%2F&")).length;
+    const at = new Date(clock.now()).toISOString();
+    const state = { ...EMPTY_STATE, bad: tags.map((tag) => ({ tag, reason: "it crashed", at })) };
+    const choose = (): ReturnType<typeof chooseVersion> =>
+      chooseVersion({
+        registry,
+        state,
+        live: undefined,
+        running: undefined,
+        policy: POLICY,
+        emit: () => {},
+        signal: never(),
+      });
+    for (let poll = 0; poll < 2; poll += 1) {
+      expect(await choose()).toMatchObject({ candidate: { release: { tag: "v1.0.0" } } });
+      expect(listings()).toBe(1);
+    }
+  },
+);
