@@ -132,7 +132,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   }
 }
 
-/** What the operator wants forgotten; an acceptance that is not asked for any more can be asked for again. */
+/** Applies `--retry-bad`. A tag that `--accept-changed` no longer names can be accepted again later. */
 async function applyFlags(config: AgentConfig, store: StateStore): Promise<void> {
   const before = await store.load();
   const state = forgetAcceptances(before, config.acceptChanged);

@@ -1,10 +1,6 @@
 /**
- * Aborts a controller as soon as a signal is aborted. For signals that outlive the work: what `AbortSignal.any` derives
- * stays referenced by its sources on Node, a little for every poll.
- *
- * @param controller what is aborted, for the signal's reason.
- * @param signal what it follows.
- * @returns a function that lets go of the signal.
+ * Aborts a controller with a signal that outlives the work; returns a function that detaches them. Node keeps a reference
+ * at the source for every `AbortSignal.any`, so that a loop would leak.
  */
 export function abortWith(controller: AbortController, signal: AbortSignal): () => void {
   const abort = (): void => controller.abort(signal.reason);

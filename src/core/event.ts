@@ -57,7 +57,7 @@ export type DewyEvent =
   | { type: "nothing"; reason: string; message: string }
   | { type: "held"; tag: string; running: string; reason: string }
   | {
-      /** A tag stands for other bytes than those that were staged under it; they are refused. */
+      /** The bytes of a tag differ from those staged under it before; they are not deployed. */
       type: "bytes-changed";
       tag: string;
       artifact: string;
@@ -136,11 +136,11 @@ export type DewyEvent =
   /** A generation that was started anew has ended at once; the one before it serves on. */
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
   | {
-      /** What is meant to run could not be started: the app, or its containers. */
+      /** The app or its containers could not be started. */
       type: "start-failed";
       tag: string;
       reason: string;
-      /** Milliseconds until it is tried again. */
+      /** Milliseconds until the next try. */
       retryInMs: number;
     }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }

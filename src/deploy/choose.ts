@@ -19,7 +19,7 @@ export interface VersionPolicy {
   slot: string;
   /** The artifact that is named exactly; empty when it is chosen by platform. */
   artifact: string;
-  /** Tags of which other bytes than the known ones are accepted, once. */
+  /** Tags whose bytes may differ from the known ones, once. */
   acceptChanged: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export interface ChoiceInput {
 
 /** What is to be done now. */
 export type Choice = Verdict & {
-  /** What the operator has accepted by `acceptChanged`; to be remembered before anything is done. */
+  /** Candidates that `acceptChanged` has accepted; to be saved before anything else is done. */
   accepted?: readonly Candidate[];
 };
 
@@ -117,7 +117,7 @@ async function skippedTag(resolution: Resolution, input: Look): Promise<Skipped 
   return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
 }
 
-/** With a live version that nobody knows, any other one but the newest might be older. */
+/** If the live version is unknown, every version but the newest might be older. */
 function skipReady(tag: string, { live, running }: ChoiceInput): Skipped {
   const isUnknown = live !== undefined && running === undefined;
   return { tag, final: isUnknown || tag === running?.tag };
@@ -151,7 +151,7 @@ async function isLiveAlready(
   return isSame(running, artifact, input);
 }
 
-/** Whether a tag that was staged here before stands for something else now. */
+/** Whether a tag that was staged here before has other bytes now. */
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
@@ -159,7 +159,7 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
   return known.length > 0 && input.policy.artifact !== artifact.name;
 }
 
-/** A revision that is new says only that the bytes may be others, where they can be read. */
+/** A new revision does not prove other bytes. If the registry can compute the digest, the digest decides. */
 async function isSame(
   known: { digest?: string; revision?: string },
   artifact: Artifact,

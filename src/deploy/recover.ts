@@ -1,5 +1,5 @@
 /**
- * Everything that a crash, a stop or a failed way back can leave half done is finished or undone here.
+ * Finishes or undoes everything that a crash, a stop or a failed way back can leave half done.
  *
  * @module
  */
@@ -22,6 +22,8 @@ import {
   withoutReleases,
 } from "./state.ts";
 
+const WENT_BACK = "went back to the previous version";
+
 /**
  * Cleans up at the start, and finishes or undoes a switch that was under way.
  *
@@ -38,7 +40,7 @@ export async function recover(io: DeployIo, signal: AbortSignal): Promise<void> 
     const message = "Live version unknown: there is no record of it";
     io.emit({ type: "warning", message, fields: { directory: io.deployer.path(live) } });
   }
-  // Without any record, it is the state file that is lost, or another deployer's releases that are found.
+  // No records at all: the state file was lost, or another deployer made these releases.
   if (state.releases.length > 0) await removeOldReleases(io, signal, 0);
   if (state.switching === undefined) return;
   const { to, from } = state.switching;
@@ -48,19 +50,13 @@ export async function recover(io: DeployIo, signal: AbortSignal): Promise<void> 
     await finishSwitch(release, from, io, signal);
     return;
   }
-  await undoSwitch(io, "undid a switch that had not happened");
+  await undoSwitch(io, live === to ? WENT_BACK : "undid a switch that had not happened");
 }
 
-/**
- * Does what a deploy has left to do: goes back where that failed, and runs an after-deploy hook that did not run.
- *
- * @param io the world.
- * @param signal ends the hook.
- * @throws DewyError when there is still no way back.
- */
+/** Retries the way back if it failed, and runs an after-deploy hook that has not run; throws if the retry fails. */
 export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
   const state = await io.store.load();
-  if (state.switching !== undefined) await undoSwitch(io, "went back to the previous version");
+  if (state.switching !== undefined) await undoSwitch(io, WENT_BACK);
   const { afterHook } = state;
   if (afterHook === undefined) return;
   const release = findRelease(state, afterHook.directory);

@@ -23,7 +23,7 @@ import {
 } from "./state.ts";
 
 const REPORT_TIMEOUT_MS = 60_000;
-/** How long a step that may fail without harm can still take once dewy is told to stop. */
+/** How long a best-effort step can still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
 /**
@@ -158,14 +158,7 @@ async function runBeforeHook(
   }
 }
 
-/**
- * Runs the after-deploy hook. It stays on record until it has ended by itself: what a stop or a crash cuts short runs
- * again at the next start.
- *
- * @param context what the hook is told.
- * @param io the world.
- * @param signal ends the hook.
- */
+/** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
 export async function runAfterHook(
   context: HookContext,
   io: DeployIo,
@@ -283,13 +276,7 @@ async function goBack(tag: string, undo: Undo, io: DeployIo): Promise<boolean> {
   return true;
 }
 
-/**
- * Removes releases that are not needed any more; a failure is told, and the next deploy tries again.
- *
- * @param io the world.
- * @param signal ends the wait for it.
- * @param most how many releases that no record names may stay, such as those of another deployer.
- */
+/** Removes old releases, best effort; at most `most` of those without a record, such as another deployer's, stay. */
 export async function removeOldReleases(
   io: DeployIo,
   signal: AbortSignal,
@@ -336,7 +323,7 @@ async function report(
   if (error === undefined) io.emit({ type: "reported", tag: release.tag });
 }
 
-/** Waits for work, but not for long once dewy is told to stop: the work may not listen to any signal. */
+/** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
 async function untilStopped(work: Promise<void>, io: DeployIo, signal: AbortSignal): Promise<void> {
   const done = new AbortController();
   const stopped = new Promise<void>((resolve) => {

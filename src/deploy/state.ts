@@ -39,7 +39,7 @@ export interface BadVersion {
   at: string;
 }
 
-/** What a tag stood for when it was last staged here. Outlives the release. */
+/** The bytes of a tag when it was last staged here. This record outlives the release. */
 export interface KnownBytes {
   /** The tag. */
   tag: string;
@@ -49,7 +49,7 @@ export interface KnownBytes {
   digest?: string;
   /** The registry's identity of its bytes. */
   revision?: string;
-  /** Whether the operator has accepted exactly these bytes by `--accept-changed`, which is used up by it. */
+  /** `--accept-changed` has accepted exactly these bytes, and accepts no others of this tag. */
   accepted?: true;
 }
 
@@ -122,10 +122,7 @@ function identityOf(artifact: { digest?: string; revision?: string }): {
   };
 }
 
-/**
- * Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. Without
- * either there is nothing to tell them apart by.
- */
+/** Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. */
 export function sameBytes(
   a: { digest?: string; revision?: string },
   b: { digest?: string; revision?: string },
@@ -165,13 +162,13 @@ function withKnown(state: DeployState, bytes: Omit<KnownBytes, "accepted">): Dep
   return { ...state, known: [...others, entry].slice(-MAX_KNOWN) };
 }
 
-/** What a tag stood for, the latest last. */
+/** The bytes that a tag had, the latest last. */
 export function knownBytes({ releases, known }: DeployState, tag: string): readonly KnownBytes[] {
-  // A record that was written before dewy remembered bytes is in `releases` only.
+  // An older dewy recorded them in `releases` only.
   return [...releases, ...known].filter((one) => one.tag === tag);
 }
 
-/** The state in which the operator has accepted what a tag stands for now. */
+/** The state in which the operator has accepted the bytes that a tag has now. */
 export function acceptBytes(state: DeployState, tag: string, artifact: Artifact): DeployState {
   const next = withKnown(state, { tag, artifact: artifact.name, ...identityOf(artifact) });
   const known = next.known.map((one): KnownBytes => {
@@ -180,7 +177,7 @@ export function acceptBytes(state: DeployState, tag: string, artifact: Artifact)
   return { ...next, known };
 }
 
-/** The state in which only these tags have been accepted; the same object when nothing changes. */
+/** The state without acceptances of tags other than `except`; the same object if nothing changes. */
 export function forgetAcceptances(state: DeployState, except: readonly string[]): DeployState {
   const isStale = (one: KnownBytes): boolean => one.accepted === true && !except.includes(one.tag);
   if (!state.known.some(isStale)) return state;

@@ -71,7 +71,7 @@ export async function tick(
   }
 }
 
-/** Other bytes than those of this look have to be accepted on their own. */
+/** Remembers the accepted bytes, so that the flag accepts no others. */
 async function accept({ release, artifact }: Candidate, io: DeployIo): Promise<void> {
   const { tag } = release;
   await io.store.save(acceptBytes(await io.store.load(), tag, artifact));

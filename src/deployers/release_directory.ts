@@ -201,7 +201,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined, path))?.isDirectory() === true;
 }
 
-/** Only a name that is not there is missing: what cannot be looked at just now may well be there. */
+/** Treats a missing name as `otherwise`, and every other failure as an error: the file may well be there. */
 async function orIfMissing<T, U>(found: Promise<T>, otherwise: U, path: string): Promise<T | U> {
   try {
     return await found;

@@ -73,10 +73,10 @@ async function addDigest(resolution: Resolution): Promise<Resolution> {
   return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
 }
 
-/** More than one poll asks for. */
+/** More than one poll needs. */
 const MAX_DIGESTS = 16;
 
-/** Reads the bytes of a file, once a revision: `rsync` and `touch` give the same ones another time. */
+/** Computes each digest once a revision. `rsync` and `touch` change the revision, but not the bytes. */
 function digestReader(open: Registry["open"]): NonNullable<Registry["digest"]> {
   const known = new Map<string, string>();
   return async (artifact, options = {}) => {

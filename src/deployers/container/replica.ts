@@ -34,8 +34,8 @@ export class Replica {
   state: ReplicaState = "starting";
   /** How often in a row it did not answer. */
   failedProbes = 0;
-  /** Whether it has been told that it does not answer any more. */
-  isToldSilent = false;
+  /** Whether it was reported as unhealthy since it last answered. */
+  isReported = false;
   /** Whether its own HEALTHCHECK says that it is unhealthy. */
   engineDoubts = false;
   readonly #ended = new AbortController();
@@ -116,11 +116,8 @@ export class EndedError extends DeployError {
 const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
 
 /**
- * Says how a container ended, and whose fault it is: the app's only when it has exited by itself.
- *
- * @param container what the engine says; `undefined`: it is gone.
- * @param wasAway whether the engine has not answered meanwhile: one that is restarted ends its containers.
- * @returns such as `it ended with exit code 137, out of memory`.
+ * Describes how a container ended, such as `it ended with exit code 137, out of memory`, and where the fault lies: in the
+ * release only if the app exited by itself. An engine that `wasAway` may have been restarted, which ends its containers.
  */
 export function endOf(container: EngineContainer | undefined, wasAway = false): EndedError {
   if (container === undefined) return new EndedError("it was removed", "host");

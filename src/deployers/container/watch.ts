@@ -162,15 +162,15 @@ class Watcher {
       (failure: unknown) => failure,
     );
     if (this.#signal.aborted || replica.state !== "serving") return;
-    // A probe that this machine cannot make says nothing about the app.
+    // A probe that fails on this machine says nothing about the app.
     if (error !== undefined && faultOf(error) !== "release") return;
     replica.failedProbes = error === undefined ? 0 : replica.failedProbes + 1;
     if (replica.isHealthy !== wasHealthy) crew.refresh();
-    if (error === undefined) replica.isToldSilent = false;
-    if (replica.failedProbes < FAILED_PROBES || replica.isToldSilent) return;
-    // It may have ended, and not by itself where the engine does not answer either.
+    if (error === undefined) replica.isReported = false;
+    if (replica.failedProbes < FAILED_PROBES || replica.isReported) return;
+    // The container may have ended; if the engine does not answer either, the engine may have ended it.
     if (!(await this.#lookAt(replica.id)) || !replica.isAlive) return;
-    replica.isToldSilent = true;
+    replica.isReported = true;
     void onUnhealthy(replica, `it became unhealthy: ${messageOf(error)}`);
   }
 

@@ -11,7 +11,7 @@ export interface Place {
   name?: string;
 }
 
-/** Is told why a generation is not ready yet, and whose fault that is. */
+/** Called with the reason why a generation is not ready yet, and where the fault lies. */
 export type TellWhyNot = (reason: string, fault: Fault) => void;
 
 /** How traffic gets from the port to a generation. */

@@ -90,7 +90,7 @@ export class Probation {
   }
 }
 
-/** A check that this machine cannot make says nothing about the app. */
+/** A check that fails on this machine says nothing about the app. */
 function whyUnhealthy(error: unknown): string | undefined {
   return faultOf(error) === "release" ? messageOf(error) : undefined;
 }

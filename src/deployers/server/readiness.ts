@@ -80,7 +80,7 @@ async function isReady(
   await Promise.race([generation.saidReady, succeeds]);
 }
 
-/** What a shell exits with when it finds a program it cannot execute, and when it finds none. */
+/** A shell's exit codes for a program that cannot be executed, and for one that is missing. */
 const NOT_EXECUTED: readonly (number | null)[] = [126, 127];
 
 async function commandSucceeds(

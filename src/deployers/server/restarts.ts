@@ -32,7 +32,7 @@ export class Restarts {
    * @param release what has crashed.
    * @param reason what happened.
    * @param lifeMs how long it had run, in milliseconds.
-   * @param fault whose fault it is; only the release's own can make a crash loop.
+   * @param fault where the fault lies; only the release's own counts towards a crash loop.
    * @returns the pause, in milliseconds.
    */
   later(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {

@@ -33,7 +33,7 @@ export interface TcpProbe extends Probe {
 }
 
 const SETTLE_MS = 250;
-/** What a server does to a connection; all else is in the way on this side: no descriptors, no memory, no route. */
+/** Errors that the server causes. All others come from this machine: no descriptors, no memory, no route. */
 const SERVERS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 /** More than any head that is fit for a health check. */
 const MAX_HEAD_BYTES = 65_536;
