@@ -37,6 +37,7 @@ export {
 } from "./src/core/version.ts";
 export type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   DeployCommand,
   EnvironmentSpec,

@@ -94,6 +94,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
       timeoutMs: config.hookTimeoutMs,
       cwd: root,
       env: world.env,
+      redact: world.redactor(world.env),
     }),
     clock,
     emit,

@@ -1,5 +1,4 @@
 import { ConfigError, DewyError } from "../core/error.ts";
-import { redactSecrets } from "../core/secret.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
 import type { Config } from "./config.ts";
 import { exitCodeOf } from "./exit_code.ts";
@@ -27,7 +26,7 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
       once: parsed?.flag("once") ?? false,
       json: parsed?.flag("json") ?? argv.includes("--json"),
     };
-    return fail(error, parsed?.command ?? commandIn(argv), asked, io);
+    return await fail(error, parsed?.command ?? commandIn(argv), asked, io);
   }
 }
 
@@ -88,12 +87,12 @@ async function printVersion(io: ProcessIo): Promise<number> {
   return 0;
 }
 
-function fail(
+async function fail(
   error: unknown,
   command: ParsedArgv["command"],
   { once, json }: { once: boolean; json: boolean },
   io: ProcessIo,
-): number {
+): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
@@ -101,7 +100,8 @@ function fail(
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  const message = printable(redactSecrets(error.message, io.env), "\n");
+  const { redactor } = await import("./redactor.ts");
+  const message = printable(redactor(io.env)(error.message), "\n");
   if (json) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);

@@ -230,7 +230,7 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
 
 function readBaseUrl(env: GitHubIo["env"]): string {
   for (const name of ["GITHUB_API_URL", "GITHUB_ENDPOINT"]) {
-    const value = env[name]?.trim() ?? "";
+    const value = env[name] ?? "";
     if (value === "") continue;
     const url = URL.canParse(value) ? new URL(value) : undefined;
     const web = url?.protocol === "https:" || url?.protocol === "http:";

@@ -6,10 +6,12 @@
 
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import type { CredentialHelper } from "../client/oci_docker.ts";
+import type { AwsProfile } from "../client/s3_address.ts";
 import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
 import { compileConstraint } from "../core/constraint.ts";
+import type { EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
@@ -23,7 +25,9 @@ import {
 
 export type * from "../client/grpc_channel.ts";
 export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
+export type { AwsProfile } from "../client/s3_address.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
+export type { EnvironmentSpec } from "../core/environment.ts";
 
 /** The commands that deploy. */
 export type DeployCommand = "server" | "assets" | "container";
@@ -77,6 +81,8 @@ export interface RegistryIo {
    * and instance roles), `undefined` when it has none; absent on the edge.
    */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; absent on the edge. */
+  awsProfile?: () => Promise<AwsProfile>;
   /**
    * Asks `docker-credential-<helper>` for the login of a server, `undefined` when it has none; absent on the edge.
    */
@@ -93,14 +99,6 @@ export interface RegistryIo {
   openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
-}
-
-/** A line of the README and of `--help` on an environment variable. */
-export interface EnvironmentSpec {
-  /** Its name. */
-  name: string;
-  /** One line on what it does. */
-  description: string;
 }
 
 /** How one kind of registry is named and how its URL reads. */

@@ -5,6 +5,7 @@
  */
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { nearest } from "../core/nearest.ts";
@@ -20,6 +21,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   GuardFetch,
   LocatorBase,
@@ -51,6 +53,8 @@ export interface RegistryOptions {
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; `createHostIo` of `dewy/host` reads it. */
+  awsProfile?: () => Promise<AwsProfile>;
   /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
   grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
@@ -148,7 +152,7 @@ export function connect(
   const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
   const driver = findDriver(split, table);
   const locator = driver.parse(split);
-  return { registry: driver.open(locator, ioOf(options)), locator, driver };
+  return { registry: driver.open(locator, ioOf(options, driver)), locator, driver };
 }
 
 /**
@@ -229,19 +233,18 @@ export async function openArtifact(
   options: RegistryOptions & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const split = splitUrl(artifactUrl, "the artifact URL");
-  const io = ioOf(options);
   const open: OpenOptions = {
     ...(options.offset === undefined ? {} : { offset: options.offset }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  if (isWebAddress(split, options)) return openHttpsArtifact(split, io, open);
+  if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.openArtifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.openArtifact(split, io, open);
+  return driver.openArtifact(split, ioOf(options, driver), open);
 }
 
 /** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
@@ -348,6 +351,7 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   registries: true,
   readTextFile: true,
   awsCredentials: true,
+  awsProfile: true,
   grpcChannel: true,
   preRelease: true,
   artifact: true,
@@ -381,19 +385,20 @@ function checkOptions(options: object): void {
   );
 }
 
-function ioOf(options: RegistryOptions): RegistryIo {
+function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryIo {
   checkOptions(options);
-  const { readTextFile, awsCredentials, grpcChannel, signal } = options;
+  const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
-    env: options.env ?? runtimeEnvironment(),
+    env: driverEnvironment(options.env ?? runtimeEnvironment(), driver?.environment ?? []),
     // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(awsProfile === undefined ? {} : { awsProfile }),
     ...(registryLogin === undefined ? {} : { registryLogin }),
     ...(credentialHelper === undefined ? {} : { credentialHelper }),
     ...(resolveHost === undefined ? {} : { resolveHost }),
