@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { matchesArtifact } from "../core/artifact_pattern.ts";
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { SAME_POLL_MS } from "../core/resolve.ts";
-import type { Artifact, Registry, Resolution } from "../core/types.ts";
+import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
 import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
@@ -17,7 +18,7 @@ export interface VersionPolicy {
   calver: string;
   constraint: string;
   slot: string;
-  /** The artifact that is named exactly; empty when it is chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty when it is chosen by platform. */
   artifact: string;
   /** Tags whose bytes may differ from the known ones, once. */
   acceptChanged: readonly string[];
@@ -156,7 +157,10 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
   if (last !== undefined) return !(await isSame(last, artifact, input));
-  return known.length > 0 && input.policy.artifact !== artifact.name;
+  const isNamed = (name: string): boolean =>
+    matchesArtifact(input.policy.artifact, name, release.tag);
+  const isNamedNow = isNamed(artifact.name) && !known.some((one) => isNamed(one.artifact));
+  return known.length > 0 && !isNamedNow;
 }
 
 /** A new revision does not prove other bytes. If the registry can compute the digest, the digest decides. */
@@ -187,6 +191,7 @@ async function judge(
     artifact: candidate.artifact.name,
     url: candidate.artifact.url,
   });
+  if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
   if (running === undefined) return { kind: "deploy", candidate };
   if (await isLiveAlready(candidate, input)) {
     input.emit({ type: "unchanged", tag });
@@ -198,6 +203,11 @@ async function judge(
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
   return judgeOlder(candidate, running, input);
+}
+
+function emitNotes({ release, artifact, notes = [] }: ReadyResolution, emit: EventSink): void {
+  if (notes.length === 0) return;
+  emit({ type: "artifact-chosen", tag: release.tag, artifact: artifact.name, notes });
 }
 
 function judgeNothing(

@@ -38,8 +38,10 @@ export interface LocatorBase {
   type: string;
   /** The URL as it may be printed. */
   url: string;
-  /** Names one artifact exactly; empty: chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty: chosen by platform. */
   artifact: string;
+  /** Whether a file for amd64 will do where the machine can emulate it. The default is false. */
+  emulation?: boolean;
   /** Whether pre-releases count. */
   preRelease: boolean;
   /** A CalVer format; empty: SemVer. */
@@ -143,7 +145,14 @@ const PRE_RELEASE: OptionSpec = {
 const ARTIFACT: OptionSpec = {
   name: "artifact",
   type: "string",
-  description: "The exact name of the artifact, where it is not chosen by OS and architecture",
+  description:
+    "The artifact's name, or a pattern such as app-*.zip or app-{version}.jar, instead of a choice by platform",
+};
+const EMULATION: OptionSpec = {
+  name: "emulation",
+  type: "boolean",
+  description:
+    "Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits",
 };
 const CALVER: OptionSpec = {
   name: "calver",
@@ -165,6 +174,7 @@ const SLOT: OptionSpec = {
 export const FILE_OPTIONS: readonly OptionSpec[] = [
   PRE_RELEASE,
   ARTIFACT,
+  EMULATION,
   CALVER,
   CONSTRAINT,
   SLOT,
@@ -195,6 +205,7 @@ export function readCommon<T extends string>(
     type,
     url: redactUrl(url.text),
     artifact: query.text("artifact"),
+    emulation: query.flag("emulation"),
     preRelease: query.flag("pre-release"),
     calver: query.text("calver"),
     constraint: query.text("constraint"),

@@ -53,7 +53,7 @@ const ENVIRONMENT: readonly EnvironmentSpec[] = [
   },
   {
     name: "GITHUB_ARTIFACT",
-    description: "The artifact's name, where the URL has no artifact=",
+    description: "The artifact's name or pattern, where the URL has no artifact=",
     secret: false,
   },
 ];
@@ -94,6 +94,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
     locator,
     io,
     source,
+    repository: locator.repo,
     async open(artifact, options: OpenOptions = {}) {
       const { tag, artifact: name } = parseGhrArtifactUrl(
         splitUrl(artifact.url, "the artifact URL"),

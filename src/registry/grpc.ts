@@ -196,7 +196,8 @@ function explainAnswer(
     };
   }
   const { tag } = resolution;
-  const why = resolution.kind === "none" ? resolution.message : "its artifact is not there yet";
+  const why =
+    resolution.kind === "none" ? resolution.message : "the server names no artifact so far";
   const chosen = resolution.reason === "artifact-missing";
   const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : why }];
   return { registry, platform, tags, artifacts: [], resolution };

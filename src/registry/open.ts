@@ -59,8 +59,10 @@ export interface RegistryOptions {
   grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
   preRelease?: boolean;
-  /** The exact name of the artifact. The default is to choose by platform. */
+  /** The artifact's name, or a pattern for it. The default is to choose by platform. */
   artifact?: string;
+  /** Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits. The default is false. */
+  emulation?: boolean;
   /** A CalVer format. The default is SemVer. */
   calver?: string;
   /** A semver range that versions must satisfy. The default is any. */
@@ -320,6 +322,7 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
   return {
     "pre-release": options.preRelease,
     artifact: options.artifact,
+    emulation: options.emulation,
     calver: options.calver,
     constraint: options.constraint,
     slot: options.slot,
@@ -355,6 +358,7 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   grpcChannel: true,
   preRelease: true,
   artifact: true,
+  emulation: true,
   calver: true,
   constraint: true,
   slot: true,
