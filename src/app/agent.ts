@@ -15,8 +15,10 @@ import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
 import { forgetAcceptances, type StateStore } from "../deploy/state.ts";
 import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
+import { removeTemporaries } from "../host/atomic_file.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
+import { writableByOthers } from "../host/own_directory.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process_io.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
@@ -73,7 +75,8 @@ export function statePath(root: string): string {
  */
 export async function runAgent(agent: Agent, world: World): Promise<number> {
   const { config, root } = agent;
-  const lock = await acquireLock(lockPath(root), config.command);
+  const { emit, signals } = world;
+  const lock = await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
   try {
     return await run(agent, deployIo(agent, world), world);
   } finally {
@@ -113,6 +116,8 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     registry: redactUrl(config.registry),
     directory: root,
   });
+  await removeTemporaries(statePath(root));
+  await warnOfWriters(root, io);
   await applyFlags(config, io.store);
   const exclusively = exclusive();
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
@@ -139,6 +144,20 @@ async function applyFlags(config: AgentConfig, store: StateStore): Promise<void>
   const state = forgetAcceptances(before, config.acceptChanged);
   const next = config.retryBad ? { ...state, bad: [] } : state;
   if (next !== before) await store.save(next);
+}
+
+/** A user who can write to these directories decides what root runs. */
+async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const paths = ["", ".dewy", "releases"].map((name) => join(root, name));
+  const directories = (await writableByOthers(paths)).join(", ");
+  if (directories === "") return;
+  io.emit({
+    type: "warning",
+    important: true,
+    message: "Other users can write to directories that dewy works in as root",
+    fields: { directories, hint: "chown root and chmod go-w; docs/server.md explains why" },
+  });
 }
 
 /** At once: what is under way may take a while to end. */

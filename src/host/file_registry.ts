@@ -32,7 +32,7 @@ export const file: RegistryDriver<FileLocator> = {
   open: openFileRegistry,
   openArtifact: async (url: SplitUrl, io, options = {}) =>
     openFile(parseFileArtifactUrl(url), {
-      offset: options.offset ?? 0,
+      ...options,
       signal: joinSignals(options.signal, io.signal),
     }),
 };
@@ -40,7 +40,7 @@ export const file: RegistryDriver<FileLocator> = {
 function openFileRegistry(locator: FileLocator, io: RegistryIo): Registry {
   const open: Registry["open"] = async (artifact, options = {}) =>
     openFile(pathOf(artifact), {
-      offset: options.offset ?? 0,
+      ...options,
       signal: joinSignals(options.signal, io.signal),
       ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
     });
