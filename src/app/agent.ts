@@ -20,6 +20,7 @@ import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** The flags that all deploying commands share. */
@@ -119,6 +120,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
+    if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
     if (config.once) return await once(look, agent, io, stop);
     await poll(look, failed, agent, io, world);
     return 0;

@@ -12,6 +12,16 @@ export function crashText(
   error: unknown,
   env: Readonly<Record<string, string | undefined>>,
 ): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return `Error: ${printable(redactText(text, env))}; this is a bug in dewy\n`;
+  return `Error: ${printable(describeUnexpected(error, env))}; this is a bug in dewy\n`;
+}
+
+/** The name and message of an unexpected error, without the secrets in `env`. */
+export function describeUnexpected(
+  error: unknown,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  return redactText(
+    error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    env,
+  );
 }

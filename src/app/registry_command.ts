@@ -6,6 +6,7 @@ import { createGateway } from "../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../host/connect_server.ts";
 import { openConfigured } from "./open_configured.ts";
 import type { RegistryConfig } from "./registry_config.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** How long calls and downloads may go on after the signal to stop, in milliseconds. */
@@ -56,6 +57,7 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     gateway.expire();
     renewTls(config, server, world).catch((error) => warnOfTls(error, world));
   });
+  surviveUncaught(world);
   emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
   warnOfPlainText(config, token, world);
   await aborted(stop);

@@ -60,6 +60,10 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(rollbackText(event.tag, event.to, event.reason));
     case "failed":
       return error(`Error occurred (count: ${event.count}): ${event.error.message}`);
+    case "uncaught":
+      return event.count === 1
+        ? error(`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
+        : undefined;
     default:
       return undefined;
   }
