@@ -93,10 +93,14 @@ async function findClaimed(
   const known = book.find(claim.revision);
   if (known !== undefined) return known;
   const platform = readPlatform(claim.platform);
-  const resolution = await upstream.current(platform);
-  if (resolution.kind !== "ready") return undefined;
-  const entry = await book.note(resolution.release, resolution.artifact, platform);
-  return entry.revision === claim.revision ? entry : undefined;
+  // The other gateway has chosen the artifact by platform, or was asked for it by name.
+  for (const artifact of [undefined, claim.name]) {
+    const resolution = await upstream.current(platform, artifact);
+    if (resolution.kind !== "ready") continue;
+    const entry = await book.note(resolution.release, resolution.artifact, platform);
+    if (entry.revision === claim.revision) return entry;
+  }
+  return undefined;
 }
 
 function readPlatform(text: string): Platform {

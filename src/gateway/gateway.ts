@@ -103,6 +103,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     switch (resolution.kind) {
       case "none": {
         const { reason, message, tag } = resolution;
+        if (reason === "artifact-missing" && tag !== undefined)
+          assertNamed(tag, undefined, question);
         emit({ type: "nothing", reason, message });
         // A tag without an artifact and a date says what is missing, and that it is not waited for.
         return reason === "artifact-missing" && tag !== undefined ? { id: "", tag } : undefined;
@@ -113,6 +115,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
       case "ready": {
         const { release, artifact } = resolution;
+        assertNamed(release.tag, artifact.name, question);
         const entry = await book.note(release, artifact, platformOf(question));
         const artifactUrl = await addressOf(entry, options.publicUrl ?? question.origin);
         const { id, tag, createdAt } = release;
@@ -126,7 +129,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     logic: {
       async current(question) {
         const platform = platformOf(question);
-        const resolution = await asked(upstream, platform);
+        const resolution = await asked(upstream, platform, question.artifact);
         const tag = resolution.kind === "ready" ? resolution.release.tag : resolution.tag;
         emit({
           type: "version-asked",
@@ -160,10 +163,20 @@ function platformOf({ os, arch }: VersionQuestion): Platform {
   return { os, arch };
 }
 
+/** An artifact that was asked for by name is never replaced by another. */
+function assertNamed(tag: string, name: string | undefined, { artifact }: VersionQuestion): void {
+  if (artifact === undefined || artifact === name) return;
+  throw new NotFoundError(`${tag} has no artifact "${artifact}"`);
+}
+
 /** Where the upstream registry is, and what it said, is in the log and none of the callers' business. */
-async function asked(upstream: Upstream, platform: Platform): Promise<Resolution> {
+async function asked(
+  upstream: Upstream,
+  platform: Platform,
+  artifact: string | undefined,
+): Promise<Resolution> {
   try {
-    return await upstream.current(platform);
+    return await upstream.current(platform, artifact);
   } catch (cause) {
     throw new RemoteError("The upstream registry cannot be asked right now", { cause });
   }

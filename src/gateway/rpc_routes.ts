@@ -27,7 +27,7 @@ import {
 } from "../gen/dewy_pb.ts";
 import { bearerCheck } from "./bearer_token.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
-import { isPlainName, plainText } from "./plain_text.ts";
+import { isFileName, isPlainName, plainText } from "./plain_text.ts";
 import { rpcError } from "./rpc_error.ts";
 
 /** What the host knows of a call. */
@@ -122,7 +122,11 @@ function readQuestion(request: CurrentRequest, context: HandlerContext): Version
     if (!isPlainName(value)) throw invalid(`${name} is no name such as linux or amd64`);
   }
   const { os, arch } = normalizePlatform(request);
-  return { os, arch, headers: context.requestHeader, ...context.values.get(callerKey) };
+  const artifact = request.arifactName || undefined;
+  if (artifact !== undefined && !isFileName(artifact)) {
+    throw invalid("arifact_name is not a file name");
+  }
+  return { os, arch, artifact, headers: context.requestHeader, ...context.values.get(callerKey) };
 }
 
 function readReport(request: ReportRequest, context: HandlerContext): DeployReport {

@@ -30,13 +30,12 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, open, exists, report } = parts;
   const { url, preRelease, calver, constraint, slot, artifact } = locator;
-  const policy: Omit<Policy, "platform"> = {
+  const policy: Omit<Policy, "platform" | "artifact"> = {
     url,
     preRelease,
     calver,
     constraint,
     slot,
-    artifact,
     graceMs: GRACE_MS,
   };
   const remembered = rememberListing(source, io.clock);
@@ -45,6 +44,7 @@ export function listRegistry(parts: ListRegistryParts): Registry {
   const policyFor = (options: CurrentOptions): Policy => ({
     ...policy,
     platform: options.platform ?? io.platform,
+    artifact: options.artifact ?? artifact,
   });
   return {
     anyPlatform: true,

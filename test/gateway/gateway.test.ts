@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CredentialError } from "../../src/core/error.ts";
 import { LINK_LIFETIME_MS } from "../../src/gateway/artifact_link.ts";
-import { gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
+import { fakeUpstream, gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
 
 const { signal } = new AbortController();
 
@@ -48,6 +48,31 @@ describe("an answer of the gateway", () => {
     const url = await address();
     expect(url).toBe("file:///private/v1.0.0/app_linux_amd64.tar.gz");
     expect(await gateway.fetch(new Request(`${ORIGIN}/artifacts/a/b`))).toBeUndefined();
+  });
+
+  describe.each([
+    ["signed", false],
+    ["direct", true],
+  ])("by name, with %s addresses,", (_, direct) => {
+    const artifact = "app_linux_arm64.tar.gz";
+
+    test("is that artifact, whatever the platform, and never another", async () => {
+      const world = gatewayWorld({ direct });
+      expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
+      expect(await world.address({ artifact })).toContain(`/${artifact}`);
+      expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
+      await expect(current(world, { artifact: "no-such-file" })).rejects.toMatchObject({
+        code: "not-found",
+        message: 'v1.0.0 has no artifact "no-such-file"',
+      });
+    });
+
+    test("is not found where the upstream registry chooses by itself and has chosen another", async () => {
+      const upstream = fakeUpstream({ anyPlatform: false });
+      const world = gatewayWorld({ direct, open: () => upstream.registry });
+      await expect(current(world, { artifact })).rejects.toMatchObject({ code: "not-found" });
+      expect(await world.address({ artifact: "app_linux_amd64.tar.gz" })).toContain("amd64");
+    });
   });
 
   test("stays the same while nothing changes, so that machines see no change", async () => {
@@ -208,6 +233,8 @@ describe("a download from the gateway", () => {
   test("works at another gateway with the same key, and not with another", async () => {
     const url = await gatewayWorld().address();
     expect((await gatewayWorld().get(url)).status).toBe(200);
+    const named = await gatewayWorld().address({ artifact: "app.zip" });
+    expect((await gatewayWorld().get(named)).status).toBe(200);
     const other = gatewayWorld({ secret: new Uint8Array(32).fill(8) });
     expect((await other.get(url)).status).toBe(403);
     const newer = gatewayWorld();
