@@ -51,6 +51,7 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     tls,
     token,
     fetch: gateway.fetch,
+    isServing: gateway.isServing,
     emit,
   });
   const unsubscribe = world.signals.onWake(() => {

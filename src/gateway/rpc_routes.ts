@@ -12,7 +12,6 @@ import {
   type ContextKey,
   createContextKey,
   type HandlerContext,
-  type Interceptor,
 } from "@connectrpc/connect";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -25,7 +24,6 @@ import {
   RegistryService,
   type ReportRequest,
 } from "../gen/dewy_pb.ts";
-import { bearerCheck } from "./bearer_token.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
 import { isFileName, isPlainName, plainText } from "./plain_text.ts";
 import { rpcError } from "./rpc_error.ts";
@@ -86,20 +84,6 @@ export function registryRoutes(
           return create(EmptySchema);
         }),
     });
-}
-
-/**
- * Refuses calls without the right `Authorization: Bearer <token>`.
- *
- * @param token the token.
- * @returns an interceptor; it answers UNAUTHENTICATED.
- */
-export function requireToken(token: string): Interceptor {
-  const isRight = bearerCheck(token);
-  return (next) => async (request) => {
-    if (await isRight(request.header.get("authorization"))) return next(request);
-    throw new ConnectError("A bearer token is required", Code.Unauthenticated);
-  };
 }
 
 /** Logic that does not look at the signal must not outlast the caller. */

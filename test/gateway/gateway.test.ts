@@ -61,10 +61,15 @@ describe("an answer of the gateway", () => {
       expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
       expect(await world.address({ artifact })).toContain(`/${artifact}`);
       expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
-      await expect(current(world, { artifact: "no-such-file" })).rejects.toMatchObject({
-        code: "not-found",
-        message: 'v1.0.0 has no artifact "no-such-file"',
-      });
+      for (const missing of ["no-such-file", "late"]) {
+        await expect(current(world, { artifact: missing })).rejects.toMatchObject({
+          code: "not-found",
+          message: `v1.0.0 has no artifact "${missing}"`,
+        });
+      }
+      world.upstream.tag = undefined;
+      world.gateway.expire();
+      expect(await current(world, { artifact })).toBeUndefined();
     });
 
     test("is not found where the upstream registry chooses by itself and has chosen another", async () => {

@@ -53,6 +53,7 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
         if (tag === undefined || version === undefined) {
           return { kind: "none", reason: "empty", message: "nothing at s3://private-bucket" };
         }
+        if (artifact === "late") return { kind: "pending", tag, reason: "artifact-missing" };
         if (os === "aix") return { kind: "none", reason: "artifact-missing", tag, message: "none" };
         if (os === "plan9") return { kind: "pending", tag, reason: "artifact-missing" };
         if (artifact?.startsWith("no")) {
