@@ -210,6 +210,10 @@ describe("a download from the gateway", () => {
     ["a longer time", (url: string) => url.replace(/expires=(\d+)/, "expires=9$1")],
     ["another signature", (url: string) => url.replace(/signature=.../, "signature=abc")],
     ["no signature", (url: string) => url.replace(/&signature=[^#]*/, "")],
+    ["a signature in another spelling", respell],
+    ["a second signature", (url: string) => `${url}&signature=${"A".repeat(43)}`],
+    ["a second machine", (url: string) => `${url}&platform=linux%2Farm64`],
+    ["another parameter", (url: string) => `${url}&x=1`],
     ["no name", () => `${ORIGIN}/artifacts/`],
     ["a broken name", () => `${ORIGIN}/artifacts/%ff/%00`],
   ])("with %s is refused", async (_, change) => {
@@ -283,6 +287,61 @@ describe("a download from the gateway", () => {
   });
 });
 
+describe("downloads from the gateway", () => {
+  test("are counted from the request on, however long the upstream needs", async () => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    const gate = new AbortController();
+    let opened = 0;
+    upstream.registry.open = async (...parts) => {
+      opened += 1;
+      await new Promise((resolve) => gate.signal.addEventListener("abort", resolve));
+      return open(...parts);
+    };
+    const answers = Array.from({ length: 1000 }, () => get(url));
+    await expect.poll(() => opened).toBeGreaterThanOrEqual(256);
+    const refused = await get(url);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
+    gate.abort();
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(256);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(744);
+  });
+
+  test("end when the upstream does not begin to answer in time", async () => {
+    const { address, get, upstream, clock } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    let opened = 0;
+    upstream.registry.open = () => {
+      opened += 1;
+      return new Promise(() => {});
+    };
+    const silent = Array.from({ length: 256 }, () => get(url));
+    await expect.poll(() => opened).toBe(256);
+    expect((await get(url)).status).toBe(503);
+    await clock.sleeping(60_000);
+    clock.advance(60_000);
+    for (const response of await Promise.all(silent)) expect(response.status).toBe(504);
+    upstream.registry.open = open;
+    expect((await get(url)).status).toBe(200);
+  });
+
+  test("leave room for others when they fail or have no body", async () => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    for (let index = 0; index < 300; index += 1) {
+      upstream.registry.open = () => Promise.reject(new Error("down"));
+      expect((await get(url)).status).toBe(502);
+      upstream.registry.open = open;
+      expect((await get(url, { method: "HEAD" })).status).toBe(200);
+      await (await get(url)).body?.cancel();
+    }
+  });
+});
+
 describe("a report", () => {
   const report = {
     id: "id of v1.0.0",
@@ -353,3 +412,11 @@ describe("the gateway's health and metrics", () => {
     expect((await get(`${ORIGIN}/metrics`, { headers })).status).toBe(200);
   });
 });
+
+/** Sets one of the two bits that the last character of base64 leaves over. */
+function respell(url: string): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return url.replace(/(signature=.{42})(.)/, (_, start: string, last: string) => {
+    return start + alphabet.charAt(alphabet.indexOf(last) + 1);
+  });
+}
