@@ -18,6 +18,7 @@ import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
+import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./survive_uncaught.ts";
@@ -83,7 +84,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
   const { clock } = world;
   const emit = onlyNews(world.emit);
   return {
-    registry,
+    registry: withPollDeadline(registry, clock),
     deployer,
     store: stateFile(statePath(root), emit),
     runHook: createHooks({
@@ -92,6 +93,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
       timeoutMs: config.hookTimeoutMs,
       cwd: root,
       env: world.env,
+      redact: world.redactor(world.env),
     }),
     clock,
     emit,

@@ -1,5 +1,6 @@
+import type { Environment } from "../core/environment.ts";
 import { printable } from "./printable.ts";
-import { redactText } from "./redact_text.ts";
+import { redactor } from "./redactor.ts";
 
 /**
  * What is printed of an error that nobody expected.
@@ -8,20 +9,12 @@ import { redactText } from "./redact_text.ts";
  * @param env the environment, whose secrets must not be printed.
  * @returns one line with its newline.
  */
-export function crashText(
-  error: unknown,
-  env: Readonly<Record<string, string | undefined>>,
-): string {
+export function crashText(error: unknown, env: Environment): string {
   return `Error: ${printable(describeUnexpected(error, env))}; this is a bug in dewy\n`;
 }
 
 /** The name and message of an unexpected error, without the secrets in `env`. */
-export function describeUnexpected(
-  error: unknown,
-  env: Readonly<Record<string, string | undefined>>,
-): string {
-  return redactText(
-    error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-    env,
-  );
+export function describeUnexpected(error: unknown, env: Environment): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return redactor(env)(text);
 }

@@ -1,7 +1,5 @@
-import type { EventSink } from "../core/event.ts";
-import type { ProcessIo } from "../host/process_io.ts";
-import { steadyClock } from "../host/steady_clock.ts";
 import { describeUnexpected } from "./crash_text.ts";
+import type { World } from "./world.ts";
 
 /** An error that repeats is reported at most once in this time, in milliseconds. */
 const REPEAT_MS = 60_000;
@@ -13,20 +11,21 @@ const MAX_KINDS = 20;
  * listener: what runs under dewy must not lose its supervisor for that. Each kind of error is reported when it first
  * occurs, and then at most once a minute, so that an error in a fast loop floods neither log nor notifier.
  *
- * @param process whose errors, and whose secrets.
+ * @param world the process, its environment and what listens to events.
  */
 export function surviveUncaught({
   env,
   emit,
+  clock,
   survive,
-}: Pick<ProcessIo, "env" | "survive"> & { emit: EventSink }): void {
+}: Pick<World, "env" | "emit" | "clock" | "survive">): void {
   const kinds = new Map<string, { count: number; reportedAt: number }>();
   survive((error) => {
     const text = describeUnexpected(error, env);
     // Ports, process ids and times differ from one occurrence to the next.
     const wanted = text.replaceAll(/\d+/g, "0");
     const kind = kinds.has(wanted) || kinds.size < MAX_KINDS ? wanted : "";
-    const now = steadyClock.now();
+    const now = clock.monotonic();
     const seen = kinds.get(kind) ?? { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
     seen.count += 1;
     kinds.set(kind, seen);

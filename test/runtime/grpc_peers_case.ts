@@ -8,7 +8,7 @@ import { openRegistry } from "../../src/registry/open.ts";
 const DEADLINE_MS = 10_000;
 // Backoff is skipped and deadlines are shortened.
 const clock: Clock = {
-  now: () => systemClock.now(),
+  ...systemClock,
   sleep: (ms, signal) => systemClock.sleep(ms < DEADLINE_MS ? 0 : ms / 5, signal),
 };
 const io = await createHostIo({ env: process.env, clock });
