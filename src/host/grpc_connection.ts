@@ -24,11 +24,12 @@ export class GrpcConnection implements SessionManager {
   #session: Session | undefined;
 
   /**
-   * @param authority `https://host:port` or `http://host:port`.
+   * @param baseUrl `https://host:port` or `http://host:port`.
    * @param dial opens the socket.
    */
-  constructor(authority: string, dial: () => Socket) {
-    this.authority = authority;
+  constructor(baseUrl: string, dial: () => Socket) {
+    // Without a default port, as connect-node compares it.
+    this.authority = new URL(baseUrl).origin;
     this.#dial = dial;
   }
 
