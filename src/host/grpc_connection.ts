@@ -72,7 +72,10 @@ class Session {
           reject(error);
         });
       }
-      this.#session.once("connect", () => resolve());
+      this.#session.once("connect", () => {
+        this.#session.unref(); // The deadline of a call keeps the process running, not the connection.
+        resolve();
+      });
       this.#session.once("close", () => reject(closed()));
     });
     this.#connected.catch(() => {}); // Nobody waits for it after an early hang-up.
@@ -91,12 +94,9 @@ class Session {
     if (this.#session.destroyed) throw this.#failure ?? closed();
     const stream = this.#session.request({ ...headers, ":method": method, ":path": path }, options);
     this.#streams += 1;
-    this.#session.ref();
     stream.once("close", () => {
       this.#streams -= 1;
-      if (this.#streams > 0) return;
-      this.#session.unref();
-      if (this.#isLeaving) this.#end();
+      if (this.#streams === 0 && this.#isLeaving) this.#end();
     });
     return stream;
   }
