@@ -15,6 +15,7 @@ export type NetworkCauseKind =
   | "unknown-host"
   | "no-lookup"
   | "unreachable"
+  | "blocked-port"
   | "timeout"
   | "no-resources"
   | "not-tls"
@@ -51,6 +52,7 @@ const WORDS: Readonly<Record<Exclude<NetworkCauseKind, "other">, string>> = {
   "unknown-host": "the host name is unknown",
   "no-lookup": "the host name cannot be looked up right now",
   unreachable: "the host cannot be reached",
+  "blocked-port": "the runtime does not connect to this port",
   timeout: "the connection timed out",
   "no-resources": "this machine has too many open files or connections",
   "not-tls": "the server does not speak TLS on this port",
@@ -102,6 +104,7 @@ const RULES: readonly (readonly [RegExp, Exclude<NetworkCauseKind, "other">])[] 
   [/HTTPParserError|HPE_|does not match the HTTP|Malformed_HTTP|invalid HTTP/i, "not-http"],
   [/unexpected message from connection/i, "not-http"],
   [/ERR_HTTP2_ERROR|Protocol error|PROTOCOL_ERROR/i, "not-http2"],
+  [/\bbad port\b|requests to port \d+ are blocked/i, "blocked-port"],
   [/UND_ERR_HEADERS_OVERFLOW/, "large-headers"],
   [/Z_(DATA|BUF)_ERROR|ZlibError|incorrect header check|unexpected end of file/i, "compression"],
   [/CONTENT_LENGTH_MISMATCH/, "short"],

@@ -92,6 +92,7 @@ test.each<[string, string, Thrown]>([
     "Deno",
     deno("received fatal alert: ProtocolVersion"),
   ],
+  ["the runtime does not connect to this port", "Node", { message: "bad port" }],
   ["the TLS handshake failed", "Deno", deno("received fatal alert: HandshakeFailure")],
   [
     "the server's certificate has expired or is not valid yet; renew it, or set this machine's clock",

@@ -362,8 +362,21 @@ describe("the port", () => {
     });
   });
 
-  test("with a certificate that is none is a configuration error", async () => {
-    await expect(serve({ tls: { cert: "x", key: "y" } })).rejects.toMatchObject({ code: "config" });
+  test("says what is wrong with a certificate and its key", async () => {
+    const [tls, other] = [await makeCertificate(), await makeCertificate()];
+    const errorOf = (files: { cert: string; key: string }): Promise<unknown> =>
+      serve({ tls: files }).catch((error: unknown) => error);
+    const start = "Cannot use the TLS certificate and key: ";
+    expect(await errorOf({ ...tls, cert: "x" })).toMatchObject({
+      code: "config",
+      message: `${start}the certificate is not in PEM format`,
+    });
+    expect(await errorOf({ ...tls, key: tls.cert })).toMatchObject({
+      message: `${start}the key is not an unencrypted private key in PEM format`,
+    });
+    expect(await errorOf({ ...tls, key: other.key })).toMatchObject({
+      message: `${start}the key belongs to another certificate`,
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
-import { messageOf } from "../../core/message_of.ts";
+import { systemReason } from "../atomic_file.ts";
 import { hasCode } from "../file_error.ts";
 
 const PREFIX = "login-";
@@ -56,7 +56,7 @@ async function makeDirectory(parent: string): Promise<string> {
     await mkdir(parent, { recursive: true, mode: 0o700 });
     return await mkdtemp(join(parent, PREFIX));
   } catch (cause) {
-    const reason = messageOf(cause);
+    const reason = systemReason(cause);
     throw new HostError(`Cannot make a directory for a login in ${parent}: ${reason}`, { cause });
   }
 }
