@@ -1,9 +1,10 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Environment } from "../../core/environment.ts";
 import type { Redact } from "../../core/secret.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
+import { ownDirectory } from "../../host/own_directory.ts";
 import { signalProcess } from "../../host/process_group.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
@@ -38,10 +39,10 @@ export interface AppOptions {
  * @returns the function; it rejects with a DeployError when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
-  const runDirectory = join(options.root, ".dewy", "run");
   let isFirst = true;
   return async (release, number, place): Promise<Generation> => {
-    if (isFirst) await makeEmpty(runDirectory);
+    const runDirectory = await ownDirectory(join(options.root, ".dewy", "run"));
+    if (isFirst) await empty(runDirectory);
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
@@ -88,9 +89,14 @@ export function appStarter(options: AppOptions): StartGeneration {
   };
 }
 
-async function makeEmpty(directory: string): Promise<void> {
-  await removeTree(directory);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+/** What the relays and sockets of generations are called. */
+const RUN_NAME = /^(?:output|notify)-/;
+
+async function empty(directory: string): Promise<void> {
+  await chmod(directory, 0o711);
+  for (const name of await readdir(directory)) {
+    if (RUN_NAME.test(name)) await removeTree(join(directory, name));
+  }
 }
 
 /**
