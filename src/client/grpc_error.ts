@@ -128,7 +128,6 @@ function connectionError(error: ConnectError, context: GrpcErrorContext): Remote
   const shown = `Cannot call ${method} of ${baseUrl}: ${reason}${hint === "" ? "" : `; ${hint}`}`;
   return new RemoteError(redactText(shown, [context.token]), {
     ...remote(context, error),
-    ...(kind === "timeout" ? { code: "timeout" as const } : {}),
     retryable,
   });
 }
@@ -138,7 +137,7 @@ function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext
   const isPlain = baseUrl.startsWith("http:");
   switch (kind) {
     case "not-tls":
-      return "no-tls=true is for gRPC without TLS";
+      return "no-tls=true is for servers without TLS";
     case "no-common-protocol":
       return "gRPC needs HTTP/2: use a port where it is enabled, or protocol=connect with `dewy registry`";
     case "not-http2":

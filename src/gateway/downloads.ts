@@ -59,11 +59,12 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
   const start = async (request: Request, claim: ArtifactClaim): Promise<Response> => {
     const ended = new AbortController();
     const signal = AbortSignal.any([request.signal, options.signal, ended.signal]);
+    const opened = open(request, claim, signal);
     try {
-      const opened = open(request, claim, signal);
       return await within(clock, START_TIMEOUT_MS, "answer", opened, signal);
     } catch (error) {
       ended.abort(error);
+      opened.then(({ body }) => body?.cancel()).catch(() => {}); // It may come all the same.
       return failure(error, claim, emit);
     }
   };
