@@ -25,6 +25,7 @@ import type { LocatorBase } from "../registry/driver.ts";
 import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** The flags that all deploying commands share. */
@@ -129,6 +130,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
+    if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
     if (config.once) return await once(look, agent, io, world.signals);
     await poll(look, failed, agent, io, world);
     return 0;

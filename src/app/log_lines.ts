@@ -241,6 +241,9 @@ const LINES: Lines = {
       complete: isComplete,
       duration: duration(durationMs),
     }),
+  uncaught: ({ error, count }) =>
+    line("error", "Unexpected error, this is a bug in dewy; it keeps running", { error, count }),
+  "uncaught-stack": ({ stack }) => line("debug", "Stack of the unexpected error", { stack }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
 };

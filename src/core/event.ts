@@ -248,6 +248,15 @@ export type DewyEvent =
       durationMs: number;
     }
   | {
+      /** Nothing caught this error, and an agent that serves keeps running. */
+      type: "uncaught";
+      /** Its name and message, without secrets. */
+      error: string;
+      /** How often it has occurred. */
+      count: number;
+    }
+  | { type: "uncaught-stack"; stack: string }
+  | {
       type: "warning";
       message: string;
       fields?: Readonly<Record<string, string | number | boolean>>;

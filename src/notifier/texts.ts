@@ -66,6 +66,10 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(`Rolled back from \`${event.tag}\` to \`${event.to}\`: ${event.reason}`);
     case "failed":
       return error(failedText(event));
+    case "uncaught":
+      return event.count === 1
+        ? error(`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
+        : undefined;
     default:
       return undefined;
   }
