@@ -14,17 +14,20 @@ import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
 import { prove } from "../deploy/sequence.ts";
+import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { Switches } from "../deploy/switches.ts";
 import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/atomic_file.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { writableByOthers } from "../host/own_directory.ts";
+import { SIGNAL_EXIT_CODES, type Signals } from "../host/process_io.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** The flags that all deploying commands share. */
@@ -122,9 +125,10 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   });
   await removeTemporaries(statePath(root));
   await warnOfWriters(root, io);
-  if (config.retryBad) await io.store.update((state) => ({ ...state, bad: [] }));
+  await applyFlags(config, io);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
-  const look: Look = (later) => tick(locator, io, stop, failed, later);
+  const policy = { ...locator, acceptChanged: config.acceptChanged };
+  const look: Look = (later) => tick(policy, io, stop, failed, later);
   const watched = new Watched();
   const listeners = [restartOnSignal(agent, io, world), tellStop(io, world)];
   try {
@@ -132,7 +136,8 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     const trial = await recover(io, stop);
     if (trial !== undefined) watched.add(prove(trial, io, stop));
     await io.switches.exclusively(async () => agent.supervision?.begin(io));
-    if (config.once) return await once(look, agent, io, stop);
+    if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
+    if (config.once) return await once(look, agent, io, world.signals);
     await poll({ look, failed, watched, stop }, agent, io, world);
     return 0;
   } finally {
@@ -141,6 +146,16 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     await watched.settled();
     await agent.supervision?.end();
   }
+}
+
+/** Applies `--retry-bad`. A tag that `--accept-changed` no longer names can be accepted again later. */
+async function applyFlags({ acceptChanged, retryBad }: AgentConfig, io: DeployIo): Promise<void> {
+  const apply = (before: DeployState): DeployState => {
+    const state = forgetAcceptances(before, acceptChanged);
+    return retryBad ? { ...state, bad: [] } : state;
+  };
+  const before = await io.store.load();
+  if (apply(before) !== before) await io.store.update(apply);
 }
 
 /** A look at the registry. */
@@ -246,11 +261,12 @@ async function once(
   look: Look,
   { supervision }: Agent,
   io: DeployIo,
-  stop: AbortSignal,
+  { stop, stoppedBy }: Signals,
 ): Promise<number> {
   const { deployed, live, problem, failure } = await lookOnce(look);
-  if (stop.aborted) return 0;
   const isLive = (await io.deployer.live()) !== undefined;
+  const signal = stoppedBy();
+  if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
   const error = failure?.error ?? problem;
   if (error !== undefined) io.emit(failedEvent(error, 1, { tag: failure?.tag }));
   const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);

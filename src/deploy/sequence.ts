@@ -1,12 +1,19 @@
 /**
- * The deploy, visible in two functions: until a version serves, and until it counts as deployed. Every phase is timed, tells its event, and wraps its failure with
- * its name.
+ * The deploy, visible in two functions: until a version serves, and until it counts as deployed. Every phase is timed,
+ * emits its event, and wraps its failure with its name.
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
+import {
+  AbortedError,
+  DeployError,
+  type DeployPhase,
+  DewyError,
+  faultOf,
+  HostError,
+} from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { BakeOutcome, Candidate, DeployIo, HookContext } from "./deployer.ts";
+import type { BakeOutcome, Candidate, DeployIo, HookContext, Staged } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -16,14 +23,17 @@ import {
   findRelease,
   isBad,
   markBad,
+  retention,
   sameBytes,
   wayBack,
+  withoutAfterHook,
   withoutReleases,
   withRelease,
 } from "./state.ts";
 
-/** How long the best-effort steps after a deploy may take together with the signal's own end. */
 const REPORT_TIMEOUT_MS = 60_000;
+/** How long a best-effort step can still take once dewy is stopping. */
+const STOP_GRACE_MS = 5_000;
 
 /** A release that serves and still has to pass its bake. */
 export interface Trial {
@@ -70,7 +80,7 @@ export async function takeOver(
     await switchTo(release, io, signal);
     return { release, context, startedAt };
   } catch (error) {
-    if (!signal.aborted) await reportFailure(candidate.release, error, io);
+    if (!signal.aborted) await cleanUp(candidate.release, error, io, signal);
     throw error;
   }
 }
@@ -80,23 +90,34 @@ export async function takeOver(
  * during its bake has neither failed nor been deployed.
  */
 export async function prove(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<BakeOutcome> {
-  const { release, context, startedAt } = trial;
+  try {
+    return await bakeAndFinish(trial, io, signal);
+  } finally {
+    io.switches.underway.delete(trial.release.directory);
+  }
+}
+
+async function bakeAndFinish(
+  { release, context, startedAt }: Trial,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<BakeOutcome> {
   const { tag, directory } = release;
-  const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
-    inPhase(name, tag, io, work);
   try {
     const outcome = await bake(release, io, signal);
     if (outcome === "superseded") {
       const live = await io.deployer.live();
       const by = findRelease(await io.store.load(), live)?.tag ?? "";
       io.emit({ type: "superseded", tag, by });
-      await bestEffort(io, "remove old releases", () => prune(io));
+      await removeOldReleases(io, signal);
       return outcome;
     }
-    await phase("commit", () => io.store.update((state) => commitSwitch(state, directory)));
+    const commit = (): Promise<unknown> =>
+      io.store.update((state) => commitSwitch(state, directory));
+    await inPhase("commit", tag, io, commit);
   } catch (error) {
     await takeBack(release, error, io, signal);
-    if (!signal.aborted) await reportFailure(release, error, io);
+    if (!signal.aborted) await cleanUp(release, error, io, signal);
     throw error;
   }
   await finish(release, context, io, startedAt, signal);
@@ -119,7 +140,7 @@ export async function finish(
   startedAt: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await bestEffort(io, "run the after-deploy hook", () => runAfterHook(context, io, signal));
+  await runAfterHook(release, context, io, signal);
   io.emit({
     type: "deployed",
     command: io.command,
@@ -128,8 +149,19 @@ export async function finish(
     directory: context.releaseDirectory,
     durationMs: io.clock.now() - startedAt,
   });
-  await bestEffort(io, "leave an audit record", () => report(release, undefined, io));
-  await bestEffort(io, "remove old releases", () => prune(io));
+  await reportBestEffort("leave an audit record", release, undefined, io, signal);
+  await removeOldReleases(io, signal);
+}
+
+/** What a failed deploy leaves to do. */
+async function cleanUp(
+  release: { id: string; tag: string },
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  await reportBestEffort("report the failed deploy", release, messageOf(error), io, signal);
+  await removeOldReleases(io, signal);
 }
 
 async function stage(
@@ -139,7 +171,7 @@ async function stage(
 ): Promise<DeployedRelease> {
   const state = await io.store.load();
   const live = await io.deployer.live();
-  const staged = state.releases.findLast(
+  const known = state.releases.findLast(
     (release) =>
       release.tag === candidate.release.tag &&
       release.artifact === candidate.artifact.name &&
@@ -147,11 +179,17 @@ async function stage(
       isStated(candidate.artifact) &&
       sameBytes(release, candidate.artifact),
   );
-  if (staged !== undefined && (await io.deployer.has(staged.directory))) return staged;
-  const directory = await io.deployer.stage(candidate, signal);
-  const release = deployedRelease(candidate.release, candidate.artifact, directory, io.clock.now());
-  await io.store.update((latest) => withRelease(latest, release));
-  return release;
+  if (known !== undefined && (await io.deployer.has(known.directory))) return known;
+  const now = io.clock.now();
+  const { release, artifact } = candidate;
+  const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
+    const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
+    return deployedRelease(release, identified, directory, now);
+  };
+  const staged = await io.deployer.stage(candidate, signal, async (made) => {
+    await io.store.update((latest) => withRelease(latest, recordOf(made)));
+  });
+  return recordOf(staged);
 }
 
 /** Without any identity of the bytes, an earlier directory may hold others. */
@@ -193,13 +231,25 @@ async function runBeforeHook(
   }
 }
 
-async function runAfterHook(
+/** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
+export async function runAfterHook(
+  { directory }: DeployedRelease,
   context: HookContext,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  const result = await io.runHook("after", context, signal);
-  if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+  await bestEffort(io, "run the after-deploy hook", async () => {
+    try {
+      const result = await io.runHook("after", context, signal);
+      if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      const fields = { tag: context.tag };
+      io.emit({ type: "warning", message: "After-deploy hook left to the next start", fields });
+      return;
+    }
+    await io.store.update((state) => withoutAfterHook(state, directory));
+  });
 }
 
 async function switchTo(
@@ -217,7 +267,7 @@ async function switchTo(
       try {
         await io.deployer.activate(release, either);
       } catch (error) {
-        await goBack(before, io);
+        await goBack(tag, before, io);
         throw error;
       }
     });
@@ -227,11 +277,12 @@ async function switchTo(
 }
 
 /**
- * Waits until the live release serves. One that does not is taken back, and marked as bad if that is its own fault.
+ * Waits until the live release serves; it is then under way, until {@link prove} has ended. One that does not serve is taken
+ * back, and marked as bad if that is its own fault.
  *
  * @param release what is live.
  * @param before the directory that was live before and still serves, if there is one.
- * @param io the world.
+ * @param io the parts of the deploy.
  * @param signal ends it, without a verdict.
  * @throws DeployError of the phase `verify`.
  */
@@ -243,13 +294,13 @@ export async function verify(
 ): Promise<void> {
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
+    io.switches.underway.add(release.directory);
   } catch (error) {
     await blame(release, error, io, signal);
     const state = await io.store.load();
     const mayServe = before !== undefined && !isBad(state, before);
     const to = mayServe ? before : wayBack(state, release.directory);
-    await goBack(to, io);
-    await tellTakenBack(release, to, error, io, signal);
+    if (await goBack(release.tag, to, io)) await tellTakenBack(release, to, error, io, signal);
     throw error;
   }
 }
@@ -280,7 +331,7 @@ async function takeBack(
     const isLive = live === release.directory;
     if (!isLive && state.switching?.to === live) return; // a newer one serves
     const to = isLive ? wayBack(state, live) : live;
-    if (isLive) await goBack(to, io);
+    if (isLive && !(await goBack(release.tag, to, io))) return;
     await tellTakenBack(release, to, error, io, signal);
   });
 }
@@ -293,56 +344,83 @@ async function blame(
   signal: AbortSignal,
 ): Promise<void> {
   if (signal.aborted || faultOf(error) !== "release") return;
-  await bestEffort(io, "remember the version as bad", async () => {
+  await bestEffort(io, "remember the bad version", async () => {
     const now = io.clock.now();
     await io.store.update((state) => markBad(state, release, messageOf(error), now));
   });
 }
 
-async function goBack(to: string | undefined, io: DeployIo): Promise<void> {
-  await io.deployer.restore(to);
-  await bestEffort(io, "remember the undone switch", async () => {
+/** Returns whether it succeeded; if not, the switch stays on record, and `settle` tries again. */
+async function goBack(tag: string, to: string | undefined, io: DeployIo): Promise<boolean> {
+  try {
+    await io.deployer.restore(to);
+  } catch (error) {
+    const message = "Cannot go back to the previous version; the next poll tries again";
+    const fields = { tag, error: messageOf(error) };
+    io.emit({ type: "warning", important: true, message, fields });
+    return false;
+  }
+  await bestEffort(io, "forget the switch that was taken back", async () => {
     await io.store.update((state) => cancelSwitch(state, to));
   });
+  return true;
 }
 
 async function tellTakenBack(
-  { tag }: DeployedRelease,
-  to: string | undefined,
+  release: DeployedRelease,
+  back: string | undefined,
   error: unknown,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  const back = findRelease(await io.store.load(), to)?.tag ?? to;
+  const { tag } = release;
   const reason = messageOf(error);
-  if (!signal.aborted) {
-    io.emit({ type: "rolled-back", tag, to: back, reason });
+  const to = findRelease(await io.store.load(), back)?.tag ?? back;
+  if (!signal.aborted && faultOf(error) === "release" && to !== undefined) {
+    io.emit({ type: "rolled-back", tag, to, reason });
     return;
   }
-  const isForNow = signal.reason instanceof DeployError;
+  const isForNow = signal.aborted && signal.reason instanceof DeployError;
   const message = isForNow
     ? "The deploy was given up and will be retried"
-    : "The deploy was given up: dewy ends";
+    : signal.aborted
+      ? "The deploy was given up: dewy ends"
+      : "Version taken back";
   const fields = {
     tag,
-    ...(back === undefined ? {} : { to: back }),
+    ...(to === undefined ? {} : { to }),
     ...(isForNow ? { reason } : {}),
   };
   io.emit({ type: "warning", message, fields });
 }
 
-/** Keeps every release that may have to serve again. */
-async function prune(io: DeployIo): Promise<void> {
+/** Removes old releases, best effort; at most `most` of those without a record, such as another deployer's, stay. */
+export async function removeOldReleases(
+  io: DeployIo,
+  signal: AbortSignal,
+  most: number = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  await bestEffort(io, "remove old releases", () => untilStopped(prune(io, most), io, signal));
+}
+
+async function prune(io: DeployIo, most: number): Promise<void> {
   await io.switches.exclusively(async () => {
-    const { previous, switching } = await io.store.load();
-    const keep = [await io.deployer.live(), previous, switching?.to, switching?.from];
-    const removed = await io.deployer.prune(
-      new Set(keep.filter((directory) => directory !== undefined)),
-    );
+    const { keep, others } = retention(await io.store.load(), await io.deployer.live());
+    const removed = await io.deployer.prune(keep, Math.min(others, most));
     if (removed.length === 0) return;
     await io.store.update((state) => withoutReleases(state, removed));
     io.emit({ type: "pruned", directories: removed });
   });
+}
+
+async function reportBestEffort(
+  what: string,
+  release: { id: string; tag: string },
+  error: string | undefined,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  await bestEffort(io, what, () => untilStopped(report(release, error, io), io, signal));
 }
 
 async function report(
@@ -365,12 +443,23 @@ async function report(
   if (error === undefined) io.emit({ type: "reported", tag: release.tag });
 }
 
-async function reportFailure(
-  release: { id: string; tag: string },
-  error: unknown,
-  io: DeployIo,
-): Promise<void> {
-  await bestEffort(io, "report the failed deploy", () => report(release, messageOf(error), io));
+/** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
+async function untilStopped(work: Promise<void>, io: DeployIo, signal: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { signal: done.signal });
+  });
+  const givenUp = stopped.then(async () => {
+    await io.clock.sleep(STOP_GRACE_MS, done.signal);
+    throw new AbortedError("dewy stops, and it took too long");
+  });
+  try {
+    await Promise.race([work, givenUp]);
+  } finally {
+    done.abort();
+    givenUp.catch(() => {});
+  }
 }
 
 async function inPhase<T>(

@@ -8,6 +8,8 @@ import { type Exclusively, exclusive } from "../core/exclusive.ts";
 export class Switches {
   /** Runs work while nothing else changes what is live. */
   readonly exclusively: Exclusively = exclusive();
+  /** The directories whose deploy goes on: they serve, and are baking, or their after-deploy hook runs. */
+  readonly underway: Set<string> = new Set();
   readonly #attempts = new Set<AbortController>();
 
   /**

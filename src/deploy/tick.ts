@@ -3,8 +3,9 @@ import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
+import { settle } from "./recover.ts";
 import { prove, type Trial, takeOver } from "./sequence.ts";
-import { findBad, findRelease } from "./state.ts";
+import { acceptBytes, findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
 export interface TickResult {
@@ -55,12 +56,14 @@ export async function tick(
   failed: FailedCandidates,
   later?: Later,
 ): Promise<TickResult> {
+  await settle(io, signal);
   // In this order: a version that fails is marked as bad before it stops being live.
   const live = await io.deployer.live();
   const state = await io.store.load();
   const running = findRelease(state, live);
   const { registry, emit } = io;
-  const choice = await chooseVersion({ registry, state, running, policy, emit, signal });
+  const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
+  for (const candidate of choice.accepted ?? []) await accept(candidate, io);
   const problem = choice.kind === "problem" ? { problem: choice.error } : {};
   const stays: TickResult = {
     deployed: false,
@@ -92,6 +95,15 @@ export async function tick(
   } catch (thrown) {
     return failure(thrown);
   }
+}
+
+/** Remembers the accepted bytes, so that the flag accepts no others. */
+async function accept({ release, artifact }: Candidate, io: DeployIo): Promise<void> {
+  const { tag } = release;
+  await io.store.update((state) => acceptBytes(state, tag, artifact));
+  const identity = artifact.digest ?? artifact.revision ?? "";
+  const fields = { tag, artifact: artifact.name, identity };
+  io.emit({ type: "warning", message: "Artifact accepted by --accept-changed", fields });
 }
 
 async function failureOf(

@@ -58,6 +58,6 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       return outcome;
     },
     clean: directory.clean,
-    prune: (keep) => prune(new Set([...keep, ...runner.inUse()])),
+    prune: (keep, others) => prune(new Set([...keep, ...runner.inUse()]), others),
   };
 }

@@ -37,7 +37,14 @@ export interface BakingWorld extends TestWorld {
   stop: AbortController;
 }
 
-const POLICY = { preRelease: false, calver: "", constraint: "", slot: "", artifact: "" };
+const POLICY = {
+  preRelease: false,
+  calver: "",
+  constraint: "",
+  slot: "",
+  artifact: "",
+  acceptChanged: [],
+};
 
 /** Makes a world in which v1.0.0 has passed its bake. */
 export async function bakingWorld(): Promise<BakingWorld> {

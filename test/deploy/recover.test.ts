@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DeployError } from "../../src/core/error.ts";
+import { DeployError, HostError } from "../../src/core/error.ts";
 import type { DeployIo } from "../../src/deploy/deployer.ts";
 import { recover as recoverUntilServing } from "../../src/deploy/recover.ts";
 import { deploy, prove } from "../../src/deploy/sequence.ts";
@@ -42,7 +42,7 @@ describe("recover", () => {
     await deploy(candidate("v1.0.0"), world.io, never());
     world.steps.length = 0;
     await recover(world.io, never());
-    expect(world.steps).toEqual(["clean"]);
+    expect(world.steps).toEqual(["clean", "prune"]);
     expect(world.live()).toBe("d1");
   });
 
@@ -61,7 +61,7 @@ describe("recover", () => {
     expect(world.live()).toBe("d2");
     expect(world.state().switching).toBeUndefined();
     expect(world.state().previous).toBe("d1");
-    expect(world.steps).toEqual(["clean", "verify v1.1.0", "hook after", "prune"]);
+    expect(world.steps).toEqual(["clean", "prune", "verify v1.1.0", "hook after", "prune"]);
     expect(world.hookContexts[0]).toMatchObject({ tag: "v1.1.0", previousTag: "v1.0.0" });
     expect(eventsOf(world.events, "deployed")).toMatchObject([{ tag: "v1.1.0" }]);
   });
@@ -92,7 +92,38 @@ describe("recover", () => {
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
     expect(eventsOf(world.events, "recovered")).toMatchObject([
-      { tag: "v1.1.0", action: "went back from a version that kept crashing" },
+      { tag: "v1.1.0", action: "went back to the previous version" },
+    ]);
+  });
+
+  it("tells why a switch that had happened is taken back, also when it is tried again", async () => {
+    const world = await killedAt("verify");
+    world.fail.verify = new HostError("the engine is down");
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+    expect(eventsOf(world.events, "failed")).toMatchObject([
+      { tag: "v1.1.0", error: { message: expect.stringContaining("the engine is down") } },
+    ]);
+  });
+
+  it("removes complete releases that no record names, but not the live one", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.directories.add("stray").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["d1", "live"]);
+  });
+
+  it("removes nothing when the record of all releases is lost", async () => {
+    const world = testWorld();
+    world.directories.add("one").add("two").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["one", "two", "live"]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "Live version unknown: there is no record of it" },
     ]);
   });
 

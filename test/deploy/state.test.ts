@@ -3,9 +3,12 @@ import {
   beginSwitch,
   cancelSwitch,
   commitSwitch,
+  type DeployedRelease,
   type DeployState,
   EMPTY_STATE,
+  sameBytes,
   wayBack,
+  withRelease,
 } from "../../src/deploy/state.ts";
 
 /** A state in which v1 to v4 are in the directories d1 to d4. */
@@ -75,7 +78,7 @@ describe("a switch", () => {
 
   it("to the same directory keeps the previous one", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }), "d2", "d2");
-    expect(commitSwitch(begun, "d2")).toEqual(stateOf({ previous: "d1" }));
+    expect(commitSwitch(begun, "d2")).toMatchObject({ previous: "d1" });
   });
 
   it("that did not happen leaves a release on probation there", () => {
@@ -87,5 +90,40 @@ describe("a switch", () => {
     const state = stateOf({ previous: "d1" });
     expect(cancelSwitch(beginSwitch(state, "d3", "d2"), "d2")).toEqual(state);
     expect(cancelSwitch(beginSwitch(state, "d3", undefined), undefined)).toEqual(state);
+  });
+});
+
+function release(tag: string): DeployedRelease {
+  return { id: "1", tag, artifact: "app.tar.gz", revision: tag, directory: tag, stagedAt: "" };
+}
+
+describe("withRelease", () => {
+  it("remembers the bytes of the last 500 tags", () => {
+    let state = EMPTY_STATE;
+    for (let patch = 0; patch < 600; patch += 1)
+      state = withRelease(state, release(`v1.0.${patch}`));
+    expect(state.known).toHaveLength(500);
+    expect(state.known[0]?.tag).toBe("v1.0.100");
+    expect(state.known.at(-1)?.tag).toBe("v1.0.599");
+  });
+});
+
+describe("sameBytes", () => {
+  const sha256 = `sha256:${"0".repeat(64)}`;
+  const md5 = `md5:${"1".repeat(32)}`;
+
+  it.each([
+    ["the same digest, whatever the revision", { digest: sha256, revision: "2" }, true],
+    ["another digest", { digest: sha256.replace("0", "1"), revision: "1" }, false],
+    ["a digest of another algorithm and the same revision", { digest: md5, revision: "1" }, true],
+    ["a digest of another algorithm and another revision", { digest: md5, revision: "2" }, false],
+    ["only a digest of another algorithm", { digest: md5 }, false],
+    ["only the same revision", { revision: "1" }, true],
+    ["only another revision", { revision: "2" }, false],
+    ["nothing to tell them apart by", {}, true],
+  ])("%s", (_, other, expected) => {
+    const known = { digest: sha256, revision: "1" };
+    expect(sameBytes(known, other)).toBe(expected);
+    expect(sameBytes(other, known)).toBe(expected);
   });
 });

@@ -15,14 +15,14 @@ it("removes no release that a process was started from which still runs", async 
   await supervisor.insist({ tag: "v1.0.0", directory: oldest });
   const deployer = supervisedDeployer({
     directory: await openReleaseDirectory(root),
-    stage: async () => "",
+    stage: async () => ({ directory: "" }),
     runner: supervisor,
     bakeMs: 0,
     tagOf: async () => undefined,
     onStarted: () => {},
   });
-  expect(await deployer.prune(new Set())).toEqual([second]);
+  expect(await deployer.prune(new Set(), 7)).toEqual([second]);
   expect(await readdir(join(root, "releases"))).toContain(oldest);
   await supervisor.stop();
-  expect(await deployer.prune(new Set())).toEqual([oldest]);
+  expect(await deployer.prune(new Set(), 7)).toEqual([oldest]);
 });

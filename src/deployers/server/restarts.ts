@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import type { Fault } from "../../core/error.ts";
 import { CrashRow } from "../crash_row.ts";
 import type { AppRelease, CrashLoop } from "../runner.ts";
 
@@ -18,6 +19,7 @@ const POSTPONED_MS = 500;
 /** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
 export class Restarts {
   readonly #options: RestartsOptions;
+  readonly #failures = new CrashRow();
   readonly #crashes = new CrashRow();
   #pending: AbortController | undefined;
 
@@ -32,11 +34,15 @@ export class Restarts {
    * @param release what has crashed.
    * @param reason what happened.
    * @param lifeMs how long it had run, in milliseconds.
+   * @param fault where the fault lies; only the release's own counts towards a crash loop.
    * @returns the pause, in milliseconds.
    */
-  later(release: AppRelease, reason: string, lifeMs: number): number {
-    const { count: crashes, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
-    if (isLoop) this.#options.onCrashLoop({ release, crashes, reason });
+  later(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {
+    const { pauseMs } = this.#failures.add(release, lifeMs);
+    if (fault === "release") {
+      const { count: crashes, isLoop } = this.#crashes.add(release, lifeMs);
+      if (isLoop) this.#options.onCrashLoop({ release, crashes, reason });
+    }
     this.#startAfter(pauseMs, release);
     return pauseMs;
   }
