@@ -53,7 +53,7 @@ export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial 
 export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
   const { switches } = io;
   const isLeft = ({ switching }: DeployState): boolean =>
-    switching !== undefined && !switches.underway.has(switching.to);
+    switching !== undefined && !switches.isUnderway(switching.to);
   if (isLeft(await io.store.load())) {
     await switches.exclusively(async () => {
       const state = await io.store.load();
@@ -61,7 +61,7 @@ export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
     });
   }
   const { afterHook, releases } = await io.store.load();
-  if (afterHook === undefined || switches.underway.has(afterHook.directory)) return;
+  if (afterHook === undefined || switches.isUnderway(afterHook.directory)) return;
   const { directory, previousTag } = afterHook;
   const release = releases.find((one) => one.directory === directory);
   if (release === undefined || (await io.deployer.live()) !== directory) {
@@ -71,17 +71,19 @@ export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
   await runAfterHook(release, { ...(await hookContext(release, io)), previousTag }, io, signal);
 }
 
-/** Goes back from a switch that nobody is finishing any more, and from a version that is marked as bad. */
+/** Goes back from a switch that has failed or was interrupted, and from a version that is marked as bad. */
 async function undoLeftovers(
   state: DeployState,
   live: string | undefined,
   io: DeployIo,
 ): Promise<void> {
   const { switching } = state;
-  const back = wayBack(state, switching?.to ?? live);
+  // A version that is baking serves, though it is not good yet.
+  const baking = [...io.switches.underway].findLast((one) => !isBad(state, one.directory));
+  const back = baking?.directory ?? wayBack(state, switching?.to ?? live);
   if (switching === undefined && back === live) return;
   await io.deployer.restore(back);
-  await io.store.update((latest) => cancelSwitch(latest, back));
+  await io.store.update((latest) => cancelSwitch(latest, back, baking !== undefined));
   const left = findRelease(state, switching?.to) ?? findRelease(state, live);
   const hasHappened = switching === undefined || live === switching.to;
   const action = hasHappened
@@ -99,14 +101,16 @@ async function resume(
   const startedAt = io.clock.now();
   const context = await hookContext(release, io);
   try {
-    await io.switches.attempt(signal, (either) => verify(release, undefined, io, either));
+    const underway = await io.switches.attempt(signal, (either) =>
+      verify(release, undefined, io, either),
+    );
+    io.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
+    return { release, context, startedAt, underway };
   } catch (error) {
     if (!(error instanceof DewyError) || error.code === "aborted") throw error;
     io.emit(failedEvent(error, 1, { tag }));
     return undefined; // taken back, and polling goes on
   }
-  io.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
-  return { release, context, startedAt };
 }
 
 async function forgetLostReleases(io: DeployIo): Promise<void> {

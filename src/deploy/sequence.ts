@@ -30,6 +30,7 @@ import {
   withoutReleases,
   withRelease,
 } from "./state.ts";
+import type { Underway } from "./switches.ts";
 
 const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step can still take once dewy is stopping. */
@@ -41,6 +42,7 @@ export interface Trial {
   context: HookContext;
   /** When the deploy began, in milliseconds since the epoch. */
   startedAt: number;
+  underway: Underway;
 }
 
 /**
@@ -77,8 +79,8 @@ export async function takeOver(
     const release = await phase("stage", () => stage(candidate, io, signal));
     const context = await hookContext(release, io);
     await phase("before", () => runBeforeHook(context, io, signal));
-    await switchTo(release, io, signal);
-    return { release, context, startedAt };
+    const underway = await switchTo(release, io, signal);
+    return { release, context, startedAt, underway };
   } catch (error) {
     if (!signal.aborted) await cleanUp(candidate.release, error, io, signal);
     throw error;
@@ -93,12 +95,12 @@ export async function prove(trial: Trial, io: DeployIo, signal: AbortSignal): Pr
   try {
     return await bakeAndFinish(trial, io, signal);
   } finally {
-    io.switches.underway.delete(trial.release.directory);
+    io.switches.underway.delete(trial.underway);
   }
 }
 
 async function bakeAndFinish(
-  { release, context, startedAt }: Trial,
+  { release, context, startedAt, underway }: Trial,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<BakeOutcome> {
@@ -106,6 +108,7 @@ async function bakeAndFinish(
   try {
     const outcome = await bake(release, io, signal);
     if (outcome === "superseded") {
+      io.switches.underway.delete(underway);
       const live = await io.deployer.live();
       const by = findRelease(await io.store.load(), live)?.tag ?? "";
       io.emit({ type: "superseded", tag, by });
@@ -117,6 +120,7 @@ async function bakeAndFinish(
     await inPhase("commit", tag, io, commit);
   } catch (error) {
     await takeBack(release, error, io, signal);
+    io.switches.underway.delete(underway);
     if (!signal.aborted) await cleanUp(release, error, io, signal);
     throw error;
   }
@@ -256,9 +260,9 @@ async function switchTo(
   release: DeployedRelease,
   io: DeployIo,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Underway> {
   const { tag, directory } = release;
-  await io.switches.attempt(signal, async (either) => {
+  return io.switches.attempt(signal, async (either) => {
     const before = await io.deployer.live();
     await inPhase("activate", tag, io, async () => {
       if (!(await io.deployer.has(directory)))
@@ -272,7 +276,7 @@ async function switchTo(
       }
     });
     io.emit({ type: "activated", tag, directory: io.deployer.path(directory) });
-    await verify(release, before, io, either);
+    return verify(release, before, io, either);
   });
 }
 
@@ -291,10 +295,12 @@ export async function verify(
   before: string | undefined,
   io: DeployIo,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Underway> {
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
-    io.switches.underway.add(release.directory);
+    const underway = { directory: release.directory };
+    io.switches.underway.add(underway);
+    return underway;
   } catch (error) {
     await blame(release, error, io, signal);
     const state = await io.store.load();
@@ -361,7 +367,7 @@ async function goBack(tag: string, to: string | undefined, io: DeployIo): Promis
     return false;
   }
   await bestEffort(io, "forget the switch that was taken back", async () => {
-    await io.store.update((state) => cancelSwitch(state, to));
+    await io.store.update((state) => cancelSwitch(state, to, io.switches.isUnderway(to)));
   });
   return true;
 }

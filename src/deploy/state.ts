@@ -212,8 +212,10 @@ export function isBad(state: DeployState, directory: string | undefined): boolea
 export function wayBack(state: DeployState, live: string | undefined): string | undefined {
   const { switching, previous } = state;
   const last = switching?.to === live ? switching?.from : live;
-  if (!isBad(state, last) || findRelease(state, previous) === undefined) return last;
-  return isBad(state, previous) ? last : previous;
+  if (!isBad(state, last)) return last;
+  if (findRelease(state, previous) !== undefined && !isBad(state, previous)) return previous;
+  // One that was deployed again over a newer one is no way back from itself.
+  return switching?.to === live && last === live ? undefined : last;
 }
 
 /** The state before `current` moves from the live directory to another one. */
@@ -256,10 +258,15 @@ export function retention(
   return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
 
-/** The state after a switch was undone or never happened. The release that is live again may still be baking. */
-export function cancelSwitch(state: DeployState, live: string | undefined): DeployState {
+/** The state after a switch was undone or never happened. */
+export function cancelSwitch(
+  state: DeployState,
+  live: string | undefined,
+  isBaking: boolean,
+): DeployState {
   const { switching, ...rest } = state;
   if (live === undefined || switching === undefined || live === switching.from) return rest;
+  if (!isBaking) return rest;
   return { ...rest, switching: switchOf(live, switching.from) };
 }
 

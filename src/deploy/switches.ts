@@ -1,6 +1,11 @@
 import { DeployError } from "../core/error.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
 
+/** A deploy that continues beside the polling. */
+export interface Underway {
+  readonly directory: string;
+}
+
 /**
  * Serializes the changes of what is live: taking over, going back, restarting, pruning. A change that is urgent aborts
  * attempts instead of waiting for them.
@@ -8,9 +13,14 @@ import { type Exclusively, exclusive } from "../core/exclusive.ts";
 export class Switches {
   /** Runs work while nothing else changes what is live. */
   readonly exclusively: Exclusively = exclusive();
-  /** The directories whose deploy goes on: they serve, and are baking, or their after-deploy hook runs. */
-  readonly underway: Set<string> = new Set();
+  /** The deploys whose release serves and bakes, or runs its after-deploy hook; the latest last. */
+  readonly underway: Set<Underway> = new Set();
   readonly #attempts = new Set<AbortController>();
+
+  /** Whether a deploy of this directory continues. */
+  isUnderway(directory: string | undefined): boolean {
+    return [...this.underway].some((one) => one.directory === directory);
+  }
 
   /**
    * Runs a change that may be given up.

@@ -7,8 +7,8 @@ import type { AppRelease, CrashLoop, Runner } from "./runner.ts";
 
 /** What {@link fallBack} works with. */
 export interface FallBackParts {
-  directory: ReleaseDirectory;
-  runner: Runner;
+  directory: Pick<ReleaseDirectory, "live" | "has" | "point">;
+  runner: Pick<Runner, "insist">;
   io: Pick<DeployIo, "store" | "switches" | "clock" | "emit">;
   /** Ends the retries. */
   signal: AbortSignal;

@@ -83,13 +83,13 @@ describe("a switch", () => {
 
   it("that did not happen leaves a release on probation there", () => {
     const baking = stateOf({ previous: "d1", switching: { to: "d3", from: "d2" } });
-    expect(cancelSwitch(beginSwitch(baking, "d4", "d3"), "d3")).toEqual(baking);
+    expect(cancelSwitch(beginSwitch(baking, "d4", "d3"), "d3", true)).toEqual(baking);
   });
 
   it("that did not happen leaves nothing behind", () => {
     const state = stateOf({ previous: "d1" });
-    expect(cancelSwitch(beginSwitch(state, "d3", "d2"), "d2")).toEqual(state);
-    expect(cancelSwitch(beginSwitch(state, "d3", undefined), undefined)).toEqual(state);
+    expect(cancelSwitch(beginSwitch(state, "d3", "d2"), "d2", true)).toEqual(state);
+    expect(cancelSwitch(beginSwitch(state, "d3", undefined), undefined, true)).toEqual(state);
   });
 });
 

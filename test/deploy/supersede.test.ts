@@ -211,6 +211,75 @@ describe("a newer version", () => {
   });
 });
 
+describe("a switch to a newer version that fails", () => {
+  it("and cannot be undone at once leaves the version that is baking where it is", async () => {
+    const world = await bakingWorld();
+    await world.publish("v1.1.0");
+    world.fail = { activate: new HostError("disk full"), restore: new HostError("disk full") };
+    await world.publish("v1.2.0");
+    world.fail = { activate: new HostError("disk full") };
+    await world.look();
+    expect(world.steps.filter((step) => step.startsWith("restore"))).not.toContain("restore d1");
+    expect(world.tagOf(world.live())).toBe("v1.1.0");
+    expect(switching(world)).toEqual({ to: "v1.1.0", from: "v1.0.0" });
+    world.bake("v1.1.0").pass();
+    await until(() => world.settled.length === 1);
+    expect(world.tagOf(world.state().previous)).toBe("v1.0.0");
+  });
+
+  it("leaves no switch on record when the version before it was marked as bad meanwhile", async () => {
+    const world = await bakingWorld();
+    await world.publish("v1.1.0");
+    world.bake("v1.1.0").pass();
+    await until(() => world.settled.length === 1);
+    world.slow.add("v1.2.0");
+    const newer = world.publish("v1.2.0");
+    const attempt = await world.gettingReady("v1.2.0");
+    const release = world.state().releases.find(({ tag }) => tag === "v1.1.0");
+    if (release !== undefined) world.setState(markBad(world.state(), release, "it crashed", 0));
+    attempt.fail(crashed);
+    await newer;
+    expect(world.tagOf(world.live())).toBe("v1.0.0");
+    expect(world.state().switching).toBeUndefined();
+  });
+});
+
+describe("a version that is deployed again before its last deploy has ended", () => {
+  it("stays on probation when that one ends", async () => {
+    const world = await bakingWorld();
+    let answer = (): void => {};
+    world.registry.report = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    await world.publish("v1.1.0");
+    world.bake("v1.1.0").fail(new HostError("the engine is gone"));
+    await until(() => world.tagOf(world.live()) === "v1.0.0");
+    await world.look();
+    expect(world.tagOf(world.live())).toBe("v1.1.0");
+    answer();
+    await until(() => world.settled.length === 1);
+    await world.look();
+    expect(world.steps.filter((step) => step.startsWith("restore"))).toEqual(["restore d1"]);
+    expect(switching(world)).toEqual({ to: "v1.1.0", from: "v1.0.0" });
+  });
+});
+
+describe("a good version that takes over again because the newer one is gone", () => {
+  it("is not its own way back", async () => {
+    const world = await bakingWorld();
+    await world.publish("v1.1.0");
+    world.registry.answers.shift();
+    world.registry.gone.add("v1.1.0");
+    await world.look();
+    expect(world.tagOf(world.live())).toBe("v1.0.0");
+    world.bake("v1.0.0").fail(crashed);
+    await until(() => world.settled.length === 2);
+    expect(world.steps.at(-2)).toBe("restore nothing");
+    expect(world.live()).toBeUndefined();
+  });
+});
+
 describe("a version that replaces one that keeps crashing", () => {
   /** v1.1.0 is live and marked as bad: it has crashed too often, and going back has not happened yet. */
   async function crashing(): Promise<BakingWorld> {
