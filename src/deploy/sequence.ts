@@ -271,7 +271,7 @@ async function switchTo(
       try {
         await io.deployer.activate(release, either);
       } catch (error) {
-        await goBack(tag, before, io);
+        await goBack(tag, await backTo(release, before, io), io);
         throw error;
       }
     });
@@ -303,12 +303,22 @@ export async function verify(
     return underway;
   } catch (error) {
     await blame(release, error, io, signal);
-    const state = await io.store.load();
-    const mayServe = before !== undefined && !isBad(state, before);
-    const to = mayServe ? before : wayBack(state, release.directory);
+    const to = await backTo(release, before, io);
     if (await goBack(release.tag, to, io)) await tellTakenBack(release, to, error, io, signal);
     throw error;
   }
+}
+
+/** The directory to go back to after a failed switch: the one that was live, if that is good or baking. */
+async function backTo(
+  release: DeployedRelease,
+  before: string | undefined,
+  io: DeployIo,
+): Promise<string | undefined> {
+  const state = await io.store.load();
+  const isGood = before === state.switching?.from || io.switches.isUnderway(before);
+  const mayServe = before !== undefined && isGood && !isBad(state, before);
+  return mayServe ? before : wayBack(state, release.directory);
 }
 
 async function bake(

@@ -227,6 +227,25 @@ describe("a switch to a newer version that fails", () => {
     expect(world.tagOf(world.state().previous)).toBe("v1.0.0");
   });
 
+  it.each([crashed, new HostError("the engine is gone")])(
+    "before it has happened does not bring back a version whose bake has failed meanwhile: %s",
+    async (failure) => {
+      const world = await bakingWorld();
+      await world.publish("v1.1.0");
+      const hook = blockedHook(world);
+      const newer = world.publish("v1.2.0");
+      await hook.reached;
+      world.fail = { restore: new HostError("disk full") };
+      world.bake("v1.1.0").fail(failure);
+      await until(() => world.settled.length === 1);
+      world.fail = { activate: new HostError("disk full") };
+      hook.release();
+      await newer;
+      expect(world.tagOf(world.live())).toBe("v1.0.0");
+      expect(world.state().switching).toBeUndefined();
+    },
+  );
+
   it("leaves no switch on record when the version before it was marked as bad meanwhile", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
