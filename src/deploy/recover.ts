@@ -60,11 +60,13 @@ export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
       if (isLeft(state)) await undoLeftovers(state, await io.deployer.live(), io);
     });
   }
-  const { afterHook, releases } = await io.store.load();
+  const { afterHook, releases, switching } = await io.store.load();
   if (afterHook === undefined || switches.isUnderway(afterHook.directory)) return;
   const { directory, previousTag } = afterHook;
   const release = releases.find((one) => one.directory === directory);
   if (release === undefined || (await io.deployer.live()) !== directory) {
+    // What replaced it may still be taken back.
+    if (switching !== undefined) return;
     await io.store.update((state) => withoutAfterHook(state, directory));
     return;
   }

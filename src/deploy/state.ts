@@ -213,7 +213,10 @@ export function wayBack(state: DeployState, live: string | undefined): string | 
   const { switching, previous } = state;
   const last = switching?.to === live ? switching?.from : live;
   if (!isBad(state, last)) return last;
-  if (findRelease(state, previous) !== undefined && !isBad(state, previous)) return previous;
+  const isGood = (one?: string): boolean =>
+    findRelease(state, one) !== undefined && !isBad(state, one);
+  const good = [switching?.from, previous].find(isGood);
+  if (good !== undefined) return good;
   // One that was deployed again over a newer one is no way back from itself.
   return switching?.to === live && last === live ? undefined : last;
 }

@@ -1,7 +1,7 @@
 import { backoffMs } from "../deploy/backoff.ts";
 import type { DeployIo } from "../deploy/deployer.ts";
 import { asDewyError } from "../deploy/loop.ts";
-import { type DeployedRelease, findRelease, isBad, markBad } from "../deploy/state.ts";
+import { type DeployedRelease, findRelease, isBad, markBad, wayBack } from "../deploy/state.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 import type { AppRelease, CrashLoop, Runner } from "./runner.ts";
 
@@ -68,6 +68,8 @@ async function remember(release: AppRelease, why: string, { io }: FallBackParts)
 
 async function goBack(release: AppRelease, why: string, parts: FallBackParts): Promise<void> {
   const { directory, runner, io } = parts;
+  // A newer version that is getting ready is the only way out then.
+  if ((await previousGood(release, parts)) === undefined) return;
   await io.switches.urgently(`${release.tag} keeps crashing`, async () => {
     const live = await directory.live();
     const state = await io.store.load();
@@ -81,16 +83,17 @@ async function goBack(release: AppRelease, why: string, parts: FallBackParts): P
   });
 }
 
-/** The release before the crashing one, unless that is marked as bad, too. */
+/** The last good release before the crashing one. */
 async function previousGood(
   crashing: AppRelease,
   { directory, io }: FallBackParts,
 ): Promise<DeployedRelease | undefined> {
   const state = await io.store.load();
-  const previous = findRelease(state, state.previous);
-  if (findRelease(state, crashing.directory) === undefined || previous === undefined)
-    return undefined;
-  if (previous.directory === crashing.directory || isBad(state, previous.directory))
-    return undefined;
+  const release = findRelease(state, crashing.directory);
+  if (release === undefined) return undefined;
+  // It may not be marked as bad yet.
+  const marked = markBad(state, release, "", 0);
+  const previous = findRelease(marked, wayBack(marked, release.directory));
+  if (previous === undefined || isBad(marked, previous.directory)) return undefined;
   return (await directory.has(previous.directory)) ? previous : undefined;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
 import type { DeployIo } from "../../src/deploy/deployer.ts";
-import { recover as recoverUntilServing } from "../../src/deploy/recover.ts";
+import { recover as recoverUntilServing, settle } from "../../src/deploy/recover.ts";
 import { deploy, prove } from "../../src/deploy/sequence.ts";
 import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
@@ -134,5 +134,25 @@ describe("recover", () => {
     world.directories.delete("d1");
     await recover(world.io, never());
     expect(world.state().releases.map(({ tag }) => tag)).toEqual(["v1.1.0"]);
+  });
+});
+
+describe("settle", () => {
+  it("keeps an after hook that has to run while the version that replaced its own can be taken back", async () => {
+    const world = testWorld();
+    world.hooks.after = 0;
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const afterHook = { directory: "d1" };
+    world.setState({ ...world.state(), afterHook, switching: { to: "d2", from: "d1" } });
+    world.setLive("d2");
+    const underway = { directory: "d2" };
+    world.io.switches.underway.add(underway);
+    await settle(world.io, never());
+    expect(world.state().afterHook).toEqual(afterHook);
+    world.io.switches.underway.delete(underway);
+    world.steps.length = 0;
+    await settle(world.io, never());
+    expect(world.steps).toEqual(["restore d1", "hook after"]);
+    expect(world.state().afterHook).toBeUndefined();
   });
 });

@@ -48,6 +48,18 @@ describe("wayBack", () => {
       "d3",
       "d1",
     ],
+    [
+      "from a release on probation that has failed is not the one before the last good one",
+      stateOf({ previous: "d1", switching: { to: "d4", from: "d2" } }, "v3"),
+      "d3",
+      "d2",
+    ],
+    [
+      "from a good release that was deployed again is not that one",
+      stateOf({ switching: { to: "d2", from: "d2" } }, "v2"),
+      "d2",
+      undefined,
+    ],
     ["is what is bad where there is nothing else", stateOf({}, "v2"), "d2", "d2"],
     [
       "is what is bad where the one before is bad, too",

@@ -128,6 +128,24 @@ it("does not wait for a newer version that is getting ready", async () => {
   await supervisor.stop();
 });
 
+it("lets a newer version get ready where there is no way back", async () => {
+  const { broken, generations, switches, supervisor, bad } = await crashing([NEW]);
+  broken.add(NEW.tag);
+  let isGivenUp = false;
+  void switches.attempt(never, (signal) => {
+    signal.addEventListener("abort", () => {
+      isGivenUp = true;
+    });
+    return new Promise(() => {});
+  });
+  generations[0]?.exit({ code: 3 });
+  await until(async () => (await bad()).length === 1);
+  const starts = generations.length;
+  await until(() => generations.length > starts + 1);
+  expect(isGivenUp).toBe(false);
+  await supervisor.stop();
+});
+
 it("keeps trying, and says that there is no way back, when the older one crashes as well", async () => {
   const { supervisor, events, broken, generations, live } = await crashing([OLD, NEW]);
   broken.add(NEW.tag).add(OLD.tag);
