@@ -52,6 +52,7 @@ export function superviseServer(
     drainMs: config.drainTimeMs,
     restart: config.restart,
     onCrashLoop: (loop) => onCrashLoop(loop),
+    stopping: world.signals.stop,
     clock,
     emit,
   });

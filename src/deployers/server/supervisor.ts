@@ -30,6 +30,8 @@ export interface SupervisorOptions {
   restart: "always" | "on-failure";
   /** Is told when a release keeps crashing; once a row. */
   onCrashLoop(loop: CrashLoop): void;
+  /** Dewy is to end: nothing is started any more. */
+  stopping: AbortSignal;
   clock: Clock;
   emit: EventSink;
 }
@@ -40,7 +42,9 @@ export interface SupervisorOptions {
  */
 export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
-  readonly #stop = new AbortController();
+  readonly #end = new AbortController();
+  /** Nothing is started any more. */
+  readonly #stop: AbortSignal;
   readonly #exclusively: Exclusively = exclusive();
   readonly #standby: Standby;
   readonly #restarts: Restarts;
@@ -56,13 +60,14 @@ export class Supervisor implements Runner {
   /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
     this.#standby = new Standby(options.clock);
     this.#retirement = new Retirement(options);
     this.#restarts = new Restarts({
       start: (release, signal) => this.#exclusively(() => this.#restartCrashed(release, signal)),
       onCrashLoop: options.onCrashLoop,
       clock: options.clock,
-      signal: this.#stop.signal,
+      signal: this.#stop,
     });
   }
 
@@ -124,7 +129,7 @@ export class Supervisor implements Runner {
     const { clock, handoff } = this.#options;
     const current = (): Generation | undefined => this.#current;
     try {
-      const ended = AbortSignal.any([signal, this.#stop.signal]);
+      const ended = AbortSignal.any([signal, this.#stop]);
       const outcome = await probation.pass(durationMs, { current, handoff, clock }, ended);
       // From here on nothing goes back by itself.
       if (outcome === "proven") this.#standby.dismiss(this.#current?.release.directory);
@@ -140,13 +145,14 @@ export class Supervisor implements Runner {
    * @param release what to run.
    */
   async insist(release: AppRelease): Promise<void> {
+    if (this.#stop.aborted) return;
     try {
       await this.#exclusively(async () => {
         this.#mustGoBack = false;
-        await this.#replace(release, this.#stop.signal);
+        await this.#replace(release, this.#stop);
       });
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#tellFailedStart(release, error);
+      if (!this.#stop.aborted) this.#tellFailedStart(release, error);
     }
   }
 
@@ -208,7 +214,7 @@ export class Supervisor implements Runner {
 
   /** Ends everything; resolves when nothing runs any more. */
   async stop(): Promise<void> {
-    this.#stop.abort();
+    this.#end.abort();
     this.#restarts.cancel();
     this.#options.handoff.stopAccepting();
     await this.#exclusively(async () => {
@@ -260,7 +266,7 @@ export class Supervisor implements Runner {
     this.#restarts.cancel();
     this.#serveWith(generation);
     void generation.exited.then((exit) => {
-      if (generation === this.#current && !this.#stop.signal.aborted) this.#ended(generation, exit);
+      if (generation === this.#current && !this.#end.signal.aborted) this.#ended(generation, exit);
     });
     emit({ type: "generation-ready", tag: release.tag, generation: number, pid, durationMs });
   }
@@ -278,12 +284,7 @@ export class Supervisor implements Runner {
     this.#forgetEnded();
     this.#living.add({ directory: release.directory, isAlive: () => generation.isAlive() });
     try {
-      await becomeReady(
-        generation,
-        handoff,
-        readiness,
-        AbortSignal.any([signal, this.#stop.signal]),
-      );
+      await becomeReady(generation, handoff, readiness, AbortSignal.any([signal, this.#stop]));
       return generation;
     } catch (error) {
       generation.killGroup();
@@ -297,9 +298,9 @@ export class Supervisor implements Runner {
 
   /** Without overlap, a failed switch has already ended what served. */
   async #startAgain(release: AppRelease): Promise<void> {
-    if (this.#stop.signal.aborted || this.#mustGoBack) return;
+    if (this.#stop.aborted || this.#mustGoBack) return;
     try {
-      this.#begin(await this.#startReady(release, this.#stop.signal));
+      this.#begin(await this.#startReady(release, this.#stop));
     } catch (error) {
       this.#tellFailedStart(release, error);
     }
@@ -374,7 +375,7 @@ export class Supervisor implements Runner {
   /** Connections that are on their way to it are still accepted; it may have to serve again. */
   #retireLater(generation: Generation, standbyMs = 0): void {
     const { clock, handoff } = this.#options;
-    const { signal } = this.#stop;
+    const { signal } = this.#end;
     const pauseMs = Math.max(standbyMs, handoff.settleMs);
     const servesAgain =
       standbyMs > 0

@@ -482,6 +482,21 @@ describe("Supervisor", () => {
     expect(generations[1]?.isAlive()).toBe(true);
   });
 
+  it("starts nothing once dewy is stopping, and does not wait for what is getting ready", async () => {
+    const stopping = new AbortController();
+    const ready = (): Promise<void> => {
+      stopping.abort();
+      return new Promise(() => {});
+    };
+    const made = world({ stopping: stopping.signal, handoff: { ready } });
+    const { supervisor, generations, events } = made;
+    await supervisor.insist(v2);
+    await supervisor.goBack(v1);
+    expect(generations.map(({ signals }) => signals)).toEqual([["KILL"]]);
+    expect(eventsOf(events, "start-failed")).toEqual([]);
+    await supervisor.stop();
+  });
+
   it("ends everything when it is stopped, what is still finishing as well", async () => {
     const { supervisor, generations } = world();
     await supervisor.insist(v1);

@@ -62,6 +62,7 @@ export function world(
     overlapMs: 5_000,
     drainMs: 200,
     restart: "always",
+    stopping: new AbortController().signal,
     onCrashLoop: ({ release, crashes, reason }) =>
       loops.push(`${release.tag}: ${crashes} times, ${reason}`),
     clock,
