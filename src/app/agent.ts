@@ -13,7 +13,7 @@ import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { prove } from "../deploy/sequence.ts";
+import { prove, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { Switches } from "../deploy/switches.ts";
 import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
@@ -134,7 +134,7 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   try {
     await agent.supervision?.adopt?.();
     const trial = await recover(io, stop);
-    if (trial !== undefined) watched.add(prove(trial, io, stop));
+    if (trial !== undefined) watched.add(resume(trial, io, stop));
     await io.switches.exclusively(async () => agent.supervision?.begin(io));
     if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
     if (config.once) return await once(look, agent, io, world.signals);
@@ -145,6 +145,16 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     end.abort();
     await watched.settled();
     await agent.supervision?.end();
+  }
+}
+
+/** Finishes a deploy that an earlier dewy began. */
+async function resume(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<void> {
+  try {
+    await prove(trial, io, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    io.emit(failedEvent(asDewyError(error), 1, { tag: trial.release.tag }));
   }
 }
 
@@ -209,6 +219,7 @@ function restartOnSignal({ supervision }: Agent, io: DeployIo, { signals }: Worl
     switches
       .attempt(signals.stop, (signal) => supervision.restart(signal))
       .catch((error) => {
+        if (signals.stop.aborted) return;
         const fields = { error: asDewyError(error).message };
         emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
       });

@@ -1,11 +1,12 @@
 import type { DewyError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
 import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
 import { prove, type Trial, takeOver } from "./sequence.ts";
-import { acceptBytes, findBad, findRelease } from "./state.ts";
+import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
 export interface TickResult {
@@ -61,7 +62,11 @@ export async function tick(
   const live = await io.deployer.live();
   const state = await io.store.load();
   const running = findRelease(state, live);
-  const { registry, emit } = io;
+  const { registry } = io;
+  const emit: EventSink = (event) => {
+    if (event.type === "known-bad" && isBeingTakenBack(event.tag, state, io)) return;
+    io.emit(event);
+  };
   const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
   for (const candidate of choice.accepted ?? []) await accept(candidate, io);
   const problem = choice.kind === "problem" ? { problem: choice.error } : {};
@@ -95,6 +100,11 @@ export async function tick(
   } catch (thrown) {
     return failure(thrown);
   }
+}
+
+/** Whether going back from a version is not over yet: then its failure has still to be reported. */
+function isBeingTakenBack(tag: string, state: DeployState, { switches }: DeployIo): boolean {
+  return state.releases.some((one) => one.tag === tag && switches.isUnderway(one.directory));
 }
 
 /** Remembers the accepted bytes, so that the flag accepts no others. */

@@ -38,6 +38,27 @@ describe("a version on probation", () => {
     expect(world.state().switching).toBeUndefined();
   });
 
+  it("is not reported as a known bad version before it has been taken back", async () => {
+    const world = await bakingWorld();
+    const { restore } = world.io.deployer;
+    let start = (): void => {};
+    const isStarted = new Promise<void>((resolve) => {
+      start = resolve;
+    });
+    world.io.deployer.restore = (directory) => restore(directory).then(() => isStarted);
+    await world.publish("v1.1.0");
+    world.bake("v1.1.0").fail(crashed);
+    await until(() => world.tagOf(world.live()) === "v1.0.0");
+    world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
+    await world.look();
+    start();
+    await until(() => world.settled.length === 1);
+    await world.look();
+    const told = world.events.map(({ type }) => type);
+    const verdicts = told.filter((type) => type === "rolled-back" || type === "known-bad");
+    expect(verdicts).toEqual(["rolled-back", "known-bad"]);
+  });
+
   it("is taken back at once while a newer one is being staged, which goes on", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
