@@ -76,6 +76,7 @@ const FIRST_WORDS = 2_048;
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   let firstWords = "";
+  const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
   const relay = startRelay({
     directory: options.runDirectory,
     prefix: options.prefix,
@@ -84,10 +85,9 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
       options.onOutput(chunk);
     },
   });
-  const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
   const child = spawnGeneration(options, relay, notify?.path);
   const exited = exitOf(child, relay, options);
-  exited.catch(() => relay.cancel());
+  exited.catch(() => {});
   const ready = Promise.race([
     readyOf(child, options),
     notify?.ready ?? new Promise<void>(() => {}),
@@ -96,11 +96,8 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
   const { pid } = child;
   const hasStarted = pid !== undefined && (await becomesProgram(pid, exited));
   if (!hasStarted) {
-    const exit = await exited;
-    relay.cancel();
-    throw notExecuted(options, exit, firstWords);
+    throw notExecuted(options, await exited, firstWords);
   }
-  relay.forget();
   return {
     pid,
     startTime: processStartTime(pid),
@@ -117,24 +114,28 @@ function spawnGeneration(
   relay: OutputRelay,
   notifySocket: string | undefined,
 ): ChildProcess {
-  const { program, args, ids } = generationCommand(options.command, options.user, relay);
-  return withInherited(
-    options.sockets.map(({ fd }) => fd),
-    (sockets) =>
-      spawn(program, args, {
-        cwd: options.cwd,
-        env: generationEnvironment({ ...options, notifySocket }),
-        stdio: [
-          "ignore",
-          "ignore",
-          "ignore",
-          ...sockets,
-          options.readyDescriptor ? "pipe" : "ignore",
-        ],
-        detached: true,
-        ...ids,
-      }),
-  );
+  try {
+    const { program, args, ids } = generationCommand(options.command, options.user);
+    return withInherited(
+      options.sockets.map(({ fd }) => fd),
+      (sockets) =>
+        spawn(program, args, {
+          cwd: options.cwd,
+          env: generationEnvironment({ ...options, notifySocket }),
+          stdio: [
+            "ignore",
+            relay.stdout,
+            relay.stderr,
+            ...sockets,
+            options.readyDescriptor ? "pipe" : "ignore",
+          ],
+          detached: true,
+          ...ids,
+        }),
+    );
+  } finally {
+    relay.handedOver();
+  }
 }
 
 function exitOf(

@@ -16,27 +16,24 @@ export interface GenerationCommand {
 }
 
 const SHELL = "/bin/sh";
-/** The first two words are where its output goes. `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
-const EXEC =
-  'exec >"$1" 2>"$2"; shift 2; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
+/** `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
+const EXEC = 'LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
 /**
  * Wraps the app's command line in what has to happen in its own process before it.
  *
  * @param command the program and its arguments.
  * @param user who it runs as; this process's user unless told.
- * @param output the files that its standard output and error are opened to.
  * @returns what to spawn.
  * @throws HostError when this runtime and system cannot change the user.
  */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
-  output: { readonly stdout: string; readonly stderr: string },
 ): GenerationCommand {
   const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
     program: SHELL,
-    args: ["-c", EXEC, "dewy-exec", output.stdout, output.stderr, ...words],
+    args: ["-c", EXEC, "dewy-exec", ...words],
     ids,
   });
   if (user === undefined) return wrap(command, {});
