@@ -1,4 +1,5 @@
 import type { AppOptions } from "../deployers/server/start_app.ts";
+import type { GenerationMembers } from "../host/generation_members.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
 import { resolveProgram } from "./server_program.ts";
@@ -10,6 +11,7 @@ import type { World } from "./world.ts";
  * @param config what the command is told.
  * @param program the app, as typed.
  * @param root its working directory.
+ * @param members finds its processes.
  * @param world the world.
  * @returns what every generation is started with.
  * @throws ConfigError for an environment file, user or group that cannot be used.
@@ -18,6 +20,7 @@ export async function appOptions(
   config: ServerConfig,
   program: readonly [string, ...string[]],
   root: string,
+  members: GenerationMembers,
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
@@ -26,6 +29,7 @@ export async function appOptions(
   return {
     program: resolveProgram(program, process.cwd()),
     root,
+    members,
     environment,
     user,
     saysReady: config.readyCommand !== undefined,

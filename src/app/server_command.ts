@@ -1,6 +1,9 @@
 import { realpath } from "node:fs/promises";
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
+import { GenerationMembers } from "../host/generation_members.ts";
+import { holderOf, inheritedSockets } from "../host/listen/inherited.ts";
+import { socketInode, socketLink } from "../host/listen/socket_table.ts";
 import { runAgent } from "./agent.ts";
 import { awaitPredecessor } from "./await_predecessor.ts";
 import { openDeployment } from "./open_deployment.ts";
@@ -28,9 +31,10 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
   }
-  const app = await appOptions(config, program, root, world);
+  const members = new GenerationMembers(root, heldSockets(world.env));
+  const app = await appOptions(config, program, root, members, world);
   await awaitPredecessor(config, root, world);
-  const orphans = await findOrphans(root);
+  const orphans = await findOrphans(members);
   const opened = await openHandoff(config, root, orphans, world);
   if (opened.kind === "ended") return opened.exitCode;
   if (config.directoryFrom === "command") {
@@ -43,6 +47,13 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world,
   );
   return runAgent({ ...common, ...parts }, world);
+}
+
+/** Those that nobody but dewy and its apps can have: its holder keeps them open. */
+function heldSockets(env: World["env"]): ReadonlySet<string> {
+  if (holderOf(env) === undefined) return new Set();
+  const inodes = inheritedSockets(env).map(({ fd }) => socketInode(fd));
+  return new Set(inodes.filter((inode) => inode !== undefined).map(socketLink));
 }
 
 /** With an interpreter in front, nothing says that the script is meant to be kept up to date where it stands. */

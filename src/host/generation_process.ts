@@ -4,13 +4,12 @@ import { HostError } from "../core/error.ts";
 import { generationCommand, type RunAs } from "./generation_process_command.ts";
 import { generationEnvironment } from "./generation_process_environment.ts";
 import { becomesProgram, notExecuted } from "./generation_process_execution.ts";
-import { groupRuns } from "./generation_process_group.ts";
 import { withInherited } from "./listen/close_on_exec.ts";
 import type { HeldSocket } from "./listen/hold_sockets.ts";
 import { FIRST_DESCRIPTOR } from "./listen/inherited.ts";
-import { openNotifySocket } from "./notify_socket.ts";
+import { socketInode, socketLink } from "./listen/socket_table.ts";
+import { type NotifySocket, openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
-import { signalProcess } from "./process_group.ts";
 import { processStartTime } from "./process_identity.ts";
 
 /** What to start as a generation of the app. */
@@ -30,12 +29,25 @@ export interface GenerationOptions {
   notifySocket?: boolean;
   /** Who it runs as; this process's user unless told. */
   user?: RunAs | undefined;
+  /** The directory of a control group that it joins, if it may. */
+  cgroup?: string | undefined;
   /** Where the names of its output are made for a moment; the directory must exist. */
   runDirectory: string;
   /** What each of its lines begins with on dewy's own output; empty: nothing. */
   prefix: string;
   /** Hears all it writes, as it comes; see `output_relay.ts` for how it gets to dewy's own output. */
   onOutput(chunk: Uint8Array): void;
+  /** Called as soon as its process is there, which is before the program itself runs. */
+  onSpawn?(process: SpawnedGeneration): void;
+}
+
+/** What a generation's processes are recognised by from the start. */
+export interface SpawnedGeneration {
+  readonly pid: number;
+  /** See `processStartTime`. */
+  readonly startTime: string | undefined;
+  /** What its readiness descriptor is open to, such as `socket:[123]`; `undefined` where the system does not tell. */
+  readonly channel: string | undefined;
 }
 
 /** How a generation ended. */
@@ -47,18 +59,10 @@ export interface GenerationExit {
 /** A generation that runs, in a process group of its own. */
 export interface GenerationProcess {
   readonly pid: number;
-  /** See `processStartTime`. */
-  readonly startTime: string | undefined;
   /** Resolves when the main process has ended and what it wrote has been heard. */
   readonly exited: Promise<GenerationExit>;
   /** Resolves when something was written to the readiness descriptor, or `READY=1` to the socket; else never. */
   readonly ready: Promise<void>;
-  /** Sends a signal to the main process. */
-  signal(name: string): void;
-  /** Sends a signal to the whole group. */
-  signalGroup(name: string): void;
-  /** Whether a process of the group still runs; one that has ended and was not waited for does not count. */
-  groupIsAlive(): boolean;
 }
 
 /** How long output may still arrive after the exit: processes that it left behind keep the pipes open. */
@@ -72,11 +76,23 @@ const FIRST_WORDS = 2_048;
  *
  * @param options what to start.
  * @returns the process, once the program itself runs.
- * @throws DeployError or ConfigError with the reason when it cannot be executed; HostError when this machine lacks what it takes.
+ * @throws HostError with the reason when the system does not execute it, or when this machine lacks what it takes.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
-  let firstWords = "";
   const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
+  try {
+    return await startWith(options, notify);
+  } catch (error) {
+    notify?.close();
+    throw error;
+  }
+}
+
+async function startWith(
+  options: GenerationOptions,
+  notify: NotifySocket | undefined,
+): Promise<GenerationProcess> {
+  let firstWords = "";
   const relay = startRelay({
     directory: options.runDirectory,
     prefix: options.prefix,
@@ -86,6 +102,7 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
     },
   });
   const child = spawnGeneration(options, relay, notify?.path);
+  if (child.pid !== undefined) options.onSpawn?.(spawned(child.pid, options));
   const exited = exitOf(child, relay, options);
   exited.catch(() => {});
   const ready = Promise.race([
@@ -94,19 +111,14 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
   ]);
   if (notify !== undefined) void exited.then(notify.close, notify.close);
   const { pid } = child;
-  const hasStarted = pid !== undefined && (await becomesProgram(pid, exited));
-  if (!hasStarted) {
-    throw notExecuted(options, await exited, firstWords);
+  if (pid === undefined) {
+    await exited;
+    throw new HostError(`Cannot start "${options.command[0]}": there is no process`);
   }
-  return {
-    pid,
-    startTime: processStartTime(pid),
-    exited,
-    ready,
-    signal: (name) => signalProcess(pid, name),
-    signalGroup: (name) => signalProcess(-pid, name),
-    groupIsAlive: () => groupRuns(pid),
-  };
+  const exit = await becomesProgram(pid, exited);
+  const error = exit && notExecuted(options.command[0], exit, firstWords);
+  if (error !== undefined) throw error;
+  return { pid, exited, ready };
 }
 
 function spawnGeneration(
@@ -115,7 +127,7 @@ function spawnGeneration(
   notifySocket: string | undefined,
 ): ChildProcess {
   try {
-    const { program, args, ids } = generationCommand(options.command, options.user);
+    const { program, args, ids } = generationCommand(options.command, options.user, options.cgroup);
     return withInherited(
       options.sockets.map(({ fd }) => fd),
       (sockets) =>
@@ -138,6 +150,14 @@ function spawnGeneration(
   }
 }
 
+function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
+  const inode = options.readyDescriptor
+    ? socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid)
+    : undefined;
+  const channel = inode === undefined ? undefined : socketLink(inode);
+  return { pid, startTime: processStartTime(pid), channel };
+}
+
 function exitOf(
   child: ChildProcess,
   relay: OutputRelay,
@@ -146,7 +166,9 @@ function exitOf(
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
       const name = options.command[0];
-      reject(new HostError(`Cannot start ${name} in ${options.cwd}: ${cause.message}`, { cause }));
+      reject(
+        new HostError(`Cannot start "${name}" in ${options.cwd}: ${cause.message}`, { cause }),
+      );
     });
     child.once("exit", (code, signal) => {
       const exit = { code, signal };

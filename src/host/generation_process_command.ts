@@ -16,24 +16,29 @@ export interface GenerationCommand {
 }
 
 const SHELL = "/bin/sh";
-/** `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
-const EXEC = 'LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
+/** What the shell calls itself when it cannot execute the app. */
+export const EXEC_NAME = "dewy-exec";
+/** The first word is a control group to join, or empty. `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
+const EXEC =
+  '{ [ -z "$1" ] || echo $$ >"$1/cgroup.procs"; } 2>/dev/null; shift; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
 /**
  * Wraps the app's command line in what has to happen in its own process before it.
  *
  * @param command the program and its arguments.
  * @param user who it runs as; this process's user unless told.
+ * @param cgroup the directory of a control group that it is to join, if it may.
  * @returns what to spawn.
  * @throws HostError when this runtime and system cannot change the user.
  */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
+  cgroup: string | undefined,
 ): GenerationCommand {
   const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
     program: SHELL,
-    args: ["-c", EXEC, "dewy-exec", ...words],
+    args: ["-c", EXEC, EXEC_NAME, cgroup ?? "", ...words],
     ids,
   });
   if (user === undefined) return wrap(command, {});

@@ -89,7 +89,8 @@ async function commandSucceeds(
 function notReady(generation: Generation, reason: string): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
   const why = withLastLines(reason, lines);
-  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`, {
+  const hints = generation.hints.map((hint) => `; ${hint}`).join("");
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}${hints}`, {
     fault: "release",
   });
 }

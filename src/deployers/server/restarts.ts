@@ -17,6 +17,8 @@ export interface RestartsOptions {
 export class Restarts {
   readonly #options: RestartsOptions;
   readonly #crashes = new CrashRow();
+  /** Starts that failed through no fault of the release, which prove nothing against it. */
+  readonly #failedStarts = new CrashRow();
   #pending: AbortController | undefined;
 
   /** @param options what it works with. */
@@ -30,12 +32,14 @@ export class Restarts {
    * @param release what has crashed.
    * @param reason what happened.
    * @param lifeMs how long it had run, in milliseconds.
+   * @param isCrash whether the release is at fault.
    * @returns the pause, in milliseconds.
    */
-  later(release: AppRelease, reason: string, lifeMs: number): number {
+  later(release: AppRelease, reason: string, lifeMs: number, isCrash = true): number {
     const { start, onCrashLoop, clock, signal } = this.#options;
-    const { count: crashes, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
-    if (isLoop) onCrashLoop({ release, crashes, reason });
+    const row = isCrash ? this.#crashes : this.#failedStarts;
+    const { count: crashes, pauseMs, isLoop } = row.add(release, lifeMs);
+    if (isCrash && isLoop) onCrashLoop({ release, crashes, reason });
     this.cancel();
     this.#pending = new AbortController();
     const either = AbortSignal.any([this.#pending.signal, signal]);

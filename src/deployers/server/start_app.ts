@@ -2,14 +2,25 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import { redactSecrets } from "../../core/secret.ts";
+import {
+  GENERATION_VARIABLE,
+  type GenerationMembers,
+  ID_VARIABLE,
+  type MarkedSocket,
+  ROOT_VARIABLE,
+  TAG_VARIABLE,
+} from "../../host/generation_members.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
-import { signalProcess } from "../../host/process_group.ts";
+import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
+import { socketInode, socketLink } from "../../host/listen/socket_table.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
+import { checkProgram, foreignArchitecture } from "./check_program.ts";
 import type { Generation, StartGeneration } from "./generation.ts";
+import { endable } from "./generation_end.ts";
 import type { Place } from "./handoff.ts";
-import { ROOT_VARIABLE } from "./orphans.ts";
 import { OutputTail } from "./output_tail.ts";
+import type { Member } from "./retire.ts";
 
 /** What the app is started with. */
 export interface AppOptions {
@@ -17,6 +28,8 @@ export interface AppOptions {
   program: readonly [string, ...string[]];
   /** The working directory of the app, and the mark of its processes. */
   root: string;
+  /** Finds its processes. */
+  members: GenerationMembers;
   /** Its environment, read anew for every start. */
   environment(): Promise<Readonly<Record<string, string | undefined>>>;
   /** Who it runs as; absent: as dewy does. */
@@ -32,7 +45,7 @@ export interface AppOptions {
  * Makes the function that starts the app of a release.
  *
  * @param options what the app is started with.
- * @returns the function; it rejects with a DeployError when the program cannot be executed.
+ * @returns the function; it rejects with a DewyError that says whose fault it is when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
   const runDirectory = join(options.root, ".dewy", "run");
@@ -43,43 +56,68 @@ export function appStarter(options: AppOptions): StartGeneration {
     const tail = new OutputTail();
     const startedAt = options.clock.now();
     const env = await appVariables(release, number, place, options);
+    const { program, root, members } = options;
+    const checked = { name: program[0], root, searchPath: env.PATH, release };
+    await checkProgram(checked);
+    const id = members.idOf(number);
+    let startTime = "";
     const child = await startGeneration({
-      command: options.program,
-      cwd: options.root,
+      command: program,
+      cwd: root,
       env,
       sockets: place.sockets,
       generation: number,
       readyDescriptor: true,
       notifySocket: options.saysReady,
       user: options.user,
+      cgroup: members.makeCgroup(id),
       runDirectory,
       prefix: options.logPrefix ? `[${release.tag || "?"} #${number}] ` : "",
       onOutput: (chunk) => tail.add(chunk),
+      onSpawn: (spawned) => {
+        startTime = spawned.startTime ?? "";
+        members.add({ ...spawned, id, startTime, sockets: place.sockets.flatMap(markedSocket) });
+      },
+    }).catch((error: unknown) => {
+      members.remove(id);
+      throw error;
     });
+    const processes = endable({ id, pid: child.pid, startTime }, members);
+    const foreign = foreignArchitecture(checked);
+    const hints = foreign === undefined ? [] : [foreign];
     let hasEnded = false;
-    void child.exited.then(() => {
+    const exited = child.exited.then(async (exit) => {
       hasEnded = true;
+      const left = exit.code === 0 ? await processes.members() : [];
+      if (left.length > 0) hints.push(backgroundHint(left));
+      return exit;
     });
     return {
+      ...processes,
       number,
       release,
       place,
       startedAt,
-      pid: child.pid,
       get hasEnded() {
         return hasEnded;
       },
-      exited: child.exited,
+      exited,
       saidReady: child.ready,
-      signal: (name) => {
-        // Its number may be another process's by now.
-        if (!hasEnded) signalProcess(child.pid, name);
-      },
-      killGroup: () => child.signalGroup("SIGKILL"),
-      isAlive: () => child.groupIsAlive(),
       lastLines: (count) => tail.last(count).map((line) => redactSecrets(line, env)),
+      hints,
     };
   };
+}
+
+function markedSocket({ fd, inherited }: HeldSocket): readonly MarkedSocket[] {
+  const inode = socketInode(fd);
+  return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
+}
+
+/** An app that leaves processes behind when it ends well has not ended: it has put itself into the background. */
+function backgroundHint(left: readonly Member[]): string {
+  const names = [...new Set(left.map(({ name }) => name))].join(", ");
+  return `it put itself into the background (${names}), where nobody would see it fail: keep it in the foreground, such as by "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
 async function makeEmpty(directory: string): Promise<void> {
@@ -105,8 +143,9 @@ export async function appVariables(
   return {
     ...(await options.environment()),
     ...place.env,
-    DEWY_TAG: release.tag,
-    DEWY_GENERATION: String(number),
+    [TAG_VARIABLE]: release.tag,
+    [GENERATION_VARIABLE]: String(number),
+    [ID_VARIABLE]: options.members.idOf(number),
     [ROOT_VARIABLE]: options.root,
   };
 }

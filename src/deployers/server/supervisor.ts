@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
@@ -46,6 +47,8 @@ export class Supervisor implements Runner {
   #current: Generation | undefined;
   #probation: Probation | undefined;
   #started = 0;
+  /** Resolves when nothing is left of the generation that ended last. */
+  #gone: Promise<void> = Promise.resolve();
 
   /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
@@ -118,6 +121,8 @@ export class Supervisor implements Runner {
       this.#standby.dismiss(this.#current?.release.directory);
     } finally {
       this.#probation = undefined;
+      // What has failed is rolled back next; by then nothing of it may answer any more.
+      await this.#gone;
     }
   }
 
@@ -197,7 +202,7 @@ export class Supervisor implements Runner {
     how: { onProbation?: boolean; standsBy?: boolean } = {},
   ): Promise<void> {
     const { handoff, overlapMs } = this.#options;
-    this.#retirement.tellOrphans();
+    await this.#retirement.tellOrphans();
     const stopped = handoff.overlaps ? undefined : this.#current;
     if (stopped !== undefined) {
       this.#current = undefined;
@@ -236,6 +241,7 @@ export class Supervisor implements Runner {
   async #startReady(release: AppRelease, signal: AbortSignal): Promise<Generation> {
     const { handoff, readiness, start } = this.#options;
     const place: Place = await handoff.prepare();
+    await this.#gone;
     this.#started += 1;
     const generation = await start(release, this.#started, place);
     try {
@@ -247,7 +253,7 @@ export class Supervisor implements Runner {
       );
       return generation;
     } catch (error) {
-      generation.killGroup();
+      await this.#retirement.kill(generation);
       throw error;
     }
   }
@@ -264,7 +270,8 @@ export class Supervisor implements Runner {
 
   #ended(generation: Generation, exit: Exit): void {
     const { restart, clock } = this.#options;
-    generation.killGroup();
+    const killed = this.#retirement.kill(generation);
+    this.#gone = this.#gone.then(() => killed);
     if (exit.code === 0 && restart === "on-failure") {
       this.#standby.dismiss();
       this.#tellExit(generation, exit, undefined);
@@ -304,6 +311,7 @@ export class Supervisor implements Runner {
       pid,
       ...exit,
       lastLines: generation.lastLines(TOLD_LINES),
+      hints: generation.hints,
       restartInMs,
     });
   }
@@ -318,7 +326,8 @@ export class Supervisor implements Runner {
   }
 
   #tellFailedStart(release: AppRelease, error: unknown): void {
-    const restartInMs = this.#restarts.later(release, messageOf(error), 0);
+    const isCrash = faultOf(error) === "release";
+    const restartInMs = this.#restarts.later(release, messageOf(error), 0, isCrash);
     this.#options.emit({
       type: "warning",
       message: "Cannot start the app",

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { HostError } from "../../../src/core/error.ts";
 import type { Generation } from "../../../src/deployers/server/generation.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { fakeGeneration, until, world } from "./supervisor_world.ts";
@@ -271,6 +272,58 @@ describe("Supervisor", () => {
     await until(() => generations.length >= 7);
     expect(loops).toHaveLength(1);
     expect(loops[0]).toContain("v1.0.0: 5 times");
+    await supervisor.stop();
+  });
+
+  it("holds no failed start against a release that is not at fault, and keeps trying", async () => {
+    let attempts = 0;
+    const { supervisor, loops, events } = world({
+      start: async () => {
+        attempts += 1;
+        throw new HostError('Cannot start "app": no directory in PATH has a program of this name');
+      },
+    });
+    await supervisor.insist(v1);
+    await until(() => attempts >= 7);
+    expect(loops).toEqual([]);
+    const pauses = eventsOf(events, "warning").map(({ fields }) => fields?.restart_in_ms);
+    expect(pauses.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+    await supervisor.stop();
+  });
+
+  it("starts nothing and takes nothing back before all processes of what has crashed have ended", async () => {
+    let letGo = (): void => {};
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    const [first] = generations;
+    if (first === undefined) throw new Error("nothing was started");
+    first.kill = () =>
+      new Promise((resolve) => {
+        letGo = resolve;
+      });
+    let isOver = false;
+    const baking = supervisor.bake(30_000, never).finally(() => {
+      isOver = true;
+    });
+    first.exit({ code: 1 });
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(isOver).toBe(false);
+    const again = supervisor.insist(v2);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(generations).toHaveLength(1);
+    letGo();
+    await expect(baking).rejects.toThrow("exit code 1");
+    await again;
+    expect(generations).toHaveLength(2);
+  });
+
+  it("tells with the end of an app what may explain it", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    generations[0]?.hints.push("it put itself into the background");
+    generations[0]?.exit({ code: 0 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.hints).toEqual(["it put itself into the background"]);
     await supervisor.stop();
   });
 

@@ -38,7 +38,6 @@ const SOCKET_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
   // On a busy machine it is still at it when its time is over.
   ["floods-output", /(exit code 1|not ready).*flood/],
   ["not-executable", /not an executable file|ermission/],
-  ["no-interpreter", /no such|not found|ENOENT|cannot/i],
   ["needs-library", /libdewymissing/],
 ];
 /** The quickest of each kind, in the covering set. */

@@ -34,9 +34,18 @@ export type BadBehaviour =
   | "forks-children"
   | "floods-output"
   | "not-executable"
-  | "no-interpreter"
   | "needs-library"
   | "sick";
+
+/** How an app leaves the process that dewy has started: see ./apps/background.py. */
+export type BackgroundMode =
+  | "stays"
+  | "daemon"
+  | "fork"
+  | "worker"
+  | "gunicorn"
+  | "nginx"
+  | "nginx-behind";
 
 /** What runs a release, in its directory. */
 export const PROGRAM = "bin/app";
@@ -72,13 +81,19 @@ export async function makeBadApp(
       return pack(version, await script("listen.cjs", { VERSION: version, MODE: "mortal" }));
     case "not-executable":
       return pack(version, await program("node", version), 0o644);
-    case "no-interpreter":
-      return pack(version, Buffer.from("#!/no/such/interpreter\n"));
     case "needs-library":
       return pack(version, await needsLibrary());
     default:
       return pack(version, await script("bad.sh", { BEHAVIOUR: behaviour }));
   }
+}
+
+/** Makes the artifact of a version whose processes do not stay where dewy has started them. */
+export async function makeBackgroundApp(
+  mode: BackgroundMode,
+  version: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return pack(version, await script("background.py", { VERSION: version, MODE: mode }));
 }
 
 function program(kind: AppKind, version: string): Promise<Buffer> {

@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A process that runs, as `/proc/PID/stat` describes it. */
+export interface ProcessEntry {
+  readonly pid: number;
+  /** The name of its program, cut to 15 characters. */
+  readonly name: string;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** See `processStartTime`. */
+  readonly startTime: string;
+}
+
+/**
+ * Lists the processes that run. A process that has ended and was not waited for does not count: as the first process
+ * of a container, dewy may be the parent of nobody's children.
+ *
+ * @returns the processes by pid; none where there is no `/proc`.
+ */
+export function processTable(): ReadonlyMap<number, ProcessEntry> {
+  const table = new Map<number, ProcessEntry>();
+  for (const name of entriesOf("/proc")) {
+    const entry = /^\d+$/.test(name) ? processEntry(Number(name)) : undefined;
+    if (entry !== undefined) table.set(entry.pid, entry);
+  }
+  return table;
+}
+
+function processEntry(pid: number): ProcessEntry | undefined {
+  const stat = readStat(pid);
+  if (stat === undefined) return undefined;
+  const [state, parent, group, session] = stat.fields;
+  if (hasEnded(state)) return undefined;
+  return {
+    pid,
+    name: stat.name,
+    parent: Number(parent),
+    group: Number(group),
+    session: Number(session),
+    startTime: stat.fields[START_TIME] ?? "",
+  };
+}
+
+/** The start time among the fields of {@link readStat}. */
+export const START_TIME = 19;
+
+/**
+ * Reads what the kernel says of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+ *
+ * @param pid the process.
+ * @returns its name and the fields behind that, from the state on; `undefined` when there is no such process.
+ */
+export function readStat(pid: number): { name: string; fields: readonly string[] } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The name may hold blanks and parentheses.
+    const end = stat.lastIndexOf(")");
+    const name = stat.slice(stat.indexOf("(") + 1, end);
+    return { name, fields: stat.slice(end + 2).split(" ") };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a state says that a process has ended, though its parent may not have asked how. */
+export function hasEnded(state: string | undefined): boolean {
+  return state === "Z" || state === "X";
+}
+
+function entriesOf(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
