@@ -151,11 +151,11 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   "background-ended": ({ generation, pids, programs }) =>
-    line("warn", "Processes that the app had put into the background were ended with it", {
+    line("warn", "Ended processes that the app had left in the background", {
       generation,
       pids: pids.map(String),
       programs,
-      hint: "keep them in the foreground, or they are asked to end only after the app has",
+      hint: "they got the signal only after the main process had exited; let that one end them",
     }),
   "app-exited": (event) => exitLine(event),
   resumed: ({ tag, generation, pid, reason }) =>

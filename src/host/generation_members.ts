@@ -190,9 +190,20 @@ class Look {
     const mark = marks.find((one) => isOfSession(entry, one, this.table));
     if (mark !== undefined) return mark.id;
     const parent = this.ownerOf(entry.parent);
+    if (entry.parent === process.pid) return this.#adopted(entry) ?? DEWY;
     if (parent !== undefined) return parent;
     if (Number(entry.startTime) < since) return undefined;
     return this.#byName(entry) ?? this.#byDescriptors(entry);
+  }
+
+  /** A dewy that is the first process of a container gets what has lost its parent, beside its hooks and helpers. */
+  #adopted(entry: ProcessEntry): string | undefined {
+    const { marks } = this.#signs;
+    const id = this.#byName(entry);
+    const links = descriptorsOf(entry.pid);
+    return marks.find(
+      (mark) => mark.id === id || (mark.channel !== undefined && links.has(mark.channel)),
+    )?.id;
   }
 
   /** What its environment or its control group says. */

@@ -224,12 +224,23 @@ describe("GenerationMembers.of", () => {
     expect(await pidsOf(members, { id })).toEqual([main.pid]);
   });
 
-  it("does not find the operator's ready command, which has the environment of the app", async () => {
-    const { members, start } = await world();
+  it("does not find the operator's ready command, whose environment is that of the app but for the id", async () => {
+    const { root, members, start } = await world();
     const started = await start([]);
-    const readyCommand = await start([], { id: started.id, isOurs: false });
+    const env = { [ROOT_VARIABLE]: root, [GENERATION_VARIABLE]: "1" };
+    const readyCommand = await start([], { env, isOurs: false });
     await expectOnly(members, started);
     process.kill(readyCommand.pid, 0);
+  });
+
+  it("finds what dewy itself has adopted, as the first process of a container", async () => {
+    const { members, start } = await world();
+    const started = await start([]);
+    const adopted = await start([], { id: started.id, isOurs: false });
+    const pids = [started.pid, adopted.pid].sort((a, b) => a - b);
+    await expect
+      .poll(async () => (await pidsOf(members, started)).sort((a, b) => a - b))
+      .toEqual(pids);
   });
 
   const nowhere = new GenerationMembers("/nowhere");

@@ -55,11 +55,12 @@ export function appStarter(options: AppOptions): StartGeneration {
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
-    const env = await appVariables(release, number, place, options);
     const { program, root, members } = options;
+    const id = members.idOf(number);
+    const variables = await appVariables(release, number, place, options);
+    const env: typeof variables = { ...variables, [ID_VARIABLE]: id };
     const checked = { name: program[0], root, searchPath: env.PATH, release };
     await checkProgram(checked);
-    const id = members.idOf(number);
     let startTime = "";
     const child = await startGeneration({
       command: program,
@@ -117,7 +118,7 @@ function markedSocket({ fd, inherited }: HeldSocket): readonly MarkedSocket[] {
 /** An app that leaves processes behind when it ends well has not ended: it has put itself into the background. */
 function backgroundHint(left: readonly Member[]): string {
   const names = [...new Set(left.map(({ name }) => name))].join(", ");
-  return `it put itself into the background (${names}), where nobody would see it fail: keep it in the foreground, such as by "daemon off;" (nginx) or without --daemon (gunicorn)`;
+  return `it put itself into the background (${names}), where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
 async function makeEmpty(directory: string): Promise<void> {
@@ -145,7 +146,6 @@ export async function appVariables(
     ...place.env,
     [TAG_VARIABLE]: release.tag,
     [GENERATION_VARIABLE]: String(number),
-    [ID_VARIABLE]: options.members.idOf(number),
     [ROOT_VARIABLE]: options.root,
   };
 }
