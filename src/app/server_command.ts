@@ -1,9 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
-import { GenerationMembers } from "../host/generation_members.ts";
+import { GenerationMembers, markedSocket } from "../host/generation_members.ts";
 import { holderOf, inheritedSockets } from "../host/listen/inherited.ts";
-import { socketInode, socketLink } from "../host/listen/socket_table.ts";
 import { runAgent } from "./agent.ts";
 import { awaitPredecessor } from "./await_predecessor.ts";
 import { openDeployment } from "./open_deployment.ts";
@@ -31,7 +30,10 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
   }
-  const members = new GenerationMembers(root, heldSockets(world.env));
+  // Nobody but dewy and its apps can have what dewy's own holder keeps open.
+  const isForeign = holderOf(world.env) === undefined;
+  const sockets = inheritedSockets(world.env).flatMap(({ fd }) => markedSocket(fd, isForeign));
+  const members = new GenerationMembers(root, sockets);
   const app = await appOptions(config, program, root, members, world);
   await awaitPredecessor(config, root, world);
   const orphans = await findOrphans(members);
@@ -47,13 +49,6 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world,
   );
   return runAgent({ ...common, ...parts }, world);
-}
-
-/** Those that nobody but dewy and its apps can have: its holder keeps them open. */
-function heldSockets(env: World["env"]): ReadonlySet<string> {
-  if (holderOf(env) === undefined) return new Set();
-  const inodes = inheritedSockets(env).map(({ fd }) => socketInode(fd));
-  return new Set(inodes.filter((inode) => inode !== undefined).map(socketLink));
 }
 
 /** With an interpreter in front, nothing says that the script is meant to be kept up to date where it stands. */

@@ -9,6 +9,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { type GenerationCgroups, generationCgroups } from "./generation_cgroup.ts";
 import { groupRuns } from "./generation_process_group.ts";
+import { socketInode, socketLink } from "./listen/socket_table.ts";
 import { environmentOf } from "./process_environment.ts";
 import { type ProcessEntry, processTable } from "./process_table.ts";
 
@@ -43,6 +44,18 @@ export interface MarkedSocket {
   readonly inherited: boolean;
 }
 
+/**
+ * Marks a generation by a socket.
+ *
+ * @param fd the descriptor in this process.
+ * @param inherited see {@link MarkedSocket}.
+ * @returns the socket; none where the system does not tell.
+ */
+export function markedSocket(fd: number, inherited: boolean): readonly MarkedSocket[] {
+  const inode = socketInode(fd);
+  return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
+}
+
 /** Processes of an earlier dewy that nothing but an open socket gives away. */
 const NAMELESS = "";
 /** The owner of dewy itself and of its hooks and helpers. */
@@ -51,7 +64,7 @@ const DEWY = "dewy";
 /** Finds the processes of generations: of those that this dewy has started, and of those of an earlier one. */
 export class GenerationMembers {
   readonly #root: string;
-  readonly #held: ReadonlySet<string>;
+  readonly #sockets: readonly MarkedSocket[];
   readonly #marks = new Map<string, GenerationMark>();
   readonly #instance = randomUUID();
   readonly #cgroups: GenerationCgroups;
@@ -60,11 +73,11 @@ export class GenerationMembers {
    * Looks for nothing yet.
    *
    * @param root the working directory.
-   * @param held the listening sockets that dewy's own holder keeps open, such as `socket:[123]`.
+   * @param sockets the listening sockets that this dewy was started with.
    */
-  constructor(root: string, held: ReadonlySet<string> = new Set()) {
+  constructor(root: string, sockets: readonly MarkedSocket[] = []) {
     this.#root = root;
-    this.#held = held;
+    this.#sockets = sockets;
     this.#cgroups = generationCgroups(root);
   }
 
@@ -126,7 +139,7 @@ export class GenerationMembers {
       table: processTable(),
       marks: [...this.#marks.values()],
       root: this.#root,
-      held: this.#held,
+      sockets: this.#sockets,
       cgroups: this.#cgroups,
       since,
     });
@@ -157,7 +170,7 @@ interface Signs {
   readonly table: ReadonlyMap<number, ProcessEntry>;
   readonly marks: readonly GenerationMark[];
   readonly root: string;
-  readonly held: ReadonlySet<string>;
+  readonly sockets: readonly MarkedSocket[];
   readonly cgroups: GenerationCgroups;
   /** What was started before is not looked for. */
   readonly since: number;
@@ -216,22 +229,16 @@ class Look {
 
   #byDescriptors(entry: ProcessEntry): string | undefined {
     // The newest first.
-    const { marks, held } = this.#signs;
-    if (marks.length === 0 && held.size === 0) return undefined;
+    const { marks, sockets } = this.#signs;
+    if (marks.length === 0 && sockets.length === 0) return undefined;
     const links = descriptorsOf(entry.pid);
     const own = marks.find(({ channel }) => channel !== undefined && links.has(channel));
     if (own !== undefined) return own.id;
     // Of those that had the socket when it was started, it came from the newest.
-    const mark = marks.find(
-      (one) =>
-        isOlder(one, entry) &&
-        one.sockets.some(
-          ({ link, inherited }) => links.has(link) && (!inherited || isNameless(entry)),
-        ),
-    );
-    if (mark !== undefined) return mark.id;
-    const isOrphan = entry.parent !== process.ppid && [...held].some((link) => links.has(link));
-    return isOrphan ? NAMELESS : undefined;
+    const has = ({ link, inherited }: MarkedSocket): boolean =>
+      links.has(link) && (inherited ? isNameless(entry) : entry.parent !== process.ppid);
+    const mark = marks.find((one) => isOlder(one, entry) && one.sockets.some(has));
+    return mark?.id ?? (sockets.some(has) ? NAMELESS : undefined);
   }
 }
 
@@ -291,7 +298,7 @@ function namespaceOf(pid: number | "self"): string | undefined {
   }
 }
 
-/** Systemd and server-starters give the same sockets to others, too; those of the same service have an environment. */
+/** systemd and server-starters give the same sockets to others, too; those of the same service have an environment. */
 function isNameless({ pid }: ProcessEntry): boolean {
   return environmentOf(pid)?.size === 0 && cgroupOf(pid) === cgroupOf("self");
 }

@@ -76,7 +76,7 @@ const FIRST_WORDS = 2_048;
  *
  * @param options what to start.
  * @returns the process, once the program itself runs.
- * @throws HostError with the reason when the system does not execute it, or when this machine lacks what it takes.
+ * @throws NotExecutedError when the system does not execute it; HostError when this machine lacks what it takes.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;

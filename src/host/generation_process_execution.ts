@@ -33,6 +33,24 @@ export async function becomesProgram(
   return undefined;
 }
 
+/** The system did not execute a program. Nothing is said about whose fault that is. */
+export class NotExecutedError extends HostError {
+  /** What the system said, such as `Exec format error`. */
+  readonly reason: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param program the program.
+   * @param reason what the system said.
+   */
+  constructor(program: string, reason: string) {
+    super(`Cannot start "${program}": the system does not execute it (${reason})`);
+    this.name = "NotExecutedError";
+    this.reason = reason;
+  }
+}
+
 /**
  * Finds out whether a process ended because the system would not execute its program. An app may end with the same exit
  * codes by itself; only the words of what was to execute it tell the difference.
@@ -40,20 +58,18 @@ export async function becomesProgram(
  * @param program the program.
  * @param exit how the process ended.
  * @param said what was written to standard error meanwhile.
- * @returns the error; nothing proves that the release is at fault. `undefined` when the program did run.
+ * @returns the error; `undefined` when the program did run.
  */
 export function notExecuted(
   program: string,
   { code }: GenerationExit,
   said: string,
-): HostError | undefined {
+): NotExecutedError | undefined {
   // https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02
   if (code !== 126 && code !== 127) return undefined;
   const line = said.split("\n").find((text) => SAYS_NOT_EXECUTED.test(text));
   if (line === undefined) return undefined;
-  return new HostError(
-    `Cannot start "${program}": the system does not execute it (${line.split(": ").at(-1)?.trim()})`,
-  );
+  return new NotExecutedError(program, line.split(": ").at(-1)?.trim() ?? "");
 }
 
 const SAYS_NOT_EXECUTED = new RegExp(`^(?:${EXEC_NAME}|setpriv): `);

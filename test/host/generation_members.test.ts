@@ -53,13 +53,17 @@ interface Started {
 }
 
 /** A directory with generations of this dewy; all of their processes end with the test. */
-async function world(held?: readonly Server[]): Promise<{
+async function world(
+  held: readonly Server[] = [],
+  inherited = false,
+): Promise<{
   root: string;
   members: GenerationMembers;
   start(steps: readonly string[], how?: How): Promise<Started>;
 }> {
   const root = await tempDirectory();
-  const members = new GenerationMembers(root, new Set(held?.map(linkOf)));
+  const sockets = held.map((server) => ({ link: linkOf(server), inherited }));
+  const members = new GenerationMembers(root, sockets);
   let count = 0;
   return {
     root,
@@ -283,11 +287,15 @@ describe("GenerationMembers.ofEarlierDewys", () => {
     await expect.poll(() => earlierOnes(members)).toEqual({ earlier: [earlier.pid] });
   });
 
-  it("finds what the sockets in dewy's holder give away", async () => {
+  it.each([
+    ["in dewy's own holder", false],
+    ["of systemd", true],
+  ])("finds a process without environment that has the sockets %s", async (_, inherited) => {
     const server = await listener();
-    const { members, start } = await world([server]);
+    const { members, start } = await world([server], inherited);
     const how = { sockets: [server], isOurs: false };
     const earlier = await start(["daemon", "erase"], how);
+    if (inherited) await start(["daemon"], { ...how, env: { A: "of the same service" } });
     await expect.poll(() => earlierOnes(members)).toEqual({ "": [earlier.pid] });
   });
 

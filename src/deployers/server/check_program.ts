@@ -1,6 +1,7 @@
 import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError, DeployError, type DewyError, HostError } from "../../core/error.ts";
+import type { NotExecutedError } from "../../host/generation_process_execution.ts";
 import {
   findProgram,
   isExecutableFile,
@@ -94,6 +95,27 @@ async function otherReleaseHas(path: string, { root, release }: CheckedProgram):
       isExecutableFile(join(root, "releases", name, path)),
   );
 }
+
+/**
+ * Says whose fault it is that the system did not execute a program.
+ *
+ * @param error what the system said.
+ * @param program the program.
+ * @returns a DeployError for a file of the release that no machine, or no machine of this kind, executes; else the error.
+ */
+export async function withFault(
+  error: NotExecutedError,
+  program: CheckedProgram,
+): Promise<DewyError> {
+  const path = findProgram(program.name, program.root, program.searchPath) ?? "";
+  const foreign = foreignArchitecture(program);
+  if (foreign === undefined && !WRONG_FORMAT.test(error.reason)) return error;
+  if ((await pathInRelease(path, program.root)) === undefined) return error;
+  return releaseError(`Cannot start "${program.name}": ${foreign ?? error.reason}`);
+}
+
+/** ENOEXEC, in the words of the C library or of bash. */
+const WRONG_FORMAT = /exec format error|cannot execute binary file/i;
 
 /** Processors that also execute what was built for an older one. */
 const ALSO: Readonly<Record<string, string>> = { x64: "ia32", arm64: "arm" };

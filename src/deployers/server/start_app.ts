@@ -6,16 +6,15 @@ import {
   GENERATION_VARIABLE,
   type GenerationMembers,
   ID_VARIABLE,
-  type MarkedSocket,
+  markedSocket,
   ROOT_VARIABLE,
   TAG_VARIABLE,
 } from "../../host/generation_members.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
-import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
-import { socketInode, socketLink } from "../../host/listen/socket_table.ts";
+import { NotExecutedError } from "../../host/generation_process_execution.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
-import { checkProgram, foreignArchitecture } from "./check_program.ts";
+import { checkProgram, foreignArchitecture, withFault } from "./check_program.ts";
 import type { Generation, StartGeneration } from "./generation.ts";
 import { endable } from "./generation_end.ts";
 import type { Place } from "./handoff.ts";
@@ -77,11 +76,12 @@ export function appStarter(options: AppOptions): StartGeneration {
       onOutput: (chunk) => tail.add(chunk),
       onSpawn: (spawned) => {
         startTime = spawned.startTime ?? "";
-        members.add({ ...spawned, id, startTime, sockets: place.sockets.flatMap(markedSocket) });
+        const sockets = place.sockets.flatMap(({ fd, inherited }) => markedSocket(fd, inherited));
+        members.add({ ...spawned, id, startTime, sockets });
       },
-    }).catch((error: unknown) => {
+    }).catch(async (error: unknown) => {
       members.remove(id);
-      throw error;
+      throw error instanceof NotExecutedError ? await withFault(error, checked) : error;
     });
     const processes = endable({ id, pid: child.pid, startTime }, members);
     const foreign = foreignArchitecture(checked);
@@ -108,11 +108,6 @@ export function appStarter(options: AppOptions): StartGeneration {
       hints,
     };
   };
-}
-
-function markedSocket({ fd, inherited }: HeldSocket): readonly MarkedSocket[] {
-  const inode = socketInode(fd);
-  return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
 }
 
 /** An app that leaves processes behind when it ends well has not ended: it has put itself into the background. */

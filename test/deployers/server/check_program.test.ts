@@ -5,7 +5,9 @@ import {
   type CheckedProgram,
   checkProgram,
   foreignArchitecture,
+  withFault,
 } from "../../../src/deployers/server/check_program.ts";
+import { NotExecutedError } from "../../../src/host/generation_process_execution.ts";
 import { tempDirectory } from "../../host/temp_directory.ts";
 
 /** What a release contains: contents by path, and "+x" in front of what is executable. */
@@ -114,15 +116,47 @@ describe("checkProgram", () => {
   });
 });
 
+/** The header of a program, as far as it tells the machine. */
+function elf(machine: number): Buffer {
+  const bytes = Buffer.alloc(128);
+  bytes.write("\x7fELF\x02\x01\x01", "latin1");
+  bytes.writeUInt16LE(machine, 18);
+  return bytes;
+}
+
+describe("withFault", () => {
+  const S390X = 22;
+  const fault = async (reason: string, bytes: Uint8Array, program = "current/bin/app") => {
+    const root = await world(GOOD, GOOD);
+    await writeFile(join(root, "current/bin/app"), bytes);
+    const name = program.startsWith("/") ? program : join(root, program);
+    const release = { tag: "v2", directory: "2" };
+    const checked = { name, root, searchPath: "", release };
+    return withFault(new NotExecutedError(name, reason), checked);
+  };
+  it("blames the release for a program that was built for another machine, or for none", async () => {
+    expect(await fault("Exec format error", elf(S390X))).toMatchObject({
+      fault: "release",
+      message: expect.stringMatching(
+        /^Cannot start ".*\/app": it was built for s390x, and this machine is \w+$/,
+      ),
+    });
+    expect(await fault("Exec format error", Buffer.from([0, 1, 2]))).toMatchObject({
+      fault: "release",
+      message: expect.stringMatching(/": Exec format error$/),
+    });
+  });
+  it("blames the machine for everything else, and for all that is outside of the release", async () => {
+    expect(await fault("Permission denied", Buffer.from("#!/bin/sh\n"))).toMatchObject({
+      fault: "host",
+    });
+    const outside = await fault("Exec format error", Buffer.from("x"), "/bin/sh");
+    expect(outside).toMatchObject({ fault: "host" });
+  });
+});
+
 describe("foreignArchitecture", () => {
   const machines = { x64: 62, arm64: 183, ia32: 3, s390x: 22 };
-  /** The header of a program, as far as it tells the machine. */
-  const elf = (machine: number): Buffer => {
-    const bytes = Buffer.alloc(128);
-    bytes.write("\x7fELF\x02\x01\x01", "latin1");
-    bytes.writeUInt16LE(machine, 18);
-    return bytes;
-  };
   const told = async (bytes: Uint8Array): Promise<string | undefined> => {
     const root = await tempDirectory();
     await writeFile(join(root, "app"), bytes, { mode: 0o755 });

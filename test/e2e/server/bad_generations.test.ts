@@ -39,6 +39,7 @@ const SOCKET_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
   ["floods-output", /(exit code 1|not ready).*flood/],
   ["not-executable", /not an executable file|ermission/],
   ["needs-library", /libdewymissing/],
+  ["other-machine", /it was built for s390x/],
 ];
 /** The quickest of each kind, in the covering set. */
 const QUICK_CASES: ReadonlySet<BadBehaviour> = new Set([

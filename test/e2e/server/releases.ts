@@ -35,6 +35,7 @@ export type BadBehaviour =
   | "floods-output"
   | "not-executable"
   | "needs-library"
+  | "other-machine"
   | "sick";
 
 /** How an app leaves the process that dewy has started: see ./apps/background.py. */
@@ -83,6 +84,8 @@ export async function makeBadApp(
       return pack(version, await program("node", version), 0o644);
     case "needs-library":
       return pack(version, await needsLibrary());
+    case "other-machine":
+      return pack(version, await ofOtherMachine());
     default:
       return pack(version, await script("bad.sh", { BEHAVIOUR: behaviour }));
   }
@@ -137,6 +140,13 @@ async function needsLibrary(): Promise<Buffer> {
   const stub = join(APPS, "threads.c");
   const library = [`-L${BUILT}`, "-Wl,--no-as-needed", "-ldewymissing"];
   return gcc("needs-library", ["-pthread", stub, ...library]);
+}
+
+/** This very program, but for the number of the machine that it says it was built for. */
+async function ofOtherMachine(): Promise<Buffer> {
+  const bytes = await readFile("/bin/true");
+  bytes.writeUInt16LE(22, 18);
+  return bytes;
 }
 
 async function gcc(name: string, options: readonly string[]): Promise<Buffer> {
