@@ -5,9 +5,27 @@
  *
  * @module
  */
-export { type ArtifactOptions, selectArtifact } from "./src/core/artifact_name.ts";
+export type { ArtifactOptions } from "./src/core/artifact_choice.ts";
+export { selectArtifact } from "./src/core/artifact_name.ts";
 export { type Clock, systemClock } from "./src/core/clock.ts";
-export * from "./src/core/error.ts";
+export {
+  AbortedError,
+  ArchiveError,
+  ConfigError,
+  ConflictError,
+  CredentialError,
+  DeployError,
+  type DeployPhase,
+  DewyError,
+  type DewyErrorOptions,
+  type ErrorCode,
+  type Fault,
+  HostError,
+  IntegrityError,
+  NotFoundError,
+  RemoteError,
+  type RemoteErrorOptions,
+} from "./src/core/error.ts";
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
 export { type OptionSpec, type OptionType, redactUrl, type SplitUrl } from "./src/core/url.ts";
@@ -20,6 +38,7 @@ export {
 } from "./src/core/version.ts";
 export type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   DeployCommand,
   EnvironmentSpec,

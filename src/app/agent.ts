@@ -18,6 +18,7 @@ import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
+import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import type { World } from "./world.ts";
@@ -82,7 +83,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
   const { clock } = world;
   const emit = onlyNews(world.emit);
   return {
-    registry,
+    registry: withPollDeadline(registry, clock),
     deployer,
     store: stateFile(statePath(root), emit),
     runHook: createHooks({
@@ -91,6 +92,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
       timeoutMs: config.hookTimeoutMs,
       cwd: root,
       env: world.env,
+      redact: world.redactor(world.env),
     }),
     clock,
     emit,

@@ -1,6 +1,7 @@
 import { ConfigError } from "../core/error.ts";
-import { redactUrl, splitUrl } from "../core/url.ts";
+import { redactUrl } from "../core/url.ts";
 import type { RegistryTable } from "../registry/mod.ts";
+import { splitRegistryUrl } from "../registry/open.ts";
 import type { CommandName } from "./flags.ts";
 
 /**
@@ -16,7 +17,7 @@ export function checkCommandFits(
   registry: string,
   registries: RegistryTable,
 ): void {
-  const { scheme } = splitUrl(registry, "--registry");
+  const { scheme } = splitRegistryUrl(registry, registries);
   if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
   const fitting = registries[scheme]?.commands ?? [];
   if (command === "registry") {

@@ -1,5 +1,5 @@
 import { ConfigError } from "../core/error.ts";
-import { redactUrl, splitUrl } from "../core/url.ts";
+import { redactUrl } from "../core/url.ts";
 import { choice, text, unexpected } from "./config_values.ts";
 import { commands } from "./flags.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
@@ -83,7 +83,6 @@ export function readRegistry(argv: ParsedArgv): string {
       `--registry is not set${example === undefined ? "" : `; for example: ${example}`}`,
     );
   }
-  splitUrl(url, "--registry");
   return url;
 }
 

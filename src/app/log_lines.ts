@@ -79,6 +79,8 @@ const LINES: Lines = {
   "poll-spaced": ({ registry, nextAt, reason }) =>
     line("info", "Polls spaced", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
+  "artifact-chosen": ({ tag, artifact, notes }) =>
+    line("info", "Artifact chosen", { tag, artifact, notes: notes.join("; ") }),
   "up-to-date": ({ tag }) => line("info", "Nothing to deploy", { tag }),
   unchanged: ({ tag }) => line("debug", "Deploy skipped", { tag }),
   pending: ({ tag, since }) =>
@@ -208,7 +210,7 @@ const LINES: Lines = {
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
-    line("error", "No command after --: versions are deployed, but nothing is started"),
+    line("warn", "No command after --: versions are deployed, but nothing is started"),
   "succeeded-again": ({ after }) =>
     line("info", "Polls without a failure again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),

@@ -1,5 +1,6 @@
 import type { Registry } from "../core/types.ts";
 import { openRegistry } from "../registry/open.ts";
+import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { CommonConfig } from "./common_config.ts";
 import type { World } from "./world.ts";
 
@@ -15,10 +16,11 @@ export function openConfigured(
   config: Pick<CommonConfig, "registry" | "slot" | "calver">,
   world: World,
 ): Registry {
-  return openRegistry(config.registry, {
+  const registry = openRegistry(config.registry, {
     ...world.io,
     registries: world.registries,
     ...(config.slot === undefined ? {} : { slot: config.slot }),
     ...(config.calver === undefined ? {} : { calver: config.calver }),
   });
+  return withPollDeadline(registry, world.clock);
 }

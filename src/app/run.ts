@@ -1,5 +1,4 @@
 import { ConfigError, DewyError } from "../core/error.ts";
-import { redactSecrets } from "../core/secret.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
 import type { Config } from "./config.ts";
 import { exitCodeOf } from "./exit_code.ts";
@@ -23,7 +22,8 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    return fail(error, parsed?.command ?? commandIn(argv), io);
+    const wantsJson = parsed?.flag("json") ?? argv.includes("--json");
+    return await fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
   }
 }
 
@@ -89,7 +89,12 @@ async function printVersion(io: ProcessIo): Promise<number> {
   return 0;
 }
 
-function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): number {
+async function fail(
+  error: unknown,
+  command: ParsedArgv["command"],
+  wantsJson: boolean,
+  io: ProcessIo,
+): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
@@ -97,7 +102,14 @@ function fail(error: unknown, command: ParsedArgv["command"], io: ProcessIo): nu
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  io.stderr.write(`Error: ${printable(redactSecrets(error.message, io.env), "\n")}\n`);
+  const { redactor } = await import("./redactor.ts");
+  const message = printable(redactor(io.env)(error.message), "\n");
+  if (wantsJson) {
+    const { code, fault, retryable } = error;
+    io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
+    return exitCodeOf(error);
+  }
+  io.stderr.write(`Error: ${message}\n`);
   if (error instanceof ConfigError && error.code === "config") {
     io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
   }

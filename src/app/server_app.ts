@@ -34,6 +34,7 @@ export async function appOptions(
     user,
     saysReady: config.readyCommand !== undefined,
     logPrefix: config.logPrefix,
+    redactor: (env) => world.redactor(world.env, env),
     clock: world.clock,
   };
 }

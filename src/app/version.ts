@@ -9,10 +9,11 @@ export const BUILT_AT = "";
  * What `--version` prints.
  *
  * @param version the version.
- * @param commit the commit, cut to seven characters; empty: `none`.
- * @param builtAt the build's time; empty: `unknown`.
- * @returns one line with its newline.
+ * @param commit the commit, cut to seven characters; empty when the build has no stamp.
+ * @param builtAt the build's time; empty when the build has no stamp.
+ * @returns one line with its newline; without a stamp, only the version.
  */
 export function versionText(version: string, commit: string, builtAt: string): string {
-  return `dewy version: ${version} [${commit.slice(0, 7) || "none"}, ${builtAt || "unknown"}]\n`;
+  const stamp = [commit.slice(0, 7), builtAt].filter((part) => part !== "").join(", ");
+  return `dewy version: ${version}${stamp === "" ? "" : ` [${stamp}]`}\n`;
 }

@@ -17,8 +17,10 @@ import { type GitHubAuth, githubAuth } from "./github_auth.ts";
 import { type RateLimit, watchRateLimit } from "./github_limit.ts";
 import { parseWire, type Schema } from "./github_schema.ts";
 import { createHttpClient, type HttpFailure, type HttpRequest } from "./http.ts";
+import { parseJson } from "./http_json.ts";
 import { openRange } from "./http_range.ts";
 import { nextLink } from "./link.ts";
+import { guardRedirects, type ResolveHost } from "./redirect_guard.ts";
 
 /** What the client needs from the world. */
 export interface GitHubIo {
@@ -32,6 +34,8 @@ export interface GitHubIo {
   emit: EventSink;
   /** Reads the key file of a GitHub App; absent on the edge. */
   readTextFile?: (path: string) => Promise<string>;
+  /** Looks up the addresses of a host; absent on the edge. */
+  resolveHost?: ResolveHost;
 }
 
 /** How to ask for something. */
@@ -102,6 +106,7 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
     baseUrl,
     ...(readTextFile === undefined ? {} : { readTextFile }),
   });
+  const checkRedirect = guardRedirects(new URL(baseUrl), io.resolveHost);
   const rate = watchRateLimit(new URL(baseUrl).host, io);
   const remembered = new Map<string, { etag: string; page: Page<unknown> }>();
 
@@ -126,6 +131,8 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
           ...request,
           headers: { ...HEADERS, ...credentials, ...request.headers },
           toError,
+          checkRedirect,
+          followHidden: true,
         });
       } catch (error) {
         if (!rejected || !auth.forget()) throw error;
@@ -154,7 +161,7 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
     if (status === 304 && known !== undefined) return known.page as Page<T>;
     if (missing.includes(status)) return undefined;
     const page = {
-      value: parseWire(schema, parseJson(text, url), url),
+      value: parseWire(schema, parseJson(text, url, "is GITHUB_API_URL right?"), url),
       next: nextLink(answered.get("link"), url),
     };
     remember(url, answered.get("etag"), page);
@@ -223,7 +230,7 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
 
 function readBaseUrl(env: GitHubIo["env"]): string {
   for (const name of ["GITHUB_API_URL", "GITHUB_ENDPOINT"]) {
-    const value = env[name]?.trim() ?? "";
+    const value = env[name] ?? "";
     if (value === "") continue;
     const url = URL.canParse(value) ? new URL(value) : undefined;
     const web = url?.protocol === "https:" || url?.protocol === "http:";
@@ -244,17 +251,6 @@ function sameOrigin(url: URL, baseUrl: string): string {
     `Cannot read the next page: ${redactUrl(baseUrl)} leads to another host, ${url.host}; is GITHUB_API_URL right?`,
     { url: redactUrl(url), retryable: false },
   );
-}
-
-function parseJson(text: string, url: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new RemoteError(
-      `Cannot read ${redactUrl(url)}: the answer is no JSON; is GITHUB_API_URL right?`,
-      { cause },
-    );
-  }
 }
 
 function refusal(failure: HttpFailure, auth: GitHubAuth): DewyError | undefined {

@@ -1,4 +1,4 @@
-import { importPKCS8 } from "jose";
+import { type CryptoKey, importPKCS8 } from "jose";
 import { ConfigError } from "../core/error.ts";
 
 /**

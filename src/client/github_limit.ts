@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { HttpFailure } from "./http.ts";
+import { boundedPauseMs } from "./http_retry.ts";
 
 /** How much may still be asked. https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 export interface RateLimit {
@@ -9,8 +10,10 @@ export interface RateLimit {
   limit: number;
   /** Requests left in this window. */
   remaining: number;
-  /** When the next window begins, in milliseconds of our clock. */
+  /** When the next window begins, in milliseconds of {@link Clock.monotonic}. */
   resetAt: number;
+  /** The same as the server says it: tells one window from the next. */
+  window: number;
 }
 
 /** Keeps account of the limit of one identity. */
@@ -44,15 +47,15 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
 
   const announce = (limit: RateLimit): void => {
     const state = limit.remaining === 0 ? "hit" : limit.remaining < limit.limit * LOW ? "low" : "";
-    if (state === "" || told === `${state} ${limit.resetAt}`) return;
-    told = `${state} ${limit.resetAt}`;
+    if (state === "" || told === `${state} ${limit.window}`) return;
+    told = `${state} ${limit.window}`;
     const { remaining } = limit;
     io.emit({
       type: "rate-limit",
       host,
       remaining,
       limit: limit.limit,
-      resetAt: new Date(limit.resetAt),
+      resetAt: new Date(io.clock.now() + limit.resetAt - io.clock.monotonic()),
     });
   };
   const limited = (why: string, waitMs: number, parts: Partial<HttpFailure>): RemoteError =>
@@ -69,7 +72,7 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       return current;
     },
     observe(headers) {
-      const read = readLimit(headers, io.clock.now());
+      const read = readLimit(headers, io.clock);
       if (read === undefined) return;
       current = read;
       announce(read);
@@ -77,17 +80,18 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
     toError(failure) {
       this.observe(failure.headers);
       if (failure.status !== 403 && failure.status !== 429) return undefined;
-      const now = io.clock.now();
-      const limit = readLimit(failure.headers, now);
+      const now = io.clock.monotonic();
+      const limit = readLimit(failure.headers, io.clock);
       const why = explain(failure, limit);
       if (why === undefined) return undefined;
-      const untilReset = limit?.remaining === 0 ? Math.max(1_000, limit.resetAt - now) : undefined;
+      const untilReset =
+        limit?.remaining === 0 ? Math.max(1_000, boundedPauseMs(limit.resetAt - now)) : undefined;
       const waitMs = failure.retryAfterMs ?? untilReset ?? SECONDARY_MS;
       closed = { until: now + waitMs, why };
       return limited(why, waitMs, failure);
     },
     assertOpen() {
-      const waitMs = (closed?.until ?? 0) - io.clock.now();
+      const waitMs = (closed?.until ?? 0) - io.clock.monotonic();
       if (closed !== undefined && waitMs > 0) throw limited(closed.why, waitMs, {});
       closed = undefined;
     },
@@ -105,7 +109,7 @@ function explain(failure: HttpFailure, limit: RateLimit | undefined): string | u
   return undefined;
 }
 
-function readLimit(headers: Headers, now: number): RateLimit | undefined {
+function readLimit(headers: Headers, clock: Clock): RateLimit | undefined {
   if ((headers.get("x-ratelimit-resource") ?? "core") !== "core") return undefined;
   const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) =>
     readNumber(headers.get(`x-ratelimit-${name}`)),
@@ -113,8 +117,9 @@ function readLimit(headers: Headers, now: number): RateLimit | undefined {
   if (limit === undefined || remaining === undefined || reset === undefined) return undefined;
   // The server's own time makes our clock's error harmless.
   const serverNow = Date.parse(headers.get("date") ?? "");
-  const untilReset = reset * 1000 - (Number.isNaN(serverNow) ? now : serverNow);
-  return { limit, remaining, resetAt: now + Math.max(0, untilReset) };
+  const untilReset = reset * 1000 - (Number.isNaN(serverNow) ? clock.now() : serverNow);
+  const resetAt = clock.monotonic() + Math.max(0, untilReset);
+  return { limit, remaining, resetAt, window: reset };
 }
 
 function readNumber(text: string | null): number | undefined {

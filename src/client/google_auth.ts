@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
-import { AbortedError, DewyError } from "../core/error.ts";
+import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { stoppedError } from "../core/stopped.ts";
 import { findGoogleToken } from "./google_auth_chain.ts";
 import { googleUniverse } from "./google_auth_host.ts";
 import type { GoogleToken } from "./google_auth_token.ts";
@@ -137,8 +138,7 @@ function renewAt(token: GoogleToken | undefined, now: number): number {
 /** One caller that leaves must not end the renewal that the others wait for. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
-  const stopped = (): AbortedError =>
-    new AbortedError("Stopped while signing in to Google", { cause: signal.reason });
+  const stopped = (): DewyError => stoppedError("the sign-in to Google", signal.reason);
   work.catch(() => {}); // Somebody else hears of it, or nobody needs to.
   if (signal.aborted) throw stopped();
   let leave = (): void => {};

@@ -6,8 +6,9 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock } from "../core/clock.ts";
-import { AbortedError, type DewyError, RemoteError } from "../core/error.ts";
+import { type DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { stoppedError } from "../core/stopped.ts";
 import { RegistryService } from "../gen/dewy_pb.ts";
 import type {
   GrpcAnswer,
@@ -232,6 +233,6 @@ async function pause(
   }
 }
 
-function stopped(method: Method, baseUrl: string, cause: unknown): AbortedError {
-  return new AbortedError(`Stopped during ${method} of ${baseUrl}`, { cause });
+function stopped(method: Method, baseUrl: string, reason: unknown): DewyError {
+  return stoppedError(`${method} of ${baseUrl}`, reason);
 }

@@ -4,13 +4,15 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
-import { AbortedError, type DewyError, RemoteError } from "../core/error.ts";
+import { type DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { stoppedError } from "../core/stopped.ts";
 import { redactUrl } from "../core/url.ts";
 import { exchange, type Transport } from "./http_attempt.ts";
 import { readText, within } from "./http_body.ts";
 import type { HttpFailure } from "./http_failure.ts";
 import { isTransient } from "./http_failure.ts";
+import { parseJson } from "./http_json.ts";
 import { Late, networkError } from "./http_network.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "./http_retry.ts";
 
@@ -57,6 +59,8 @@ export interface HttpRequest {
   redirect?: "follow" | "manual" | "error";
   /** Looks at where a redirect leads before it is followed; throws a DewyError to refuse. */
   checkRedirect?: ((next: URL) => void | Promise<void>) | undefined;
+  /** Whether a redirect that the runtime hides (browsers) is followed although it cannot be checked. Defaults to false. */
+  followHidden?: boolean;
   /** Headers that are computed anew for every attempt, such as a signature; never sent to another origin. */
   sign?: (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
   /** A better error for an answer that will be thrown; what it returns decides about retries, too. */
@@ -130,7 +134,8 @@ export function createHttpClient(io: HttpIo): HttpClient {
   return {
     send: (request) => withRetries(io, request, (attempt) => exchange(transport, request, attempt)),
     text,
-    json: async (request) => parseJson(request, (await text(request)).text),
+    json: async (request) =>
+      parseJson((await text(request)).text, request.url, "is this the right address?"),
   };
 }
 
@@ -144,7 +149,8 @@ async function withRetries<T>(
     try {
       return await work(attempt);
     } catch (error) {
-      if (attempt >= attempts || !(error instanceof RemoteError) || !canRetry(error)) throw error;
+      if (attempt >= attempts || request.signal?.aborted) throw error;
+      if (!(error instanceof RemoteError) || !canRetry(error)) throw error;
       await pause(io, request, error, attempt);
     }
   }
@@ -168,8 +174,8 @@ async function pause(
   io.emit({ type: "retry", method, url, reason: error.message, delayMs, attempt });
   try {
     await io.clock.sleep(delayMs, request.signal);
-  } catch (cause) {
-    throw new AbortedError(`Stopped before ${method} ${url} was tried again`, { cause });
+  } catch (reason) {
+    throw stoppedError(`${method} ${url}`, reason);
   }
 }
 
@@ -196,19 +202,5 @@ async function readInTime(
     if (!(error instanceof Late)) throw error;
     overdue.abort();
     throw networkError(request.method ?? "GET", url, error);
-  }
-}
-
-function parseJson(request: HttpRequest, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const method = request.method ?? "GET";
-    const url = redactUrl(request.url);
-    throw new RemoteError(`Cannot read ${url}: the answer is no JSON; is this the right address?`, {
-      method,
-      url,
-      cause,
-    });
   }
 }

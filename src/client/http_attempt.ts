@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
-import { AbortedError, ConfigError, DewyError, RemoteError } from "../core/error.ts";
+import { ConfigError, DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { stoppedError } from "../core/stopped.ts";
 import { redactUrl } from "../core/url.ts";
 import type { HttpRequest } from "./http.ts";
 import { type BodyGuard, expectedLength, guardBody, readStart, within } from "./http_body.ts";
@@ -182,7 +183,9 @@ async function callFetch(
   const response = await io.fetch(hop.url, { ...init, redirect: "manual" });
   if (response.type !== "opaqueredirect") return response;
   assertSafeToFollow({ ...hop, headers });
-  if (request.checkRedirect !== undefined) throw unwantedRedirect(hop, 0, true);
+  if (request.checkRedirect !== undefined && request.followHidden !== true) {
+    throw unwantedRedirect(hop, 0, true);
+  }
   return io.fetch(hop.url, { ...init, redirect: "follow" });
 }
 
@@ -235,8 +238,8 @@ function secretsOf(headers: Readonly<Record<string, string>>): string[] {
     .flatMap(([, value]) => [value, ...value.split(/[\s,;]+/).filter((part) => part.length >= 16)]);
 }
 
-function stopped(hop: Hop, cause: unknown): AbortedError {
-  return new AbortedError(`Stopped during ${hop.method} ${redactUrl(hop.url)}`, { cause });
+function stopped(hop: Hop, reason: unknown): DewyError {
+  return stoppedError(`${hop.method} ${redactUrl(hop.url)}`, reason);
 }
 
 function unwantedRedirect(hop: Hop, status: number, any: boolean): RemoteError {

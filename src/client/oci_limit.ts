@@ -58,17 +58,18 @@ export function watchOciLimit(host: string, io: { clock: Clock; emit: EventSink 
         ...(parts.status === undefined ? {} : { status: parts.status }),
       },
     );
-  const announce = ({ limit, remaining, windowMs, at }: Account): void => {
+  const announce = ({ limit, remaining, windowMs }: Account): void => {
     const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
     if (state !== "" && state !== told) {
-      emit({ type: "rate-limit", host, remaining, limit, resetAt: new Date(at + windowMs) });
+      const resetAt = new Date(clock.now() + windowMs);
+      emit({ type: "rate-limit", host, remaining, limit, resetAt });
     }
     told = state;
   };
 
   return {
     observe(headers) {
-      const read = readAccount(headers, clock.now());
+      const read = readAccount(headers, clock.monotonic());
       if (read === undefined) return;
       account = read;
       announce(read);
@@ -79,15 +80,15 @@ export function watchOciLimit(host: string, io: { clock: Clock; emit: EventSink 
       const said = ociMessage(failure);
       why = `it asks to slow down (HTTP 429${said === "" ? "" : `: ${said}`})`;
       const waitMs = failure.retryAfterMs ?? UNTOLD_MS;
-      closedUntil = clock.now() + waitMs;
+      closedUntil = clock.monotonic() + waitMs;
       return limited(why, waitMs, failure);
     },
     assertOpen() {
-      const waitMs = closedUntil - clock.now();
+      const waitMs = closedUntil - clock.monotonic();
       if (waitMs > 0) throw limited(why, waitMs, {});
     },
     assertPull() {
-      const now = clock.now();
+      const now = clock.monotonic();
       if (account === undefined || account.remaining > 0 || now - account.at > FRESH_MS) return;
       const waitMs = Math.min(account.windowMs, MAX_PULL_PAUSE_MS);
       throw limited(`all ${account.limit} pulls of this window are used up`, waitMs, {});

@@ -44,6 +44,9 @@ const parser = new XMLParser({
   isArray: (name) => name === "Contents" || name === "CommonPrefixes",
 });
 
+/** A page of 1,000 objects has some 20,000; parsed, each takes far more memory than its text. */
+const MAX_TAGS = 400_000;
+
 const Listing = v.object({
   ListBucketResult: v.object({
     EncodingType: v.optional(v.string()),
@@ -86,6 +89,7 @@ const ErrorBody = v.object({
 export function parseListing(xml: string): S3Page | string {
   // The parser closes what a cut answer leaves open; a listing that lost its end must not look complete.
   if (!xml.trimEnd().endsWith("</ListBucketResult>")) return "it is no complete listing";
+  if (countTags(xml) > MAX_TAGS) return `it has more than ${MAX_TAGS} XML tags`;
   const parsed = v.safeParse(Listing, parse(xml));
   if (!parsed.success) {
     const [issue] = parsed.issues;
@@ -120,6 +124,12 @@ export function parseS3Error(xml: string): S3ErrorBody {
   if (!parsed.success) return { code: "", message: "", region: "" };
   const { Code, Message, Region } = parsed.output.Error;
   return { code: Code.trim(), message: Message.trim(), region: Region.trim() };
+}
+
+function countTags(xml: string): number {
+  let count = 0;
+  for (let at = xml.indexOf("<"); at >= 0; at = xml.indexOf("<", at + 1)) count += 1;
+  return count;
 }
 
 function parse(xml: string): unknown {

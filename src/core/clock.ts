@@ -3,6 +3,11 @@ export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
   /**
+   * Milliseconds since a moment of the implementation's choosing. Measures spans: it goes on steadily when somebody sets
+   * the time of the machine. See https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock.
+   */
+  monotonic(): number;
+  /**
    * Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted first.
    */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
@@ -24,6 +29,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) {
@@ -34,13 +40,18 @@ export const systemClock: Clock = {
         clearTimeout(timer);
         reject(signal?.reason);
       };
-      const timer = setTimeout(
-        () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        },
-        Math.min(Math.max(0, ms), MAX_TIMEOUT_MS),
-      );
+      let timer: ReturnType<typeof setTimeout>;
+      const wait = (leftMs: number): void => {
+        timer = setTimeout(
+          () => {
+            if (leftMs > MAX_TIMEOUT_MS) return wait(leftMs - MAX_TIMEOUT_MS);
+            signal?.removeEventListener("abort", onAbort);
+            resolve();
+          },
+          Math.min(leftMs, MAX_TIMEOUT_MS),
+        );
+      };
+      wait(Math.max(0, ms));
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
 };

@@ -53,6 +53,8 @@ export interface DewyErrorOptions {
  * ```
  */
 export class DewyError extends Error {
+  /** The name of the class, also where a minifier has renamed it. */
+  override readonly name: string = "DewyError";
   /** Stable identifier of the kind of failure. */
   readonly code: ErrorCode;
   /** Whether trying the same thing again later can succeed. */
@@ -68,7 +70,6 @@ export class DewyError extends Error {
    */
   constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
     this.code = options.code;
     this.retryable = options.retryable ?? false;
     this.fault = options.fault ?? "host";
@@ -77,6 +78,9 @@ export class DewyError extends Error {
 
 /** A flag, URL, option or environment variable that cannot be used. Exit code 1; code `config` or `locked`. */
 export class ConfigError extends DewyError {
+  /** Always `ConfigError`. */
+  override readonly name: string = "ConfigError";
+
   /**
    * Makes the error.
    *
@@ -90,6 +94,9 @@ export class ConfigError extends DewyError {
 
 /** Credentials that are missing, malformed or refused (401, 403). Exit code 2. */
 export class CredentialError extends DewyError {
+  /** Always `CredentialError`. */
+  override readonly name: string = "CredentialError";
+
   /**
    * Makes the error.
    *
@@ -103,6 +110,9 @@ export class CredentialError extends DewyError {
 
 /** A repository, bucket, release or object that is not there (404). Exit code 2. */
 export class NotFoundError extends DewyError {
+  /** Always `NotFoundError`. */
+  override readonly name: string = "NotFoundError";
+
   /**
    * Makes the error.
    *
@@ -116,6 +126,9 @@ export class NotFoundError extends DewyError {
 
 /** A conditional write that somebody else won (409, 412). Exit code 2. */
 export class ConflictError extends DewyError {
+  /** Always `ConflictError`. */
+  override readonly name: string = "ConflictError";
+
   /**
    * Makes the error.
    *
@@ -141,6 +154,9 @@ export interface RemoteErrorOptions extends DewyErrorOptions {
 
 /** A remote call that failed: no answer, a server error, a limit. Exit code 2. */
 export class RemoteError extends DewyError {
+  /** Always `RemoteError`. */
+  override readonly name: string = "RemoteError";
+
   /** The HTTP method. */
   readonly method: string | undefined;
   /** The address, redacted. */
@@ -167,6 +183,9 @@ export class RemoteError extends DewyError {
 
 /** Bytes that are not what the registry said they would be. Exit code 2. */
 export class IntegrityError extends DewyError {
+  /** Always `IntegrityError`. */
+  override readonly name: string = "IntegrityError";
+
   /**
    * Makes the error.
    *
@@ -180,6 +199,9 @@ export class IntegrityError extends DewyError {
 
 /** An archive that cannot or must not be extracted. Exit code 3. */
 export class ArchiveError extends DewyError {
+  /** Always `ArchiveError`. */
+  override readonly name: string = "ArchiveError";
+
   /**
    * Makes the error.
    *
@@ -193,6 +215,9 @@ export class ArchiveError extends DewyError {
 
 /** The file system, a process or a socket of this machine refused. Exit code 3. */
 export class HostError extends DewyError {
+  /** Always `HostError`. */
+  override readonly name: string = "HostError";
+
   /**
    * Makes the error.
    *
@@ -216,6 +241,9 @@ export type DeployPhase =
 
 /** A deploy that failed in one of its phases. Exit code 4, or that of its cause. */
 export class DeployError extends DewyError {
+  /** Always `DeployError`. */
+  override readonly name: string = "DeployError";
+
   /** The phase that failed. */
   readonly phase: DeployPhase;
 
@@ -234,6 +262,9 @@ export class DeployError extends DewyError {
 
 /** Work that the caller's `AbortSignal` ended. Not a failure; exit code 0 when the operator asked for it. */
 export class AbortedError extends DewyError {
+  /** Always `AbortedError`. */
+  override readonly name: string = "AbortedError";
+
   /**
    * Makes the error.
    *

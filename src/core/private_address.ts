@@ -39,10 +39,7 @@ const INNER_IPV4: readonly (readonly [number, number])[] = [
  * written in (IPv4-mapped IPv6, NAT64, 6to4), for `localhost` and what is below it, and for metadata services by name.
  */
 export function isPrivateHost(host: string): boolean {
-  const name = host
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, "$1")
-    .replace(/\.$/, "");
+  const name = bareHost(host);
   return INNER_NAMES.has(name) || name.endsWith(".localhost") || isPrivateAddress(name);
 }
 
@@ -59,20 +56,53 @@ export function isPrivateAddress(ip: string): boolean {
   return groups !== undefined && isInnerIpv6(groups);
 }
 
+const METADATA_NAMES = /^(metadata|metadata\.google\.internal|instance-data(\.ec2\.internal)?)$/;
+
+/**
+ * Whether a host is link-local or the metadata service of a cloud, by what is written alone. Nothing that is published
+ * ever lies there.
+ *
+ * @param host a host name or an IP address, as for {@link isPrivateHost}.
+ */
+export function isLinkLocalHost(host: string): boolean {
+  const name = bareHost(host);
+  if (METADATA_NAMES.test(name)) return true;
+  const groups = readIpv6(name.replace(/%.*$/, ""));
+  const v4 = readIpv4(name) ?? (groups === undefined ? undefined : embeddedIpv4(groups));
+  if (v4 !== undefined) return v4 >>> 16 === 0xa9fe || v4 === 0x646464c8; // 100.100.100.200: Alibaba
+  const [a = 0, b = 0] = groups ?? [];
+  return (a & 0xffc0) === 0xfe80 || (a === 0xfd00 && b === 0xec2); // fd00:ec2::254: AWS
+}
+
+function bareHost(host: string): string {
+  return host
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, "$1")
+    .replace(/\.$/, "");
+}
+
 function isInnerIpv4(address: number): boolean {
   return INNER_IPV4.some(([network, bits]) => address >>> (32 - bits) === network >>> (32 - bits));
 }
 
-function isInnerIpv6(groups: readonly number[]): boolean {
+/** The IPv4 address that an IPv6 address stands for, if it stands for one. */
+function embeddedIpv4(groups: readonly number[]): number | undefined {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = groups;
   const last = ((g << 16) | h) >>> 0;
   if (a === 0 && b === 0 && c === 0 && d === 0) {
-    // ::, ::1 and the outdated ::a.b.c.d; ::ffff:a.b.c.d; ::ffff:0:a.b.c.d
-    if (e === 0 && f === 0) return last <= 1 || isInnerIpv4(last);
-    if ((e === 0 && f === 0xffff) || (e === 0xffff && f === 0)) return isInnerIpv4(last);
+    // The outdated ::a.b.c.d; ::ffff:a.b.c.d; ::ffff:0:a.b.c.d
+    if ((e === 0 && (f === 0 || f === 0xffff)) || (e === 0xffff && f === 0)) return last;
   }
-  if (a === 0x64 && b === 0xff9b) return c === 1 || isInnerIpv4(last); // NAT64
-  if (a === 0x2002) return isInnerIpv4(((b << 16) | c) >>> 0); // 6to4
+  if (a === 0x64 && b === 0xff9b && c !== 1) return last; // NAT64
+  return a === 0x2002 ? ((b << 16) | c) >>> 0 : undefined; // 6to4
+}
+
+function isInnerIpv6(groups: readonly number[]): boolean {
+  const v4 = embeddedIpv4(groups);
+  // :: and ::1 are 0.0.0.0 and 0.0.0.1 here: both in "this network".
+  if (v4 !== undefined) return isInnerIpv4(v4);
+  const [a = 0, b = 0] = groups;
+  if (a === 0x64 && b === 0xff9b) return true; // NAT64 of a network's own
   const isUniqueLocal = (a & 0xfe00) === 0xfc00;
   const isLinkOrSiteLocal = (a & 0xff80) === 0xfe80;
   return isUniqueLocal || isLinkOrSiteLocal || a >= 0xff00;

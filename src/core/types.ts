@@ -65,10 +65,35 @@ export type NoneReason =
   | "filtered" // versions are there, but none passes pre-release, slot, constraint or exclude
   | "artifact-missing"; // the newest version has no file for this platform, and the grace period is over
 
+/** A version that can be deployed. */
+export interface ReadyResolution {
+  /** Tells it from the other answers. */
+  kind: "ready";
+  /** The newest version. */
+  release: Release;
+  /** Its file for this platform. */
+  artifact: Artifact;
+  /** What an operator should know about the choice of the artifact, one sentence each. The default is nothing. */
+  notes?: readonly string[];
+  /**
+   * Whether `artifact=` names this very file, so that one that is not an archive keeps its name in the release. The
+   * default is false: it is placed under a name without version and platform.
+   */
+  isNamed?: boolean;
+}
+
 /** The answer to "what is the newest version for this machine?". */
 export type Resolution =
-  | { kind: "ready"; release: Release; artifact: Artifact }
-  | { kind: "pending"; tag: string; reason: "artifact-missing"; since?: Date }
+  | ReadyResolution
+  | {
+      kind: "pending";
+      tag: string;
+      reason: "artifact-missing";
+      /** When it was published. */
+      since?: Date;
+      /** What its files lack, if waiting alone may not help. */
+      message?: string;
+    }
   | { kind: "none"; reason: NoneReason; message: string; tag?: string };
 
 /** One tag that was looked at, and what became of it. */
@@ -128,8 +153,8 @@ export interface CurrentOptions {
   /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
   platform?: Platform;
   /**
-   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. The
-   * default is to list anew.
+   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. By default,
+   * the registry lists its tags again.
    */
   maxAgeMs?: number;
   /** Ends the call. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { matchesArtifact } from "../core/artifact_pattern.ts";
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Registry, Resolution } from "../core/types.ts";
+import { SAME_POLL_MS } from "../core/resolve.ts";
+import type { ReadyResolution, Registry, Resolution } from "../core/types.ts";
 import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, findBad, sameBytes } from "./state.ts";
@@ -16,7 +18,7 @@ export interface VersionPolicy {
   calver: string;
   constraint: string;
   slot: string;
-  /** The artifact that is named exactly; empty when it is chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty when it is chosen by platform. */
   artifact: string;
 }
 
@@ -38,8 +40,8 @@ export type Choice =
   /** Nothing can be deployed and that is a failure worth reporting, though the running version stays. */
   | { kind: "problem"; error: NotFoundError; candidate?: Candidate };
 
-/** More rounds than bad or pending versions anybody has: ends a registry that ignores `exclude`. */
-const MAX_ROUNDS = 50;
+/** More rounds than bad versions are remembered: ends a registry that ignores `exclude`. */
+const MAX_ROUNDS = 150;
 
 /**
  * Asks the registry and decides.
@@ -52,7 +54,8 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   const exclude: string[] = [];
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const resolution = await input.registry.current({ exclude, signal: input.signal });
+    const maxAge = round === 0 ? {} : { maxAgeMs: SAME_POLL_MS };
+    const resolution = await input.registry.current({ exclude, signal: input.signal, ...maxAge });
     const skipped = skippedTag(resolution, input);
     if (skipped === undefined) {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);
@@ -118,6 +121,7 @@ async function judge(
     artifact: candidate.artifact.name,
     url: candidate.artifact.url,
   });
+  if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
   if (running === undefined) return { kind: "deploy", candidate };
   if (running.tag === candidate.release.tag) return judgeSameTag(candidate, running, input);
   // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
@@ -126,6 +130,11 @@ async function judge(
     return { kind: "deploy", candidate };
   }
   return judgeOlder(candidate, running, input);
+}
+
+function emitNotes({ release, artifact, notes = [] }: ReadyResolution, emit: EventSink): void {
+  if (notes.length === 0) return;
+  emit({ type: "artifact-chosen", tag: release.tag, artifact: artifact.name, notes });
 }
 
 function judgeNothing(
@@ -141,7 +150,9 @@ function judgeNothing(
 
 function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: ChoiceInput): Choice {
   const { release, artifact } = candidate;
-  if (running.artifact !== artifact.name && input.policy.artifact === artifact.name) {
+  const isNamed = ({ name }: { name: string }): boolean =>
+    matchesArtifact(input.policy.artifact, name, release.tag);
+  if (isNamed(artifact) && !isNamed({ name: running.artifact })) {
     return { kind: "deploy", candidate }; // the operator names another artifact than the live one
   }
   if (running.artifact !== artifact.name || !sameBytes(running, artifact)) {

@@ -1,11 +1,13 @@
 import { stat } from "node:fs/promises";
-import { archiveKind } from "../core/artifact_name.ts";
+import { archiveKind } from "../core/artifact_kind.ts";
+import { placedName } from "../core/artifact_program.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
+import { isProgram } from "../host/program_file.ts";
 import { cleanStaging } from "../host/stage/clean_staging.ts";
 import { downloadArtifact } from "../host/stage/download.ts";
 import { syncFileSystem } from "../host/sync_file_system.ts";
@@ -43,7 +45,7 @@ export function stageRelease(options: StageOptions): StageRelease {
     const startedAt = options.clock.now();
     let made = { entries: 1, bytes: 0 };
     const name = await options.directory.create(new Date(startedAt), async (directory) => {
-      made = await fill(directory, file, candidate.artifact.name, options, signal);
+      made = await fill(directory, file, candidate, options, signal);
       await syncFileSystem(directory, signal);
     });
     await cleanStaging(options.downloads);
@@ -80,12 +82,14 @@ async function download(
 async function fill(
   directory: string,
   file: string,
-  name: string,
+  { release, artifact: { name }, isNamed }: Candidate,
   options: StageOptions,
   signal: AbortSignal,
 ): Promise<{ entries: number; bytes: number }> {
   if (archiveKind(name) === undefined) {
-    await placeFile({ file, name, directory, mode: 0o755 });
+    const placed = isNamed ? name : placedName(name, release.tag);
+    const mode = (await isProgram(file)) ? 0o755 : 0o644;
+    await placeFile({ file, name: placed, directory, mode });
     return { entries: 1, bytes: (await stat(file)).size };
   }
   const limits = { ...EXTRACT_LIMITS, maxBytes: options.maxExpandedBytes };

@@ -90,10 +90,8 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     options.handle(request, response);
   };
   let isClosing = false;
-  const server =
-    options.tls === undefined
-      ? plainServer(handle, sessions)
-      : tlsServer(options.tls, handle, sessions);
+  const secure = options.tls === undefined ? undefined : tlsServer(options.tls, handle, sessions);
+  const server = secure ?? plainServer(handle, sessions);
   server.maxConnections = MAX_CONNECTIONS;
   server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     sockets.add(socket);
@@ -106,7 +104,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
     port,
     renewTls(tls) {
-      if ("setSecureContext" in server) withTls(() => server.setSecureContext(tls));
+      if (secure !== undefined) withTls(() => secure.setSecureContext(tls));
     },
     async close(graceMs) {
       isClosing = true;

@@ -35,6 +35,7 @@ export async function becomesProgram(
 
 /** The system did not execute a program. Nothing is said about whose fault that is. */
 export class NotExecutedError extends HostError {
+  override readonly name: string = "NotExecutedError";
   /** What the system said, such as `Exec format error`. */
   readonly reason: string;
 
@@ -46,7 +47,6 @@ export class NotExecutedError extends HostError {
    */
   constructor(program: string, reason: string) {
     super(`Cannot start "${program}": the system does not execute it (${reason})`);
-    this.name = "NotExecutedError";
     this.reason = reason;
   }
 }

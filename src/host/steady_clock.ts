@@ -8,5 +8,6 @@ import { type Clock, systemClock } from "../core/clock.ts";
  */
 export const steadyClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
+  monotonic: systemClock.monotonic,
   sleep: systemClock.sleep,
 };

@@ -5,21 +5,57 @@ import { IntegrityError, NotFoundError } from "../core/error.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { splitUrl } from "../core/url.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
-import { GHR_OPTIONS, GHR_SYNTAX, type GhrLocator, parseGhrUrl } from "./ghr_locator.ts";
+import {
+  GHR_OPTIONS,
+  GHR_SYNTAX,
+  type GhrLocator,
+  ghrFromWebAddress,
+  parseGhrUrl,
+} from "./ghr_locator.ts";
 import { type GhrRepository, ghrRepository } from "./ghr_repository.ts";
 import { findAsset, GhrSource, revisionOf } from "./ghr_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
-  { name: "GH_TOKEN", description: "A token for GitHub; wins over GITHUB_TOKEN" },
-  { name: "GITHUB_TOKEN", description: "A token for GitHub" },
-  { name: "GITHUB_APP_ID", description: "Signs in as this GitHub App; wins over tokens" },
-  { name: "GITHUB_APP_INSTALLATION_ID", description: "The installation of the GitHub App" },
-  { name: "GITHUB_APP_PRIVATE_KEY", description: "The private key of the GitHub App, in PEM" },
-  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key" },
-  { name: "GITHUB_API_URL", description: "The API of a GitHub Enterprise server" },
-  { name: "GITHUB_ENDPOINT", description: "The same, where GITHUB_API_URL is not set" },
-  { name: "GITHUB_ARTIFACT", description: "The artifact's name, where the URL has no artifact=" },
+  {
+    name: "GH_TOKEN",
+    description: "A token for GitHub; wins over GITHUB_TOKEN",
+    secret: true,
+    value: "token",
+  },
+  { name: "GITHUB_TOKEN", description: "A token for GitHub", secret: true, value: "token" },
+  {
+    name: "GITHUB_APP_ID",
+    description: "Signs in as this GitHub App; wins over tokens",
+    secret: false,
+  },
+  {
+    name: "GITHUB_APP_INSTALLATION_ID",
+    description: "The installation of the GitHub App",
+    secret: false,
+  },
+  {
+    name: "GITHUB_APP_PRIVATE_KEY",
+    description: "The private key of the GitHub App, in PEM",
+    secret: true,
+    value: "text",
+  },
+  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key", secret: false },
+  {
+    name: "GITHUB_API_URL",
+    description: "The API of a GitHub Enterprise server",
+    secret: false,
+  },
+  {
+    name: "GITHUB_ENDPOINT",
+    description: "The same, where GITHUB_API_URL is not set",
+    secret: false,
+  },
+  {
+    name: "GITHUB_ARTIFACT",
+    description: "The artifact's name or pattern, where the URL has no artifact=",
+    secret: false,
+  },
 ];
 
 const NO_RECORD =
@@ -35,6 +71,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   options: GHR_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseGhrUrl,
+  fromWebAddress: ghrFromWebAddress,
   open: openGhr,
   async openArtifact(url, io, options = {}) {
     const { owner, repo, tag, artifact } = parseGhrArtifactUrl(url);
@@ -57,6 +94,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
     locator,
     io,
     source,
+    repository: locator.repo,
     async open(artifact, options: OpenOptions = {}) {
       const { tag, artifact: name } = parseGhrArtifactUrl(
         splitUrl(artifact.url, "the artifact URL"),
@@ -92,13 +130,11 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
   return {
     ...registry,
     async current(options = {}) {
-      source.begin(options.exclude);
       const resolution = await registry.current(options);
       source.settle(resolution);
       return resolution;
     },
     async explain(options = {}) {
-      source.begin(options.exclude);
       const explanation = await registry.explain(options);
       source.settle(explanation.resolution);
       return explanation;

@@ -19,6 +19,13 @@ export interface GhrLocator extends LocatorBase {
 // https://docs.github.com/rest/repos/repos: names are ASCII letters, digits, "-", "_" and ".".
 const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 
+/** `https://github.com/owner/repo`, also with more behind it: people copy the address of a page. */
+export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  if (!/^(www\.)?github\.com$/.test(hostname)) return undefined;
+  const [, owner = "", repo = ""] = /^\/([^/]+)\/([^/]+?)(\.git)?(\/|$)/.exec(pathname) ?? [];
+  return NAME.test(owner) && NAME.test(repo) ? `ghr://${owner}/${repo}` : undefined;
+}
+
 /**
  * Reads `ghr://owner/repo`.
  *

@@ -28,7 +28,7 @@ export function listingPauseMs(pages: number, anonymous: boolean, random: () => 
 /**
  * Whether a tag without a release is worth another question.
  *
- * @param now the time, in milliseconds.
+ * @param now the time, in milliseconds of a clock that is never set.
  * @param since when the tag was first seen without one.
  * @param askedAt when it was last asked for.
  * @returns whether to ask now.

@@ -8,7 +8,7 @@ import type { ListedTag, ReleaseFiles, ReleaseSource } from "../core/resolve.ts"
 import type { Artifact, Resolution } from "../core/types.ts";
 import { NewestTag } from "../core/version.ts";
 import type { GhrLocator } from "./ghr_locator.ts";
-import { isReleaseDue, listingPauseMs, nextPollAt } from "./ghr_pace.ts";
+import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./ghr_pace.ts";
 import type { GhrRepository } from "./ghr_repository.ts";
 
 /** What the source needs from the world. */
@@ -37,14 +37,16 @@ interface Knowledge {
   listDueAt: number;
 }
 
+/** A tag whose release is yet to come. Times are those of {@link Clock.monotonic}. */
 interface Unreleased {
-  tag: string;
   since: number;
   askedAt: number;
 }
 
-/** A second question about the same poll comes within this time, in milliseconds. */
-const SAME_POLL_MS = 60_000;
+/** So many tags without a release are looked after at the same time, the newest ones. */
+const MAX_UNRELEASED = 5;
+/** So many tags above the newest release are looked at. */
+const MAX_NEWER = 20;
 
 /**
  * The tags and releases of a repository, polled as docs/github-polling.md says: the tags at every poll, the list of
@@ -56,13 +58,11 @@ export class GhrSource implements ReleaseSource {
   #known: Knowledge | undefined;
   /** Releases that would have been chosen, but had no artifact for us. */
   readonly #incomplete: Set<string> = new Set();
-  /** The newest tag, as long as it has no release. */
-  #unreleased: Unreleased | undefined;
+  /** Tags that are newer than the newest release that can be chosen, by tag; each has a grace period of its own. */
+  #unreleased: ReadonlyMap<string, Unreleased> = new Map();
   #polledAt = Number.NEGATIVE_INFINITY;
   #spacedUntil = Number.NEGATIVE_INFINITY;
   #announcedSpacingMs = 0;
-  #lastExclude: ReadonlySet<string> = new Set();
-  #fromMemory = false;
 
   /**
    * @param locator the repository, and which versions count.
@@ -71,21 +71,6 @@ export class GhrSource implements ReleaseSource {
   constructor(locator: GhrLocator, io: GhrSourceIo) {
     this.#locator = locator;
     this.#io = io;
-  }
-
-  /**
-   * Says what the next listing is for. One that excludes more than the last, soon after it, belongs to the same poll
-   * and needs no new answer.
-   *
-   * @param exclude the tags that must not be chosen.
-   */
-  begin(exclude: Iterable<string> = []): void {
-    const next = new Set(exclude);
-    const recent = this.#io.clock.now() - this.#polledAt < SAME_POLL_MS;
-    const more =
-      next.size > this.#lastExclude.size && [...this.#lastExclude].every((tag) => next.has(tag));
-    this.#fromMemory = recent && more && this.#known !== undefined;
-    this.#lastExclude = next;
   }
 
   /**
@@ -105,9 +90,9 @@ export class GhrSource implements ReleaseSource {
     if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Lists the tags of all releases; asks GitHub first unless memory is enough. */
+  /** Lists the tags of all releases; asks GitHub first, unless polls are spaced. */
   async *tags(signal?: AbortSignal): AsyncGenerator<ListedTag> {
-    if (!this.#fromMemory && !this.#isSpaced()) await this.#poll(signal);
+    if (!this.#isSpaced()) await this.#poll(signal);
     const known = this.#known;
     for (const release of known?.releases.values() ?? []) {
       if (release.draft) yield { tag: release.tag_name, unusable: "draft" };
@@ -125,6 +110,7 @@ export class GhrSource implements ReleaseSource {
     return {
       id: String(release.id),
       createdAt: new Date(release.published_at ?? release.created_at),
+      isUploading: release.assets.some((asset) => asset.state !== "uploaded"),
       files: uploadedAssets(release).map((asset) => artifactOf(this.#locator, tag, asset)),
     };
   }
@@ -153,15 +139,15 @@ export class GhrSource implements ReleaseSource {
     if (
       known === undefined ||
       found === undefined ||
-      clock.now() >= known.listDueAt ||
+      clock.monotonic() >= known.listDueAt ||
       !sameTags(known.tags, found.tags)
     ) {
       await this.#readList(found?.tags, signal);
     } else {
       await this.#readAwaited(known, signal);
     }
-    this.#unreleased = this.#newestUnreleased();
-    this.#polledAt = clock.now();
+    this.#unreleased = this.#newerUnreleased(known?.tags);
+    this.#polledAt = clock.monotonic();
     this.#space((found?.pages ?? 1) + this.#awaited().length);
     // Several machines can have asked about one listing: what one of them misses counts until the next.
     this.#incomplete.clear();
@@ -179,7 +165,7 @@ export class GhrSource implements ReleaseSource {
       if (releases.get(release.tag_name)?.draft ?? true) releases.set(release.tag_name, release);
     }
     const anonymous = github.auth.kind === "anonymous";
-    const listDueAt = clock.now() + listingPauseMs(pages, anonymous, random);
+    const listDueAt = clock.monotonic() + listingPauseMs(pages, anonymous, random);
     this.#known = { tags, releases, pages, listDueAt };
   }
 
@@ -187,53 +173,69 @@ export class GhrSource implements ReleaseSource {
   async #readAwaited(known: Knowledge, signal: AbortSignal | undefined): Promise<void> {
     for (const tag of this.#awaited()) {
       const release = await this.#io.repository.release(tag, signal);
-      if (this.#unreleased?.tag === tag) this.#unreleased.askedAt = this.#io.clock.now();
+      const unreleased = this.#unreleased.get(tag);
+      if (unreleased !== undefined) unreleased.askedAt = this.#io.clock.monotonic();
       if (release !== undefined) known.releases.set(tag, release);
       else if (known.releases.has(tag)) return this.#readList(known.tags, signal);
     }
   }
 
   #awaited(): string[] {
-    const now = this.#io.clock.now();
-    const tags = [...this.#incomplete];
-    const unreleased = this.#unreleased;
-    if (unreleased !== undefined && isReleaseDue(now, unreleased.since, unreleased.askedAt)) {
-      tags.push(unreleased.tag);
-    }
-    return tags;
+    const now = this.#io.clock.monotonic();
+    const due = [...this.#unreleased].filter(([, { since, askedAt }]) =>
+      isReleaseDue(now, since, askedAt),
+    );
+    return [...this.#incomplete, ...due.map(([tag]) => tag)];
   }
 
-  /** The newest tag that may be chosen, if its release is yet to come. */
-  #newestUnreleased(): Unreleased | undefined {
-    const known = this.#known;
-    if (known?.tags === undefined) return undefined;
-    const newest = new NewestTag(this.#locator);
-    for (const tag of known.tags.keys())
-      newest.offer(tag, this.#published(tag)?.prerelease ?? false);
-    const { tag } = newest;
-    if (tag === undefined || this.#published(tag) !== undefined) return undefined;
-    if (this.#unreleased?.tag === tag) return this.#unreleased;
-    const now = this.#io.clock.now();
-    return { tag, since: now, askedAt: now };
+  /**
+   * The tags whose release is awaited. A tag that was there before, without ever getting one, must not keep dewy from
+   * looking after those that come now.
+   */
+  #newerUnreleased(before: ReadonlyMap<string, string> | undefined): Map<string, Unreleased> {
+    const now = this.#io.clock.monotonic();
+    const awaited = new Map<string, Unreleased>();
+    for (const [index, tag] of this.#tagsWithoutRelease().entries()) {
+      const isNews = before === undefined ? index === 0 : !before.has(tag);
+      const one = this.#unreleased.get(tag) ?? (isNews ? { since: now, askedAt: now } : undefined);
+      if (one === undefined || now - one.since > RELEASE_GRACE_MS) continue;
+      awaited.set(tag, one);
+      if (awaited.size === MAX_UNRELEASED) break;
+    }
+    return awaited;
+  }
+
+  /** The tags that could be chosen if they had a release, newest first, down to the newest one that has. */
+  #tagsWithoutRelease(): string[] {
+    const tags = [...(this.#known?.tags?.keys() ?? [])];
+    const found: string[] = [];
+    while (found.length < MAX_NEWER) {
+      const newest = new NewestTag({ ...this.#locator, exclude: found });
+      for (const tag of tags) newest.offer(tag, this.#published(tag)?.prerelease ?? false);
+      if (newest.tag === undefined || this.#published(newest.tag) !== undefined) break;
+      found.push(newest.tag);
+    }
+    return found;
   }
 
   /** Without a token, unchanged answers are paid for as well. */
   #space(cost: number): void {
     const { github, clock } = this.#io;
     if (github.auth.kind !== "anonymous" || github.limit === undefined) return;
-    this.#spacedUntil = nextPollAt(clock.now(), github.limit, cost, this.#known?.pages ?? 1);
+    this.#spacedUntil = nextPollAt(clock.monotonic(), github.limit, cost, this.#known?.pages ?? 1);
   }
 
   #isSpaced(): boolean {
-    const now = this.#io.clock.now();
-    if (this.#known === undefined || now >= this.#spacedUntil) return false;
+    const { clock } = this.#io;
+    const leftMs = this.#spacedUntil - clock.monotonic();
+    if (this.#known === undefined || leftMs <= 0) return false;
     const spacingMs = this.#spacedUntil - this.#polledAt;
     if (Math.abs(spacingMs - this.#announcedSpacingMs) > this.#announcedSpacingMs / 2) {
       this.#announcedSpacingMs = spacingMs;
       this.#io.emit({
         type: "poll-spaced",
         registry: this.#locator.url,
-        nextAt: new Date(this.#spacedUntil),
+        nextAt: new Date(clock.now() + leftMs),
         reason: "GitHub counts every request without a token; set GH_TOKEN or GITHUB_TOKEN",
       });
     }

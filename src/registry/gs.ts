@@ -3,30 +3,26 @@ import { parseGsArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
+import { GOOGLE_VARIABLES } from "./cloud_environment.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
-import { GS_OPTIONS, GS_SYNTAX, type GsLocator, parseGsUrl } from "./gs_locator.ts";
+import {
+  GS_OPTIONS,
+  GS_SYNTAX,
+  type GsLocator,
+  gsFromWebAddress,
+  parseGsUrl,
+} from "./gs_locator.ts";
 import { type GsStoreOptions, gsStore } from "./gs_store.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
 import { skipAbandoned } from "./skip_abandoned.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
-  {
-    name: "GOOGLE_APPLICATION_CREDENTIALS",
-    description:
-      "Path of a credential file, or its JSON; without: gcloud's, the machine's own, then anonymous",
-  },
-  { name: "CLOUDSDK_CONFIG", description: "The directory of gcloud's credentials" },
-  { name: "GOOGLE_CLOUD_QUOTA_PROJECT", description: "The project that pays for the requests" },
-  {
-    name: "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
-    description: "The domain of Google's servers, where it is not googleapis.com",
-  },
-  { name: "GCE_METADATA_HOST", description: "The metadata server, where it is not Google's own" },
-  { name: "NO_GCE_CHECK", description: "true: the metadata server is not asked" },
+  ...GOOGLE_VARIABLES,
   {
     name: "STORAGE_EMULATOR_HOST",
     description: "Address of an emulator, which is asked without credentials",
+    secret: false,
   },
 ];
 
@@ -40,6 +36,7 @@ export const gs: RegistryDriver<GsLocator> = {
   options: GS_OPTIONS,
   environment: ENVIRONMENT,
   parse: parseGsUrl,
+  fromWebAddress: gsFromWebAddress,
   open: (locator, io) => openGs(locator, io),
   openArtifact: openGsArtifact,
 };

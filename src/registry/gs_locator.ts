@@ -16,6 +16,17 @@ export interface GsLocator extends LocatorBase {
   prefix: string;
 }
 
+const GS_PAGES: readonly RegExp[] = [
+  /^storage\.(?:googleapis|cloud\.google)\.com\/(.+)$/,
+  /^console\.cloud\.google\.com\/storage\/browser\/(.+)$/,
+];
+
+/** The address of a bucket, in the API or in Google's console. */
+export function gsFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  const found = GS_PAGES.map((page) => page.exec(hostname + pathname)?.[1]).find(Boolean);
+  return found === undefined ? undefined : `gs://${found}`;
+}
+
 /**
  * Reads `gs://bucket/prefix`. Unlike S3, every slash after the first is part of the prefix.
  *

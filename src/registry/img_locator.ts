@@ -41,9 +41,22 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 
+const IMAGE_HOSTS =
+  /^(ghcr\.io|quay\.io|docker\.io|(\w+\.)?gcr\.io|[\w-]+\.pkg\.dev|\w+\.azurecr\.io|[\w.-]+\.dkr\.ecr\.[\w-]+\.amazonaws\.com)$/;
+
+/** A well-known registry's own host, or a page of Docker Hub. */
+export function imgFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  const [, official, user] = /^\/(?:_\/([^/]+)|r\/([^/]+\/[^/]+))/.exec(pathname) ?? [];
+  if (hostname === "hub.docker.com") {
+    return official === undefined ? user && `img://${user}` : `img://docker.io/library/${official}`;
+  }
+  const path = pathname.replace(/\/$/, "");
+  return IMAGE_HOSTS.test(hostname) && path !== "" ? `img://${hostname}${path}` : undefined;
+}
+
 /**
- * Reads `img://host/repository`. A first segment without a dot, a colon or the name `localhost` is no
- * host but a user of Docker Hub, as in `docker pull`.
+ * Reads `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
+ * `localhost` belongs to Docker Hub: `img://owner/app` is an image of a user, `img://nginx` an official one.
  *
  * @param url the URL, taken apart.
  * @returns the locator.
@@ -76,10 +89,10 @@ function locate(url: SplitUrl): { registry: string; repository: string } {
   const host = isRegistryHost(written) ? written.toLowerCase() : written;
   const path = decodePath(url.path, url, "--registry").replace(/^\/|\/$/g, "");
   if (host === "") throw badRegistryUrl(url, "registry host is required", IMG_SYNTAX);
-  if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
   if (!isRegistryHost(host)) {
-    return { registry: DOCKER_HUB_HOST, repository: `${host}/${path}` };
+    return dockerHubRepository(DOCKER_HUB_HOST, path === "" ? host : `${host}/${path}`);
   }
+  if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
   if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
     throw badRegistryUrl(url, `"${host}" is no host`, IMG_SYNTAX);
   }

@@ -5,8 +5,10 @@
  */
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { nearest } from "../core/nearest.ts";
 import { normalizePlatform, runtimePlatform } from "../core/platform.ts";
 import type {
   CurrentOptions,
@@ -19,6 +21,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   GuardFetch,
   LocatorBase,
@@ -50,12 +53,16 @@ export interface RegistryOptions {
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; `createHostIo` of `dewy/host` reads it. */
+  awsProfile?: () => Promise<AwsProfile>;
   /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
   grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
   preRelease?: boolean;
-  /** The exact name of the artifact. The default is to choose by platform. */
+  /** The artifact's name, or a pattern for it. The default is to choose by platform. */
   artifact?: string;
+  /** Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits. The default is false. */
+  emulation?: boolean;
   /** A CalVer format. The default is SemVer. */
   calver?: string;
   /** A semver range that versions must satisfy. The default is any. */
@@ -104,11 +111,11 @@ export interface RegistryOptions {
  * ```
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
-  const split = splitRegistryUrl(url);
+  const split = splitRegistryUrl(url, registries);
   const scheme = ownEntry(registries, split.scheme);
   if (scheme !== undefined) return scheme.parse(split) as RegistryLocator;
   if (split.scheme === "file") return parseFileUrl(split);
-  throw unsupported(split, [...Object.keys(registries), "file"]);
+  throw unsupported(split, registries, ["file"]);
 }
 
 /**
@@ -143,10 +150,11 @@ export function connect(
   url: string,
   options: RegistryOptions = {},
 ): { registry: Registry; locator: LocatorBase; driver: RegistryDriver } {
-  const split = overlayQuery(splitRegistryUrl(url), queryOf(options));
-  const driver = findDriver(split, options.registries ?? registries);
+  const table = options.registries ?? registries;
+  const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
+  const driver = findDriver(split, table);
   const locator = driver.parse(split);
-  return { registry: driver.open(locator, ioOf(options)), locator, driver };
+  return { registry: driver.open(locator, ioOf(options, driver)), locator, driver };
 }
 
 /**
@@ -206,8 +214,8 @@ export function explain(
 /**
  * Streams the bytes behind an artifact's URL.
  *
- * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`; on a
- * host `file://…`.
+ * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`;
+ * `http://…` with `allow: "http"`; on a host `file://…`.
  * @param options as for {@link openRegistry}, and the first byte wanted.
  * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
  * @throws DewyError when the URL is wrong, or the bytes cannot be had.
@@ -227,24 +235,49 @@ export async function openArtifact(
   options: RegistryOptions & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const split = splitUrl(artifactUrl, "the artifact URL");
-  const io = ioOf(options);
   const open: OpenOptions = {
     ...(options.offset === undefined ? {} : { offset: options.offset }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  if (split.scheme === "https") return openHttpsArtifact(split, io, open);
+  if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.openArtifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.openArtifact(split, io, open);
+  return driver.openArtifact(split, ioOf(options, driver), open);
 }
 
-function splitRegistryUrl(url: string): SplitUrl {
-  if (url === "") throw new ConfigError("--registry is not set");
-  return splitUrl(url, "--registry");
+/** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
+function isWebAddress({ scheme }: SplitUrl, { allow = "" }: RegistryOptions): boolean {
+  return scheme === "https" || (scheme === "http" && allow.split(",").includes("http"));
+}
+
+/**
+ * Takes a registry URL apart.
+ *
+ * @param url the URL, as typed.
+ * @param table the drivers, which recognise web addresses of their own.
+ * @returns its parts; its scheme need not be one of the table's.
+ * @throws ConfigError with the URL that was probably meant, if a driver knows.
+ */
+export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
+  if (typeof url !== "string" || url === "") {
+    throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
+  }
+  const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
+  if (meant === undefined) return splitUrl(url, "--registry");
+  throw new ConfigError(
+    `Cannot read --registry "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
+  );
+}
+
+function fromWebAddress(text: string, table: RegistryTable): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const address = new URL(text);
+  const found = Object.values(table).map((scheme) => scheme.fromWebAddress?.(address));
+  return found.find((url) => url !== undefined);
 }
 
 function findDriver(
@@ -254,14 +287,16 @@ function findDriver(
 ): RegistryDriver {
   const entry = ownEntry(table, split.scheme);
   if (entry !== undefined && isDriver(entry)) return entry;
-  throw unsupported(split, [...drivers(table).map((driver) => driver.scheme), ...extra]);
+  throw unsupported(split, table, extra);
 }
 
-function unsupported(split: SplitUrl, supported: readonly string[]): ConfigError {
+function unsupported(split: SplitUrl, table: RegistryTable, extra: readonly string[]): ConfigError {
+  const meant = /^https?$/.test(split.scheme) ? fromWebAddress(split.text, table) : undefined;
+  const supported = [...drivers(table).map(({ scheme }) => scheme), ...extra].join(", ");
   const why =
     split.scheme === "file"
       ? "a directory can only be read on a host; pass the registries of dewy/host"
-      : `supported: ${supported.join(", ")}`;
+      : `${meant === undefined ? "" : `did you mean ${meant}? `}supported: ${supported}`;
   return new ConfigError(`unsupported registry: "${redactUrl(split.text)}"; ${why}`);
 }
 
@@ -287,6 +322,7 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
   return {
     "pre-release": options.preRelease,
     artifact: options.artifact,
+    emulation: options.emulation,
     calver: options.calver,
     constraint: options.constraint,
     slot: options.slot,
@@ -305,18 +341,68 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
   return options.exclude === undefined ? {} : { exclude: options.exclude };
 }
 
-function ioOf(options: RegistryOptions): RegistryIo {
-  const { readTextFile, awsCredentials, grpcChannel, signal } = options;
+type AnyOptions = RegistryOptions & RegistryIo & CurrentOptions & OpenOptions;
+
+/** Every option there is: a typing error in JavaScript must not be ignored. */
+const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
+  platform: true,
+  env: true,
+  fetch: true,
+  clock: true,
+  emit: true,
+  signal: true,
+  registries: true,
+  readTextFile: true,
+  awsCredentials: true,
+  awsProfile: true,
+  grpcChannel: true,
+  preRelease: true,
+  artifact: true,
+  emulation: true,
+  calver: true,
+  constraint: true,
+  slot: true,
+  region: true,
+  endpoint: true,
+  noTls: true,
+  protocol: true,
+  caFile: true,
+  allow: true,
+  insecure: true,
+  realm: true,
+  registryLogin: true,
+  credentialHelper: true,
+  resolveHost: true,
+  guardFetch: true,
+  openArtifact: true,
+  exclude: true,
+  maxAgeMs: true,
+  offset: true,
+};
+
+function checkOptions(options: object): void {
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTION_NAMES, name));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, Object.keys(OPTION_NAMES));
+  throw new ConfigError(
+    `unknown option "${unknown}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+  );
+}
+
+function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryIo {
+  checkOptions(options);
+  const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
-    env: options.env ?? runtimeEnvironment(),
+    env: driverEnvironment(options.env ?? runtimeEnvironment(), driver?.environment ?? []),
     // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(awsProfile === undefined ? {} : { awsProfile }),
     ...(registryLogin === undefined ? {} : { registryLogin }),
     ...(credentialHelper === undefined ? {} : { credentialHelper }),
     ...(resolveHost === undefined ? {} : { resolveHost }),

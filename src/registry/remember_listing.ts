@@ -13,16 +13,16 @@ interface Listing {
  * @param source what is listed.
  * @param clock time.
  * @returns a function that takes how old the listing may be, in milliseconds, and gives the source to ask: it lists
- * anew only when the kept listing is older. Questions come one after the other, not at once.
+ * again when the kept listing is older, or when no age is given. Questions come one after the other, not at once.
  */
 export function rememberListing(
   source: ReleaseSource,
   clock: Clock,
-): (maxAgeMs: number) => ReleaseSource {
+): (maxAgeMs: number | undefined) => ReleaseSource {
   let last: Listing | undefined;
-  return (maxAgeMs) => ({
+  return (maxAgeMs = -1) => ({
     async *tags(signal) {
-      const now = clock.now();
+      const now = clock.monotonic();
       if (last !== undefined && now - last.listedAt <= maxAgeMs) {
         yield* last.tags;
         return;

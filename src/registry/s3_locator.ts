@@ -33,6 +33,16 @@ export interface S3Locator extends LocatorBase {
   endpoint: string;
 }
 
+/** The address of a bucket at AWS, in path style or with the bucket as the host's first part. */
+export function s3FromWebAddress({ hostname, pathname }: URL): string | undefined {
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+  const parts = /^(?:(.+)\.)?s3[.-]([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com$/.exec(hostname);
+  if (parts === null) return undefined;
+  const [, bucket, region] = parts;
+  const path = bucket === undefined ? pathname : `/${bucket}${pathname}`;
+  return path === "/" ? undefined : `s3://${region}${path.replace(/\/$/, "")}`;
+}
+
 /**
  * Reads `s3://region/bucket/prefix`.
  *

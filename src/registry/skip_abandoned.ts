@@ -1,3 +1,4 @@
+import { SAME_POLL_MS } from "../core/resolve.ts";
 import type { CurrentOptions, Registry, Resolution } from "../core/types.ts";
 
 /**
@@ -31,8 +32,8 @@ async function settle<T>(
   resolutionOf: (answer: T) => Resolution,
 ): Promise<T> {
   const exclude = new Set(options.exclude);
-  for (;;) {
-    const answer = await ask({ ...options, exclude });
+  for (let asked = options; ; asked = { maxAgeMs: SAME_POLL_MS, ...options }) {
+    const answer = await ask({ ...asked, exclude });
     const resolution = resolutionOf(answer);
     const isAbandoned = resolution.kind === "pending" && resolution.since === undefined;
     if (!isAbandoned || exclude.has(resolution.tag)) return answer;

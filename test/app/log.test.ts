@@ -224,7 +224,7 @@ describe("the log of an app", () => {
     ],
     [
       { type: "no-program" },
-      'level=ERROR msg="No command after --: versions are deployed, but nothing is started"',
+      'level=WARN msg="No command after --: versions are deployed, but nothing is started"',
     ],
   ];
   test.each(lines)("%j", (event, line) => {

@@ -139,6 +139,16 @@ describe("errors", () => {
     expect(error.message.length).toBeLessThan(`Cannot GET ${URL_A}: HTTP 400: `.length + 201);
   });
 
+  test("decode the entities of XML, and redact what they hid", async () => {
+    const message = `the region &#34;xx&#34; &amp; &#x22;yy&apos; are &lt;b&gt; &amp;lt; &#1114112; https:&#x2f;/me:pw&#64;h`;
+    const xml = `<Error><Code>Malformed</Code><Message>${message}</Message></Error>`;
+    const fake = answers(strictFake(), new Response(xml, { status: 400 }));
+    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    expect(error.message).toBe(
+      `Cannot GET ${URL_A}: HTTP 400: Malformed: the region "xx" & "yy' are <b> &lt; &#1114112; https://h`,
+    );
+  });
+
   test("a better error of the caller's wins", async () => {
     const fake = answers(strictFake(), new Response("x", { status: 403 }));
     const error = await thrownBy(
@@ -151,10 +161,10 @@ describe("errors", () => {
     fake.verify();
   });
 
-  test("text that is no JSON, or too long, is refused", async () => {
+  test("text that is not JSON, or too long, is refused", async () => {
     const fake = answers(strictFake(), new Response("<html>"), new Response("12345"));
     const { http } = world(fake.fetch);
-    expect((await thrownBy(http.json({ url: URL_A }))).message).toContain("no JSON");
+    expect((await thrownBy(http.json({ url: URL_A }))).message).toContain("not JSON");
     expect((await thrownBy(http.text({ url: URL_A }, 4))).message).toContain("larger than 4 bytes");
     fake.verify();
   });
@@ -283,6 +293,25 @@ describe("retries", () => {
     fake.verify();
   });
 
+  test.each([
+    ["999999999", 3_600_000],
+    ["99999999999999999999", 3_600_000],
+    ["Fri, 31 Dec 9999 23:59:59 GMT", 3_600_000],
+    ["3599", 3_599_000],
+    ["-5", undefined],
+    ["1e9", undefined],
+    ["Thu, 01 Jan 1970 00:00:00 GMT", undefined],
+    ["soon", undefined],
+  ])("a Retry-After of %s is bounded, or ignored when it asks for no pause", async (value, ms) => {
+    const answer = (): Response =>
+      new Response("", { status: 429, headers: { "retry-after": value } });
+    const fake = answers(strictFake(), answer);
+    const error = await thrownBy(world(fake.fetch, { retries: 0 }).http.text({ url: URL_A }));
+    expect(error).toMatchObject({ code: "rate-limited", retryAfterMs: ms });
+    if (ms === 3_600_000) expect(error.message).toContain("dewy waits 1 h");
+    fake.verify();
+  });
+
   test("what is signed is signed anew for every attempt", async () => {
     const bad = new Response("", { status: 503 });
     const fake = answers(strictFake(), bad, new Response("fine"));
@@ -376,6 +405,17 @@ describe("time", () => {
     const reading = thrownBy(answer.text());
     stopBody.abort();
     expect(await reading).toBeInstanceOf(AbortedError);
+  });
+
+  test("a timeout of the caller is reported as a timeout, and nothing is retried", async () => {
+    const { http, clock } = world(silent);
+    const stop = new AbortController();
+    const asking = thrownBy(http.text({ url: URL_A, signal: stop.signal, timeoutMs: 50_000 }));
+    await clock.sleeping(50_000);
+    stop.abort(new DOMException("The operation timed out.", "TimeoutError"));
+    const error = await asking;
+    expect(error).toMatchObject({ code: "timeout", fault: "remote" });
+    expect(error.message).toContain("the caller's timeout expired");
   });
 
   test("a signal that was aborted before sends nothing", async () => {

@@ -158,6 +158,26 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(artifact).toMatchObject({ name: "app", size: "executable".length });
     });
 
+    unless("files")("gives a bare executable where there is no archive", async () => {
+      const files = { "app_1.0.0_linux_amd64": "\x7fELF", "app_1.0.0_darwin_arm64": "mach-o" };
+      const { registry } = await open([{ tag: "v1.0.0", files }]);
+      const { artifact } = ready(await registry.current());
+      expect(artifact.name).toBe("app_1.0.0_linux_amd64");
+      expect(await read(registry, artifact)).toBe("\x7fELF");
+    });
+
+    unless("files")("gives the artifact that a pattern names in every version", async () => {
+      const files = {
+        [ARTIFACT]: "archive",
+        "app-1.0.0.jar": "jar",
+        "app-1.0.0.jar.sha256": "sum",
+      };
+      for (const artifact of ["app-{version}.jar", "*.jar"]) {
+        const answer = ready(await current([{ tag: "v1.0.0", files }], { artifact }));
+        expect(answer.artifact.name).toBe("app-1.0.0.jar");
+      }
+    });
+
     it("waits for an artifact within the grace period", async () => {
       const createdAt = released(29);
       const answer = await current([

@@ -18,6 +18,7 @@ export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { sl
   return {
     slept,
     now: () => now,
+    monotonic: () => now,
     sleep: async (ms, signal) => {
       signal?.throwIfAborted();
       slept.push(ms);

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { runAgent } from "../../src/app/agent.ts";
 import type { AssetsConfig } from "../../src/app/assets_config.ts";
+import { redactor } from "../../src/app/redactor.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { EventSink } from "../../src/core/event.ts";
 import type { Deployer } from "../../src/deploy/deployer.ts";
@@ -113,6 +114,7 @@ process.exitCode = await runAgent(
     emit,
     io: hostIo,
     registries: hostRegistries,
+    redactor,
     version: "test",
   },
 );

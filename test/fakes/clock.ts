@@ -40,6 +40,7 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
   return {
     slept,
     now: () => now,
+    monotonic: () => now,
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
@@ -109,6 +110,7 @@ export function hastyClock(start: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678)): 
   };
   return {
     now: () => now,
+    monotonic: () => now,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);

@@ -11,6 +11,7 @@ describe("steadyClock", () => {
     let sleeps = 0;
     const clock: Clock = {
       now: steadyClock.now,
+      monotonic: steadyClock.monotonic,
       sleep: (ms, signal) => {
         sleeps += 1;
         return steadyClock.sleep(ms, signal);

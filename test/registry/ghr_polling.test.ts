@@ -176,13 +176,52 @@ describe("with a token", () => {
     expect(await pollFor(world, 10 * SECOND)).toBe("v1.1.0");
   });
 
-  test("excluding more is answered from memory, the next poll is not", async () => {
+  test("a question that takes a recent listing is answered from memory", async () => {
     const world = await polled();
-    expect(await readyTag(world.registry, ["v1.1.0"])).toBe("v1.0.0");
-    expect(await readyTag(world.registry, ["v1.1.0", "v1.0.0"])).toBe("none");
+    const recent = { maxAgeMs: 60_000 };
+    expect(await readyTag(world.registry, { exclude: ["v1.1.0"], ...recent })).toBe("v1.0.0");
+    const both = ["v1.1.0", "v1.0.0"];
+    expect(await readyTag(world.registry, { exclude: both, ...recent })).toBe("none");
     expect(asked(world)).toEqual([]);
-    for (const exclude of [["v1.1.0"], ["v1.1.0"], []]) await readyTag(world.registry, exclude);
-    expect(asked(world)).toEqual([`${TAGS} 304`, `${TAGS} 304`, `${TAGS} 304`]);
+    expect(await readyTag(world.registry, { exclude: ["v1.1.0"] })).toBe("v1.0.0");
+    expect(asked(world)).toEqual([`${TAGS} 304`]);
+  });
+
+  test("a newest tag that never gets a release delays no release below it", async () => {
+    const world = ghrWorld();
+    world.github.publish("v1.0.0", APP);
+    world.github.pushTag("v9.9.9");
+    await pollFor(world, 40 * MINUTE);
+    world.github.pushTag("v1.1.0");
+    expect(await pollFor(world, MINUTE)).toBe("v1.0.0");
+    world.github.publish("v1.1.0", APP);
+    expect(await pollFor(world, 10 * SECOND)).toBe("v1.1.0");
+  });
+
+  test("of tags that are pushed together, each release is seen when it comes", async () => {
+    const world = await polled();
+    for (const tag of ["v1.2.0", "v1.3.0", "v1.4.0"]) world.github.pushTag(tag);
+    await pollFor(world, 3 * MINUTE);
+    world.github.publish("v1.2.0", APP); // The other builds have failed.
+    expect(await pollFor(world, 30 * SECOND)).toBe("v1.2.0");
+  });
+
+  test("tags that were there before are not asked for, the newest apart", async () => {
+    const world = ghrWorld();
+    world.github.publish("v1.0.0", APP);
+    for (const tag of ["v2.0.0", "v3.0.0", "v4.0.0"]) world.github.pushTag(tag);
+    await pollFor(world, 20 * SECOND);
+    const direct = asked(world).filter((call) => call.startsWith(ONE));
+    expect(new Set(direct)).toEqual(new Set([`${ONE}v4.0.0 404`]));
+  });
+
+  test("of many new tags only the newest few are asked for", async () => {
+    const world = await polled();
+    for (let minor = 2; minor < 40; minor += 1) world.github.pushTag(`v1.${minor}.0`);
+    await pollFor(world, 10 * SECOND);
+    asked(world);
+    await pollFor(world, 10 * SECOND);
+    expect(asked(world).filter((call) => call.startsWith(ONE))).toHaveLength(5);
   });
 
   test("tags on several pages are all asked for", async () => {
@@ -293,5 +332,38 @@ describe("without a token", () => {
     expect(world.github.remaining("anonymous")).toBeGreaterThan(0);
     expect(asked(world).filter((call) => call.startsWith(LIST)).length).toBeLessThanOrEqual(5 * 5);
     expect(world.events.filter(({ type }) => type === "rate-limit")).toEqual([]);
+  });
+});
+
+describe("a machine whose clock is set back by a day", () => {
+  test.each([
+    ["without a token", {}, 3 * MINUTE],
+    ["with a token", { GH_TOKEN: "ghp_reader" }, 10 * SECOND],
+  ])("sees a new release as soon as before, %s", async (_, env, ms) => {
+    const world = ghrWorld({ env });
+    world.github.publish("v1.0.0", APP);
+    expect(await pollFor(world, 5 * MINUTE)).toBe("v1.0.0");
+    world.setForward(-24 * 60 * MINUTE);
+    world.github.publish("v1.1.0", APP);
+    expect(await pollFor(world, ms)).toBe("v1.1.0");
+  });
+
+  test("waits no longer than GitHub has asked for", async () => {
+    const world = await polled();
+    world.github.inject(/matching-refs/, status(429, { "retry-after": "60" }));
+    world.clock.advance(10 * SECOND);
+    await expect(world.registry.current()).rejects.toMatchObject({ retryAfterMs: MINUTE });
+    world.setForward(-24 * 60 * MINUTE);
+    world.clock.advance(30 * SECOND);
+    await expect(world.registry.current()).rejects.toMatchObject({ retryAfterMs: 30 * SECOND });
+    world.clock.advance(30 * SECOND);
+    expect(await readyTag(world.registry)).toBe("v1.1.0");
+  });
+
+  test("notices within a quarter of an hour that a release is gone", async () => {
+    const world = await polled();
+    world.github.deleteRelease("v1.1.0");
+    world.setForward(-24 * 60 * MINUTE);
+    expect(await pollFor(world, 16 * MINUTE)).toBe("v1.0.0");
   });
 });

@@ -20,6 +20,7 @@ beforeEach(async () => {
     env: { GITHUB_API_URL: served.url, GH_TOKEN: "ghp_writer" },
     clock: {
       now: systemClock.now,
+      monotonic: systemClock.monotonic,
       sleep: (ms, signal) => systemClock.sleep(ms < 30_000 ? 1 : ms, signal),
     },
   });

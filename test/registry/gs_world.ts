@@ -52,6 +52,7 @@ export function gsIo(fake: FakeGcs, options: GsWorldOptions = {}): RegistryIo {
     fetch,
     clock: {
       now: () => now,
+      monotonic: () => now,
       sleep: (ms, signal) => systemClock.sleep(ms < 10_000 ? 0 : ms, signal),
     },
     emit,

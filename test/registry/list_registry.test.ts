@@ -19,7 +19,11 @@ function io(signal?: AbortSignal): RegistryIo {
     platform: { os: "linux", arch: "amd64" },
     env: {},
     fetch: () => Promise.reject(new Error("unexpected call")),
-    clock: { now: () => NOW, sleep: () => Promise.reject(new Error("unexpected sleep")) },
+    clock: {
+      now: () => NOW,
+      monotonic: () => NOW,
+      sleep: () => Promise.reject(new Error("unexpected sleep")),
+    },
     emit: () => {},
     ...(signal === undefined ? {} : { signal }),
   };
@@ -46,6 +50,30 @@ const open = (): Promise<ReadableStream<Uint8Array>> =>
   Promise.reject(new Error("unexpected open"));
 
 describe("listRegistry", () => {
+  test("lists once for all questions about one poll, and again for the next", async () => {
+    let listings = 0;
+    const listed = source(["v1.0.0", "v2.0.0"]);
+    const counted: ReleaseSource = {
+      ...listed,
+      async *tags(signal) {
+        listings += 1;
+        yield* listed.tags(signal);
+      },
+    };
+    const registry = listRegistry({ locator, io: io(), source: counted, open });
+    const { current } = registry;
+    await current();
+    expect(await current({ exclude: ["v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
+      release: { tag: "v1.0.0" },
+    });
+    expect(await current({ exclude: ["v1.0.0", "v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
+      kind: "none",
+    });
+    expect(listings).toBe(1);
+    await current();
+    expect(listings).toBe(2);
+  });
+
   test("answers by the locator, the platform and the clock of its world", async () => {
     const registry = listRegistry({
       locator,

@@ -40,6 +40,29 @@ describe("openRegistry", () => {
     expect(open).not.toThrow("secret");
   });
 
+  it.each([
+    ["https://github.com/acme/app", "ghr://acme/app"],
+    ["https://github.com/acme/app.git", "ghr://acme/app"],
+    ["https://www.github.com/acme/app/releases/tag/v1.0.0", "ghr://acme/app"],
+    ["github.com/acme/app", "ghr://acme/app"],
+    ["https://hub.docker.com/r/acme/app/tags", "img://acme/app"],
+    ["https://hub.docker.com/_/nginx", "img://docker.io/library/nginx"],
+    ["ghcr.io/acme/app", "img://ghcr.io/acme/app"],
+    ["1234.dkr.ecr.eu-west-1.amazonaws.com/app", "img://1234.dkr.ecr.eu-west-1.amazonaws.com/app"],
+    ["https://my-bucket.s3.eu-west-1.amazonaws.com/app/", "s3://eu-west-1/my-bucket/app"],
+    ["https://s3.eu-west-1.amazonaws.com/my-bucket/app", "s3://eu-west-1/my-bucket/app"],
+    ["https://storage.googleapis.com/my-bucket/app", "gs://my-bucket/app"],
+    ["https://console.cloud.google.com/storage/browser/my-bucket", "gs://my-bucket"],
+  ])("suggests the registry URL that %s stands for", (address, url) => {
+    expect(() => openRegistry(address, quiet)).toThrow(`did you mean ${url}?`);
+    expect(() => openRegistry(url, quiet)).not.toThrow();
+  });
+
+  it("suggests nothing for an address that no driver knows", () => {
+    expect(() => openRegistry("https://example.com/acme/app", quiet)).not.toThrow("did you mean");
+    expect(() => openRegistry("https://github.com/acme", quiet)).not.toThrow("did you mean");
+  });
+
   it("says how a directory can be read, where no host is there to read it", () => {
     expect(() => openRegistry("file:///srv", quiet)).toThrow("dewy/host");
     expect(() => openRegistry("file:///srv", { ...quiet, registries: { file } })).not.toThrow();
@@ -55,6 +78,22 @@ describe("openRegistry", () => {
 });
 
 describe("latest and explain", () => {
+  it.each([
+    [{ prerelease: true }, 'unknown option "prerelease"; did you mean "preRelease"?'],
+    [{ tokn: "x" }, 'unknown option "tokn"'],
+  ])("refuse the unknown option in %j", async (wrong, message) => {
+    const options = { ...quiet, ...(wrong as object) };
+    await expect(latest("ghr://acme/app", options)).rejects.toThrow(message);
+    await expect(explain("ghr://acme/app", options)).rejects.toThrow(message);
+    await expect(openArtifact("https://example.com/a.tgz", options)).rejects.toThrow(message);
+  });
+
+  it.each(["", undefined])("refuse %j as a URL", async (url) => {
+    const failure = latest(url as string, quiet);
+    await expect(failure).rejects.toThrow(ConfigError);
+    await expect(failure).rejects.toThrow("Cannot open a registry without a URL");
+  });
+
   it("reject, rather than throw, when the URL is wrong", async () => {
     await expect(latest("nonsense", quiet)).rejects.toThrow(ConfigError);
     await expect(explain("nonsense", quiet)).rejects.toThrow(ConfigError);
@@ -115,5 +154,12 @@ describe("openArtifact", () => {
   it("refuses plain http and local files", async () => {
     await expect(openArtifact("http://example.com/a", quiet)).rejects.toThrow(ConfigError);
     await expect(openArtifact("file:///etc/passwd", quiet)).rejects.toThrow(ConfigError);
+  });
+
+  it("takes plain http where the caller allows it", async () => {
+    const fetch = async (): Promise<Response> => new Response("bytes");
+    const options = { ...quiet, fetch, allow: "http,mirror.example" };
+    const stream = await openArtifact("http://mirror.example/a.tgz", options);
+    expect(await new Response(stream).text()).toBe("bytes");
   });
 });

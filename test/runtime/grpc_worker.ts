@@ -36,6 +36,7 @@ export async function grpcInWorker(url: string, plain: string): Promise<string[]
 /** Does not wait between attempts, and does not wait for ever. */
 const hasty = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms: number, signal?: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
       const timer = setTimeout(resolve, ms > 8_000 ? ms : 0);

@@ -80,7 +80,7 @@ async function stage(root: string, name: string, bytes: Uint8Array): Promise<str
     directory: join(root, "downloads"),
     maxBytes: 1 << 30,
     open: opener(bytes),
-    clock: { now: systemClock.now, sleep: async () => {} },
+    clock: { now: systemClock.now, monotonic: systemClock.monotonic, sleep: async () => {} },
     emit: () => {},
     signal,
   });

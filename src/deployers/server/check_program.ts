@@ -8,7 +8,7 @@ import {
   type ProgramProblem,
   programProblem,
   readProgramFile,
-} from "../../host/program_file.ts";
+} from "../../host/program_problem.ts";
 import type { AppRelease } from "../runner.ts";
 
 /** A program that is about to be started. */
@@ -56,7 +56,9 @@ async function errorOf(problem: ProgramProblem, program: CheckedProgram): Promis
     return new HostError(`${start}: ${WHY[kind]}; install the program, or correct the command`);
   }
   if (kind === "not-executable") {
-    return releaseError(`${start}: it is not an executable file; chmod +x it in the archive`);
+    return releaseError(
+      `${start}: it is not an executable file; chmod +x it in the archive, or publish a program or a script with #!`,
+    );
   }
   if (await otherReleaseHas(inRelease, program)) {
     return releaseError(`${start}: ${WHY[kind]} in this release, but in another one there is`);

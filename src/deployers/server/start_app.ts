@@ -1,7 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
-import { redactSecrets } from "../../core/secret.ts";
+import type { Environment } from "../../core/environment.ts";
+import type { Redact } from "../../core/secret.ts";
 import {
   GENERATION_VARIABLE,
   type GenerationMembers,
@@ -37,6 +38,8 @@ export interface AppOptions {
   saysReady: boolean;
   /** Whether its lines begin with their generation. */
   logPrefix: boolean;
+  /** Makes what masks the secrets of its environment in its last lines. */
+  redactor(env: Environment): Redact;
   clock: Clock;
 }
 
@@ -104,7 +107,10 @@ export function appStarter(options: AppOptions): StartGeneration {
       },
       exited,
       saidReady: child.ready,
-      lastLines: (count) => tail.last(count).map((line) => redactSecrets(line, env)),
+      lastLines(count) {
+        const redact = options.redactor(env);
+        return tail.last(count).map((line) => redact(line));
+      },
       hints,
     };
   };

@@ -1,4 +1,5 @@
 import { crc32, inflateRawSync } from "node:zlib";
+// @ts-types="@types/yauzl"
 import {
   type Entry,
   fromRandomAccessReaderPromise,

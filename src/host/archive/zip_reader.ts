@@ -1,5 +1,6 @@
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import type { Readable } from "node:stream";
+// @ts-types="@types/yauzl"
 import { RandomAccessReader } from "yauzl";
 
 const WINDOW_BYTES = 1 << 18;

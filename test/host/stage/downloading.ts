@@ -81,6 +81,9 @@ export class FakeClock implements Clock {
   #now = 1_000_000;
   readonly slept: number[] = [];
 
+  monotonic(): number {
+    return this.now();
+  }
   now(): number {
     return this.#now;
   }

@@ -1,0 +1,39 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseJson } from "../../src/client/http_json.ts";
+import { RemoteError } from "../../src/core/error.ts";
+
+const URL_A = "https://registry.example/v2/";
+const parse = (text: string): unknown => parseJson(text, URL_A, "is this a registry?");
+
+describe("parseJson", () => {
+  test("reads what JSON.parse reads, brackets in strings included", () => {
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 8 }), (text) => {
+        expect(parse(text)).toEqual(JSON.parse(text));
+      }),
+    );
+    const tricky = { '["\\"': ["[".repeat(200), '\\"[{', "\\"] };
+    expect(parse(JSON.stringify(tricky))).toEqual(tricky);
+  });
+
+  test.each([
+    ["arrays without an end", "[".repeat(15_000_000), "nested deeper than 64 levels"],
+    ["objects without an end", '{"a":'.repeat(3_000_000), "nested deeper than 64 levels"],
+    ["a list of empty objects", `[${"{},".repeat(5_000_000)}{}]`, "more than 1000000 arrays"],
+  ])("refuses %s before it takes a multiple of their size", (_, text, why) => {
+    const before = process.memoryUsage().heapTotal;
+    expect(() => parse(text)).toThrow(why);
+    expect(process.memoryUsage().heapTotal - before).toBeLessThan(8 * text.length);
+  });
+
+  test.each(["", "<html>", '{"a":', '"unterminated', "[1,]"])(
+    "says that %j is not JSON",
+    (text) => {
+      expect(() => parse(text)).toThrow(
+        "Cannot read https://registry.example/v2/: the response is not JSON; is this a registry?",
+      );
+      expect(() => parse(text)).toThrow(RemoteError);
+    },
+  );
+});

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import type { DewyEvent } from "../../src/core/event.ts";
+import { chooseVersion } from "../../src/deploy/choose.ts";
+import { EMPTY_STATE } from "../../src/deploy/state.ts";
+import { openRegistry } from "../../src/registry/open.ts";
+import { fakeClock } from "../fakes/clock.ts";
+import { fetchOf } from "../fakes/handler.ts";
+import { fakeOci } from "../fakes/oci.ts";
+import { fakeS3 } from "../fakes/s3.ts";
+import { openFakeImg } from "../registry/img_world.ts";
+import { never } from "./world.ts";
+
+test("a listing that lags does not lead back to an older image, though its tag is spelled with _", async () => {
+  const fake = fakeOci();
+  for (const tag of ["v1.0.0_blue", "v1.1.0_blue"]) fake.push(tag);
+  fake.options.instead = ({ url }) =>
+    url.includes("tags/list") ? Response.json({ tags: ["v1.0.0_blue"] }) : undefined;
+  const { registry } = openFakeImg(fake, { slot: "blue" });
+  const events: DewyEvent[] = [];
+  const running = {
+    id: "",
+    tag: "v1.1.0_blue",
+    artifact: "o/app:v1.1.0_blue",
+    directory: "",
+    stagedAt: "",
+  };
+  const policy = { preRelease: false, calver: "", constraint: "", slot: "blue", artifact: "" };
+  const emit = (event: DewyEvent): void => void events.push(event);
+  const choose = (): ReturnType<typeof chooseVersion> =>
+    chooseVersion({ registry, state: EMPTY_STATE, running, policy, emit, signal: never() });
+  expect(await choose()).toEqual({ kind: "stay" });
+  expect(events).toContainEqual(expect.objectContaining({ type: "held", tag: "v1.0.0_blue" }));
+  fake.tag("v1.1.0_blue", undefined);
+  expect(await choose()).toMatchObject({ candidate: { release: { tag: "v1.0.0_blue" } } });
+});
+
+test.each([1, 14, 99])(
+  "%i bad versions above the good one cost one listing a poll",
+  async (bad) => {
+    const clock = fakeClock();
+    const server = fakeS3("b", clock.now);
+    const tags = Array.from({ length: bad }, (_, index) => `v2.${index}.0`);
+    for (const tag of ["v1.0.0", ...tags]) server.store(`app/${tag}/app_linux_amd64.tar.gz`, tag);
+    const registry = openRegistry("s3://us-east-1/b/app", {
+      endpoint: "http://s3.test",
+      env: { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" },
+      platform: { os: "linux", arch: "amd64" },
+      fetch: fetchOf(server.handler),
+      clock,
+    });
+    const listings = (): number =>
+      server.calls.splice(0).filter((call) => call.includes("prefix=app%2F&")).length;
+    const at = new Date(clock.now()).toISOString();
+    const state = { ...EMPTY_STATE, bad: tags.map((tag) => ({ tag, reason: "it crashed", at })) };
+    const policy = { preRelease: false, calver: "", constraint: "", slot: "", artifact: "" };
+    const choose = (): ReturnType<typeof chooseVersion> =>
+      chooseVersion({
+        registry,
+        state,
+        running: undefined,
+        policy,
+        emit: () => {},
+        signal: never(),
+      });
+    for (let poll = 0; poll < 2; poll += 1) {
+      expect(await choose()).toMatchObject({ candidate: { release: { tag: "v1.0.0" } } });
+      expect(listings()).toBe(1);
+    }
+  },
+);
