@@ -97,7 +97,7 @@ function inherited(
   );
 }
 
-/** Without the proxy, an app might try to go around it; so that only the user and password are taken away. */
+/** An app without the variable might bypass the proxy, so only the user and password are removed. */
 function safe(name: string, value: string | undefined): string | undefined {
   return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
 }

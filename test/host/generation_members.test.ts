@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   GENERATION_VARIABLE,
@@ -12,6 +13,7 @@ import {
 import { socketInode, socketLink } from "../../src/host/listen/socket_table.ts";
 import { processStartTime } from "../../src/host/process_identity.ts";
 import { killAllWith } from "../e2e/server/processes.ts";
+import { ROOT, run as runProgram, runtimes } from "../runtime/runtimes.ts";
 import { eventually } from "./listen/case_process.ts";
 import { tempDirectory } from "./temp_directory.ts";
 
@@ -220,12 +222,11 @@ describe("GenerationMembers.of", () => {
 
   it("does not take a process for its own that has the number of a main process which is gone", async () => {
     const { members, start } = await world();
-    const { id, main } = await start(["close3"]);
-    const startTime = String(Number(processStartTime(main.pid)) - 1);
-    const other = { id: "gone", pid: main.pid, startTime, channel: undefined, sockets: [] };
-    members.add(other);
-    expect(await pidsOf(members, other)).toEqual([]);
-    expect(await pidsOf(members, { id })).toEqual([main.pid]);
+    const { pid } = (await start([], { env: {}, isOurs: false })).main;
+    const startTime = String(Number(processStartTime(pid)) - 1);
+    const gone = { id: "gone", pid, startTime, channel: undefined, sockets: [] };
+    members.add(gone);
+    expect(await pidsOf(members, gone)).toEqual([]);
   });
 
   it("does not find the operator's ready command, whose environment is that of the app but for the id", async () => {
@@ -299,6 +300,20 @@ describe("GenerationMembers.ofEarlierDewys", () => {
     await expect.poll(() => earlierOnes(members)).toEqual({ "": [earlier.pid] });
   });
 
+  it.each(runtimes)(
+    "does not take what has started dewy for an orphan, whatever signs that has, on $name",
+    async (runtime) => {
+      const root = await tempDirectory();
+      const marks = { [ROOT_VARIABLE]: root, [GENERATION_VARIABLE]: "1", [ID_VARIABLE]: "own" };
+      const command = await runtime.command(join(ROOT, "test/host/earlier_dewys_case.ts"));
+      const script = '"$@"; exit $?';
+      const { stdout, stderr } = await runProgram("/bin/sh", ["-c", script, "sh", ...command], {
+        env: marks,
+      });
+      expect(stdout.trim(), stderr).toBe("[]");
+    },
+  );
+
   it("finds nothing of another directory", async () => {
     const { members, start } = await world();
     await start(["daemon"], { root: await tempDirectory(), id: "other", isOurs: false });
@@ -311,7 +326,9 @@ describe("GenerationMembers.ofEarlierDewys", () => {
       const { root, members } = await world();
       const env = { [ROOT_VARIABLE]: root, [GENERATION_VARIABLE]: "1", [ID_VARIABLE]: "theirs" };
       const script = `mount -t tmpfs none "$(dirname "$0")" && mkdir "$0" && echo mounted; exec sleep 300`;
-      const container = spawn("unshare", ["-m", "/bin/sh", "-c", script, root], {
+      // By another parent: what the test itself has started is taken for a helper of dewy's.
+      const words = ["--fork", "unshare", "-m", "/bin/sh", "-c", script, root];
+      const container = spawn("setsid", words, {
         env: { ...process.env, ...env, [MARK]: root },
         detached: true,
         stdio: ["ignore", "pipe", "inherit"],

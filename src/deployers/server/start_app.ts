@@ -116,10 +116,10 @@ export function appStarter(options: AppOptions): StartGeneration {
   };
 }
 
-/** An app that leaves processes behind when it ends well has not ended: it has put itself into the background. */
+/** An app that exits well and leaves processes running has most likely put itself into the background. */
 function backgroundHint(left: readonly Member[]): string {
   const names = [...new Set(left.map(({ name }) => name))].join(", ");
-  return `it put itself into the background (${names}), where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
+  return `it left processes running (${names}), so it seems to put itself into the background, where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
 async function makeEmpty(directory: string): Promise<void> {
