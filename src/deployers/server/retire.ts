@@ -51,12 +51,12 @@ export async function retire(
   drainMs: number,
   clock: Clock,
 ): Promise<Retired> {
-  const deadline = clock.now() + drainMs;
+  const deadline = clock.monotonic() + drainMs;
   const waitFor = async (hasEnded: () => boolean): Promise<void> => {
     for (
-      let left = deadline - clock.now();
+      let left = deadline - clock.monotonic();
       left > 0 && !hasEnded();
-      left = deadline - clock.now()
+      left = deadline - clock.monotonic()
     ) {
       await clock.sleep(Math.min(LOOK_MS, left));
     }
@@ -65,7 +65,7 @@ export async function retire(
   target.signal(signalName);
   await waitFor(() => !target.isRunning());
   let members = await target.members();
-  while (members.length > 0 && clock.now() < deadline) {
+  while (members.length > 0 && clock.monotonic() < deadline) {
     const running = members;
     for (const member of outside(target, running)) {
       if (!background.has(member.pid)) member.signal(signalName);
