@@ -106,6 +106,8 @@ const LINES: Lines = {
       resumed_from: resumedFrom === 0 ? undefined : resumedFrom,
       duration: duration(durationMs),
     }),
+  unverified: ({ tag, artifact }) =>
+    line("info", "No checksum in the registry; the artifact was not verified", { tag, artifact }),
   extracted: ({ tag, directory, entries, bytes, durationMs }) =>
     line("info", "Extract archive", {
       tag,

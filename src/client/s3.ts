@@ -8,7 +8,7 @@ import { IntegrityError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "./http.ts";
-import { openRange } from "./http_range.ts";
+import { openRange, type RangeOptions } from "./http_range.ts";
 import {
   type AwsProfile,
   bucketAddress,
@@ -46,9 +46,7 @@ export interface S3ListOptions {
 }
 
 /** Which bytes of an object to get. */
-export interface S3GetOptions {
-  /** The first byte; 0 unless told. */
-  offset?: number;
+export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
   etag?: string;
   /** Ends the call and the stream. */
@@ -219,7 +217,7 @@ function get(
   return openRange(
     { ...http, send: async (request) => refuseEncoded(url, await http.send(request)) },
     { url: `${url}${query}`, headers: ifMatch(options.etag), signal: options.signal },
-    options.offset ?? 0,
+    options,
   );
 }
 

@@ -17,6 +17,7 @@ import { archiveKind, fileKind, isArchive } from "./artifact_kind.ts";
 import { exactNames, matchesArtifact } from "./artifact_pattern.ts";
 import { readArtifactWords } from "./artifact_words.ts";
 import { formatPlatform, normalizePlatform } from "./platform.ts";
+import { shorten } from "./shorten.ts";
 import type { ExplainedArtifact, Platform } from "./types.ts";
 
 /** How an artifact is chosen. */
@@ -53,13 +54,37 @@ export interface ArtifactChoice {
   explained: readonly ExplainedArtifact[];
 }
 
-/** Chooses the file of a release that is for a platform. */
+/** The longest key of an object in S3 or Google Cloud Storage. */
+const MAX_NAME_LENGTH = 1024;
+
+/** Chooses the file of a release that is for a platform. Longer names than any store allows are set aside. */
 export function chooseArtifact(
   names: Iterable<string>,
   platform: Platform,
   options: ArtifactOptions = {},
 ): ArtifactChoice {
-  const list = [...names];
+  const all = [...names];
+  const choice = choose(
+    all.filter((name) => name.length <= MAX_NAME_LENGTH),
+    platform,
+    options,
+  );
+  const explained = choice.explained.values();
+  const reason = `its name is longer than ${MAX_NAME_LENGTH} characters`;
+  return {
+    ...choice,
+    explained: all.map((name) => {
+      const tooLong = { name: shorten(name, MAX_NAME_LENGTH), chosen: false, reason };
+      return name.length > MAX_NAME_LENGTH ? tooLong : (explained.next().value ?? tooLong);
+    }),
+  };
+}
+
+function choose(
+  list: readonly string[],
+  platform: Platform,
+  options: ArtifactOptions,
+): ArtifactChoice {
   const target = normalizePlatform(platform);
   const { artifact = "" } = options;
   if (artifact !== "") return chooseNamed(list, target, artifact, options);

@@ -70,6 +70,8 @@ export type DewyEvent =
       resumedFrom: number;
       durationMs: number;
     }
+  /** Downloaded, but the registry states no digest to check the bytes against. */
+  | { type: "unverified"; tag: string; artifact: string }
   | {
       type: "extracted";
       tag: string;

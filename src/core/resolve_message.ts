@@ -1,6 +1,7 @@
 import { isChecksumList } from "./artifact_kind.ts";
 import { formatPlatform, normalizePlatform } from "./platform.ts";
 import type { Policy } from "./resolve.ts";
+import { shorten } from "./shorten.ts";
 import type { Resolution } from "./types.ts";
 import type { TagVerdict } from "./version.ts";
 
@@ -197,6 +198,5 @@ function list(names: readonly string[], total: number): string {
 
 /** Names come from outside: no control characters, no end of it. */
 function printable(name: string, maxLength = MAX_SHOWN_LENGTH): string {
-  const text = name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
-  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
+  return shorten(name, maxLength).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -165,6 +165,16 @@ export interface CurrentOptions {
 export interface OpenOptions {
   /** The first byte wanted, to resume an interrupted download. The default is 0. */
   offset?: number;
+  /**
+   * What identifies the bytes before `offset`: the value that `onValidator` received for them. If the registry has other
+   * bytes by now, opening fails with an `IntegrityError`. Without it, nothing checks that the two parts belong together.
+   */
+  validator?: string;
+  /**
+   * Called before the stream is returned, with what identifies its bytes (over HTTP, a strong `ETag` or a date that can
+   * be used in `If-Range`), or `undefined` if nothing does.
+   */
+  onValidator?: (validator: string | undefined) => void;
   /** Ends the call and the stream. */
   signal?: AbortSignal;
 }

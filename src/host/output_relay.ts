@@ -5,7 +5,7 @@
  * ```text
  * app ── out ──> tee ──> dewy's standard output
  *     └─ err ──> tee ──> dewy's standard error        (one tee for both where these are the same, as under systemd)
- *                 └── tail ──> cat ──> dewy, which keeps the last lines
+ *                 └── tail ──> tee ──> dewy, which keeps the last lines
  * ```
  *
  * All of them get open descriptors, so that none ever waits for another one to open a name: when the app has ended, or
@@ -43,6 +43,8 @@ const SHELL = "/bin/sh";
 // Whoever ends dewy, by a signal to the group or at a terminal, must not end what the app still writes to.
 const DEAF = "trap '' PIPE INT TERM HUP QUIT";
 const TEE = `${DEAF}; exec tee /dev/fd/3`;
+// Without dewy it goes on reading, into nothing: opening a pipe that has no reader blocks.
+const TAIL = `${DEAF}; exec tee /dev/null`;
 const PREFIXED_TEE = `${DEAF}; tee /dev/fd/3 | exec sed -u "s|^|$1|"`;
 
 /**
@@ -57,18 +59,18 @@ export function startRelay(options: RelayOptions): OutputRelay {
   const [tail, out, err = out] = openFifos(options.directory, isOne ? 2 : 3) as [Fifo, Fifo, Fifo?];
   const fifos = new Set([tail, out, err]);
   try {
-    const cat = start(["cat"], [tail.read, "pipe", "ignore"]);
+    const reader = start([SHELL, "-c", TAIL], [tail.read, "pipe", "ignore"]);
     const prefix = options.prefix.replaceAll(/[\\&|\n]/g, (c) => (c === "\n" ? " " : `\\${c}`));
     const tee =
       prefix === "" ? [SHELL, "-c", TEE] : [SHELL, "-c", PREFIXED_TEE, "dewy-output", prefix];
     start(tee, [out.read, "inherit", "ignore", tail.write]);
     if (err !== out) start(tee, [err.read, 2, "ignore", tail.write]);
-    cat.stdout?.on("data", (chunk: Uint8Array) => options.onOutput(chunk));
-    cat.stdout?.on("error", () => {});
+    reader.stdout?.on("data", (chunk: Uint8Array) => options.onOutput(chunk));
+    reader.stdout?.on("error", () => {});
     return {
       stdout: out.write,
       stderr: err.write,
-      ended: new Promise((resolve) => cat.once("close", () => resolve())),
+      ended: new Promise((resolve) => reader.once("close", () => resolve())),
       handedOver: () => {
         closeSync(out.write);
         if (err !== out) closeSync(err.write);

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
 import { hasEnded, readStat, START_TIME } from "./process_table.ts";
 
 /** The start time of a process that has ended: equal to no other, and to that of no running one. */
@@ -14,7 +15,7 @@ const ENDED = "ended";
 export function processStartTime(pid: number): string | undefined {
   const stat = readStat(pid);
   if (stat === undefined) return process.platform === "linux" ? undefined : startTimeByPs(pid);
-  return hasEnded(stat.fields[0]) ? ENDED : stat.fields[START_TIME];
+  return hasEnded(stat.fields) ? ENDED : stat.fields[START_TIME];
 }
 
 function startTimeByPs(pid: number): string | undefined {
@@ -47,4 +48,30 @@ export function isRunning(pid: number, startTime: string | undefined): boolean {
   const now = processStartTime(pid);
   if (now === ENDED) return false;
   return startTime === undefined || now === undefined || now === startTime;
+}
+
+/**
+ * Identifies this start of the kernel.
+ *
+ * @returns an opaque text that differs after every start of the machine; `undefined` where the system has none.
+ */
+export function bootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Identifies the PID namespace of this process: only within one does a pid name the same process.
+ *
+ * @returns an opaque text; `undefined` where the system has none.
+ */
+export function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return undefined;
+  }
 }

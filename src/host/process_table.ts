@@ -30,8 +30,8 @@ export function processTable(): ReadonlyMap<number, ProcessEntry> {
 function processEntry(pid: number): ProcessEntry | undefined {
   const stat = readStat(pid);
   if (stat === undefined) return undefined;
-  const [state, parent, group, session] = stat.fields;
-  if (hasEnded(state)) return undefined;
+  if (hasEnded(stat.fields)) return undefined;
+  const [, parent, group, session] = stat.fields;
   return {
     pid,
     name: stat.name,
@@ -63,9 +63,14 @@ export function readStat(pid: number): { name: string; fields: readonly string[]
   }
 }
 
-/** Whether a state says that a process has ended, though its parent may not have asked how. */
-export function hasEnded(state: string | undefined): boolean {
-  return state === "Z" || state === "X";
+/**
+ * Whether a process has ended, though its parent may not have asked how. With threads left, only its first one has: a
+ * killed process still finishes the system calls of the others.
+ *
+ * @param fields from {@link readStat}.
+ */
+export function hasEnded(fields: readonly string[]): boolean {
+  return (fields[0] === "Z" || fields[0] === "X") && Number(fields[17]) <= 1;
 }
 
 function entriesOf(directory: string): readonly string[] {

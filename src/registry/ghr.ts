@@ -78,7 +78,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
     const repository = ghrRepository(createGitHubClient(io), owner, repo);
     const signal = joinSignals(options.signal, io.signal);
     const asset = await findRemoteAsset(repository, tag, artifact, signal);
-    return repository.download(asset, options.offset ?? 0, signal);
+    return repository.download(asset, options, signal);
   },
 };
 
@@ -104,7 +104,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
       const asset = source.asset(tag, name) ?? (await find());
       assertSame(artifact, asset);
       try {
-        return await repository.download(asset, options.offset ?? 0, signal);
+        return await repository.download(asset, options, signal);
       } catch (error) {
         if (!(error instanceof NotFoundError)) throw error;
         source.expire();

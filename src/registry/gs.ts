@@ -61,8 +61,7 @@ export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptio
       locator,
       io,
       source: objectSource(store),
-      open: async (artifact, open) =>
-        openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      open: async (artifact, open) => openObject(client, artifact, open, signalOf(open)),
       exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
@@ -72,13 +71,14 @@ export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptio
 async function openObject(
   client: GcsClient,
   artifact: Artifact,
-  offset: number,
+  options: OpenOptions | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
   const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-  if (isComplete(artifact, offset)) return new Blob([]).stream();
+  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  return client.get(object, { offset, generation: artifact.revision, signal });
+  const { size, revision } = artifact;
+  return client.get(object, { ...options, size, generation: revision, signal });
 }
 
 async function writeRecord(
@@ -98,8 +98,6 @@ async function openGsArtifact(
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const { bucket, object } = parseGsArtifactUrl(url);
-  return createGcsClient(bucket, io).get(object, {
-    offset: options.offset ?? 0,
-    signal: joinSignals(options.signal, io.signal),
-  });
+  const signal = joinSignals(options.signal, io.signal);
+  return createGcsClient(bucket, io).get(object, { ...options, signal });
 }

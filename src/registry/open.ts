@@ -216,7 +216,7 @@ export function explain(
  *
  * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`;
  * `http://…` with `allow: "http"`; on a host `file://…`.
- * @param options as for {@link openRegistry}, and the first byte wanted.
+ * @param options as for {@link openRegistry}, and which bytes.
  * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
  * @throws DewyError when the URL is wrong, or the bytes cannot be had.
  *
@@ -235,9 +235,12 @@ export async function openArtifact(
   options: RegistryOptions & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const split = splitUrl(artifactUrl, "the artifact URL");
+  const { offset, validator, onValidator, signal } = options;
   const open: OpenOptions = {
-    ...(options.offset === undefined ? {} : { offset: options.offset }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(offset === undefined ? {} : { offset }),
+    ...(validator === undefined ? {} : { validator }),
+    ...(onValidator === undefined ? {} : { onValidator }),
+    ...(signal === undefined ? {} : { signal }),
   };
   if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
@@ -378,6 +381,8 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   exclude: true,
   maxAgeMs: true,
   offset: true,
+  validator: true,
+  onValidator: true,
 };
 
 function checkOptions(options: object): void {

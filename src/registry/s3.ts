@@ -70,7 +70,7 @@ export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptio
       locator,
       io,
       source: objectSource(store),
-      open: (artifact, open) => openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      open: (artifact, open) => openObject(client, artifact, open, signalOf(open)),
       exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
@@ -116,12 +116,13 @@ function digestReader(
 async function openObject(
   client: S3Client,
   artifact: Artifact,
-  offset: number,
+  options: OpenOptions | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
-  if (isComplete(artifact, offset)) return new Blob([]).stream();
+  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  return client.get(keyOf(artifact), { offset, ...expected(artifact), signal });
+  const { size } = artifact;
+  return client.get(keyOf(artifact), { ...options, size, ...expected(artifact), signal });
 }
 
 async function writeRecord(
@@ -142,10 +143,7 @@ async function openS3Artifact(
 ): Promise<ReadableStream<Uint8Array>> {
   const at = parseS3ArtifactUrl(url);
   const client = createS3Client(at, io);
-  return client.get(at.key, {
-    offset: options.offset ?? 0,
-    signal: joinSignals(options.signal, io.signal),
-  });
+  return client.get(at.key, { ...options, signal: joinSignals(options.signal, io.signal) });
 }
 
 function keyOf(artifact: Artifact): string {

@@ -232,6 +232,25 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, artifact, 10)).toBe("");
     });
 
+    unless("files")(
+      "resumes only with bytes of the file that the beginning came from",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
+        const { artifact } = ready(await registry.current());
+        const found: (string | undefined)[] = [];
+        const onValidator = (one: string | undefined): void => void found.push(one);
+        await new Response(await registry.open(artifact, { onValidator })).text();
+        const [validator] = found;
+        if (validator === undefined) throw new Error("nothing identifies the bytes");
+        const rest = await registry.open(artifact, { offset: 7, validator });
+        expect(await new Response(rest).text()).toBe("789");
+        const other = validator.replace(/.(?=.$)/, (digit) => (digit === "0" ? "1" : "0"));
+        await expect(
+          registry.open(artifact, { offset: 7, validator: other }),
+        ).rejects.toMatchObject({ code: "integrity", retryable: true });
+      },
+    );
+
     unless("files")("refuses an offset beyond the end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
       const { artifact } = ready(await registry.current());

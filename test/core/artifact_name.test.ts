@@ -526,3 +526,16 @@ describe("archiveKind", () => {
     expect(isArchive(name)).toBe(kind !== undefined);
   });
 });
+
+test("a name longer than any store allows is not chosen, and is cut where it is explained", () => {
+  const long = `${"x".repeat(1100)}_linux_amd64.tar.gz`;
+  const platform = { os: "linux", arch: "amd64" };
+  expect(selectArtifact([long], platform)).toBeUndefined();
+  expect(explainArtifacts([long], platform)).toEqual([
+    {
+      name: `${"x".repeat(1024)}…`,
+      chosen: false,
+      reason: "its name is longer than 1024 characters",
+    },
+  ]);
+});

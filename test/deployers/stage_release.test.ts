@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { stageRelease } from "../../src/deployers/stage_release.ts";
+import { cacheDirectory } from "../../src/host/stage/cache_directory.ts";
 import { candidate, testRegistry } from "../deploy/world.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 
@@ -19,7 +20,7 @@ async function stage(tag: string, name: string, content: string, isNamed?: boole
   const run = stageRelease({
     registry,
     directory,
-    downloads: join(directory.root, "downloads"),
+    downloads: () => cacheDirectory(directory.root, undefined),
     maxArtifactBytes: 1000,
     maxExpandedBytes: 1000,
     clock: systemClock,

@@ -15,15 +15,14 @@ import { tempDirectory } from "./temp_directory.ts";
 const MARK = "TEST_OF_RELAY";
 
 /** Runs the case to its end, which is a SIGKILL, and returns what its processes have in {@link MARK}. */
-async function killed(runtime: Runtime, wanted: Omit<RelayCase, "directory">): Promise<string> {
+async function killed(runtime: Runtime, wanted: RelayCase): Promise<string> {
   const mark = randomUUID();
-  const directory = await tempDirectory();
   onTestFinished(() => killAllWith(MARK, mark));
   const [program, ...args] = await runtime.command(join(ROOT, "test/host/relay_case.ts"));
-  const out = openSync(join(directory, "out"), "a");
+  const out = openSync(join(wanted.directory, "out"), "a");
   const child = spawn(program, args, {
     cwd: ROOT,
-    env: { ...neutralEnvironment(), [MARK]: mark, CASE: JSON.stringify({ directory, ...wanted }) },
+    env: { ...neutralEnvironment(), [MARK]: mark, CASE: JSON.stringify(wanted) },
     stdio: ["ignore", out, "pipe"],
   });
   closeSync(out);
@@ -36,11 +35,18 @@ async function killed(runtime: Runtime, wanted: Omit<RelayCase, "directory">): P
   return mark;
 }
 
+async function teesWith(mark: string): Promise<number> {
+  const names = (await processesWith(MARK, mark)).map(({ pid }) =>
+    readFile(`/proc/${pid}/comm`, "utf8").catch(() => ""),
+  );
+  return (await Promise.all(names)).filter((name) => name === "tee\n").length;
+}
+
 describe.each(runtimes)("the programs behind an app's output, on $name", (runtime) => {
   it.each(["", "[v1.0.0 #1] "])(
     "end when dewy is killed before there is an app (prefix %j)",
     async (prefix) => {
-      const mark = await killed(runtime, { prefix });
+      const mark = await killed(runtime, { directory: await tempDirectory(), prefix });
       await eventually(async () => (await processesWith(MARK, mark)).length === 0);
     },
   );
@@ -48,8 +54,10 @@ describe.each(runtimes)("the programs behind an app's output, on $name", (runtim
   it("take what the app writes after dewy was killed, and end with it", async () => {
     const directory = await tempDirectory();
     const script = `while [ ! -e ${directory}/go ]; do echo out; echo err >&2; sleep 0.1; done; echo end > ${directory}/end`;
-    const mark = await killed(runtime, { prefix: "", app: ["/bin/sh", "-c", script] });
-    expect((await processesWith(MARK, mark)).length).toBeGreaterThan(1);
+    const mark = await killed(runtime, { directory, prefix: "", app: ["/bin/sh", "-c", script] });
+    const written = async (): Promise<string> => readFile(join(directory, "out"), "utf8");
+    await eventually(async () => (await written().catch(() => "")).length > 40);
+    await eventually(async () => (await teesWith(mark)) === 3);
     closeSync(openSync(join(directory, "go"), "w"));
     await eventually(
       async () => (await readFile(join(directory, "end"), "utf8").catch(() => "")) === "end\n",

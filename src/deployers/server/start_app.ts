@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Environment } from "../../core/environment.ts";
@@ -13,6 +13,7 @@ import {
 } from "../../host/generation_members.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
 import { NotExecutedError } from "../../host/generation_process_execution.ts";
+import { ownDirectory } from "../../host/own_directory.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
 import { checkProgram, foreignArchitecture, withFault } from "./check_program.ts";
@@ -50,10 +51,10 @@ export interface AppOptions {
  * @returns the function; it rejects with a DewyError that says whose fault it is when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
-  const runDirectory = join(options.root, ".dewy", "run");
   let isFirst = true;
   return async (release, number, place): Promise<Generation> => {
-    if (isFirst) await makeEmpty(runDirectory);
+    const runDirectory = await ownDirectory(join(options.root, ".dewy", "run"));
+    if (isFirst) await empty(runDirectory);
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
@@ -122,9 +123,14 @@ function backgroundHint(left: readonly Member[]): string {
   return `it left processes running (${names}), so it seems to put itself into the background, where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
-async function makeEmpty(directory: string): Promise<void> {
-  await removeTree(directory);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+/** What the relays and sockets of generations are called. */
+const RUN_NAME = /^(?:output|notify)-/;
+
+async function empty(directory: string): Promise<void> {
+  await chmod(directory, 0o711);
+  for (const name of await readdir(directory)) {
+    if (RUN_NAME.test(name)) await removeTree(join(directory, name));
+  }
 }
 
 /**
