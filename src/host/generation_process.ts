@@ -11,6 +11,7 @@ import { socketInode, socketLink } from "./listen/socket_table.ts";
 import { type NotifySocket, openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
 import { processStartTime } from "./process_identity.ts";
+import { startTimeOf } from "./process_table.ts";
 
 /** What to start as a generation of the app. */
 export interface GenerationOptions {
@@ -155,7 +156,8 @@ function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
     ? socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid)
     : undefined;
   const channel = inode === undefined ? undefined : socketLink(inode);
-  return { pid, startTime: processStartTime(pid), channel };
+  // On a busy machine it may have put itself into the background and ended by now.
+  return { pid, startTime: startTimeOf(pid) ?? processStartTime(pid), channel };
 }
 
 function exitOf(

@@ -64,6 +64,16 @@ export function readStat(pid: number): { name: string; fields: readonly string[]
 }
 
 /**
+ * When a process was started, also one that has ended and was not waited for; see `processStartTime`.
+ *
+ * @param pid the process.
+ * @returns `undefined` when there is no such process, or where there is no `/proc`.
+ */
+export function startTimeOf(pid: number): string | undefined {
+  return readStat(pid)?.fields[START_TIME];
+}
+
+/**
  * Whether a process has ended, though its parent may not have asked how. With threads left, only its first one has: a
  * killed process still finishes the system calls of the others.
  *

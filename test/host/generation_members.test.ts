@@ -12,6 +12,7 @@ import {
 } from "../../src/host/generation_members.ts";
 import { socketInode, socketLink } from "../../src/host/listen/socket_table.ts";
 import { processStartTime } from "../../src/host/process_identity.ts";
+import { startTimeOf } from "../../src/host/process_table.ts";
 import { killAllWith } from "../e2e/server/processes.ts";
 import { ROOT, run as runProgram, runtimes } from "../runtime/runtimes.ts";
 import { eventually } from "./listen/case_process.ts";
@@ -127,7 +128,7 @@ async function run(
     stdio: ["ignore", "pipe", "inherit", ...descriptors],
     detached: true,
   });
-  const startTime = processStartTime(main.pid ?? 0) ?? "";
+  const startTime = startTimeOf(main.pid ?? 0) ?? "";
   const inode = socketInode(2 + descriptors.length, main.pid);
   const [line] = (await once(main.stdout as NonNullable<typeof main.stdout>, "data")) as [Buffer];
   const pid = Number(line);
