@@ -91,8 +91,14 @@ const LINES: Lines = {
       detail: message,
     }),
   held: ({ tag, running, reason }) => line("warn", "Version held", { tag, running, reason }),
-  "bytes-changed": ({ tag, artifact }) =>
-    line("warn", "Artifact bytes changed under the same tag", { tag, artifact }),
+  "bytes-changed": ({ tag, artifact, acceptedBefore }) =>
+    line("error", "Artifact bytes changed under the same tag, not deployed", {
+      tag,
+      artifact,
+      hint: acceptedBefore
+        ? `--accept-changed ${tag} has accepted other bytes; start once without it to use it again`
+        : `--accept-changed ${tag} deploys them`,
+    }),
   "known-bad": ({ tag, reason }) =>
     line("error", "Version known to be bad, not tried again without --retry-bad", { tag, reason }),
   phase: ({ phase, tag, durationMs }) =>
@@ -126,6 +132,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
     }),
+  superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
@@ -169,6 +176,8 @@ const LINES: Lines = {
       pid,
       reason,
     }),
+  "start-failed": ({ tag, reason, retryInMs }) =>
+    line("error", "Cannot start the app", { tag, error: reason, retry_in: duration(retryInMs) }),
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
@@ -240,6 +249,9 @@ const LINES: Lines = {
       complete: isComplete,
       duration: duration(durationMs),
     }),
+  uncaught: ({ error, count }) =>
+    line("error", "Unexpected error, this is a bug in dewy; it keeps running", { error, count }),
+  "uncaught-stack": ({ stack }) => line("debug", "Stack of the unexpected error", { stack }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
 };

@@ -36,7 +36,7 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
   const isForeign = holderOf(world.env) === undefined;
   const sockets = inheritedSockets(world.env).flatMap(({ fd }) => markedSocket(fd, isForeign));
   const members = new GenerationMembers(root, sockets);
-  const app = await appOptions(config, program, root, members, world);
+  const app = await appOptions(config, program, directory, members, world);
   await awaitPredecessor(config, root, world);
   const orphans = await findOrphans(members);
   const opened = await openHandoff(config, root, orphans, world);

@@ -153,6 +153,11 @@ export interface CurrentOptions {
   /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
   platform?: Platform;
   /**
+   * The exact file name of the artifact to choose, where {@link Registry.anyPlatform} is true. Defaults to the
+   * `artifact` of the registry's URL, and without one to the artifact for the platform.
+   */
+  artifact?: string;
+  /**
    * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. By default,
    * the registry lists its tags again.
    */
@@ -192,6 +197,11 @@ export interface Registry {
   explain(options?: CurrentOptions): Promise<Explanation>;
   /** Streams the bytes of an artifact, from `offset` on. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * Reads an artifact and computes its SHA-256, as `sha256:<hex>`. Only registries that need no download for it have this
+   * method.
+   */
+  digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
   /** Asks for one tag directly; `false` only when the registry says that it is gone. */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
   /** Leaves an audit record of a deploy. */

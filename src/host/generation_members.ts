@@ -19,6 +19,8 @@ export const ROOT_VARIABLE = "DEWY_ROOT";
 export const GENERATION_VARIABLE = "DEWY_GENERATION";
 /** The version of a generation. */
 export const TAG_VARIABLE = "DEWY_TAG";
+/** The absolute path of the release that a generation was started from. */
+export const RELEASE_VARIABLE = "DEWY_RELEASE_DIR";
 /** Names one start; no other has the same, on any machine. */
 export const ID_VARIABLE = "DEWY_GENERATION_ID";
 

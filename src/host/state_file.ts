@@ -2,6 +2,7 @@ import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import type { EventSink } from "../core/event.ts";
+import { exclusive } from "../core/exclusive.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../deploy/state.ts";
 import { hostError, readFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";
@@ -28,29 +29,48 @@ const schema = v.object({
   ),
   previous: v.exactOptional(directoryName),
   switching: v.exactOptional(v.object({ to: directoryName, from: v.exactOptional(directoryName) })),
+  afterHook: v.exactOptional(
+    v.object({ directory: directoryName, previousTag: v.exactOptional(v.string()) }),
+  ),
   bad: v.array(v.object({ tag: v.string(), ...identity, reason: v.string(), at: v.string() })),
+  known: v.optional(
+    v.array(
+      v.object({
+        tag: v.string(),
+        artifact: v.string(),
+        ...identity,
+        accepted: v.exactOptional(v.literal(true)),
+      }),
+    ),
+    [],
+  ),
 });
 
 /**
- * Keeps the state in a JSON file. A file that cannot be understood is set aside with a warning: what is
- * live is told by the symlink, so that at worst a version is deployed once more.
+ * Keeps the state in a JSON file. A file that cannot be understood is set aside: what is live is told by the symlink, so
+ * that at worst a version is deployed again. Which versions are bad, and what their bytes were, is lost.
  *
  * @param path the file; its directory is made when it is missing.
  * @param emit hears the warning.
  * @returns the store.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
+  const exclusively = exclusive();
+  const load = async (): Promise<DeployState> => {
+    const text = await readFileIfPresent(path);
+    if (text === undefined) return EMPTY_STATE;
+    return parseState(text) ?? (await setAside(path, emit));
+  };
   return {
-    load: async () => {
-      const text = await readFileIfPresent(path);
-      if (text === undefined) return EMPTY_STATE;
-      return parseState(text) ?? (await setAside(path, emit));
-    },
-    save: async (state) => {
-      const directory = await ownDirectory(dirname(path), 0o755);
-      const text = `${JSON.stringify(state, undefined, 2)}\n`;
-      await writeFileAtomic(join(directory, basename(path)), text);
-    },
+    load,
+    update: (change) =>
+      exclusively(async () => {
+        const state = change(await load());
+        const directory = await ownDirectory(dirname(path), 0o755);
+        const text = `${JSON.stringify(state, undefined, 2)}\n`;
+        await writeFileAtomic(join(directory, basename(path)), text);
+        return state;
+      }),
   };
 }
 
@@ -70,6 +90,7 @@ async function setAside(path: string, emit: EventSink): Promise<DeployState> {
   });
   emit({
     type: "warning",
+    important: true,
     message: "Cannot read the state file; it was set aside",
     fields: { path: aside },
   });

@@ -3,6 +3,7 @@ import { DeployError, HostError, NotFoundError, RemoteError } from "../../src/co
 import type { DewyEvent } from "../../src/core/event.ts";
 import { type LoopOptions, pollLoop, type RoundOutcome } from "../../src/deploy/loop.ts";
 import { fakeClock } from "../fakes/clock.ts";
+import { runCase, runtimes } from "../runtime/runtimes.ts";
 import { eventsOf, jumpingClock } from "./world.ts";
 
 const START = Date.UTC(2026, 0, 1);
@@ -65,6 +66,27 @@ describe("pollLoop", () => {
   it("pauses longer each time the registry fails, up to five minutes, and returns to its pace", async () => {
     const { pauses } = await pausesAfter([...Array(7).fill(down), fine, fine]);
     expect(pauses).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 10_000]);
+  });
+
+  it("tells of what comes only after a round, without a change of pace", async () => {
+    const stop = new AbortController();
+    let tell = (_outcome: RoundOutcome): void => {};
+    const outcomes: RoundOutcome[] = [{ kind: "waiting" }, { kind: "waiting" }, fine];
+    const { pauses, events } = await pausesAfter([fine, fine, fine], {
+      round: async (_, report) => {
+        tell(failed(undefined));
+        tell = report;
+        const outcome = outcomes.shift() ?? fine;
+        if (outcomes.length === 0) stop.abort();
+        return outcome;
+      },
+      signal: stop.signal,
+    });
+    expect(pauses).toEqual([10_000, 10_000]);
+    expect(eventsOf(events, "failed").map(({ tag, count }) => `${tag} ${count}`)).toEqual([
+      "v1.0.0 1",
+      "v1.0.0 2",
+    ]);
   });
 
   it("keeps its pace while there is nothing to deploy, or a version fails", async () => {
@@ -137,6 +159,14 @@ describe("pollLoop", () => {
       ["failed", 2],
       ["succeeded-again", false],
     ]);
+  });
+
+  it("leaves nothing behind at the signal that ends it, however often it polls", async () => {
+    const [node] = runtimes;
+    if (node === undefined) throw new Error("Node is not among the runtimes");
+    const { stdout, stderr } = await runCase(node, "test/deploy/loop_heap.ts");
+    expect(stderr).toBe("");
+    expect(Number(stdout)).toBeLessThan(10);
   });
 
   it("goes on after a failure that nobody expected", async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { DeployError } from "../../src/core/error.ts";
-import { recover } from "../../src/deploy/recover.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
+import { DeployError, HostError } from "../../src/core/error.ts";
+import type { DeployIo } from "../../src/deploy/deployer.ts";
+import { recover as recoverUntilServing } from "../../src/deploy/recover.ts";
+import { deploy, prove } from "../../src/deploy/sequence.ts";
+import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
 const KILLED = new Error("killed");
@@ -29,13 +31,18 @@ async function killedAt(at: "activate" | "verify"): Promise<ReturnType<typeof te
   return world;
 }
 
+async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
+  const trial = await recoverUntilServing(io, signal);
+  if (trial !== undefined) await prove(trial, io, signal);
+}
+
 describe("recover", () => {
   it("does nothing but clean up after an orderly end", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.steps.length = 0;
     await recover(world.io, never());
-    expect(world.steps).toEqual(["clean"]);
+    expect(world.steps).toEqual(["clean", "prune"]);
     expect(world.live()).toBe("d1");
   });
 
@@ -54,7 +61,7 @@ describe("recover", () => {
     expect(world.live()).toBe("d2");
     expect(world.state().switching).toBeUndefined();
     expect(world.state().previous).toBe("d1");
-    expect(world.steps).toEqual(["clean", "verify v1.1.0", "hook after", "prune"]);
+    expect(world.steps).toEqual(["clean", "prune", "verify v1.1.0", "hook after", "prune"]);
     expect(world.hookContexts[0]).toMatchObject({ tag: "v1.1.0", previousTag: "v1.0.0" });
     expect(eventsOf(world.events, "deployed")).toMatchObject([{ tag: "v1.1.0" }]);
   });
@@ -65,6 +72,59 @@ describe("recover", () => {
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("does not try a release again that was marked as bad before dewy was killed", async () => {
+    const world = await killedAt("verify");
+    const [, release] = world.state().releases;
+    if (release !== undefined) world.setState(markBad(world.state(), release, "it crashed", 0));
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+    expect(world.steps).not.toContain("verify v1.1.0");
+  });
+
+  it("goes back from a release that kept crashing when dewy was killed before it could", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const release = await deploy(candidate("v1.1.0"), world.io, never());
+    world.setState(markBad(world.state(), release, "it crashed 5 times", 0));
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(eventsOf(world.events, "recovered")).toMatchObject([
+      { tag: "v1.1.0", action: "went back to the previous version" },
+    ]);
+  });
+
+  it("tells why a switch that had happened is taken back, also when it is tried again", async () => {
+    const world = await killedAt("verify");
+    world.fail.verify = new HostError("the engine is down");
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+    expect(eventsOf(world.events, "failed")).toMatchObject([
+      { tag: "v1.1.0", error: { message: expect.stringContaining("the engine is down") } },
+    ]);
+  });
+
+  it("removes complete releases that no record names, but not the live one", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.directories.add("stray").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["d1", "live"]);
+  });
+
+  it("removes nothing when the record of all releases is lost", async () => {
+    const world = testWorld();
+    world.directories.add("one").add("two").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["one", "two", "live"]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "Live version unknown: there is no record of it" },
+    ]);
   });
 
   it("forgets releases whose directories are gone", async () => {

@@ -10,6 +10,7 @@ import type {
 import { parseVersion } from "../../src/core/version.ts";
 import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
+import { Switches } from "../../src/deploy/switches.ts";
 
 /** A clock that jumps: every sleep ends at once and is recorded. */
 export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
@@ -89,7 +90,14 @@ function tagOf(answer: Resolution): string {
 }
 
 /** What a test can make fail. */
-export type FailingStep = "stage" | "activate" | "verify" | "restore" | "prune" | "save-commit";
+export type FailingStep =
+  | "stage"
+  | "activate"
+  | "verify"
+  | "restore"
+  | "prune"
+  | "save"
+  | "save-commit";
 
 /** A deployer, a store and hooks in memory. */
 export interface TestWorld {
@@ -134,9 +142,10 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       registry,
       deployer: deployer(),
       store: store(),
-      runHook: async (when, context) => {
+      runHook: async (when, context, signal) => {
         const exitCode = world.hooks[when];
         if (exitCode === undefined) return undefined;
+        signal.throwIfAborted();
         world.steps.push(`hook ${when}`);
         world.hookContexts.push(context);
         return {
@@ -149,6 +158,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
           timedOut: false,
         };
       },
+      switches: new Switches(),
       clock,
       emit: (event) => world.events.push(event),
       command: "assets",
@@ -166,10 +176,13 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
   function store(): StateStore {
     return {
       load: async () => state,
-      save: async (next) => {
+      update: async (change) => {
+        if (world.fail.save !== undefined) throw world.fail.save;
+        const next = change(state);
         const commits = state.switching !== undefined && next.switching === undefined;
         if (commits && world.fail["save-commit"] !== undefined) throw world.fail["save-commit"];
         state = next;
+        return state;
       },
     };
   }
@@ -179,20 +192,16 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       live: async () => live,
       has: async (directory) => world.directories.has(directory),
       path: (directory) => `/app/releases/${directory}`,
-      stage: async ({ release }) => {
+      stage: async ({ release }, _signal, record) => {
         step("stage", `stage ${release.tag}`);
-        const directory = `d${++made}`;
-        world.directories.add(directory);
-        return directory;
+        const staged = { directory: `d${++made}` };
+        await record(staged);
+        world.directories.add(staged.directory);
+        return staged;
       },
       activate: async (release) => {
         step("activate", `activate ${release.tag}`);
-        const before = live;
         live = release.directory;
-        return async () => {
-          step("restore", `undo to ${before ?? "nothing"}`);
-          live = before;
-        };
       },
       restore: async (directory) => {
         step("restore", `restore ${directory ?? "nothing"}`);
@@ -202,9 +211,12 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       clean: async () => {
         world.steps.push("clean");
       },
-      prune: async () => {
+      prune: async (keep, others) => {
         step("prune", "prune");
-        return [];
+        const rest = [...world.directories].filter((directory) => !keep.has(directory));
+        const removed = rest.slice(0, Math.max(0, rest.length - others));
+        for (const directory of removed) world.directories.delete(directory);
+        return removed;
       },
     };
   }

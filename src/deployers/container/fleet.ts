@@ -1,8 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError } from "../../core/error.ts";
+import { DeployError, faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
+import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { withLastLines } from "../with_last_lines.ts";
@@ -47,10 +48,13 @@ export interface FleetOptions {
   emit: EventSink;
 }
 
-/** What a replica that ends, or turns unhealthy, means just now. */
+/** Watches a release during its rollout or bake: a replica that exits or turns unhealthy means that the release has failed. */
 interface Probation {
   directory: string;
+  /** Aborted with the failure. */
   over: AbortController;
+  /** Aborted when another release has taken over. */
+  superseded: AbortController;
   /** Losses that are being looked into. */
   inquiries: Promise<unknown>[];
 }
@@ -79,6 +83,9 @@ export class Fleet implements Runner {
   #config: string | undefined;
   #isRolling = false;
   #distrusted: string | undefined;
+  /** Watches the release that is being rolled out. */
+  #attempt: Probation | undefined;
+  /** Watches the release that has taken over and is still baking. */
   #probation: Probation | undefined;
 
   /** @param options what it works with. */
@@ -123,8 +130,8 @@ export class Fleet implements Runner {
     watchReplicas(
       {
         ...adopting,
-        onEnded: (replica, reason) => this.#lost(replica, reason, true),
-        onUnhealthy: (replica, reason) => this.#lost(replica, reason, false),
+        onEnded: (replica, end) => this.#lost(replica, end.message, end),
+        onUnhealthy: (replica, reason) => this.#lost(replica, reason, undefined),
         onLook: () => this.#recoverIfShort(),
       },
       this.#end.signal,
@@ -136,43 +143,53 @@ export class Fleet implements Runner {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
-      const probation: Probation = { directory, over: new AbortController(), inquiries: [] };
-      this.#probation = probation;
+      const [over, superseded] = [new AbortController(), new AbortController()];
+      const attempt: Probation = { directory, over, superseded, inquiries: [] };
+      this.#attempt = attempt;
       try {
-        await this.#rollTo(release, NONE, AbortSignal.any([signal, probation.over.signal]));
+        await this.#rollTo(release, NONE, AbortSignal.any([signal, over.signal]));
       } catch (error) {
-        this.#distrusted = directory;
-        this.#probation = undefined;
+        if (!signal.aborted) this.#distrusted = directory;
         throw error;
+      } finally {
+        this.#attempt = undefined;
       }
+      this.#probation?.superseded.abort();
+      this.#probation = attempt;
     });
   }
 
   /** {@inheritDoc Runner.bake} */
-  async bake(durationMs: number, signal: AbortSignal): Promise<void> {
+  async bake(
+    { directory }: AppRelease,
+    durationMs: number,
+    signal: AbortSignal,
+  ): Promise<BakeOutcome> {
     const probation = this.#probation;
-    if (probation === undefined) return;
-    const failed = probation.over.signal;
+    if (probation?.directory !== directory) return "superseded";
+    const [failed, superseded] = [probation.over.signal, probation.superseded.signal];
     try {
-      await this.#options.clock.sleep(durationMs, AbortSignal.any([failed, signal]));
+      await this.#options.clock.sleep(durationMs, AbortSignal.any([failed, superseded, signal]));
     } catch {
       // Stopped by the operator: it was healthy, and nothing speaks against it.
     }
     await Promise.allSettled(probation.inquiries);
-    this.#probation = undefined;
-    if (failed.aborted) this.#distrusted = probation.directory;
+    if (this.#probation === probation) this.#probation = undefined;
+    if (failed.aborted) this.#distrusted = directory;
     failed.throwIfAborted();
+    return superseded.aborted ? "superseded" : "proven";
   }
 
   /** {@inheritDoc Runner.insist} */
   async insist(release: AppRelease): Promise<void> {
     this.#recovery.cancel();
-    this.#probation = undefined;
+    if (this.#probation?.directory !== release.directory) this.#probation = undefined;
     if (this.#stop.aborted) return;
     try {
       await this.#exclusively(() => this.#rollTo(release, NONE, this.#stop));
     } catch (error) {
-      this.#tellFailedStart(release, error);
+      if (faultOf(error) === "release") this.#probation?.over.abort(error);
+      if (!this.#probation?.over.signal.aborted) this.#tellFailedStart(release, error);
     }
   }
 
@@ -182,13 +199,22 @@ export class Fleet implements Runner {
     if (!serves) await this.insist(release);
   }
 
-  /** Starts the replicas anew, one after the other, without a gap. */
-  async restart(): Promise<void> {
+  /** {@inheritDoc Runner.inUse} */
+  async inUse(): Promise<ReadonlySet<string>> {
+    return new Set(this.#crew.list().map(({ release }) => release));
+  }
+
+  /**
+   * Starts the replicas again, one after the other, without a gap.
+   *
+   * @param signal ends it; what serves then goes on serving.
+   */
+  async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#goal;
       // What has just failed is about to be taken back.
       if (release === undefined || release.directory === this.#distrusted) return;
-      await this.#rollTo(release, new Set(this.#crew.list("serving")), this.#stop);
+      await this.#rollTo(release, new Set(this.#crew.list("serving")), signal);
     });
   }
 
@@ -277,29 +303,32 @@ export class Fleet implements Runner {
   }
 
   /** One that serves has ended or turned unhealthy: clients are sent elsewhere at once, all else comes after. */
-  async #lost(replica: Replica, reason: string, hasEnded: boolean): Promise<void> {
+  async #lost(replica: Replica, reason: string, end: EndedError | undefined): Promise<void> {
     const { emit } = this.#options;
     const { name: container, tag, state } = replica;
     if (state === "starting") {
-      if (hasEnded) replica.end(new EndedError(reason));
+      if (end !== undefined) replica.end(end);
       return;
     }
+    const fault = end?.fault ?? "release";
     const served = state === "serving";
-    const burial = hasEnded ? this.#crew.bury(replica, reason) : this.#crew.lastLines(replica);
+    const burial =
+      end === undefined ? this.#crew.lastLines(replica) : this.#crew.bury(replica, reason);
     this.#crew.refresh();
-    this.#probation?.inquiries.push(burial);
+    const judge = [this.#attempt, this.#probation].find(
+      (one) => one?.directory === replica.release,
+    );
+    judge?.inquiries.push(burial);
     const lastLines = await burial;
     if (!served || this.#stop.aborted) return;
-    const isJudged = this.#probation?.directory === replica.release;
-    const release = isJudged ? undefined : this.#goal;
-    const isCrash = hasEnded && release?.directory === replica.release;
+    const release = judge === undefined ? this.#goal : undefined;
+    const isOurs = release?.directory === replica.release;
+    const isCrash = end !== undefined && fault === "release" && isOurs;
     const replaceInMs =
       release === undefined ? undefined : this.#recovery.later({ release, reason, isCrash });
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
-    if (isJudged) {
-      const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
-      this.#probation?.over.abort(new DeployError("verify", text, { fault: "release" }));
-    }
+    const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
+    judge?.over.abort(new DeployError("verify", text, { fault }));
   }
 
   #isShort(): boolean {
@@ -328,7 +357,7 @@ export class Fleet implements Runner {
 
   async #recover(): Promise<void> {
     const goal = this.#goal;
-    if (goal === undefined || this.#probation !== undefined) return;
+    if (goal === undefined || this.#attempt !== undefined) return;
     try {
       await this.#exclusively(async () => {
         // Somebody else may have done it, or decided otherwise, meanwhile.
@@ -345,18 +374,12 @@ export class Fleet implements Runner {
    */
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
-    const message = messageOf(error);
+    const reason = messageOf(error);
     // Where it still serves with the options of before, those of now are to blame.
     const isProven = this.#healthy(release).some((replica) => this.#isOutdated(replica));
-    const isCrash = error instanceof EndedError && !isProven;
-    const loss = { release, reason: message, isCrash };
-    const retryInMs = this.#recovery.later(loss);
-    this.#options.emit({
-      type: "warning",
-      message: "Cannot start the containers",
-      important: true,
-      fields: { tag: release.tag, error: message, retry_in_ms: retryInMs },
-    });
+    const isCrash = error instanceof EndedError && error.fault === "release" && !isProven;
+    const retryInMs = this.#recovery.later({ release, reason, isCrash });
+    this.#options.emit({ type: "start-failed", tag: release.tag, reason, retryInMs });
   }
 
   #crashLoop(loop: CrashLoop): void {

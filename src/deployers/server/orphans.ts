@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { type GenerationMembers, TAG_VARIABLE } from "../../host/generation_members.ts";
+import { basename } from "node:path";
+import {
+  type GenerationMembers,
+  RELEASE_VARIABLE,
+  TAG_VARIABLE,
+} from "../../host/generation_members.ts";
 import { environmentOf } from "../../host/process_environment.ts";
 import type { ProcessEntry } from "../../host/process_table.ts";
 import { endable } from "./generation_end.ts";
@@ -13,6 +18,8 @@ import type { Endable } from "./retire.ts";
 export interface Orphan extends Endable {
   /** Its tag; empty when that dewy did not know it. */
   readonly tag: string;
+  /** The name of its release directory; empty when that dewy did not state it. */
+  readonly directory: string;
 }
 
 /**
@@ -25,8 +32,11 @@ export async function findOrphans(members: GenerationMembers): Promise<readonly 
   const found = await members.ofEarlierDewys();
   return [...found].map(([id, entries]) => {
     const main = mainOf(entries);
-    const tag = environmentOf(main.pid)?.get(TAG_VARIABLE) ?? "";
-    return { ...endable({ id, ...main }, members), tag };
+    return {
+      ...endable({ id, ...main }, members),
+      tag: variableOf(entries, TAG_VARIABLE),
+      directory: basename(variableOf(entries, RELEASE_VARIABLE)),
+    };
   });
 }
 
@@ -36,4 +46,13 @@ function mainOf(entries: readonly ProcessEntry[]): ProcessEntry {
   return entries
     .filter(({ parent }) => !pids.has(parent))
     .reduce((a, b) => (Number(b.startTime) < Number(a.startTime) ? b : a));
+}
+
+/** Some programs overwrite their environment, so any of its processes may be the one that still has it. */
+function variableOf(entries: readonly ProcessEntry[], name: string): string {
+  for (const { pid } of entries) {
+    const value = environmentOf(pid)?.get(name);
+    if (value !== undefined) return value;
+  }
+  return "";
 }

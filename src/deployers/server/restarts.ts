@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import type { Fault } from "../../core/error.ts";
 import { CrashRow } from "../crash_row.ts";
 import type { AppRelease, CrashLoop } from "../runner.ts";
 
@@ -13,12 +14,13 @@ export interface RestartsOptions {
   signal: AbortSignal;
 }
 
+const POSTPONED_MS = 500;
+
 /** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
 export class Restarts {
   readonly #options: RestartsOptions;
+  readonly #failures = new CrashRow();
   readonly #crashes = new CrashRow();
-  /** Starts that failed through no fault of the release, which prove nothing against it. */
-  readonly #failedStarts = new CrashRow();
   #pending: AbortController | undefined;
 
   /** @param options what it works with. */
@@ -32,14 +34,31 @@ export class Restarts {
    * @param release what has crashed.
    * @param reason what happened.
    * @param lifeMs how long it had run, in milliseconds.
-   * @param isCrash whether the release is at fault.
+   * @param fault where the fault lies; only the release's own counts towards a crash loop.
    * @returns the pause, in milliseconds.
    */
-  later(release: AppRelease, reason: string, lifeMs: number, isCrash = true): number {
-    const { start, onCrashLoop, clock, signal } = this.#options;
-    const row = isCrash ? this.#crashes : this.#failedStarts;
-    const { count: crashes, pauseMs, isLoop } = row.add(release, lifeMs);
-    if (isCrash && isLoop) onCrashLoop({ release, crashes, reason });
+  later(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {
+    const { pauseMs } = this.#failures.add(release, lifeMs);
+    if (fault === "release") {
+      const { count: crashes, isLoop } = this.#crashes.add(release, lifeMs);
+      if (isLoop) this.#options.onCrashLoop({ release, crashes, reason });
+    }
+    this.#startAfter(pauseMs, release);
+    return pauseMs;
+  }
+
+  /** Starts a release a little later, because it cannot be started just now. */
+  postpone(release: AppRelease): void {
+    this.#startAfter(POSTPONED_MS, release);
+  }
+
+  /** Nothing has to be started again. */
+  cancel(): void {
+    this.#pending?.abort();
+  }
+
+  #startAfter(pauseMs: number, release: AppRelease): void {
+    const { start, clock, signal } = this.#options;
     this.cancel();
     this.#pending = new AbortController();
     const either = AbortSignal.any([this.#pending.signal, signal]);
@@ -47,11 +66,5 @@ export class Restarts {
       () => start(release, either),
       () => {},
     );
-    return pauseMs;
-  }
-
-  /** Nothing has to be started again. */
-  cancel(): void {
-    this.#pending?.abort();
   }
 }

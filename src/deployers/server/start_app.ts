@@ -8,6 +8,7 @@ import {
   type GenerationMembers,
   ID_VARIABLE,
   markedSocket,
+  RELEASE_VARIABLE,
   ROOT_VARIABLE,
   TAG_VARIABLE,
 } from "../../host/generation_members.ts";
@@ -29,6 +30,8 @@ export interface AppOptions {
   program: readonly [string, ...string[]];
   /** The working directory of the app, and the mark of its processes. */
   root: string;
+  /** The absolute path of a release. */
+  releasePath(directory: string): string;
   /** Finds its processes. */
   members: GenerationMembers;
   /** Its environment, read anew for every start. */
@@ -153,6 +156,7 @@ export async function appVariables(
     ...place.env,
     [TAG_VARIABLE]: release.tag,
     [GENERATION_VARIABLE]: String(number),
+    [RELEASE_VARIABLE]: options.releasePath(release.directory),
     [ROOT_VARIABLE]: options.root,
   };
 }

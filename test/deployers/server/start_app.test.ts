@@ -14,6 +14,7 @@ test("the last lines of an app are without the secrets of its environment and of
     program: ["/bin/sh", "-c", 'printenv APP_PASSWORD PLAIN GITHUB_APP_PRIVATE_KEY; echo "end"'],
     root,
     members: new GenerationMembers(root),
+    releasePath: (directory) => directory,
     environment: async () => ({ ...app, GITHUB_APP_PRIVATE_KEY: key }),
     user: undefined,
     saysReady: false,
