@@ -223,7 +223,7 @@ const LINES: Lines = {
   "no-program": () =>
     line("warn", "No command after --: versions are deployed, but nothing is started"),
   "succeeded-again": ({ after }) =>
-    line("info", "Polls without a failure again", { failures: after }),
+    line("info", "Poll succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
   listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),

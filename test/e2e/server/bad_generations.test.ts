@@ -207,7 +207,7 @@ async function survive(
     // Failures in a row are polled for with growing pauses.
     await until(
       () =>
-        dewy.lines().filter(({ msg }) => msg === "Polls without a failure again").length > index,
+        dewy.lines().filter(({ msg }) => msg === "Poll succeeded again").length > index,
       () => `a poll after ${behaviour}\n${log(dewy)}`,
     );
     expect(await expectOneGeneration(app, () => `${behaviour}\n${log(dewy)}`)).toBe("v1.0.0");
