@@ -37,6 +37,23 @@ const GONE =
 const PORT_TAKEN =
   /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
 
+/**
+ * What runc, crun and Podman say of the program of a container, and nothing else does: the runtime itself, its shim and
+ * its hooks may be missing as well.
+ */
+const NOT_EXECUTABLE = new RegExp(
+  [
+    /container process[^\n]*: exec: "[^"\n]*": (stat [^\n]*: )?/.source +
+      /(executable file not found|no such file|permission denied|is a directory|not a directory)/
+        .source,
+    /exec user process caused: (exec format error|no such file|permission denied)/.source,
+    /(?<!fork\/)\bexec [^\s":]+: (exec format error|no such file|permission denied)/.source,
+    /crun: (executable file `[^`\n]*` not found|open executable)/.source,
+    /no command specified/.source,
+  ].join("|"),
+  "i",
+);
+
 /** The first that fits counts. */
 const MEANINGS: readonly Meaning[] = [
   {
@@ -117,8 +134,7 @@ const MEANINGS: readonly Meaning[] = [
       new HostError(`${message}; this machine lacks memory, descriptors, processes or addresses`),
   },
   {
-    words:
-      /exec(utable)?( file)?:? .*(not found|no such file|permission denied|exec format error)|command that was not found|no command specified|exec format error/i,
+    words: NOT_EXECUTABLE,
     error: (message) =>
       new DeployError(
         "verify",

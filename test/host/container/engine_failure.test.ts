@@ -65,7 +65,7 @@ describe("what an engine says", () => {
       { code: "remote", retryable: true, hint: "no such host" },
     ],
     [
-      'Error response from daemon: failed to create task for container: OCI runtime create failed: exec: "serve": executable file not found in $PATH: unknown',
+      'Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "serve": executable file not found in $PATH: unknown',
       { code: "deploy", retryable: false, hint: "the image has no such program" },
     ],
     [
@@ -94,6 +94,37 @@ describe("what an engine says", () => {
     expect(error).toMatchObject(kind);
     expect(error.message).toMatch(/^Cannot pull app: docker says: /);
     expect(error.message).toMatch(hint);
+  });
+
+  // Seen with Docker 20.10 and 28, and with Podman 4.3 with runc and crun.
+  test.each([
+    'OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "/nope": stat /nope: no such file or directory: unknown',
+    'OCI runtime create failed: runc create failed: unable to start container process: exec: "/": is a directory: unknown',
+    "standard_init_linux.go:228: exec user process caused: exec format error",
+    "exec /usr/local/bin/app: exec format error",
+    "crun: executable file `serve` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+    "Error response from daemon: No command specified",
+  ])("blames the release for: %s", (said) => {
+    expect(failed(said)).toMatchObject({ code: "deploy", fault: "release" });
+  });
+
+  test.each([
+    "open /etc/app.env: no such file or directory.",
+    "Error response from daemon: network appnet not found",
+    'Error response from daemon: could not select device driver "" with capabilities: [[gpu]]',
+    'Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /srv/data',
+    "Error response from daemon: unknown or invalid runtime name: nosuch",
+    "Error response from daemon: Cannot link to a non running container: /db AS /app-1-0/db",
+    "Error: slirp4netns failed: open(/dev/net/tun): Permission denied",
+    'OCI runtime create failed: unable to retrieve OCI runtime error (open log.json: no such file or directory): exec: "nvidia-container-runtime": executable file not found in $PATH: unknown',
+    "failed to start shim: fork/exec /usr/bin/containerd-shim-runc-v2: no such file or directory: unknown",
+    'runc: runc create failed: unable to start container process: error during container init: error mounting "/srv/data" to rootfs: no such file or directory: OCI runtime attempted to invoke a command that was not found',
+    "crun: error stat'ing file `/srv/data`: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+    'OCI runtime create failed: error running hook #0: exec: "/usr/bin/hook": executable file not found in $PATH',
+    "something that nobody has seen",
+    "",
+  ])("does not blame the release for: %s", (said) => {
+    expect(failed(said).fault).not.toBe("release");
   });
 
   test("is shown on one line, without the engine's own frame and warnings", () => {
