@@ -110,6 +110,12 @@ export class Fleet implements Runner {
     return this.#crew.list().map(({ name }) => name);
   }
 
+  /** What is being done with a container; `undefined` for one that is unknown. */
+  stateOf(id: string): string | undefined {
+    const replica = this.#crew.find(id);
+    return replica?.state === "serving" && !replica.isHealthy ? "unhealthy" : replica?.state;
+  }
+
   /** How many replicas serve and are healthy. */
   get ready(): number {
     return this.#crew.list("serving").filter(({ isHealthy }) => isHealthy).length;
