@@ -5,7 +5,8 @@
  *
  * @module
  */
-export { type ArtifactOptions, selectArtifact } from "./src/core/artifact_name.ts";
+export type { ArtifactOptions } from "./src/core/artifact_choice.ts";
+export { selectArtifact } from "./src/core/artifact_name.ts";
 export { type Clock, systemClock } from "./src/core/clock.ts";
 export {
   AbortedError,
@@ -37,6 +38,7 @@ export {
 } from "./src/core/version.ts";
 export type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   DeployCommand,
   EnvironmentSpec,

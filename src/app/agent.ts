@@ -14,8 +14,10 @@ import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
 import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
+import { removeTemporaries } from "../host/atomic_file.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
+import { writableByOthers } from "../host/own_directory.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import { withPollDeadline } from "../registry/poll_deadline.ts";
@@ -71,7 +73,8 @@ export function statePath(root: string): string {
  */
 export async function runAgent(agent: Agent, world: World): Promise<number> {
   const { config, root } = agent;
-  const lock = await acquireLock(lockPath(root), config.command);
+  const { emit, signals } = world;
+  const lock = await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
   try {
     return await run(agent, deployIo(agent, world), world);
   } finally {
@@ -92,6 +95,7 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
       timeoutMs: config.hookTimeoutMs,
       cwd: root,
       env: world.env,
+      redact: world.redactor(world.env),
     }),
     clock,
     emit,
@@ -110,6 +114,8 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     registry: redactUrl(config.registry),
     directory: root,
   });
+  await removeTemporaries(statePath(root));
+  await warnOfWriters(root, io);
   if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
   const exclusively = exclusive();
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
@@ -127,6 +133,20 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
     for (const unsubscribe of listeners) unsubscribe();
     await agent.supervision?.end();
   }
+}
+
+/** A user who can write to these directories decides what root runs. */
+async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const paths = ["", ".dewy", "releases"].map((name) => join(root, name));
+  const directories = (await writableByOthers(paths)).join(", ");
+  if (directories === "") return;
+  io.emit({
+    type: "warning",
+    important: true,
+    message: "Other users can write to directories that dewy works in as root",
+    fields: { directories, hint: "chown root and chmod go-w; docs/server.md explains why" },
+  });
 }
 
 /** At once: what is under way may take a while to end. */

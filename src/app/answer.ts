@@ -21,9 +21,11 @@ export interface Answer {
   createdAt: string | null;
   /** The build metadata of the tag. */
   slot: string | null;
+  /** What is worth knowing about the choice of the artifact; only of `ready`, where there is anything. */
+  notes?: readonly string[];
   /** Why nothing is ready; only of `pending` and `none`. */
   reason?: string;
-  /** The same for people; only of `none`. */
+  /** The same for people; of `none`, and of `pending` where waiting alone may not help. */
   message?: string;
   /** When the pending version was published; only of `pending`. */
   since?: string | null;
@@ -49,7 +51,7 @@ const NOTHING = {
 export function toAnswer(resolution: Resolution): Answer {
   switch (resolution.kind) {
     case "ready": {
-      const { release, artifact } = resolution;
+      const { release, artifact, notes } = resolution;
       return {
         kind: "ready",
         tag: release.tag,
@@ -60,6 +62,7 @@ export function toAnswer(resolution: Resolution): Answer {
         digest: artifact.digest ?? null,
         createdAt: release.createdAt?.toISOString() ?? null,
         slot: release.slot ?? null,
+        ...(notes === undefined ? {} : { notes }),
       };
     }
     case "pending":
@@ -69,6 +72,7 @@ export function toAnswer(resolution: Resolution): Answer {
         tag: resolution.tag,
         version: withoutV(resolution.tag),
         reason: resolution.reason,
+        ...(resolution.message === undefined ? {} : { message: resolution.message }),
         since: resolution.since?.toISOString() ?? null,
       };
     case "none":

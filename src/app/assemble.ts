@@ -9,7 +9,7 @@ import { type Config, isDeploying } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { formatHuman, formatJson, formatText } from "./log_format.ts";
 import { createProgressLine, type ProgressLine } from "./progress_line.ts";
-import { redactText } from "./redact_text.ts";
+import { redactor } from "./redactor.ts";
 import { VERSION } from "./version.ts";
 import type { World } from "./world.ts";
 
@@ -54,6 +54,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
     emit,
     io: hostIo,
     registries: hostRegistries,
+    redactor,
     version: VERSION,
   };
   return {
@@ -75,7 +76,7 @@ function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSin
     format: isHuman ? formatHuman : machine,
     write: progress.write,
     now: systemClock.now,
-    redact: (text) => redactText(text, io.env),
+    redact: redactor(io.env),
   });
 }
 
@@ -88,7 +89,8 @@ async function subscribeNotifier(
   const { openNotifier } = await import("../notifier/open.ts");
   const { notifiers } = await import("../notifier/mod.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const notifications = openNotifier(config.notifier, notifiers, { ...io, host: hostIdentity() });
+  const notifierIo = { ...io, host: hostIdentity() };
+  const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }

@@ -27,7 +27,7 @@ export async function awaitPredecessor(
   const deadline = clock.now() + config.drainTimeMs + PATIENCE_MS;
   for (let isFirst = true; ; isFirst = false) {
     try {
-      const lock = await acquireLock(lockPath(root), config.command);
+      const lock = await acquireLock(lockPath(root), config.command, { signal: signals.stop });
       return await lock.release();
     } catch (error) {
       const isLocked = error instanceof ConfigError && error.code === "locked";

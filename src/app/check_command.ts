@@ -40,7 +40,7 @@ export async function runCheck(config: AskConfig, world: World): Promise<number>
 export function resolutionText(resolution: Resolution, platform: Platform): string {
   switch (resolution.kind) {
     case "ready": {
-      const { release, artifact } = resolution;
+      const { release, artifact, notes = [] } = resolution;
       return textTable(
         present([
           ["version", release.tag],
@@ -51,6 +51,7 @@ export function resolutionText(resolution: Resolution, platform: Platform): stri
           ["published", release.createdAt?.toISOString()],
           ["slot", release.slot],
           ["platform", formatPlatform(platform)],
+          ...notes.map((note) => ["note", note] as const),
         ]),
       );
     }
@@ -58,7 +59,7 @@ export function resolutionText(resolution: Resolution, platform: Platform): stri
       return textTable(
         present([
           ["pending", resolution.tag],
-          ["reason", "its artifact for this platform is not there yet"],
+          ["reason", resolution.message ?? "it has no artifact for this platform so far"],
           ["published", resolution.since?.toISOString()],
           ["platform", formatPlatform(platform)],
         ]),

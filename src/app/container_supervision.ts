@@ -18,7 +18,6 @@ import { type Supervision, statePath } from "./agent.ts";
 import type { ContainerConfig } from "./container_config.ts";
 import type { ContainerFront } from "./container_front.ts";
 import { checkOwner } from "./container_owner.ts";
-import { redactText } from "./redact_text.ts";
 import type { World } from "./world.ts";
 
 /** What {@link superviseContainer} puts together. */
@@ -86,7 +85,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       proxyProtocol: config.proxyProtocol,
       timeoutMs: config.healthTimeoutMs,
     },
-    redact: (line) => redactText(redactText(line, world.env), config.containerEnv),
+    redact: world.redactor(world.env, config.containerEnv),
     drainMs,
     stopTimeoutMs: config.stopTimeoutMs,
     onCrashLoop: (loop) => onCrashLoop(loop),

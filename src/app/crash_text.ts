@@ -1,5 +1,6 @@
+import type { Environment } from "../core/environment.ts";
 import { printable } from "./printable.ts";
-import { redactText } from "./redact_text.ts";
+import { redactor } from "./redactor.ts";
 
 /**
  * What is printed of an error that nobody expected.
@@ -8,10 +9,7 @@ import { redactText } from "./redact_text.ts";
  * @param env the environment, whose secrets must not be printed.
  * @returns one line with its newline.
  */
-export function crashText(
-  error: unknown,
-  env: Readonly<Record<string, string | undefined>>,
-): string {
+export function crashText(error: unknown, env: Environment): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return `Error: ${printable(redactText(text, env))}; this is a bug in dewy\n`;
+  return `Error: ${printable(redactor(env)(text))}; this is a bug in dewy\n`;
 }

@@ -385,7 +385,8 @@ export const flags: readonly FlagSpec[] = [
     type: "duration",
     value: "<duration>",
     commands: SERVING,
-    description: "How long the old generation may take for that, before it is killed",
+    description:
+      "How long the old generation may take for that, before it is killed; behind the proxy its connections come first, and it then has at least 10 s",
     default: "30s",
   },
   {

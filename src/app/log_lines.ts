@@ -79,6 +79,8 @@ const LINES: Lines = {
   "poll-spaced": ({ registry, nextAt, reason }) =>
     line("info", "Polls spaced", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
+  "artifact-chosen": ({ tag, artifact, notes }) =>
+    line("info", "Artifact chosen", { tag, artifact, notes: notes.join("; ") }),
   "up-to-date": ({ tag }) => line("info", "Nothing to deploy", { tag }),
   unchanged: ({ tag }) => line("debug", "Deploy skipped", { tag }),
   pending: ({ tag, since }) =>
@@ -104,6 +106,8 @@ const LINES: Lines = {
       resumed_from: resumedFrom === 0 ? undefined : resumedFrom,
       duration: duration(durationMs),
     }),
+  unverified: ({ tag, artifact }) =>
+    line("info", "No checksum in the registry; the artifact was not verified", { tag, artifact }),
   extracted: ({ tag, directory, entries, bytes, durationMs }) =>
     line("info", "Extract archive", {
       tag,

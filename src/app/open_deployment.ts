@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
 import type { Registry } from "../core/types.ts";
 import { openReleaseDirectory, type ReleaseDirectory } from "../deployers/release_directory.ts";
 import { type StageRelease, stageRelease } from "../deployers/stage_release.ts";
+import { cacheDirectory } from "../host/stage/cache_directory.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import { connect } from "../registry/open.ts";
 import type { FetchConfig } from "./assets_config.ts";
@@ -22,29 +21,27 @@ export interface Deployment {
  *
  * @param config what the command is told.
  * @param world the world.
+ * @param releaseMode the permissions of releases. Defaults to what the umask leaves of 0777.
  * @returns both, and the function that makes releases of artifacts.
  * @throws DewyError for a registry or directory that cannot be used.
  */
-export async function openDeployment(config: FetchConfig, world: World): Promise<Deployment> {
+export async function openDeployment(
+  config: FetchConfig,
+  world: World,
+  releaseMode?: number,
+): Promise<Deployment> {
   const { slot = "", calver = "" } = config;
   const { registries, clock, emit } = world;
   const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });
-  const directory = await openReleaseDirectory(config.directory);
+  const directory = await openReleaseDirectory(config.directory, releaseMode);
   const stage = stageRelease({
     registry,
     directory,
-    downloads: downloadDirectory(directory.root, world.env.DEWY_CACHEDIR),
+    downloads: () => cacheDirectory(directory.root, world.env.DEWY_CACHEDIR),
     maxArtifactBytes: config.maxArtifactSize,
     maxExpandedBytes: config.maxExpandedSize,
     clock,
     emit,
   });
   return { registry, locator, directory, stage };
-}
-
-/** Several directories can share `DEWY_CACHEDIR`: each has its own part of it. */
-function downloadDirectory(root: string, shared: string | undefined): string {
-  if (shared === undefined || shared === "") return join(root, ".dewy", "cache");
-  const part = createHash("sha256").update(root).digest("hex").slice(0, 16);
-  return join(resolve(shared), part);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EnvironmentSpec } from "../core/environment.ts";
 import type { OptionSpec } from "../core/url.ts";
 import type { NotifierDriver } from "../notifier/driver.ts";
 import type { RegistryDriver } from "../registry/driver.ts";
@@ -93,10 +94,14 @@ function optionTable(options: readonly OptionSpec[]): string {
   );
 }
 
-function environmentTable(variables: readonly { name: string; description: string }[]): string {
+function environmentTable(variables: readonly EnvironmentSpec[]): string {
   return markdownTable(
-    ["Environment", "What it does"],
-    variables.map(({ name, description }) => [code(name), description]),
+    ["Environment", "Secret", "What it does"],
+    variables.map(({ name, secret, description }) => [
+      code(name),
+      secret === false ? "" : secret === "json" ? "the JSON" : "yes",
+      description,
+    ]),
   );
 }
 

@@ -1,3 +1,4 @@
+import { readVariable } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry } from "../core/types.ts";
@@ -87,7 +88,9 @@ function checkDirect({ direct, registry }: RegistryConfig): void {
 
 async function readToken(config: RegistryConfig, world: World): Promise<string | undefined> {
   const { tokenFile } = config;
-  if (tokenFile === undefined) return world.env.DEWY_REGISTRY_TOKEN || undefined;
+  if (tokenFile === undefined) {
+    return readVariable(world.env, { name: "DEWY_REGISTRY_TOKEN", value: "token" });
+  }
   const token = (await readFile("--token-file", tokenFile, world)).trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new ConfigError(

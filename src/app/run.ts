@@ -1,5 +1,4 @@
 import { ConfigError, DewyError } from "../core/error.ts";
-import { redactSecrets } from "../core/secret.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process_io.ts";
 import type { Config } from "./config.ts";
 import { exitCodeOf } from "./exit_code.ts";
@@ -24,7 +23,7 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     return await dispatch(parsed, io);
   } catch (error) {
     const wantsJson = parsed?.flag("json") ?? argv.includes("--json");
-    return fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
+    return await fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
   }
 }
 
@@ -85,12 +84,12 @@ async function printVersion(io: ProcessIo): Promise<number> {
   return 0;
 }
 
-function fail(
+async function fail(
   error: unknown,
   command: ParsedArgv["command"],
   wantsJson: boolean,
   io: ProcessIo,
-): number {
+): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
@@ -98,7 +97,8 @@ function fail(
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  const message = printable(redactSecrets(error.message, io.env), "\n");
+  const { redactor } = await import("./redactor.ts");
+  const message = printable(redactor(io.env)(error.message), "\n");
   if (wantsJson) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);

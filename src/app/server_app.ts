@@ -1,4 +1,9 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError } from "../core/error.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
+import type { AppUser } from "../host/app_user.ts";
+import { canEnter } from "../host/generation_process_command.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
 import { resolveProgram } from "./server_program.ts";
@@ -12,7 +17,8 @@ import type { World } from "./world.ts";
  * @param root its working directory.
  * @param world the world.
  * @returns what every generation is started with.
- * @throws ConfigError for an environment file, user or group that cannot be used.
+ * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
+ * cannot enter.
  */
 export async function appOptions(
   config: ServerConfig,
@@ -21,6 +27,7 @@ export async function appOptions(
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
+  if (user !== undefined) requireEntry(root, user);
   const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
   await environment();
   return {
@@ -30,6 +37,17 @@ export async function appOptions(
     user,
     saysReady: config.readyCommand !== undefined,
     logPrefix: config.logPrefix,
+    redactor: (env) => world.redactor(world.env, env),
     clock: world.clock,
   };
+}
+
+function requireEntry(root: string, user: AppUser): void {
+  const directories = [root, join(root, "releases")].filter((path) => existsSync(path));
+  const closed = directories.find((path) => !canEnter(path, user));
+  if (closed === undefined) return;
+  throw new ConfigError(
+    `Cannot run the app as user ${user.name ?? user.uid}: that user may not enter ${closed}; ` +
+      "give it and every directory above it execute permission (chmod a+x)",
+  );
 }

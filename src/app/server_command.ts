@@ -20,7 +20,9 @@ import type { World } from "./world.ts";
  * @throws DewyError for a registry, directory, port or user that cannot be used.
  */
 export async function runServer(config: ServerConfig, world: World): Promise<number> {
-  const { registry, locator, directory, stage } = await openDeployment(config, world);
+  // Whatever the umask is, the user of the app must be able to enter them.
+  const mode = config.user === undefined && config.group === undefined ? undefined : 0o755;
+  const { registry, locator, directory, stage } = await openDeployment(config, world, mode);
   const { root } = directory;
   const common = { config, root, registry, locator };
   const { program } = config;

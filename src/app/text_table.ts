@@ -1,4 +1,9 @@
+import { shorten } from "../core/shorten.ts";
 import { printable } from "./printable.ts";
+
+/** Columns are as wide as their widest cell; the last one has URLs, which must stay whole. */
+const MAX_CELL_LENGTH = 256;
+const MAX_LAST_LENGTH = 8192;
 
 /**
  * Sets rows in columns; names from outside cannot reach the terminal as control characters.
@@ -8,10 +13,15 @@ import { printable } from "./printable.ts";
  * @returns the lines, each with its newline.
  */
 export function textTable(rows: readonly (readonly string[])[], indent = ""): string {
-  const cells = rows.map((row) => row.map((cell) => printable(cell)));
+  const cells = rows.map((row) =>
+    row.map((cell, column) => {
+      const isLast = column === row.length - 1;
+      return printable(shorten(cell, isLast ? MAX_LAST_LENGTH : MAX_CELL_LENGTH));
+    }),
+  );
   const widths: number[] = [];
   for (const row of cells) {
-    row.forEach((cell, column) => {
+    row.slice(0, -1).forEach((cell, column) => {
       widths[column] = Math.max(widths[column] ?? 0, cell.length);
     });
   }

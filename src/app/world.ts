@@ -3,6 +3,7 @@ import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process_io.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import type { RegistryTable } from "../registry/mod.ts";
+import type { Redactor } from "./redactor.ts";
 
 /** Everything a command needs from outside, assembled once; tests pass their own. */
 export interface World extends ProcessIo {
@@ -16,6 +17,8 @@ export interface World extends ProcessIo {
   io: RegistryIo;
   /** The drivers by scheme: those of the library and `file`. */
   registries: RegistryTable;
+  /** Makes the function that text passes before it leaves dewy. */
+  redactor: Redactor;
   /** The version of dewy. */
   version: string;
 }

@@ -10,7 +10,7 @@ import { gcsError } from "./gcs_error.ts";
 import { type GcsPage, PAGE_FIELDS, parsePage } from "./gcs_schema.ts";
 import { type GoogleAuthIo, googleAuth } from "./google_auth.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "./http.ts";
-import { openRange } from "./http_range.ts";
+import { openRange, type RangeOptions } from "./http_range.ts";
 
 /** What to list. */
 export interface GcsListOptions {
@@ -25,9 +25,7 @@ export interface GcsListOptions {
 }
 
 /** Which bytes of an object to get. */
-export interface GcsGetOptions {
-  /** The first byte; 0 unless told. */
-  offset?: number;
+export interface GcsGetOptions extends RangeOptions {
   /** The generation that the object must still have. */
   generation?: string | undefined;
   /** Ends the call and the stream. */
@@ -155,7 +153,8 @@ function get(
   return openRange(
     { ...http, send: async (request) => refuseTranscoded(url, await http.send(request)) },
     { url, signal: options.signal },
-    options.offset ?? 0,
+    // It identifies the bytes; the entity tag changes with the metadata, too.
+    { ...options, identify: (headers) => headers.get("x-goog-generation") },
   );
 }
 

@@ -33,7 +33,7 @@ export function gcsAddress(
   if (/^\.{1,2}$|[/\\]/.test(bucket)) {
     throw new ConfigError(`Cannot use the bucket "${bucket}": it is no bucket name`);
   }
-  const emulator = emulatorAddress(env[EMULATOR]?.trim() ?? "");
+  const emulator = emulatorAddress(env[EMULATOR] ?? "");
   const base = emulator ?? `https://storage.${googleUniverse(env)}`;
   const path = `storage/v1/b/${encodeURIComponent(bucket)}`;
   return {

@@ -6,8 +6,9 @@ import {
   NotFoundError,
   RemoteError,
 } from "../core/error.ts";
+import { redactText } from "../core/secret.ts";
 import type { GoogleAuth } from "./google_auth.ts";
-import { failureError, type HttpFailure, redactText } from "./http_failure.ts";
+import { failureError, type HttpFailure } from "./http_failure.ts";
 
 const ROLES =
   "dewy needs storage.objects.list and storage.objects.get (the role Storage Object Viewer) and, for its audit record, storage.objects.create";

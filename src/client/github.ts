@@ -18,7 +18,7 @@ import { type RateLimit, watchRateLimit } from "./github_limit.ts";
 import { parseWire, type Schema } from "./github_schema.ts";
 import { createHttpClient, type HttpFailure, type HttpRequest } from "./http.ts";
 import { parseJson } from "./http_json.ts";
-import { openRange } from "./http_range.ts";
+import { openRange, type RangeOptions } from "./http_range.ts";
 import { nextLink } from "./link.ts";
 import { guardRedirects, type ResolveHost } from "./redirect_guard.ts";
 
@@ -68,8 +68,12 @@ export interface GitHubClient {
     schema: Schema<T[]>,
     options?: GitHubGetOptions,
   ): Promise<GitHubList<T> | undefined>;
-  /** Streams an asset's bytes from `offset` on. */
-  download(path: string, offset: number, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /** Streams an asset's bytes, or a part of them. */
+  download(
+    path: string,
+    range: RangeOptions,
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
   /** Adds a text file to a release; one that is there already counts as done. */
   upload(uploadUrl: string, name: string, text: string, signal?: AbortSignal): Promise<void>;
 }
@@ -197,10 +201,10 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
         `Cannot read ${redactUrl(baseUrl + path)}: it has more than ${MAX_PAGES} pages`,
       );
     },
-    download: (path, offset, signal) =>
+    download: (path, range, signal) =>
       authorized(
         { url: baseUrl + path, headers: { accept: "application/octet-stream" }, signal },
-        (request) => openRange(http, request, offset),
+        (request) => openRange(http, request, range),
       ),
     async upload(uploadUrl, name, text, signal) {
       const url = new URL(uploadUrl.replace(/\{.*$/s, "")); // https://www.rfc-editor.org/rfc/rfc6570
@@ -230,7 +234,7 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
 
 function readBaseUrl(env: GitHubIo["env"]): string {
   for (const name of ["GITHUB_API_URL", "GITHUB_ENDPOINT"]) {
-    const value = env[name]?.trim() ?? "";
+    const value = env[name] ?? "";
     if (value === "") continue;
     const url = URL.canParse(value) ? new URL(value) : undefined;
     const web = url?.protocol === "https:" || url?.protocol === "http:";

@@ -30,12 +30,12 @@ export async function findGoogleToken(
     (await fromVariable(io, looked)) ??
     (await fromGcloud(io, looked)) ??
     (await fromMachine(io, looked));
-  const quotaProject = io.env.GOOGLE_CLOUD_QUOTA_PROJECT?.trim() ?? "";
+  const quotaProject = io.env.GOOGLE_CLOUD_QUOTA_PROJECT ?? "";
   return token === undefined || quotaProject === "" ? token : { ...token, quotaProject };
 }
 
 async function fromVariable(io: MetadataIo, looked: string[]): Promise<GoogleToken | undefined> {
-  const value = io.env[VARIABLE]?.trim() ?? "";
+  const value = io.env[VARIABLE] ?? "";
   if (value === "") {
     looked.push(`${VARIABLE} (not set)`);
     return undefined;
@@ -91,7 +91,7 @@ function isAbsent(error: unknown): boolean {
 async function fromMachine(io: MetadataIo, looked: string[]): Promise<GoogleToken | undefined> {
   if (io.readTextFile === undefined) return undefined;
   const { address } = metadataAddress(io.env);
-  if (/^(1|t|true|yes|on)$/i.test(io.env.NO_GCE_CHECK?.trim() ?? "")) {
+  if (/^(1|t|true|yes|on)$/i.test(io.env.NO_GCE_CHECK ?? "")) {
     looked.push(`${address} (not asked: NO_GCE_CHECK)`);
     return undefined;
   }

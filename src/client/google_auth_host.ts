@@ -15,7 +15,7 @@ const DOMAIN =
  */
 export function googleUniverse(env: Readonly<Record<string, string | undefined>>): string {
   const name = "GOOGLE_CLOUD_UNIVERSE_DOMAIN";
-  const domain = (env[name]?.trim() || DEFAULT_UNIVERSE).toLowerCase();
+  const domain = (env[name] || DEFAULT_UNIVERSE).toLowerCase();
   if (DOMAIN.test(domain)) return domain;
   throw new ConfigError(`Cannot use ${name}: expected a domain such as ${DEFAULT_UNIVERSE}`);
 }

@@ -107,7 +107,7 @@ function parseJson(text: string): unknown {
  * @throws ConfigError when the variable holds no host.
  */
 export function metadataAddress(env: MetadataIo["env"]): { address: string; isNamed: boolean } {
-  const named = env.GCE_METADATA_HOST?.trim() ?? "";
+  const named = env.GCE_METADATA_HOST ?? "";
   if (named === "") return { address: `http://${DEFAULT_HOST}`, isNamed: false };
   if (/^[A-Za-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$/.test(named)) {
     return { address: `http://${named}`, isNamed: true };

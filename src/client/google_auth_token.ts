@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
 import { CredentialError, type DewyError, RemoteError } from "../core/error.ts";
+import { redactText } from "../core/secret.ts";
 import { redactUrl } from "../core/url.ts";
 import type { HttpClient, HttpRequest } from "./http.ts";
-import { failureError, type HttpFailure, redactText } from "./http_failure.ts";
+import { failureError, type HttpFailure } from "./http_failure.ts";
 
 /** An access token. */
 export interface GoogleToken {

@@ -6,7 +6,8 @@ import {
   NotFoundError,
   RemoteError,
 } from "../core/error.ts";
-import { redactText, serverMessage } from "./http_failure.ts";
+import { redactText } from "../core/secret.ts";
+import { serverMessage } from "./http_failure.ts";
 import { networkError } from "./http_network.ts";
 import { retryAfterMs } from "./http_retry.ts";
 

@@ -5,7 +5,7 @@ import {
   NotFoundError,
   RemoteError,
 } from "../core/error.ts";
-import { redactUrl } from "../core/url.ts";
+import { redactText } from "../core/secret.ts";
 import { describePause } from "./http_retry.ts";
 
 /** An answer that is an error unless somebody knows better. */
@@ -105,26 +105,27 @@ function xmlMessage(body: string): string | undefined {
   const code = /<Code>([^<]*)<\/Code>/.exec(body)?.[1];
   const message = /<Message>([^<]*)<\/Message>/.exec(body)?.[1];
   if (code === undefined && message === undefined) return undefined;
-  return [code, message].filter((part) => part !== undefined && part !== "").join(": ");
+  return [code, message]
+    .filter((part) => part !== undefined && part !== "")
+    .map(decodeEntities)
+    .join(": ");
 }
 
-// Shapes of credentials that a server or a proxy might echo.
-const SECRETS =
-  /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+]);
 
-/**
- * Takes secrets out of a text that came from outside.
- *
- * @param text the text.
- * @param secrets texts that must not appear, besides everything that looks like a credential.
- * @returns the text to print.
- */
-export function redactText(text: string, secrets: readonly string[] = []): string {
-  let shown = text;
-  for (const secret of secrets) {
-    if (secret.length >= 4) shown = shown.replaceAll(secret, "…");
-  }
-  return shown
-    .replaceAll(/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi, (url) => redactUrl(url))
-    .replaceAll(SECRETS, "…");
+function decodeEntities(text = ""): string {
+  return text.replace(
+    /&(?:#(x[0-9a-f]{1,6}|\d{1,7})|(\w+));/gi,
+    (entity, code?: string, name = "") => {
+      if (code === undefined) return ENTITIES.get(name) ?? entity;
+      const point = Number(code.replace(/^x/i, "0x"));
+      return point <= 0x10ffff ? String.fromCodePoint(point) : entity;
+    },
+  );
 }

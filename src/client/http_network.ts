@@ -1,6 +1,6 @@
 import { ConfigError, RemoteError } from "../core/error.ts";
+import { redactText } from "../core/secret.ts";
 import { redactUrl } from "../core/url.ts";
-import { redactText } from "./http_failure.ts";
 
 /** A wait that took too long; becomes a RemoteError of code `timeout`. */
 export class Late extends Error {

@@ -25,6 +25,7 @@ import {
 } from "./oci_schema.ts";
 import { type OciSourcesIo, ociSources } from "./oci_sources.ts";
 import { guardRedirects } from "./redirect_guard.ts";
+import { bytesToHex, sha256 } from "./s3_bytes.ts";
 
 /** A repository of a registry, and how to speak to it. */
 export interface OciRepository extends OciTarget {
@@ -44,14 +45,14 @@ export interface OciIo extends OciSourcesIo {
 export interface OciClient {
   /** All tags, page by page, in the registry's order. */
   tags(signal: AbortSignal | undefined): AsyncIterable<readonly string[]>;
-  /** The digest that a tag has now, by a question that counts as no pull; `undefined`: there is no such tag. */
+  /** The digest that a tag has now, or `undefined` if there is no such tag. Counts as a pull only where HEAD is not enough. */
   digest(tag: string, signal: AbortSignal | undefined): Promise<string | undefined>;
   /** A manifest by its digest, checked; `undefined`: it is not there. */
   manifest(digest: string, signal: AbortSignal | undefined): Promise<Manifest | undefined>;
   /** The configuration of an image, checked. */
   config(config: Descriptor, signal: AbortSignal | undefined): Promise<ImageConfig>;
   /**
-   * Asks whether a manifest is there, by a question that counts as no pull.
+   * Asks whether a manifest is there; counts as a pull only where HEAD is not enough.
    *
    * @returns what the registry accepted, for whoever pulls that manifest; `undefined`: it asked for nothing. A
    * NotFoundError: it is not there.
@@ -70,6 +71,11 @@ const OCI_HINT = "is this an OCI registry?";
 const MAX_TAGS_BYTES = 64 * 1024 * 1024;
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests: at least 4 MiB */
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
+/** Pages in a row without a new tag. A few may be empty, where a registry filters what it lists. */
+const MAX_STALE_PAGES = 8;
+/** {@link PAGE_SIZE} and the limits that servers have of their own (50, 100, 250, …) are multiples of it. */
+const ROUND_LIMIT = 50;
+const DIGEST_HEADER = "docker-content-digest";
 /** Every place for credentials, and a token or two that ended. */
 const MAX_ATTEMPTS = 40;
 
@@ -130,49 +136,68 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
 
   async function* tags(signal: AbortSignal | undefined): AsyncGenerator<readonly string[]> {
     let url: URL | undefined = new URL(`tags/list?n=${PAGE_SIZE}`, base);
-    const seen = new Set<string>();
+    const asked = new Set<string>();
+    const known = new Set<string>();
+    let sendsLinks = false;
+    let stale = 0;
     while (url !== undefined) {
-      if (seen.has(url.href) || seen.size === MAX_PAGES) throw endless(url);
-      seen.add(url.href);
-      const answer: HttpText = await ask({ url, signal, maxBytes: MAX_TAGS_BYTES });
-      yield parseTags(parseJson(answer.text, url, OCI_HINT), url);
-      url = nextPage(answer.headers.get("link"), url);
+      if (asked.has(url.href) || asked.size === MAX_PAGES || stale > MAX_STALE_PAGES) {
+        throw endless(url);
+      }
+      asked.add(url.href);
+      // Quay has refused a larger `n` than its own limit.
+      const accept: number[] = asked.size === 1 ? [400, 413] : [];
+      const answer: HttpText = await ask({ url, signal, maxBytes: MAX_TAGS_BYTES, accept });
+      if (accept.includes(answer.status)) {
+        url = new URL("tags/list", base);
+        continue;
+      }
+      const page = parseTags(parseJson(answer.text, url, OCI_HINT), url);
+      const fresh = page.filter((tag) => !known.has(tag));
+      for (const tag of fresh) known.add(tag);
+      if (fresh.length > 0) yield fresh;
+      stale = fresh.length > 0 ? 0 : stale + 1;
+      const linked = nextPage(answer.headers.get("link"), url);
+      sendsLinks ||= linked !== undefined;
+      url = linked ?? (sendsLinks || stale > 0 ? undefined : unlinkedPage(page, url));
     }
   }
 
-  function head(url: URL, signal: AbortSignal | undefined): Promise<HttpText> {
+  // Docker Hub does not count HEAD as a pull. But some registries answer HEAD with 404 or 405, or without the digest,
+  // which the specification only recommends.
+  async function digest(
+    reference: string,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    const url = manifestUrl(reference);
     const headers = { accept: MANIFEST_TYPES };
-    return ask({ method: "HEAD", url, headers, signal, accept: [404] });
+    const head = await ask({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
+    const stated = head.headers.get(DIGEST_HEADER) ?? "";
+    if (head.status < 300 && isDigest(stated)) return stated;
+    // A 404 may well be true, and asking for what is not there costs no pull.
+    if (head.status !== 404) limit.assertPull();
+    const answer = await getManifest(url, signal);
+    return answer.status === 404 ? undefined : digestOf(answer, url);
   }
 
-  async function digest(tag: string, signal: AbortSignal | undefined): Promise<string | undefined> {
-    const url = new URL(`manifests/${encodeURIComponent(tag)}`, base);
-    const answer = await head(url, signal);
-    if (answer.status === 404) return undefined;
-    const found = answer.headers.get("docker-content-digest") ?? "";
-    if (isDigest(found)) return found;
-    const what = found === "" ? "no digest" : "a digest that cannot be read";
-    throw new RemoteError(
-      `Cannot read ${redactUrl(url)}: the answer has ${what} in Docker-Content-Digest; does a proxy remove it?`,
-      { method: "HEAD", url: redactUrl(url), status: answer.status, retryable: false },
-    );
+  function manifestUrl(reference: string): URL {
+    return new URL(`manifests/${encodeURIComponent(reference).replace("%3A", ":")}`, base);
+  }
+
+  function getManifest(url: URL, signal: AbortSignal | undefined): Promise<HttpText> {
+    const headers = { accept: MANIFEST_TYPES };
+    return ask({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
   }
 
   return {
     tags,
     digest,
-    async manifest(digestOf, signal) {
+    async manifest(expected, signal) {
       limit.assertPull();
-      const url = new URL(`manifests/${digestOf}`, base);
-      const answer = await ask({
-        url,
-        headers: { accept: MANIFEST_TYPES },
-        signal,
-        accept: [404],
-        maxBytes: MAX_MANIFEST_BYTES,
-      });
+      const url = manifestUrl(expected);
+      const answer = await getManifest(url, signal);
       if (answer.status === 404) return undefined;
-      await checkDigest(answer.text, digestOf, url);
+      await checkDigest(answer.text, expected, url);
       return parseManifest(parseJson(answer.text, url, OCI_HINT), url);
     },
     async config(config, signal) {
@@ -181,36 +206,53 @@ export function createOciClient(repository: OciRepository, io: OciIo): OciClient
       await checkDigest(answer.text, config.digest, url);
       return parseImageConfig(parseJson(answer.text, url, OCI_HINT), url);
     },
-    async credentialFor(digestOf, signal) {
-      const answer = await head(new URL(`manifests/${digestOf}`, base), signal);
-      if (answer.status !== 404) return auth.accepted(signal);
+    async credentialFor(pinned, signal) {
+      if ((await digest(pinned, signal)) !== undefined) return auth.accepted(signal);
       throw new NotFoundError(
-        `Cannot pull ${registry}/${repository.repository}@${digestOf}: the registry no longer has it; publish a newer version, or this one again`,
+        `Cannot pull ${registry}/${repository.repository}@${pinned}: the registry no longer has it; publish a newer version, or this one again`,
       );
     },
   };
 }
 
 /**
- * The next page of a listing. The registry may name itself by another scheme or port, as behind a proxy: it is asked
- * where it was asked before.
+ * The next page of a listing. Behind a proxy, a registry may link to itself by another scheme, host or port, so only the
+ * path and the query are taken: every page is asked for where the first one was, and credentials stay there.
  *
  * @param header the `Link` header.
  * @param asked the page that was answered.
  * @returns its address; `undefined` on the last page.
- * @throws RemoteError when it leads to another host, which must not see our credentials and has no say in the list.
  */
 export function nextPage(header: string | null, asked: URL): URL | undefined {
   // Seen without the slash that makes it a path: <v2/o/r/tags/list?last=x>.
   const next = nextLink(header?.replace(/<v2\//g, "</v2/") ?? null, asked);
   if (next === undefined) return undefined;
-  if (next.hostname !== asked.hostname) {
-    throw new RemoteError(
-      `Cannot read the tags from ${redactUrl(asked)}: the next page is said to be at ${next.host}, another host`,
-      { method: "GET", url: redactUrl(asked), retryable: false },
-    );
-  }
-  return new URL(next.pathname + next.search, asked);
+  const page = new URL(asked);
+  page.pathname = next.pathname;
+  page.search = next.search;
+  return page;
+}
+
+/**
+ * The next page where the registry sends no `Link`, which the specification allows. More tags may follow a page that has
+ * as many as were asked for, or some other round number, which could be the server's own limit.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
+ */
+function unlinkedPage(page: readonly string[], asked: URL): URL | undefined {
+  const last = page.at(-1);
+  const mayGoOn = page.length <= PAGE_SIZE && page.length % ROUND_LIMIT === 0;
+  if (last === undefined || !mayGoOn) return undefined;
+  const next = new URL(asked);
+  next.searchParams.set("last", last);
+  return next;
+}
+
+async function digestOf({ headers, text }: HttpText, url: URL): Promise<string> {
+  const stated = headers.get(DIGEST_HEADER) ?? "";
+  if (!isDigest(stated)) return `sha256:${bytesToHex(await sha256(text))}`;
+  await checkDigest(text, stated, url);
+  return stated;
 }
 
 function endless(url: URL): RemoteError {

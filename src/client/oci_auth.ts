@@ -175,7 +175,8 @@ export function ociAuth(parts: OciAuthParts): OciAuth {
     return {
       realm,
       service: parameters.get("service") ?? "",
-      scope: parameters.get("scope") ?? "",
+      // Artifactory and gcr.io name none, and a token without one allows nothing.
+      scope: parameters.get("scope") || `repository:${target.repository}:pull`,
     };
   }
 

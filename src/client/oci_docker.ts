@@ -1,6 +1,12 @@
 import { HostError } from "../core/error.ts";
 import type { CredentialSource, OciCredential, OciTarget } from "./oci_credential.ts";
-import { type DockerLogin, findDockerLogin, helperServer } from "./oci_docker_config.ts";
+import {
+  type DockerConfig,
+  dockerHelper,
+  dockerLogin,
+  helperServer,
+  readDockerConfig,
+} from "./oci_docker_config.ts";
 
 /** What a credential helper answers. */
 export interface HelperAnswer {
@@ -43,19 +49,19 @@ interface ConfigFile {
  */
 export function dockerSources(target: OciTarget, io: DockerIo): CredentialSource[] {
   return configFiles(io).flatMap((file) => {
-    const login = async (): Promise<DockerLogin> => {
-      const json = await file.read();
-      return json === undefined || json.trim() === ""
-        ? {}
-        : findDockerLogin(json, file.name, target);
-    };
+    const config = async (): Promise<DockerConfig> => readDockerConfig((await file.read()) ?? "");
     const fromHelper: CredentialSource = {
       name: `the credential helper of ${file.name}`,
-      find: async (signal) => askHelper((await login()).helper, target.registry, io, signal),
+      async find(signal) {
+        // The next source reads the same file, and reports what is wrong with it.
+        const found = await config().catch(() => undefined);
+        const helper = found === undefined ? undefined : dockerHelper(found, target);
+        return askHelper(helper, target.registry, io, signal);
+      },
     };
     const fromFile: CredentialSource = {
       name: file.name,
-      find: async () => (await login()).credential,
+      find: async () => dockerLogin(await config(), target),
     };
     return io.credentialHelper === undefined ? [fromFile] : [fromHelper, fromFile];
   });

@@ -1,7 +1,7 @@
-import { AwsV4Signer } from "aws4fetch";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
 import { CredentialError } from "../core/error.ts";
+import { signAws } from "./aws_sign.ts";
 import type { HttpClient } from "./http.ts";
 import type { OciCredential } from "./oci_credential.ts";
 import { checkAnswer } from "./oci_error.ts";
@@ -88,23 +88,13 @@ export async function ecrPassword(
       "content-type": "application/x-amz-json-1.1",
       "x-amz-target": "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
     },
-    async sign(request) {
-      const { headers } = await new AwsV4Signer({
-        method: request.method,
-        url: request.url.href,
-        headers: { ...request.headers },
-        body,
-        accessKeyId: credentials.accessKeyId,
-        secretAccessKey: credentials.secretAccessKey,
-        ...(credentials.sessionToken === undefined
-          ? {}
-          : { sessionToken: credentials.sessionToken }),
+    sign: (request) =>
+      signAws(request, {
+        credentials,
         service: "ecr",
         region: host.region,
-        datetime: new Date(io.clock.now()).toISOString().replace(/[:-]|\.\d{3}/g, ""),
-      }).sign();
-      return Object.fromEntries([...headers].filter(([name]) => !(name in request.headers)));
-    },
+        now: io.clock.now(),
+      }),
     // AWS says 400 for credentials that it does not accept.
     toError: (failure) =>
       failure.status === 400 || failure.status === 403

@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { type DewyError, IntegrityError, RemoteError } from "../core/error.ts";
+import { redactText } from "../core/secret.ts";
 import { redactUrl } from "../core/url.ts";
-import { failureError, type HttpFailure, redactText } from "./http_failure.ts";
+import { failureError, type HttpFailure } from "./http_failure.ts";
 import { bytesToHex } from "./s3_bytes.ts";
 
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes

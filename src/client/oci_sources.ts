@@ -58,37 +58,37 @@ export interface EnvironmentLogin {
  * @returns user name and password, both empty where there are none.
  */
 export function environmentLogin(registry: string, env: Environment): EnvironmentLogin {
-  const complete = candidates(registry, env).filter(isComplete);
-  const [first = { username: env.DOCKER_USERNAME ?? "", password: "" }] = complete;
-  return { username: first.username, password: first.password };
+  const complete = candidates(registry, env)
+    .map(({ read }) => read())
+    .filter(isComplete);
+  return complete[0] ?? { username: env.DOCKER_USERNAME ?? "", password: "" };
 }
 
-interface Candidate extends EnvironmentLogin {
+interface Candidate {
   name: string;
+  /** Called only when this login is tried, since a variable that cannot be used must not rule out the others. */
+  read(): EnvironmentLogin;
 }
 
 function candidates(registry: string, env: Environment): Candidate[] {
   const host = registry.toLowerCase();
-  const {
-    DOCKER_USERNAME = "",
-    DOCKER_PASSWORD = "",
-    GITHUB_TOKEN = "",
-    AWS_ECR_PASSWORD = "",
-    GCR_TOKEN = "",
-  } = env;
-  // An access token is no key: https://cloud.google.com/artifact-registry/docs/docker/authentication
-  const gcrUser = GCR_TOKEN.startsWith("ya29.") ? "oauth2accesstoken" : "_json_key";
+  const docker = (): EnvironmentLogin => ({
+    username: env.DOCKER_USERNAME ?? "",
+    password: env.DOCKER_PASSWORD ?? "",
+  });
+  const github = (): EnvironmentLogin => ({ username: "token", password: env.GITHUB_TOKEN ?? "" });
+  const ecr = (): EnvironmentLogin => ({ username: "AWS", password: env.AWS_ECR_PASSWORD ?? "" });
+  const gcr = (): EnvironmentLogin => {
+    const password = env.GCR_TOKEN ?? "";
+    // An access token is no key: https://cloud.google.com/artifact-registry/docs/docker/authentication
+    const username = password.startsWith("ya29.") ? "oauth2accesstoken" : "_json_key";
+    return { username, password };
+  };
   return [
-    { name: "DOCKER_USERNAME", username: DOCKER_USERNAME, password: DOCKER_PASSWORD },
-    ...(host === "ghcr.io"
-      ? [{ name: "GITHUB_TOKEN", username: "token", password: GITHUB_TOKEN }]
-      : []),
-    ...(readEcrHost(host) === undefined
-      ? []
-      : [{ name: "AWS_ECR_PASSWORD", username: "AWS", password: AWS_ECR_PASSWORD }]),
-    ...(isGoogleRegistry(host)
-      ? [{ name: "GCR_TOKEN", username: gcrUser, password: GCR_TOKEN }]
-      : []),
+    { name: "DOCKER_USERNAME", read: docker },
+    ...(host === "ghcr.io" ? [{ name: "GITHUB_TOKEN", read: github }] : []),
+    ...(readEcrHost(host) === undefined ? [] : [{ name: "AWS_ECR_PASSWORD", read: ecr }]),
+    ...(isGoogleRegistry(host) ? [{ name: "GCR_TOKEN", read: gcr }] : []),
   ];
 }
 
@@ -98,8 +98,11 @@ function isComplete({ username, password }: EnvironmentLogin): boolean {
 
 /** The first is that of `DOCKER_USERNAME`, empty where it is not set. */
 function environmentLogins(registry: string, env: Environment): CredentialSource[] {
-  return candidates(registry, env).map((login) =>
-    source(login.name, () => (isComplete(login) ? basic(login) : undefined)),
+  return candidates(registry, env).map(({ name, read }) =>
+    source(name, () => {
+      const login = read();
+      return isComplete(login) ? basic(login) : undefined;
+    }),
   );
 }
 

@@ -11,7 +11,7 @@ export interface TokenScope {
   realm: URL;
   /** The registry as the token service knows it; empty: not said. */
   service: string;
-  /** What it shall allow: `repository:o/r:pull`; empty: not said. */
+  /** What it shall allow: `repository:o/r:pull`. */
   scope: string;
 }
 
@@ -109,15 +109,14 @@ export async function askToken(
 export function tokenUrl({ realm, service, scope }: TokenScope): URL {
   const url = new URL(realm);
   if (service !== "") url.searchParams.set("service", service);
-  if (scope !== "") url.searchParams.set("scope", scope);
+  url.searchParams.set("scope", scope);
   url.searchParams.sort();
   return url;
 }
 
 function oauthRequest(scope: TokenScope, grant: Record<string, string>): HttpRequest {
-  const body = new URLSearchParams({ ...grant, client_id: CLIENT_ID });
+  const body = new URLSearchParams({ ...grant, client_id: CLIENT_ID, scope: scope.scope });
   if (scope.service !== "") body.set("service", scope.service);
-  if (scope.scope !== "") body.set("scope", scope.scope);
   return {
     method: "POST",
     url: scope.realm,

@@ -8,8 +8,15 @@ import { IntegrityError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "./http.ts";
-import { openRange } from "./http_range.ts";
-import { bucketAddress, encodeSegment, objectAddress, type S3Bucket } from "./s3_address.ts";
+import { openRange, type RangeOptions } from "./http_range.ts";
+import {
+  type AwsProfile,
+  bucketAddress,
+  encodeSegment,
+  objectAddress,
+  type S3Bucket,
+  s3Endpoint,
+} from "./s3_address.ts";
 import { bytesToBase64, sha256 } from "./s3_bytes.ts";
 import { type CredentialSources, findCredentials } from "./s3_credentials.ts";
 import { s3Error } from "./s3_error.ts";
@@ -24,6 +31,8 @@ export interface S3Io extends CredentialSources {
   clock: Clock;
   /** Hears of requests and retries. */
   emit: EventSink;
+  /** The AWS profile in use; absent on the edge. */
+  awsProfile?: () => Promise<AwsProfile>;
 }
 
 /** What to list. */
@@ -37,9 +46,7 @@ export interface S3ListOptions {
 }
 
 /** Which bytes of an object to get. */
-export interface S3GetOptions {
-  /** The first byte; 0 unless told. */
-  offset?: number;
+export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
   etag?: string;
   /** Ends the call and the stream. */
@@ -80,35 +87,44 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  */
 export function createS3Client(at: S3Bucket, io: S3Io): S3Client {
   const http = createHttpClient(io);
-  const bucketUrl = bucketAddress(at);
+  // What can be wrong without the profile is an error at once.
+  bucketAddress({ ...at, endpoint: s3Endpoint(at.endpoint, io.env) });
+  let located: Promise<S3Bucket> | undefined;
+  const locate = (): Promise<S3Bucket> => {
+    located ??= withEndpoint(at, io);
+    return located;
+  };
   const known = { anonymous: false };
-  const sign = s3Signer(at.region, () => credentials(at, io, known), io.clock);
-  const toError = s3Error(at, () => known.anonymous);
-  const complete = (request: HttpRequest): HttpRequest => ({
+  const findKeys = async (): ReturnType<typeof findCredentials> =>
+    credentials(await locate(), io, known);
+  const sign = s3Signer(at.region, findKeys, io.clock);
+  const complete = async (request: HttpRequest): Promise<HttpRequest> => ({
     ...request,
     sign,
-    toError,
+    toError: s3Error(await locate(), () => known.anonymous),
     redirect: "error",
   });
   const s3: HttpClient = {
-    send: (request) => http.send(complete(request)),
-    text: (request, maxBytes) => http.text(complete(request), maxBytes),
-    json: (request) => http.json(complete(request)),
+    send: async (request) => http.send(await complete(request)),
+    text: async (request, maxBytes) => http.text(await complete(request), maxBytes),
+    json: async (request) => http.json(await complete(request)),
   };
+  const addressOf = async (key: string): Promise<string> => objectAddress(await locate(), key);
 
   return {
-    list: (options) => listPages(s3, bucketUrl, options),
-    head: async (key, options = {}) => head(s3, objectAddress(at, key), options),
+    async *list(options) {
+      yield* listPages(s3, bucketAddress(await locate()), options);
+    },
+    head: async (key, options = {}) => head(s3, await addressOf(key), options),
     get: async (key, options = {}) => {
-      const url = objectAddress(at, key);
-      const isSigned = (await credentials(at, io, known)) !== undefined;
-      return get(s3, url, isSigned, options);
+      const isSigned = (await findKeys()) !== undefined;
+      return get(s3, await addressOf(key), isSigned, options);
     },
     put: async (key, body, contentType, signal) => {
       const checksum = bytesToBase64(await sha256(body));
       const response = await s3.send({
         method: "PUT",
-        url: objectAddress(at, key),
+        url: await addressOf(key),
         headers: { "content-type": contentType, "x-amz-checksum-sha256": checksum },
         body,
         signal,
@@ -129,6 +145,11 @@ async function credentials(
   }
   known.anonymous = found === undefined;
   return found;
+}
+
+async function withEndpoint(at: S3Bucket, io: S3Io): Promise<S3Bucket> {
+  const profile = at.endpoint === "" ? await io.awsProfile?.() : undefined;
+  return { ...at, endpoint: s3Endpoint(at.endpoint, io.env, profile) };
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
@@ -196,7 +217,7 @@ function get(
   return openRange(
     { ...http, send: async (request) => refuseEncoded(url, await http.send(request)) },
     { url: `${url}${query}`, headers: ifMatch(options.etag), signal: options.signal },
-    options.offset ?? 0,
+    options,
   );
 }
 

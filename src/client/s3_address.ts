@@ -26,23 +26,45 @@ const DNS_SUFFIXES: readonly (readonly [string, string])[] = [
 const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$/;
 const REGION = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
+/** What the AWS profile in use says about the address of S3. */
+export interface AwsProfile {
+  /** The profile's name. */
+  name: string;
+  /** The address of an S3-compatible service, from the profile's `services` section, else its `endpoint_url`. */
+  s3Endpoint?: string;
+  /** Whether `ignore_configured_endpoint_urls` is true. */
+  ignoresEndpoints?: boolean;
+}
+
 /**
- * The address of a service: the URL's, else the environment's.
+ * The address of a service: the URL's, else the environment's, else the profile's. The environment's and the profile's
+ * are ignored if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` says so, or, where that is not set, the profile.
  *
  * @param endpoint what the URL says; empty: nothing.
  * @param env environment variables.
+ * @param profile the AWS profile in use.
  * @returns an `http(s)://` address without a slash at its end; empty: AWS.
- * @throws ConfigError when a variable holds no such address.
+ * @throws ConfigError that names the setting, but not its value, if it holds no such address.
  * @see https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
  */
 export function s3Endpoint(
   endpoint: string,
   env: Readonly<Record<string, string | undefined>>,
+  profile?: AwsProfile,
 ): string {
-  const variable = S3_ENDPOINT_VARIABLES.find((name) => (env[name] ?? "") !== "");
-  const source = endpoint === "" && variable !== undefined ? variable : "endpoint";
-  const text = endpoint || (variable === undefined ? "" : (env[variable] ?? ""));
-  if (text === "") return "";
+  if (endpoint !== "") return readEndpoint(endpoint, "endpoint");
+  const setting = env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS?.toLowerCase();
+  if (setting ? setting === "true" : profile?.ignoresEndpoints === true) return "";
+  for (const name of S3_ENDPOINT_VARIABLES) {
+    const value = env[name] ?? "";
+    if (value !== "") return readEndpoint(value, name);
+  }
+  const configured = profile?.s3Endpoint ?? "";
+  if (configured === "") return "";
+  return readEndpoint(configured, `endpoint_url of the AWS profile "${profile?.name}"`);
+}
+
+function readEndpoint(text: string, source: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const usable =
     url !== undefined &&

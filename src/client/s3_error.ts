@@ -10,8 +10,11 @@ import type { S3Bucket } from "./s3_address.ts";
 import { parseS3Error } from "./s3_xml.ts";
 
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+const UNKNOWN_KEY = "the access key is unknown there; check AWS_ACCESS_KEY_ID and the endpoint";
 const ADVICE: Readonly<Record<string, string>> = {
-  InvalidAccessKeyId: "the access key is unknown there; check AWS_ACCESS_KEY_ID and the endpoint",
+  InvalidAccessKeyId: UNKNOWN_KEY,
+  // versitygw
+  XAdminUserNotFound: UNKNOWN_KEY,
   SignatureDoesNotMatch:
     "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY",
   RequestTimeTooSkewed: "this machine's clock is wrong; set it",
@@ -50,7 +53,9 @@ export function s3Error(
         `${what}; the bucket "${at.bucket}" is in ${elsewhere}, not ${at.region}: write s3://${elsewhere}/${at.bucket}/…`,
       );
     }
-    if (failure.status === 403 && anonymous()) return new CredentialError(`${what}; ${ANONYMOUS}`);
+    if (anonymous() && wantsCredentials(failure.status, code)) {
+      return new CredentialError(`${what}; ${ANONYMOUS}`);
+    }
     const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : undefined;
     if (advice !== undefined) return new CredentialError(`${what}; ${advice}`);
     if (code === "NoSuchBucket") {
@@ -59,13 +64,18 @@ export function s3Error(
       );
     }
     if (failure.status === 412) {
-      return new IntegrityError(`${what}; the object was replaced meanwhile, start anew`);
+      return new IntegrityError(`${what}; the object was replaced meanwhile; start again`);
     }
     if (failure.status === 416) {
       return new IntegrityError(`${what}; the object has fewer bytes than were asked for`);
     }
     return failureError(failure);
   };
+}
+
+/** OpenStack Swift answers 412 in words of its own, since it takes a request for S3 only when it is signed. */
+function wantsCredentials(status: number, code: string): boolean {
+  return status === 401 || status === 403 || (status === 412 && code === "");
 }
 
 /** A bucket that is elsewhere is told by the body or, where there is none (HEAD), by a header. */

@@ -1,5 +1,5 @@
-import { AwsV4Signer } from "aws4fetch";
 import type { Clock } from "../core/clock.ts";
+import { signAws } from "./aws_sign.ts";
 import type { SignableRequest } from "./http.ts";
 import { bytesToHex, sha256 } from "./s3_bytes.ts";
 import type { AwsCredentials } from "./s3_credentials.ts";
@@ -27,32 +27,21 @@ export function s3Signer(
     if (known === undefined) return {};
     // A key is derived for each day and secret; more than a few mean that they were renewed.
     if (keys.size > 8) keys.clear();
-    const { headers } = await new AwsV4Signer({
-      method: request.method,
-      url: request.url.href,
-      // Runtimes and proxies may change others on the way: with a Range, `fetch` adds to Accept-Encoding.
-      headers: {
-        ...amzHeaders(request.headers),
-        "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
-      },
-      accessKeyId: known.accessKeyId,
-      secretAccessKey: known.secretAccessKey,
-      ...(known.sessionToken === undefined ? {} : { sessionToken: known.sessionToken }),
-      service: "s3",
-      region,
-      datetime: amzDate(clock.now()),
-      cache: keys,
-    }).sign();
-    return Object.fromEntries([...headers].filter(([name]) => !(name in request.headers)));
+    // Runtimes and proxies may change others on the way: with a Range, `fetch` adds to Accept-Encoding.
+    const headers = {
+      ...amzHeaders(request.headers),
+      "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
+    };
+    const now = clock.now();
+    const added = await signAws(
+      { ...request, headers, body: undefined },
+      { credentials: known, service: "s3", region, now, cache: keys },
+    );
+    return { "x-amz-content-sha256": headers["x-amz-content-sha256"], ...added };
   };
 }
 
 /** The headers that must be signed, besides `host`. */
 function amzHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("x-amz-")));
-}
-
-/** `YYYYMMDDTHHMMSSZ`, as `x-amz-date` wants it. */
-function amzDate(ms: number): string {
-  return new Date(ms).toISOString().replace(/[:-]|\.\d{3}/g, "");
 }

@@ -19,12 +19,17 @@ export interface NamedArch {
 export interface ArtifactWords {
   /** In Go's spelling. */
   os: string | undefined;
+  /** The system is named only by a distribution of it, such as `ubuntu`. */
+  isDistribution: boolean;
   /** One, or for macOS several where one file holds several. */
   arches: readonly NamedArch[];
   /** `static` runs with any C library. */
   libc: "glibc" | "musl" | "static" | undefined;
-  /** A word that tells of a by-product (`symbols`, `sbom`), and whether it follows the platform. */
-  byProduct: { word: string; isSuffix: boolean } | undefined;
+  /**
+   * A word for a by-product (`symbols`, `sbom`), whether it follows the platform, and whether it is the only word beside
+   * the platform and stands for a text (`README-linux-amd64`).
+   */
+  byProduct: { word: string; isSuffix: boolean; isText: boolean } | undefined;
 }
 
 const OS: Readonly<Record<string, string>> = {
@@ -49,7 +54,19 @@ const OS: Readonly<Record<string, string>> = {
   ios: "ios",
   ohos: "ohos",
   wasi: "wasi",
+  wasip1: "wasi",
+  wasip2: "wasi",
+  emscripten: "emscripten",
+  cygwin: "cygwin",
+  haiku: "haiku",
+  redox: "redox",
+  fuchsia: "fuchsia",
+  tvos: "tvos",
+  watchos: "watchos",
+  visionos: "visionos",
 };
+
+const DISTRIBUTION = /^ubuntu[0-9]*$/;
 
 const ARCH: Readonly<Record<string, NamedArch>> = {
   ...same("amd64", ["amd64", "x64", "x8664", "em64t", "intel64"]),
@@ -69,8 +86,12 @@ const ARCH: Readonly<Record<string, NamedArch>> = {
   ...same("mips64", ["mips64"]),
   ...same("mips64le", ["mips64le", "mips64el"]),
   ...same("sparc64", ["sparc64"]),
-  ...same("wasm", ["wasm", "wasm32"]),
+  ...same("wasm", ["wasm", "wasm32", "wasm64"]),
 };
+
+/** Other architectures. A name with one of them does have an architecture. */
+const OTHER_ARCH =
+  /^(?:(?:aarch64|arm64|arm)(?:_?be|eb|ec|_?32)|(?:armv|thumbv|mips|riscv|ppc|powerpc|sparc|s390|loong|loongarch|hppa|m68k|ia64|e2k|sh4|csky|hexagon|xtensa)[a-z0-9]*)$/;
 
 /** Weaker words: they count only where no architecture is named. */
 const BITS: Readonly<Record<string, string>> = {
@@ -79,8 +100,8 @@ const BITS: Readonly<Record<string, string>> = {
   "32": "386",
   "32bit": "386",
 };
+const MAKERS: Readonly<Record<string, string>> = { intel: "amd64", amd: "amd64" };
 const MAC_CPU: Readonly<Record<string, string>> = {
-  intel: "amd64",
   silicon: "arm64",
   m1: "arm64",
   m2: "arm64",
@@ -92,50 +113,32 @@ const UNIVERSAL_BESIDE_OS = new Set(["all", "fat"]);
 
 const GLIBC = /^(?:glibc[0-9]*|gnu|gnueabi|gnueabihf|gnuabi64)$/;
 const MUSL = /^(?:musl|musleabi|musleabihf|muslabi64|alpine)$/;
+/** Words of target triples that say nothing more, such as the `unknown` in `x86_64-unknown-linux-gnu`. */
+const VENDORS = new Set([
+  "unknown",
+  "pc",
+  "apple",
+  "msvc",
+  "gnullvm",
+  "mingw",
+  "mingw32",
+  "mingw64",
+  "eabi",
+  "eabihf",
+]);
 
+/** Words for text files that stand beside programs. */
+const TEXTS = [
+  ...["checksum", "checksums", "sha1", "sha256", "sha512", "sha256sum", "sha256sums"],
+  ...["sha512sum", "sha512sums", "md5", "signature", "signatures", "sig", "asc"],
+  ...["readme", "changelog", "license", "licenses", "licence", "notice", "notices"],
+];
 const BY_PRODUCTS = new Set([
-  "debug",
-  "dbg",
-  "dbgsym",
-  "dbgsyms",
-  "debuginfo",
-  "debugsymbols",
-  "symbols",
-  "symbol",
-  "pdb",
-  "dsym",
-  "dsyms",
-  "profile",
-  "sbom",
-  "spdx",
-  "cyclonedx",
-  "provenance",
-  "attestation",
-  "attestations",
-  "checksum",
-  "checksums",
-  "sha1",
-  "sha256",
-  "sha512",
-  "sha256sum",
-  "sha256sums",
-  "sha512sum",
-  "sha512sums",
-  "md5",
-  "signature",
-  "signatures",
-  "sig",
-  "asc",
-  "src",
-  "source",
-  "sources",
-  "deb",
-  "rpm",
-  "apk",
-  "msi",
-  "dmg",
-  "pkg",
-  "appimage",
+  ...TEXTS,
+  ...["debug", "dbg", "dbgsym", "dbgsyms", "debuginfo", "debugsymbols", "symbols", "symbol"],
+  ...["pdb", "dsym", "dsyms", "profile", "sbom", "spdx", "cyclonedx"],
+  ...["provenance", "attestation", "attestations", "src", "source", "sources"],
+  ...["deb", "rpm", "apk", "msi", "dmg", "pkg", "appimage"],
 ]);
 
 function same(arch: string, words: readonly string[]): Record<string, NamedArch> {
@@ -153,12 +156,20 @@ function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined 
  */
 function joinWords(name: string): string {
   return name
-    .replaceAll(/x86[_-]64(?![0-9])/g, "amd64")
+    .replaceAll(/(?<=linux|darwin|macosx?|osx|mac|windows|win)[_-]?86[_-]64(?![0-9])/g, "amd64")
+    .replaceAll(/[xi]86[_-]64(?![0-9])|x86\.64(?![0-9]|\.[0-9])/g, "amd64")
     .replaceAll(/x86[_-]32(?![0-9])/g, "386")
+    .replaceAll(/(?<![a-z0-9])intel[_-]64(?![0-9]|\.[0-9])/g, "amd64")
+    .replaceAll(/(?<![a-z0-9])lin(?=(?:x?64|x86|32)(?![a-z0-9]))/g, "linux")
+    .replaceAll(/(aarch64|arm64)[_-]be(?![a-z0-9])/g, "$1be")
     .replaceAll(/(?<![a-z0-9])(aarch|arm|amd)[_-]64(?![0-9])/g, "$164")
     .replaceAll(/(?<![a-z0-9])ppcle[_-]64(?![0-9])/g, "ppc64le")
     .replaceAll(/(?<![a-z0-9])s390[_-]64(?![0-9])/g, "s390x")
     .replaceAll(/(?<![a-z0-9])(32|64)[_-]?bits?(?![a-z0-9])/g, "$1bit")
+    .replaceAll(
+      /(?<![a-z0-9])(linux|darwin|macosx?|osx|mac|windows|win)[_-](32|64)(?![a-z0-9]|\.[0-9])/g,
+      "$1$2",
+    )
     .replaceAll(/arm64[_-]v8a?(?![a-z0-9]|\.[0-9])/g, "arm64")
     .replaceAll(/amd64[_-]?v([1-4])(?![a-z0-9]|\.[0-9])/g, "amd64~$1")
     .replaceAll(
@@ -168,12 +179,18 @@ function joinWords(name: string): string {
     .replaceAll(/(?<![a-z0-9])(linux)?arm[_-]?([5-7])(?![a-z0-9]|\.[0-9])/g, "$1arm~$2");
 }
 
-interface Word {
+/** A word of a name, and what it says about the platform. */
+export interface Word {
   text: string;
   os?: string;
   arch?: NamedArch;
   bits?: string;
   libc?: "glibc" | "musl" | "static";
+  isDistribution?: boolean;
+  /** Part of a target triple that says nothing more. */
+  isVendor?: boolean;
+  /** The text before a platform that has no separator: `myapp` in `myapplinux`. */
+  prefix?: string;
 }
 
 function readWord(text: string, isFirst: boolean): Word {
@@ -186,15 +203,18 @@ function readWord(text: string, isFirst: boolean): Word {
   if (arch !== undefined) word.arch = arch;
   if (bits !== undefined) word.bits = bits;
   if (libc !== undefined) word.libc = libc;
+  if (DISTRIBUTION.test(text)) word.isDistribution = true;
+  if (VENDORS.has(text)) word.isVendor = true;
   return (os ?? arch ?? bits ?? libc) ? word : (readGlued(text) ?? word);
 }
 
 function readArch(text: string): NamedArch | undefined {
   const [name = "", variant] = text.split("~");
   const arch = own(ARCH, name);
-  return arch === undefined || variant === undefined
-    ? arch
-    : { arch: arch.arch, variant: Number(variant) };
+  if (arch !== undefined) {
+    return variant === undefined ? arch : { arch: arch.arch, variant: Number(variant) };
+  }
+  return OTHER_ARCH.test(text) ? { arch: text } : undefined;
 }
 
 function readLibc(text: string, isFirst: boolean): Word["libc"] | undefined {
@@ -227,12 +247,17 @@ const BURIED_ARCH = /(?:amd64(?:~[1-4])?|aarch64|(?<![a-z])arm64)(?![0-9])/;
 
 /** Reads `myapplinuxamd64`, `myapplinux` and `amd64linux`: a platform without a separator beside it. */
 function readBuried(text: string): Partial<Word> {
-  const found = BURIED_OS.exec(text);
-  const glued = found === null ? undefined : readGlued(text.slice(found.index));
-  if (glued !== undefined) return glued;
-  const os = own(OS, found?.[0] ?? "");
-  const arch = readArch(BURIED_ARCH.exec(text)?.[0] ?? "");
-  return { ...(os === undefined ? {} : { os }), ...(arch === undefined ? {} : { arch }) };
+  const osAt = BURIED_OS.exec(text);
+  const archAt = BURIED_ARCH.exec(text);
+  const prefix = text.slice(0, Math.min(osAt?.index ?? text.length, archAt?.index ?? text.length));
+  const glued = osAt === null ? undefined : readGlued(text.slice(osAt.index));
+  if (glued !== undefined) return { ...glued, prefix };
+  const os = own(OS, osAt?.[0] ?? "");
+  const arch = readArch(archAt?.[0] ?? "");
+  return {
+    ...(os === undefined ? {} : { os, prefix }),
+    ...(arch === undefined ? {} : { arch, prefix }),
+  };
 }
 
 /** What is buried counts only where no word of its own says it. */
@@ -242,12 +267,23 @@ function withBuried(words: readonly Word[], part: "os" | "arch"): readonly Word[
 }
 
 /** Splits at separators; a word in CamelCase is split further where that brings an OS to light. */
-function readWords(stem: string): Word[] {
+function splitWords(stem: string): Word[] {
   const words: Word[] = [];
   for (const raw of joinWords(keepHumps(stem)).split(/[^a-z0-9~]+/)) {
     if (raw !== "") words.push(readWord(raw, words.length === 0));
   }
   return words;
+}
+
+/** Splits a name into words, and reads what each of them says about the platform. */
+export function readWords(stem: string): readonly Word[] {
+  return withBuried(withBuried(splitWords(stem), "os"), "arch");
+}
+
+/** Whether a word on its own says something about a platform. */
+export function isPlatformWord(text: string): boolean {
+  const { os, arch, bits, libc, isVendor, isDistribution } = readWord(text, false);
+  return [os, arch, bits, libc, isVendor, isDistribution].some((part) => part !== undefined);
 }
 
 function keepHumps(stem: string): string {
@@ -265,19 +301,27 @@ function keepHumps(stem: string): string {
 /**
  * Reads the name of a release file.
  *
- * @param stem the name without its archive extension.
+ * @param stem the name without its suffix.
+ * @param knownOs the operating system that the suffix states, such as that of `.exe`.
  * @returns what it says; where it names several systems or architectures, the last counts, because the
  * application's own name comes first.
  */
-export function readArtifactWords(stem: string): ArtifactWords {
-  const words = withBuried(withBuried(readWords(stem), "os"), "arch");
+export function readArtifactWords(stem: string, knownOs?: string): ArtifactWords {
+  const words = readWords(stem);
   const osAt = words.findLastIndex((word) => word.os !== undefined);
-  const os = words[osAt]?.os;
   const archAt = words.findLastIndex((word) => word.arch !== undefined);
+  const distributionAt = words.findLastIndex((word) => word.isDistribution);
+  // A program can be named after another system, but only at the beginning: linux-tool.exe
+  const isOsStated = osAt > 0 || knownOs === undefined;
+  const named = (isOsStated ? words[osAt]?.os : undefined) ?? knownOs;
+  const isDistribution = named === undefined && distributionAt >= 0;
+  const os = isDistribution ? "linux" : named;
+  const libc = words.findLast((word) => word.libc !== undefined)?.libc;
   return {
     os,
+    isDistribution,
     arches: readArches(words, os, osAt, archAt),
-    libc: words.findLast((word) => word.libc !== undefined)?.libc,
+    libc: libc ?? (isDistribution ? "glibc" : undefined),
     byProduct: readByProduct(words, Math.max(osAt, archAt)),
   };
 }
@@ -291,22 +335,42 @@ function readArches(
   if (archAt >= 0) {
     const last = words[archAt]?.arch;
     const beside = os === "darwin" ? words[archAt - 1]?.arch : undefined;
-    return [last, beside].filter((arch) => arch !== undefined);
+    return [last, beside]
+      .filter((arch) => arch !== undefined)
+      .map((arch) => (os === "darwin" && isBareArm(arch) ? { arch: "arm64" } : arch));
   }
   if (os === "darwin") {
     const isUniversal =
       words.some(({ text }) => UNIVERSAL.has(text)) ||
       [words[osAt - 1], words[osAt + 1]].some((word) => UNIVERSAL_BESIDE_OS.has(word?.text ?? ""));
     if (isUniversal) return [{ arch: "universal" }];
-    const cpu = words.map(({ text }) => own(MAC_CPU, text)).findLast((arch) => arch !== undefined);
+    const cpu = words.map((_, at) => readMacCpu(words, at)).findLast((arch) => arch !== undefined);
     if (cpu !== undefined) return [{ arch: cpu }];
   }
   const bits = words.findLast((word) => word.bits !== undefined)?.bits;
-  return bits === undefined ? [] : [{ arch: bits }];
+  const maker = words.map(({ text }) => own(MAKERS, text)).findLast((arch) => arch !== undefined);
+  const weak = bits ?? maker;
+  return weak === undefined ? [] : [{ arch: weak }];
+}
+
+/** There never was a Mac with a 32-bit ARM processor. */
+function isBareArm({ arch, variant }: NamedArch): boolean {
+  return arch === "arm" && variant === undefined;
+}
+
+/** Behind a number, `M1` is a milestone: `1.0.0-M1`. */
+function readMacCpu(words: readonly Word[], at: number): string | undefined {
+  const text = words[at]?.text ?? "";
+  const isMilestone = /^m[0-9]$/.test(text) && /^v?[0-9]+$/.test(words[at - 1]?.text ?? "");
+  return isMilestone ? undefined : own(MAC_CPU, text);
 }
 
 function readByProduct(words: readonly Word[], platformAt: number): ArtifactWords["byProduct"] {
   const at = words.findLastIndex(({ text }) => BY_PRODUCTS.has(text));
   const word = words[at]?.text;
-  return word === undefined ? undefined : { word, isSuffix: at > platformAt };
+  if (word === undefined) return undefined;
+  const isText = words.every(
+    ({ text }) => TEXTS.includes(text) || isPlatformWord(text) || /^v?[0-9]+$/.test(text),
+  );
+  return { word, isSuffix: at > platformAt, isText };
 }

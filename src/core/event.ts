@@ -51,6 +51,8 @@ export type DewyEvent =
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
+  /** A choice among the files of a release that an operator should know about. */
+  | { type: "artifact-chosen"; tag: string; artifact: string; notes: readonly string[] }
   | { type: "unchanged"; tag: string }
   | { type: "up-to-date"; tag: string }
   | { type: "pending"; tag: string; since?: Date }
@@ -68,6 +70,8 @@ export type DewyEvent =
       resumedFrom: number;
       durationMs: number;
     }
+  /** Downloaded, but the registry states no digest to check the bytes against. */
+  | { type: "unverified"; tag: string; artifact: string }
   | {
       type: "extracted";
       tag: string;
@@ -263,6 +267,7 @@ const STANDING: ReadonlySet<DewyEvent["type"]> = new Set([
   "known-bad",
   "bytes-changed",
   "nothing",
+  "artifact-chosen",
 ]);
 
 /**

@@ -1,4 +1,6 @@
 import type { ListedTag } from "./resolve.ts";
+import { MAX_TAG_LENGTH } from "./semver.ts";
+import { shorten } from "./shorten.ts";
 import type { ExplainedTag, Version } from "./types.ts";
 import {
   compareParsed,
@@ -20,7 +22,8 @@ interface Read {
  * @param listed the tags, in the registry's order.
  * @param chosen the newest one within the rules.
  * @param rules which tags may be chosen.
- * @returns one entry a tag, newest first; equal ones in the registry's order, those that are no version last.
+ * @returns one entry a tag, newest first; equal ones in the registry's order, those that are no version last. Tags that
+ * are too long for a version are cut.
  * @throws ConfigError when the CalVer format or the constraint cannot be used.
  */
 export function explainTags(
@@ -38,7 +41,7 @@ export function explainTags(
   );
   const winner = all.find((one) => one.listed.tag === chosen && one.listed.unusable === undefined);
   return all.sort(byNewest).map((one) => ({
-    tag: one.listed.tag,
+    tag: shorten(one.listed.tag, MAX_TAG_LENGTH),
     chosen: one === winner,
     reason: reasonOf(one, winner, rules),
   }));
@@ -56,6 +59,8 @@ function reasonOf(one: Read, winner: Read | undefined, rules: LatestTagOptions):
   if (one.listed.unusable !== undefined) return one.listed.unusable;
   switch (one.verdict) {
     case "no-version":
+      if (one.listed.tag.length > MAX_TAG_LENGTH)
+        return `longer than the ${MAX_TAG_LENGTH} characters that a version may have`;
       return rules.calver
         ? `no version of the calver format "${rules.calver}"`
         : "no SemVer version";

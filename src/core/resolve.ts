@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { explainArtifacts, selectArtifact } from "./artifact_name.ts";
+import { type ArtifactChoice, chooseArtifact } from "./artifact_choice.ts";
 import { explainTags } from "./explain_tags.ts";
 import { normalizePlatform } from "./platform.ts";
-import { describeFiltered, describeMissing, TagTally } from "./resolve_message.ts";
+import { describeFiltered, describeMissing, describePending, TagTally } from "./resolve_message.ts";
 import type {
   Artifact,
   ExplainedArtifact,
@@ -35,6 +35,8 @@ export interface ReleaseFiles {
   createdAt?: Date;
   /** The files, in the registry's order. */
   files: readonly Artifact[];
+  /** The registry knows of files that are still being uploaded. The default is false. */
+  isUploading?: boolean;
   /** The choice among other things than files, where the source makes it itself: the images of an index. */
   chosen?: ChosenArtifact;
 }
@@ -55,7 +57,7 @@ export interface ReleaseSource {
   release(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined>;
 }
 
-/** Which version of a source is wanted. Every registry's locator has these but the last two. */
+/** Which version of a source is wanted. Every registry's locator has these but the last three. */
 export interface Policy {
   /** The registry's URL as it may be printed. */
   url: string;
@@ -67,8 +69,12 @@ export interface Policy {
   constraint: string;
   /** The build metadata a version must have; empty: any. */
   slot: string;
-  /** The exact name of the artifact; empty: chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty: chosen by platform. */
   artifact: string;
+  /** Whether a file for amd64 will do where the machine can emulate it. The default is false. */
+  emulation?: boolean;
+  /** The repository's name, after which its own program is called. The default is none. */
+  repository?: string;
   /** The machine that artifacts are chosen for. */
   platform: Platform;
   /** Milliseconds after publication in which a missing artifact is waited for; see {@link GRACE_MS}. */
@@ -135,32 +141,53 @@ function resolveFiles(
   now: number,
 ): Resolution {
   if (release === undefined) return { kind: "pending", tag, reason: "artifact-missing" };
-  const { artifact, candidates } = release.chosen ?? chooseFile(release, policy);
-  if (artifact !== undefined)
-    return { kind: "ready", release: describeRelease(tag, release, policy), artifact };
   const since = release.createdAt;
-  if (since !== undefined && now - since.getTime() < policy.graceMs) {
-    return { kind: "pending", tag, reason: "artifact-missing", since };
+  const isYoung = since !== undefined && now - since.getTime() < policy.graceMs;
+  const { artifact, choice } = chooseFile(tag, release, policy);
+  const isEarly = isYoung && release.isUploading === true && choice?.isTentative === true;
+  if (artifact !== undefined && !isEarly) {
+    const notes = choice?.notes ?? [];
+    return {
+      kind: "ready",
+      release: describeRelease(tag, release, policy),
+      artifact,
+      ...(notes.length === 0 ? {} : { notes }),
+      ...(choice?.isNamed ? { isNamed: true } : {}),
+    };
+  }
+  const names = (release.chosen?.candidates ?? release.files).map((one) => one.name);
+  if (isYoung) {
+    const message = isEarly ? undefined : describePending(tag, names, policy, choice?.problem);
+    return {
+      kind: "pending",
+      tag,
+      reason: "artifact-missing",
+      since,
+      ...(message === undefined ? {} : { message }),
+    };
   }
   return {
     kind: "none",
     reason: "artifact-missing",
     tag,
-    message: describeMissing(
-      tag,
-      candidates.map((one) => one.name),
-      policy,
-    ),
+    message: describeMissing(tag, names, policy, choice?.problem),
   };
 }
 
 function chooseFile(
-  { files }: ReleaseFiles,
-  { platform, artifact }: Policy,
-): Pick<ChosenArtifact, "artifact"> & { candidates: readonly Pick<Artifact, "name">[] } {
+  tag: string,
+  { files, chosen }: ReleaseFiles,
+  policy: Policy,
+): { artifact: Artifact | undefined; choice?: ArtifactChoice } {
+  if (chosen !== undefined) return { artifact: chosen.artifact };
+  const choice = chooseByName(tag, files, policy);
+  return { artifact: files.find((file) => file.name === choice.name), choice };
+}
+
+function chooseByName(tag: string, files: readonly Artifact[], policy: Policy): ArtifactChoice {
+  const { platform, artifact, emulation = false, repository = "" } = policy;
   const names = files.map((file) => file.name);
-  const name = selectArtifact(names, platform, { artifact });
-  return { artifact: files.find((file) => file.name === name), candidates: files };
+  return chooseArtifact(names, platform, { artifact, tag, emulation, repository });
 }
 
 function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Release {
@@ -209,9 +236,7 @@ export async function explainSource(
     tags,
     artifacts:
       release?.chosen?.candidates ??
-      explainArtifacts(release?.files.map((file) => file.name) ?? [], platform, {
-        artifact: policy.artifact,
-      }),
+      chooseByName(newest.tag, release?.files ?? [], policy).explained,
     resolution: resolveFiles(newest.tag, release, policy, options.now),
   };
 }

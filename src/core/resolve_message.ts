@@ -1,5 +1,7 @@
+import { isChecksumList } from "./artifact_kind.ts";
 import { formatPlatform, normalizePlatform } from "./platform.ts";
 import type { Policy } from "./resolve.ts";
+import { shorten } from "./shorten.ts";
 import type { Resolution } from "./types.ts";
 import type { TagVerdict } from "./version.ts";
 
@@ -91,7 +93,10 @@ function* describeVerdicts(tally: TagTally, policy: Policy): Generator<string> {
   }
   const slot = tally.of("slot");
   if (slot.count > 0) {
-    const others = tally.of("slots").names.map(printable).join(", ");
+    const others = tally
+      .of("slots")
+      .names.map((name) => printable(name))
+      .join(", ");
     yield `${count(slot, "version")} ${be(slot)} not of slot "${policy.slot}", slots seen: ${others}`;
   }
   const preRelease = tally.of("pre-release");
@@ -123,26 +128,75 @@ function be(seen: Seen): string {
  * @param tag the newest tag.
  * @param names the files it has.
  * @param policy what was wanted.
+ * @param problem what keeps a file from being chosen although it could be right.
  * @returns the message.
  */
-export function describeMissing(tag: string, names: readonly string[], policy: Policy): string {
-  const found =
-    names.length === 0 ? "it has no files" : `found ${list(names.slice(0, SHOWN), names.length)}`;
+export function describeMissing(
+  tag: string,
+  names: readonly string[],
+  policy: Policy,
+  problem: string | undefined,
+): string {
   const start = `Cannot resolve "${policy.url}":`;
-  if (policy.artifact !== "") {
-    return `${start} artifact not found: ${printable(policy.artifact)} in ${printable(tag)}, ${found}`;
+  const { artifact } = policy;
+  if (artifact !== "" && problem !== undefined) {
+    return `${start} artifact=${printable(artifact)} selects no file of ${printable(tag)}: ${printable(problem, 400)}`;
   }
+  if (artifact !== "") {
+    return `${start} artifact not found: ${printable(artifact)} in ${printable(tag)}, ${found(names)}`;
+  }
+  return `${start} ${describeUnfit(tag, names, policy, problem)}`;
+}
+
+/**
+ * The message while a young release has no file for this machine and waiting alone may not help: a file of it could be
+ * right, or it looks complete.
+ *
+ * @param tag the newest tag.
+ * @param names the files it has.
+ * @param policy what was wanted.
+ * @param problem what keeps a file from being chosen although it could be right.
+ * @returns the message; `undefined` if more files can be expected.
+ */
+export function describePending(
+  tag: string,
+  names: readonly string[],
+  policy: Policy,
+  problem: string | undefined,
+): string | undefined {
+  // Release tools make the list of checksums of all files, so they know all files by then.
+  const list = names.find(isChecksumList);
+  if (problem === undefined && list === undefined) return undefined;
+  const unfit =
+    policy.artifact === ""
+      ? describeUnfit(tag, names, policy, problem)
+      : `artifact=${printable(policy.artifact)} selects no file of ${printable(tag)}: ${printable(problem ?? found(names), 400)}`;
+  return list === undefined ? unfit : `${unfit}; it looks complete, as it has ${printable(list)}`;
+}
+
+function describeUnfit(
+  tag: string,
+  names: readonly string[],
+  policy: Policy,
+  problem: string | undefined,
+): string {
   const platform = formatPlatform(normalizePlatform(policy.platform));
-  return `${start} no artifact of ${printable(tag)} matches ${platform}, ${found}`;
+  const why = problem === undefined ? "" : `; ${printable(problem, 400)}`;
+  return `no artifact of ${printable(tag)} matches ${platform}, ${found(names)}${why}`;
+}
+
+function found(names: readonly string[]): string {
+  return names.length === 0
+    ? "it has no files"
+    : `found ${list(names.slice(0, SHOWN), names.length)}`;
 }
 
 function list(names: readonly string[], total: number): string {
   const more = total - names.length;
-  return names.map(printable).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return names.map((name) => printable(name)).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 /** Names come from outside: no control characters, no end of it. */
-function printable(name: string): string {
-  const text = name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
-  return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}…` : text;
+function printable(name: string, maxLength = MAX_SHOWN_LENGTH): string {
+  return shorten(name, maxLength).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -1,31 +1,127 @@
+import type { Environment, EnvironmentSpec } from "./environment.ts";
+import { redactUrl } from "./url.ts";
+
+/** Replaces the secrets in a text by `…`. */
+export type Redact = (text: string) => string;
+
+// The operator's own secrets, which no driver knows.
 const SECRET_NAME = /TOKEN|SECRET|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY|CREDENTIAL/i;
 /** Names that end like this hold a path or an id, not the secret itself. */
 const HARMLESS_NAME = /_(PATH|FILE|DIR|DIRECTORY|ID)$/i;
-/** Shorter values are words that may stand anywhere. */
-const MIN_SECRET_LENGTH = 8;
+/** What Docker's config.json and Google's credential files keep secret. */
+const SECRET_FIELD =
+  /^(auth|password|identitytoken|registrytoken|private_key|client_secret|refresh_token)$/;
+/** Shorter values are words that may stand anywhere … */
+const MIN_LENGTH = 8;
+/** … but a short one that a driver's table calls secret is masked where it stands alone. */
+const MIN_WORD_LENGTH = 4;
+
+// Shapes of credentials, wherever they came from.
+const SHAPES =
+  /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
+const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi;
 
 /**
- * Replaces the values of secret environment variables in a text that dewy did not write itself: the
- * output of a hook, the message of a server.
+ * Takes out of a text what looks like a secret: what {@link redactUrl} cuts out of URLs, and well-known shapes of
+ * credentials.
  *
- * @param text any text.
- * @param env environment variables; those named like a token, secret, password or key are secret.
- * @returns the text with `…` in their place.
+ * @param text the text, such as a server's answer.
+ * @param secrets texts that must not appear, either.
+ * @returns the text to print.
  */
-export function redactSecrets(
-  text: string,
-  env: Readonly<Record<string, string | undefined>>,
-): string {
-  let clean = text;
-  for (const [name, value] of Object.entries(env)) {
-    if (value === undefined || value.length < MIN_SECRET_LENGTH) continue;
-    if (isSecret(name, value)) clean = clean.replaceAll(value, "…");
+export function redactText(text: string, secrets: readonly string[] = []): string {
+  let shown = text;
+  for (const secret of secrets) {
+    if (secret.length >= MIN_WORD_LENGTH) shown = shown.replaceAll(secret, "…");
   }
-  return clean;
+  return shown.replaceAll(URL_IN_TEXT, (url) => redactUrl(url)).replaceAll(SHAPES, "…");
 }
 
-function isSecret(name: string, value: string): boolean {
-  // Google's own libraries read a path there; the JSON itself is for where there are no files.
-  if (name === "GOOGLE_APPLICATION_CREDENTIALS") return value.trimStart().startsWith("{");
-  return SECRET_NAME.test(name) && !HARMLESS_NAME.test(name);
+/**
+ * Makes the function that text passes before it leaves dewy: the log, notifications, errors, and the output of hooks
+ * and apps. It masks what {@link redactText} does, and the values of all secret variables of an environment.
+ *
+ * @param variables the variables of all drivers, which say whether they are secret. Other variables are secret if their
+ * name has a word such as TOKEN, SECRET or PASSWORD; and a URL in any variable has a secret password.
+ * @param environments the environments whose values must not appear.
+ */
+export function createRedactor(
+  variables: readonly Pick<EnvironmentSpec, "name" | "secret">[],
+  ...environments: readonly Environment[]
+): Redact {
+  const declaredAs = new Map(variables.map(({ name, secret }) => [name, secret]));
+  const whole = new Set<string>();
+  const words = new Set<string>();
+  for (const [name, value = ""] of environments.flatMap((env) => Object.entries(env))) {
+    const declared = declaredAs.get(name);
+    const isSecret = declared ?? (SECRET_NAME.test(name) && !HARMLESS_NAME.test(name));
+    const secrets = isSecretValue(isSecret, value) ? partsOf(value) : passwordsOf(value);
+    for (const part of secrets.flatMap(spellings)) {
+      if (part.length >= MIN_LENGTH) whole.add(part);
+      else if (declared !== undefined && part.length >= MIN_WORD_LENGTH) words.add(part);
+    }
+  }
+  const masked = maskOf([...whole], [...words]);
+  return (text) => redactText(masked === undefined ? text : text.replaceAll(masked, "…"));
+}
+
+function isSecretValue(secret: boolean | "json", value: string): boolean {
+  return secret === "json" ? value.trimStart().startsWith("{") : secret;
+}
+
+/** A value, each of its lines, since output is handled by the line, and the secret fields of JSON. */
+function partsOf(value: string): string[] {
+  return [value, ...fieldsOf(value)].flatMap((part) => {
+    const text = part.trim();
+    const lines = text.split(/[\r\n]+/).map((line) => line.trim());
+    return [text, ...(lines.length === 1 ? [] : lines.filter((line) => line.length >= MIN_LENGTH))];
+  });
+}
+
+function fieldsOf(json: string): string[] {
+  if (!json.trimStart().startsWith("{")) return [];
+  const found: string[] = [];
+  try {
+    JSON.parse(json, (key, value: unknown) => {
+      if (typeof value === "string" && SECRET_FIELD.test(key)) found.push(value);
+      return value;
+    });
+  } catch {
+    // Not JSON after all: the value as a whole is masked.
+  }
+  return found;
+}
+
+/** `postgres://app:password@db/app` */
+function passwordsOf(value: string): string[] {
+  if (!value.includes("@") || !URL.canParse(value)) return [];
+  const { password } = new URL(value);
+  return password === "" ? [] : [password, decoded(password)];
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** As it stands in text, in JSON and in a URL. */
+function spellings(text: string): string[] {
+  return [
+    text,
+    JSON.stringify(text).slice(1, -1),
+    encodeURIComponent(text.replace(/\p{Surrogate}/gu, "")),
+  ];
+}
+
+function maskOf(whole: string[], words: string[]): RegExp | undefined {
+  if (whole.length + words.length === 0) return undefined;
+  // The longest first: one may be a part of another.
+  const byLength = (a: string, b: string): number => b.length - a.length;
+  const escaped = (texts: string[]): string[] =>
+    texts.sort(byLength).map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  const alone = escaped(words).map((word) => `(?<![\\w-])${word}(?![\\w-])`);
+  return new RegExp([...escaped(whole), ...alone].join("|"), "g");
 }

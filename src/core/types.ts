@@ -65,10 +65,35 @@ export type NoneReason =
   | "filtered" // versions are there, but none passes pre-release, slot, constraint or exclude
   | "artifact-missing"; // the newest version has no file for this platform, and the grace period is over
 
+/** A version that can be deployed. */
+export interface ReadyResolution {
+  /** Tells it from the other answers. */
+  kind: "ready";
+  /** The newest version. */
+  release: Release;
+  /** Its file for this platform. */
+  artifact: Artifact;
+  /** What an operator should know about the choice of the artifact, one sentence each. The default is nothing. */
+  notes?: readonly string[];
+  /**
+   * Whether `artifact=` names this very file, so that one that is not an archive keeps its name in the release. The
+   * default is false: it is placed under a name without version and platform.
+   */
+  isNamed?: boolean;
+}
+
 /** The answer to "what is the newest version for this machine?". */
 export type Resolution =
-  | { kind: "ready"; release: Release; artifact: Artifact }
-  | { kind: "pending"; tag: string; reason: "artifact-missing"; since?: Date }
+  | ReadyResolution
+  | {
+      kind: "pending";
+      tag: string;
+      reason: "artifact-missing";
+      /** When it was published. */
+      since?: Date;
+      /** What its files lack, if waiting alone may not help. */
+      message?: string;
+    }
   | { kind: "none"; reason: NoneReason; message: string; tag?: string };
 
 /** One tag that was looked at, and what became of it. */
@@ -140,6 +165,16 @@ export interface CurrentOptions {
 export interface OpenOptions {
   /** The first byte wanted, to resume an interrupted download. The default is 0. */
   offset?: number;
+  /**
+   * What identifies the bytes before `offset`: the value that `onValidator` received for them. If the registry has other
+   * bytes by now, opening fails with an `IntegrityError`. Without it, nothing checks that the two parts belong together.
+   */
+  validator?: string;
+  /**
+   * Called before the stream is returned, with what identifies its bytes (over HTTP, a strong `ETag` or a date that can
+   * be used in `If-Range`), or `undefined` if nothing does.
+   */
+  onValidator?: (validator: string | undefined) => void;
   /** Ends the call and the stream. */
   signal?: AbortSignal;
 }

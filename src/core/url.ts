@@ -216,8 +216,8 @@ const PRINTABLE_KEYS = new Set([
 ]);
 
 /**
- * A URL as it may appear in a log, an error or a notification: user information is cut out and the
- * values of all query keys that are not known to be harmless become `…`.
+ * A URL as it may appear in a log, an error or a notification. User name and password are cut out, also of what only
+ * resembles a URL, and the values of all query keys that are not known to be harmless become `…`.
  *
  * @param url any URL, or what should have been one.
  * @returns the text to print.
@@ -231,16 +231,41 @@ const PRINTABLE_KEYS = new Set([
  * ```
  */
 export function redactUrl(url: string | URL): string {
-  const text = String(url).replace(/^([A-Za-z][A-Za-z0-9+.-]*:)?\/\/[^/?#]*@/, "$1//");
+  const text = withoutUserInfo(String(url));
   const start = text.indexOf("?");
   if (start < 0) return text.replace(/#.*$/s, "");
   const pairs = text
     .slice(start + 1)
     .replace(/#.*$/s, "")
     .split("&")
-    .map((pair) => {
-      const [key = ""] = pair.split("=", 1);
-      return pair.includes("=") && !PRINTABLE_KEYS.has(key) ? `${key}=…` : pair;
-    });
+    .map(redactPair);
   return `${text.slice(0, start)}?${pairs.join("&")}`;
+}
+
+/** A password that was pasted without escapes may have a `/`, `?` or `#`; digits up to the next `/` are a port. */
+function withoutUserInfo(text: string): string {
+  const scheme = /^(?:[A-Za-z][A-Za-z0-9+.-]*:)?\/\//.exec(text)?.[0];
+  if (scheme === undefined) return text.replace(/^(?:[^/?#\s]*|[^/?#@\s:]+:[^@\s]*)@/, "…@");
+  const rest = text.slice(scheme.length);
+  const pasted = /^[^/?#@[]*:(?!\d{1,5}(?:[/?#]|$))[^@]*@/;
+  return scheme + rest.replace(/^[^/?#]*@/, "").replace(pasted, "");
+}
+
+function redactPair(pair: string): string {
+  const equals = pair.indexOf("=");
+  if (equals < 0) return pair;
+  const key = pair.slice(0, equals);
+  if (!PRINTABLE_KEYS.has(key)) return `${key}=…`;
+  const value = decodedValue(pair.slice(equals + 1));
+  // A printable value may be a URL, which has secrets of its own.
+  const shown = /:\/\/|:.*@/s.test(value) ? redactUrl(value) : value;
+  return shown === value ? pair : `${key}=${shown}`;
+}
+
+function decodedValue(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
 }

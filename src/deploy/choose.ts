@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { matchesArtifact } from "../core/artifact_pattern.ts";
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { SAME_POLL_MS } from "../core/resolve.ts";
-import type { Registry, Resolution } from "../core/types.ts";
+import type { ReadyResolution, Registry, Resolution } from "../core/types.ts";
 import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, findBad, sameBytes } from "./state.ts";
@@ -17,7 +18,7 @@ export interface VersionPolicy {
   calver: string;
   constraint: string;
   slot: string;
-  /** The artifact that is named exactly; empty when it is chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty when it is chosen by platform. */
   artifact: string;
 }
 
@@ -120,6 +121,7 @@ async function judge(
     artifact: candidate.artifact.name,
     url: candidate.artifact.url,
   });
+  if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
   if (running === undefined) return { kind: "deploy", candidate };
   if (running.tag === candidate.release.tag) return judgeSameTag(candidate, running, input);
   // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
@@ -128,6 +130,11 @@ async function judge(
     return { kind: "deploy", candidate };
   }
   return judgeOlder(candidate, running, input);
+}
+
+function emitNotes({ release, artifact, notes = [] }: ReadyResolution, emit: EventSink): void {
+  if (notes.length === 0) return;
+  emit({ type: "artifact-chosen", tag: release.tag, artifact: artifact.name, notes });
 }
 
 function judgeNothing(
@@ -143,7 +150,9 @@ function judgeNothing(
 
 function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: ChoiceInput): Choice {
   const { release, artifact } = candidate;
-  if (running.artifact !== artifact.name && input.policy.artifact === artifact.name) {
+  const isNamed = ({ name }: { name: string }): boolean =>
+    matchesArtifact(input.policy.artifact, name, release.tag);
+  if (isNamed(artifact) && !isNamed({ name: running.artifact })) {
     return { kind: "deploy", candidate }; // the operator names another artifact than the live one
   }
   if (running.artifact !== artifact.name || !sameBytes(running, artifact)) {

@@ -7,6 +7,8 @@ import type { DeployedRelease, StateStore } from "./state.ts";
 export interface Candidate {
   release: Release;
   artifact: Artifact;
+  /** Whether `artifact=` is the artifact's very name: outside of an archive it keeps that name. */
+  isNamed?: boolean;
 }
 
 /** Takes back an activation: what ran before runs again. */

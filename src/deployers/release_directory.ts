@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  chmod,
   lstat,
   mkdir,
   readdir,
@@ -17,7 +18,14 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ConfigError } from "../core/error.ts";
-import { hostError, syncDirectory, systemCode } from "../host/atomic_file.ts";
+import {
+  hostError,
+  removeTemporaries,
+  syncDirectory,
+  systemCode,
+  temporaryPath,
+} from "../host/atomic_file.ts";
+import { findOwnDirectory, ownDirectory } from "../host/own_directory.ts";
 import { removeTree } from "../host/remove_tree.ts";
 import { usedDirectories } from "../host/used_directories.ts";
 
@@ -25,8 +33,7 @@ import { usedDirectories } from "../host/used_directories.ts";
 export const KEPT_RELEASES = 7;
 
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
-const HALF_MADE = /^\.(?:staging|removing)-/;
-const TEMPORARY_LINK = ".current.tmp";
+const HALF_MADE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;
 
 /** A working directory. */
 export interface ReleaseDirectory {
@@ -52,10 +59,14 @@ export interface ReleaseDirectory {
  * Opens a working directory. Nothing is written.
  *
  * @param directory its path.
+ * @param mode the permissions of releases, whatever the umask is. Defaults to what the umask leaves of 0777.
  * @returns the directory.
  * @throws ConfigError when it is no directory, or when `current` in it is something that dewy did not make.
  */
-export async function openReleaseDirectory(directory: string): Promise<ReleaseDirectory> {
+export async function openReleaseDirectory(
+  directory: string,
+  mode?: number,
+): Promise<ReleaseDirectory> {
   const root = await checkedRoot(directory);
   const releases = join(root, "releases");
   const current = join(root, "current");
@@ -71,7 +82,7 @@ export async function openReleaseDirectory(directory: string): Promise<ReleaseDi
       return name !== undefined && (await has(name)) ? name : undefined;
     },
     point: (name) => point(root, current, name),
-    create: (now, fill) => create(releases, now, fill),
+    create: (now, fill) => create(releases, mode, now, fill),
     clean: () => clean(root, releases),
     prune: (keep) => prune(releases, keep),
   };
@@ -117,12 +128,11 @@ async function target(current: string, releases: string): Promise<string | undef
 }
 
 async function point(root: string, current: string, name: string | undefined): Promise<void> {
-  const temporary = join(root, TEMPORARY_LINK);
+  const temporary = temporaryPath(temporaryBase(root));
   try {
     if (name === undefined) {
       await rm(current, { force: true });
     } else {
-      await rm(temporary, { force: true });
       await symlink(join("releases", name), temporary);
       await rename(temporary, current);
     }
@@ -132,22 +142,25 @@ async function point(root: string, current: string, name: string | undefined): P
   }
 }
 
+function temporaryBase(root: string): string {
+  return join(root, ".current");
+}
+
 async function create(
   releases: string,
+  mode: number | undefined,
   now: Date,
   fill: (directory: string) => Promise<void>,
 ): Promise<string> {
-  await mkdir(releases, { recursive: true }).catch((cause: unknown) => {
-    throw hostError(`make ${releases}`, cause);
-  });
-  const name = await freeName(releases, now);
-  const half = join(releases, `.staging-${name}`);
+  const parent = await ownDirectory(releases, mode);
+  const name = await freeName(parent, now);
+  const half = temporaryPath(join(parent, `.staging-${name}`));
   try {
-    await removeTree(half);
     await mkdir(half);
+    if (mode !== undefined) await chmod(half, mode);
     await fill(half);
-    await rename(half, join(releases, name));
-    await syncDirectory(releases);
+    await rename(half, join(parent, name));
+    await syncDirectory(parent);
     return name;
   } catch (cause) {
     await removeTree(half).catch(() => {});
@@ -165,23 +178,26 @@ async function freeName(releases: string, now: Date): Promise<string> {
 }
 
 async function clean(root: string, releases: string): Promise<void> {
-  await rm(join(root, TEMPORARY_LINK), { force: true });
-  const names = await readdir(releases).catch(() => []);
-  for (const name of names.filter((candidate) => HALF_MADE.test(candidate))) {
-    await removeTree(join(releases, name));
+  await removeTemporaries(temporaryBase(root));
+  const parent = await findOwnDirectory(releases);
+  if (parent === undefined) return;
+  for (const name of await readdir(parent)) {
+    if (HALF_MADE.test(name)) await removeTree(join(parent, name));
   }
 }
 
 async function prune(releases: string, keep: ReadonlySet<string>): Promise<readonly string[]> {
-  const names = (await readdir(releases).catch(() => [])).filter((name) => RELEASE_NAME.test(name));
+  const parent = await findOwnDirectory(releases);
+  if (parent === undefined) return [];
+  const names = (await readdir(parent)).filter((name) => RELEASE_NAME.test(name));
   const old = names.sort(newestFirst).slice(KEPT_RELEASES);
   if (old.length === 0) return [];
-  const used = await usedDirectories(await realpath(releases));
+  const used = await usedDirectories(parent);
   const removable = old.filter((name) => !keep.has(name) && !used.has(name));
   for (const name of removable) {
     // Renamed first, so that a release that is there is always whole.
-    const half = join(releases, `.removing-${name}`);
-    await rename(join(releases, name), half).catch((cause: unknown) => {
+    const half = join(parent, `.removing-${name}`);
+    await rename(join(parent, name), half).catch((cause: unknown) => {
       throw hostError(`remove ${name}`, cause);
     });
     await removeTree(half);

@@ -1,12 +1,16 @@
 import { stat } from "node:fs/promises";
-import { archiveKind } from "../core/artifact_name.ts";
+import { archiveKind } from "../core/artifact_kind.ts";
+import { placedName } from "../core/artifact_program.ts";
 import type { Clock } from "../core/clock.ts";
+import { ArchiveError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
+import { isProgram } from "../host/program_file.ts";
 import { cleanStaging } from "../host/stage/clean_staging.ts";
+import { isDiskFull } from "../host/stage/disk_space.ts";
 import { downloadArtifact } from "../host/stage/download.ts";
 import { syncFileSystem } from "../host/sync_file_system.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
@@ -20,8 +24,8 @@ export interface StageOptions {
   registry: Registry;
   /** Where releases are made. */
   directory: ReleaseDirectory;
-  /** Where downloads are kept until they are extracted; an interrupted one is resumed from here. */
-  downloads: string;
+  /** Makes the directory that downloads are kept in until they are extracted; an interrupted one is resumed from there. */
+  downloads(): Promise<string>;
   /** The largest artifact, in bytes. */
   maxArtifactBytes: number;
   /** The largest extracted artifact, in bytes. */
@@ -31,25 +35,38 @@ export interface StageOptions {
 }
 
 /**
- * Makes the function that downloads, checks and extracts an artifact into a new release directory. A download
- * that cannot be extracted is kept: it was checked, and the next attempt need not fetch it again.
+ * Makes the function that downloads, checks and extracts an artifact into a new release directory. A download that
+ * cannot be extracted is removed if no digest vouches for its bytes, so that the next attempt fetches it again; and
+ * always if the disk is full.
  *
  * @param options where from, where to, and within which limits.
  * @returns the function.
  */
 export function stageRelease(options: StageOptions): StageRelease {
+  let unverified = "";
   return async (candidate, signal) => {
-    const file = await download(candidate, options, signal);
+    const { artifact, release } = candidate;
+    const downloads = await options.downloads();
+    const file = await download(candidate, downloads, options, signal);
+    if (artifact.digest === undefined && unverified !== artifact.url) {
+      unverified = artifact.url;
+      options.emit({ type: "unverified", tag: release.tag, artifact: artifact.name });
+    }
     const startedAt = options.clock.now();
     let made = { entries: 1, bytes: 0 };
-    const name = await options.directory.create(new Date(startedAt), async (directory) => {
-      made = await fill(directory, file, candidate.artifact.name, options, signal);
-      await syncFileSystem(directory, signal);
+    const makeRelease = (): Promise<string> =>
+      options.directory.create(new Date(startedAt), async (directory) => {
+        made = await fill(directory, file, candidate, options, signal);
+        await syncFileSystem(directory, signal);
+      });
+    const name = await makeRelease().catch(async (error: unknown) => {
+      if (isUseless(error, artifact)) await cleanStaging(downloads).catch(() => {});
+      throw error;
     });
-    await cleanStaging(options.downloads);
+    await cleanStaging(downloads);
     options.emit({
       type: "extracted",
-      tag: candidate.release.tag,
+      tag: release.tag,
       directory: options.directory.path(name),
       ...made,
       durationMs: options.clock.now() - startedAt,
@@ -58,18 +75,24 @@ export function stageRelease(options: StageOptions): StageRelease {
   };
 }
 
+/** Whether the download is better fetched again, or its room given back. */
+function isUseless(error: unknown, { digest }: Candidate["artifact"]): boolean {
+  if (error instanceof ArchiveError) return digest === undefined;
+  return error instanceof HostError && isDiskFull(error.cause);
+}
+
 async function download(
   { release, artifact }: Candidate,
+  directory: string,
   options: StageOptions,
   signal: AbortSignal,
 ): Promise<string> {
   const { path } = await downloadArtifact({
     artifact,
     tag: release.tag,
-    directory: options.downloads,
+    directory,
     maxBytes: options.maxArtifactBytes,
-    open: (offset, downloadSignal) =>
-      options.registry.open(artifact, { offset, signal: downloadSignal }),
+    open: (open) => options.registry.open(artifact, open),
     clock: options.clock,
     emit: options.emit,
     signal,
@@ -80,12 +103,14 @@ async function download(
 async function fill(
   directory: string,
   file: string,
-  name: string,
+  { release, artifact: { name }, isNamed }: Candidate,
   options: StageOptions,
   signal: AbortSignal,
 ): Promise<{ entries: number; bytes: number }> {
   if (archiveKind(name) === undefined) {
-    await placeFile({ file, name, directory, mode: 0o755 });
+    const placed = isNamed ? name : placedName(name, release.tag);
+    const mode = (await isProgram(file)) ? 0o755 : 0o644;
+    await placeFile({ file, name: placed, directory, mode });
     return { entries: 1, bytes: (await stat(file)).size };
   }
   const limits = { ...EXTRACT_LIMITS, maxBytes: options.maxExpandedBytes };

@@ -112,7 +112,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         return { id: "", tag, ...(since === undefined ? {} : { createdAt: since }) };
       }
       case "ready": {
-        const { release, artifact } = resolution;
+        const { release, artifact, notes } = resolution;
+        const chosen = { tag: release.tag, artifact: artifact.name };
+        if (notes !== undefined) emit({ type: "artifact-chosen", ...chosen, notes });
         const entry = await book.note(release, artifact, platformOf(question));
         const artifactUrl = await addressOf(entry, options.publicUrl ?? question.origin);
         const { id, tag, createdAt } = release;

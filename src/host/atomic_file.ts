@@ -1,5 +1,7 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, open, readdir, readFile, rename, rm, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 
@@ -11,9 +13,9 @@ import { messageOf } from "../core/message_of.ts";
  * @throws HostError with the system's reason; the old content is still there.
  */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = temporaryPath(path);
   try {
-    const file = await open(temporary, "w", 0o600);
+    const file = await createFile(temporary, 0o600);
     try {
       await file.writeFile(text);
       await file.sync();
@@ -25,6 +27,44 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
     throw hostError(`write ${path}`, cause);
+  }
+}
+
+/**
+ * Creates a file, and never opens one that exists: a link in its place is not followed.
+ *
+ * @param path the file.
+ * @param mode its permissions, less what the umask takes away.
+ * @returns the file, to be read and written.
+ */
+export async function createFile(path: string, mode: number): Promise<FileHandle> {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  return await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
+}
+
+const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
+
+/**
+ * A name beside a file that cannot be foreseen.
+ *
+ * @param path the file.
+ * @returns the path of a temporary file, which {@link removeTemporaries} finds again.
+ */
+export function temporaryPath(path: string): string {
+  return `${path}.${randomBytes(8).toString("hex")}.tmp`;
+}
+
+/**
+ * Removes the temporary files and links that a killed process left.
+ *
+ * @param path the file they were made for.
+ */
+export async function removeTemporaries(path: string): Promise<void> {
+  const directory = dirname(path);
+  for (const name of await readdir(directory).catch(() => [])) {
+    const temporary = join(directory, name);
+    if (!TEMPORARY.test(name) || temporary.replace(TEMPORARY, "") !== path) continue;
+    await unlink(temporary).catch(() => {});
   }
 }
 

@@ -1,8 +1,10 @@
+import process from "node:process";
 import type { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { Clock } from "../core/clock.ts";
 import { CredentialError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { AwsCredentials } from "../registry/driver.ts";
+import { readAwsProfile } from "./aws_profile.ts";
 
 /** What looking for AWS credentials needs. */
 export interface AwsCredentialsIo {
@@ -82,7 +84,26 @@ async function loadStandardChain(env: Environment): Promise<AwsChain> {
   const profile = env.AWS_PROFILE ?? "";
   const options = { timeout: METADATA_TIMEOUT_MS, maxRetries: 0 };
   // Not kept between calls: it memoizes by itself, also what has been changed on disk meanwhile.
-  return async () => sdk.defaultProvider(profile === "" ? options : { ...options, profile })();
+  return () =>
+    withoutVersionWarning(() =>
+      sdk.defaultProvider(profile === "" ? options : { ...options, profile })(),
+    );
+}
+
+const NO_VERSION_WARNING = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED";
+
+/**
+ * Which Node versions future releases of the SDK will need is a matter for dewy's developers, but the SDK prints it on
+ * standard error. It looks at the variable once in the life of a process, when it makes its first client.
+ */
+async function withoutVersionWarning<T>(work: () => Promise<T>): Promise<T> {
+  if (process.env[NO_VERSION_WARNING] !== undefined) return work();
+  process.env[NO_VERSION_WARNING] = "true";
+  try {
+    return await work();
+  } finally {
+    delete process.env[NO_VERSION_WARNING];
+  }
 }
 
 async function inTime<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
@@ -98,15 +119,24 @@ async function inTime<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
 }
 
 /** "No link of the chain has any" is an answer, unless the operator named a link. */
-function explainFailure(error: unknown, env: Environment): undefined {
+async function explainFailure(error: unknown, env: Environment): Promise<undefined> {
   const reason = messageOf(error);
   const named = SOURCES.filter((name) => (env[name] ?? "") !== "");
   const foundNone = reason.startsWith("Could not load credentials from any providers");
   if (foundNone && named.length === 0) return undefined;
+  if (foundNone && named.includes("AWS_PROFILE")) await assertProfileExists(env);
   const where = named.length === 0 ? "" : ` (${named.join(", ")} is set)`;
   throw new CredentialError(
     `Cannot get AWS credentials${where}: ${reason}; check "aws sts get-caller-identity", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
     { cause: error },
+  );
+}
+
+async function assertProfileExists(env: Environment): Promise<void> {
+  const { name, files, profiles } = await readAwsProfile(env);
+  if (profiles.includes(name)) return;
+  throw new CredentialError(
+    `Cannot use AWS_PROFILE "${name}": there is no such profile in ${files.join(" and ")} (found: ${profiles.join(", ") || "none"})`,
   );
 }
 

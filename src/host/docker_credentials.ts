@@ -1,5 +1,5 @@
-import { redactText } from "../client/http_failure.ts";
 import { CredentialError, HostError } from "../core/error.ts";
+import { redactText } from "../core/secret.ts";
 import type { CredentialHelper, HelperAnswer } from "../registry/driver.ts";
 import { run } from "./process.ts";
 

@@ -31,7 +31,7 @@ export const file: RegistryDriver<FileLocator> = {
   open: openFileRegistry,
   openArtifact: async (url: SplitUrl, io, options = {}) =>
     openFile(parseFileArtifactUrl(url), {
-      offset: options.offset ?? 0,
+      ...options,
       signal: joinSignals(options.signal, io.signal),
     }),
 };
@@ -44,7 +44,7 @@ function openFileRegistry(locator: FileLocator, io: RegistryIo): Registry {
       source: fileSource(locator.dir),
       open: async (artifact, options = {}) =>
         openFile(pathOf(artifact), {
-          offset: options.offset ?? 0,
+          ...options,
           signal: joinSignals(options.signal, io.signal),
           ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
         }),

@@ -1,13 +1,12 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { AbortedError, HostError, IntegrityError } from "../core/error.ts";
+import type { OpenOptions } from "../core/types.ts";
 import { fileError } from "./file_error.ts";
 import { revisionOf } from "./file_source.ts";
 
-/** Which bytes of a file to read. */
-export interface OpenFileOptions {
-  /** The first byte. */
-  offset: number;
+/** Which bytes of a file to read. Its revision is what identifies them. */
+export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
   /** Ends the stream. */
   signal: AbortSignal | undefined;
   /** What {@link revisionOf} said when the file was chosen. */
@@ -32,7 +31,8 @@ export async function openFile(
   throwIfAborted(path, options.signal);
   const handle = await openRegular(path);
   try {
-    await assertUnchanged(handle, path, options);
+    const revision = await checkedRevision(handle, path, options);
+    options.onValidator?.(revision);
   } catch (error) {
     await handle.close();
     throw error;
@@ -49,29 +49,31 @@ async function openRegular(path: string): Promise<FileHandle> {
   }
 }
 
-async function assertUnchanged(
+async function checkedRevision(
   handle: FileHandle,
   path: string,
-  { offset, revision }: OpenFileOptions,
-): Promise<void> {
+  { offset = 0, revision, validator }: OpenFileOptions,
+): Promise<string> {
   const stats = await handle.stat();
   if (!stats.isFile()) {
     throw new HostError(`Cannot read "${path}": it is no regular file`, { retryable: false });
   }
-  if (revision !== undefined && revision !== revisionOf(stats)) {
-    throw new IntegrityError(`Cannot read "${path}": it was replaced meanwhile, start anew`);
+  const found = revisionOf(stats);
+  if ([revision, validator].some((known) => known !== undefined && known !== found)) {
+    throw new IntegrityError(`Cannot read "${path}": it was replaced meanwhile; start again`);
   }
   if (offset > stats.size) {
     throw new IntegrityError(
       `Cannot resume "${path}" at byte ${offset}: it has ${stats.size}; start again`,
     );
   }
+  return found;
 }
 
 function streamOf(
   handle: FileHandle,
   path: string,
-  { offset, signal }: OpenFileOptions,
+  { offset = 0, signal }: OpenFileOptions,
 ): ReadableStream<Uint8Array> {
   let position = offset;
   return new ReadableStream<Uint8Array>(

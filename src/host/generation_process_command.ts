@@ -49,6 +49,21 @@ export function generationCommand(
   );
 }
 
+/**
+ * Whether a user may enter a directory: groups, access lists and the directories above it count as well, so it is tried.
+ *
+ * @param directory the absolute path.
+ * @param user the user.
+ * @returns `false` if not.
+ * @throws HostError when this runtime and system cannot change the user.
+ */
+export function canEnter(directory: string, user: RunAs): boolean {
+  const enter = [SHELL, "-c", 'cd "$1"', SHELL, directory] as const;
+  const nowhere = { stdout: "/dev/null", stderr: "/dev/null" };
+  const { program, args, ids } = generationCommand(enter, user, nowhere);
+  return spawnSync(program, args, { cwd: "/", stdio: "ignore", ...ids }).status === 0;
+}
+
 /** https://man7.org/linux/man-pages/man1/setpriv.1.html */
 function setpriv({ uid, gid }: RunAs): readonly string[] {
   const groups = isInUserDatabase(uid) ? "--init-groups" : "--clear-groups";

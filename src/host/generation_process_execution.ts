@@ -66,7 +66,9 @@ export function notExecuted(
 
 function whyNot(path: string | undefined): string | undefined {
   if (path === undefined) return "there is no such file";
-  if (!isExecutable(path)) return `${path} is not an executable file; chmod +x it in the archive`;
+  if (!isExecutable(path)) {
+    return `${path} is not an executable file; chmod +x it in the archive, or publish a program or a script with #!`;
+  }
   const interpreter = interpreterOf(path);
   if (interpreter === undefined || exists(interpreter)) return undefined;
   return `it needs ${interpreter}, which is not on this machine`;

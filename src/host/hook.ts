@@ -1,5 +1,5 @@
 import type { HookResult } from "../core/event.ts";
-import { redactSecrets } from "../core/secret.ts";
+import type { Redact } from "../core/secret.ts";
 import type { HookContext, RunHook } from "../deploy/deployer.ts";
 import { run } from "./process.ts";
 
@@ -15,11 +15,13 @@ export interface HookOptions {
   cwd: string;
   /** dewy's own environment. */
   env: Readonly<Record<string, string | undefined>>;
+  /** Masks secrets in what they print. */
+  redact: Redact;
 }
 
 /**
- * Makes the runner of the two hooks: `/bin/sh -c`, dewy's environment and the `DEWY_*` variables. Values
- * of secret variables do not get into the result.
+ * Makes the runner of the two hooks: `/bin/sh -c`, dewy's environment and the `DEWY_*` variables. Secrets are masked
+ * in the result.
  *
  * @param options the commands and their limits.
  * @returns a function that runs one of them.
@@ -45,10 +47,10 @@ async function runOne(
     timeoutMs: options.timeoutMs,
     signal,
   });
-  const clean = (text: string): string => redactSecrets(text, options.env).trim();
+  const clean = (text: string): string => options.redact(text).trim();
   return {
     when,
-    command: redactSecrets(command, options.env),
+    command: options.redact(command),
     exitCode: result.exitCode,
     stdout: clean(result.stdout),
     stderr: clean(result.stderr),

@@ -12,6 +12,7 @@ import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
+import { readAwsProfile } from "./aws_profile.ts";
 import { credentialHelper } from "./docker_credentials.ts";
 import { createFetchGuard, createHostFetch } from "./fetch.ts";
 import { hostPlatform } from "./platform.ts";
@@ -68,6 +69,7 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     emit,
     readTextFile,
     awsCredentials: lazyAwsCredentials({ env, clock }),
+    awsProfile: () => readAwsProfile(env),
     credentialHelper: credentialHelper(env),
     resolveHost,
     ...(guardFetch === undefined ? {} : { guardFetch }),

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
 /** The start time of a process that has ended: equal to no other, and to that of no running one. */
 const ENDED = "ended";
@@ -16,8 +16,10 @@ export function processStartTime(pid: number): string | undefined {
     // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted after the name in parentheses.
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // It has ended, though its parent (a container's first process, say) has not asked how.
-    return fields[0] === "Z" || fields[0] === "X" ? ENDED : fields[19];
+    // It has ended, though its parent (a container's first process, say) has not asked how. With threads left, only its
+    // first one has: a killed process still finishes the system calls of the others.
+    const isZombie = fields[0] === "Z" || fields[0] === "X";
+    return isZombie && Number(fields[17]) <= 1 ? ENDED : fields[19];
   } catch {
     return process.platform === "linux" ? undefined : startTimeByPs(pid);
   }
@@ -53,4 +55,30 @@ export function isRunning(pid: number, startTime: string | undefined): boolean {
   const now = processStartTime(pid);
   if (now === ENDED) return false;
   return startTime === undefined || now === undefined || now === startTime;
+}
+
+/**
+ * Identifies this start of the kernel.
+ *
+ * @returns an opaque text that differs after every start of the machine; `undefined` where the system has none.
+ */
+export function bootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Identifies the PID namespace of this process: only within one does a pid name the same process.
+ *
+ * @returns an opaque text; `undefined` where the system has none.
+ */
+export function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return undefined;
+  }
 }

@@ -1,9 +1,10 @@
-import { mkdir, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import type { EventSink } from "../core/event.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../deploy/state.ts";
 import { hostError, readFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
+import { ownDirectory } from "./own_directory.ts";
 
 const identity = {
   digest: v.exactOptional(v.string()),
@@ -46,10 +47,9 @@ export function stateFile(path: string, emit: EventSink): StateStore {
       return parseState(text) ?? (await setAside(path, emit));
     },
     save: async (state) => {
-      await mkdir(dirname(path), { recursive: true }).catch((cause: unknown) => {
-        throw hostError(`make ${dirname(path)}`, cause);
-      });
-      await writeFileAtomic(path, `${JSON.stringify(state, undefined, 2)}\n`);
+      const directory = await ownDirectory(dirname(path), 0o755);
+      const text = `${JSON.stringify(state, undefined, 2)}\n`;
+      await writeFileAtomic(join(directory, basename(path)), text);
     },
   };
 }

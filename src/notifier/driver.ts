@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import type { EnvironmentSpec } from "../core/environment.ts";
 import type { EventSink, HookResult } from "../core/event.ts";
 import type { OptionSpec, SplitUrl } from "../core/url.ts";
 
@@ -67,8 +68,10 @@ export interface NotifierDriver {
   readonly example: string;
   /** The options of its URL. */
   readonly options: readonly OptionSpec[];
+  /** The domain of its website, so that a pasted address can be answered with the right scheme. */
+  readonly site?: string;
   /** The environment variables it reads. */
-  readonly environment: readonly { name: string; description: string }[];
+  readonly environment: readonly EnvironmentSpec[];
   /**
    * Opens the notifier; nothing is sent yet.
    *

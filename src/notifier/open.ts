@@ -1,7 +1,8 @@
 import type { Clock } from "../core/clock.ts";
+import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { redactSecrets } from "../core/secret.ts";
+import type { Redact } from "../core/secret.ts";
 import { readQuery, redactUrl, splitUrl } from "../core/url.ts";
 import type { Notification, NotifierDriver, NotifierIo } from "./driver.ts";
 import { createLimiter } from "./limit.ts";
@@ -28,25 +29,25 @@ export interface NotificationSink {
  * @param text its URL.
  * @param table the drivers.
  * @param io the environment, the network, the clock and where warnings go.
+ * @param redact masks secrets in what is sent.
  * @returns the subscriber.
- * @throws ConfigError for a URL or option that cannot be used.
+ * @throws ConfigError for a URL, option or variable that cannot be used.
  */
 export function openNotifier(
   text: string,
   table: Readonly<Record<string, NotifierDriver>>,
   io: NotifierIo,
+  redact: Redact,
 ): NotificationSink {
+  const [scheme] = /^[a-z]+(?=:\/\/)/.exec(text) ?? [""];
+  const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+  if (driver === undefined) throw unsupported(text, table);
   // People write a channel as they see it, `slack://#deploy`; elsewhere in a URL a "#" has no meaning.
   const url = splitUrl(text.replace(/^([a-z]+:\/\/)#/, "$1%23"), "--notifier");
-  const driver = Object.hasOwn(table, url.scheme) ? table[url.scheme] : undefined;
-  if (driver === undefined) {
-    throw new ConfigError(
-      `unsupported notifier: "${redactUrl(text)}"; supported: ${Object.keys(table).join(", ")}`,
-    );
-  }
   const quiet = readQuery(url, driver.options, "--notifier").flag("quiet");
-  const notifier = driver.open(url, io);
-  if (notifier === undefined) return dailyReminder(() => driver.open(url, io), io.clock);
+  const own = { ...io, env: driverEnvironment(io.env, driver.environment) };
+  const notifier = driver.open(url, own);
+  if (notifier === undefined) return dailyReminder(() => driver.open(url, own), io.clock);
   const queue = createQueue(notifier, io);
   const limiter = createLimiter(quiet);
   return {
@@ -57,7 +58,7 @@ export function openNotifier(
       }
       const notification = notificationOf(event, quiet);
       const admitted = notification && limiter.admit(event, notification);
-      if (admitted !== undefined) queue.push(withoutSecrets(admitted, io.env));
+      if (admitted !== undefined) queue.push(withoutSecrets(admitted, redact));
       if (isSuccess(event.type)) limiter.reset();
     },
   };
@@ -76,10 +77,33 @@ function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
   };
 }
 
-/** What hooks print is not ours, and may show the environment they got. */
-function withoutSecrets(notification: Notification, env: NotifierIo["env"]): Notification {
+/** Of the address of a webhook everything behind the host is a secret. */
+function unsupported(text: string, table: Readonly<Record<string, NotifierDriver>>): ConfigError {
+  const [, start = "", host = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#\s]*)/i.exec(text) ?? [];
+  const rest = text.length > start.length + host.length ? "/…" : "";
+  const shown = `"${redactUrl(start + host)}${rest}"`;
+  const drivers = Object.values(table);
+  const meant = drivers.find(({ site }) => site !== undefined && isBelow(host, site));
+  const hint = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
+  return new ConfigError(
+    start === ""
+      ? `Cannot read --notifier ${shown}: expected ${drivers.map(({ syntax }) => syntax).join(", ")}${hint}`
+      : `unsupported notifier: ${shown}; supported: ${Object.keys(table).join(", ")}${hint}`,
+  );
+}
+
+function isBelow(host: string, domain: string): boolean {
+  return `.${host.replace(/^.*@|:\d+$/g, "").toLowerCase()}`.endsWith(`.${domain}`);
+}
+
+function advice({ syntax, environment }: NotifierDriver): string {
+  const secrets = environment.filter(({ secret }) => secret !== false).map(({ name }) => name);
+  return `use ${syntax}${secrets.length === 0 ? "" : `, and set ${secrets.join(" and ")}`}`;
+}
+
+/** Hooks and apps may print the environment that they got. */
+function withoutSecrets(notification: Notification, redact: Redact): Notification {
   const { hook } = notification;
-  const redact = (text: string): string => redactSecrets(text, env);
   return {
     ...notification,
     text: redact(notification.text),

@@ -38,10 +38,20 @@ export const slack: NotifierDriver = {
   name: "Slack",
   syntax: SYNTAX,
   example: "slack://deploy?title=myapp&url=https://example.com",
+  site: "slack.com",
   options: OPTIONS,
   environment: [
-    { name: "SLACK_TOKEN", description: "A bot token with the scope chat:write" },
-    { name: "SLACK_API_URL", description: `Another address of the API than ${API}` },
+    {
+      name: "SLACK_TOKEN",
+      description: "A bot token with the scope chat:write",
+      secret: true,
+      value: "token",
+    },
+    {
+      name: "SLACK_API_URL",
+      description: `Another address of the API than ${API}`,
+      secret: false,
+    },
   ],
   open: openSlack,
 };
@@ -75,7 +85,7 @@ function channelProblem(channel: string): string | undefined {
 
 function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
   const locator = parseSlackUrl(url);
-  const token = (io.env.SLACK_TOKEN ?? "").trim();
+  const token = io.env.SLACK_TOKEN ?? "";
   if (token === "") {
     io.emit({
       type: "warning",
@@ -83,9 +93,6 @@ function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
       important: true,
     });
     return undefined;
-  }
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new ConfigError("Cannot use SLACK_TOKEN: it has spaces or characters that no token has");
   }
   return createSlack(locator, token, io);
 }

@@ -6,10 +6,12 @@
 
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import type { CredentialHelper } from "../client/oci_docker.ts";
+import type { AwsProfile } from "../client/s3_address.ts";
 import type { AwsCredentials } from "../client/s3_credentials.ts";
 import { compileCalver } from "../core/calver.ts";
 import type { Clock } from "../core/clock.ts";
 import { compileConstraint } from "../core/constraint.ts";
+import type { EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
@@ -23,7 +25,9 @@ import {
 
 export type * from "../client/grpc_channel.ts";
 export type { CredentialHelper, HelperAnswer } from "../client/oci_docker.ts";
+export type { AwsProfile } from "../client/s3_address.ts";
 export type { AwsCredentials } from "../client/s3_credentials.ts";
+export type { EnvironmentSpec } from "../core/environment.ts";
 
 /** The commands that deploy. */
 export type DeployCommand = "server" | "assets" | "container";
@@ -34,8 +38,10 @@ export interface LocatorBase {
   type: string;
   /** The URL as it may be printed. */
   url: string;
-  /** Names one artifact exactly; empty: chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty: chosen by platform. */
   artifact: string;
+  /** Whether a file for amd64 will do where the machine can emulate it. The default is false. */
+  emulation?: boolean;
   /** Whether pre-releases count. */
   preRelease: boolean;
   /** A CalVer format; empty: SemVer. */
@@ -77,6 +83,8 @@ export interface RegistryIo {
    * and instance roles), `undefined` when it has none; absent on the edge.
    */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; absent on the edge. */
+  awsProfile?: () => Promise<AwsProfile>;
   /**
    * Asks `docker-credential-<helper>` for the login of a server, `undefined` when it has none; absent on the edge.
    */
@@ -93,14 +101,6 @@ export interface RegistryIo {
   openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
-}
-
-/** A line of the README and of `--help` on an environment variable. */
-export interface EnvironmentSpec {
-  /** Its name. */
-  name: string;
-  /** One line on what it does. */
-  description: string;
 }
 
 /** How one kind of registry is named and how its URL reads. */
@@ -145,7 +145,14 @@ const PRE_RELEASE: OptionSpec = {
 const ARTIFACT: OptionSpec = {
   name: "artifact",
   type: "string",
-  description: "The exact name of the artifact, where it is not chosen by OS and architecture",
+  description:
+    "The artifact's name, or a pattern such as app-*.zip or app-{version}.jar, instead of a choice by platform",
+};
+const EMULATION: OptionSpec = {
+  name: "emulation",
+  type: "boolean",
+  description:
+    "Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits",
 };
 const CALVER: OptionSpec = {
   name: "calver",
@@ -167,6 +174,7 @@ const SLOT: OptionSpec = {
 export const FILE_OPTIONS: readonly OptionSpec[] = [
   PRE_RELEASE,
   ARTIFACT,
+  EMULATION,
   CALVER,
   CONSTRAINT,
   SLOT,
@@ -197,6 +205,7 @@ export function readCommon<T extends string>(
     type,
     url: redactUrl(url.text),
     artifact: query.text("artifact"),
+    emulation: query.flag("emulation"),
     preRelease: query.flag("pre-release"),
     calver: query.text("calver"),
     constraint: query.text("constraint"),

@@ -17,15 +17,45 @@ import { findAsset, GhrSource, revisionOf } from "./ghr_source.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
-  { name: "GH_TOKEN", description: "A token for GitHub; wins over GITHUB_TOKEN" },
-  { name: "GITHUB_TOKEN", description: "A token for GitHub" },
-  { name: "GITHUB_APP_ID", description: "Signs in as this GitHub App; wins over tokens" },
-  { name: "GITHUB_APP_INSTALLATION_ID", description: "The installation of the GitHub App" },
-  { name: "GITHUB_APP_PRIVATE_KEY", description: "The private key of the GitHub App, in PEM" },
-  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key" },
-  { name: "GITHUB_API_URL", description: "The API of a GitHub Enterprise server" },
-  { name: "GITHUB_ENDPOINT", description: "The same, where GITHUB_API_URL is not set" },
-  { name: "GITHUB_ARTIFACT", description: "The artifact's name, where the URL has no artifact=" },
+  {
+    name: "GH_TOKEN",
+    description: "A token for GitHub; wins over GITHUB_TOKEN",
+    secret: true,
+    value: "token",
+  },
+  { name: "GITHUB_TOKEN", description: "A token for GitHub", secret: true, value: "token" },
+  {
+    name: "GITHUB_APP_ID",
+    description: "Signs in as this GitHub App; wins over tokens",
+    secret: false,
+  },
+  {
+    name: "GITHUB_APP_INSTALLATION_ID",
+    description: "The installation of the GitHub App",
+    secret: false,
+  },
+  {
+    name: "GITHUB_APP_PRIVATE_KEY",
+    description: "The private key of the GitHub App, in PEM",
+    secret: true,
+    value: "text",
+  },
+  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key", secret: false },
+  {
+    name: "GITHUB_API_URL",
+    description: "The API of a GitHub Enterprise server",
+    secret: false,
+  },
+  {
+    name: "GITHUB_ENDPOINT",
+    description: "The same, where GITHUB_API_URL is not set",
+    secret: false,
+  },
+  {
+    name: "GITHUB_ARTIFACT",
+    description: "The artifact's name or pattern, where the URL has no artifact=",
+    secret: false,
+  },
 ];
 
 const NO_RECORD =
@@ -48,7 +78,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
     const repository = ghrRepository(createGitHubClient(io), owner, repo);
     const signal = joinSignals(options.signal, io.signal);
     const asset = await findRemoteAsset(repository, tag, artifact, signal);
-    return repository.download(asset, options.offset ?? 0, signal);
+    return repository.download(asset, options, signal);
   },
 };
 
@@ -64,6 +94,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
     locator,
     io,
     source,
+    repository: locator.repo,
     async open(artifact, options: OpenOptions = {}) {
       const { tag, artifact: name } = parseGhrArtifactUrl(
         splitUrl(artifact.url, "the artifact URL"),
@@ -73,7 +104,7 @@ function openGhr(given: GhrLocator, io: RegistryIo): Registry {
       const asset = source.asset(tag, name) ?? (await find());
       assertSame(artifact, asset);
       try {
-        return await repository.download(asset, options.offset ?? 0, signal);
+        return await repository.download(asset, options, signal);
       } catch (error) {
         if (!(error instanceof NotFoundError)) throw error;
         source.expire();

@@ -7,6 +7,7 @@ import {
   releasesSchema,
   repositorySchema,
 } from "../client/github_schema.ts";
+import type { RangeOptions } from "../client/http_range.ts";
 import { auditName, auditText } from "../core/audit.ts";
 import { NotFoundError } from "../core/error.ts";
 import type { Deployment } from "../core/types.ts";
@@ -21,10 +22,10 @@ export interface GhrRepository {
   release(tag: string, signal?: AbortSignal): Promise<GitHubRelease | undefined>;
   /** Whether a tag has a published release; throws unless the repository itself can be read. */
   exists(tag: string, signal?: AbortSignal): Promise<boolean>;
-  /** Streams an asset from `offset` on. */
+  /** Streams an asset, or a part of it. */
   download(
     asset: GitHubAsset,
-    offset: number,
+    range: RangeOptions,
     signal?: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>>;
   /** Leaves an audit record as an asset. */
@@ -84,8 +85,10 @@ export function ghrRepository(github: GitHubClient, owner: string, repo: string)
       return false;
     },
     /** https://docs.github.com/rest/releases/assets#get-a-release-asset */
-    download: (asset, offset, signal) =>
-      github.download(`${base}/releases/assets/${asset.id}`, offset, signal),
+    download: (asset, range, signal) => {
+      const path = `${base}/releases/assets/${asset.id}`;
+      return github.download(path, { ...range, size: asset.size }, signal);
+    },
     /** https://docs.github.com/rest/releases/assets#upload-a-release-asset */
     record(uploadUrl, deployment, signal) {
       const name = auditName(deployment);

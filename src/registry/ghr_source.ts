@@ -110,6 +110,7 @@ export class GhrSource implements ReleaseSource {
     return {
       id: String(release.id),
       createdAt: new Date(release.published_at ?? release.created_at),
+      isUploading: release.assets.some((asset) => asset.state !== "uploaded"),
       files: uploadedAssets(release).map((asset) => artifactOf(this.#locator, tag, asset)),
     };
   }

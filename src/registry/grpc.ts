@@ -46,6 +46,8 @@ export const grpc: RegistryDriver<GrpcLocator> = {
     {
       name: TOKEN_VARIABLE,
       description: "A bearer token for the server; sent with TLS or to this machine only",
+      secret: true,
+      value: "token",
     },
   ],
   parse: parseGrpcUrl,
@@ -116,10 +118,7 @@ function noHttp2(locator: GrpcLocator): ConfigError {
 }
 
 function tokenFor(locator: GrpcLocator, io: RegistryIo): string {
-  const token = io.env[TOKEN_VARIABLE]?.trim() ?? "";
-  if (!/^[\x21-\x7e]*$/.test(token)) {
-    throw new ConfigError(`Cannot use ${TOKEN_VARIABLE}: it has blanks or characters of no token`);
-  }
+  const token = io.env[TOKEN_VARIABLE] ?? "";
   if (token === "" || !locator.noTLS || isLoopback(locator.target)) return token;
   io.emit({
     type: "warning",
@@ -197,7 +196,8 @@ function explainAnswer(
     };
   }
   const { tag } = resolution;
-  const why = resolution.kind === "none" ? resolution.message : "its artifact is not there yet";
+  const why =
+    resolution.kind === "none" ? resolution.message : "the server names no artifact so far";
   const chosen = resolution.reason === "artifact-missing";
   const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : why }];
   return { registry, platform, tags, artifacts: [], resolution };

@@ -3,6 +3,7 @@ import { parseGsArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
+import { GOOGLE_VARIABLES } from "./cloud_environment.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import {
   GS_OPTIONS,
@@ -17,22 +18,11 @@ import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
 import { skipAbandoned } from "./skip_abandoned.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
-  {
-    name: "GOOGLE_APPLICATION_CREDENTIALS",
-    description:
-      "Path of a credential file, or its JSON; without: gcloud's, the machine's own, then anonymous",
-  },
-  { name: "CLOUDSDK_CONFIG", description: "The directory of gcloud's credentials" },
-  { name: "GOOGLE_CLOUD_QUOTA_PROJECT", description: "The project that pays for the requests" },
-  {
-    name: "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
-    description: "The domain of Google's servers, where it is not googleapis.com",
-  },
-  { name: "GCE_METADATA_HOST", description: "The metadata server, where it is not Google's own" },
-  { name: "NO_GCE_CHECK", description: "true: the metadata server is not asked" },
+  ...GOOGLE_VARIABLES,
   {
     name: "STORAGE_EMULATOR_HOST",
     description: "Address of an emulator, which is asked without credentials",
+    secret: false,
   },
 ];
 
@@ -71,8 +61,7 @@ export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptio
       locator,
       io,
       source: objectSource(store),
-      open: async (artifact, open) =>
-        openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      open: async (artifact, open) => openObject(client, artifact, open, signalOf(open)),
       exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
@@ -82,13 +71,14 @@ export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptio
 async function openObject(
   client: GcsClient,
   artifact: Artifact,
-  offset: number,
+  options: OpenOptions | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
   const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-  if (isComplete(artifact, offset)) return new Blob([]).stream();
+  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  return client.get(object, { offset, generation: artifact.revision, signal });
+  const { size, revision } = artifact;
+  return client.get(object, { ...options, size, generation: revision, signal });
 }
 
 async function writeRecord(
@@ -108,8 +98,6 @@ async function openGsArtifact(
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const { bucket, object } = parseGsArtifactUrl(url);
-  return createGcsClient(bucket, io).get(object, {
-    offset: options.offset ?? 0,
-    signal: joinSignals(options.signal, io.signal),
-  });
+  const signal = joinSignals(options.signal, io.signal);
+  return createGcsClient(bucket, io).get(object, { ...options, signal });
 }

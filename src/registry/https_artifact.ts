@@ -10,7 +10,7 @@ import { joinSignals } from "./list_registry.ts";
  *
  * @param url an `https://` address.
  * @param io the world.
- * @param options the first byte wanted.
+ * @param options which bytes.
  * @param checkRedirect looks at where a redirect leads, and throws to refuse.
  * @returns the bytes, from `offset` on, also where the server knows no ranges.
  * @throws RemoteError, NotFoundError or CredentialError as the server answers.
@@ -23,5 +23,5 @@ export function openHttpsArtifact(
 ): Promise<ReadableStream<Uint8Array>> {
   const signal = joinSignals(options.signal, io.signal);
   const request = { url: url.text, signal, checkRedirect };
-  return openRange(createHttpClient(io), request, options.offset ?? 0);
+  return openRange(createHttpClient(io), request, options);
 }

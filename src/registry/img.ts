@@ -3,6 +3,7 @@ import { ConfigError } from "../core/error.ts";
 import { DOCKER_HUB, isDockerHub } from "../core/image_reference.ts";
 import type { CurrentOptions, Resolution } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
+import { AWS_VARIABLES, GOOGLE_VARIABLES } from "./cloud_environment.ts";
 import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "./driver.ts";
 import type { ImageRegistry } from "./image_registry.ts";
 import {
@@ -21,21 +22,68 @@ const ENVIRONMENT: readonly EnvironmentSpec[] = [
     name: "DOCKER_USERNAME",
     description:
       "User name for the registry; without one: what `docker login` left, see docs/oci.md",
+    secret: false,
   },
-  { name: "DOCKER_PASSWORD", description: "Password or token of that user" },
-  { name: "DOCKER_AUTH_CONFIG", description: "The text of a config.json of Docker" },
-  { name: "DOCKER_CONFIG", description: "The directory of Docker's config.json" },
-  { name: "REGISTRY_AUTH_FILE", description: "Podman's auth.json" },
-  { name: "GITHUB_TOKEN", description: "A token for ghcr.io, and for no other host" },
-  { name: "AWS_ECR_PASSWORD", description: "A password for ECR; without one: AWS credentials" },
+  { name: "DOCKER_PASSWORD", description: "Password or token of that user", secret: true },
+  {
+    name: "DOCKER_AUTH_CONFIG",
+    description: "The text of a config.json of Docker",
+    secret: true,
+    value: "text",
+  },
+  {
+    name: "DOCKER_CONFIG",
+    description: "The directory of Docker's config.json",
+    secret: false,
+  },
+  { name: "REGISTRY_AUTH_FILE", description: "Podman's auth.json", secret: false },
+  {
+    name: "GITHUB_TOKEN",
+    description: "A token for ghcr.io, and for no other host",
+    secret: true,
+    value: "token",
+  },
+  {
+    name: "AWS_ECR_PASSWORD",
+    description: "A password for ECR; without one: AWS credentials",
+    secret: true,
+  },
+  ...AWS_VARIABLES,
   {
     name: "GCR_TOKEN",
     description: "A key in JSON, or an access token, for registries of Google; without: Google's",
+    secret: true,
+    value: "text",
   },
+  ...GOOGLE_VARIABLES,
   {
     name: "AZURE_CLIENT_ID",
     description:
       "With AZURE_TENANT_ID and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE: for registries of Azure; without: the managed identity",
+    secret: false,
+  },
+  { name: "AZURE_TENANT_ID", description: "The tenant of that client", secret: false },
+  { name: "AZURE_CLIENT_SECRET", description: "The secret of that client", secret: true },
+  {
+    name: "AZURE_FEDERATED_TOKEN_FILE",
+    description: "A file with the token of a workload identity",
+    secret: false,
+  },
+  {
+    name: "AZURE_AUTHORITY_HOST",
+    description: "The address of Microsoft Entra ID, where it is another cloud's",
+    secret: false,
+  },
+  {
+    name: "IDENTITY_ENDPOINT",
+    description: "The managed identity's address on Azure App Service",
+    secret: false,
+  },
+  {
+    name: "IDENTITY_HEADER",
+    description: "The secret for IDENTITY_ENDPOINT",
+    secret: true,
+    value: "token",
   },
 ];
 

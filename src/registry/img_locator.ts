@@ -55,8 +55,8 @@ export function imgFromWebAddress({ hostname, pathname }: URL): string | undefin
 }
 
 /**
- * Reads `img://host/repository`. A first segment without a dot, a colon or the name `localhost` is no
- * host but a user of Docker Hub, as in `docker pull`.
+ * Reads `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
+ * `localhost` belongs to Docker Hub: `img://owner/app` is an image of a user, `img://nginx` an official one.
  *
  * @param url the URL, taken apart.
  * @returns the locator.
@@ -89,10 +89,10 @@ function locate(url: SplitUrl): { registry: string; repository: string } {
   const host = isRegistryHost(written) ? written.toLowerCase() : written;
   const path = decodePath(url.path, url, "--registry").replace(/^\/|\/$/g, "");
   if (host === "") throw badRegistryUrl(url, "registry host is required", IMG_SYNTAX);
-  if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
   if (!isRegistryHost(host)) {
-    return { registry: DOCKER_HUB_HOST, repository: `${host}/${path}` };
+    return dockerHubRepository(DOCKER_HUB_HOST, path === "" ? host : `${host}/${path}`);
   }
+  if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
   if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
     throw badRegistryUrl(url, `"${host}" is no host`, IMG_SYNTAX);
   }

@@ -18,6 +18,8 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
   io: RegistryIo;
   /** What it lists. */
   source: ReleaseSource;
+  /** The repository's name, as a hint at which of several programs is its own. The default is none. */
+  repository?: string;
 }
 
 /**
@@ -28,8 +30,8 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
  * @returns the registry; `exists` and `report` are there only when they were given.
  */
 export function listRegistry(parts: ListRegistryParts): Registry {
-  const { locator, io, source, open, exists, report } = parts;
-  const { url, preRelease, calver, constraint, slot, artifact } = locator;
+  const { locator, io, source, repository, open, exists, report } = parts;
+  const { url, preRelease, calver, constraint, slot, artifact, emulation } = locator;
   const policy: Omit<Policy, "platform"> = {
     url,
     preRelease,
@@ -37,6 +39,8 @@ export function listRegistry(parts: ListRegistryParts): Registry {
     constraint,
     slot,
     artifact,
+    ...(emulation === undefined ? {} : { emulation }),
+    ...(repository === undefined ? {} : { repository }),
     graceMs: GRACE_MS,
   };
   const remembered = rememberListing(source, io.clock);

@@ -5,6 +5,7 @@
  */
 import type { OpenGrpcChannel } from "../client/grpc_channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { nearest } from "../core/nearest.ts";
@@ -20,6 +21,7 @@ import type {
 import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type {
   AwsCredentials,
+  AwsProfile,
   CredentialHelper,
   GuardFetch,
   LocatorBase,
@@ -51,12 +53,16 @@ export interface RegistryOptions {
   readTextFile?: (path: string) => Promise<string>;
   /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
+  /** What the AWS profile in use says about the address of S3; `createHostIo` of `dewy/host` reads it. */
+  awsProfile?: () => Promise<AwsProfile>;
   /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
   grpcChannel?: OpenGrpcChannel;
   /** Whether pre-releases count. The default is false. */
   preRelease?: boolean;
-  /** The exact name of the artifact. The default is to choose by platform. */
+  /** The artifact's name, or a pattern for it. The default is to choose by platform. */
   artifact?: string;
+  /** Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits. The default is false. */
+  emulation?: boolean;
   /** A CalVer format. The default is SemVer. */
   calver?: string;
   /** A semver range that versions must satisfy. The default is any. */
@@ -148,7 +154,7 @@ export function connect(
   const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
   const driver = findDriver(split, table);
   const locator = driver.parse(split);
-  return { registry: driver.open(locator, ioOf(options)), locator, driver };
+  return { registry: driver.open(locator, ioOf(options, driver)), locator, driver };
 }
 
 /**
@@ -210,7 +216,7 @@ export function explain(
  *
  * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`;
  * `http://…` with `allow: "http"`; on a host `file://…`.
- * @param options as for {@link openRegistry}, and the first byte wanted.
+ * @param options as for {@link openRegistry}, and which bytes.
  * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
  * @throws DewyError when the URL is wrong, or the bytes cannot be had.
  *
@@ -229,19 +235,21 @@ export async function openArtifact(
   options: RegistryOptions & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const split = splitUrl(artifactUrl, "the artifact URL");
-  const io = ioOf(options);
+  const { offset, validator, onValidator, signal } = options;
   const open: OpenOptions = {
-    ...(options.offset === undefined ? {} : { offset: options.offset }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(offset === undefined ? {} : { offset }),
+    ...(validator === undefined ? {} : { validator }),
+    ...(onValidator === undefined ? {} : { onValidator }),
+    ...(signal === undefined ? {} : { signal }),
   };
-  if (isWebAddress(split, options)) return openHttpsArtifact(split, io, open);
+  if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.openArtifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.openArtifact(split, io, open);
+  return driver.openArtifact(split, ioOf(options, driver), open);
 }
 
 /** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
@@ -317,6 +325,7 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
   return {
     "pre-release": options.preRelease,
     artifact: options.artifact,
+    emulation: options.emulation,
     calver: options.calver,
     constraint: options.constraint,
     slot: options.slot,
@@ -348,9 +357,11 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   registries: true,
   readTextFile: true,
   awsCredentials: true,
+  awsProfile: true,
   grpcChannel: true,
   preRelease: true,
   artifact: true,
+  emulation: true,
   calver: true,
   constraint: true,
   slot: true,
@@ -370,6 +381,8 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   exclude: true,
   maxAgeMs: true,
   offset: true,
+  validator: true,
+  onValidator: true,
 };
 
 function checkOptions(options: object): void {
@@ -381,19 +394,20 @@ function checkOptions(options: object): void {
   );
 }
 
-function ioOf(options: RegistryOptions): RegistryIo {
+function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryIo {
   checkOptions(options);
-  const { readTextFile, awsCredentials, grpcChannel, signal } = options;
+  const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
-    env: options.env ?? runtimeEnvironment(),
+    env: driverEnvironment(options.env ?? runtimeEnvironment(), driver?.environment ?? []),
     // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
     ...(readTextFile === undefined ? {} : { readTextFile }),
     ...(awsCredentials === undefined ? {} : { awsCredentials }),
+    ...(awsProfile === undefined ? {} : { awsProfile }),
     ...(registryLogin === undefined ? {} : { registryLogin }),
     ...(credentialHelper === undefined ? {} : { credentialHelper }),
     ...(resolveHost === undefined ? {} : { resolveHost }),

@@ -1,10 +1,10 @@
 import { createS3Client, type S3Client } from "../client/s3.ts";
-import { s3Endpoint } from "../client/s3_address.ts";
 import { statedDigest } from "../client/s3_digest.ts";
 import { parseS3ArtifactUrl } from "../core/artifact_url.ts";
 import { auditName } from "../core/audit.ts";
 import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../core/types.ts";
 import { type SplitUrl, splitUrl } from "../core/url.ts";
+import { AWS_VARIABLES } from "./cloud_environment.ts";
 import type { RegistryDriver, RegistryIo } from "./driver.ts";
 import { joinSignals, listRegistry } from "./list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "./object_layout.ts";
@@ -27,17 +27,22 @@ export const s3: RegistryDriver<S3Locator> = {
   commands: ["server", "assets"],
   options: S3_OPTIONS,
   environment: [
-    {
-      name: "AWS_ACCESS_KEY_ID",
-      description: "Access key; without one: the machine's own credentials, then anonymous",
-    },
-    { name: "AWS_SECRET_ACCESS_KEY", description: "Secret of the access key" },
-    { name: "AWS_SESSION_TOKEN", description: "Session token of temporary credentials" },
+    ...AWS_VARIABLES,
     {
       name: "AWS_ENDPOINT_URL_S3",
       description: "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
+      secret: false,
     },
-    { name: "AWS_ENDPOINT_URL", description: "Address of an S3-compatible service" },
+    {
+      name: "AWS_ENDPOINT_URL",
+      description: "Address of an S3-compatible service",
+      secret: false,
+    },
+    {
+      name: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+      description: "true: addresses in the environment and in AWS profiles do not count",
+      secret: false,
+    },
   ],
   parse: parseS3Url,
   fromWebAddress: s3FromWebAddress,
@@ -56,8 +61,7 @@ export const s3: RegistryDriver<S3Locator> = {
  * @throws ConfigError when region, bucket or endpoint cannot be used.
  */
 export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptions = {}): Registry {
-  const endpoint = s3Endpoint(locator.endpoint, io.env);
-  const client = createS3Client({ ...locator, endpoint }, io);
+  const client = createS3Client(locator, io);
   const store = s3Store(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
     joinSignals(given?.signal, io.signal);
@@ -66,7 +70,7 @@ export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptio
       locator,
       io,
       source: objectSource(store),
-      open: (artifact, open) => openObject(client, artifact, open?.offset ?? 0, signalOf(open)),
+      open: (artifact, open) => openObject(client, artifact, open, signalOf(open)),
       exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
       report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
     }),
@@ -112,12 +116,13 @@ function digestReader(
 async function openObject(
   client: S3Client,
   artifact: Artifact,
-  offset: number,
+  options: OpenOptions | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
-  if (isComplete(artifact, offset)) return new Blob([]).stream();
+  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
   // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  return client.get(keyOf(artifact), { offset, ...expected(artifact), signal });
+  const { size } = artifact;
+  return client.get(keyOf(artifact), { ...options, size, ...expected(artifact), signal });
 }
 
 async function writeRecord(
@@ -137,11 +142,8 @@ async function openS3Artifact(
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const at = parseS3ArtifactUrl(url);
-  const client = createS3Client({ ...at, endpoint: s3Endpoint(at.endpoint, io.env) }, io);
-  return client.get(at.key, {
-    offset: options.offset ?? 0,
-    signal: joinSignals(options.signal, io.signal),
-  });
+  const client = createS3Client(at, io);
+  return client.get(at.key, { ...options, signal: joinSignals(options.signal, io.signal) });
 }
 
 function keyOf(artifact: Artifact): string {

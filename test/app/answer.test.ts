@@ -65,6 +65,15 @@ test("a pending answer says since when, one of nothing says why", () => {
   });
 });
 
+test("what is worth knowing about the artifact, or about waiting for it, is told", () => {
+  const noted = { ...ready("v1.0.0"), notes: ["2 files fit"] };
+  expect(toAnswer(noted)).toMatchObject({ kind: "ready", notes: ["2 files fit"] });
+  expect(resolutionText(noted, PLATFORM)).toContain("\nnote       2 files fit\n");
+  const hopeless = { ...PENDING, message: "no artifact matches" };
+  expect(toAnswer(hopeless)).toMatchObject({ kind: "pending", message: "no artifact matches" });
+  expect(resolutionText(hopeless, PLATFORM)).toContain("\nreason     no artifact matches\n");
+});
+
 test("people get aligned lines, without what is not known", () => {
   expect(resolutionText(ready("v1.0.0"), PLATFORM)).toBe(
     [

@@ -57,6 +57,39 @@ describe("dewy", () => {
       err: expect.stringMatching(/^Error: command is not available.*\nSee: dewy --help\n$/),
     });
   });
+  test("masks the secrets of the environment in an error", async () => {
+    const io = fakeProcess({ env: { DB_PASSWORD: "hunter2hunter2" } });
+    expect(await run(["check", "ghr://hunter2hunter2"], io)).toBe(1);
+    expect(io.err()).toMatch(/^Error: Cannot use --registry "ghr:\/\/…"/);
+  });
+
+  const assets = ["assets", "--registry", "file:///r", "--directory", "/nowhere"];
+  test.each([
+    ["check", "me:canary@h"],
+    ["check", "canary@h/a"],
+    ["check", "ghr://o/r", "https://me:canary@h/?token=canary"],
+    ["check", "s3://r/b/p?endpoint=http://me:canary@h"],
+    ["check", "s3://r/b/p?endpoint=http://h/?token=canary"],
+    ["check", "s3://r/b/p?endpoint=http%3A%2F%2Fme%3Acanary%40h&token=canary"],
+    ["check", "https://me:canary@h/a#canary"],
+    ["assets", "--registry", "me:canary@h"],
+    ["server", "--registry", "ghr://me:canary@o/r", "--", "a"],
+    ["container", "--registry", "img://me:canary@h/a"],
+    ["registry", "--upstream", "me:canary@h"],
+    ["registry", "--upstream", "ghr://o/r", "--public-url", "me:canary@h"],
+    [...assets, "--notifier", "https://hooks.slack.com/services/T0/B0/canary"],
+    [...assets, "--notifier", "hooks.slack.com/services/T0/B0/canary"],
+    [...assets, "--notifier", "https://discord.example/api/webhooks/1/canary"],
+    [...assets, "--notifier", "slack://c?url=http://me:canary@h&token=canary"],
+    [...assets, "--notifier", "slack://me:canary@c"],
+    [...assets, "--notifier", "xoxb-canary-canary1@c"],
+  ])("does not repeat a secret that was typed: %j", async (...argv) => {
+    const { code, out, err } = await dewy(...argv);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^Error: /);
+    expect(out + err).not.toContain("canary");
+  });
+
   test("an error in a command's line points to that command's help", async () => {
     expect((await dewy("--bogus", "assets")).err).toBe(
       "Error: unknown flag --bogus\nSee: dewy assets --help\n",

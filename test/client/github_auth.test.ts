@@ -4,7 +4,9 @@ import * as v from "valibot";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createGitHubClient, type GitHubClient } from "../../src/client/github.ts";
 import { repositorySchema } from "../../src/client/github_schema.ts";
+import { driverEnvironment } from "../../src/core/environment.ts";
 import { ConfigError, CredentialError } from "../../src/core/error.ts";
+import { ghr } from "../../src/registry/ghr.ts";
 import { REFUSED, testVectors } from "../core/vectors.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { FakeGitHub } from "../fakes/github.ts";
@@ -32,7 +34,7 @@ async function world(
   const tokens = { first: false, second: false };
   const github = new FakeGitHub({ clock, app, tokens });
   const client = createGitHubClient({
-    env: { GITHUB_API_URL: github.urls.api, ...env },
+    env: driverEnvironment({ GITHUB_API_URL: github.urls.api, ...env }, ghr.environment),
     fetch: github.fetch,
     clock,
     emit: () => {},

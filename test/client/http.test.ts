@@ -139,6 +139,16 @@ describe("errors", () => {
     expect(error.message.length).toBeLessThan(`Cannot GET ${URL_A}: HTTP 400: `.length + 201);
   });
 
+  test("decode the entities of XML, and redact what they hid", async () => {
+    const message = `the region &#34;xx&#34; &amp; &#x22;yy&apos; are &lt;b&gt; &amp;lt; &#1114112; https:&#x2f;/me:pw&#64;h`;
+    const xml = `<Error><Code>Malformed</Code><Message>${message}</Message></Error>`;
+    const fake = answers(strictFake(), new Response(xml, { status: 400 }));
+    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    expect(error.message).toBe(
+      `Cannot GET ${URL_A}: HTTP 400: Malformed: the region "xx" & "yy' are <b> &lt; &#1114112; https://h`,
+    );
+  });
+
   test("a better error of the caller's wins", async () => {
     const fake = answers(strictFake(), new Response("x", { status: 403 }));
     const error = await thrownBy(

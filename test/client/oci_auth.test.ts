@@ -115,6 +115,37 @@ describe("signing in", () => {
     });
   });
 
+  test.each([
+    ["no scope", 'Bearer realm="https://auth.example/token",service="s"'],
+    ["an empty scope", 'Bearer realm="https://auth.example/token",service="s",scope=""'],
+  ])(
+    "a challenge with %s is answered by asking for pull of the repository",
+    async (_, challenge) => {
+      const fake = fakeWith({ auth: "bearer", ...USERS, challenge });
+      await openFakeImg(fake, { env: ENV }).registry.current();
+      expect(tokenCalls(fake).map(({ call }) => call)).toEqual([
+        "GET https://auth.example/token?scope=repository%3Ao%2Fapp%3Apull&service=s",
+      ]);
+    },
+  );
+
+  test("a challenge without a scope has the refresh token exchanged for pull, too", async () => {
+    const bodies: string[] = [];
+    const challenge = 'Bearer realm="https://auth.example/token",service="s"';
+    const fake = fakeWith({ auth: "bearer", refreshTokens: ["id-token"], challenge });
+    const auths = { "registry.example": { identitytoken: "id-token" } };
+    const env = { DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const request = new Request(input, init);
+      if (request.method === "POST") bodies.push(await request.clone().text());
+      return fake.handler(request);
+    };
+    expect(await openFakeImg({ fetch }, { env }).registry.current()).toMatchObject({
+      kind: "ready",
+    });
+    expect(new URLSearchParams(bodies[0]).get("scope")).toBe("repository:o/app:pull");
+  });
+
   test("one token serves until it ends, and is replaced when it is revoked", async () => {
     const clockOf = { now: 0 };
     const fake = fakeWith({ auth: "bearer", ...USERS, expiresIn: 300, now: () => clockOf.now });
@@ -362,17 +393,64 @@ describe("docker login", () => {
   });
 
   test.each([
-    [
-      '{"auths":{"registry.example":{"auth":7}}}',
-      /auths\.registry\.example\.auth should be string/,
-    ],
-    ['{"auths":{"registry.example":{"auth":"%secret%"}}}', /an "auth" in it is no base64/],
-    ["secret", /it is no JSON/],
-  ])("that cannot be read is said, without what it holds: %s", async (text, message) => {
+    ['{"auths":{"registry.example":{"auth":7}}}', 'the entry "registry.example" of auths: auth'],
+    ['{"auths":{"https://registry.example/v2/":{"auth":"%secret%"}}}', "auth is not base64"],
+    ['{"auths":{"registry.example":"secret"}}', 'the entry "registry.example" of auths'],
+    ['{"auths":"secret"}', "auths: it should be Object"],
+    ['{"credHelpers":{"registry.example":7}}', 'the entry "registry.example" of credHelpers'],
+    ['{"credsStore":7}', "credsStore: it should be string"],
+    ["7", "it should be Object"],
+    ["secret", "it is not JSON"],
+  ])("that cannot be read is reported once, without what it holds: %s", async (text, message) => {
     const fake = fakeWith({ auth: "basic", ...USERS });
-    const answer = openFakeImg(fake, { env: { DOCKER_AUTH_CONFIG: text } }).registry.current();
-    await expect(answer).rejects.toThrow(message);
-    await expect(answer).rejects.not.toThrow(/secret/);
+    const { registry } = openFakeImg(fake, {
+      env: { HOME: "/home/u" },
+      readTextFile: async (path) => {
+        if (path === "/home/u/.docker/config.json") return text;
+        throw Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
+      },
+      credentialHelper: async () => undefined,
+    });
+    const told = await registry.current().then(String, String);
+    expect(told).not.toContain("secret");
+    expect(told.split("Cannot ").length).toBe(3);
+    expect(told).toContain("/home/u/.docker/config.json (Cannot");
+    expect(told).toContain(message);
+  });
+
+  test.each([
+    "null",
+    '{"auths":null}',
+    '{"auths":{"registry.example":null}}',
+    '{"auths":{"registry.example":{"auth":null}}}',
+    `{"auths":{"registry.example/o":null,"registry.example":{"auth":"${AUTH}"}}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}","identitytoken":null,"registrytoken":null}}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"},"quay.io":{"auth":null},"ghcr.io":null}}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"}},"credHelpers":null,"credsStore":null}`,
+    `{"auths":{"registry.example":{"auth":"${AUTH}"}},"credHelpers":{"registry.example":null}}`,
+  ])("reads null as if it were absent: %s", async (text) => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    // Where the first file has no login, the second one has.
+    const found = {
+      "/home/u/.docker/config.json": JSON.parse(text),
+      "/home/u/.config/containers/auth.json": { auths: { "registry.example": { auth: AUTH } } },
+    };
+    const credentialHelper = async (): Promise<undefined> => undefined;
+    const { registry, events } = open(fake, found, undefined, { credentialHelper });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events).filter((line) => line.endsWith("refused"))).toEqual([]);
+  });
+
+  test.each([
+    ["a login", { "quay.io": { auth: 7 }, "ghcr.io": "x" }, {}],
+    ["a helper", {}, { "quay.io": 7 }],
+  ])("%s of another registry that is broken changes nothing", async (_, auths, credHelpers) => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    const content = { auths: { ...auths, "registry.example": { auth: AUTH } }, credHelpers };
+    const credentialHelper = async (): Promise<undefined> => undefined;
+    const { registry, events } = open(fake, config(content), undefined, { credentialHelper });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events)).toEqual(["/home/u/.docker/config.json used"]);
   });
 });
 
@@ -439,6 +517,44 @@ describe("clouds", () => {
     world.clock.advance(12 * 3_600_000);
     await world.registry.current();
     expect(asked).toHaveLength(2);
+  });
+
+  test.each([
+    ["the environment's", { AWS_SESSION_TOKEN: "canary-1\ncanary-2" }, undefined],
+    ["the machine's", undefined, "canary-1\ncanary-2"],
+  ])(
+    "ECR is not asked with %s credentials that cannot be sent, and they are not shown",
+    async (...given) => {
+      const [, variable, sessionToken] = given;
+      const host = "1.dkr.ecr.eu-west-1.amazonaws.com";
+      const fake = fakeWith({ auth: "basic", host });
+      const keys = { accessKeyId: "AKID", secretAccessKey: "secret-key" };
+      const { registry } = openFakeImg(
+        fake,
+        variable === undefined
+          ? { env: {}, awsCredentials: async () => ({ ...keys, sessionToken: sessionToken ?? "" }) }
+          : {
+              env: { AWS_ACCESS_KEY_ID: "AKID", AWS_SECRET_ACCESS_KEY: "secret-key", ...variable },
+            },
+        `img://${host}/o/app`,
+      );
+      const answer = registry.current();
+      await expect(answer).rejects.toThrow(
+        /AWS credentials \(Cannot use .*(TOKEN|token): it has spaces/,
+      );
+      await expect(answer).rejects.not.toThrow("canary");
+      expect(fake.requests.some(({ call }) => call.includes("api.ecr"))).toBe(false);
+    },
+  );
+
+  test("a variable that cannot be used costs itself only", async () => {
+    const fake = fakeWith({ auth: "basic", ...USERS });
+    const broken = { GITHUB_TOKEN: "a\nb", AWS_ECR_PASSWORD: "a\nb", DOCKER_PASSWORD: "a\nb" };
+    const auths = { "registry.example": { auth: AUTH } };
+    const env = { DOCKER_USERNAME: "u", ...broken, DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
+    const { registry, events } = openFakeImg(fake, { env });
+    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(used(events)).toEqual(["DOCKER_USERNAME unusable", "DOCKER_AUTH_CONFIG used"]);
   });
 
   test("Google's credentials become an access token as a password", async () => {

@@ -103,7 +103,7 @@ function answerOf(answer: Awaited<ReturnType<Registry["current"]>>, out: unknown
     hasCreatedAt: release.createdAt !== undefined,
     slot: release.slot ?? "",
   };
-  return Object.fromEntries(Object.keys(out as object).map((key) => [key, all[key]]));
+  return Object.fromEntries(Object.keys(out ?? {}).map((key) => [key, all[key]]));
 }
 
 async function run({ op, in: input, out }: VectorCase): Promise<unknown> {

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createS3Client, type S3Client } from "../../src/client/s3.ts";
-import type { S3Bucket } from "../../src/client/s3_address.ts";
+import type { AwsProfile, S3Bucket } from "../../src/client/s3_address.ts";
 import type { CredentialSources } from "../../src/client/s3_credentials.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { fakeClock } from "../fakes/clock.ts";
@@ -18,7 +18,10 @@ interface World {
   client: S3Client;
 }
 
-function world(sources: CredentialSources = KEYS, at: S3Bucket = AT): World {
+function world(
+  sources: CredentialSources & { awsProfile?: () => Promise<AwsProfile> } = KEYS,
+  at: S3Bucket = AT,
+): World {
   const server = strictFake();
   onTestFinished(() => server.verify());
   const events: DewyEvent[] = [];
@@ -87,6 +90,21 @@ describe("requests to S3", () => {
       await expect(listAll(client)).rejects.toMatchObject({ code: "config" });
     },
   );
+
+  it("go to the endpoint of the AWS profile, which is read once, at the first request", async () => {
+    let reads = 0;
+    const awsProfile = async (): Promise<AwsProfile> => {
+      reads += 1;
+      return { name: "default", s3Endpoint: "http://profile.test" };
+    };
+    const { server, client } = world({ ...KEYS, awsProfile }, { ...AT, endpoint: "" });
+    expect(reads).toBe(0);
+    for (const key of ["a", "b"]) {
+      server.on(`HEAD http://profile.test/releases/${key}`, new Response(null));
+      expect(await client.head(key)).toBeDefined();
+    }
+    expect(reads).toBe(1);
+  });
 
   it("are tried again when the server asks to slow down", async () => {
     const { server, client, events } = world();
@@ -208,6 +226,7 @@ describe("refusals of S3", () => {
     [400, "ExpiredToken", "credential", "session is over"],
     [403, "AccessDenied", "credential", "s3:GetObject"],
     [404, "NoSuchBucket", "not-found", '"releases"'],
+    [404, "XAdminUserNotFound", "credential", "AWS_ACCESS_KEY_ID"],
   ])(
     "say in the server's words and ours what to do (%i %s)",
     async (status, code, kind, advice) => {
@@ -221,6 +240,30 @@ describe("refusals of S3", () => {
       });
     },
   );
+});
+
+describe("refusals of requests without credentials", () => {
+  it.each([
+    ["S3's own words", refusal(403, "AccessDenied")],
+    ["HTTP 401", new Response("Unauthorized", { status: 401 })],
+    // OpenStack Swift takes a request for S3 only when it is signed.
+    ["words of another protocol", new Response("Bad URL", { status: 412 })],
+  ])("say which variables to set (%s)", async (_what, answer) => {
+    const { server, client } = world({ env: {} });
+    server.on(LIST, answer);
+    await expect(listAll(client)).rejects.toMatchObject({
+      code: "credential",
+      message: expect.stringMatching(/without credentials: set AWS_ACCESS_KEY_ID/),
+    });
+  });
+
+  it("are still about the object where S3 says so", async () => {
+    const { server, client } = world({ env: {} });
+    server.on("GET /releases/key", refusal(412, "PreconditionFailed"));
+    server.on("GET /releases/gone", refusal(404, "NoSuchKey"));
+    await expect(client.get("key", { etag: '"e"' })).rejects.toMatchObject({ code: "integrity" });
+    await expect(client.get("gone")).rejects.toMatchObject({ code: "not-found" });
+  });
 });
 
 describe("objects of S3", () => {

@@ -42,6 +42,36 @@ describe("s3Endpoint", () => {
     expect(s3Endpoint("", {})).toBe("");
   });
 
+  const profile = { name: "prod", s3Endpoint: "https://profile.test/" };
+
+  it("takes the profile's where neither the URL nor the environment has one", () => {
+    expect(s3Endpoint("", {}, profile)).toBe("https://profile.test");
+    expect(s3Endpoint("", { AWS_ENDPOINT_URL: "https://all.test" }, profile)).toBe(
+      "https://all.test",
+    );
+    expect(s3Endpoint("http://url.test", {}, profile)).toBe("http://url.test");
+  });
+
+  it.each([
+    ["the environment says so", { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "TRUE" }, false, true],
+    ["the profile says so", {}, true, true],
+    ["the environment overrides it", { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "false" }, true, false],
+  ])("ignores what is configured where %s", (_, variable, ignoresEndpoints, ignored) => {
+    const env = { ...variable, AWS_ENDPOINT_URL: "https://all.test" };
+    expect(s3Endpoint("", env, { ...profile, ignoresEndpoints })).toBe(
+      ignored ? "" : "https://all.test",
+    );
+    expect(s3Endpoint("http://url.test", env, { ...profile, ignoresEndpoints })).toBe(
+      "http://url.test",
+    );
+  });
+
+  it("names the profile whose endpoint_url cannot be used, but not its value", () => {
+    const read = (): string => s3Endpoint("", {}, { name: "prod", s3Endpoint: "http://me:pw@h" });
+    expect(read).toThrow(/endpoint_url of the AWS profile "prod"/);
+    expect(read).not.toThrow(/pw/);
+  });
+
   it.each(["s3.test", "ftp://s3.test", "https://me:pw@s3.test", "https://s3.test?a=b"])(
     "names the variable that holds %j, but not its value",
     (value) => {

@@ -158,6 +158,26 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(artifact).toMatchObject({ name: "app", size: "executable".length });
     });
 
+    unless("files")("gives a bare executable where there is no archive", async () => {
+      const files = { "app_1.0.0_linux_amd64": "\x7fELF", "app_1.0.0_darwin_arm64": "mach-o" };
+      const { registry } = await open([{ tag: "v1.0.0", files }]);
+      const { artifact } = ready(await registry.current());
+      expect(artifact.name).toBe("app_1.0.0_linux_amd64");
+      expect(await read(registry, artifact)).toBe("\x7fELF");
+    });
+
+    unless("files")("gives the artifact that a pattern names in every version", async () => {
+      const files = {
+        [ARTIFACT]: "archive",
+        "app-1.0.0.jar": "jar",
+        "app-1.0.0.jar.sha256": "sum",
+      };
+      for (const artifact of ["app-{version}.jar", "*.jar"]) {
+        const answer = ready(await current([{ tag: "v1.0.0", files }], { artifact }));
+        expect(answer.artifact.name).toBe("app-1.0.0.jar");
+      }
+    });
+
     it("waits for an artifact within the grace period", async () => {
       const createdAt = released(29);
       const answer = await current([
@@ -211,6 +231,25 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, artifact, 7)).toBe("789");
       expect(await read(registry, artifact, 10)).toBe("");
     });
+
+    unless("files")(
+      "resumes only with bytes of the file that the beginning came from",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
+        const { artifact } = ready(await registry.current());
+        const found: (string | undefined)[] = [];
+        const onValidator = (one: string | undefined): void => void found.push(one);
+        await new Response(await registry.open(artifact, { onValidator })).text();
+        const [validator] = found;
+        if (validator === undefined) throw new Error("nothing identifies the bytes");
+        const rest = await registry.open(artifact, { offset: 7, validator });
+        expect(await new Response(rest).text()).toBe("789");
+        const other = validator.replace(/.(?=.$)/, (digit) => (digit === "0" ? "1" : "0"));
+        await expect(
+          registry.open(artifact, { offset: 7, validator: other }),
+        ).rejects.toMatchObject({ code: "integrity", retryable: true });
+      },
+    );
 
     unless("files")("refuses an offset beyond the end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);

@@ -307,7 +307,7 @@ export const corpus: readonly ToolFiles[] = [
       "darwin/arm64": "App-1.2.0-arm64-mac.zip",
       "darwin/x64": "App-1.2.0-universal-mac.zip",
       "linux/x64": "App-1.2.0-linux-x64.tar.gz",
-      "windows/x64": null,
+      "windows/x64": "App-1.2.0-win.zip",
       "windows/386": "App-1.2.0-ia32-win.zip",
     },
   },
@@ -356,7 +356,8 @@ export const corpus: readonly ToolFiles[] = [
       "linux/arm64": "geckodriver-v0.34.0-linux-aarch64.tar.gz",
       "windows/amd64": "geckodriver-v0.34.0-win64.zip",
       "windows/arm64": "geckodriver-v0.34.0-win-aarch64.zip",
-      "darwin/amd64": null,
+      "darwin/amd64": "geckodriver-v0.34.0-macos.tar.gz",
+      "darwin/arm64": "geckodriver-v0.34.0-macos-aarch64.tar.gz",
     },
   },
   {
@@ -371,7 +372,12 @@ export const corpus: readonly ToolFiles[] = [
       "jq-1.7.1.zip",
       "sha256sum.txt",
     ],
-    chosen: { "linux/amd64": null, "darwin/arm64": null, "windows/amd64": null },
+    chosen: {
+      "linux/amd64": "jq-linux-amd64",
+      "linux/arm64": null,
+      "darwin/arm64": "jq-macos-arm64",
+      "windows/amd64": "jq-win64.exe",
+    },
   },
   {
     tool: "gitea and gox",

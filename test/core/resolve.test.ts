@@ -27,6 +27,7 @@ const policy: Policy = {
 interface FakeRelease extends Omit<ListedTag, "tag"> {
   files?: readonly string[];
   createdAt?: Date;
+  isUploading?: boolean;
   isGone?: boolean;
 }
 
@@ -57,6 +58,7 @@ function fakeSource(
       return {
         id: `id of ${tag}`,
         files,
+        ...(release.isUploading === undefined ? {} : { isUploading: release.isUploading }),
         ...(release.createdAt === undefined ? {} : { createdAt: release.createdAt }),
       };
     },
@@ -201,6 +203,84 @@ describe("resolve", () => {
     );
   });
 
+  test("tells what an operator should know about the choice", async () => {
+    const files = ["tool_linux_amd64.zip", "app_linux_amd64.zip"];
+    const answer = (changes: Partial<Policy>) =>
+      resolve(fakeSource({ "v1.0.0": { files } }), { ...policy, ...changes }, { now: NOW });
+    expect(await answer({})).toMatchObject({
+      artifact: { name: files[0] },
+      notes: [expect.stringContaining("2 files fit (tool_linux_amd64.zip, app_linux_amd64.zip)")],
+    });
+    expect(await answer({ repository: "app" })).toMatchObject({
+      artifact: { name: files[1] },
+      notes: [expect.stringContaining("named after the repository")],
+    });
+    expect(await answer({ artifact: "app*" })).not.toHaveProperty("notes");
+  });
+
+  test("says whether artifact names the very file", async () => {
+    const files = ["app-1.0.0", "app_linux_amd64.tar.gz"];
+    const isNamed = async (artifact: string) => {
+      const source = fakeSource({ "v1.0.0": { files } });
+      const answer = await resolve(source, { ...policy, artifact }, { now: NOW });
+      return answer.kind === "ready" && answer.isNamed === true;
+    };
+    expect(await isNamed("app-1.0.0")).toBe(true);
+    expect(await isNamed("app-{version}")).toBe(false);
+    expect(await isNamed("app-*")).toBe(false);
+    expect(await isNamed("")).toBe(false);
+  });
+
+  test("emulates only where the policy allows it", async () => {
+    const changes = { platform: { os: "darwin", arch: "arm64" } };
+    const files = ["app_darwin_amd64.zip"];
+    expect(await messageOf({ "v1.0.0": { files } }, changes)).toContain("matches darwin/arm64");
+    const source = fakeSource({ "v1.0.0": { files } });
+    const emulating = { ...policy, ...changes, emulation: true };
+    expect(await resolve(source, emulating, { now: NOW })).toMatchObject({ kind: "ready" });
+  });
+
+  test("waits with a guess while files are being uploaded, until the grace period is over", async () => {
+    const answer = async (file: string, createdAt: Date, artifact = "") => {
+      const source = fakeSource({ "v1.0.0": { files: [file], createdAt, isUploading: true } });
+      return (await resolve(source, { ...policy, artifact }, { now: NOW })).kind;
+    };
+    const young = new Date(NOW - 1000);
+    for (const file of ["site.tar.gz", "app-linux.zip", "app-linux-amd64"]) {
+      expect(await answer(file, young)).toBe("pending");
+      expect(await answer(file, young, "*")).toBe("pending");
+      expect(await answer(file, young, file)).toBe("ready");
+      expect(await answer(file, new Date(NOW - GRACE_MS))).toBe("ready");
+    }
+    expect(await answer("app-linux-amd64.zip", young)).toBe("ready");
+  });
+
+  test("says within the grace period what may keep the release from ever fitting", async () => {
+    const pending = async (files: readonly string[], artifact = "") => {
+      const source = fakeSource({ "v1.0.0": { files, createdAt: new Date(NOW - 1000) } });
+      const answer = await resolve(source, { ...policy, artifact }, { now: NOW });
+      expect(answer.kind).toBe("pending");
+      return answer.kind === "pending" ? answer.message : undefined;
+    };
+    expect(await pending([])).toBeUndefined();
+    expect(await pending(["app_darwin_arm64.zip"])).toBeUndefined();
+    expect(await pending(["app_darwin_arm64.zip"], "nope")).toBeUndefined();
+    expect(await pending(["app-x86_64.zip"])).toBe(
+      "no artifact of v1.0.0 matches linux/amd64, found app-x86_64.zip; " +
+        "app-x86_64.zip: its name has no operating system; set artifact= to use it",
+    );
+    expect(await pending(["app_darwin_arm64.zip", "checksums.txt"])).toBe(
+      "no artifact of v1.0.0 matches linux/amd64, found app_darwin_arm64.zip, checksums.txt; " +
+        "it looks complete, as it has checksums.txt",
+    );
+    expect(await pending(["a.jar", "SHA256SUMS"], "nope")).toBe(
+      "artifact=nope selects no file of v1.0.0: found a.jar, SHA256SUMS; it looks complete, as it has SHA256SUMS",
+    );
+    expect(await pending(["a.jar", "b.jar"], "*.jar")).toBe(
+      "artifact=*.jar selects no file of v1.0.0: it matches 2 files (a.jar, b.jar); make it more specific",
+    );
+  });
+
   test("throws for a constraint or format that cannot be used", async () => {
     await expect(
       resolve(fakeSource({}), { ...policy, constraint: "new" }, { now: NOW }),
@@ -278,6 +358,17 @@ describe("the message when there is nothing", () => {
     expect(message).toContain('1 version (v1.0.0) outside of constraint "^2"');
     expect(message).toContain("1 version (v2.0.0) excluded");
     expect(message).toContain("1 tag (v3.0.0) ruled out by the registry (draft)");
+  });
+
+  test("says what keeps a file from being chosen, and what to do", async () => {
+    const files = ["app-linux.zip", "tool-linux.zip"];
+    expect(await messageOf({ "v1.0.0": { files } })).toContain(
+      "2 files fit equally well (app-linux.zip, tool-linux.zip); set artifact= to one of them",
+    );
+    expect(await messageOf({ "v1.0.0": { files } }, { artifact: "*.zip" })).toBe(
+      'artifact-missing: Cannot resolve "ghr://acme/app": artifact=*.zip selects no file of v1.0.0: ' +
+        "2 files fit equally well (app-linux.zip, tool-linux.zip); make it more specific",
+    );
   });
 
   test("says what files there are, or that there are none", async () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readdir, readlink, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { KEPT_RELEASES, openReleaseDirectory } from "../../src/deployers/release_directory.ts";
@@ -70,13 +70,32 @@ describe("openReleaseDirectory", () => {
 
   it("cleans up half-made releases and links, and nothing else", async () => {
     const root = await tempDirectory();
-    for (const name of [".staging-20260101T120000Z", ".removing-x", "20260101T120000Z", "mine"]) {
+    const mine = [".removing-mine", ".staging-2026", "20260101T120000Z", "mine"];
+    const hex = "0123456789abcdef";
+    const halfMade = [`.staging-20260101T120000Z.${hex}.tmp`, ".removing-20260101T120000Z-2"];
+    for (const name of [...mine, ...halfMade]) {
       await mkdir(join(root, "releases", name), { recursive: true });
     }
-    await symlink("releases/x", join(root, ".current.tmp"));
+    await symlink("releases/x", join(root, `.current.${hex}.tmp`));
+    await symlink("releases/x", join(root, `mine.${hex}.tmp`));
     await (await openReleaseDirectory(root)).clean();
-    expect(await readdir(join(root, "releases"))).toEqual(["20260101T120000Z", "mine"]);
-    expect(await readdir(root)).toEqual(["releases"]);
+    expect((await readdir(join(root, "releases"))).sort()).toEqual(mine);
+    expect((await readdir(root)).sort()).toEqual([`mine.${hex}.tmp`, "releases"]);
+  });
+
+  it("makes releases that other users can enter, whatever the umask is, when it is told to", async () => {
+    const umask = process.umask(0o077);
+    onTestFinished(() => void process.umask(umask));
+    for (const [mode, expected] of [
+      [undefined, 0o700],
+      [0o755, 0o755],
+    ] as const) {
+      const directory = await openReleaseDirectory(await tempDirectory(), mode);
+      const name = await directory.create(noon, fill("a"));
+      for (const path of [join(directory.root, "releases"), directory.path(name)]) {
+        expect((await stat(path)).mode & 0o777).toBe(expected);
+      }
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { hostPlatform } from "../../src/host/platform.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
@@ -178,6 +179,23 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     );
     expect(code).toBe(0);
     expect((await stat(join(cwd, "current", "app-linux"))).mode & 0o777).toBe(0o755);
+  });
+
+  it("places a bare executable under a name that stays, chosen by platform", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    const { os, arch } = hostPlatform();
+    for (const version of ["1.0.0", "1.1.0"]) {
+      const script = new TextEncoder().encode(`#!/bin/sh\necho ${version}\n`);
+      await publisher.publish(`v${version}`, script, `app_${version}_${os}_${arch}`);
+      const { code } = await runDewy(command, ["assets", "--registry", publisher.url, "--once"], {
+        cwd,
+      });
+      expect(code).toBe(0);
+      expect(await readdir(join(cwd, "current"))).toEqual(["app"]);
+      expect(await readFile(join(cwd, "current", "app"), "utf8")).toContain(version);
+      expect((await stat(join(cwd, "current", "app"))).mode & 0o777).toBe(0o755);
+    }
   });
 });
 

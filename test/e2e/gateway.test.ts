@@ -216,7 +216,13 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
     );
     expect(JSON.parse((await check()).stdout)).toMatchObject({ kind: "ready", tag: "v1.0.0" });
     const other = await check("--platform", "plan9/mips");
-    expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/upstream registry/i)]);
+    expect([other.code, JSON.parse(other.stdout)]).toEqual([
+      2,
+      expect.objectContaining({
+        kind: "error",
+        message: expect.stringMatching(/upstream registry/i),
+      }),
+    ]);
   });
 
   it("names the port that it cannot have", async () => {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { runAgent } from "../../src/app/agent.ts";
 import type { AssetsConfig } from "../../src/app/assets_config.ts";
+import { redactor } from "../../src/app/redactor.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { EventSink } from "../../src/core/event.ts";
 import type { Deployer } from "../../src/deploy/deployer.ts";
@@ -16,6 +16,7 @@ import { stageRelease } from "../../src/deployers/stage_release.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/mod.ts";
 import { openProcess } from "../../src/host/process_io.ts";
+import { cacheDirectory } from "../../src/host/stage/cache_directory.ts";
 import { connect } from "../../src/registry/open.ts";
 
 const { KILL_AT = "", REGISTRY = "" } = process.env;
@@ -97,7 +98,7 @@ const stage = stageRelease({
         dieAt("after extraction");
       }),
   },
-  downloads: join(directory.root, ".dewy", "cache"),
+  downloads: () => cacheDirectory(directory.root, undefined),
   maxArtifactBytes: config.maxArtifactSize,
   maxExpandedBytes: config.maxExpandedSize,
   clock: systemClock,
@@ -113,6 +114,7 @@ process.exitCode = await runAgent(
     emit,
     io: hostIo,
     registries: hostRegistries,
+    redactor,
     version: "test",
   },
 );

@@ -1,13 +1,15 @@
 import { onTestFinished } from "vitest";
 import { serveFetch } from "../fakes/serve.ts";
 
-/** A Slack that records the texts it is sent; `answer` decides what it does about them. */
+/** A Slack that records the texts, and all values, that it is sent; `answer` decides how it responds. */
 export async function slack(
   answer: () => Promise<Response>,
-): Promise<{ texts: string[]; url: string }> {
+): Promise<{ texts: string[]; forms: string[]; url: string }> {
   const texts: string[] = [];
+  const forms: string[] = [];
   const server = await serveFetch(async (request) => {
     const form = new URLSearchParams(await request.text());
+    forms.push([...form.values()].join("\n"));
     const attachments: { text: string; title?: string }[] = JSON.parse(
       form.get("attachments") ?? "[]",
     );
@@ -15,5 +17,5 @@ export async function slack(
     return answer();
   });
   onTestFinished(() => server.close());
-  return { texts, url: `${server.url}/` };
+  return { texts, forms, url: `${server.url}/` };
 }

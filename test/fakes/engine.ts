@@ -314,9 +314,10 @@ class Container implements FakeContainer {
   async stop(timeoutMs: number): Promise<void> {
     if (this.info.status !== "running") return;
     this.#isStopping = true;
-    // What it has answered to the end is not late; neither is dewy's own question.
+    // What it has answered to the end is not late, nor what has not asked yet and may go elsewhere; neither is dewy's own
+    // question.
     const isOpen = (socket: Socket): boolean =>
-      !socket.writableEnded && !this.#askedForHealth.has(socket);
+      socket.bytesRead > 0 && !socket.writableEnded && !this.#askedForHealth.has(socket);
     this.late += [...this.#sockets].filter(isOpen).length;
     if (this.app.obeys || timeoutMs === 0) await this.end(0);
     else await this.end(137);

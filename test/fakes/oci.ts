@@ -37,8 +37,12 @@ export interface FakeOciOptions {
   realm?: string;
   /** The challenge, where it is an odd one. */
   challenge?: string;
-  /** Tags a page has at most; all unless told. */
+  /** Tags a page has at most, whatever `n` asks for. Defaults to all. */
   pageSize?: number;
+  /** Pages as `n` and `last` ask for, in lexical order, without a `Link`. */
+  unlinked?: boolean;
+  /** Answers HEAD with this status. */
+  headStatus?: number;
   /** Headers of every answer about manifests. */
   headers?: Readonly<Record<string, string>>;
   /** Answers instead; `undefined`: as usual. */
@@ -197,6 +201,10 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
     );
     if (kind === "tags") return listTags(url);
     if (kind === "blobs") return Response.redirect(`https://blobs.example/${reference}`, 307);
+    const { headStatus } = fake.options;
+    if (request.method === "HEAD" && headStatus !== undefined) {
+      return new Response(null, { status: headStatus });
+    }
     const digest = reference.startsWith("sha256:") ? reference : (tags.get(reference) ?? "");
     const found = content.get(digest);
     if (found === undefined) return errorOf(404, "MANIFEST_UNKNOWN");
@@ -209,12 +217,14 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
   }
 
   function listTags(url: URL): Response {
-    const all = [...tags.keys()];
-    const { pageSize = all.length } = fake.options;
+    const { unlinked = false } = fake.options;
+    const all = unlinked ? [...tags.keys()].sort() : [...tags.keys()];
+    const asked = unlinked ? Number(url.searchParams.get("n") ?? all.length) : all.length;
+    const pageSize = Math.min(asked, fake.options.pageSize ?? all.length);
     const last = url.searchParams.get("last");
     const start = last === null ? 0 : all.indexOf(last) + 1;
     const page = all.slice(start, start + pageSize);
-    const rest = start + pageSize < all.length;
+    const rest = !unlinked && start + pageSize < all.length;
     const next = `/v2/${REPOSITORY}/tags/list?last=${encodeURIComponent(page.at(-1) ?? "")}&n=${pageSize}`;
     return Response.json(
       { name: REPOSITORY, tags: page },

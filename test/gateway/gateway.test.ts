@@ -68,6 +68,26 @@ describe("an answer of the gateway", () => {
     expect(world.events).toContainEqual(expect.objectContaining({ type: "nothing" }));
   });
 
+  test("that is doubtful is logged once", async () => {
+    const world = gatewayWorld();
+    const { current: ask } = world.upstream.registry;
+    world.upstream.registry.current = async (options) => {
+      const resolution = await ask(options);
+      return resolution.kind === "ready" ? { ...resolution, notes: ["2 files fit"] } : resolution;
+    };
+    await current(world);
+    world.gateway.expire();
+    await current(world);
+    expect(world.events.filter(({ type }) => type === "artifact-chosen")).toEqual([
+      {
+        type: "artifact-chosen",
+        tag: "v1.0.0",
+        artifact: "app_linux_amd64.tar.gz",
+        notes: ["2 files fit"],
+      },
+    ]);
+  });
+
   test("says that the upstream fails, and nothing of what it said", async () => {
     const world = gatewayWorld();
     world.upstream.failure = new CredentialError("s3://private-bucket refused AKIA");

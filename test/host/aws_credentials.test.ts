@@ -67,6 +67,30 @@ describe("lazyAwsCredentials", () => {
     });
   });
 
+  it("says that the profile in AWS_PROFILE is missing, and which there are", async () => {
+    const directory = await tempDirectory();
+    const config = join(directory, "config");
+    await writeFile(config, "[default]\nregion = a\n[profile prod]\nregion = a\n");
+    const loadChain = async () => async () => Promise.reject(NONE);
+    const env = {
+      AWS_PROFILE: "prdo",
+      AWS_CONFIG_FILE: config,
+      AWS_SHARED_CREDENTIALS_FILE: join(directory, "none"),
+    };
+    await expect(
+      lazyAwsCredentials({ env, clock: fakeClock(), loadChain })(),
+    ).rejects.toMatchObject({
+      code: "credential",
+      message: `Cannot use AWS_PROFILE "prdo": there is no such profile in ${config} and ${directory}/none (found: default, prod)`,
+    });
+    const found = lazyAwsCredentials({
+      env: { ...env, AWS_PROFILE: "prod" },
+      clock: fakeClock(),
+      loadChain,
+    })();
+    await expect(found).rejects.toThrow("Could not load credentials");
+  });
+
   it("passes on why a source fails", async () => {
     const loadChain = async () => async () =>
       Promise.reject(new Error("The SSO session has expired"));
@@ -122,6 +146,27 @@ describe.each(runtimes)("the standard chain on $name", (runtime) => {
       AWS_CONTAINER_AUTHORIZATION_TOKEN: "let-me-in",
     };
     expect(await find(runtime, env)).toMatchObject({ accessKeyId: "AKECS", sessionToken: "t" });
+  });
+
+  it("exchanges a web identity token, and prints nothing else", async () => {
+    const server = createServer((_, response) => {
+      const Expiration = new Date(Date.now() + 3_600_000).toISOString();
+      response.end(
+        `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKWEB</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>${Expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const token = join(await tempDirectory(), "token");
+    await writeFile(token, "a.b.c");
+    const env = {
+      AWS_WEB_IDENTITY_TOKEN_FILE: token,
+      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/dewy",
+      AWS_REGION: "eu-west-3",
+      AWS_ENDPOINT_URL_STS: `http://127.0.0.1:${port}`,
+    };
+    expect(await find(runtime, env)).toMatchObject({ accessKeyId: "AKWEB" });
   });
 
   it("finds nothing without asking the metadata service where that is switched off", async () => {

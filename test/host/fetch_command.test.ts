@@ -51,8 +51,8 @@ describe.each(runtimes)("dewy check on $name", (runtime) => {
   });
 
   test("exits 1 and names the flag when the CA file is not there", async () => {
-    const { code, stderr } = await check(["--ca-file", "/no/such.pem"], {});
+    const { code, stdout } = await check(["--ca-file", "/no/such.pem"], {});
     expect(code).toBe(1);
-    expect(stderr).toContain('Cannot use --ca-file "/no/such.pem"');
+    expect(JSON.parse(stdout).message).toContain('Cannot use --ca-file "/no/such.pem"');
   });
 });

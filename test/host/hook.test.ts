@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { createRedactor } from "../../src/core/secret.ts";
 import { createHooks, type HookOptions } from "../../src/host/hook.ts";
 import { testVectors } from "../core/vectors.ts";
 import { tempDirectory } from "./temp_directory.ts";
@@ -20,6 +21,7 @@ function hooks(over: Partial<HookOptions>): ReturnType<typeof createHooks> {
     timeoutMs: 20_000,
     cwd: "/tmp",
     env: { PATH: process.env.PATH },
+    redact: createRedactor([], over.env ?? {}),
     ...over,
   });
 }

@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import { isRunning, processStartTime } from "../../src/host/process_identity.ts";
 
@@ -24,5 +25,27 @@ it.skipIf(process.platform !== "linux")(
     process.kill(pid, "SIGKILL");
     await expect.poll(() => isRunning(pid, startTime)).toBe(false);
     expect(isRunning(pid, undefined)).toBe(false);
+  },
+);
+
+const hasPython = spawnSync("python3", ["-c", ""]).status === 0;
+const why = hasPython ? "" : " [skipped: no python3, to end the first thread of a process]";
+
+it.skipIf(process.platform !== "linux" || !hasPython)(
+  `isRunning takes a process for running as long as any of its threads is${why}`,
+  async () => {
+    const script = [
+      "import ctypes, threading, time",
+      "threading.Thread(target=lambda: time.sleep(300)).start()",
+      "ctypes.CDLL(None).pthread_exit(None)",
+    ].join("\n");
+    const child = spawn("python3", ["-c", script], { stdio: "ignore" });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const pid = child.pid ?? 0;
+    const startTime = processStartTime(pid);
+    await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z ");
+    expect(isRunning(pid, startTime)).toBe(true);
+    child.kill("SIGKILL");
+    await expect.poll(() => isRunning(pid, startTime)).toBe(false);
   },
 );

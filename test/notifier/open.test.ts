@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, type DewyEvent } from "../../mod.ts";
+import { redactor } from "../../src/app/redactor.ts";
 import { splitUrl } from "../../src/core/url.ts";
 import { notifiers } from "../../src/notifier/mod.ts";
 import { openNotifier } from "../../src/notifier/open.ts";
@@ -25,12 +26,16 @@ const DEPLOYED: DewyEvent = {
   durationMs: 1,
 };
 
+function open(url: string, io: FakeNotifierIo): ReturnType<typeof openNotifier> {
+  return openNotifier(url, notifiers, io, redactor(io.env));
+}
+
 async function textsFor(
   url: string,
   events: readonly DewyEvent[],
   io: FakeNotifierIo,
 ): Promise<string[]> {
-  const notifications = openNotifier(url, notifiers, io);
+  const notifications = open(url, io);
   for (const event of events) notifications.sink(event);
   await notifications.close(5000);
   return io.server.requests.map(({ body }) => {
@@ -48,7 +53,7 @@ testVectors(
   ({ in: { url, env }, out }) => {
     const io = notifierIo({ env: env as Record<string, string> });
     try {
-      openNotifier(String(url), notifiers, io);
+      open(String(url), io);
       const split = splitUrl(String(url), "--notifier");
       const quiet = split.query.get("quiet") === "true";
       const [warning] = warningsOf(io);
@@ -66,7 +71,7 @@ testVectors(
 describe("openNotifier", () => {
   test("warns of missing credentials again after each day, and not in between", () => {
     const io = notifierIo({ env: {} });
-    const { sink } = openNotifier("slack://deploy", notifiers, io);
+    const { sink } = open("slack://deploy", io);
     const day = 24 * 60 * 60_000;
     const warningsAfter = (ms: number): number => {
       io.clock.advance(ms);
@@ -89,8 +94,19 @@ describe("openNotifier", () => {
     ["constructor://x", "unsupported notifier"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],
+    ["https://h.example/secret?a=secret#secret", 'unsupported notifier: "https://h.example/…"'],
+    ["https://me:secret@h.example/secret", 'unsupported notifier: "https://h.example/…"'],
+    ["h.example/secret", 'Cannot read --notifier "h.example/…": expected slack://<channel>'],
+    ["secret@h.example", 'Cannot read --notifier "…@h.example"'],
+    [
+      "https://hooks.slack.com/services/T0/B0/secret",
+      "for Slack use slack://<channel>, and set SLACK_TOKEN",
+    ],
+    ["hooks.slack.com/services/T0/B0/secret", "for Slack use slack://<channel>"],
   ])("refuses %s", (url, message) => {
-    expect(() => openNotifier(url, notifiers, notifierIo())).toThrow(message);
+    const refused = (): unknown => open(url, notifierIo());
+    expect(refused).toThrow(message);
+    expect(refused).not.toThrow("secret");
   });
   test.each([...vectors.filter((v) => v.op === "quiet" && v.in.rawPart !== "")])(
     "$name",
@@ -129,6 +145,34 @@ describe("openNotifier", () => {
     const quietIo = notifierIo();
     quietIo.server.on(POST, () => Response.json({ ok: true }));
     expect(await textsFor("slack://c?quiet=true", events, quietIo)).toEqual(["Deployed `v1`"]);
+  });
+  test("a token that cannot be sent is refused, and not shown", () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
+    expect(() => open("slack://general", io)).toThrow(
+      /^Cannot use SLACK_TOKEN: it has spaces or characters that no token has$/,
+    );
+  });
+  test("the end of the line that a token was read from is no part of it", async () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\r\n" } });
+    io.server.on(POST, () => Response.json({ ok: true }));
+    await textsFor("slack://general", [STARTED], io);
+    expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
+  });
+  test("what an app printed leaves without secrets", async () => {
+    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-test-token", GH_TOKEN: "hunter2hunter2" } });
+    io.server.on(POST, () => Response.json({ ok: true }));
+    const exited: DewyEvent = {
+      type: "app-exited",
+      tag: "v1",
+      generation: 1,
+      pid: 7,
+      code: 3,
+      signal: null,
+      lastLines: ["token hunter2hunter2"],
+      restartInMs: 1_000,
+    };
+    const [text] = await textsFor("slack://c", [exited], io);
+    expect(text).toContain("token …");
   });
   test("what a hook printed leaves without secrets", async () => {
     const io = notifierIo({

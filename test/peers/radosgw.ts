@@ -11,40 +11,22 @@ import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createHttpClient } from "../../src/client/http.ts";
-import { createS3Client, type S3Client } from "../../src/client/s3.ts";
-import { objectAddress } from "../../src/client/s3_address.ts";
-import { s3Signer } from "../../src/client/s3_sign.ts";
-import { systemClock } from "../../src/core/clock.ts";
+import type { AwsCredentials } from "../../src/client/s3_credentials.ts";
+import { startGuardian, untilItAnswers } from "./guardian.ts";
 import { missingPeer } from "./missing_peer.ts";
 import { freePorts } from "./ports.ts";
+import { type S3Publisher, s3Publisher } from "./s3_publisher.ts";
 
 const PROGRAMS = ["radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "monmaptool"];
 const run = promisify(execFile);
 
-/** Credentials of a user of the gateway. */
-export interface RadosgwUser {
-  accessKeyId: string;
-  secretAccessKey: string;
-}
-
 /** A running gateway. */
-export interface Radosgw {
+export interface Radosgw extends S3Publisher {
   /** `http://127.0.0.1:<port>` */
   endpoint: string;
-  user: RadosgwUser;
+  user: AwsCredentials;
   /** The user's credentials and the endpoint as environment variables. */
   env: Readonly<Record<string, string>>;
-  /** Makes a bucket, and returns our own client for it. */
-  createBucket(name: string): Promise<S3Client>;
-  /** Sends what our client does not: DELETE, or an object with headers of its own. */
-  send(
-    method: string,
-    bucket: string,
-    key: string,
-    headers?: Readonly<Record<string, string>>,
-    body?: Uint8Array<ArrayBuffer>,
-  ): Promise<void>;
   /** Ends the servers and removes their data. */
   stop(): Promise<void>;
 }
@@ -68,32 +50,6 @@ export async function startRadosgw(): Promise<Radosgw> {
     await guardian.stop();
     throw new Error(`radosgw did not start: ${String(error)}\n${log.slice(-2000)}`);
   }
-}
-
-interface Guardian {
-  watch(server: ChildProcess): void;
-  stop(): Promise<void>;
-}
-
-/**
- * Ends the servers and removes their data when it is told to, or when this process is gone, however it went: a shell
- * that reads process ids until its input ends. In a session of its own, it hears no Ctrl-C.
- */
-function startGuardian(directory: string): Guardian {
-  const script = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids; rm -rf -- "$0"';
-  const shell = spawn("/bin/sh", ["-c", script, directory], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  shell.unref();
-  const exited = new Promise<void>((resolve) => shell.once("exit", () => resolve()));
-  return {
-    watch: (server) => shell.stdin.write(`${server.pid}\n`),
-    stop: async () => {
-      shell.stdin.end();
-      await exited;
-    },
-  };
 }
 
 async function boot(
@@ -154,44 +110,8 @@ async function boot(
     endpoint,
     user,
     env,
-    createBucket: (name) => createBucket(endpoint, env, name),
-    async send(method, bucket, key, headers = {}, body) {
-      await createHttpClient({ fetch: globalThis.fetch, clock: systemClock, emit: () => {} }).send({
-        method,
-        url: objectAddress({ region: "default", bucket, endpoint }, key),
-        headers,
-        sign: s3Signer("default", async () => user, systemClock),
-        ...(body === undefined ? {} : { body }),
-      });
-    },
+    ...s3Publisher({ region: "default", endpoint }, user),
   };
-}
-
-async function createBucket(
-  endpoint: string,
-  env: Readonly<Record<string, string>>,
-  name: string,
-): Promise<S3Client> {
-  const io = { env, fetch: globalThis.fetch, clock: systemClock, emit: () => {} };
-  // A bucket is an object without a key.
-  await createS3Client({ region: "default", bucket: name, endpoint }, io).put("", "", "text/plain");
-  return createS3Client({ region: "default", bucket: name, endpoint }, io);
-}
-
-async function untilItAnswers(endpoint: string, servers: readonly ChildProcess[]): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    const gone = servers.find((server) => server.exitCode !== null);
-    if (gone !== undefined) throw new Error(`${gone.spawnfile} ended with ${gone.exitCode}`);
-    try {
-      const response = await fetch(endpoint, { signal: AbortSignal.timeout(2_000) });
-      await response.body?.cancel();
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await systemClock.sleep(25);
-    }
-  }
 }
 
 function configuration(directory: string, fsid: string, monitor: number, gateway: number): string {

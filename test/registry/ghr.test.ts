@@ -95,6 +95,33 @@ describe("artifacts", () => {
     expect(await readyTag(registry)).toBe("v1.0.0");
   });
 
+  test("are waited for while only a guess could be made", async () => {
+    const { github, registry } = ghrWorld();
+    github.publish("v1.0.0", [{ name: "docs.zip" }, { name: ASSET, state: "open" }]);
+    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+  });
+
+  test("are emulated only if the options say so", async () => {
+    const { github, reopen } = ghrWorld();
+    github.publish("v1.0.0", [{ name: "app_darwin_amd64.zip" }, { name: "checksums.txt" }]);
+    const kind = async (emulation: boolean): Promise<string> => {
+      const platform = { os: "darwin", arch: "arm64" };
+      return (await reopen({ emulation, platform }).current()).kind;
+    };
+    expect(await kind(false)).toBe("pending");
+    expect(await kind(true)).toBe("ready");
+  });
+
+  test("of several programs are the one named after the repository", async () => {
+    const { github, registry } = ghrWorld();
+    const names = ["aide_linux_amd64.zip", "app_linux_amd64.zip", "app-gui_linux_amd64.zip"];
+    github.publish(
+      "v1.0.0",
+      names.map((name) => ({ name })),
+    );
+    expect(await registry.current()).toMatchObject({ artifact: { name: names[1] } });
+  });
+
   test("are named by GITHUB_ARTIFACT, unless the URL names one", async () => {
     const { github, reopen } = ghrWorld({ env: { GITHUB_ARTIFACT: "one" } });
     github.publish("v1.0.0", [{ name: "one" }, { name: "two" }, { name: ASSET }]);

@@ -383,7 +383,7 @@ test("a token does not leave in plain text for another machine", async () => {
 test("a token that cannot be a header is an error that does not show it", () => {
   const open = (): unknown =>
     openRegistry("grpc://h", { env: { DEWY_REGISTRY_TOKEN: "a\nb" }, platform: LINUX });
-  expect(open).toThrow(/^Cannot use DEWY_REGISTRY_TOKEN: it has blanks/);
+  expect(open).toThrow(/^Cannot use DEWY_REGISTRY_TOKEN: it has spaces/);
 });
 
 describe("the URL", () => {

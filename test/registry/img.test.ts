@@ -91,35 +91,112 @@ describe("polling images", () => {
   });
 
   test.each([
-    ["another host", "https://evil.example/v2/o/app/tags/list", "another host"],
-    ["itself", "/v2/o/app/tags/list?n=1000", "do not end"],
-  ])("a next page at %s is refused, and nobody else is asked", async (_, link, reason) => {
-    const fake = fakeOci({ auth: "basic", users: { u: "p" } });
-    fake.push("v1.0.0");
-    const secret = { username: "u", password: "p" };
-    fake.options.instead = (request) =>
-      request.headers.has("authorization")
-        ? Response.json({ tags: ["v1.0.0"] }, { headers: { link: `<${link}>; rel="next"` } })
-        : undefined;
-    const { registry } = openFakeImg(fake, { registryLogin: secret });
-    await expect(registry.current()).rejects.toThrow(reason);
-    expect(calls(fake).every((call) => call.includes("https://registry.example/"))).toBe(true);
+    ["as many as were asked for", {}, 3],
+    ["as many as the server allows", { pageSize: 250 }, 9],
+  ])("a page without a Link that has %s is followed by the next one", async (_, options, pages) => {
+    const fake = fakeOci({ unlinked: true, ...options });
+    const digest = fake.push("v1.0.0");
+    for (let patch = 1; patch < 2_130; patch += 1) fake.tag(`v1.0.${patch}`, digest);
+    expect(await tagOf(openFakeImg(fake))).toBe("v1.0.2129");
+    expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(pages);
   });
 
-  test("a next page by another scheme or port is asked for where the first one was", async () => {
+  test.each([
+    ["fewer tags than were asked for", 37],
+    ["more, since it ignores `n`", 1_101],
+  ])("a registry without a Link that lists %s is not asked again", async (_, count) => {
+    const fake = fakeOci();
+    const digest = fake.push("v1.0.0");
+    for (let patch = 1; patch < count; patch += 1) {
+      fake.tag(`v1.0.${(patch * 7) % count}`, digest);
+    }
+    expect(await tagOf(openFakeImg(fake))).toBe(`v1.0.${count - 1}`);
+    expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(1);
+  });
+
+  test("a registry that ignores `last` as well as `n` is asked once more at most, and lists no tag twice", async () => {
+    const fake = fakeOci();
+    const digest = fake.push("v1.0.0");
+    for (let patch = 1; patch < 1_000; patch += 1) fake.tag(`v1.0.${patch}`, digest);
+    fake.options.instead = (request) =>
+      request.url.includes("last=")
+        ? Response.json({ tags: Array.from({ length: 1_000 }, (_, patch) => `v1.0.${patch}`) })
+        : undefined;
+    const { tags } = await openFakeImg(fake).registry.explain();
+    expect(tags).toHaveLength(1_000);
+    expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(2);
+  });
+
+  test("a registry that sends Links has no more pages when one is missing, however long the page is", async () => {
+    const fake = fakeOci({ pageSize: 50 });
+    const digest = fake.push("v1.0.0");
+    for (let patch = 1; patch < 100; patch += 1) fake.tag(`v1.0.${patch}`, digest);
+    expect(await tagOf(openFakeImg(fake))).toBe("v1.0.99");
+    expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(2);
+  });
+
+  test.each([400, 413])(
+    "a registry that answers HTTP %i to a large page is asked for its own",
+    async (status) => {
+      const fake = fakeOci({ pageSize: 50 });
+      const digest = fake.push("v1.0.0");
+      for (let patch = 1; patch < 70; patch += 1) fake.tag(`v1.0.${patch}`, digest);
+      fake.options.instead = (request) =>
+        request.url.includes("n=1000")
+          ? errorOf(status, "PAGINATION_NUMBER_INVALID", "at most 100")
+          : undefined;
+      expect(await tagOf(openFakeImg(fake))).toBe("v1.0.69");
+    },
+  );
+
+  test.each([
+    ["itself", () => "/v2/o/app/tags/list?n=1000"],
+    ["the same tags under another address", (page: number) => `/v2/o/app/tags/list?n=${page}`],
+  ])("pages that link to %s are refused instead of being followed without end", async (_, link) => {
     const fake = fakeOci();
     fake.push("v1.0.0");
+    fake.options.instead = () => {
+      const next = `<${link(fake.requests.length)}>; rel="next"`;
+      return Response.json({ tags: ["v1.0.0"] }, { headers: { link: next } });
+    };
+    await expect(openFakeImg(fake).registry.current()).rejects.toThrow("do not end");
+    expect(fake.requests.length).toBeLessThan(20);
+  });
+
+  test.each([
+    ["relative to the page", "?last=a&n=2"],
+    ["another scheme and port", "http://registry.example:8080/v2/o/app/tags/list?last=a&n=2"],
+    ["another host", "https://internal.example/v2/o/app/tags/list?last=a&n=2"],
+  ])("a next page that is %s is asked for where the first one was", async (_, target) => {
+    const fake = fakeOci({ auth: "basic", users: { u: "p" } });
+    fake.push("v1.0.0");
     fake.options.instead = (request) => {
-      if (!request.url.includes("tags/list")) return undefined;
-      const link = '<http://registry.example:8080/v2/o/app/tags/list?last=a&n=2>; rel="next"';
+      if (!request.url.includes("tags/list") || !request.headers.has("authorization")) {
+        return undefined;
+      }
       const isFirst = !request.url.includes("last=");
       return Response.json(
         { tags: isFirst ? ["a"] : ["v1.0.0"] },
-        isFirst ? { headers: { link } } : {},
+        isFirst ? { headers: { link: `<${target}>; rel="next"` } } : {},
       );
     };
-    expect(await tagOf(openFakeImg(fake))).toBe("v1.0.0");
-    expect(calls(fake)[1]).toBe("GET https://registry.example/v2/o/app/tags/list?last=a&n=2");
+    const registryLogin = { username: "u", password: "p" };
+    expect(await tagOf(openFakeImg(fake, { registryLogin }))).toBe("v1.0.0");
+    expect(calls(fake)).toContain("GET https://registry.example/v2/o/app/tags/list?last=a&n=2");
+    const signed = fake.requests.filter(({ authorization }) => authorization !== "");
+    expect(signed.every(({ call }) => call.includes("https://registry.example/"))).toBe(true);
+    expect(fake.requests.some(({ call }) => call.includes("internal.example"))).toBe(false);
+  });
+
+  test("a next page whose path looks like another host stays on the registry's", async () => {
+    const fake = fakeOci();
+    fake.options.instead = (request) => {
+      const link = '<https://registry.example//evil.example/x>; rel="next"';
+      const isFirst = request.url.includes("tags/list");
+      return Response.json({ tags: ["a"] }, isFirst ? { headers: { link } } : {});
+    };
+    await openFakeImg(fake).registry.current();
+    expect(calls(fake)).toContain("GET https://registry.example//evil.example/x");
   });
 
   test("a tag whose image is gone is passed over", async () => {
@@ -146,6 +223,60 @@ describe("polling images", () => {
     fake.push("v1.0.0");
     const answer = await openFakeImg(fake, {}, "img://o/app").registry.current();
     expect(answer).toMatchObject({ artifact: { url: "img://docker.io/o/app:v1.0.0" } });
+  });
+});
+
+describe("a registry whose HEAD is not enough", () => {
+  const DIGEST = "docker-content-digest";
+  const get = (fake: ReturnType<typeof fakeOci>): number =>
+    calls(fake).filter((call) => /^GET .*manifests\/v/.test(call)).length;
+
+  test.each([
+    ["has no Docker-Content-Digest", { headers: { [DIGEST]: "" } }],
+    ["has a digest that is none", { headers: { [DIGEST]: "sha256:ABC" } }],
+    ["is 404", { headers: { [DIGEST]: "" }, headStatus: 404 }],
+    ["is 405", { headStatus: 405 }],
+  ])("because it %s is asked by GET, and the digest is that of the bytes", async (_, options) => {
+    const fake = fakeOci(options);
+    const digest = fake.push("v1.0.0");
+    const { registry } = openFakeImg(fake);
+    const answer = await registry.current();
+    expect(answer).toMatchObject({ artifact: { digest, revision: digest } });
+    const before = fake.requests.length;
+    expect(await registry.current()).toEqual(answer);
+    expect(calls(fake).slice(before)).toEqual([
+      "GET https://registry.example/v2/o/app/tags/list?n=1000",
+      "HEAD https://registry.example/v2/o/app/manifests/v1.0.0",
+      "GET https://registry.example/v2/o/app/manifests/v1.0.0",
+    ]);
+    fake.push("v1.0.0", { salt: "other" });
+    expect(await registry.current()).not.toMatchObject({ artifact: { digest } });
+  });
+
+  test("a tag that neither HEAD nor GET finds is passed over", async () => {
+    const fake = fakeOci({ headStatus: 404 });
+    fake.push("v1.0.0");
+    fake.tag("v1.1.0", `sha256:${"0".repeat(64)}`);
+    expect(await tagOf(openFakeImg(fake))).toBe("v1.0.0");
+  });
+
+  test("bytes that differ from the digest that GET states are refused", async () => {
+    const fake = fakeOci({ headStatus: 405, headers: { [DIGEST]: `sha256:${"0".repeat(64)}` } });
+    fake.push("v1.0.0");
+    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({ code: "integrity" });
+  });
+
+  test("GET is not asked while the registry lets nobody pull, nor where HEAD tells the digest", async () => {
+    const used = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600" };
+    const fake = fakeOci({ headers: { ...used, [DIGEST]: "" } });
+    fake.push("v1.0.0");
+    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({
+      code: "rate-limited",
+    });
+    const usual = fakeOci();
+    usual.push("v1.0.0");
+    await openFakeImg(usual).registry.current();
+    expect([get(fake), get(usual)]).toEqual([0, 0]);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Registry } from "../../src/core/types.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { img } from "../../src/registry/img.ts";
 import { openRegistry, type RegistryOptions } from "../../src/registry/open.ts";
+import { serveFetch } from "../fakes/serve.ts";
 import {
   type DockerRegistry,
   type DockerRegistryOptions,
@@ -112,6 +113,42 @@ describe.skipIf(missing !== undefined)(
       expect(await registry.exists?.("v1.1.0")).toBe(false);
       expect(await registry.exists?.("v1.0.0")).toBe(true);
       expect(await chosen(registry)).toBe("v1.0.0");
+    });
+
+    test("its one unsorted list of tags is asked for once a poll", async () => {
+      const server = await start();
+      for (let patch = 0; patch < 120; patch += 1) await server.push("o/app", `v1.0.${patch}`);
+      const { registry, events } = await open(server);
+      expect(await chosen(registry)).toBe("v1.0.119");
+      const lists = events.filter((one) => one.type === "request" && one.url.includes("tags/list"));
+      expect(lists).toHaveLength(1);
+    });
+
+    test.each([
+      ["answers HEAD with 404", 404],
+      ["answers HEAD with 405", 405],
+      ["leaves the digest out", 200],
+    ])("an image is found behind a proxy that %s", async (_, status) => {
+      const server = await start();
+      await server.push("o/app", "v1.0.0");
+      const direct = await (await open(server)).registry.current();
+      const proxy = await serveFetch(async ({ method, url, headers }) => {
+        const { pathname, search } = new URL(url);
+        if (method === "HEAD" && status !== 200) return new Response(null, { status });
+        const accept = headers.get("accept") ?? "*/*";
+        const answer = await fetch(`http://${server.host}${pathname}${search}`, {
+          method,
+          headers: { accept },
+        });
+        const kept = new Headers(answer.headers);
+        kept.delete("docker-content-digest");
+        return new Response(answer.body, { status: answer.status, headers: kept });
+      });
+      onTestFinished(() => proxy.close());
+      const { registry } = await open({ ...server, host: new URL(proxy.url).host });
+      const answer = await registry.current();
+      if (answer.kind !== "ready" || direct.kind !== "ready") throw new Error("not ready");
+      expect(answer.artifact.digest).toBe(direct.artifact.digest);
     });
 
     test("a repository that is not there is an error, not an empty one", async () => {

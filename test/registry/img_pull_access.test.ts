@@ -70,6 +70,15 @@ describe("pullAccess", () => {
     expect([...calls]).toEqual([`HEAD https://registry.example/v2/o/app/manifests/${digest}`]);
   });
 
+  test.each([404, 405])("asks by GET where HEAD is answered with %i", async (headStatus) => {
+    const { image, credential, digest } = await access(
+      { auth: "basic", headStatus, ...USERS },
+      { env: RIGHT },
+    );
+    expect(image).toBe(`registry.example/o/app@${digest}`);
+    expect(credential).toMatchObject({ username: "u" });
+  });
+
   test("fails as polling does when no login is accepted", async () => {
     await expect(access({ auth: "basic", ...USERS }, { env: WRONG })).rejects.toThrow(
       CredentialError,

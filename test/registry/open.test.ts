@@ -136,6 +136,22 @@ describe("parseRegistryUrl", () => {
 describe("openArtifact", () => {
   const url = "https://example.com/app.tar.gz";
 
+  it("tells what identifies the bytes, and resumes only if they are still the same", async () => {
+    const url = "https://example.com/app.tar.gz";
+    const found: (string | undefined)[] = [];
+    const answer = (etag: string) => async (): Promise<Response> =>
+      new Response("0123456789", { headers: { etag } });
+    const fetch = answer('"a"');
+    await openArtifact(url, { ...quiet, fetch, onValidator: (one) => void found.push(one) });
+    expect(found).toEqual(['"a"']);
+    const resumed = { ...quiet, offset: 4, validator: '"a"' };
+    const rest = await openArtifact(url, { ...resumed, fetch });
+    expect(await new Response(rest).text()).toBe("456789");
+    await expect(openArtifact(url, { ...resumed, fetch: answer('"b"') })).rejects.toMatchObject({
+      code: "integrity",
+    });
+  });
+
   it("resumes from a byte on where the server knows ranges", async () => {
     const fake = strictFake();
     const headers = { "content-range": "bytes 4-9/10" };

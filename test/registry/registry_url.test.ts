@@ -127,6 +127,19 @@ describe("img://", () => {
     expect(() => img(rest)).toThrow(ConfigError);
   });
 
+  test.each([
+    ["nginx", "library/nginx"],
+    ["nginx/?pre-release=true", "library/nginx"],
+    ["owner/app", "owner/app"],
+    ["docker.io/nginx", "library/nginx"],
+  ])("%s is %s of Docker Hub, as in docker pull", (rest, repository) => {
+    expect(img(rest)).toMatchObject({ registry: "registry-1.docker.io", repository });
+  });
+
+  test.each(["", "ghcr.io", "localhost/", "nginx:5000"])("%s alone is no repository", (rest) => {
+    expect(() => img(rest)).toThrow(/is required: img:/);
+  });
+
   test("says how a repository with capitals is written", () => {
     expect(() => img("ghcr.io/Acme/App")).toThrow("it has no capitals; did you mean acme/app?");
   });

@@ -26,6 +26,13 @@ function world(
   return { server, registry };
 }
 
+function mapValues<K extends string>(
+  record: Record<K, string>,
+  change: (value: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries<string>(record).map(([k, v]) => [k, change(v)]));
+}
+
 function ready(resolution: Resolution): Extract<Resolution, { kind: "ready" }> {
   if (resolution.kind !== "ready") throw new Error(JSON.stringify(resolution));
   return resolution;
@@ -58,6 +65,51 @@ describe("s3://", () => {
         expect({ tag: release.tag, url: artifact.url }).toEqual(answer);
         expect(release.createdAt).toEqual(new Date(NOW - 3_600_000));
       }
+    },
+  );
+
+  it("ignores whitespace around credentials, as files and secret stores leave it", async () => {
+    const sent: Headers[] = [];
+    const fetch = fetchOf((request) => {
+      sent.push(request.headers);
+      return new Response(null, { status: 404 });
+    });
+    const env = {
+      AWS_ACCESS_KEY_ID: " AKID\n",
+      AWS_SECRET_ACCESS_KEY: "secret\r\n",
+      AWS_SESSION_TOKEN: "token\n",
+    };
+    for (const given of [env, mapValues(env, (value) => value.trim())]) {
+      await expect(world({ env: given, fetch }).registry.current()).rejects.toThrow("404");
+    }
+    const [trimmed, clean] = sent.map((headers) => headers.get("authorization"));
+    expect(trimmed).toContain("Credential=AKID/");
+    expect(trimmed).toBe(clean);
+  });
+
+  it.each([
+    ["AWS_ACCESS_KEY_ID", "canary-1\ncanary-2", "Cannot use AWS_ACCESS_KEY_ID: it has spaces"],
+    ["AWS_SECRET_ACCESS_KEY", "canary-1\ncanary-2", "Cannot use AWS_SECRET_ACCESS_KEY: it has"],
+    ["AWS_SESSION_TOKEN", "canary-1\ncanary-2", "Cannot use AWS_SESSION_TOKEN: it has spaces"],
+    ["AWS_SESSION_TOKEN", "canary…", "Cannot use AWS_SESSION_TOKEN: it has spaces or characters"],
+  ])("refuses %s with characters that cannot be sent, and does not show it", async (...given) => {
+    const [name, value, message] = given;
+    const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret", [name]: value };
+    const answer = world({ env }).registry.current();
+    await expect(answer).rejects.toThrow(message);
+    await expect(answer).rejects.not.toThrow("canary");
+  });
+
+  it.each(["accessKeyId", "sessionToken"])(
+    "refuses an %s of the machine's that cannot be sent, and does not show it",
+    async (part) => {
+      const keys = { accessKeyId: "key", secretAccessKey: "secret", [part]: "canary-1\ncanary-2" };
+      const answer = world({ env: {}, awsCredentials: async () => keys }).registry.current();
+      await expect(answer).rejects.toMatchObject({ code: "credential", retryable: false });
+      await expect(answer).rejects.toThrow(
+        /^Cannot use the AWS (access key|session token): it has/,
+      );
+      await expect(answer).rejects.not.toThrow("canary");
     },
   );
 

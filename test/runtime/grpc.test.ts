@@ -55,7 +55,7 @@ describe.each(runtimes)("$name", (runtime) => {
     expect(JSON.parse(stdout)).toEqual({
       tag: ANSWER.tag,
       url: ANSWER.artifactUrl,
-      silent: "aborted",
+      silent: "timeout",
     });
     expect(server.asked.at(-1)).toMatchObject({ protocol: "grpc", request: { arch: "amd64" } });
     expect(server.reports.at(-1)).toMatchObject({ id: "id-1", err: "it crashed" });

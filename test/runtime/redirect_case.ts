@@ -88,7 +88,7 @@ const checks: Record<string, (http: HttpClient, here: string, there: string) => 
   },
 
   async "a download goes on where it stopped"(http, here) {
-    const rest = await openRange(http, { url: `${here}/range` }, 4);
+    const rest = await openRange(http, { url: `${here}/range` }, { offset: 4 });
     equal(await new Response(rest).text(), "456789", "rest");
   },
 

@@ -19,7 +19,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { RemoteError } from "../../src/core/error.ts";
 import { EXTRACT_LIMITS } from "../../src/host/archive/budget.ts";
 import { extractArchive } from "../../src/host/archive/extract.ts";
-import { downloadArtifact } from "../../src/host/stage/download.ts";
+import { type DownloadRequest, downloadArtifact } from "../../src/host/stage/download.ts";
 import { tarBytes } from "../host/archive/tar_bytes.ts";
 import { zipBytes } from "../host/archive/zip_bytes.ts";
 
@@ -54,8 +54,8 @@ function pack(name: string): Uint8Array | undefined {
 }
 
 /** Two halves: the first one ends in a reset. */
-function opener(bytes: Uint8Array): (offset: number) => Promise<ReadableStream<Uint8Array>> {
-  return async (offset) => {
+function opener(bytes: Uint8Array): DownloadRequest["open"] {
+  return async ({ offset = 0 }) => {
     const half = Math.max(offset, bytes.byteLength >> 1);
     return new ReadableStream({
       start: (controller) => {
@@ -68,6 +68,7 @@ function opener(bytes: Uint8Array): (offset: number) => Promise<ReadableStream<U
 }
 
 async function stage(root: string, name: string, bytes: Uint8Array): Promise<string> {
+  mkdirSync(join(root, "downloads"), { recursive: true });
   const { signal } = new AbortController();
   const { path, sha256 } = await downloadArtifact({
     artifact: {
@@ -101,6 +102,7 @@ async function stage(root: string, name: string, bytes: Uint8Array): Promise<str
 
 async function checksums(root: string): Promise<string> {
   const bytes = new TextEncoder().encode("123456789");
+  mkdirSync(join(root, "sums"));
   const digests = ["crc32:cbf43926", "crc32c:e3069283", "crc64nvme:ae8b14860a799888"];
   for (const digest of digests) {
     await downloadArtifact({

@@ -29,8 +29,12 @@ export interface Handoff {
   check?(place: Place, signal: AbortSignal): Promise<void>;
   /** New connections go to this generation from now on. */
   take(place: Place): void;
-  /** The connections of an old generation end, or are cut when the time is up. */
+  /** Accepts no further connections: dewy is to end. */
+  stopAccepting(): void;
+  /** Sends no further connections to a generation; resolves when those it has have ended, or when the time is up. */
   drain(place: Place, timeoutMs: number): Promise<void>;
+  /** Ends the connections of a generation that is gone; those that end by themselves may take so long. */
+  cut(place: Place, withinMs: number): Promise<void>;
   /** Gives up the port. */
   close(): Promise<void>;
 }

@@ -26,7 +26,9 @@ export function socketHandoff(sockets: readonly HeldSocket[]): Handoff {
     settleMs: 0,
     prepare: async () => ({ sockets, env: {} }),
     take: () => {},
+    stopAccepting: () => {},
     drain: NOTHING,
+    cut: NOTHING,
     close: NOTHING,
   };
 }
@@ -37,7 +39,9 @@ export const noHandoff: Handoff = {
   settleMs: 0,
   prepare: async () => ({ sockets: [], env: {} }),
   take: () => {},
+  stopAccepting: () => {},
   drain: NOTHING,
+  cut: NOTHING,
   close: NOTHING,
 };
 
@@ -78,8 +82,14 @@ export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
     take: (place) => {
       for (const proxy of proxies) proxy.setBackends([backendOf(place)]);
     },
+    stopAccepting: () => {
+      for (const proxy of proxies) proxy.stopAccepting();
+    },
     drain: async (place, timeoutMs) => {
-      await Promise.all(proxies.map((proxy) => proxy.drain(backendOf(place), timeoutMs)));
+      await Promise.all(proxies.map((proxy) => proxy.untilDrained(backendOf(place), timeoutMs)));
+    },
+    cut: async (place, withinMs) => {
+      await Promise.all(proxies.map((proxy) => proxy.drain(backendOf(place), withinMs)));
     },
     close: async () => {
       await Promise.all(proxies.map((proxy) => proxy.close()));

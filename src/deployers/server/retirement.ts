@@ -5,12 +5,17 @@ import type { Handoff } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 import { type Endable, retire } from "./retire.ts";
 
+/** What an app has between the signal and its end, however much of the drain time its connections have used up. */
+const SHORTEST_MS = 10_000;
+/** How long its last bytes may be on their way to clients after that. */
+const FLUSH_MS = 5_000;
+
 /** What {@link Retirement} works with. */
 export interface RetirementOptions {
   handoff: Handoff;
   /** What asks a generation to end. */
   signalOnTerm: string;
-  /** How long it may take to finish, in milliseconds. */
+  /** How long its connections, and then it itself, may take to end, in milliseconds. */
   drainMs: number;
   clock: Clock;
   emit: EventSink;
@@ -35,7 +40,9 @@ export class Retirement {
    */
   async end(generation: Generation): Promise<void> {
     const { handoff, drainMs } = this.#options;
-    await Promise.all([this.#end(generation), handoff.drain(generation.place, drainMs)]);
+    const { place } = generation;
+    await this.#end(generation, () => handoff.drain(place, drainMs));
+    await handoff.cut(place, Math.min(drainMs, FLUSH_MS));
   }
 
   /**
@@ -75,14 +82,21 @@ export class Retirement {
     await Promise.all(this.#running);
   }
 
-  async #end(target: Endable & { number?: number }): Promise<void> {
+  /** @param finish what to wait for before the signal. */
+  async #end(
+    target: Endable & { number?: number },
+    finish: () => Promise<void> = async () => {},
+  ): Promise<void> {
     const { signalOnTerm, drainMs, clock, emit } = this.#options;
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const { pid, number: generation = 0 } = target;
-    if (!target.isAlive()) return;
+    if (!target.isAlive()) return finish();
     emit({ type: "draining", generation, pid, drainMs });
-    const { killed } = await retire(target, signalOnTerm, drainMs, clock);
-    emit({ type: "drained", generation, pid, durationMs: clock.now() - startedAt, killed });
+    await finish();
+    const elapsedMs = (): number => Math.round(clock.monotonic() - startedAt);
+    const leftMs = Math.max(drainMs - elapsedMs(), Math.min(drainMs, SHORTEST_MS));
+    const { killed } = await retire(target, signalOnTerm, leftMs, clock);
+    emit({ type: "drained", generation, pid, durationMs: elapsedMs(), killed });
   }
 
   #inBackground(work: Promise<void>): void {

@@ -1,8 +1,10 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
-import { redactSecrets } from "../../core/secret.ts";
+import type { Environment } from "../../core/environment.ts";
+import type { Redact } from "../../core/secret.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
+import { ownDirectory } from "../../host/own_directory.ts";
 import { signalProcess } from "../../host/process_group.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
@@ -25,6 +27,8 @@ export interface AppOptions {
   saysReady: boolean;
   /** Whether its lines begin with their generation. */
   logPrefix: boolean;
+  /** Makes what masks the secrets of its environment in its last lines. */
+  redactor(env: Environment): Redact;
   clock: Clock;
 }
 
@@ -35,10 +39,10 @@ export interface AppOptions {
  * @returns the function; it rejects with a DeployError when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
-  const runDirectory = join(options.root, ".dewy", "run");
   let isFirst = true;
   return async (release, number, place): Promise<Generation> => {
-    if (isFirst) await makeEmpty(runDirectory);
+    const runDirectory = await ownDirectory(join(options.root, ".dewy", "run"));
+    if (isFirst) await empty(runDirectory);
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
@@ -77,14 +81,22 @@ export function appStarter(options: AppOptions): StartGeneration {
       },
       killGroup: () => child.signalGroup("SIGKILL"),
       isAlive: () => child.groupIsAlive(),
-      lastLines: (count) => tail.last(count).map((line) => redactSecrets(line, env)),
+      lastLines(count) {
+        const redact = options.redactor(env);
+        return tail.last(count).map((line) => redact(line));
+      },
     };
   };
 }
 
-async function makeEmpty(directory: string): Promise<void> {
-  await removeTree(directory);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+/** What the relays and sockets of generations are called. */
+const RUN_NAME = /^(?:output|notify)-/;
+
+async function empty(directory: string): Promise<void> {
+  await chmod(directory, 0o711);
+  for (const name of await readdir(directory)) {
+    if (RUN_NAME.test(name)) await removeTree(join(directory, name));
+  }
 }
 
 /**

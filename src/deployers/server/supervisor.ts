@@ -182,6 +182,7 @@ export class Supervisor implements Runner {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#restarts.cancel();
+    this.#options.handoff.stopAccepting();
     await this.#exclusively(async () => {
       const current = this.#current;
       this.#current = undefined;

@@ -1,5 +1,5 @@
 import { mkdir, readdir } from "node:fs/promises";
-import { type ArchiveKind, archiveKind } from "../../core/artifact_name.ts";
+import { type ArchiveKind, archiveKind } from "../../core/artifact_kind.ts";
 import { AbortedError, ArchiveError, DewyError, HostError } from "../../core/error.ts";
 import { diskError } from "../stage/disk_space.ts";
 import { BrokenRule } from "./broken_rule.ts";

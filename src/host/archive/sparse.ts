@@ -39,6 +39,7 @@ export function expandSparse(
       cause: name,
     });
   }
+  if (map !== undefined && hasMoreCommas(map, 2 * MAX_SEGMENTS - 1)) throw tooManySegments(name);
   const stored = new StoredBytes(entry);
   const content = expand(stored, size, async () =>
     map === undefined ? await readMap(stored) : toSegments(map.split(",").map(Number)),
@@ -71,9 +72,19 @@ function* zeros(count: number): Generator<Uint8Array> {
   }
 }
 
+/** Before it is split: a map in the header can have millions. */
+function hasMoreCommas(map: string, limit: number): boolean {
+  let at = -1;
+  for (let count = 0; count <= limit; count += 1) {
+    at = map.indexOf(",", at + 1);
+    if (at < 0) return false;
+  }
+  return true;
+}
+
 async function readMap(stored: StoredBytes): Promise<Segment[]> {
   const count = await stored.number();
-  if (count > MAX_SEGMENTS) throw badMap();
+  if (count > MAX_SEGMENTS) throw tooManySegments();
   const numbers: number[] = [];
   for (let index = 0; index < count * 2; index += 1) numbers.push(await stored.number());
   await stored.skipPadding();
@@ -89,6 +100,13 @@ function toSegments(numbers: readonly number[]): Segment[] {
     segments.push({ offset, size });
   }
   return segments;
+}
+
+function tooManySegments(name?: string): BrokenRule {
+  return new BrokenRule(
+    `it is a sparse file of more than ${MAX_SEGMENTS} segments; pack it without --sparse`,
+    { cause: name },
+  );
 }
 
 function badMap(): BrokenRule {

@@ -1,7 +1,12 @@
+import { formatBytes } from "../../core/bytes.ts";
 import { BrokenRule } from "./broken_rule.ts";
 
 const BLOCK = 512;
-const MAX_PAX_BYTES = 8 << 20;
+/** Headers that describe the next entry (or all), and are kept in memory as a whole. */
+const METADATA = new Set(["x", "g", "L", "K"]);
+const MAX_METADATA_BYTES = 8 << 20;
+const MAX_PAX_RECORDS = 10_000;
+const MAX_LENGTH_DIGITS = 8;
 const KNOWN_TYPES = new Set(["\0", "0", "1", "2", "3", "4", "5", "6", "7", "x", "g", "L", "K"]);
 const WITH_BODY = new Set(["\0", "0", "7", "L", "K", "x", "g"]);
 const SPECIAL: Readonly<Record<string, string>> = {
@@ -76,8 +81,12 @@ export class TarHeaderScout {
     const size = WITH_BODY.has(type) ? (this.#sizeOf(type) ?? 0) : 0;
     this.#paxSize = undefined;
     this.#toSkip = Math.ceil(size / BLOCK) * BLOCK;
+    if (METADATA.has(type) && size > MAX_METADATA_BYTES) {
+      throw new BrokenRule(
+        `a header has more than the ${formatBytes(MAX_METADATA_BYTES)} of metadata that dewy reads`,
+      );
+    }
     if (type !== "x") return;
-    if (size > MAX_PAX_BYTES) throw new BrokenRule("its extended header is too large");
     if (size > 0) this.#pax = { bytes: new Uint8Array(size), filled: 0 };
   }
 
@@ -119,10 +128,25 @@ export class TarHeaderScout {
     pax.filled += taken;
     this.#toSkip -= taken;
     if (pax.filled === pax.bytes.byteLength) {
+      requireFewRecords(pax.bytes);
       const size = /(?:^|\n)\d+ size=(\d+)\n/.exec(new TextDecoder().decode(pax.bytes))?.[1];
       this.#paxSize = size === undefined ? undefined : Number(size);
       this.#pax = undefined;
     }
     return taken;
+  }
+}
+
+/** Each record begins with its length: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03 */
+function requireFewRecords(pax: Uint8Array): void {
+  let at = 0;
+  for (let count = 0; at < pax.byteLength; count += 1) {
+    if (count === MAX_PAX_RECORDS) {
+      throw new BrokenRule(`its extended header has more than ${MAX_PAX_RECORDS} records`);
+    }
+    const digits = String.fromCharCode(...pax.subarray(at, at + MAX_LENGTH_DIGITS));
+    const length = Number.parseInt(digits, 10);
+    if (!(length > 0)) return; // the decoder reads no further either
+    at += length;
   }
 }

@@ -224,7 +224,8 @@ export class TreeWriter {
     }
     if (isRoot) return;
     if (node.mtime !== undefined) await utimes(path, node.mtime, node.mtime);
-    if (node.mode !== undefined) await chmod(path, node.mode);
+    // As those of files, and also where the umask has taken something away.
+    await chmod(path, node.mode ?? DIRECTORY_MODE);
   }
 }
 

@@ -1,4 +1,3 @@
-import { redactText } from "../../client/http_failure.ts";
 import {
   ConfigError,
   ConflictError,
@@ -9,6 +8,7 @@ import {
   NotFoundError,
   RemoteError,
 } from "../../core/error.ts";
+import { redactText } from "../../core/secret.ts";
 
 /** A command of an engine that failed. */
 export interface FailedCommand {

@@ -1,10 +1,12 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { HostError } from "../../core/error.ts";
+import { DewyError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { hasCode } from "../file_error.ts";
+import { findOwnDirectory, ownDirectory } from "../own_directory.ts";
 
 const PREFIX = "login-";
+/** As `mkdtemp` makes them. */
+const LOGIN = /^login-[A-Za-z0-9]{6}$/;
 
 /**
  * Lends a directory that no other user can look into, for the login of one pull. It is gone afterwards.
@@ -32,12 +34,13 @@ export async function withLoginDirectory<T>(
  * @param parent where login directories are made; it need not exist.
  */
 export async function removeLogins(parent: string): Promise<void> {
-  const names = await readdir(parent).catch((error: unknown) => {
-    if (hasCode(error, "ENOENT")) return [];
+  const found = await findOwnDirectory(parent);
+  if (found === undefined) return;
+  const names = await readdir(found).catch((error: unknown) => {
     throw new HostError(`Cannot look into ${parent}`, { cause: error });
   });
   for (const name of names) {
-    if (name.startsWith(PREFIX)) await rm(join(parent, name), { recursive: true, force: true });
+    if (LOGIN.test(name)) await rm(join(found, name), { recursive: true, force: true });
   }
 }
 
@@ -53,9 +56,9 @@ export async function writePrivateJson(path: string, value: unknown): Promise<vo
 
 async function makeDirectory(parent: string): Promise<string> {
   try {
-    await mkdir(parent, { recursive: true, mode: 0o700 });
-    return await mkdtemp(join(parent, PREFIX));
+    return await mkdtemp(join(await ownDirectory(parent, 0o700), PREFIX));
   } catch (cause) {
+    if (cause instanceof DewyError) throw cause;
     const reason = messageOf(cause);
     throw new HostError(`Cannot make a directory for a login in ${parent}: ${reason}`, { cause });
   }

@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isRunning } from "../process_identity.ts";
 import { WAITER_SCRIPT } from "./holder_script.ts";
 import { replaceProcess } from "./replace_process.ts";
 
@@ -49,12 +50,38 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
  * @returns its path; `undefined` where there is no `mkfifo`.
  */
 export function makeFifo(): string | undefined {
-  const directory = mkdtempSync(join(tmpdir(), "dewy-"));
+  removeAbandoned();
+  const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
   const fifo = join(directory, "end");
   const { status } = spawnSync("mkfifo", ["-m", "600", fifo], { stdio: "ignore" });
   if (status === 0) return fifo;
   removeFifo(fifo);
   return undefined;
+}
+
+const FIFO_DIRECTORY = /^dewy-(\d+)-[A-Za-z0-9]{6}$/;
+/** A waiter removes its own within milliseconds. */
+const ABANDONED_MS = 60_000;
+
+/** Removes the directories of launchers that were killed before their waiter could do so. */
+function removeAbandoned(): void {
+  for (const name of namesIn(tmpdir())) {
+    const [, pid] = FIFO_DIRECTORY.exec(name) ?? [];
+    if (pid === undefined || isRunning(Number(pid), undefined)) continue;
+    const path = join(tmpdir(), name);
+    const status = lstatSync(path, { throwIfNoEntry: false });
+    const isOwn = status?.isDirectory() === true && status.uid === process.getuid?.();
+    if (!isOwn || Date.now() - status.mtimeMs < ABANDONED_MS) continue;
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return []; // a directory may be writable and not readable
+  }
 }
 
 /**

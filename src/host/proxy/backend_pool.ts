@@ -40,6 +40,7 @@ export class BackendPool<Connection> {
   readonly #members = new Map<string, PoolMember<Connection>>();
   #rotation: PoolMember<Connection>[] = [];
   #next = 0;
+  #hasBegun = false;
   readonly #waiting = new Set<() => void>();
 
   /**
@@ -52,6 +53,16 @@ export class BackendPool<Connection> {
     this.#clock = clock;
   }
 
+  /** Whether there is a backend that new connections may go to. */
+  get hasRotation(): boolean {
+    return this.#rotation.length > 0;
+  }
+
+  /** Whether there has ever been one. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   /**
    * Replaces the backends that new connections go to. The connections of the others stay.
    *
@@ -61,6 +72,7 @@ export class BackendPool<Connection> {
     for (const member of this.#rotation) member.inRotation = false;
     const unique = new Map(backends.map((backend) => [backendKey(backend), backend]));
     this.#rotation = [...unique].map(([key, backend]) => this.#join(key, backend));
+    this.#hasBegun ||= this.hasRotation;
     this.#forget();
     this.#wake();
   }

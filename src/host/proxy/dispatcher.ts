@@ -5,7 +5,7 @@ import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../file_error.ts";
 import { backendText } from "./backend.ts";
 import type { BackendPool, PoolMember } from "./backend_pool.ts";
-import { connectBackend } from "./connect_backend.ts";
+import { type BackendSocket, connectBackend } from "./connect_backend.ts";
 import type { Deadlines } from "./deadlines.ts";
 
 /** This machine lacks something; the backend is not to blame. */
@@ -31,13 +31,14 @@ export interface DispatcherOptions<Connection> {
 }
 
 /**
- * Finds a backend for each client. Nothing was read from a client yet, so that any number of backends can be tried:
- * it waits a while when none accepts.
+ * Finds a backend for each client. No backend has got anything of what the client says, so that any number of them can
+ * be tried. Waits a while when none accepts.
  */
 export class Dispatcher<Connection extends { readonly isOver: boolean }> {
   readonly #options: DispatcherOptions<Connection>;
   readonly #resting = new Set<string>();
   #isLacking = false;
+  #wasEarly = false;
   /** How many clients wait for a backend now. */
   held = 0;
   /** How many clients got none. */
@@ -60,7 +61,7 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
    */
   async connect(
     connection: Connection,
-  ): Promise<{ member: PoolMember<Connection>; upstream: Socket } | undefined> {
+  ): Promise<{ member: PoolMember<Connection>; upstream: BackendSocket } | undefined> {
     const { pool, clock, holdMs, signal } = this.#options;
     const giveUpAt = clock.now() + holdMs;
     while (!connection.isOver && !signal.aborted) {
@@ -76,7 +77,10 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
     return undefined;
   }
 
-  async #try(member: PoolMember<Connection>, connection: Connection): Promise<Socket | undefined> {
+  async #try(
+    member: PoolMember<Connection>,
+    connection: Connection,
+  ): Promise<BackendSocket | undefined> {
     const { pool, deadlines, clock, signal } = this.#options;
     try {
       const upstream = await connectBackend(member.backend, deadlines);
@@ -103,15 +107,17 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
   }
 
   #refuse(): undefined {
+    const { pool, emit } = this.#options;
     this.refused += 1;
-    if (this.#isLacking) return;
-    this.#isLacking = true;
-    this.#options.emit({
-      type: "warning",
-      message: "No backend accepts connections: clients are turned away until one does",
-      fields: { waiting: this.held },
-      important: true,
-    });
+    // Before the app is up for the first time nothing is wrong: a load balancer's checks, for example, come early.
+    const important = pool.hasBegun;
+    if (important ? this.#isLacking : this.#wasEarly) return;
+    if (important) this.#isLacking = true;
+    else this.#wasEarly = true;
+    const message = important
+      ? "No backend accepts connections: clients are turned away until one does"
+      : "Turned away a client that came before the first backend was up";
+    emit({ type: "warning", message, fields: { waiting: this.held }, important });
   }
 
   #praise(member: PoolMember<Connection>): void {

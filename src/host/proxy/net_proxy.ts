@@ -5,7 +5,7 @@ import { BackendPool, type PoolMember } from "./backend_pool.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { listenAddress, type ProxyAddress } from "./listen_address.ts";
-import { ProxiedConnection } from "./proxied_connection.ts";
+import { type Fate, ProxiedConnection, UNREAD_MS } from "./proxied_connection.ts";
 import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 import type { Drained, TcpProxy, TcpProxyOptions, TcpProxyStats } from "./tcp_proxy.ts";
 
@@ -19,8 +19,8 @@ const KEEP_ALIVE_MS = 60_000;
  * How long a connection that waits for its next request is left alone when it is to end. Servers close idle connections
  * after as long on their own (Node and Apache do), so that clients know how to ask again on another one.
  */
-const IDLE_FAREWELL_MS = 5_000;
-const FAREWELL_LOOK_MS = 250;
+const IDLE_CLOSE_MS = 5_000;
+const LOOK_MS = 250;
 /** A backend that ended has most likely gone; a client that does not notice must not hold up a drain for long. */
 const LINGER_MS = 30_000;
 
@@ -38,8 +38,10 @@ export class NetProxy implements TcpProxy {
   readonly #connections = new Set<ProxiedConnection>();
   readonly #closed = new AbortController();
   readonly #watchers = new Set<() => void>();
-  #isClosing = false;
-  #isSayingFarewell = false;
+  readonly #lingering: Deadlines<ProxiedConnection>;
+  /** Resolves when the last connection has ended; `undefined` while it accepts. */
+  #stopped: Promise<void> | undefined;
+  #isDrainClosing = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
 
   constructor(options: TcpProxyOptions) {
@@ -52,6 +54,15 @@ export class NetProxy implements TcpProxy {
     const deadlines = new Deadlines<Socket>({
       ms: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       onDue: (socket) => socket.destroy(new Error("it did not accept in time")),
+      clock,
+      signal,
+    });
+    this.#lingering = new Deadlines<ProxiedConnection>({
+      ms: UNREAD_MS,
+      onDue: (connection) => {
+        if (connection.hasLingered) connection.cut();
+        else if (!connection.isOver) this.#lingering.add(connection);
+      },
       clock,
       signal,
     });
@@ -81,29 +92,40 @@ export class NetProxy implements TcpProxy {
 
   setBackends(backends: readonly Backend[]): void {
     this.#pool.replace(backends);
-    void this.#sayFarewell();
+    void this.#drainClose();
   }
 
   connections(backend: Backend): number {
     return this.#pool.find(backend)?.connections.size ?? 0;
   }
 
+  stopAccepting(): void {
+    if (this.#isClosing) return;
+    this.#stopped = new Promise((resolve) => this.#server.close(() => resolve()));
+    void this.#drainClose();
+  }
+
+  async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
+    let connections: Set<ProxiedConnection> | undefined = this.#connections;
+    if (!this.#isClosing) {
+      connections = this.#pool.remove(backend)?.connections;
+      void this.#drainClose();
+    }
+    if (connections !== undefined) await this.#untilEmpty(connections, timeoutMs);
+  }
+
   async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
     const member = this.#pool.remove(backend);
     if (member === undefined) return { closed: 0, cut: 0 };
-    void this.#sayFarewell();
+    void this.#drainClose();
     return this.#settle(member.connections, timeoutMs, signal);
   }
 
   async close(options: { drainMs?: number } = {}): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-    });
-    this.#isClosing = true;
-    void this.#sayFarewell();
+    this.stopAccepting();
     await this.#settle(this.#connections, options.drainMs ?? 0);
     this.#closed.abort(new Error("the proxy was closed"));
-    await closed;
+    await this.#stopped;
   }
 
   stats(): TcpProxyStats {
@@ -128,27 +150,47 @@ export class NetProxy implements TcpProxy {
     this.#counts.accepted += 1;
     // Without an idle timeout only the system can notice that a peer has vanished.
     if (this.#idleTimeoutMs === 0) client.setKeepAlive(true, KEEP_ALIVE_MS);
+    const header = this.#header(client);
     let member: Member | undefined;
     const connection = new ProxiedConnection(client, {
       now: this.#clock.now,
-      isLeaving: () => this.#isClosing || member?.inRotation === false,
+      fate: () => this.#fateOf(member),
       onBytes: (count, to) => {
         if (to === "client") this.#counts.bytesToClients += count;
         else this.#counts.bytesToBackends += count;
       },
-      onClosed: () => this.#forget(connection, member),
+      onReleased: () => {
+        this.#release(connection, member);
+        member = undefined;
+      },
+      onWaiting: () => void serve(),
+      onLingering: () => this.#lingering.add(connection),
+      onClosed: () => {
+        this.#connections.delete(connection);
+        this.#lingering.delete(connection);
+        this.#release(connection, member);
+      },
     });
     this.#connections.add(connection);
     const serve = async (): Promise<void> => {
-      const header = this.#header(client);
-      const route = await this.#dispatcher.connect(connection);
+      const route = await this.#dispatcher.connect(connection).catch(() => undefined);
       if (route === undefined) return connection.cut();
       member = route.member;
       if (!connection.isOver) return connection.attach(route.upstream, header);
       route.upstream.destroy();
-      this.#forget(connection, member);
+      this.#release(connection, member);
     };
-    serve().catch(() => connection.cut());
+    void serve();
+  }
+
+  get #isClosing(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  #fateOf(member: Member | undefined): Fate {
+    if (this.#isClosing) return "ends";
+    if (member === undefined || member.inRotation) return "stays";
+    return this.#pool.hasRotation ? "moves" : "ends";
   }
 
   #header(client: Socket): Uint8Array | undefined {
@@ -160,8 +202,7 @@ export class NetProxy implements TcpProxy {
     });
   }
 
-  #forget(connection: ProxiedConnection, member: Member | undefined): void {
-    this.#connections.delete(connection);
+  #release(connection: ProxiedConnection, member: Member | undefined): void {
     if (member !== undefined) this.#pool.release(member, connection);
     for (const watch of this.#watchers) watch();
   }
@@ -173,7 +214,7 @@ export class NetProxy implements TcpProxy {
     signal?: AbortSignal,
   ): Promise<Drained> {
     const before = connections.size;
-    if (timeoutMs > 0) await this.#untilEmpty(connections, timeoutMs, signal);
+    await this.#untilEmpty(connections, timeoutMs, signal);
     const cut = connections.size;
     for (const connection of connections) connection.cut();
     // Destroyed sockets close by themselves: nothing but an event loop turn is waited for.
@@ -186,6 +227,7 @@ export class NetProxy implements TcpProxy {
     ms: number,
     signal?: AbortSignal,
   ): Promise<void> {
+    if (ms <= 0) return;
     const timer = new AbortController();
     const stop = (): void => timer.abort();
     const watch = (): void => {
@@ -200,20 +242,26 @@ export class NetProxy implements TcpProxy {
     this.#watchers.delete(watch);
   }
 
-  /** While backends leave: closes their connections that wait for a request. Those in use are told in the answer. */
-  async #sayFarewell(): Promise<void> {
-    if (this.#isSayingFarewell) return;
-    this.#isSayingFarewell = true;
+  /**
+   * While backends leave: lets their connections move on, and closes those that have nowhere to go once they have waited
+   * for a request for a while. Those in use are told in the response.
+   */
+  async #drainClose(): Promise<void> {
+    if (this.#isDrainClosing) return;
+    this.#isDrainClosing = true;
     const { signal } = this.#closed;
     for (let leaving = this.#leaving(); leaving.length > 0; leaving = this.#leaving()) {
-      const longAgo = this.#clock.now() - IDLE_FAREWELL_MS;
+      const longAgo = this.#clock.now() - IDLE_CLOSE_MS;
+      const hasNowhereToGo = this.#isClosing || !this.#pool.hasRotation;
       for (const connection of leaving) {
-        if (connection.activeAt <= longAgo && connection.isBetweenRequests) connection.cut();
+        connection.moveOn();
+        const isLong = connection.activeAt <= longAgo;
+        if (hasNowhereToGo && isLong && connection.isIdle) connection.cut();
       }
-      await this.#clock.sleep(FAREWELL_LOOK_MS, signal).catch(() => {});
+      await this.#clock.sleep(LOOK_MS, signal).catch(() => {});
       if (signal.aborted) return;
     }
-    this.#isSayingFarewell = false;
+    this.#isDrainClosing = false;
   }
 
   #leaving(): readonly ProxiedConnection[] {

@@ -73,6 +73,16 @@ export interface TcpProxy {
   setBackends(backends: readonly Backend[]): void;
   /** @returns how many connections a backend has. */
   connections(backend: Backend): number;
+  /** Accepts no further connection; those that are open go on. */
+  stopAccepting(): void;
+  /**
+   * Takes a backend out of the rotation and waits until its connections have ended. A proxy that has stopped accepting
+   * keeps it in the rotation and waits for all connections: there is no other backend for them.
+   *
+   * @param backend the backend.
+   * @param timeoutMs how long they may take, in milliseconds.
+   */
+  untilDrained(backend: Backend, timeoutMs: number): Promise<void>;
   /**
    * Takes a backend out of the rotation, waits until its connections have ended, and cuts the rest.
    *

@@ -1,12 +1,12 @@
-import { readdir, rm } from "node:fs/promises";
+import { lstat, readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
-import { stagedPaths } from "./part_file.ts";
+import { isStagedName, stagedPaths } from "./part_file.ts";
 
 /**
- * Empties dewy's staging directory.
+ * Removes the downloads in dewy's staging directory. Everything else in it is left alone.
  *
- * @param directory the staging directory; nothing else may live in it. It need not exist.
+ * @param directory the staging directory. It need not exist.
  * @param keep an artifact whose partial download is kept, so that it can be resumed.
  */
 export async function cleanStaging(
@@ -19,7 +19,9 @@ export async function cleanStaging(
     for (const path of [final, part, sidecar]) kept.add(basename(path));
   }
   for (const name of await namesIn(directory)) {
-    if (!kept.has(name)) await rm(join(directory, name), { recursive: true, force: true });
+    if (kept.has(name) || !isStagedName(name)) continue;
+    const path = join(directory, name);
+    if ((await lstat(path)).isFile()) await unlink(path);
   }
 }
 

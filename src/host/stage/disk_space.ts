@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { formatBytes } from "../../core/bytes.ts";
 import { HostError } from "../../core/error.ts";
+import { systemCode } from "../atomic_file.ts";
 
 /**
  * How much a file system can still take.
@@ -51,6 +52,16 @@ function noSpace(
 }
 
 /**
+ * Whether an error says that a disk or a quota is full.
+ *
+ * @param error anything that was thrown.
+ * @returns `false` for every other error.
+ */
+export function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
+}
+
+/**
  * Translates an error of the file system.
  *
  * @param error what was thrown.
@@ -65,8 +76,8 @@ export async function diskError(
   directory: string,
   needed?: number,
 ): Promise<HostError> {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOSPC" || code === "EDQUOT") {
+  const { message } = error as Error;
+  if (isDiskFull(error)) {
     return noSpace(action, directory, await freeBytes(directory), needed, error);
   }
   return new HostError(`Cannot ${action}: ${message ?? String(error)}`, { cause: error });

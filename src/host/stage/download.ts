@@ -1,14 +1,14 @@
-import { mkdir, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { formatBytes } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
 import { parseDigest } from "../../core/digest.ts";
 import { AbortedError, DewyError, IntegrityError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
-import type { Artifact } from "../../core/types.ts";
+import type { Artifact, OpenOptions } from "../../core/types.ts";
 import { DiskFault } from "./batch_writer.ts";
 import { cleanStaging } from "./clean_staging.ts";
 import { openDigests } from "./digests.ts";
-import { diskError, requireSpace } from "./disk_space.ts";
+import { diskError, isDiskFull, requireSpace } from "./disk_space.ts";
 import {
   findLeftover,
   type Leftover,
@@ -18,20 +18,20 @@ import {
   writeSidecar,
 } from "./part_file.ts";
 import { PartWriter } from "./part_writer.ts";
-import { receive, WrongBytesError } from "./receive.ts";
+import { type Beginning, NOTHING, receive, WrongBytesError } from "./receive.ts";
 
 /** What is to be downloaded, where to, and what it needs from the world. */
 export interface DownloadRequest {
-  /** What to fetch; its `size` and `digest` are checked, its `revision` makes it resumable. */
+  /** What to fetch; its `size` and `digest` are checked. */
   artifact: Artifact;
   /** The release's tag, for events and errors. */
   tag: string;
-  /** dewy's own staging directory; made when it is not there. Files of other artifacts in it are removed. */
+  /** dewy's own staging directory, which exists. Downloads of other artifacts in it are removed. */
   directory: string;
   /** The most bytes taken: `--max-artifact-size`. */
   maxBytes: number;
-  /** Streams the artifact from an offset in bytes on. */
-  open(offset: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /** Streams the artifact. */
+  open(options: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /** Time, for the pauses between attempts and the pace of progress events. */
   clock: Clock;
   /** Hears of progress, of retries and of the end. */
@@ -55,8 +55,8 @@ export interface Downloaded {
 /**
  * Streams an artifact to disk, hashed on the way. It has its final name only when every byte is there,
  * checked against the size and the digest that the registry states, and safe on the disk. What is
- * interrupted goes on where it stopped, within this call and, as long as the registry states a digest or a
- * revision, after a crash too. A complete file that an earlier call has left is used again without an event.
+ * interrupted goes on where it stopped, within this call and after a crash too, if the registry states a digest or the
+ * server identifies the bytes. A complete file that an earlier call has left is used again without an event.
  *
  * @param request what, where to and by which means.
  * @returns the file.
@@ -73,8 +73,7 @@ export async function downloadArtifact(request: DownloadRequest): Promise<Downlo
       const again = await reuse(request, paths, leftover);
       if (again !== undefined) return again;
     }
-    const offset = leftover.kind === "part" ? leftover.bytes : 0;
-    return await fetchOrRestart(request, paths, offset);
+    return await fetchOrRestart(request, paths, leftover.kind === "part" ? leftover : NOTHING);
   } catch (error) {
     throw await translate(error, request, paths);
   }
@@ -91,7 +90,6 @@ function refuseTooLarge({ artifact, tag, maxBytes }: DownloadRequest): void {
 
 async function prepare(request: DownloadRequest, paths: StagedPaths): Promise<Leftover> {
   const { artifact, directory } = request;
-  await mkdir(directory, { recursive: true });
   await cleanStaging(directory, artifact);
   const leftover = await usableLeftover(paths, artifact);
   if (leftover.kind === "none") await removeStaged(paths);
@@ -128,32 +126,34 @@ async function reuse(
 async function fetchOrRestart(
   request: DownloadRequest,
   paths: StagedPaths,
-  offset: number,
+  beginning: Beginning,
 ): Promise<Downloaded> {
   try {
-    return await fetchFrom(request, paths, offset);
+    return await fetchFrom(request, paths, beginning);
   } catch (error) {
     if (!(error instanceof WrongBytesError && error.spliced)) throw error;
     await removeStaged(paths);
-    return await fetchFrom(request, paths, 0);
+    return await fetchFrom(request, paths, NOTHING);
   }
 }
 
 async function fetchFrom(
   request: DownloadRequest,
   paths: StagedPaths,
-  offset: number,
+  beginning: Beginning,
 ): Promise<Downloaded> {
   const { artifact, tag, clock, emit } = request;
   const start = clock.now();
-  await writeSidecar(paths, artifact);
-  const received = await receive(request, paths.part, offset);
+  const note = (validator: string | undefined): Promise<void> =>
+    writeSidecar(paths, artifact, { validator });
+  await note(beginning.validator);
+  const received = await receive(request, paths.part, beginning, note);
   try {
     const { sha256, stated } = await received.digests.finish();
     if (!isAsStated(artifact, stated)) throw mismatch(request, stated, received.resumed);
     await received.writer.sync();
     const { bytes } = received.writer;
-    await writeSidecar(paths, artifact, { bytes, sha256 });
+    await writeSidecar(paths, artifact, { complete: { bytes, sha256 } });
     await rename(paths.part, paths.final);
     const durationMs = clock.now() - start;
     emit({
@@ -161,7 +161,7 @@ async function fetchFrom(
       tag,
       artifact: artifact.name,
       bytes,
-      resumedFrom: offset,
+      resumedFrom: beginning.bytes,
       durationMs,
     });
     return { path: paths.final, bytes, sha256 };
@@ -200,6 +200,6 @@ async function translate(
   const cause = error instanceof DiskFault ? error.cause : error;
   const code = (cause as NodeJS.ErrnoException).code;
   // A full disk hurts what runs on it more than a lost download does.
-  if (code === "ENOSPC" || code === "EDQUOT") await removeStaged(paths);
+  if (isDiskFull(cause)) await removeStaged(paths);
   return code === undefined ? error : await diskError(cause, action, directory, artifact.size);
 }

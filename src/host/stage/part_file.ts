@@ -1,6 +1,9 @@
-import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
+import { createFile, temporaryPath } from "../atomic_file.ts";
+import { bootId } from "../process_identity.ts";
 import { safeFileName } from "./safe_name.ts";
 
 /** Where one artifact lies while it is being downloaded and after. */
@@ -21,6 +24,8 @@ interface Sidecar {
   digest: string | undefined;
   /** Which start of the machine wrote it. */
   boot: string | undefined;
+  /** What the server identified the bytes by. */
+  validator?: string | undefined;
   /** Written when every byte was there and checked, before the file got its final name. */
   complete?: { bytes: number; sha256: string };
 }
@@ -28,7 +33,7 @@ interface Sidecar {
 /** What an earlier run has left of an artifact. */
 export type Leftover =
   | { kind: "none" }
-  | { kind: "part"; bytes: number }
+  | { kind: "part"; bytes: number; validator: string | undefined }
   | { kind: "complete"; bytes: number; sha256: string };
 
 /**
@@ -39,40 +44,41 @@ export type Leftover =
  * @returns absolute when `directory` is.
  */
 export function stagedPaths(directory: string, name: string): StagedPaths {
-  const final = join(directory, safeFileName(name));
-  return { final, part: `${final}.part`, sidecar: `${final}.part.json` };
+  const final = join(directory, `${safeFileName(name)}.dewy`);
+  return { final, part: `${final}-part`, sidecar: `${final}-part.json` };
+}
+
+/** The names above, and those of temporary files beside them. */
+const STAGED = /\.dewy(?:-part(?:\.json(?:\.[0-9a-f]{16}\.tmp)?)?)?$/;
+
+/**
+ * Whether a file in the staging directory is dewy's.
+ *
+ * @param name the file's name.
+ * @returns `false` for names that dewy does not give.
+ */
+export function isStagedName(name: string): boolean {
+  return STAGED.test(name);
 }
 
 /**
- * Whether bytes fetched now and bytes fetched later are known to be of the same file. Without a digest or a
- * revision they could be spliced from two.
+ * Whether an interrupted download may go on where it stopped: without a digest, nothing would notice that the rest is of
+ * another file.
  *
  * @param artifact the artifact.
- * @returns `true` when an interrupted download may go on where it stopped.
+ * @param validator what the server identified the bytes so far by.
+ * @returns `false` if it must start over.
  */
-export function isResumable(artifact: Artifact): boolean {
-  return artifact.digest !== undefined || artifact.revision !== undefined;
-}
-
-async function describe({ url, revision, size, digest }: Artifact): Promise<Sidecar> {
-  return { url, revision, size, digest, boot: await bootId() };
-}
-
-/** @returns what differs after every start of the machine; `undefined` where there is no such thing. */
-async function bootId(): Promise<string | undefined> {
-  try {
-    return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
-  } catch {
-    return undefined;
-  }
+export function isResumable({ digest }: Artifact, validator: string | undefined): boolean {
+  return digest !== undefined || validator !== undefined;
 }
 
 /**
  * What a killed process wrote is there; what was written before a power cut may have holes, which only a
  * digest can tell.
  */
-async function isSound({ boot }: Sidecar, artifact: Artifact): Promise<boolean> {
-  return artifact.digest !== undefined || (boot !== undefined && boot === (await bootId()));
+function isSound({ boot }: Sidecar, artifact: Artifact): boolean {
+  return artifact.digest !== undefined || (boot !== undefined && boot === bootId());
 }
 
 function isSame(sidecar: Sidecar, artifact: Artifact): boolean {
@@ -92,28 +98,35 @@ function isSame(sidecar: Sidecar, artifact: Artifact): boolean {
  * @returns how much of it is there; `none` too when it cannot be told whose bytes they are.
  */
 export async function findLeftover(paths: StagedPaths, artifact: Artifact): Promise<Leftover> {
-  if (!isResumable(artifact)) return { kind: "none" };
   try {
-    const sidecar = JSON.parse(await readFile(paths.sidecar, "utf8")) as Sidecar;
+    const sidecar = JSON.parse(await readText(paths.sidecar)) as Sidecar;
     if (!isSame(sidecar, artifact)) return { kind: "none" };
-    const { complete } = sidecar;
-    if (complete !== undefined && (await sizeOf(paths.final)) === complete.bytes) {
+    const { complete, validator } = sidecar;
+    const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
+    if (isIdentified && complete !== undefined && (await sizeOf(paths.final)) === complete.bytes) {
       return { kind: "complete", ...complete };
     }
-    if (!(await isSound(sidecar, artifact))) return { kind: "none" };
+    if (!isResumable(artifact, validator) || !isSound(sidecar, artifact)) return { kind: "none" };
     const bytes = await sizeOf(paths.part);
-    return bytes === undefined ? { kind: "none" } : { kind: "part", bytes };
+    return bytes === undefined ? { kind: "none" } : { kind: "part", bytes, validator };
   } catch {
     return { kind: "none" };
   }
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
+async function readText(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
   try {
-    return (await stat(path)).size;
-  } catch {
-    return undefined;
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
   }
+}
+
+/** Only of a plain file: a link, or a second name of another file, is not what dewy made. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  const status = await lstat(path).catch(() => undefined);
+  return status?.isFile() === true && status.nlink === 1 ? status.size : undefined;
 }
 
 /**
@@ -121,15 +134,22 @@ async function sizeOf(path: string): Promise<number | undefined> {
  *
  * @param paths the artifact's files.
  * @param artifact the artifact.
- * @param complete set when every byte is there and checked.
+ * @param more what the server identified the bytes by; and, when every byte is there and checked, their number and hash.
  */
 export async function writeSidecar(
   paths: StagedPaths,
   artifact: Artifact,
-  complete?: { bytes: number; sha256: string },
+  more: Pick<Sidecar, "validator" | "complete"> = {},
 ): Promise<void> {
-  const temporary = `${paths.sidecar}.tmp`;
-  await writeFile(temporary, JSON.stringify({ ...(await describe(artifact)), complete }));
+  const { url, revision, size, digest } = artifact;
+  const sidecar: Sidecar = { url, revision, size, digest, boot: bootId(), ...more };
+  const temporary = temporaryPath(paths.sidecar);
+  const file = await createFile(temporary, 0o600);
+  try {
+    await file.writeFile(JSON.stringify(sidecar));
+  } finally {
+    await file.close();
+  }
   await rename(temporary, paths.sidecar);
 }
 
@@ -139,7 +159,7 @@ export async function writeSidecar(
  * @param paths the artifact's files.
  */
 export async function removeStaged(paths: StagedPaths): Promise<void> {
-  for (const path of [paths.final, paths.part, paths.sidecar, `${paths.sidecar}.tmp`]) {
+  for (const path of [paths.final, paths.part, paths.sidecar]) {
     await rm(path, { force: true });
   }
 }

@@ -1,4 +1,6 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { createFile } from "../atomic_file.ts";
 import { BatchWriter } from "./batch_writer.ts";
 import type { FileDigests } from "./digests.ts";
 
@@ -25,7 +27,8 @@ export class PartWriter {
    * @returns the writer.
    */
   static async open(path: string, digests: FileDigests, keep: boolean): Promise<PartWriter> {
-    const file = await open(path, keep ? "r+" : "w+", 0o600);
+    if (!keep) await rm(path, { force: true });
+    const file = keep ? await openExisting(path) : await createFile(path, 0o600);
     try {
       return new PartWriter(file, digests, keep ? await rehash(file, digests) : 0);
     } catch (error) {
@@ -66,6 +69,10 @@ export class PartWriter {
     await this.#batches.abandon();
     await this.#file.close();
   }
+}
+
+function openExisting(path: string): Promise<FileHandle> {
+  return open(path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
 }
 
 async function rehash(file: FileHandle, digests: FileDigests): Promise<number> {

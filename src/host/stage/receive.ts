@@ -41,6 +41,15 @@ export interface Received {
   digests: FileDigests;
   /** Whether the bytes came in more than one transfer. */
   resumed: boolean;
+  /** What the server identifies them by. */
+  validator: string | undefined;
+}
+
+/** The bytes of a partial file that are there already. */
+export interface Beginning {
+  bytes: number;
+  /** What the server identified them by. */
+  validator: string | undefined;
 }
 
 /**
@@ -48,24 +57,26 @@ export interface Received {
  *
  * @param request the download.
  * @param path the partial file.
- * @param offset bytes of it that are there already, to be kept.
+ * @param beginning what of it is to be kept.
+ * @param onValidator writes down what identifies the bytes of a fresh start, before they are written.
  * @returns the file, complete but not yet checked; the caller closes it.
  */
 export async function receive(
   request: DownloadRequest,
   path: string,
-  offset: number,
+  beginning: Beginning,
+  onValidator: (validator: string | undefined) => Promise<void>,
 ): Promise<Received> {
   const { artifact } = request;
-  const canResume = isResumable(artifact);
   const most = request.attempts ?? ATTEMPTS;
-  let received = await openPart(request, path, offset > 0);
+  let received = await openPart(request, path, beginning);
   try {
     for (let total = 1, fruitless = 1; !isWhole(request, received); total += 1, fruitless += 1) {
       const before = received.writer.bytes;
-      const end = await transfer(request, received);
+      const end = await transfer(request, received, onValidator);
       if (end.kind === "whole") break;
       await received.writer.settle();
+      const canResume = isResumable(artifact, received.validator);
       if (canResume && received.writer.bytes > before) fruitless = 1;
       if (fruitless >= most || total >= ATTEMPTS_IN_ALL)
         throw givenUp(request, received, end.cause);
@@ -74,7 +85,7 @@ export async function receive(
       if (canResume) received.resumed = true;
       else {
         await received.writer.close();
-        received = await openPart(request, path, false);
+        received = await openPart(request, path, NOTHING);
       }
     }
     return received;
@@ -85,14 +96,17 @@ export async function receive(
   }
 }
 
+/** Where a fresh start begins. */
+export const NOTHING: Beginning = { bytes: 0, validator: undefined };
+
 async function openPart(
   { artifact }: DownloadRequest,
   path: string,
-  keep: boolean,
+  { bytes, validator }: Beginning,
 ): Promise<Received> {
   const digests = await openDigests(artifact.name, artifact.digest);
-  const writer = await PartWriter.open(path, digests, keep);
-  return { writer, digests, resumed: writer.bytes > 0 };
+  const writer = await PartWriter.open(path, digests, bytes > 0);
+  return { writer, digests, resumed: writer.bytes > 0, validator };
 }
 
 function isWhole({ artifact }: DownloadRequest, { writer }: Received): boolean {
@@ -101,9 +115,13 @@ function isWhole({ artifact }: DownloadRequest, { writer }: Received): boolean {
 
 type TransferEnd = { kind: "whole" } | { kind: "interrupted"; cause: unknown };
 
-async function transfer(request: DownloadRequest, received: Received): Promise<TransferEnd> {
+async function transfer(
+  request: DownloadRequest,
+  received: Received,
+  onValidator: (validator: string | undefined) => Promise<void>,
+): Promise<TransferEnd> {
   try {
-    await pump(request, received);
+    await pump(request, received, await open(request, received, onValidator));
   } catch (error) {
     if (received.writer.bytes > 0 && refusesOffset(error)) throw new WrongBytesError(error, true);
     if (isFinal(error, request.signal)) throw error;
@@ -114,11 +132,37 @@ async function transfer(request: DownloadRequest, received: Received): Promise<T
   return { kind: "interrupted", cause: undefined };
 }
 
-async function pump(request: DownloadRequest, received: Received): Promise<void> {
+async function open(
+  request: DownloadRequest,
+  received: Received,
+  onValidator: (validator: string | undefined) => Promise<void>,
+): Promise<ReadableStream<Uint8Array>> {
+  const { signal } = request;
+  const offset = received.writer.bytes;
+  let answered: string | undefined;
+  const stream = await request.open({
+    offset,
+    signal,
+    ...(offset === 0 || received.validator === undefined ? {} : { validator: received.validator }),
+    onValidator: (validator) => {
+      answered = validator;
+    },
+  });
+  if (offset > 0) return stream;
+  received.validator = answered;
+  await onValidator(answered);
+  return stream;
+}
+
+async function pump(
+  request: DownloadRequest,
+  received: Received,
+  stream: ReadableStream<Uint8Array>,
+): Promise<void> {
   const { signal } = request;
   const { writer } = received;
   const progress = progressReporter(request);
-  const reader = (await request.open(writer.bytes, signal)).getReader();
+  const reader = stream.getReader();
   const cancel = (): void => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener("abort", cancel, { once: true });
   try {
@@ -184,7 +228,8 @@ function isFinal(error: unknown, signal: AbortSignal): boolean {
 /** The answers to a request from an offset on that say: there is no such rest, the bytes have changed. */
 function refusesOffset(error: unknown): error is DewyError {
   if (!(error instanceof DewyError)) return false;
-  return error.code === "conflict" || (error instanceof RemoteError && error.status === 416);
+  if (error instanceof RemoteError && error.status === 416) return true;
+  return error.code === "conflict" || (error.code === "integrity" && error.retryable);
 }
 
 function retryAfter(error: unknown): number {
@@ -206,11 +251,17 @@ function reasonOf(cause: unknown): string {
   return messageOf(cause);
 }
 
-function givenUp({ artifact, tag }: DownloadRequest, { writer }: Received, cause: unknown): Error {
+function givenUp(
+  { artifact, tag }: DownloadRequest,
+  { writer, validator }: Received,
+  cause: unknown,
+): Error {
+  const isKept = writer.bytes > 0 && isResumable(artifact, validator);
   const of = artifact.size === undefined ? "" : ` of ${formatBytes(artifact.size)}`;
   return new RemoteError(
     `Cannot download "${artifact.name}" of ${tag}: interrupted again and again after ` +
-      `${formatBytes(writer.bytes)}${of}: ${reasonOf(cause)}; what came is kept and the rest tried later`,
+      `${formatBytes(writer.bytes)}${of}: ${reasonOf(cause)}` +
+      (isKept ? "; what came is kept and the rest tried later" : ""),
     { cause, method: "GET", url: redactUrl(artifact.url) },
   );
 }

@@ -559,5 +559,7 @@ async function kept(port: number): Promise<Socket> {
   socket.on("error", () => {});
   socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
   await new Promise((resolve) => socket.once("data", resolve));
+  // In the middle of its next request it cannot be connected with another container.
+  socket.write("GET /");
   return socket;
 }

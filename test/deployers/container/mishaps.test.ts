@@ -186,6 +186,8 @@ describe("the fleet", () => {
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
+    // In the middle of its next request it cannot be connected with another container.
+    socket.write("GET /");
     await fleet.tryOut(release(v2), never);
     aheadMs = 24 * 3_600_000;
     await hasty.sleep(2_000);

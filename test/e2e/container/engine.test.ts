@@ -393,7 +393,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       });
 
       test("and forgets the login of a pull that was cut off", async () => {
-        const left = join(peer.directory, "logins", "login-abc");
+        const left = join(peer.directory, "logins", "login-aBc123");
         await mkdir(left, { recursive: true });
         await writeFile(join(left, "config.json"), "{}");
         await peer.engine.forgetLogins();

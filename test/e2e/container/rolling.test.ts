@@ -61,7 +61,7 @@ describe.each(["docker", "podman"] as const)(
         const about = `${runtime.name}\n${JSON.stringify(result.lanes)}\n${dewy.stderr()}`;
         if (isSoak) console.log(runtime.name, engine, JSON.stringify(result.lanes.map(figures)));
         expectNothingLost(result, about);
-        // The proxy has said "Connection: close" in time: no client met a connection that had just been closed.
+        // No client met a connection that had just been closed: the proxy has moved them between two requests.
         expect(result.total.retried, about).toBe(0);
         // The last ones of the release before have their connections' time to end.
         await until(

@@ -238,6 +238,51 @@ describe("kinds of entries", () => {
     await refusedTar([ok, { name: "odd", type: "Z", content: "x" }], /"odd": .*unknown type "Z"/);
   });
 
+  const sparse = (segments: number, version: "0.1" | "1.0"): TarSpec => {
+    const numbers = Array.from({ length: segments }, (_, index) => [index * 2, 1]).flat();
+    const [major = "", minor = ""] = version.split(".");
+    const pax = { "GNU.sparse.realsize": String(segments * 2), "GNU.sparse.name": "disk" };
+    if (version === "0.1") {
+      const map = numbers.join(",");
+      const records = { "GNU.sparse.size": String(segments * 2), "GNU.sparse.map": map };
+      return { name: "disk", content: "x".repeat(segments), pax: records };
+    }
+    const map = `${[segments, ...numbers].join("\n")}\n`;
+    const content = map.padEnd(Math.ceil(map.length / 512) * 512, "\0") + "x".repeat(segments);
+    const format = { "GNU.sparse.major": major, "GNU.sparse.minor": minor };
+    return { name: "disk", content, pax: { ...pax, ...format } };
+  };
+
+  test.each(["0.1", "1.0"] as const)(
+    "a sparse file of the form %s may have 100,000 segments, and not one more",
+    async (version) => {
+      await using box = await sandbox();
+      const { bytes } = await extractBytes(box, tarBytes([sparse(100_000, version)]), "app.tar");
+      expect(bytes).toBe(200_000);
+      for (const segments of [100_001, 400_000]) {
+        await refusedTar([ok, sparse(segments, version)], /"disk": .*more than 100000 segments/);
+      }
+    },
+  );
+
+  test.each(["x", "g", "L", "K"])(
+    "metadata of more than 8 MiB is refused before it is read (header %s)",
+    async (type) => {
+      const name = type === "L" || type === "K" ? "././@LongLink" : "PaxHeader";
+      await refusedTar(
+        [ok, { name, type, content: "x", size: (8 << 20) + 1 }],
+        /more than the 8 MiB of metadata that dewy reads/,
+      );
+    },
+  );
+
+  test("an extended header of more than 10,000 records is refused", async () => {
+    const records = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`a${index}`, ""]));
+    expect(await tree(tarBytes([{ ...ok, pax: records(10_000) }]), "app.tar")).toHaveProperty("ok");
+    await refusedTar([{ ...ok, pax: records(10_001) }], /more than 10000 records/);
+  });
+
   test("a file at the place of a directory is refused, and the other way round", async () => {
     await refusedTar(
       [

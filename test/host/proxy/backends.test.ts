@@ -1,5 +1,9 @@
 import type { Socket } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
+import { startTcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
+import { eventsOf } from "../../deploy/world.ts";
 import { runtimes } from "../../runtime/runtimes.ts";
 import { startProxy } from "./proxy_process.ts";
 import { closed, connected, deadBackend, received, startBackend, until } from "./sockets.ts";
@@ -64,6 +68,8 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
 
   test("a client that waited in vain is reset", async () => {
     const proxy = await startProxy(runtime, { holdMs: 50 });
+    await proxy.setBackends([await deadBackend()]);
+    await proxy.setBackends([]);
     // The reset can come before the client knows that it is connected.
     const how = await connected(proxy.address).then(closed, (error) => error.code);
     expect(how).toBe("ECONNRESET");
@@ -94,4 +100,26 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     await proxy.close();
     expect(await end).toBe("ECONNRESET");
   });
+});
+
+test("a client that comes before the first backend is up is not an error; later, it is", async () => {
+  const events: DewyEvent[] = [];
+  const listen = { host: "127.0.0.1", port: 0 };
+  const emit = (event: DewyEvent): void => void events.push(event);
+  const proxy = await startTcpProxy({ listen, holdMs: 20, clock: systemClock, emit });
+  onTestFinished(() => proxy.close());
+  const turnedAway = async (): Promise<void> => {
+    const before = proxy.stats().refused;
+    await connected(proxy.address).then(closed, () => "");
+    await until(() => proxy.stats().refused > before);
+  };
+  await turnedAway();
+  await turnedAway();
+  expect(eventsOf(events, "warning")).toMatchObject([{ important: false }]);
+  const { backend } = await startBackend((socket) => socket.write("hello"));
+  proxy.setBackends([backend]);
+  await received(await connected(proxy.address), 5);
+  proxy.setBackends([]);
+  await turnedAway();
+  expect(eventsOf(events, "warning")).toMatchObject([{ important: false }, { important: true }]);
 });

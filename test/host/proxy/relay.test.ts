@@ -76,12 +76,36 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     expect(await end).toBe("ECONNRESET");
   });
 
+  test.each([5_000, 70_000, 300_000, 30_000_000])(
+    "hands the response on that comes early, to an upload of %i bytes that is not read",
+    async (size) => {
+      const proxy = await startProxy(runtime);
+      const response = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+      const server = await startBackend((socket) => {
+        socket.once("data", () => {
+          socket.pause();
+          // What it has not read makes this a reset.
+          socket.write(response, () => socket.destroy());
+        });
+      });
+      await proxy.setBackends([server.backend]);
+      for (let round = 0; round < 5; round += 1) {
+        const client = await connected(proxy.address);
+        client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+        const answer = received(client, response.length);
+        const sent = send(client, Buffer.alloc(Math.ceil(size / 10)), 10);
+        expect((await answer).toString()).toBe(response);
+        await sent;
+      }
+    },
+  );
+
   test("carries 64 MiB each way past readers that stand still, with flat memory", async () => {
     const proxy = await startProxy(runtime);
     const server = await startBackend((socket) => socket.pause());
     await proxy.setBackends([server.backend]);
     const memory: number[] = [];
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const client = await connected(proxy.address);
       client.pause();
       const upstream = await server.accepted();
@@ -94,7 +118,8 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
       memory.push(await proxy.memory());
     }
     const [first = 0, ...later] = memory;
-    expect(Math.max(...later) - first).toBeLessThan(64 * MIB);
+    // V8 collects buffers only once there are some 64 MiB of them; what would not be flat is 512 MiB.
+    expect(Math.max(...later) - first).toBeLessThan(160 * MIB);
   });
 
   test("ends a connection over which nothing went for the idle timeout", async () => {

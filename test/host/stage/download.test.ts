@@ -1,14 +1,21 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { ConflictError, NotFoundError, RemoteError } from "../../../src/core/error.ts";
-import type { Artifact } from "../../../src/core/types.ts";
+import {
+  ConflictError,
+  IntegrityError,
+  NotFoundError,
+  RemoteError,
+} from "../../../src/core/error.ts";
+import type { Artifact, OpenOptions } from "../../../src/core/types.ts";
+import { cleanStaging } from "../../../src/host/stage/clean_staging.ts";
 import { downloadArtifact } from "../../../src/host/stage/download.ts";
 import { ARTIFACT, BODY, downloadCase, FakeOpen, SHA256 } from "./downloading.ts";
 
-const PART = `${ARTIFACT.name}.part`;
-const SIDECAR = `${ARTIFACT.name}.part.json`;
+const FINAL = `${ARTIFACT.name}.dewy`;
+const PART = `${FINAL}-part`;
+const SIDECAR = `${FINAL}-part.json`;
 const reset = new RemoteError("connection reset");
 
 test("a download is stored under its name, with its size and SHA-256", async () => {
@@ -16,12 +23,12 @@ test("a download is stored under its name, with its size and SHA-256", async () 
   const registry = new FakeOpen({});
   const downloaded = await downloadArtifact(c.request(registry));
   expect(downloaded).toEqual({
-    path: join(c.directory, ARTIFACT.name),
+    path: join(c.directory, FINAL),
     bytes: BODY.byteLength,
     sha256: SHA256,
   });
   expect(Buffer.compare(await readFile(downloaded.path), BODY)).toBe(0);
-  expect(await c.files()).toEqual([ARTIFACT.name, SIDECAR]);
+  expect(await c.files()).toEqual([FINAL, SIDECAR]);
 });
 
 const DIGESTS: Record<string, string> = {
@@ -269,7 +276,7 @@ test("what an earlier process left is not used when nothing tells whose bytes th
   expect(registry.offsets).toEqual([0]);
 });
 
-test("with a revision alone it is used after a kill, but not after a restart of the machine", async () => {
+test("with what the server identified the bytes by it is used after a kill, but not after a restart of the machine", async () => {
   await using c = await downloadCase();
   const { digest: _, ...artifact } = ARTIFACT;
   const failing = Array.from({ length: 4 }, () => ({ bytes: 0, error: reset }));
@@ -277,7 +284,7 @@ test("with a revision alone it is used after a kill, but not after a restart of 
     [undefined, 120_000],
     ["another", 0],
   ] as const) {
-    const first = new FakeOpen({ bytes: 120_000, error: reset }, ...failing);
+    const first = new FakeOpen({ bytes: 120_000, error: reset, validator: '"a"' }, ...failing);
     await expect(downloadArtifact(c.request(first, { artifact }))).rejects.toThrow(/interrupted/);
     if (boot !== undefined) {
       const sidecar = JSON.parse(await readFile(join(c.directory, SIDECAR), "utf8"));
@@ -286,8 +293,73 @@ test("with a revision alone it is used after a kill, but not after a restart of 
     const registry = new FakeOpen({});
     await downloadArtifact(c.request(registry, { artifact }));
     expect(registry.offsets).toEqual([process.platform === "linux" ? offset : 0]);
-    await rm(c.directory, { recursive: true });
+    for (const name of await c.files()) await rm(join(c.directory, name));
   }
+});
+
+test("without a digest an interrupted download starts over if the server does not identify the bytes", async () => {
+  await using c = await downloadCase();
+  const { digest: _, ...artifact } = ARTIFACT;
+  const registry = new FakeOpen({ bytes: 120_000, error: reset }, {});
+  expect((await downloadArtifact(c.request(registry, { artifact }))).sha256).toBe(SHA256);
+  expect(registry.offsets).toEqual([0, 0]);
+});
+
+test("without a digest it goes on where it stopped, with what the server identified the bytes by", async () => {
+  await using c = await downloadCase();
+  const { digest: _, ...artifact } = ARTIFACT;
+  const registry = new FakeOpen({ bytes: 120_000, error: reset, validator: '"a"' }, {});
+  expect((await downloadArtifact(c.request(registry, { artifact }))).sha256).toBe(SHA256);
+  expect(registry.offsets).toEqual([0, 120_000]);
+  expect(registry.validators).toEqual([undefined, '"a"']);
+});
+
+test("a file that has changed since the beginning came is fetched from the start, by a later process too", async () => {
+  await using c = await downloadCase();
+  const { digest: _, ...artifact } = ARTIFACT;
+  const page = new TextEncoder().encode("<html>Please sign in</html>");
+  const wrong = { body: page, validator: '"page"' };
+  const failing = Array.from({ length: 4 }, () => ({ bytes: 0, error: reset }));
+  const first = new FakeOpen(wrong, ...failing);
+  await expect(downloadArtifact(c.request(first, { artifact }))).rejects.toThrow(/interrupted/);
+  const registry = new FakeOpen({ error: new IntegrityError("the file has changed since") }, {});
+  expect((await downloadArtifact(c.request(registry, { artifact }))).sha256).toBe(SHA256);
+  expect(registry.offsets).toEqual([page.byteLength, 0]);
+  expect(registry.validators).toEqual(['"page"', undefined]);
+});
+
+test.each(["a link to it", "a second name of it"])(
+  "a file elsewhere is left alone when %s is in the place of a download",
+  async (what) => {
+    await using c = await downloadCase();
+    const elsewhere = join(c.directory, "..", "precious");
+    await writeFile(elsewhere, "precious");
+    for (const name of [PART, FINAL, SIDECAR]) {
+      await interrupted(c);
+      await rm(join(c.directory, name), { force: true });
+      if (what === "a link to it") await symlink(elsewhere, join(c.directory, name));
+      else await link(elsewhere, join(c.directory, name));
+      await downloadArtifact(c.request(new FakeOpen({}, {})));
+      expect(await readFile(elsewhere, "utf8")).toBe("precious");
+      expect(await c.files()).toEqual([FINAL, SIDECAR]);
+      await cleanStaging(c.directory);
+    }
+  },
+);
+
+test("what is not a download is never removed from the staging directory", async () => {
+  await using c = await downloadCase();
+  await mkdir(join(c.directory, "mine.dewy"));
+  await writeFile(join(c.directory, "app.tar.gz.part"), "mine");
+  await symlink("..", join(c.directory, "link.dewy-part"));
+  await downloadArtifact(c.request(new FakeOpen({})));
+  const { directory } = c;
+  await cleanStaging(directory);
+  expect((await readdir(directory)).sort()).toEqual([
+    "app.tar.gz.part",
+    "link.dewy-part",
+    "mine.dewy",
+  ]);
 });
 
 test("wrong bytes again after that are refused, and nothing is kept", async () => {
@@ -339,11 +411,10 @@ test("a complete file that was changed since is fetched again", async () => {
 
 test("files of other artifacts in the staging directory are removed", async () => {
   await using c = await downloadCase();
-  await mkdir(c.directory);
-  await writeFile(join(c.directory, "old.tar.gz.part"), "x");
-  await writeFile(join(c.directory, "old.tar.gz.part.json"), "{}");
+  await writeFile(join(c.directory, "old.tar.gz.dewy-part"), "x");
+  await writeFile(join(c.directory, "old.tar.gz.dewy-part.json"), "{}");
   await downloadArtifact(c.request(new FakeOpen({})));
-  expect(await c.files()).toEqual([ARTIFACT.name, SIDECAR]);
+  expect(await c.files()).toEqual([FINAL, SIDECAR]);
 });
 
 for (const name of [
@@ -367,8 +438,8 @@ for (const name of [
 test("progress is told at most every 250 ms", async () => {
   await using c = await downloadCase();
   const registry = new FakeOpen({});
-  const open = async (offset: number): Promise<ReadableStream<Uint8Array>> =>
-    (await registry.open(offset)).pipeThrough(
+  const open = async (options: OpenOptions): Promise<ReadableStream<Uint8Array>> =>
+    (await registry.open(options)).pipeThrough(
       new TransformStream({
         transform: (chunk, controller) => {
           c.clock.advance(100);

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import type { Artifact } from "../../../src/core/types.ts";
+import type { Artifact, OpenOptions } from "../../../src/core/types.ts";
 import type { DownloadRequest } from "../../../src/host/stage/download.ts";
 
 /** Bytes to download, and what a registry would say of them. */
@@ -20,6 +20,8 @@ export const ARTIFACT: Artifact = {
 
 /** What a fake registry does when it is asked: stream some bytes, then end or fail. */
 export interface Reply {
+  /** What it identifies the bytes by. */
+  validator?: string;
   /** The bytes of the whole artifact; those before the offset are left out. */
   body?: Uint8Array;
   /** How many bytes come; all unless told. */
@@ -35,6 +37,8 @@ export class FakeOpen {
   readonly #replies: Reply[];
   /** The offsets that were asked for. */
   readonly offsets: number[] = [];
+  /** What the bytes before them were identified by. */
+  readonly validators: (string | undefined)[] = [];
   /** How many bytes were handed out. */
   pulled = 0;
 
@@ -47,11 +51,17 @@ export class FakeOpen {
     return this.#replies.length;
   }
 
-  open = async (offset: number): Promise<ReadableStream<Uint8Array>> => {
+  open = async ({
+    offset = 0,
+    validator,
+    onValidator,
+  }: OpenOptions): Promise<ReadableStream<Uint8Array>> => {
     const reply = this.#replies.shift();
     if (reply === undefined) throw new Error(`unexpected request from offset ${offset}`);
     this.offsets.push(offset);
+    this.validators.push(validator);
     if (reply.bytes === undefined && reply.error !== undefined) throw reply.error;
+    onValidator?.(reply.validator);
     const rest = (reply.body ?? BODY).subarray(offset);
     return this.#stream(rest.subarray(0, reply.bytes ?? rest.byteLength), reply);
   };
@@ -113,6 +123,7 @@ export interface Case {
 export async function downloadCase(): Promise<Case> {
   const root = await mkdtemp(join(tmpdir(), "dewy-stage-"));
   const directory = join(root, "staging");
+  await mkdir(directory);
   const events: DewyEvent[] = [];
   const clock = new FakeClock();
   return {

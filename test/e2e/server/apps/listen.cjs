@@ -1,15 +1,24 @@
 #!/usr/bin/env node
 // Listens on the descriptors of LISTEN_FDS; with MODE "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
 // that know nothing of handed-over sockets. With "sick" it is never healthy, with "mortal"
-// or $APP_DIES_AFTER it ends after some time. With $APP_NOTIFY it says that it is ready.
+// or $APP_DIES_AFTER it ends after some time. With $APP_NOTIFY it says that it is ready. $APP_ON_TERM is what it does on
+// TERM, other than to finish its requests: "die", or "quit" after a moment.
 const { execFileSync } = require("node:child_process");
-const { appendFileSync } = require("node:fs");
+const { appendFileSync, existsSync } = require("node:fs");
 const { createServer } = require("node:http");
 
 const VERSION = "@VERSION@";
 const MODE = "@MODE@";
-const { APP_REPORT, APP_CHATTY, APP_BIND, APP_DIES_AFTER, APP_NOTIFY, LISTEN_FDS, PORT } =
-  process.env;
+const {
+  APP_REPORT,
+  APP_CHATTY,
+  APP_BIND,
+  APP_DIES_AFTER,
+  APP_NOTIFY,
+  APP_ON_TERM,
+  LISTEN_FDS,
+  PORT,
+} = process.env;
 const WHERE = {
   inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
   port: () => [{ host: "127.0.0.1", port: Number(PORT) }],
@@ -36,12 +45,16 @@ function handle(request, response) {
     answered += 1;
     response.end(VERSION);
   };
-  if (url.pathname === "/slow") setTimeout(answer, Number(url.searchParams.get("ms")));
+  const { searchParams } = url;
+  const answerOnce = () =>
+    existsSync(searchParams.get("file")) ? answer() : setTimeout(answerOnce, 20);
+  if (url.pathname === "/slow") setTimeout(answer, Number(searchParams.get("ms")));
+  else if (url.pathname === "/until") answerOnce();
   else answer();
 }
 
 const servers = WHERE[MODE]().map((where) =>
-  createServer(handle)
+  Object.assign(createServer(handle), { httpAllowHalfOpen: true })
     .on("connection", () => {
       accepted += 1;
     })
@@ -65,7 +78,7 @@ if (diesAfter > 0) {
   }, diesAfter);
 }
 
-process.once("SIGTERM", () => {
+const stop = () => {
   stopping = true;
   let open = servers.length;
   for (const server of servers) {
@@ -76,4 +89,9 @@ process.once("SIGTERM", () => {
       process.exit(0);
     });
   }
-});
+};
+const quit = () => {
+  report("stopped");
+  setTimeout(() => process.exit(0), 300);
+};
+if (APP_ON_TERM !== "die") process.once("SIGTERM", APP_ON_TERM === "quit" ? quit : stop);

@@ -1,0 +1,110 @@
+/**
+ * What kind of file a release file is, by its name alone.
+ *
+ * @module
+ */
+import { isPlatformWord } from "./artifact_words.ts";
+
+/** The kinds of archive that dewy extracts. */
+export type ArchiveKind = "tar" | "tar.gz" | "tar.bz2" | "tar.xz" | "tar.zst" | "zip";
+
+/** What a file name says about the kind of file. */
+export type FileKind =
+  | { kind: "archive"; stem: string }
+  /** A bare executable. `.exe` states the operating system. */
+  | { kind: "executable"; stem: string; os?: "windows" }
+  /** A file that belongs to others: a checksum, a signature, an SBOM or an attestation. */
+  | { kind: "companion"; what: string; stem: string }
+  | { kind: "other"; what?: string; stem: string; os?: string };
+
+const EXTENSIONS: readonly (readonly [string, ArchiveKind])[] = [
+  [".tar.gz", "tar.gz"],
+  [".tgz", "tar.gz"],
+  [".tar.bz2", "tar.bz2"],
+  [".tbz2", "tar.bz2"],
+  [".tar.xz", "tar.xz"],
+  [".txz", "tar.xz"],
+  [".tar.zst", "tar.zst"],
+  [".tar", "tar"],
+  [".zip", "zip"],
+];
+
+const COMPANIONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /\.(?:sha1|sha256|sha384|sha512|sha256sums?|sha512sums?|md5|b3|blake3)$|checksums?(?:\.txt)?$|sums(?:\.txt)?$/,
+    "a checksum file",
+  ],
+  [/\.(?:sig|asc|minisig|pem|cert|crt|gpg|sigstore|sigstore\.json|bundle)$/, "a signature"],
+  [/\.(?:sbom|spdx|cdx|cyclonedx|bom)(?:\.(?:json|xml|txt|rdf))?$/, "an SBOM"],
+  [/\.(?:att|intoto\.jsonl|provenance|jsonl)$/, "an attestation"],
+];
+
+/** Package formats, and the operating system they are for. */
+const PACKAGES: readonly (readonly [RegExp, string])[] = [
+  [/\.(?:deb|rpm|apk|appimage|snap|flatpak|pkg\.tar\.(?:zst|xz))$/, "linux"],
+  [/\.(?:dmg|pkg)$/, "darwin"],
+  [/\.(?:msi|msix|exe\.blockmap)$/, "windows"],
+];
+
+/**
+ * Reads the kind of an archive from its name.
+ *
+ * @param name A file name, in any case.
+ * @returns The kind, or `undefined` if dewy does not extract such a file.
+ */
+export function archiveKind(name: string): ArchiveKind | undefined {
+  return findExtension(name)?.[1];
+}
+
+/** Whether dewy extracts a file of this name. */
+export function isArchive(name: string): boolean {
+  return archiveKind(name) !== undefined;
+}
+
+function findExtension(name: string): readonly [string, ArchiveKind] | undefined {
+  const lower = name.toLowerCase();
+  return EXTENSIONS.find(([extension]) => lower.endsWith(extension));
+}
+
+/** Whether a file is a list of the checksums of all files. */
+export function isChecksumList(name: string): boolean {
+  return /checksums?(?:_sha[0-9]+)?(?:\.txt)?$|sums(?:\.txt)?$|^sha[0-9]+\.?sum(?:\.txt)?$/i.test(
+    name,
+  );
+}
+
+/** Reads what kind of file a name stands for. */
+export function fileKind(name: string): FileKind {
+  const lower = name.toLowerCase();
+  const suffix = suffixOf(name);
+  const stem = name.slice(0, name.length - suffix.length);
+  const companion = COMPANIONS.find(([pattern]) => pattern.test(lower));
+  if (companion !== undefined) return { kind: "companion", what: companion[1], stem };
+  const system = PACKAGES.find(([pattern]) => pattern.test(lower))?.[1];
+  if (system !== undefined) return { kind: "other", what: "a system package", stem, os: system };
+  if (/\.(?:pdb|dsym|debug)$/.test(lower)) return { kind: "other", what: "debug symbols", stem };
+  if (isArchive(name)) return { kind: "archive", stem };
+  if (/^\.exe$/i.test(suffix)) return { kind: "executable", stem, os: "windows" };
+  return suffix === "" ? { kind: "executable", stem } : { kind: "other", stem };
+}
+
+/**
+ * Finds the part of a file name that states the type of file: `.tar.gz`, `.exe`, `.json`. What follows the last dot
+ * is no such part if it goes on with a version or a platform, as in `app_1.6.5_linux_amd64` and `app.linux.amd64`.
+ */
+export function suffixOf(name: string): string {
+  const archive = findExtension(name);
+  if (archive !== undefined) return name.slice(-archive[0].length);
+  const dot = name.lastIndexOf(".");
+  if (dot < 0) return "";
+  if (dot === 0) return name;
+  const [word = ""] = name
+    .slice(dot + 1)
+    .toLowerCase()
+    .split(/[^a-z0-9]/);
+  return isVersionPart(word) || isPlatformWord(word) ? "" : name.slice(dot);
+}
+
+function isVersionPart(word: string): boolean {
+  return /^[0-9]+(?:(?:a|b|m|p|rc|pre|dev|alpha|beta)[0-9]*)?$/.test(word);
+}

@@ -1,0 +1,50 @@
+import { createHttpClient } from "../../src/client/http.ts";
+import { createS3Client, type S3Client } from "../../src/client/s3.ts";
+import { objectAddress, type S3Bucket } from "../../src/client/s3_address.ts";
+import type { AwsCredentials } from "../../src/client/s3_credentials.ts";
+import { s3Signer } from "../../src/client/s3_sign.ts";
+import { systemClock } from "../../src/core/clock.ts";
+
+/** What a test does on an S3 server, and dewy does not. */
+export interface S3Publisher {
+  /** Makes a bucket, and returns dewy's client for it. */
+  createBucket(name: string): Promise<S3Client>;
+  /** Sends a request that dewy's client does not know: DELETE, or an object with headers of its own. */
+  send(
+    method: string,
+    bucket: string,
+    key: string,
+    headers?: Readonly<Record<string, string>>,
+    body?: Uint8Array<ArrayBuffer>,
+  ): Promise<void>;
+}
+
+/**
+ * Publishes on an S3 server.
+ *
+ * @param at the region and address of the server.
+ * @param user a user who may do everything.
+ */
+export function s3Publisher(at: Omit<S3Bucket, "bucket">, user: AwsCredentials): S3Publisher {
+  const io = { fetch: globalThis.fetch, clock: systemClock, emit: () => {} };
+  return {
+    async createBucket(bucket) {
+      const client = createS3Client(
+        { ...at, bucket },
+        { ...io, env: {}, awsCredentials: async () => user },
+      );
+      // A bucket is an object without a key.
+      await client.put("", "", "text/plain");
+      return client;
+    },
+    async send(method, bucket, key, headers = {}, body) {
+      await createHttpClient(io).send({
+        method,
+        url: objectAddress({ ...at, bucket }, key),
+        headers,
+        sign: s3Signer(at.region, async () => user, systemClock),
+        ...(body === undefined ? {} : { body }),
+      });
+    },
+  };
+}
