@@ -13,11 +13,13 @@ import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
+import { forgetAcceptances, type StateStore } from "../deploy/state.ts";
 import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/atomic_file.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
 import { writableByOthers } from "../host/own_directory.ts";
+import { SIGNAL_EXIT_CODES, type Signals } from "../host/process_io.ts";
 import { stateFile } from "../host/state_file.ts";
 import type { LocatorBase } from "../registry/driver.ts";
 import { withPollDeadline } from "../registry/poll_deadline.ts";
@@ -116,23 +118,32 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   });
   await removeTemporaries(statePath(root));
   await warnOfWriters(root, io);
-  if (config.retryBad) await io.store.save({ ...(await io.store.load()), bad: [] });
+  await applyFlags(config, io.store);
   const exclusively = exclusive();
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
+  const policy = { ...locator, acceptChanged: config.acceptChanged };
   const look = (signal: AbortSignal): Promise<TickResult> =>
-    exclusively(() => tick(locator, io, signal, failed));
+    exclusively(() => tick(policy, io, signal, failed));
   const listeners = [restartOnSignal(agent, world), tellStop(io, world)];
   try {
     await agent.supervision?.adopt?.();
     await exclusively(() => recover(io, stop));
     await agent.supervision?.begin(io, exclusively);
-    if (config.once) return await once(look, agent, io, stop);
+    if (config.once) return await once(look, agent, io, world.signals);
     await poll(look, failed, agent, io, world);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
     await agent.supervision?.end();
   }
+}
+
+/** Applies `--retry-bad`. A tag that `--accept-changed` no longer names can be accepted again later. */
+async function applyFlags(config: AgentConfig, store: StateStore): Promise<void> {
+  const before = await store.load();
+  const state = forgetAcceptances(before, config.acceptChanged);
+  const next = config.retryBad ? { ...state, bad: [] } : state;
+  if (next !== before) await store.save(next);
 }
 
 /** A user who can write to these directories decides what root runs. */
@@ -199,11 +210,12 @@ async function once(
   look: (signal: AbortSignal) => Promise<TickResult>,
   { supervision }: Agent,
   io: DeployIo,
-  stop: AbortSignal,
+  { stop, stoppedBy }: Signals,
 ): Promise<number> {
   const { deployed, live, problem, failure } = await lookOnce(look, stop);
-  if (stop.aborted) return 0;
   const isLive = (await io.deployer.live()) !== undefined;
+  const signal = stoppedBy();
+  if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
   const error = failure?.error ?? problem;
   if (error !== undefined) io.emit(failedEvent(error, 1, { tag: failure?.tag }));
   const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);

@@ -18,6 +18,8 @@ export interface DeployConfig extends CommonConfig {
   notifier: string | undefined;
   /** Forget which versions are bad. */
   retryBad: boolean;
+  /** Tags whose bytes may be others than before, once. */
+  acceptChanged: readonly string[];
 }
 
 /**
@@ -37,5 +39,6 @@ export function readDeploying(argv: ParsedArgv): DeployConfig {
     hookTimeoutMs: duration(argv, "hook-timeout", 1),
     notifier: text(argv, "notifier"),
     retryBad: argv.flag("retry-bad"),
+    acceptChanged: argv.texts("accept-changed").filter((tag) => tag !== ""),
   };
 }

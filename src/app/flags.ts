@@ -578,6 +578,15 @@ export const flags: readonly FlagSpec[] = [
     description: "Try versions again that are remembered as bad",
   },
   {
+    name: "accept-changed",
+    type: "string",
+    value: "<tag>",
+    repeatable: true,
+    commands: DEPLOYING,
+    description:
+      "Deploy this tag although its bytes have changed since it was staged; once, for the bytes of the first poll; repeatable",
+  },
+  {
     name: "ca-file",
     type: "string",
     value: "<path>",

@@ -91,8 +91,14 @@ const LINES: Lines = {
       detail: message,
     }),
   held: ({ tag, running, reason }) => line("warn", "Version held", { tag, running, reason }),
-  "bytes-changed": ({ tag, artifact }) =>
-    line("warn", "Artifact bytes changed under the same tag", { tag, artifact }),
+  "bytes-changed": ({ tag, artifact, acceptedBefore }) =>
+    line("error", "Artifact bytes changed under the same tag, not deployed", {
+      tag,
+      artifact,
+      hint: acceptedBefore
+        ? `--accept-changed ${tag} has accepted other bytes; start once without it to use it again`
+        : `--accept-changed ${tag} deploys them`,
+    }),
   "known-bad": ({ tag, reason }) =>
     line("error", "Version known to be bad, not tried again without --retry-bad", { tag, reason }),
   phase: ({ phase, tag, durationMs }) =>
@@ -162,6 +168,8 @@ const LINES: Lines = {
       pid,
       reason,
     }),
+  "start-failed": ({ tag, reason, retryInMs }) =>
+    line("error", "Cannot start the app", { tag, error: reason, retry_in: duration(retryInMs) }),
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
   adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),

@@ -22,8 +22,11 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
     parsed = parseArgv(argv);
     return await dispatch(parsed, io);
   } catch (error) {
-    const wantsJson = parsed?.flag("json") ?? argv.includes("--json");
-    return await fail(error, parsed?.command ?? commandIn(argv), wantsJson, io);
+    const asked = {
+      once: parsed?.flag("once") ?? false,
+      json: parsed?.flag("json") ?? argv.includes("--json"),
+    };
+    return await fail(error, parsed?.command ?? commandIn(argv), asked, io);
   }
 }
 
@@ -87,19 +90,19 @@ async function printVersion(io: ProcessIo): Promise<number> {
 async function fail(
   error: unknown,
   command: ParsedArgv["command"],
-  wantsJson: boolean,
+  { once, json }: { once: boolean; json: boolean },
   io: ProcessIo,
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
     // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
-    const isService = command !== "check" && command !== "explain";
+    const isService = command !== "check" && command !== "explain" && !once;
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactor } = await import("./redactor.ts");
   const message = printable(redactor(io.env)(error.message), "\n");
-  if (wantsJson) {
+  if (json) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
     return exitCodeOf(error);

@@ -58,7 +58,14 @@ export type DewyEvent =
   | { type: "pending"; tag: string; since?: Date }
   | { type: "nothing"; reason: string; message: string }
   | { type: "held"; tag: string; running: string; reason: string }
-  | { type: "bytes-changed"; tag: string; artifact: string }
+  | {
+      /** The bytes of a tag differ from those staged under it before; they are not deployed. */
+      type: "bytes-changed";
+      tag: string;
+      artifact: string;
+      /** `--accept-changed` names the tag, but has accepted other bytes already. */
+      acceptedBefore?: true;
+    }
   | { type: "known-bad"; tag: string; reason: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
@@ -90,7 +97,7 @@ export type DewyEvent =
       directory: string;
       durationMs: number;
     }
-  | { type: "rolled-back"; tag: string; to: string | undefined; reason: string }
+  | { type: "rolled-back"; tag: string; to: string; reason: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
       type: "failed";
@@ -132,6 +139,14 @@ export type DewyEvent =
     }
   /** A generation that was started anew has ended at once; the one before it serves on. */
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
+  | {
+      /** The app or its containers could not be started. */
+      type: "start-failed";
+      tag: string;
+      reason: string;
+      /** Milliseconds until the next try. */
+      retryInMs: number;
+    }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
   | { type: "adopted"; pid: number; tag: string }
   | { type: "image-pulling"; tag: string; artifact: string }

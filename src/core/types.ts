@@ -192,6 +192,11 @@ export interface Registry {
   explain(options?: CurrentOptions): Promise<Explanation>;
   /** Streams the bytes of an artifact, from `offset` on. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * Reads an artifact and computes its SHA-256, as `sha256:<hex>`. Only registries that need no download for it have this
+   * method.
+   */
+  digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
   /** Asks for one tag directly; `false` only when the registry says that it is gone. */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
   /** Leaves an audit record of a deploy. */

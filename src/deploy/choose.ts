@@ -7,10 +7,10 @@ import { matchesArtifact } from "../core/artifact_pattern.ts";
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { SAME_POLL_MS } from "../core/resolve.ts";
-import type { ReadyResolution, Registry, Resolution } from "../core/types.ts";
+import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
 import { compareVersions, latestTag, versionOf } from "../core/version.ts";
 import type { Candidate } from "./deployer.ts";
-import { type DeployedRelease, type DeployState, findBad, sameBytes } from "./state.ts";
+import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
 
 /** What the operator allows, as the registry URL and the flags say it. */
 export interface VersionPolicy {
@@ -20,13 +20,17 @@ export interface VersionPolicy {
   slot: string;
   /** The artifact's name, or a pattern for it; empty when it is chosen by platform. */
   artifact: string;
+  /** Tags whose bytes may differ from the known ones, once. */
+  acceptChanged: readonly string[];
 }
 
 /** What {@link chooseVersion} looks at. */
 export interface ChoiceInput {
   registry: Registry;
   state: DeployState;
-  /** The release that is live. */
+  /** The directory that is live. */
+  live: string | undefined;
+  /** Its record; `undefined` also when that is lost. */
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
   emit: EventSink;
@@ -34,7 +38,12 @@ export interface ChoiceInput {
 }
 
 /** What is to be done now. */
-export type Choice =
+export type Choice = Verdict & {
+  /** Candidates that `acceptChanged` has accepted; to be saved before anything else is done. */
+  accepted?: readonly Candidate[];
+};
+
+type Verdict =
   | { kind: "deploy"; candidate: Candidate }
   | { kind: "stay" }
   /** Nothing can be deployed and that is a failure worth reporting, though the running version stays. */
@@ -51,12 +60,20 @@ const MAX_ROUNDS = 150;
  * @throws DewyError when the registry cannot be asked.
  */
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
+  const accepted: Candidate[] = [];
+  const verdict = await choose({ ...input, accepted });
+  return accepted.length === 0 ? verdict : { ...verdict, accepted };
+}
+
+type Look = ChoiceInput & { accepted: Candidate[] };
+
+async function choose(input: Look): Promise<Verdict> {
   const exclude: string[] = [];
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const maxAge = round === 0 ? {} : { maxAgeMs: SAME_POLL_MS };
     const resolution = await input.registry.current({ exclude, signal: input.signal, ...maxAge });
-    const skipped = skippedTag(resolution, input);
+    const skipped = await skippedTag(resolution, input);
     if (skipped === undefined) {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);
     }
@@ -68,7 +85,7 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   return withProblem({ kind: "stay" }, problem);
 }
 
-function withProblem(choice: Choice, problem: NotFoundError | undefined): Choice {
+function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdict {
   if (problem === undefined || choice.kind === "problem") return choice;
   return choice.kind === "deploy"
     ? { kind: "problem", error: problem, candidate: choice.candidate }
@@ -82,53 +99,109 @@ interface Skipped {
   problem?: NotFoundError;
 }
 
-/** A version that is the newest but cannot or must not be deployed: pending, incomplete, or known to be bad. */
-function skippedTag(resolution: Resolution, input: ChoiceInput): Skipped | undefined {
-  const isRunning = input.running !== undefined;
+/** A version that is the newest but cannot or must not be deployed: pending, incomplete, bad or changed. */
+async function skippedTag(resolution: Resolution, input: Look): Promise<Skipped | undefined> {
+  const isLive = input.live !== undefined;
   if (resolution.kind === "pending") {
     const { tag, since } = resolution;
     input.emit({ type: "pending", tag, ...(since === undefined ? {} : { since }) });
-    return { tag, final: isRunning };
+    return { tag, final: isLive };
   }
   if (resolution.kind === "none") {
     if (resolution.reason !== "artifact-missing" || resolution.tag === undefined) return undefined;
     return {
       tag: resolution.tag,
-      final: isRunning,
+      final: isLive,
       problem: new NotFoundError(resolution.message),
     };
   }
-  const { tag } = resolution.release;
-  if (tag === input.running?.tag) return undefined;
-  const bad = findBad(input.state, tag, resolution.artifact);
-  if (bad === undefined) return undefined;
-  input.emit({ type: "known-bad", tag, reason: bad.reason });
-  return { tag, final: false };
+  return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
+}
+
+/** If the live version is unknown, every version but the newest might be older. */
+function skipReady(tag: string, { live, running }: ChoiceInput): Skipped {
+  const isUnknown = live !== undefined && running === undefined;
+  return { tag, final: isUnknown || tag === running?.tag };
+}
+
+async function isFit(candidate: Candidate, input: Look): Promise<boolean> {
+  const { state, policy, emit } = input;
+  const { release, artifact } = candidate;
+  const { tag } = release;
+  const isAccepted =
+    policy.acceptChanged.includes(tag) && !knownBytes(state, tag).some((one) => one.accepted);
+  if (isAccepted) input.accepted.push(candidate);
+  if (await isLiveAlready(candidate, input)) return true;
+  const bad = state.bad.find((one) => one.tag === tag);
+  if (bad !== undefined && (await isSame(bad, artifact, input))) {
+    emit({ type: "known-bad", tag, reason: bad.reason });
+    return false;
+  }
+  if (isAccepted || !(await isChanged(candidate, input))) return true;
+  const wasUsedUp = policy.acceptChanged.includes(tag) ? { acceptedBefore: true as const } : {};
+  emit({ type: "bytes-changed", tag, artifact: artifact.name, ...wasUsedUp });
+  return false;
+}
+
+async function isLiveAlready(
+  { release, artifact }: Candidate,
+  input: ChoiceInput,
+): Promise<boolean> {
+  const { running } = input;
+  if (running?.tag !== release.tag || running.artifact !== artifact.name) return false;
+  return isSame(running, artifact, input);
+}
+
+/** Whether a tag that was staged here before has other bytes now. */
+async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
+  const known = knownBytes(input.state, release.tag);
+  const last = known.findLast((one) => one.artifact === artifact.name);
+  if (last !== undefined) return !(await isSame(last, artifact, input));
+  const isNamed = (name: string): boolean =>
+    matchesArtifact(input.policy.artifact, name, release.tag);
+  const isNamedNow = isNamed(artifact.name) && !known.some((one) => isNamed(one.artifact));
+  return known.length > 0 && !isNamedNow;
+}
+
+/** A new revision does not prove other bytes. If the registry can compute the digest, the digest decides. */
+async function isSame(
+  known: { digest?: string; revision?: string },
+  artifact: Artifact,
+  { registry, signal }: ChoiceInput,
+): Promise<boolean> {
+  if (sameBytes(known, artifact)) return true;
+  const isDoubtful = known.digest !== undefined && artifact.digest === undefined;
+  if (!isDoubtful || registry.digest === undefined) return false;
+  return sameBytes(known, { digest: await registry.digest(artifact, { signal }) });
 }
 
 async function judge(
   resolution: Resolution,
   input: ChoiceInput,
   hasExcluded: boolean,
-): Promise<Choice> {
+): Promise<Verdict> {
   if (resolution.kind === "none") return judgeNothing(resolution, input, hasExcluded);
   if (resolution.kind === "pending") return { kind: "stay" };
   const { running } = input;
   const candidate: Candidate = resolution;
+  const { tag } = candidate.release;
   input.emit({
     type: "resolved",
-    tag: candidate.release.tag,
+    tag,
     artifact: candidate.artifact.name,
     url: candidate.artifact.url,
   });
   if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
   if (running === undefined) return { kind: "deploy", candidate };
-  if (running.tag === candidate.release.tag) return judgeSameTag(candidate, running, input);
+  if (await isLiveAlready(candidate, input)) {
+    input.emit({ type: "unchanged", tag });
+    return { kind: "stay" };
+  }
+  // Other bytes of the live version have been accepted, or another artifact of it is named.
+  if (running.tag === tag) return { kind: "deploy", candidate };
   // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
-  if (isUpgrade(candidate.release.tag, running.tag, input.policy)) {
-    return { kind: "deploy", candidate };
-  }
+  if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
   return judgeOlder(candidate, running, input);
 }
 
@@ -141,26 +214,11 @@ function judgeNothing(
   resolution: Extract<Resolution, { kind: "none" }>,
   input: ChoiceInput,
   hasExcluded: boolean,
-): Choice {
+): Verdict {
   input.emit({ type: "nothing", reason: resolution.reason, message: resolution.message });
   // With versions excluded, "nothing is left" is what was to be expected, and was told already.
   if (hasExcluded) return { kind: "stay" };
   return { kind: "problem", error: new NotFoundError(resolution.message) };
-}
-
-function judgeSameTag(candidate: Candidate, running: DeployedRelease, input: ChoiceInput): Choice {
-  const { release, artifact } = candidate;
-  const isNamed = ({ name }: { name: string }): boolean =>
-    matchesArtifact(input.policy.artifact, name, release.tag);
-  if (isNamed(artifact) && !isNamed({ name: running.artifact })) {
-    return { kind: "deploy", candidate }; // the operator names another artifact than the live one
-  }
-  if (running.artifact !== artifact.name || !sameBytes(running, artifact)) {
-    input.emit({ type: "bytes-changed", tag: release.tag, artifact: artifact.name });
-    return { kind: "stay" };
-  }
-  input.emit({ type: "unchanged", tag: release.tag });
-  return { kind: "stay" };
 }
 
 /** Also when the policy no longer admits what runs: then the operator has changed it, and it decides. */
@@ -176,7 +234,7 @@ async function judgeOlder(
   candidate: Candidate,
   running: DeployedRelease,
   input: ChoiceInput,
-): Promise<Choice> {
+): Promise<Verdict> {
   const { registry, signal, emit } = input;
   if ((await registry.exists?.(running.tag, { signal })) !== true)
     return { kind: "deploy", candidate };

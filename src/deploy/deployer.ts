@@ -11,6 +11,14 @@ export interface Candidate {
   isNamed?: boolean;
 }
 
+/** A release that has been made. */
+export interface Staged {
+  /** The name of its directory. */
+  directory: string;
+  /** The digest of the artifact's bytes, where staging has computed it. */
+  digest?: string;
+}
+
 /** Takes back an activation: what ran before runs again. */
 export type Undo = () => Promise<void>;
 
@@ -21,8 +29,15 @@ export type Undo = () => Promise<void>;
 export interface Deployer {
   /** The directory that is live, or `undefined`. */
   live(): Promise<string | undefined>;
-  /** Makes a complete release; a failure leaves nothing behind. Returns the name of its directory. */
-  stage(candidate: Candidate, signal: AbortSignal): Promise<string>;
+  /**
+   * Makes a complete release. `record` writes it down just before its directory gets its final name: a failure of either
+   * leaves nothing behind, and no crash leaves a release that is not on record.
+   */
+  stage(
+    candidate: Candidate,
+    signal: AbortSignal,
+    record: (staged: Staged) => Promise<void>,
+  ): Promise<Staged>;
   /** Whether the directory of a release is there. */
   has(directory: string): Promise<boolean>;
   /** The absolute path of a directory, for hooks and messages. */
@@ -35,8 +50,8 @@ export interface Deployer {
   verify(release: DeployedRelease, signal: AbortSignal): Promise<void>;
   /** Removes half-made releases and temporary files that a crash left. */
   clean(): Promise<void>;
-  /** Removes old releases, never one of `keep`; returns the names of the removed ones. */
-  prune(keep: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Removes all releases but those in `keep`, those in use, and the newest `others`; returns the removed ones. */
+  prune(keep: ReadonlySet<string>, others: number): Promise<readonly string[]>;
 }
 
 /** Variables that a hook gets beside dewy's own environment. */

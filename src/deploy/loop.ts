@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { abortWith } from "../core/abort_with.ts";
 import type { Clock } from "../core/clock.ts";
 import { DeployError, DewyError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -173,7 +174,9 @@ class Bell {
 
 async function pause(ms: number, bell: Bell, clock: Clock, signal: AbortSignal): Promise<void> {
   const done = new AbortController();
-  const slept = clock.sleep(ms, AbortSignal.any([signal, done.signal])).catch(() => {});
+  const letGo = abortWith(done, signal);
+  const slept = clock.sleep(ms, done.signal).catch(() => {});
   await Promise.race([slept, bell.heard(done.signal)]);
+  letGo();
   done.abort();
 }

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { DeployError, type DeployPhase, DewyError, faultOf } from "../core/error.ts";
+import { AbortedError, DeployError, type DeployPhase, DewyError, faultOf } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Candidate, DeployIo, HookContext } from "./deployer.ts";
+import type { Candidate, DeployIo, HookContext, Staged, Undo } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -15,13 +15,16 @@ import {
   deployedRelease,
   findRelease,
   markBad,
+  retention,
   sameBytes,
+  withoutAfterHook,
   withoutReleases,
   withRelease,
 } from "./state.ts";
 
-/** How long the best-effort steps after a deploy may take together with the signal's own end. */
 const REPORT_TIMEOUT_MS = 60_000;
+/** How long a best-effort step can still take once dewy is stopping. */
+const STOP_GRACE_MS = 5_000;
 
 /**
  * Deploys one version: stage, before hook, activate, verify, commit, then everything that may fail
@@ -50,7 +53,11 @@ export async function deploy(
     await finish(release, context, io, startedAt, signal);
     return release;
   } catch (error) {
-    if (!signal.aborted) await reportFailure(candidate, error, io);
+    if (!signal.aborted) {
+      const { release } = candidate;
+      await reportBestEffort("report the failed deploy", release, messageOf(error), io, signal);
+      await removeOldReleases(io, signal);
+    }
     throw error;
   }
 }
@@ -71,7 +78,7 @@ export async function finish(
   startedAt: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await bestEffort(io, "run the after-deploy hook", () => runAfterHook(context, io, signal));
+  await runAfterHook(context, io, signal);
   io.emit({
     type: "deployed",
     command: io.command,
@@ -80,8 +87,8 @@ export async function finish(
     directory: context.releaseDirectory,
     durationMs: io.clock.now() - startedAt,
   });
-  await bestEffort(io, "leave an audit record", () => report(release, undefined, io));
-  await bestEffort(io, "remove old releases", () => prune(io));
+  await reportBestEffort("leave an audit record", release, undefined, io, signal);
+  await removeOldReleases(io, signal);
 }
 
 async function stage(
@@ -91,7 +98,7 @@ async function stage(
 ): Promise<DeployedRelease> {
   const state = await io.store.load();
   const live = await io.deployer.live();
-  const staged = state.releases.findLast(
+  const known = state.releases.findLast(
     (release) =>
       release.tag === candidate.release.tag &&
       release.artifact === candidate.artifact.name &&
@@ -99,11 +106,17 @@ async function stage(
       isStated(candidate.artifact) &&
       sameBytes(release, candidate.artifact),
   );
-  if (staged !== undefined && (await io.deployer.has(staged.directory))) return staged;
-  const directory = await io.deployer.stage(candidate, signal);
-  const release = deployedRelease(candidate.release, candidate.artifact, directory, io.clock.now());
-  await io.store.save(withRelease(state, release));
-  return release;
+  if (known !== undefined && (await io.deployer.has(known.directory))) return known;
+  const now = io.clock.now();
+  const { release, artifact } = candidate;
+  const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
+    const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
+    return deployedRelease(release, identified, directory, now);
+  };
+  const staged = await io.deployer.stage(candidate, signal, async (made) =>
+    io.store.save(withRelease(await io.store.load(), recordOf(made))),
+  );
+  return recordOf(staged);
 }
 
 /** Without any identity of the bytes, an earlier directory may hold others. */
@@ -145,13 +158,24 @@ async function runBeforeHook(
   }
 }
 
-async function runAfterHook(
+/** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
+export async function runAfterHook(
   context: HookContext,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  const result = await io.runHook("after", context, signal);
-  if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+  await bestEffort(io, "run the after-deploy hook", async () => {
+    try {
+      const result = await io.runHook("after", context, signal);
+      if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      const fields = { tag: context.tag };
+      io.emit({ type: "warning", message: "After-deploy hook left to the next start", fields });
+      return;
+    }
+    await io.store.save(withoutAfterHook(await io.store.load()));
+  });
 }
 
 async function switchTo(
@@ -166,8 +190,7 @@ async function switchTo(
     try {
       return await io.deployer.activate(release, signal);
     } catch (error) {
-      await io.deployer.restore(from);
-      await forgetSwitch(io);
+      await goBack(tag, () => io.deployer.restore(from), io);
       throw error;
     }
   });
@@ -212,41 +235,72 @@ export async function proveAndCommit(
 
 async function takeBack(
   release: DeployedRelease,
-  undo: () => Promise<void>,
+  undo: Undo,
   from: string | undefined,
   error: unknown,
   io: DeployIo,
   verdict: "bad" | "untried" | "stopped",
 ): Promise<void> {
+  const { tag } = release;
   const reason = messageOf(error);
-  await undo();
-  await bestEffort(io, "remember the undone switch", async () => {
-    const state = cancelSwitch(await io.store.load());
-    const isBad = verdict === "bad";
-    await io.store.save(isBad ? markBad(state, release, reason, io.clock.now()) : state);
-  });
-  const back = findRelease(await io.store.load(), from)?.tag ?? from;
-  if (verdict === "stopped") {
-    const fields = { tag: release.tag, ...(back === undefined ? {} : { to: back }) };
-    io.emit({ type: "warning", message: "The deploy was given up: dewy ends", fields });
-  } else io.emit({ type: "rolled-back", tag: release.tag, to: back, reason });
+  if (verdict === "bad") {
+    // Before the way back, which may fail, or be cut short by a crash.
+    await bestEffort(io, "remember the bad version", async () =>
+      io.store.save(markBad(await io.store.load(), release, reason, io.clock.now())),
+    );
+  }
+  if (!(await goBack(tag, undo, io))) return;
+  const to = findRelease(await io.store.load(), from)?.tag ?? from;
+  if (verdict === "bad" && to !== undefined) {
+    io.emit({ type: "rolled-back", tag, to, reason });
+    return;
+  }
+  const message =
+    verdict === "stopped" ? "The deploy was given up: dewy ends" : "Version taken back";
+  io.emit({ type: "warning", message, fields: { tag, ...(to === undefined ? {} : { to }) } });
 }
 
-async function forgetSwitch(io: DeployIo): Promise<void> {
-  await bestEffort(io, "forget the switch that did not happen", async () =>
+/** Returns whether it succeeded; if not, the switch stays on record, and `settle` tries again. */
+async function goBack(tag: string, undo: Undo, io: DeployIo): Promise<boolean> {
+  try {
+    await undo();
+  } catch (error) {
+    const message = "Cannot go back to the previous version; the next poll tries again";
+    const fields = { tag, error: messageOf(error) };
+    io.emit({ type: "warning", important: true, message, fields });
+    return false;
+  }
+  await bestEffort(io, "forget the switch that was taken back", async () =>
     io.store.save(cancelSwitch(await io.store.load())),
   );
+  return true;
 }
 
-async function prune(io: DeployIo): Promise<void> {
-  const state = await io.store.load();
-  const keep = [await io.deployer.live(), state.previous, state.switching?.from];
-  const removed = await io.deployer.prune(
-    new Set(keep.filter((directory) => directory !== undefined)),
-  );
+/** Removes old releases, best effort; at most `most` of those without a record, such as another deployer's, stay. */
+export async function removeOldReleases(
+  io: DeployIo,
+  signal: AbortSignal,
+  most: number = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  await bestEffort(io, "remove old releases", () => untilStopped(prune(io, most), io, signal));
+}
+
+async function prune(io: DeployIo, most: number): Promise<void> {
+  const { keep, others } = retention(await io.store.load(), await io.deployer.live());
+  const removed = await io.deployer.prune(keep, Math.min(others, most));
   if (removed.length === 0) return;
   await io.store.save(withoutReleases(await io.store.load(), removed));
   io.emit({ type: "pruned", directories: removed });
+}
+
+async function reportBestEffort(
+  what: string,
+  release: { id: string; tag: string },
+  error: string | undefined,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  await bestEffort(io, what, () => untilStopped(report(release, error, io), io, signal));
 }
 
 async function report(
@@ -269,10 +323,23 @@ async function report(
   if (error === undefined) io.emit({ type: "reported", tag: release.tag });
 }
 
-async function reportFailure(candidate: Candidate, error: unknown, io: DeployIo): Promise<void> {
-  await bestEffort(io, "report the failed deploy", () =>
-    report(candidate.release, messageOf(error), io),
-  );
+/** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
+async function untilStopped(work: Promise<void>, io: DeployIo, signal: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { signal: done.signal });
+  });
+  const givenUp = stopped.then(async () => {
+    await io.clock.sleep(STOP_GRACE_MS, done.signal);
+    throw new AbortedError("dewy stops, and it took too long");
+  });
+  try {
+    await Promise.race([work, givenUp]);
+  } finally {
+    done.abort();
+    givenUp.catch(() => {});
+  }
 }
 
 async function inPhase<T>(

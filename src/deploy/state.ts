@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseDigest } from "../core/digest.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
 /** A release whose directory is complete. */
@@ -14,13 +15,13 @@ export interface DeployedRelease {
   tag: string;
   /** The name of the artifact it was made from. */
   artifact: string;
-  /** The digest that the registry stated for the artifact. */
+  /** The digest of the artifact, as the registry stated it, or as it was computed from the download. */
   digest?: string;
   /** The registry's opaque identity of the artifact's bytes. */
   revision?: string;
   /** The name of its directory below `releases/`. */
   directory: string;
-  /** When its directory became complete, as an ISO 8601 time. */
+  /** When it was staged, as an ISO 8601 time. */
   stagedAt: string;
 }
 
@@ -38,22 +39,40 @@ export interface BadVersion {
   at: string;
 }
 
+/** The bytes of a tag when it was last staged here. This record outlives the release. */
+export interface KnownBytes {
+  /** The tag. */
+  tag: string;
+  /** The name of the artifact. */
+  artifact: string;
+  /** Its digest. */
+  digest?: string;
+  /** The registry's identity of its bytes. */
+  revision?: string;
+  /** `--accept-changed` has accepted exactly these bytes, and accepts no others of this tag. */
+  accepted?: true;
+}
+
 /** The memory of a working directory. */
 export interface DeployState {
   /** The format of the file. */
   format: 1;
-  /** The releases whose directories are complete, oldest first. */
+  /** The releases whose directories are complete, in the order in which they were staged. */
   releases: readonly DeployedRelease[];
   /** The directory to go back to. */
   previous?: string;
   /** A switch of `current` that has begun and is not committed. */
   switching?: { to: string; from?: string };
+  /** The release whose after-deploy hook has still to run, and the tag that it replaced. */
+  afterHook?: { directory: string; previousTag?: string };
   /** Versions that must not be tried again. */
   bad: readonly BadVersion[];
+  /** The bytes of every tag that was staged here, the latest last. */
+  known: readonly KnownBytes[];
 }
 
 /** A working directory that dewy has not seen before. */
-export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [] };
+export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };
 
 /** Where the state is kept. */
 export interface StateStore {
@@ -64,6 +83,9 @@ export interface StateStore {
 }
 
 const MAX_BAD_VERSIONS = 100;
+const MAX_KNOWN = 500;
+/** How many releases are kept beside the live one and the one to go back to. */
+const KEPT_RELEASES = 7;
 
 /**
  * The record of a release in a directory of its own.
@@ -105,9 +127,15 @@ export function sameBytes(
   a: { digest?: string; revision?: string },
   b: { digest?: string; revision?: string },
 ): boolean {
-  if (a.digest !== undefined && b.digest !== undefined) return a.digest === b.digest;
+  const [digestA, digestB] = [a.digest, b.digest];
+  const haveDigests = digestA !== undefined && digestB !== undefined;
+  if (haveDigests && algorithmOf(digestA) === algorithmOf(digestB)) return digestA === digestB;
   if (a.revision !== undefined && b.revision !== undefined) return a.revision === b.revision;
-  return true;
+  return !haveDigests;
+}
+
+function algorithmOf(digest: string): string | undefined {
+  return parseDigest(digest)?.algorithm;
 }
 
 /** The record of a directory, if dewy made it. */
@@ -121,7 +149,43 @@ export function findRelease(
 /** The state with one more complete release. */
 export function withRelease(state: DeployState, release: DeployedRelease): DeployState {
   const others = state.releases.filter((other) => other.directory !== release.directory);
-  return { ...state, releases: [...others, release] };
+  return { ...withKnown(state, release), releases: [...others, release] };
+}
+
+function withKnown(state: DeployState, bytes: Omit<KnownBytes, "accepted">): DeployState {
+  const { tag, artifact } = bytes;
+  const isEarlier = (one: KnownBytes): boolean => one.tag === tag && one.artifact === artifact;
+  const wasAccepted = state.known.some((one) => isEarlier(one) && one.accepted);
+  const accepted = wasAccepted ? { accepted: true as const } : {};
+  const entry: KnownBytes = { tag, artifact, ...identityOf(bytes), ...accepted };
+  const others = state.known.filter((one) => !isEarlier(one));
+  return { ...state, known: [...others, entry].slice(-MAX_KNOWN) };
+}
+
+/** The bytes that a tag had, the latest last. */
+export function knownBytes({ releases, known }: DeployState, tag: string): readonly KnownBytes[] {
+  // An older dewy recorded them in `releases` only.
+  return [...releases, ...known].filter((one) => one.tag === tag);
+}
+
+/** The state in which the operator has accepted the bytes that a tag has now. */
+export function acceptBytes(state: DeployState, tag: string, artifact: Artifact): DeployState {
+  const next = withKnown(state, { tag, artifact: artifact.name, ...identityOf(artifact) });
+  const known = next.known.map((one): KnownBytes => {
+    return one.tag === tag && one.artifact === artifact.name ? { ...one, accepted: true } : one;
+  });
+  return { ...next, known };
+}
+
+/** The state without acceptances of tags other than `except`; the same object if nothing changes. */
+export function forgetAcceptances(state: DeployState, except: readonly string[]): DeployState {
+  const isStale = (one: KnownBytes): boolean => one.accepted === true && !except.includes(one.tag);
+  if (!state.known.some(isStale)) return state;
+  const known = state.known.map((one): KnownBytes => {
+    const { accepted: _, ...rest } = one;
+    return isStale(one) ? rest : one;
+  });
+  return { ...state, known };
 }
 
 /** The state without the releases whose directories are gone. */
@@ -138,12 +202,36 @@ export function beginSwitch(state: DeployState, to: string, from: string | undef
   return { ...state, switching: from === undefined ? { to } : { to, from } };
 }
 
-/** The state once the new release has proved itself. */
+/** The state once the new release has proved itself; its after-deploy hook has still to run. */
 export function commitSwitch(state: DeployState): DeployState {
   const { switching, previous, ...rest } = state;
   if (switching === undefined) return state;
-  const back = switching.from === switching.to ? previous : (switching.from ?? previous);
-  return back === undefined ? rest : { ...rest, previous: back };
+  const { to, from } = switching;
+  const back = from === to ? previous : (from ?? previous);
+  const previousTag = findRelease(state, from)?.tag;
+  return {
+    ...rest,
+    afterHook: { directory: to, ...(previousTag === undefined ? {} : { previousTag }) },
+    ...(back === undefined ? {} : { previous: back }),
+  };
+}
+
+/** The state once the after-deploy hook has run. */
+export function withoutAfterHook(state: DeployState): DeployState {
+  const { afterHook: _, ...rest } = state;
+  return rest;
+}
+
+/** The directories that must not be pruned, and how many that no record names may stay beside them. */
+export function retention(
+  state: DeployState,
+  live: string | undefined,
+): { keep: ReadonlySet<string>; others: number } {
+  const { releases, previous, switching, afterHook } = state;
+  const newest = releases.slice(-KEPT_RELEASES).map(({ directory }) => directory);
+  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory];
+  const keep = [...newest, ...used].filter((directory) => directory !== undefined);
+  return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
 
 /** The state after a switch that was undone or never happened. */

@@ -3,8 +3,9 @@ import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
+import { settle } from "./recover.ts";
 import { deploy } from "./sequence.ts";
-import { findBad, findRelease } from "./state.ts";
+import { acceptBytes, findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
 export interface TickResult {
@@ -44,10 +45,13 @@ export async function tick(
   signal: AbortSignal,
   failed: FailedCandidates,
 ): Promise<TickResult> {
+  await settle(io, signal);
   const state = await io.store.load();
-  const running = findRelease(state, await io.deployer.live());
+  const live = await io.deployer.live();
+  const running = findRelease(state, live);
   const { registry, emit } = io;
-  const choice = await chooseVersion({ registry, state, running, policy, emit, signal });
+  const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
+  for (const candidate of choice.accepted ?? []) await accept(candidate, io);
   const stays: TickResult = {
     deployed: false,
     live: running?.tag,
@@ -65,6 +69,15 @@ export async function tick(
     if (error.code === "aborted") throw error;
     return { ...stays, failure: await failureOf(choice.candidate, error, io, failed) };
   }
+}
+
+/** Remembers the accepted bytes, so that the flag accepts no others. */
+async function accept({ release, artifact }: Candidate, io: DeployIo): Promise<void> {
+  const { tag } = release;
+  await io.store.save(acceptBytes(await io.store.load(), tag, artifact));
+  const identity = artifact.digest ?? artifact.revision ?? "";
+  const fields = { tag, artifact: artifact.name, identity };
+  io.emit({ type: "warning", message: "Artifact accepted by --accept-changed", fields });
 }
 
 async function failureOf(

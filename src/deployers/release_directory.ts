@@ -29,9 +29,6 @@ import { findOwnDirectory, ownDirectory } from "../host/own_directory.ts";
 import { removeTree } from "../host/remove_tree.ts";
 import { usedDirectories } from "../host/used_directories.ts";
 
-/** How many releases are kept, the live one among them. */
-export const KEPT_RELEASES = 7;
-
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
 const HALF_MADE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;
 
@@ -47,12 +44,12 @@ export interface ReleaseDirectory {
   live(): Promise<string | undefined>;
   /** Points `current` to a release, or removes it. */
   point(name: string | undefined): Promise<void>;
-  /** Makes a release: `fill` gets an empty directory, which becomes a release when it is complete. */
-  create(now: Date, fill: (directory: string) => Promise<void>): Promise<string>;
+  /** Makes a release: `fill` gets an empty directory, which gets its name when it is complete. */
+  create(now: Date, fill: (directory: string, name: string) => Promise<void>): Promise<string>;
   /** Removes what a crash left half made. */
   clean(): Promise<void>;
-  /** Removes all but the newest seven releases, never one of `keep` and never one that is in use. */
-  prune(keep: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Removes all releases but those in `keep`, those in use, and the newest `others`; returns the removed ones. */
+  prune(keep: ReadonlySet<string>, others: number): Promise<readonly string[]>;
 }
 
 /**
@@ -84,7 +81,7 @@ export async function openReleaseDirectory(
     point: (name) => point(root, current, name),
     create: (now, fill) => create(releases, mode, now, fill),
     clean: () => clean(root, releases),
-    prune: (keep) => prune(releases, keep),
+    prune: (keep, others) => prune(releases, keep, others),
   };
 }
 
@@ -102,7 +99,7 @@ async function checkedRoot(directory: string): Promise<string> {
 }
 
 async function checkCurrent(current: string, releases: string): Promise<void> {
-  const status = await lstat(current).catch(() => undefined);
+  const status = await orIfMissing(lstat(current), undefined, current);
   if (status === undefined) return;
   const problem = !status.isSymbolicLink()
     ? "is no symlink"
@@ -116,14 +113,11 @@ async function checkCurrent(current: string, releases: string): Promise<void> {
 }
 
 async function target(current: string, releases: string): Promise<string | undefined> {
-  const link = await readlink(current).catch((cause: unknown) => {
-    if (systemCode(cause) === "ENOENT") return undefined;
-    throw hostError(`read ${current}`, cause);
-  });
+  const link = await orIfMissing(readlink(current), undefined, current);
   if (link === undefined) return undefined;
   const path = resolve(dirname(current), link);
-  const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  const ours = await realpath(releases).catch(() => releases);
+  const parent = await orIfMissing(realpath(dirname(path)), dirname(path), dirname(path));
+  const ours = await orIfMissing(realpath(releases), releases, releases);
   return parent === ours ? basename(path) : undefined;
 }
 
@@ -150,7 +144,7 @@ async function create(
   releases: string,
   mode: number | undefined,
   now: Date,
-  fill: (directory: string) => Promise<void>,
+  fill: (directory: string, name: string) => Promise<void>,
 ): Promise<string> {
   const parent = await ownDirectory(releases, mode);
   const name = await freeName(parent, now);
@@ -158,7 +152,7 @@ async function create(
   try {
     await mkdir(half);
     if (mode !== undefined) await chmod(half, mode);
-    await fill(half);
+    await fill(half, name);
     await rename(half, join(parent, name));
     await syncDirectory(parent);
     return name;
@@ -186,14 +180,21 @@ async function clean(root: string, releases: string): Promise<void> {
   }
 }
 
-async function prune(releases: string, keep: ReadonlySet<string>): Promise<readonly string[]> {
+async function prune(
+  releases: string,
+  keep: ReadonlySet<string>,
+  others: number,
+): Promise<readonly string[]> {
   const parent = await findOwnDirectory(releases);
   if (parent === undefined) return [];
   const names = (await readdir(parent)).filter((name) => RELEASE_NAME.test(name));
-  const old = names.sort(newestFirst).slice(KEPT_RELEASES);
+  const old = names
+    .filter((name) => !keep.has(name))
+    .sort(newestFirst)
+    .slice(others);
   if (old.length === 0) return [];
   const used = await usedDirectories(parent);
-  const removable = old.filter((name) => !keep.has(name) && !used.has(name));
+  const removable = old.filter((name) => !used.has(name));
   for (const name of removable) {
     // Renamed first, so that a release that is there is always whole.
     const half = join(parent, `.removing-${name}`);
@@ -213,5 +214,15 @@ function newestFirst(a: string, b: string): number {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  return (await orIfMissing(stat(path), undefined, path))?.isDirectory() === true;
+}
+
+/** Treats a missing name as `otherwise`, and every other failure as an error: the file may well be there. */
+async function orIfMissing<T, U>(found: Promise<T>, otherwise: U, path: string): Promise<T | U> {
+  try {
+    return await found;
+  } catch (cause) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(cause) ?? "")) return otherwise;
+    throw hostError(`look at ${path}`, cause);
+  }
 }

@@ -5,18 +5,18 @@ import type { Clock } from "../core/clock.ts";
 import { ArchiveError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
-import type { Candidate } from "../deploy/deployer.ts";
+import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { isProgram } from "../host/program_file.ts";
 import { cleanStaging } from "../host/stage/clean_staging.ts";
 import { isDiskFull } from "../host/stage/disk_space.ts";
-import { downloadArtifact } from "../host/stage/download.ts";
+import { type Downloaded, downloadArtifact } from "../host/stage/download.ts";
 import { syncFileSystem } from "../host/sync_file_system.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
-/** Makes a complete release of an artifact; returns the name of its directory. */
-export type StageRelease = (candidate: Candidate, signal: AbortSignal) => Promise<string>;
+/** Makes a complete release of an artifact. */
+export type StageRelease = Deployer["stage"];
 
 /** What {@link stageRelease} needs. */
 export interface StageOptions {
@@ -44,10 +44,11 @@ export interface StageOptions {
  */
 export function stageRelease(options: StageOptions): StageRelease {
   let unverified = "";
-  return async (candidate, signal) => {
+  return async (candidate, signal, record) => {
     const { artifact, release } = candidate;
     const downloads = await options.downloads();
-    const file = await download(candidate, downloads, options, signal);
+    const { path, sha256 } = await download(candidate, downloads, options, signal);
+    const digest = `sha256:${sha256}`;
     if (artifact.digest === undefined && unverified !== artifact.url) {
       unverified = artifact.url;
       options.emit({ type: "unverified", tag: release.tag, artifact: artifact.name });
@@ -55,9 +56,10 @@ export function stageRelease(options: StageOptions): StageRelease {
     const startedAt = options.clock.now();
     let made = { entries: 1, bytes: 0 };
     const makeRelease = (): Promise<string> =>
-      options.directory.create(new Date(startedAt), async (directory) => {
-        made = await fill(directory, file, candidate, options, signal);
+      options.directory.create(new Date(startedAt), async (directory, name) => {
+        made = await fill(directory, path, candidate, options, signal);
         await syncFileSystem(directory, signal);
+        await record({ directory: name, digest });
       });
     const name = await makeRelease().catch(async (error: unknown) => {
       if (isUseless(error, artifact)) await cleanStaging(downloads).catch(() => {});
@@ -71,7 +73,7 @@ export function stageRelease(options: StageOptions): StageRelease {
       ...made,
       durationMs: options.clock.now() - startedAt,
     });
-    return name;
+    return { directory: name, digest };
   };
 }
 
@@ -81,13 +83,13 @@ function isUseless(error: unknown, { digest }: Candidate["artifact"]): boolean {
   return error instanceof HostError && isDiskFull(error.cause);
 }
 
-async function download(
+function download(
   { release, artifact }: Candidate,
   directory: string,
   options: StageOptions,
   signal: AbortSignal,
-): Promise<string> {
-  const { path } = await downloadArtifact({
+): Promise<Downloaded> {
+  return downloadArtifact({
     artifact,
     tag: release.tag,
     directory,
@@ -97,7 +99,6 @@ async function download(
     emit: options.emit,
     signal,
   });
-  return path;
 }
 
 async function fill(

@@ -1,3 +1,4 @@
+import { abortWith } from "../core/abort_with.ts";
 import type { Clock } from "../core/clock.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -190,7 +191,8 @@ export class PolledRegistry {
     const { clock, signal } = this.#options;
     const done = new AbortController();
     const timeout = new AbortController();
-    const timedOut = clock.sleep(ms, AbortSignal.any([done.signal, signal])).then(() => {
+    const letGo = [done, timeout].map((controller) => abortWith(controller, signal));
+    const timedOut = clock.sleep(ms, done.signal).then(() => {
       const error = new RemoteError(`The upstream registry did not answer within ${ms / 1000} s`, {
         code: "timeout",
       });
@@ -199,8 +201,9 @@ export class PolledRegistry {
     });
     timedOut.catch(() => {}); // When the work is done, nobody listens any more.
     try {
-      return await Promise.race([work(AbortSignal.any([signal, timeout.signal])), timedOut]);
+      return await Promise.race([work(timeout.signal), timedOut]);
     } finally {
+      for (const release of letGo) release();
       done.abort();
     }
   }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseFileArtifactUrl } from "../core/artifact_url.ts";
@@ -37,23 +38,25 @@ export const file: RegistryDriver<FileLocator> = {
 };
 
 function openFileRegistry(locator: FileLocator, io: RegistryIo): Registry {
+  const open: Registry["open"] = async (artifact, options = {}) =>
+    openFile(pathOf(artifact), {
+      ...options,
+      signal: joinSignals(options.signal, io.signal),
+      ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
+    });
   const registry = skipAbandoned(
     listRegistry({
       locator,
       io,
       source: fileSource(locator.dir),
-      open: async (artifact, options = {}) =>
-        openFile(pathOf(artifact), {
-          ...options,
-          signal: joinSignals(options.signal, io.signal),
-          ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
-        }),
+      open,
       exists: (tag) => directoryHolds(locator.dir, tag),
       report: (deployment) => writeRecord(locator.dir, deployment, io),
     }),
   );
   return {
     ...registry,
+    digest: digestReader(open),
     current: async (options) => addDigest(await registry.current(options)),
     explain: async (options) => {
       const explanation = await registry.explain(options);
@@ -68,6 +71,32 @@ async function addDigest(resolution: Resolution): Promise<Resolution> {
   const { artifact } = resolution;
   const digest = await findChecksum(pathOf(artifact));
   return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
+}
+
+/** More than one poll needs. */
+const MAX_DIGESTS = 16;
+
+/** Computes each digest once a revision. `rsync` and `touch` change the revision, but not the bytes. */
+function digestReader(open: Registry["open"]): NonNullable<Registry["digest"]> {
+  const known = new Map<string, string>();
+  return async (artifact, options = {}) => {
+    const key = `${artifact.revision} ${artifact.url}`;
+    const digest = known.get(key) ?? `sha256:${await sha256(await open(artifact, options))}`;
+    known.delete(key);
+    known.set(key, digest);
+    for (const oldest of [...known.keys()].slice(0, -MAX_DIGESTS)) known.delete(oldest);
+    return digest;
+  };
+}
+
+async function sha256(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const hash = createHash("sha256");
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return hash.digest("hex");
+    hash.update(value);
+  }
 }
 
 async function writeRecord(dir: string, deployment: Deployment, io: RegistryIo): Promise<void> {

@@ -28,12 +28,26 @@ const schema = v.object({
   ),
   previous: v.exactOptional(directoryName),
   switching: v.exactOptional(v.object({ to: directoryName, from: v.exactOptional(directoryName) })),
+  afterHook: v.exactOptional(
+    v.object({ directory: directoryName, previousTag: v.exactOptional(v.string()) }),
+  ),
   bad: v.array(v.object({ tag: v.string(), ...identity, reason: v.string(), at: v.string() })),
+  known: v.optional(
+    v.array(
+      v.object({
+        tag: v.string(),
+        artifact: v.string(),
+        ...identity,
+        accepted: v.exactOptional(v.literal(true)),
+      }),
+    ),
+    [],
+  ),
 });
 
 /**
- * Keeps the state in a JSON file. A file that cannot be understood is set aside with a warning: what is
- * live is told by the symlink, so that at worst a version is deployed once more.
+ * Keeps the state in a JSON file. A file that cannot be understood is set aside: what is live is told by the symlink, so
+ * that at worst a version is deployed again. Which versions are bad, and what their bytes were, is lost.
  *
  * @param path the file; its directory is made when it is missing.
  * @param emit hears the warning.
@@ -70,6 +84,7 @@ async function setAside(path: string, emit: EventSink): Promise<DeployState> {
   });
   emit({
     type: "warning",
+    important: true,
     message: "Cannot read the state file; it was set aside",
     fields: { path: aside },
   });

@@ -51,6 +51,9 @@ export function createLimiter(quiet: boolean): Limiter {
       if (event.type === "replica-lost") {
         return isNewCrash(event.replaceInMs) ? notification : undefined;
       }
+      if (event.type === "start-failed") {
+        return isNewCrash(event.retryInMs) ? notification : undefined;
+      }
       const key = identityOf(event, notification);
       if (told.has(key)) return undefined;
       if (event.type !== "failed") {

@@ -42,6 +42,8 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(
         `\`${event.tag}\` failed when it was started anew, and serves on as before: ${event.reason}`,
       );
+    case "start-failed":
+      return error(`Cannot start \`${event.tag}\`: ${event.reason}${nextTry(event.retryInMs)}`);
     case "crash-loop":
       return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
     case "adopted":
@@ -56,10 +58,14 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return error(lostText(event));
     case "no-program":
       return message("Versions are deployed, but no command is given: nothing is started");
+    case "bytes-changed":
+      return error(
+        `The bytes of \`${event.artifact}\` have changed under the tag \`${event.tag}\`: not deployed`,
+      );
     case "rolled-back":
-      return error(rollbackText(event.tag, event.to, event.reason));
+      return error(`Rolled back from \`${event.tag}\` to \`${event.to}\`: ${event.reason}`);
     case "failed":
-      return error(`Error occurred (count: ${event.count}): ${event.error.message}`);
+      return error(failedText(event));
     default:
       return undefined;
   }
@@ -118,10 +124,13 @@ function fenced(lines: readonly string[]): string {
   return `\n\`\`\`\n${shown.join("\n")}\n\`\`\``;
 }
 
-function rollbackText(tag: string, to: string | undefined, reason: string): string {
-  const where =
-    to === undefined ? `Took \`${tag}\` back` : `Rolled back from \`${tag}\` to \`${to}\``;
-  return `${where}: ${reason}`;
+function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): string {
+  return `Error occurred (count: ${count}): ${why}${nextTry(retryInMs)}`;
+}
+
+function nextTry(inMs: number | undefined): string {
+  if (inMs === undefined) return "";
+  return ` (next try in ${formatDuration(Math.ceil(inMs / 1_000) * 1_000)})`;
 }
 
 /** The title of a hook's result: `Before Deploy Hook`. */

@@ -45,6 +45,7 @@ describe("readConfig of assets", () => {
       maxArtifactSize: 2 * 1024 ** 3,
       maxExpandedSize: 8 * 1024 ** 3,
       retryBad: false,
+      acceptChanged: [],
     });
   });
   test.each([

@@ -106,6 +106,7 @@ describe("readConfig of container", () => {
       hookTimeoutMs: 600_000,
       notifier: undefined,
       retryBad: false,
+      acceptChanged: [],
       app: "app",
       directory: undefined,
       mappings: [],

@@ -4,7 +4,14 @@ import { chooseVersion } from "../../src/deploy/choose.ts";
 import { EMPTY_STATE } from "../../src/deploy/state.ts";
 import { never, ready, testRegistry } from "./world.ts";
 
-const POLICY = { preRelease: false, calver: "", constraint: "", slot: "", artifact: "" };
+const POLICY = {
+  preRelease: false,
+  calver: "",
+  constraint: "",
+  slot: "",
+  artifact: "",
+  acceptChanged: [],
+};
 
 async function choose(
   answer: { tag: string; name: string; notes?: readonly string[] },
@@ -14,13 +21,15 @@ async function choose(
   const { tag, name, notes } = answer;
   const events: DewyEvent[] = [];
   const resolution = { ...ready(tag, { name }), ...(notes === undefined ? {} : { notes }) };
+  const live = running && {
+    ...{ id: "", directory: "", stagedAt: "" },
+    ...{ tag: running.tag, artifact: running.name },
+  };
   const choice = await chooseVersion({
     registry: testRegistry(resolution),
-    state: EMPTY_STATE,
-    running: running && {
-      ...{ id: "", directory: "", stagedAt: "" },
-      ...{ tag: running.tag, artifact: running.name },
-    },
+    state: { ...EMPTY_STATE, releases: live === undefined ? [] : [live] },
+    live: live?.directory,
+    running: live,
     policy: { ...POLICY, artifact },
     emit: (event) => void events.push(event),
     signal: never(),

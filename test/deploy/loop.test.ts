@@ -3,6 +3,7 @@ import { DeployError, HostError, NotFoundError, RemoteError } from "../../src/co
 import type { DewyEvent } from "../../src/core/event.ts";
 import { type LoopOptions, pollLoop, type RoundOutcome } from "../../src/deploy/loop.ts";
 import { fakeClock } from "../fakes/clock.ts";
+import { runCase, runtimes } from "../runtime/runtimes.ts";
 import { eventsOf, jumpingClock } from "./world.ts";
 
 const START = Date.UTC(2026, 0, 1);
@@ -137,6 +138,14 @@ describe("pollLoop", () => {
       ["failed", 2],
       ["succeeded-again", false],
     ]);
+  });
+
+  it("leaves nothing behind at the signal that ends it, however often it polls", async () => {
+    const [node] = runtimes;
+    if (node === undefined) throw new Error("Node is not among the runtimes");
+    const { stdout, stderr } = await runCase(node, "test/deploy/loop_heap.ts");
+    expect(stderr).toBe("");
+    expect(Number(stdout)).toBeLessThan(10);
   });
 
   it("goes on after a failure that nobody expected", async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { DeployError } from "../../src/core/error.ts";
+import { DeployError, HostError } from "../../src/core/error.ts";
 import { recover } from "../../src/deploy/recover.ts";
 import { deploy } from "../../src/deploy/sequence.ts";
+import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
 const KILLED = new Error("killed");
@@ -35,7 +36,7 @@ describe("recover", () => {
     await deploy(candidate("v1.0.0"), world.io, never());
     world.steps.length = 0;
     await recover(world.io, never());
-    expect(world.steps).toEqual(["clean"]);
+    expect(world.steps).toEqual(["clean", "prune"]);
     expect(world.live()).toBe("d1");
   });
 
@@ -54,7 +55,7 @@ describe("recover", () => {
     expect(world.live()).toBe("d2");
     expect(world.state().switching).toBeUndefined();
     expect(world.state().previous).toBe("d1");
-    expect(world.steps).toEqual(["clean", "verify v1.1.0", "hook after", "prune"]);
+    expect(world.steps).toEqual(["clean", "prune", "verify v1.1.0", "hook after", "prune"]);
     expect(world.hookContexts[0]).toMatchObject({ tag: "v1.1.0", previousTag: "v1.0.0" });
     expect(eventsOf(world.events, "deployed")).toMatchObject([{ tag: "v1.1.0" }]);
   });
@@ -65,6 +66,48 @@ describe("recover", () => {
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("takes back a switch to a version that was already found bad, without trying it again", async () => {
+    const world = await killedAt("verify");
+    const [, release] = world.state().releases;
+    if (release === undefined) throw new Error("v1.1.0 is not recorded");
+    world.setState(markBad(world.state(), release, "it crashed", 0));
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.steps).not.toContain("verify v1.1.0");
+    expect(world.state().switching).toBeUndefined();
+  });
+
+  it("tells why a switch that had happened is taken back, also when it is tried again", async () => {
+    const world = await killedAt("verify");
+    world.fail.verify = new HostError("the engine is down");
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().bad).toEqual([]);
+    expect(eventsOf(world.events, "failed")).toMatchObject([
+      { tag: "v1.1.0", error: { message: expect.stringContaining("the engine is down") } },
+    ]);
+  });
+
+  it("removes complete releases that no record names, but not the live one", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.directories.add("stray").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["d1", "live"]);
+  });
+
+  it("removes nothing when the record of all releases is lost", async () => {
+    const world = testWorld();
+    world.directories.add("one").add("two").add("live");
+    world.setLive("live");
+    await recover(world.io, never());
+    expect([...world.directories]).toEqual(["one", "two", "live"]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "Live version unknown: there is no record of it" },
+    ]);
   });
 
   it("forgets releases whose directories are gone", async () => {

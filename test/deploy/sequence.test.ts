@@ -110,6 +110,39 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.1.0", to: "v1.0.0" }]);
   });
 
+  it("says that it rolled back only when there is a version to roll back to", async () => {
+    const world = testWorld();
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+    await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
+    expect(world.state().bad).toMatchObject([{ tag: "v1.0.0" }]);
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+  });
+
+  it("does not say that it rolled back a version that is tried again", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.verify = new HostError("the engine does not answer");
+    await deploy(candidate("v1.1.0"), world.io, never()).catch(() => {});
+    expect(world.live()).toBe("d1");
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+  });
+
+  it("remembers the verdict and the original error when the way back fails", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+    world.fail.restore = new HostError("the disk is full");
+    await expect(deploy(candidate("v1.1.0"), world.io, never())).rejects.toThrow("it crashed");
+    expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+    expect(eventsOf(world.events, "rolled-back")).toEqual([]);
+    expect(eventsOf(world.events, "warning")).toContainEqual(
+      expect.objectContaining({
+        important: true,
+        fields: expect.objectContaining({ tag: "v1.1.0" }),
+      }),
+    );
+  });
+
   it.each([
     ["this machine", new HostError("the engine does not answer", { retryable: false })],
     ["the operator", new ConfigError("there is no such option")],
@@ -194,17 +227,95 @@ describe("deploy", () => {
     expect(world.registry.reports[0]).not.toHaveProperty("error");
   });
 
-  it("never prunes the live release nor the one to go back to", async () => {
+  it("never prunes the live release nor the one to go back to, and keeps the last seven staged", async () => {
     const world = testWorld();
-    const kept: string[][] = [];
-    world.io.deployer.prune = async (keep) => {
-      kept.push([...keep].sort());
-      return [];
-    };
     await deploy(candidate("v1.0.0"), world.io, never());
     await deploy(candidate("v1.1.0"), world.io, never());
-    expect(kept).toEqual([["d1"], ["d1", "d2"]]);
+    world.hooks.before = 1;
+    for (let patch = 1; patch <= 14; patch += 1) {
+      await deploy(candidate(`v1.1.${patch}`), world.io, never()).catch(() => {});
+    }
+    expect([...world.directories]).toEqual([
+      ...["d1", "d2"],
+      ...["d10", "d11", "d12", "d13", "d14", "d15", "d16"],
+    ]);
+    expect(world.state().releases.map(({ directory }) => directory)).toEqual([
+      ...world.directories,
+    ]);
   });
+
+  it("does not pile up attempts at a version whose bytes the registry cannot identify", async () => {
+    const world = testWorld();
+    const { revision: _, ...artifact } = candidate("v1.0.0").artifact;
+    world.hooks.before = 1;
+    for (let attempt = 1; attempt <= 14; attempt += 1) {
+      await deploy({ ...candidate("v1.0.0"), artifact }, world.io, never()).catch(() => {});
+    }
+    expect(world.directories.size).toBe(7);
+  });
+
+  it("leaves no release behind that it cannot record", async () => {
+    const world = testWorld();
+    world.fail.save = new HostError("the disk is full");
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      await expect(deploy(candidate("v1.0.0"), world.io, never())).rejects.toMatchObject({
+        phase: "stage",
+      });
+    }
+    expect([...world.directories]).toEqual([]);
+  });
+
+  it("orders releases by when they were staged, not by the names of their directories", async () => {
+    const world = testWorld();
+    const names = ["2040", "2036", "2025-1", "2025-2", "2025-3", "2025-4", "2025-5", "2025-6"];
+    for (const [index, name] of [...names, "2015-1", "2015-2"].entries()) {
+      world.io.deployer.stage = async (_, _signal, record) => {
+        await record({ directory: name });
+        world.directories.add(name);
+        return { directory: name };
+      };
+      await deploy(candidate(`v1.0.${index}`), world.io, never());
+    }
+    expect([...world.directories]).toEqual([...names.slice(3), "2015-1", "2015-2"]);
+  });
+
+  it("remembers that the after hook has not run when dewy is stopped before it", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const stop = new AbortController();
+    world.hooks.after = 0;
+    world.io.deployer.verify = async () => stop.abort();
+    await deploy(candidate("v1.1.0"), world.io, stop.signal);
+    expect(world.live()).toBe("d2");
+    expect(world.steps).not.toContain("hook after");
+    expect(world.state().afterHook).toEqual({ directory: "d2", previousTag: "v1.0.0" });
+    expect(eventsOf(world.events, "deployed")).toHaveLength(2);
+  });
+
+  it("forgets the after hook once it has run, however it ended", async () => {
+    const world = testWorld();
+    world.hooks.after = 1;
+    await deploy(candidate("v1.0.0"), world.io, never());
+    expect(world.steps).toContain("hook after");
+    expect(world.state().afterHook).toBeUndefined();
+  });
+
+  it.each(["a deploy", "a failed deploy"])(
+    "ends soon after dewy is stopped although the report of %s hangs",
+    async (what) => {
+      const world = testWorld();
+      if (what === "a failed deploy") world.fail.stage = new HostError("the disk is full");
+      const stop = new AbortController();
+      world.registry.report = () => {
+        stop.abort();
+        return new Promise(() => {});
+      };
+      await deploy(candidate("v1.0.0"), world.io, stop.signal).catch(() => {});
+      expect(eventsOf(world.events, "warning")).toMatchObject([
+        { message: expect.stringContaining("Cannot") },
+      ]);
+    },
+  );
 
   it("times every phase", async () => {
     const world = testWorld();

@@ -6,8 +6,10 @@ import {
   NotFoundError,
   RemoteError,
 } from "../../src/core/error.ts";
+import type { Resolution } from "../../src/core/types.ts";
 import type { VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { forgetAcceptances } from "../../src/deploy/state.ts";
 import { roundOutcome, tick } from "../../src/deploy/tick.ts";
 import { eventsOf, never, nothing, ready, testRegistry, testWorld } from "./world.ts";
 
@@ -17,6 +19,7 @@ const policy: VersionPolicy = {
   constraint: "",
   slot: "",
   artifact: "",
+  acceptChanged: [],
 };
 
 function worldWith(...answers: Parameters<typeof testRegistry>): {
@@ -100,7 +103,7 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.1.1" });
   });
 
-  it("tries a bad version again when its bytes have changed", async () => {
+  it("refuses a bad version whose bytes have changed, until the operator accepts them", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
@@ -108,7 +111,8 @@ describe("tick", () => {
     await look();
     world.fail = {};
     world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
-    expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
+    expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+    expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
   });
 
   it("deploys the next newest when the newest is bad and nothing runs", async () => {
@@ -140,7 +144,7 @@ describe("tick", () => {
     delete world.registry.exists;
     await look();
     for (const tag of ["v1.0.0", "nightly-7", "nightly-6", "v1.1.0"]) {
-      const answer = ready("v9.9.9");
+      const answer = ready("v9.9.9", { revision: `rev-${tag}` });
       if (answer.kind !== "ready") throw new Error("not ready");
       world.registry.answers = [{ ...answer, release: { ...answer.release, tag } }];
       expect(await look()).toEqual({ deployed: true, live: tag });
@@ -174,11 +178,224 @@ describe("tick", () => {
     expect(eventsOf(world.events, "bytes-changed")).toHaveLength(1);
   });
 
+  describe("when the record of the live version is lost", () => {
+    const missing = {
+      kind: "none",
+      reason: "artifact-missing",
+      tag: "v1.2.0",
+      message: "artifact not found",
+    } as const;
+
+    it.each<[string, Resolution]>([
+      ["is pending", { kind: "pending", tag: "v1.2.0", reason: "artifact-missing" }],
+      ["has no artifact for this machine", missing],
+      ["is bad", ready("v1.2.0")],
+      ["has changed", ready("v1.2.0", { name: "other.tar.gz" })],
+    ])("does not deploy an older one because the newest %s", async (why, newest) => {
+      const { world, look } = worldWith(newest, ready("v1.1.0"));
+      world.directories.add("d0");
+      world.setLive("d0");
+      const known = { tag: "v1.2.0", artifact: "app.tar.gz" };
+      const bad = { tag: "v1.2.0", reason: "it crashed", at: "" };
+      if (why === "is bad") world.setState({ ...world.state(), bad: [bad] });
+      if (why === "has changed") world.setState({ ...world.state(), known: [known] });
+      expect(await look()).toMatchObject({ deployed: false });
+      expect(world.live()).toBe("d0");
+    });
+
+    it("deploys the newest", async () => {
+      const { world, look } = worldWith(ready("v1.2.0"), ready("v1.1.0"));
+      world.directories.add("d0");
+      world.setLive("d0");
+      expect(await look()).toEqual({ deployed: true, live: "v1.2.0" });
+    });
+  });
+
+  describe("when a tag stands for other bytes than those that were staged under it", () => {
+    const changed = ready("v1.1.0", { revision: "other" });
+
+    /** v1.1.0 was live, then deleted; v1.0.0 is live, and `again` is published. */
+    async function detour(again: Resolution): Promise<ReturnType<typeof worldWith>> {
+      const made = worldWith(ready("v1.1.0"), ready("v1.0.0"));
+      await made.look();
+      made.world.registry.answers = [ready("v1.0.0")];
+      made.world.registry.gone.add("v1.1.0");
+      expect(await made.look()).toEqual({ deployed: true, live: "v1.0.0" });
+      made.world.registry.answers = [again, ready("v1.0.0")];
+      return made;
+    }
+
+    it("refuses them, and says so", async () => {
+      const { world, look } = await detour(changed);
+      expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+      expect(eventsOf(world.events, "bytes-changed")).toEqual([
+        { type: "bytes-changed", tag: "v1.1.0", artifact: "app.tar.gz" },
+      ]);
+    });
+
+    it("deploys the bytes that it knows", async () => {
+      const { look } = await detour(ready("v1.1.0"));
+      expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+
+    it("refuses an artifact of another name, unless the operator names it", async () => {
+      const { look } = await detour(ready("v1.1.0", { name: "other.tar.gz" }));
+      expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+      expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+
+    it("goes on to a version above the live one", async () => {
+      const { world, look } = await detour(changed);
+      world.registry.answers = [changed, ready("v1.0.5"), ready("v1.0.0")];
+      expect(await look()).toEqual({ deployed: true, live: "v1.0.5" });
+    });
+
+    it("remembers them longer than the release itself", async () => {
+      const { world, look } = await detour(changed);
+      world.setState({ ...world.state(), releases: world.state().releases.slice(-1) });
+      expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+    });
+
+    it("knows those of releases that were staged before dewy remembered bytes", async () => {
+      const { world, look } = await detour(changed);
+      world.setState({ ...world.state(), known: [] });
+      expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+    });
+
+    it("deploys them when the operator accepts them for this tag", async () => {
+      const { look } = await detour(changed);
+      expect(await look({ acceptChanged: ["v1.0.0"] })).toMatchObject({ deployed: false });
+      expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+
+    it("deploys those of the live version when the operator accepts them", async () => {
+      const { world, look } = worldWith(ready("v1.1.0"));
+      await look();
+      world.registry.answers = [changed];
+      expect(await look()).toEqual({ deployed: false, live: "v1.1.0" });
+      expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
+      expect(world.live()).toBe("d2");
+      expect(await look()).toEqual({ deployed: false, live: "v1.1.0" });
+    });
+
+    it("does not try accepted bytes of the live version again when they are bad", async () => {
+      const { world, look } = worldWith(ready("v1.1.0"));
+      await look();
+      world.registry.answers = [changed];
+      world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+      expect(await look({ acceptChanged: ["v1.1.0"] })).toHaveProperty("failure");
+      world.fail = {};
+      expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({
+        deployed: false,
+        live: "v1.1.0",
+      });
+      expect(world.live()).toBe("d1");
+    });
+
+    it("tries accepted bytes again when they failed for no fault of the release", async () => {
+      const { world, look, failed } = await detour(changed);
+      world.hooks.before = 1;
+      expect(await look({ acceptChanged: ["v1.1.0"] })).toHaveProperty("failure");
+      failed.hurry();
+      world.hooks.before = 0;
+      expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+
+    it("accepts only the bytes that are there at the first look", async () => {
+      const { world, look } = await detour(changed);
+      const flag = { acceptChanged: ["v1.1.0"] };
+      await look(flag);
+      const again = ready("v1.1.0", { revision: "yet others" });
+      world.registry.answers = [again];
+      expect(await look(flag)).toEqual({ deployed: false, live: "v1.1.0" });
+      expect(eventsOf(world.events, "bytes-changed")).toMatchObject([{ acceptedBefore: true }]);
+    });
+
+    it("uses the acceptance up also when the bytes were the known ones", async () => {
+      const { world, look } = await detour(ready("v1.1.0"));
+      const flag = { acceptChanged: ["v1.1.0"] };
+      await look(flag);
+      world.registry.answers = [changed];
+      expect(await look(flag)).toEqual({ deployed: false, live: "v1.1.0" });
+    });
+
+    it("can be asked to accept again after a start without the flag", async () => {
+      const { world, look } = await detour(changed);
+      const flag = { acceptChanged: ["v1.1.0"] };
+      await look(flag);
+      world.registry.answers = [ready("v1.1.0", { revision: "yet others" })];
+      world.setState(forgetAcceptances(world.state(), flag.acceptChanged));
+      expect(await look(flag)).toEqual({ deployed: false, live: "v1.1.0" });
+      world.setState(forgetAcceptances(world.state(), []));
+      expect(await look(flag)).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+
+    it("reads the bytes before it calls them changed, where only their time tells them apart", async () => {
+      const touched = ready("v1.1.0", { revision: "touched" });
+      const { world, look } = await detour(touched);
+      world.setState({
+        ...world.state(),
+        known: world.state().known.map((one) => ({ ...one, digest: "sha256:11" })),
+      });
+      let digest = "sha256:22";
+      world.registry.digest = async () => digest;
+      expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+      digest = "sha256:11";
+      expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
+    });
+  });
+
   it("redeploys the same tag when the operator names another artifact", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.0.0", { name: "other.tar.gz" })];
     expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.0.0" });
+  });
+
+  it("tries the way back again when it failed, before anything else", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+    world.fail.restore = new HostError("the disk is full");
+    await look();
+    expect(world.live()).toBe("d2");
+    await expect(look()).rejects.toThrow("the disk is full");
+    world.fail = {};
+    expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+    expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
+  });
+
+  it("runs an after hook that an earlier dewy still had to run, once", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.hooks.after = 0;
+    world.setState({ ...world.state(), afterHook: { directory: "d1", previousTag: "v0.9.0" } });
+    await look();
+    await look();
+    expect(world.steps.filter((step) => step === "hook after")).toHaveLength(1);
+    expect(world.hookContexts).toEqual([
+      {
+        tag: "v1.0.0",
+        previousTag: "v0.9.0",
+        releaseDirectory: "/app/releases/d1",
+        command: "assets",
+      },
+    ]);
+  });
+
+  it("does not run the after hook of a version that is no longer live", async () => {
+    const { world, look } = worldWith(ready("v1.0.0"));
+    await look();
+    world.registry.answers = [ready("v1.1.0")];
+    await look();
+    world.hooks.after = 0;
+    world.setState({ ...world.state(), afterHook: { directory: "d1" } });
+    await look();
+    expect(world.steps).not.toContain("hook after");
+    expect(world.state().afterHook).toBeUndefined();
   });
 
   it("ends when a registry ignores what is excluded", async () => {
@@ -210,7 +427,7 @@ describe("tick", () => {
         await clock.sleep(1);
       }
       expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
-      expect(world.steps).toEqual(Array(7).fill("stage v1.0.0"));
+      expect(world.steps.filter((step) => step !== "prune")).toEqual(Array(7).fill("stage v1.0.0"));
       world.fail = {};
       expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
     });

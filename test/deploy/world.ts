@@ -89,7 +89,14 @@ function tagOf(answer: Resolution): string {
 }
 
 /** What a test can make fail. */
-export type FailingStep = "stage" | "activate" | "verify" | "restore" | "prune" | "save-commit";
+export type FailingStep =
+  | "stage"
+  | "activate"
+  | "verify"
+  | "restore"
+  | "prune"
+  | "save"
+  | "save-commit";
 
 /** A deployer, a store and hooks in memory. */
 export interface TestWorld {
@@ -134,9 +141,10 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       registry,
       deployer: deployer(),
       store: store(),
-      runHook: async (when, context) => {
+      runHook: async (when, context, signal) => {
         const exitCode = world.hooks[when];
         if (exitCode === undefined) return undefined;
+        signal.throwIfAborted();
         world.steps.push(`hook ${when}`);
         world.hookContexts.push(context);
         return {
@@ -167,6 +175,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
     return {
       load: async () => state,
       save: async (next) => {
+        if (world.fail.save !== undefined) throw world.fail.save;
         const commits = state.switching !== undefined && next.switching === undefined;
         if (commits && world.fail["save-commit"] !== undefined) throw world.fail["save-commit"];
         state = next;
@@ -179,11 +188,12 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       live: async () => live,
       has: async (directory) => world.directories.has(directory),
       path: (directory) => `/app/releases/${directory}`,
-      stage: async ({ release }) => {
+      stage: async ({ release }, _signal, record) => {
         step("stage", `stage ${release.tag}`);
-        const directory = `d${++made}`;
-        world.directories.add(directory);
-        return directory;
+        const staged = { directory: `d${++made}` };
+        await record(staged);
+        world.directories.add(staged.directory);
+        return staged;
       },
       activate: async (release) => {
         step("activate", `activate ${release.tag}`);
@@ -202,9 +212,12 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       clean: async () => {
         world.steps.push("clean");
       },
-      prune: async () => {
+      prune: async (keep, others) => {
         step("prune", "prune");
-        return [];
+        const rest = [...world.directories].filter((directory) => !keep.has(directory));
+        const removed = rest.slice(0, Math.max(0, rest.length - others));
+        for (const directory of removed) world.directories.delete(directory);
+        return removed;
       },
     };
   }

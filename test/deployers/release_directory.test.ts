@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, readdir, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { KEPT_RELEASES, openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 
 const noon = new Date("2026-01-01T12:00:00Z");
@@ -49,6 +49,25 @@ describe("openReleaseDirectory", () => {
     await mkdir(join(root, "releases"));
     await symlink("releases/20250101T000000Z", join(root, "current"));
     expect(await (await openReleaseDirectory(root)).live()).toBeUndefined();
+  });
+
+  it("does not take a release that cannot be looked at for one that is gone", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, "releases"));
+    const loop = "20250101T000000Z";
+    await symlink(loop, join(root, "releases", loop));
+    await symlink(`releases/${loop}`, join(root, "current"));
+    const directory = await openReleaseDirectory(root);
+    await expect(directory.has(loop)).rejects.toThrow("ELOOP");
+    await expect(directory.live()).rejects.toThrow("ELOOP");
+    expect(await directory.has("20250102T000000Z")).toBe(false);
+  });
+
+  it("does not take current for another's when the releases cannot be looked at", async () => {
+    const root = await tempDirectory();
+    await symlink("releases", join(root, "releases"));
+    await symlink("releases/20250101T000000Z", join(root, "current"));
+    await expect(openReleaseDirectory(root)).rejects.toThrow("ELOOP");
   });
 
   it("refuses a current that it did not make", async () => {
@@ -114,15 +133,21 @@ describe("prune", () => {
     return { directory, names };
   }
 
-  it("keeps the newest seven", async () => {
+  it("keeps as many of the newest as it is told", async () => {
     const { directory, names } = await withReleases(12);
-    expect(await directory.prune(new Set())).toHaveLength(12 - KEPT_RELEASES);
+    expect(await directory.prune(new Set(), 7)).toHaveLength(5);
     expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(5).sort());
+  });
+
+  it("counts those that it is told to keep apart from those", async () => {
+    const { directory, names } = await withReleases(5);
+    await directory.prune(new Set(names.slice(3)), 1);
+    expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(2).sort());
   });
 
   it("never removes what it is told to keep", async () => {
     const { directory, names } = await withReleases(9);
-    await directory.prune(new Set(names.slice(0, 1)));
+    await directory.prune(new Set(names.slice(0, 1)), 7);
     expect(await readdir(join(directory.root, "releases"))).toContain(names[0]);
     expect(await readdir(join(directory.root, "releases"))).not.toContain(names[1]);
   });
@@ -132,7 +157,7 @@ describe("prune", () => {
     const oldest = names[0] ?? "";
     const child = spawn("sleep", ["300"], { cwd: directory.path(oldest) });
     onTestFinished(() => void child.kill("SIGKILL"));
-    const removed = await directory.prune(new Set());
+    const removed = await directory.prune(new Set(), 7);
     expect(removed).not.toContain(oldest);
     expect(removed).toContain(names[1]);
   });
@@ -140,7 +165,7 @@ describe("prune", () => {
   it("leaves alone what is no release", async () => {
     const { directory } = await withReleases(9);
     await mkdir(directory.path("backup-of-2019"));
-    await directory.prune(new Set());
+    await directory.prune(new Set(), 7);
     expect(await readdir(join(directory.root, "releases"))).toContain("backup-of-2019");
   });
 });

@@ -27,7 +27,8 @@ async function stage(tag: string, name: string, content: string, isNamed?: boole
     emit: () => {},
   });
   const staged = { ...candidate(tag, { name }), ...(isNamed === undefined ? {} : { isNamed }) };
-  const release = directory.path(await run(staged, new AbortController().signal));
+  const made = await run(staged, new AbortController().signal, async () => {});
+  const release = directory.path(made.directory);
   const files = await readdir(release);
   return Promise.all(
     files.map(async (file) => {
@@ -54,4 +55,26 @@ test("a file keeps the name by which artifact= names it", async () => {
 test("what does not begin as a program is not made executable", async () => {
   expect(await stage("v1.2.3", "app_1.2.3_linux_amd64", "<html>")).toEqual(["app 644 <html>"]);
   expect(await stage("v1.2.3", "app-1.2.3.jar", "PK")).toEqual(["app.jar 644 PK"]);
+});
+
+test("a release that cannot be recorded is not left behind", async () => {
+  const directory = await openReleaseDirectory(await tempDirectory());
+  const run = stageRelease({
+    registry: {
+      ...testRegistry(),
+      open: async () => new Blob([SCRIPT]).stream() as ReadableStream<Uint8Array>,
+    },
+    directory,
+    downloads: () => cacheDirectory(directory.root, undefined),
+    maxArtifactBytes: 1000,
+    maxExpandedBytes: 1000,
+    clock: systemClock,
+    emit: () => {},
+  });
+  const { signal } = new AbortController();
+  const full = run(candidate("v1.0.0", { name: "app" }), signal, async () => {
+    throw new Error("the disk is full");
+  });
+  await expect(full).rejects.toThrow("the disk is full");
+  expect(await readdir(join(directory.root, "releases"))).toEqual([]);
 });

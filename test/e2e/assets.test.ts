@@ -1,10 +1,18 @@
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hostPlatform } from "../../src/host/platform.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
-import { makeArtifact } from "./archive.ts";
-import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
+import { ARTIFACT, makeArtifact } from "./archive.ts";
+import {
+  cliRuntimes,
+  type Dewy,
+  expectTidy,
+  liveVersion,
+  runDewy,
+  startDewy,
+  until,
+} from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";
 
 const LOG = ["--log-level", "debug", "--log-format", "json"];
@@ -136,19 +144,49 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
       [...args, "--before-deploy-hook", "touch started; sleep 300", ...LOG],
       { cwd },
     );
-    await until(
-      async () =>
-        stat(join(cwd, "started")).then(
-          () => true,
-          () => false,
-        ),
-      () => dewy.stderr(),
-    );
+    await appears(join(cwd, "started"), dewy);
     dewy.child.kill("SIGINT");
     expect(await dewy.ended()).toBe(0);
     expect(await liveVersion(cwd)).toBeUndefined();
     expect((await runDewy(command, [...args, "--once"], { cwd })).code).toBe(0);
     expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("exits with 143 when --once is stopped before anything is live, and with 0 when something is", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    const once = ["assets", "--registry", publisher.url, "--once"];
+    const stopInHook = async (tag: string): Promise<number | string> => {
+      await publisher.publish(tag, await makeArtifact(tag));
+      const hook = ["--before-deploy-hook", `touch ${tag}; sleep 300`];
+      const dewy = startDewy(command, [...once, ...hook, ...LOG], { cwd });
+      await appears(join(cwd, tag), dewy);
+      dewy.child.kill("SIGTERM");
+      return dewy.ended();
+    };
+    expect(await stopInHook("v1.0.0")).toBe(143);
+    expect((await runDewy(command, once, { cwd })).code).toBe(0);
+    expect(await stopInHook("v1.1.0")).toBe(0);
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+  });
+
+  it("runs the after hook again at the next start when it was stopped in it", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url, "--after-deploy-hook"];
+    const dewy = startDewy(command, [...args, "touch begun; sleep 300; touch ended", ...LOG], {
+      cwd,
+    });
+    await appears(join(cwd, "begun"), dewy);
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+    const after = "echo $DEWY_TAG >> hooked";
+    for (let start = 0; start < 2; start += 1) {
+      expect((await runDewy(command, [...args, after, "--once"], { cwd })).code).toBe(0);
+    }
+    expect(await readFile(join(cwd, "hooked"), "utf8")).toBe("v1.0.0\n");
+    expect(await readdir(cwd)).not.toContain("ended");
   });
 
   it("exits with 2 when there is nothing to deploy, and says what was seen", async () => {
@@ -239,6 +277,41 @@ describe("dewy assets", () => {
     expect(await liveVersion(cwd)).toBeUndefined();
   });
 
+  it("refuses other bytes of a tag that came back after a detour, until they are accepted", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    const args = ["assets", "--registry", publisher.url, "--once"];
+    const live = async (...more: string[]): Promise<string | undefined> => {
+      const { code, stderr } = await runDewy(command, [...args, ...more], { cwd });
+      expect(code, stderr).toBe(0);
+      return liveVersion(cwd);
+    };
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    expect(await live()).toBe("v1.1.0");
+    await publisher.withdraw("v1.1.0");
+    expect(await live()).toBe("v1.0.0");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0 of somebody else"));
+    expect(await live()).toBe("v1.0.0");
+    expect(await live("--accept-changed", "v1.1.0")).toBe("v1.1.0 of somebody else");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0, the third"));
+    expect(await live("--accept-changed", "v1.1.0")).toBe("v1.1.0 of somebody else");
+  });
+
+  it("takes a file that was only touched for the same", async () => {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const args = ["assets", "--registry", publisher.url, "--once", ...LOG];
+    await runDewy(command, args, { cwd });
+    await utimes(join(publisher.directory, "v1.0.0", ARTIFACT), 1_000_000, 1_000_000);
+    const { code, lines } = await runDewy(command, args, { cwd });
+    expect(code).toBe(0);
+    expect(lines.map(({ msg }) => msg)).toContain("Deploy skipped");
+    expect(lines.filter(({ level }) => level === "ERROR")).toEqual([]);
+    expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
+  });
+
   it("keeps seven releases", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
@@ -250,3 +323,12 @@ describe("dewy assets", () => {
     expect(await liveVersion(cwd)).toBe("v1.0.8");
   });
 });
+
+async function appears(path: string, dewy: Dewy): Promise<void> {
+  const isThere = (): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+  await until(isThere, () => `${path}\n${dewy.stderr()}`);
+}

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
@@ -7,7 +7,15 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { cutAfter, drip, type Fault, reset, status, tamper } from "../fakes/github_fault.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
-import { cliRuntimes, expectTidy, liveVersion, runDewy } from "./dewy.ts";
+import {
+  cliRuntimes,
+  type Dewy,
+  expectTidy,
+  type LogLine,
+  liveVersion,
+  runDewy,
+  startDewy,
+} from "./dewy.ts";
 import { filePublisher, githubPublisher } from "./publishers.ts";
 
 const LOG = ["--log-level", "debug", "--log-format", "json"];
@@ -141,6 +149,89 @@ describe("the running version stays, and the exit code tells why, when", () => {
     await publisher.publish("v1.1.1", await makeArtifact("v1.1.1"));
     expect((await runDewy(nodeCommand, args, { cwd })).code).toBe(0);
     expect(await liveVersion(cwd)).toBe("v1.1.1");
+  });
+});
+
+describe("a fault of the machine or the command line marks no version as bad", () => {
+  async function server(): Promise<{
+    publisher: Awaited<ReturnType<typeof filePublisher>>;
+    cwd: string;
+    /** Starts dewy, which has found the file by then. */
+    start(): Promise<Dewy>;
+    bad(): Promise<unknown>;
+  }> {
+    const publisher = await filePublisher();
+    const cwd = await tempDirectory();
+    // Without the two dashes, Node takes --env-file for itself.
+    const [program, ...script] = nodeCommand;
+    const command = [program, "--", ...script] as const;
+    const args = ["server", "--registry", publisher.url, "-i", "1s", "--ready-after", "50ms"];
+    const more = ["--bake", "0", "--overlap", "0", "--env-file", "app.env", ...LOG];
+    return {
+      publisher,
+      cwd,
+      start: async () => {
+        await writeFile(join(cwd, "app.env"), "A=1\n");
+        const dewy = startDewy(command, [...args, ...more, "--", "sleep", "600"], { cwd });
+        await dewy.seen("the start", ({ msg }) => msg === "Dewy started");
+        return dewy;
+      },
+      bad: async () => JSON.parse(await readFile(join(cwd, ".dewy", "state.json"), "utf8")).bad,
+    };
+  }
+  const isDeployed =
+    (tag: string) =>
+    (line: LogLine): boolean =>
+      line.msg === "Deployed" && line.tag === tag;
+
+  it("and deploys no older one at the first deploy, but the newest when it is mended", async () => {
+    const { publisher, cwd, start, bad } = await server();
+    const dewy = await start();
+    await rm(join(cwd, "app.env"));
+    for (const tag of ["v1.1.0", "v1.0.0"]) await publisher.publish(tag, await makeArtifact(tag));
+    const isFailure = ({ msg, tag }: LogLine): boolean =>
+      msg === "Deploy failure" && tag === "v1.1.0";
+    const failure = await dewy.seen("the failure", isFailure);
+    expect(failure).toMatchObject({
+      level: "ERROR",
+      retry_in: expect.any(Number),
+      error: expect.stringContaining("app.env"),
+    });
+    await dewy.seen("the next try", (line) => isFailure(line) && line.count !== failure.count);
+    expect(await liveVersion(cwd)).toBeUndefined();
+    await writeFile(join(cwd, "app.env"), "A=2\n");
+    await dewy.seen("v1.1.0", isDeployed("v1.1.0"));
+    expect(await bad()).toEqual([]);
+    const log = dewy.lines();
+    expect(log.filter(({ tag }) => tag === "v1.0.0")).toEqual([]);
+    expect(log.filter(({ msg }) => msg === "Rolled back")).toEqual([]);
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+  });
+
+  it("and leaves the running one alone, also when that cannot be started again", async () => {
+    const { publisher, cwd, start, bad } = await server();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const dewy = await start();
+    const { pid } = await dewy.seen("v1.0.0", ({ msg }) => msg === "App ready");
+    await dewy.seen("v1.0.0", isDeployed("v1.0.0"));
+    await rm(join(cwd, "app.env"));
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    await dewy.seen("the failure", ({ msg, tag }) => msg === "Deploy failure" && tag === "v1.1.0");
+    expect(await liveVersion(cwd)).toBe("v1.0.0");
+    process.kill(Number(pid), "SIGKILL");
+    const failure = await dewy.seen("the start", ({ msg }) => msg === "Cannot start the app");
+    expect(failure).toMatchObject({
+      level: "ERROR",
+      tag: "v1.0.0",
+      retry_in: expect.any(Number),
+      error: expect.stringContaining("app.env"),
+    });
+    await writeFile(join(cwd, "app.env"), "A=2\n");
+    await dewy.seen("v1.1.0", isDeployed("v1.1.0"));
+    expect(await bad()).toEqual([]);
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
   });
 });
 

@@ -25,7 +25,9 @@ function dieAt(boundary: string): void {
   if (boundary === KILL_AT) process.kill(process.pid, "SIGKILL");
 }
 
+let hasDeployed = false;
 const emit: EventSink = (event) => {
+  hasDeployed ||= event.type === "deployed";
   dieAt(event.type === "phase" ? `phase ${event.phase}` : event.type);
   if (event.type === "hook") dieAt(`hook ${event.result.when}`);
 };
@@ -52,9 +54,9 @@ function deadly(deployer: Deployer): Deployer {
       dieAt("after activate");
       return undo;
     },
-    prune: async (keep) => {
-      const removed = await deployer.prune(keep);
-      dieAt("after prune");
+    prune: async (keep, others) => {
+      const removed = await deployer.prune(keep, others);
+      if (hasDeployed) dieAt("after prune");
       return removed;
     },
   };
@@ -80,6 +82,7 @@ const config: AssetsConfig = {
   maxArtifactSize: 2 ** 30,
   maxExpandedSize: 2 ** 30,
   retryBad: false,
+  acceptChanged: [],
 };
 const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
 const directory = await openReleaseDirectory(config.directory);
@@ -92,9 +95,9 @@ const stage = stageRelease({
   directory: {
     ...directory,
     create: (now, fill) =>
-      directory.create(now, async (path) => {
+      directory.create(now, async (path, name) => {
         dieAt("before extraction");
-        await fill(path);
+        await fill(path, name);
         dieAt("after extraction");
       }),
   },

@@ -20,7 +20,12 @@ const state: DeployState = {
   ],
   previous: "20251231T000000Z",
   switching: { to: "20260101T000000Z" },
+  afterHook: { directory: "20260101T000000Z", previousTag: "v0.9.0" },
   bad: [{ tag: "v0.9.0", reason: "it crashed", at: "2026-01-01T00:00:00.000Z" }],
+  known: [
+    { tag: "v0.9.0", artifact: "app.tar.gz", revision: "7" },
+    { tag: "v1.0.0", artifact: "app.tar.gz", digest: "sha256:00", accepted: true },
+  ],
 };
 
 async function open(): Promise<{
@@ -46,6 +51,14 @@ describe("stateFile", () => {
     expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json"]);
   });
 
+  it("reads a file from before dewy remembered the bytes of every tag", async () => {
+    const { directory, store } = await open();
+    const { known: _, ...before } = state;
+    await store.save(EMPTY_STATE);
+    await writeFile(join(directory, ".dewy", "state.json"), JSON.stringify(before));
+    expect(await store.load()).toEqual({ ...state, known: [] });
+  });
+
   it.each([
     ["half a file", '{"format":1,"rele'],
     ["another format", '{"format":2,"releases":[],"bad":[]}'],
@@ -58,7 +71,7 @@ describe("stateFile", () => {
     await store.save(EMPTY_STATE);
     await writeFile(join(directory, ".dewy", "state.json"), text);
     expect(await store.load()).toEqual(EMPTY_STATE);
-    expect(events).toMatchObject([{ type: "warning" }]);
+    expect(events).toMatchObject([{ type: "warning", important: true }]);
     expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json.broken"]);
   });
 });

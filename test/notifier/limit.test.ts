@@ -23,7 +23,7 @@ const DEPLOYED: DewyEvent = {
 
 function failed(count: number, message: string): DewyEvent {
   const error = new RemoteError(message);
-  return { type: "failed", phase: "resolve", tag: undefined, error, count, retryInMs: 1 };
+  return { type: "failed", phase: "resolve", tag: undefined, error, count, retryInMs: undefined };
 }
 
 function told(limiter: Limiter, event: DewyEvent, quiet = false): string | undefined {
@@ -142,6 +142,20 @@ describe("an app that crashes again and again", () => {
       false,
       true,
     ]);
+  });
+  test("is told once as well when it cannot even be started", () => {
+    const limiter = createLimiter(true);
+    const failed = (retryInMs: number): DewyEvent => ({
+      type: "start-failed",
+      tag: "v1",
+      reason: 'Cannot read --env-file "app.env"',
+      retryInMs,
+    });
+    const shown = [1_000, 2_000, 60_000].map((pause) => {
+      limiter.reset();
+      return told(limiter, failed(pause)) !== undefined;
+    });
+    expect(shown).toEqual([true, false, false]);
   });
   test("is told once as well when it runs in a container", () => {
     const limiter = createLimiter(true);

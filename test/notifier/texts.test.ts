@@ -64,9 +64,24 @@ const TEXTS: [DewyEvent, string | undefined][] = [
       tag: "v1",
       error: new HostError("disk full"),
       count: 2,
-      retryInMs: 1,
+      retryInMs: 9_731,
     },
-    "Error occurred (count: 2): disk full",
+    "Error occurred (count: 2): disk full (next try in 10s)",
+  ],
+  [
+    {
+      type: "failed",
+      phase: "verify",
+      tag: "v1",
+      error: new HostError("it crashed"),
+      count: 1,
+      retryInMs: undefined,
+    },
+    "Error occurred (count: 1): it crashed",
+  ],
+  [
+    { type: "bytes-changed", tag: "v1", artifact: "app.tar.gz" },
+    "The bytes of `app.tar.gz` have changed under the tag `v1`: not deployed",
   ],
   [
     { type: "hook", tag: "v1", result: { ...HOOK, when: "before" } },
@@ -81,7 +96,6 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "✗ After Deploy Hook: echo 1 (timed out)",
   ],
   [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
-  [{ type: "rolled-back", tag: "v2", to: undefined, reason: "r" }, "Took `v2` back: r"],
   [STARTED, "Server started for `v1`"],
   [{ ...STARTED, restarted: true }, "Server restarted for `v1`"],
   [{ ...STARTED, withPort: false }, "Server started for `v1` without port"],
@@ -101,6 +115,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [
     { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it ended with exit code 1" },
     "`v1` failed when it was started anew, and serves on as before: it ended with exit code 1",
+  ],
+  [
+    { type: "start-failed", tag: "v1", reason: "no app.env", retryInMs: 2_000 },
+    "Cannot start `v1`: no app.env (next try in 2s)",
   ],
   [
     { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
@@ -204,5 +204,36 @@ describe("file://", () => {
     const before = artifactOf(await registry.current());
     await utimes(path, 1, 1);
     expect(artifactOf(await registry.current()).revision).not.toBe(before.revision);
+  });
+});
+
+describe("the digest of a file:// artifact", () => {
+  it("is that of its bytes, whenever they were written", async () => {
+    const { registry, write } = await world();
+    const path = await write(`v1.0.0/${ARTIFACT}`);
+    const digest = async (): Promise<string | undefined> =>
+      registry.digest?.(artifactOf(await registry.current()));
+    expect(await digest()).toBe(`sha256:${HEX}`);
+    await utimes(path, 1_000_000, 1_000_000);
+    expect(await digest()).toBe(`sha256:${HEX}`);
+    await write(`v1.0.0/${ARTIFACT}`, "other");
+    expect(await digest()).not.toBe(`sha256:${HEX}`);
+  });
+
+  it("is refused for a file that was replaced since it was listed", async () => {
+    const { registry, write } = await world();
+    await write(`v1.0.0/${ARTIFACT}`);
+    const listed = artifactOf(await registry.current());
+    await write(`v1.0.0/${ARTIFACT}`, "others");
+    await expect(registry.digest?.(listed)).rejects.toMatchObject({ code: "integrity" });
+  });
+
+  it("is computed once a revision", async () => {
+    const { registry, write } = await world();
+    const path = await write(`v1.0.0/${ARTIFACT}`);
+    const listed = artifactOf(await registry.current());
+    await registry.digest?.(listed);
+    await rm(path);
+    expect(await registry.digest?.(listed)).toBe(`sha256:${HEX}`);
   });
 });

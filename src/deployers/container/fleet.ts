@@ -129,8 +129,8 @@ export class Fleet implements Runner {
     watchReplicas(
       {
         ...adopting,
-        onEnded: (replica, reason) => this.#lost(replica, reason, true),
-        onUnhealthy: (replica, reason) => this.#lost(replica, reason, false),
+        onEnded: (replica, end) => this.#lost(replica, end.message, end),
+        onUnhealthy: (replica, reason) => this.#lost(replica, reason, undefined),
         onLook: () => this.#recoverIfShort(),
       },
       this.#end.signal,
@@ -283,28 +283,31 @@ export class Fleet implements Runner {
   }
 
   /** One that serves has ended or turned unhealthy: clients are sent elsewhere at once, all else comes after. */
-  async #lost(replica: Replica, reason: string, hasEnded: boolean): Promise<void> {
+  async #lost(replica: Replica, reason: string, end: EndedError | undefined): Promise<void> {
     const { emit } = this.#options;
     const { name: container, tag, state } = replica;
     if (state === "starting") {
-      if (hasEnded) replica.end(new EndedError(reason));
+      if (end !== undefined) replica.end(end);
       return;
     }
+    const fault = end?.fault ?? "release";
     const served = state === "serving";
-    const burial = hasEnded ? this.#crew.bury(replica, reason) : this.#crew.lastLines(replica);
+    const burial =
+      end === undefined ? this.#crew.lastLines(replica) : this.#crew.bury(replica, reason);
     this.#crew.refresh();
     this.#probation?.inquiries.push(burial);
     const lastLines = await burial;
     if (!served || this.#stop.aborted) return;
     const isJudged = this.#probation?.directory === replica.release;
     const release = isJudged ? undefined : this.#goal;
-    const isCrash = hasEnded && release?.directory === replica.release;
+    const isOurs = release?.directory === replica.release;
+    const isCrash = end !== undefined && fault === "release" && isOurs;
     const replaceInMs =
       release === undefined ? undefined : this.#recovery.later({ release, reason, isCrash });
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
     if (isJudged) {
       const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
-      this.#probation?.over.abort(new DeployError("verify", text, { fault: "release" }));
+      this.#probation?.over.abort(new DeployError("verify", text, { fault }));
     }
   }
 
@@ -351,18 +354,12 @@ export class Fleet implements Runner {
    */
   #tellFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;
-    const message = messageOf(error);
+    const reason = messageOf(error);
     // Where it still serves with the options of before, those of now are to blame.
     const isProven = this.#healthy(release).some((replica) => this.#isOutdated(replica));
-    const isCrash = error instanceof EndedError && !isProven;
-    const loss = { release, reason: message, isCrash };
-    const retryInMs = this.#recovery.later(loss);
-    this.#options.emit({
-      type: "warning",
-      message: "Cannot start the containers",
-      important: true,
-      fields: { tag: release.tag, error: message, retry_in_ms: retryInMs },
-    });
+    const isCrash = error instanceof EndedError && error.fault === "release" && !isProven;
+    const retryInMs = this.#recovery.later({ release, reason, isCrash });
+    this.#options.emit({ type: "start-failed", tag: release.tag, reason, retryInMs });
   }
 
   #crashLoop(loop: CrashLoop): void {

@@ -1,11 +1,11 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError, HostError } from "../../core/error.ts";
+import { DeployError, type Fault, faultOf, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerRelease } from "./container_release.ts";
-import { describeEnd, EndedError, isRunning, type Replica } from "./replica.ts";
+import { endOf, isRunning, type Replica } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** When a replica counts as healthy. */
@@ -81,16 +81,17 @@ export async function becomeHealthy(
   const either = AbortSignal.any([signal, replica.ended, over.signal]);
   const patience = new EnginePatience(options.engine, clock);
   let why = "";
+  let fault: Fault = "release";
   const timeout = clock.sleep(timeoutMs, either).then(() => {
     patience.throwIfOver();
-    const seen = `${why}${portHint(release)}`;
-    throw new DeployError("verify", `it was not healthy within ${timeoutMs / 1_000} s${seen}`, {
-      fault: "release",
-    });
+    const hint = portHint(release);
+    const text = `it was not healthy within ${timeoutMs / 1_000} s${why}${hint}`;
+    throw new DeployError("verify", text, { fault: hint === "" ? fault : "operator" });
   });
   const asked = { ...options, engine: patience };
-  const healthy = untilHealthy(replica, asksEngine, asked, either, (reason) => {
-    why = `: ${reason}`;
+  const healthy = untilHealthy(replica, asksEngine, asked, either, (error) => {
+    why = `: ${messageOf(error)}`;
+    fault = faultOf(error);
   });
   try {
     await Promise.race([healthy, timeout]);
@@ -149,7 +150,7 @@ async function untilHealthy(
   asksEngine: boolean,
   options: HealthQuestions,
   signal: AbortSignal,
-  tell: (reason: string) => void,
+  tell: (error: unknown) => void,
 ): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
     try {
@@ -161,7 +162,7 @@ async function untilHealthy(
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof DeployError) throw error;
-      tell(messageOf(error));
+      tell(error);
     }
     if (pauseMs >= INSPECT_FROM_PAUSE_MS) await mustRun(replica, options, signal);
     await options.clock.sleep(pauseMs, signal);
@@ -189,7 +190,9 @@ async function engineSaysHealthy(
       fault: "release",
     });
   }
-  if (health === "starting") throw new Error('its HEALTHCHECK still says "starting"');
+  if (health === "starting") {
+    throw new HostError('its HEALTHCHECK still says "starting"', { fault: "release" });
+  }
 }
 
 async function mustRun(
@@ -198,6 +201,6 @@ async function mustRun(
   signal: AbortSignal,
 ): Promise<EngineContainer> {
   const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw new EndedError(describeEnd(container));
+  if (!isRunning(container)) throw endOf(container);
   return container;
 }

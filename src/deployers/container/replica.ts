@@ -1,5 +1,5 @@
 import { LABELS } from "../../core/container_name.ts";
-import { DeployError } from "../../core/error.ts";
+import { DeployError, type Fault } from "../../core/error.ts";
 import type { EngineContainer, PublishedPort } from "../../host/container/engine.ts";
 
 /**
@@ -34,6 +34,8 @@ export class Replica {
   state: ReplicaState = "starting";
   /** How often in a row it did not answer. */
   failedProbes = 0;
+  /** Whether it was reported as unhealthy since it last answered. */
+  isReported = false;
   /** Whether its own HEALTHCHECK says that it is unhealthy. */
   engineDoubts = false;
   readonly #ended = new AbortController();
@@ -102,21 +104,25 @@ export function isRunning(container: EngineContainer | undefined): container is 
 
 /** A container that ended although nobody asked it to: the app is to blame, rather than what it depends on. */
 export class EndedError extends DeployError {
-  /** @param message how it ended. */
-  constructor(message: string) {
-    super("verify", message, { fault: "release" });
+  /**
+   * @param message how it ended.
+   * @param fault whose fault that is.
+   */
+  constructor(message: string, fault: Fault = "release") {
+    super("verify", message, { fault });
   }
 }
 
+const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
+
 /**
- * Says how a container ended.
- *
- * @param container what the engine says; `undefined`: it is gone.
- * @returns such as `it ended with exit code 137, out of memory`.
+ * Describes how a container ended, such as `it ended with exit code 137, out of memory`, and where the fault lies: in the
+ * release only if the app exited by itself. An engine that `wasAway` may have been restarted, which ends its containers.
  */
-export function describeEnd(container: EngineContainer | undefined): string {
-  if (container === undefined) return "it was removed";
+export function endOf(container: EngineContainer | undefined, wasAway = false): EndedError {
+  if (container === undefined) return new EndedError("it was removed", "host");
   const code = container.exitCode === undefined ? "" : ` with exit code ${container.exitCode}`;
   const memory = container.wasOutOfMemory ? ", out of memory" : "";
-  return `it ended${code}${memory}`;
+  const fault = EXITED.has(container.status) && !wasAway ? "release" : "host";
+  return new EndedError(`it ended${code}${memory}`, fault);
 }

@@ -27,7 +27,7 @@ export interface StageImageOptions extends FetchImageOptions {
  */
 export function stageImage(options: StageImageOptions): StageRelease {
   const { app, clock, directory, emit } = options;
-  return async ({ release: { tag }, artifact }, signal) => {
+  return async ({ release: { tag }, artifact }, signal, record) => {
     const { digest } = artifact;
     const name = imageName(app, tag);
     if (digest === undefined) {
@@ -40,8 +40,10 @@ export function stageImage(options: StageImageOptions): StageRelease {
     emit({ type: "image-pulled", tag, image: reference, durationMs });
     options.check(image);
     const { id, exposedPorts } = image;
-    return directory.create(new Date(clock.now()), (path) =>
-      writeImageRecord(path, { tag, digest, reference, name, id, exposedPorts }),
-    );
+    const made = await directory.create(new Date(clock.now()), async (path, staged) => {
+      await writeImageRecord(path, { tag, digest, reference, name, id, exposedPorts });
+      await record({ directory: staged });
+    });
+    return { directory: made };
   };
 }

@@ -4,7 +4,7 @@ import type { ContainerRelease } from "./container_release.ts";
 import type { Crew } from "./crew.ts";
 import { becomeHealthy, type HealthOptions } from "./health.ts";
 import type { NameReplica } from "./name_replica.ts";
-import { describeEnd, EndedError, isRunning, Replica } from "./replica.ts";
+import { EndedError, endOf, isRunning, Replica } from "./replica.ts";
 
 /** What {@link startReplica} works with. */
 export interface StartOptions {
@@ -35,9 +35,9 @@ export async function startReplica(
   const replica = await crew.await(named.name, async () => {
     const id = await engine.start({ ...release.spec, ...named }, signal);
     const container = await engine.inspect(id, new AbortController().signal);
-    if (container === undefined) throw new EndedError(describeEnd(container));
+    if (container === undefined) throw endOf(container);
     const started = new Replica(container, clock.now());
-    if (!isRunning(container)) started.end(new EndedError(describeEnd(container)));
+    if (!isRunning(container)) started.end(endOf(container));
     return started;
   });
   try {
@@ -61,6 +61,6 @@ export async function giveUp(replica: Replica, error: unknown, crew: Crew): Prom
   if (!(error instanceof DeployError)) return error;
   const text = withLastLines(`${replica.name}: ${error.message}`, lines);
   return error instanceof EndedError
-    ? new EndedError(text)
+    ? new EndedError(text, error.fault)
     : new DeployError("verify", text, { fault: error.fault });
 }

@@ -1,12 +1,13 @@
 import type { Clock } from "../../core/clock.ts";
 import { LABELS } from "../../core/container_name.ts";
+import { faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../../host/container/engine.ts";
 import type { Crew } from "./crew.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
 import { managedLabels } from "./name_replica.ts";
-import { describeEnd, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
+import { type EndedError, endOf, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
 
 /** What {@link watchReplicas} works with. */
 export interface WatchOptions {
@@ -15,7 +16,7 @@ export interface WatchOptions {
   crew: Crew;
   health: HealthOptions;
   /** Is told of a container that has ended although nobody asked it to. */
-  onEnded(replica: Replica, reason: string): Promise<void>;
+  onEnded(replica: Replica, end: EndedError): Promise<void>;
   /** Is told of a replica that has become unhealthy. */
   onUnhealthy(replica: Replica, reason: string): Promise<void>;
   /** All containers have been looked at. */
@@ -113,9 +114,9 @@ class Watcher {
     const known = crew.list();
     try {
       const containers = await engine.list(managedLabels(app), this.#signal);
-      this.#isLost = false;
       const byId = new Map(containers.map((container) => [container.id, container]));
       for (const replica of known) this.#judge(replica, byId.get(replica.id));
+      this.#isLost = false;
       dismissStrays(containers, crew, clock.now());
       this.#tellOfForeign(containers);
       onLook();
@@ -124,14 +125,17 @@ class Watcher {
     }
   }
 
-  async #lookAt(id: string): Promise<void> {
+  /** @returns whether the engine has answered. */
+  async #lookAt(id: string): Promise<boolean> {
     const { engine, crew } = this.#options;
     const replica = crew.find(id);
-    if (replica === undefined) return;
+    if (replica === undefined) return true;
     try {
       this.#judge(replica, await engine.inspect(id, this.#signal));
+      return true;
     } catch (error) {
       this.#tellLost(error);
+      return false;
     }
   }
 
@@ -139,7 +143,7 @@ class Watcher {
     const { crew, health, onEnded, onUnhealthy } = this.#options;
     if (!replica.isAlive || replica.state === "stopping") return;
     if (!isRunning(container)) {
-      void onEnded(replica, describeEnd(container));
+      void onEnded(replica, endOf(container, this.#isLost));
       return;
     }
     if (health.path !== undefined) return;
@@ -153,16 +157,21 @@ class Watcher {
   async #probe(replica: Replica): Promise<void> {
     const { crew, health, onUnhealthy } = this.#options;
     const wasHealthy = replica.isHealthy;
-    const reason = await probeReplica(replica, health, this.#signal).then(
+    const error = await probeReplica(replica, health, this.#signal).then(
       () => undefined,
-      (error: unknown) => messageOf(error),
+      (failure: unknown) => failure,
     );
     if (this.#signal.aborted || replica.state !== "serving") return;
-    replica.failedProbes = reason === undefined ? 0 : replica.failedProbes + 1;
+    // A probe that fails on this machine says nothing about the app.
+    if (error !== undefined && faultOf(error) !== "release") return;
+    replica.failedProbes = error === undefined ? 0 : replica.failedProbes + 1;
     if (replica.isHealthy !== wasHealthy) crew.refresh();
-    if (wasHealthy && replica.failedProbes === FAILED_PROBES) {
-      void onUnhealthy(replica, `it became unhealthy: ${reason}`);
-    }
+    if (error === undefined) replica.isReported = false;
+    if (replica.failedProbes < FAILED_PROBES || replica.isReported) return;
+    // The container may have ended; if the engine does not answer either, the engine may have ended it.
+    if (!(await this.#lookAt(replica.id)) || !replica.isAlive) return;
+    replica.isReported = true;
+    void onUnhealthy(replica, `it became unhealthy: ${messageOf(error)}`);
   }
 
   #tellOfForeign(containers: readonly EngineContainer[]): void {

@@ -1,3 +1,4 @@
+import type { Fault } from "../../core/error.ts";
 import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
 
 /** What a generation is started with. */
@@ -9,6 +10,9 @@ export interface Place {
   /** Tells it from other places, where one is behind a proxy. */
   name?: string;
 }
+
+/** Called with the reason why a generation is not ready yet, and where the fault lies. */
+export type TellWhyNot = (reason: string, fault: Fault) => void;
 
 /** How traffic gets from the port to a generation. */
 export interface Handoff {
@@ -24,7 +28,7 @@ export interface Handoff {
   /**
    * Resolves when a generation that runs can serve, and tells meanwhile why it cannot. Absent: there is nothing to ask.
    */
-  ready?(place: Place, signal: AbortSignal, tell: (reason: string) => void): Promise<void>;
+  ready?(place: Place, signal: AbortSignal, tell: TellWhyNot): Promise<void>;
   /** Resolves when it still serves; rejects with the reason. Absent: there is nothing to ask. */
   check?(place: Place, signal: AbortSignal): Promise<void>;
   /** New connections go to this generation from now on. */

@@ -5,12 +5,13 @@
  */
 import { createServer } from "node:net";
 import type { Clock } from "../../core/clock.ts";
+import { faultOf } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { HeldSocket } from "../../host/listen/hold_sockets.ts";
 import type { Backend } from "../../host/proxy/backend.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { TcpProxy } from "../../host/proxy/tcp_proxy.ts";
-import type { Handoff, Place } from "./handoff.ts";
+import type { Handoff, Place, TellWhyNot } from "./handoff.ts";
 
 const NOTHING = async (): Promise<void> => {};
 
@@ -116,14 +117,14 @@ async function untilHealthy(
   place: Place,
   options: ProxyHandoffOptions,
   signal: AbortSignal,
-  tell: (reason: string) => void,
+  tell: TellWhyNot,
 ): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
     try {
       return await probe(place, options, signal);
     } catch (error) {
       signal.throwIfAborted();
-      tell(messageOf(error));
+      tell(messageOf(error), faultOf(error));
     }
     await options.clock.sleep(pauseMs, signal);
   }

@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import type { DeployError } from "../../core/error.ts";
+import { type DeployError, faultOf } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { AppRelease } from "../runner.ts";
 import { describeExit, type Exit, type Generation } from "./generation.ts";
@@ -78,7 +78,9 @@ export class Probation {
       const generation = current();
       if (signal.aborted || handoff.check === undefined) break;
       if (generation === undefined || !this.covers(generation)) continue;
-      const reason = await handoff.check(generation.place, signal).then(() => undefined, messageOf);
+      const reason = await handoff
+        .check(generation.place, signal)
+        .then(() => undefined, whyUnhealthy);
       failed = reason === undefined ? 0 : failed + 1;
       if (failed === FAILED_CHECKS && !signal.aborted) {
         throw brokeDown(generation, `it became unhealthy: ${reason}`);
@@ -86,4 +88,9 @@ export class Probation {
     }
     await new Promise<never>(() => {}); // the race is decided by the others
   }
+}
+
+/** A check that fails on this machine says nothing about the app. */
+function whyUnhealthy(error: unknown): string | undefined {
+  return faultOf(error) === "release" ? messageOf(error) : undefined;
 }

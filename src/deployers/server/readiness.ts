@@ -1,9 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError } from "../../core/error.ts";
-import { messageOf } from "../../core/message_of.ts";
+import { AbortedError, DeployError, type Fault } from "../../core/error.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
-import type { Handoff, Place } from "./handoff.ts";
+import type { Handoff, Place, TellWhyNot } from "./handoff.ts";
 
 /** When a generation counts as ready. */
 export interface ReadinessOptions {
@@ -27,7 +26,8 @@ const COMMAND_PAUSE_MS = 250;
  * @param handoff asks it, where that is possible.
  * @param options when it counts as ready.
  * @param signal ends the waiting.
- * @throws DeployError with the reason and its last lines when it ends or takes too long; AbortedError.
+ * @throws DeployError with the reason and its last lines when it ends or takes too long; AbortedError; what keeps this
+ * machine from finding out.
  */
 export async function becomeReady(
   generation: Generation,
@@ -38,22 +38,25 @@ export async function becomeReady(
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   let why = "";
+  let fault: Fault = "release";
   const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
-    throw notReady(generation, `it was not ready within ${options.timeoutMs / 1000} s${why}`);
+    const reason = `it was not ready within ${options.timeoutMs / 1000} s${why}`;
+    throw notReady(generation, reason, fault);
   });
   const mayFinish = options.mayFinish && generation.place.sockets.length === 0;
   const end = generation.exited.then((exit) => {
     if (exit.code === 0 && mayFinish) return;
     throw notReady(generation, `it ended with ${describeExit(exit)} before it was ready`);
   });
-  const ready = isReady(generation, handoff, options, either, (reason) => {
+  const ready = isReady(generation, handoff, options, either, (reason, whose) => {
     why = `: ${reason}`;
+    fault = whose;
   });
   try {
     await Promise.race([ready, timeout, end]);
   } catch (error) {
     if (signal.aborted) throw new AbortedError("Stopped while a generation was getting ready");
-    throw error instanceof DeployError ? error : notReady(generation, messageOf(error));
+    throw error;
   } finally {
     over.abort();
     for (const loser of [timeout, end, ready]) loser.catch(() => {});
@@ -65,7 +68,7 @@ async function isReady(
   handoff: Handoff,
   { afterMs, clock, command }: ReadinessOptions,
   signal: AbortSignal,
-  tell: (reason: string) => void,
+  tell: TellWhyNot,
 ): Promise<void> {
   if (handoff.ready !== undefined) {
     await handoff.ready(generation.place, signal, tell);
@@ -73,25 +76,34 @@ async function isReady(
     await clock.sleep(afterMs, signal);
   }
   if (command === undefined) return;
-  await Promise.race([generation.saidReady, commandSucceeds(generation, command, clock, signal)]);
+  const succeeds = commandSucceeds(generation, command, clock, signal, tell);
+  await Promise.race([generation.saidReady, succeeds]);
 }
+
+/** A shell's exit codes for a program that cannot be executed, and for one that is missing. */
+const NOT_EXECUTED: readonly (number | null)[] = [126, 127];
 
 async function commandSucceeds(
   generation: Generation,
   command: NonNullable<ReadinessOptions["command"]>,
   clock: Clock,
   signal: AbortSignal,
+  tell: TellWhyNot,
 ): Promise<void> {
-  while ((await command(generation, signal)) !== 0) await clock.sleep(COMMAND_PAUSE_MS, signal);
+  for (;;) {
+    const code = await command(generation, signal);
+    if (code === 0) return;
+    const end = code === null ? "was killed" : `ended with exit code ${code}`;
+    tell(`the ready command ${end}`, NOT_EXECUTED.includes(code) ? "operator" : "release");
+    await clock.sleep(COMMAND_PAUSE_MS, signal);
+  }
 }
 
 /** Fails of its own, or of an app that took the port for itself. */
-function notReady(generation: Generation, reason: string): DeployError {
+function notReady(generation: Generation, reason: string, fault: Fault = "release"): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
   const why = withLastLines(reason, lines);
-  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`, {
-    fault: "release",
-  });
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`, { fault });
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import type { Fault } from "../../core/error.ts";
 import { CrashRow } from "../crash_row.ts";
 import type { AppRelease, CrashLoop } from "../runner.ts";
 
@@ -16,6 +17,7 @@ export interface RestartsOptions {
 /** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
 export class Restarts {
   readonly #options: RestartsOptions;
+  readonly #failures = new CrashRow();
   readonly #crashes = new CrashRow();
   #pending: AbortController | undefined;
 
@@ -30,12 +32,16 @@ export class Restarts {
    * @param release what has crashed.
    * @param reason what happened.
    * @param lifeMs how long it had run, in milliseconds.
+   * @param fault where the fault lies; only the release's own counts towards a crash loop.
    * @returns the pause, in milliseconds.
    */
-  later(release: AppRelease, reason: string, lifeMs: number): number {
+  later(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {
     const { start, onCrashLoop, clock, signal } = this.#options;
-    const { count: crashes, pauseMs, isLoop } = this.#crashes.add(release, lifeMs);
-    if (isLoop) onCrashLoop({ release, crashes, reason });
+    const { pauseMs } = this.#failures.add(release, lifeMs);
+    if (fault === "release") {
+      const { count: crashes, isLoop } = this.#crashes.add(release, lifeMs);
+      if (isLoop) onCrashLoop({ release, crashes, reason });
+    }
     this.cancel();
     this.#pending = new AbortController();
     const either = AbortSignal.any([this.#pending.signal, signal]);

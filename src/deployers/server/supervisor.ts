@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
@@ -281,7 +282,8 @@ export class Supervisor implements Runner {
       return;
     }
     const lifeMs = clock.now() - generation.startedAt;
-    const restartInMs = this.#restarts.later(generation.release, describeExit(exit), lifeMs);
+    const { release } = generation;
+    const restartInMs = this.#restarts.later(release, describeExit(exit), lifeMs, "release");
     this.#tellExit(generation, exit, restartInMs);
   }
 
@@ -319,13 +321,9 @@ export class Supervisor implements Runner {
   }
 
   #tellFailedStart(release: AppRelease, error: unknown): void {
-    const restartInMs = this.#restarts.later(release, messageOf(error), 0);
-    this.#options.emit({
-      type: "warning",
-      message: "Cannot start the app",
-      important: true,
-      fields: { tag: release.tag, error: messageOf(error), restart_in_ms: restartInMs },
-    });
+    const reason = messageOf(error);
+    const retryInMs = this.#restarts.later(release, reason, 0, faultOf(error));
+    this.#options.emit({ type: "start-failed", tag: release.tag, reason, retryInMs });
   }
 
   /** Connections that are on their way to it are still accepted; it may have to serve again. */

@@ -1,5 +1,6 @@
 import { connect, isIPv6, type Socket } from "node:net";
 import { AbortedError, HostError } from "../../core/error.ts";
+import { systemCode } from "../atomic_file.ts";
 import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
 /** What all probes are told. */
@@ -32,6 +33,8 @@ export interface TcpProbe extends Probe {
 }
 
 const SETTLE_MS = 250;
+/** Errors that the server causes. All others come from this machine: no descriptors, no memory, no route. */
+const SERVERS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 /** More than any head that is fit for a health check. */
 const MAX_HEAD_BYTES = 65_536;
 
@@ -40,7 +43,8 @@ const MAX_HEAD_BYTES = 65_536;
  *
  * @param probe where, and how long it may take.
  * @returns when the answer was 200 to 399.
- * @throws HostError with what was seen instead, AbortedError when the signal ended it.
+ * @throws HostError with what was seen instead, with the fault `release` for what the server did; AbortedError when the
+ * signal ended it.
  */
 export function probeHttp(probe: HttpProbe): Promise<void> {
   const { path } = probe;
@@ -79,7 +83,8 @@ function finalStatus(received: string): number | undefined {
  *
  * @param probe where, and how long it may take.
  * @returns when the connection was still open after the settle time.
- * @throws HostError with what was seen instead, AbortedError when the signal ended it.
+ * @throws HostError with what was seen instead, with the fault `release` for what the server did; AbortedError when the
+ * signal ended it.
  */
 export function probeTcp(probe: TcpProbe): Promise<void> {
   const { settleMs = SETTLE_MS } = probe;
@@ -117,8 +122,11 @@ function attempt(
       socket.destroy();
       settle();
     };
-    const fail: Outcome["fail"] = (reason, cause) =>
-      over(() => reject(new HostError(`${what} ${reason}`, { cause })));
+    const fail: Outcome["fail"] = (reason, cause) => {
+      const isServers = cause === undefined || SERVERS.has(systemCode(cause) ?? "");
+      const fault = isServers ? "release" : "host";
+      over(() => reject(new HostError(`${what} ${reason}`, { cause, fault })));
+    };
     const onAbort = (): void => over(() => reject(ended(what, signal)));
     const after: Outcome["after"] = (ms, then) => void timers.push(setTimeout(then, ms));
     after(timeoutMs, () => fail(`got nothing within ${timeoutMs} ms`));

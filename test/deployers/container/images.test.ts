@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { imageName } from "../../../src/core/container_name.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
@@ -83,7 +83,7 @@ async function imageWorld(): Promise<ImageWorld> {
     staged: async (tag, image = {}, digest = `sha256:${tag}`) => {
       engine.publish(`registry.test/shop@${digest}`, {}, image);
       await clock.sleep(1_000);
-      return stage(candidate(tag, { digest }), never);
+      return (await stage(candidate(tag, { digest }), never, async () => {})).directory;
     },
   };
 }
@@ -119,8 +119,21 @@ describe("stageImage", () => {
   it("leaves no release of an image that could not be reached, or without a digest", async () => {
     const { directory, stage, staged } = await imageWorld();
     await expect(staged("v1.0.0", { exposedPorts: [] })).rejects.toThrow("it exposes nothing");
-    await expect(stage(candidate("v1.0.0"), never)).rejects.toThrow("states no digest");
+    await expect(stage(candidate("v1.0.0"), never, async () => {})).rejects.toThrow(
+      "states no digest",
+    );
     expect(await readdir(directory.root)).toEqual([]);
+  });
+
+  it("leaves no release that cannot be recorded", async () => {
+    const { engine, directory, stage } = await imageWorld();
+    engine.publish("registry.test/shop@sha256:v1.0.0");
+    const digest = "sha256:v1.0.0";
+    const full = stage(candidate("v1.0.0", { digest }), never, async () => {
+      throw new Error("the disk is full");
+    });
+    await expect(full).rejects.toThrow("the disk is full");
+    expect(await readdir(dirname(directory.path("any")))).toEqual([]);
   });
 });
 
@@ -193,7 +206,7 @@ describe("pruneImages", () => {
     const { engine, directory, events, staged, prune } = await imageWorld();
     const releases: string[] = [];
     for (let minor = 0; minor < 9; minor += 1) releases.push(await staged(`v1.${minor}.0`));
-    expect(await prune(new Set())).toEqual(releases.slice(0, 2).reverse());
+    expect(await prune(new Set(), 7)).toEqual(releases.slice(0, 2).reverse());
     const left = engine.names().filter((name) => name.startsWith("localhost/"));
     expect(left.sort()).toEqual(
       Array.from({ length: 7 }, (_, index) => imageName(APP, `v1.${index + 2}.0`)),
@@ -223,7 +236,7 @@ describe("pruneImages", () => {
     );
     for (let minor = 2; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     await staged("v1.8.0", {}, same);
-    await prune(new Set());
+    await prune(new Set(), 7);
     const names = engine.names();
     expect(names).toContain("localhost/dewy/other:v1.1.0");
     expect(names).toContain(imageName(APP, "v1.1.0"));
@@ -235,7 +248,7 @@ describe("pruneImages", () => {
     const { engine, staged, prune } = await imageWorld();
     await staged("v1.0.0");
     await engine.tag("registry.test/shop@sha256:v1.0.0", imageName(APP, "v0.1.0"), never);
-    await prune(new Set());
+    await prune(new Set(), 7);
     expect(engine.names()).not.toContain(imageName(APP, "v0.1.0"));
   });
 
@@ -243,7 +256,7 @@ describe("pruneImages", () => {
     const { engine, events, staged, prune } = await imageWorld();
     for (let minor = 0; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     engine.fail.set("imageNames", unreachable());
-    expect(await prune(new Set())).toHaveLength(1);
+    expect(await prune(new Set(), 7)).toHaveLength(1);
     expect(eventsOf(events, "warning")).toHaveLength(1);
   });
 });

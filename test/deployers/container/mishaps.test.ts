@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { DewyError, HostError } from "../../../src/core/error.ts";
 import { eventsOf } from "../../deploy/world.ts";
+import { type FakeApp, unreachable } from "../../fakes/engine.ts";
 import { ask, fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
 
 describe("a rollout", () => {
@@ -88,7 +89,111 @@ describe("a rollout", () => {
   });
 });
 
+describe("a replica that does not become healthy", () => {
+  it.each<[string, Partial<FakeApp>, number, string]>([
+    ["the app answers 503", { health: 503 }, 80, "release"],
+    ["the app does not listen", { listens: false }, 80, "release"],
+    [
+      "the operator names a port that the image does not expose",
+      { listens: false },
+      3999,
+      "operator",
+    ],
+  ])("because %s", async (_, app, containerPort, fault) => {
+    const { fleet, release, shape } = await fleetWorld({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
+    });
+    shape.containerPort = containerPort;
+    const failed = fleet.tryOut(release(v1, app, { exposedPorts: [80] }), never);
+    await expect(failed).rejects.toMatchObject({ fault });
+  });
+
+  it("is not to blame when none of its ports is published", async () => {
+    const { fleet, release, engine } = await fleetWorld({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 3_000 },
+    });
+    const { inspect } = engine;
+    engine.inspect = async (id, signal) => {
+      const container = await inspect(id, signal);
+      return container === undefined ? undefined : { ...container, ports: [] };
+    };
+    await expect(fleet.tryOut(release(v1), never)).rejects.toMatchObject({ fault: "host" });
+  });
+
+  it("is not to blame when somebody removes it", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    const failed = fleet.tryOut(release(v1, { health: 503 }), never);
+    const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
+    await until(() => engine.containers.length === 1);
+    engine.inspect = async () => undefined;
+    await judged;
+  });
+});
+
+describe("containers that somebody removes again and again", () => {
+  it("are no crash loop of the release", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    await fleet.bake(0, never);
+    engine.tells = false;
+    for (let count = 1; count <= 6; count += 1) {
+      const lost = only(engine.running());
+      await lost.crash(137);
+      await engine.remove(lost.info.id, never);
+      await until(() => eventsOf(events, "replica-lost").length === count);
+      await until(() => fleet.ready === 1);
+    }
+    expect(loops).toEqual([]);
+  });
+
+  it("are no crash loop of the release either when they never get to serve", async () => {
+    const { fleet, release, engine, events, loops } = await fleetWorld();
+    engine.inspect = async () => undefined;
+    await fleet.insist(release(v1));
+    await until(() => eventsOf(events, "start-failed").length >= 6);
+    expect(loops).toEqual([]);
+  });
+});
+
 describe("Fleet.bake", () => {
+  it.each([
+    ["ends by itself", false, "release"],
+    ["is removed by somebody", true, "host"],
+  ])("that fails because a replica %s", async (_, isRemoved, fault) => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const failed = expect(fleet.bake(60_000, never)).rejects.toMatchObject({ fault });
+    if (isRemoved) engine.inspect = async () => undefined;
+    await nth(engine, 0).crash(6);
+    await failed;
+  });
+
+  it("does not blame the release for what has ended while the engine was away", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const failed = expect(fleet.bake(600_000, never)).rejects.toMatchObject({ fault: "host" });
+    for (const operation of ["list", "watch", "inspect"] as const) {
+      engine.fail.set(operation, unreachable());
+    }
+    engine.dropWatchers();
+    await nth(engine, 0).crash(143);
+    await until(() => fleet.ready === 0);
+    await until(() => engine.calls.at(-1) === "inspect id1");
+    engine.fail.clear();
+    await failed;
+  });
+
+  it("does not take a probe that this machine cannot make for one that failed", async () => {
+    const { fleet, release, engine } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const [published] = nth(engine, 0).info.ports;
+    if (published === undefined) throw new Error("no port is published");
+    // No route leads there, as when a firewall has been set up wrongly.
+    Object.assign(published, { host: "255.255.255.255" });
+    await fleet.bake(20_000, never);
+    expect(fleet.ready).toBe(1);
+  });
+
   it("is not over while it is being found out why a replica has ended", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
@@ -139,7 +244,7 @@ describe("a restart of dewy with other options", () => {
     await second.fleet.insist(v1);
     await until(() => starts >= 7);
     expect(second.loops).toEqual([]);
-    expect(eventsOf(events, "warning").length).toBeGreaterThan(5);
+    expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
     expect(await ask(second.port)).toBe("v1.0.0");
     engine.start = start;
     await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
@@ -151,7 +256,7 @@ describe("a restart of dewy with other options", () => {
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
     await fleet.insist(v1);
-    await until(() => eventsOf(events, "warning").length >= 6);
+    await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
     engine.fail.clear();
   });

@@ -1,8 +1,13 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
+import { faultOf, HostError } from "../../../src/core/error.ts";
+import type { Handoff } from "../../../src/deployers/server/handoff.ts";
 import { socketHandoff } from "../../../src/deployers/server/handoffs.ts";
 import { becomeReady } from "../../../src/deployers/server/readiness.ts";
-import { fakeGeneration } from "./supervisor_world.ts";
+import { hastyClock } from "../../fakes/clock.ts";
+import { type FakeGeneration, fakeGeneration } from "./supervisor_world.ts";
+
+const never = new AbortController().signal;
 
 const release = { tag: "v1.0.0", directory: "d1" };
 const socket = { name: "8080", fd: 3, inherited: false };
@@ -21,6 +26,58 @@ it.each([
     .catch((e: unknown) => e);
   expect(String(error)).toContain("it ended with exit code 1 before it was ready");
   expect(String(error)).toContain(hint);
+});
+
+describe("a ready command", () => {
+  const generation = (): FakeGeneration =>
+    fakeGeneration(release, 1, { sockets: [socket], env: {} }, 0);
+  const soon = { ...ready, afterMs: 0, timeoutMs: 5_000, clock: hastyClock() };
+
+  it.each([
+    [1, "release"],
+    [126, "operator"],
+    [127, "operator"],
+    [null, "release"],
+  ])("that ends with exit code %s all the time is the fault of the %s", async (code, fault) => {
+    const options = { ...soon, command: async () => code };
+    const failed = becomeReady(generation(), socketHandoff([]), options, never);
+    await expect(failed).rejects.toMatchObject({ fault, phase: "verify" });
+    await expect(failed).rejects.toThrow(/was not ready within 5 s: the ready command/);
+  });
+
+  it("that this machine cannot run is not the release's fault", async () => {
+    const command = async (): Promise<number> => {
+      throw new HostError("Cannot run /bin/sh: too many open files");
+    };
+    const failed = becomeReady(generation(), socketHandoff([]), { ...soon, command }, never);
+    await expect(failed).rejects.toMatchObject({ fault: "host" });
+  });
+
+  it("that fails in a way nobody expects is not the release's fault", async () => {
+    const command = async (): Promise<number> => {
+      throw new TypeError("x is undefined");
+    };
+    const failed = becomeReady(generation(), socketHandoff([]), { ...soon, command }, never);
+    expect(faultOf(await failed.catch((error: unknown) => error))).toBe("host");
+  });
+});
+
+it.each([
+  ["answers 503", "release"],
+  ["cannot be asked: too many open files", "host"],
+] as const)("an app that %s until the time is up: fault of the %s", async (reason, fault) => {
+  const handoff: Handoff = {
+    ...socketHandoff([]),
+    ready: async (_place, signal, tell) => {
+      tell(reason, fault);
+      await systemClock.sleep(60_000, signal);
+    },
+  };
+  const place = { sockets: [], env: { PORT: "4711" } };
+  const options = { ...ready, timeoutMs: 5_000, clock: hastyClock() };
+  const failed = becomeReady(fakeGeneration(release, 1, place, 0), handoff, options, never);
+  await expect(failed).rejects.toMatchObject({ fault });
+  await expect(failed).rejects.toThrow(`not ready within 5 s: ${reason}`);
 });
 
 it("an app with a socket has not done its work when it ends with exit code 0", async () => {

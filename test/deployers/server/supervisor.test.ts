@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ConfigError, HostError } from "../../../src/core/error.ts";
 import type { Generation } from "../../../src/deployers/server/generation.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { fakeGeneration, until, world } from "./supervisor_world.ts";
@@ -113,12 +114,27 @@ describe("Supervisor.bake", () => {
     let checks = 0;
     const check = async (): Promise<void> => {
       checks += 1;
-      if (checks !== 2) throw new Error("HTTP 500");
+      if (checks !== 2) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor } = world({ handoff: { check } });
     await supervisor.tryOut(v1, never);
     await expect(supervisor.bake(60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
+  });
+
+  it("does not take a check that this machine cannot make for a failed one", async () => {
+    let checks = 0;
+    const { supervisor } = world({
+      handoff: {
+        check: async () => {
+          checks += 1;
+          throw new HostError("a connection to 127.0.0.1:1 failed: connect EMFILE");
+        },
+      },
+    });
+    await supervisor.tryOut(v1, never);
+    await supervisor.bake(10_000, never);
+    expect(checks).toBeGreaterThan(3);
   });
 
   it("goes on with a generation that was started anew meanwhile", async () => {
@@ -167,7 +183,7 @@ describe("the generation that stands by", () => {
   it("serves on when the new one becomes unhealthy, which then ends", async () => {
     let isSick = false;
     const check = async (): Promise<void> => {
-      if (isSick) throw new Error("HTTP 500");
+      if (isSick) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor, generations } = world({ handoff: { check }, overlapMs: 20_000 });
     await supervisor.insist(v1);
@@ -271,6 +287,33 @@ describe("Supervisor", () => {
     await until(() => generations.length >= 7);
     expect(loops).toHaveLength(1);
     expect(loops[0]).toContain("v1.0.0: 5 times");
+    await supervisor.stop();
+  });
+
+  it.each([
+    ["the operator", new ConfigError('Cannot read --env-file "app.env"')],
+    ["this machine", new HostError("Cannot start app: too many processes")],
+    ["nobody in particular", new TypeError("x is undefined")],
+  ])("goes on trying, and does not call it a crash loop, when %s is to blame", async (_, error) => {
+    let isBroken = true;
+    let starts = 0;
+    const { supervisor, loops, events } = world({
+      start: async (release, number, place) => {
+        starts += 1;
+        if (isBroken) throw error;
+        return fakeGeneration(release, number, place, 0);
+      },
+    });
+    await supervisor.insist(v1);
+    await until(() => starts >= 7);
+    expect(loops).toEqual([]);
+    const told = eventsOf(events, "start-failed");
+    expect(told[0]).toMatchObject({ tag: "v1.0.0", reason: error.message });
+    expect(told.map(({ retryInMs }) => retryInMs).slice(0, 4)).toEqual([
+      1_000, 2_000, 4_000, 8_000,
+    ]);
+    isBroken = false;
+    await until(() => supervisor.running !== undefined);
     await supervisor.stop();
   });
 

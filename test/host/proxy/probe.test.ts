@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
-import { AbortedError, HostError } from "../../../src/core/error.ts";
+import { AbortedError, faultOf, HostError } from "../../../src/core/error.ts";
 import { probeHttp, probeTcp } from "../../../src/host/proxy/probe.ts";
 import { deadBackend, listening, received, startBackend, until } from "./sockets.ts";
 
@@ -21,7 +21,8 @@ test.each([200, 204, 302, 399])("a server that answers %i is healthy", async (st
 test.each([400, 404, 500, 503])("a server that answers %i is not healthy", async (status) => {
   const { host, port } = await httpServer(status);
   const probe = probeHttp({ host, port, path: "/health", timeoutMs });
-  await expect(probe).rejects.toThrow(new HostError(`GET /health answered ${status}`));
+  const fault = "release";
+  await expect(probe).rejects.toThrow(new HostError(`GET /health answered ${status}`, { fault }));
 });
 
 test.each([
@@ -92,6 +93,22 @@ test("a port that accepts and closes, as a container engine's forwarder does, is
 test("a server that speaks first is healthy at once", async () => {
   const { backend } = await startBackend((socket) => socket.write("220 ready\r\n"));
   await probeTcp({ ...backend, timeoutMs, settleMs: timeoutMs });
+});
+
+test("what a server does is its own fault, and what this machine cannot do is not", async () => {
+  const sick = { ...(await httpServer(503)), path: "/", timeoutMs };
+  const { backend: silent } = await startBackend();
+  const { backend: closing } = await startBackend((socket) => socket.end());
+  const dead = await deadBackend();
+  const nowhere = { host: "255.255.255.255", port: 80, timeoutMs };
+  const faults = [
+    probeHttp(sick),
+    probeHttp({ ...silent, path: "/", timeoutMs: 50 }),
+    probeTcp({ ...closing, timeoutMs, settleMs: timeoutMs }),
+    probeTcp({ ...dead, timeoutMs }),
+    probeTcp(nowhere),
+  ].map((probe) => probe.then(() => undefined, faultOf));
+  expect(await Promise.all(faults)).toEqual(["release", "release", "release", "release", "host"]);
 });
 
 test("a signal ends a probe", async () => {

@@ -104,7 +104,8 @@ test.skipIf(!mounted)(
       clock: systemClock,
       emit: () => {},
     });
-    const staging = stage({ release, artifact }, new AbortController().signal);
+    const { signal } = new AbortController();
+    const staging = stage({ release, artifact }, signal, async () => {});
     await expect(staging).rejects.toMatchObject({
       name: "HostError",
       message: expect.stringContaining("is full"),
