@@ -290,7 +290,7 @@ export class Fleet implements Runner {
       if (end !== undefined) replica.end(end);
       return;
     }
-    const fault = end?.fault ?? "release";
+    const fault = end?.fault ?? (replica.isPaused ? "host" : "release");
     const served = state === "serving";
     const burial =
       end === undefined ? this.#crew.lastLines(replica) : this.#crew.bury(replica, reason);

@@ -76,6 +76,7 @@ export function parseContainers(output: string, program: string): EngineContaine
       health: said(state.Health?.Status ?? state.Healthcheck?.Status),
       exitCode: isRunning ? undefined : state.ExitCode,
       wasOutOfMemory: state.OOMKilled,
+      wasSignalled: false,
       startedAt: state.StartedAt,
       labels: one.Config.Labels,
       // Podman goes on naming the ports of a container that has ended.

@@ -33,6 +33,7 @@ describe("parseContainers", () => {
       health: undefined,
       exitCode: undefined,
       wasOutOfMemory: false,
+      wasSignalled: false,
       startedAt: "2026-07-16T10:00:00.5Z",
       labels: { "dewy.app": "app" },
       ports: [{ container: 80, host: "127.0.0.1", port: 49152 }],
