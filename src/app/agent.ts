@@ -6,15 +6,17 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { onlyNews } from "../core/event.ts";
-import { type Exclusively, exclusive } from "../core/exclusive.ts";
+import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { forgetAcceptances, type StateStore } from "../deploy/state.ts";
-import { roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
+import { prove } from "../deploy/sequence.ts";
+import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
+import { Switches } from "../deploy/switches.ts";
+import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/atomic_file.ts";
 import { createHooks } from "../host/hook.ts";
 import { acquireLock } from "../host/lock.ts";
@@ -25,6 +27,7 @@ import type { LocatorBase } from "../registry/driver.ts";
 import { withPollDeadline } from "../registry/poll_deadline.ts";
 import type { DeployConfig } from "./deploy_config.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** The flags that all deploying commands share. */
@@ -48,9 +51,9 @@ export interface Supervision {
   /** The directory is ours: takes over what an earlier dewy has left running, before anything else. */
   adopt?(): Promise<void>;
   /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
-  begin(io: DeployIo, exclusively: Exclusively): Promise<void>;
-  /** The operator wants it started anew. */
-  restart(signal: string): Promise<void>;
+  begin(io: DeployIo): Promise<void>;
+  /** Restarts the program; the signal gives that up. */
+  restart(signal: AbortSignal): Promise<void>;
   /** Ends it. */
   end(): Promise<void>;
 }
@@ -87,18 +90,21 @@ export async function runAgent(agent: Agent, world: World): Promise<number> {
 function deployIo({ config, root, registry, deployer }: Agent, world: World): DeployIo {
   const { clock } = world;
   const emit = onlyNews(world.emit);
+  const runHook = createHooks({
+    before: config.beforeDeployHook ?? "",
+    after: config.afterDeployHook ?? "",
+    timeoutMs: config.hookTimeoutMs,
+    cwd: root,
+    env: world.env,
+    redact: world.redactor(world.env),
+  });
+  const oneAfterTheOther = exclusive();
   return {
     registry: withPollDeadline(registry, clock),
     deployer,
     store: stateFile(statePath(root), emit),
-    runHook: createHooks({
-      before: config.beforeDeployHook ?? "",
-      after: config.afterDeployHook ?? "",
-      timeoutMs: config.hookTimeoutMs,
-      cwd: root,
-      env: world.env,
-      redact: world.redactor(world.env),
-    }),
+    runHook: (...call) => oneAfterTheOther(() => runHook(...call)),
+    switches: new Switches(),
     clock,
     emit,
     command: config.command,
@@ -108,7 +114,8 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
 
 async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   const { config, root, locator } = agent;
-  const { stop } = world.signals;
+  const end = new AbortController();
+  const stop = AbortSignal.any([world.signals.stop, end.signal]);
   io.emit({
     type: "started",
     version: world.version,
@@ -118,32 +125,55 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   });
   await removeTemporaries(statePath(root));
   await warnOfWriters(root, io);
-  await applyFlags(config, io.store);
-  const exclusively = exclusive();
+  await applyFlags(config, io);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
   const policy = { ...locator, acceptChanged: config.acceptChanged };
-  const look = (signal: AbortSignal): Promise<TickResult> =>
-    exclusively(() => tick(policy, io, signal, failed));
-  const listeners = [restartOnSignal(agent, world), tellStop(io, world)];
+  const look: Look = (later) => tick(policy, io, stop, failed, later);
+  const watched = new Watched();
+  const listeners = [restartOnSignal(agent, io, world), tellStop(io, world)];
   try {
     await agent.supervision?.adopt?.();
-    await exclusively(() => recover(io, stop));
-    await agent.supervision?.begin(io, exclusively);
+    const trial = await recover(io, stop);
+    if (trial !== undefined) watched.add(prove(trial, io, stop));
+    await io.switches.exclusively(async () => agent.supervision?.begin(io));
+    if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
     if (config.once) return await once(look, agent, io, world.signals);
-    await poll(look, failed, agent, io, world);
+    await poll({ look, failed, watched, stop }, agent, io, world);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
+    end.abort();
+    await watched.settled();
     await agent.supervision?.end();
   }
 }
 
 /** Applies `--retry-bad`. A tag that `--accept-changed` no longer names can be accepted again later. */
-async function applyFlags(config: AgentConfig, store: StateStore): Promise<void> {
-  const before = await store.load();
-  const state = forgetAcceptances(before, config.acceptChanged);
-  const next = config.retryBad ? { ...state, bad: [] } : state;
-  if (next !== before) await store.save(next);
+async function applyFlags({ acceptChanged, retryBad }: AgentConfig, io: DeployIo): Promise<void> {
+  const apply = (before: DeployState): DeployState => {
+    const state = forgetAcceptances(before, acceptChanged);
+    return retryBad ? { ...state, bad: [] } : state;
+  };
+  const before = await io.store.load();
+  if (apply(before) !== before) await io.store.update(apply);
+}
+
+/** A look at the registry. */
+type Look = (later?: Later) => Promise<TickResult>;
+
+/** Deploys that continue beside the polling. */
+class Watched {
+  readonly #deploys = new Set<Promise<unknown>>();
+
+  /** Tracks a deploy until it has ended; its failure is reported elsewhere. */
+  add(deploy: Promise<unknown>): void {
+    const ended = deploy.catch(() => {}).finally(() => this.#deploys.delete(ended));
+    this.#deploys.add(ended);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#deploys);
+  }
 }
 
 /** A user who can write to these directories decides what root runs. */
@@ -171,27 +201,48 @@ function tellStop(io: DeployIo, { signals }: World): () => void {
   return () => signals.stop.removeEventListener("abort", tell);
 }
 
-function restartOnSignal({ supervision }: Agent, world: World): () => void {
+function restartOnSignal({ supervision }: Agent, io: DeployIo, { signals }: World): () => void {
   if (supervision === undefined) return () => {};
-  return world.signals.onWake((signal) => {
-    supervision.restart(signal).catch((error: unknown) => {
-      const fields = { error: asDewyError(error).message };
-      world.emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
-    });
+  const { switches, emit } = io;
+  return signals.onWake((name) => {
+    emit({ type: "app-restart", signal: name });
+    switches
+      .attempt(signals.stop, (signal) => supervision.restart(signal))
+      .catch((error) => {
+        const fields = { error: asDewyError(error).message };
+        emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
+      });
   });
 }
 
+interface Polling {
+  look: Look;
+  failed: FailedCandidates;
+  watched: Watched;
+  stop: AbortSignal;
+}
+
 async function poll(
-  look: (signal: AbortSignal) => Promise<TickResult>,
-  failed: FailedCandidates,
+  { look, failed, watched, stop }: Polling,
   { config, supervision }: Agent,
   io: DeployIo,
   world: World,
 ): Promise<void> {
+  let wake = (): void => {};
   await pollLoop({
-    round: async (signal) => roundOutcome(await look(signal)),
+    round: async (_, report) => {
+      const tell = async (settled: Promise<TickResult | undefined>): Promise<void> => {
+        const result = await settled;
+        if (result === undefined || stop.aborted) return;
+        report(roundOutcome(result));
+        // Without a way back nothing serves until another version is deployed.
+        if ((await io.deployer.live()) === undefined) wake();
+      };
+      return roundOutcome(await look((settled) => watched.add(tell(settled))));
+    },
     intervalMs: config.intervalMs,
     onWake: (listener) => {
+      wake = listener;
       // With a program to look after, these signals mean that one.
       if (supervision !== undefined) return () => {};
       return world.signals.onWake(() => {
@@ -201,18 +252,18 @@ async function poll(
     },
     clock: io.clock,
     emit: io.emit,
-    signal: world.signals.stop,
+    signal: stop,
   });
 }
 
 /** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
 async function once(
-  look: (signal: AbortSignal) => Promise<TickResult>,
+  look: Look,
   { supervision }: Agent,
   io: DeployIo,
   { stop, stoppedBy }: Signals,
 ): Promise<number> {
-  const { deployed, live, problem, failure } = await lookOnce(look, stop);
+  const { deployed, live, problem, failure } = await lookOnce(look);
   const isLive = (await io.deployer.live()) !== undefined;
   const signal = stoppedBy();
   if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
@@ -227,12 +278,9 @@ async function once(
   return code;
 }
 
-async function lookOnce(
-  look: (signal: AbortSignal) => Promise<TickResult>,
-  stop: AbortSignal,
-): Promise<TickResult> {
+async function lookOnce(look: Look): Promise<TickResult> {
   try {
-    return await look(stop);
+    return await look();
   } catch (error) {
     return { deployed: false, live: undefined, problem: asDewyError(error) };
   }

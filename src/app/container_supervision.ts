@@ -7,7 +7,7 @@ import { readImageRecord } from "../deployers/container/image_record.ts";
 import { prepareRelease } from "../deployers/container/prepare_release.ts";
 import { pruneImages } from "../deployers/container/prune_images.ts";
 import { stageImage } from "../deployers/container/stage_image.ts";
-import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
+import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { CrashLoop } from "../deployers/runner.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
@@ -112,20 +112,14 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       isOurs = true;
       await fleet.adopt();
     },
-    begin: async (io: DeployIo, exclusively) => {
-      onCrashLoop = (loop) => {
-        exclusively(() => fallBack(loop, { directory, runner: fleet, io })).catch((error) =>
-          emit(cannotGoBack(loop, error)),
-        );
-      };
+    begin: async (io: DeployIo) => {
+      const { stop: signal } = signals;
+      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: fleet, io, signal });
       const live = await directory.live();
       if (live === undefined) return;
       await fleet.insist({ tag: (await tagOf(live)) ?? "", directory: live });
     },
-    restart: async (signal) => {
-      emit({ type: "app-restart", signal });
-      await fleet.restart();
-    },
+    restart: (signal) => fleet.restart(signal),
     end: () => {
       const { containers } = fleet;
       if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });

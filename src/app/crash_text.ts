@@ -10,6 +10,11 @@ import { redactor } from "./redactor.ts";
  * @returns one line with its newline.
  */
 export function crashText(error: unknown, env: Environment): string {
+  return `Error: ${printable(describeUnexpected(error, env))}; this is a bug in dewy\n`;
+}
+
+/** The name and message of an unexpected error, without the secrets in `env`. */
+export function describeUnexpected(error: unknown, env: Environment): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return `Error: ${printable(redactor(env)(text))}; this is a bug in dewy\n`;
+  return redactor(env)(text);
 }

@@ -94,7 +94,8 @@ export const commands: readonly CommandSpec[] = [
     name: "registry",
     usage: "registry --upstream <url> --port <port> [flags]",
     summary: "Serve a registry to other machines by gRPC, so that they need no credentials for it",
-    example: "dewy registry --upstream ghr://owner/repo --port 9000",
+    example:
+      "dewy registry --upstream ghr://owner/repo --host :: --port 9000 --token-file /etc/dewy/token --tls-cert cert.pem --tls-key key.pem",
   },
 ];
 
@@ -142,7 +143,15 @@ export const flags: readonly FlagSpec[] = [
     type: "string",
     value: "<address>",
     commands: GATEWAY,
-    description: "The address to listen on (default: every address of this machine)",
+    description:
+      "The address to listen on: 0.0.0.0 or :: for all of this machine; without a token only loopback",
+    default: "127.0.0.1",
+  },
+  {
+    name: "insecure-public",
+    type: "boolean",
+    commands: GATEWAY,
+    description: "Listen on any address without a token: anyone can download the artifacts",
   },
   {
     name: "tls-cert",
@@ -170,8 +179,7 @@ export const flags: readonly FlagSpec[] = [
     type: "string",
     value: "<url>",
     commands: GATEWAY,
-    description:
-      "How machines reach this one, for addresses of artifacts (default: as each calls it)",
+    description: "Base URL of artifact links (default: the address in each request's Host header)",
   },
   {
     name: "signing-key-file",
@@ -404,7 +412,7 @@ export const flags: readonly FlagSpec[] = [
     value: "<duration>",
     commands: RUNNING,
     description:
-      "How long a new version is on probation: if it fails, the previous one comes back; 0: not at all",
+      "How long to watch a new version before it counts as deployed; if it fails, dewy rolls back to the last good version (0: do not watch)",
     default: "30s",
   },
   {

@@ -132,6 +132,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
     }),
+  superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
@@ -241,6 +242,9 @@ const LINES: Lines = {
       complete: isComplete,
       duration: duration(durationMs),
     }),
+  uncaught: ({ error, count }) =>
+    line("error", "Unexpected error, this is a bug in dewy; it keeps running", { error, count }),
+  "uncaught-stack": ({ stack }) => line("debug", "Stack of the unexpected error", { stack }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
 };

@@ -1,12 +1,14 @@
 import { readVariable } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
+import { isLoopbackHost } from "../core/private_address.ts";
 import type { Platform, Registry } from "../core/types.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../host/connect_server.ts";
 import { openConfigured } from "./open_configured.ts";
 import type { RegistryConfig } from "./registry_config.ts";
+import { surviveUncaught } from "./survive_uncaught.ts";
 import type { World } from "./world.ts";
 
 /** How long calls and downloads may go on after the signal to stop, in milliseconds. */
@@ -30,6 +32,7 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
   const { stop } = world.signals;
   const work = new AbortController();
   const token = await readToken(config, world);
+  checkExposure(config, token);
   const gateway = createGateway({
     open: (platform) => openUpstream(config, world, platform, work.signal),
     intervalMs: config.intervalMs,
@@ -51,14 +54,16 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     tls,
     token,
     fetch: gateway.fetch,
+    isServing: gateway.isServing,
     emit,
   });
   const unsubscribe = world.signals.onWake(() => {
     gateway.expire();
     renewTls(config, server, world).catch((error) => warnOfTls(error, world));
   });
+  surviveUncaught(world);
   emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
-  warnOfPlainText(config, token, world);
+  warnOfExposure(config, token, world);
   await aborted(stop);
   const stoppedBy = world.signals.stoppedBy();
   if (stoppedBy !== undefined) emit({ type: "stopping", signal: stoppedBy });
@@ -144,13 +149,30 @@ async function readFile(flag: string, path: string, world: World): Promise<strin
   }
 }
 
-function warnOfPlainText(config: RegistryConfig, token: string | undefined, world: World): void {
-  const isLoopback = /^(localhost|127\.[\d.]+|::1)$/.test(config.host ?? "");
-  if (token === undefined || config.tls !== undefined || isLoopback) return;
-  if (config.publicUrl?.startsWith("https:")) return;
-  const message =
-    "The token travels in plain text; use --tls-cert and --tls-key, or a proxy that speaks TLS";
-  world.emit({ type: "warning", message });
+/** A registry may be private, and whoever reaches the gateway has what its credentials open. */
+function checkExposure(config: RegistryConfig, token: string | undefined): void {
+  const { host, isInsecurePublic } = config;
+  if (isLoopbackHost(host) || token !== undefined || isInsecurePublic) return;
+  throw new ConfigError(
+    `Cannot use --host "${host}" without a token: anyone who can reach it could download the artifacts; ` +
+      "add --token-file, or --insecure-public if that is what you want",
+  );
+}
+
+function warnOfExposure(config: RegistryConfig, token: string | undefined, world: World): void {
+  const { host, tls, publicUrl, direct } = config;
+  if (isLoopbackHost(host)) return;
+  const warn = (message: string): void => world.emit({ type: "warning", message });
+  if (token === undefined) {
+    warn("Anyone who can reach this port can download the artifacts (--insecure-public)");
+  } else if (tls === undefined && !publicUrl?.startsWith("https:")) {
+    warn(
+      "The token travels in plain text; use --tls-cert and --tls-key, or a proxy that speaks TLS and --public-url",
+    );
+  }
+  if (publicUrl === undefined && !direct) {
+    warn("Artifact links contain the Host header of each request; set --public-url");
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

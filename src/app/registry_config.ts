@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import { redactUrl, splitUrl } from "../core/url.ts";
 import { type CommonConfig, exampleOf, readCommon } from "./common_config.ts";
-import { duration, port, text, unexpected } from "./config_values.ts";
+import { duration, port, text, textOr, unexpected } from "./config_values.ts";
 import type { ParsedArgv } from "./parse_argv.ts";
 
 /** What `dewy registry` is told. */
@@ -9,8 +9,10 @@ export interface RegistryConfig extends CommonConfig {
   command: "registry";
   /** The port; 0: any that is free. */
   port: number;
-  /** The address to listen on; `undefined`: every address of this machine. */
-  host: string | undefined;
+  /** The address to listen on. Defaults to 127.0.0.1. */
+  host: string;
+  /** Whether other addresses than loopback need no token. */
+  isInsecurePublic: boolean;
   /** PEM files of the certificate and its key; `undefined`: plain text. */
   tls: { certFile: string; keyFile: string } | undefined;
   /** A file of the bearer token. */
@@ -39,7 +41,8 @@ export function readGateway(argv: ParsedArgv): RegistryConfig {
     command: "registry",
     ...readCommon(argv, readUpstream(argv)),
     port: listenPort(argv),
-    host: text(argv, "host"),
+    host: textOr(argv, "host"),
+    isInsecurePublic: argv.flag("insecure-public"),
     tls: tlsFiles(argv),
     tokenFile: text(argv, "token-file"),
     publicUrl: publicUrl(argv),

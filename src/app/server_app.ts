@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../core/error.ts";
+import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
 import type { AppUser } from "../host/app_user.ts";
 import { canEnter } from "../host/generation_process_command.ts";
@@ -14,7 +15,7 @@ import type { World } from "./world.ts";
  *
  * @param config what the command is told.
  * @param program the app, as typed.
- * @param root its working directory.
+ * @param directory its working directory.
  * @param world the world.
  * @returns what every generation is started with.
  * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
@@ -23,16 +24,17 @@ import type { World } from "./world.ts";
 export async function appOptions(
   config: ServerConfig,
   program: readonly [string, ...string[]],
-  root: string,
+  directory: ReleaseDirectory,
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
-  if (user !== undefined) requireEntry(root, user);
+  if (user !== undefined) requireEntry(directory.root, user);
   const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
   await environment();
   return {
     program: resolveProgram(program, process.cwd()),
-    root,
+    root: directory.root,
+    releasePath: directory.path,
     environment,
     user,
     saysReady: config.readyCommand !== undefined,

@@ -30,7 +30,7 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
   }
-  const app = await appOptions(config, program, root, world);
+  const app = await appOptions(config, program, directory, world);
   await awaitPredecessor(config, root, world);
   const orphans = await findOrphans(root);
   const opened = await openHandoff(config, root, orphans, world);

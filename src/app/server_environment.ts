@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { parseEnvFile } from "../core/env_file.ts";
 import { ConfigError } from "../core/error.ts";
-import { messageOf } from "../core/message_of.ts";
 import { type AppUser, type AppUserOptions, findAppUser } from "../host/app_user.ts";
+import { systemReason } from "../host/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/listen/inherited.ts";
 import { notifiers } from "../notifier/mod.ts";
 import type { ServerConfig } from "./server_config.ts";
@@ -110,7 +110,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const reason = messageOf(cause);
+    const reason = systemReason(cause);
     throw new ConfigError(`Cannot read --env-file "${path}": ${reason}`, { cause });
   }
 }

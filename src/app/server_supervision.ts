@@ -1,6 +1,6 @@
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
-import { cannotGoBack, fallBack } from "../deployers/fall_back.ts";
+import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { CrashLoop } from "../deployers/runner.ts";
 import type { Handoff } from "../deployers/server/handoff.ts";
@@ -72,18 +72,12 @@ export function superviseServer(
     onStarted(tag, orphans.length > 0);
   };
   const supervision: Supervision = {
-    begin: async (io: DeployIo, exclusively) => {
-      onCrashLoop = (loop) => {
-        exclusively(() => fallBack(loop, { directory, runner: supervisor, io })).catch((error) =>
-          emit(cannotGoBack(loop, error)),
-        );
-      };
+    begin: async (io: DeployIo) => {
+      const { stop: signal } = world.signals;
+      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: supervisor, io, signal });
       await startLive();
     },
-    restart: async (signal) => {
-      emit({ type: "app-restart", signal });
-      await supervisor.restart();
-    },
+    restart: (signal) => supervisor.restart(signal),
     end: () => {
       // After a failure of dewy's own, they go on serving.
       if (world.signals.stoppedBy() !== undefined) supervisor.retireOrphans();

@@ -17,7 +17,12 @@ import type {
   GrpcQuestion,
   GrpcReport,
 } from "./grpc_channel.ts";
-import { type GrpcErrorContext, grpcError, isBrokenConnection } from "./grpc_error.ts";
+import {
+  type GrpcErrorContext,
+  grpcError,
+  isBrokenConnection,
+  isForeignAnswer,
+} from "./grpc_error.ts";
 import { within } from "./http_body.ts";
 import { Late } from "./http_network.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "./http_retry.ts";
@@ -200,7 +205,7 @@ function judge(thrown: unknown, context: GrpcErrorContext): Failure {
     translated instanceof RemoteError && (translated.retryAfterMs ?? 0) > MAX_RETRY_AFTER_MS;
   return {
     error: translated,
-    answered: !broken,
+    answered: !broken && !isForeignAnswer(error),
     silent: false,
     transient: patient && !longWait && (broken || error.code === Code.Unavailable),
   };

@@ -8,8 +8,9 @@ import {
 } from "../core/error.ts";
 import { redactText } from "../core/secret.ts";
 import { serverMessage } from "./http_failure.ts";
-import { networkError } from "./http_network.ts";
+import { refusalIn } from "./http_network.ts";
 import { retryAfterMs } from "./http_retry.ts";
+import { type NetworkCauseKind, networkCause } from "./network_cause.ts";
 
 /** What an error says besides what the server said. */
 export interface GrpcErrorContext {
@@ -118,38 +119,48 @@ export function isBrokenConnection(error: ConnectError): boolean {
 
 function connectionError(error: ConnectError, context: GrpcErrorContext): RemoteError {
   const { baseUrl, method } = context;
-  const plain = networkError("call", new URL(baseUrl), error);
-  if (!plain.retryable) return plain;
-  const { message } = plain;
-  if (NO_TLS.test(message)) {
-    return new RemoteError(
-      `Cannot call ${method} of ${baseUrl}: the server does not speak TLS there; no-tls=true is for plain text`,
-      { ...remote(context, error), retryable: false },
-    );
-  }
-  const shown = message.replace(/^Cannot call \S+?: /, `Cannot call ${method} of ${baseUrl}: `);
-  return new RemoteError(`${redactText(shown, [context.token])}${hint(message, context)}`, {
+  const refusal = refusalIn(error);
+  const { kind, reason, retryable } =
+    refusal === undefined
+      ? networkCause(error)
+      : { kind: "refused" as const, reason: refusal.message, retryable: false };
+  const hint = hintFor(kind, context);
+  const shown = `Cannot call ${method} of ${baseUrl}: ${reason}${hint === "" ? "" : `; ${hint}`}`;
+  return new RemoteError(redactText(shown, [context.token]), {
     ...remote(context, error),
-    code: plain.code,
-    retryable: !WRONG_PROTOCOL.test(message),
+    retryable,
   });
 }
 
-const NO_TLS = /EPROTO|wrong version number|packet length too long|InvalidContentType/i;
-/** What answers does not speak what we speak, and will not do so in a moment. */
-const WRONG_PROTOCOL = /HPE_|does not match the HTTP/;
-
-/** What most often is wrong, where the system's own words do not say it. */
-function hint(message: string, { baseUrl, protocol }: GrpcErrorContext): string {
-  if (/refused|unknown|looked up|cannot be reached|timed out/.test(message)) return "";
-  if (protocol !== "grpc") return `; ${needsFetchProtocol(protocol)}`;
-  const other = baseUrl.startsWith("http:") ? "without no-tls=true" : "with no-tls=true";
-  return `; is it a gRPC server? If it is, try ${other}`;
+/** What most often is wrong. A server that has spoken TLS is never a reason to turn TLS off. */
+function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext): string {
+  const isPlain = baseUrl.startsWith("http:");
+  switch (kind) {
+    case "not-tls":
+      return "no-tls=true is for servers without TLS";
+    case "no-common-protocol":
+      return "gRPC needs HTTP/2: use a port where it is enabled, or protocol=connect with `dewy registry`";
+    case "not-http2":
+    case "reset":
+    case "closed":
+    case "closed-in-handshake":
+    case "other":
+      if (protocol !== "grpc") return needsFetchProtocol(protocol);
+      return `is it a gRPC server?${isPlain ? " If it is, it may expect TLS: try without no-tls=true" : ""}`;
+    case "not-http":
+      return protocol === "grpc" ? "" : needsFetchProtocol(protocol);
+    default:
+      return "";
+  }
 }
 
-/** Something answered HTTP, but not as this protocol does. */
-function foreign({ rawMessage }: ConnectError, { protocol }: GrpcErrorContext): string {
-  if (!/^(HTTP \d|unsupported content type|missing trailer)/.test(rawMessage)) return "";
+/** Returns whether something answered over HTTP, but not as this protocol does. */
+export function isForeignAnswer({ rawMessage }: ConnectError): boolean {
+  return /^(HTTP \d|unsupported content type|missing trailer)/.test(rawMessage);
+}
+
+function foreign(error: ConnectError, { protocol }: GrpcErrorContext): string {
+  if (!isForeignAnswer(error)) return "";
   return protocol === "grpc"
     ? "; what answers there is no gRPC server"
     : `; ${needsFetchProtocol(protocol)}`;

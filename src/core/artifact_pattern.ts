@@ -12,6 +12,11 @@ export function matchesArtifact(artifact: string, name: string, tag: string): bo
   return name === artifact || expand(artifact, tag).some((text) => matchesGlob(text, name));
 }
 
+/** The pattern that matches one name only, whatever characters it has. */
+export function exactPattern(name: string): string {
+  return name.replaceAll(/[*?[{]/g, "[$&]");
+}
+
 /** The names that `artifact=` stands for if its wildcards are taken as they are. */
 export function exactNames(artifact: string, tag: string): string[] {
   return [artifact, ...expand(artifact, tag)];

@@ -98,6 +98,8 @@ export type DewyEvent =
       durationMs: number;
     }
   | { type: "rolled-back"; tag: string; to: string; reason: string }
+  /** A newer version has taken over before the bake of this one ended: it counts neither as good nor as bad. */
+  | { type: "superseded"; tag: string; by: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
       type: "failed";
@@ -247,6 +249,15 @@ export type DewyEvent =
       isComplete: boolean;
       durationMs: number;
     }
+  | {
+      /** Nothing caught this error, and an agent that serves keeps running. */
+      type: "uncaught";
+      /** Its name and message, without secrets. */
+      error: string;
+      /** How often it has occurred. */
+      count: number;
+    }
+  | { type: "uncaught-stack"; stack: string }
   | {
       type: "warning";
       message: string;

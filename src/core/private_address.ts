@@ -44,6 +44,15 @@ export function isPrivateHost(host: string): boolean {
 }
 
 /**
+ * Returns whether a host is this machine itself by what is written alone.
+ *
+ * @param host as for {@link isPrivateHost}.
+ */
+export function isLoopbackHost(host: string): boolean {
+  return /^(localhost|.+\.localhost|127\..*|\[?::1\]?)$/i.test(host) && isPrivateHost(host);
+}
+
+/**
  * Tells whether an IP address lies inside.
  *
  * @param ip dotted IPv4 or IPv6, a zone (`%eth0`) included.

@@ -153,6 +153,11 @@ export interface CurrentOptions {
   /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
   platform?: Platform;
   /**
+   * The exact file name of the artifact to choose, where {@link Registry.anyPlatform} is true. Defaults to the
+   * `artifact` of the registry's URL, and without one to the artifact for the platform.
+   */
+  artifact?: string;
+  /**
    * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. By default,
    * the registry lists its tags again.
    */

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink, HookResult } from "../core/event.ts";
 import type { Artifact, Registry, Release } from "../core/types.ts";
 import type { DeployedRelease, StateStore } from "./state.ts";
+import type { Switches } from "./switches.ts";
 
 /** A version that can be deployed. */
 export interface Candidate {
@@ -19,8 +20,8 @@ export interface Staged {
   digest?: string;
 }
 
-/** Takes back an activation: what ran before runs again. */
-export type Undo = () => Promise<void>;
+/** How a bake ended without a failure: the release has passed it, or a newer one has taken over before its end. */
+export type BakeOutcome = "proven" | "superseded";
 
 /**
  * What differs between the commands: how a version becomes a directory or a container, and how it is
@@ -42,12 +43,14 @@ export interface Deployer {
   has(directory: string): Promise<boolean>;
   /** The absolute path of a directory, for hooks and messages. */
   path(directory: string): string;
-  /** Makes a release live; the returned function goes back. */
-  activate(release: DeployedRelease, signal: AbortSignal): Promise<Undo>;
-  /** Goes back to a directory, or to none, after a crash took the {@link Undo} along. */
+  /** Makes a release live. */
+  activate(release: DeployedRelease, signal: AbortSignal): Promise<void>;
+  /** Goes back to a directory, or to none. */
   restore(directory: string | undefined): Promise<void>;
-  /** Resolves when the live release has proved itself; rejects with the reason when it has not. */
+  /** Resolves when the live release serves; rejects with the reason when it does not. */
   verify(release: DeployedRelease, signal: AbortSignal): Promise<void>;
+  /** Watches a release that serves; rejects with the reason when it fails. Absent where there is nothing to watch. */
+  bake?(release: DeployedRelease, signal: AbortSignal): Promise<BakeOutcome>;
   /** Removes half-made releases and temporary files that a crash left. */
   clean(): Promise<void>;
   /** Removes all releases but those in `keep`, those in use, and the newest `others`; returns the removed ones. */
@@ -79,6 +82,8 @@ export interface DeployIo {
   store: StateStore;
   /** The hooks. */
   runHook: RunHook;
+  /** The changes of what is live. */
+  switches: Switches;
   /** Time. */
   clock: Clock;
   /** Hears of everything. */

@@ -14,8 +14,8 @@ import { askedPauseMs, backoffMs } from "./backoff.ts";
 /** How a round ended in which the registry answered. Times are in milliseconds since the epoch. */
 export type RoundOutcome =
   | { kind: "fine" }
-  /** A version that failed before is not tried again yet: neither a success nor another failure. */
-  | { kind: "waiting"; retryAt: number }
+  /** A version is baking, or waits for its retry: neither a success nor a failure. */
+  | { kind: "waiting"; retryAt?: number }
   /** There is nothing to deploy, and that is wrong. */
   | { kind: "problem"; error: DewyError }
   /** A version was not deployed; without `retryAt` it is not tried again. */
@@ -23,8 +23,12 @@ export type RoundOutcome =
 
 /** What the loop needs. */
 export interface LoopOptions {
-  /** One round; throws when the registry cannot be asked. */
-  round(signal: AbortSignal): Promise<RoundOutcome>;
+  /**
+   * One round; throws when the registry cannot be asked.
+   *
+   * @param report takes an outcome that is known only after the round.
+   */
+  round(signal: AbortSignal, report: (outcome: RoundOutcome) => void): Promise<RoundOutcome>;
   /** The pause between two rounds, in milliseconds. */
   intervalMs: number;
   /**
@@ -57,7 +61,7 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
   let unreachable = 0;
   try {
     while (!signal.aborted) {
-      const outcome = await attempt(options);
+      const outcome = await attempt(options, report);
       if (signal.aborted) return;
       unreachable = outcome.kind === "unreachable" ? unreachable + 1 : 0;
       const pauseMs = pauseAfter(outcome, unreachable, options);
@@ -100,16 +104,19 @@ export function asDewyError(error: unknown): DewyError {
   return new HostError(`Unexpected failure: ${message}`, { cause: error });
 }
 
-async function attempt(options: LoopOptions): Promise<LoopOutcome> {
+async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcome> {
+  const { round, signal } = options;
   try {
-    return await options.round(options.signal);
+    return await round(signal, (outcome) => report(outcome, 0));
   } catch (error) {
     return { kind: "unreachable", error: asDewyError(error) };
   }
 }
 
+type Report = (outcome: LoopOutcome, pauseMs: number) => void;
+
 /** Tells of failures, with their number in a row, and of the success that ends the row. */
-function reporter({ emit, clock }: LoopOptions): (outcome: LoopOutcome, pauseMs: number) => void {
+function reporter({ emit, clock }: LoopOptions): Report {
   let failures = 0;
   let told = "";
   return (outcome, pauseMs) => {

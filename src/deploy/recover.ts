@@ -6,100 +6,114 @@
 import { DewyError } from "../core/error.ts";
 import type { DeployIo } from "./deployer.ts";
 import { failedEvent } from "./loop.ts";
-import {
-  finish,
-  hookContext,
-  proveAndCommit,
-  removeOldReleases,
-  runAfterHook,
-} from "./sequence.ts";
+import { hookContext, removeOldReleases, runAfterHook, type Trial, verify } from "./sequence.ts";
 import {
   cancelSwitch,
   type DeployedRelease,
-  findBad,
+  type DeployState,
   findRelease,
+  isBad,
+  wayBack,
   withoutAfterHook,
   withoutReleases,
 } from "./state.ts";
 
-const WENT_BACK = "went back to the previous version";
-
 /**
- * Cleans up at the start, and finishes or undoes a switch that was under way.
+ * Cleans up at the start, and resumes or undoes a switch that was under way.
  *
- * @param io the world.
+ * @param io the parts of the deploy.
  * @param signal ends it.
+ * @returns the release that still has to pass its bake, if there is one.
  * @throws DewyError when the directory cannot be read or written.
  */
-export async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
+export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial | undefined> {
   await io.deployer.clean();
   await forgetLostReleases(io);
-  const state = await io.store.load();
   const live = await io.deployer.live();
+  const state = await io.store.load();
   if (live !== undefined && findRelease(state, live) === undefined) {
     const message = "Live version unknown: there is no record of it";
     io.emit({ type: "warning", message, fields: { directory: io.deployer.path(live) } });
   }
   // No records at all: the state file was lost, or another deployer made these releases.
   if (state.releases.length > 0) await removeOldReleases(io, signal, 0);
-  if (state.switching === undefined) return;
-  const { to, from } = state.switching;
-  const release = findRelease(state, to);
-  const isProvable = release !== undefined && findBad(state, release.tag, release) === undefined;
-  if (isProvable && live === to) {
-    await finishSwitch(release, from, io, signal);
-    return;
+  const release = findRelease(state, state.switching?.to);
+  if (release !== undefined && live === release.directory && !isBad(state, live)) {
+    return resume(release, io, signal);
   }
-  await undoSwitch(io, live === to ? WENT_BACK : "undid a switch that had not happened");
+  await undoLeftovers(state, live, io);
+  return undefined;
 }
 
-/** Retries the way back if it failed, and runs an after-deploy hook that has not run; throws if the retry fails. */
+/**
+ * Retries what a poll may find half done: a way back that failed, and an after-deploy hook that has not run.
+ *
+ * @throws DewyError if the way back fails again.
+ */
 export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
-  const state = await io.store.load();
-  if (state.switching !== undefined) await undoSwitch(io, WENT_BACK);
-  const { afterHook } = state;
-  if (afterHook === undefined) return;
-  const release = findRelease(state, afterHook.directory);
-  if (release === undefined || (await io.deployer.live()) !== release.directory) {
-    await io.store.save(withoutAfterHook(await io.store.load()));
+  const { switches } = io;
+  const isLeft = ({ switching }: DeployState): boolean =>
+    switching !== undefined && !switches.underway.has(switching.to);
+  if (isLeft(await io.store.load())) {
+    await switches.exclusively(async () => {
+      const state = await io.store.load();
+      if (isLeft(state)) await undoLeftovers(state, await io.deployer.live(), io);
+    });
+  }
+  const { afterHook, releases } = await io.store.load();
+  if (afterHook === undefined || switches.underway.has(afterHook.directory)) return;
+  const { directory, previousTag } = afterHook;
+  const release = releases.find((one) => one.directory === directory);
+  if (release === undefined || (await io.deployer.live()) !== directory) {
+    await io.store.update((state) => withoutAfterHook(state, directory));
     return;
   }
-  const { previousTag } = afterHook;
-  await runAfterHook({ ...(await hookContext(release, io)), previousTag }, io, signal);
+  await runAfterHook(release, { ...(await hookContext(release, io)), previousTag }, io, signal);
 }
 
-async function undoSwitch(io: DeployIo, action: string): Promise<void> {
-  const state = await io.store.load();
-  await io.deployer.restore(state.switching?.from);
-  await io.store.save(cancelSwitch(await io.store.load()));
-  io.emit({ type: "recovered", tag: findRelease(state, state.switching?.to)?.tag, action });
+/** Goes back from a switch that nobody is finishing any more, and from a version that is marked as bad. */
+async function undoLeftovers(
+  state: DeployState,
+  live: string | undefined,
+  io: DeployIo,
+): Promise<void> {
+  const { switching } = state;
+  const back = wayBack(state, switching?.to ?? live);
+  if (switching === undefined && back === live) return;
+  await io.deployer.restore(back);
+  await io.store.update((latest) => cancelSwitch(latest, back));
+  const left = findRelease(state, switching?.to) ?? findRelease(state, live);
+  const hasHappened = switching === undefined || live === switching.to;
+  const action = hasHappened
+    ? "went back to the previous version"
+    : "undid a switch that had not happened";
+  io.emit({ type: "recovered", tag: left?.tag, action });
 }
 
-async function finishSwitch(
+async function resume(
   release: DeployedRelease,
-  from: string | undefined,
   io: DeployIo,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Trial | undefined> {
   const { tag } = release;
   const startedAt = io.clock.now();
   const context = await hookContext(release, io);
   try {
-    await proveAndCommit(release, () => io.deployer.restore(from), from, io, signal);
+    await io.switches.attempt(signal, (either) => verify(release, undefined, io, either));
   } catch (error) {
     if (!(error instanceof DewyError) || error.code === "aborted") throw error;
     io.emit(failedEvent(error, 1, { tag }));
-    return; // taken back, and polling goes on
+    return undefined; // taken back, and polling goes on
   }
-  io.emit({ type: "recovered", tag, action: "finished a switch that was interrupted" });
-  await finish(release, context, io, startedAt, signal);
+  io.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
+  return { release, context, startedAt };
 }
 
 async function forgetLostReleases(io: DeployIo): Promise<void> {
-  const state = await io.store.load();
+  const { releases } = await io.store.load();
   const lost: string[] = [];
-  for (const { directory } of state.releases) {
+  for (const { directory } of releases) {
     if (!(await io.deployer.has(directory))) lost.push(directory);
   }
-  if (lost.length > 0) await io.store.save(withoutReleases(state, lost));
+  if (lost.length > 0) await io.store.update((state) => withoutReleases(state, lost));
 }

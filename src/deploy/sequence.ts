@@ -1,12 +1,19 @@
 /**
- * The deploy, visible in one function. Every phase is timed, tells its event, and wraps its failure with
- * its name.
+ * The deploy, visible in two functions: until a version serves, and until it counts as deployed. Every phase is timed,
+ * emits its event, and wraps its failure with its name.
  *
  * @module
  */
-import { AbortedError, DeployError, type DeployPhase, DewyError, faultOf } from "../core/error.ts";
+import {
+  AbortedError,
+  DeployError,
+  type DeployPhase,
+  DewyError,
+  faultOf,
+  HostError,
+} from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Candidate, DeployIo, HookContext, Staged, Undo } from "./deployer.ts";
+import type { BakeOutcome, Candidate, DeployIo, HookContext, Staged } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -14,9 +21,11 @@ import {
   type DeployedRelease,
   deployedRelease,
   findRelease,
+  isBad,
   markBad,
   retention,
   sameBytes,
+  wayBack,
   withoutAfterHook,
   withoutReleases,
   withRelease,
@@ -26,13 +35,21 @@ const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step can still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
+/** A release that serves and still has to pass its bake. */
+export interface Trial {
+  release: DeployedRelease;
+  context: HookContext;
+  /** When the deploy began, in milliseconds since the epoch. */
+  startedAt: number;
+}
+
 /**
- * Deploys one version: stage, before hook, activate, verify, commit, then everything that may fail
+ * Deploys one version: stage, before hook, activate, verify, bake, commit, then everything that may fail
  * without harm.
  *
  * @param candidate the version.
  * @param io the world.
- * @param signal ends it; once the version is live, only `verify` still listens.
+ * @param signal ends it; once the version is live, only `verify` and the bake still listen.
  * @returns the release that is live now.
  * @throws DeployError naming the phase; what ran before runs on.
  */
@@ -41,6 +58,17 @@ export async function deploy(
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
+  const trial = await takeOver(candidate, io, signal);
+  await prove(trial, io, signal);
+  return trial.release;
+}
+
+/** The first half of {@link deploy}: stage, before hook, activate, verify. From then on the version serves. */
+export async function takeOver(
+  candidate: Candidate,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<Trial> {
   const startedAt = io.clock.now();
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
@@ -50,16 +78,50 @@ export async function deploy(
     const context = await hookContext(release, io);
     await phase("before", () => runBeforeHook(context, io, signal));
     await switchTo(release, io, signal);
-    await finish(release, context, io, startedAt, signal);
-    return release;
+    return { release, context, startedAt };
   } catch (error) {
-    if (!signal.aborted) {
-      const { release } = candidate;
-      await reportBestEffort("report the failed deploy", release, messageOf(error), io, signal);
-      await removeOldReleases(io, signal);
-    }
+    if (!signal.aborted) await cleanUp(candidate.release, error, io, signal);
     throw error;
   }
+}
+
+/**
+ * The second half of {@link deploy}: bake, commit, then everything that may fail without harm. A version that is superseded
+ * during its bake has neither failed nor been deployed.
+ */
+export async function prove(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<BakeOutcome> {
+  try {
+    return await bakeAndFinish(trial, io, signal);
+  } finally {
+    io.switches.underway.delete(trial.release.directory);
+  }
+}
+
+async function bakeAndFinish(
+  { release, context, startedAt }: Trial,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<BakeOutcome> {
+  const { tag, directory } = release;
+  try {
+    const outcome = await bake(release, io, signal);
+    if (outcome === "superseded") {
+      const live = await io.deployer.live();
+      const by = findRelease(await io.store.load(), live)?.tag ?? "";
+      io.emit({ type: "superseded", tag, by });
+      await removeOldReleases(io, signal);
+      return outcome;
+    }
+    const commit = (): Promise<unknown> =>
+      io.store.update((state) => commitSwitch(state, directory));
+    await inPhase("commit", tag, io, commit);
+  } catch (error) {
+    await takeBack(release, error, io, signal);
+    if (!signal.aborted) await cleanUp(release, error, io, signal);
+    throw error;
+  }
+  await finish(release, context, io, startedAt, signal);
+  return "proven";
 }
 
 /**
@@ -78,7 +140,7 @@ export async function finish(
   startedAt: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await runAfterHook(context, io, signal);
+  await runAfterHook(release, context, io, signal);
   io.emit({
     type: "deployed",
     command: io.command,
@@ -88,6 +150,17 @@ export async function finish(
     durationMs: io.clock.now() - startedAt,
   });
   await reportBestEffort("leave an audit record", release, undefined, io, signal);
+  await removeOldReleases(io, signal);
+}
+
+/** What a failed deploy leaves to do. */
+async function cleanUp(
+  release: { id: string; tag: string },
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  await reportBestEffort("report the failed deploy", release, messageOf(error), io, signal);
   await removeOldReleases(io, signal);
 }
 
@@ -113,9 +186,9 @@ async function stage(
     const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
     return deployedRelease(release, identified, directory, now);
   };
-  const staged = await io.deployer.stage(candidate, signal, async (made) =>
-    io.store.save(withRelease(await io.store.load(), recordOf(made))),
-  );
+  const staged = await io.deployer.stage(candidate, signal, async (made) => {
+    await io.store.update((latest) => withRelease(latest, recordOf(made)));
+  });
   return recordOf(staged);
 }
 
@@ -129,14 +202,14 @@ function isStated(artifact: { digest?: string; revision?: string }): boolean {
  *
  * @param release the release that is being deployed.
  * @param io the world.
- * @returns the context; the previous tag is that of the live release, or of the one being replaced.
+ * @returns the context; the previous tag is that of the release to go back to.
  */
 export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookContext> {
+  const live = await io.deployer.live();
   const state = await io.store.load();
-  const before = state.switching === undefined ? await io.deployer.live() : state.switching.from;
   return {
     tag: release.tag,
-    previousTag: findRelease(state, before)?.tag,
+    previousTag: findRelease(state, wayBack(state, live))?.tag,
     releaseDirectory: io.deployer.path(release.directory),
     command: io.command,
   };
@@ -160,6 +233,7 @@ async function runBeforeHook(
 
 /** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
 export async function runAfterHook(
+  { directory }: DeployedRelease,
   context: HookContext,
   io: DeployIo,
   signal: AbortSignal,
@@ -174,7 +248,7 @@ export async function runAfterHook(
       io.emit({ type: "warning", message: "After-deploy hook left to the next start", fields });
       return;
     }
-    await io.store.save(withoutAfterHook(await io.store.load()));
+    await io.store.update((state) => withoutAfterHook(state, directory));
   });
 }
 
@@ -183,97 +257,141 @@ async function switchTo(
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tag } = release;
-  const from = await io.deployer.live();
-  const undo = await inPhase("activate", tag, io, async () => {
-    await io.store.save(beginSwitch(await io.store.load(), release.directory, from));
-    try {
-      return await io.deployer.activate(release, signal);
-    } catch (error) {
-      await goBack(tag, () => io.deployer.restore(from), io);
-      throw error;
-    }
+  const { tag, directory } = release;
+  await io.switches.attempt(signal, async (either) => {
+    const before = await io.deployer.live();
+    await inPhase("activate", tag, io, async () => {
+      if (!(await io.deployer.has(directory)))
+        throw new HostError(`${io.deployer.path(directory)} was removed in the meantime`);
+      await io.store.update((state) => beginSwitch(state, directory, before));
+      try {
+        await io.deployer.activate(release, either);
+      } catch (error) {
+        await goBack(tag, before, io);
+        throw error;
+      }
+    });
+    io.emit({ type: "activated", tag, directory: io.deployer.path(directory) });
+    await verify(release, before, io, either);
   });
-  io.emit({ type: "activated", tag, directory: io.deployer.path(release.directory) });
-  await proveAndCommit(release, undo, from, io, signal);
 }
 
 /**
- * The steps between "live" and "current": a release that does not prove itself is taken back and
- * remembered as bad; one that could not be tried, or cannot be committed, is taken back and tried again later.
+ * Waits until the live release serves; it is then under way, until {@link prove} has ended. One that does not serve is taken
+ * back, and marked as bad if that is its own fault.
  *
  * @param release what is live.
- * @param undo goes back.
- * @param from the directory that was live before.
- * @param io the world.
- * @param signal ends the proof, which counts as "not proved" but not as bad.
- * @throws DeployError of the phase `verify` or `commit`.
+ * @param before the directory that was live before and still serves, if there is one.
+ * @param io the parts of the deploy.
+ * @param signal ends it, without a verdict.
+ * @throws DeployError of the phase `verify`.
  */
-export async function proveAndCommit(
+export async function verify(
   release: DeployedRelease,
-  undo: () => Promise<void>,
-  from: string | undefined,
+  before: string | undefined,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
   try {
     await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
+    io.switches.underway.add(release.directory);
   } catch (error) {
-    const verdict = signal.aborted ? "stopped" : faultOf(error) === "release" ? "bad" : "untried";
-    await takeBack(release, undo, from, error, io, verdict);
-    throw error;
-  }
-  try {
-    await inPhase("commit", release.tag, io, async () =>
-      io.store.save(commitSwitch(await io.store.load())),
-    );
-  } catch (error) {
-    await takeBack(release, undo, from, error, io, "untried");
+    await blame(release, error, io, signal);
+    const state = await io.store.load();
+    const mayServe = before !== undefined && !isBad(state, before);
+    const to = mayServe ? before : wayBack(state, release.directory);
+    if (await goBack(release.tag, to, io)) await tellTakenBack(release, to, error, io, signal);
     throw error;
   }
 }
 
+async function bake(
+  release: DeployedRelease,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<BakeOutcome> {
+  const { deployer } = io;
+  if (deployer.bake === undefined) return "proven";
+  const watched = deployer.bake(release, signal);
+  return inPhase("verify", release.tag, io, () => watched);
+}
+
+/** Takes back a release that failed while it served, without waiting for a newer one that is getting ready. */
 async function takeBack(
   release: DeployedRelease,
-  undo: Undo,
-  from: string | undefined,
   error: unknown,
   io: DeployIo,
-  verdict: "bad" | "untried" | "stopped",
+  signal: AbortSignal,
 ): Promise<void> {
-  const { tag } = release;
-  const reason = messageOf(error);
-  if (verdict === "bad") {
-    // Before the way back, which may fail, or be cut short by a crash.
-    await bestEffort(io, "remember the bad version", async () =>
-      io.store.save(markBad(await io.store.load(), release, reason, io.clock.now())),
-    );
-  }
-  if (!(await goBack(tag, undo, io))) return;
-  const to = findRelease(await io.store.load(), from)?.tag ?? from;
-  if (verdict === "bad" && to !== undefined) {
-    io.emit({ type: "rolled-back", tag, to, reason });
-    return;
-  }
-  const message =
-    verdict === "stopped" ? "The deploy was given up: dewy ends" : "Version taken back";
-  io.emit({ type: "warning", message, fields: { tag, ...(to === undefined ? {} : { to }) } });
+  // Before that attempt is given up, so that it does not go back to this release.
+  await blame(release, error, io, signal);
+  await io.switches.urgently(`${release.tag} failed`, async () => {
+    const live = await io.deployer.live();
+    const state = await io.store.load();
+    const isLive = live === release.directory;
+    if (!isLive && state.switching?.to === live) return; // a newer one serves
+    const to = isLive ? wayBack(state, live) : live;
+    if (isLive && !(await goBack(release.tag, to, io))) return;
+    await tellTakenBack(release, to, error, io, signal);
+  });
+}
+
+/** Marks a release as bad, unless something else is at fault or the deploy is being given up. */
+async function blame(
+  release: DeployedRelease,
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted || faultOf(error) !== "release") return;
+  await bestEffort(io, "remember the bad version", async () => {
+    const now = io.clock.now();
+    await io.store.update((state) => markBad(state, release, messageOf(error), now));
+  });
 }
 
 /** Returns whether it succeeded; if not, the switch stays on record, and `settle` tries again. */
-async function goBack(tag: string, undo: Undo, io: DeployIo): Promise<boolean> {
+async function goBack(tag: string, to: string | undefined, io: DeployIo): Promise<boolean> {
   try {
-    await undo();
+    await io.deployer.restore(to);
   } catch (error) {
     const message = "Cannot go back to the previous version; the next poll tries again";
     const fields = { tag, error: messageOf(error) };
     io.emit({ type: "warning", important: true, message, fields });
     return false;
   }
-  await bestEffort(io, "forget the switch that was taken back", async () =>
-    io.store.save(cancelSwitch(await io.store.load())),
-  );
+  await bestEffort(io, "forget the switch that was taken back", async () => {
+    await io.store.update((state) => cancelSwitch(state, to));
+  });
   return true;
+}
+
+async function tellTakenBack(
+  release: DeployedRelease,
+  back: string | undefined,
+  error: unknown,
+  io: DeployIo,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tag } = release;
+  const reason = messageOf(error);
+  const to = findRelease(await io.store.load(), back)?.tag ?? back;
+  if (!signal.aborted && faultOf(error) === "release" && to !== undefined) {
+    io.emit({ type: "rolled-back", tag, to, reason });
+    return;
+  }
+  const isForNow = signal.aborted && signal.reason instanceof DeployError;
+  const message = isForNow
+    ? "The deploy was given up and will be retried"
+    : signal.aborted
+      ? "The deploy was given up: dewy ends"
+      : "Version taken back";
+  const fields = {
+    tag,
+    ...(to === undefined ? {} : { to }),
+    ...(isForNow ? { reason } : {}),
+  };
+  io.emit({ type: "warning", message, fields });
 }
 
 /** Removes old releases, best effort; at most `most` of those without a record, such as another deployer's, stay. */
@@ -286,11 +404,13 @@ export async function removeOldReleases(
 }
 
 async function prune(io: DeployIo, most: number): Promise<void> {
-  const { keep, others } = retention(await io.store.load(), await io.deployer.live());
-  const removed = await io.deployer.prune(keep, Math.min(others, most));
-  if (removed.length === 0) return;
-  await io.store.save(withoutReleases(await io.store.load(), removed));
-  io.emit({ type: "pruned", directories: removed });
+  await io.switches.exclusively(async () => {
+    const { keep, others } = retention(await io.store.load(), await io.deployer.live());
+    const removed = await io.deployer.prune(keep, Math.min(others, most));
+    if (removed.length === 0) return;
+    await io.store.update((state) => withoutReleases(state, removed));
+    io.emit({ type: "pruned", directories: removed });
+  });
 }
 
 async function reportBestEffort(

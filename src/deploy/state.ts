@@ -59,9 +59,9 @@ export interface DeployState {
   format: 1;
   /** The releases whose directories are complete, in the order in which they were staged. */
   releases: readonly DeployedRelease[];
-  /** The directory to go back to. */
+  /** The directory to go back to: that of the last good release before the live one. */
   previous?: string;
-  /** A switch of `current` that has begun and is not committed. */
+  /** A switch of `current` that has begun and is not committed; `from` is the directory to go back to. */
   switching?: { to: string; from?: string };
   /** The release whose after-deploy hook has still to run, and the tag that it replaced. */
   afterHook?: { directory: string; previousTag?: string };
@@ -78,8 +78,13 @@ export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], know
 export interface StateStore {
   /** The state as it was last saved; {@link EMPTY_STATE} at first. */
   load(): Promise<DeployState>;
-  /** Replaces it, whole or not at all. */
-  save(state: DeployState): Promise<void>;
+  /**
+   * Replaces it, whole or not at all. Changes that are made at the same time happen one after the other.
+   *
+   * @param change makes the next state of the present one.
+   * @returns the next state.
+   */
+  update(change: (state: DeployState) => DeployState): Promise<DeployState>;
 }
 
 const MAX_BAD_VERSIONS = 100;
@@ -197,29 +202,46 @@ export function withoutReleases(state: DeployState, directories: readonly string
   };
 }
 
-/** The state at the moment before `current` is moved. */
-export function beginSwitch(state: DeployState, to: string, from: string | undefined): DeployState {
-  return { ...state, switching: from === undefined ? { to } : { to, from } };
+/** Whether the release in a directory is marked as bad. */
+export function isBad(state: DeployState, directory: string | undefined): boolean {
+  const release = findRelease(state, directory);
+  return release !== undefined && findBad(state, release.tag, release) !== undefined;
 }
 
-/** The state once the new release has proved itself; its after-deploy hook has still to run. */
-export function commitSwitch(state: DeployState): DeployState {
-  const { switching, previous, ...rest } = state;
+/** The directory to go back to from the live one: that of the last good release, unless it is marked as bad by now. */
+export function wayBack(state: DeployState, live: string | undefined): string | undefined {
+  const { switching, previous } = state;
+  const last = switching?.to === live ? switching?.from : live;
+  if (!isBad(state, last) || findRelease(state, previous) === undefined) return last;
+  return isBad(state, previous) ? last : previous;
+}
+
+/** The state before `current` moves from the live directory to another one. */
+export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
+  return { ...state, switching: switchOf(to, wayBack(state, live)) };
+}
+
+/**
+ * The state after the release in a directory has passed its bake, even while a newer one is getting ready. Its
+ * after-deploy hook has still to run.
+ */
+export function commitSwitch(state: DeployState, directory: string): DeployState {
+  const { switching, ...rest } = state;
   if (switching === undefined) return state;
-  const { to, from } = switching;
-  const back = from === to ? previous : (from ?? previous);
-  const previousTag = findRelease(state, from)?.tag;
-  return {
+  const { to, from = directory } = switching;
+  const previousTag = from === directory ? undefined : findRelease(state, from)?.tag;
+  const committed = {
     ...rest,
-    afterHook: { directory: to, ...(previousTag === undefined ? {} : { previousTag }) },
-    ...(back === undefined ? {} : { previous: back }),
+    ...(from === directory || isBad(state, from) ? {} : { previous: from }),
+    afterHook: { directory, ...(previousTag === undefined ? {} : { previousTag }) },
   };
+  return to === directory ? committed : { ...committed, switching: switchOf(to, directory) };
 }
 
-/** The state once the after-deploy hook has run. */
-export function withoutAfterHook(state: DeployState): DeployState {
-  const { afterHook: _, ...rest } = state;
-  return rest;
+/** The state once the after-deploy hook of a directory has run. */
+export function withoutAfterHook(state: DeployState, directory: string): DeployState {
+  const { afterHook, ...rest } = state;
+  return afterHook?.directory === directory ? rest : state;
 }
 
 /** The directories that must not be pruned, and how many that no record names may stay beside them. */
@@ -234,10 +256,15 @@ export function retention(
   return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
 
-/** The state after a switch that was undone or never happened. */
-export function cancelSwitch(state: DeployState): DeployState {
-  const { switching: _, ...rest } = state;
-  return rest;
+/** The state after a switch was undone or never happened. The release that is live again may still be baking. */
+export function cancelSwitch(state: DeployState, live: string | undefined): DeployState {
+  const { switching, ...rest } = state;
+  if (live === undefined || switching === undefined || live === switching.from) return rest;
+  return { ...rest, switching: switchOf(live, switching.from) };
+}
+
+function switchOf(to: string, from: string | undefined): NonNullable<DeployState["switching"]> {
+  return from === undefined ? { to } : { to, from };
 }
 
 /** The state that remembers a version as bad. */

@@ -4,7 +4,7 @@ import type { Candidate, DeployIo } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type RoundOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
-import { deploy } from "./sequence.ts";
+import { prove, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, findBad, findRelease } from "./state.ts";
 
 /** How one look at the registry ended. */
@@ -19,7 +19,16 @@ export interface TickResult {
   failure?: Failure;
   /** When a version that failed before is tried again, in milliseconds since the epoch. */
   waitsUntil?: number;
+  /** Whether the live version is still baking. */
+  isOnProbation?: true;
 }
+
+/**
+ * Receives a deploy whose version is still baking.
+ *
+ * @param settled resolves with its result, or with `undefined` if a newer version superseded it.
+ */
+export type Later = (settled: Promise<TickResult | undefined>) => void;
 
 /** A deploy that failed. */
 export interface Failure {
@@ -30,12 +39,13 @@ export interface Failure {
 }
 
 /**
- * One look at the registry, and a deploy when there is something to deploy.
+ * One look at the registry, and a deploy if there is something to deploy. The bake may outlast the look.
  *
  * @param policy what the operator allows.
  * @param io the world.
  * @param signal ends it.
  * @param failed the versions that have to wait; this look adds to them.
+ * @param later receives a deploy whose version is still baking. Absent: the look waits for the end of the bake.
  * @returns what is live now, and what is wrong.
  * @throws DewyError when the registry cannot be asked, or the signal ended it.
  */
@@ -44,37 +54,53 @@ export async function tick(
   io: DeployIo,
   signal: AbortSignal,
   failed: FailedCandidates,
+  later?: Later,
 ): Promise<TickResult> {
   await settle(io, signal);
-  const state = await io.store.load();
+  // In this order: a version that fails is marked as bad before it stops being live.
   const live = await io.deployer.live();
+  const state = await io.store.load();
   const running = findRelease(state, live);
   const { registry, emit } = io;
   const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
   for (const candidate of choice.accepted ?? []) await accept(candidate, io);
+  const problem = choice.kind === "problem" ? { problem: choice.error } : {};
   const stays: TickResult = {
     deployed: false,
     live: running?.tag,
-    ...(choice.kind === "problem" ? { problem: choice.error } : {}),
+    ...problem,
+    ...(running !== undefined && state.switching?.to === live ? { isOnProbation: true } : {}),
   };
   if (choice.kind === "stay" || choice.candidate === undefined) return stays;
-  const waitsUntil = failed.waitsUntil(choice.candidate);
+  const { candidate } = choice;
+  const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) return { ...stays, waitsUntil };
-  try {
-    const release = await deploy(choice.candidate, io, signal);
-    failed.clear();
-    return { ...stays, deployed: true, live: release.tag };
-  } catch (thrown) {
+  const { tag } = candidate.release;
+  const failure = async (thrown: unknown): Promise<TickResult> => {
     const error = asDewyError(thrown);
     if (error.code === "aborted") throw error;
-    return { ...stays, failure: await failureOf(choice.candidate, error, io, failed) };
+    return { ...stays, failure: await failureOf(candidate, error, io, failed) };
+  };
+  const finished = async (trial: Trial): Promise<TickResult | undefined> => {
+    if ((await prove(trial, io, signal)) === "superseded") return undefined;
+    failed.clear();
+    return { deployed: true, live: tag, ...problem };
+  };
+  try {
+    const trial = await takeOver(candidate, io, signal);
+    const settled = finished(trial).catch(failure);
+    if (later === undefined || io.deployer.bake === undefined) return (await settled) ?? stays;
+    later(settled);
+    return { deployed: false, live: tag, ...problem, isOnProbation: true };
+  } catch (thrown) {
+    return failure(thrown);
   }
 }
 
 /** Remembers the accepted bytes, so that the flag accepts no others. */
 async function accept({ release, artifact }: Candidate, io: DeployIo): Promise<void> {
   const { tag } = release;
-  await io.store.save(acceptBytes(await io.store.load(), tag, artifact));
+  await io.store.update((state) => acceptBytes(state, tag, artifact));
   const identity = artifact.digest ?? artifact.revision ?? "";
   const fields = { tag, artifact: artifact.name, identity };
   io.emit({ type: "warning", message: "Artifact accepted by --accept-changed", fields });
@@ -98,8 +124,10 @@ async function failureOf(
  * @param result how it ended.
  * @returns the outcome of the round.
  */
-export function roundOutcome({ failure, problem, waitsUntil }: TickResult): RoundOutcome {
+export function roundOutcome(result: TickResult): RoundOutcome {
+  const { failure, problem, waitsUntil, isOnProbation } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
-  return waitsUntil === undefined ? { kind: "fine" } : { kind: "waiting", retryAt: waitsUntil };
+  if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
+  return isOnProbation ? { kind: "waiting" } : { kind: "fine" };
 }

@@ -16,11 +16,7 @@ export function assetsDeployer(directory: ReleaseDirectory, stage: StageRelease)
     has: directory.has,
     path: directory.path,
     stage,
-    activate: async (release) => {
-      const before = await directory.live();
-      await directory.point(release.directory);
-      return () => directory.point(before);
-    },
+    activate: (release) => directory.point(release.directory),
     restore: directory.point,
     verify: async () => {},
     clean: directory.clean,

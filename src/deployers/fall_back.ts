@@ -1,76 +1,96 @@
-import type { DewyEvent } from "../core/event.ts";
+import { backoffMs } from "../deploy/backoff.ts";
 import type { DeployIo } from "../deploy/deployer.ts";
 import { asDewyError } from "../deploy/loop.ts";
-import {
-  type DeployedRelease,
-  type DeployState,
-  findBad,
-  findRelease,
-  markBad,
-} from "../deploy/state.ts";
+import { type DeployedRelease, findRelease, isBad, markBad } from "../deploy/state.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
-import type { CrashLoop, Runner } from "./runner.ts";
+import type { AppRelease, CrashLoop, Runner } from "./runner.ts";
+
+/** What {@link fallBack} works with. */
+export interface FallBackParts {
+  directory: ReleaseDirectory;
+  runner: Runner;
+  io: Pick<DeployIo, "store" | "switches" | "clock" | "emit">;
+  /** Ends the retries. */
+  signal: AbortSignal;
+}
+
+const FIRST_PAUSE_MS = 1_000;
 
 /**
- * Goes back to the release before one that keeps crashing, and remembers that one as bad. Where there is no way back,
- * what runs releases goes on trying. To be run while nothing is being deployed.
+ * Marks a release that keeps crashing as bad, and goes back to the release before it. What fails is retried with
+ * backoff. Where there is no way back, the runner goes on restarting the release.
  *
  * @param loop what keeps crashing.
  * @param parts the directory, what runs releases, and the memory.
  */
-export async function fallBack(
-  { release, crashes, reason }: CrashLoop,
-  parts: {
-    directory: ReleaseDirectory;
-    runner: Runner;
-    io: Pick<DeployIo, "store" | "clock" | "emit">;
-  },
-): Promise<void> {
-  const { directory, runner, io } = parts;
-  const { store, clock, emit } = io;
-  if ((await directory.live()) !== release.directory) return;
-  const state = await store.load();
-  const bad = findRelease(state, release.directory);
-  const previous = await previousGood(state, release.directory, directory);
-  const way = bad === undefined || previous === undefined ? undefined : { bad, previous };
-  emit({
-    type: "crash-loop",
-    tag: release.tag,
-    crashes,
-    action:
-      way === undefined
-        ? "there is no earlier good version to go back to; it is started again and again"
-        : `going back to ${way.previous.tag}`,
+export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<void> {
+  const { release } = loop;
+  const { clock, emit } = parts.io;
+  const why = `it crashed ${loop.crashes} times in a row; the last time, ${loop.reason}`;
+  // Going back does not depend on the mark: a disk may stay full.
+  let steps: readonly { what: string; take(): Promise<void> }[] = [
+    { what: "report the crash loop", take: () => report(loop, parts) },
+    { what: "remember the version as bad", take: () => remember(release, why, parts) },
+    { what: "go back to the version before", take: () => goBack(release, why, parts) },
+  ];
+  for (let failures = 1; !parts.signal.aborted; failures += 1) {
+    const failed: { what: string; take(): Promise<void>; error: unknown }[] = [];
+    for (const { what, take } of steps) {
+      await take().catch((error: unknown) => failed.push({ what, take, error }));
+    }
+    const [first] = failed;
+    if (first === undefined) return;
+    steps = failed;
+    const retryInMs = backoffMs(FIRST_PAUSE_MS, failures, Math.random);
+    const error = asDewyError(first.error).message;
+    const fields = { tag: release.tag, error, retry_in_ms: retryInMs };
+    emit({ type: "warning", important: true, message: `Cannot ${first.what}`, fields });
+    await clock.sleep(retryInMs, parts.signal).catch(() => {});
+  }
+}
+
+async function report({ release, crashes }: CrashLoop, parts: FallBackParts): Promise<void> {
+  const to = await previousGood(release, parts);
+  const action =
+    to === undefined
+      ? "there is no earlier good version to go back to; dewy keeps restarting this one"
+      : `going back to ${to.tag}`;
+  parts.io.emit({ type: "crash-loop", tag: release.tag, crashes, action });
+}
+
+async function remember(release: AppRelease, why: string, { io }: FallBackParts): Promise<void> {
+  const now = io.clock.now();
+  await io.store.update((state) => {
+    const bad = findRelease(state, release.directory);
+    return bad === undefined ? state : markBad(state, bad, why, now);
   });
-  if (way === undefined) return;
-  const why = `it crashed ${crashes} times in a row; the last time, ${reason}`;
-  await store.save(markBad(state, way.bad, why, clock.now()));
-  await directory.point(way.previous.directory);
-  emit({ type: "rolled-back", tag: way.bad.tag, to: way.previous.tag, reason: why });
-  await runner.insist({ tag: way.previous.tag, directory: way.previous.directory });
 }
 
-/**
- * Says that the way back is barred.
- *
- * @param loop what keeps crashing.
- * @param error why {@link fallBack} failed.
- * @returns the event.
- */
-export function cannotGoBack({ release }: CrashLoop, error: unknown): DewyEvent {
-  const fields = { tag: release.tag, error: asDewyError(error).message };
-  const message = "Cannot go back to the version before";
-  return { type: "warning", important: true, message, fields };
+async function goBack(release: AppRelease, why: string, parts: FallBackParts): Promise<void> {
+  const { directory, runner, io } = parts;
+  await io.switches.urgently(`${release.tag} keeps crashing`, async () => {
+    const live = await directory.live();
+    const state = await io.store.load();
+    if (live !== release.directory && live === state.switching?.to) return; // a newer one serves
+    const isLive = live === release.directory;
+    const to = isLive ? await previousGood(release, parts) : findRelease(state, live);
+    if (to === undefined) return;
+    if (isLive) await directory.point(to.directory);
+    io.emit({ type: "rolled-back", tag: release.tag, to: to.tag, reason: why });
+    if (isLive) await runner.insist({ tag: to.tag, directory: to.directory });
+  });
 }
 
-/** The release before the crashing one, unless that one has crashed in the same way before. */
+/** The release before the crashing one, unless that is marked as bad, too. */
 async function previousGood(
-  state: DeployState,
-  crashing: string,
-  directory: ReleaseDirectory,
+  crashing: AppRelease,
+  { directory, io }: FallBackParts,
 ): Promise<DeployedRelease | undefined> {
+  const state = await io.store.load();
   const previous = findRelease(state, state.previous);
-  if (previous === undefined || previous.directory === crashing) return undefined;
-  if (findBad(state, previous.tag, previous) !== undefined) return undefined;
+  if (findRelease(state, crashing.directory) === undefined || previous === undefined)
+    return undefined;
+  if (previous.directory === crashing.directory || isBad(state, previous.directory))
+    return undefined;
   return (await directory.has(previous.directory)) ? previous : undefined;
 }

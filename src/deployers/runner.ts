@@ -1,3 +1,5 @@
+import type { BakeOutcome } from "../deploy/deployer.ts";
+
 /** A release as what keeps it running knows it. */
 export interface AppRelease {
   /** Its tag; empty when dewy did not deploy it itself. */
@@ -28,13 +30,15 @@ export interface Runner {
    */
   tryOut(release: AppRelease, signal: AbortSignal): Promise<void>;
   /**
-   * Watches the current release for a while; nobody restarts it meanwhile.
+   * Watches a release that has taken over; it is not restarted meanwhile.
    *
+   * @param release which one.
    * @param durationMs how long.
    * @param signal ends it early: the release was ready, and nothing speaks against it.
+   * @returns whether it has passed, or another release has taken over before that.
    * @throws DeployError when it ends or becomes unhealthy.
    */
-  bake(durationMs: number, signal: AbortSignal): Promise<void>;
+  bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome>;
   /**
    * Starts a release and lets it take over, and never gives up: what cannot be started now is tried again with growing
    * pauses.
@@ -50,4 +54,6 @@ export interface Runner {
   goBack(release: AppRelease): Promise<void>;
   /** Ends what serves, and starts nothing in its place. */
   end(): Promise<void>;
+  /** The release directories that everything which still runs was started from, whether it serves or drains. */
+  inUse(): ReadonlySet<string>;
 }

@@ -17,7 +17,7 @@ export interface SupervisedDeployerOptions {
   onStarted(tag: string, restarted: boolean): void;
   /** Is told when it has been watched as well. */
   onProven?(tag: string): void;
-  /** Removes old releases; those of the directory unless told. */
+  /** Removes old releases. Defaults to that of the directory. */
   prune?: Deployer["prune"];
 }
 
@@ -29,7 +29,7 @@ export interface SupervisedDeployerOptions {
  * @returns the deployer.
  */
 export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer {
-  const { directory, stage, runner, bakeMs } = options;
+  const { directory, stage, runner, bakeMs, prune = directory.prune } = options;
   const release = async (name: string): Promise<AppRelease> => ({
     tag: (await options.tagOf(name)) ?? "",
     directory: name,
@@ -45,20 +45,19 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     has: directory.has,
     path: directory.path,
     stage,
-    activate: async ({ directory: name }) => {
-      const before = await directory.live();
-      await directory.point(name);
-      return () => goBack(before);
-    },
+    activate: (release) => directory.point(release.directory),
     restore: goBack,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = runner.release !== undefined;
       await runner.tryOut({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
-      await runner.bake(bakeMs, signal);
-      options.onProven?.(tag);
+    },
+    bake: async ({ tag, directory: name }: DeployedRelease, signal) => {
+      const outcome = await runner.bake({ tag, directory: name }, bakeMs, signal);
+      if (outcome === "proven") options.onProven?.(tag);
+      return outcome;
     },
     clean: directory.clean,
-    prune: options.prune ?? directory.prune,
+    prune: (keep, others) => prune(new Set([...keep, ...runner.inUse()]), others),
   };
 }

@@ -41,6 +41,8 @@ export interface ArtifactLinks {
 /** Where the artifacts are. */
 export const ARTIFACTS_PATH = "/artifacts/";
 const MAX_KEPT = 512;
+/** `platform`, `revision`, `expires` and `signature`. */
+const PARAMETERS = 4;
 /** How long an address is good at least, in milliseconds; at most it is twice that. */
 export const LINK_LIFETIME_MS: number = 5 * 60_000;
 
@@ -84,12 +86,17 @@ export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): Ar
     },
     async read(url) {
       const [tag, name, ...more] = url.pathname.slice(ARTIFACTS_PATH.length).split("/").map(decode);
-      const platform = url.searchParams.get("platform");
-      const revision = url.searchParams.get("revision");
-      const expires = url.searchParams.get("expires") ?? "";
-      const signature = fromBase64Url(url.searchParams.get("signature") ?? "");
+      const query = new Map(url.searchParams);
+      // A repeated or unknown parameter is not one that was signed.
+      if (url.searchParams.size !== PARAMETERS || query.size !== PARAMETERS) return undefined;
+      const platform = query.get("platform");
+      const revision = query.get("revision");
+      const expires = query.get("expires");
+      const signature = fromBase64Url(query.get("signature") ?? "");
       if (tag === undefined || name === undefined || more.length > 0) return undefined;
-      if (platform === null || revision === null || signature === undefined) return undefined;
+      if (platform === undefined || revision === undefined || expires === undefined)
+        return undefined;
+      if (signature === undefined) return undefined;
       const claim: ArtifactClaim = { tag, name, platform, revision };
       // `verify` compares in constant time. https://www.w3.org/TR/webcrypto/#hmac-operations
       const isOurs = await crypto.subtle.verify(
@@ -139,5 +146,7 @@ function toBase64Url(bytes: Uint8Array): string {
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!/^[A-Za-z0-9_-]{43}$/.test(text)) return undefined;
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  // The last character has two bits to spare: one spelling only is ours.
+  return toBase64Url(bytes) === text ? bytes : undefined;
 }

@@ -10,6 +10,8 @@ export interface VersionQuestion {
   os: string;
   /** The architecture in Go's spelling: `amd64`, `arm64`. */
   arch: string;
+  /** The file name of the artifact it wants; `undefined` for the one that fits `os` and `arch`. */
+  artifact: string | undefined;
   /** The IP address it asks from, or that of the proxy in between; `undefined` where the runtime does not say. */
   address: string | undefined;
   /** The metadata of the call. */

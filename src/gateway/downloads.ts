@@ -1,3 +1,5 @@
+import { within } from "../client/http_body.ts";
+import { Late } from "../client/http_network.ts";
 import type { Clock } from "../core/clock.ts";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -25,9 +27,11 @@ export interface DownloadOptions {
   signal: AbortSignal;
 }
 
-/** How many downloads run at once; who comes later is asked to come again. */
+/** How many downloads run or wait for the upstream at once; further ones are asked to come again. */
 const MAX_DOWNLOADS = 256;
 const RETRY_AFTER_S = 5;
+/** How long the upstream may take until it begins to answer, in milliseconds. */
+const START_TIMEOUT_MS = 60_000;
 
 /**
  * Serves artifacts by signed address, straight from the upstream registry.
@@ -36,32 +40,33 @@ const RETRY_AFTER_S = 5;
  * @returns a function from request to answer; it never throws.
  */
 export function serveDownloads(options: DownloadOptions): (request: Request) => Promise<Response> {
+  const { clock, emit } = options;
   let running = 0;
 
-  const send = async (request: Request, entry: BookedAnswer): Promise<Response> => {
-    const { artifact, release, platform, revision } = entry;
-    const startedAt = options.clock.now();
-    const response = await answerArtifact(request, artifact, revision, ({ offset, signal }) =>
-      options.upstream
-        .registryFor(platform)
-        .open(artifact, { offset, signal: AbortSignal.any([signal, options.signal]) }),
+  const open = async (
+    request: Request,
+    claim: ArtifactClaim,
+    signal: AbortSignal,
+  ): Promise<Response> => {
+    const entry = await findClaimed(claim, options);
+    if (entry === undefined) return refusal(404, GONE);
+    const registry = options.upstream.registryFor(entry.platform);
+    return answerArtifact(request, entry.artifact, entry.revision, ({ offset }) =>
+      registry.open(entry.artifact, { offset, signal }),
     );
-    if (response.body === null) return response;
-    running += 1;
-    const body = observed(response.body, (bytes, isComplete) => {
-      running -= 1;
-      const durationMs = options.clock.now() - startedAt;
-      const { tag } = release;
-      options.emit({
-        type: "artifact-sent",
-        tag,
-        artifact: artifact.name,
-        bytes,
-        isComplete,
-        durationMs,
-      });
-    });
-    return new Response(body, response);
+  };
+
+  const start = async (request: Request, claim: ArtifactClaim): Promise<Response> => {
+    const ended = new AbortController();
+    const signal = AbortSignal.any([request.signal, options.signal, ended.signal]);
+    const opened = open(request, claim, signal);
+    try {
+      return await within(clock, START_TIMEOUT_MS, "answer", opened, signal);
+    } catch (error) {
+      ended.abort(error);
+      opened.then(({ body }) => body?.cancel()).catch(() => {}); // It may come all the same.
+      return failure(error, claim, emit);
+    }
   };
 
   return async (request) => {
@@ -72,18 +77,28 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
     if (claim === undefined) return refusal(403, "This address is not signed by this gateway");
     if (claim === "expired")
       return refusal(403, "This address has expired; ask for the version again");
-    try {
-      const entry = await findClaimed(claim, options);
-      if (entry === undefined) return refusal(404, "This artifact is not there any more");
-      if (running >= MAX_DOWNLOADS) {
-        return refusal(503, "Too many downloads", { "retry-after": String(RETRY_AFTER_S) });
-      }
-      return await send(request, entry);
-    } catch (error) {
-      return failure(error, claim, options.emit);
+    if (running >= MAX_DOWNLOADS) {
+      return refusal(503, "Too many downloads", { "retry-after": String(RETRY_AFTER_S) });
     }
+    running += 1;
+    const startedAt = clock.now();
+    const response = await start(request, claim);
+    if (response.body === null || !response.ok) {
+      running -= 1;
+      return response;
+    }
+    const length = Number(response.headers.get("content-length") ?? Number.NaN);
+    const body = observed(response.body, length, (bytes, isComplete) => {
+      running -= 1;
+      const { tag, name: artifact } = claim;
+      const durationMs = clock.now() - startedAt;
+      emit({ type: "artifact-sent", tag, artifact, bytes, isComplete, durationMs });
+    });
+    return new Response(body, response);
   };
 }
+
+const GONE = "This artifact is not there any more";
 
 /** An address of another gateway with the same key is good, too, as long as the registry still answers the same. */
 async function findClaimed(
@@ -93,10 +108,14 @@ async function findClaimed(
   const known = book.find(claim.revision);
   if (known !== undefined) return known;
   const platform = readPlatform(claim.platform);
-  const resolution = await upstream.current(platform);
-  if (resolution.kind !== "ready") return undefined;
-  const entry = await book.note(resolution.release, resolution.artifact, platform);
-  return entry.revision === claim.revision ? entry : undefined;
+  // The other gateway has chosen the artifact by platform, or was asked for it by name.
+  for (const artifact of [undefined, claim.name]) {
+    const resolution = await upstream.current(platform, artifact);
+    if (resolution.kind !== "ready") continue;
+    const entry = await book.note(resolution.release, resolution.artifact, platform);
+    if (entry.revision === claim.revision) return entry;
+  }
+  return undefined;
 }
 
 function readPlatform(text: string): Platform {
@@ -109,7 +128,10 @@ function failure(error: unknown, claim: ArtifactClaim, emit: EventSink): Respons
   const reason = messageOf(error);
   emit({ type: "warning", message: "A download failed", fields: { tag, artifact, reason } });
   const code = error instanceof DewyError ? error.code : undefined;
-  if (code === "not-found") return refusal(404, "This artifact is not there any more");
+  if (code === "not-found") return refusal(404, GONE);
+  if (error instanceof Late) {
+    return refusal(504, "The upstream registry did not answer in time");
+  }
   return refusal(502, "The upstream registry cannot be asked right now");
 }
 

@@ -15,6 +15,7 @@ import { bearerCheck } from "./bearer_token.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
 import { serveDownloads } from "./downloads.ts";
 import { gatewayMetrics } from "./metrics.ts";
+import type { PollState } from "./polled_registry.ts";
 import { openUpstream, type Upstream } from "./upstream.ts";
 
 /** What a gateway is made of. */
@@ -54,6 +55,8 @@ export interface Gateway {
    * @returns the answer; `undefined` when the path is none of them. It never throws.
    */
   fetch(request: Request): Promise<Response | undefined>;
+  /** Whether machines get answers, and the gateway is not about to end. */
+  isServing(): boolean;
   /** Makes the next question poll, however short ago the last poll was. */
   expire(): void;
 }
@@ -125,11 +128,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     expire: () => upstream.expire(),
+    isServing: () => isWell(healthOf(upstream, options.stopping)),
     logic: {
       async current(question) {
         const platform = platformOf(question);
-        const resolution = await asked(upstream, platform);
+        const resolution = await asked(upstream, platform, question.artifact);
         const tag = resolution.kind === "ready" ? resolution.release.tag : resolution.tag;
+        const name = resolution.kind === "ready" ? resolution.artifact.name : undefined;
         emit({
           type: "version-asked",
           platform: formatPlatform(platform),
@@ -137,6 +142,10 @@ export function createGateway(options: GatewayOptions): Gateway {
           address: question.address,
           isStale: upstream.state() === "stale",
         });
+        const wanted = question.artifact;
+        if (wanted !== undefined && tag !== undefined && wanted !== name) {
+          throw new NotFoundError(`${tag} has no artifact "${wanted}"`);
+        }
         return answer(resolution, question);
       },
       report: reporter(upstream, book, clock, emit),
@@ -163,9 +172,13 @@ function platformOf({ os, arch }: VersionQuestion): Platform {
 }
 
 /** Where the upstream registry is, and what it said, is in the log and none of the callers' business. */
-async function asked(upstream: Upstream, platform: Platform): Promise<Resolution> {
+async function asked(
+  upstream: Upstream,
+  platform: Platform,
+  artifact: string | undefined,
+): Promise<Resolution> {
   try {
-    return await upstream.current(platform);
+    return await upstream.current(platform, artifact);
   } catch (cause) {
     throw new RemoteError("The upstream registry cannot be asked right now", { cause });
   }
@@ -203,11 +216,20 @@ function reporter(
   };
 }
 
+type Health = PollState | "stopping";
+
+function healthOf(upstream: Upstream, stopping: AbortSignal): Health {
+  return stopping.aborted ? "stopping" : upstream.state();
+}
+
+function isWell(health: Health): boolean {
+  return health !== "stopping" && health !== "failing";
+}
+
 function health(upstream: Upstream, stopping: AbortSignal): Response {
-  const status = stopping.aborted ? "stopping" : upstream.state();
-  const isWell = status !== "stopping" && status !== "failing";
+  const status = healthOf(upstream, stopping);
   return Response.json(
     { status },
-    { status: isWell ? 200 : 503, headers: { "cache-control": "no-store" } },
+    { status: isWell(status) ? 200 : 503, headers: { "cache-control": "no-store" } },
   );
 }

@@ -1,16 +1,24 @@
 /**
- * Passes bytes on and tells when that is over.
+ * Passes bytes on and reports when that is over.
  *
  * @param body the bytes.
- * @param ended told once: how many bytes were passed on, and whether that was all of them.
+ * @param length how many there should be; `undefined` where that is not known.
+ * @param ended called once: how many bytes were passed on, and whether that was all of them.
  * @returns the same bytes, read as they are asked for.
  */
 export function observed(
   body: ReadableStream<Uint8Array>,
+  length: number | undefined,
   ended: (bytes: number, isComplete: boolean) => void,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   let bytes = 0;
+  let isOver = false;
+  const end = (isComplete: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    ended(bytes, isComplete);
+  };
   return new ReadableStream(
     {
       async pull(controller) {
@@ -21,15 +29,16 @@ export function observed(
             controller.enqueue(value);
             return;
           }
-          ended(bytes, true);
+          end(true);
           controller.close();
         } catch (error) {
-          ended(bytes, false);
+          end(false);
           throw error;
         }
       },
       cancel(reason) {
-        ended(bytes, false);
+        // A client that has everything may close before the end is read.
+        end(bytes === length);
         return reader.cancel(reason);
       },
     },

@@ -11,6 +11,15 @@ export function plainText(text: string, maxLength: number): string {
 }
 
 /**
+ * Returns whether a text from outside is a file name: without a path, control characters and surrogates.
+ *
+ * @param name any text.
+ */
+export function isFileName(name: string): boolean {
+  return name.length <= 255 && plainText(name, 255) === name && !/[\\/]|^\.{0,2}$/.test(name);
+}
+
+/**
  * Says whether a name from outside is short and plain: no blanks, no control characters, no path.
  *
  * @param name an operating system, an architecture, a command.

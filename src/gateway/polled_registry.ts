@@ -29,8 +29,19 @@ interface Answer {
   at: number;
 }
 
+interface Question {
+  key: string;
+  platform: Platform;
+  artifact: string | undefined;
+  /** Where its answer is kept, and how many are kept there. */
+  answers: Map<string, Answer>;
+  limit: number;
+}
+
 /** For how many kinds of machines one process answers. */
 export const MAX_PLATFORMS: number = 64;
+/** How many answers about artifacts that were asked for by name are kept. */
+const MAX_NAMED = 64;
 /** A poll that takes longer is given up, in milliseconds. */
 const POLL_TIMEOUT_MS = 60_000;
 /** Who has an answer from the poll before waits no longer than this for a new one, in milliseconds. */
@@ -45,6 +56,8 @@ export class PolledRegistry {
   readonly registry: Registry;
   readonly #options: PollOptions;
   readonly #answers = new Map<string, Answer>();
+  // Apart from the others, so that names from outside never displace an answer for a kind of machine.
+  readonly #named = new Map<string, Answer>();
   readonly #asking = new Map<string, Promise<void>>();
   #poll = 0;
   #nextPollAt = Number.NEGATIVE_INFINITY;
@@ -67,27 +80,37 @@ export class PolledRegistry {
    * the last one.
    *
    * @param platform the machine.
+   * @param artifact the name of the artifact it wants; defaults to the one for its platform.
    * @returns the answer.
    * @throws DewyError when the registry cannot be asked and no answer is young enough.
    */
-  async current(platform: Platform): Promise<Resolution> {
-    const key = formatPlatform(platform);
+  async current(platform: Platform, artifact?: string): Promise<Resolution> {
+    const question = this.#questionOf(platform, artifact);
     this.#begin();
-    const known = this.#answers.get(key);
+    const known = question.answers.get(question.key);
     if (known?.poll === this.#poll) return known.resolution;
     if (this.#failure === undefined) {
-      const asked = this.#ask(key, platform);
+      const asked = this.#ask(question);
       await (this.#isRecent(known) ? this.#notLongerThan(PATIENCE_MS, asked) : asked);
     }
-    return this.#last(key);
+    return this.#last(question);
+  }
+
+  #questionOf(platform: Platform, artifact: string | undefined): Question {
+    const key = formatPlatform(platform);
+    if (artifact === undefined || this.registry.anyPlatform !== true) {
+      return { key, platform, artifact: undefined, answers: this.#answers, limit: MAX_PLATFORMS };
+    }
+    const named = `${key}/${artifact}`;
+    return { key: named, platform, artifact, answers: this.#named, limit: MAX_NAMED };
   }
 
   /** What became of the last polls: `stale` while old answers are served, `failing` when there is none left. */
   get state(): PollState {
-    if (this.#failures === 0) return this.#answers.size === 0 ? "idle" : "ok";
+    const times = this.#answeredAt();
+    if (this.#failures === 0) return times.length === 0 ? "idle" : "ok";
     const now = this.#options.clock.now();
-    const young = [...this.#answers.values()].some(({ at }) => this.#isYoung(at, now));
-    return young ? "stale" : "failing";
+    return times.some((at) => this.#isYoung(at, now)) ? "stale" : "failing";
   }
 
   /** Makes the next question poll, however short ago the last poll was. */
@@ -105,18 +128,20 @@ export class PolledRegistry {
   }
 
   /** One question at a time: the first one lists, the others find the listing. */
-  #ask(key: string, platform: Platform): Promise<void> {
+  #ask(question: Question): Promise<void> {
+    const { key } = question;
     const asking = this.#asking.get(key);
     if (asking !== undefined) return asking;
     const asked = this.#queue
-      .then(() => this.#question(key, platform))
+      .then(() => this.#question(question))
       .finally(() => this.#asking.delete(key));
     this.#asking.set(key, asked);
     this.#queue = asked;
     return asked;
   }
 
-  async #question(key: string, platform: Platform): Promise<void> {
+  async #question(question: Question): Promise<void> {
+    const { platform, artifact } = question;
     if (this.#failure !== undefined) return;
     const { clock, emit } = this.#options;
     const startedAt = clock.now();
@@ -127,10 +152,12 @@ export class PolledRegistry {
           ...(this.registry.anyPlatform === true
             ? { platform, maxAgeMs: startedAt - this.#pollStartedAt }
             : {}),
+          ...(artifact === undefined ? {} : { artifact }),
         }),
       );
-      this.#remember(key, resolution);
-      emit({ type: "upstream-polled", platform: key, durationMs: clock.now() - startedAt });
+      this.#remember(question, resolution);
+      const durationMs = clock.now() - startedAt;
+      emit({ type: "upstream-polled", platform: formatPlatform(platform), durationMs });
       if (this.#failures > 0) emit({ type: "succeeded-again", after: this.#failures });
       this.#failures = 0;
     } catch (error) {
@@ -149,18 +176,22 @@ export class PolledRegistry {
       error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0,
     );
     this.#nextPollAt = Math.max(this.#nextPollAt, now + pauseMs);
-    const newest = Math.max(...[...this.#answers.values()].map(({ at }) => at));
+    const newest = Math.max(...this.#answeredAt());
     const servedMs = this.#isYoung(newest, now) ? now - newest : undefined;
     emit({ type: "upstream-failed", error, count: this.#failures, servedMs, retryInMs: pauseMs });
   }
 
-  #last(key: string): Resolution {
-    const known = this.#answers.get(key);
+  #last({ key, answers }: Question): Resolution {
+    const known = answers.get(key);
     if (known !== undefined && known.poll === this.#poll) return known.resolution;
     if (known !== undefined && this.#isYoung(known.at, this.#options.clock.now())) {
       return known.resolution;
     }
     throw this.#failure ?? new RemoteError("The upstream registry has not answered yet");
+  }
+
+  #answeredAt(): number[] {
+    return [...this.#answers.values(), ...this.#named.values()].map(({ at }) => at);
   }
 
   #isYoung(at: number, now: number): boolean {
@@ -172,12 +203,12 @@ export class PolledRegistry {
     return answer !== undefined && clock.now() - answer.at <= 2 * intervalMs + POLL_TIMEOUT_MS;
   }
 
-  /** Names of platforms come from outside: whatever is asked for, the memory stays small. */
-  #remember(key: string, resolution: Resolution): void {
-    this.#answers.delete(key);
-    this.#answers.set(key, { resolution, poll: this.#poll, at: this.#pollStartedAt });
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > MAX_PLATFORMS && oldest !== undefined) this.#answers.delete(oldest);
+  /** Names of platforms and artifacts come from outside, so the number of answers is limited. */
+  #remember({ key, answers, limit }: Question, resolution: Resolution): void {
+    answers.delete(key);
+    answers.set(key, { resolution, poll: this.#poll, at: this.#pollStartedAt });
+    const [oldest] = answers.keys();
+    if (answers.size > limit && oldest !== undefined) answers.delete(oldest);
   }
 
   async #notLongerThan(ms: number, work: Promise<void>): Promise<void> {

@@ -12,7 +12,6 @@ import {
   type ContextKey,
   createContextKey,
   type HandlerContext,
-  type Interceptor,
 } from "@connectrpc/connect";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -25,9 +24,8 @@ import {
   RegistryService,
   type ReportRequest,
 } from "../gen/dewy_pb.ts";
-import { bearerCheck } from "./bearer_token.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
-import { isPlainName, plainText } from "./plain_text.ts";
+import { isFileName, isPlainName, plainText } from "./plain_text.ts";
 import { rpcError } from "./rpc_error.ts";
 
 /** What the host knows of a call. */
@@ -88,20 +86,6 @@ export function registryRoutes(
     });
 }
 
-/**
- * Refuses calls without the right `Authorization: Bearer <token>`.
- *
- * @param token the token.
- * @returns an interceptor; it answers UNAUTHENTICATED.
- */
-export function requireToken(token: string): Interceptor {
-  const isRight = bearerCheck(token);
-  return (next) => async (request) => {
-    if (await isRight(request.header.get("authorization"))) return next(request);
-    throw new ConnectError("A bearer token is required", Code.Unauthenticated);
-  };
-}
-
 /** Logic that does not look at the signal must not outlast the caller. */
 function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -122,7 +106,11 @@ function readQuestion(request: CurrentRequest, context: HandlerContext): Version
     if (!isPlainName(value)) throw invalid(`${name} is no name such as linux or amd64`);
   }
   const { os, arch } = normalizePlatform(request);
-  return { os, arch, headers: context.requestHeader, ...context.values.get(callerKey) };
+  const artifact = request.arifactName || undefined;
+  if (artifact !== undefined && !isFileName(artifact)) {
+    throw invalid("arifact_name is not a file name");
+  }
+  return { os, arch, artifact, headers: context.requestHeader, ...context.values.get(callerKey) };
 }
 
 function readReport(request: ReportRequest, context: HandlerContext): DeployReport {

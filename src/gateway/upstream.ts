@@ -14,10 +14,11 @@ export interface Upstream {
    * Finds the newest version for a machine; see {@link PolledRegistry.current}.
    *
    * @param platform the machine.
+   * @param artifact the name of the artifact it wants; defaults to the one for its platform.
    * @returns the answer.
    * @throws DewyError when the registry cannot be asked and no answer is young enough.
    */
-  current(platform: Platform): Promise<Resolution>;
+  current(platform: Platform, artifact?: string): Promise<Resolution>;
   /**
    * The registry that answers for a machine; nothing is sent.
    *
@@ -63,7 +64,7 @@ export function openUpstream(
   };
 
   return {
-    current: async (platform) => find(platform).current(platform),
+    current: async (platform, artifact) => find(platform).current(platform, artifact),
     registryFor: (platform) => find(platform).registry,
     expire: () => {
       for (const polled of [shared, ...own.values()]) polled.expire();

@@ -38,7 +38,7 @@ export type CurrentRequest = Message<"dewy.CurrentRequest"> & {
   os: string;
 
   /**
-   * Reserved for the name of one artifact, so spelled. dewy never sends it.
+   * The file name of the artifact that is wanted; the spelling is part of the contract. dewy's client does not send it.
    *
    * @generated from field: optional string arifact_name = 3;
    */

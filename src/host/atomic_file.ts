@@ -122,7 +122,23 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
   ENOTDIR: "a part of the path is no directory",
   EISDIR: "it is a directory",
+  ELOOP: "too many symbolic links",
+  EMFILE: "dewy has too many open files",
+  ENFILE: "this machine has too many open files",
 };
+
+/**
+ * Says in words why the system refused, without the path, which the caller names.
+ *
+ * @param error an error of the file system, or of a program that could not be started.
+ */
+export function systemReason(error: unknown): string {
+  const known = REASONS[systemCode(error) ?? ""];
+  if (known !== undefined) return known;
+  // Node's form: "EIO: i/o error, read '/path'".
+  const [, text] = /^E[A-Z0-9]+: ([^,]+)/.exec(messageOf(error)) ?? [];
+  return text ?? messageOf(error);
+}
 
 /**
  * Translates an error of the file system.
@@ -134,8 +150,6 @@ const REASONS: Readonly<Record<string, string>> = {
 export function hostError(action: string, cause: unknown): DewyError {
   if (cause instanceof DewyError) return cause;
   const code = systemCode(cause);
-  const reason = (code === undefined ? undefined : REASONS[code]) ?? messageOf(cause);
-  return new HostError(`Cannot ${action}: ${reason}${code === undefined ? "" : ` (${code})`}`, {
-    cause,
-  });
+  const shown = code === undefined ? "" : ` (${code})`;
+  return new HostError(`Cannot ${action}: ${systemReason(cause)}${shown}`, { cause });
 }

@@ -5,20 +5,24 @@
  */
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { systemClock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
+import { bearerCheck } from "../gateway/bearer_token.ts";
 import type { RegistryLogic } from "../gateway/contract.ts";
+import { healthRoutes } from "../gateway/health_routes.ts";
 import {
   type Caller,
   callerKey,
   MAX_DEADLINE_MS,
   MAX_REQUEST_BYTES,
   registryRoutes,
-  requireToken,
 } from "../gateway/rpc_routes.ts";
 import { RegistryService } from "../gen/dewy_pb.ts";
+import { Health } from "../gen/health_pb.ts";
 import { answerByFetch, sendText } from "./connect_server_fetch.ts";
 import { type NodeRequest, type NodeResponse, openPort } from "./connect_server_port.ts";
+import { isGrpcCall, refuseCall } from "./connect_server_refusal.ts";
 import type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
 
 export type { FetchHandler, TlsFiles } from "./connect_server_types.ts";
@@ -38,6 +42,11 @@ export interface ServeRegistryOptions {
    * default is that there are none.
    */
   fetch?: FetchHandler | undefined;
+  /**
+   * Whether `grpc.health.v1` reports SERVING; that service needs no token. The default is that it does until the server
+   * closes.
+   */
+  isServing?: (() => boolean) | undefined;
   /** Hears of failures that callers are not told. The default is nobody. */
   emit?: EventSink | undefined;
 }
@@ -64,6 +73,11 @@ export interface RegistryServer {
 }
 
 const GRACE_MS = 10_000;
+const METHODS: ReadonlySet<string> = new Set(
+  [RegistryService, Health].flatMap(({ typeName, methods }) =>
+    methods.map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
 
 /**
  * Serves a registry with logic of one's own to dewy's `grpc://`: gRPC (HTTP/2, by TLS or in plain text), gRPC-Web and
@@ -97,28 +111,51 @@ export async function serveRegistry(
   options: ServeRegistryOptions,
 ): Promise<RegistryServer> {
   const { tls, token, fetch = () => undefined, emit = () => {} } = options;
+  const { isServing = () => true } = options;
+  const closing = new AbortController();
   const stopping = new AbortController();
+  const mayCall = token === undefined ? undefined : bearerCheck(token);
   const scheme = tls === undefined ? "http" : "https";
   const call = connectNodeAdapter({
-    routes: registryRoutes(logic, emit),
-    interceptors: token === undefined ? [] : [requireToken(token)],
+    routes: (router) => {
+      registryRoutes(logic, emit)(router);
+      healthRoutes({ isServing, closing: closing.signal, clock: systemClock })(router);
+    },
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
     shutdownSignal: stopping.signal,
     contextValues: (request): ContextValues =>
       createContextValues().set(callerKey, callerOf(request, scheme)),
   });
+  const answerCall = (path: string, request: NodeRequest, response: NodeResponse): void => {
+    if (METHODS.has(path)) call(request, response);
+    else refuseCall(request, response, "unimplemented", `There is no method ${path}`);
+  };
   const port = await openPort({
     port: options.port,
     host: options.host,
     tls,
     handle(request, response) {
-      if (request.url?.startsWith(`/${RegistryService.typeName}/`)) return call(request, response);
+      const path = (request.url ?? "").replace(/\?.*/s, "");
+      const isRegistry = path.startsWith(`/${RegistryService.typeName}/`);
+      if (isRegistry && mayCall !== undefined) {
+        // Before the request is read, which could be large.
+        mayCall(request.headers.authorization ?? null).then((isAllowed) => {
+          if (isAllowed) answerCall(path, request, response);
+          else refuseCall(request, response, "unauthenticated", "A bearer token is required");
+        });
+        return;
+      }
+      if (isRegistry || METHODS.has(path) || isGrpcCall(request)) {
+        answerCall(path, request, response);
+        return;
+      }
       const { origin = `${scheme}://localhost` } = callerOf(request, scheme);
       answerByFetch(fetch, origin, request, response).catch((error) => fail(response, error, emit));
     },
   });
   const close = async (graceMs = GRACE_MS): Promise<void> => {
+    closing.abort();
     await port.close(graceMs);
     stopping.abort();
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   createServer as createHttp2,
@@ -14,7 +15,6 @@ import {
 } from "node:http2";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { ConfigError, HostError } from "../core/error.ts";
-import { messageOf } from "../core/message_of.ts";
 import type { TlsFiles } from "./connect_server_types.ts";
 import { hasCode } from "./file_error.ts";
 
@@ -104,7 +104,9 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
     port,
     renewTls(tls) {
-      if (secure !== undefined) withTls(() => secure.setSecureContext(tls));
+      if (secure === undefined) return;
+      checkTls(tls);
+      secure.setSecureContext(tls);
     },
     async close(graceMs) {
       isClosing = true;
@@ -149,28 +151,38 @@ function tlsServer(
   handle: Handle,
   sessions: Set<ServerHttp2Session>,
 ): Http2SecureServer {
-  const server = withTls(() =>
-    createSecureServer(
-      {
-        ...HTTP2_OPTIONS,
-        ...tls,
-        allowHTTP1: true,
-        minVersion: "TLSv1.2",
-        handshakeTimeout: HEADERS_TIMEOUT_MS,
-      },
-      handle,
-    ),
+  checkTls(tls);
+  const server = createSecureServer(
+    {
+      ...HTTP2_OPTIONS,
+      ...tls,
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: HEADERS_TIMEOUT_MS,
+    },
+    handle,
   );
   trackSessions(server, sessions);
   return server;
 }
 
-function withTls<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    const reason = messageOf(cause);
-    throw new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });
+/** Checked here, because OpenSSL's own errors do not say which of both is wrong, and Deno reports none. */
+function checkTls({ cert, key }: TlsFiles): void {
+  const refuse = (reason: string, cause?: unknown): ConfigError =>
+    new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });
+  const read = <T>(reason: string, work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw refuse(reason, cause);
+    }
+  };
+  const certificate = read("the certificate is not in PEM format", () => new X509Certificate(cert));
+  const privateKey = read("the key is not an unencrypted private key in PEM format", () =>
+    createPrivateKey(key),
+  );
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw refuse("the key belongs to another certificate");
   }
 }
 

@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises";
 import * as tls from "node:tls";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { messageOf } from "../core/message_of.ts";
+import { systemReason } from "./atomic_file.ts";
 import type { Environment } from "./fetch_proxy.ts";
 
 const CA_VARIABLES = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] as const;
@@ -75,7 +75,7 @@ async function readPem(source: string, path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw unusable(source, path, messageOf(cause), cause);
+    throw unusable(source, path, systemReason(cause), cause);
   }
 }
 

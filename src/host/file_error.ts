@@ -1,5 +1,5 @@
 import { type DewyError, HostError, NotFoundError } from "../core/error.ts";
-import { messageOf } from "../core/message_of.ts";
+import { systemReason } from "./atomic_file.ts";
 
 /**
  * Translates an error of the file system.
@@ -18,8 +18,7 @@ export function fileError(action: string, path: string, cause: unknown): DewyErr
   if (hasCode(cause, "ENOTDIR")) {
     return new NotFoundError(`Cannot ${action} "${path}": it is no directory`, { cause });
   }
-  const reason = messageOf(cause);
-  return new HostError(`Cannot ${action} "${path}": ${reason}`, { cause });
+  return new HostError(`Cannot ${action} "${path}": ${systemReason(cause)}`, { cause });
 }
 
 /** @returns whether an error of the system has one of these codes. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { HostError } from "../core/error.ts";
+import { systemReason } from "./atomic_file.ts";
 import { generationCommand, type RunAs } from "./generation_process_command.ts";
 import { generationEnvironment } from "./generation_process_environment.ts";
 import { becomesProgram, notExecuted } from "./generation_process_execution.ts";
@@ -145,7 +146,9 @@ function exitOf(
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
       const name = options.command[0];
-      reject(new HostError(`Cannot start ${name} in ${options.cwd}: ${cause.message}`, { cause }));
+      reject(
+        new HostError(`Cannot start ${name} in ${options.cwd}: ${systemReason(cause)}`, { cause }),
+      );
     });
     child.once("exit", (code, signal) => {
       const exit = { code, signal };

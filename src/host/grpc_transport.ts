@@ -1,13 +1,13 @@
-import type { SecureClientSessionOptions } from "node:http2";
-import { isIP } from "node:net";
-import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { channelOver } from "../client/grpc_calls.ts";
 import type { GrpcChannel, GrpcChannelOptions } from "../client/grpc_channel.ts";
 import type { EventSink } from "../core/event.ts";
 import { isPrivateHost } from "../core/private_address.ts";
 import { proxyFor } from "./fetch_proxy.ts";
 import { readTrustedCertificates, withRuntimeRoots } from "./fetch_trust.ts";
+import { GrpcConnection } from "./grpc_connection.ts";
 
 /** Whom gRPC connections of this machine trust. */
 export interface GrpcTrust {
@@ -38,20 +38,29 @@ export async function openHttp2Channel(
 ): Promise<GrpcChannel> {
   const { baseUrl } = options;
   warnOfProxy(baseUrl, trust);
-  const connection = baseUrl.startsWith("https:")
-    ? tlsConnection(await trustedAuthorities(options, trust))
-    : { options: {}, destroy() {} };
-  const sessions = new Http2SessionManager(baseUrl, {}, connection.options);
+  const connection = new GrpcConnection(baseUrl, await dialerOf(options, trust));
   const transport = createGrpcTransport({
     baseUrl,
-    sessionManager: sessions,
+    sessionManager: connection,
     acceptCompression: [],
     readMaxBytes: MAX_ANSWER_BYTES,
   });
-  return channelOver(transport, () => {
-    sessions.abort();
-    connection.destroy();
-  });
+  return channelOver(transport, () => connection.hangUp());
+}
+
+async function dialerOf(options: GrpcChannelOptions, trust: GrpcTrust): Promise<() => Socket> {
+  const { protocol, hostname, port } = new URL(options.baseUrl);
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  if (protocol === "http:") return () => connectTcp({ host, port: Number(port || 80) });
+  const authorities = await trustedAuthorities(options, trust);
+  return () =>
+    connectTls({
+      ...authorities,
+      host,
+      port: Number(port || 443),
+      ALPNProtocols: ["h2"],
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+    });
 }
 
 /** Tunnels for HTTP/2 are nothing that the transport has. */
@@ -78,32 +87,4 @@ async function trustedAuthorities(
     certificates.add(one);
   }
   return certificates.size === 0 ? {} : { ca: withRuntimeRoots([...certificates]) };
-}
-
-interface TlsConnection {
-  /** For the HTTP/2 session. */
-  options: SecureClientSessionOptions;
-  /** Ends the newest connection, whatever its state. */
-  destroy(): void;
-}
-
-/** Bun leaves a handshake that nobody answers open when its session is destroyed, so that the socket is kept at hand. */
-function tlsConnection(authorities: ConnectionOptions): TlsConnection {
-  let socket: TLSSocket | undefined;
-  return {
-    options: {
-      createConnection: (authority) => {
-        const host = authority.hostname.replace(/^\[(.*)\]$/, "$1");
-        socket = connect({
-          ...authorities,
-          host,
-          port: Number(authority.port || 443),
-          ALPNProtocols: ["h2"],
-          ...(isIP(host) === 0 ? { servername: host } : {}),
-        });
-        return socket;
-      },
-    },
-    destroy: () => socket?.destroy(),
-  };
 }

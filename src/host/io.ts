@@ -8,9 +8,9 @@ import { readFile } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
 import type { RegistryIo } from "../registry/driver.ts";
+import { systemReason } from "./atomic_file.ts";
 import { lazyAwsCredentials } from "./aws_credentials.ts";
 import { readAwsProfile } from "./aws_profile.ts";
 import { credentialHelper } from "./docker_credentials.ts";
@@ -89,7 +89,9 @@ async function readTextFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const reason = messageOf(cause);
-    throw new HostError(`Cannot read "${path}": ${reason}`, { cause, retryable: false });
+    throw new HostError(`Cannot read "${path}": ${systemReason(cause)}`, {
+      cause,
+      retryable: false,
+    });
   }
 }

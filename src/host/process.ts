@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { AbortedError, HostError } from "../core/error.ts";
+import { systemReason } from "./atomic_file.ts";
 
 /** What to run, and within which limits. */
 export interface RunOptions {
@@ -109,7 +110,7 @@ function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<
 function exitOf(child: ReturnType<typeof spawn>, program: string): Promise<number | null> {
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
-      reject(new HostError(`Cannot run ${program}: ${cause.message}`, { cause }));
+      reject(new HostError(`Cannot run ${program}: ${systemReason(cause)}`, { cause }));
     });
     child.once("exit", (code) => resolve(code));
   });

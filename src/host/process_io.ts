@@ -42,6 +42,12 @@ export interface ProcessIo {
   env: Readonly<Record<string, string | undefined>>;
   /** The operator. */
   signals: Signals;
+  /**
+   * Keeps the process running from now on when an error is thrown that nothing catches.
+   *
+   * @param listener called with each such error.
+   */
+  survive(listener: (error: unknown) => void): void;
 }
 
 /** The exit code a shell gives a process that a signal ended: 128 and the signal's number. */
@@ -53,6 +59,12 @@ export const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = {
 
 /** The process, and its end. */
 export interface HostProcess extends ProcessIo {
+  /**
+   * Handles errors that nothing catches until {@link ProcessIo.survive} is called.
+   *
+   * @param handler called with each such error; it should end the process.
+   */
+  onUncaught(handler: (error: unknown) => void): void;
   /**
    * Ends the process when everything written has left it.
    *
@@ -69,27 +81,26 @@ export interface HostProcess extends ProcessIo {
 export function openProcess(): HostProcess {
   const stdout = textSink(process.stdout);
   const stderr = textSink(process.stderr);
+  let survivor: ((error: unknown) => void) | undefined;
   return {
     stdout,
     stderr,
     env: process.env,
     signals: listen(),
+    survive: (listener) => {
+      survivor = listener;
+    },
+    onUncaught: (handler) => {
+      const handle = (error: unknown): void => (survivor ?? handler)(error);
+      process.on("uncaughtException", handle);
+      process.on("unhandledRejection", handle);
+    },
     exit: async (code) => {
       process.exitCode = code;
       await Promise.all([stdout.drained(), stderr.drained()]);
       process.exit(code);
     },
   };
-}
-
-/**
- * Hands what nobody caught to a last handler.
- *
- * @param handler told once; it should end the process.
- */
-export function onUncaught(handler: (error: unknown) => void): void {
-  process.on("uncaughtException", handler);
-  process.on("unhandledRejection", handler);
 }
 
 function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<void> } {

@@ -2,6 +2,7 @@ import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import type { EventSink } from "../core/event.ts";
+import { exclusive } from "../core/exclusive.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../deploy/state.ts";
 import { hostError, readFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";
@@ -54,17 +55,22 @@ const schema = v.object({
  * @returns the store.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
+  const exclusively = exclusive();
+  const load = async (): Promise<DeployState> => {
+    const text = await readFileIfPresent(path);
+    if (text === undefined) return EMPTY_STATE;
+    return parseState(text) ?? (await setAside(path, emit));
+  };
   return {
-    load: async () => {
-      const text = await readFileIfPresent(path);
-      if (text === undefined) return EMPTY_STATE;
-      return parseState(text) ?? (await setAside(path, emit));
-    },
-    save: async (state) => {
-      const directory = await ownDirectory(dirname(path), 0o755);
-      const text = `${JSON.stringify(state, undefined, 2)}\n`;
-      await writeFileAtomic(join(directory, basename(path)), text);
-    },
+    load,
+    update: (change) =>
+      exclusively(async () => {
+        const state = change(await load());
+        const directory = await ownDirectory(dirname(path), 0o755);
+        const text = `${JSON.stringify(state, undefined, 2)}\n`;
+        await writeFileAtomic(join(directory, basename(path)), text);
+        return state;
+      }),
   };
 }
 

@@ -64,8 +64,16 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       );
     case "rolled-back":
       return error(`Rolled back from \`${event.tag}\` to \`${event.to}\`: ${event.reason}`);
+    case "superseded":
+      return message(
+        `\`${event.tag}\` was superseded by \`${event.by}\` before it counted as deployed`,
+      );
     case "failed":
       return error(failedText(event));
+    case "uncaught":
+      return event.count === 1
+        ? error(`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
+        : undefined;
     default:
       return undefined;
   }

@@ -3,7 +3,7 @@ import type { GrpcChannel } from "../client/grpc_channel.ts";
 import { within } from "../client/http_body.ts";
 import { ConfigError } from "../core/error.ts";
 import { normalizePlatform } from "../core/platform.ts";
-import { isPrivateHost } from "../core/private_address.ts";
+import { isLoopbackHost } from "../core/private_address.ts";
 import type {
   Artifact,
   CurrentOptions,
@@ -129,8 +129,7 @@ function tokenFor(locator: GrpcLocator, io: RegistryIo): string {
 }
 
 function isLoopback(target: string): boolean {
-  const { hostname } = new URL(`http://${target}`);
-  return /^(localhost|.+\.localhost|127\..*|\[::1\])$/.test(hostname) && isPrivateHost(hostname);
+  return isLoopbackHost(new URL(`http://${target}`).hostname);
 }
 
 async function openAnswered(

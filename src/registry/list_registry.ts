@@ -1,3 +1,4 @@
+import { exactPattern } from "../core/artifact_pattern.ts";
 import {
   explainSource,
   GRACE_MS,
@@ -32,13 +33,12 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, repository, open, exists, report } = parts;
   const { url, preRelease, calver, constraint, slot, artifact, emulation } = locator;
-  const policy: Omit<Policy, "platform"> = {
+  const policy: Omit<Policy, "platform" | "artifact"> = {
     url,
     preRelease,
     calver,
     constraint,
     slot,
-    artifact,
     ...(emulation === undefined ? {} : { emulation }),
     ...(repository === undefined ? {} : { repository }),
     graceMs: GRACE_MS,
@@ -48,6 +48,7 @@ export function listRegistry(parts: ListRegistryParts): Registry {
   const policyFor = (options: CurrentOptions): Policy => ({
     ...policy,
     platform: options.platform ?? io.platform,
+    artifact: options.artifact === undefined ? artifact : exactPattern(options.artifact),
   });
   return {
     anyPlatform: true,

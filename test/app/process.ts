@@ -39,6 +39,7 @@ export function fakeProcess(
       },
     },
     signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onWake: () => () => {} },
+    survive: () => {},
     out: () => out,
     err: () => err,
     kill: (signal) => {

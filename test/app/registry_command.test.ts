@@ -20,7 +20,8 @@ describe("the command line of dewy registry", () => {
     expect(config("--port", "9000")).toMatchObject({
       registry: "ghr://o/r",
       port: 9000,
-      host: undefined,
+      host: "127.0.0.1",
+      isInsecurePublic: false,
       tls: undefined,
       publicUrl: undefined,
       direct: false,
@@ -33,7 +34,7 @@ describe("the command line of dewy registry", () => {
     const argv = [
       ...["-p", "0", "--host", "::1", "-i", "30s", "--max-stale", "5m", "--direct"],
       ...["--tls-cert", "c", "--tls-key", "k", "--token-file", "t", "--signing-key-file", "s"],
-      ...["--public-url", "https://registry.example.com/dewy/"],
+      ...["--public-url", "https://registry.example.com/dewy/", "--insecure-public"],
     ];
     expect(config(...argv)).toMatchObject({
       port: 0,
@@ -43,6 +44,7 @@ describe("the command line of dewy registry", () => {
       signingKeyFile: "s",
       publicUrl: "https://registry.example.com/dewy",
       direct: true,
+      isInsecurePublic: true,
       intervalMs: 30_000,
       maxStaleMs: 300_000,
     });
@@ -78,6 +80,7 @@ describe("dewy registry", () => {
   ): Promise<Started> => {
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", new Uint8Array(3), "app_linux_amd64.tar.gz");
+    await publisher.publish("v1.0.0", new Uint8Array(4), "app_linux_arm64.tar.gz");
     const io = fakeProcess(options);
     const ended = run(["registry", "--upstream", publisher.url, "--port", "0", ...argv], io);
     onTestFinished(async () => {
@@ -88,15 +91,20 @@ describe("dewy registry", () => {
     const [, url = ""] = /url=(\S+)/.exec(io.err()) ?? [];
     return { io, ended, url };
   };
-  const ask = (url: string, headers: Record<string, string> = {}): Promise<Response> =>
+  const ask = (
+    url: string,
+    headers: Record<string, string> = {},
+    arifactName?: string,
+  ): Promise<Response> =>
     fetch(`${url}/dewy.RegistryService/Current`, {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
-      body: JSON.stringify({ os: "linux", arch: "amd64" }),
+      body: JSON.stringify({ os: "linux", arch: "amd64", arifactName }),
     });
 
   test("serves until it is told to stop, and says where", async () => {
-    const { io, ended, url } = await start({}, "--host", "127.0.0.1");
+    const { io, ended, url } = await start({});
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:/);
     const { tag, artifactUrl } = await (await ask(url)).json();
     expect(tag).toBe("v1.0.0");
     expect((await (await fetch(artifactUrl)).arrayBuffer()).byteLength).toBe(3);
@@ -107,16 +115,54 @@ describe("dewy registry", () => {
     await expect(ask(url)).rejects.toThrow();
   });
 
-  test("listens on every address unless told, and warns of a token in plain text", async () => {
-    const env = { DEWY_REGISTRY_TOKEN: "t0ken-of-the-fleet" };
-    const { io, url } = await start({ env });
+  test("answers with the artifact that a machine asks for by name, or with NOT_FOUND", async () => {
+    const { url } = await start({});
+    const { artifactUrl } = await (await ask(url, {}, "app_linux_arm64.tar.gz")).json();
+    expect(artifactUrl).toContain("/app_linux_arm64.tar.gz?");
+    expect((await (await fetch(artifactUrl)).arrayBuffer()).byteLength).toBe(4);
+    const missing = await ask(url, {}, "app_linux_386.tar.gz");
+    expect(await missing.json()).toMatchObject({
+      code: "not_found",
+      message: 'v1.0.0 has no artifact "app_linux_386.tar.gz"',
+    });
+  });
+
+  const TOKEN = { DEWY_REGISTRY_TOKEN: "t0ken-of-the-fleet" };
+
+  test("warns of a token in plain text, and of links to whatever a machine called it", async () => {
+    const { io, url } = await start({ env: TOKEN }, "--host", "0.0.0.0");
     const loopback = `http://127.0.0.1:${new URL(url).port}`;
     expect((await ask(loopback)).status).toBe(401);
     const right = await ask(loopback, { authorization: "Bearer t0ken-of-the-fleet" });
     expect((await right.json()).artifactUrl).toMatch(new RegExp(`^${loopback}/artifacts/`));
     expect(io.err()).toContain("The token travels in plain text");
+    expect(io.err()).toContain("set --public-url");
     expect(io.err()).not.toContain("t0ken");
   });
+
+  test("warns of nothing with a public https:// address of a proxy", async () => {
+    const argv = ["--host", "0.0.0.0", "--public-url", "https://registry.example.com"];
+    const { io } = await start({ env: TOKEN }, ...argv);
+    expect(io.err()).not.toContain("WARN");
+  });
+
+  test("opens itself to everybody only when it is told so, with a warning", async () => {
+    const { io, url } = await start({}, "--host", "0.0.0.0", "--insecure-public");
+    expect((await ask(`http://127.0.0.1:${new URL(url).port}`)).status).toBe(200);
+    expect(io.err()).toContain("Anyone who can reach this port can download the artifacts");
+  });
+
+  test.each(["0.0.0.0", "::", "192.0.2.1", "registry.example.com"])(
+    "does not listen on %s without a token",
+    async (host) => {
+      const io = fakeProcess();
+      const argv = ["registry", "--upstream", "ghr://o/r", "--port", "0", "--host", host];
+      expect(await run(argv, io)).toBe(1);
+      expect(io.err()).toContain(`Cannot use --host "${host}" without a token`);
+      expect(io.err()).toContain("--token-file");
+      expect(io.err()).toContain("--insecure-public");
+    },
+  );
 
   test("needs files and upstreams that it can use", async () => {
     const directory = await tempDirectory();

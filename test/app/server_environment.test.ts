@@ -52,7 +52,9 @@ describe("the app's environment", () => {
     const missing = { ...CONFIG, envFiles: [join(dir, "missing")] };
     await expect(appEnvironment(missing, world, undefined)).rejects.toMatchObject({
       code: "config",
-      message: expect.stringContaining(`Cannot read --env-file "${dir}/missing": ENOENT`),
+      message: expect.stringContaining(
+        `Cannot read --env-file "${dir}/missing": no such file or directory`,
+      ),
     });
     const path = await file("a", "A=1\nB");
     const wrong = { ...CONFIG, envFiles: [path] };

@@ -182,7 +182,7 @@ describe("network failures", () => {
   test.each([
     ["ECONNREFUSED", "the connection was refused (ECONNREFUSED)"],
     ["ENOTFOUND", "the host name is unknown (ENOTFOUND)"],
-    ["CERT_HAS_EXPIRED", "certificate is not trusted (CERT_HAS_EXPIRED)"],
+    ["CERT_HAS_EXPIRED", "certificate has expired or is not valid yet (CERT_HAS_EXPIRED)"],
   ])("%s is said in words", async (code, words) => {
     const error = await thrownBy(
       world(failing(coded(code)), { retries: 0 }).http.text({ url: URL_A }),

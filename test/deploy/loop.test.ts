@@ -68,6 +68,27 @@ describe("pollLoop", () => {
     expect(pauses).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 10_000]);
   });
 
+  it("tells of what comes only after a round, without a change of pace", async () => {
+    const stop = new AbortController();
+    let tell = (_outcome: RoundOutcome): void => {};
+    const outcomes: RoundOutcome[] = [{ kind: "waiting" }, { kind: "waiting" }, fine];
+    const { pauses, events } = await pausesAfter([fine, fine, fine], {
+      round: async (_, report) => {
+        tell(failed(undefined));
+        tell = report;
+        const outcome = outcomes.shift() ?? fine;
+        if (outcomes.length === 0) stop.abort();
+        return outcome;
+      },
+      signal: stop.signal,
+    });
+    expect(pauses).toEqual([10_000, 10_000]);
+    expect(eventsOf(events, "failed").map(({ tag, count }) => `${tag} ${count}`)).toEqual([
+      "v1.0.0 1",
+      "v1.0.0 2",
+    ]);
+  });
+
   it("keeps its pace while there is nothing to deploy, or a version fails", async () => {
     const steps = [problem, problem, failed(undefined), failed(undefined), fine];
     expect((await pausesAfter(steps)).pauses).toEqual([10_000, 10_000, 10_000, 10_000]);

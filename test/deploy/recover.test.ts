@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import { recover } from "../../src/deploy/recover.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
+import type { DeployIo } from "../../src/deploy/deployer.ts";
+import { recover as recoverUntilServing } from "../../src/deploy/recover.ts";
+import { deploy, prove } from "../../src/deploy/sequence.ts";
 import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
@@ -28,6 +29,11 @@ async function killedAt(at: "activate" | "verify"): Promise<ReturnType<typeof te
   world.events.length = 0;
   world.steps.length = 0;
   return world;
+}
+
+async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
+  const trial = await recoverUntilServing(io, signal);
+  if (trial !== undefined) await prove(trial, io, signal);
 }
 
 describe("recover", () => {
@@ -68,15 +74,26 @@ describe("recover", () => {
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
   });
 
-  it("takes back a switch to a version that was already found bad, without trying it again", async () => {
+  it("does not try a release again that was marked as bad before dewy was killed", async () => {
     const world = await killedAt("verify");
     const [, release] = world.state().releases;
-    if (release === undefined) throw new Error("v1.1.0 is not recorded");
-    world.setState(markBad(world.state(), release, "it crashed", 0));
+    if (release !== undefined) world.setState(markBad(world.state(), release, "it crashed", 0));
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
-    expect(world.steps).not.toContain("verify v1.1.0");
     expect(world.state().switching).toBeUndefined();
+    expect(world.steps).not.toContain("verify v1.1.0");
+  });
+
+  it("goes back from a release that kept crashing when dewy was killed before it could", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    const release = await deploy(candidate("v1.1.0"), world.io, never());
+    world.setState(markBad(world.state(), release, "it crashed 5 times", 0));
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(eventsOf(world.events, "recovered")).toMatchObject([
+      { tag: "v1.1.0", action: "went back to the previous version" },
+    ]);
   });
 
   it("tells why a switch that had happened is taken back, also when it is tried again", async () => {

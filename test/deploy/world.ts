@@ -10,6 +10,7 @@ import type {
 import { parseVersion } from "../../src/core/version.ts";
 import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
+import { Switches } from "../../src/deploy/switches.ts";
 
 /** A clock that jumps: every sleep ends at once and is recorded. */
 export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
@@ -157,6 +158,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
           timedOut: false,
         };
       },
+      switches: new Switches(),
       clock,
       emit: (event) => world.events.push(event),
       command: "assets",
@@ -174,11 +176,13 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
   function store(): StateStore {
     return {
       load: async () => state,
-      save: async (next) => {
+      update: async (change) => {
         if (world.fail.save !== undefined) throw world.fail.save;
+        const next = change(state);
         const commits = state.switching !== undefined && next.switching === undefined;
         if (commits && world.fail["save-commit"] !== undefined) throw world.fail["save-commit"];
         state = next;
+        return state;
       },
     };
   }
@@ -197,12 +201,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       },
       activate: async (release) => {
         step("activate", `activate ${release.tag}`);
-        const before = live;
         live = release.directory;
-        return async () => {
-          step("restore", `undo to ${before ?? "nothing"}`);
-          live = before;
-        };
       },
       restore: async (directory) => {
         step("restore", `restore ${directory ?? "nothing"}`);

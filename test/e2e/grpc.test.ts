@@ -1,13 +1,26 @@
 import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { serveGrpc } from "../fakes/grpc.ts";
+import { loopbackCertificate, serveGrpc } from "../fakes/grpc.ts";
+import { hostilePeers, relayTo, serveHostilePeer } from "../fakes/hostile_peer.ts";
 import { tempDirectory } from "../host/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
-import { cliRuntimes, liveVersion, runDewy } from "./dewy.ts";
+import { cliRuntimes, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
 
 const NAME = "app_linux_amd64.tar.gz";
+const TURNS = [
+  "answers HTTP/1.1 502 and stays",
+  "sends an SSH banner",
+  "resets the connection at once",
+  "resets the connection after its settings",
+  "sends GOAWAY with an error and closes",
+  "floods GOAWAY",
+  "floods PING",
+  "floods SETTINGS",
+];
 
 /** Serves bytes by name. */
 async function serveFiles(files: Readonly<Record<string, Uint8Array>>): Promise<string> {
@@ -66,4 +79,61 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
       { id: "id-v1", tag: "v1", command: "assets" },
     ]);
   });
+
+  test.each(["plain text", "TLS"])(
+    "stays alive while its server turns into something else, and follows it again, over %s",
+    async (how) => {
+      const [cwd, trust] = [await tempDirectory(), await tempDirectory()];
+      const certificate = await loopbackCertificate();
+      await writeFile(join(trust, "ca.pem"), certificate.cert);
+      const files = await serveFiles({
+        [`v1/${NAME}`]: await makeArtifact("v1"),
+        [`v2/${NAME}`]: await makeArtifact("v2"),
+      });
+      let tag = "v1";
+      const current = async () => ({ id: tag, tag, artifactUrl: `http://${files}/${tag}/${NAME}` });
+      const server = await serveGrpc({ current });
+      onTestFinished(() => server.close());
+      const peer = await serveHostilePeer(
+        relayTo(server.target),
+        how === "TLS" ? { ...certificate, alpn: true } : undefined,
+      );
+      onTestFinished(() => peer.close());
+      const query = `${how === "TLS" ? "" : "no-tls=true&"}allow=http,${files}`;
+      const dewy = startDewy(
+        command,
+        ["assets", "--interval", "1s", "--registry", `grpc://${peer.target}?${query}`],
+        { cwd, env: { SSL_CERT_FILE: join(trust, "ca.pem") } },
+      );
+      // A signal asks for a poll at once, so that the test does not wait for the growing pauses after failures.
+      const pollUntil = (condition: () => boolean | Promise<boolean>, what: string) =>
+        until(
+          async () => {
+            if (await condition()) return true;
+            expect(dewy.child.exitCode, dewy.stderr()).toBeNull();
+            dewy.child.kill("SIGHUP");
+            return false;
+          },
+          () => `${what}; log:\n${dewy.stderr()}`,
+        );
+      await until(
+        async () => (await liveVersion(cwd)) === "v1",
+        () => dewy.stderr(),
+      );
+
+      for (const kind of TURNS) {
+        const before = peer.connections();
+        peer.become(hostilePeers[kind] ?? expect.fail(kind));
+        await pollUntil(() => peer.connections() >= before + 2, `two connections while it ${kind}`);
+      }
+      const asked = server.asked.length;
+      peer.become(relayTo(server.target, 50));
+      await pollUntil(() => server.asked.length > asked + 1, "two calls on a flooded connection");
+      tag = "v2";
+      peer.become(relayTo(server.target));
+      await pollUntil(async () => (await liveVersion(cwd)) === "v2", "v2");
+      dewy.child.kill("SIGTERM");
+      expect(await dewy.ended()).toBe(0);
+    },
+  );
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CredentialError } from "../../src/core/error.ts";
 import { LINK_LIFETIME_MS } from "../../src/gateway/artifact_link.ts";
-import { gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
+import { fakeUpstream, gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
 
 const { signal } = new AbortController();
 
@@ -48,6 +48,36 @@ describe("an answer of the gateway", () => {
     const url = await address();
     expect(url).toBe("file:///private/v1.0.0/app_linux_amd64.tar.gz");
     expect(await gateway.fetch(new Request(`${ORIGIN}/artifacts/a/b`))).toBeUndefined();
+  });
+
+  describe.each([
+    ["signed", false],
+    ["direct", true],
+  ])("by name, with %s addresses,", (_, direct) => {
+    const artifact = "app_linux_arm64.tar.gz";
+
+    test("is that artifact, whatever the platform, and never another", async () => {
+      const world = gatewayWorld({ direct });
+      expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
+      expect(await world.address({ artifact })).toContain(`/${artifact}`);
+      expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
+      for (const missing of ["no-such-file", "late"]) {
+        await expect(current(world, { artifact: missing })).rejects.toMatchObject({
+          code: "not-found",
+          message: `v1.0.0 has no artifact "${missing}"`,
+        });
+      }
+      world.upstream.tag = undefined;
+      world.gateway.expire();
+      expect(await current(world, { artifact })).toBeUndefined();
+    });
+
+    test("is not found where the upstream registry chooses by itself and has chosen another", async () => {
+      const upstream = fakeUpstream({ anyPlatform: false });
+      const world = gatewayWorld({ direct, open: () => upstream.registry });
+      await expect(current(world, { artifact })).rejects.toMatchObject({ code: "not-found" });
+      expect(await world.address({ artifact: "app_linux_amd64.tar.gz" })).toContain("amd64");
+    });
   });
 
   test("stays the same while nothing changes, so that machines see no change", async () => {
@@ -200,6 +230,10 @@ describe("a download from the gateway", () => {
     ["a longer time", (url: string) => url.replace(/expires=(\d+)/, "expires=9$1")],
     ["another signature", (url: string) => url.replace(/signature=.../, "signature=abc")],
     ["no signature", (url: string) => url.replace(/&signature=[^#]*/, "")],
+    ["a signature in another spelling", respell],
+    ["a second signature", (url: string) => `${url}&signature=${"A".repeat(43)}`],
+    ["a second machine", (url: string) => `${url}&platform=linux%2Farm64`],
+    ["another parameter", (url: string) => `${url}&x=1`],
     ["no name", () => `${ORIGIN}/artifacts/`],
     ["a broken name", () => `${ORIGIN}/artifacts/%ff/%00`],
   ])("with %s is refused", async (_, change) => {
@@ -228,6 +262,8 @@ describe("a download from the gateway", () => {
   test("works at another gateway with the same key, and not with another", async () => {
     const url = await gatewayWorld().address();
     expect((await gatewayWorld().get(url)).status).toBe(200);
+    const named = await gatewayWorld().address({ artifact: "app.zip" });
+    expect((await gatewayWorld().get(named)).status).toBe(200);
     const other = gatewayWorld({ secret: new Uint8Array(32).fill(8) });
     expect((await other.get(url)).status).toBe(403);
     const newer = gatewayWorld();
@@ -268,6 +304,61 @@ describe("a download from the gateway", () => {
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
     await running[0]?.body?.cancel();
     expect((await get(url)).status).toBe(200);
+  });
+});
+
+describe("downloads from the gateway", () => {
+  test("are counted from the request on, however long the upstream needs", async () => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    const gate = new AbortController();
+    let opened = 0;
+    upstream.registry.open = async (...parts) => {
+      opened += 1;
+      await new Promise((resolve) => gate.signal.addEventListener("abort", resolve));
+      return open(...parts);
+    };
+    const answers = Array.from({ length: 1000 }, () => get(url));
+    await expect.poll(() => opened).toBeGreaterThanOrEqual(256);
+    const refused = await get(url);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
+    gate.abort();
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(256);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(744);
+  });
+
+  test("end when the upstream does not begin to answer in time", async () => {
+    const { address, get, upstream, clock } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    let opened = 0;
+    upstream.registry.open = () => {
+      opened += 1;
+      return new Promise(() => {});
+    };
+    const silent = Array.from({ length: 256 }, () => get(url));
+    await expect.poll(() => opened).toBe(256);
+    expect((await get(url)).status).toBe(503);
+    await clock.sleeping(60_000);
+    clock.advance(60_000);
+    for (const response of await Promise.all(silent)) expect(response.status).toBe(504);
+    upstream.registry.open = open;
+    expect((await get(url)).status).toBe(200);
+  });
+
+  test("leave room for others when they fail or have no body", async () => {
+    const { address, get, upstream } = gatewayWorld();
+    const url = await address();
+    const { open } = upstream.registry;
+    for (let index = 0; index < 300; index += 1) {
+      upstream.registry.open = () => Promise.reject(new Error("down"));
+      expect((await get(url)).status).toBe(502);
+      upstream.registry.open = open;
+      expect((await get(url, { method: "HEAD" })).status).toBe(200);
+      await (await get(url)).body?.cancel();
+    }
   });
 });
 
@@ -341,3 +432,11 @@ describe("the gateway's health and metrics", () => {
     expect((await get(`${ORIGIN}/metrics`, { headers })).status).toBe(200);
   });
 });
+
+/** Sets one of the two bits that the last character of base64 leaves over. */
+function respell(url: string): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return url.replace(/(signature=.{42})(.)/, (_, start: string, last: string) => {
+    return start + alphabet.charAt(alphabet.indexOf(last) + 1);
+  });
+}

@@ -48,6 +48,19 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(1);
   });
 
+  test("keeps a limited number of answers by name, and those by platform all the same", async () => {
+    const { upstream, polled, tag } = world();
+    await tag();
+    for (let index = 0; index < 200; index += 1) await polled.current(AMD64, `file-${index}`);
+    expect(upstream.questions).toHaveLength(201);
+    await tag();
+    await polled.current(AMD64, "file-199");
+    await polled.current(AMD64, "file-136");
+    expect(upstream.questions).toHaveLength(201);
+    await polled.current(AMD64, "file-135");
+    expect(upstream.questions).toHaveLength(202);
+  });
+
   test("asks again after the interval, and not before", async () => {
     const { upstream, clock, tag } = world();
     await tag();

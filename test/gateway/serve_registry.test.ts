@@ -131,6 +131,89 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     });
   });
 
+  test("asks for an artifact by its name", async () => {
+    const { server, questions } = await serve();
+    const client = await python(server);
+    await client.call("Current", { ...QUESTION, arifact_name: "app v1 (2).zip" });
+    expect(questions).toMatchObject([{ ...QUESTION, artifact: "app v1 (2).zip" }]);
+    await client.call("Current", { ...QUESTION, arifact_name: "" });
+    expect(questions[1]?.artifact).toBeUndefined();
+    for (const arifact_name of ["../x", "a/b", "a\\b", "..", "a\nb", "x".repeat(256)]) {
+      expect(await client.call("Current", { ...QUESTION, arifact_name })).toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+    }
+  });
+
+  test.each(["h2c", "TLS"])(
+    "reads UNIMPLEMENTED for every method there is not, over %s",
+    async (how) => {
+      const tls = how === "TLS" ? await makeCertificate() : undefined;
+      const { server } = await serve({
+        tls,
+        host: "localhost",
+        fetch: () => new Response("a page"),
+      });
+      const client = await python(server, tls?.caFile);
+      for (const method of [
+        "/dewy.RegistryService/Nothing",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.health.v1.Health/List",
+        "/healthz",
+      ] as const) {
+        expect(await client.call(method, { bytes: "x".repeat(1_000_000) })).toEqual({
+          code: "UNIMPLEMENTED",
+          details: `There is no method ${method}`,
+        });
+      }
+      expect(await client.call("Current", QUESTION)).toMatchObject({ id: "7" });
+    },
+  );
+
+  test("checks the server's health without a token", async () => {
+    let isServing = true;
+    const { server } = await serve({ token: "s3cret", isServing: () => isServing });
+    const client = await python(server);
+    for (const service of ["", "dewy.RegistryService", "grpc.health.v1.Health"]) {
+      expect(await client.call("Check", { service })).toEqual({ status: 1 });
+    }
+    isServing = false;
+    expect(await client.call("Check", { service: "dewy.RegistryService" })).toEqual({ status: 2 });
+    expect(await client.call("Check", { service: "other" })).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("watches the server's health until the server stops", async () => {
+    let isServing = true;
+    const { server } = await serve({ isServing: () => isServing });
+    const client = await python(server);
+    expect(await client.call("Watch", { service: "" })).toEqual({ status: 1 });
+    isServing = false;
+    expect(await client.call("Watch", {})).toEqual({ status: 2 });
+    isServing = true;
+    expect(await client.call("Watch", {})).toEqual({ status: 1 });
+    const closed = server.close(30_000);
+    expect(await client.call("Watch", {})).toEqual({ status: 2 });
+    expect(await client.call("Watch", {})).toMatchObject({ code: "UNAVAILABLE" });
+    await closed;
+  });
+
+  test("learns from a watch that a service is unknown", async () => {
+    const { server } = await serve();
+    const client = await python(server);
+    expect(await client.call("Watch", { service: "other" })).toEqual({ status: 3 });
+  });
+
+  test("without the token is refused, however large its request is", async () => {
+    const { server } = await serve({ token: "s3cret" });
+    const client = await python(server);
+    const big = { id: "1", tag: "v1", command: "assets", err: "x".repeat(10_000_000) };
+    expect(await client.call("Report", big)).toEqual({
+      code: "UNAUTHENTICATED",
+      details: "A bearer token is required",
+    });
+    expect(await client.call("Current", QUESTION)).toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
   test("needs the token where there is one", async () => {
     const { server, questions } = await serve({ token: "s3cret" });
     const client = await python(server);
@@ -195,6 +278,31 @@ describe("a plain HTTP client", () => {
     expect(reports).toEqual([]);
   });
 
+  test("without the token is refused before it sends its request", async () => {
+    const { server } = await serve({ token: "s3cret" });
+    const socket = connect(server.port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.write(
+      `POST ${PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20000000\r\n\r\n`,
+    );
+    const [answer] = await once(socket, "data");
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 401 /);
+    expect((await askByConnect(server)).status).toBe(401);
+    const right = { authorization: "Bearer s3cret" };
+    expect((await askByConnect(server, QUESTION, right)).status).toBe(200);
+  });
+
+  test("learns that a method does not exist", async () => {
+    const { server } = await serve();
+    const response = await post(`${server.url}/dewy.RegistryService/Nothing`, "{}", {
+      "content-type": "application/json",
+    });
+    expect([response.status, await response.json()]).toEqual([
+      501,
+      { code: "unimplemented", message: "There is no method /dewy.RegistryService/Nothing" },
+    ]);
+  });
+
   test("hears when the server's own deadline for it is over", async () => {
     const { server } = await serve({}, { current: () => new Promise(() => {}) });
     const response = await askByConnect(server, QUESTION, {
@@ -254,8 +362,21 @@ describe("the port", () => {
     });
   });
 
-  test("with a certificate that is none is a configuration error", async () => {
-    await expect(serve({ tls: { cert: "x", key: "y" } })).rejects.toMatchObject({ code: "config" });
+  test("says what is wrong with a certificate and its key", async () => {
+    const [tls, other] = [await makeCertificate(), await makeCertificate()];
+    const errorOf = (files: { cert: string; key: string }): Promise<unknown> =>
+      serve({ tls: files }).catch((error: unknown) => error);
+    const start = "Cannot use the TLS certificate and key: ";
+    expect(await errorOf({ ...tls, cert: "x" })).toMatchObject({
+      code: "config",
+      message: `${start}the certificate is not in PEM format`,
+    });
+    expect(await errorOf({ ...tls, key: tls.cert })).toMatchObject({
+      message: `${start}the key is not an unencrypted private key in PEM format`,
+    });
+    expect(await errorOf({ ...tls, key: other.key })).toMatchObject({
+      message: `${start}the key belongs to another certificate`,
+    });
   });
 });
 

@@ -42,9 +42,10 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
     reports: [],
     registry: {
       anyPlatform: options.anyPlatform ?? true,
-      async current({ platform = AMD64, maxAgeMs } = {}) {
+      async current({ platform = AMD64, artifact, maxAgeMs } = {}) {
         const { os, arch } = normalizePlatform(platform);
-        upstream.questions.push(`${formatPlatform(platform)} ${maxAgeMs}`);
+        const wanted = artifact === undefined ? "" : ` ${artifact}`;
+        upstream.questions.push(`${formatPlatform(platform)}${wanted} ${maxAgeMs}`);
         await upstream.gate;
         if (upstream.failure !== undefined) throw upstream.failure;
         const { tag } = upstream;
@@ -52,9 +53,13 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
         if (tag === undefined || version === undefined) {
           return { kind: "none", reason: "empty", message: "nothing at s3://private-bucket" };
         }
+        if (artifact === "late") return { kind: "pending", tag, reason: "artifact-missing" };
         if (os === "aix") return { kind: "none", reason: "artifact-missing", tag, message: "none" };
         if (os === "plan9") return { kind: "pending", tag, reason: "artifact-missing" };
-        const name = `app_${os}_${arch}.tar.gz`;
+        if (artifact?.startsWith("no")) {
+          return { kind: "none", reason: "artifact-missing", tag, message: "none" };
+        }
+        const name = artifact ?? `app_${os}_${arch}.tar.gz`;
         return {
           kind: "ready",
           release: { id: `id of ${tag}`, tag, version, createdAt: new Date(Date.UTC(2026, 0, 1)) },
@@ -121,5 +126,12 @@ export function gatewayWorld(parts: Partial<GatewayOptions> = {}): GatewayWorld 
 }
 
 export function question(parts: Partial<VersionQuestion> = {}): VersionQuestion {
-  return { ...AMD64, address: "192.0.2.1", headers: new Headers(), origin: ORIGIN, ...parts };
+  return {
+    ...AMD64,
+    artifact: undefined,
+    address: "192.0.2.1",
+    headers: new Headers(),
+    origin: ORIGIN,
+    ...parts,
+  };
 }

@@ -1,5 +1,9 @@
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
+import { RegistryService } from "../../src/gen/dewy_pb.ts";
+import { GrpcConnection } from "../../src/host/grpc_connection.ts";
 import { openHttp2Channel } from "../../src/host/grpc_transport.ts";
 import { eventsOf } from "../deploy/world.ts";
 
@@ -25,6 +29,19 @@ test("gRPC over HTTP/2 says that it passes the proxy by, without the proxy's pas
   ]);
   expect(JSON.stringify(warnings)).not.toContain("s3cret");
 });
+
+test.each(["http://127.0.0.1:80", "https://127.0.0.1:443"])(
+  "gRPC over HTTP/2 connects to the default port of %s",
+  async (baseUrl) => {
+    const dialed = new Error("dialed");
+    const connection = new GrpcConnection(baseUrl, () => {
+      throw dialed;
+    });
+    const transport = createGrpcTransport({ baseUrl, sessionManager: connection });
+    const call = createClient(RegistryService, transport).current({ arch: "amd64", os: "linux" });
+    await expect(call).rejects.toMatchObject({ cause: dialed });
+  },
+);
 
 test.each([
   ["where no proxy is set", "https://registry.example.com", {}],

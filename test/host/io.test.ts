@@ -33,7 +33,7 @@ describe("createHostIo", () => {
       await expect(io.readTextFile?.(join(directory, "none.pem"))).rejects.toMatchObject({
         code: "host",
         retryable: false,
-        message: expect.stringContaining(`Cannot read "${join(directory, "none.pem")}": `),
+        message: `Cannot read "${join(directory, "none.pem")}": no such file or directory`,
       });
     } finally {
       await rm(directory, { recursive: true });

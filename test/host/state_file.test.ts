@@ -46,15 +46,36 @@ describe("stateFile", () => {
 
   it("gives back what was saved, and leaves no temporary file", async () => {
     const { directory, store } = await open();
-    await store.save(state);
+    await store.update(() => state);
     expect(await store.load()).toEqual(state);
     expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json"]);
+  });
+
+  it("loses no change of those that are made at the same time", async () => {
+    const { store } = await open();
+    const tags = Array.from({ length: 20 }, (_, minor) => `v1.${minor}.0`);
+    const add = (tag: string) => (before: DeployState) => ({
+      ...before,
+      bad: [...before.bad, { tag, reason: "it crashed", at: "2026-01-01T00:00:00.000Z" }],
+    });
+    await Promise.all(tags.map((tag) => store.update(add(tag))));
+    expect((await store.load()).bad.map(({ tag }) => tag)).toEqual(tags);
+  });
+
+  it("goes on after a change that failed", async () => {
+    const { store } = await open();
+    const failing = store.update(() => {
+      throw new Error("no");
+    });
+    const following = store.update(() => state);
+    await expect(failing).rejects.toThrow("no");
+    expect(await following).toEqual(state);
   });
 
   it("reads a file from before dewy remembered the bytes of every tag", async () => {
     const { directory, store } = await open();
     const { known: _, ...before } = state;
-    await store.save(EMPTY_STATE);
+    await store.update(() => EMPTY_STATE);
     await writeFile(join(directory, ".dewy", "state.json"), JSON.stringify(before));
     expect(await store.load()).toEqual({ ...state, known: [] });
   });
@@ -68,7 +89,7 @@ describe("stateFile", () => {
     ],
   ])("sets %s aside with a warning", async (_, text) => {
     const { directory, events, store } = await open();
-    await store.save(EMPTY_STATE);
+    await store.update(() => EMPTY_STATE);
     await writeFile(join(directory, ".dewy", "state.json"), text);
     expect(await store.load()).toEqual(EMPTY_STATE);
     expect(events).toMatchObject([{ type: "warning", important: true }]);

@@ -96,6 +96,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "✗ After Deploy Hook: echo 1 (timed out)",
   ],
   [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
+  [
+    { type: "superseded", tag: "v2", by: "v3" },
+    "`v2` was superseded by `v3` before it counted as deployed",
+  ],
   [STARTED, "Server started for `v1`"],
   [{ ...STARTED, restarted: true }, "Server restarted for `v1`"],
   [{ ...STARTED, withPort: false }, "Server started for `v1` without port"],

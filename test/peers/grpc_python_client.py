@@ -9,6 +9,8 @@ sys.path.insert(0, generated)
 import grpc  # noqa: E402
 import dewy_pb2  # noqa: E402
 import dewy_pb2_grpc  # noqa: E402
+import health_pb2  # noqa: E402
+import health_pb2_grpc  # noqa: E402
 
 if ca_file:
     with open(ca_file, "rb") as file:
@@ -16,6 +18,8 @@ if ca_file:
 else:
     channel = grpc.insecure_channel(target)
 stub = dewy_pb2_grpc.RegistryServiceStub(channel)
+health = health_pb2_grpc.HealthStub(channel)
+watching = None
 
 for line in sys.stdin:
     call = json.loads(line)
@@ -28,6 +32,17 @@ for line in sys.stdin:
             result = {"id": answer.id, "tag": answer.tag, "artifact_url": answer.artifact_url}
             if answer.HasField("created_at"):
                 result["created_at"] = answer.created_at.ToJsonString()
+        elif call["method"] == "Check":
+            request = health_pb2.HealthCheckRequest(**call["request"])
+            result = {"status": health.Check(request, timeout=10, metadata=metadata).status}
+        elif call["method"] == "Watch":
+            # The first call begins to watch; each call waits for one more status.
+            if watching is None:
+                watching = health.Watch(health_pb2.HealthCheckRequest(**call["request"]))
+            result = {"status": next(watching).status}
+        elif call["method"].startswith("/"):
+            echo = channel.unary_unary(call["method"], lambda text: text.encode(), bytes.decode)
+            result = {"bytes": echo(call["request"]["bytes"], timeout=10, metadata=metadata)}
         else:
             stub.Report(dewy_pb2.ReportRequest(**call["request"]), timeout=10, metadata=metadata)
             result = {}

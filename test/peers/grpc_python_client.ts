@@ -10,10 +10,10 @@ import { ROOT } from "../runtime/runtimes.ts";
 export interface PythonGrpcClient {
   /** Calls a method; the answer is the response, or `{ code, details }`. */
   call(
-    method: "Current" | "Report",
+    method: "Current" | "Report" | "Check" | "Watch" | `/${string}`,
     request: Readonly<Record<string, string>>,
     metadata?: Readonly<Record<string, string>>,
-  ): Promise<Record<string, string>>;
+  ): Promise<Record<string, string | number>>;
   /** Ends it. */
   close(): Promise<void>;
 }
@@ -57,6 +57,7 @@ export async function startPythonGrpcClient(
     `--grpc_python_out=${generated}`,
     `--plugin=protoc-gen-grpc_python=${plugin}`,
     "dewy.proto",
+    "health.proto",
   ]);
   if (protoc.status !== 0) throw new Error(protoc.stderr.toString());
   const script = join(ROOT, "test", "peers", "grpc_python_client.py");

@@ -1,8 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
-import { DeployError } from "../../core/error.ts";
+import { DeployError, faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
+import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { ContainerEngine } from "../../host/container/engine.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { withLastLines } from "../with_last_lines.ts";
@@ -47,10 +48,13 @@ export interface FleetOptions {
   emit: EventSink;
 }
 
-/** What a replica that ends, or turns unhealthy, means just now. */
+/** Watches a release during its rollout or bake: a replica that exits or turns unhealthy means that the release has failed. */
 interface Probation {
   directory: string;
+  /** Aborted with the failure. */
   over: AbortController;
+  /** Aborted when another release has taken over. */
+  superseded: AbortController;
   /** Losses that are being looked into. */
   inquiries: Promise<unknown>[];
 }
@@ -79,6 +83,9 @@ export class Fleet implements Runner {
   #config: string | undefined;
   #isRolling = false;
   #distrusted: string | undefined;
+  /** Watches the release that is being rolled out. */
+  #attempt: Probation | undefined;
+  /** Watches the release that has taken over and is still baking. */
   #probation: Probation | undefined;
 
   /** @param options what it works with. */
@@ -142,43 +149,53 @@ export class Fleet implements Runner {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
-      const probation: Probation = { directory, over: new AbortController(), inquiries: [] };
-      this.#probation = probation;
+      const [over, superseded] = [new AbortController(), new AbortController()];
+      const attempt: Probation = { directory, over, superseded, inquiries: [] };
+      this.#attempt = attempt;
       try {
-        await this.#rollTo(release, NONE, AbortSignal.any([signal, probation.over.signal]));
+        await this.#rollTo(release, NONE, AbortSignal.any([signal, over.signal]));
       } catch (error) {
-        this.#distrusted = directory;
-        this.#probation = undefined;
+        if (!signal.aborted) this.#distrusted = directory;
         throw error;
+      } finally {
+        this.#attempt = undefined;
       }
+      this.#probation?.superseded.abort();
+      this.#probation = attempt;
     });
   }
 
   /** {@inheritDoc Runner.bake} */
-  async bake(durationMs: number, signal: AbortSignal): Promise<void> {
+  async bake(
+    { directory }: AppRelease,
+    durationMs: number,
+    signal: AbortSignal,
+  ): Promise<BakeOutcome> {
     const probation = this.#probation;
-    if (probation === undefined) return;
-    const failed = probation.over.signal;
+    if (probation?.directory !== directory) return "superseded";
+    const [failed, superseded] = [probation.over.signal, probation.superseded.signal];
     try {
-      await this.#options.clock.sleep(durationMs, AbortSignal.any([failed, signal]));
+      await this.#options.clock.sleep(durationMs, AbortSignal.any([failed, superseded, signal]));
     } catch {
       // Stopped by the operator: it was healthy, and nothing speaks against it.
     }
     await Promise.allSettled(probation.inquiries);
-    this.#probation = undefined;
-    if (failed.aborted) this.#distrusted = probation.directory;
+    if (this.#probation === probation) this.#probation = undefined;
+    if (failed.aborted) this.#distrusted = directory;
     failed.throwIfAborted();
+    return superseded.aborted ? "superseded" : "proven";
   }
 
   /** {@inheritDoc Runner.insist} */
   async insist(release: AppRelease): Promise<void> {
     this.#recovery.cancel();
-    this.#probation = undefined;
+    if (this.#probation?.directory !== release.directory) this.#probation = undefined;
     if (this.#stop.aborted) return;
     try {
       await this.#exclusively(() => this.#rollTo(release, NONE, this.#stop));
     } catch (error) {
-      this.#tellFailedStart(release, error);
+      if (faultOf(error) === "release") this.#probation?.over.abort(error);
+      if (!this.#probation?.over.signal.aborted) this.#tellFailedStart(release, error);
     }
   }
 
@@ -188,13 +205,22 @@ export class Fleet implements Runner {
     if (!serves) await this.insist(release);
   }
 
-  /** Starts the replicas anew, one after the other, without a gap. */
-  async restart(): Promise<void> {
+  /** {@inheritDoc Runner.inUse} */
+  inUse(): ReadonlySet<string> {
+    return new Set(this.#crew.list().map(({ release }) => release));
+  }
+
+  /**
+   * Starts the replicas again, one after the other, without a gap.
+   *
+   * @param signal ends it; what serves then goes on serving.
+   */
+  async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#goal;
       // What has just failed is about to be taken back.
       if (release === undefined || release.directory === this.#distrusted) return;
-      await this.#rollTo(release, new Set(this.#crew.list("serving")), this.#stop);
+      await this.#rollTo(release, new Set(this.#crew.list("serving")), signal);
     });
   }
 
@@ -295,20 +321,20 @@ export class Fleet implements Runner {
     const burial =
       end === undefined ? this.#crew.lastLines(replica) : this.#crew.bury(replica, reason);
     this.#crew.refresh();
-    this.#probation?.inquiries.push(burial);
+    const judge = [this.#attempt, this.#probation].find(
+      (one) => one?.directory === replica.release,
+    );
+    judge?.inquiries.push(burial);
     const lastLines = await burial;
     if (!served || this.#stop.aborted) return;
-    const isJudged = this.#probation?.directory === replica.release;
-    const release = isJudged ? undefined : this.#goal;
+    const release = judge === undefined ? this.#goal : undefined;
     const isOurs = release?.directory === replica.release;
     const isCrash = end !== undefined && fault === "release" && isOurs;
     const replaceInMs =
       release === undefined ? undefined : this.#recovery.later({ release, reason, isCrash });
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
-    if (isJudged) {
-      const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
-      this.#probation?.over.abort(new DeployError("verify", text, { fault }));
-    }
+    const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
+    judge?.over.abort(new DeployError("verify", text, { fault }));
   }
 
   #isShort(): boolean {
@@ -337,7 +363,7 @@ export class Fleet implements Runner {
 
   async #recover(): Promise<void> {
     const goal = this.#goal;
-    if (goal === undefined || this.#probation !== undefined) return;
+    if (goal === undefined || this.#attempt !== undefined) return;
     try {
       await this.#exclusively(async () => {
         // Somebody else may have done it, or decided otherwise, meanwhile.

@@ -4,7 +4,7 @@
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { groupRuns } from "../../host/generation_process_group.ts";
 import { killGroup, signalProcess } from "../../host/process_group.ts";
 import { isRunning, processStartTime } from "../../host/process_identity.ts";
@@ -14,12 +14,16 @@ import type { Endable } from "./retire.ts";
 export interface Orphan extends Endable {
   /** Its tag; empty when that dewy did not know it. */
   readonly tag: string;
+  /** The name of its release directory; empty when that dewy did not state it. */
+  readonly directory: string;
 }
 
 /** Marks the processes of a working directory; every generation has it in its environment. */
 export const ROOT_VARIABLE = "DEWY_ROOT";
 const GENERATION_VARIABLE = "DEWY_GENERATION";
 const TAG_VARIABLE = "DEWY_TAG";
+/** Says which release a generation was started from. */
+export const RELEASE_VARIABLE = "DEWY_RELEASE_DIR";
 
 /**
  * Finds them by what they were started with. A pid is never trusted alone: environment and start time belong to one
@@ -51,6 +55,7 @@ async function orphan(pid: number, root: string): Promise<Orphan | undefined> {
   return {
     pid,
     tag: variables.get(TAG_VARIABLE) ?? "",
+    directory: basename(variables.get(RELEASE_VARIABLE) ?? ""),
     isAlive,
     signal: (name) => {
       if (isRunning(pid, startTime)) signalProcess(pid, name);

@@ -1,6 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { type DeployError, faultOf } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
+import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease } from "../runner.ts";
 import { describeExit, type Exit, type Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
@@ -15,21 +16,28 @@ const FAILED_CHECKS = 3;
  */
 export class Probation {
   readonly #directory: string;
-  readonly #failure: Promise<never>;
+  readonly #verdict: Promise<"superseded">;
   #fail: (error: DeployError) => void = () => {};
+  #supersede: () => void = () => {};
 
   /** @param release what has taken over. */
   constructor({ directory }: AppRelease) {
     this.#directory = directory;
-    this.#failure = new Promise((_, reject) => {
+    this.#verdict = new Promise((resolve, reject) => {
       this.#fail = reject;
+      this.#supersede = () => resolve("superseded");
     });
-    this.#failure.catch(() => {});
+    this.#verdict.catch(() => {});
   }
 
   /** Whether the failure of a generation is for the probation to judge. */
-  covers({ release }: Generation): boolean {
+  covers({ release }: Pick<Generation, "release">): boolean {
     return release.directory === this.#directory;
+  }
+
+  /** Ends the probation, because another release has taken over. */
+  superseded(): void {
+    this.#supersede();
   }
 
   /**
@@ -49,19 +57,21 @@ export class Probation {
    * @param durationMs how long.
    * @param parts who serves at any moment, and how to ask it.
    * @param signal ends the time: it was ready, and nothing speaks against it.
+   * @returns how it ended.
    * @throws DeployError when the release has failed.
    */
   async pass(
     durationMs: number,
     parts: { current: () => Generation | undefined; handoff: Handoff; clock: Clock },
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<BakeOutcome> {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const enough = parts.clock.sleep(durationMs, either).catch(() => {});
+    const isOver = (): BakeOutcome => "proven";
+    const enough = parts.clock.sleep(durationMs, either).then(isOver, isOver);
     const checks = this.#check(parts, either);
     try {
-      await Promise.race([this.#failure, checks, enough]);
+      return await Promise.race([this.#verdict, checks, enough]);
     } finally {
       over.abort();
       checks.catch(() => {});
@@ -71,7 +81,7 @@ export class Probation {
   async #check(
     { current, handoff, clock }: Parameters<Probation["pass"]>[1],
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<never> {
     let failed = 0;
     while (!signal.aborted) {
       await clock.sleep(CHECK_MS, signal).catch(() => {});
@@ -86,7 +96,7 @@ export class Probation {
         throw brokeDown(generation, `it became unhealthy: ${reason}`);
       }
     }
-    await new Promise<never>(() => {}); // the race is decided by the others
+    return new Promise<never>(() => {}); // the race is decided by the others
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { AbortedError, DeployError, type Fault } from "../../core/error.ts";
+import { AbortedError, DeployError, DewyError, type Fault } from "../../core/error.ts";
 import { TOLD_LINES, withLastLines } from "../with_last_lines.ts";
 import { describeExit, type Generation } from "./generation.ts";
 import type { Handoff, Place, TellWhyNot } from "./handoff.ts";
@@ -55,7 +55,10 @@ export async function becomeReady(
   try {
     await Promise.race([ready, timeout, end]);
   } catch (error) {
-    if (signal.aborted) throw new AbortedError("Stopped while a generation was getting ready");
+    if (signal.aborted) {
+      if (signal.reason instanceof DewyError) throw signal.reason;
+      throw new AbortedError("Stopped while a generation was getting ready");
+    }
     throw error;
   } finally {
     over.abort();

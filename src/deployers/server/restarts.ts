@@ -14,6 +14,8 @@ export interface RestartsOptions {
   signal: AbortSignal;
 }
 
+const POSTPONED_MS = 500;
+
 /** Starts what has crashed again: each crash in a row is followed by a longer pause. There is one restart ahead at most. */
 export class Restarts {
   readonly #options: RestartsOptions;
@@ -36,12 +38,27 @@ export class Restarts {
    * @returns the pause, in milliseconds.
    */
   later(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {
-    const { start, onCrashLoop, clock, signal } = this.#options;
     const { pauseMs } = this.#failures.add(release, lifeMs);
     if (fault === "release") {
       const { count: crashes, isLoop } = this.#crashes.add(release, lifeMs);
-      if (isLoop) onCrashLoop({ release, crashes, reason });
+      if (isLoop) this.#options.onCrashLoop({ release, crashes, reason });
     }
+    this.#startAfter(pauseMs, release);
+    return pauseMs;
+  }
+
+  /** Starts a release a little later, because it cannot be started just now. */
+  postpone(release: AppRelease): void {
+    this.#startAfter(POSTPONED_MS, release);
+  }
+
+  /** Nothing has to be started again. */
+  cancel(): void {
+    this.#pending?.abort();
+  }
+
+  #startAfter(pauseMs: number, release: AppRelease): void {
+    const { start, clock, signal } = this.#options;
     this.cancel();
     this.#pending = new AbortController();
     const either = AbortSignal.any([this.#pending.signal, signal]);
@@ -49,11 +66,5 @@ export class Restarts {
       () => start(release, either),
       () => {},
     );
-    return pauseMs;
-  }
-
-  /** Nothing has to be started again. */
-  cancel(): void {
-    this.#pending?.abort();
   }
 }

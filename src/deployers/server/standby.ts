@@ -4,6 +4,8 @@ import type { Generation } from "./generation.ts";
 interface Kept {
   readonly generation: Generation;
   readonly over: AbortController;
+  /** Aborted to begin the time again. */
+  again: AbortController;
   isTaken: boolean;
 }
 
@@ -30,12 +32,22 @@ export class Standby {
    */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
     this.dismiss();
-    const kept: Kept = { generation, over: new AbortController(), isTaken: false };
+    const over = new AbortController();
+    const kept: Kept = { generation, over, again: new AbortController(), isTaken: false };
     this.#kept = kept;
-    const either = AbortSignal.any([signal, kept.over.signal]);
-    await this.#clock.sleep(durationMs, either).catch(() => {});
+    const either = AbortSignal.any([signal, over.signal]);
+    do {
+      kept.again = new AbortController();
+      const any = AbortSignal.any([either, kept.again.signal]);
+      await this.#clock.sleep(durationMs, any).catch(() => {});
+    } while (kept.again.signal.aborted && !either.aborted);
     if (this.#kept === kept) this.#kept = undefined;
     return kept.isTaken;
+  }
+
+  /** Begins the time of the generation again. */
+  prolong(): void {
+    this.#kept?.again.abort();
   }
 
   /**

@@ -10,7 +10,7 @@ import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
 import type { Generation, StartGeneration } from "./generation.ts";
 import type { Place } from "./handoff.ts";
-import { ROOT_VARIABLE } from "./orphans.ts";
+import { RELEASE_VARIABLE, ROOT_VARIABLE } from "./orphans.ts";
 import { OutputTail } from "./output_tail.ts";
 
 /** What the app is started with. */
@@ -19,6 +19,8 @@ export interface AppOptions {
   program: readonly [string, ...string[]];
   /** The working directory of the app, and the mark of its processes. */
   root: string;
+  /** The absolute path of a release. */
+  releasePath(directory: string): string;
   /** Its environment, read anew for every start. */
   environment(): Promise<Readonly<Record<string, string | undefined>>>;
   /** Who it runs as; absent: as dewy does. */
@@ -119,6 +121,7 @@ export async function appVariables(
     ...place.env,
     DEWY_TAG: release.tag,
     DEWY_GENERATION: String(number),
+    [RELEASE_VARIABLE]: options.releasePath(release.directory),
     [ROOT_VARIABLE]: options.root,
   };
 }

@@ -3,6 +3,7 @@ import { faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
+import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../runner.ts";
 import { TOLD_LINES } from "../with_last_lines.ts";
 import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
@@ -44,8 +45,12 @@ export class Supervisor implements Runner {
   readonly #standby: Standby;
   readonly #restarts: Restarts;
   readonly #retirement: Retirement;
+  /** Every generation that was started or adopted and still runs. */
+  readonly #living = new Set<{ directory: string; isAlive(): boolean }>();
   #current: Generation | undefined;
   #probation: Probation | undefined;
+  /** Set from a failed {@link tryOut} until the caller goes back: `current` points to the failed release, so nothing may start. */
+  #mustGoBack = false;
   #started = 0;
 
   /** @param options what it works with. */
@@ -79,6 +84,7 @@ export class Supervisor implements Runner {
    */
   adopt(orphans: readonly Orphan[]): void {
     this.#retirement.adopt(orphans);
+    for (const orphan of orphans) this.#living.add(orphan);
   }
 
   /** Ends what {@link adopt} took charge of. */
@@ -88,37 +94,43 @@ export class Supervisor implements Runner {
 
   /**
    * Starts a new release and, once it is ready, lets it take over, on probation: {@link bake} ends that. The generation
-   * before it serves until then, stands by for a while, and finishes what it has begun afterwards.
+   * before it serves until then, stands by for a while, and finishes what it has begun afterwards. One that is still
+   * baking does not stand by: the last good one does, unless it has been asked to end already.
    *
    * @param release what to run.
    * @param signal ends it as long as the new one is not ready.
    * @throws DeployError when the new one does not become ready; the old one serves on.
    */
   tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
-    return this.#exclusively(() =>
-      this.#replace(release, signal, { onProbation: true, standsBy: true }),
-    );
+    return this.#exclusively(async () => {
+      this.#mustGoBack = true;
+      await this.#replace(release, signal, { onProbation: true, standsBy: true });
+      this.#mustGoBack = false;
+    });
   }
 
   /**
-   * Waits until the probation of the current release is over; nobody restarts it meanwhile.
+   * Waits until the probation of a release is over; it is not restarted meanwhile.
    *
+   * @param release which one.
    * @param durationMs how long that is.
    * @param signal ends it early.
-   * @throws DeployError when it ends or becomes unhealthy. Whoever stood by serves again already.
+   * @returns how it ended.
+   * @throws DeployError when it ends or becomes unhealthy. What stood by serves again already.
    */
-  async bake(durationMs: number, signal: AbortSignal): Promise<void> {
+  async bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome> {
     const probation = this.#probation;
-    if (probation === undefined) return;
+    if (!probation?.covers({ release })) return "superseded";
     const { clock, handoff } = this.#options;
     const current = (): Generation | undefined => this.#current;
     try {
       const ended = AbortSignal.any([signal, this.#stop.signal]);
-      await probation.pass(durationMs, { current, handoff, clock }, ended);
+      const outcome = await probation.pass(durationMs, { current, handoff, clock }, ended);
       // From here on nothing goes back by itself.
-      this.#standby.dismiss(this.#current?.release.directory);
+      if (outcome === "proven") this.#standby.dismiss(this.#current?.release.directory);
+      return outcome;
     } finally {
-      this.#probation = undefined;
+      if (this.#probation === probation) this.#probation = undefined;
     }
   }
 
@@ -129,7 +141,10 @@ export class Supervisor implements Runner {
    */
   async insist(release: AppRelease): Promise<void> {
     try {
-      await this.#exclusively(() => this.#replace(release, this.#stop.signal));
+      await this.#exclusively(async () => {
+        this.#mustGoBack = false;
+        await this.#replace(release, this.#stop.signal);
+      });
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#tellFailedStart(release, error);
     }
@@ -142,6 +157,7 @@ export class Supervisor implements Runner {
    */
   async goBack(release: AppRelease): Promise<void> {
     const serves = await this.#exclusively(async () => {
+      this.#mustGoBack = false;
       const failed = this.#current;
       if (failed?.release.directory === release.directory) return true;
       const hasResumed = this.#resume(release.directory) !== undefined;
@@ -164,18 +180,29 @@ export class Supervisor implements Runner {
   async end(): Promise<void> {
     this.#restarts.cancel();
     await this.#exclusively(async () => {
+      this.#mustGoBack = false;
       const current = this.#current;
       this.#current = undefined;
       if (current !== undefined) await this.#retirement.end(current);
     });
   }
 
-  /** Starts the current release anew, without a gap. */
-  async restart(): Promise<void> {
+  /** {@inheritDoc Runner.inUse} */
+  inUse(): ReadonlySet<string> {
+    this.#forgetEnded();
+    return new Set([...this.#living].map(({ directory }) => directory));
+  }
+
+  /**
+   * Starts the current release again, without a gap.
+   *
+   * @param signal ends it as long as the new generation is not ready.
+   */
+  async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#current?.release;
       if (release === undefined) return;
-      await this.#replace(release, this.#stop.signal, { standsBy: true });
+      await this.#replace(release, signal, { standsBy: true });
     });
   }
 
@@ -210,9 +237,17 @@ export class Supervisor implements Runner {
       throw error;
     });
     const before = this.#current;
-    if (how.onProbation === true) this.#probation = new Probation(release);
+    let { standsBy = false } = how;
+    if (how.onProbation === true) {
+      if (before !== undefined && this.#probation?.covers(before)) {
+        standsBy = false;
+        this.#standby.prolong();
+      }
+      this.#probation?.superseded();
+      this.#probation = new Probation(release);
+    }
     this.#begin(next);
-    if (before !== undefined) this.#retireLater(before, how.standsBy === true ? overlapMs : 0);
+    if (before !== undefined) this.#retireLater(before, standsBy ? overlapMs : 0);
     this.#retirement.endOrphans();
   }
 
@@ -240,6 +275,8 @@ export class Supervisor implements Runner {
     const place: Place = await handoff.prepare();
     this.#started += 1;
     const generation = await start(release, this.#started, place);
+    this.#forgetEnded();
+    this.#living.add({ directory: release.directory, isAlive: () => generation.isAlive() });
     try {
       await becomeReady(
         generation,
@@ -254,9 +291,13 @@ export class Supervisor implements Runner {
     }
   }
 
+  #forgetEnded(): void {
+    for (const one of this.#living) if (!one.isAlive()) this.#living.delete(one);
+  }
+
   /** Without overlap, a failed switch has already ended what served. */
   async #startAgain(release: AppRelease): Promise<void> {
-    if (this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted || this.#mustGoBack) return;
     try {
       this.#begin(await this.#startReady(release, this.#stop.signal));
     } catch (error) {
@@ -313,6 +354,10 @@ export class Supervisor implements Runner {
 
   async #restartCrashed(release: AppRelease, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
+    if (this.#mustGoBack) {
+      this.#restarts.postpone(release);
+      return;
+    }
     try {
       await this.#replace(release, signal);
     } catch (error) {

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DewyError, HostError } from "../../core/error.ts";
-import { messageOf } from "../../core/message_of.ts";
+import { systemReason } from "../atomic_file.ts";
 import { findOwnDirectory, ownDirectory } from "../own_directory.ts";
 
 const PREFIX = "login-";
@@ -59,7 +59,7 @@ async function makeDirectory(parent: string): Promise<string> {
     return await mkdtemp(join(await ownDirectory(parent, 0o700), PREFIX));
   } catch (cause) {
     if (cause instanceof DewyError) throw cause;
-    const reason = messageOf(cause);
+    const reason = systemReason(cause);
     throw new HostError(`Cannot make a directory for a login in ${parent}: ${reason}`, { cause });
   }
 }

@@ -1,4 +1,5 @@
 import { connect, isIPv6, type Socket } from "node:net";
+import { networkCause } from "../../client/network_cause.ts";
 import { AbortedError, HostError } from "../../core/error.ts";
 import { systemCode } from "../atomic_file.ts";
 import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
@@ -131,7 +132,7 @@ function attempt(
     const after: Outcome["after"] = (ms, then) => void timers.push(setTimeout(then, ms));
     after(timeoutMs, () => fail(`got nothing within ${timeoutMs} ms`));
     signal?.addEventListener("abort", onAbort, { once: true });
-    socket.on("error", (error) => fail(`failed: ${error.message}`, error));
+    socket.on("error", (error) => fail(`failed: ${networkCause(error).reason}`, error));
     if (proxyProtocol !== undefined) {
       socket.on("connect", () => socket.write(ownHeader(proxyProtocol, socket)));
     }

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
+import { HostError } from "../../../src/core/error.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { unreachable } from "../../fakes/engine.ts";
 import { ask, crowd, fleetWorld, never, nth, only, until, v1, v2, v3 } from "./world.ts";
@@ -66,6 +67,18 @@ describe("Fleet.replace", () => {
     socket.destroy();
     await until(() => engine.running().length === 1);
     expect(nth(engine, 0).late).toBe(0);
+  });
+
+  it("names the releases of all containers that still run, those that drain too", async () => {
+    const { fleet, release, engine, port } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    const socket = await kept(port);
+    await fleet.tryOut(release(v2), never);
+    expect(fleet.inUse()).toEqual(new Set([v1.directory, v2.directory]));
+    socket.destroy();
+    await until(() => engine.running().length === 1);
+    await until(() => fleet.inUse().size === 1);
+    expect(fleet.inUse()).toEqual(new Set([v2.directory]));
   });
 
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
@@ -213,7 +226,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v1), never);
     const socket = await kept(port);
     await fleet.tryOut(release(v2), never);
-    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow(
+    const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
     );
     await nth(engine, 1).crash(7);
@@ -231,7 +244,9 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
-    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("GET /health answered 500");
+    const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow(
+      "GET /health answered 500",
+    );
     nth(engine, 2).app.health = 500;
     await baked;
     await fleet.insist(v1);
@@ -245,7 +260,7 @@ describe("Fleet.bake", () => {
     await fleet.tryOut(release(v2), never);
     await until(() => engine.running().length === 2);
     const sockets = await Promise.all([1, 2].map(() => kept(port)));
-    const baked = expect(fleet.bake(600_000, never)).rejects.toThrow("answered 500");
+    const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow("answered 500");
     nth(engine, 2).app.health = 500;
     await baked;
     let wasTrusted = false;
@@ -267,7 +282,75 @@ describe("Fleet.bake", () => {
   it("is over at once when dewy is to end", async () => {
     const { fleet, release } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(1e9, AbortSignal.abort());
+    await fleet.bake(v1, 1e9, AbortSignal.abort());
+  });
+});
+
+describe("a release that is rolled out while another one is on probation", () => {
+  const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 };
+
+  it("ends that probation, and the last good one comes back when it fails", async () => {
+    const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
+    await fleet.tryOut(release(v1), never);
+    expect(await fleet.bake(v1, 0, never)).toBe("proven");
+    await fleet.tryOut(release(v2), never);
+    const baking = fleet.bake(v2, 1e9, never);
+    await fleet.tryOut(release(v3), never);
+    expect(await baking).toBe("superseded");
+    expect(await ask(port)).toBe("v1.2.0");
+    const failed = expect(fleet.bake(v3, 1e9, never)).rejects.toThrow("exit code 7");
+    await until(() => versions().join() === "v1.2.0,v1.2.0");
+    await nth(engine, 4).crash(7);
+    await failed;
+    await fleet.goBack(v1);
+    await until(() => versions().join() === "v1.0.0,v1.0.0");
+  });
+
+  it("leaves the probation as it is when it does not become healthy", async () => {
+    const { fleet, release, engine, versions } = await fleetWorld({ health: quick });
+    await fleet.tryOut(release(v1), never);
+    await fleet.tryOut(release(v2), never);
+    const baking = fleet.bake(v2, 1e9, never);
+    await expect(fleet.tryOut(release(v3, { health: 503 }), never)).rejects.toThrow("503");
+    await fleet.goBack(v2);
+    await until(() => versions().join() === "v1.1.0");
+    const failed = expect(baking).rejects.toThrow("exit code 7 after it had taken over");
+    await nth(engine, 1).crash(7);
+    await failed;
+  });
+
+  it("does not keep the probation from failing meanwhile, and can be given up", async () => {
+    const { fleet, release, engine, versions } = await fleetWorld();
+    await fleet.tryOut(release(v1), never);
+    await fleet.tryOut(release(v2), never);
+    const baking = expect(fleet.bake(v2, 1e9, never)).rejects.toThrow("exit code 7");
+    const given = new AbortController();
+    const rolling = fleet.tryOut(release(v3, { health: 503 }), given.signal);
+    const gone = expect(rolling).rejects.toThrow("given up");
+    await until(() => versions().includes("v1.2.0"));
+    await nth(engine, 1).crash(7);
+    await baking;
+    given.abort(new HostError("given up"));
+    await gone;
+    await fleet.goBack(v1);
+    await until(() => versions().join() === "v1.0.0");
+  });
+
+  it("and fails together with the engine does not make the other one fail", async () => {
+    const { fleet, release, engine, versions } = await fleetWorld({ replicas: 2, surge: 0 });
+    await fleet.tryOut(release(v1), never);
+    await fleet.tryOut(release(v2), never);
+    await until(() => versions().join() === "v1.1.0,v1.1.0");
+    const over = new AbortController();
+    const baking = fleet.bake(v2, 1e9, over.signal);
+    engine.fail.set("start", unreachable());
+    await expect(fleet.tryOut(release(v3), never)).rejects.toThrow("refused");
+    await fleet.goBack(v2);
+    expect(versions()).toEqual(["v1.1.0"]);
+    engine.fail.clear();
+    await until(() => versions().join() === "v1.1.0,v1.1.0");
+    over.abort();
+    expect(await baking).toBe("proven");
   });
 });
 
@@ -392,7 +475,7 @@ describe("the fleet's care", () => {
   it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
     const { fleet, release, engine, port, versions, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     await nth(engine, 0).crash(4);
     const clients = crowd(port);
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -407,7 +490,7 @@ describe("the fleet's care", () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
   });
@@ -415,7 +498,7 @@ describe("the fleet's care", () => {
   it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     const clients = crowd(port);
     nth(engine, 0).app.health = 500;
     await until(() => engine.containers.length === 3 && versions().length === 2);
@@ -426,7 +509,7 @@ describe("the fleet's care", () => {
   it("sends clients to unhealthy replicas rather than to nobody", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     engine.fail.set("start", unreachable());
     for (const container of engine.containers) container.app.health = 500;
     await until(() => eventsOf(events, "replica-lost").length === 2);
@@ -438,7 +521,7 @@ describe("the fleet's care", () => {
   it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", exitsWith: 1 });
     await engine.pull({
       image: "registry.test/app@v1.0.0",
@@ -461,7 +544,7 @@ describe("the fleet's care", () => {
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
     engine.forget("registry.test/app@v1.0.0");
     nth(engine, 0).app.health = 503;
@@ -473,7 +556,7 @@ describe("the fleet's care", () => {
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     for (const operation of ["list", "watch", "inspect", "start"] as const) {
       engine.fail.set(operation, unreachable());
     }
@@ -493,7 +576,7 @@ describe("the fleet's care", () => {
   it("pulls an image again that somebody removed", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     engine.forget("registry.test/app@v1.0.0");
     await nth(engine, 0).crash();
     await until(() => engine.running().length === 1);
@@ -517,7 +600,7 @@ describe("Fleet.restart", () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
     await fleet.tryOut(release(v1), never);
     const clients = crowd(port);
-    await fleet.restart();
+    await fleet.restart(never);
     await until(() => versions().length === 2);
     expect(Object.keys(await clients.stop())).toEqual(["v1.0.0"]);
     expect(engine.running()).toEqual([nth(engine, 2), nth(engine, 3)]);

@@ -37,7 +37,7 @@ describe("a rollout", () => {
     await fleet.tryOut(release(v1), never);
     const failed = expect(fleet.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
     await until(() => engine.containers.length === 2);
-    const restarted = fleet.restart();
+    const restarted = fleet.restart(never);
     await nth(engine, 1).crash();
     await failed;
     await fleet.goBack(v1);
@@ -160,7 +160,7 @@ describe("containers that are ended from outside again and again", () => {
   ])("are not a crash loop of the release when they are %s", async (_, end) => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    await fleet.bake(0, never);
+    await fleet.bake(v1, 0, never);
     engine.tells = false;
     for (let count = 1; count <= 6; count += 1) {
       await end(engine, only(engine.running()));
@@ -210,7 +210,7 @@ describe("Fleet.bake", () => {
   ])("that fails because a replica %s", async (_, fault, happens) => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.bake(60_000, never)).rejects.toMatchObject({ fault });
+    const failed = expect(fleet.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
     await happens(nth(engine, 0), engine);
     await failed;
   });
@@ -218,7 +218,7 @@ describe("Fleet.bake", () => {
   it("does not blame the release for what has ended while the engine was away", async () => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.bake(600_000, never)).rejects.toMatchObject({ fault: "host" });
+    const failed = expect(fleet.bake(v1, 600_000, never)).rejects.toMatchObject({ fault: "host" });
     for (const operation of ["list", "watch", "inspect"] as const) {
       engine.fail.set(operation, unreachable());
     }
@@ -237,7 +237,7 @@ describe("Fleet.bake", () => {
     if (published === undefined) throw new Error("no port is published");
     // No route leads there, as when a firewall has been set up wrongly.
     Object.assign(published, { host: "255.255.255.255" });
-    await fleet.bake(20_000, never);
+    await fleet.bake(v1, 20_000, never);
     expect(fleet.ready).toBe(1);
   });
 
@@ -253,7 +253,7 @@ describe("Fleet.bake", () => {
       return lastLines(...call);
     };
     let isOver = false;
-    const baked = fleet.bake(1_000, never).finally(() => {
+    const baked = fleet.bake(v1, 1_000, never).finally(() => {
       isOver = true;
     });
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");

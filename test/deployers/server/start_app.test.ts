@@ -11,6 +11,7 @@ test("the last lines of an app are without the secrets of its environment and of
   const start = appStarter({
     program: ["/bin/sh", "-c", 'printenv APP_PASSWORD PLAIN GITHUB_APP_PRIVATE_KEY; echo "end"'],
     root: await tempDirectory(),
+    releasePath: (directory) => directory,
     environment: async () => ({ ...app, GITHUB_APP_PRIVATE_KEY: key }),
     user: undefined,
     saysReady: false,

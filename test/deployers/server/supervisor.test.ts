@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, HostError } from "../../../src/core/error.ts";
+import { ConfigError, DeployError, HostError } from "../../../src/core/error.ts";
 import type { Generation } from "../../../src/deployers/server/generation.ts";
 import { eventsOf } from "../../deploy/world.ts";
 import { fakeGeneration, until, world } from "./supervisor_world.ts";
@@ -7,6 +7,7 @@ import { fakeGeneration, until, world } from "./supervisor_world.ts";
 const never = new AbortController().signal;
 const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
+const v3 = { tag: "v1.2.0", directory: "d3" };
 
 describe("Supervisor.tryOut", () => {
   it("lets the old generation serve until the new one is ready, then ends it", async () => {
@@ -49,11 +50,13 @@ describe("Supervisor.tryOut", () => {
     expect(eventsOf(events, "drained")).toMatchObject([{ generation: 1, killed: true }]);
   });
 
-  it("ends the old one first where two cannot run side by side, and brings it back when the new one fails", async () => {
+  it("ends the old one first where two cannot run side by side, and starts it again when it is told to go back", async () => {
     const { supervisor, generations, broken } = world({ handoff: { overlaps: false } });
     await supervisor.insist(v1);
     broken.add("v1.1.0");
     await expect(supervisor.tryOut(v2, never)).rejects.toThrow("exit code 3");
+    expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0"]);
+    await supervisor.goBack(v1);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0", "v1.0.0"]);
     expect(generations[2]?.isAlive()).toBe(true);
     expect(supervisor.release).toEqual(v1);
@@ -79,14 +82,14 @@ describe("Supervisor.bake", () => {
   it("is content with a generation that stays up", async () => {
     const { supervisor } = world();
     await supervisor.tryOut(v1, never);
-    await expect(supervisor.bake(3_000, never)).resolves.toBeUndefined();
+    await expect(supervisor.bake(v1, 3_000, never)).resolves.toBe("proven");
   });
 
   it("is over at once when dewy is to end, and nothing speaks against the generation", async () => {
     const { supervisor, generations, clock } = world();
     await supervisor.tryOut(v1, never);
     const before = clock.now();
-    await supervisor.bake(30_000, AbortSignal.abort());
+    await supervisor.bake(v1, 30_000, AbortSignal.abort());
     expect(clock.now()).toBe(before);
     expect(generations[0]?.isAlive()).toBe(true);
   });
@@ -94,7 +97,7 @@ describe("Supervisor.bake", () => {
   it("tells when it ends, and leaves the judgement to the caller", async () => {
     const { supervisor, generations, events } = world();
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(30_000, never);
+    const baking = supervisor.bake(v1, 30_000, never);
     generations[0]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
     expect(eventsOf(events, "app-exited")).toEqual([]);
@@ -106,7 +109,7 @@ describe("Supervisor.bake", () => {
     await supervisor.tryOut(v1, never);
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
-    await expect(supervisor.bake(30_000, never)).rejects.toThrow("exit code 1");
+    await expect(supervisor.bake(v1, 30_000, never)).rejects.toThrow("exit code 1");
     expect(generations).toHaveLength(1);
   });
 
@@ -118,7 +121,7 @@ describe("Supervisor.bake", () => {
     };
     const { supervisor } = world({ handoff: { check } });
     await supervisor.tryOut(v1, never);
-    await expect(supervisor.bake(60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
+    await expect(supervisor.bake(v1, 60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
   });
 
@@ -133,26 +136,84 @@ describe("Supervisor.bake", () => {
       },
     });
     await supervisor.tryOut(v1, never);
-    await supervisor.bake(10_000, never);
+    await supervisor.bake(v1, 10_000, never);
     expect(checks).toBeGreaterThan(3);
   });
 
   it("goes on with a generation that was started anew meanwhile", async () => {
     const { supervisor, generations } = world();
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(20_000, never);
-    await supervisor.restart();
+    const baking = supervisor.bake(v1, 20_000, never);
+    await supervisor.restart(never);
     await until(() => generations[0]?.hasEnded === true);
-    await expect(baking).resolves.toBeUndefined();
+    await expect(baking).resolves.toBe("proven");
   });
 
   it("does not take the end of a worker that has done its work for a failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
     await supervisor.tryOut(v1, never);
-    const baking = supervisor.bake(3_000, never);
+    const baking = supervisor.bake(v1, 3_000, never);
     generations[0]?.exit({ code: 0 });
-    await expect(baking).resolves.toBeUndefined();
+    await expect(baking).resolves.toBe("proven");
     expect(eventsOf(events, "app-exited")).toMatchObject([{ code: 0, restartInMs: undefined }]);
+  });
+});
+
+describe("a release that takes over while another one is on probation", () => {
+  it("ends that probation, and lets the last good one stand by for as long again", async () => {
+    const { supervisor, generations, clock } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 600_000, never);
+    await clock.sleep(4_000);
+    await supervisor.tryOut(v3, never);
+    await expect(baking).resolves.toBe("superseded");
+    await until(() => generations[1]?.hasEnded === true);
+    await clock.sleep(4_000);
+    expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([false, true, false]);
+    const next = supervisor.bake(v3, 600_000, never);
+    generations[2]?.exit({ code: 1 });
+    await expect(next).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
+    expect(generations).toHaveLength(3);
+  });
+
+  it("never lets that one stand by: the last good one is started again", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await until(() => generations[0]?.hasEnded === true);
+    await supervisor.tryOut(v3, never);
+    const baking = supervisor.bake(v3, 600_000, never);
+    await until(() => generations[1]?.signals.length === 1);
+    generations[2]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(generations.map(({ release }) => release.tag).at(-1)).toBe("v1.0.0");
+  });
+
+  it("that does not become ready leaves the probation as it is", async () => {
+    const { supervisor, generations, broken } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 600_000, never);
+    broken.add("v1.2.0");
+    await expect(supervisor.tryOut(v3, never)).rejects.toThrow("exit code 3");
+    await supervisor.goBack(v2);
+    expect(generations[1]?.signals).toEqual([]);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("after it had taken over");
+  });
+
+  it("says why it was given up", async () => {
+    const ready = (): Promise<void> => new Promise(() => {});
+    const { supervisor, generations } = world({ handoff: { ready } });
+    const given = new AbortController();
+    const trying = supervisor.tryOut(v2, given.signal);
+    await until(() => generations.length === 1);
+    given.abort(new DeployError("verify", "v1.0.0 keeps crashing"));
+    await expect(trying).rejects.toThrow("v1.0.0 keeps crashing");
   });
 });
 
@@ -168,7 +229,7 @@ describe("the generation that stands by", () => {
     const { supervisor, generations, events } = world({ handoff: { take, prepare } });
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    const baking = supervisor.bake(30_000, never);
+    const baking = supervisor.bake(v2, 30_000, never);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
     await supervisor.goBack(v1);
@@ -189,7 +250,7 @@ describe("the generation that stands by", () => {
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
     isSick = true;
-    await expect(supervisor.bake(30_000, never)).rejects.toThrow("unhealthy");
+    await expect(supervisor.bake(v2, 30_000, never)).rejects.toThrow("unhealthy");
     await supervisor.goBack(v1);
     await until(() => generations[1]?.hasEnded === true);
     expect(supervisor.running?.generation).toBe(1);
@@ -200,7 +261,7 @@ describe("the generation that stands by", () => {
     const { supervisor, generations } = world();
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    const baking = supervisor.bake(60_000, never);
+    const baking = supervisor.bake(v2, 60_000, never);
     await until(() => generations[0]?.hasEnded === true);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
@@ -212,14 +273,14 @@ describe("the generation that stands by", () => {
     const { supervisor, generations } = world({ overlapMs: 3_600_000 });
     await supervisor.insist(v1);
     await supervisor.tryOut(v2, never);
-    await supervisor.bake(1_000, never);
+    await supervisor.bake(v2, 1_000, never);
     await until(() => generations[0]?.hasEnded === true);
   });
 
   it("serves on when the same release was started anew and ends, and says why", async () => {
     const { supervisor, generations, events } = world();
     await supervisor.insist(v1);
-    await supervisor.restart();
+    await supervisor.restart(never);
     generations[1]?.exit({ code: 7 });
     await until(() => eventsOf(events, "resumed").length === 1);
     expect(eventsOf(events, "resumed")[0]?.reason).toContain("exit code 7; it wrote: panic");
@@ -233,7 +294,7 @@ describe("the generation that stands by", () => {
   it("is not called upon when it has ended itself", async () => {
     const { supervisor, generations } = world();
     await supervisor.insist(v1);
-    await supervisor.restart();
+    await supervisor.restart(never);
     generations[0]?.exit({ code: 1 });
     generations[1]?.exit({ code: 1 });
     await until(() => generations.length === 3);
@@ -252,7 +313,7 @@ describe("the generation that stands by", () => {
 describe("Supervisor.adopt", () => {
   it("tells of what an earlier dewy has left, and ends it once a generation of ours is ready", async () => {
     const { supervisor, events, broken } = world();
-    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), tag: "v1.0.0" };
+    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
     supervisor.adopt([orphan]);
     broken.add("v1.0.0");
     await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
@@ -261,6 +322,26 @@ describe("Supervisor.adopt", () => {
     await supervisor.insist(v1);
     await until(() => !orphan.isAlive());
     expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
+  });
+});
+
+describe("Supervisor.inUse", () => {
+  it("names the releases of what serves, stands by, drains, or was left by an earlier dewy", async () => {
+    const { supervisor, generations } = world({ drainMs: 3_600_000 });
+    const orphan = Object.assign(fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), v1);
+    orphan.obeys = false;
+    supervisor.adopt([orphan]);
+    expect(supervisor.inUse()).toEqual(new Set(["d1"]));
+    await supervisor.insist(v2);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    await supervisor.tryOut(v3, never);
+    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    await until(() => first?.signals.length === 1);
+    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    first?.exit();
+    orphan.exit();
+    expect(supervisor.inUse()).toEqual(new Set(["d3"]));
   });
 });
 
@@ -334,7 +415,7 @@ describe("Supervisor", () => {
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
-    await expect(supervisor.restart()).rejects.toThrow("exit code 3");
+    await expect(supervisor.restart(never)).rejects.toThrow("exit code 3");
     broken.clear();
     await until(() => generations.at(-1)?.hasEnded === false);
     expect(generations.length).toBeGreaterThan(2);
@@ -358,9 +439,27 @@ describe("Supervisor", () => {
     letReady();
     await second;
     // Longer than the pause before a restart.
-    await supervisor.bake(3_000, never);
+    await supervisor.bake(v2, 3_000, never);
     expect(generations).toHaveLength(2);
     expect(supervisor.release).toEqual(v2);
+  });
+
+  it("does not start a crashed app again while the command still leads to a release that has failed", async () => {
+    let isStuck = false;
+    const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
+    const { supervisor, generations, clock } = world({ handoff: { ready } });
+    await supervisor.insist(v1);
+    isStuck = true;
+    const trying = supervisor.tryOut(v2, never);
+    await until(() => generations.length === 2);
+    generations[0]?.exit({ code: 1 });
+    await expect(trying).rejects.toThrow("not ready");
+    await clock.sleep(3_000);
+    expect(generations).toHaveLength(2);
+    isStuck = false;
+    await supervisor.goBack(v1);
+    await until(() => generations.length === 3);
+    expect(generations[2]?.release).toEqual(v1);
   });
 
   it("takes a worker that ends well before it was ready for one that has done its work", async () => {
@@ -377,7 +476,7 @@ describe("Supervisor", () => {
   it("restarts the same release without a gap", async () => {
     const { supervisor, generations } = world();
     await supervisor.insist(v1);
-    await supervisor.restart();
+    await supervisor.restart(never);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
     await until(() => generations[0]?.isAlive() === false);
     expect(generations[1]?.isAlive()).toBe(true);

@@ -117,6 +117,20 @@ describe("dewy server", () => {
     },
   );
 
+  it.each(on("Node"))(
+    "deploys another version at once when the first one ever fails in its bake time, on $name",
+    { timeout: 60_000 },
+    async (runtime) => {
+      const app = await serveApp(runtime, "node");
+      await app.publish("v1.0.0");
+      await app.publishBad("exits-after-3s", "v1.1.0");
+      const dewy = app.start(["--bake", "10s", "-i", "1h"]);
+      await deployed(dewy, "v1.0.0");
+      expect(await remembered(app, dewy, "v1.1.0")).toMatch(/exit code 1/);
+      await stop(app, dewy);
+    },
+  );
+
   it.each(on())(
     "goes back to the old generation behind the proxy, which has stayed without connections, on $name",
     { timeout: 60_000 },

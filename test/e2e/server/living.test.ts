@@ -1,4 +1,4 @@
-import { readFile, rename } from "node:fs/promises";
+import { readdir, readFile, readlink, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type CliRuntime, type Dewy, until } from "../dewy.ts";
@@ -112,6 +112,34 @@ describe("dewy server", () => {
         () => `v1.1.0\n${dewy.stderr()}`,
       );
       expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+    },
+  );
+
+  it.each(on("Node"))(
+    "keeps the release of a generation that still finishes a request, however many newer ones there are, on $name",
+    { timeout: 120_000 },
+    async (runtime) => {
+      const flags = ["--bake", "0", "--overlap", "0", "--drain-time", "10m"];
+      const { app, dewy } = await running(runtime, "node", flags, { APP_CHATTY: "1" });
+      const [target] = app.targets;
+      const port = "port" in target ? target.port : 0;
+      const given = new AbortController();
+      const answer = fetch(`http://127.0.0.1:${port}/slow?ms=600000`, { signal: given.signal });
+      answer.catch(() => {});
+      await until(
+        () => dewy.stdout().includes("got /slow"),
+        () => `the request\n${dewy.stdout()}\n${dewy.stderr()}`,
+      );
+      const first = await readlink(join(app.cwd, "current"));
+      for (let minor = 1; minor < 9; minor += 1) {
+        await app.publish(`v1.${minor}.0`);
+        await deployed(dewy, `v1.${minor}.0`);
+      }
+      await dewy.seen("that others were removed", ({ msg }) => msg === "Keep releases");
+      const versions = (await app.generations()).map(({ env }) => env.DEWY_TAG);
+      expect(versions).toContain("v1.0.0");
+      expect(await readdir(join(app.cwd, first)), dewy.stderr()).toContain("bin");
+      given.abort();
     },
   );
 

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
+import type { DeployState } from "../../../src/deploy/state.ts";
 import { tempDirectory } from "../../host/temp_directory.ts";
 import { freePorts } from "../../peers/ports.ts";
 import { type CliRuntime, type Dewy, liveVersion, startDewy, until } from "../dewy.ts";
@@ -150,6 +151,11 @@ export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<Runni
 /** Waits until dewy has committed a version, which is after its bake time. */
 export async function deployed(dewy: Dewy, tag: string): Promise<void> {
   await dewy.seen(`the deploy of ${tag}`, (line) => line.msg === "Deployed" && line.tag === tag);
+}
+
+/** What dewy remembers of the directory. */
+export async function stateOf({ cwd }: ServedApp): Promise<DeployState> {
+  return JSON.parse(await readFile(join(cwd, ".dewy", "state.json"), "utf8"));
 }
 
 /** Publishes a version and waits until it has answered the load, and is committed. */

@@ -1,0 +1,28 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { supervisedDeployer } from "../../src/deployers/supervised_deployer.ts";
+import { tempDirectory } from "../host/temp_directory.ts";
+import { world } from "./server/supervisor_world.ts";
+
+it("removes no release that a process was started from which still runs", async () => {
+  const root = await tempDirectory();
+  const names = Array.from({ length: 9 }, (_, day) => `2026010${day + 1}T000000Z`);
+  for (const name of names) await mkdir(join(root, "releases", name), { recursive: true });
+  const [oldest = "", second = ""] = names;
+  const { supervisor } = world();
+  await supervisor.insist({ tag: "v1.0.0", directory: oldest });
+  const deployer = supervisedDeployer({
+    directory: await openReleaseDirectory(root),
+    stage: async () => ({ directory: "" }),
+    runner: supervisor,
+    bakeMs: 0,
+    tagOf: async () => undefined,
+    onStarted: () => {},
+  });
+  expect(await deployer.prune(new Set(), 7)).toEqual([second]);
+  expect(await readdir(join(root, "releases"))).toContain(oldest);
+  await supervisor.stop();
+  expect(await deployer.prune(new Set(), 7)).toEqual([oldest]);
+});
