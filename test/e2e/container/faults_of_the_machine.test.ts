@@ -14,9 +14,9 @@ import {
   startContainerPeers,
 } from "./served_containers.ts";
 
-/** Something that the options after `--` need, and that can be missing. */
+/** An option after `--` that names something that does not exist yet. */
 interface Fault {
-  name: string;
+  option: string;
   /** The engine that has the option; both if omitted. */
   engine?: "docker";
   args(app: Place): readonly string[];
@@ -33,25 +33,25 @@ interface Place {
 
 const MENDABLE: readonly Fault[] = [
   {
-    name: "--env-file names a file",
+    option: "--env-file",
     args: ({ path }) => ["--env-file", path],
     says: /no such file or directory/,
     mend: ({ path }) => writeFile(path, "A=B\n"),
   },
   {
-    name: "--network names a network",
+    option: "--network",
     args: () => ["--network", "appnet"],
     says: /appnet/,
     mend: ({ peers }) => peers.engine.run("network", "create", "appnet"),
   },
   {
-    name: "--mount has a source",
+    option: "--mount",
     args: ({ path }) => ["--mount", `type=bind,source=${path},target=/data`],
     says: /no such file or directory|does not exist/,
     mend: ({ path }) => mkdir(path),
   },
   {
-    name: "--link names a container",
+    option: "--link",
     engine: "docker",
     args: () => ["--link", "db"],
     says: /No such container: db/,
@@ -98,7 +98,7 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
     afterAll(() => peers?.stop());
 
     it.each(MENDABLE.filter((fault) => (fault.engine ?? engine) === engine))(
-      "waits for the newest version while $name that is missing",
+      "retries the newest version until what $option names exists",
       { timeout: 120_000 },
       async ({ args, says, mend }) => {
         const own: string[] = [];
