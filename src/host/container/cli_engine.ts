@@ -186,7 +186,10 @@ export class CliEngine implements ContainerEngine {
     const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
     if (output === undefined) return [];
     const containers = parseContainers(output, this.name);
-    return containers.map((one) => ({ ...one, wasSignalled: this.#signalled.has(one.id) }));
+    return containers.map((one) => ({
+      ...one,
+      wasSignalled: one.wasSignalled || this.#signalled.has(one.id),
+    }));
   }
 
   #rememberSignal(id: string): void {

@@ -74,7 +74,7 @@ export interface EngineContainer {
   exitCode: number | undefined;
   /** The kernel ended it because it used too much memory. */
   wasOutOfMemory: boolean;
-  /** The engine was told to stop it, or to send it a signal. Only known while the engine is watched. */
+  /** It was stopped or killed from outside: its exit code says so, or the engine that was being watched. */
   wasSignalled: boolean;
   /** When it was started, as the engine says it: RFC 3339. */
   startedAt: string;

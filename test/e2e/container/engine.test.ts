@@ -1,6 +1,6 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { OciCredential } from "../../../src/client/oci_credential.ts";
 import type { ContainerSpec, EngineContainer } from "../../../src/host/container/engine.ts";
 import { isImageRegistry, type PullAccess } from "../../../src/registry/image_registry.ts";
@@ -188,6 +188,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
     test("tells a container that was killed from one that ended by itself", async () => {
       const labels = { ...APP, "dewy.app": "signalled" };
       const stop = new AbortController();
+      onTestFinished(() => stop.abort());
       const ended = new Set<string>();
       const watching = peer.engine.watch(labels, (id) => ended.add(id), stop.signal);
       const ways: [string, string[], boolean][] = [

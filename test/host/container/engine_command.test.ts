@@ -142,7 +142,7 @@ describe("an engine's command line", () => {
   ] as const)(
     "%s says which containers got a signal before they ended",
     async (name, died, event) => {
-      const state = { Status: "exited", ExitCode: 137 };
+      const state = { Status: "exited", ExitCode: 1 };
       const rest = { Image: "i", State: state, Config: {}, NetworkSettings: {} };
       const container = (id: string): object => ({ Id: id, Name: id, ...rest });
       const script = `case $1 in events) cat events; exec sleep 60;; *) cat containers; esac`;

@@ -64,6 +64,16 @@ describe("parseContainers", () => {
     expect(container({ State })).toMatchObject({ exitCode: 137, wasOutOfMemory: true, ports: [] });
   });
 
+  test.each([
+    { ExitCode: 137, wasSignalled: true },
+    { ExitCode: 143, wasSignalled: true },
+    { ExitCode: 137, OOMKilled: true, wasSignalled: false },
+    { ExitCode: 1, wasSignalled: false },
+  ])("tells a signal from outside by the exit code: $ExitCode", ({ wasSignalled, ...end }) => {
+    const State = { ...CONTAINER.State, Status: "exited", ...end };
+    expect(container({ State })).toMatchObject({ wasSignalled });
+  });
+
   test("connects to loopback where a port is published on every address, and to TCP ports alone", () => {
     const Ports = {
       "53/udp": [{ HostIp: "0.0.0.0", HostPort: "53" }],
