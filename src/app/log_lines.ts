@@ -161,6 +161,13 @@ const LINES: Lines = {
       pid,
       duration: duration(durationMs),
     }),
+  "background-ended": ({ generation, pids, programs }) =>
+    line("warn", "Ended processes that the app had left in the background", {
+      generation,
+      pids: pids.map(String),
+      programs,
+      hint: "they got the signal only after the main process had exited; let that one end them",
+    }),
   "app-exited": (event) => exitLine(event),
   resumed: ({ tag, generation, pid, reason }) =>
     line("error", "App started anew has failed, the one before serves on", {
@@ -265,9 +272,10 @@ function hookLine(tag: string, result: HookResult): LogLine {
 
 /** A worker that ends with exit code 0 and may do so has finished; every other end is an error. */
 function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
-  const { tag, generation, pid, code, signal, lastLines, restartInMs } = event;
+  const { tag, generation, pid, code, signal, lastLines, hints = [], restartInMs } = event;
   const finished = code === 0 && restartInMs === undefined;
-  return line(finished ? "info" : "error", finished ? "App finished" : "App exited", {
+  const level = finished && hints.length === 0 ? "info" : "error";
+  return line(level, finished ? "App finished" : "App exited", {
     tag,
     generation,
     pid,
@@ -275,6 +283,7 @@ function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
     signal: signal ?? undefined,
     restart_in: duration(restartInMs),
     last_lines: listed(lastLines),
+    hint: hints.length === 0 ? undefined : hints.join("; "),
   });
 }
 

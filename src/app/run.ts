@@ -56,6 +56,11 @@ const COMMANDS: Loaders = {
 };
 
 async function start(config: Config, io: ProcessIo): Promise<number> {
+  if (config.command === "server") {
+    const { launchServer } = await import("./server_launch.ts");
+    const exitCode = await launchServer(config, io);
+    if (exitCode !== undefined) return exitCode;
+  }
   const { assemble } = await import("./assemble.ts");
   const assembled = await assemble(config, io);
   try {

@@ -4,6 +4,7 @@ import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { AppOptions } from "../deployers/server/start_app.ts";
 import type { AppUser } from "../host/app_user.ts";
+import type { GenerationMembers } from "../host/generation_members.ts";
 import { canEnter } from "../host/generation_process_command.ts";
 import type { ServerConfig } from "./server_config.ts";
 import { appEnvironment, appUser } from "./server_environment.ts";
@@ -16,6 +17,7 @@ import type { World } from "./world.ts";
  * @param config what the command is told.
  * @param program the app, as typed.
  * @param directory its working directory.
+ * @param members finds its processes.
  * @param world the world.
  * @returns what every generation is started with.
  * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
@@ -25,6 +27,7 @@ export async function appOptions(
   config: ServerConfig,
   program: readonly [string, ...string[]],
   directory: ReleaseDirectory,
+  members: GenerationMembers,
   world: World,
 ): Promise<AppOptions> {
   const user = await appUser(config, { env: world.env });
@@ -35,6 +38,7 @@ export async function appOptions(
     program: resolveProgram(program, process.cwd()),
     root: directory.root,
     releasePath: directory.path,
+    members,
     environment,
     user,
     saysReady: config.readyCommand !== undefined,

@@ -1,6 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { assetsDeployer } from "../deployers/assets.ts";
 import { findOrphans } from "../deployers/server/orphans.ts";
+import { GenerationMembers, markedSocket } from "../host/generation_members.ts";
+import { holderOf, inheritedSockets } from "../host/listen/inherited.ts";
 import { runAgent } from "./agent.ts";
 import { awaitPredecessor } from "./await_predecessor.ts";
 import { openDeployment } from "./open_deployment.ts";
@@ -30,9 +32,13 @@ export async function runServer(config: ServerConfig, world: World): Promise<num
     world.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, world);
   }
-  const app = await appOptions(config, program, directory, world);
+  // Nobody but dewy and its apps can have what dewy's own holder keeps open.
+  const isForeign = holderOf(world.env) === undefined;
+  const sockets = inheritedSockets(world.env).flatMap(({ fd }) => markedSocket(fd, isForeign));
+  const members = new GenerationMembers(root, sockets);
+  const app = await appOptions(config, program, directory, members, world);
   await awaitPredecessor(config, root, world);
-  const orphans = await findOrphans(root);
+  const orphans = await findOrphans(members);
   const opened = await openHandoff(config, root, orphans, world);
   if (opened.kind === "ended") return opened.exitCode;
   if (config.directoryFrom === "command") {

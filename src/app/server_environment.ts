@@ -88,11 +88,18 @@ function inherited(
   const named = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));
   const isCredential = (name: string): boolean =>
     named.has(name) || CREDENTIAL_PREFIXES.some((prefix) => name.startsWith(prefix));
+  const passed = Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name));
+  if (!isolate) return Object.fromEntries(passed);
   return Object.fromEntries(
-    Object.entries(env).filter(
-      ([name]) => !OWN_VARIABLES.has(name) && !(isolate && isCredential(name)),
-    ),
+    passed
+      .filter(([name]) => !isCredential(name))
+      .map(([name, value]) => [name, safe(name, value)]),
   );
+}
+
+/** An app without the variable might bypass the proxy, so only the user and password are removed. */
+function safe(name: string, value: string | undefined): string | undefined {
+  return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
 }
 
 /** Root's home is not the place of somebody else's files. */

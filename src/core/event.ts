@@ -126,6 +126,13 @@ export type DewyEvent =
   | { type: "draining"; generation: number; pid: number; drainMs: number }
   | { type: "drained"; generation: number; pid: number; durationMs: number; killed: boolean }
   | {
+      /** Processes that had left the process group of their generation were ended with it. */
+      type: "background-ended";
+      generation: number;
+      pids: readonly number[];
+      programs: readonly string[];
+    }
+  | {
       type: "app-exited";
       tag: string;
       generation: number;
@@ -136,6 +143,8 @@ export type DewyEvent =
       signal: string | null;
       /** What it wrote last, oldest first. */
       lastLines: readonly string[];
+      /** What else may explain it. */
+      hints?: readonly string[];
       /** Milliseconds until it is started again; `undefined`: it is not. */
       restartInMs: number | undefined;
     }

@@ -55,5 +55,5 @@ export interface Runner {
   /** Ends what serves, and starts nothing in its place. */
   end(): Promise<void>;
   /** The release directories that everything which still runs was started from, whether it serves or drains. */
-  inUse(): ReadonlySet<string>;
+  inUse(): Promise<ReadonlySet<string>>;
 }

@@ -58,6 +58,6 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       return outcome;
     },
     clean: directory.clean,
-    prune: (keep, others) => prune(new Set([...keep, ...runner.inUse()]), others),
+    prune: async (keep, others) => prune(new Set([...keep, ...(await runner.inUse())]), others),
   };
 }

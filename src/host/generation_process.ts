@@ -5,14 +5,14 @@ import { systemReason } from "./atomic_file.ts";
 import { generationCommand, type RunAs } from "./generation_process_command.ts";
 import { generationEnvironment } from "./generation_process_environment.ts";
 import { becomesProgram, notExecuted } from "./generation_process_execution.ts";
-import { groupRuns } from "./generation_process_group.ts";
 import { withInherited } from "./listen/close_on_exec.ts";
 import type { HeldSocket } from "./listen/hold_sockets.ts";
 import { FIRST_DESCRIPTOR } from "./listen/inherited.ts";
-import { openNotifySocket } from "./notify_socket.ts";
+import { socketInode, socketLink } from "./listen/socket_table.ts";
+import { type NotifySocket, openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
-import { signalProcess } from "./process_group.ts";
 import { processStartTime } from "./process_identity.ts";
+import { startTimeOf } from "./process_table.ts";
 
 /** What to start as a generation of the app. */
 export interface GenerationOptions {
@@ -31,12 +31,25 @@ export interface GenerationOptions {
   notifySocket?: boolean;
   /** Who it runs as; this process's user unless told. */
   user?: RunAs | undefined;
+  /** The directory of a control group that it joins, if it may. */
+  cgroup?: string | undefined;
   /** Where the names of its output are made for a moment; the directory must exist. */
   runDirectory: string;
   /** What each of its lines begins with on dewy's own output; empty: nothing. */
   prefix: string;
   /** Hears all it writes, as it comes; see `output_relay.ts` for how it gets to dewy's own output. */
   onOutput(chunk: Uint8Array): void;
+  /** Called as soon as its process is there, which is before the program itself runs. */
+  onSpawn?(process: SpawnedGeneration): void;
+}
+
+/** What a generation's processes are recognised by from the start. */
+export interface SpawnedGeneration {
+  readonly pid: number;
+  /** See `processStartTime`. */
+  readonly startTime: string | undefined;
+  /** What its readiness descriptor is open to, such as `socket:[123]`; `undefined` where the system does not tell. */
+  readonly channel: string | undefined;
 }
 
 /** How a generation ended. */
@@ -48,18 +61,10 @@ export interface GenerationExit {
 /** A generation that runs, in a process group of its own. */
 export interface GenerationProcess {
   readonly pid: number;
-  /** See `processStartTime`. */
-  readonly startTime: string | undefined;
   /** Resolves when the main process has ended and what it wrote has been heard. */
   readonly exited: Promise<GenerationExit>;
   /** Resolves when something was written to the readiness descriptor, or `READY=1` to the socket; else never. */
   readonly ready: Promise<void>;
-  /** Sends a signal to the main process. */
-  signal(name: string): void;
-  /** Sends a signal to the whole group. */
-  signalGroup(name: string): void;
-  /** Whether a process of the group still runs; one that has ended and was not waited for does not count. */
-  groupIsAlive(): boolean;
 }
 
 /** How long output may still arrive after the exit: processes that it left behind keep the pipes open. */
@@ -73,9 +78,22 @@ const FIRST_WORDS = 2_048;
  *
  * @param options what to start.
  * @returns the process, once the program itself runs.
- * @throws DeployError or ConfigError with the reason when it cannot be executed; HostError when this machine lacks what it takes.
+ * @throws NotExecutedError when the system does not execute it; HostError when this machine lacks what it takes.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
+  const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
+  try {
+    return await startWith(options, notify);
+  } catch (error) {
+    notify?.close();
+    throw error;
+  }
+}
+
+async function startWith(
+  options: GenerationOptions,
+  notify: NotifySocket | undefined,
+): Promise<GenerationProcess> {
   let firstWords = "";
   const relay = startRelay({
     directory: options.runDirectory,
@@ -85,32 +103,24 @@ export async function startGeneration(options: GenerationOptions): Promise<Gener
       options.onOutput(chunk);
     },
   });
-  const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
   const child = spawnGeneration(options, relay, notify?.path);
+  if (child.pid !== undefined) options.onSpawn?.(spawned(child.pid, options));
   const exited = exitOf(child, relay, options);
-  exited.catch(() => relay.cancel());
+  exited.catch(() => {});
   const ready = Promise.race([
     readyOf(child, options),
     notify?.ready ?? new Promise<void>(() => {}),
   ]);
   if (notify !== undefined) void exited.then(notify.close, notify.close);
   const { pid } = child;
-  const hasStarted = pid !== undefined && (await becomesProgram(pid, exited));
-  if (!hasStarted) {
-    const exit = await exited;
-    relay.cancel();
-    throw notExecuted(options, exit, firstWords);
+  if (pid === undefined) {
+    await exited;
+    throw new HostError(`Cannot start "${options.command[0]}": there is no process`);
   }
-  relay.forget();
-  return {
-    pid,
-    startTime: processStartTime(pid),
-    exited,
-    ready,
-    signal: (name) => signalProcess(pid, name),
-    signalGroup: (name) => signalProcess(-pid, name),
-    groupIsAlive: () => groupRuns(pid),
-  };
+  const exit = await becomesProgram(pid, exited);
+  const error = exit && notExecuted(options.command[0], exit, firstWords);
+  if (error !== undefined) throw error;
+  return { pid, exited, ready };
 }
 
 function spawnGeneration(
@@ -118,24 +128,37 @@ function spawnGeneration(
   relay: OutputRelay,
   notifySocket: string | undefined,
 ): ChildProcess {
-  const { program, args, ids } = generationCommand(options.command, options.user, relay);
-  return withInherited(
-    options.sockets.map(({ fd }) => fd),
-    (sockets) =>
-      spawn(program, args, {
-        cwd: options.cwd,
-        env: generationEnvironment({ ...options, notifySocket }),
-        stdio: [
-          "ignore",
-          "ignore",
-          "ignore",
-          ...sockets,
-          options.readyDescriptor ? "pipe" : "ignore",
-        ],
-        detached: true,
-        ...ids,
-      }),
-  );
+  try {
+    const { program, args, ids } = generationCommand(options.command, options.user, options.cgroup);
+    return withInherited(
+      options.sockets.map(({ fd }) => fd),
+      (sockets) =>
+        spawn(program, args, {
+          cwd: options.cwd,
+          env: generationEnvironment({ ...options, notifySocket }),
+          stdio: [
+            "ignore",
+            relay.stdout,
+            relay.stderr,
+            ...sockets,
+            options.readyDescriptor ? "pipe" : "ignore",
+          ],
+          detached: true,
+          ...ids,
+        }),
+    );
+  } finally {
+    relay.handedOver();
+  }
+}
+
+function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
+  const inode = options.readyDescriptor
+    ? socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid)
+    : undefined;
+  const channel = inode === undefined ? undefined : socketLink(inode);
+  // On a busy machine it may have put itself into the background and ended by now.
+  return { pid, startTime: startTimeOf(pid) ?? processStartTime(pid), channel };
 }
 
 function exitOf(
@@ -147,7 +170,9 @@ function exitOf(
     child.once("error", (cause) => {
       const name = options.command[0];
       reject(
-        new HostError(`Cannot start ${name} in ${options.cwd}: ${systemReason(cause)}`, { cause }),
+        new HostError(`Cannot start "${name}" in ${options.cwd}: ${systemReason(cause)}`, {
+          cause,
+        }),
       );
     });
     child.once("exit", (code, signal) => {

@@ -16,27 +16,29 @@ export interface GenerationCommand {
 }
 
 const SHELL = "/bin/sh";
-/** The first two words are where its output goes. `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
+/** What the shell calls itself when it cannot execute the app. */
+export const EXEC_NAME = "dewy-exec";
+/** The first word is a control group to join, or empty. `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
 const EXEC =
-  'exec >"$1" 2>"$2"; shift 2; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
+  '{ [ -z "$1" ] || echo $$ >"$1/cgroup.procs"; } 2>/dev/null; shift; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
 /**
  * Wraps the app's command line in what has to happen in its own process before it.
  *
  * @param command the program and its arguments.
  * @param user who it runs as; this process's user unless told.
- * @param output the files that its standard output and error are opened to.
+ * @param cgroup the directory of a control group that it is to join, if it may.
  * @returns what to spawn.
  * @throws HostError when this runtime and system cannot change the user.
  */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
-  output: { readonly stdout: string; readonly stderr: string },
+  cgroup: string | undefined,
 ): GenerationCommand {
   const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
     program: SHELL,
-    args: ["-c", EXEC, "dewy-exec", output.stdout, output.stderr, ...words],
+    args: ["-c", EXEC, EXEC_NAME, cgroup ?? "", ...words],
     ids,
   });
   if (user === undefined) return wrap(command, {});
@@ -59,8 +61,7 @@ export function generationCommand(
  */
 export function canEnter(directory: string, user: RunAs): boolean {
   const enter = [SHELL, "-c", 'cd "$1"', SHELL, directory] as const;
-  const nowhere = { stdout: "/dev/null", stderr: "/dev/null" };
-  const { program, args, ids } = generationCommand(enter, user, nowhere);
+  const { program, args, ids } = generationCommand(enter, user, undefined);
   return spawnSync(program, args, { cwd: "/", stdio: "ignore", ...ids }).status === 0;
 }
 

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
+import { hasEnded, readStat, START_TIME } from "./process_table.ts";
 
 /** The start time of a process that has ended: equal to no other, and to that of no running one. */
 const ENDED = "ended";
@@ -12,17 +13,9 @@ const ENDED = "ended";
  * @returns an opaque text, or `undefined` when there is no such process or the system does not tell.
  */
 export function processStartTime(pid: number): string | undefined {
-  try {
-    // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted after the name in parentheses.
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // It has ended, though its parent (a container's first process, say) has not asked how. With threads left, only its
-    // first one has: a killed process still finishes the system calls of the others.
-    const isZombie = fields[0] === "Z" || fields[0] === "X";
-    return isZombie && Number(fields[17]) <= 1 ? ENDED : fields[19];
-  } catch {
-    return process.platform === "linux" ? undefined : startTimeByPs(pid);
-  }
+  const stat = readStat(pid);
+  if (stat === undefined) return process.platform === "linux" ? undefined : startTimeByPs(pid);
+  return hasEnded(stat.fields) ? ENDED : stat.fields[START_TIME];
 }
 
 function startTimeByPs(pid: number): string | undefined {

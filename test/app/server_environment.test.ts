@@ -98,6 +98,21 @@ describe("--isolate-env", () => {
       ENVIRONMENT: "staging",
     });
   });
+  test.each([
+    ["HTTPS_PROXY", "http://user:se%40cret@proxy.example:3128", "http://proxy.example:3128"],
+    ["http_proxy", "http://user:p@ss/w@rd@proxy.example:3128/", "http://proxy.example:3128/"],
+    ["ALL_PROXY", "socks5h://secret@10.0.0.1:1080", "socks5h://10.0.0.1:1080"],
+    ["npm_config_https_proxy", "user:secret@proxy.example:3128", "proxy.example:3128"],
+    ["HTTPS_PROXY", "http://proxy.example:3128", "http://proxy.example:3128"],
+    ["NO_PROXY", "localhost,.example.com", "localhost,.example.com"],
+  ])("leaves the app %s, but not who it signs in as (%s)", async (name, value, expected) => {
+    const config = { ...CONFIG, isolateEnv: true };
+    const env = { [name]: value };
+    expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
+      [name]: expected,
+    });
+    expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual(env);
+  });
   test("leaves what a file gives the app", async () => {
     const config = { ...CONFIG, isolateEnv: true, envFiles: [await file("a", "AWS_REGION=app")] };
     const env = { AWS_REGION: "dewy", AWS_PROFILE: "dewy" };

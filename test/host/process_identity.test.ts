@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import { isRunning, processStartTime } from "../../src/host/process_identity.ts";
+import { startTimeOf } from "../../src/host/process_table.ts";
 
 it("isRunning tells a process by its start, not by its number alone", () => {
   const startTime = processStartTime(process.pid);
@@ -25,6 +26,7 @@ it.skipIf(process.platform !== "linux")(
     process.kill(pid, "SIGKILL");
     await expect.poll(() => isRunning(pid, startTime)).toBe(false);
     expect(isRunning(pid, undefined)).toBe(false);
+    expect(startTimeOf(pid)).toBe(startTime);
   },
 );
 

@@ -206,7 +206,7 @@ export class Fleet implements Runner {
   }
 
   /** {@inheritDoc Runner.inUse} */
-  inUse(): ReadonlySet<string> {
+  async inUse(): Promise<ReadonlySet<string>> {
     return new Set(this.#crew.list().map(({ release }) => release));
   }
 

@@ -24,6 +24,8 @@ export interface Generation extends Endable {
   readonly saidReady: Promise<void>;
   /** What it wrote last, oldest first. */
   lastLines(count: number): readonly string[];
+  /** What else helps to understand why it ended, as parts of a sentence; complete once it has. */
+  readonly hints: readonly string[];
 }
 
 /** Starts the app of a release; rejects when it cannot be executed. */

@@ -3,14 +3,18 @@
  *
  * @module
  */
-import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { groupRuns } from "../../host/generation_process_group.ts";
-import { killGroup, signalProcess } from "../../host/process_group.ts";
-import { isRunning, processStartTime } from "../../host/process_identity.ts";
+import { basename } from "node:path";
+import {
+  type GenerationMembers,
+  RELEASE_VARIABLE,
+  TAG_VARIABLE,
+} from "../../host/generation_members.ts";
+import { environmentOf } from "../../host/process_environment.ts";
+import type { ProcessEntry } from "../../host/process_table.ts";
+import { endable } from "./generation_end.ts";
 import type { Endable } from "./retire.ts";
 
-/** The main process of a generation that an earlier dewy has started. */
+/** A generation that an earlier dewy has started, or what is left of it. */
 export interface Orphan extends Endable {
   /** Its tag; empty when that dewy did not know it. */
   readonly tag: string;
@@ -18,61 +22,37 @@ export interface Orphan extends Endable {
   readonly directory: string;
 }
 
-/** Marks the processes of a working directory; every generation has it in its environment. */
-export const ROOT_VARIABLE = "DEWY_ROOT";
-const GENERATION_VARIABLE = "DEWY_GENERATION";
-const TAG_VARIABLE = "DEWY_TAG";
-/** Says which release a generation was started from. */
-export const RELEASE_VARIABLE = "DEWY_RELEASE_DIR";
-
 /**
- * Finds them by what they were started with. A pid is never trusted alone: environment and start time belong to one
- * process only.
+ * Finds them.
  *
- * @param root the working directory.
- * @returns the main processes of the generations that still run; none where there is no `/proc`.
+ * @param members finds their processes.
+ * @returns one for each generation of which something runs; none where there is no `/proc`.
  */
-export async function findOrphans(root: string): Promise<readonly Orphan[]> {
-  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(pids.map((pid) => orphan(Number(pid), root)));
-  return found.filter((one) => one !== undefined);
+export async function findOrphans(members: GenerationMembers): Promise<readonly Orphan[]> {
+  const found = await members.ofEarlierDewys();
+  return [...found].map(([id, entries]) => {
+    const main = mainOf(entries);
+    return {
+      ...endable({ id, ...main }, members),
+      tag: variableOf(entries, TAG_VARIABLE),
+      directory: basename(variableOf(entries, RELEASE_VARIABLE)),
+    };
+  });
 }
 
-async function orphan(pid: number, root: string): Promise<Orphan | undefined> {
-  if (pid === process.pid || !(await leadsGroup(pid))) return undefined;
-  const environment = await readFile(join("/proc", String(pid), "environ"), "utf8").catch(() => "");
-  const variables = new Map(
-    environment.split("\0").map((text): [string, string] => {
-      const at = text.indexOf("=");
-      return [text.slice(0, at), text.slice(at + 1)];
-    }),
-  );
-  if (variables.get(ROOT_VARIABLE) !== root || !variables.has(GENERATION_VARIABLE))
-    return undefined;
-  const startTime = processStartTime(pid);
-  // Its number stays taken as long as any process of its group runs; after that it may be anybody's.
-  const isAlive = (): boolean => groupRuns(pid) && !isAnother(pid, startTime);
-  return {
-    pid,
-    tag: variables.get(TAG_VARIABLE) ?? "",
-    directory: basename(variables.get(RELEASE_VARIABLE) ?? ""),
-    isAlive,
-    signal: (name) => {
-      if (isRunning(pid, startTime)) signalProcess(pid, name);
-    },
-    killGroup: () => {
-      if (isAlive()) killGroup(pid);
-    },
-  };
+/** The oldest process that none of the others has started: what was left behind may have lost its main process. */
+function mainOf(entries: readonly ProcessEntry[]): ProcessEntry {
+  const pids = new Set(entries.map(({ pid }) => pid));
+  return entries
+    .filter(({ parent }) => !pids.has(parent))
+    .reduce((a, b) => (Number(b.startTime) < Number(a.startTime) ? b : a));
 }
 
-function isAnother(pid: number, startTime: string | undefined): boolean {
-  return isRunning(pid, undefined) && !isRunning(pid, startTime);
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: state, parent and group follow the name. */
-async function leadsGroup(pid: number): Promise<boolean> {
-  const stat = await readFile(join("/proc", String(pid), "stat"), "utf8").catch(() => "");
-  const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return state !== "Z" && Number(group) === pid;
+/** Some programs overwrite their environment, so any of its processes may be the one that still has it. */
+function variableOf(entries: readonly ProcessEntry[], name: string): string {
+  for (const { pid } of entries) {
+    const value = environmentOf(pid)?.get(name);
+    if (value !== undefined) return value;
+  }
+  return "";
 }

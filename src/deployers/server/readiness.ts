@@ -106,7 +106,8 @@ async function commandSucceeds(
 function notReady(generation: Generation, reason: string, fault: Fault = "release"): DeployError {
   const lines = generation.lastLines(TOLD_LINES);
   const why = withLastLines(reason, lines);
-  return new DeployError("verify", `${why}${portHint(generation.place, lines)}`, { fault });
+  const hints = generation.hints.map((hint) => `; ${hint}`).join("");
+  return new DeployError("verify", `${why}${portHint(generation.place, lines)}${hints}`, { fault });
 }
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|only one usage of each socket address/i;

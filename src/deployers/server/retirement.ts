@@ -3,7 +3,7 @@ import type { EventSink } from "../../core/event.ts";
 import type { Generation } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
-import { type Endable, retire } from "./retire.ts";
+import { type Endable, type Member, retire } from "./retire.ts";
 
 /** What an app has between the signal and its end, however much of the drain time its connections have used up. */
 const SHORTEST_MS = 10_000;
@@ -66,15 +66,29 @@ export class Retirement {
   }
 
   /** Tells of what was adopted, once. */
-  tellOrphans(): void {
-    const untold = this.#untold.splice(0).filter((orphan) => orphan.isAlive());
-    for (const { pid, tag } of untold) this.#options.emit({ type: "adopted", pid, tag });
+  async tellOrphans(): Promise<void> {
+    for (const orphan of this.#untold.splice(0)) {
+      const { pid, tag } = orphan;
+      if ((await orphan.members()).length === 0) continue;
+      this.#options.emit({ type: "adopted", pid, tag });
+    }
   }
 
   /** Ends what was adopted, in the background. */
   endOrphans(): void {
     for (const orphan of this.#orphans) this.#inBackground(this.#end(orphan));
     this.#orphans = [];
+  }
+
+  /**
+   * Ends a generation at once.
+   *
+   * @param generation the generation; its main process may have ended already.
+   */
+  async kill(generation: Generation): Promise<void> {
+    const killed = generation.kill();
+    this.#inBackground(killed);
+    await killed;
   }
 
   /** Resolves when nothing is being ended any more. */
@@ -90,12 +104,13 @@ export class Retirement {
     const { signalOnTerm, drainMs, clock, emit } = this.#options;
     const startedAt = clock.monotonic();
     const { pid, number: generation = 0 } = target;
-    if (!target.isAlive()) return finish();
+    if (!target.isRunning() && (await target.members()).length === 0) return finish();
     emit({ type: "draining", generation, pid, drainMs });
     await finish();
     const elapsedMs = (): number => Math.round(clock.monotonic() - startedAt);
     const leftMs = Math.max(drainMs - elapsedMs(), Math.min(drainMs, SHORTEST_MS));
-    const { killed } = await retire(target, signalOnTerm, leftMs, clock);
+    const { killed, background } = await retire(target, signalOnTerm, leftMs, clock);
+    if (background.length > 0) emit({ type: "background-ended", generation, ...told(background) });
     emit({ type: "drained", generation, pid, durationMs: elapsedMs(), killed });
   }
 
@@ -103,4 +118,14 @@ export class Retirement {
     const tracked = work.catch(() => {}).finally(() => this.#running.delete(tracked));
     this.#running.add(tracked);
   }
+}
+
+function told(members: readonly Member[]): {
+  pids: readonly number[];
+  programs: readonly string[];
+} {
+  return {
+    pids: members.map(({ pid }) => pid),
+    programs: [...new Set(members.map(({ name }) => name))],
+  };
 }

@@ -3,15 +3,26 @@ import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Environment } from "../../core/environment.ts";
 import type { Redact } from "../../core/secret.ts";
+import {
+  GENERATION_VARIABLE,
+  type GenerationMembers,
+  ID_VARIABLE,
+  markedSocket,
+  RELEASE_VARIABLE,
+  ROOT_VARIABLE,
+  TAG_VARIABLE,
+} from "../../host/generation_members.ts";
 import { type GenerationOptions, startGeneration } from "../../host/generation_process.ts";
+import { NotExecutedError } from "../../host/generation_process_execution.ts";
 import { ownDirectory } from "../../host/own_directory.ts";
-import { signalProcess } from "../../host/process_group.ts";
 import { removeTree } from "../../host/remove_tree.ts";
 import type { AppRelease } from "../runner.ts";
+import { checkProgram, foreignArchitecture, withFault } from "./check_program.ts";
 import type { Generation, StartGeneration } from "./generation.ts";
+import { endable } from "./generation_end.ts";
 import type { Place } from "./handoff.ts";
-import { RELEASE_VARIABLE, ROOT_VARIABLE } from "./orphans.ts";
 import { OutputTail } from "./output_tail.ts";
+import type { Member } from "./retire.ts";
 
 /** What the app is started with. */
 export interface AppOptions {
@@ -21,6 +32,8 @@ export interface AppOptions {
   root: string;
   /** The absolute path of a release. */
   releasePath(directory: string): string;
+  /** Finds its processes. */
+  members: GenerationMembers;
   /** Its environment, read anew for every start. */
   environment(): Promise<Readonly<Record<string, string | undefined>>>;
   /** Who it runs as; absent: as dewy does. */
@@ -38,7 +51,7 @@ export interface AppOptions {
  * Makes the function that starts the app of a release.
  *
  * @param options what the app is started with.
- * @returns the function; it rejects with a DeployError when the program cannot be executed.
+ * @returns the function; it rejects with a DewyError that says whose fault it is when the program cannot be executed.
  */
 export function appStarter(options: AppOptions): StartGeneration {
   let isFirst = true;
@@ -48,47 +61,69 @@ export function appStarter(options: AppOptions): StartGeneration {
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
-    const env = await appVariables(release, number, place, options);
+    const { program, root, members } = options;
+    const id = members.idOf(number);
+    const variables = await appVariables(release, number, place, options);
+    const env: typeof variables = { ...variables, [ID_VARIABLE]: id };
+    const checked = { name: program[0], root, searchPath: env.PATH, release };
+    await checkProgram(checked);
+    let startTime = "";
     const child = await startGeneration({
-      command: options.program,
-      cwd: options.root,
+      command: program,
+      cwd: root,
       env,
       sockets: place.sockets,
       generation: number,
       readyDescriptor: true,
       notifySocket: options.saysReady,
       user: options.user,
+      cgroup: members.makeCgroup(id),
       runDirectory,
       prefix: options.logPrefix ? `[${release.tag || "?"} #${number}] ` : "",
       onOutput: (chunk) => tail.add(chunk),
+      onSpawn: (spawned) => {
+        startTime = spawned.startTime ?? "";
+        const sockets = place.sockets.flatMap(({ fd, inherited }) => markedSocket(fd, inherited));
+        members.add({ ...spawned, id, startTime, sockets });
+      },
+    }).catch(async (error: unknown) => {
+      members.remove(id);
+      throw error instanceof NotExecutedError ? await withFault(error, checked) : error;
     });
+    const processes = endable({ id, pid: child.pid, startTime }, members);
+    const foreign = foreignArchitecture(checked);
+    const hints = foreign === undefined ? [] : [foreign];
     let hasEnded = false;
-    void child.exited.then(() => {
+    const exited = child.exited.then(async (exit) => {
       hasEnded = true;
+      const left = exit.code === 0 ? await processes.members() : [];
+      if (left.length > 0) hints.push(backgroundHint(left));
+      return exit;
     });
     return {
+      ...processes,
       number,
       release,
       place,
       startedAt,
-      pid: child.pid,
       get hasEnded() {
         return hasEnded;
       },
-      exited: child.exited,
+      exited,
       saidReady: child.ready,
-      signal: (name) => {
-        // Its number may be another process's by now.
-        if (!hasEnded) signalProcess(child.pid, name);
-      },
-      killGroup: () => child.signalGroup("SIGKILL"),
-      isAlive: () => child.groupIsAlive(),
       lastLines(count) {
         const redact = options.redactor(env);
         return tail.last(count).map((line) => redact(line));
       },
+      hints,
     };
   };
+}
+
+/** An app that exits well and leaves processes running has most likely put itself into the background. */
+function backgroundHint(left: readonly Member[]): string {
+  const names = [...new Set(left.map(({ name }) => name))].join(", ");
+  return `it left processes running (${names}), so it seems to put itself into the background, where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
 /** What the relays and sockets of generations are called. */
@@ -119,8 +154,8 @@ export async function appVariables(
   return {
     ...(await options.environment()),
     ...place.env,
-    DEWY_TAG: release.tag,
-    DEWY_GENERATION: String(number),
+    [TAG_VARIABLE]: release.tag,
+    [GENERATION_VARIABLE]: String(number),
     [RELEASE_VARIABLE]: options.releasePath(release.directory),
     [ROOT_VARIABLE]: options.root,
   };

@@ -12,6 +12,7 @@ import type { Orphan } from "./orphans.ts";
 import { Probation } from "./probation.ts";
 import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
 import { Restarts } from "./restarts.ts";
+import type { Endable } from "./retire.ts";
 import { Retirement } from "./retirement.ts";
 import { Standby } from "./standby.ts";
 
@@ -45,13 +46,15 @@ export class Supervisor implements Runner {
   readonly #standby: Standby;
   readonly #restarts: Restarts;
   readonly #retirement: Retirement;
-  /** Every generation that was started or adopted and still runs. */
-  readonly #living = new Set<{ directory: string; isAlive(): boolean }>();
+  /** Every generation that was started or adopted and of which something may still run, with the directory of its release. */
+  readonly #living = new Map<Endable, string>();
   #current: Generation | undefined;
   #probation: Probation | undefined;
   /** Set from a failed {@link tryOut} until the caller goes back: `current` points to the failed release, so nothing may start. */
   #mustGoBack = false;
   #started = 0;
+  /** Resolves when nothing is left of the generation that ended last. */
+  #gone: Promise<void> = Promise.resolve();
 
   /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
@@ -84,7 +87,7 @@ export class Supervisor implements Runner {
    */
   adopt(orphans: readonly Orphan[]): void {
     this.#retirement.adopt(orphans);
-    for (const orphan of orphans) this.#living.add(orphan);
+    for (const orphan of orphans) this.#living.set(orphan, orphan.directory);
   }
 
   /** Ends what {@link adopt} took charge of. */
@@ -131,6 +134,8 @@ export class Supervisor implements Runner {
       return outcome;
     } finally {
       if (this.#probation === probation) this.#probation = undefined;
+      // What has failed is rolled back next; by then nothing of it may answer any more.
+      await this.#gone;
     }
   }
 
@@ -188,9 +193,9 @@ export class Supervisor implements Runner {
   }
 
   /** {@inheritDoc Runner.inUse} */
-  inUse(): ReadonlySet<string> {
-    this.#forgetEnded();
-    return new Set([...this.#living].map(({ directory }) => directory));
+  async inUse(): Promise<ReadonlySet<string>> {
+    await this.#forgetEnded();
+    return new Set(this.#living.values());
   }
 
   /**
@@ -226,7 +231,7 @@ export class Supervisor implements Runner {
     how: { onProbation?: boolean; standsBy?: boolean } = {},
   ): Promise<void> {
     const { handoff, overlapMs } = this.#options;
-    this.#retirement.tellOrphans();
+    await this.#retirement.tellOrphans();
     const stopped = handoff.overlaps ? undefined : this.#current;
     if (stopped !== undefined) {
       this.#current = undefined;
@@ -273,10 +278,11 @@ export class Supervisor implements Runner {
   async #startReady(release: AppRelease, signal: AbortSignal): Promise<Generation> {
     const { handoff, readiness, start } = this.#options;
     const place: Place = await handoff.prepare();
+    await this.#gone;
+    await this.#forgetEnded();
     this.#started += 1;
     const generation = await start(release, this.#started, place);
-    this.#forgetEnded();
-    this.#living.add({ directory: release.directory, isAlive: () => generation.isAlive() });
+    this.#living.set(generation, release.directory);
     try {
       await becomeReady(
         generation,
@@ -286,13 +292,15 @@ export class Supervisor implements Runner {
       );
       return generation;
     } catch (error) {
-      generation.killGroup();
+      await this.#retirement.kill(generation);
       throw error;
     }
   }
 
-  #forgetEnded(): void {
-    for (const one of this.#living) if (!one.isAlive()) this.#living.delete(one);
+  async #forgetEnded(): Promise<void> {
+    for (const one of [...this.#living.keys()]) {
+      if (!one.isRunning() && (await one.members()).length === 0) this.#living.delete(one);
+    }
   }
 
   /** Without overlap, a failed switch has already ended what served. */
@@ -307,7 +315,8 @@ export class Supervisor implements Runner {
 
   #ended(generation: Generation, exit: Exit): void {
     const { restart, clock } = this.#options;
-    generation.killGroup();
+    const killed = this.#retirement.kill(generation);
+    this.#gone = this.#gone.then(() => killed);
     if (exit.code === 0 && restart === "on-failure") {
       this.#standby.dismiss();
       this.#tellExit(generation, exit, undefined);
@@ -348,6 +357,7 @@ export class Supervisor implements Runner {
       pid,
       ...exit,
       lastLines: generation.lastLines(TOLD_LINES),
+      hints: generation.hints,
       restartInMs,
     });
   }

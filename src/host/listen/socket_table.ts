@@ -82,6 +82,11 @@ export function socketInode(
   }
 }
 
+/** What the link of a descriptor says that is open to a socket. */
+export function socketLink(inode: string): string {
+  return `socket:[${inode}]`;
+}
+
 /** A process that has a socket open. */
 export interface SocketOwner {
   readonly pid: number;

@@ -6,10 +6,11 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
 import type { ListenSpec } from "../../core/listen_spec.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { environmentOf } from "../process_environment.ts";
 import { isRunning } from "../process_identity.ts";
 import { HOLDER_LAUNCHER, HOLDER_NEXT, HOLDER_ROOT, isHolder } from "./holder_command.ts";
 import { holderCommand, type LaunchOptions } from "./launch.ts";
@@ -60,16 +61,6 @@ export function findAbandonedHolder(
 function namesOf(sockets = ""): string {
   const names = sockets.split(";").map((socket) => socket.slice(0, socket.lastIndexOf("=")));
   return names.sort().join(";");
-}
-
-function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
-  try {
-    const variables = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-    const pairs = variables.map((text) => [text, text.indexOf("=")] as const);
-    return new Map(pairs.map(([text, at]) => [text.slice(0, at), text.slice(at + 1)]));
-  } catch {
-    return undefined;
-  }
 }
 
 /**

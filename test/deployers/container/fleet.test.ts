@@ -74,11 +74,10 @@ describe("Fleet.replace", () => {
     await fleet.tryOut(release(v1), never);
     const socket = await kept(port);
     await fleet.tryOut(release(v2), never);
-    expect(fleet.inUse()).toEqual(new Set([v1.directory, v2.directory]));
+    expect(await fleet.inUse()).toEqual(new Set([v1.directory, v2.directory]));
     socket.destroy();
     await until(() => engine.running().length === 1);
-    await until(() => fleet.inUse().size === 1);
-    expect(fleet.inUse()).toEqual(new Set([v2.directory]));
+    await expect.poll(() => fleet.inUse()).toEqual(new Set([v2.directory]));
   });
 
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {

@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished } from "vitest";
 import { findOrphans } from "../../../src/deployers/server/orphans.ts";
+import { GenerationMembers } from "../../../src/host/generation_members.ts";
 import { tempDirectory } from "../../host/temp_directory.ts";
 
 it.each([
@@ -9,9 +11,9 @@ it.each([
   ["no release directory where an earlier dewy did not state it", undefined],
 ])("finds a generation of an earlier dewy by its environment, with %s", async (_, release) => {
   const root = await tempDirectory();
-  const child = spawn("sleep", ["1000"], {
-    detached: true,
-    stdio: "ignore",
+  // An app has lost its parent when its dewy was killed.
+  const parent = spawn("/bin/sh", ["-c", "setsid sleep 1000 >&- & echo $!"], {
+    stdio: ["ignore", "pipe", "ignore"],
     env: {
       PATH: process.env.PATH,
       DEWY_ROOT: root,
@@ -20,12 +22,13 @@ it.each([
       ...(release === undefined ? {} : { DEWY_RELEASE_DIR: `${root}${release}` }),
     },
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await once(child, "spawn");
-  const [orphan, ...others] = await findOrphans(root);
+  const [said] = await Promise.all([text(parent.stdout), once(parent, "exit")]);
+  const pid = Number(said);
+  onTestFinished(() => void process.kill(pid, "SIGKILL"));
+  const [orphan, ...others] = await findOrphans(new GenerationMembers(root));
   expect(others).toEqual([]);
   expect(orphan).toMatchObject({
-    pid: child.pid,
+    pid,
     tag: "v1.0.0",
     directory: release === undefined ? "" : "20260101T000000Z",
   });

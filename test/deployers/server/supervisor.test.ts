@@ -331,17 +331,17 @@ describe("Supervisor.inUse", () => {
     const orphan = Object.assign(fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), v1);
     orphan.obeys = false;
     supervisor.adopt([orphan]);
-    expect(supervisor.inUse()).toEqual(new Set(["d1"]));
+    expect(await supervisor.inUse()).toEqual(new Set(["d1"]));
     await supervisor.insist(v2);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
     await supervisor.tryOut(v3, never);
-    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
     await until(() => first?.signals.length === 1);
-    expect(supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
     first?.exit();
     orphan.exit();
-    expect(supervisor.inUse()).toEqual(new Set(["d3"]));
+    expect(await supervisor.inUse()).toEqual(new Set(["d3"]));
   });
 });
 
@@ -368,6 +368,42 @@ describe("Supervisor", () => {
     await until(() => generations.length >= 7);
     expect(loops).toHaveLength(1);
     expect(loops[0]).toContain("v1.0.0: 5 times");
+    await supervisor.stop();
+  });
+
+  it("starts nothing and takes nothing back before all processes of what has crashed have ended", async () => {
+    let letGo = (): void => {};
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    const [first] = generations;
+    if (first === undefined) throw new Error("nothing was started");
+    first.kill = () =>
+      new Promise((resolve) => {
+        letGo = resolve;
+      });
+    let isOver = false;
+    const baking = supervisor.bake(v1, 30_000, never).finally(() => {
+      isOver = true;
+    });
+    first.exit({ code: 1 });
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(isOver).toBe(false);
+    const again = supervisor.insist(v2);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(generations).toHaveLength(1);
+    letGo();
+    await expect(baking).rejects.toThrow("exit code 1");
+    await again;
+    expect(generations).toHaveLength(2);
+  });
+
+  it("tells with the end of an app what may explain it", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    generations[0]?.hints.push("it put itself into the background");
+    generations[0]?.exit({ code: 0 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.hints).toEqual(["it put itself into the background"]);
     await supervisor.stop();
   });
 

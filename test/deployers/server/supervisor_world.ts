@@ -2,6 +2,7 @@ import type { Clock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Exit, Generation } from "../../../src/deployers/server/generation.ts";
 import type { Handoff } from "../../../src/deployers/server/handoff.ts";
+import type { Member } from "../../../src/deployers/server/retire.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/deployers/server/supervisor.ts";
 import { hastyClock } from "../../fakes/clock.ts";
 
@@ -9,6 +10,9 @@ import { hastyClock } from "../../fakes/clock.ts";
 export interface FakeGeneration extends Generation {
   exit(exit?: Partial<Exit>): void;
   signals: string[];
+  hints: string[];
+  isAlive(): boolean;
+  main: Member;
   /** Whether it ends when it is asked to. */
   obeys: boolean;
 }
@@ -97,15 +101,26 @@ export function fakeGeneration(
     signals: [],
     obeys: true,
     lastLines: () => ["panic: no database"],
+    hints: [],
     isAlive: () => alive,
+    isRunning: () => alive,
+    members: async () => (alive ? [generation.main] : []),
     signal: (name) => {
       generation.signals.push(name);
       if (generation.obeys) generation.exit({ code: 0 });
     },
-    killGroup: () => {
+    kill: async () => {
       if (!alive) return;
       generation.signals.push("KILL");
       generation.exit({ code: null, signal: "SIGKILL" });
+    },
+    main: {
+      pid: 1000 + number,
+      name: "app",
+      parent: 1,
+      group: 1000 + number,
+      isRunning: () => alive,
+      signal: (name) => generation.signal(name),
     },
     exit: (exit = {}) => {
       alive = false;

@@ -11,7 +11,7 @@ const NEEDS: Readonly<Partial<Record<AppKind, string>>> = {
 
 /**
  * Why an app cannot be tested here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
- * nothing is skipped unnoticed. Debian: `apt-get install gcc libc6-dev libserver-starter-perl nginx-light python3 systemd`.
+ * nothing is skipped unnoticed. Debian: `apt-get install gcc libc6-dev gunicorn libserver-starter-perl nginx-light python3 systemd`.
  *
  * @param kind the app.
  */

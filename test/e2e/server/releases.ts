@@ -36,9 +36,19 @@ export type BadBehaviour =
   | "forks-children"
   | "floods-output"
   | "not-executable"
-  | "no-interpreter"
   | "needs-library"
+  | "other-machine"
   | "sick";
+
+/** How an app leaves the process that dewy has started: see ./apps/background.py. */
+export type BackgroundMode =
+  | "stays"
+  | "daemon"
+  | "fork"
+  | "worker"
+  | "gunicorn"
+  | "nginx"
+  | "nginx-behind";
 
 /** What runs a release, in its directory. */
 export const PROGRAM = "bin/app";
@@ -74,13 +84,21 @@ export async function makeBadApp(
       return pack(version, await script("listen.cjs", { VERSION: version, MODE: "mortal" }));
     case "not-executable":
       return pack(version, await program("node", version), 0o644);
-    case "no-interpreter":
-      return pack(version, Buffer.from("#!/no/such/interpreter\n"));
     case "needs-library":
       return pack(version, await needsLibrary());
+    case "other-machine":
+      return pack(version, await ofOtherMachine());
     default:
       return pack(version, await script("bad.sh", { BEHAVIOUR: behaviour }));
   }
+}
+
+/** Makes the artifact of a version whose processes do not stay where dewy has started them. */
+export async function makeBackgroundApp(
+  mode: BackgroundMode,
+  version: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return pack(version, await script("background.py", { VERSION: version, MODE: mode }));
 }
 
 function program(kind: AppKind, version: string): Promise<Buffer> {
@@ -124,6 +142,13 @@ async function needsLibrary(): Promise<Buffer> {
   const stub = join(APPS, "threads.c");
   const library = [`-L${BUILT}`, "-Wl,--no-as-needed", "-ldewymissing"];
   return gcc("needs-library", ["-pthread", stub, ...library]);
+}
+
+/** This very program, but for the number of the machine that it says it was built for. */
+async function ofOtherMachine(): Promise<Buffer> {
+  const bytes = await readFile("/bin/true");
+  bytes.writeUInt16LE(22, 18);
+  return bytes;
 }
 
 async function gcc(name: string, options: readonly string[]): Promise<Buffer> {

@@ -7,6 +7,7 @@ import { parseListenSpecs } from "../../../src/core/listen_spec.ts";
 import { type GenerationProcess, startGeneration } from "../../../src/host/generation_process.ts";
 import { holdSockets } from "../../../src/host/listen/hold_sockets.ts";
 import { run } from "../../../src/host/process.ts";
+import { signalProcess } from "../../../src/host/process_group.ts";
 import { openProcess } from "../../../src/host/process_io.ts";
 
 /** What the test wants, in the variable `CASE`. */
@@ -68,7 +69,7 @@ try {
       void started.exited.then((exit) => say({ exit, generation }));
       await started.ready;
       say({ ready: generation, generationPid: started.pid });
-      current?.signal("SIGTERM");
+      if (current !== undefined) signalProcess(current.pid, "SIGTERM");
       current = started;
     };
     io.signals.onWake(() => void next());
@@ -79,7 +80,7 @@ try {
       if (io.signals.stop.aborted) resolve();
     });
     clearInterval(hold);
-    current?.signal("SIGTERM");
+    if (current !== undefined) signalProcess(current.pid, "SIGTERM");
     await current?.exited;
     await held.holder.close();
     await io.exit(0);

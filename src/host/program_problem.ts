@@ -1,0 +1,137 @@
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** Why a program cannot be executed, as far as its file tells. */
+export type ProgramProblem =
+  | { kind: "not-in-path" }
+  | { kind: "missing" | "directory" | "not-executable"; path: string }
+  | { kind: "no-interpreter"; path: string; interpreter: string };
+
+/**
+ * Looks for what keeps a program from being executed.
+ *
+ * @param name the program; a bare name is looked up in `searchPath`.
+ * @param cwd what relative paths are relative to.
+ * @param searchPath directories, as in `PATH`.
+ * @returns the problem; `undefined` when none is to be seen.
+ */
+export function programProblem(
+  name: string,
+  cwd: string,
+  searchPath: string | undefined,
+): ProgramProblem | undefined {
+  const path = findProgram(name, cwd, searchPath);
+  if (path === undefined) return { kind: "not-in-path" };
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return { kind: "missing", path };
+  if (status.isDirectory()) return { kind: "directory", path };
+  if (!isExecutableFile(path)) return { kind: "not-executable", path };
+  const { interpreter } = readProgramFile(path);
+  if (interpreter?.startsWith("/") !== true || exists(interpreter)) return undefined;
+  return { kind: "no-interpreter", path, interpreter };
+}
+
+/**
+ * Finds the file of a program, as a shell would.
+ *
+ * @param name the program.
+ * @param cwd what relative paths are relative to.
+ * @param searchPath directories, as in `PATH`.
+ * @returns its absolute path, whether or not it is there; `undefined` for a bare name that no directory has.
+ */
+export function findProgram(
+  name: string,
+  cwd: string,
+  searchPath = "/usr/bin:/bin",
+): string | undefined {
+  if (name.includes("/")) return resolveAgainst(cwd, name);
+  const places = searchPath.split(":").map((directory) => join(resolve(cwd, directory), name));
+  return places.find(isExecutableFile) ?? places.find(exists);
+}
+
+/** Not normalized: `current` is a link, so that `..` behind it is not what stands before it. */
+function resolveAgainst(cwd: string, path: string): string {
+  return path.startsWith("/") ? path : `${cwd}/${path}`;
+}
+
+/** Whether a path leads to a file that this process may execute. */
+export function isExecutableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** What the first bytes of a program say. */
+export interface ProgramFile {
+  /** The program after `#!`, or the loader that an ELF file asks for. */
+  readonly interpreter?: string | undefined;
+  /** The processor it was built for, in Node's spelling where that has one. */
+  readonly architecture?: string;
+}
+
+const HEAD_BYTES = 8_192;
+
+/**
+ * Reads what a program needs to be executed.
+ *
+ * @param path its file.
+ * @returns what its first bytes say; nothing for a file that cannot be read.
+ */
+export function readProgramFile(path: string): ProgramFile {
+  try {
+    const head = readHead(path);
+    if (head.toString("latin1", 0, 2) !== "#!") return readElf(head);
+    return { interpreter: /^#!\s*(\S+)/.exec(head.toString("latin1"))?.[1] };
+  } catch {
+    return {};
+  }
+}
+
+function readHead(path: string): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const fd = openSync(path, "r");
+  try {
+    return head.subarray(0, readSync(fd, head, 0, HEAD_BYTES, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const LITTLE_ENDIAN = 1;
+const PT_INTERP = 3;
+/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html, e_machine */
+const MACHINES: Readonly<Record<number, string>> = {
+  3: "ia32",
+  22: "s390x",
+  40: "arm",
+  62: "x64",
+  183: "arm64",
+  243: "riscv64",
+  258: "loong64",
+};
+
+/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html. Throws for one that is cut short. */
+function readElf(head: Buffer): ProgramFile {
+  if (head.toString("latin1", 0, 4) !== "\x7fELF" || head[5] !== LITTLE_ENDIAN) return {};
+  const is64 = head[4] === 2;
+  const word = (at: number): number =>
+    is64 ? Number(head.readBigUInt64LE(at)) : head.readUInt32LE(at);
+  const architecture = MACHINES[head.readUInt16LE(18)] ?? `ELF machine ${head.readUInt16LE(18)}`;
+  const [table, size, count] = is64
+    ? [word(32), head.readUInt16LE(54), head.readUInt16LE(56)]
+    : [word(28), head.readUInt16LE(42), head.readUInt16LE(44)];
+  for (let at = table; at < table + size * count; at += size) {
+    if (head.readUInt32LE(at) !== PT_INTERP) continue;
+    const start = word(at + (is64 ? 8 : 4));
+    const end = start + word(at + (is64 ? 32 : 16));
+    return { architecture, interpreter: head.toString("latin1", start, end).replace(/\0.*$/s, "") };
+  }
+  return { architecture };
+}
