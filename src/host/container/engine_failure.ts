@@ -125,11 +125,11 @@ const MEANINGS: readonly Meaning[] = [
     error: (message) => new HostError(`${message}; another program has this port`),
   },
   {
-    // A firewall that was loaded anew has taken the engine's rules away, or another one had the lock.
+    // A firewall that was reloaded has taken the engine's rules away, or another one had the lock.
     words: /iptables|nftables|programming external connectivity|set up container networking/i,
     error: (message, { program }) =>
       new HostError(
-        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up anew`,
+        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up again`,
       ),
   },
   {
@@ -145,7 +145,10 @@ const MEANINGS: readonly Meaning[] = [
       return new DeployError(
         "verify",
         `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
-        { fault: choosesProgram(spec) || isRefused ? "operator" : "release" },
+        {
+          fault:
+            choosesProgram(spec) || hidesProgram(spec, said) || isRefused ? "operator" : "release",
+        },
       );
     },
   },
@@ -193,6 +196,21 @@ export function engineFailure(failed: FailedCommand): DewyError {
 function choosesProgram(spec: ContainerSpec | undefined): boolean {
   if (spec === undefined) return false;
   return spec.command.length > 0 || spec.args.some((word) => /^--entrypoint(=|$)/.test(word));
+}
+
+const PROGRAM = /exec: "([^"\n]+)"|\bexec ([^\s":]+):|executable file `([^`\n]+)`/;
+const MOUNT = /^(?:-v|--volume|--mount|--tmpfs)=?/;
+
+/** A mount over a directory hides the program that the image has in it. */
+function hidesProgram(spec: ContainerSpec | undefined, said: string): boolean {
+  const program = PROGRAM.exec(said)?.slice(1).find(Boolean);
+  const { args = [] } = spec ?? {};
+  const mounts = args.flatMap((word, index) =>
+    MOUNT.test(word) ? [word.replace(MOUNT, "") || (args[index + 1] ?? "")] : [],
+  );
+  return mounts
+    .flatMap((mount) => mount.split(/[:,=]/))
+    .some((path) => path.length > 1 && `${program}/`.startsWith(`${path.replace(/\/$/, "")}/`));
 }
 
 /** Either the operator or dewy: the image's own user needs no option. */

@@ -134,6 +134,8 @@ describe("what an engine says", () => {
   const missing =
     'unable to start container process: exec: "nope": executable file not found in $PATH: unknown';
   const refused = 'unable to start container process: exec: "/app": permission denied: unknown';
+  const hidden =
+    'unable to start container process: exec: "/srv/app": stat /srv/app: no such file or directory';
   const stranger = "unable to find user app: no matching entries in passwd file";
   test.each<[string, Partial<ContainerSpec>, string, string]>([
     ["the program that --cmd names is missing", { command: ["nope"] }, missing, "operator"],
@@ -142,6 +144,17 @@ describe("what an engine says", () => {
     ["the --user may not run the program", { args: ["--user", "7"] }, refused, "operator"],
     ["dewy's own user may not run it", { user: "1000:1000" }, refused, "operator"],
     ["the image does not know the --user", { args: ["-uapp"] }, stranger, "operator"],
+    ["a volume hides the program", { args: ["-v", "/empty:/srv:ro"] }, hidden, "operator"],
+    ["a volume hides the program", { args: ["--volume=/empty:/srv/"] }, hidden, "operator"],
+    ["a mount hides the program", { args: ["--mount", "type=tmpfs,dst=/srv"] }, hidden, "operator"],
+    [
+      "a file system in memory hides the program",
+      { args: ["--tmpfs", "/srv"] },
+      hidden,
+      "operator",
+    ],
+    ["a volume is mounted elsewhere", { args: ["-v", "data:/srv/data"] }, hidden, "release"],
+    ["no mount names its directory", { args: ["-e", "ROOT=/srv"] }, hidden, "release"],
     ["the image's program is missing for any --user", { args: ["-u", "7"] }, missing, "release"],
     ["the image's program is missing", { args: ["-e", "A=--entrypoint"] }, missing, "release"],
   ])("when %s", (_, options, said, fault) => {
