@@ -9,6 +9,8 @@ export interface AdminContainer {
   image: string;
   /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   status: string;
+  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`; absent when no running dewy looks after it. */
+  state?: string;
   /** Where it is reached from this machine, such as `127.0.0.1:32768`; empty: nowhere. */
   ip_port: string;
   /** When it was started, as RFC 3339. */
@@ -25,10 +27,15 @@ const NEVER = "0001-01-01T00:00:00Z";
  * Writes a container as the admin API tells it.
  *
  * @param container what the engine knows.
- * @param port the port inside the container whose address is shown; `undefined`: its lowest.
+ * @param port the port inside the container whose address is shown. Defaults to its lowest.
+ * @param state what dewy is doing with it.
  * @returns plain data.
  */
-export function adminContainer(container: EngineContainer, port?: number): AdminContainer {
+export function adminContainer(
+  container: EngineContainer,
+  port?: number,
+  state?: string,
+): AdminContainer {
   const { id, name, image, status, startedAt, labels } = container;
   const started = timeOf(startedAt) ?? NEVER;
   return {
@@ -36,6 +43,7 @@ export function adminContainer(container: EngineContainer, port?: number): Admin
     name,
     image,
     status,
+    ...(state === undefined ? {} : { state }),
     ip_port: addressOf(container, port),
     started_at: started,
     deployed_at: timeOf(labels["dewy.deployed_at"]) ?? started,

@@ -15,6 +15,7 @@ const Answer = v.object({
         name: v.string(),
         image: text,
         status: text,
+        state: v.exactOptional(v.string()),
         ip_port: text,
         started_at: text,
         deployed_at: text,

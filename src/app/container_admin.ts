@@ -31,7 +31,10 @@ export async function openContainerAdmin(
   const handler = adminApi({
     containers: async (signal) => {
       const found = await engine.list(managedLabels(app), signal);
-      return found.map((container) => adminContainer(container, mappings[0]?.containerPort));
+      const { stateOf } = status();
+      return found.map((container) =>
+        adminContainer(container, mappings[0]?.containerPort, stateOf(container.id)),
+      );
     },
     status: () => {
       const { tag: currentVersion = "", backends, isRunning } = status();

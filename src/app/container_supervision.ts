@@ -37,6 +37,8 @@ export interface ContainerStatus {
   backends: number;
   /** Whether any replica serves and is healthy. */
   isRunning: boolean;
+  /** What is being done with a container; `undefined` for one that is unknown. */
+  stateOf(id: string): string | undefined;
 }
 
 /** What {@link superviseContainer} makes. */
@@ -141,6 +143,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       tag: fleet.release?.tag,
       backends: front.backends(),
       isRunning: fleet.ready > 0,
+      stateOf: (id) => fleet.stateOf(id),
     }),
   };
 }

@@ -14,20 +14,32 @@ export function byName(containers: readonly AdminContainer[]): readonly AdminCon
 }
 
 /**
- * Writes containers for people.
+ * Writes containers for people. The state stands last, where it is known: scripts written for the Go dewy count columns.
  *
  * @param containers the containers, in the order to show them.
  * @returns a table, or that there are none.
  */
 export function containerTable(containers: readonly AdminContainer[]): string {
   if (containers.length === 0) return "No containers found.\n";
+  const hasStates = containers.some(({ state }) => state !== undefined);
+  const columns = hasStates ? 4 : 3;
   const rows = [
-    ["UPSTREAM", "DEPLOY TIME", "NAME"],
-    ...containers.map(({ ip_port, deployed_at, name }) => [ip_port, dateTime(deployed_at), name]),
-  ].map((row) => row.map((cell) => printable(cell)));
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+    ["UPSTREAM", "DEPLOY TIME", "NAME", "STATE"],
+    ...containers.map(({ ip_port, deployed_at, name, state = "" }) => [
+      ip_port,
+      dateTime(deployed_at),
+      name,
+      state,
+    ]),
+  ].map((row) => row.slice(0, columns).map((cell) => printable(cell)));
+  const width = (column: number): number =>
+    Math.max(...rows.map((row) => (row[column] ?? "").length)) + GAP;
+  const widths = Array.from({ length: columns - 1 }, (_, column) => width(column));
   const line = (row: readonly string[]): string =>
-    row.map((cell, column) => cell.padEnd(column < 2 ? (widths[column] ?? 0) + GAP : 0)).join("");
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("")
+      .trimEnd();
   return rows.map((row) => `${line(row)}\n`).join("");
 }
 

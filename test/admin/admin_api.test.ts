@@ -24,6 +24,7 @@ const CONTAINER: EngineContainer = {
   checkEveryMs: 30_000,
   exitCode: undefined,
   wasOutOfMemory: false,
+  wasSignalled: false,
   startedAt: "2026-07-16T10:00:00Z",
   labels: { "dewy.app": "app" },
   ports: [],

@@ -62,6 +62,16 @@ describe("containerTable", () => {
     const table = containerTable([{ ...CONTAINER, name: "app\u001b[2J" }]);
     expect(table).toContain("app\\x1b[2J");
   });
+  test("shows the state of each container in the last column, where it is known", () => {
+    const draining = { ...CONTAINER, name: "app-1-1", ip_port: "", state: "draining" };
+    const table = containerTable([{ ...CONTAINER, state: "serving" }, draining]);
+    expect(table.split("\n")).toEqual([
+      "UPSTREAM           DEPLOY TIME            NAME       STATE",
+      "127.0.0.1:32768    2026-05-01 12:00:00    app-1-0    serving",
+      "                   2026-05-01 12:00:00    app-1-1    draining",
+      "",
+    ]);
+  });
   test("a container that is reached nowhere has its place all the same", () => {
     expect(containerTable([{ ...CONTAINER, ip_port: "" }])).toBe(
       "UPSTREAM    DEPLOY TIME            NAME\n            2026-05-01 12:00:00    app-1-0\n",

@@ -44,6 +44,8 @@ export interface FakeContainer {
   readonly late: number;
   /** Ends it, as a crash does. */
   crash(exitCode?: number): Promise<void>;
+  /** Ends it as `docker stop` and `docker kill` do when dewy did not run them. */
+  signal(exitCode?: number): Promise<void>;
   /** What its HEALTHCHECK says from now on. */
   setHealth(health: string): void;
 }
@@ -279,6 +281,7 @@ class Container implements FakeContainer {
       checkEveryMs: image.healthcheck?.intervalMs ?? 30_000,
       exitCode: undefined,
       wasOutOfMemory: false,
+      wasSignalled: false,
       startedAt: new Date().toISOString(),
       labels: spec.labels,
       ports: [],
@@ -303,6 +306,11 @@ class Container implements FakeContainer {
 
   async crash(exitCode = 1): Promise<void> {
     this.lines.push("panic: it crashed");
+    await this.end(exitCode);
+  }
+
+  async signal(exitCode = 143): Promise<void> {
+    this.info.wasSignalled = true;
     await this.end(exitCode);
   }
 

@@ -41,6 +41,7 @@ def child():
     if os.fork(): time.sleep(300)
     os.setsid()
 
+sys.stdin.readline()
 for step in sys.argv[1:]:
     if step.startswith("close"): os.close(int(step[5:]))
     else: globals()[step]()
@@ -125,11 +126,13 @@ async function run(
   onTestFinished(() => killAllWith(MARK, mark));
   const main = spawn(PYTHON, ["-c", STEPS, ...steps], {
     env: { ...env, [MARK]: mark },
-    stdio: ["ignore", "pipe", "inherit", ...descriptors],
+    stdio: ["pipe", "pipe", "inherit", ...descriptors],
     detached: true,
   });
   const startTime = startTimeOf(main.pid ?? 0) ?? "";
   const inode = socketInode(2 + descriptors.length, main.pid);
+  // It may have ended by the time that a busy machine lets us look, so it waits for this.
+  main.stdin?.end("go\n");
   const [line] = (await once(main.stdout as NonNullable<typeof main.stdout>, "data")) as [Buffer];
   const pid = Number(line);
   // One that has overwritten its environment is not found by that.

@@ -29,8 +29,8 @@ export interface EnginePeer {
   engine: ContainerEngine;
   /** Runs its command line. @returns its standard output. */
   run(...args: string[]): Promise<string>;
-  /** Kills the service that runs containers, and starts it again; Podman has none. */
-  crash(): Promise<void>;
+  /** Ends the service that runs containers, and starts it again; Podman has none. */
+  crash(signal?: "SIGKILL" | "SIGTERM"): Promise<void>;
   revive(): Promise<void>;
   /** Ends it and everything in it. */
   stop(): Promise<void>;
@@ -80,8 +80,8 @@ async function startDocker(directory: string): Promise<EnginePeer> {
   };
   const peer = makePeer("docker", directory, {
     env: { DOCKER_HOST: socket },
-    async crash() {
-      daemon.kill("SIGKILL");
+    async crash(signal = "SIGKILL") {
+      daemon.kill(signal);
       await endOf(daemon);
     },
     async revive() {

@@ -117,6 +117,12 @@ export class Fleet implements Runner {
     return this.#crew.list().map(({ name }) => name);
   }
 
+  /** What is being done with a container; `undefined` for one that is unknown. */
+  stateOf(id: string): string | undefined {
+    const replica = this.#crew.find(id);
+    return replica?.state === "serving" && !replica.isHealthy ? "unhealthy" : replica?.state;
+  }
+
   /** How many replicas serve and are healthy. */
   get ready(): number {
     return this.#crew.list("serving").filter(({ isHealthy }) => isHealthy).length;
@@ -310,7 +316,7 @@ export class Fleet implements Runner {
       if (end !== undefined) replica.end(end);
       return;
     }
-    const fault = end?.fault ?? "release";
+    const fault = end?.fault ?? (replica.isPaused ? "host" : "release");
     const served = state === "serving";
     const burial =
       end === undefined ? this.#crew.lastLines(replica) : this.#crew.bury(replica, reason);

@@ -196,11 +196,12 @@ async function engineSaysHealthy(
 }
 
 async function mustRun(
-  { id }: Replica,
+  replica: Replica,
   { engine }: HealthQuestions,
   signal: AbortSignal,
 ): Promise<EngineContainer> {
-  const container = await engine.inspect(id, signal);
-  if (!isRunning(container)) throw endOf(container);
+  const container = await engine.inspect(replica.id, signal);
+  if (!isRunning(container)) throw endOf(container, replica.wasOutOfSight);
+  if (container.status === "paused") throw new HostError("it was paused");
   return container;
 }

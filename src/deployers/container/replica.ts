@@ -38,6 +38,10 @@ export class Replica {
   isReported = false;
   /** Whether its own HEALTHCHECK says that it is unhealthy. */
   engineDoubts = false;
+  /** Whether the engine has been away since the container was last seen running: its end may be the engine's doing. */
+  wasOutOfSight = false;
+  /** Whether the engine holds it paused, so that it cannot answer. */
+  isPaused = false;
   readonly #ended = new AbortController();
 
   /**
@@ -117,12 +121,14 @@ const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
 
 /**
  * Describes how a container ended, such as `it ended with exit code 137, out of memory`, and where the fault lies: in the
- * release only if the app exited by itself. An engine that `wasAway` may have been restarted, which ends its containers.
+ * release only if the app exited by itself, which nothing proves of an engine that `wasAway`: a restart ends its containers.
  */
 export function endOf(container: EngineContainer | undefined, wasAway = false): EndedError {
   if (container === undefined) return new EndedError("it was removed", "host");
   const code = container.exitCode === undefined ? "" : ` with exit code ${container.exitCode}`;
-  const memory = container.wasOutOfMemory ? ", out of memory" : "";
-  const fault = EXITED.has(container.status) && !wasAway ? "release" : "host";
-  return new EndedError(`it ended${code}${memory}`, fault);
+  if (container.wasOutOfMemory) return new EndedError(`it ended${code}, out of memory`);
+  if (container.wasSignalled)
+    return new EndedError(`it ended${code} after a stop or kill that was not dewy's`, "host");
+  if (wasAway) return new EndedError(`it ended${code} while the engine was away`, "host");
+  return new EndedError(`it ended${code}`, EXITED.has(container.status) ? "release" : "host");
 }

@@ -143,9 +143,11 @@ class Watcher {
     const { crew, health, onEnded, onUnhealthy } = this.#options;
     if (!replica.isAlive || replica.state === "stopping") return;
     if (!isRunning(container)) {
-      void onEnded(replica, endOf(container, this.#isLost));
+      void onEnded(replica, endOf(container, replica.wasOutOfSight));
       return;
     }
+    replica.wasOutOfSight = false;
+    replica.isPaused = container.status === "paused";
     if (health.path !== undefined) return;
     const wasHealthy = replica.isHealthy;
     replica.engineDoubts = container.health === "unhealthy";
@@ -171,7 +173,8 @@ class Watcher {
     // The container may have ended; if the engine does not answer either, the engine may have ended it.
     if (!(await this.#lookAt(replica.id)) || !replica.isAlive) return;
     replica.isReported = true;
-    void onUnhealthy(replica, `it became unhealthy: ${messageOf(error)}`);
+    const reason = replica.isPaused ? "it was paused" : `it became unhealthy: ${messageOf(error)}`;
+    void onUnhealthy(replica, reason);
   }
 
   #tellOfForeign(containers: readonly EngineContainer[]): void {
@@ -188,6 +191,7 @@ class Watcher {
   }
 
   #tellLost(error: unknown): void {
+    for (const replica of this.#options.crew.list()) replica.wasOutOfSight = true;
     if (this.#isLost || this.#signal.aborted) return;
     this.#isLost = true;
     this.#options.emit({

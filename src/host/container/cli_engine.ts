@@ -22,6 +22,9 @@ const CHANGE_MS = 120_000;
 const PULL_MS = 60 * 60_000;
 /** A free port that the engine chose may be taken before it is used. */
 const START_ATTEMPTS = 3;
+/** More containers than end at about the same time. */
+const MAX_SIGNALLED = 1_000;
+const SIGNALS: ReadonlySet<string> = new Set(["kill", "stop"]);
 
 /** An engine that is driven by its command line. */
 export class CliEngine implements ContainerEngine {
@@ -30,6 +33,8 @@ export class CliEngine implements ContainerEngine {
   readonly #command: EngineCommand;
   readonly #logins: string;
   readonly #healthRuns: HealthRuns | undefined;
+  /** Identifiers of containers, oldest first. */
+  readonly #signalled = new Set<string>();
 
   /**
    * @param dialect what is special about it.
@@ -107,6 +112,7 @@ export class CliEngine implements ContainerEngine {
         action: `start ${spec.name}`,
         timeoutMs: CHANGE_MS,
         signal,
+        spec,
       };
       const result = await this.#command.run(call).catch(async (error: unknown) => {
         await this.#discard(spec);
@@ -162,7 +168,11 @@ export class CliEngine implements ContainerEngine {
   }
 
   watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void> {
-    return watchEvents(this.#dialect, this.#command, labels, onChange, signal);
+    const onEvent = (id: string, action: string): void => {
+      if (SIGNALS.has(action)) this.#rememberSignal(id);
+      else onChange(id);
+    };
+    return watchEvents(this.#dialect, this.#command, labels, onEvent, signal);
   }
 
   async #inspectChecked(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
@@ -174,7 +184,19 @@ export class CliEngine implements ContainerEngine {
   /** Those of the containers that are there; one may go while it is looked at. */
   async #inspect(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
     const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
-    return output === undefined ? [] : parseContainers(output, this.name);
+    if (output === undefined) return [];
+    const containers = parseContainers(output, this.name);
+    return containers.map((one) => ({
+      ...one,
+      wasSignalled: one.wasSignalled || this.#signalled.has(one.id),
+    }));
+  }
+
+  #rememberSignal(id: string): void {
+    this.#signalled.add(id);
+    for (const oldest of [...this.#signalled].slice(0, -MAX_SIGNALLED)) {
+      this.#signalled.delete(oldest);
+    }
   }
 
   /** @returns the output, of what is there; `undefined` when none of it is. */
@@ -193,6 +215,7 @@ export class CliEngine implements ContainerEngine {
         action: `create ${spec.name}`,
         timeoutMs: CHANGE_MS,
         signal,
+        spec,
       });
       return output.trim().split("\n").at(-1) ?? "";
     } catch (error) {

@@ -50,7 +50,7 @@ export function dockerDialect(env: Readonly<Record<string, string | undefined>>)
       if (context !== "default") await linkContexts(directory, env);
       return { args: ["--config", directory, "pull", "--quiet", image], env: chosen };
     },
-    eventFilters: ["type=container", "event=die", "event=health_status"],
+    eventFilters: ["type=container", "event=die", "event=kill", "event=health_status"],
     eventFormat: "{{json .}}",
   };
 }

@@ -74,6 +74,8 @@ export interface EngineContainer {
   exitCode: number | undefined;
   /** The kernel ended it because it used too much memory. */
   wasOutOfMemory: boolean;
+  /** It was stopped or killed from outside: its exit code says so, or the engine that was being watched. */
+  wasSignalled: boolean;
   /** When it was started, as the engine says it: RFC 3339. */
   startedAt: string;
   labels: Readonly<Record<string, string>>;
@@ -84,10 +86,8 @@ export interface EngineContainer {
 export type LabelFilter = Readonly<Record<string, string>>;
 
 /**
- * A container engine of this machine, driven by its command line. Every call has a timeout of its own besides the
- * signal. What cannot be done is a DewyError that says what the engine said. Its `retryable` tells who is to blame: true
- * is the engine, this machine or the network (not running, no answer, no space left, a port that is taken); false is the
- * image, the options or the login, with which the same would happen again.
+ * A container engine of this machine, driven by its command line. Every call has a timeout besides the signal. A call
+ * that fails throws a `DewyError` with the engine's words; its `fault` is `release` only if the image cannot be executed.
  */
 export interface ContainerEngine {
   readonly name: EngineName;
@@ -123,7 +123,7 @@ export interface ContainerEngine {
   remove(id: string, signal: AbortSignal): Promise<void>;
   /**
    * Calls back whenever a container with these labels dies or changes its health. Resolves when the signal ends it;
-   * rejects when the engine ended the stream, so that the caller lists anew and watches again after a pause.
+   * rejects when the engine ends the stream, so that the caller lists again and watches again after a pause.
    */
   watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { DewyError, HostError } from "../../core/error.ts";
 import { hasCode } from "../file_error.ts";
 import { type RunResult, run } from "../process.ts";
+import type { ContainerSpec } from "./engine.ts";
 import { engineFailure, type FailedCommand } from "./engine_failure.ts";
 
 /** How an engine's command line is run. */
@@ -28,6 +29,8 @@ export interface EngineCall {
   onLine?: (line: string) => void;
   /** Standard error comes within standard output, in the order in which both were written. */
   mergesErrors?: boolean;
+  /** The container that it creates or starts, which tells who is to blame for a failure. */
+  spec?: ContainerSpec;
 }
 
 /** Runs one engine's program. */
@@ -87,6 +90,7 @@ export function engineCommand(options: EngineCommandOptions): EngineCommand {
       action: call.action,
       exitCode: result.exitCode,
       said: result.stderr.trim() || result.stdout.trim(),
+      spec: call.spec,
     };
     return engineFailure(failed);
   }

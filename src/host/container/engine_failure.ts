@@ -9,6 +9,7 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
+import type { ContainerSpec } from "./engine.ts";
 
 /** A command of an engine that failed. */
 export interface FailedCommand {
@@ -20,6 +21,8 @@ export interface FailedCommand {
   exitCode: number | null;
   /** What it wrote to standard error. */
   said: string;
+  /** The container it was to create or start. */
+  spec?: ContainerSpec | undefined;
 }
 
 /** What the words of an engine mean. */
@@ -28,7 +31,7 @@ interface Meaning {
   error(message: string, failed: FailedCommand): DewyError;
 }
 
-/** The image or the options are to blame: the same would happen again. */
+/** The same would happen again. */
 const FINAL = { retryable: false };
 
 /** Two may remove a container at once. */
@@ -36,6 +39,25 @@ const GONE =
   /no such (container|object)|no container with (name or )?id|removal of container .* is already in progress/i;
 const PORT_TAKEN =
   /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
+
+/**
+ * What runc, crun and Podman say of the program of a container, and nothing else does: the runtime itself, its shim and
+ * its hooks may be missing as well.
+ */
+const NOT_EXECUTABLE = new RegExp(
+  [
+    /container process[^\n]*: exec: "[^"\n]*": (stat [^\n]*: )?/.source +
+      /(executable file not found|no such file|permission denied|is a directory|not a directory)/
+        .source,
+    /exec user process caused: (exec format error|no such file|permission denied)/.source,
+    /(?<!fork\/)\bexec [^\s":]+: (exec format error|no such file|permission denied)/.source,
+    /crun: (executable file `[^`\n]*` not found|open executable)/.source,
+    /no command (specified|or entrypoint provided)/.source,
+  ].join("|"),
+  "i",
+);
+const NO_SUCH_USER =
+  /unable to find (user|group) [^\n]*: no matching entries in (passwd|group) file/i;
 
 /** The first that fits counts. */
 const MEANINGS: readonly Meaning[] = [
@@ -103,11 +125,11 @@ const MEANINGS: readonly Meaning[] = [
     error: (message) => new HostError(`${message}; another program has this port`),
   },
   {
-    // A firewall that was loaded anew has taken the engine's rules away, or another one had the lock.
+    // A firewall that was reloaded has taken the engine's rules away, or another one had the lock.
     words: /iptables|nftables|programming external connectivity|set up container networking/i,
     error: (message, { program }) =>
       new HostError(
-        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up anew`,
+        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up again`,
       ),
   },
   {
@@ -117,13 +139,28 @@ const MEANINGS: readonly Meaning[] = [
       new HostError(`${message}; this machine lacks memory, descriptors, processes or addresses`),
   },
   {
-    words:
-      /exec(utable)?( file)?:? .*(not found|no such file|permission denied|exec format error)|command that was not found|no command specified|exec format error/i,
-    error: (message) =>
-      new DeployError(
+    words: NOT_EXECUTABLE,
+    error: (message, { said, spec }) => {
+      const isRefused = /permission denied/i.test(said) && choosesUser(spec);
+      return new DeployError(
         "verify",
         `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
-        { fault: "release" },
+        {
+          fault:
+            choosesProgram(spec) || hidesProgram(spec, said) || isRefused ? "operator" : "release",
+        },
+      );
+    },
+  },
+  {
+    words: NO_SUCH_USER,
+    error: (message, { spec }) =>
+      new DeployError(
+        "verify",
+        `${message}; the image does not know the user: see its USER, --user`,
+        {
+          fault: choosesUser(spec) ? "operator" : "release",
+        },
       ),
   },
   {
@@ -141,11 +178,10 @@ const MEANINGS: readonly Meaning[] = [
 const MAX_SAID = 500;
 
 /**
- * Says what the failure of an engine's command means and what can be done.
+ * Explains why an engine's command failed, and what can be done.
  *
  * @param failed the command, and what the engine said.
- * @returns the error. `retryable`: the engine, this machine or the network is to blame; else the image, the options or
- * the credentials are.
+ * @returns the error. The fault is the release's only if its image cannot be executed: unknown words prove nothing.
  */
 export function engineFailure(failed: FailedCommand): DewyError {
   const { program, action, exitCode } = failed;
@@ -153,7 +189,36 @@ export function engineFailure(failed: FailedCommand): DewyError {
   const how = exitCode === null ? "a signal" : `exit code ${exitCode}`;
   const message = `Cannot ${action}: ${said === "" ? `${program} ended with ${how}` : `${program} says: ${said}`}`;
   const meaning = MEANINGS.find(({ words }) => words.test(failed.said));
-  return meaning?.error(message, failed) ?? new HostError(message, FINAL);
+  return meaning?.error(message, failed) ?? new HostError(message);
+}
+
+/** A program that the operator names can be missing from an image that is in order. */
+function choosesProgram(spec: ContainerSpec | undefined): boolean {
+  if (spec === undefined) return false;
+  return spec.command.length > 0 || spec.args.some((word) => /^--entrypoint(=|$)/.test(word));
+}
+
+const PROGRAM = /exec: "([^"\n]+)"|\bexec ([^\s":]+):|executable file `([^`\n]+)`/;
+const MOUNT = /^(?:-v|--volume|--mount|--tmpfs)=?/;
+
+/** A mount over a directory hides the program that the image has in it. */
+function hidesProgram(spec: ContainerSpec | undefined, said: string): boolean {
+  const program = PROGRAM.exec(said)?.slice(1).find(Boolean);
+  const { args = [] } = spec ?? {};
+  const mounts = args.flatMap((word, index) =>
+    MOUNT.test(word) ? [word.replace(MOUNT, "") || (args[index + 1] ?? "")] : [],
+  );
+  return mounts
+    .flatMap((mount) => mount.split(/[:,=]/))
+    .some((path) => path.length > 1 && `${program}/`.startsWith(`${path.replace(/\/$/, "")}/`));
+}
+
+/** Either the operator or dewy: the image's own user needs no option. */
+function choosesUser(spec: ContainerSpec | undefined): boolean {
+  if (spec === undefined) return false;
+  return (
+    spec.user !== undefined || spec.args.some((word) => /^(-u|--(user|group-add)(=|$))/.test(word))
+  );
 }
 
 /**

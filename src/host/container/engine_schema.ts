@@ -15,6 +15,11 @@ const check = v.nullish(
   }),
 );
 const DEFAULT_INTERVAL_MS = 30_000;
+/**
+ * 128 and SIGKILL or SIGTERM, which do not prove that the app ended by itself. Podman writes no event of a stop if its
+ * cleanup is first to notice the end.
+ */
+const SIGNAL_CODES: ReadonlySet<number> = new Set([137, 143]);
 
 // https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerInspect
 const Container = v.object({
@@ -76,6 +81,7 @@ export function parseContainers(output: string, program: string): EngineContaine
       health: said(state.Health?.Status ?? state.Healthcheck?.Status),
       exitCode: isRunning ? undefined : state.ExitCode,
       wasOutOfMemory: state.OOMKilled,
+      wasSignalled: !isRunning && !state.OOMKilled && SIGNAL_CODES.has(state.ExitCode),
       startedAt: state.StartedAt,
       labels: one.Config.Labels,
       // Podman goes on naming the ports of a container that has ended.

@@ -50,7 +50,10 @@ export function podmanDialect(env: Readonly<Record<string, string | undefined>>)
       return { args: ["pull", "--quiet", "--authfile", authFile, ...insecure, image], env: hidden };
     },
     healthRuns: podmanHealthRuns,
-    eventFilters: ["type=container", "event=died", "event=health_status"],
+    eventFilters: [
+      ...["type=container", "event=died", "event=health_status"],
+      ...["event=kill", "event=stop"],
+    ],
     eventFormat: "json",
   };
 }

@@ -14,6 +14,8 @@ const GRACE_S = 30;
 const Event = v.object({
   Actor: v.nullish(v.object({ ID: v.string() })),
   ID: v.nullish(v.string()),
+  Action: v.nullish(v.string()),
+  Status: v.nullish(v.string()),
 });
 
 /**
@@ -22,7 +24,7 @@ const Event = v.object({
  * @param dialect the engine's.
  * @param command runs it.
  * @param labels what the containers must have.
- * @param onChange hears the identifier of a container that died or changed its health.
+ * @param onEvent called with the identifier of a container and what happened to it: `die`, `kill`, …
  * @param signal ends it; no process is left then.
  * @throws HostError when the engine ends the stream.
  */
@@ -30,12 +32,12 @@ export async function watchEvents(
   dialect: EngineDialect,
   command: EngineCommand,
   labels: LabelFilter,
-  onChange: (id: string) => void,
+  onEvent: (id: string, action: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   for (let since = now(); !signal.aborted; ) {
     const until = since + SESSION_S;
-    await watchOnce(dialect, command, { labels, since, until, onChange, signal });
+    await watchOnce(dialect, command, { labels, since, until, onEvent, signal });
     since = until;
   }
 }
@@ -46,14 +48,14 @@ interface Session {
   since: number;
   /** Seconds since the Unix epoch. */
   until: number;
-  onChange: (id: string) => void;
+  onEvent: (id: string, action: string) => void;
   signal: AbortSignal;
 }
 
 async function watchOnce(
   dialect: EngineDialect,
   command: EngineCommand,
-  { labels, since, until, onChange, signal }: Session,
+  { labels, since, until, onEvent, signal }: Session,
 ): Promise<void> {
   let broken: unknown;
   const stop = new AbortController();
@@ -71,8 +73,8 @@ async function watchOnce(
     signal: AbortSignal.any([signal, stop.signal]),
     onLine(line: string): void {
       try {
-        const { Actor: actor, ID: id } = parse(Event, line, dialect.name);
-        onChange(actor?.ID ?? id ?? "");
+        const event = parse(Event, line, dialect.name);
+        onEvent(event.Actor?.ID ?? event.ID ?? "", event.Action ?? event.Status ?? "");
       } catch (error) {
         broken ??= error;
         stop.abort();

@@ -2,7 +2,12 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { DewyError, HostError } from "../../../src/core/error.ts";
 import { eventsOf } from "../../deploy/world.ts";
-import { type FakeApp, unreachable } from "../../fakes/engine.ts";
+import {
+  type FakeApp,
+  type FakeContainer,
+  type FakeEngine,
+  unreachable,
+} from "../../fakes/engine.ts";
 import { ask, fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
 
 describe("a rollout", () => {
@@ -120,33 +125,52 @@ describe("a replica that does not become healthy", () => {
     await expect(fleet.tryOut(release(v1), never)).rejects.toMatchObject({ fault: "host" });
   });
 
-  it("is not to blame when somebody removes it", async () => {
+  it.each<[string, (engine: FakeEngine) => Promise<unknown>]>([
+    ["it is removed", async (engine) => Object.assign(engine, { inspect: async () => undefined })],
+    ["it is stopped or killed through the engine", (engine) => nth(engine, 0).signal(137)],
+    ["it is paused", async (engine) => Object.assign(nth(engine, 0).info, { status: "paused" })],
+    [
+      "the engine is restarted",
+      (engine) => {
+        engine.tells = false;
+        engine.dropWatchers();
+        return nth(engine, 0).crash(0);
+      },
+    ],
+  ])("is not to blame when %s", async (_, happens) => {
     const { fleet, release, engine } = await fleetWorld();
     const failed = fleet.tryOut(release(v1, { health: 503 }), never);
     const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
-    await until(() => engine.containers.length === 1);
-    engine.inspect = async () => undefined;
+    await until(() => engine.containers.length === 1 && engine.calls.includes("inspect id1"));
+    await happens(engine);
     await judged;
   });
 });
 
-describe("containers that somebody removes again and again", () => {
-  it("are no crash loop of the release", async () => {
+describe("containers that are ended from outside again and again", () => {
+  it.each<[string, (engine: FakeEngine, container: FakeContainer) => Promise<void>]>([
+    ["stopped or killed", async (_, container) => container.signal()],
+    [
+      "removed",
+      async (engine, container) => {
+        await container.crash(137);
+        await engine.remove(container.info.id, never);
+      },
+    ],
+  ])("are not a crash loop of the release when they are %s", async (_, end) => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.tells = false;
     for (let count = 1; count <= 6; count += 1) {
-      const lost = only(engine.running());
-      await lost.crash(137);
-      await engine.remove(lost.info.id, never);
+      await end(engine, only(engine.running()));
       await until(() => eventsOf(events, "replica-lost").length === count);
       await until(() => fleet.ready === 1);
     }
     expect(loops).toEqual([]);
   });
 
-  it("are no crash loop of the release either when they never get to serve", async () => {
+  it("are not a crash loop of the release either when they never get to serve", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     engine.inspect = async () => undefined;
     await fleet.insist(release(v1));
@@ -156,15 +180,38 @@ describe("containers that somebody removes again and again", () => {
 });
 
 describe("Fleet.bake", () => {
-  it.each([
-    ["ends by itself", false, "release"],
-    ["is removed by somebody", true, "host"],
-  ])("that fails because a replica %s", async (_, isRemoved, fault) => {
+  it.each<[string, string, (container: FakeContainer, engine: FakeEngine) => Promise<void>]>([
+    ["ends by itself", "release", async (container) => container.crash(6)],
+    [
+      "runs out of memory",
+      "release",
+      async (container) => {
+        container.info.wasOutOfMemory = true;
+        await container.signal(137);
+      },
+    ],
+    ["is stopped or killed through the engine", "host", async (container) => container.signal()],
+    [
+      "is paused",
+      "host",
+      async (container) => {
+        container.info.status = "paused";
+        container.app.health = 503;
+      },
+    ],
+    [
+      "is removed",
+      "host",
+      async (container, engine) => {
+        engine.inspect = async () => undefined;
+        await container.crash(6);
+      },
+    ],
+  ])("that fails because a replica %s", async (_, fault, happens) => {
     const { fleet, release, engine } = await fleetWorld();
     await fleet.tryOut(release(v1), never);
     const failed = expect(fleet.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
-    if (isRemoved) engine.inspect = async () => undefined;
-    await nth(engine, 0).crash(6);
+    await happens(nth(engine, 0), engine);
     await failed;
   });
 

@@ -17,6 +17,7 @@ function replica(containerPorts: readonly number[], exposed?: number): Replica {
     checkEveryMs: 30_000,
     exitCode: undefined,
     wasOutOfMemory: false,
+    wasSignalled: false,
     startedAt: "2026-01-01T00:00:00Z",
     labels: exposed === undefined ? {} : { "dewy.exposed": String(exposed) },
     ports: containerPorts.map((port) => ({

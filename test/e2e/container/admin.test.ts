@@ -81,10 +81,10 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     const table = await list(runtime, new URL(url).port);
     expect(table).toMatchObject({ code: 0, stderr: "" });
     const [head, ...rows] = table.stdout.trimEnd().split("\n");
-    expect(head).toMatch(/^UPSTREAM +DEPLOY TIME +NAME$/);
+    expect(head).toMatch(/^UPSTREAM +DEPLOY TIME +NAME +STATE$/);
     for (const row of rows) {
       expect(row).toMatch(
-        /^127\.0\.0\.1:\d+ {4}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {4}app\d+-\d{10}-[01]$/,
+        /^127\.0\.0\.1:\d+ {4}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {4}app\d+-\d{10}-[01] {4}serving$/,
       );
     }
     expect(rows).toHaveLength(2);

@@ -1,6 +1,6 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { OciCredential } from "../../../src/client/oci_credential.ts";
 import type { ContainerSpec, EngineContainer } from "../../../src/host/container/engine.ts";
 import { isImageRegistry, type PullAccess } from "../../../src/registry/image_registry.ts";
@@ -118,6 +118,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         health: undefined,
         exitCode: undefined,
         wasOutOfMemory: false,
+        wasSignalled: false,
         labels: { ...labels, mine: "yes" },
         ports: [{ container: 3000, host: "127.0.0.1", port: expect.any(Number) }],
       });
@@ -184,6 +185,31 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.lastLines(id, 1, signal)).toHaveLength(1);
     });
 
+    test("tells a container that was killed from one that ended by itself", async () => {
+      const labels = { ...APP, "dewy.app": "signalled" };
+      const stop = new AbortController();
+      onTestFinished(() => stop.abort());
+      const ended = new Set<string>();
+      const watching = peer.engine.watch(labels, (id) => ended.add(id), stop.signal);
+      const ways: [string, string[], boolean][] = [
+        ["IGNORE_TERM=1", ["stop", "--time", "1"], true],
+        ["IGNORE_TERM=1", ["kill"], true],
+        ["CRASH_AFTER=1", ["inspect"], false],
+      ];
+      for (const [setting, command, wasSignalled] of ways) {
+        const { id } = await started({ labels, args: ["-e", setting] });
+        await peer.run(...command, id);
+        await until(
+          () => ended.has(id),
+          () => `the end after ${command}`,
+        );
+        const container = await peer.engine.inspect(id, signal);
+        expect(container).toMatchObject({ status: "exited", wasSignalled });
+      }
+      stop.abort();
+      await watching;
+    });
+
     test("says that a container ran out of memory", async () => {
       const container = await started({ args: ["-m", "16m", "--memory-swap", "16m"] });
       await answers(container);
@@ -215,17 +241,35 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
 
     test("leaves nothing of a container that could not be started", async () => {
       const labels = { ...APP, "dewy.app": "failing" };
+      const program = await pulled({ version: "v5.0.0", command: ["/nope"] });
+      const own = await pulled({ version: "v5.1.0", user: "nobody-here" });
       const failing = [
-        { options: { command: ["/nope"] }, says: "the image has no such program" },
-        { options: { user: "nobody-here" }, says: "nobody-here" },
-        { options: { image: `localhost/dewy/none@${DIGEST}` }, says: /no such image|not known/i },
-        { options: { args: ["--no-such-option"] }, says: "does not know an option after --" },
-        { options: { args: ["--memory", "lots"] }, says: "lots" },
+        { options: { image: program }, says: "no such program", fault: "release" },
+        { options: { command: ["/nope"] }, says: "no such program", fault: "operator" },
+        { options: { image: own }, says: "does not know the user", fault: "release" },
+        { options: { user: "nobody-here" }, says: "nobody-here", fault: "operator" },
+        {
+          options: { image: `localhost/dewy/none@${DIGEST}` },
+          says: /no such image|not known/i,
+          fault: "remote",
+        },
+        {
+          options: { args: ["--no-such-option"] },
+          says: "does not know an option after --",
+          fault: "operator",
+        },
+        { options: { args: ["--env-file", "/nowhere/env"] }, says: "/nowhere/env", fault: "host" },
+        { options: { args: ["--network", "nowhere"] }, says: "nowhere", fault: "host" },
+        {
+          options: { args: ["--mount", "type=bind,source=/nowhere,target=/data"] },
+          says: "/nowhere",
+          fault: "host",
+        },
       ];
-      for (const { options, says } of failing) {
+      for (const { options, says, fault } of failing) {
         const start = peer.engine.start(spec({ labels, ...options }), signal);
         await expect(start).rejects.toMatchObject({
-          retryable: false,
+          fault,
           message: expect.stringMatching(says),
         });
       }

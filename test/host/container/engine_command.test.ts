@@ -136,6 +136,36 @@ describe("an engine's command line", () => {
     await expect(refused.engine.watch({}, () => {}, signal)).rejects.toThrow("cannot read events");
   });
 
+  test.each([
+    ["docker", "die", (id: string, action: string) => ({ Action: action, Actor: { ID: id } })],
+    ["podman", "died", (id: string, action: string) => ({ Status: action, ID: id })],
+  ] as const)(
+    "%s says which containers got a signal before they ended",
+    async (name, died, event) => {
+      const state = { Status: "exited", ExitCode: 1 };
+      const rest = { Image: "i", State: state, Config: {}, NetworkSettings: {} };
+      const container = (id: string): object => ({ Id: id, Name: id, ...rest });
+      const script = `case $1 in events) cat events; exec sleep 60;; *) cat containers; esac`;
+      const { engine, directory } = await scripted(name, script);
+      const events = [event("a", "kill"), event("a", died), event("b", died)];
+      const lines = events.map((one) => `${JSON.stringify(one)}\n`);
+      await writeFile(join(directory, "events"), lines);
+      const answer = JSON.stringify([container("a"), container("b")]);
+      await writeFile(join(directory, "containers"), answer);
+      const stop = new AbortController();
+      const ended: string[] = [];
+      const watching = engine.watch({}, (id) => ended.push(id), stop.signal);
+      await expect.poll(() => ended).toEqual(["a", "b"]);
+      const found = await engine.list({}, signal);
+      expect(found.map(({ id, wasSignalled }) => [id, wasSignalled])).toEqual([
+        ["a", true],
+        ["b", false],
+      ]);
+      stop.abort();
+      await watching;
+    },
+  );
+
   test("a port that was taken before the engine could use it is left for another", async () => {
     const script = `echo "$1" >>calls; case $1 in
       create) echo 0123;; container) echo '[]';;

@@ -33,6 +33,7 @@ describe("parseContainers", () => {
       health: undefined,
       exitCode: undefined,
       wasOutOfMemory: false,
+      wasSignalled: false,
       startedAt: "2026-07-16T10:00:00.5Z",
       labels: { "dewy.app": "app" },
       ports: [{ container: 80, host: "127.0.0.1", port: 49152 }],
@@ -61,6 +62,16 @@ describe("parseContainers", () => {
   test("gives no ports of a container that has ended, and its exit code", () => {
     const State = { ...CONTAINER.State, Status: "exited", ExitCode: 137, OOMKilled: true };
     expect(container({ State })).toMatchObject({ exitCode: 137, wasOutOfMemory: true, ports: [] });
+  });
+
+  test.each([
+    { ExitCode: 137, wasSignalled: true },
+    { ExitCode: 143, wasSignalled: true },
+    { ExitCode: 137, OOMKilled: true, wasSignalled: false },
+    { ExitCode: 1, wasSignalled: false },
+  ])("tells a signal from outside by the exit code: $ExitCode", ({ wasSignalled, ...end }) => {
+    const State = { ...CONTAINER.State, Status: "exited", ...end };
+    expect(container({ State })).toMatchObject({ wasSignalled });
   });
 
   test("connects to loopback where a port is published on every address, and to TCP ports alone", () => {
