@@ -222,8 +222,7 @@ const LINES: Lines = {
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
     line("warn", "No command after --: versions are deployed, but nothing is started"),
-  "succeeded-again": ({ after }) =>
-    line("info", "Poll succeeded again", { failures: after }),
+  "succeeded-again": ({ after }) => line("info", "Poll succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Report shipping", { tag }),
   pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
   listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),

@@ -206,8 +206,7 @@ async function survive(
     expect(await remembered(app, dewy, tag), behaviour).toMatch(reason);
     // Failures in a row are polled for with growing pauses.
     await until(
-      () =>
-        dewy.lines().filter(({ msg }) => msg === "Poll succeeded again").length > index,
+      () => dewy.lines().filter(({ msg }) => msg === "Poll succeeded again").length > index,
       () => `a poll after ${behaviour}\n${log(dewy)}`,
     );
     expect(await expectOneGeneration(app, () => `${behaviour}\n${log(dewy)}`)).toBe("v1.0.0");
