@@ -109,7 +109,7 @@ export type DewyEvent =
       count: number;
       /** Milliseconds until it is tried again; `undefined`: it is not. */
       retryInMs: number | undefined;
-      /** The same has just been told. */
+      /** The same was told in the last hour. */
       isRepeated?: boolean;
     }
   | {

@@ -115,10 +115,14 @@ async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcom
 
 type Report = (outcome: LoopOutcome, pauseMs: number) => void;
 
+/** How long the same failure counts as repeated, in milliseconds. */
+const REPEATED_MS = 3_600_000;
+
 /** Tells of failures, with their number in a row, and of the success that ends the row. */
 function reporter({ emit, clock }: LoopOptions): Report {
   let failures = 0;
   let told = "";
+  let toldAt = 0;
   return (outcome, pauseMs) => {
     if (outcome.kind === "waiting") return;
     if (outcome.kind === "fine") {
@@ -129,7 +133,9 @@ function reporter({ emit, clock }: LoopOptions): Report {
     }
     failures += 1;
     const { error } = outcome;
-    const isRepeated = told === error.message;
+    const now = clock.monotonic();
+    const isRepeated = told === error.message && now - toldAt < REPEATED_MS;
+    if (!isRepeated) toldAt = now;
     told = error.message;
     if (outcome.kind !== "failed") {
       emit(failedEvent(error, failures, { retryInMs: pauseMs, isRepeated }));

@@ -151,6 +151,21 @@ describe("pollLoop", () => {
     expect(eventsOf(events, "succeeded-again")).toMatchObject([{ after: 4 }, { after: 1 }]);
   });
 
+  it("tells of a failure that lasts once an hour", async () => {
+    const { events } = await pausesAfter(Array.from({ length: 40 }, () => down));
+    const told = eventsOf(events, "failed").filter(({ isRepeated }) => isRepeated !== true);
+    const waited = (count: number): number =>
+      eventsOf(events, "failed")
+        .slice(0, count - 1)
+        .reduce((sum, { retryInMs = 0 }) => sum + retryInMs, 0);
+    expect(told.length).toBeGreaterThan(2);
+    const times = told.map(({ count }) => waited(count));
+    for (const [index, at] of times.slice(1).entries()) {
+      expect(at - (times[index] ?? 0)).toBeGreaterThanOrEqual(3_600_000);
+      expect(at - (times[index] ?? 0)).toBeLessThan(3_600_000 + 400_000);
+    }
+  });
+
   it("takes the wait of a version neither for a failure nor for a success", async () => {
     const rounds = [failed(20_000), waiting(20_000), failed(60_000), waiting(60_000), fine];
     const { events } = await pausesAfter([...rounds, fine]);
