@@ -3,8 +3,12 @@ import { redactUrl } from "../core/url.ts";
 
 /** Deeper than any response of a registry. */
 const MAX_DEPTH = 64;
-/** A parsed array or object takes some 60 bytes or more, however short it is in the text. */
-const MAX_CONTAINERS = 1_000_000;
+/** A parsed array or object takes 60 to 110 bytes, however short it is in the text. */
+const MIN_CHARACTERS = 16;
+/** So many of them are allowed in a short text too. */
+const FEW_CONTAINERS = 100_000;
+/** Each different key takes some 150 bytes or more. A registry's response has a few hundred. */
+const MAX_KEYS = 10_000;
 
 /**
  * Parses the JSON of a response. What would take much more memory than its text is refused unparsed.
@@ -13,7 +17,8 @@ const MAX_CONTAINERS = 1_000_000;
  * @param url where it came from.
  * @param hint what to check when it is not JSON, as a question.
  * @returns the value.
- * @throws {RemoteError} If it is not JSON, nested deeper than 64 levels, or has more than a million arrays and objects.
+ * @throws {RemoteError} If it is not JSON, nested deeper than 64 levels, has more than 10,000 different keys, or has more arrays
+ *   and objects than one for every 16 characters (100,000 in a short text).
  */
 export function parseJson(text: string, url: string | URL, hint: string): unknown {
   const shown = redactUrl(url);
@@ -33,15 +38,20 @@ export function parseJson(text: string, url: string | URL, hint: string): unknow
 function excessOf(text: string): string | undefined {
   let depth = 0;
   let containers = 0;
+  const keys = new Set<string>();
+  const maxContainers = Math.max(FEW_CONTAINERS, Math.floor(text.length / MIN_CHARACTERS));
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
-      at = endOfString(text, at);
+      const end = endOfString(text, at);
+      if (isKey(text, end)) keys.add(text.slice(at + 1, end));
+      if (keys.size > MAX_KEYS) return `has more than ${MAX_KEYS} different keys`;
+      at = end;
     } else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
       depth += 1;
       containers += 1;
       if (depth > MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
-      if (containers > MAX_CONTAINERS) return `has more than ${MAX_CONTAINERS} arrays and objects`;
+      if (containers > maxContainers) return `has more than ${maxContainers} arrays and objects`;
     } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) {
       depth -= 1;
     }
@@ -49,6 +59,15 @@ function excessOf(text: string): string | undefined {
   return undefined;
 }
 
+/** Whether a colon follows the string that ends here. */
+function isKey(text: string, end: number): boolean {
+  let next = end + 1;
+  while (SPACES.has(text.charCodeAt(next))) next += 1;
+  return text.charCodeAt(next) === COLON;
+}
+
+const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
+const COLON = 0x3a;
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 
