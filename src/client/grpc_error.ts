@@ -137,7 +137,7 @@ function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext
   const isPlain = baseUrl.startsWith("http:");
   switch (kind) {
     case "not-tls":
-      return "no-tls=true is for servers without TLS";
+      return "check the port; only a server without TLS, such as one on this machine, needs no-tls=true";
     case "no-common-protocol":
       return "gRPC needs HTTP/2: use a port where it is enabled, or protocol=connect with `dewy registry`";
     case "not-http2":

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { ConfigError } from "../core/error.ts";
 import type { AwsProfile } from "../registry/driver.ts";
 
 /** An AWS profile, and where it was looked for. */
@@ -15,6 +16,7 @@ export interface AwsProfileSearch extends AwsProfile {
  * Reads the AWS profile in use: `AWS_PROFILE`, else `default`. Where both files have it, the config file wins.
  *
  * @param env environment variables.
+ * @throws ConfigError if the profile names services that the config file does not have: its endpoint is unknown then.
  * @see https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
  */
 export async function readAwsProfile(
@@ -32,6 +34,11 @@ export async function readAwsProfile(
   const { configFile, credentialsFile } = found;
   const settings = { ...credentialsFile[name], ...configFile[name] };
   const services = configFile[`services.${settings.services}`];
+  if (settings.services !== undefined && services === undefined) {
+    throw new ConfigError(
+      `Cannot use the AWS profile "${name}": there is no section [services ${settings.services}] in ${configFilepath}; add it, or remove "services" from the profile`,
+    );
+  }
   const s3Endpoint = services?.["s3.endpoint_url"] ?? settings.endpoint_url;
   return {
     name,

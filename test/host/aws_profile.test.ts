@@ -15,6 +15,8 @@ endpoint_url = https://own.test
 [profile other-services]
 services = theirs
 endpoint_url = https://own.test
+[profile lost-services]
+services = lost
 [profile ignoring]
 ignore_configured_endpoint_urls = True
 [services ours]
@@ -65,12 +67,19 @@ describe("readAwsProfile", () => {
     expect(found.ignoresEndpoints).toBe(profile === "ignoring");
   });
 
+  it("refuses a profile whose services are not there, rather than ask AWS instead", async () => {
+    await expect(readAwsProfile(await environment("lost-services"))).rejects.toThrow(
+      /"lost-services": there is no section \[services lost\] in .*config; add it/,
+    );
+  });
+
   it("lists the profiles of both files, but no sections of other kinds", async () => {
     const { profiles, files } = await readAwsProfile(await environment(""));
     expect([...profiles].sort()).toEqual([
       "default",
       "ignoring",
       "keys",
+      "lost-services",
       "other-services",
       "own",
       "with-services",

@@ -33,7 +33,7 @@ const NOT_TLS = /the server does not speak TLS on this port|the TLS handshake fa
 // Deno may notice first that it cannot write any more.
 const NOT_HTTP2 =
   /the server does not speak HTTP\/2 on this port|the connection was (closed|reset)/;
-const NO_TLS_ADVICE = /no-tls=true is for servers without TLS/;
+const NO_TLS_ADVICE = /check the port; only a server without TLS/;
 
 /** How a server is reached, and what the error says. */
 const CASES: readonly (readonly [string, ServerName, RegExp, RegExp?])[] = [
