@@ -77,8 +77,10 @@ export async function takeOver(
     inPhase(name, tag, io, work);
   try {
     const release = await phase("stage", () => stage(candidate, io, signal));
+    const planned = await hookContext(release, io);
+    await phase("before", () => runBeforeHook(planned, io, signal));
+    // A crash loop may have changed the way back while the hook ran.
     const context = await hookContext(release, io);
-    await phase("before", () => runBeforeHook(context, io, signal));
     const underway = await switchTo(release, io, signal);
     return { release, context, startedAt, underway };
   } catch (error) {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, readdir, readFile, rename, rm, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
@@ -87,17 +87,32 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Reads a file that may not be there.
+ * Opens a file to read it. Another user may have put something else in its place, so a link is not
+ * followed (`ELOOP`), and a FIFO without a writer does not block.
+ */
+export async function openOwnFile(path: string): Promise<FileHandle> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  return await open(path, O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0));
+}
+
+/**
+ * Reads a file that dewy wrote. A link, a FIFO or anything else in its place counts as an empty file.
  *
  * @param path the file.
  * @returns its text, or `undefined` when there is no such file.
  * @throws HostError when it is there and cannot be read.
  */
-export async function readFileIfPresent(path: string): Promise<string | undefined> {
+export async function readOwnFileIfPresent(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    const file = await openOwnFile(path);
+    try {
+      return (await file.stat()).isFile() ? await file.readFile("utf8") : "";
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
     if (systemCode(cause) === "ENOENT") return undefined;
+    if (systemCode(cause) === "ELOOP") return "";
     throw hostError(`read ${path}`, cause);
   }
 }

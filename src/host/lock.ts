@@ -6,13 +6,12 @@
  * @module
  */
 import { createHash, randomUUID } from "node:crypto";
-import { constants } from "node:fs";
-import { type FileHandle, link, lstat, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { AbortedError, ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { createFile, hostError, systemCode, temporaryPath } from "./atomic_file.ts";
+import { createFile, hostError, openOwnFile, systemCode, temporaryPath } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";
 import { bootId, isRunning, pidNamespace, processStartTime } from "./process_identity.ts";
 import { steadyClock } from "./steady_clock.ts";
@@ -52,7 +51,6 @@ const SILENT_MS = 3 * HEARTBEAT_MS;
 /** Clocks of two machines differ, and network file systems show changes late. */
 const FOREIGN_STALE_MS = 2 * 60_000;
 const CONTENTION_MS = 60_000;
-const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 const LOOK_MS = 20;
 const LONGEST_LOOK_MS = 500;
 
@@ -260,7 +258,7 @@ interface Found {
 async function look(path: string): Promise<Found | undefined> {
   let file: FileHandle;
   try {
-    file = await open(path, READ);
+    file = await openOwnFile(path);
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     if (systemCode(error) !== "ELOOP") throw error;

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { EventSink } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../deploy/state.ts";
-import { hostError, readFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
+import { hostError, readOwnFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";
 
 const identity = {
@@ -57,7 +57,7 @@ const schema = v.object({
 export function stateFile(path: string, emit: EventSink): StateStore {
   const exclusively = exclusive();
   const load = async (): Promise<DeployState> => {
-    const text = await readFileIfPresent(path);
+    const text = await readOwnFileIfPresent(path);
     if (text === undefined) return EMPTY_STATE;
     return parseState(text) ?? (await setAside(path, emit));
   };

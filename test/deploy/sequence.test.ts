@@ -40,6 +40,26 @@ describe("deploy", () => {
     expect(world.hookContexts).toEqual([context, context]);
   });
 
+  it("reports the version it went back to during the before hook as the previous one", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    await deploy(candidate("v1.1.0"), world.io, never());
+    world.hooks = { before: 0, after: 0 };
+    const { runHook } = world.io;
+    world.io.runHook = async (when, ...rest) => {
+      if (when === "before") {
+        await world.io.store.update((state) => ({
+          ...state,
+          bad: [{ tag: "v1.1.0", reason: "it crashed 5 times", at: "2026-01-01T00:00:00.000Z" }],
+        }));
+      }
+      return runHook(when, ...rest);
+    };
+    await deploy(candidate("v1.2.0"), world.io, never());
+    expect(world.hookContexts.map(({ previousTag }) => previousTag)).toEqual(["v1.1.0", "v1.0.0"]);
+    expect(eventsOf(world.events, "deployed").at(-1)).toMatchObject({ previousTag: "v1.0.0" });
+  });
+
   it("remembers the switch before it happens and forgets it when it is committed", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());

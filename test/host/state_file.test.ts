@@ -1,4 +1,5 @@
-import { readdir, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
@@ -78,6 +79,30 @@ describe("stateFile", () => {
     await store.update(() => EMPTY_STATE);
     await writeFile(join(directory, ".dewy", "state.json"), JSON.stringify(before));
     expect(await store.load()).toEqual({ ...state, known: [] });
+  });
+
+  it("sets a FIFO aside without waiting for a writer", async () => {
+    const { directory, events, store } = await open();
+    await store.update(() => EMPTY_STATE);
+    const path = join(directory, ".dewy", "state.json");
+    await rm(path);
+    execFileSync("mkfifo", [path]);
+    expect(await store.load()).toEqual(EMPTY_STATE);
+    expect(events).toMatchObject([{ type: "warning", important: true }]);
+  });
+
+  it("sets a symbolic link aside without reading or changing its target", async () => {
+    const { directory, events, store } = await open();
+    await store.update(() => EMPTY_STATE);
+    const path = join(directory, ".dewy", "state.json");
+    const target = join(directory, "elsewhere.json");
+    await writeFile(target, JSON.stringify(state));
+    await rm(path);
+    await symlink(target, path);
+    expect(await store.load()).toEqual(EMPTY_STATE);
+    expect(events).toMatchObject([{ type: "warning", important: true }]);
+    await store.update(() => EMPTY_STATE);
+    expect(await readFile(target, "utf8")).toBe(JSON.stringify(state));
   });
 
   it.each([

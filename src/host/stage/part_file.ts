@@ -1,8 +1,7 @@
-import { constants } from "node:fs";
-import { lstat, open, rename, rm } from "node:fs/promises";
+import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
-import { createFile, temporaryPath } from "../atomic_file.ts";
+import { createFile, openOwnFile, temporaryPath } from "../atomic_file.ts";
 import { bootId } from "../process_identity.ts";
 import { safeFileName } from "./safe_name.ts";
 
@@ -115,7 +114,7 @@ export async function findLeftover(paths: StagedPaths, artifact: Artifact): Prom
 }
 
 async function readText(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+  const file = await openOwnFile(path);
   try {
     return await file.readFile("utf8");
   } finally {
