@@ -45,6 +45,6 @@ export function retryAfterMs(headers: Headers, now: number): number | undefined 
 /** Says for how long a server asked to be left alone, at the end of an error. */
 export function describePause(ms: number): string {
   return ms >= LONGEST_ASKED_PAUSE_MS
-    ? "asked to wait 1 h or more; dewy waits 1 h"
+    ? "asked to wait 1 h or more; dewy waits about 1 h"
     : `asked to wait ${Math.ceil(ms / 1000)} s`;
 }

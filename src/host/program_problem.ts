@@ -26,9 +26,14 @@ export function programProblem(
   if (status === undefined) return { kind: "missing", path };
   if (status.isDirectory()) return { kind: "directory", path };
   if (!isExecutableFile(path)) return { kind: "not-executable", path };
-  const { interpreter } = readProgramFile(path);
-  if (interpreter?.startsWith("/") !== true || exists(interpreter)) return undefined;
-  return { kind: "no-interpreter", path, interpreter };
+  const { interpreter, throughEnv } = readProgramFile(path);
+  if (interpreter?.startsWith("/") === true && !exists(interpreter)) {
+    return { kind: "no-interpreter", path, interpreter };
+  }
+  if (throughEnv === undefined || findProgram(throughEnv, cwd, searchPath) !== undefined) {
+    return undefined;
+  }
+  return { kind: "no-interpreter", path, interpreter: throughEnv };
 }
 
 /**
@@ -72,6 +77,8 @@ function exists(path: string): boolean {
 export interface ProgramFile {
   /** The program after `#!`, or the loader that an ELF file asks for. */
   readonly interpreter?: string | undefined;
+  /** The program that `env` looks for in `PATH`, as in `#!/usr/bin/env python3`. */
+  readonly throughEnv?: string | undefined;
   /** The processor it was built for, in Node's spelling where that has one. */
   readonly architecture?: string;
 }
@@ -88,10 +95,19 @@ export function readProgramFile(path: string): ProgramFile {
   try {
     const head = readHead(path);
     if (head.toString("latin1", 0, 2) !== "#!") return readElf(head);
-    return { interpreter: /^#!\s*(\S+)/.exec(head.toString("latin1"))?.[1] };
+    return readShebang(head.toString("latin1"));
   } catch {
     return {};
   }
+}
+
+function readShebang(text: string): ProgramFile {
+  const interpreter = /^#!\s*(\S+)/.exec(text)?.[1];
+  // Other options and assignments may change where it looks.
+  return {
+    interpreter,
+    throughEnv: /^#!\s*\S*\/env\s+(?:-S\s+)?([\w.+][\w.+-]*)(?:\s|$)/.exec(text)?.[1],
+  };
 }
 
 function readHead(path: string): Buffer {

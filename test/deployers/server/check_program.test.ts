@@ -87,6 +87,26 @@ describe("checkProgram", () => {
     });
   });
 
+  it.each(["", "-S "])(
+    "blames the machine for a program that env does not find (%j)",
+    async (how) => {
+      const root = await world(GOOD, { "bin/app": `+x#!/usr/bin/env ${how}no-such-python -u\n` });
+      const error = await check(root, `${root}/current/bin/app`).catch((e: unknown) => e);
+      expect(error).toMatchObject({
+        fault: "host",
+        message: expect.stringContaining("it needs no-such-python, which is not on this machine"),
+      });
+    },
+  );
+
+  it.each(["sh", "-S sh -e", "PATH=/opt/bin no-such-python", "-u A no-such-python"])(
+    "has nothing against #!/usr/bin/env %s, which may run",
+    async (words) => {
+      const root = await world(GOOD, { "bin/app": `+x#!/usr/bin/env ${words}\n` });
+      await check(root, `${root}/current/bin/app`);
+    },
+  );
+
   it.each([
     ["/no/such/program", "there is no such file"],
     ["/usr", "it is a directory"],
