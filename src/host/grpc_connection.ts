@@ -2,6 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
+import { withoutFloods } from "./grpc_flood.ts";
 
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 type RequestArguments = Parameters<SessionManager["request"]>;
@@ -61,7 +62,7 @@ class Session {
   constructor(authority: string, socket: Socket) {
     this.#socket = socket;
     this.#session = connect(authority, {
-      createConnection: () => socket,
+      createConnection: () => ("Deno" in globalThis ? withoutFloods(socket) : socket),
       settings: { enablePush: false },
     });
     this.#connected = new Promise((resolve, reject) => {
@@ -73,7 +74,7 @@ class Session {
         });
       }
       this.#session.once("connect", () => {
-        this.#session.unref(); // The deadline of a call keeps the process running, not the connection.
+        socket.unref(); // The deadline of a call keeps the process running, not the connection.
         resolve();
       });
       this.#session.once("close", () => reject(closed()));

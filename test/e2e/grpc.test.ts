@@ -110,7 +110,11 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
         until(
           async () => {
             if (await condition()) return true;
-            expect(dewy.child.exitCode, dewy.stderr()).toBeNull();
+            const { exitCode, signalCode } = dewy.child;
+            expect({ exitCode, signalCode }, dewy.stderr()).toEqual({
+              exitCode: null,
+              signalCode: null,
+            });
             dewy.child.kill("SIGHUP");
             return false;
           },
