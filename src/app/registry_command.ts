@@ -149,7 +149,7 @@ async function readFile(flag: string, path: string, world: World): Promise<strin
   }
 }
 
-/** A registry may be private, and whoever reaches the gateway has what its credentials open. */
+/** A registry may be private, and everybody who reaches the gateway can read what its credentials open. */
 function checkExposure(config: RegistryConfig, token: string | undefined): void {
   const { host, isInsecurePublic } = config;
   if (isLoopbackHost(host) || token !== undefined || isInsecurePublic) return;

@@ -187,7 +187,7 @@ class Look {
   constructor(signs: Signs) {
     this.table = signs.table;
     this.#signs = { ...signs, marks: signs.marks.toSorted((a, b) => (isOlder(a, b) ? 1 : -1)) };
-    // Whoever has started dewy never came from an app of its own, whatever signs it has.
+    // What started dewy did not come from one of its apps, whatever signs it has.
     for (const pid of ancestors(signs.table)) this.#owners.set(pid, undefined);
     this.#owners.set(process.pid, DEWY);
   }

@@ -40,7 +40,7 @@ export interface OutputRelay {
 }
 
 const SHELL = "/bin/sh";
-// Whoever ends dewy, by a signal to the group or at a terminal, must not end what the app still writes to.
+// A signal that ends dewy, to its group or from a terminal, must not end what the app still writes to.
 const DEAF = "trap '' PIPE INT TERM HUP QUIT";
 const TEE = `${DEAF}; exec tee /dev/fd/3`;
 // Without dewy it goes on reading, into nothing: opening a pipe that has no reader blocks.
