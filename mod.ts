@@ -46,8 +46,8 @@ export type {
   HelperAnswer,
   LocatorBase,
   OpenGrpcChannel,
+  RegistryContext,
   RegistryDriver,
-  RegistryIo,
   RegistryScheme,
 } from "./src/registries/driver.ts";
 export type { FileLocator } from "./src/registries/file_locator.ts";

@@ -26,7 +26,7 @@ import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import { withPollDeadline } from "../registries/poll_deadline.ts";
-import type { World } from "./context.ts";
+import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./survive_uncaught.ts";
 
@@ -72,31 +72,30 @@ export function statePath(root: string): string {
  * Keeps a deployer up to date until the operator stops it, or once.
  *
  * @param agent the command's parts.
- * @param world the world.
  * @returns the exit code.
  * @throws DewyError when the directory is taken or cannot be used.
  */
-export async function runAgent(agent: Agent, world: World): Promise<number> {
+export async function runAgent(agent: Agent, context: CommandContext): Promise<number> {
   const { config, root } = agent;
-  const { emit, signals } = world;
+  const { emit, signals } = context;
   const lock = await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
   try {
-    return await run(agent, deployIo(agent, world), world);
+    return await run(agent, deployIo(agent, context), context);
   } finally {
     await lock.release();
   }
 }
 
-function deployIo({ config, root, registry, deployer }: Agent, world: World): DeployIo {
-  const { clock } = world;
-  const emit = onlyNews(world.emit);
+function deployIo({ config, root, registry, deployer }: Agent, context: CommandContext): DeployIo {
+  const { clock } = context;
+  const emit = onlyNews(context.emit);
   const runHook = createHooks({
     before: config.beforeDeployHook ?? "",
     after: config.afterDeployHook ?? "",
     timeoutMs: config.hookTimeoutMs,
     cwd: root,
-    env: world.env,
-    redact: world.redactor(world.env),
+    env: context.env,
+    redact: context.redactor(context.env),
   });
   const oneAfterTheOther = exclusive();
   return {
@@ -112,13 +111,13 @@ function deployIo({ config, root, registry, deployer }: Agent, world: World): De
   };
 }
 
-async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
+async function run(agent: Agent, io: DeployIo, context: CommandContext): Promise<number> {
   const { config, root, locator } = agent;
   const end = new AbortController();
-  const stop = AbortSignal.any([world.signals.stop, end.signal]);
+  const stop = AbortSignal.any([context.signals.stop, end.signal]);
   io.emit({
     type: "started",
-    version: world.version,
+    version: context.version,
     command: config.command,
     registry: redactUrl(config.registry),
     directory: root,
@@ -130,15 +129,15 @@ async function run(agent: Agent, io: DeployIo, world: World): Promise<number> {
   const policy = { ...locator, acceptChanged: config.acceptChanged };
   const look: Look = (later) => tick(policy, io, stop, failed, later);
   const watched = new Watched();
-  const listeners = [restartOnSignal(agent, io, world), tellStop(io, world)];
+  const listeners = [restartOnSignal(agent, io, context), tellStop(io, context)];
   try {
     await agent.supervision?.adopt?.();
     const trial = await recover(io, stop);
     if (trial !== undefined) watched.add(resume(trial, io, stop));
     await io.switches.exclusively(async () => agent.supervision?.begin(io));
-    if (!config.once || agent.supervision !== undefined) surviveUncaught(world);
-    if (config.once) return await once(look, agent, io, world.signals);
-    await poll({ look, failed, watched, stop }, agent, io, world);
+    if (!config.once || agent.supervision !== undefined) surviveUncaught(context);
+    if (config.once) return await once(look, agent, io, context.signals);
+    await poll({ look, failed, watched, stop }, agent, io, context);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
@@ -201,7 +200,7 @@ async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
 }
 
 /** At once: what is under way may take a while to end. */
-function tellStop(io: DeployIo, { signals }: World): () => void {
+function tellStop(io: DeployIo, { signals }: CommandContext): () => void {
   const tell = (): void => {
     const signal = signals.stoppedBy();
     if (signal !== undefined) io.emit({ type: "stopping", signal });
@@ -211,7 +210,11 @@ function tellStop(io: DeployIo, { signals }: World): () => void {
   return () => signals.stop.removeEventListener("abort", tell);
 }
 
-function restartOnSignal({ supervision }: Agent, io: DeployIo, { signals }: World): () => void {
+function restartOnSignal(
+  { supervision }: Agent,
+  io: DeployIo,
+  { signals }: CommandContext,
+): () => void {
   if (supervision === undefined) return () => {};
   const { switches, emit } = io;
   return signals.onWake((name) => {
@@ -237,7 +240,7 @@ async function poll(
   { look, failed, watched, stop }: Polling,
   { config, supervision }: Agent,
   io: DeployIo,
-  world: World,
+  context: CommandContext,
 ): Promise<void> {
   let wake = (): void => {};
   await pollLoop({
@@ -256,7 +259,7 @@ async function poll(
       wake = listener;
       // With a program to look after, these signals mean that one.
       if (supervision !== undefined) return () => {};
-      return world.signals.onWake(() => {
+      return context.signals.onWake(() => {
         failed.hurry();
         listener();
       });

@@ -5,7 +5,7 @@ import { type StageRelease, stageRelease } from "../deployers/stage_release.ts";
 import { cacheDirectory } from "../host/download/cache_directory.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import { connect } from "../registries/open.ts";
-import type { World } from "./context.ts";
+import type { CommandContext } from "./context.ts";
 
 /** What every command that deploys files begins with. */
 export interface Deployment {
@@ -20,24 +20,28 @@ export interface Deployment {
  * Opens the registry and the working directory. Nothing is written, and nobody is asked.
  *
  * @param config what the command is told.
- * @param world the world.
  * @param releaseMode the permissions of releases. Defaults to what the umask leaves of 0777.
  * @returns both, and the function that makes releases of artifacts.
  * @throws DewyError for a registry or directory that cannot be used.
  */
 export async function openDeployment(
   config: FetchConfig,
-  world: World,
+  context: CommandContext,
   releaseMode?: number,
 ): Promise<Deployment> {
   const { slot = "", calver = "" } = config;
-  const { registries, clock, emit } = world;
-  const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });
+  const { registries, clock, emit } = context;
+  const { registry, locator } = connect(config.registry, {
+    ...context.io,
+    registries,
+    slot,
+    calver,
+  });
   const directory = await openReleaseDirectory(config.directory, releaseMode);
   const stage = stageRelease({
     registry,
     directory,
-    downloads: () => cacheDirectory(directory.root, world.env.DEWY_CACHEDIR),
+    downloads: () => cacheDirectory(directory.root, context.env.DEWY_CACHEDIR),
     maxArtifactBytes: config.maxArtifactSize,
     maxExpandedBytes: config.maxExpandedSize,
     clock,

@@ -1,4 +1,4 @@
-import type { World } from "./context.ts";
+import type { CommandContext } from "./context.ts";
 import { describeUnexpected } from "./crash_text.ts";
 
 /** An error that repeats is reported at most once in this time, in milliseconds. */
@@ -18,7 +18,7 @@ export function surviveUncaught({
   emit,
   clock,
   survive,
-}: Pick<World, "env" | "emit" | "clock" | "survive">): void {
+}: Pick<CommandContext, "env" | "emit" | "clock" | "survive">): void {
   const kinds = new Map<string, { count: number; reportedAt: number }>();
   survive((error) => {
     const text = describeUnexpected(error, env);

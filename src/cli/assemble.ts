@@ -1,11 +1,11 @@
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { redactor } from "../agent/redactor.ts";
 import { systemClock } from "../core/clock.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import { hostRegistries } from "../host/registries.ts";
-import type { RegistryIo } from "../registries/driver.ts";
+import type { RegistryContext } from "../registries/driver.ts";
 import { checkCommandFits } from "./command_fit.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatHuman, formatJson, formatText } from "./log/format.ts";
@@ -16,7 +16,7 @@ import { VERSION } from "./version.ts";
 /** A world, and what must be ended with it. */
 export interface Assembled {
   /** What the command gets. */
-  world: World;
+  context: CommandContext;
   /** Ends the subscribers: the progress line goes, the last notifications leave. */
   close(): Promise<void>;
 }
@@ -47,7 +47,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
     emit,
   });
   const closeNotifier = await subscribeNotifier(config, hostIo, sinks);
-  const world: World = {
+  const context: CommandContext = {
     ...io,
     clock,
     fetch: hostIo.fetch,
@@ -58,7 +58,7 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
     version: VERSION,
   };
   return {
-    world,
+    context,
     close: async () => {
       progress.clear();
       await closeNotifier();
@@ -82,7 +82,7 @@ function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSin
 
 async function subscribeNotifier(
   config: Config,
-  io: RegistryIo,
+  io: RegistryContext,
   sinks: EventSink[],
 ): Promise<() => Promise<void>> {
   if (!isDeploying(config) || config.notifier === undefined) return async () => {};

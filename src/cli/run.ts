@@ -1,4 +1,4 @@
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { exitCodeOf } from "../agent/exit_code.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
 import { printable } from "../core/printable.ts";
@@ -39,7 +39,7 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   return start(readConfig(command, parsed), io);
 }
 
-type RunCommand<C> = (config: C, world: World) => Promise<number>;
+type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;
 type Loaders = {
   [N in CommandName]: () => Promise<RunCommand<Extract<Config, { command: N }>>>;
 };
@@ -66,7 +66,7 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
   const assembled = await assemble(config, io);
   try {
     const runCommand = (await COMMANDS[config.command]()) as RunCommand<Config>;
-    return await runCommand(config, assembled.world);
+    return await runCommand(config, assembled.context);
   } finally {
     await assembled.close();
   }

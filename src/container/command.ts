@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { runAgent } from "../agent/agent.ts";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
@@ -17,14 +17,21 @@ import { superviseContainer } from "./supervision.ts";
  * `dewy container`: keeps containers up to date without losing a request.
  *
  * @param config what the command is told.
- * @param world the world.
  * @returns the exit code.
  * @throws DewyError for a registry, engine, directory or port that cannot be used.
  */
-export async function runContainer(config: ContainerConfig, world: World): Promise<number> {
-  const { env, signals, registries } = world;
+export async function runContainer(
+  config: ContainerConfig,
+  context: CommandContext,
+): Promise<number> {
+  const { env, signals, registries } = context;
   const { slot = "", calver = "" } = config;
-  const { registry, locator } = connect(config.registry, { ...world.io, registries, slot, calver });
+  const { registry, locator } = connect(config.registry, {
+    ...context.io,
+    registries,
+    slot,
+    calver,
+  });
   if (!isImageRegistry(registry))
     throw new ConfigError(
       `Cannot use --registry "${redactUrl(config.registry)}": it has no images`,
@@ -35,13 +42,13 @@ export async function runContainer(config: ContainerConfig, world: World): Promi
   await engine.describe(signals.stop);
   await makeContainerDirectory(root);
   const directory = await openReleaseDirectory(root);
-  const opened = await containerFront(config, directory.root, world);
+  const opened = await containerFront(config, directory.root, context);
   if (opened.kind === "ended") return opened.exitCode;
   const { front } = opened;
-  const parts = superviseContainer({ config, directory, registry, engine, front }, world);
-  const closeAdmin = await openContainerAdmin({ config, engine, status: parts.status }, world);
+  const parts = superviseContainer({ config, directory, registry, engine, front }, context);
+  const closeAdmin = await openContainerAdmin({ config, engine, status: parts.status }, context);
   try {
-    return await runAgent({ config, root: directory.root, registry, locator, ...parts }, world);
+    return await runAgent({ config, root: directory.root, registry, locator, ...parts }, context);
   } finally {
     await closeAdmin();
   }

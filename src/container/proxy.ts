@@ -1,4 +1,4 @@
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
@@ -35,23 +35,22 @@ export type OpenedFront =
  *
  * @param config what the command is told.
  * @param root the working directory.
- * @param world the world.
  * @returns the ports.
  * @throws ConfigError for inherited sockets that nobody asked for.
  */
 export async function containerFront(
   config: ContainerConfig,
   root: string,
-  world: World,
+  context: CommandContext,
 ): Promise<OpenedFront> {
-  const { env, emit, signals } = world;
+  const { env, emit, signals } = context;
   const specs = config.mappings.map(({ listen }) => listen);
   if (inheritedSockets(env).length === 0) {
-    return { kind: "open", front: makeFront(config, specs.map(addressOf), world) };
+    return { kind: "open", front: makeFront(config, specs.map(addressOf), context) };
   }
   const held = await holdSockets(specs, { env, emit, signals, root, argv: process.argv.slice(2) });
   if (held.kind === "ended") return held;
-  return { kind: "open", front: makeFront(config, inOrder(specs, held.holder.sockets), world) };
+  return { kind: "open", front: makeFront(config, inOrder(specs, held.holder.sockets), context) };
 }
 
 /** Sockets come in the order of their descriptors; the mappings are in the order typed. */
@@ -73,7 +72,7 @@ function addressOf(spec: ListenSpec): ProxyAddress {
 function makeFront(
   config: ContainerConfig,
   addresses: readonly ProxyAddress[],
-  { emit }: World,
+  { emit }: CommandContext,
 ): ContainerFront {
   const { mappings, proxyIdleTimeoutMs: idleTimeoutMs, balance, proxyProtocol, hosts } = config;
   const routes: Route[] = [];

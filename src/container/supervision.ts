@@ -1,5 +1,5 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
@@ -52,14 +52,16 @@ export interface ContainerSupervision {
  * Puts the fleet between the deploy sequence and the engine.
  *
  * @param parts the parts.
- * @param world the world.
  * @returns the deployer, and what the agent does beside polling.
  */
-export function superviseContainer(parts: ContainerParts, world: World): ContainerSupervision {
+export function superviseContainer(
+  parts: ContainerParts,
+  context: CommandContext,
+): ContainerSupervision {
   const { config, directory, registry, engine, front } = parts;
   const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
   const { keepContainers: keep, drainTimeMs: drainMs } = config;
-  const { clock, emit, signals } = world;
+  const { clock, emit, signals } = context;
   /** Until then, a start that fails must not end what others look after. */
   let isOurs = false;
   let onCrashLoop = (_loop: CrashLoop): void => {};
@@ -85,7 +87,7 @@ export function superviseContainer(parts: ContainerParts, world: World): Contain
       proxyProtocol: config.proxyProtocol,
       timeoutMs: config.healthTimeoutMs,
     },
-    redact: world.redactor(world.env, config.containerEnv),
+    redact: context.redactor(context.env, config.containerEnv),
     drainMs,
     stopTimeoutMs: config.stopTimeoutMs,
     onCrashLoop: (loop) => onCrashLoop(loop),

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Platform } from "../core/types.ts";
-import type { RegistryIo } from "../registries/driver.ts";
+import type { RegistryContext } from "../registries/driver.ts";
 import { lazyAwsCredentials } from "./credentials/aws.ts";
 import { readAwsProfile } from "./credentials/aws_profile.ts";
 import { credentialHelper } from "./credentials/docker.ts";
@@ -54,7 +54,7 @@ export interface HostIoOptions {
  * if (typeof registry.current !== "function") throw new Error("unexpected");
  * ```
  */
-export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> {
+export async function createHostIo(options: HostIoOptions): Promise<RegistryContext> {
   const { env, caFile, signal } = options;
   const clock = options.clock ?? systemClock;
   const emit = options.emit ?? (() => {});

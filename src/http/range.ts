@@ -40,7 +40,7 @@ export async function openRange(
     onValidator?.(validatorOf(response, options));
     return bodyOf(response);
   }
-  const condition = isOfHttp(validator) ? { "if-range": validator } : {};
+  const condition: Record<string, string> = isOfHttp(validator) ? { "if-range": validator } : {};
   const response = await http.send({
     ...request,
     headers: { ...headers, range: `bytes=${offset}-`, ...condition },

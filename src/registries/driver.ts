@@ -63,7 +63,7 @@ export type GuardFetch = (
 ) => Promise<typeof globalThis.fetch>;
 
 /** What a driver needs from the world, all of it passed in. */
-export interface RegistryIo {
+export interface RegistryContext {
   /** The machine that artifacts are chosen for. */
   platform: Platform;
   /** Environment variables. */
@@ -128,11 +128,11 @@ export interface RegistryScheme<L extends LocatorBase = LocatorBase> {
 /** A kind of registry that can be asked. */
 export interface RegistryDriver<L extends LocatorBase = LocatorBase> extends RegistryScheme<L> {
   /** Opens the registry; no call leaves before the first question. */
-  open(locator: L, io: RegistryIo): Registry;
+  open(locator: L, io: RegistryContext): Registry;
   /** Streams the bytes behind one of its artifact URLs. */
   openArtifact?(
     url: SplitUrl,
-    io: RegistryIo,
+    io: RegistryContext,
     options?: OpenOptions,
   ): Promise<ReadableStream<Uint8Array>>;
 }

@@ -2,7 +2,7 @@ import type { OpenOptions } from "../core/types.ts";
 import type { SplitUrl } from "../core/url.ts";
 import { createHttpClient } from "../http/client.ts";
 import { openRange } from "../http/range.ts";
-import type { RegistryIo } from "./driver.ts";
+import type { RegistryContext } from "./driver.ts";
 import { joinSignals } from "./list_registry.ts";
 
 /**
@@ -17,7 +17,7 @@ import { joinSignals } from "./list_registry.ts";
  */
 export function openHttpsArtifact(
   url: SplitUrl,
-  io: RegistryIo,
+  io: RegistryContext,
   options: OpenOptions = {},
   checkRedirect?: (next: URL) => void | Promise<void>,
 ): Promise<ReadableStream<Uint8Array>> {

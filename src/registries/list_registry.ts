@@ -8,7 +8,7 @@ import {
   type ResolveOptions,
   resolve,
 } from "../resolve/resolve.ts";
-import type { LocatorBase, RegistryIo } from "./driver.ts";
+import type { LocatorBase, RegistryContext } from "./driver.ts";
 import { rememberListing } from "./remember_listing.ts";
 
 /** What makes a registry out of a source. */
@@ -16,7 +16,7 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
   /** What is wanted of the registry. */
   locator: LocatorBase;
   /** The world around it. */
-  io: RegistryIo;
+  io: RegistryContext;
   /** What it lists. */
   source: ReleaseSource;
   /** The repository's name, as a hint at which of several programs is its own. The default is none. */
@@ -64,7 +64,7 @@ export function listRegistry(parts: ListRegistryParts): Registry {
   };
 }
 
-function question(options: CurrentOptions, io: RegistryIo): ResolveOptions {
+function question(options: CurrentOptions, io: RegistryContext): ResolveOptions {
   const signal = joinSignals(options.signal, io.signal);
   return {
     now: io.clock.now(),

@@ -25,8 +25,8 @@ import type {
   CredentialHelper,
   GuardFetch,
   LocatorBase,
+  RegistryContext,
   RegistryDriver,
-  RegistryIo,
   RegistryScheme,
 } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
@@ -345,7 +345,7 @@ function currentOptions(options: CurrentOptions): CurrentOptions {
   return options.exclude === undefined ? {} : { exclude: options.exclude };
 }
 
-type AnyOptions = RegistryOptions & RegistryIo & CurrentOptions & OpenOptions;
+type AnyOptions = RegistryOptions & RegistryContext & CurrentOptions & OpenOptions;
 
 /** Every option there is: a typing error in JavaScript must not be ignored. */
 const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
@@ -395,7 +395,7 @@ function checkOptions(options: object): void {
   );
 }
 
-function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryIo {
+function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryContext {
   checkOptions(options);
   const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { AppUser } from "./app_user.ts";
@@ -18,7 +18,6 @@ import type { AppOptions } from "./supervisor/start_app.ts";
  * @param program the app, as typed.
  * @param directory its working directory.
  * @param members finds its processes.
- * @param world the world.
  * @returns what every generation is started with.
  * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
  * cannot enter.
@@ -28,11 +27,12 @@ export async function appOptions(
   program: readonly [string, ...string[]],
   directory: ReleaseDirectory,
   members: GenerationMembers,
-  world: World,
+  context: CommandContext,
 ): Promise<AppOptions> {
-  const user = await appUser(config, { env: world.env });
+  const user = await appUser(config, { env: context.env });
   if (user !== undefined) requireEntry(directory.root, user);
-  const environment = (): ReturnType<typeof appEnvironment> => appEnvironment(config, world, user);
+  const environment = (): ReturnType<typeof appEnvironment> =>
+    appEnvironment(config, context, user);
   await environment();
   return {
     program: resolveProgram(program, process.cwd()),
@@ -43,8 +43,8 @@ export async function appOptions(
     user,
     saysReady: config.readyCommand !== undefined,
     logPrefix: config.logPrefix,
-    redactor: (env) => world.redactor(world.env, env),
-    clock: world.clock,
+    redactor: (env) => context.redactor(context.env, env),
+    clock: context.clock,
   };
 }
 

@@ -1,5 +1,5 @@
 import { lockPath } from "../agent/agent.ts";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { holderOf } from "../host/sockets/inherited.ts";
@@ -21,7 +21,7 @@ const LOOK_MS = 200;
 export async function awaitPredecessor(
   config: Pick<ServerConfig, "command" | "drainTimeMs">,
   root: string,
-  { env, clock, emit, signals }: World,
+  { env, clock, emit, signals }: CommandContext,
 ): Promise<void> {
   if (holderOf(env) !== undefined || !(Number(env.SERVER_STARTER_GENERATION) > 1)) return;
   const deadline = clock.now() + config.drainTimeMs + PATIENCE_MS;

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
@@ -63,18 +63,17 @@ export function appUser(
  * restart of the app takes up their changes.
  *
  * @param config the flags.
- * @param world dewy's own environment, and the tables that say which variables hold credentials.
  * @param user who the app runs as, from {@link appUser}.
  * @returns variables by name.
  * @throws ConfigError for a file that cannot be read.
  */
 export async function appEnvironment(
   config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,
-  world: Pick<World, "env" | "registries">,
+  context: Pick<CommandContext, "env" | "registries">,
   user: AppUser | undefined,
 ): Promise<Environment> {
   return {
-    ...inherited(config.isolateEnv, world),
+    ...inherited(config.isolateEnv, context),
     ...(config.user === undefined ? {} : personal(user)),
     ...(await readEnvFiles(config.envFiles)),
   };
@@ -82,7 +81,7 @@ export async function appEnvironment(
 
 function inherited(
   isolate: boolean,
-  { env, registries }: Pick<World, "env" | "registries">,
+  { env, registries }: Pick<CommandContext, "env" | "registries">,
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
   const named = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));

@@ -1,5 +1,5 @@
 import { lockPath } from "../agent/agent.ts";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
@@ -32,7 +32,6 @@ const PROBE_TIMEOUT_MS = 5_000;
  * @param config what the command is told.
  * @param root the working directory.
  * @param orphans generations of an earlier dewy.
- * @param world the world.
  * @returns the handoff.
  * @throws HostError for a port that cannot be had; ConfigError for inherited sockets that nobody asked for.
  */
@@ -40,19 +39,19 @@ export async function openHandoff(
   config: ServerConfig,
   root: string,
   orphans: readonly Endable[],
-  world: World,
+  context: CommandContext,
 ): Promise<OpenedHandoff> {
-  const { env, emit, signals } = world;
+  const { env, emit, signals } = context;
   const { ports, handoff: kind } = config;
   const isHeld = holderOf(env) !== undefined || inheritedSockets(env).length > 0;
   const keepsPort = kind !== "proxy" && ports.length > 0 && !isHeld && orphans.length > 0;
   if (keepsPort && (kind === "none" || findAbandonedHolder(ports, root) === undefined)) {
-    await endOrphans(config, root, orphans, world);
+    await endOrphans(config, root, orphans, context);
   }
   const hasPorts = ports.length > 0;
   if (kind === "none") return { kind: "open", handoff: noHandoff, withPort: hasPorts };
   if (kind === "proxy" && !isHeld) {
-    const handoff = await openProxies(config, ports.map(addressOf), world);
+    const handoff = await openProxies(config, ports.map(addressOf), context);
     return { kind: "open", handoff, withPort: true };
   }
   if (!hasPorts && !isHeld) return { kind: "open", handoff: socketHandoff([]), withPort: false };
@@ -60,7 +59,7 @@ export async function openHandoff(
   if (held.kind === "ended") return held;
   const { sockets } = held.holder;
   if (kind === "proxy") {
-    return { kind: "open", handoff: await openProxies(config, sockets, world), withPort: true };
+    return { kind: "open", handoff: await openProxies(config, sockets, context), withPort: true };
   }
   const handoff = { ...socketHandoff(sockets), close: () => held.holder.close() };
   return { kind: "open", handoff, withPort: sockets.length > 0 };
@@ -71,7 +70,7 @@ async function endOrphans(
   config: ServerConfig,
   root: string,
   orphans: readonly Endable[],
-  { clock, emit }: World,
+  { clock, emit }: CommandContext,
 ): Promise<void> {
   const lock = await acquireLock(lockPath(root), config.command);
   try {
@@ -96,7 +95,7 @@ function addressOf(spec: ListenSpec): ProxyAddress {
 async function openProxies(
   config: ServerConfig,
   addresses: readonly (ProxyAddress | HeldSocket)[],
-  { clock, emit }: World,
+  { clock, emit }: CommandContext,
 ): Promise<Handoff> {
   const proxies: TcpProxy[] = [];
   for (const address of addresses) {

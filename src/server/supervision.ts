@@ -1,5 +1,5 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
-import type { World } from "../agent/context.ts";
+import type { CommandContext } from "../agent/context.ts";
 import type { Deployer, DeployIo } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
 import { fallBack } from "../deployers/fall_back.ts";
@@ -33,15 +33,14 @@ export interface ServerParts {
  * Puts the supervisor between the deploy sequence and the app.
  *
  * @param parts the parts.
- * @param world the world.
  * @returns the deployer, and what the agent does beside polling.
  */
 export function superviseServer(
   parts: ServerParts,
-  world: World,
+  context: CommandContext,
 ): { deployer: Deployer; supervision: Supervision } {
   const { config, directory, stage, handoff, withPort, app, orphans } = parts;
-  const { clock, emit } = world;
+  const { clock, emit } = context;
   let onCrashLoop = (_loop: CrashLoop): void => {};
   const supervisor = new Supervisor({
     start: appStarter(app),
@@ -52,7 +51,7 @@ export function superviseServer(
     drainMs: config.drainTimeMs,
     restart: config.restart,
     onCrashLoop: (loop) => onCrashLoop(loop),
-    stopping: world.signals.stop,
+    stopping: context.signals.stop,
     clock,
     emit,
   });
@@ -74,14 +73,14 @@ export function superviseServer(
   };
   const supervision: Supervision = {
     begin: async (io: DeployIo) => {
-      const { stop: signal } = world.signals;
+      const { stop: signal } = context.signals;
       onCrashLoop = (loop) => void fallBack(loop, { directory, runner: supervisor, io, signal });
       await startLive();
     },
     restart: (signal) => supervisor.restart(signal),
     end: () => {
       // After a failure of dewy's own, they go on serving.
-      if (world.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
+      if (context.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
       return supervisor.stop();
     },
   };

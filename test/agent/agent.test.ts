@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { runAgent, type Supervision, statePath } from "../../src/agent/agent.ts";
-import type { World } from "../../src/agent/context.ts";
+import type { CommandContext } from "../../src/agent/context.ts";
 import { readDeploying } from "../../src/cli/flags/deploy.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { AbortedError, HostError } from "../../src/core/error.ts";
@@ -33,10 +33,10 @@ async function testAgent(): Promise<TestAgent> {
     wakers.add(waker);
     return () => wakers.delete(waker);
   };
-  const world: World = {
+  const world: CommandContext = {
     ...process,
     ...{ signals: { ...process.signals, onWake }, clock: fakeClock(), fetch, version: "0.0.0" },
-    ...{ io: {} as World["io"], registries: {} },
+    ...{ io: {} as CommandContext["io"], registries: {} },
     emit: (event) => events.push(event),
     redactor: () => (text) => text,
   };

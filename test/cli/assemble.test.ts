@@ -22,12 +22,12 @@ interface Options {
 /** What standard error shows of a deploy. */
 async function shown(argv: readonly string[], options: Options, event = DEPLOYED): Promise<string> {
   const io = fakeProcess(options);
-  const { world, close } = await assemble(
+  const { context, close } = await assemble(
     readConfig("assets", parseArgv(["assets", "--registry", "file:///srv/x", ...argv])),
     io,
   );
   onTestFinished(close);
-  world.emit(event);
+  context.emit(event);
   await close();
   return io.err();
 }

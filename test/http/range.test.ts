@@ -93,7 +93,7 @@ test("weak entity tags, fresh dates and what fetch decodes identify nothing", as
     { ...modified, date: "Tue, 15 Nov 2026 12:46:25 GMT" },
     { etag: 'W/"a"', ...later },
     { etag: '"a"', "content-encoding": "gzip" },
-  ]) {
+  ] as Record<string, string>[]) {
     expect(await validatorOf(headers)).toBeUndefined();
   }
 });

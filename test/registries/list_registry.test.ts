@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { LocatorBase, RegistryIo } from "../../src/registries/driver.ts";
+import type { LocatorBase, RegistryContext } from "../../src/registries/driver.ts";
 import { joinSignals, listRegistry } from "../../src/registries/list_registry.ts";
 import type { ReleaseSource } from "../../src/resolve/resolve.ts";
 
@@ -14,7 +14,7 @@ const locator: LocatorBase = {
   slot: "",
 };
 
-function io(signal?: AbortSignal): RegistryIo {
+function io(signal?: AbortSignal): RegistryContext {
   return {
     platform: { os: "linux", arch: "amd64" },
     env: {},

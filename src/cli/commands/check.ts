@@ -1,4 +1,4 @@
-import type { World } from "../../agent/context.ts";
+import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import type { Platform, Resolution } from "../../core/types.ts";
@@ -15,17 +15,16 @@ const NOT_READY = 2;
  * `dewy check`: prints the newest version for this machine.
  *
  * @param config what was asked.
- * @param world the world.
  * @returns 0 when a version is ready, else 2.
  * @throws DewyError when the registry refuses or cannot be reached.
  */
-export async function runCheck(config: AskConfig, world: World): Promise<number> {
-  const registry = openConfigured(config, world);
-  const resolution = await registry.current({ signal: world.signals.stop });
-  world.stdout.write(
+export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
+  const registry = openConfigured(config, context);
+  const resolution = await registry.current({ signal: context.signals.stop });
+  context.stdout.write(
     config.json
       ? `${JSON.stringify(toAnswer(resolution))}\n`
-      : resolutionText(resolution, world.io.platform),
+      : resolutionText(resolution, context.io.platform),
   );
   return resolution.kind === "ready" ? 0 : NOT_READY;
 }

@@ -1,4 +1,4 @@
-import type { World } from "../../agent/context.ts";
+import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
 import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
@@ -11,14 +11,13 @@ import { textTable } from "./text_table.ts";
  * `dewy explain`: prints every candidate, chosen or the reason why not.
  *
  * @param config what was asked.
- * @param world the world.
  * @returns 0: the question was answered, whatever the answer.
  * @throws DewyError when the registry refuses or cannot be reached.
  */
-export async function runExplain(config: AskConfig, world: World): Promise<number> {
-  const registry = openConfigured(config, world);
-  const explanation = await registry.explain({ signal: world.signals.stop });
-  world.stdout.write(
+export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
+  const registry = openConfigured(config, context);
+  const explanation = await registry.explain({ signal: context.signals.stop });
+  context.stdout.write(
     config.json
       ? `${JSON.stringify({ ...explanation, resolution: toAnswer(explanation.resolution) })}\n`
       : explanationText(explanation),

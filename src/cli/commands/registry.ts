@@ -1,4 +1,4 @@
-import type { World } from "../../agent/context.ts";
+import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
 import { surviveUncaught } from "../../agent/survive_uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
@@ -22,22 +22,24 @@ const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
  * `dewy registry`: serves a registry to other machines until the operator stops it.
  *
  * @param config what the command is told.
- * @param world the world.
  * @returns the exit code.
  * @throws ConfigError for an upstream, or a file of a flag, that cannot be used; HostError when the port is in use.
  */
-export async function runRegistry(config: RegistryConfig, world: World): Promise<number> {
+export async function runRegistry(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<number> {
   checkDirect(config);
-  const { emit, clock } = world;
-  const { stop } = world.signals;
+  const { emit, clock } = context;
+  const { stop } = context.signals;
   const work = new AbortController();
-  const token = await readToken(config, world);
+  const token = await readToken(config, context);
   checkExposure(config, token);
   const gateway = createGateway({
-    open: (platform) => openUpstream(config, world, platform, work.signal),
+    open: (platform) => openUpstream(config, context, platform, work.signal),
     intervalMs: config.intervalMs,
     maxStaleMs: config.maxStaleMs,
-    secret: await readSecret(config, world),
+    secret: await readSecret(config, context),
     publicUrl: config.publicUrl,
     direct: config.direct,
     token,
@@ -46,7 +48,7 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     signal: work.signal,
     stopping: stop,
   });
-  const tls = await readTls(config, world);
+  const tls = await readTls(config, context);
   const { port, host } = config;
   const server = await serveRegistry(gateway.logic, {
     port,
@@ -57,15 +59,15 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
     isServing: gateway.isServing,
     emit,
   });
-  const unsubscribe = world.signals.onWake(() => {
+  const unsubscribe = context.signals.onWake(() => {
     gateway.expire();
-    renewTls(config, server, world).catch((error) => warnOfTls(error, world));
+    renewTls(config, server, context).catch((error) => warnOfTls(error, context));
   });
-  surviveUncaught(world);
+  surviveUncaught(context);
   emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
-  warnOfExposure(config, token, world);
+  warnOfExposure(config, token, context);
   await aborted(stop);
-  const stoppedBy = world.signals.stoppedBy();
+  const stoppedBy = context.signals.stoppedBy();
   if (stoppedBy !== undefined) emit({ type: "stopping", signal: stoppedBy });
   unsubscribe();
   await server.close(STOP_GRACE_MS);
@@ -75,12 +77,12 @@ export async function runRegistry(config: RegistryConfig, world: World): Promise
 
 function openUpstream(
   config: RegistryConfig,
-  world: World,
+  context: CommandContext,
   platform: Platform | undefined,
   signal: AbortSignal,
 ): Registry {
-  const io = { ...world.io, signal, ...(platform === undefined ? {} : { platform }) };
-  return openConfigured(config, { ...world, io });
+  const io = { ...context.io, signal, ...(platform === undefined ? {} : { platform }) };
+  return openConfigured(config, { ...context, io });
 }
 
 function checkDirect({ direct, registry }: RegistryConfig): void {
@@ -91,23 +93,29 @@ function checkDirect({ direct, registry }: RegistryConfig): void {
   );
 }
 
-async function readToken(config: RegistryConfig, world: World): Promise<string | undefined> {
+async function readToken(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<string | undefined> {
   const { tokenFile } = config;
   if (tokenFile === undefined) {
-    return readVariable(world.env, { name: "DEWY_REGISTRY_TOKEN", value: "token" });
+    return readVariable(context.env, { name: "DEWY_REGISTRY_TOKEN", value: "token" });
   }
-  const token = (await readFile("--token-file", tokenFile, world)).trim();
+  const token = (await readFile("--token-file", tokenFile, context)).trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new ConfigError(
     `Cannot use --token-file "${tokenFile}": expected one token, without blanks`,
   );
 }
 
-async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Array<ArrayBuffer>> {
+async function readSecret(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<Uint8Array<ArrayBuffer>> {
   const { signingKeyFile } = config;
   if (signingKeyFile === undefined) return crypto.getRandomValues(new Uint8Array(MIN_SECRET_BYTES));
   const secret = new TextEncoder().encode(
-    (await readFile("--signing-key-file", signingKeyFile, world)).trim(),
+    (await readFile("--signing-key-file", signingKeyFile, context)).trim(),
   );
   if (secret.byteLength >= MIN_SECRET_BYTES) return secret;
   throw new ConfigError(
@@ -115,11 +123,14 @@ async function readSecret(config: RegistryConfig, world: World): Promise<Uint8Ar
   );
 }
 
-async function readTls({ tls }: RegistryConfig, world: World): Promise<TlsFiles | undefined> {
+async function readTls(
+  { tls }: RegistryConfig,
+  context: CommandContext,
+): Promise<TlsFiles | undefined> {
   if (tls === undefined) return undefined;
   return {
-    cert: await readFile("--tls-cert", tls.certFile, world),
-    key: await readFile("--tls-key", tls.keyFile, world),
+    cert: await readFile("--tls-cert", tls.certFile, context),
+    key: await readFile("--tls-key", tls.keyFile, context),
   };
 }
 
@@ -127,23 +138,23 @@ async function readTls({ tls }: RegistryConfig, world: World): Promise<TlsFiles 
 async function renewTls(
   config: RegistryConfig,
   server: RegistryServer,
-  world: World,
+  context: CommandContext,
 ): Promise<void> {
-  const tls = await readTls(config, world);
+  const tls = await readTls(config, context);
   if (tls !== undefined) server.renewTls(tls);
 }
 
-function warnOfTls(error: unknown, world: World): void {
+function warnOfTls(error: unknown, context: CommandContext): void {
   const reason = messageOf(error);
   const message = "The TLS certificate was not renewed";
-  world.emit({ type: "warning", message, fields: { reason }, important: true });
+  context.emit({ type: "warning", message, fields: { reason }, important: true });
 }
 
-async function readFile(flag: string, path: string, world: World): Promise<string> {
-  if (world.io.readTextFile === undefined)
+async function readFile(flag: string, path: string, context: CommandContext): Promise<string> {
+  if (context.io.readTextFile === undefined)
     throw new ConfigError(`Cannot read "${path}": no files here`);
   try {
-    return await world.io.readTextFile(path);
+    return await context.io.readTextFile(path);
   } catch (cause) {
     throw new ConfigError(`Cannot use ${flag}: ${messageOf(cause)}`, { cause });
   }
@@ -159,10 +170,14 @@ function checkExposure(config: RegistryConfig, token: string | undefined): void 
   );
 }
 
-function warnOfExposure(config: RegistryConfig, token: string | undefined, world: World): void {
+function warnOfExposure(
+  config: RegistryConfig,
+  token: string | undefined,
+  context: CommandContext,
+): void {
   const { host, tls, publicUrl, direct } = config;
   if (isLoopbackHost(host)) return;
-  const warn = (message: string): void => world.emit({ type: "warning", message });
+  const warn = (message: string): void => context.emit({ type: "warning", message });
   if (token === undefined) {
     warn("Anyone who can reach this port can download the artifacts (--insecure-public)");
   } else if (tls === undefined && !publicUrl?.startsWith("https:")) {

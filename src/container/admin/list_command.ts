@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { World } from "../../agent/context.ts";
+import type { CommandContext } from "../../agent/context.ts";
 import { DewyError, HostError } from "../../core/error.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";
 import { createEngine } from "../engine/create_engine.ts";
@@ -15,14 +15,16 @@ import { byName, containerTable } from "./table.ts";
  * the engine has.
  *
  * @param config what was asked.
- * @param world the world.
  * @returns 0: the question was answered.
  * @throws DewyError when neither a dewy nor the engine answers.
  */
-export async function runContainerList(config: ContainerListConfig, world: World): Promise<number> {
-  const found = (await askDewys(config, world)) ?? (await askEngine(config, world));
+export async function runContainerList(
+  config: ContainerListConfig,
+  context: CommandContext,
+): Promise<number> {
+  const found = (await askDewys(config, context)) ?? (await askEngine(config, context));
   const containers = byName(found);
-  world.stdout.write(
+  context.stdout.write(
     config.json ? `${JSON.stringify({ containers })}\n` : containerTable(containers),
   );
   return 0;
@@ -31,7 +33,7 @@ export async function runContainerList(config: ContainerListConfig, world: World
 /** All that run are asked at once; `undefined`: there is none. */
 async function askDewys(
   { adminPort }: ContainerListConfig,
-  { env, signals }: World,
+  { env, signals }: CommandContext,
 ): Promise<readonly AdminContainer[] | undefined> {
   // A proxy would ask its own machine.
   const fetch = await createHostFetch({ env: { ...env, no_proxy: "127.0.0.1" } });
@@ -44,7 +46,7 @@ async function askDewys(
 
 async function askEngine(
   { adminPort, engine: name }: ContainerListConfig,
-  { env, signals }: World,
+  { env, signals }: CommandContext,
 ): Promise<readonly AdminContainer[]> {
   const logins = join(tmpdir(), "dewy-no-logins");
   const engine = createEngine(name, { env, cwd: process.cwd(), logins });

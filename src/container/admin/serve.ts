@@ -1,4 +1,4 @@
-import type { World } from "../../agent/context.ts";
+import type { CommandContext } from "../../agent/context.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerConfig } from "../config.ts";
 import type { ContainerEngine } from "../engine/engine.ts";
@@ -25,7 +25,7 @@ export interface ContainerAdminParts {
  */
 export async function openContainerAdmin(
   { config, engine, status }: ContainerAdminParts,
-  { emit }: World,
+  { emit }: CommandContext,
 ): Promise<() => Promise<void>> {
   const { app, adminPort, mappings } = config;
   const handler = adminApi({

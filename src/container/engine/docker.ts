@@ -46,7 +46,8 @@ export function dockerDialect(env: Readonly<Record<string, string | undefined>>)
       const login = engineLogin(credential, "docker");
       await writePrivateJson(join(directory, "config.json"), { auths: { [key]: login } });
       const { Name: context } = await currentContext(command, signal);
-      const chosen = context === "default" ? {} : { DOCKER_CONTEXT: context };
+      const chosen: Record<string, string> =
+        context === "default" ? {} : { DOCKER_CONTEXT: context };
       if (context !== "default") await linkContexts(directory, env);
       return { args: ["--config", directory, "pull", "--quiet", image], env: chosen };
     },

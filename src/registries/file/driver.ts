@@ -6,7 +6,7 @@ import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { fileError, hasCode } from "../../host/files/file_error.ts";
 import { parseFileArtifactUrl } from "../artifact_url.ts";
 import { auditName } from "../audit.ts";
-import type { RegistryDriver, RegistryIo } from "../driver.ts";
+import type { RegistryContext, RegistryDriver } from "../driver.ts";
 import { FILE_SYNTAX, FILE_URL_OPTIONS, type FileLocator, parseFileUrl } from "../file_locator.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
 import { skipAbandoned } from "../skip_abandoned.ts";
@@ -32,7 +32,7 @@ export const file: RegistryDriver<FileLocator> = {
     }),
 };
 
-function openFileRegistry(locator: FileLocator, io: RegistryIo): Registry {
+function openFileRegistry(locator: FileLocator, io: RegistryContext): Registry {
   const open: Registry["open"] = async (artifact, options = {}) =>
     openFile(pathOf(artifact), {
       ...options,
@@ -94,7 +94,11 @@ async function sha256(stream: ReadableStream<Uint8Array>): Promise<string> {
   }
 }
 
-async function writeRecord(dir: string, deployment: Deployment, io: RegistryIo): Promise<void> {
+async function writeRecord(
+  dir: string,
+  deployment: Deployment,
+  io: RegistryContext,
+): Promise<void> {
   if (deployment.error !== undefined) return; // A record says that something was shipped.
   const directory = join(dir, deployment.tag);
   const path = join(directory, auditName(deployment));

@@ -3,7 +3,7 @@ import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { parseGsArtifactUrl } from "../artifact_url.ts";
 import { auditName } from "../audit.ts";
 import { GOOGLE_VARIABLES } from "../cloud_environment.ts";
-import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "../driver.ts";
+import type { EnvironmentSpec, RegistryContext, RegistryDriver } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
 import { skipAbandoned } from "../skip_abandoned.ts";
@@ -45,7 +45,11 @@ export const gs: RegistryDriver<GsLocator> = {
  * @returns the registry.
  * @throws ConfigError when the bucket, or a variable that names a server, cannot be used.
  */
-export function openGs(locator: GsLocator, io: RegistryIo, options: GsStoreOptions = {}): Registry {
+export function openGs(
+  locator: GsLocator,
+  io: RegistryContext,
+  options: GsStoreOptions = {},
+): Registry {
   const client = createGcsClient(locator.bucket, io);
   const store = gsStore(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
@@ -88,7 +92,7 @@ async function writeRecord(
 
 async function openGsArtifact(
   url: SplitUrl,
-  io: RegistryIo,
+  io: RegistryContext,
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const { bucket, object } = parseGsArtifactUrl(url);

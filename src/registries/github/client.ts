@@ -129,7 +129,8 @@ export function createGitHubClient(io: GitHubIo): GitHubClient {
     };
     for (;;) {
       const token = await auth.token(request.signal);
-      const credentials = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      const credentials: Record<string, string> =
+        token === undefined ? {} : { authorization: `Bearer ${token}` };
       try {
         return await send({
           ...request,

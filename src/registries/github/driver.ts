@@ -2,7 +2,7 @@ import { IntegrityError, NotFoundError } from "../../core/error.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
 import { parseGhrArtifactUrl } from "../artifact_url.ts";
-import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "../driver.ts";
+import type { EnvironmentSpec, RegistryContext, RegistryDriver } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
 import { createGitHubClient } from "./client.ts";
 import {
@@ -82,7 +82,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   },
 };
 
-function openGhr(given: GhrLocator, io: RegistryIo): Registry {
+function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
   const github = createGitHubClient(io);
   const repository = ghrRepository(github, locator.owner, locator.repo);

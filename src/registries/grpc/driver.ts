@@ -11,7 +11,7 @@ import type {
 import { splitUrl } from "../../core/url.ts";
 import { within } from "../../http/body.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
-import type { RegistryDriver, RegistryIo } from "../driver.ts";
+import type { RegistryContext, RegistryDriver } from "../driver.ts";
 import { openHttpsArtifact } from "../https_artifact.ts";
 import { joinSignals } from "../list_registry.ts";
 import { resolveAnswer } from "./answer.ts";
@@ -54,7 +54,7 @@ export const grpc: RegistryDriver<GrpcLocator> = {
   open: openGrpc,
 };
 
-function openGrpc(locator: GrpcLocator, io: RegistryIo): Registry {
+function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
   const client = lazyClient(locator, io);
   const platform = normalizePlatform(io.platform);
   const rules: ArtifactRules = { target: locator.target, allow: locator.allow ?? [] };
@@ -79,7 +79,7 @@ function openGrpc(locator: GrpcLocator, io: RegistryIo): Registry {
 }
 
 /** The packages are loaded at the first call: who polls another registry does not pay for them. */
-function lazyClient(locator: GrpcLocator, io: RegistryIo): () => Promise<GrpcClient> {
+function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<GrpcClient> {
   const protocol = chooseProtocol(locator, io);
   const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
   const token = tokenFor(locator, io);
@@ -100,7 +100,7 @@ function lazyClient(locator: GrpcLocator, io: RegistryIo): () => Promise<GrpcCli
   };
 }
 
-function chooseProtocol(locator: GrpcLocator, io: RegistryIo): GrpcProtocol {
+function chooseProtocol(locator: GrpcLocator, io: RegistryContext): GrpcProtocol {
   const canHttp2 = io.grpcChannel !== undefined;
   const protocol = locator.protocol ?? (canHttp2 ? "grpc" : "connect");
   if (protocol === "grpc" && !canHttp2) throw noHttp2(locator);
@@ -117,7 +117,7 @@ function noHttp2(locator: GrpcLocator): ConfigError {
   );
 }
 
-function tokenFor(locator: GrpcLocator, io: RegistryIo): string {
+function tokenFor(locator: GrpcLocator, io: RegistryContext): string {
   const token = io.env[TOKEN_VARIABLE] ?? "";
   if (token === "" || !locator.noTLS || isLoopback(locator.target)) return token;
   io.emit({
@@ -135,7 +135,7 @@ function isLoopback(target: string): boolean {
 async function openAnswered(
   artifact: Artifact,
   rules: ArtifactRules,
-  io: RegistryIo,
+  io: RegistryContext,
   options: OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
   // Checked once more: between the answer and here lie a state file and other code.
@@ -165,7 +165,7 @@ async function openAnswered(
 /** What a name stands for; nothing where nobody knows, or not soon: behind a proxy it need not be known here. */
 async function addressesOf(
   url: URL,
-  io: RegistryIo,
+  io: RegistryContext,
   signal: AbortSignal | undefined,
 ): Promise<readonly string[]> {
   if (io.resolveHost === undefined) return [];

@@ -2,7 +2,7 @@ import { ConfigError } from "../../core/error.ts";
 import type { CurrentOptions, Resolution } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { AWS_VARIABLES, GOOGLE_VARIABLES } from "../cloud_environment.ts";
-import type { EnvironmentSpec, RegistryDriver, RegistryIo } from "../driver.ts";
+import type { EnvironmentSpec, RegistryContext, RegistryDriver } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
 import { skipAbandoned } from "../skip_abandoned.ts";
 import { createOciClient } from "./client.ts";
@@ -108,7 +108,7 @@ export const img: RegistryDriver<OciLocator> = {
  * @param io the world.
  * @returns the registry; its artifacts are for a container runtime to pull.
  */
-export function openImg(locator: OciLocator, io: RegistryIo): ImageRegistry {
+export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry {
   const client = createOciClient(locator, io);
   const source = new ImgSource(locator, client, io.platform);
   const listed = listRegistry({

@@ -3,7 +3,7 @@ import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { parseS3ArtifactUrl } from "../artifact_url.ts";
 import { auditName } from "../audit.ts";
 import { AWS_VARIABLES } from "../cloud_environment.ts";
-import type { RegistryDriver, RegistryIo } from "../driver.ts";
+import type { RegistryContext, RegistryDriver } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
 import { skipAbandoned } from "../skip_abandoned.ts";
@@ -54,7 +54,11 @@ export const s3: RegistryDriver<S3Locator> = {
  * @returns the registry.
  * @throws ConfigError when region, bucket or endpoint cannot be used.
  */
-export function openS3(locator: S3Locator, io: RegistryIo, options: S3StoreOptions = {}): Registry {
+export function openS3(
+  locator: S3Locator,
+  io: RegistryContext,
+  options: S3StoreOptions = {},
+): Registry {
   const client = createS3Client(locator, io);
   const store = s3Store(client, locator, options);
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
@@ -132,7 +136,7 @@ async function writeRecord(
 
 async function openS3Artifact(
   url: SplitUrl,
-  io: RegistryIo,
+  io: RegistryContext,
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const at = parseS3ArtifactUrl(url);

@@ -178,7 +178,7 @@ describe("a browser", () => {
     expect((await from(url, { origin: url, "sec-fetch-site": "same-origin" })).status).toBe(200);
     expect((await from(url, { "sec-fetch-site": "none" })).status).toBe(200);
   });
-  test.each([
+  test.each<Record<string, string>>([
     { origin: "https://evil.example" },
     { origin: "null" },
     { origin: "http://127.0.0.1:8080" },

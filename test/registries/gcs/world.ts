@@ -2,7 +2,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
-import type { RegistryIo } from "../../../src/registries/driver.ts";
+import type { RegistryContext } from "../../../src/registries/driver.ts";
 import { openGs } from "../../../src/registries/gcs/driver.ts";
 import { parseGsUrl } from "../../../src/registries/gcs/locator.ts";
 import type { GsStoreOptions } from "../../../src/registries/gcs/store.ts";
@@ -14,7 +14,7 @@ const NOW = Date.parse("2026-01-02T00:00:00.000Z");
 /** What a test can change of the world. */
 export interface GsWorldOptions extends GsStoreOptions {
   /** Environment variables. */
-  env?: RegistryIo["env"];
+  env?: RegistryContext["env"];
   /** Milliseconds since the Unix epoch. */
   now?: number;
   /** Hears everything. */
@@ -44,7 +44,7 @@ export function openFakeGs(fake: FakeGcs, url: string, options: GsWorldOptions =
  * @param options what differs.
  * @returns the io of a driver.
  */
-export function gsIo(fake: FakeGcs, options: GsWorldOptions = {}): RegistryIo {
+export function gsIo(fake: FakeGcs, options: GsWorldOptions = {}): RegistryContext {
   const { env = {}, now = NOW, emit = () => {}, readTextFile, fetch = fake.fetch } = options;
   return {
     platform: { os: "linux", arch: "amd64" },

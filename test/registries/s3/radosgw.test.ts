@@ -4,7 +4,7 @@ import { type Clock, systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry, Resolution } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
-import type { RegistryIo } from "../../../src/registries/driver.ts";
+import type { RegistryContext } from "../../../src/registries/driver.ts";
 import { openArtifact } from "../../../src/registries/open.ts";
 import type { S3Client } from "../../../src/registries/s3/client.ts";
 import { openS3, s3 } from "../../../src/registries/s3/driver.ts";
@@ -29,15 +29,15 @@ describe.skipIf(missing !== undefined)(title, () => {
     bucket: string;
     client: S3Client;
     events: DewyEvent[];
-    io: RegistryIo;
-    open(options?: { maxKeys?: number; io?: Partial<RegistryIo>; query?: string }): Registry;
+    io: RegistryContext;
+    open(options?: { maxKeys?: number; io?: Partial<RegistryContext>; query?: string }): Registry;
   }
 
   async function world(): Promise<World> {
     const bucket = `bucket-${++buckets}`;
     const client = await gateway.createBucket(bucket);
     const events: DewyEvent[] = [];
-    const io: RegistryIo = {
+    const io: RegistryContext = {
       platform: { os: "linux", arch: "amd64" },
       env: gateway.env,
       fetch: globalThis.fetch,
@@ -210,7 +210,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     ]);
   });
 
-  const refusals: [string, (io: RegistryIo) => Partial<RegistryIo>, RegExp][] = [
+  const refusals: [string, (io: RegistryContext) => Partial<RegistryContext>, RegExp][] = [
     [
       "a wrong secret",
       (io) => ({ env: { ...io.env, AWS_SECRET_ACCESS_KEY: "wrong" } }),
