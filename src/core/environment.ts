@@ -33,12 +33,12 @@ export function readVariable(
   if (value === "") return undefined;
   if (form === "token" && !/^[\x21-\x7e]+$/.test(value)) {
     throw new ConfigError(
-      `Invalid value of ${name}: a token has no spaces or non-ASCII characters`,
+      `Cannot use ${name}: it has spaces or non-ASCII characters`,
     );
   }
   if (form === "line" && /\p{Cc}/u.test(value)) {
     throw new ConfigError(
-      `Invalid value of ${name}: it contains a line break or another control character`,
+      `Cannot use ${name}: it has a line break or another control character`,
     );
   }
   return value;
