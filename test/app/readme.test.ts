@@ -1,25 +1,34 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { renderReference, updateReadme } from "../../src/app/reference.ts";
+import { anchor, renderReference } from "../../src/app/reference.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifier/mod.ts";
 import { drivers } from "../../src/registry/open.ts";
 
-const README = new URL("../../README.md", import.meta.url);
+const REFERENCE = new URL("../../docs/reference/", import.meta.url);
 const COMMAND = "npm run readme";
 
-// `npm run readme` runs this test with UPDATE=1: then it writes what it would otherwise ask for.
-test("the README's reference is that of the tables", async () => {
-  const readme = await readFile(README, "utf8");
-  const parts = renderReference({
-    registries: drivers(hostRegistries),
-    notifiers: Object.values(notifiers),
-  });
-  const updated = updateReadme(readme, parts);
-  if (process.env.UPDATE === "1") await writeFile(README, updated);
-  else expect(readme === updated, `README.md is stale; run: ${COMMAND}`).toBe(true);
+const pages = renderReference({
+  registries: drivers(hostRegistries),
+  notifiers: Object.values(notifiers),
 });
 
-test("a README without a marker is an error", () => {
-  expect(() => updateReadme("# dewy", { flags: "" })).toThrow("<!-- generated:flags -->");
+// `npm run readme` runs this test with UPDATE=1: it then writes the pages instead of checking them.
+test.each(Object.entries(pages))("docs/reference/%s is up to date", async (name, expected) => {
+  const file = new URL(name, REFERENCE);
+  if (process.env.UPDATE === "1") {
+    await mkdir(REFERENCE, { recursive: true });
+    await writeFile(file, expected);
+    return;
+  }
+  const written = await readFile(file, "utf8").catch(() => "");
+  expect(written === expected, `docs/reference/${name} is stale; run: ${COMMAND}`).toBe(true);
+});
+
+test("docs/reference/ has no other pages", async () => {
+  expect((await readdir(REFERENCE)).sort()).toEqual(Object.keys(pages).sort());
+});
+
+test("anchor makes the fragment that GitHub makes", () => {
+  expect(anchor("AWS S3: `s3://<region>/<bucket>`")).toBe("aws-s3-s3regionbucket");
 });
