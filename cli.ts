@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { openProcess } from "./src/host/process_io.ts";
+import { openProcess } from "./src/host/process/io.ts";
 
 // First of all: a signal that comes before its handler would end the program or open the inspector.
 const io = openProcess();
@@ -7,7 +7,7 @@ let isCrashing = false;
 io.onUncaught((error) => void crash(error));
 
 try {
-  const { run } = await import("./src/app/run.ts");
+  const { run } = await import("./src/cli/run.ts");
   await io.exit(await run(process.argv.slice(2), io));
 } catch (error) {
   await crash(error);
@@ -18,7 +18,7 @@ async function crash(error: unknown): Promise<void> {
   if (isCrashing) return;
   isCrashing = true;
   try {
-    const { crashText } = await import("./src/app/crash_text.ts");
+    const { crashText } = await import("./src/agent/crash_text.ts");
     io.stderr.write(crashText(error, io.env));
     await io.exit(4);
   } catch {

@@ -5,8 +5,7 @@
  *
  * @module
  */
-export type { ArtifactOptions } from "./src/core/artifact_choice.ts";
-export { selectArtifact } from "./src/core/artifact_name.ts";
+
 export { type Clock, systemClock } from "./src/core/clock.ts";
 export {
   AbortedError,
@@ -29,13 +28,8 @@ export {
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
 export { type OptionSpec, type OptionType, redactUrl, type SplitUrl } from "./src/core/url.ts";
-export {
-  compareVersions,
-  type LatestTagOptions,
-  latestTag,
-  parseVersion,
-  type VersionOptions,
-} from "./src/core/version.ts";
+export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";
+export { selectArtifact } from "./src/platform/artifact_name.ts";
 export type {
   AwsCredentials,
   AwsProfile,
@@ -52,16 +46,15 @@ export type {
   HelperAnswer,
   LocatorBase,
   OpenGrpcChannel,
+  RegistryContext,
   RegistryDriver,
-  RegistryIo,
   RegistryScheme,
-} from "./src/registry/driver.ts";
-export type { FileLocator } from "./src/registry/file_locator.ts";
-export type { GhrLocator } from "./src/registry/ghr_locator.ts";
-export type { GrpcLocator, GrpcProtocol } from "./src/registry/grpc_locator.ts";
-export type { GsLocator } from "./src/registry/gs_locator.ts";
-export type { OciLocator } from "./src/registry/img_locator.ts";
-export { type RegistryLocator, type RegistryTable, registries } from "./src/registry/mod.ts";
+} from "./src/registries/driver.ts";
+export type { FileLocator } from "./src/registries/file_locator.ts";
+export type { GsLocator } from "./src/registries/gcs/locator.ts";
+export type { GhrLocator } from "./src/registries/github/locator.ts";
+export type { GrpcLocator, GrpcProtocol } from "./src/registries/grpc/locator.ts";
+export type { OciLocator } from "./src/registries/oci/locator.ts";
 export {
   explain,
   latest,
@@ -69,5 +62,13 @@ export {
   openRegistry,
   parseRegistryUrl,
   type RegistryOptions,
-} from "./src/registry/open.ts";
-export type { S3Locator } from "./src/registry/s3_locator.ts";
+} from "./src/registries/open.ts";
+export type { S3Locator } from "./src/registries/s3/locator.ts";
+export { type RegistryLocator, type RegistryTable, registries } from "./src/registries/table.ts";
+export {
+  compareVersions,
+  type LatestTagOptions,
+  latestTag,
+  parseVersion,
+  type VersionOptions,
+} from "./src/version/version.ts";

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 
-const file = new URL("../dist/src/app/version.js", import.meta.url);
+const file = new URL("../dist/src/cli/version.js", import.meta.url);
 const commit = git("rev-parse", "HEAD");
 const builtAt = git("show", "-s", "--format=%cI", "HEAD");
 const stamped = readFileSync(file, "utf8")

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VERSION } from "../src/app/version.ts";
+import { VERSION } from "../src/cli/version.ts";
 import { type Output, ROOT, run } from "./runtime/runtimes.ts";
 
 const manifest = readJson("package.json");

@@ -1,11 +1,11 @@
 // One download and extraction on the built library, in a process of its own so that its peak memory can be
 // told. Arguments: a URL, a directory, and the size in bytes. Run by ../stage.ts.
 import { join } from "node:path";
-import { createHttpClient } from "../../dist/src/client/http.js";
 import { systemClock } from "../../dist/src/core/clock.js";
 import { EXTRACT_LIMITS } from "../../dist/src/host/archive/budget.js";
 import { extractArchive } from "../../dist/src/host/archive/extract.js";
-import { downloadArtifact } from "../../dist/src/host/stage/download.js";
+import { downloadArtifact } from "../../dist/src/host/download/download.js";
+import { createHttpClient } from "../../dist/src/http/client.js";
 
 const [url, directory, size] = process.argv.slice(2);
 const emit = () => {};

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { matchesArtifact } from "../core/artifact_pattern.ts";
+
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { SAME_POLL_MS } from "../core/resolve.ts";
 import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
-import { compareVersions, latestTag, versionOf } from "../core/version.ts";
+import { matchesArtifact } from "../platform/artifact_pattern.ts";
+import { SAME_POLL_MS } from "../resolve/resolve.ts";
+import { compareVersions, latestTag, versionOf } from "../version/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
 

@@ -24,10 +24,10 @@ import {
   syncDirectory,
   systemCode,
   temporaryPath,
-} from "../host/atomic_file.ts";
-import { findOwnDirectory, ownDirectory } from "../host/own_directory.ts";
-import { removeTree } from "../host/remove_tree.ts";
-import { usedDirectories } from "../host/used_directories.ts";
+} from "../host/files/atomic_file.ts";
+import { findOwnDirectory, ownDirectory } from "../host/files/own_directory.ts";
+import { removeTree } from "../host/files/remove_tree.ts";
+import { usedDirectories } from "../host/files/used_directories.ts";
 
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
 const HALF_MADE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;

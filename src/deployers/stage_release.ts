@@ -1,6 +1,4 @@
 import { stat } from "node:fs/promises";
-import { archiveKind } from "../core/artifact_kind.ts";
-import { placedName } from "../core/artifact_program.ts";
 import type { Clock } from "../core/clock.ts";
 import { ArchiveError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -8,11 +6,13 @@ import type { Registry } from "../core/types.ts";
 import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
-import { isProgram } from "../host/program_file.ts";
-import { cleanStaging } from "../host/stage/clean_staging.ts";
-import { isDiskFull } from "../host/stage/disk_space.ts";
-import { type Downloaded, downloadArtifact } from "../host/stage/download.ts";
-import { syncFileSystem } from "../host/sync_file_system.ts";
+import { cleanStaging } from "../host/download/clean_staging.ts";
+import { isDiskFull } from "../host/download/disk_space.ts";
+import { type Downloaded, downloadArtifact } from "../host/download/download.ts";
+import { isProgram } from "../host/process/program_file.ts";
+import { syncFileSystem } from "../host/process/sync_file_system.ts";
+import { archiveKind } from "../platform/artifact_kind.ts";
+import { placedName } from "../platform/artifact_program.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
 /** Makes a complete release of an artifact. */

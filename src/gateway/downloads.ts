@@ -1,10 +1,10 @@
-import { within } from "../client/http_body.ts";
-import { Late } from "../client/http_network.ts";
 import type { Clock } from "../core/clock.ts";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
+import { within } from "../http/body.ts";
+import { Late } from "../http/network.ts";
 import type { AnswerBook, BookedAnswer } from "./answer_book.ts";
 import { answerArtifact } from "./artifact_answer.ts";
 import type { ArtifactClaim, ArtifactLinks } from "./artifact_link.ts";

@@ -3,8 +3,8 @@ import type { Clock } from "../core/clock.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
+import { formatPlatform } from "../platform/platform.ts";
 
 /** How often a registry is asked, and for how long an answer lasts. */
 export interface PollOptions {

@@ -16,7 +16,6 @@ import {
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { normalizePlatform } from "../core/platform.ts";
 import {
   type CurrentRequest,
   type CurrentResponse,
@@ -24,6 +23,7 @@ import {
   RegistryService,
   type ReportRequest,
 } from "../gen/dewy_pb.ts";
+import { normalizePlatform } from "../platform/platform.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
 import { isFileName, isPlainName, plainText } from "./plain_text.ts";
 import { rpcError } from "./rpc_error.ts";

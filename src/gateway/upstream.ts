@@ -1,6 +1,6 @@
 import { RemoteError } from "../core/error.ts";
-import { formatPlatform } from "../core/platform.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
+import { formatPlatform } from "../platform/platform.ts";
 import {
   MAX_PLATFORMS,
   PolledRegistry,

@@ -9,12 +9,12 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Platform } from "../core/types.ts";
-import type { RegistryIo } from "../registry/driver.ts";
-import { systemReason } from "./atomic_file.ts";
-import { lazyAwsCredentials } from "./aws_credentials.ts";
-import { readAwsProfile } from "./aws_profile.ts";
-import { credentialHelper } from "./docker_credentials.ts";
-import { createFetchGuard, createHostFetch } from "./fetch.ts";
+import type { RegistryContext } from "../registries/driver.ts";
+import { lazyAwsCredentials } from "./credentials/aws.ts";
+import { readAwsProfile } from "./credentials/aws_profile.ts";
+import { credentialHelper } from "./credentials/docker.ts";
+import { systemReason } from "./files/atomic_file.ts";
+import { createFetchGuard, createHostFetch } from "./net/fetch.ts";
 import { hostPlatform } from "./platform.ts";
 
 /** What {@link createHostIo} is made of. */
@@ -54,7 +54,7 @@ export interface HostIoOptions {
  * if (typeof registry.current !== "function") throw new Error("unexpected");
  * ```
  */
-export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> {
+export async function createHostIo(options: HostIoOptions): Promise<RegistryContext> {
   const { env, caFile, signal } = options;
   const clock = options.clock ?? systemClock;
   const emit = options.emit ?? (() => {});
@@ -74,7 +74,7 @@ export async function createHostIo(options: HostIoOptions): Promise<RegistryIo> 
     resolveHost,
     ...(guardFetch === undefined ? {} : { guardFetch }),
     grpcChannel: async (channel) => {
-      const { openHttp2Channel } = await import("./grpc_transport.ts");
+      const { openHttp2Channel } = await import("./net/grpc_transport.ts");
       return openHttp2Channel(channel, { env, caFile, emit });
     },
     ...(signal === undefined ? {} : { signal }),

@@ -9,14 +9,14 @@ export type {
   VersionAnswer,
   VersionQuestion,
 } from "../gateway/contract.ts";
+export { createHostIo, type HostIoOptions } from "./io.ts";
+export { createHostFetch, type HostFetchOptions } from "./net/fetch.ts";
+export { hostPlatform } from "./platform.ts";
+export { hostRegistries } from "./registries.ts";
 export {
   type FetchHandler,
   type RegistryServer,
   type ServeRegistryOptions,
   serveRegistry,
   type TlsFiles,
-} from "./connect_server.ts";
-export { createHostFetch, type HostFetchOptions } from "./fetch.ts";
-export { createHostIo, type HostIoOptions } from "./io.ts";
-export { hostPlatform } from "./platform.ts";
-export { hostRegistries } from "./registries.ts";
+} from "./rpc_server/server.ts";

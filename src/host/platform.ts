@@ -6,8 +6,8 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { machine } from "node:os";
 import { execPath } from "node:process";
-import { normalizePlatform, runtimePlatform } from "../core/platform.ts";
 import type { Platform } from "../core/types.ts";
+import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 
 type Libc = NonNullable<Platform["libc"]>;
 

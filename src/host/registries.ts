@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { RegistryTable } from "../registry/mod.ts";
-import { registries } from "../registry/mod.ts";
-import { file } from "./file_registry.ts";
+
+import { file } from "../registries/file/driver.ts";
+import type { RegistryTable } from "../registries/table.ts";
+import { registries } from "../registries/table.ts";
 
 /**
  * The registries of a host, to be passed to `openRegistry`, `latest` and `explain`.

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { encodePath } from "../../src/core/url.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { fakeClock } from "../fakes/clock.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { ODD_NAMES } from "./odd_names.ts";
 import { CONTRACT_NOW, registryContract } from "./registry.ts";
 

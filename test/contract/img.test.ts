@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { createHostFetch } from "../../src/host/fetch.ts";
+import { createHostFetch } from "../../src/host/net/fetch.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fakeOci } from "../fakes/oci.ts";
 import {

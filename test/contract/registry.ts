@@ -7,9 +7,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DewyError } from "../../src/core/error.ts";
-import { GRACE_MS } from "../../src/core/resolve.ts";
 import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
-import { openRegistry, type RegistryOptions } from "../../src/registry/open.ts";
+import { openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
 /** A release to publish. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { parseImageReference } from "../../src/core/image_reference.ts";
 import { isPrivateAddress, isPrivateHost } from "../../src/core/private_address.ts";
+import { parseImageReference } from "../../src/registries/oci/image_reference.ts";
 
 describe("private addresses", () => {
   test.each([

@@ -4,12 +4,12 @@ import { chooseVersion, type VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { EMPTY_STATE } from "../../src/deploy/state.ts";
 import { tick } from "../../src/deploy/tick.ts";
-import { openRegistry } from "../../src/registry/open.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 import { fakeOci } from "../fakes/oci.ts";
 import { fakeS3 } from "../fakes/s3.ts";
-import { openFakeImg } from "../registry/img_world.ts";
+import { openFakeImg } from "../registries/oci/world.ts";
 import { eventsOf, never, testWorld } from "./world.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import { compareVersions } from "../../src/core/version.ts";
 import type { Deployer, DeployIo } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { recover } from "../../src/deploy/recover.ts";
@@ -11,6 +10,7 @@ import { findRelease, forgetAcceptances } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
 import { tick } from "../../src/deploy/tick.ts";
 import { fallBack } from "../../src/deployers/fall_back.ts";
+import { compareVersions } from "../../src/version/version.ts";
 import { ready, type TestWorld, testWorld } from "./world.ts";
 
 const SEED = Number(process.env.DEWY_SEED ?? 20260101);

@@ -7,10 +7,10 @@ import type {
   Registry,
   Resolution,
 } from "../../src/core/types.ts";
-import { parseVersion } from "../../src/core/version.ts";
 import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
+import { parseVersion } from "../../src/version/version.ts";
 
 /** A clock that jumps: every sleep ends at once and is recorded. */
 export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {

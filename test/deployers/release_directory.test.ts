@@ -3,7 +3,7 @@ import { mkdir, readdir, readlink, stat, symlink, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 
 const noon = new Date("2026-01-01T12:00:00Z");
 const fill = (text: string) => (directory: string) => writeFile(join(directory, "file"), text);

@@ -4,9 +4,9 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { stageRelease } from "../../src/deployers/stage_release.ts";
-import { cacheDirectory } from "../../src/host/stage/cache_directory.ts";
+import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
 import { candidate, testRegistry } from "../deploy/world.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 
 const SCRIPT = "#!/bin/sh\necho hello\n";
 

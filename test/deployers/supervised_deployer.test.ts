@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { supervisedDeployer } from "../../src/deployers/supervised_deployer.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
-import { world } from "./server/supervisor_world.ts";
+import { world } from "../server/supervisor/world.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 
 it("removes no release that a process was started from which still runs", async () => {
   const root = await tempDirectory();

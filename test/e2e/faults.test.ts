@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { cutAfter, drip, type Fault, reset, status, tamper } from "../fakes/github_fault.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import {
   cliRuntimes,

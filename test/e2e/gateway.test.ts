@@ -6,8 +6,8 @@ import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { status } from "../fakes/github_fault.ts";
 import { makeCertificate } from "../gateway/certificate.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import {
   cliRuntimes,

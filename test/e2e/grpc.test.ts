@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loopbackCertificate, serveGrpc } from "../fakes/grpc.ts";
 import { hostilePeers, relayTo, serveHostilePeer } from "../fakes/hostile_peer.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
 

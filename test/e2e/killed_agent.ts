@@ -4,20 +4,20 @@
  *
  * @module
  */
-import { runAgent } from "../../src/app/agent.ts";
-import type { AssetsConfig } from "../../src/app/assets_config.ts";
-import { redactor } from "../../src/app/redactor.ts";
+import { runAgent } from "../../src/agent/agent.ts";
+import { redactor } from "../../src/agent/redactor.ts";
+import type { AssetsConfig } from "../../src/cli/flags/assets.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { EventSink } from "../../src/core/event.ts";
 import type { Deployer } from "../../src/deploy/deployer.ts";
 import { assetsDeployer } from "../../src/deployers/assets.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { stageRelease } from "../../src/deployers/stage_release.ts";
+import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/mod.ts";
-import { openProcess } from "../../src/host/process_io.ts";
-import { cacheDirectory } from "../../src/host/stage/cache_directory.ts";
-import { connect } from "../../src/registry/open.ts";
+import { openProcess } from "../../src/host/process/io.ts";
+import { connect } from "../../src/registries/open.ts";
 
 const { KILL_AT = "", REGISTRY = "" } = process.env;
 

@@ -10,7 +10,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, liveVersion, runDewy } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { DeployState } from "../../src/deploy/state.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, liveVersion, startDewy } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { type FakeGitHub, serveGitHub } from "../fakes/github.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
 import type { Radosgw } from "../peers/radosgw.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { ARTIFACT } from "./archive.ts";
 
 /** A registry that releases can be published in. */

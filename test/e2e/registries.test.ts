@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tempDirectory } from "../host/temp_directory.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { ARTIFACT, makeArtifact } from "./archive.ts";
 import { cliRuntimes, expectTidy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
 import { filePublisher, githubPublisher, type Publisher, s3Publisher } from "./publishers.ts";

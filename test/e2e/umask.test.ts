@@ -2,7 +2,7 @@ import { chmod, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { packTar } from "modern-tar";
 import { describe, expect, it } from "vitest";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { cliRuntimes, runDewy, startDewy } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";
 

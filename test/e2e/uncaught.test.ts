@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { serveFetch } from "../fakes/serve.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
 import { ROOT } from "../runtime/runtimes.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, type Dewy, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";

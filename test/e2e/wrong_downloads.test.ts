@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { fakeS3 } from "../fakes/s3.ts";
 import { serveFetch } from "../fakes/serve.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { ARTIFACT, makeArtifact } from "./archive.ts";
 import { cliRuntimes, expectTidy, liveVersion, runDewy } from "./dewy.ts";
 

@@ -5,14 +5,14 @@
  * @module
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { HostError } from "../../src/core/error.ts";
 import type {
   ContainerEngine,
   ContainerSpec,
   EngineContainer,
   EngineImage,
   PullOptions,
-} from "../../src/host/container/engine.ts";
+} from "../../src/container/engine/engine.ts";
+import { HostError } from "../../src/core/error.ts";
 
 /** What the app of an image does. */
 export interface FakeApp {

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { certificateAuthority, siteCertificate } from "../host/private_network.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { certificateAuthority, siteCertificate } from "../host/net/private_network.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 
 /** A certificate, as PEM and in files. */
 export interface TestCertificate {

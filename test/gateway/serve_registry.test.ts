@@ -11,7 +11,7 @@ import {
   type RegistryServer,
   type ServeRegistryOptions,
   serveRegistry,
-} from "../../src/host/connect_server.ts";
+} from "../../src/host/rpc_server/server.ts";
 import {
   missingPythonGrpc,
   type PythonGrpcClient,

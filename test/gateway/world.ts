@@ -1,9 +1,9 @@
 import type { DewyEvent } from "../../src/core/event.ts";
-import { formatPlatform, normalizePlatform } from "../../src/core/platform.ts";
 import type { Artifact, Deployment, Platform, Registry } from "../../src/core/types.ts";
-import { parseVersion } from "../../src/core/version.ts";
 import type { VersionQuestion } from "../../src/gateway/contract.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
+import { formatPlatform, normalizePlatform } from "../../src/platform/platform.ts";
+import { parseVersion } from "../../src/version/version.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 
 export const AMD64: Platform = { os: "linux", arch: "amd64" };

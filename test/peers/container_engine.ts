@@ -10,9 +10,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { createEngine } from "../../src/container/engine/create_engine.ts";
+import type { ContainerEngine, EngineName } from "../../src/container/engine/engine.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import { createEngine } from "../../src/host/container/create_engine.ts";
-import type { ContainerEngine, EngineName } from "../../src/host/container/engine.ts";
 import { neutralEnvironment } from "../runtime/runtimes.ts";
 import { missingPeer } from "./missing_peer.ts";
 

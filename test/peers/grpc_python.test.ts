@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { openRegistry } from "../../src/registry/open.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 import {
   ANSWER,
   type Certificate,

@@ -11,7 +11,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { AwsCredentials } from "../../src/client/s3_credentials.ts";
+import type { AwsCredentials } from "../../src/auth/aws_credentials.ts";
 import { startGuardian, untilItAnswers } from "./guardian.ts";
 import { missingPeer } from "./missing_peer.ts";
 import { freePorts } from "./ports.ts";

@@ -1,9 +1,9 @@
-import { createHttpClient } from "../../src/client/http.ts";
-import { createS3Client, type S3Client } from "../../src/client/s3.ts";
-import { objectAddress, type S3Bucket } from "../../src/client/s3_address.ts";
-import type { AwsCredentials } from "../../src/client/s3_credentials.ts";
-import { s3Signer } from "../../src/client/s3_sign.ts";
+import type { AwsCredentials } from "../../src/auth/aws_credentials.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { createHttpClient } from "../../src/http/client.ts";
+import { objectAddress, type S3Bucket } from "../../src/registries/s3/address.ts";
+import { createS3Client, type S3Client } from "../../src/registries/s3/client.ts";
+import { s3Signer } from "../../src/registries/s3/sign.ts";
 
 /** What a test does on an S3 server, and dewy does not. */
 export interface S3Publisher {

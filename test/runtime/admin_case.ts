@@ -1,7 +1,7 @@
 // What the admin API's server promises on every runtime. Run by test/host/admin_server.test.ts.
 import { request } from "node:http";
-import { adminApi } from "../../src/admin/admin_api.ts";
-import { serveAdmin } from "../../src/host/admin_server.ts";
+import { adminApi } from "../../src/container/admin/api.ts";
+import { serveAdmin } from "../../src/container/admin/server.ts";
 import { closeServer, portsInARow } from "../peers/ports.ts";
 import { equal, rejects } from "./check.ts";
 

@@ -41,7 +41,7 @@ describe.each(runtimes)("$name", (runtime) => {
   test.each(["h2c", "TLS with a private CA"])("asks, reports and ends, over %s", async (how) => {
     const server = how === "h2c" ? plain : secure;
     const silentUrl = `grpc://127.0.0.1:${(silent.address() as AddressInfo).port}`;
-    const env =
+    const env: Record<string, string> =
       how === "h2c"
         ? { REGISTRY: `grpc://${server.target}?no-tls=true`, SILENT: `${silentUrl}?no-tls=true` }
         : {

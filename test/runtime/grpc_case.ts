@@ -2,7 +2,7 @@
 import process from "node:process";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { openRegistry } from "../../src/registry/open.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 
 const { REGISTRY = "", SILENT = "" } = process.env;
 const io = await createHostIo({ env: process.env, platform: { os: "linux", arch: "amd64" } });

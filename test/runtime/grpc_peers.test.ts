@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loopbackCertificate } from "../fakes/grpc.ts";
 import { hostilePeers, type PeerTls, serveHostilePeer } from "../fakes/hostile_peer.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { runCase, runtimes } from "./runtimes.ts";
 
 /** Starts one peer of each kind; returns its registry URL by its name. */

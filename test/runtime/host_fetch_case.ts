@@ -1,6 +1,6 @@
 // Makes one host fetch and asks for each URL in turn; prints what came of it. Run by test/host/fetch.test.ts.
 import { env, exit, stdout } from "node:process";
-import { createHostFetch } from "../../src/host/fetch.ts";
+import { createHostFetch } from "../../src/host/net/fetch.ts";
 
 const { urls, caFile } = JSON.parse(env.CASE ?? "{}") as { urls: string[]; caFile?: string };
 const warnings: string[] = [];

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createServer as createTls } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Certificate, loopbackCertificate } from "../fakes/grpc.ts";
-import { tempDirectory } from "../host/temp_directory.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { runCase, runtimes } from "./runtimes.ts";
 
 /** What nobody should have to read. */

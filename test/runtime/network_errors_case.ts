@@ -3,7 +3,7 @@ import process from "node:process";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { openRegistry } from "../../src/registry/open.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 
 // Backoff is skipped.
 const clock: Clock = {

@@ -1,7 +1,8 @@
 // What no runtime's fetch may get wrong under dewy's client: secrets at redirects, and bodies that end early.
-import { createHttpClient, type HttpClient } from "../../src/client/http.ts";
-import { openRange } from "../../src/client/http_range.ts";
+
 import { systemClock } from "../../src/core/clock.ts";
+import { createHttpClient, type HttpClient } from "../../src/http/client.ts";
+import { openRange } from "../../src/http/range.ts";
 import { equal, rejects } from "./check.ts";
 
 const SECRETS = {

@@ -19,7 +19,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { RemoteError } from "../../src/core/error.ts";
 import { EXTRACT_LIMITS } from "../../src/host/archive/budget.ts";
 import { extractArchive } from "../../src/host/archive/extract.ts";
-import { type DownloadRequest, downloadArtifact } from "../../src/host/stage/download.ts";
+import { type DownloadRequest, downloadArtifact } from "../../src/host/download/download.ts";
 import { tarBytes } from "../host/archive/tar_bytes.ts";
 import { zipBytes } from "../host/archive/zip_bytes.ts";
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
-import { type ArchiveKind, archiveKind } from "../../core/artifact_kind.ts";
 import { AbortedError, ArchiveError, DewyError, HostError } from "../../core/error.ts";
-import { diskError } from "../stage/disk_space.ts";
+import { type ArchiveKind, archiveKind } from "../../platform/artifact_kind.ts";
+import { diskError } from "../download/disk_space.ts";
 import { BrokenRule } from "./broken_rule.ts";
 import { Budget, type ExtractLimits } from "./budget.ts";
 import { readTar } from "./decompress.ts";

@@ -1,7 +1,7 @@
 import { chmod, constants, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ArchiveError } from "../../core/error.ts";
-import { diskError } from "../stage/disk_space.ts";
+import { diskError } from "../download/disk_space.ts";
 import { BrokenRule } from "./broken_rule.ts";
 import { entryPath } from "./entry_path.ts";
 

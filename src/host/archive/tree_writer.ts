@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { chmod, open, utimes } from "node:fs/promises";
-import { BatchWriter, DiskFault } from "../stage/batch_writer.ts";
+import { BatchWriter, DiskFault } from "../download/batch_writer.ts";
 import { BrokenRule } from "./broken_rule.ts";
 import type { Budget } from "./budget.ts";
 import type { ArchiveEntry } from "./entry.ts";

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { hasCode } from "../file_error.ts";
+import { hasCode } from "../files/file_error.ts";
 import { backendText } from "./backend.ts";
 import type { BackendPool, PoolMember } from "./backend_pool.ts";
 import { type BackendSocket, connectBackend } from "./connect_backend.ts";

@@ -2,8 +2,8 @@ import { unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { hasCode } from "../file_error.ts";
-import { bindError } from "../listen/bind_error.ts";
+import { hasCode } from "../files/file_error.ts";
+import { bindError } from "../sockets/bind_error.ts";
 
 /** Where a proxy listens: an address and a port, a unix socket, or a listening socket that was inherited. */
 export type ProxyAddress =

@@ -1,7 +1,7 @@
 import { connect, isIPv6, type Socket } from "node:net";
-import { networkCause } from "../../client/network_cause.ts";
 import { AbortedError, HostError } from "../../core/error.ts";
-import { systemCode } from "../atomic_file.ts";
+import { networkCause } from "../../http/network_cause.ts";
+import { systemCode } from "../files/atomic_file.ts";
 import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
 /** What all probes are told. */

@@ -1,10 +1,10 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { OciCredential } from "../../../src/client/oci_credential.ts";
-import type { ContainerSpec, EngineContainer } from "../../../src/host/container/engine.ts";
-import { isImageRegistry, type PullAccess } from "../../../src/registry/image_registry.ts";
-import { openRegistry } from "../../../src/registry/open.ts";
+import type { ContainerSpec, EngineContainer } from "../../../src/container/engine/engine.ts";
+import type { OciCredential } from "../../../src/registries/oci/auth/credential.ts";
+import { isImageRegistry, type PullAccess } from "../../../src/registries/oci/image_registry.ts";
+import { openRegistry } from "../../../src/registries/open.ts";
 import { type AppImage, appImage } from "../../peers/container_app.ts";
 import {
   type EnginePeer,

@@ -1,11 +1,11 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { tempDirectory } from "../../host/temp_directory.ts";
 import { type AppImage, appImage } from "../../peers/container_app.ts";
 import { type EnginePeer, startEngine } from "../../peers/container_engine.ts";
 import { type DockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
 import { freePorts } from "../../peers/ports.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
 import { type CliRuntime, type Dewy, startDewy } from "../dewy.ts";
 
 /** An engine and a registry, shared by the tests of a file. */

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runtimes } from "../../runtime/runtimes.ts";
-import { tempDirectory } from "../temp_directory.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
 import { startProxy } from "./proxy_process.ts";
 import { connected, listening, received, startBackend } from "./sockets.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHostIo } from "../../../src/host/io.ts";
-import { openRegistry } from "../../../src/registry/open.ts";
+import { openRegistry } from "../../../src/registries/open.ts";
 import { freePort } from "../ports.ts";
 import { missingGoPeer, type Serving, serveGoPeer } from "./peers.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { latest } from "../../../src/registry/open.ts";
+import { latest } from "../../../src/registries/open.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
 import { freePort } from "../ports.ts";

@@ -1,7 +1,7 @@
 // Asks a bucket with nothing but the files of this machine, on whichever runtime this is.
 import process from "node:process";
 import { createHostIo } from "../../../src/host/io.ts";
-import { latest } from "../../../src/registry/open.ts";
+import { latest } from "../../../src/registries/open.ts";
 
 const io = await createHostIo({
   env: process.env,

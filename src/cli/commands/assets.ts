@@ -1,0 +1,18 @@
+import { runAgent } from "../../agent/agent.ts";
+import type { CommandContext } from "../../agent/context.ts";
+import { openDeployment } from "../../agent/open_deployment.ts";
+import { assetsDeployer } from "../../deployers/assets.ts";
+import type { AssetsConfig } from "../flags/assets.ts";
+
+/**
+ * `dewy assets`: keeps the files of a directory up to date.
+ *
+ * @param config what the command is told.
+ * @returns the exit code.
+ * @throws DewyError for a registry or directory that cannot be used; nothing has been written then.
+ */
+export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
+  const { registry, locator, directory, stage } = await openDeployment(config, context);
+  const deployer = assetsDeployer(directory, stage);
+  return runAgent({ config, root: directory.root, registry, locator, deployer }, context);
+}

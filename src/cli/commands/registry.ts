@@ -1,0 +1,198 @@
+import type { CommandContext } from "../../agent/context.ts";
+import { openConfigured } from "../../agent/open_configured.ts";
+import { surviveUncaught } from "../../agent/survive_uncaught.ts";
+import { readVariable } from "../../core/environment.ts";
+import { ConfigError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
+import { isLoopbackHost } from "../../core/private_address.ts";
+import type { Platform, Registry } from "../../core/types.ts";
+import { redactUrl, splitUrl } from "../../core/url.ts";
+import { createGateway } from "../../gateway/gateway.ts";
+import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
+import type { RegistryConfig } from "../flags/registry.ts";
+
+/** How long calls and downloads may go on after the signal to stop, in milliseconds. */
+const STOP_GRACE_MS = 30_000;
+const MIN_SECRET_BYTES = 32;
+const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
+/** Where artifacts are at addresses that other machines can use. */
+const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
+
+/**
+ * `dewy registry`: serves a registry to other machines until the operator stops it.
+ *
+ * @param config what the command is told.
+ * @returns the exit code.
+ * @throws ConfigError for an upstream, or a file of a flag, that cannot be used; HostError when the port is in use.
+ */
+export async function runRegistry(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<number> {
+  checkDirect(config);
+  const { emit, clock } = context;
+  const { stop } = context.signals;
+  const work = new AbortController();
+  const token = await readToken(config, context);
+  checkExposure(config, token);
+  const gateway = createGateway({
+    open: (platform) => openUpstream(config, context, platform, work.signal),
+    intervalMs: config.intervalMs,
+    maxStaleMs: config.maxStaleMs,
+    secret: await readSecret(config, context),
+    publicUrl: config.publicUrl,
+    direct: config.direct,
+    token,
+    clock,
+    emit,
+    signal: work.signal,
+    stopping: stop,
+  });
+  const tls = await readTls(config, context);
+  const { port, host } = config;
+  const server = await serveRegistry(gateway.logic, {
+    port,
+    host,
+    tls,
+    token,
+    fetch: gateway.fetch,
+    isServing: gateway.isServing,
+    emit,
+  });
+  const unsubscribe = context.signals.onWake(() => {
+    gateway.expire();
+    renewTls(config, server, context).catch((error) => warnOfTls(error, context));
+  });
+  surviveUncaught(context);
+  emit({ type: "listening", url: server.url, protocols: PROTOCOLS });
+  warnOfExposure(config, token, context);
+  await aborted(stop);
+  const stoppedBy = context.signals.stoppedBy();
+  if (stoppedBy !== undefined) emit({ type: "stopping", signal: stoppedBy });
+  unsubscribe();
+  await server.close(STOP_GRACE_MS);
+  work.abort(stop.reason);
+  return 0;
+}
+
+function openUpstream(
+  config: RegistryConfig,
+  context: CommandContext,
+  platform: Platform | undefined,
+  signal: AbortSignal,
+): Registry {
+  const io = { ...context.io, signal, ...(platform === undefined ? {} : { platform }) };
+  return openConfigured(config, { ...context, io });
+}
+
+function checkDirect({ direct, registry }: RegistryConfig): void {
+  const { scheme } = splitUrl(registry, "--upstream");
+  if (!direct || REMOTE_SCHEMES.includes(scheme)) return;
+  throw new ConfigError(
+    `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// addresses`,
+  );
+}
+
+async function readToken(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<string | undefined> {
+  const { tokenFile } = config;
+  if (tokenFile === undefined) {
+    return readVariable(context.env, { name: "DEWY_REGISTRY_TOKEN", value: "token" });
+  }
+  const token = (await readFile("--token-file", tokenFile, context)).trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new ConfigError(
+    `Cannot use --token-file "${tokenFile}": expected one token, without blanks`,
+  );
+}
+
+async function readSecret(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { signingKeyFile } = config;
+  if (signingKeyFile === undefined) return crypto.getRandomValues(new Uint8Array(MIN_SECRET_BYTES));
+  const secret = new TextEncoder().encode(
+    (await readFile("--signing-key-file", signingKeyFile, context)).trim(),
+  );
+  if (secret.byteLength >= MIN_SECRET_BYTES) return secret;
+  throw new ConfigError(
+    `Cannot use --signing-key-file "${signingKeyFile}": it has ${secret.byteLength} bytes, expected at least ${MIN_SECRET_BYTES}; make one by: openssl rand -base64 32`,
+  );
+}
+
+async function readTls(
+  { tls }: RegistryConfig,
+  context: CommandContext,
+): Promise<TlsFiles | undefined> {
+  if (tls === undefined) return undefined;
+  return {
+    cert: await readFile("--tls-cert", tls.certFile, context),
+    key: await readFile("--tls-key", tls.keyFile, context),
+  };
+}
+
+/** A certificate is renewed every few weeks; nobody should have to restart for that. */
+async function renewTls(
+  config: RegistryConfig,
+  server: RegistryServer,
+  context: CommandContext,
+): Promise<void> {
+  const tls = await readTls(config, context);
+  if (tls !== undefined) server.renewTls(tls);
+}
+
+function warnOfTls(error: unknown, context: CommandContext): void {
+  const reason = messageOf(error);
+  const message = "The TLS certificate was not renewed";
+  context.emit({ type: "warning", message, fields: { reason }, important: true });
+}
+
+async function readFile(flag: string, path: string, context: CommandContext): Promise<string> {
+  if (context.io.readTextFile === undefined)
+    throw new ConfigError(`Cannot read "${path}": no files here`);
+  try {
+    return await context.io.readTextFile(path);
+  } catch (cause) {
+    throw new ConfigError(`Cannot use ${flag}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** A registry may be private, and everybody who reaches the gateway can read what its credentials open. */
+function checkExposure(config: RegistryConfig, token: string | undefined): void {
+  const { host, isInsecurePublic } = config;
+  if (isLoopbackHost(host) || token !== undefined || isInsecurePublic) return;
+  throw new ConfigError(
+    `Cannot use --host "${host}" without a token: anyone who can reach it could download the artifacts; ` +
+      "add --token-file, or --insecure-public if that is what you want",
+  );
+}
+
+function warnOfExposure(
+  config: RegistryConfig,
+  token: string | undefined,
+  context: CommandContext,
+): void {
+  const { host, tls, publicUrl, direct } = config;
+  if (isLoopbackHost(host)) return;
+  const warn = (message: string): void => context.emit({ type: "warning", message });
+  if (token === undefined) {
+    warn("Anyone who can reach this port can download the artifacts (--insecure-public)");
+  } else if (tls === undefined && !publicUrl?.startsWith("https:")) {
+    warn(
+      "The token travels in plain text; use --tls-cert and --tls-key, or a proxy that speaks TLS and --public-url",
+    );
+  }
+  if (publicUrl === undefined && !direct) {
+    warn("Artifact links contain the Host header of each request; set --public-url");
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
+}

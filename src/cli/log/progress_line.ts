@@ -1,0 +1,82 @@
+import { formatBytes } from "../../core/bytes.ts";
+import type { EventSink } from "../../core/event.ts";
+import { printable } from "../../core/printable.ts";
+import type { TextSink } from "../../host/process/io.ts";
+
+/** The progress line, and the stream that goes around it. */
+export interface ProgressLine {
+  /** Draws the line as a download goes on. */
+  sink: EventSink;
+  /** Writes to the same terminal without mixing with the line. */
+  write(text: string): void;
+  /** Takes the line away. */
+  clear(): void;
+}
+
+const REDRAW_MS = 100;
+const ERASE = "\r\x1b[K";
+
+/**
+ * Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. On anything else it only writes
+ * what is written through it.
+ *
+ * @param terminal where to draw.
+ * @param now milliseconds since the epoch.
+ * @returns the line.
+ */
+export function createProgressLine(terminal: TextSink, now: () => number): ProgressLine {
+  let download: { artifact: string; startedAt: number; from: number } | undefined;
+  let drawnAt = Number.NEGATIVE_INFINITY;
+  let shown = "";
+
+  const clear = (): void => {
+    if (shown !== "") terminal.write(ERASE);
+    shown = "";
+  };
+  const draw = (text: string): void => {
+    terminal.write(`${ERASE}${text}`);
+    shown = text;
+    drawnAt = now();
+  };
+  return {
+    clear,
+    write: (text) => {
+      const line = shown;
+      clear();
+      terminal.write(text);
+      if (line !== "") draw(line);
+    },
+    sink: (event) => {
+      if (!terminal.isTerminal) return;
+      if (event.type === "downloaded" || event.type === "failed") {
+        clear();
+        download = undefined;
+      }
+      if (event.type !== "download-progress") return;
+      if (download?.artifact !== event.artifact) {
+        download = { artifact: event.artifact, startedAt: now(), from: event.received };
+      }
+      if (now() - drawnAt < REDRAW_MS) return;
+      const seconds = (now() - download.startedAt) / 1000;
+      const rate = seconds > 0 ? (event.received - download.from) / seconds : 0;
+      draw(progressText(event.artifact, event.received, event.total, rate));
+    },
+  };
+}
+
+const MAX_NAME = 40;
+
+function progressText(
+  artifact: string,
+  received: number,
+  total: number | undefined,
+  bytesPerSecond: number,
+): string {
+  const name = printable(artifact).slice(0, MAX_NAME);
+  const done =
+    total === undefined || total === 0
+      ? formatBytes(received)
+      : `${Math.min(100, Math.floor((received / total) * 100))}%`;
+  const rate = Math.round(bytesPerSecond);
+  return rate > 0 ? `${name} ${done} ${formatBytes(rate)}/s` : `${name} ${done}`;
+}

@@ -1,0 +1,130 @@
+import type { CommandContext } from "../agent/context.ts";
+import { exitCodeOf } from "../agent/exit_code.ts";
+import { ConfigError, DewyError } from "../core/error.ts";
+import { printable } from "../core/printable.ts";
+import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process/io.ts";
+import type { Config } from "./config.ts";
+import { noCommand, type ParsedArgv, parseArgv } from "./flags/parse.ts";
+import { type CommandName, commands } from "./flags/table.ts";
+import type { HelpTables } from "./help.ts";
+
+/**
+ * Runs one command line. What a command needs is loaded only when it is chosen, so that `--version` and
+ * `--help` stay fast.
+ *
+ * @param argv the words after the program's name.
+ * @param io the process.
+ * @returns the exit code; errors are printed, never thrown.
+ */
+export async function run(argv: readonly string[], io: ProcessIo): Promise<number> {
+  let parsed: ParsedArgv | undefined;
+  try {
+    parsed = parseArgv(argv);
+    return await dispatch(parsed, io);
+  } catch (error) {
+    const asked = {
+      once: parsed?.flag("once") ?? false,
+      json: parsed?.flag("json") ?? argv.includes("--json"),
+    };
+    return await fail(error, parsed?.command ?? commandIn(argv), asked, io);
+  }
+}
+
+async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
+  const { command } = parsed;
+  if (parsed.flag("help")) return printHelp(command, io);
+  if (parsed.flag("version")) return printVersion(io);
+  if (command === undefined) throw noCommand(undefined);
+  const { readConfig } = await import("./config.ts");
+  return start(readConfig(command, parsed), io);
+}
+
+type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;
+type Loaders = {
+  [N in CommandName]: () => Promise<RunCommand<Extract<Config, { command: N }>>>;
+};
+
+/** THE table of what runs a command; each is loaded only when it is chosen. */
+const COMMANDS: Loaders = {
+  server: async () => (await import("../server/command.ts")).runServer,
+  assets: async () => (await import("./commands/assets.ts")).runAssets,
+  container: async () => (await import("../container/command.ts")).runContainer,
+  "container list": async () =>
+    (await import("../container/admin/list_command.ts")).runContainerList,
+  check: async () => (await import("./commands/check.ts")).runCheck,
+  explain: async () => (await import("./commands/explain.ts")).runExplain,
+  registry: async () => (await import("./commands/registry.ts")).runRegistry,
+};
+
+async function start(config: Config, io: ProcessIo): Promise<number> {
+  if (config.command === "server") {
+    const { launchServer } = await import("../server/launch.ts");
+    const exitCode = await launchServer(config, io);
+    if (exitCode !== undefined) return exitCode;
+  }
+  const { assemble } = await import("./assemble.ts");
+  const assembled = await assemble(config, io);
+  try {
+    const runCommand = (await COMMANDS[config.command]()) as RunCommand<Config>;
+    return await runCommand(config, assembled.context);
+  } finally {
+    await assembled.close();
+  }
+}
+
+async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
+  const { commandHelp, programHelp } = await import("./help.ts");
+  io.stdout.write(
+    command === undefined ? programHelp() : commandHelp(command, await loadHelpTables()),
+  );
+  return 0;
+}
+
+async function loadHelpTables(): Promise<HelpTables> {
+  const { drivers } = await import("../registries/open.ts");
+  const { hostRegistries } = await import("../host/registries.ts");
+  const { notifiers } = await import("../notifiers/table.ts");
+  return { registries: drivers(hostRegistries), notifiers: Object.values(notifiers) };
+}
+
+async function printVersion(io: ProcessIo): Promise<number> {
+  const { BUILT_AT, COMMIT, VERSION, versionText } = await import("./version.ts");
+  io.stdout.write(versionText(VERSION, COMMIT, BUILT_AT));
+  return 0;
+}
+
+async function fail(
+  error: unknown,
+  command: ParsedArgv["command"],
+  { once, json }: { once: boolean; json: boolean },
+  io: ProcessIo,
+): Promise<number> {
+  const stoppedBy = io.signals.stoppedBy();
+  if (stoppedBy !== undefined && isAborted(error)) {
+    // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
+    const isService = command !== "check" && command !== "explain" && !once;
+    return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+  }
+  if (!(error instanceof DewyError)) throw error;
+  const { redactor } = await import("../agent/redactor.ts");
+  const message = printable(redactor(io.env)(error.message), "\n");
+  if (json) {
+    const { code, fault, retryable } = error;
+    io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
+    return exitCodeOf(error);
+  }
+  io.stderr.write(`Error: ${message}\n`);
+  if (error instanceof ConfigError && error.code === "config") {
+    io.stderr.write(`See: dewy ${command === undefined ? "" : `${command} `}--help\n`);
+  }
+  return exitCodeOf(error);
+}
+
+/** Which command's help explains a line that could not be read. */
+function commandIn(argv: readonly string[]): ParsedArgv["command"] {
+  return commands.find(({ name }) => argv.includes(name))?.name;
+}
+
+function isAborted(error: unknown): boolean {
+  return error instanceof Error && (error.name === "AbortError" || error.name === "AbortedError");
+}

@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import { mkdir, realpath, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { HostError } from "../../core/error.ts";
+import { hostError } from "../files/atomic_file.ts";
+import { ownDirectory } from "../files/own_directory.ts";
+
+/**
+ * Makes the directory that the downloads of a working directory are kept in: `.dewy/cache`. In a directory that others
+ * may use as well, behind a link or named by `DEWY_CACHEDIR`, it is a directory of its own.
+ *
+ * @param root the working directory's real path.
+ * @param shared the value of `DEWY_CACHEDIR`; empty or `undefined` if it is not set.
+ * @returns its real path.
+ * @throws HostError if it cannot be made, or belongs to another user.
+ */
+export async function cacheDirectory(root: string, shared: string | undefined): Promise<string> {
+  if (shared !== undefined && shared !== "")
+    return await ownPart(await make(resolve(shared)), root);
+  const plain = join(root, ".dewy", "cache");
+  const found = await ownDirectory(plain, 0o700);
+  return found === plain ? plain : await ownPart(found, root);
+}
+
+async function make(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true });
+    return await realpath(path);
+  } catch (cause) {
+    throw hostError(`make ${path}`, cause);
+  }
+}
+
+async function ownPart(parent: string, root: string): Promise<string> {
+  const name = createHash("sha256").update(root).digest("hex").slice(0, 16);
+  const path = await ownDirectory(join(parent, name), 0o700);
+  const { uid } = await stat(path);
+  if (process.getuid === undefined || uid === process.getuid()) return path;
+  throw new HostError(
+    `Cannot use ${path}: it belongs to user ${uid}, who could replace what is downloaded; remove it`,
+    { fault: "operator", retryable: false },
+  );
+}

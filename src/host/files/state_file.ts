@@ -1,0 +1,98 @@
+import { rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import * as v from "valibot";
+import type { EventSink } from "../../core/event.ts";
+import { exclusive } from "../../core/exclusive.ts";
+import { type DeployState, EMPTY_STATE, type StateStore } from "../../deploy/state.ts";
+import { hostError, readOwnFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
+import { ownDirectory } from "./own_directory.ts";
+
+const identity = {
+  digest: v.exactOptional(v.string()),
+  revision: v.exactOptional(v.string()),
+};
+
+/** Names from the file become paths, so they are checked like names from outside. */
+const directoryName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
+
+const schema = v.object({
+  format: v.literal(1),
+  releases: v.array(
+    v.object({
+      id: v.string(),
+      tag: v.string(),
+      artifact: v.string(),
+      ...identity,
+      directory: directoryName,
+      stagedAt: v.string(),
+    }),
+  ),
+  previous: v.exactOptional(directoryName),
+  switching: v.exactOptional(v.object({ to: directoryName, from: v.exactOptional(directoryName) })),
+  afterHook: v.exactOptional(
+    v.object({ directory: directoryName, previousTag: v.exactOptional(v.string()) }),
+  ),
+  bad: v.array(v.object({ tag: v.string(), ...identity, reason: v.string(), at: v.string() })),
+  known: v.optional(
+    v.array(
+      v.object({
+        tag: v.string(),
+        artifact: v.string(),
+        ...identity,
+        accepted: v.exactOptional(v.literal(true)),
+      }),
+    ),
+    [],
+  ),
+});
+
+/**
+ * Keeps the state in a JSON file. A file that cannot be understood is set aside: what is live is told by the symlink, so
+ * that at worst a version is deployed again. Which versions are bad, and what their bytes were, is lost.
+ *
+ * @param path the file; its directory is made when it is missing.
+ * @param emit hears the warning.
+ * @returns the store.
+ */
+export function stateFile(path: string, emit: EventSink): StateStore {
+  const exclusively = exclusive();
+  const load = async (): Promise<DeployState> => {
+    const text = await readOwnFileIfPresent(path);
+    if (text === undefined) return EMPTY_STATE;
+    return parseState(text) ?? (await setAside(path, emit));
+  };
+  return {
+    load,
+    update: (change) =>
+      exclusively(async () => {
+        const state = change(await load());
+        const directory = await ownDirectory(dirname(path), 0o755);
+        const text = `${JSON.stringify(state, undefined, 2)}\n`;
+        await writeFileAtomic(join(directory, basename(path)), text);
+        return state;
+      }),
+  };
+}
+
+function parseState(text: string): DeployState | undefined {
+  try {
+    const result = v.safeParse(schema, JSON.parse(text));
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function setAside(path: string, emit: EventSink): Promise<DeployState> {
+  const aside = `${path}.broken`;
+  await rename(path, aside).catch((cause: unknown) => {
+    throw hostError(`set ${path} aside`, cause);
+  });
+  emit({
+    type: "warning",
+    important: true,
+    message: "Cannot read the state file; it was set aside",
+    fields: { path: aside },
+  });
+  return EMPTY_STATE;
+}

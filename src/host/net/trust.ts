@@ -1,0 +1,95 @@
+/**
+ * The private certificate authorities that calls trust besides the public ones.
+ *
+ * @module
+ */
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import * as tls from "node:tls";
+import { ConfigError } from "../../core/error.ts";
+import type { EventSink } from "../../core/event.ts";
+import { systemReason } from "../files/atomic_file.ts";
+import type { Environment } from "./proxy.ts";
+
+const CA_VARIABLES = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] as const;
+// OpenSSL's "TRUSTED CERTIFICATE" carries extra bytes that only OpenSSL reads, so it is not taken.
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/**
+ * Reads the certificates of `--ca-file`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. All are added to the
+ * runtime's own roots; OpenSSL would put `SSL_CERT_FILE` in their place, but adding never breaks a call
+ * that works without it, and is the same on every runtime.
+ *
+ * @param env environment variables.
+ * @param caFile the value of `--ca-file`: a PEM file.
+ * @param emit hears a warning for a variable whose file is of no use; the machine's environment is not
+ * always the operator's to change.
+ * @param option what names `caFile` in errors; `--ca-file` unless told.
+ * @returns PEM certificates, each once; empty when nothing is configured.
+ * @throws ConfigError when `--ca-file` cannot be read or holds no certificate.
+ */
+export async function readTrustedCertificates(
+  env: Environment,
+  caFile: string | undefined,
+  emit: EventSink,
+  option = "--ca-file",
+): Promise<readonly string[]> {
+  const certificates = new Set<string>();
+  if (caFile) await addFile(certificates, option, caFile);
+  for (const variable of CA_VARIABLES) {
+    const path = env[variable];
+    if (!path || path === caFile) continue;
+    try {
+      await addFile(certificates, variable, path);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      emit({ type: "warning", message: error.message, fields: { variable, path } });
+    }
+  }
+  return [...certificates];
+}
+
+/**
+ * Adds certificates to those the runtime trusts by itself, for interfaces where a list replaces them.
+ *
+ * @param certificates PEM certificates.
+ * @returns both, as PEM.
+ */
+export function withRuntimeRoots(certificates: readonly string[]): string[] {
+  // Node 22.15 and newer say what they really trust (system store, flags); older ones have their bundle only.
+  const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
+  return [...(getCACertificates?.("default") ?? tls.rootCertificates), ...certificates];
+}
+
+async function addFile(certificates: Set<string>, source: string, path: string): Promise<void> {
+  const text = await readPem(source, path);
+  const found = text.match(PEM_CERTIFICATE) ?? [];
+  if (found.length === 0) throw unusable(source, path, "it holds no PEM certificate");
+  for (const pem of found) {
+    if (!isCertificate(pem)) throw unusable(source, path, "it holds a certificate that is damaged");
+    certificates.add(pem);
+  }
+}
+
+async function readPem(source: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw unusable(source, path, systemReason(cause), cause);
+  }
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function unusable(source: string, path: string, reason: string, cause?: unknown): ConfigError {
+  return new ConfigError(
+    `Cannot use ${source} "${path}": ${reason}; expected a file of PEM certificates`,
+    { cause },
+  );
+}

@@ -1,0 +1,292 @@
+/**
+ * A TCP port that speaks HTTP/1.1 and HTTP/2, in plain text or by TLS, and that ends in order.
+ *
+ * @module
+ */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer as createHttp2,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import { createServer as createTcp, type Server, type Socket } from "node:net";
+import { ConfigError, HostError } from "../../core/error.ts";
+import { hasCode } from "../files/file_error.ts";
+import type { TlsFiles } from "./types.ts";
+
+/** A request, of either version of HTTP. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** The answer to a {@link NodeRequest}. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** What to listen on. */
+export interface PortOptions {
+  /** The port; 0: any that is free. */
+  port: number;
+  /** The address; `undefined`: every address of this machine. */
+  host: string | undefined;
+  /** Speaks TLS with this certificate; `undefined`: plain text. */
+  tls: TlsFiles | undefined;
+  /** Answers requests. */
+  handle(request: NodeRequest, response: NodeResponse): void;
+}
+
+/** A port that is listened on. */
+export interface OpenPort {
+  /** `http://<address>:<port>` or `https://…`. */
+  url: string;
+  /** The port. */
+  port: number;
+  /**
+   * Takes another certificate for the connections to come.
+   *
+   * @param tls the certificate and its key.
+   * @throws ConfigError when they cannot be used; the ones before stay.
+   */
+  renewTls(tls: TlsFiles): void;
+  /**
+   * Accepts no more connections and calls, and hangs up when those under way are done.
+   *
+   * @param graceMs how long they may take, in milliseconds.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** A connection on which nothing happens is closed; gRPC clients open the next one unnoticed. */
+const IDLE_TIMEOUT_MS = 10 * 60_000;
+/** Machines poll every 10 seconds or so: they keep their connection. */
+const KEEP_ALIVE_MS = 75_000;
+const MAX_CONNECTIONS = 16_384;
+const MAX_HEADER_BYTES = 16 * 1024;
+const HTTP2_OPTIONS = {
+  settings: { maxConcurrentStreams: 256, maxHeaderListSize: MAX_HEADER_BYTES },
+  maxHeaderListPairs: 64,
+} as const;
+/** Between the last answer and the end of its connection, in milliseconds. */
+const FLUSH_MS = 250;
+
+/**
+ * Listens on a port. Plain HTTP/2 is told from HTTP/1.1 by its preface, by TLS the client chooses (ALPN).
+ *
+ * @param options the address, the certificate and who answers.
+ * @returns the port, open.
+ * @throws HostError when the port is in use or not for us; ConfigError when the certificate cannot be used.
+ * @see https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+ */
+export async function openPort(options: PortOptions): Promise<OpenPort> {
+  const calls = new Calls();
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  const handle = (request: NodeRequest, response: NodeResponse): void => {
+    calls.begin(response);
+    // The end of the connection is HTTP/1.1's only way to say that the next call must go elsewhere.
+    if (isClosing && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+    options.handle(request, response);
+  };
+  let isClosing = false;
+  const secure = options.tls === undefined ? undefined : tlsServer(options.tls, handle, sessions);
+  const server = secure ?? plainServer(handle, sessions);
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy()); // Whoever hangs up harms nobody else.
+  });
+  const { address, port } = await listen(server, options);
+  const scheme = options.tls === undefined ? "http" : "https";
+  return {
+    url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
+    port,
+    renewTls(tls) {
+      if (secure === undefined) return;
+      checkTls(tls);
+      secure.setSecureContext(tls);
+    },
+    async close(graceMs) {
+      isClosing = true;
+      server.close();
+      const ended = [...sessions].map((session) => endOf(session));
+      await within(graceMs, calls.none());
+      await within(FLUSH_MS, Promise.all(ended));
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** Counts the calls that are under way. */
+class Calls {
+  #running = 0;
+  #waiting: (() => void)[] = [];
+
+  begin(response: NodeResponse): void {
+    this.#running += 1;
+    let isOver = false;
+    const end = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#running -= 1;
+      if (this.#running > 0) return;
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    };
+    response.once("close", end);
+    response.once("finish", end);
+  }
+
+  none(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+type Handle = PortOptions["handle"];
+
+function tlsServer(
+  tls: TlsFiles,
+  handle: Handle,
+  sessions: Set<ServerHttp2Session>,
+): Http2SecureServer {
+  checkTls(tls);
+  const server = createSecureServer(
+    {
+      ...HTTP2_OPTIONS,
+      ...tls,
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: HEADERS_TIMEOUT_MS,
+    },
+    handle,
+  );
+  trackSessions(server, sessions);
+  return server;
+}
+
+/** Checked here, because OpenSSL's own errors do not say which of both is wrong, and Deno reports none. */
+function checkTls({ cert, key }: TlsFiles): void {
+  const refuse = (reason: string, cause?: unknown): ConfigError =>
+    new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });
+  const read = <T>(reason: string, work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw refuse(reason, cause);
+    }
+  };
+  const certificate = read("the certificate is not in PEM format", () => new X509Certificate(cert));
+  const privateKey = read("the key is not an unencrypted private key in PEM format", () =>
+    createPrivateKey(key),
+  );
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw refuse("the key belongs to another certificate");
+  }
+}
+
+function plainServer(handle: Handle, sessions: Set<ServerHttp2Session>): Server {
+  const http1 = createHttp1(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    handle,
+  );
+  // It listens nowhere itself, but only "listening" starts Node's check of the timeouts above.
+  http1.emit("listening");
+  const http2 = createHttp2(HTTP2_OPTIONS, handle);
+  trackSessions(http2, sessions);
+  const server = createTcp((socket) => chooseProtocol(socket, { http1, http2 }));
+  server.on("close", () => http1.close());
+  return server;
+}
+
+function trackSessions(
+  server: { on(event: "session", listener: (session: ServerHttp2Session) => void): unknown },
+  sessions: Set<ServerHttp2Session>,
+): void {
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    session.on("error", () => session.destroy());
+    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close());
+  });
+}
+
+// The first three bytes tell: no method of HTTP/1.1 begins like the preface of HTTP/2.
+const PREFACE = "PRI";
+
+function chooseProtocol(socket: Socket, servers: Record<"http1" | "http2", EventSource>): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), HEADERS_TIMEOUT_MS);
+  socket.on("close", () => clearTimeout(timer));
+  socket.on("data", read);
+
+  function read(chunk: Buffer): void {
+    seen = Buffer.concat([seen, chunk]);
+    const start = seen.subarray(0, PREFACE.length).toString("latin1");
+    if (start !== PREFACE && PREFACE.startsWith(start)) return;
+    clearTimeout(timer);
+    socket.off("data", read);
+    socket.pause();
+    socket.unshift(seen);
+    servers[start === PREFACE ? "http2" : "http1"].emit("connection", socket);
+    if (start !== PREFACE) socket.resume();
+    // Node reads what was put back by itself, before this; Bun waits for the flow.
+    else setImmediate(() => socket.readableLength > 0 && socket.resume());
+  }
+}
+
+interface EventSource {
+  emit(event: "connection", socket: Socket): boolean;
+}
+
+function listen(
+  server: Server,
+  { port, host }: PortOptions,
+): Promise<{ address: string; port: number }> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => reject(listenError(cause, port, host)));
+    server.listen(host === undefined ? { port } : { port, host }, () => {
+      const bound = server.address();
+      if (bound === null || typeof bound === "string")
+        reject(new HostError("Cannot tell the port"));
+      else resolve(bound);
+    });
+  });
+}
+
+function listenError(cause: Error, port: number, host: string | undefined): HostError {
+  const where = `port ${port}${host === undefined ? "" : ` of ${host}`}`;
+  const why = hasCode(cause, "EADDRINUSE")
+    ? "another program uses it; choose another --port"
+    : hasCode(cause, "EACCES", "EPERM")
+      ? "ports below 1024 need a privilege (CAP_NET_BIND_SERVICE)"
+      : cause.message;
+  return new HostError(`Cannot listen on ${where}: ${why}`, { cause, retryable: false });
+}
+
+/** Says goodbye (GOAWAY): calls under way end, no new ones begin. */
+function endOf(session: ServerHttp2Session): Promise<void> {
+  return new Promise((resolve) => {
+    session.once("close", resolve);
+    if (session.closed || session.destroyed) resolve();
+    else session.close();
+  });
+}
+
+function within(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    work.then(done, done);
+  });
+}

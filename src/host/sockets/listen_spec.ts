@@ -1,0 +1,144 @@
+/**
+ * Where a server listens, as people write it.
+ *
+ * @module
+ */
+import { ConfigError } from "../../core/error.ts";
+
+/** One socket to listen on. */
+export type ListenSpec =
+  | {
+      kind: "tcp";
+      /** A name or an IP address, without brackets; `undefined`: every address of the machine. */
+      host: string | undefined;
+      /** 1 to 65535. */
+      port: number;
+    }
+  | {
+      kind: "unix";
+      /** The path of the socket, as typed. */
+      path: string;
+    };
+
+const MAX_PORT = 65_535;
+/** So that a slip of the finger (`80-8080`) does not take eight thousand sockets. */
+const MAX_RANGE = 100;
+/** Linux keeps the path of a socket in 108 bytes with a NUL at the end: https://man7.org/linux/man-pages/man7/unix.7.html */
+export const MAX_PATH_BYTES = 107;
+
+/**
+ * Reads the values of `--port`: `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080`,
+ * `unix:/run/app.sock`. Blanks around a port are ignored.
+ *
+ * @param values what was typed, one entry a flag; each may be a list with commas.
+ * @returns the sockets without duplicates: TCP by port and host, then unix sockets in the order typed.
+ * @throws ConfigError for what is none, and for a value that names no socket at all.
+ */
+export function parseListenSpecs(values: readonly string[]): readonly ListenSpec[] {
+  const specs = new Map<string, ListenSpec>();
+  for (const value of values) {
+    for (const spec of parseList(value)) specs.set(formatListenSpec(spec), spec);
+  }
+  return [...specs.values()].sort(compare);
+}
+
+/**
+ * Writes a socket as it is typed after `--port`.
+ *
+ * @param spec the socket.
+ * @returns such as `8080`, `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`.
+ */
+export function formatListenSpec(spec: ListenSpec): string {
+  if (spec.kind === "unix") return `unix:${spec.path}`;
+  if (spec.host === undefined) return String(spec.port);
+  return spec.host.includes(":") ? `[${spec.host}]:${spec.port}` : `${spec.host}:${spec.port}`;
+}
+
+function parseList(value: string): ListenSpec[] {
+  const parts = value
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+  if (parts.length === 0) {
+    throw new ConfigError(
+      `no port in "${value}"; expected such as 8080, 8000-8005, 127.0.0.1:8080 or unix:/run/app.sock`,
+    );
+  }
+  return parts.flatMap(parseOne);
+}
+
+function parseOne(text: string): ListenSpec[] {
+  if (text.startsWith("unix:")) return [parseUnix(text)];
+  const colon = text.lastIndexOf(":");
+  if (colon >= 0) return [parseHostPort(text.slice(0, colon), text.slice(colon + 1), text)];
+  if (text.includes("-")) return parseRange(text);
+  return [{ kind: "tcp", host: undefined, port: parsePort(text) }];
+}
+
+function parseUnix(text: string): ListenSpec {
+  const path = text.slice("unix:".length);
+  if (path === "" || path.endsWith("/")) {
+    throw new ConfigError(`no path of a socket in "${text}"; expected unix:/run/app.sock`);
+  }
+  if (new TextEncoder().encode(path).length > MAX_PATH_BYTES) {
+    throw new ConfigError(
+      `the path in "${text}" is too long for a socket: at most ${MAX_PATH_BYTES} bytes`,
+    );
+  }
+  return { kind: "unix", path };
+}
+
+function parseHostPort(host: string, port: string, text: string): ListenSpec {
+  const bracketed = /^\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]$/.exec(host)?.[1];
+  // An IPv6 address without brackets can be cut at any of its colons.
+  const name = bracketed ?? (/^[\w.-]+$/.test(host) ? host : undefined);
+  if (name === undefined || (bracketed !== undefined && !bracketed.includes(":"))) {
+    throw new ConfigError(
+      `invalid host in "${text}"; expected such as 127.0.0.1:8080, localhost:8080 or [::]:8080`,
+    );
+  }
+  return { kind: "tcp", host: name.toLowerCase(), port: parsePort(port) };
+}
+
+function parseRange(text: string): ListenSpec[] {
+  const [first = "", last = "", ...more] = text.split("-").map((part) => part.trim());
+  if (first === "" || last === "" || more.length > 0) {
+    throw new ConfigError(`invalid port range format: ${text}; expected such as 8000-8005`);
+  }
+  const [from, to] = [parsePort(first), parsePort(last)];
+  if (from > to) {
+    throw new ConfigError(
+      `invalid port range format: ${text} runs downward; did you mean ${to}-${from}?`,
+    );
+  }
+  const count = to - from + 1;
+  if (count > MAX_RANGE) {
+    throw new ConfigError(`port range too large (${count} ports), maximum allowed is ${MAX_RANGE}`);
+  }
+  return Array.from({ length: count }, (_, index) => ({
+    kind: "tcp",
+    host: undefined,
+    port: from + index,
+  }));
+}
+
+function parsePort(text: string): number {
+  if (!/^[0-9]{1,9}$/.test(text)) {
+    throw new ConfigError(`invalid port number: ${text}; expected a number such as 8080`);
+  }
+  const port = Number(text);
+  if (port < 1 || port > MAX_PORT) {
+    throw new ConfigError(`port number must be between 1 and ${MAX_PORT}, got ${text}`);
+  }
+  return port;
+}
+
+function compare(a: ListenSpec, b: ListenSpec): number {
+  if (a.kind === "unix" || b.kind === "unix")
+    return Number(a.kind === "unix") - Number(b.kind === "unix");
+  return a.port - b.port || compareText(a.host ?? "", b.host ?? "");
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}

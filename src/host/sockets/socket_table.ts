@@ -1,0 +1,149 @@
+/**
+ * What the kernel tells of listening sockets. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { ListenSpec } from "./listen_spec.ts";
+
+const TCP_LISTEN = "0A";
+/** `__SO_ACCEPTCON`: somebody called listen(). */
+const UNIX_LISTENS = 0x10000;
+
+/**
+ * Finds every socket of this network namespace that listens.
+ *
+ * @returns their addresses by inode; `undefined` where the system does not tell.
+ */
+export function listeningSockets(): ReadonlyMap<string, ListenSpec> | undefined {
+  const tables = ["tcp", "tcp6", "unix"].map((name) => [name, lines(`/proc/net/${name}`)] as const);
+  if (tables.every(([, rows]) => rows.length === 0)) return undefined;
+  const found = new Map<string, ListenSpec>();
+  for (const [name, rows] of tables) {
+    for (const row of rows) {
+      const [inode, address] = name === "unix" ? unixRow(row) : tcpRow(row);
+      if (inode !== undefined && address !== undefined) found.set(inode, address);
+    }
+  }
+  return found;
+}
+
+type Row = readonly [inode: string | undefined, address: ListenSpec | undefined];
+
+function tcpRow(row: string): Row {
+  const [, local = "", , state, , , , , , inode] = row.trim().split(/\s+/);
+  if (state !== TCP_LISTEN) return [undefined, undefined];
+  const [host = "", port = ""] = local.split(":");
+  return [inode, { kind: "tcp", host: hostOf(host), port: Number.parseInt(port, 16) }];
+}
+
+function unixRow(row: string): Row {
+  const [, , , flags = "", , , inode, ...path] = row.trim().split(/\s+/);
+  if ((Number.parseInt(flags, 16) & UNIX_LISTENS) === 0) return [undefined, undefined];
+  return [inode, { kind: "unix", path: path.join(" ") }];
+}
+
+/** Words of 32 bits, each in the machine's byte order, which is little-endian on all that dewy runs on. */
+function hostOf(hex: string): string {
+  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) =>
+    (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)),
+  );
+  if (bytes.length === 4) return bytes.join(".");
+  const groups: string[] = [];
+  for (let i = 0; i < bytes.length; i += 2) {
+    groups.push((((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0)).toString(16));
+  }
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+function lines(path: string): readonly string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").slice(1).filter(Boolean);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Which socket a descriptor of a process stands for.
+ *
+ * @param fd the descriptor.
+ * @param pid the process; this one unless told.
+ * @returns its inode; `undefined` when it is no socket, is not open, or the system does not tell.
+ */
+export function socketInode(
+  fd: number | string,
+  pid: number | "self" = "self",
+): string | undefined {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the link of a descriptor says that is open to a socket. */
+export function socketLink(inode: string): string {
+  return `socket:[${inode}]`;
+}
+
+/** A process that has a socket open. */
+export interface SocketOwner {
+  readonly pid: number;
+  /** Its command line. */
+  readonly command: readonly string[];
+}
+
+/**
+ * Finds who listens on a port.
+ *
+ * @param port the port.
+ * @returns the processes that this user may look into.
+ */
+export function ownersOfPort(port: number): readonly SocketOwner[] {
+  const inodes = new Set<string>();
+  for (const [inode, address] of listeningSockets() ?? []) {
+    if (address.kind === "tcp" && address.port === port) inodes.add(inode);
+  }
+  return inodes.size === 0 ? [] : processes().filter(({ pid }) => hasSocket(pid, inodes));
+}
+
+/**
+ * Lists the processes of this machine.
+ *
+ * @returns their pids and command lines; none where there is no `/proc`.
+ */
+export function processes(): readonly SocketOwner[] {
+  const pids = entries("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map((pid) => ({ pid: Number(pid), command: commandLine(Number(pid)) ?? [] }));
+}
+
+function hasSocket(pid: number, inodes: ReadonlySet<string>): boolean {
+  return entries(`/proc/${pid}/fd`).some((fd) => {
+    const inode = socketInode(fd, pid);
+    return inode !== undefined && inodes.has(inode);
+  });
+}
+
+function entries(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * How a process was started.
+ *
+ * @param pid the process; this one unless told.
+ * @returns the program and its arguments; `undefined` when it has ended or the system does not tell.
+ */
+export function commandLine(pid: number | "self" = "self"): readonly string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return text === "" ? undefined : text.replace(/\0$/, "").split("\0");
+  } catch {
+    return undefined;
+  }
+}

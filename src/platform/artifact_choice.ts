@@ -1,0 +1,288 @@
+/**
+ * The choice among the files of a release, and what there is to say about it.
+ *
+ * @module
+ */
+
+import { shorten } from "../core/shorten.ts";
+import type { ExplainedArtifact, Platform } from "../core/types.ts";
+import {
+  type Candidate,
+  type Contest,
+  compete,
+  describeSubstitute,
+  describeTie,
+  listNames,
+  notesOn,
+} from "./artifact_contest.ts";
+import { isPlatformless, judgeName, mayBeProgram, type Verdict } from "./artifact_fit.ts";
+import { archiveKind, fileKind, isArchive } from "./artifact_kind.ts";
+import { exactNames, matchesArtifact } from "./artifact_pattern.ts";
+import { readArtifactWords } from "./artifact_words.ts";
+import { formatPlatform, normalizePlatform } from "./platform.ts";
+
+/** How an artifact is chosen. */
+export interface ArtifactOptions {
+  /**
+   * The name of the artifact, whatever kind of file it is, or a pattern: `*`, `?`, `[a-z]`, `{tag}`, `{version}`. Unset
+   * or empty: chosen by platform.
+   */
+  artifact?: string;
+  /** The release's tag, for `{tag}` and `{version}`. The default is none. */
+  tag?: string;
+  /** The repository's name. Of several programs for the same platform, the one named after it is chosen. */
+  repository?: string;
+  /**
+   * Whether a file for amd64 will do where nothing else fits, on machines that can emulate it: macOS and Windows on
+   * arm64. The default is false.
+   */
+  emulation?: boolean;
+}
+
+/** The file that was chosen, and why. */
+export interface ArtifactChoice {
+  /** The chosen name; `undefined` if none fits. */
+  name: string | undefined;
+  /** What an operator should know about the choice, one sentence each. */
+  notes: readonly string[];
+  /** `artifact=` is this very name. */
+  isNamed?: boolean;
+  /** Another file would have been chosen if it were there. */
+  isTentative?: boolean;
+  /** What keeps a file from being chosen although it could be right, and what to do. */
+  problem: string | undefined;
+  /** One entry for each file, in the same order. */
+  explained: readonly ExplainedArtifact[];
+}
+
+/** The longest key of an object in S3 or Google Cloud Storage. */
+const MAX_NAME_LENGTH = 1024;
+
+/** Chooses the file of a release that is for a platform. Longer names than any store allows are set aside. */
+export function chooseArtifact(
+  names: Iterable<string>,
+  platform: Platform,
+  options: ArtifactOptions = {},
+): ArtifactChoice {
+  const all = [...names];
+  const choice = choose(
+    all.filter((name) => name.length <= MAX_NAME_LENGTH),
+    platform,
+    options,
+  );
+  const explained = choice.explained.values();
+  const reason = `its name is longer than ${MAX_NAME_LENGTH} characters`;
+  return {
+    ...choice,
+    explained: all.map((name) => {
+      const tooLong = { name: shorten(name, MAX_NAME_LENGTH), chosen: false, reason };
+      return name.length > MAX_NAME_LENGTH ? tooLong : (explained.next().value ?? tooLong);
+    }),
+  };
+}
+
+function choose(
+  list: readonly string[],
+  platform: Platform,
+  options: ArtifactOptions,
+): ArtifactChoice {
+  const target = normalizePlatform(platform);
+  const { artifact = "" } = options;
+  if (artifact !== "") return chooseNamed(list, target, artifact, options);
+  const choice = chooseFitting(list, target, options);
+  if (choice.name !== undefined) return choice;
+  return chooseLone(list, target, choice) ?? choice;
+}
+
+/** Chooses among files by what their names say about the platform; `isStrict` leaves nothing to the listing's order. */
+function chooseFitting(
+  names: readonly string[],
+  target: Platform,
+  options: ArtifactOptions,
+  isStrict = false,
+): ArtifactChoice {
+  const verdicts = names.map((name) => judgeName(name, target));
+  const contest = compete(names, verdicts, options.repository);
+  if (contest === undefined && options.emulation && canEmulate(target)) {
+    const emulated = chooseFitting(names, { ...target, arch: "amd64" }, options, isStrict);
+    const note = "built for amd64, to run under emulation";
+    if (emulated.name !== undefined) return { ...emulated, notes: [note, ...emulated.notes] };
+  }
+  const problem =
+    contest === undefined
+      ? describeUnnamed(names, verdicts)
+      : (describeTie(contest, isStrict) ??
+        describeSubstitute(contest.winner, names, verdicts, options.repository));
+  const winner = problem === undefined ? contest?.winner : undefined;
+  return {
+    name: winner?.name,
+    isTentative: winner !== undefined && isTentative(winner),
+    notes: winner === undefined || contest === undefined ? [] : notesOn(contest),
+    problem,
+    explained: names.map((name, at) => {
+      const verdict = verdicts[at];
+      const isChosen = at === winner?.at;
+      if (isChosen) {
+        const reasons = [`for ${formatPlatform(target)}`, ...(verdict?.fits ? verdict.notes : [])];
+        return { name, chosen: true, reason: reasons.join("; ") };
+      }
+      const reason =
+        verdict?.fits && contest !== undefined
+          ? explainLoser(verdict, at, contest, problem)
+          : reasonOf(verdict);
+      return { name, chosen: false, reason };
+    }),
+  };
+}
+
+function isTentative({ name, verdict }: Candidate): boolean {
+  return verdict.isGuess || !isArchive(name);
+}
+
+function reasonOf(verdict: Verdict | undefined): string {
+  return verdict === undefined || verdict.fits ? "" : verdict.reason;
+}
+
+function explainLoser(
+  { isGuess }: Extract<Verdict, { fits: true }>,
+  at: number,
+  { winner, rivals, others }: Contest,
+  problem: string | undefined,
+): string {
+  const has = (list: readonly Candidate[]): boolean => list.some((one) => one.at === at);
+  if (problem !== undefined && has([winner, ...rivals])) return problem;
+  if (isGuess) return "its name has no architecture";
+  const why = has(rivals)
+    ? "is listed first"
+    : has(others)
+      ? "is named after the repository"
+      : "fits better";
+  return `fits as well, but ${winner.name} ${why}`;
+}
+
+/** A file that could be right if its name said more; archives first. */
+function describeUnnamed(
+  names: readonly string[],
+  verdicts: readonly Verdict[],
+): string | undefined {
+  const unnamed = names.filter((_, at) => {
+    const verdict = verdicts[at];
+    return verdict?.fits === false && verdict.because === "unnamed";
+  });
+  const name = unnamed.find(isArchive) ?? unnamed[0];
+  if (name === undefined) return undefined;
+  return `${name}: ${reasonOf(verdicts[names.indexOf(name)])}; set artifact= to use it`;
+}
+
+/**
+ * Chooses an archive that names no platform if the release has no other archive and no file that names one. A tarball
+ * is for Unix: it is not chosen for Windows, and an `.exe` beside it does not mean that there is a file per platform.
+ */
+function chooseLone(
+  names: readonly string[],
+  target: Platform,
+  choice: ArtifactChoice,
+): ArtifactChoice | undefined {
+  const archives = names.filter((name) => isArchive(name) && !isByProduct(name, target));
+  const [lone] = archives;
+  const isLone = new Set(archives.map((name) => fileKind(name).stem)).size === 1;
+  if (lone === undefined || !isLone) return undefined;
+  const isZip = archiveKind(lone) === "zip";
+  if (!isZip && target.os === "windows") return undefined;
+  const programs = names.filter(mayBeProgram);
+  if (!programs.every(isPlatformless)) return undefined;
+  if (isZip && programs.some((name) => "os" in fileKind(name))) return undefined;
+  const note = "its name has no platform, but it is the only archive of the release";
+  const at = names.indexOf(lone);
+  return {
+    name: lone,
+    isTentative: true,
+    notes: [note],
+    problem: undefined,
+    explained: choice.explained.map((one, nth) =>
+      nth === at ? { ...one, chosen: true, reason: note } : one,
+    ),
+  };
+}
+
+function isByProduct(name: string, target: Platform): boolean {
+  const verdict = judgeName(name, target);
+  return !verdict.fits && verdict.because === "kind";
+}
+
+/** Rosetta 2, and Windows on Arm. */
+function canEmulate({ os, arch }: Platform): boolean {
+  return arch === "arm64" && (os === "darwin" || os === "windows");
+}
+
+function chooseNamed(
+  names: readonly string[],
+  target: Platform,
+  artifact: string,
+  options: ArtifactOptions,
+): ArtifactChoice {
+  const { tag = "" } = options;
+  const exact = exactNames(artifact, tag).find((name) => names.includes(name));
+  const named = names.filter((name) => name === exact || matchesArtifact(artifact, name, tag));
+  const matches = exact === undefined ? withoutCompanions(named) : [exact];
+  const [only] = matches;
+  const choice =
+    matches.length > 1
+      ? chooseAmong(matches, target, options)
+      : only === undefined || only === exact
+        ? { name: only, notes: [], problem: undefined, explained: [] }
+        : chooseOnly(only, target, artifact, options);
+  const at = choice.name === undefined ? -1 : names.indexOf(choice.name);
+  return {
+    ...choice,
+    isNamed: choice.name === artifact,
+    isTentative: exact === undefined,
+    explained: names.map((name, nth) => {
+      if (nth === at) return { name, chosen: true, reason: `named by artifact=${artifact}` };
+      const reason = choice.explained.find((one) => one.name === name)?.reason;
+      return { name, chosen: false, reason: reason ?? `not the one named by artifact=${artifact}` };
+    }),
+  };
+}
+
+function withoutCompanions(names: readonly string[]): readonly string[] {
+  const files = names.filter((name) => fileKind(name).kind !== "companion");
+  return files.length === 0 ? names : files;
+}
+
+/** What a pattern leaves open must not contradict this machine; what it states is the operator's choice. */
+function chooseOnly(
+  name: string,
+  target: Platform,
+  artifact: string,
+  options: ArtifactOptions,
+): ArtifactChoice {
+  const choice = chooseFitting([name], target, options);
+  if (choice.name !== undefined) return choice;
+  const verdict = judgeName(name, target);
+  const stated = readArtifactWords(fileKind(artifact).stem);
+  const isContradicted =
+    !verdict.fits &&
+    ((verdict.because === "os" && stated.os === undefined) ||
+      (verdict.because === "arch" && stated.arches.length === 0));
+  return isContradicted
+    ? { ...choice, problem: `it matches only ${name}, which is ${verdict.reason}` }
+    : { name, notes: [], problem: undefined, explained: [] };
+}
+
+/** The platform decides among several files that a pattern matches; the order of the listing does not. */
+function chooseAmong(
+  names: readonly string[],
+  target: Platform,
+  options: ArtifactOptions,
+): ArtifactChoice {
+  const choice = chooseFitting(names, target, options, true);
+  const verdicts = names.map((name) => judgeName(name, target));
+  if (choice.name !== undefined || verdicts.some(({ fits }) => fits)) return choice;
+  const found = listNames(names);
+  const isForOthers = verdicts.some((one) => !one.fits && /^(?:os|arch)$/.test(one.because));
+  const problem = isForOthers
+    ? `none of the files that it matches is for ${formatPlatform(target)} (${found})`
+    : `it matches ${names.length} files (${found}); make it more specific`;
+  return { ...choice, problem };
+}

@@ -1,0 +1,134 @@
+/**
+ * The machine that artifacts are chosen for.
+ *
+ * @module
+ */
+import type { Platform } from "../core/types.ts";
+
+// Node's, Deno's, uname's and LLVM's names, by Go's. https://go.dev/doc/install/source#environment
+const GO_OS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    win32: "windows",
+    win: "windows",
+    macos: "darwin",
+    macosx: "darwin",
+    mac: "darwin",
+    osx: "darwin",
+    sunos: "solaris",
+  }),
+);
+const GO_ARCH: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    x64: "amd64",
+    x86_64: "amd64",
+    "x86-64": "amd64",
+    ia32: "386",
+    x86: "386",
+    i386: "386",
+    i486: "386",
+    i586: "386",
+    i686: "386",
+    aarch64: "arm64",
+    armv8: "arm64",
+    armv8l: "arm64",
+    mipsel: "mipsle",
+    mips64el: "mips64le",
+    ppc64el: "ppc64le",
+    powerpc64le: "ppc64le",
+    powerpc64: "ppc64",
+    riscv64gc: "riscv64",
+    loongarch64: "loong64",
+  }),
+);
+const ARM_WITH_VARIANT = /^arm(?:32)?(v[5-7])[a-z]*$/;
+
+/**
+ * Spells a platform as Go does: `x64` is `amd64`, `win32` is `windows`, `armv7l` is `arm` of variant `v7`.
+ *
+ * @param platform in Node's, Deno's, uname's or Go's spelling.
+ * @returns the same platform in Go's; names that are not known stay, in lower case.
+ */
+export function normalizePlatform(platform: Platform): Platform {
+  const os = platform.os.toLowerCase();
+  const { arch, variant } = normalizeArch(platform.arch.toLowerCase());
+  const given = normalizeVariant(platform.variant) ?? variant;
+  return {
+    os: GO_OS.get(os) ?? os,
+    arch,
+    ...(given === undefined ? {} : { variant: given }),
+    ...(platform.libc === undefined ? {} : { libc: platform.libc }),
+  };
+}
+
+function normalizeArch(arch: string): { arch: string; variant?: string } {
+  const known = GO_ARCH.get(arch);
+  if (known !== undefined) return { arch: known };
+  const [, variant] = ARM_WITH_VARIANT.exec(arch) ?? [];
+  if (variant !== undefined) return { arch: "arm", variant };
+  if (arch === "armhf") return { arch: "arm", variant: "v7" };
+  if (arch === "armel") return { arch: "arm", variant: "v5" };
+  return { arch };
+}
+
+function normalizeVariant(variant: string | undefined): string | undefined {
+  if (variant === undefined || variant === "") return undefined;
+  const lower = variant.toLowerCase();
+  return /^[0-9]/.test(lower) ? `v${lower}` : lower;
+}
+
+interface Runtime {
+  process?: {
+    platform?: unknown;
+    arch?: unknown;
+    config?: { variables?: { arm_version?: unknown } };
+  };
+  Deno?: { build?: { os?: unknown; arch?: unknown } };
+  navigator?: { platform?: unknown };
+}
+
+/**
+ * The platform this code runs on, found through `globalThis` when it is called. It knows nothing of the
+ * C library: the host adds that. Where the runtime does not say (a serverless function), it is
+ * `linux/amd64`; give a platform explicitly to ask for another.
+ *
+ * @returns the platform in Go's spelling.
+ */
+export function runtimePlatform(): Platform {
+  const { process, Deno, navigator } = globalThis as Runtime;
+  if (isText(Deno?.build?.os) && isText(Deno.build.arch)) {
+    return normalizePlatform({ os: Deno.build.os, arch: Deno.build.arch });
+  }
+  if (isText(process?.platform) && isText(process.arch)) {
+    const armVersion = process.arch === "arm" ? process.config?.variables?.arm_version : undefined;
+    return normalizePlatform({
+      os: process.platform,
+      arch: process.arch,
+      ...(armVersion === undefined ? {} : { variant: String(armVersion) }),
+    });
+  }
+  return fromNavigator(isText(navigator?.platform) ? navigator.platform : "");
+}
+
+// https://html.spec.whatwg.org/multipage/system-state.html#dom-navigator-platform: "Linux x86_64", "MacIntel", "Win32"
+function fromNavigator(text: string): Platform {
+  const [os = "", arch = ""] = text.split(" ");
+  if (/^linux$/i.test(os)) return normalizePlatform({ os: "linux", arch: arch || "amd64" });
+  if (/^mac/i.test(os)) return { os: "darwin", arch: /arm/i.test(os) ? "arm64" : "amd64" };
+  if (/^win/i.test(os)) return { os: "windows", arch: "amd64" };
+  return { os: "linux", arch: "amd64" };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+/**
+ * A platform in one word, for messages: `linux/arm/v7`.
+ *
+ * @param platform the platform.
+ * @returns OS, architecture, and the variant and C library where they are known.
+ */
+export function formatPlatform(platform: Platform): string {
+  const { os, arch, variant, libc } = platform;
+  return `${os}/${arch}${variant === undefined ? "" : `/${variant}`}${libc === undefined ? "" : ` (${libc})`}`;
+}

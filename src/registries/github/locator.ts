@@ -1,0 +1,55 @@
+import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+
+/** The form of a GitHub Releases URL. */
+export const GHR_SYNTAX = "ghr://<owner>/<repo>";
+/** The options of a GitHub Releases URL. */
+export const GHR_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
+
+/** A repository on GitHub or GitHub Enterprise. */
+export interface GhrLocator extends LocatorBase {
+  /** The kind of registry. */
+  type: "ghr";
+  /** The user or organisation. */
+  owner: string;
+  /** The repository. */
+  repo: string;
+}
+
+// https://docs.github.com/rest/repos/repos: names are ASCII letters, digits, "-", "_" and ".".
+const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
+
+/** `https://github.com/owner/repo`, also with more behind it: people copy the address of a page. */
+export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  if (!/^(www\.)?github\.com$/.test(hostname)) return undefined;
+  const [, owner = "", repo = ""] = /^\/([^/]+)\/([^/]+?)(\.git)?(\/|$)/.exec(pathname) ?? [];
+  return NAME.test(owner) && NAME.test(repo) ? `ghr://${owner}/${repo}` : undefined;
+}
+
+/**
+ * Reads `ghr://owner/repo`.
+ *
+ * @param url the URL, taken apart.
+ * @returns the locator.
+ * @throws ConfigError when owner or repository is missing, malformed, or followed by more.
+ */
+export function parseGhrUrl(url: SplitUrl): GhrLocator {
+  const { common } = readCommon("ghr", url, GHR_OPTIONS);
+  const [repo = "", ...rest] = url.path.slice(1).split("/");
+  const owner = decodePath(url.host, url, "--registry");
+  const name = decodePath(repo, url, "--registry");
+  if (owner === "") throw badRegistryUrl(url, "owner is required", GHR_SYNTAX);
+  if (name === "") throw badRegistryUrl(url, "repo is required", GHR_SYNTAX);
+  if (rest.some((segment) => segment !== "")) {
+    throw badRegistryUrl(url, "the path goes on after the repository", GHR_SYNTAX);
+  }
+  for (const [part, value] of [
+    ["owner", owner],
+    ["repo", name],
+  ] as const) {
+    if (!NAME.test(value) || value === "." || value === "..") {
+      throw badRegistryUrl(url, `"${value}" is no ${part} name`, GHR_SYNTAX);
+    }
+  }
+  return { ...common, owner, repo: name };
+}

@@ -1,0 +1,291 @@
+import type { Clock } from "../../core/clock.ts";
+import type { EventSink } from "../../core/event.ts";
+import type { Artifact, Resolution } from "../../core/types.ts";
+import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
+import { NewestTag } from "../../version/version.ts";
+import { formatGhrArtifactUrl } from "../artifact_url.ts";
+import { isAuditName } from "../audit.ts";
+import type { GitHubClient } from "./client.ts";
+import type { GhrLocator } from "./locator.ts";
+import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./pace.ts";
+import type { GhrRepository } from "./repository.ts";
+import type { GitHubAsset, GitHubRelease } from "./schema.ts";
+
+/** What the source needs from the world. */
+export interface GhrSourceIo {
+  /** Tells whether a token is there, and what may still be asked. */
+  github: Pick<GitHubClient, "auth" | "limit">;
+  /** Asks about the repository. */
+  repository: GhrRepository;
+  /** Time. */
+  clock: Clock;
+  /** Hears when polls are spaced. */
+  emit: EventSink;
+  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  random?: () => number;
+}
+
+/** What is known of the repository since the last complete answer. */
+interface Knowledge {
+  /** Tags and what they point at; `undefined` where Git refs cannot be read. */
+  tags: ReadonlyMap<string, string> | undefined;
+  /** Releases by tag, in GitHub's order. */
+  releases: Map<string, GitHubRelease>;
+  /** How many pages the list of releases has. */
+  pages: number;
+  /** When the whole list is due, whatever the tags say. */
+  listDueAt: number;
+}
+
+/** A tag whose release is yet to come. Times are those of {@link Clock.monotonic}. */
+interface Unreleased {
+  since: number;
+  askedAt: number;
+}
+
+/** So many tags without a release are looked after at the same time, the newest ones. */
+const MAX_UNRELEASED = 5;
+/** So many tags above the newest release are looked at. */
+const MAX_NEWER = 20;
+
+/**
+ * The tags and releases of a repository, polled as docs/github-polling.md says: the tags at every poll, the list of
+ * releases when they change and at a slow pace, a single release while it is awaited.
+ */
+export class GhrSource implements ReleaseSource {
+  readonly #locator: GhrLocator;
+  readonly #io: GhrSourceIo;
+  #known: Knowledge | undefined;
+  /** Releases that would have been chosen, but had no artifact for us. */
+  readonly #incomplete: Set<string> = new Set();
+  /** Tags that are newer than the newest release that can be chosen, by tag; each has a grace period of its own. */
+  #unreleased: ReadonlyMap<string, Unreleased> = new Map();
+  #polledAt = Number.NEGATIVE_INFINITY;
+  #spacedUntil = Number.NEGATIVE_INFINITY;
+  #announcedSpacingMs = 0;
+
+  /**
+   * @param locator the repository, and which versions count.
+   * @param io the world.
+   */
+  constructor(locator: GhrLocator, io: GhrSourceIo) {
+    this.#locator = locator;
+    this.#io = io;
+  }
+
+  /**
+   * Takes note of what became of a listing, so that the next poll looks after a release that is incomplete.
+   *
+   * @param resolution the answer that was given.
+   */
+  settle(resolution: Resolution): void {
+    const missing =
+      resolution.kind === "pending" ||
+      (resolution.kind === "none" && resolution.reason === "artifact-missing");
+    if (missing && resolution.tag !== undefined) this.#incomplete.add(resolution.tag);
+  }
+
+  /** Makes the next poll read everything anew: something that was listed turned out to be gone. */
+  expire(): void {
+    if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Lists the tags of all releases; asks GitHub first, unless polls are spaced. */
+  async *tags(signal?: AbortSignal): AsyncGenerator<ListedTag> {
+    if (!this.#isSpaced()) await this.#poll(signal);
+    const known = this.#known;
+    for (const release of known?.releases.values() ?? []) {
+      if (release.draft) yield { tag: release.tag_name, unusable: "draft" };
+      else yield { tag: release.tag_name, preRelease: release.prerelease };
+    }
+    for (const tag of known?.tags?.keys() ?? []) {
+      if (!known?.releases.has(tag)) yield { tag, unusable: "without a release" };
+    }
+  }
+
+  /** The files of a listed release, from memory. */
+  async release(tag: string): Promise<ReleaseFiles | undefined> {
+    const release = this.#published(tag);
+    if (release === undefined) return undefined;
+    return {
+      id: String(release.id),
+      createdAt: new Date(release.published_at ?? release.created_at),
+      isUploading: release.assets.some((asset) => asset.state !== "uploaded"),
+      files: uploadedAssets(release).map((asset) => artifactOf(this.#locator, tag, asset)),
+    };
+  }
+
+  /** An asset that was listed, from memory. */
+  asset(tag: string, name: string): GitHubAsset | undefined {
+    const release = this.#published(tag);
+    return release === undefined ? undefined : findAsset(release, name);
+  }
+
+  /** The address for uploads to a listed release, from memory. */
+  uploadUrl(id: string): string | undefined {
+    return [...(this.#known?.releases.values() ?? [])].find((known) => String(known.id) === id)
+      ?.upload_url;
+  }
+
+  #published(tag: string): GitHubRelease | undefined {
+    const release = this.#known?.releases.get(tag);
+    return release?.draft ? undefined : release;
+  }
+
+  async #poll(signal: AbortSignal | undefined): Promise<void> {
+    const { repository, clock } = this.#io;
+    const found = await repository.tags(signal);
+    const known = this.#known;
+    if (
+      known === undefined ||
+      found === undefined ||
+      clock.monotonic() >= known.listDueAt ||
+      !sameTags(known.tags, found.tags)
+    ) {
+      await this.#readList(found?.tags, signal);
+    } else {
+      await this.#readAwaited(known, signal);
+    }
+    this.#unreleased = this.#newerUnreleased(known?.tags);
+    this.#polledAt = clock.monotonic();
+    this.#space((found?.pages ?? 1) + this.#awaited().length);
+    // Several machines can have asked about one listing: what one of them misses counts until the next.
+    this.#incomplete.clear();
+  }
+
+  async #readList(
+    tags: ReadonlyMap<string, string> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { repository, clock, github, random = Math.random } = this.#io;
+    const { items, pages } = await repository.releases(signal);
+    const releases = new Map<string, GitHubRelease>();
+    for (const release of items) {
+      // A draft can name the tag of a published release.
+      if (releases.get(release.tag_name)?.draft ?? true) releases.set(release.tag_name, release);
+    }
+    const anonymous = github.auth.kind === "anonymous";
+    const listDueAt = clock.monotonic() + listingPauseMs(pages, anonymous, random);
+    this.#known = { tags, releases, pages, listDueAt };
+  }
+
+  /** Looks after single releases between two listings. */
+  async #readAwaited(known: Knowledge, signal: AbortSignal | undefined): Promise<void> {
+    for (const tag of this.#awaited()) {
+      const release = await this.#io.repository.release(tag, signal);
+      const unreleased = this.#unreleased.get(tag);
+      if (unreleased !== undefined) unreleased.askedAt = this.#io.clock.monotonic();
+      if (release !== undefined) known.releases.set(tag, release);
+      else if (known.releases.has(tag)) return this.#readList(known.tags, signal);
+    }
+  }
+
+  #awaited(): string[] {
+    const now = this.#io.clock.monotonic();
+    const due = [...this.#unreleased].filter(([, { since, askedAt }]) =>
+      isReleaseDue(now, since, askedAt),
+    );
+    return [...this.#incomplete, ...due.map(([tag]) => tag)];
+  }
+
+  /**
+   * The tags whose release is awaited. A tag that was there before, without ever getting one, must not keep dewy from
+   * looking after those that come now.
+   */
+  #newerUnreleased(before: ReadonlyMap<string, string> | undefined): Map<string, Unreleased> {
+    const now = this.#io.clock.monotonic();
+    const awaited = new Map<string, Unreleased>();
+    for (const [index, tag] of this.#tagsWithoutRelease().entries()) {
+      const isNews = before === undefined ? index === 0 : !before.has(tag);
+      const one = this.#unreleased.get(tag) ?? (isNews ? { since: now, askedAt: now } : undefined);
+      if (one === undefined || now - one.since > RELEASE_GRACE_MS) continue;
+      awaited.set(tag, one);
+      if (awaited.size === MAX_UNRELEASED) break;
+    }
+    return awaited;
+  }
+
+  /** The tags that could be chosen if they had a release, newest first, down to the newest one that has. */
+  #tagsWithoutRelease(): string[] {
+    const tags = [...(this.#known?.tags?.keys() ?? [])];
+    const found: string[] = [];
+    while (found.length < MAX_NEWER) {
+      const newest = new NewestTag({ ...this.#locator, exclude: found });
+      for (const tag of tags) newest.offer(tag, this.#published(tag)?.prerelease ?? false);
+      if (newest.tag === undefined || this.#published(newest.tag) !== undefined) break;
+      found.push(newest.tag);
+    }
+    return found;
+  }
+
+  /** Without a token, unchanged answers are paid for as well. */
+  #space(cost: number): void {
+    const { github, clock } = this.#io;
+    if (github.auth.kind !== "anonymous" || github.limit === undefined) return;
+    this.#spacedUntil = nextPollAt(clock.monotonic(), github.limit, cost, this.#known?.pages ?? 1);
+  }
+
+  #isSpaced(): boolean {
+    const { clock } = this.#io;
+    const leftMs = this.#spacedUntil - clock.monotonic();
+    if (this.#known === undefined || leftMs <= 0) return false;
+    const spacingMs = this.#spacedUntil - this.#polledAt;
+    if (Math.abs(spacingMs - this.#announcedSpacingMs) > this.#announcedSpacingMs / 2) {
+      this.#announcedSpacingMs = spacingMs;
+      this.#io.emit({
+        type: "poll-spaced",
+        registry: this.#locator.url,
+        nextAt: new Date(clock.now() + leftMs),
+        reason: "GitHub counts every request without a token; set GH_TOKEN or GITHUB_TOKEN",
+      });
+    }
+    return true;
+  }
+}
+
+function sameTags(
+  a: ReadonlyMap<string, string> | undefined,
+  b: ReadonlyMap<string, string>,
+): boolean {
+  if (a === undefined || a.size !== b.size) return false;
+  for (const [tag, sha] of a) if (b.get(tag) !== sha) return false;
+  return true;
+}
+
+function uploadedAssets(release: GitHubRelease): GitHubAsset[] {
+  return release.assets.filter((asset) => asset.state === "uploaded" && !isAuditName(asset.name));
+}
+
+/**
+ * Finds a file of a release.
+ *
+ * @param release the release.
+ * @param name the file name.
+ * @returns the asset; `undefined` while it is not there or not complete.
+ */
+export function findAsset(release: GitHubRelease, name: string): GitHubAsset | undefined {
+  return uploadedAssets(release).find((asset) => asset.name === name);
+}
+
+/**
+ * Tells the bytes behind a name from those before.
+ *
+ * @param asset the asset.
+ * @returns another text when it was replaced.
+ */
+export function revisionOf(asset: GitHubAsset): string {
+  return `${asset.id}@${asset.updated_at}`;
+}
+
+function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artifact {
+  const { owner, repo } = locator;
+  const { name, size } = asset;
+  const digest = asset.digest?.toLowerCase() ?? "";
+  return {
+    name,
+    url: formatGhrArtifactUrl({ owner, repo, tag, artifact: name }),
+    size,
+    revision: revisionOf(asset),
+    ...(/^sha256:[0-9a-f]{64}$/.test(digest) ? { digest } : {}),
+  };
+}

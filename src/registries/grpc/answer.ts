@@ -1,0 +1,126 @@
+import { DewyError, RemoteError } from "../../core/error.ts";
+import type { CurrentOptions, Platform, Resolution, Version } from "../../core/types.ts";
+import { redactUrl } from "../../core/url.ts";
+import { GRACE_MS } from "../../resolve/resolve.ts";
+import { parseVersion } from "../../version/version.ts";
+import { type AnsweredArtifact, readAnsweredArtifact } from "./artifact.ts";
+import type { GrpcAnswer } from "./channel.ts";
+import type { GrpcLocator } from "./locator.ts";
+
+/** What an answer is judged by. */
+export interface AnswerContext {
+  /** The registry. */
+  locator: GrpcLocator;
+  /** The machine that was asked for, in Go's spelling. */
+  platform: Platform;
+  /** Milliseconds since the Unix epoch. */
+  now: number;
+  /** Tags that must not be chosen. */
+  exclude: CurrentOptions["exclude"];
+}
+
+const MAX_TAG_LENGTH = 256;
+const MAX_ID_LENGTH = 1024;
+
+/**
+ * Turns a server's answer into ours. The server chooses: its tag need not be a version, and no rule of ours is asked
+ * but the slot and the tags to exclude.
+ *
+ * @param answer what came, decoded.
+ * @param context what was asked.
+ * @returns `none` without a tag, for another slot and for an excluded tag; without an artifact `pending` in the first
+ * half hour after `created_at`, then `none`.
+ * @throws RemoteError that names the field that cannot be used.
+ */
+export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resolution {
+  const { locator, platform, now } = context;
+  const { id, tag } = answer;
+  if (tag === "" && answer.artifactUrl === "") return nothing(context);
+  if (tag === "" || tag.length > MAX_TAG_LENGTH || /\p{Cc}/u.test(tag)) {
+    throw malformed(locator, "tag", "it is empty, too long, or has control characters");
+  }
+  if (id.length > MAX_ID_LENGTH) throw malformed(locator, "id", "it is too long");
+  const createdAt = readTime(answer, locator);
+  const version = readVersion(tag, locator.calver);
+  const unwanted = whyUnwanted(tag, version, context);
+  if (unwanted !== undefined) {
+    const message = `Cannot use the answer of ${locator.url}: ${unwanted}; the server chooses the version`;
+    return { kind: "none", reason: "filtered", tag, message };
+  }
+  if (answer.artifactUrl === "") {
+    const since = createdAt;
+    if (since !== undefined && now - since.getTime() < GRACE_MS) {
+      return { kind: "pending", tag, reason: "artifact-missing", since };
+    }
+    const message = `Cannot resolve "${locator.url}": the server names no artifact of ${tag} for ${platform.os}/${platform.arch}`;
+    return { kind: "none", reason: "artifact-missing", tag, message };
+  }
+  return {
+    kind: "ready",
+    release: {
+      id,
+      tag,
+      version,
+      ...(createdAt === undefined ? {} : { createdAt }),
+      ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
+    },
+    artifact: readArtifact(answer.artifactUrl, locator),
+  };
+}
+
+function nothing({ locator, platform }: AnswerContext): Resolution {
+  const message = `Cannot resolve "${locator.url}": the server has no version for ${platform.os}/${platform.arch}`;
+  return { kind: "none", reason: "empty", message };
+}
+
+function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undefined {
+  if (createdAt === undefined) return undefined;
+  const date = new Date(Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6);
+  if (!Number.isNaN(date.getTime())) return date;
+  throw malformed(locator, "created_at", `${createdAt.seconds} s is no time`);
+}
+
+/** Custom logic may use tags of its own; what follows a `+` is the slot all the same. */
+function readVersion(tag: string, calver: string): Version {
+  const [, buildMetadata = ""] = /\+(.*)$/s.exec(tag) ?? [];
+  return (
+    parseVersion(tag, { calver }) ?? {
+      original: tag,
+      v: "",
+      segments: [],
+      preRelease: "",
+      buildMetadata,
+    }
+  );
+}
+
+function whyUnwanted(tag: string, version: Version, context: AnswerContext): string | undefined {
+  const { slot } = context.locator;
+  if (slot !== "" && version.buildMetadata !== slot) {
+    const own = version.buildMetadata === "" ? "no slot" : `slot "${version.buildMetadata}"`;
+    return `${tag} is of ${own}, not of slot "${slot}"`;
+  }
+  return new Set(context.exclude ?? []).has(tag) ? `${tag} is excluded` : undefined;
+}
+
+function readArtifact(url: string, locator: GrpcLocator): AnsweredArtifact {
+  try {
+    return readAnsweredArtifact(url, { target: locator.target, allow: locator.allow ?? [] });
+  } catch (error) {
+    if (!(error instanceof DewyError) && !(error instanceof URIError)) throw error;
+    throw malformed(locator, `artifact_url "${redactUrl(url)}"`, error.message, error);
+  }
+}
+
+function malformed(
+  locator: GrpcLocator,
+  field: string,
+  problem: string,
+  cause?: unknown,
+): RemoteError {
+  return new RemoteError(`Cannot use the answer of ${locator.url}: ${field}: ${problem}`, {
+    url: locator.url,
+    retryable: false,
+    cause,
+  });
+}

@@ -1,0 +1,166 @@
+/**
+ * Which artifact URLs a server may answer with. It is not ours: it must not make dewy read this machine's files, talk
+ * to its own network or to the metadata service of its cloud, or send signed requests to a host of its choosing.
+ *
+ * @module
+ */
+
+import { ConfigError } from "../../core/error.ts";
+import { isPrivateAddress, isPrivateHost } from "../../core/private_address.ts";
+import { decodePath, splitUrl } from "../../core/url.ts";
+import {
+  parseFileArtifactUrl,
+  parseGhrArtifactUrl,
+  parseGsArtifactUrl,
+  parseS3ArtifactUrl,
+} from "../artifact_url.ts";
+
+/** What the user allows. */
+export interface ArtifactRules {
+  /** Host and port of the server: https artifacts may come from there, wherever it is. */
+  target: string;
+  /** `http`, `file`, `endpoint`, and hosts with or without a port, in lower case. */
+  allow: readonly string[];
+}
+
+/** An artifact URL that may be used. */
+export interface AnsweredArtifact {
+  /** The file name: the last part of the path, decoded. */
+  name: string;
+  /** The URL without its fragment. */
+  url: string;
+  /** `sha256:<hex>`, where the fragment states one. */
+  digest?: string;
+}
+
+const MAX_URL_LENGTH = 8192;
+const SHA256 = /^sha256=([0-9a-f]{64})$/i;
+
+/**
+ * Reads and checks the artifact URL of an answer.
+ *
+ * @param text `ghr://…`, `s3://…`, `gs://…` or `https://…`, with an optional `#sha256=<hex>`.
+ * @param rules what the user allows besides.
+ * @returns its parts.
+ * @throws ConfigError that says what is wrong with it, and what would allow it.
+ */
+export function readAnsweredArtifact(text: string, rules: ArtifactRules): AnsweredArtifact {
+  if (text.length > MAX_URL_LENGTH || /[\s\p{Cc}\\]/u.test(text)) {
+    throw new ConfigError("it is too long, or has blanks, backslashes or control characters");
+  }
+  const hash = text.indexOf("#");
+  const url = hash < 0 ? text : text.slice(0, hash);
+  const digest = hash < 0 ? undefined : readDigest(text.slice(hash + 1));
+  const name = readName(url, rules);
+  if (name === "" || name === "." || name === ".." || /[\0/]/.test(name)) {
+    throw new ConfigError("it names no file");
+  }
+  return { name, url, ...(digest === undefined ? {} : { digest }) };
+}
+
+function readDigest(fragment: string): string {
+  const [, hex] = SHA256.exec(fragment) ?? [];
+  if (hex === undefined) throw new ConfigError("its fragment is no sha256=<64 hex digits>");
+  return `sha256:${hex.toLowerCase()}`;
+}
+
+/** Checks the URL by the rules of its scheme. */
+function readName(text: string, rules: ArtifactRules): string {
+  const url = splitUrl(text, "the artifact URL");
+  switch (url.scheme) {
+    case "ghr":
+      return parseGhrArtifactUrl(url).artifact;
+    case "gs":
+      return lastPart(parseGsArtifactUrl(url).object);
+    case "s3": {
+      const { key, endpoint } = parseS3ArtifactUrl(url);
+      if (endpoint !== "") assertEndpoint(endpoint, rules);
+      return lastPart(key);
+    }
+    case "https":
+    case "http":
+      assertMayAsk(readWebUrl(text), rules);
+      return lastPart(decodePath(url.path, url, "the artifact URL"));
+    case "file":
+      assertAllowed("file", "it names a file of this machine", rules);
+      return lastPart(parseFileArtifactUrl(url));
+    default:
+      throw new ConfigError("its scheme is none of ghr, s3, gs and https");
+  }
+}
+
+function assertEndpoint(endpoint: string, rules: ArtifactRules): void {
+  assertAllowed("endpoint", "it names an endpoint for signed requests", rules);
+  assertMayAsk(readWebUrl(endpoint), rules);
+}
+
+function readWebUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new ConfigError("it is no http:// or https:// address");
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new ConfigError("it carries credentials");
+  }
+  return url;
+}
+
+/**
+ * Checks an address of the web, the answer's own or one it redirects to.
+ *
+ * @param url the address.
+ * @param rules what the user allows.
+ * @throws ConfigError for plain http, and for hosts inside this machine or its network, unless they are allowed or
+ * the registry itself.
+ */
+export function assertMayAsk(url: URL, rules: ArtifactRules): void {
+  if (url.protocol !== "https:")
+    assertAllowed("http", "plain http can be changed on its way", rules);
+  if (!isPrivateHost(url.hostname) || isAllowedHost(url, rules)) return;
+  throw new ConfigError(
+    `it leads to "${url.hostname}" inside this machine or its network; allow=${url.hostname} on the registry's URL allows that`,
+  );
+}
+
+/**
+ * Checks what a host's name stands for: a name of anybody's may point at this machine. Private networks are no reason
+ * to refuse here; names for their hosts are what they are run with.
+ *
+ * @param url an address that {@link assertMayAsk} lets pass.
+ * @param rules what the user allows.
+ * @param addresses what the name resolves to; empty where that is not known.
+ * @throws ConfigError when it is this machine, or the metadata service of its cloud.
+ */
+export function assertResolvesElsewhere(
+  url: URL,
+  rules: ArtifactRules,
+  addresses: readonly string[],
+): void {
+  if (isAllowedHost(url, rules)) return;
+  const inner = addresses.find(
+    (address) => isPrivateAddress(address) && !PRIVATE_NETWORK.test(address),
+  );
+  if (inner === undefined) return;
+  throw new ConfigError(
+    `"${url.hostname}" stands for ${inner}, this machine or its metadata service; allow=${url.hostname} on the registry's URL allows that`,
+  );
+}
+
+// https://www.rfc-editor.org/rfc/rfc1918 and https://www.rfc-editor.org/rfc/rfc4193, but not AWS's metadata service.
+const PRIVATE_NETWORK =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|(?!fd00:0?ec2:)f[cd][0-9a-f]{2}:)/i;
+
+function isAllowedHost(url: URL, rules: ArtifactRules): boolean {
+  const authority = `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+  if (authority === rules.target.toLowerCase()) return true;
+  return rules.allow.includes(url.hostname) || rules.allow.includes(authority);
+}
+
+function assertAllowed(word: string, problem: string, rules: ArtifactRules): void {
+  if (rules.allow.includes(word)) return;
+  throw new ConfigError(`${problem}; allow=${word} on the registry's URL allows that`);
+}
+
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}

@@ -1,0 +1,238 @@
+/**
+ * The calls of `dewy.RegistryService`: each with a deadline, bounded retries, and errors of ours.
+ *
+ * @see ../../proto/dewy.proto
+ * @module
+ */
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Clock } from "../../core/clock.ts";
+import { type DewyError, RemoteError } from "../../core/error.ts";
+import type { EventSink } from "../../core/event.ts";
+import { stoppedError } from "../../core/stopped.ts";
+import { RegistryService } from "../../gen/dewy_pb.ts";
+import { within } from "../../http/body.ts";
+import { Late } from "../../http/network.ts";
+import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
+import type {
+  GrpcAnswer,
+  GrpcCallOptions,
+  GrpcChannel,
+  GrpcQuestion,
+  GrpcReport,
+} from "./channel.ts";
+import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
+
+/** What {@link createGrpcClient} goes by. */
+export interface GrpcClientOptions {
+  /** `https://host:port` or `http://host:port`. */
+  baseUrl: string;
+  /** What the channel speaks. */
+  protocol: "grpc" | "grpc-web" | "connect";
+  /** Sent as `authorization: Bearer`; empty: nothing is. */
+  token: string;
+  /** Opens the channel; asked once, before the first call, and again after it failed. */
+  open: () => Promise<GrpcChannel>;
+}
+
+/** What the client needs from the world. */
+export interface GrpcIo {
+  /** Time. */
+  clock: Clock;
+  /** Hears of calls and retries. */
+  emit: EventSink;
+  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  random?: () => number;
+}
+
+/** Asks a server which version to run, and tells it what became of it. */
+export interface GrpcClient {
+  /** Asks for the version for a machine. */
+  current(question: GrpcQuestion, signal: AbortSignal | undefined): Promise<GrpcAnswer>;
+  /** Tells the outcome of a deploy. */
+  report(report: GrpcReport, signal: AbortSignal | undefined): Promise<void>;
+}
+
+/** How long one attempt may take, from the connection to the whole answer. */
+export const GRPC_DEADLINE_MS = 10_000;
+/** Attempts after the first. */
+const RETRIES = 3;
+
+type Method = "Current" | "Report";
+
+/**
+ * Makes a client. A call ends after ten seconds. UNAVAILABLE and connections that break are tried again with growing,
+ * jittered pauses, at most three times, on a new connection; a connection that has answered before and is silent now
+ * is given up, and the call tried once more.
+ *
+ * @param options the server.
+ * @param io time and who listens.
+ * @returns the client.
+ */
+export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo): GrpcClient {
+  const call = caller(options, io);
+  return {
+    current: (question, signal) =>
+      call("Current", signal, (channel, how) => channel.current(question, how)),
+    report: (report, signal) =>
+      call("Report", signal, (channel, how) => channel.report(report, how)),
+  };
+}
+
+type Call = <T>(
+  method: Method,
+  signal: AbortSignal | undefined,
+  work: (channel: GrpcChannel, how: GrpcCallOptions) => Promise<T>,
+) => Promise<T>;
+
+function caller(options: GrpcClientOptions, io: GrpcIo): Call {
+  const { baseUrl, protocol, token } = options;
+  const line = openedOnce(options.open);
+  // Whether the connection has ever carried an answer: if so, silence may be the connection's own.
+  let proven = false;
+
+  return async (method, signal, work) => {
+    const context = (): GrpcErrorContext => ({
+      method,
+      baseUrl,
+      protocol,
+      token,
+      now: io.clock.now(),
+    });
+    for (let attempt = 1; ; attempt += 1) {
+      if (signal?.aborted) throw stopped(method, baseUrl, signal.reason);
+      const channel = await line.open();
+      const wasProven = proven;
+      try {
+        const answer = await attemptOnce(
+          io,
+          { method, baseUrl, token, attempt },
+          channel,
+          signal,
+          work,
+        );
+        proven = true;
+        return answer;
+      } catch (thrown) {
+        if (signal?.aborted) {
+          channel.hangUp();
+          throw stopped(method, baseUrl, signal.reason);
+        }
+        const failure = judge(thrown, context());
+        proven = failure.answered;
+        if (!failure.answered) channel.hangUp();
+        const again = failure.transient || (failure.silent && wasProven);
+        if (!again || attempt > RETRIES) throw failure.error;
+        await pause(io, method, baseUrl, failure.error, attempt, signal);
+      }
+    }
+  };
+}
+
+/** A channel that could not be opened, say for a missing CA file, is opened anew at the next call. */
+function openedOnce(open: () => Promise<GrpcChannel>): { open: () => Promise<GrpcChannel> } {
+  let channel: Promise<GrpcChannel> | undefined;
+  return {
+    open: async () => {
+      channel ??= open();
+      try {
+        return await channel;
+      } catch (error) {
+        channel = undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+async function attemptOnce<T>(
+  io: GrpcIo,
+  at: { method: Method; baseUrl: string; token: string; attempt: number },
+  channel: GrpcChannel,
+  signal: AbortSignal | undefined,
+  work: (channel: GrpcChannel, how: GrpcCallOptions) => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController();
+  const end = (): void => ended.abort(signal?.reason);
+  signal?.addEventListener("abort", end, { once: true });
+  const startedAt = io.clock.now();
+  let status: number | undefined;
+  try {
+    const call = work(channel, {
+      signal: ended.signal,
+      timeoutMs: GRPC_DEADLINE_MS,
+      headers: at.token === "" ? {} : { authorization: `Bearer ${at.token}` },
+    });
+    const answer = await within(io.clock, GRPC_DEADLINE_MS, "answer", call, ended.signal);
+    status = 200;
+    return answer;
+  } finally {
+    signal?.removeEventListener("abort", end);
+    ended.abort();
+    io.emit({
+      type: "request",
+      method: "POST",
+      url: `${at.baseUrl}/${RegistryService.typeName}/${at.method}`,
+      status,
+      durationMs: io.clock.now() - startedAt,
+      attempt: at.attempt,
+    });
+  }
+}
+
+interface Failure {
+  error: DewyError;
+  /** The server itself said so: the connection is good. */
+  answered: boolean;
+  /** No answer came in time. */
+  silent: boolean;
+  /** The same call may go well in a moment. */
+  transient: boolean;
+}
+
+function judge(thrown: unknown, context: GrpcErrorContext): Failure {
+  if (thrown instanceof Late) return silence(thrown, context);
+  const error = ConnectError.from(thrown);
+  const translated = grpcError(error, context);
+  if (error.code === Code.DeadlineExceeded) return silence(error, context);
+  const broken = isBrokenConnection(error);
+  const patient = translated instanceof RemoteError && translated.retryable;
+  const longWait =
+    translated instanceof RemoteError && (translated.retryAfterMs ?? 0) > MAX_RETRY_AFTER_MS;
+  return {
+    error: translated,
+    answered: !broken && !isForeignAnswer(error),
+    silent: false,
+    transient: patient && !longWait && (broken || error.code === Code.Unavailable),
+  };
+}
+
+function silence(cause: Error, { method, baseUrl }: GrpcErrorContext): Failure {
+  const seconds = GRPC_DEADLINE_MS / 1000;
+  const error = new RemoteError(
+    `Cannot call ${method} of ${baseUrl}: no answer within ${seconds} s`,
+    { method: "POST", url: baseUrl, code: "timeout", cause },
+  );
+  return { error, answered: false, silent: true, transient: false };
+}
+
+async function pause(
+  io: GrpcIo,
+  method: Method,
+  url: string,
+  error: DewyError,
+  attempt: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const wanted = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
+  const delayMs = Math.max(wanted, backoffMs(attempt, io.random ?? Math.random));
+  io.emit({ type: "retry", method: "POST", url, reason: error.message, delayMs, attempt });
+  try {
+    await io.clock.sleep(delayMs, signal);
+  } catch (cause) {
+    throw stopped(method, url, cause);
+  }
+}
+
+function stopped(method: Method, baseUrl: string, reason: unknown): DewyError {
+  return stoppedError(`${method} of ${baseUrl}`, reason);
+}

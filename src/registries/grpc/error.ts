@@ -1,0 +1,188 @@
+import { Code, type ConnectError } from "@connectrpc/connect";
+import {
+  ConfigError,
+  CredentialError,
+  type DewyError,
+  NotFoundError,
+  RemoteError,
+} from "../../core/error.ts";
+import { redactText } from "../../core/secret.ts";
+import { serverMessage } from "../../http/failure.ts";
+import { refusalIn } from "../../http/network.ts";
+import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
+import { retryAfterMs } from "../../http/retry.ts";
+
+/** What an error says besides what the server said. */
+export interface GrpcErrorContext {
+  /** The method's name: `Current`. */
+  method: string;
+  /** The address of the server. */
+  baseUrl: string;
+  /** What is spoken. */
+  protocol: "grpc" | "grpc-web" | "connect";
+  /** The bearer token that was sent; it never appears. */
+  token: string;
+  /** Milliseconds since the Unix epoch. */
+  now: number;
+}
+
+/** Codes after which the same call cannot go better, and which say nothing more special. */
+const LASTING: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.AlreadyExists,
+  Code.FailedPrecondition,
+  Code.OutOfRange,
+  Code.DataLoss,
+]);
+
+const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
+  [Code.Canceled, "CANCELLED"],
+  [Code.Unknown, "UNKNOWN"],
+  [Code.InvalidArgument, "INVALID_ARGUMENT"],
+  [Code.DeadlineExceeded, "DEADLINE_EXCEEDED"],
+  [Code.NotFound, "NOT_FOUND"],
+  [Code.AlreadyExists, "ALREADY_EXISTS"],
+  [Code.PermissionDenied, "PERMISSION_DENIED"],
+  [Code.ResourceExhausted, "RESOURCE_EXHAUSTED"],
+  [Code.FailedPrecondition, "FAILED_PRECONDITION"],
+  [Code.Aborted, "ABORTED"],
+  [Code.OutOfRange, "OUT_OF_RANGE"],
+  [Code.Unimplemented, "UNIMPLEMENTED"],
+  [Code.Internal, "INTERNAL"],
+  [Code.Unavailable, "UNAVAILABLE"],
+  [Code.DataLoss, "DATA_LOSS"],
+  [Code.Unauthenticated, "UNAUTHENTICATED"],
+]);
+
+/**
+ * Translates what a call threw.
+ *
+ * @param error what was thrown.
+ * @param context the call.
+ * @returns the error to throw: UNAUTHENTICATED and PERMISSION_DENIED CredentialError, NOT_FOUND NotFoundError,
+ * UNIMPLEMENTED ConfigError, all else RemoteError, whose code is `timeout` for DEADLINE_EXCEEDED and `rate-limited`
+ * for RESOURCE_EXHAUSTED.
+ * @see https://grpc.io/docs/guides/status-codes/
+ */
+export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyError {
+  if (isBrokenConnection(error)) return connectionError(error, context);
+  const { method, baseUrl, token, now } = context;
+  const said = serverMessage(error.rawMessage, [token]);
+  const [, unreadable] = /^parse binary: (.*)$/s.exec(said) ?? [];
+  if (unreadable !== undefined) {
+    const answer = method === "Current" ? "dewy.CurrentResponse" : "google.protobuf.Empty";
+    return new RemoteError(
+      `Cannot call ${method} of ${baseUrl}: the answer is no ${answer}: ${unreadable}`,
+      { ...remote(context, error), retryable: false },
+    );
+  }
+  const name = CODE_NAMES.get(error.code) ?? `status ${error.code}`;
+  const what = `Cannot call ${method} of ${baseUrl}: ${name}${said === "" ? "" : `: ${said}`}`;
+  const cause = error;
+  switch (error.code) {
+    case Code.Unauthenticated:
+      return new CredentialError(
+        `${what}; set DEWY_REGISTRY_TOKEN to a token that the server takes`,
+        { cause },
+      );
+    case Code.PermissionDenied:
+      return new CredentialError(`${what}; the server does not allow this`, { cause });
+    case Code.NotFound:
+      return new NotFoundError(`${what}; the server has nothing for this machine`, { cause });
+    case Code.Unimplemented:
+      return new ConfigError(`${what}; ${whyUnimplemented(context)}`, { cause });
+    default: {
+      const wait = retryAfterMs(error.metadata, now);
+      return new RemoteError(`${what}${foreign(error, context)}`, {
+        ...remote(context, cause),
+        retryable: !LASTING.has(error.code),
+        ...(wait === undefined ? {} : { retryAfterMs: wait }),
+        ...(error.code === Code.DeadlineExceeded ? { code: "timeout" as const } : {}),
+        ...(error.code === Code.ResourceExhausted ? { code: "rate-limited" as const } : {}),
+      });
+    }
+  }
+}
+
+/**
+ * Tells whether no server answered: what broke is the way there, not the call.
+ *
+ * @param error what a call threw.
+ * @returns true for refused, reset and untrusted connections, and what is no answer of the protocol.
+ */
+export function isBrokenConnection(error: ConnectError): boolean {
+  // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
+  // CANCELLED is our own end of a connection: another call on it gave up.
+  if (error.code === Code.Canceled) return true;
+  return error.cause !== undefined || /^http\/2 (stream|connection)/.test(error.rawMessage);
+}
+
+function connectionError(error: ConnectError, context: GrpcErrorContext): RemoteError {
+  const { baseUrl, method } = context;
+  const refusal = refusalIn(error);
+  const { kind, reason, retryable } =
+    refusal === undefined
+      ? networkCause(error)
+      : { kind: "refused" as const, reason: refusal.message, retryable: false };
+  const hint = hintFor(kind, context);
+  const shown = `Cannot call ${method} of ${baseUrl}: ${reason}${hint === "" ? "" : `; ${hint}`}`;
+  return new RemoteError(redactText(shown, [context.token]), {
+    ...remote(context, error),
+    retryable,
+  });
+}
+
+/** What most often is wrong. A server that has spoken TLS is never a reason to turn TLS off. */
+function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext): string {
+  const isPlain = baseUrl.startsWith("http:");
+  switch (kind) {
+    case "not-tls":
+      return "check the port; only a server without TLS, such as one on this machine, needs no-tls=true";
+    case "no-common-protocol":
+      return "gRPC needs HTTP/2: use a port where it is enabled, or protocol=connect with `dewy registry`";
+    case "not-http2":
+    case "reset":
+    case "closed":
+    case "closed-in-handshake":
+    case "other":
+      if (protocol !== "grpc") return needsFetchProtocol(protocol);
+      return `is it a gRPC server?${isPlain ? " If it is, it may expect TLS: try without no-tls=true" : ""}`;
+    case "not-http":
+      return protocol === "grpc" ? "" : needsFetchProtocol(protocol);
+    default:
+      return "";
+  }
+}
+
+/** Returns whether something answered over HTTP, but not as this protocol does. */
+export function isForeignAnswer({ rawMessage }: ConnectError): boolean {
+  return /^(HTTP \d|unsupported content type|missing trailer)/.test(rawMessage);
+}
+
+function foreign(error: ConnectError, { protocol }: GrpcErrorContext): string {
+  if (!isForeignAnswer(error)) return "";
+  return protocol === "grpc"
+    ? "; what answers there is no gRPC server"
+    : `; ${needsFetchProtocol(protocol)}`;
+}
+
+function whyUnimplemented(context: GrpcErrorContext): string {
+  const { protocol, method } = context;
+  const missing = `the server has no dewy.RegistryService/${method}`;
+  return protocol === "grpc" ? missing : `${missing}; or ${needsFetchProtocol(protocol)}`;
+}
+
+function needsFetchProtocol(protocol: "grpc-web" | "connect"): string {
+  const name = protocol === "connect" ? "Connect" : "gRPC-Web";
+  return (
+    `the server does not speak ${name}, which protocol=${protocol} needs: \`dewy registry\` does, ` +
+    "a plain gRPC server can only be asked from a host, with protocol=grpc"
+  );
+}
+
+function remote(
+  { baseUrl }: GrpcErrorContext,
+  cause: unknown,
+): { method: string; url: string; cause: unknown } {
+  return { method: "POST", url: baseUrl, cause };
+}

@@ -1,0 +1,115 @@
+import { ConfigError } from "../../core/error.ts";
+import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
+import { badRegistryUrl, type LocatorBase, RESOLVED_OPTIONS, readCommon } from "../driver.ts";
+
+/** The form of a gRPC registry URL. */
+export const GRPC_SYNTAX = "grpc://<server-host>[:<port>]";
+/** The options of a gRPC registry URL. */
+export const GRPC_OPTIONS: readonly OptionSpec[] = [
+  ...RESOLVED_OPTIONS,
+  {
+    name: "no-tls",
+    type: "boolean",
+    description: "Whether to speak plain text (h2c) instead of TLS",
+  },
+  {
+    name: "protocol",
+    type: "string",
+    description:
+      "grpc, connect or grpc-web; by default grpc on a host, and connect where there is only fetch",
+  },
+  {
+    name: "ca-file",
+    type: "string",
+    description: "A file of PEM certificates to trust as well, with protocol grpc",
+  },
+  {
+    name: "allow",
+    type: "string",
+    description:
+      "What the server's artifact URLs may use, separated by commas: http, file, endpoint (of s3://), " +
+      "or a host[:port] inside the private network",
+  },
+];
+
+/** What is spoken with the server. */
+export type GrpcProtocol = "grpc" | "grpc-web" | "connect";
+
+/** A server that chooses the version itself. */
+export interface GrpcLocator extends LocatorBase {
+  /** The kind of registry. */
+  type: "grpc";
+  /** Host and port. */
+  target: string;
+  /** Speak plain text instead of TLS. */
+  noTLS: boolean;
+  /** What to speak; absent: chosen by where this runs. */
+  protocol?: GrpcProtocol;
+  /** A file of PEM certificates to trust as well; absent: none. */
+  caFile?: string;
+  /** What the server's artifact URLs may use, in lower case: `http`, `file`, `endpoint`, hosts; absent: nothing. */
+  allow?: readonly string[];
+}
+
+const PROTOCOLS: readonly GrpcProtocol[] = ["grpc", "grpc-web", "connect"];
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
+
+/**
+ * Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are no options.
+ *
+ * @param url the URL, taken apart.
+ * @returns the locator; without a port, 443 or, with `no-tls`, 80.
+ * @throws ConfigError when the host is missing or no host, a path follows, or an option cannot be used.
+ */
+export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
+  const { common, query } = readCommon("grpc", url, GRPC_OPTIONS);
+  const host = decodePath(url.host, url, "--registry");
+  if (host === "") throw badRegistryUrl(url, "server host is required", GRPC_SYNTAX);
+  if (url.path !== "" && url.path !== "/") {
+    throw badRegistryUrl(url, "a path has no meaning here", GRPC_SYNTAX);
+  }
+  const noTLS = query.flag("no-tls");
+  const target = /:\d+$/.test(host) ? host : `${host}:${noTLS ? 80 : 443}`;
+  if (!HOST.test(target.toLowerCase()) || !URL.canParse(`https://${target}`)) {
+    throw badRegistryUrl(url, `"${host}" is no host, or its port is none`, GRPC_SYNTAX);
+  }
+  const protocol = readProtocol(url, query.text("protocol"));
+  const caFile = query.text("ca-file");
+  if (caFile !== "" && (noTLS || (protocol ?? "grpc") !== "grpc")) {
+    const other = noTLS ? "no-tls=true" : `protocol=${protocol}`;
+    throw unusable(url, `ca-file has no effect with ${other}; see --ca-file`);
+  }
+  const allow = readAllow(url, query.text("allow"));
+  return {
+    ...common,
+    target,
+    noTLS,
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(caFile === "" ? {} : { caFile }),
+    ...(allow.length === 0 ? {} : { allow }),
+  };
+}
+
+function readProtocol(url: SplitUrl, text: string): GrpcProtocol | undefined {
+  const protocol = PROTOCOLS.find((one) => one === text);
+  if (protocol !== undefined || text === "") return protocol;
+  throw unusable(url, `protocol=${text} is none of ${PROTOCOLS.join(", ")}`);
+}
+
+function readAllow(url: SplitUrl, text: string): string[] {
+  const entries = text
+    .toLowerCase()
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+  for (const entry of entries) {
+    if (!HOST.test(entry)) {
+      throw unusable(url, `allow=${entry} is none of http, file, endpoint, and no host[:port]`);
+    }
+  }
+  return entries;
+}
+
+function unusable(url: SplitUrl, problem: string): ConfigError {
+  return new ConfigError(`Cannot use --registry "${redactUrl(url.text)}": ${problem}`);
+}

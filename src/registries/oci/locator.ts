@@ -1,0 +1,115 @@
+import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
+import { badRegistryUrl, IMAGE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.ts";
+
+/** The form of an OCI registry URL. */
+export const IMG_SYNTAX = "img://<registry-host>/<repository>";
+/** The options of an OCI registry URL. */
+export const IMG_OPTIONS: readonly OptionSpec[] = [
+  ...IMAGE_OPTIONS,
+  {
+    name: "insecure",
+    type: "boolean",
+    description: "Whether plain HTTP is used; only on localhost unless told",
+  },
+  {
+    name: "realm",
+    type: "string",
+    description: "A host in private address space that may hand out tokens for the registry",
+  },
+];
+
+/** A repository of an OCI registry. */
+export interface OciLocator extends LocatorBase {
+  /** The kind of registry. */
+  type: "oci";
+  /** The host that speaks the distribution API, with its port. */
+  registry: string;
+  /** The repository's name. */
+  repository: string;
+  /** Plain HTTP is allowed although the registry is not on loopback. */
+  insecure: boolean;
+  /** It is spoken to over plain HTTP. */
+  plainHttp: boolean;
+  /** A host of private address space that may hand out tokens; empty: none. */
+  realm: string;
+}
+
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)(:0*[1-9]\d{0,4})?$/;
+const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+const REPOSITORY =
+  /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+
+const IMAGE_HOSTS =
+  /^(ghcr\.io|quay\.io|docker\.io|(\w+\.)?gcr\.io|[\w-]+\.pkg\.dev|\w+\.azurecr\.io|[\w.-]+\.dkr\.ecr\.[\w-]+\.amazonaws\.com)$/;
+
+/** A well-known registry's own host, or a page of Docker Hub. */
+export function imgFromWebAddress({ hostname, pathname }: URL): string | undefined {
+  const [, official, user] = /^\/(?:_\/([^/]+)|r\/([^/]+\/[^/]+))/.exec(pathname) ?? [];
+  if (hostname === "hub.docker.com") {
+    return official === undefined ? user && `img://${user}` : `img://docker.io/library/${official}`;
+  }
+  const path = pathname.replace(/\/$/, "");
+  return IMAGE_HOSTS.test(hostname) && path !== "" ? `img://${hostname}${path}` : undefined;
+}
+
+/**
+ * Reads `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
+ * `localhost` belongs to Docker Hub: `img://owner/app` is an image of a user, `img://nginx` an official one.
+ *
+ * @param url the URL, taken apart.
+ * @returns the locator.
+ * @throws ConfigError when host or repository is missing or malformed.
+ */
+export function parseImgUrl(url: SplitUrl): OciLocator {
+  const { common, query } = readCommon("oci", url, IMG_OPTIONS);
+  const { registry, repository } = locate(url);
+  if (!REPOSITORY.test(repository)) {
+    throw badRegistryUrl(
+      url,
+      `"${repository}" is no repository name; ${hintOn(repository)}`,
+      IMG_SYNTAX,
+    );
+  }
+  const insecure = query.flag("insecure");
+  const plainHttp = insecure || (query.text("insecure") === "" && LOOPBACK.test(registry));
+  return { ...common, registry, repository, insecure, plainHttp, realm: query.text("realm") };
+}
+
+function hintOn(repository: string): string {
+  const lower = repository.toLowerCase();
+  return REPOSITORY.test(lower)
+    ? `it has no capitals; did you mean ${lower}?`
+    : "dewy chooses the tag, so give none";
+}
+
+function locate(url: SplitUrl): { registry: string; repository: string } {
+  const written = decodePath(url.host, url, "--registry");
+  const host = isRegistryHost(written) ? written.toLowerCase() : written;
+  const path = decodePath(url.path, url, "--registry").replace(/^\/|\/$/g, "");
+  if (host === "") throw badRegistryUrl(url, "registry host is required", IMG_SYNTAX);
+  if (!isRegistryHost(host)) {
+    return dockerHubRepository(DOCKER_HUB_HOST, path === "" ? host : `${host}/${path}`);
+  }
+  if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
+  if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
+    throw badRegistryUrl(url, `"${host}" is no host`, IMG_SYNTAX);
+  }
+  return dockerHubRepository(host, path);
+}
+
+/**
+ * Where a repository really is: Docker Hub's API has a host of its own, and its official images stand below `library/`.
+ *
+ * @param host a registry's host.
+ * @param path the repository as written.
+ * @returns the host to ask, and the repository's full name.
+ */
+export function dockerHubRepository(
+  host: string,
+  path: string,
+): { registry: string; repository: string } {
+  if (!isDockerHub(host)) return { registry: host, repository: path };
+  return { registry: DOCKER_HUB_HOST, repository: path.includes("/") ? path : `library/${path}` };
+}

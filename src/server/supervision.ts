@@ -1,0 +1,112 @@
+import { type Supervision, statePath } from "../agent/agent.ts";
+import type { CommandContext } from "../agent/context.ts";
+import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import { findRelease } from "../deploy/state.ts";
+import { fallBack } from "../deployers/fall_back.ts";
+import type { ReleaseDirectory } from "../deployers/release_directory.ts";
+import type { CrashLoop } from "../deployers/runner.ts";
+import type { StageRelease } from "../deployers/stage_release.ts";
+import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
+import { stateFile } from "../host/files/state_file.ts";
+import { run } from "../host/process/run.ts";
+import type { ServerConfig } from "./config.ts";
+import type { Handoff } from "./supervisor/handoff.ts";
+import type { Orphan } from "./supervisor/orphans.ts";
+import type { ReadinessOptions } from "./supervisor/readiness.ts";
+import { type AppOptions, appStarter, appVariables } from "./supervisor/start_app.ts";
+import { Supervisor } from "./supervisor/supervisor.ts";
+
+/** What {@link superviseServer} puts together. */
+export interface ServerParts {
+  config: ServerConfig;
+  directory: ReleaseDirectory;
+  stage: StageRelease;
+  handoff: Handoff;
+  /** Whether the app has a port. */
+  withPort: boolean;
+  app: AppOptions;
+  /** Generations of an earlier dewy, which end once there is one of ours. */
+  orphans: readonly Orphan[];
+}
+
+/**
+ * Puts the supervisor between the deploy sequence and the app.
+ *
+ * @param parts the parts.
+ * @returns the deployer, and what the agent does beside polling.
+ */
+export function superviseServer(
+  parts: ServerParts,
+  context: CommandContext,
+): { deployer: Deployer; supervision: Supervision } {
+  const { config, directory, stage, handoff, withPort, app, orphans } = parts;
+  const { clock, emit } = context;
+  let onCrashLoop = (_loop: CrashLoop): void => {};
+  const supervisor = new Supervisor({
+    start: appStarter(app),
+    handoff,
+    readiness: readinessOf(config, app),
+    signalOnTerm: config.signalOnTerm,
+    overlapMs: config.overlapMs,
+    drainMs: config.drainTimeMs,
+    restart: config.restart,
+    onCrashLoop: (loop) => onCrashLoop(loop),
+    stopping: context.signals.stop,
+    clock,
+    emit,
+  });
+  supervisor.adopt(orphans);
+  const store = stateFile(statePath(directory.root), emit);
+  const tagOf = async (name: string): Promise<string | undefined> =>
+    findRelease(await store.load(), name)?.tag;
+  const onStarted = (tag: string, restarted: boolean): void => {
+    const running = supervisor.running;
+    if (running === undefined) return;
+    emit({ type: "server-started", tag, restarted, withPort, ...running });
+  };
+  const startLive = async (): Promise<void> => {
+    const live = await directory.live();
+    if (live === undefined || !supervisor.mustRun(live)) return;
+    const tag = (await tagOf(live)) ?? "";
+    await supervisor.insist({ tag, directory: live });
+    onStarted(tag, orphans.length > 0);
+  };
+  const supervision: Supervision = {
+    begin: async (io: DeployIo) => {
+      const { stop: signal } = context.signals;
+      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: supervisor, io, signal });
+      await startLive();
+    },
+    restart: (signal) => supervisor.restart(signal),
+    end: () => {
+      // After a failure of dewy's own, they go on serving.
+      if (context.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
+      return supervisor.stop();
+    },
+  };
+  const { bakeMs } = config;
+  return {
+    deployer: supervisedDeployer({
+      directory,
+      stage,
+      runner: supervisor,
+      bakeMs,
+      tagOf,
+      onStarted,
+    }),
+    supervision,
+  };
+}
+
+function readinessOf(config: ServerConfig, app: AppOptions): ReadinessOptions {
+  const { readyAfterMs: afterMs, healthTimeoutMs: timeoutMs, readyCommand } = config;
+  const { clock } = app;
+  const mayFinish = config.restart === "on-failure" && config.handoff !== "proxy";
+  if (readyCommand === undefined) return { afterMs, timeoutMs, mayFinish, clock };
+  const command: ReadinessOptions["command"] = async ({ release, number, place }, signal) => {
+    const env = await appVariables(release, number, place, app);
+    const shell = ["/bin/sh", "-c", readyCommand] as const;
+    return (await run({ command: shell, cwd: app.root, env, timeoutMs, signal })).exitCode;
+  };
+  return { afterMs, timeoutMs, mayFinish, clock, command };
+}

@@ -1,0 +1,112 @@
+/**
+ * Version constraints: ranges of the `semver` package, compiled to comparisons of numbers.
+ *
+ * @see https://github.com/npm/node-semver#ranges
+ * @module
+ */
+import Range from "semver/classes/range.js";
+import { ConfigError } from "../core/error.ts";
+import { compileCalver } from "./calver.ts";
+import { comparePreRelease, type TagScan } from "./semver.ts";
+
+/** Says of a scanned tag whether it satisfies the constraint. */
+export type ConstraintTest = (scan: TagScan, tag: string) => boolean;
+
+/** How a constraint is understood. */
+export interface ConstraintOptions {
+  /** Whether pre-releases are compared like any other version (`includePrerelease`). The default is false. */
+  preRelease?: boolean;
+  /** The CalVer format of the tags; empty or absent: SemVer. */
+  calver?: string;
+}
+
+/** The part of the package's Range that is used; said here, because not every runtime has its types. */
+interface ParsedRange {
+  set: readonly (readonly {
+    value: string;
+    operator: string;
+    semver: {
+      major: number;
+      minor: number;
+      patch: number;
+      prerelease: readonly (string | number)[];
+    };
+  }[])[];
+}
+
+interface Comparison {
+  operator: string;
+  core: readonly [number, number, number];
+  preRelease: string;
+}
+
+/**
+ * Compiles a range such as `^1.2`, `~1.0` or `>=1 <2`.
+ *
+ * With a CalVer format the first three segments stand for major, minor and patch (absent ones are 0), so
+ * `^2024.6` means "2024, from June on"; months may be written `06`. Where a format has more than three
+ * segments the rest, and the pre-release, is not part of the comparison.
+ *
+ * @param text the range.
+ * @param options pre-releases and CalVer.
+ * @returns the test.
+ * @throws ConfigError when it is no range.
+ */
+export function compileConstraint(text: string, options: ConstraintOptions = {}): ConstraintTest {
+  const calver = options.calver ?? "";
+  const segments = calver === "" ? 3 : compileCalver(calver).specifiers.length;
+  const range = readRange(text, calver !== "", options.preRelease ?? false);
+  const alternatives = range.set.map((comparators) =>
+    comparators
+      .filter((comparator) => comparator.value !== "")
+      .map(
+        ({ operator, semver }): Comparison => ({
+          operator,
+          core: [semver.major, semver.minor, semver.patch],
+          preRelease: semver.prerelease.join("."),
+        }),
+      ),
+  );
+  return (scan, tag) => {
+    const preRelease = segments > 3 ? "" : tag.slice(scan.preStart, scan.preEnd);
+    return alternatives.some((all) => all.every((one) => holds(one, scan.segments, preRelease)));
+  };
+}
+
+function readRange(text: string, isCalver: boolean, includePrerelease: boolean): ParsedRange {
+  // Zero-padded months are right in CalVer, but no numbers of semver.
+  const spelled = isCalver ? text.replaceAll(/(?<![0-9A-Za-z-])0+(?=[0-9])/g, "") : text;
+  try {
+    return new Range(spelled, { includePrerelease });
+  } catch (cause) {
+    throw new ConfigError(
+      `Cannot use constraint "${text}": it is no semver range; write one such as ^1.2, ~1.0 or ">=1 <2"`,
+      { cause },
+    );
+  }
+}
+
+function holds(comparison: Comparison, segments: readonly number[], preRelease: string): boolean {
+  const order =
+    compareCore(segments, comparison.core) || comparePreRelease(preRelease, comparison.preRelease);
+  switch (comparison.operator) {
+    case ">":
+      return order > 0;
+    case ">=":
+      return order >= 0;
+    case "<":
+      return order < 0;
+    case "<=":
+      return order <= 0;
+    default:
+      return order === 0;
+  }
+}
+
+function compareCore(segments: readonly number[], core: Comparison["core"]): number {
+  for (let nth = 0; nth < 3; nth++) {
+    const difference = (segments[nth] ?? 0) - (core[nth] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

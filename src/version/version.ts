@@ -1,0 +1,231 @@
+/**
+ * Versions: read, compared, and the newest one chosen.
+ *
+ * @module
+ */
+
+import { ConfigError } from "../core/error.ts";
+import type { Version } from "../core/types.ts";
+import { compileCalver, parseCalver } from "./calver.ts";
+import { type ConstraintTest, compileConstraint } from "./constraint.ts";
+import {
+  comparePreRelease,
+  emptyScan,
+  parseSemver,
+  scanSemver,
+  type TagScan,
+  type TagScanner,
+} from "./semver.ts";
+
+/** How tags are read. */
+export interface VersionOptions {
+  /** A CalVer format such as `YYYY.0M.MICRO`. Unset or empty: SemVer 2.0.0. */
+  calver?: string;
+}
+
+/** Which tags may be chosen. */
+export interface LatestTagOptions extends VersionOptions {
+  /** Whether pre-releases count. The default is false. */
+  preRelease?: boolean;
+  /** The build metadata a version must have, all of it. Unset or empty: any. */
+  slot?: string;
+  /** A semver range such as `^1.2`. Unset or empty: any version. */
+  constraint?: string;
+  /** Tags that must not be chosen. The default is none. */
+  exclude?: Iterable<string>;
+}
+
+/** What became of one tag. */
+export type TagVerdict =
+  | "newest" // of all that were offered so far
+  | "older" // or equal to one that was offered before
+  | "no-version"
+  | "slot"
+  | "pre-release"
+  | "constraint"
+  | "excluded";
+
+/**
+ * Reads a tag as a version: SemVer 2.0.0 with an optional lower-case `v`, or CalVer by a format.
+ *
+ * @param tag the tag as the registry spells it.
+ * @param options the CalVer format, if any.
+ * @returns its parts; `undefined` when it is no version.
+ * @throws ConfigError when the CalVer format has no specifier.
+ *
+ * @example
+ * ```ts
+ * import { parseVersion } from "dewy";
+ *
+ * const version = parseVersion("v1.2.3-rc.1+blue");
+ * if (version?.preRelease !== "rc.1" || version.buildMetadata !== "blue") throw new Error("misread");
+ * if (parseVersion("latest") !== undefined) throw new Error("no version at all");
+ * ```
+ */
+export function parseVersion(tag: string, options: VersionOptions = {}): Version | undefined {
+  const calver = options.calver ?? "";
+  return calver === "" ? parseSemver(tag) : parseCalver(tag, calver);
+}
+
+/**
+ * The version that a tag stands for. Tags of images cannot have a `+`: `v1.2.0_blue` stands for `v1.2.0+blue`.
+ *
+ * @param tag the tag as the registry spells it.
+ * @param calver a CalVer format; empty: SemVer.
+ * @returns the tag with its last `_` as `+`, where only that makes it a version; else the tag.
+ */
+export function versionOf(tag: string, calver: string): string {
+  const at = tag.lastIndexOf("_");
+  if (at < 0) return tag;
+  const options = { calver };
+  const version = `${tag.slice(0, at)}+${tag.slice(at + 1)}`;
+  const isOne = parseVersion(version, options)?.buildMetadata === tag.slice(at + 1);
+  return isOne && parseVersion(tag, options) === undefined ? version : tag;
+}
+
+/**
+ * Compares two tags by precedence; `v` and build metadata do not count.
+ *
+ * @param a a tag.
+ * @param b another tag.
+ * @param options the CalVer format, if any.
+ * @returns -1 when `a` is older, 1 when it is newer, 0 when both have the same precedence.
+ * @throws ConfigError when one of them is no version, or the format cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { compareVersions } from "dewy";
+ *
+ * if (compareVersions("v1.10.0", "v1.9.0") !== 1) throw new Error("numbers are compared as numbers");
+ * if (compareVersions("1.0.0-rc.1", "1.0.0") !== -1) throw new Error("a pre-release comes before");
+ * ```
+ */
+export function compareVersions(a: string, b: string, options: VersionOptions = {}): -1 | 0 | 1 {
+  return compareParsed(readOrThrow(a, options), readOrThrow(b, options));
+}
+
+function readOrThrow(tag: string, options: VersionOptions): Version {
+  const version = parseVersion(tag, options);
+  if (version === undefined) {
+    const form = options.calver ? `of the calver format "${options.calver}"` : "of SemVer 2.0.0";
+    throw new ConfigError(`Cannot compare "${tag}": it is no version ${form}`);
+  }
+  return version;
+}
+
+/**
+ * Compares two versions that were read by the same rules.
+ *
+ * @param a a version.
+ * @param b another version.
+ * @returns the order of the two.
+ */
+export function compareParsed(
+  a: Pick<Version, "segments" | "preRelease">,
+  b: Pick<Version, "segments" | "preRelease">,
+): -1 | 0 | 1 {
+  return compareSegments(a.segments, b.segments) || comparePreRelease(a.preRelease, b.preRelease);
+}
+
+function compareSegments(a: readonly number[], b: readonly number[]): -1 | 0 | 1 {
+  const length = Math.max(a.length, b.length);
+  for (let nth = 0; nth < length; nth++) {
+    const left = a[nth] ?? 0;
+    const right = b[nth] ?? 0;
+    if (left !== right) return left < right ? -1 : 1;
+  }
+  return 0;
+}
+
+/**
+ * The newest of some tags. The slot, pre-release, constraint and exclude rules come first, so it is the
+ * newest *within* them; of equal versions the first listed is taken. One pass, linear.
+ *
+ * @param tags the tags, in the registry's order.
+ * @param options which tags may be chosen.
+ * @returns the tag as listed; `undefined` when none fits.
+ * @throws ConfigError when the CalVer format or the constraint cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { latestTag } from "dewy";
+ *
+ * const tags = ["v1.0.0+blue", "v1.1.0+green", "v2.0.0-rc.1+blue", "latest"];
+ * if (latestTag(tags) !== "v1.1.0+green") throw new Error("newest of all");
+ * if (latestTag(tags, { slot: "blue" }) !== "v1.0.0+blue") throw new Error("newest of its slot");
+ * if (latestTag(tags, { preRelease: true, constraint: ">=2" }) !== "v2.0.0-rc.1+blue") throw new Error("in range");
+ * ```
+ */
+export function latestTag(
+  tags: Iterable<string>,
+  options: LatestTagOptions = {},
+): string | undefined {
+  const newest = new NewestTag(options);
+  for (const tag of tags) newest.offer(tag);
+  return newest.tag;
+}
+
+/** Keeps the newest tag of those it is offered, one by one. */
+export class NewestTag {
+  /** The newest so far; `undefined` when none fitted. */
+  tag: string | undefined = undefined;
+  readonly #scan: TagScanner;
+  readonly #preRelease: boolean;
+  readonly #slot: string;
+  readonly #satisfies: ConstraintTest | undefined;
+  readonly #exclude: ReadonlySet<string>;
+  #current: TagScan;
+  #best: TagScan;
+
+  /**
+   * @param options which tags may be chosen.
+   * @throws ConfigError when the CalVer format or the constraint cannot be used.
+   */
+  constructor(options: LatestTagOptions = {}) {
+    const calver = options.calver ?? "";
+    const format = calver === "" ? undefined : compileCalver(calver);
+    const constraint = options.constraint ?? "";
+    this.#scan = format?.scan ?? scanSemver;
+    this.#current = emptyScan(format?.specifiers.length ?? 3);
+    this.#best = emptyScan(format?.specifiers.length ?? 3);
+    this.#preRelease = options.preRelease ?? false;
+    this.#slot = options.slot ?? "";
+    this.#exclude = new Set(options.exclude ?? []);
+    this.#satisfies =
+      constraint === ""
+        ? undefined
+        : compileConstraint(constraint, { preRelease: this.#preRelease, calver });
+  }
+
+  /**
+   * Looks at one more tag.
+   *
+   * @param tag the tag as listed.
+   * @param isPreRelease the registry itself calls it a pre-release.
+   * @returns what became of it.
+   */
+  offer(tag: string, isPreRelease = false): TagVerdict {
+    const scan = this.#current;
+    if (!this.#scan(tag, scan)) return "no-version";
+    if (this.#slot !== "" && tag.slice(scan.buildStart) !== this.#slot) return "slot";
+    if (!this.#preRelease && (isPreRelease || scan.preEnd > scan.preStart)) return "pre-release";
+    if (this.#satisfies?.(scan, tag) === false) return "constraint";
+    if (this.#exclude.has(tag)) return "excluded";
+    if (this.tag !== undefined && this.#compareToBest(tag) <= 0) return "older";
+    this.#current = this.#best;
+    this.#best = scan;
+    this.tag = tag;
+    return "newest";
+  }
+
+  #compareToBest(tag: string): -1 | 0 | 1 {
+    const { segments, preStart, preEnd } = this.#current;
+    const best = this.#best;
+    const order = compareSegments(segments, best.segments);
+    if (order !== 0) return order;
+    return comparePreRelease(
+      tag.slice(preStart, preEnd),
+      (this.tag ?? "").slice(best.preStart, best.preEnd),
+    );
+  }
+}

@@ -1,0 +1,320 @@
+import { describe, expect, test } from "vitest";
+import { type DewyEvent, type HookResult, RemoteError } from "../../../mod.ts";
+import type { LogLevel } from "../../../src/cli/flags/common.ts";
+import {
+  formatHuman,
+  formatJson,
+  formatText,
+  type LogFormatter,
+} from "../../../src/cli/log/format.ts";
+import { createLogger } from "../../../src/cli/log/log.ts";
+
+const NOW = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
+const HOOK: HookResult = {
+  when: "before",
+  command: "echo hi",
+  exitCode: 0,
+  stdout: "hi",
+  stderr: "",
+  durationMs: 1500,
+  timedOut: false,
+};
+const STARTED: DewyEvent = {
+  type: "started",
+  version: "1.2.3",
+  command: "assets",
+  registry: "ghr://o/r",
+  directory: "/srv/my app",
+};
+
+function log(
+  events: readonly DewyEvent[],
+  level: LogLevel = "debug",
+  format: LogFormatter = formatText,
+  redact?: (text: string) => string,
+): string {
+  let written = "";
+  const sink = createLogger({
+    level,
+    format,
+    now: () => NOW,
+    write: (text) => {
+      written += text;
+    },
+    ...(redact === undefined ? {} : { redact }),
+  });
+  for (const event of events) sink(event);
+  return written;
+}
+
+describe("the log as text", () => {
+  test("has time, level, a static message and fields, quoted where needed", () => {
+    expect(log([STARTED])).toBe(
+      'time=2026-05-01T12:00:00.123Z level=INFO msg="Dewy started" version=1.2.3 command=assets registry=ghr://o/r directory="/srv/my app"\n',
+    );
+  });
+  test("writes durations in Go's notation, and empty values in quotes", () => {
+    expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }])).toContain(
+      'msg="Execute hook" when=before tag=v1.0.0 command="echo hi" stdout=hi stderr="" exit_code=0 duration=1.5s',
+    );
+  });
+  test("an event is one line, whatever its fields hold", () => {
+    const hostile = 'v1\nlevel=ERROR msg="owned"\u001b[2J\u202e\u0085\u2028=';
+    const written = log([{ type: "pending", tag: hostile }]);
+    expect(written.split("\n")).toHaveLength(2);
+    expect(written).toContain('tag="v1\\nlevel=ERROR msg=\\"owned\\"\\x1b[2J\\u202e\\x85\\u2028="');
+  });
+});
+
+describe("the log as JSON", () => {
+  test("writes durations as integers of nanoseconds", () => {
+    expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }], "info", formatJson)).toBe(
+      '{"time":"2026-05-01T12:00:00.123Z","level":"INFO","msg":"Execute hook","when":"before","tag":"v1.0.0","command":"echo hi","stdout":"hi","stderr":"","exit_code":0,"duration":1500000000}\n',
+    );
+  });
+  test("an event is one line of valid JSON, whatever its fields hold", () => {
+    const tag = "v1\n\u2028\u0085\u001b[2J";
+    const written = log([{ type: "pending", tag }], "debug", formatJson);
+    expect(written.trimEnd()).toMatch(/^[\u0020-\u007e]+$/);
+    expect(JSON.parse(written)).toMatchObject({ level: "DEBUG", tag });
+  });
+  test("writes lists as lists", () => {
+    const written = log([{ type: "pruned", directories: ["a", "b"] }], "info", formatJson);
+    expect(JSON.parse(written)).toMatchObject({ msg: "Keep releases", removed: ["a", "b"] });
+  });
+});
+
+describe("the log for people", () => {
+  test("is short, and shows control characters instead of obeying them", () => {
+    const written = log(
+      [{ type: "activated", tag: "v1\u001b[2J", directory: "/d" }],
+      "info",
+      formatHuman,
+    );
+    expect(written).toMatch(/^\d\d:\d\d:\d\d {3}Create symlink {2}tag=/);
+    expect(written).toContain("v1\\x1b[2J");
+    expect(written).not.toContain("\u001b");
+  });
+});
+
+describe("levels", () => {
+  const events: DewyEvent[] = [
+    { type: "unchanged", tag: "v1" },
+    {
+      type: "deployed",
+      command: "assets",
+      tag: "v1",
+      previousTag: undefined,
+      directory: "/d",
+      durationMs: 1,
+    },
+    { type: "held", tag: "v2", running: "v1", reason: "r" },
+    {
+      type: "failed",
+      phase: "resolve",
+      tag: undefined,
+      error: new RemoteError("no answer"),
+      count: 1,
+      retryInMs: 10_000,
+    },
+  ];
+  test.each([
+    ["debug", 4],
+    ["info", 3],
+    ["warn", 2],
+    ["error", 1],
+  ] as const)("%s lets %i of four through", (level, count) => {
+    expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
+  });
+  test("a failure that repeats is a matter for debug", () => {
+    const failed = events.filter(({ type }) => type === "failed");
+    const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
+    expect(log(again, "info")).toBe("");
+    expect(log(again, "debug")).toContain("Deploy failure");
+  });
+  test("waiting for an artifact within the grace period is a matter for debug", () => {
+    expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
+  });
+  test("a hook that fails is an error", () => {
+    const written = log(
+      [{ type: "hook", tag: "v1", result: { ...HOOK, exitCode: null, timedOut: true } }],
+      "error",
+    );
+    expect(written).toContain('level=ERROR msg="Execute hook failed"');
+    expect(written).toContain("timed_out=true");
+  });
+  test("what the operator must see is logged where only errors are", () => {
+    const warning: DewyEvent = { type: "warning", message: "Look", fields: { here: 1 } };
+    expect(log([warning], "error")).toBe("");
+    expect(log([{ ...warning, important: true }], "error")).toContain("msg=Look here=1");
+  });
+  test("progress is no matter for the log", () => {
+    expect(log([{ type: "download-progress", tag: "v1", artifact: "a", received: 1 }])).toBe("");
+  });
+});
+
+describe("the log of an app", () => {
+  const exited: DewyEvent = {
+    type: "app-exited",
+    tag: "v1",
+    generation: 2,
+    pid: 7,
+    code: 3,
+    signal: null,
+    lastLines: ["panic: hunter2hunter2"],
+    restartInMs: 2_000,
+  };
+  const GENERATION = { generation: 2, pid: 7 };
+  const lines: [DewyEvent, string][] = [
+    [
+      { type: "server-started", tag: "v1", restarted: false, withPort: true, ...GENERATION },
+      'level=INFO msg="Server started" tag=v1 with_port=true generation=2 pid=7',
+    ],
+    [
+      { type: "server-started", tag: "v1", restarted: true, withPort: false, ...GENERATION },
+      'level=INFO msg="Server restarted" tag=v1 with_port=false generation=2 pid=7',
+    ],
+    [
+      { type: "generation-ready", tag: "v1", ...GENERATION, durationMs: 1_500 },
+      'level=INFO msg="App ready" tag=v1 generation=2 pid=7 duration=1.5s',
+    ],
+    [
+      { type: "draining", ...GENERATION, drainMs: 30_000 },
+      'level=INFO msg="App draining" generation=2 pid=7 at_most=30s',
+    ],
+    [
+      { type: "drained", ...GENERATION, durationMs: 10, killed: false },
+      'level=INFO msg="App drained" generation=2 pid=7 duration=10ms',
+    ],
+    [
+      { type: "drained", ...GENERATION, durationMs: 30_000, killed: true },
+      'level=WARN msg="App killed after the drain time" generation=2 pid=7 duration=30s',
+    ],
+    [
+      exited,
+      'level=ERROR msg="App exited" tag=v1 generation=2 pid=7 exit_code=3 restart_in=2s last_lines="[panic: hunter2hunter2]"',
+    ],
+    [
+      { ...exited, code: null, signal: "SIGSEGV", lastLines: [] },
+      'level=ERROR msg="App exited" tag=v1 generation=2 pid=7 signal=SIGSEGV restart_in=2s',
+    ],
+    [
+      { ...exited, code: 0, restartInMs: undefined, lastLines: [] },
+      'level=INFO msg="App finished" tag=v1 generation=2 pid=7 exit_code=0',
+    ],
+    [
+      { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "exit code 1" },
+      'level=ERROR msg="App started anew has failed, the one before serves on" tag=v1 generation=2 pid=7 reason="exit code 1"',
+    ],
+    [
+      { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
+      'level=ERROR msg="App keeps crashing" tag=v1 crashes=5 action="back to v0"',
+    ],
+    [
+      { type: "adopted", pid: 7, tag: "v1" },
+      'level=WARN msg="App of an earlier dewy found" pid=7 tag=v1',
+    ],
+    [
+      { type: "app-restart", signal: "SIGHUP" },
+      'level=INFO msg="Restarting the app" signal=SIGHUP',
+    ],
+    [
+      { type: "directory-of-program", directory: "/opt/app", program: "/opt/app/current/app" },
+      'level=INFO msg="Working directory taken from the command" directory=/opt/app program=/opt/app/current/app',
+    ],
+    [
+      { type: "no-program" },
+      'level=WARN msg="No command after --: versions are deployed, but nothing is started"',
+    ],
+  ];
+  test.each(lines)("%j", (event, line) => {
+    expect(log([event])).toBe(`time=2026-05-01T12:00:00.123Z ${line}\n`);
+  });
+  test("has no secrets in the last lines", () => {
+    const redact = (text: string): string => text.replaceAll("hunter2hunter2", "…");
+    expect(JSON.parse(log([exited], "error", formatJson, redact)).last_lines).toEqual(["panic: …"]);
+  });
+});
+
+describe("the log of containers", () => {
+  const lost: DewyEvent = {
+    type: "replica-lost",
+    tag: "v1",
+    container: "app-1-0",
+    reason: "ended with exit code 1",
+    lastLines: ["panic"],
+    replaceInMs: 1_000,
+  };
+  const lines: [DewyEvent, string][] = [
+    [
+      { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", durationMs: 10 },
+      'level=INFO msg="Pulled image" tag=v1 image=h/a@sha256:1 duration=10ms',
+    ],
+    [
+      { type: "image-pulling", tag: "v1", artifact: "h/a:v1" },
+      'level=INFO msg="Pulling image" tag=v1 artifact=h/a:v1',
+    ],
+    [
+      { type: "containers-serving", tag: "v1", bakeMs: 30_000 },
+      'level=INFO msg="Containers serve, on probation" tag=v1 probation=30s',
+    ],
+    [
+      {
+        type: "replica-ready",
+        tag: "v1",
+        container: "app-1-0",
+        address: "127.0.0.1:32768",
+        durationMs: 1_500,
+      },
+      'level=INFO msg="Container ready" tag=v1 container=app-1-0 address=127.0.0.1:32768 duration=1.5s',
+    ],
+    [
+      { type: "replica-retired", tag: "v1", container: "app-1-0", cut: 0, durationMs: 2_000 },
+      'level=INFO msg="Container removed" tag=v1 container=app-1-0 duration=2s',
+    ],
+    [
+      { type: "replica-retired", tag: "v1", container: "app-1-0", cut: 2, durationMs: 30_000 },
+      'level=WARN msg="Container removed" tag=v1 container=app-1-0 cut_connections=2 duration=30s',
+    ],
+    [
+      lost,
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1" replace_in=1s last_lines=[panic]',
+    ],
+    [
+      { ...lost, replaceInMs: undefined, lastLines: [] },
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1"',
+    ],
+    [
+      { type: "containers-deployed", tag: "v1", ready: 3, replicas: 3 },
+      'level=INFO msg="Containers deployed" tag=v1 ready=3 replicas=3',
+    ],
+    [
+      { type: "containers-adopted", containers: ["a", "b"], tags: ["v1"] },
+      'level=INFO msg="Containers of an earlier dewy found" containers="[a b]" tags=[v1]',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: false, drainMs: 30_000 },
+      'level=INFO msg="Connections drain, containers stop" containers=[a] at_most=30s',
+    ],
+    [
+      { type: "containers-ending", containers: ["a"], keep: true, drainMs: 0 },
+      'level=INFO msg="Connections drain, containers stay" containers=[a] at_most=0s',
+    ],
+    [
+      { type: "images-removed", images: ["dewy/app:v0"] },
+      'level=INFO msg="Keep images" removed=[dewy/app:v0]',
+    ],
+  ];
+  test.each(lines)("%j", (event, line) => {
+    expect(log([event])).toBe(`time=2026-05-01T12:00:00.123Z ${line}\n`);
+  });
+});
+
+test("secrets are taken out of every field", () => {
+  const result = { ...HOOK, stdout: "token=hunter2hunter2" };
+  const written = log([{ type: "hook", tag: "v1", result }], "info", formatJson, (text) =>
+    text.replaceAll("hunter2hunter2", "…"),
+  );
+  expect(written).toContain("token=…");
+  expect(written).not.toContain("hunter2");
+});

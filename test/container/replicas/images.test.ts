@@ -1,0 +1,262 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { EngineImage } from "../../../src/container/engine/engine.ts";
+import { imageName } from "../../../src/container/options/name.ts";
+import type { PortMapping } from "../../../src/container/options/port_mapping.ts";
+import {
+  type PrepareOptions,
+  prepareRelease,
+} from "../../../src/container/replicas/prepare_release.ts";
+import { pruneImages } from "../../../src/container/replicas/prune_images.ts";
+import { stageImage } from "../../../src/container/replicas/stage_image.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
+import {
+  openReleaseDirectory,
+  type ReleaseDirectory,
+} from "../../../src/deployers/release_directory.ts";
+import type { StageRelease } from "../../../src/deployers/stage_release.ts";
+import type { ImageRegistry } from "../../../src/registries/oci/image_registry.ts";
+import { candidate, eventsOf, jumpingClock, testRegistry } from "../../deploy/world.ts";
+import { type FakeEngine, fakeEngine, unreachable } from "../../fakes/engine.ts";
+import { never } from "./world.ts";
+
+interface ImageWorld {
+  engine: FakeEngine;
+  directory: ReleaseDirectory;
+  events: DewyEvent[];
+  stage: StageRelease;
+  prepare(over?: Partial<PrepareOptions>): ReturnType<typeof prepareRelease>;
+  prune: ReturnType<typeof pruneImages>;
+  /** Publishes an image and stages it. @returns its release. */
+  staged(tag: string, image?: Partial<EngineImage>, digest?: string): Promise<string>;
+}
+
+const APP = "shop";
+const mapping = (containerPort: number | undefined): PortMapping => ({
+  listen: { kind: "tcp", host: undefined, port: 8080 },
+  containerPort,
+});
+
+async function imageWorld(): Promise<ImageWorld> {
+  const root = await mkdtemp(join(tmpdir(), "dewy-images-"));
+  const engine = fakeEngine();
+  onTestFinished(async () => {
+    await engine.close();
+    await rm(root, { recursive: true });
+  });
+  const directory = await openReleaseDirectory(root);
+  const events: DewyEvent[] = [];
+  const emit = (event: DewyEvent): void => void events.push(event);
+  const clock = jumpingClock();
+  const registry: ImageRegistry = {
+    ...testRegistry(),
+    pullAccess: async (digest) => ({
+      image: `registry.test/shop@${digest}`,
+      credential: undefined,
+      plainHttp: false,
+    }),
+  };
+  const check = ({ exposedPorts }: EngineImage): void => {
+    if (exposedPorts.length === 0) throw new Error("it exposes nothing");
+  };
+  const stage = stageImage({ engine, registry, directory, app: APP, check, clock, emit });
+  return {
+    engine,
+    directory,
+    events,
+    stage,
+    prepare: (over = {}) =>
+      prepareRelease({
+        engine,
+        registry,
+        directory,
+        mappings: [mapping(undefined)],
+        args: [],
+        user: undefined,
+        command: [],
+        own: undefined,
+        ...over,
+      }),
+    prune: pruneImages({ engine, directory, app: APP, emit }),
+    staged: async (tag, image = {}, digest = `sha256:${tag}`) => {
+      engine.publish(`registry.test/shop@${digest}`, {}, image);
+      await clock.sleep(1_000);
+      return (await stage(candidate(tag, { digest }), never, async () => {})).directory;
+    },
+  };
+}
+
+describe("stageImage", () => {
+  it("pulls by digest, names the image, and makes a release that tells of it", async () => {
+    const { engine, directory, events, staged } = await imageWorld();
+    const name = await staged("v1.0.0+blue", { exposedPorts: [80] });
+    const record = await import(join(directory.path(name), "image.json"), {
+      with: { type: "json" },
+    });
+    expect(record.default).toMatchObject({
+      tag: "v1.0.0+blue",
+      digest: "sha256:v1.0.0+blue",
+      reference: "registry.test/shop@sha256:v1.0.0+blue",
+      name: "localhost/dewy/shop:v1.0.0_blue",
+      exposedPorts: [80],
+    });
+    expect(engine.names()).toContain("localhost/dewy/shop:v1.0.0_blue");
+    expect(eventsOf(events, "image-pulled")).toHaveLength(1);
+  });
+
+  it.each(["pull", "tag", "image"] as const)(
+    "leaves no release when %s fails",
+    async (operation) => {
+      const { engine, directory, staged } = await imageWorld();
+      engine.fail.set(operation, unreachable());
+      await expect(staged("v1.0.0")).rejects.toThrow("Cannot reach the container engine");
+      expect(await readdir(directory.root)).toEqual([]);
+    },
+  );
+
+  it("leaves no release of an image that could not be reached, or without a digest", async () => {
+    const { directory, stage, staged } = await imageWorld();
+    await expect(staged("v1.0.0", { exposedPorts: [] })).rejects.toThrow("it exposes nothing");
+    await expect(stage(candidate("v1.0.0"), never, async () => {})).rejects.toThrow(
+      "states no digest",
+    );
+    expect(await readdir(directory.root)).toEqual([]);
+  });
+
+  it("leaves no release that cannot be recorded", async () => {
+    const { engine, directory, stage } = await imageWorld();
+    engine.publish("registry.test/shop@sha256:v1.0.0");
+    const digest = "sha256:v1.0.0";
+    const full = stage(candidate("v1.0.0", { digest }), never, async () => {
+      throw new Error("the disk is full");
+    });
+    await expect(full).rejects.toThrow("the disk is full");
+    expect(await readdir(dirname(directory.path("any")))).toEqual([]);
+  });
+});
+
+describe("prepareRelease", () => {
+  const release = (directory: string): { tag: string; directory: string } => ({
+    tag: "v1.0.0",
+    directory,
+  });
+
+  it("uses the image that is here, without the network", async () => {
+    const { engine, staged, prepare } = await imageWorld();
+    const name = await staged("v1.0.0", { exposedPorts: [3000], user: "app" });
+    engine.fail.set("pull", new Error("no network"));
+    const prepared = await prepare({ args: ["-e", "A=b"], command: ["serve"] })(
+      release(name),
+      never,
+    );
+    expect(prepared).toMatchObject({
+      directory: name,
+      containerPorts: [3000],
+      spec: {
+        image: "registry.test/shop@sha256:v1.0.0",
+        ports: [3000],
+        user: undefined,
+        args: ["-e", "A=b"],
+        command: ["serve"],
+      },
+    });
+  });
+
+  it("finds it by its identifier when it has lost its name, and pulls it again when it is gone", async () => {
+    const { engine, staged, prepare } = await imageWorld();
+    const name = await staged("v1.0.0");
+    engine.forget("registry.test/shop@sha256:v1.0.0");
+    const byId = await prepare()(release(name), never);
+    expect(byId.spec.image).toMatch(/^sha256:/);
+    engine.forget(imageName(APP, "v1.0.0"));
+    const again = await prepare()(release(name), never);
+    expect(again.spec.image).toBe("registry.test/shop@sha256:v1.0.0");
+    expect(engine.names()).toContain(imageName(APP, "v1.0.0"));
+  });
+
+  it("tells containers of other flags apart, and none of the same", async () => {
+    const { staged, prepare } = await imageWorld();
+    const name = await staged("v1.0.0", { exposedPorts: [80] });
+    const config = async (over: Partial<PrepareOptions>): Promise<string> =>
+      (await prepare(over)(release(name), never)).config;
+    const own = { uid: 1000, gid: 1000 };
+    const configs = await Promise.all([
+      config({}),
+      config({ args: ["-e", "A=b"] }),
+      config({ command: ["serve"] }),
+      config({ mappings: [mapping(81)] }),
+      config({ own }),
+    ]);
+    expect(new Set(configs).size).toBe(configs.length);
+    expect(await config({ mappings: [mapping(80)] })).toBe(configs[0]);
+  });
+
+  it("says what is wrong with a release whose record is gone", async () => {
+    const { directory, staged, prepare } = await imageWorld();
+    const name = await staged("v1.0.0");
+    await rm(join(directory.path(name), "image.json"));
+    await expect(prepare()(release(name), never)).rejects.toThrow(/Cannot read .*image\.json/);
+  });
+});
+
+describe("pruneImages", () => {
+  it("keeps the seven newest, and removes the others with the names they had", async () => {
+    const { engine, directory, events, staged, prune } = await imageWorld();
+    const releases: string[] = [];
+    for (let minor = 0; minor < 9; minor += 1) releases.push(await staged(`v1.${minor}.0`));
+    expect(await prune(new Set(), 7)).toEqual(releases.slice(0, 2).reverse());
+    const left = engine.names().filter((name) => name.startsWith("localhost/"));
+    expect(left.sort()).toEqual(
+      Array.from({ length: 7 }, (_, index) => imageName(APP, `v1.${index + 2}.0`)),
+    );
+    expect(engine.names().filter((name) => name.includes("@"))).toHaveLength(7);
+    expect(eventsOf(events, "images-removed")[0]?.images).toContain(imageName(APP, "v1.0.0"));
+    expect(await directory.has(releases[2] ?? "")).toBe(true);
+  });
+
+  it("never takes what another app has named, what a container uses, or what a kept release shares", async () => {
+    const { engine, staged, prune } = await imageWorld();
+    const same = "sha256:same";
+    await staged("v1.0.0", {}, same);
+    await staged("v1.1.0");
+    await engine.tag("registry.test/shop@sha256:v1.1.0", "localhost/dewy/other:v1.1.0", never);
+    await engine.start(
+      {
+        name: "used",
+        image: imageName(APP, "v1.1.0"),
+        labels: {},
+        ports: [],
+        user: undefined,
+        args: [],
+        command: [],
+      },
+      never,
+    );
+    for (let minor = 2; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
+    await staged("v1.8.0", {}, same);
+    await prune(new Set(), 7);
+    const names = engine.names();
+    expect(names).toContain("localhost/dewy/other:v1.1.0");
+    expect(names).toContain(imageName(APP, "v1.1.0"));
+    expect(names).toContain(`registry.test/shop@${same}`);
+    expect(names).not.toContain(imageName(APP, "v1.0.0"));
+  });
+
+  it("also removes names that a crash has left without a release", async () => {
+    const { engine, staged, prune } = await imageWorld();
+    await staged("v1.0.0");
+    await engine.tag("registry.test/shop@sha256:v1.0.0", imageName(APP, "v0.1.0"), never);
+    await prune(new Set(), 7);
+    expect(engine.names()).not.toContain(imageName(APP, "v0.1.0"));
+  });
+
+  it("warns, and prunes releases all the same, when the engine cannot be reached", async () => {
+    const { engine, events, staged, prune } = await imageWorld();
+    for (let minor = 0; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
+    engine.fail.set("imageNames", unreachable());
+    expect(await prune(new Set(), 7)).toHaveLength(1);
+    expect(eventsOf(events, "warning")).toHaveLength(1);
+  });
+});

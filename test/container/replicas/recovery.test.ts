@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { Recovery } from "../../../src/container/replicas/recovery.ts";
+import type { CrashLoop } from "../../../src/deployers/runner.ts";
+import { fakeClock } from "../../fakes/clock.ts";
+
+const RELEASE = { tag: "v1.1.0", directory: "r2" };
+const CRASH = { release: RELEASE, reason: "exit code 1", isCrash: true };
+const MISSING = { release: RELEASE, reason: "replicas are missing", isCrash: false };
+
+interface World {
+  recovery: Recovery;
+  loops: CrashLoop[];
+  /** Lets the pause end. @returns when what is missing has been brought back. */
+  pauseEnds(): Promise<void>;
+}
+
+function world(): World {
+  const clock = fakeClock();
+  const loops: CrashLoop[] = [];
+  let recovered = (): void => {};
+  const recovery = new Recovery({
+    recover: async () => recovered(),
+    onCrashLoop: (loop) => loops.push(loop),
+    clock,
+    signal: new AbortController().signal,
+  });
+  const pauseEnds = (): Promise<void> =>
+    new Promise((resolve) => {
+      recovered = resolve;
+      clock.advance(clock.slept.at(-1) ?? 0);
+    });
+  return { recovery, loops, pauseEnds };
+}
+
+describe("Recovery", () => {
+  it("counts a crash that something else was seen of before", async () => {
+    const { recovery, loops, pauseEnds } = world();
+    for (let crash = 1; crash <= 5; crash += 1) {
+      const pause = recovery.later(MISSING);
+      expect(recovery.later(CRASH)).toBe(pause);
+      expect(loops).toHaveLength(crash === 5 ? 1 : 0);
+      await pauseEnds();
+    }
+    expect(loops).toEqual([{ release: RELEASE, crashes: 5, reason: "exit code 1" }]);
+  });
+
+  it("counts what crashes together once", async () => {
+    const { recovery, loops, pauseEnds } = world();
+    for (let crash = 1; crash <= 4; crash += 1) {
+      for (let replica = 0; replica < 3; replica += 1) recovery.later(CRASH);
+      await pauseEnds();
+    }
+    expect(loops).toEqual([]);
+  });
+
+  it("does not count what is only missing", async () => {
+    const { recovery, loops, pauseEnds } = world();
+    for (let loss = 1; loss <= 8; loss += 1) {
+      recovery.later(MISSING);
+      await pauseEnds();
+    }
+    expect(loops).toEqual([]);
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { EngineContainer } from "../../../src/container/engine/engine.ts";
+import { Replica } from "../../../src/container/replicas/replica.ts";
+import { Rotation, type Route } from "../../../src/container/replicas/rotation.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import { startTcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
+
+/** A replica whose container port 80 is published at 10080, and so on. */
+function replica(containerPorts: readonly number[], exposed?: number): Replica {
+  const container: EngineContainer = {
+    id: "id",
+    name: "app-1-0",
+    image: "app",
+    imageId: "sha256:1",
+    status: "running",
+    health: undefined,
+    checkEveryMs: 30_000,
+    exitCode: undefined,
+    wasOutOfMemory: false,
+    wasSignalled: false,
+    startedAt: "2026-01-01T00:00:00Z",
+    labels: exposed === undefined ? {} : { "dewy.exposed": String(exposed) },
+    ports: containerPorts.map((port) => ({
+      container: port,
+      host: "127.0.0.1",
+      port: 10_000 + port,
+    })),
+  };
+  return new Replica(container, 0);
+}
+
+async function rotation(...containerPorts: (number | undefined)[]): Promise<Rotation> {
+  const routes: Route[] = [];
+  for (const containerPort of containerPorts) {
+    const listen = { host: "127.0.0.1", port: 0 };
+    const proxy = await startTcpProxy({ listen, clock: systemClock, emit: () => {} });
+    onTestFinished(() => proxy.close());
+    routes.push({ proxy, containerPort });
+  }
+  return new Rotation({ routes: () => routes, open: async () => {}, close: async () => {} });
+}
+
+describe("Rotation.addresses", () => {
+  it.each([
+    ["of the ports that were typed, in their order", [9000, 80], [80, 9000], undefined, [9000, 80]],
+    ["of the exposed port where none was typed", [undefined], [3000], 3000, [3000]],
+    ["of the exposed port for two ports of the proxy", [undefined, undefined], [80], 80, [80, 80]],
+    ["of both kinds", [undefined, 9000], [9000, 9500], 9500, [9500, 9000]],
+    ["of the only one, when the flags have changed since", [4000], [3000], 3000, [3000]],
+    ["of the only one, when another dewy started it", [undefined], [3000], undefined, [3000]],
+    ["of none that could be another one", [4000, 5000], [3000], 3000, []],
+  ])("are those %s", async (_, routes, published, exposed, expected) => {
+    const { length } = expected;
+    const addresses = (await rotation(...routes)).addresses(replica(published, exposed));
+    expect(addresses.map(({ port }) => port - 10_000)).toEqual(expected);
+    expect(addresses).toHaveLength(length);
+  });
+});

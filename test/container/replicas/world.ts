@@ -1,0 +1,207 @@
+import { connect } from "node:net";
+import { onTestFinished } from "vitest";
+import type { EngineImage } from "../../../src/container/engine/engine.ts";
+import type { PrepareRelease } from "../../../src/container/replicas/container_release.ts";
+import { Fleet, type FleetOptions } from "../../../src/container/replicas/fleet.ts";
+import type { Route } from "../../../src/container/replicas/rotation.ts";
+import type { Clock } from "../../../src/core/clock.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
+import type { AppRelease } from "../../../src/deployers/runner.ts";
+import { startTcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
+import {
+  type FakeApp,
+  type FakeContainer,
+  type FakeEngine,
+  fakeEngine,
+} from "../../fakes/engine.ts";
+
+/** Releases as the tests call them. */
+export const v1: AppRelease = { tag: "v1.0.0", directory: "20260101T000000Z" };
+export const v2: AppRelease = { tag: "v1.1.0", directory: "20260102T000000Z" };
+export const v3: AppRelease = { tag: "v1.2.0", directory: "20260103T000000Z" };
+export const never: AbortSignal = new AbortController().signal;
+
+/** A fleet before real sockets, and what a test can do to it. */
+export interface FleetWorld {
+  engine: FakeEngine;
+  fleet: Fleet;
+  events: DewyEvent[];
+  /** What the fleet told of crash loops. */
+  loops: string[];
+  /** Where clients connect to. */
+  port: number;
+  /** Ends dewy's patience, as SIGTERM does. */
+  stopping: AbortController;
+  /** Makes a release that can be deployed. */
+  release(release: AppRelease, app?: Partial<FakeApp>, image?: Partial<EngineImage>): AppRelease;
+  /** The flags that shape a container. */
+  shape: { config: string; containerPort: number };
+  /** Another dewy on the same engine, as after a restart. */
+  reborn(over?: Partial<FleetOptions>): Promise<FleetWorld>;
+  /** The versions of the containers that run, sorted. */
+  versions(): readonly string[];
+}
+
+/** Twenty times as fast as ours. */
+export function hastyClock(): Clock {
+  const start = Date.now();
+  return {
+    now: () => start + (Date.now() - start) * 20,
+    monotonic: () => performance.now() * 20,
+    sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
+  };
+}
+
+/** Makes a fleet; it is ended with the test. */
+export async function fleetWorld(
+  over: Partial<FleetOptions> = {},
+  engine: FakeEngine = fakeEngine(),
+): Promise<FleetWorld> {
+  const events: DewyEvent[] = [];
+  const loops: string[] = [];
+  const stopping = new AbortController();
+  const clock = hastyClock();
+  const emit = (event: DewyEvent): void => void events.push(event);
+  const proxy = await startTcpProxy({
+    listen: { host: "127.0.0.1", port: 0 },
+    holdMs: 200_000,
+    clock,
+    emit,
+  });
+  const shape = { config: "c1", containerPort: 80 };
+  const routes: Route[] = [{ proxy, containerPort: shape.containerPort }];
+  const fleet = new Fleet({
+    engine,
+    app: "app",
+    root: "/var/lib/dewy/app",
+    front: {
+      routes: () => routes,
+      open: async () => {},
+      close: (drainMs) => proxy.close({ drainMs }),
+    },
+    prepare: prepareFrom(engine, shape),
+    replicas: 1,
+    surge: 1,
+    health: { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 },
+    redact: (line) => line.replaceAll("hunter2", "…"),
+    drainMs: 20_000,
+    stopTimeoutMs: 10_000,
+    onCrashLoop: ({ release, crashes, reason }) =>
+      loops.push(`${release.tag}: ${crashes} times, last ${reason}`),
+    stopping: stopping.signal,
+    clock,
+    emit,
+    ...over,
+  });
+  onTestFinished(async () => {
+    stopping.abort();
+    await fleet.stop({ keep: true });
+    await engine.close();
+  });
+  await fleet.adopt();
+  return {
+    engine,
+    fleet,
+    events,
+    loops,
+    port: proxy.address.port,
+    stopping,
+    shape,
+    release: (release, app, image) => {
+      engine.publish(imageOf(release), { version: release.tag, ...app }, image);
+      return release;
+    },
+    reborn: (again = {}) => fleetWorld({ ...over, ...again }, engine),
+    versions: () =>
+      engine
+        .running()
+        .map(({ app }) => app.version)
+        .sort(),
+  };
+}
+
+function imageOf({ tag }: AppRelease): string {
+  return `registry.test/app@${tag}`;
+}
+
+function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRelease {
+  return async (release, signal) => {
+    const image = imageOf(release);
+    let found = await engine.image(image, signal);
+    if (found === undefined) {
+      await engine.pull({ image, credential: undefined, plainHttp: true, signal });
+      found = await engine.image(image, signal);
+    }
+    const { containerPort, config } = shape;
+    return {
+      ...release,
+      spec: { image, ports: [containerPort], user: undefined, args: [], command: [] },
+      containerPorts: [containerPort],
+      exposedPorts: found?.exposedPorts ?? [],
+      config,
+    };
+  };
+}
+
+/** Asks over a new connection; the answer's body, or what happened instead. */
+export function ask(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    let received = "";
+    socket.on("data", (chunk) => {
+      received += chunk.toString("latin1");
+    });
+    socket.on("error", (error) => resolve(error.message));
+    socket.on("close", () => resolve(received.split("\r\n\r\n")[1] ?? "closed"));
+    socket.end("GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n");
+  });
+}
+
+/** Clients that ask without a pause until they are stopped. */
+export interface Crowd {
+  /** How often each answer came. */
+  stop(): Promise<Record<string, number>>;
+}
+
+/** Lets three clients ask, one connection a request. */
+export function crowd(port: number): Crowd {
+  let isOver = false;
+  const answers: Record<string, number> = {};
+  const clients = Array.from({ length: 3 }, async () => {
+    while (!isOver) {
+      const answer = await ask(port);
+      answers[answer] = (answers[answer] ?? 0) + 1;
+    }
+  });
+  return {
+    stop: async () => {
+      isOver = true;
+      await Promise.all(clients);
+      return answers;
+    },
+  };
+}
+
+/** Waits for a condition. */
+export async function until(condition: () => boolean, what = "it did not come"): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(what);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** The only element. */
+export function only<T>(all: readonly T[]): T {
+  const [first] = all;
+  if (first === undefined || all.length !== 1) throw new Error(`expected one, found ${all.length}`);
+  return first;
+}
+
+/** The container at a place, oldest first. */
+export function nth(engine: FakeEngine, index: number): FakeContainer {
+  const found = engine.containers[index];
+  if (found === undefined) throw new Error(`there is no container ${index}`);
+  return found;
+}

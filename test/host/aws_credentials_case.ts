@@ -1,7 +1,0 @@
-// Prints what the machine's own chain finds, on whichever runtime this is.
-import process from "node:process";
-import { systemClock } from "../../src/core/clock.ts";
-import { lazyAwsCredentials } from "../../src/host/aws_credentials.ts";
-
-const ask = lazyAwsCredentials({ env: process.env, clock: systemClock });
-console.log(JSON.stringify((await ask()) ?? null));

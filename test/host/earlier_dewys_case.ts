@@ -1,5 +1,0 @@
-/** A dewy that looks for what an earlier one of the directory in `DEWY_ROOT` has left, and says what it finds. */
-import { GenerationMembers } from "../../src/host/generation_members.ts";
-
-const members = new GenerationMembers(process.env.DEWY_ROOT ?? "");
-console.log(JSON.stringify([...(await members.ofEarlierDewys()).keys()]));

@@ -1,0 +1,30 @@
+// Takes locks as it is told on standard input, a line each: `take <path> <milliseconds since the epoch>` waits for that
+// moment without giving the processor away, so that several processes try at once; `release` gives the lock back.
+
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { acquireLock, type Lock } from "../../../src/host/process/lock.ts";
+
+let held: Lock | undefined;
+
+async function take(path: string, at: number): Promise<string> {
+  while (Date.now() < at);
+  try {
+    held = await acquireLock(path, "assets");
+    return "won";
+  } catch (error) {
+    const isLocked = (error as { code?: string }).code === "locked";
+    return isLocked ? "lost" : String(error);
+  }
+}
+
+process.stdout.write("ready\n");
+for await (const line of createInterface({ input: process.stdin })) {
+  const [word, path = "", at = ""] = line.split(" ");
+  if (word === "take") process.stdout.write(`${await take(path, Number(at))}\n`);
+  else {
+    await held?.release();
+    held = undefined;
+    process.stdout.write("released\n");
+  }
+}

@@ -1,0 +1,100 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { isRunning } from "../../../src/host/process/identity.ts";
+import { run } from "../../../src/host/process/run.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
+
+const base = { cwd: "/", env: { PATH: process.env.PATH }, timeoutMs: 20_000 };
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("run", () => {
+  it("gives back exit code, standard output and standard error", async () => {
+    const result = await run({
+      ...base,
+      command: ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"],
+    });
+    expect(result).toMatchObject({
+      exitCode: 3,
+      stdout: "out\n",
+      stderr: "err\n",
+      timedOut: false,
+    });
+  });
+
+  it("passes the given environment and nothing else", async () => {
+    const env = { PATH: base.env.PATH, DEWY_TAG: "v1.0.0" };
+    const result = await run({
+      ...base,
+      env,
+      command: ["/bin/sh", "-c", "env | grep -c SECRET; echo $DEWY_TAG"],
+    });
+    expect(result.stdout).toBe("0\nv1.0.0\n");
+  });
+
+  it("keeps the end of a flood of output", async () => {
+    const result = await run({ ...base, command: ["/bin/sh", "-c", "seq 1 200000; echo the end"] });
+    expect(result.stdout.length).toBeLessThanOrEqual(64 * 1024);
+    expect(result.stdout.endsWith("the end\n")).toBe(true);
+  });
+
+  it("ends the whole group when the time is up", async () => {
+    const directory = await tempDirectory();
+    const script = `sleep 300 & echo $! > ${join(directory, "pid")}; wait`;
+    // Long enough for the shell to have told the number.
+    const result = await run({ ...base, timeoutMs: 3_000, command: ["/bin/sh", "-c", script] });
+    expect(result).toMatchObject({ timedOut: true, exitCode: null });
+    const pid = Number(await readFile(join(directory, "pid"), "utf8"));
+    await until(() => !isAlive(pid));
+  });
+
+  it("kills what ignores SIGTERM", async () => {
+    const result = await run({
+      ...base,
+      timeoutMs: 100,
+      command: ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"],
+    });
+    expect(result).toMatchObject({ timedOut: true, exitCode: null });
+  });
+
+  it("is ended by the signal", async () => {
+    const stop = new AbortController();
+    const running = run({ ...base, signal: stop.signal, command: ["sleep", "300"] });
+    stop.abort();
+    await expect(running).rejects.toMatchObject({ code: "aborted" });
+  });
+
+  it("does not wait for a daemon that keeps the output open", async () => {
+    const directory = await tempDirectory();
+    const script = `sleep 300 & echo $! > ${join(directory, "pid")}; echo started`;
+    const result = await run({ ...base, command: ["/bin/sh", "-c", script] });
+    const pid = Number(await readFile(join(directory, "pid"), "utf8"));
+    expect(result).toMatchObject({ exitCode: 0, stdout: "started\n" });
+    expect(isAlive(pid)).toBe(true);
+    process.kill(pid, "SIGKILL");
+  });
+
+  it("says which program cannot be run", async () => {
+    await expect(run({ ...base, command: ["/no/such/program"] })).rejects.toThrow(
+      "/no/such/program",
+    );
+  });
+});
+
+/** A zombie counts as gone: nobody but its parent can remove it. */
+function isAlive(pid: number): boolean {
+  return isRunning(pid, undefined) && !isZombie(pid);
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,144 @@
+import { expect, test } from "vitest";
+import { IntegrityError } from "../../src/core/error.ts";
+import { createHttpClient } from "../../src/http/client.ts";
+import { openRange, type RangeOptions } from "../../src/http/range.ts";
+import { fakeClock } from "../fakes/clock.ts";
+import { type Handler, strictFake } from "../fakes/handler.ts";
+
+const URL_A = "https://files.test/a";
+
+async function download(
+  range: number | RangeOptions,
+  respond: Handler | Response,
+): Promise<string> {
+  const options = typeof range === "number" ? { offset: range } : range;
+  const fake = strictFake().on(`GET ${URL_A}`, respond);
+  const http = createHttpClient({ fetch: fake.fetch, clock: fakeClock(), emit: () => {} });
+  const text = new Response(await openRange(http, { url: URL_A }, options)).text();
+  fake.verify();
+  return text;
+}
+
+function partial(body: string | null, range: string, status = 206): Response {
+  return new Response(body, { status, headers: { "content-range": range } });
+}
+
+test("from the start, no range is asked for", async () => {
+  const all: Handler = (request) => {
+    expect(request.headers.get("range")).toBeNull();
+    expect(request.headers.get("accept-encoding")).toBe("identity");
+    return new Response("0123456789");
+  };
+  expect(await download(0, all)).toBe("0123456789");
+});
+
+test("a part is asked for and checked", async () => {
+  const rest: Handler = (request) => {
+    expect(request.headers.get("range")).toBe("bytes=4-");
+    return partial("456789", "bytes 4-9/10");
+  };
+  expect(await download(4, rest)).toBe("456789");
+});
+
+test("a server without ranges sends everything, and what is there is skipped", async () => {
+  const chunks = ["01", "2345", "6", "789"].map((text) => new TextEncoder().encode(text));
+  const all = (): Response =>
+    new Response(
+      new ReadableStream({
+        pull(controller) {
+          const chunk = chunks.shift();
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(chunk);
+        },
+      }),
+    );
+  expect(await download(4, all)).toBe("456789");
+});
+
+test("nothing is left at the very end", async () => {
+  expect(await download(10, partial(null, "bytes */10", 416))).toBe("");
+});
+
+test.each([
+  ["another part than asked for", partial("56789", "bytes 5-9/10")],
+  ["a part without saying which", new Response("456789", { status: 206 })],
+  ["a shorter file than what is there", partial(null, "bytes */3", 416)],
+  ["all of a shorter file", new Response("012")],
+])("%s is an IntegrityError", async (_, response) => {
+  await expect(download(4, response)).rejects.toBeInstanceOf(IntegrityError);
+});
+
+/** What the answer to a request from the start on identifies its bytes by. */
+async function validatorOf(headers: Record<string, string>): Promise<string | undefined> {
+  const found: (string | undefined)[] = [];
+  const onValidator = (validator: string | undefined): void => void found.push(validator);
+  await download({ onValidator }, new Response("0123456789", { headers }));
+  expect(found).toHaveLength(1);
+  return found[0];
+}
+
+test("a strong entity tag identifies the bytes, or a date that is a minute older than the answer", async () => {
+  const modified = "Tue, 15 Nov 2026 12:45:26 GMT";
+  const later = { "last-modified": modified, date: "Tue, 15 Nov 2026 12:46:26 GMT" };
+  expect(await validatorOf({ etag: '"a"', ...later })).toBe('"a"');
+  expect(await validatorOf(later)).toBe(modified);
+});
+
+test("weak entity tags, fresh dates and what fetch decodes identify nothing", async () => {
+  const modified = { "last-modified": "Tue, 15 Nov 2026 12:45:26 GMT" };
+  const later = { ...modified, date: "Tue, 15 Nov 2026 13:45:26 GMT" };
+  for (const headers of [
+    {},
+    modified,
+    { ...modified, date: "Tue, 15 Nov 2026 12:46:25 GMT" },
+    { etag: 'W/"a"', ...later },
+    { etag: '"a"', "content-encoding": "gzip" },
+  ] as Record<string, string>[]) {
+    expect(await validatorOf(headers)).toBeUndefined();
+  }
+});
+
+const RESUMED = { offset: 4, size: 10, validator: '"a"' };
+
+test("a part is asked for only if the file is still the same", async () => {
+  const rest: Handler = (request) => {
+    expect(request.headers.get("range")).toBe("bytes=4-");
+    expect(request.headers.get("if-range")).toBe('"a"');
+    return new Response("456789", {
+      status: 206,
+      headers: { "content-range": "bytes 4-9/10", etag: '"a"' },
+    });
+  };
+  expect(await download(RESUMED, rest)).toBe("456789");
+});
+
+test("a server without ranges sends everything, and what is there is skipped if it is the same file", async () => {
+  const all = new Response("0123456789", { headers: { etag: '"a"' } });
+  expect(await download(RESUMED, all)).toBe("456789");
+});
+
+const PART = { "content-range": "bytes 4-9/10" };
+
+test.each([
+  ["all of a file that has changed", new Response("0123456789", { headers: { etag: '"b"' } })],
+  ["all of a file that nothing identifies", new Response("0123456789")],
+  [
+    "a part of another file",
+    new Response("456789", { status: 206, headers: { ...PART, etag: '"b"' } }),
+  ],
+  ["a part of a file of another size", partial("456789", "bytes 4-9/11")],
+  [
+    "a file of another size",
+    new Response("0", { headers: { etag: '"a"', "content-length": "1" } }),
+  ],
+])("%s is an IntegrityError", async (_, response) => {
+  await expect(download(RESUMED, response)).rejects.toBeInstanceOf(IntegrityError);
+});
+
+test("an answer of another length than the file is not taken for its beginning", async () => {
+  const page = new Response("sign in", { headers: { "content-length": "7" } });
+  await expect(download({ size: 10 }, page)).rejects.toThrow(
+    "the server sends a file of 7 bytes, but the registry states 10",
+  );
+  expect(await download({}, new Response("7 bytes"))).toBe("7 bytes");
+});

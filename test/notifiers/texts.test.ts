@@ -1,0 +1,217 @@
+import { expect, test } from "vitest";
+import { type DewyEvent, HostError } from "../../mod.ts";
+import { notificationOf } from "../../src/notifiers/texts.ts";
+
+const HOOK = {
+  command: "echo 1",
+  exitCode: 0,
+  stdout: "",
+  stderr: "",
+  durationMs: 1,
+  timedOut: false,
+} as const;
+
+const STARTED = {
+  type: "server-started",
+  tag: "v1",
+  restarted: false,
+  withPort: true,
+  generation: 1,
+  pid: 7,
+} as const;
+const EXITED = {
+  type: "app-exited",
+  tag: "v1",
+  generation: 1,
+  pid: 7,
+  code: 3,
+  signal: null,
+  lastLines: [],
+  restartInMs: 1_000,
+} as const;
+
+const LOST = {
+  type: "replica-lost",
+  tag: "v1",
+  container: "app-1-0",
+  reason: "ended with exit code 1",
+  lastLines: [],
+  replaceInMs: 1_000,
+} as const;
+const PULLED = {
+  type: "image-pulled",
+  tag: "v1",
+  image: "a@b",
+  durationMs: 1,
+} as const;
+
+const TEXTS: [DewyEvent, string | undefined][] = [
+  [
+    { type: "started", version: "1.2.3", command: "assets", registry: "r", directory: "d" },
+    "Automatic shipping started by *Dewy* (v1.2.3: assets)",
+  ],
+  [{ type: "stopping", signal: "SIGINT" }, "Stop receiving by `interrupt` signal"],
+  [{ type: "stopping", signal: "SIGTERM" }, "Stop receiving by `terminated` signal"],
+  [{ type: "stopping", signal: "SIGQUIT" }, "Stop receiving by `quit` signal"],
+  [
+    { type: "downloaded", tag: "v1", artifact: "a", bytes: 1, resumedFrom: 0, durationMs: 1 },
+    "Downloaded artifact for `v1`",
+  ],
+  [
+    {
+      type: "failed",
+      phase: "stage",
+      tag: "v1",
+      error: new HostError("disk full"),
+      count: 2,
+      retryInMs: 9_731,
+    },
+    "Error occurred (count: 2): disk full (next try in 10s)",
+  ],
+  [
+    {
+      type: "failed",
+      phase: "verify",
+      tag: "v1",
+      error: new HostError("it crashed"),
+      count: 1,
+      retryInMs: undefined,
+    },
+    "Error occurred (count: 1): it crashed",
+  ],
+  [
+    { type: "bytes-changed", tag: "v1", artifact: "app.tar.gz" },
+    "The bytes of `app.tar.gz` have changed under the tag `v1`: not deployed",
+  ],
+  [
+    { type: "hook", tag: "v1", result: { ...HOOK, when: "before" } },
+    "✓ Before Deploy Hook: echo 1 (exit: 0)",
+  ],
+  [
+    { type: "hook", tag: "v1", result: { ...HOOK, when: "after", exitCode: 1 } },
+    "✗ After Deploy Hook: echo 1 (exit: 1)",
+  ],
+  [
+    { type: "hook", tag: "v1", result: { ...HOOK, when: "after", exitCode: null, timedOut: true } },
+    "✗ After Deploy Hook: echo 1 (timed out)",
+  ],
+  [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
+  [
+    { type: "superseded", tag: "v2", by: "v3" },
+    "`v2` was superseded by `v3` before it counted as deployed",
+  ],
+  [STARTED, "Server started for `v1`"],
+  [{ ...STARTED, restarted: true }, "Server restarted for `v1`"],
+  [{ ...STARTED, withPort: false }, "Server started for `v1` without port"],
+  [{ ...STARTED, restarted: true, withPort: false }, "Server restarted for `v1` without port"],
+  [{ type: "app-restart", signal: "SIGUSR1" }, "Restarted receiving by `SIGUSR1` signal"],
+  [EXITED, "`v1` ended with exit code 3, starts again in 1s"],
+  [{ ...EXITED, restartInMs: undefined }, "`v1` ended with exit code 3"],
+  [
+    { ...EXITED, code: null, signal: "SIGSEGV", lastLines: ["a", "b"] },
+    "`v1` was ended by SIGSEGV, starts again in 1s\n```\na\nb\n```",
+  ],
+  [
+    { ...EXITED, code: 0, lastLines: ["bye"] },
+    "`v1` ended with exit code 0, starts again in 1s\n```\nbye\n```",
+  ],
+  [{ ...EXITED, code: 0, restartInMs: undefined }, "`v1` finished"],
+  [
+    { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it ended with exit code 1" },
+    "`v1` failed when it was started anew, and serves on as before: it ended with exit code 1",
+  ],
+  [
+    { type: "start-failed", tag: "v1", reason: "no app.env", retryInMs: 2_000 },
+    "Cannot start `v1`: no app.env (next try in 2s)",
+  ],
+  [
+    { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
+    "`v1` keeps crashing (5 times): back to v0",
+  ],
+  [
+    { type: "adopted", pid: 7, tag: "v1" },
+    "Found `v1` still running from an earlier start of dewy",
+  ],
+  [{ type: "no-program" }, "Versions are deployed, but no command is given: nothing is started"],
+  [{ type: "generation-ready", tag: "v1", generation: 1, pid: 7, durationMs: 1 }, undefined],
+  [PULLED, "Pulled image for `v1`"],
+  [{ type: "image-pulling", tag: "v1", artifact: "a:v1" }, undefined],
+  [{ type: "containers-serving", tag: "v1", bakeMs: 1 }, undefined],
+  [
+    { type: "containers-deployed", tag: "v1", ready: 2, replicas: 3 },
+    "Container deployed successfully: `2/3` replicas of `v1`",
+  ],
+  [
+    { type: "containers-adopted", containers: ["a"], tags: ["v1"] },
+    "Found 1 container of `v1` still running from an earlier start of dewy",
+  ],
+  [
+    { type: "containers-adopted", containers: ["a", "b", "c"], tags: ["v1", "v2"] },
+    "Found 3 containers of `v1`, `v2` still running from an earlier start of dewy",
+  ],
+  [LOST, "Container `app-1-0` of `v1` is lost: ended with exit code 1, replaced in 1s"],
+  [
+    { ...LOST, replaceInMs: undefined, lastLines: ["a", "b"] },
+    "Container `app-1-0` of `v1` is lost: ended with exit code 1\n```\na\nb\n```",
+  ],
+  [{ type: "replica-ready", tag: "v1", container: "a", address: "b", durationMs: 1 }, undefined],
+  [{ type: "replica-retired", tag: "v1", container: "a", cut: 0, durationMs: 1 }, undefined],
+  [{ type: "images-removed", images: ["a"] }, undefined],
+  [{ type: "unchanged", tag: "v1" }, undefined],
+  [{ type: "warning", message: "m" }, undefined],
+];
+
+test.each(TEXTS)("%j", (event, text) => {
+  expect(notificationOf(event, false)?.text).toBe(text);
+});
+
+test("of a crash only the last lines are told, none of them endless or with a fence of its own", () => {
+  const lastLines = [
+    ...Array.from({ length: 30 }, (_, index) => `line ${index}`),
+    "```",
+    "x".repeat(9_999),
+  ];
+  const text = notificationOf({ ...EXITED, lastLines }, false)?.text ?? "";
+  const [, , ...shown] = text.split("\n");
+  expect(shown).toHaveLength(20 + 1);
+  expect(shown[0]).toBe("line 12");
+  expect(text.match(/```/g)).toHaveLength(2);
+  expect(text.length).toBeLessThan(1_000);
+});
+
+test("a quiet notifier hears of a version when it has proved itself, and of crashes", () => {
+  const kind = (event: DewyEvent): string | undefined => notificationOf(event, true)?.kind;
+  const deployed = {
+    type: "deployed",
+    command: "server",
+    tag: "v1",
+    previousTag: undefined,
+    directory: "d",
+    durationMs: 1,
+  } as const;
+  expect([STARTED, EXITED, deployed].map(kind)).toEqual(["message", "error", "success"]);
+  expect(notificationOf(deployed, false)).toBeUndefined();
+});
+
+test("a quiet notifier hears once that containers are deployed, and of lost ones", () => {
+  const counted = { type: "containers-deployed", tag: "v1", ready: 1, replicas: 1 } as const;
+  const events: DewyEvent[] = [
+    PULLED,
+    counted,
+    {
+      type: "deployed",
+      command: "container",
+      tag: "v1",
+      previousTag: undefined,
+      directory: "d",
+      durationMs: 1,
+    },
+    LOST,
+  ];
+  expect(events.map((event) => notificationOf(event, true)?.kind)).toEqual([
+    "message",
+    "success",
+    undefined,
+    "error",
+  ]);
+});

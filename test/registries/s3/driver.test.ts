@@ -1,0 +1,201 @@
+import { createHash } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import type { Registry, Resolution } from "../../../src/core/types.ts";
+import { openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
+import { fakeClock } from "../../fakes/clock.ts";
+import { fetchOf } from "../../fakes/handler.ts";
+import { type FakeS3, fakeS3 } from "../../fakes/s3.ts";
+import vectors from "../../vectors/s3-keys.json" with { type: "json" };
+
+const NOW = Date.UTC(2026, 5, 1, 12);
+const ARTIFACT = "app_linux_amd64.tar.gz";
+
+function world(
+  options: RegistryOptions = {},
+  url = "s3://us-east-1/b/app",
+): { server: FakeS3; registry: Registry } {
+  const server = fakeS3("b", () => NOW);
+  const registry = openRegistry(url, {
+    endpoint: "http://s3.test",
+    env: { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" },
+    platform: { os: "linux", arch: "amd64" },
+    fetch: fetchOf(server.handler),
+    clock: fakeClock({ now: NOW }),
+    ...options,
+  });
+  return { server, registry };
+}
+
+function mapValues<K extends string>(
+  record: Record<K, string>,
+  change: (value: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries<string>(record).map(([k, v]) => [k, change(v)]));
+}
+
+function ready(resolution: Resolution): Extract<Resolution, { kind: "ready" }> {
+  if (resolution.kind !== "ready") throw new Error(JSON.stringify(resolution));
+  return resolution;
+}
+
+describe("s3://", () => {
+  it.each(vectors.current)(
+    "reads the layout as known: $name",
+    async ({ options, objects, answer, message }) => {
+      const server = fakeS3("b", () => NOW);
+      const virtualHost = "https://b.s3.ap-northeast-1.amazonaws.com";
+      // The fake is path style: move the bucket from the host into the path.
+      const fetch = fetchOf((request) =>
+        server.handler(new Request(request.url.replace(virtualHost, "http://s3.test/b"), request)),
+      );
+      const { registry } = world(
+        { endpoint: "", fetch, ...options },
+        "s3://ap-northeast-1/b/rel/app",
+      );
+      for (const key of objects)
+        server.store(key, key, { lastModified: new Date(NOW - 3_600_000) });
+      const resolution = await registry.current();
+      if (answer === undefined) {
+        expect(resolution).toMatchObject({
+          kind: "none",
+          message: expect.stringContaining(message ?? ""),
+        });
+      } else {
+        const { release, artifact } = ready(resolution);
+        expect({ tag: release.tag, url: artifact.url }).toEqual(answer);
+        expect(release.createdAt).toEqual(new Date(NOW - 3_600_000));
+      }
+    },
+  );
+
+  it("ignores whitespace around credentials, as files and secret stores leave it", async () => {
+    const sent: Headers[] = [];
+    const fetch = fetchOf((request) => {
+      sent.push(request.headers);
+      return new Response(null, { status: 404 });
+    });
+    const env = {
+      AWS_ACCESS_KEY_ID: " AKID\n",
+      AWS_SECRET_ACCESS_KEY: "secret\r\n",
+      AWS_SESSION_TOKEN: "token\n",
+    };
+    for (const given of [env, mapValues(env, (value) => value.trim())]) {
+      await expect(world({ env: given, fetch }).registry.current()).rejects.toThrow("404");
+    }
+    const [trimmed, clean] = sent.map((headers) => headers.get("authorization"));
+    expect(trimmed).toContain("Credential=AKID/");
+    expect(trimmed).toBe(clean);
+  });
+
+  it.each([
+    ["AWS_ACCESS_KEY_ID", "canary-1\ncanary-2", "Cannot use AWS_ACCESS_KEY_ID: it has spaces"],
+    ["AWS_SECRET_ACCESS_KEY", "canary-1\ncanary-2", "Cannot use AWS_SECRET_ACCESS_KEY: it has"],
+    ["AWS_SESSION_TOKEN", "canary-1\ncanary-2", "Cannot use AWS_SESSION_TOKEN: it has spaces"],
+    ["AWS_SESSION_TOKEN", "canary…", "Cannot use AWS_SESSION_TOKEN: it has spaces or characters"],
+  ])("refuses %s with characters that cannot be sent, and does not show it", async (...given) => {
+    const [name, value, message] = given;
+    const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret", [name]: value };
+    const answer = world({ env }).registry.current();
+    await expect(answer).rejects.toThrow(message);
+    await expect(answer).rejects.not.toThrow("canary");
+  });
+
+  it.each(["accessKeyId", "sessionToken"])(
+    "refuses an %s of the machine's that cannot be sent, and does not show it",
+    async (part) => {
+      const keys = { accessKeyId: "key", secretAccessKey: "secret", [part]: "canary-1\ncanary-2" };
+      const answer = world({ env: {}, awsCredentials: async () => keys }).registry.current();
+      await expect(answer).rejects.toMatchObject({ code: "credential", retryable: false });
+      await expect(answer).rejects.toThrow(
+        /^Cannot use the AWS (access key|session token): it has/,
+      );
+      await expect(answer).rejects.not.toThrow("canary");
+    },
+  );
+
+  it("asks twice at an idle poll, and once for the digest of new bytes", async () => {
+    const { server, registry } = world();
+    const poll = async (): Promise<string[]> => {
+      server.calls.length = 0;
+      await registry.current();
+      return server.calls.map((call) => call.replace(/\?.*/, ""));
+    };
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes");
+    const head = `HEAD /b/app/v1.0.0/${ARTIFACT}`;
+    expect(await poll()).toEqual(["GET /b", "GET /b", head]);
+    expect(await poll()).toEqual(["GET /b", "GET /b"]);
+    server.store(`app/v1.0.0/${ARTIFACT}`, "other");
+    expect(await poll()).toEqual(["GET /b", "GET /b", head]);
+  });
+
+  it("prefers the checksum that S3 states to the entity tag", async () => {
+    const { server, registry } = world();
+    const sha256 = createHash("sha256").update("bytes");
+    const headers = {
+      "x-amz-checksum-sha256": sha256.copy().digest("base64"),
+      "x-amz-checksum-type": "FULL_OBJECT",
+    };
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes", { headers });
+    expect(ready(await registry.current()).artifact.digest).toBe(`sha256:${sha256.digest("hex")}`);
+  });
+
+  it("states no digest of an object that is replaced while it is asked about", async () => {
+    const { server, registry } = world({
+      fetch: fetchOf((request) => {
+        if (request.method === "HEAD") server.store(`app/v1.0.0/${ARTIFACT}`, "other");
+        return server.handler(request);
+      }),
+    });
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes");
+    expect(ready(await registry.current()).artifact.digest).toBeUndefined();
+  });
+
+  it("is published when the last file has arrived; records of deploys come later and do not count", async () => {
+    const { server, registry } = world();
+    const at = (minute: number): { lastModified: Date } => ({
+      lastModified: new Date(NOW - 60_000 * (60 - minute)),
+    });
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes", at(1));
+    server.store("app/v1.0.0/notes.txt", "n", at(2));
+    server.store("app/v1.0.0/shipped_to_web_server_at_20260501T000000.000000000Z.txt", "", at(3));
+    expect(ready(await registry.current()).release).toMatchObject({
+      id: "app/v1.0.0/",
+      createdAt: at(2).lastModified,
+    });
+  });
+
+  it("waits for the files of a directory that a console has just made", async () => {
+    const { server, registry } = world();
+    server.store("app/v1.0.0/", "");
+    expect(await registry.current()).toMatchObject({
+      kind: "pending",
+      tag: "v1.0.0",
+      since: new Date(NOW),
+    });
+  });
+
+  it("takes neither deeper objects nor nameless directories for releases or artifacts", async () => {
+    const { server, registry } = world();
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes");
+    server.store(`app/v1.0.0/deeper/x_${ARTIFACT}`, "deeper");
+    server.store(`app//v9.0.0/${ARTIFACT}`, "nameless");
+    const why = await registry.explain();
+    expect(why.tags.map(({ tag }) => tag)).toEqual(["v1.0.0"]);
+    expect(why.artifacts.map(({ name }) => name)).toEqual([ARTIFACT]);
+  });
+
+  it("keeps its revision when the same bytes are stored again", async () => {
+    const { server, registry } = world();
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes", { lastModified: new Date(NOW - 1_000) });
+    const before = ready(await registry.current()).artifact;
+    server.store(`app/v1.0.0/${ARTIFACT}`, "bytes");
+    expect(ready(await registry.current()).artifact).toEqual(before);
+  });
+
+  it("cannot leave a record where a tag would lead elsewhere", async () => {
+    const { server, registry } = world();
+    const deployed = { id: "x", command: "assets", host: "h", at: new Date(NOW), tag: ".." };
+    await expect(registry.report?.(deployed)).rejects.toMatchObject({ code: "config" });
+    expect(server.calls).toEqual([]);
+  });
+});

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { type Endable, type Member, retire } from "../../../src/server/supervisor/retire.ts";
+import { hastyClock } from "../../fakes/clock.ts";
+
+/** A process in memory; what it does with a signal is up to the test. */
+interface FakeProcess extends Member {
+  end(): void;
+}
+
+/** A generation in memory: its main process has the number 10, and leads the group 10. */
+function generation(): Endable & {
+  log: string[];
+  add(pid: number, how?: { parent?: number; group?: number; onSignal?: () => void }): FakeProcess;
+} {
+  const log: string[] = [];
+  const processes = new Map<number, FakeProcess>();
+  return {
+    log,
+    pid: 10,
+    isRunning: () => processes.has(10),
+    members: async () => [...processes.values()],
+    signal: (name) => processes.get(10)?.signal(name),
+    kill: async () => {
+      log.push("kill");
+      processes.clear();
+    },
+    add: (pid, { parent = 1, group = pid, onSignal } = {}) => {
+      const one: FakeProcess = {
+        pid,
+        name: `app ${pid}`,
+        parent,
+        group,
+        isRunning: () => processes.get(pid) === one,
+        signal: (name) => {
+          log.push(`${name} to ${pid}`);
+          (onSignal ?? one.end)();
+        },
+        end: () => void processes.delete(pid),
+      };
+      processes.set(pid, one);
+      return one;
+    },
+  };
+}
+
+describe("retire", () => {
+  it("asks the main process alone while that runs, and leaves its group to it", async () => {
+    const target = generation();
+    const worker = target.add(11, { parent: 10, group: 10 });
+    target.add(10, {
+      onSignal: () => {
+        worker.end();
+        mainEnds();
+      },
+    });
+    const mainEnds = (): void => target.add(10).end();
+    const { killed, background } = await retire(target, "SIGTERM", 1_000, hastyClock());
+    expect(target.log).toEqual(["SIGTERM to 10"]);
+    expect({ killed, background }).toEqual({ killed: false, background: [] });
+  });
+
+  it("asks what has left the group once the main process has ended, each tree by its root", async () => {
+    const target = generation();
+    target.add(10);
+    const worker = target.add(21, { parent: 20, group: 20 });
+    const daemon = target.add(20, { onSignal: () => [worker, daemon].map((one) => one.end()) });
+    const { killed, background } = await retire(target, "SIGQUIT", 1_000, hastyClock());
+    expect(target.log).toEqual(["SIGQUIT to 10", "SIGQUIT to 20"]);
+    expect(killed).toBe(false);
+    expect(background.map(({ name }) => name)).toEqual(["app 20"]);
+  });
+
+  it("asks what turns up later as well, and nobody twice", async () => {
+    const target = generation();
+    target.add(10);
+    target.add(20, {
+      onSignal: () => {
+        target.add(20).end();
+        target.add(30);
+      },
+    });
+    await retire(target, "SIGTERM", 1_000, hastyClock());
+    expect(target.log).toEqual(["SIGTERM to 10", "SIGTERM to 20", "SIGTERM to 30"]);
+  });
+
+  it("kills what is left when the time is up", async () => {
+    const target = generation();
+    target.add(10);
+    target.add(20, { onSignal: () => {} });
+    const clock = hastyClock();
+    const before = clock.monotonic();
+    const { killed, background } = await retire(target, "SIGTERM", 5_000, clock);
+    expect(target.log).toEqual(["SIGTERM to 10", "SIGTERM to 20", "kill"]);
+    expect(clock.monotonic() - before).toBe(5_000);
+    expect(killed).toBe(true);
+    expect(background.map(({ pid }) => pid)).toEqual([20]);
+  });
+});

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { redactor } from "../../../src/agent/redactor.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import { GenerationMembers } from "../../../src/server/generation/members.ts";
+import { appStarter } from "../../../src/server/supervisor/start_app.ts";
+import { until } from "../../e2e/dewy.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
+
+test("the last lines of an app are without the secrets of its environment and of dewy's", async () => {
+  const key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\n-----END KEY-----";
+  const app = { PATH: process.env.PATH, APP_PASSWORD: "hunter2hunter2", PLAIN: "visible-value" };
+  const root = await tempDirectory();
+  const start = appStarter({
+    program: ["/bin/sh", "-c", 'printenv APP_PASSWORD PLAIN GITHUB_APP_PRIVATE_KEY; echo "end"'],
+    root,
+    members: new GenerationMembers(root),
+    releasePath: (directory) => directory,
+    environment: async () => ({ ...app, GITHUB_APP_PRIVATE_KEY: key }),
+    user: undefined,
+    saysReady: false,
+    logPrefix: false,
+    redactor,
+    clock: systemClock,
+  });
+  const generation = await start({ tag: "v1", directory: "d" }, 1, { sockets: [], env: {} });
+  await until(
+    () => generation.lastLines(9).includes("end"),
+    () => "the last line",
+  );
+  expect(generation.lastLines(9)).toEqual(["…", "visible-value", "…", "…", "…", "end"]);
+});

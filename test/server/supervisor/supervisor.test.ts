@@ -1,0 +1,552 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, DeployError, HostError } from "../../../src/core/error.ts";
+import type { Generation } from "../../../src/server/supervisor/generation.ts";
+import { eventsOf } from "../../deploy/world.ts";
+import { fakeGeneration, until, world } from "./world.ts";
+
+const never = new AbortController().signal;
+const v1 = { tag: "v1.0.0", directory: "d1" };
+const v2 = { tag: "v1.1.0", directory: "d2" };
+const v3 = { tag: "v1.2.0", directory: "d3" };
+
+describe("Supervisor.tryOut", () => {
+  it("lets the old generation serve until the new one is ready, then ends it", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const [first, second] = generations;
+    await until(() => first?.isAlive() === false);
+    expect(first?.signals).toEqual(["SIGTERM"]);
+    expect(second?.isAlive()).toBe(true);
+    expect(supervisor.release).toEqual(v2);
+  });
+
+  it("keeps the old one, untouched, when the new one ends before it is ready, and says what it wrote", async () => {
+    const { supervisor, generations, broken } = world();
+    await supervisor.insist(v1);
+    broken.add("v1.1.0");
+    const error = await supervisor.tryOut(v2, never).catch((e: unknown) => e);
+    expect(String(error)).toContain("exit code 3");
+    expect(String(error)).toContain("panic: no database");
+    expect(generations[0]?.signals).toEqual([]);
+    expect(supervisor.release).toEqual(v1);
+  });
+
+  it("kills a new one that does not become ready in time", async () => {
+    const ready = (): Promise<void> => new Promise(() => {});
+    const { supervisor, generations } = world({ handoff: { ready } });
+    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("not ready within 1 s");
+    expect(generations[0]?.signals).toEqual(["KILL"]);
+  });
+
+  it("kills the group of an old one that does not end in time", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    await supervisor.tryOut(v2, never);
+    await until(() => eventsOf(events, "drained").length === 1);
+    expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
+    expect(eventsOf(events, "drained")).toMatchObject([{ generation: 1, killed: true }]);
+  });
+
+  it("ends the old one first where two cannot run side by side, and starts it again when it is told to go back", async () => {
+    const { supervisor, generations, broken } = world({ handoff: { overlaps: false } });
+    await supervisor.insist(v1);
+    broken.add("v1.1.0");
+    await expect(supervisor.tryOut(v2, never)).rejects.toThrow("exit code 3");
+    expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0"]);
+    await supervisor.goBack(v1);
+    expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0", "v1.0.0"]);
+    expect(generations[2]?.isAlive()).toBe(true);
+    expect(supervisor.release).toEqual(v1);
+  });
+
+  it("stops waiting when it is told to, and leaves the old one alone", async () => {
+    let isStuck = false;
+    const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
+    const { supervisor, generations } = world({ handoff: { ready } });
+    await supervisor.insist(v1);
+    isStuck = true;
+    const stop = new AbortController();
+    const replacing = supervisor.tryOut(v2, stop.signal);
+    await until(() => generations.length === 2);
+    stop.abort();
+    await expect(replacing).rejects.toMatchObject({ code: "aborted" });
+    expect(generations[0]?.isAlive()).toBe(true);
+    expect(generations[1]?.isAlive()).toBe(false);
+  });
+});
+
+describe("Supervisor.bake", () => {
+  it("is content with a generation that stays up", async () => {
+    const { supervisor } = world();
+    await supervisor.tryOut(v1, never);
+    await expect(supervisor.bake(v1, 3_000, never)).resolves.toBe("proven");
+  });
+
+  it("is over at once when dewy is to end, and nothing speaks against the generation", async () => {
+    const { supervisor, generations, clock } = world();
+    await supervisor.tryOut(v1, never);
+    const before = clock.now();
+    await supervisor.bake(v1, 30_000, AbortSignal.abort());
+    expect(clock.now()).toBe(before);
+    expect(generations[0]?.isAlive()).toBe(true);
+  });
+
+  it("tells when it ends, and leaves the judgement to the caller", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.tryOut(v1, never);
+    const baking = supervisor.bake(v1, 30_000, never);
+    generations[0]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("after it had taken over");
+    expect(eventsOf(events, "app-exited")).toEqual([]);
+    expect(generations).toHaveLength(1);
+  });
+
+  it("tells of an end that came before it was called", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(supervisor.bake(v1, 30_000, never)).rejects.toThrow("exit code 1");
+    expect(generations).toHaveLength(1);
+  });
+
+  it("tells when it becomes unhealthy three times in a row", async () => {
+    let checks = 0;
+    const check = async (): Promise<void> => {
+      checks += 1;
+      if (checks !== 2) throw new HostError("HTTP 500", { fault: "release" });
+    };
+    const { supervisor } = world({ handoff: { check } });
+    await supervisor.tryOut(v1, never);
+    await expect(supervisor.bake(v1, 60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
+    expect(checks).toBe(5);
+  });
+
+  it("does not take a check that this machine cannot make for a failed one", async () => {
+    let checks = 0;
+    const { supervisor } = world({
+      handoff: {
+        check: async () => {
+          checks += 1;
+          throw new HostError("a connection to 127.0.0.1:1 failed: connect EMFILE");
+        },
+      },
+    });
+    await supervisor.tryOut(v1, never);
+    await supervisor.bake(v1, 10_000, never);
+    expect(checks).toBeGreaterThan(3);
+  });
+
+  it("goes on with a generation that was started anew meanwhile", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    const baking = supervisor.bake(v1, 20_000, never);
+    await supervisor.restart(never);
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(baking).resolves.toBe("proven");
+  });
+
+  it("does not take the end of a worker that has done its work for a failure", async () => {
+    const { supervisor, generations, events } = world({ restart: "on-failure" });
+    await supervisor.tryOut(v1, never);
+    const baking = supervisor.bake(v1, 3_000, never);
+    generations[0]?.exit({ code: 0 });
+    await expect(baking).resolves.toBe("proven");
+    expect(eventsOf(events, "app-exited")).toMatchObject([{ code: 0, restartInMs: undefined }]);
+  });
+});
+
+describe("a release that takes over while another one is on probation", () => {
+  it("ends that probation, and lets the last good one stand by for as long again", async () => {
+    const { supervisor, generations, clock } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 600_000, never);
+    await clock.sleep(4_000);
+    await supervisor.tryOut(v3, never);
+    await expect(baking).resolves.toBe("superseded");
+    await until(() => generations[1]?.hasEnded === true);
+    await clock.sleep(4_000);
+    expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([false, true, false]);
+    const next = supervisor.bake(v3, 600_000, never);
+    generations[2]?.exit({ code: 1 });
+    await expect(next).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
+    expect(generations).toHaveLength(3);
+  });
+
+  it("never lets that one stand by: the last good one is started again", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await until(() => generations[0]?.hasEnded === true);
+    await supervisor.tryOut(v3, never);
+    const baking = supervisor.bake(v3, 600_000, never);
+    await until(() => generations[1]?.signals.length === 1);
+    generations[2]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(generations.map(({ release }) => release.tag).at(-1)).toBe("v1.0.0");
+  });
+
+  it("that does not become ready leaves the probation as it is", async () => {
+    const { supervisor, generations, broken } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 600_000, never);
+    broken.add("v1.2.0");
+    await expect(supervisor.tryOut(v3, never)).rejects.toThrow("exit code 3");
+    await supervisor.goBack(v2);
+    expect(generations[1]?.signals).toEqual([]);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("after it had taken over");
+  });
+
+  it("says why it was given up", async () => {
+    const ready = (): Promise<void> => new Promise(() => {});
+    const { supervisor, generations } = world({ handoff: { ready } });
+    const given = new AbortController();
+    const trying = supervisor.tryOut(v2, given.signal);
+    await until(() => generations.length === 1);
+    given.abort(new DeployError("verify", "v1.0.0 keeps crashing"));
+    await expect(trying).rejects.toThrow("v1.0.0 keeps crashing");
+  });
+});
+
+describe("the generation that stands by", () => {
+  it("serves on at once, without a new start, when the new one ends while they overlap", async () => {
+    const places: string[] = [];
+    const take = (place: { name?: string }): void => void places.push(place.name ?? "");
+    let prepared = 0;
+    const prepare = async (): Promise<Generation["place"]> => {
+      prepared += 1;
+      return { sockets: [], env: {}, name: `place ${prepared}` };
+    };
+    const { supervisor, generations, events } = world({ handoff: { take, prepare } });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 30_000, never);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
+    expect(places).toEqual(["place 1", "place 2", "place 1"]);
+    expect(generations).toHaveLength(2);
+    expect(generations[0]?.signals).toEqual([]);
+    await supervisor.stop();
+    expect(eventsOf(events, "app-exited")).toEqual([]);
+  });
+
+  it("serves on when the new one becomes unhealthy, which then ends", async () => {
+    let isSick = false;
+    const check = async (): Promise<void> => {
+      if (isSick) throw new HostError("HTTP 500", { fault: "release" });
+    };
+    const { supervisor, generations } = world({ handoff: { check }, overlapMs: 20_000 });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    isSick = true;
+    await expect(supervisor.bake(v2, 30_000, never)).rejects.toThrow("unhealthy");
+    await supervisor.goBack(v1);
+    await until(() => generations[1]?.hasEnded === true);
+    expect(supervisor.running?.generation).toBe(1);
+    expect(generations[0]?.signals).toEqual([]);
+  });
+
+  it("is asked to end when the overlap is over; after that a failure needs a new start", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    const baking = supervisor.bake(v2, 60_000, never);
+    await until(() => generations[0]?.hasEnded === true);
+    generations[1]?.exit({ code: 1 });
+    await expect(baking).rejects.toThrow("exit code 1");
+    await supervisor.goBack(v1);
+    expect(supervisor.running?.generation).toBe(3);
+  });
+
+  it("is asked to end at the end of the bake time, however long the overlap is", async () => {
+    const { supervisor, generations } = world({ overlapMs: 3_600_000 });
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await supervisor.bake(v2, 1_000, never);
+    await until(() => generations[0]?.hasEnded === true);
+  });
+
+  it("serves on when the same release was started anew and ends, and says why", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    await supervisor.restart(never);
+    generations[1]?.exit({ code: 7 });
+    await until(() => eventsOf(events, "resumed").length === 1);
+    expect(eventsOf(events, "resumed")[0]?.reason).toContain("exit code 7; it wrote: panic");
+    expect(supervisor.running?.generation).toBe(1);
+    // It is the current one again: its own end is a crash.
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(eventsOf(events, "app-exited")).toMatchObject([{ generation: 1, restartInMs: 1_000 }]);
+  });
+
+  it("is not called upon when it has ended itself", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.restart(never);
+    generations[0]?.exit({ code: 1 });
+    generations[1]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(supervisor.running?.generation).not.toBe(1);
+  });
+
+  it("ends with everything else when dewy is stopped", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.tryOut(v2, never);
+    await supervisor.stop();
+    expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([true, true]);
+  });
+});
+
+describe("Supervisor.adopt", () => {
+  it("tells of what an earlier dewy has left, and ends it once a generation of ours is ready", async () => {
+    const { supervisor, events, broken } = world();
+    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
+    supervisor.adopt([orphan]);
+    broken.add("v1.0.0");
+    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
+    expect(orphan.isAlive()).toBe(true);
+    broken.clear();
+    await supervisor.insist(v1);
+    await until(() => !orphan.isAlive());
+    expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
+  });
+});
+
+describe("Supervisor.inUse", () => {
+  it("names the releases of what serves, stands by, drains, or was left by an earlier dewy", async () => {
+    const { supervisor, generations } = world({ drainMs: 3_600_000 });
+    const orphan = Object.assign(fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), v1);
+    orphan.obeys = false;
+    supervisor.adopt([orphan]);
+    expect(await supervisor.inUse()).toEqual(new Set(["d1"]));
+    await supervisor.insist(v2);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    await supervisor.tryOut(v3, never);
+    expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    await until(() => first?.signals.length === 1);
+    expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
+    first?.exit();
+    orphan.exit();
+    expect(await supervisor.inUse()).toEqual(new Set(["d3"]));
+  });
+});
+
+describe("Supervisor", () => {
+  it("starts a crashed app again, with growing pauses, and tells its last lines", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations.length === 2);
+    await until(() => eventsOf(events, "generation-ready").length === 2);
+    generations[1]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(eventsOf(events, "app-exited")).toMatchObject([
+      { code: 1, restartInMs: 1_000, lastLines: ["panic: no database"] },
+      { code: 1, restartInMs: 2_000 },
+    ]);
+  });
+
+  it("calls for the previous release once when a release keeps crashing, and keeps trying", async () => {
+    const { supervisor, generations, loops, broken } = world();
+    await supervisor.insist(v1);
+    broken.add("v1.0.0");
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations.length >= 7);
+    expect(loops).toHaveLength(1);
+    expect(loops[0]).toContain("v1.0.0: 5 times");
+    await supervisor.stop();
+  });
+
+  it("starts nothing and takes nothing back before all processes of what has crashed have ended", async () => {
+    let letGo = (): void => {};
+    const { supervisor, generations } = world();
+    await supervisor.tryOut(v1, never);
+    const [first] = generations;
+    if (first === undefined) throw new Error("nothing was started");
+    first.kill = () =>
+      new Promise((resolve) => {
+        letGo = resolve;
+      });
+    let isOver = false;
+    const baking = supervisor.bake(v1, 30_000, never).finally(() => {
+      isOver = true;
+    });
+    first.exit({ code: 1 });
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(isOver).toBe(false);
+    const again = supervisor.insist(v2);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(generations).toHaveLength(1);
+    letGo();
+    await expect(baking).rejects.toThrow("exit code 1");
+    await again;
+    expect(generations).toHaveLength(2);
+  });
+
+  it("tells with the end of an app what may explain it", async () => {
+    const { supervisor, generations, events } = world();
+    await supervisor.insist(v1);
+    generations[0]?.hints.push("it put itself into the background");
+    generations[0]?.exit({ code: 0 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.hints).toEqual(["it put itself into the background"]);
+    await supervisor.stop();
+  });
+
+  it.each([
+    ["the operator", new ConfigError('Cannot read --env-file "app.env"')],
+    ["this machine", new HostError("Cannot start app: too many processes")],
+    ["nobody in particular", new TypeError("x is undefined")],
+  ])("goes on trying, and does not call it a crash loop, when %s is to blame", async (_, error) => {
+    let isBroken = true;
+    let starts = 0;
+    const { supervisor, loops, events } = world({
+      start: async (release, number, place) => {
+        starts += 1;
+        if (isBroken) throw error;
+        return fakeGeneration(release, number, place, 0);
+      },
+    });
+    await supervisor.insist(v1);
+    await until(() => starts >= 7);
+    expect(loops).toEqual([]);
+    const told = eventsOf(events, "start-failed");
+    expect(told[0]).toMatchObject({ tag: "v1.0.0", reason: error.message });
+    expect(told.map(({ retryInMs }) => retryInMs).slice(0, 4)).toEqual([
+      1_000, 2_000, 4_000, 8_000,
+    ]);
+    isBroken = false;
+    await until(() => supervisor.running !== undefined);
+    await supervisor.stop();
+  });
+
+  it("does not start an app again that ended well, with --restart on-failure", async () => {
+    const { supervisor, generations, events } = world({ restart: "on-failure" });
+    await supervisor.insist(v1);
+    generations[0]?.exit({ code: 0 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
+    generations.length = 0;
+    await supervisor.stop();
+    expect(generations).toEqual([]);
+  });
+
+  it("goes on trying to start a crashed app when a restart by hand has failed as well", async () => {
+    const { supervisor, generations, broken } = world();
+    await supervisor.insist(v1);
+    broken.add("v1.0.0");
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations[0]?.hasEnded === true);
+    await expect(supervisor.restart(never)).rejects.toThrow("exit code 3");
+    broken.clear();
+    await until(() => generations.at(-1)?.hasEnded === false);
+    expect(generations.length).toBeGreaterThan(2);
+  });
+
+  it("does not start an app again that crashed while its successor was getting ready", async () => {
+    let letReady = (): void => {};
+    const ready = (): Promise<void> =>
+      new Promise((resolve) => {
+        letReady = resolve;
+      });
+    const { supervisor, generations, events } = world({ handoff: { ready } });
+    const first = supervisor.insist(v1);
+    await until(() => generations.length === 1);
+    letReady();
+    await first;
+    const second = supervisor.tryOut(v2, never);
+    await until(() => generations.length === 2);
+    generations[0]?.exit({ code: 1 });
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    letReady();
+    await second;
+    // Longer than the pause before a restart.
+    await supervisor.bake(v2, 3_000, never);
+    expect(generations).toHaveLength(2);
+    expect(supervisor.release).toEqual(v2);
+  });
+
+  it("does not start a crashed app again while the command still leads to a release that has failed", async () => {
+    let isStuck = false;
+    const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
+    const { supervisor, generations, clock } = world({ handoff: { ready } });
+    await supervisor.insist(v1);
+    isStuck = true;
+    const trying = supervisor.tryOut(v2, never);
+    await until(() => generations.length === 2);
+    generations[0]?.exit({ code: 1 });
+    await expect(trying).rejects.toThrow("not ready");
+    await clock.sleep(3_000);
+    expect(generations).toHaveLength(2);
+    isStuck = false;
+    await supervisor.goBack(v1);
+    await until(() => generations.length === 3);
+    expect(generations[2]?.release).toEqual(v1);
+  });
+
+  it("takes a worker that ends well before it was ready for one that has done its work", async () => {
+    const { supervisor, generations, events } = world({ restart: "on-failure" });
+    const starting = supervisor.insist(v1);
+    await until(() => generations.length === 1);
+    generations[0]?.exit({ code: 0 });
+    await starting;
+    await until(() => eventsOf(events, "app-exited").length === 1);
+    expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
+    expect(eventsOf(events, "warning")).toEqual([]);
+  });
+
+  it("restarts the same release without a gap", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    await supervisor.restart(never);
+    expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
+    await until(() => generations[0]?.isAlive() === false);
+    expect(generations[1]?.isAlive()).toBe(true);
+  });
+
+  it("starts nothing once dewy is stopping, and does not wait for what is getting ready", async () => {
+    const stopping = new AbortController();
+    const ready = (): Promise<void> => {
+      stopping.abort();
+      return new Promise(() => {});
+    };
+    const made = world({ stopping: stopping.signal, handoff: { ready } });
+    const { supervisor, generations, events } = made;
+    await supervisor.insist(v2);
+    await supervisor.goBack(v1);
+    expect(generations.map(({ signals }) => signals)).toEqual([["KILL"]]);
+    expect(eventsOf(events, "start-failed")).toEqual([]);
+    await supervisor.stop();
+  });
+
+  it("ends everything when it is stopped, what is still finishing as well", async () => {
+    const { supervisor, generations } = world();
+    await supervisor.insist(v1);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    await supervisor.tryOut(v2, never);
+    await supervisor.stop();
+    expect(generations.map((generation) => generation.isAlive())).toEqual([false, false]);
+  });
+
+  it("does not take an end that it asked for, for a crash", async () => {
+    const { supervisor, events } = world();
+    await supervisor.insist(v1);
+    await supervisor.stop();
+    expect(eventsOf(events, "app-exited")).toEqual([]);
+  });
+});

@@ -1,0 +1,141 @@
+import type { Clock } from "../../../src/core/clock.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
+import type { Exit, Generation } from "../../../src/server/supervisor/generation.ts";
+import type { Handoff } from "../../../src/server/supervisor/handoff.ts";
+import type { Member } from "../../../src/server/supervisor/retire.ts";
+import { Supervisor, type SupervisorOptions } from "../../../src/server/supervisor/supervisor.ts";
+import { hastyClock } from "../../fakes/clock.ts";
+
+/** A generation that a test ends. */
+export interface FakeGeneration extends Generation {
+  exit(exit?: Partial<Exit>): void;
+  signals: string[];
+  hints: string[];
+  isAlive(): boolean;
+  main: Member;
+  /** Whether it ends when it is asked to. */
+  obeys: boolean;
+}
+
+/** A supervisor without processes. */
+export interface SupervisorWorld {
+  clock: Clock;
+  supervisor: Supervisor;
+  events: DewyEvent[];
+  generations: FakeGeneration[];
+  loops: string[];
+  /** Releases whose generations end at once. */
+  broken: Set<string>;
+}
+
+/** Makes one; what it starts are generations in memory, and its clock jumps whenever nothing else is left to do. */
+export function world(
+  over: Partial<Omit<SupervisorOptions, "handoff">> & { handoff?: Partial<Handoff> } = {},
+): SupervisorWorld {
+  const events: DewyEvent[] = [];
+  const generations: FakeGeneration[] = [];
+  const loops: string[] = [];
+  const broken = new Set<string>();
+  const { handoff, ...options } = over;
+  const clock = hastyClock();
+  const supervisor = new Supervisor({
+    start: async (release, number, place) => {
+      const generation = fakeGeneration(release, number, place, clock.now());
+      generations.push(generation);
+      if (broken.has(release.tag)) generation.exit({ code: 3 });
+      return generation;
+    },
+    handoff: {
+      overlaps: true,
+      settleMs: 0,
+      prepare: async () => ({ sockets: [], env: {} }),
+      take: () => {},
+      stopAccepting: () => {},
+      drain: async () => {},
+      cut: async () => {},
+      close: async () => {},
+      ...handoff,
+    },
+    readiness: {
+      afterMs: 10,
+      timeoutMs: 1_000,
+      mayFinish: options.restart === "on-failure",
+      clock,
+    },
+    signalOnTerm: "SIGTERM",
+    overlapMs: 5_000,
+    drainMs: 200,
+    restart: "always",
+    stopping: new AbortController().signal,
+    onCrashLoop: ({ release, crashes, reason }) =>
+      loops.push(`${release.tag}: ${crashes} times, ${reason}`),
+    clock,
+    emit: (event) => events.push(event),
+    ...options,
+  });
+  return { clock, supervisor, events, generations, loops, broken };
+}
+
+/** Makes a generation that runs until a test ends it. */
+export function fakeGeneration(
+  release: Generation["release"],
+  number: number,
+  place: Generation["place"],
+  startedAt: number,
+): FakeGeneration {
+  let alive = true;
+  let resolveExit: (exit: Exit) => void = () => {};
+  const exited = new Promise<Exit>((resolve) => {
+    resolveExit = resolve;
+  });
+  const generation: FakeGeneration = {
+    number,
+    release,
+    place,
+    startedAt,
+    pid: 1000 + number,
+    get hasEnded() {
+      return !alive;
+    },
+    exited,
+    saidReady: new Promise(() => {}),
+    signals: [],
+    obeys: true,
+    lastLines: () => ["panic: no database"],
+    hints: [],
+    isAlive: () => alive,
+    isRunning: () => alive,
+    members: async () => (alive ? [generation.main] : []),
+    signal: (name) => {
+      generation.signals.push(name);
+      if (generation.obeys) generation.exit({ code: 0 });
+    },
+    kill: async () => {
+      if (!alive) return;
+      generation.signals.push("KILL");
+      generation.exit({ code: null, signal: "SIGKILL" });
+    },
+    main: {
+      pid: 1000 + number,
+      name: "app",
+      parent: 1,
+      group: 1000 + number,
+      isRunning: () => alive,
+      signal: (name) => generation.signal(name),
+    },
+    exit: (exit = {}) => {
+      alive = false;
+      resolveExit({ code: null, signal: null, ...exit });
+    },
+  };
+  return generation;
+}
+
+/** Waits for a condition. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 45_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error("did not come");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
