@@ -119,7 +119,7 @@ export function superviseContainer(
       onCrashLoop = (loop) => void fallBack(loop, { directory, runner: fleet, io, signal });
       const live = await directory.live();
       if (live === undefined) return;
-      await fleet.insist({ tag: (await tagOf(live)) ?? "", directory: live });
+      await fleet.ensureRunning({ tag: (await tagOf(live)) ?? "", directory: live });
     },
     restart: (signal) => fleet.restart(signal),
     end: () => {

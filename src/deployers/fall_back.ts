@@ -8,7 +8,7 @@ import type { AppRelease, CrashLoop, Runner } from "./runner.ts";
 /** What {@link fallBack} works with. */
 export interface FallBackParts {
   directory: Pick<ReleaseDirectory, "live" | "has" | "point">;
-  runner: Pick<Runner, "insist">;
+  runner: Pick<Runner, "ensureRunning">;
   io: Pick<DeployIo, "store" | "switches" | "clock" | "emit">;
   /** Ends the retries. */
   signal: AbortSignal;
@@ -31,7 +31,7 @@ export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<v
   let steps: readonly { what: string; take(): Promise<void> }[] = [
     { what: "report the crash loop", take: () => report(loop, parts) },
     { what: "remember the version as bad", take: () => remember(release, why, parts) },
-    { what: "go back to the version before", take: () => goBack(release, why, parts) },
+    { what: "go back to the version before", take: () => rollBack(release, why, parts) },
   ];
   for (let failures = 1; !parts.signal.aborted; failures += 1) {
     const failed: { what: string; take(): Promise<void>; error: unknown }[] = [];
@@ -66,7 +66,7 @@ async function remember(release: AppRelease, why: string, { io }: FallBackParts)
   });
 }
 
-async function goBack(release: AppRelease, why: string, parts: FallBackParts): Promise<void> {
+async function rollBack(release: AppRelease, why: string, parts: FallBackParts): Promise<void> {
   const { directory, runner, io } = parts;
   // A newer version that is getting ready is the only way out then.
   if ((await previousGood(release, parts)) === undefined) return;
@@ -79,7 +79,7 @@ async function goBack(release: AppRelease, why: string, parts: FallBackParts): P
     if (to === undefined) return;
     if (isLive) await directory.point(to.directory);
     io.emit({ type: "rolled-back", tag: release.tag, to: to.tag, reason: why });
-    if (isLive) await runner.insist({ tag: to.tag, directory: to.directory });
+    if (isLive) await runner.ensureRunning({ tag: to.tag, directory: to.directory });
   });
 }
 

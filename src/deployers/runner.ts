@@ -28,7 +28,7 @@ export interface Runner {
    * @param signal ends it as long as the new one is not ready.
    * @throws DeployError when the new one does not become ready.
    */
-  tryOut(release: AppRelease, signal: AbortSignal): Promise<void>;
+  deploy(release: AppRelease, signal: AbortSignal): Promise<void>;
   /**
    * Watches a release that has taken over; it is not restarted meanwhile.
    *
@@ -45,13 +45,13 @@ export interface Runner {
    *
    * @param release what to run.
    */
-  insist(release: AppRelease): Promise<void>;
+  ensureRunning(release: AppRelease): Promise<void>;
   /**
    * Lets a release serve that did so before; where all of it still runs, nothing is started.
    *
    * @param release what to run.
    */
-  goBack(release: AppRelease): Promise<void>;
+  rollback(release: AppRelease): Promise<void>;
   /** Ends what serves, and starts nothing in its place. */
   end(): Promise<void>;
   /** The release directories that everything which still runs was started from, whether it serves or drains. */

@@ -34,10 +34,10 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     tag: (await options.tagOf(name)) ?? "",
     directory: name,
   });
-  const goBack = async (to: string | undefined): Promise<void> => {
+  const restore = async (to: string | undefined): Promise<void> => {
     await directory.point(to);
     const running = runner.release?.directory;
-    if (to !== undefined) await runner.goBack(await release(to));
+    if (to !== undefined) await runner.rollback(await release(to));
     else if (running !== undefined) await runner.end();
   };
   return {
@@ -46,10 +46,10 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     path: directory.path,
     stage,
     activate: (release) => directory.point(release.directory),
-    restore: goBack,
+    restore,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = runner.release !== undefined;
-      await runner.tryOut({ tag, directory: name }, signal);
+      await runner.deploy({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
     },
     bake: async ({ tag, directory: name }: DeployedRelease, signal) => {

@@ -68,7 +68,7 @@ export function superviseServer(
     const live = await directory.live();
     if (live === undefined || !supervisor.mustRun(live)) return;
     const tag = (await tagOf(live)) ?? "";
-    await supervisor.insist({ tag, directory: live });
+    await supervisor.ensureRunning({ tag, directory: live });
     onStarted(tag, orphans.length > 0);
   };
   const supervision: Supervision = {

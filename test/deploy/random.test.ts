@@ -152,7 +152,7 @@ class Machine {
     if (this.#bakes.has(serving)) return;
     this.guilty.add(tag);
     const { live, has, restore: point } = io.deployer;
-    const runner = { insist: async () => {} };
+    const runner = { ensureRunning: async () => {} };
     const parts = { directory: { live, has, point }, runner, io, signal: stop.signal };
     void fallBack({ release: { tag, directory: serving }, crashes: 5, reason: "" }, parts);
   }

@@ -12,7 +12,7 @@ it("removes no release that a process was started from which still runs", async 
   for (const name of names) await mkdir(join(root, "releases", name), { recursive: true });
   const [oldest = "", second = ""] = names;
   const { supervisor } = world();
-  await supervisor.insist({ tag: "v1.0.0", directory: oldest });
+  await supervisor.ensureRunning({ tag: "v1.0.0", directory: oldest });
   const deployer = supervisedDeployer({
     directory: await openReleaseDirectory(root),
     stage: async () => ({ directory: "" }),

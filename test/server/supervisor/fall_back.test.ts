@@ -55,7 +55,7 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
     void fallBack(loop, parts);
   };
   const made = world({ onCrashLoop });
-  await made.supervisor.insist(NEW);
+  await made.supervisor.ensureRunning(NEW);
   return {
     ...made,
     live: directory.live,
