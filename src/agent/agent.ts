@@ -28,7 +28,7 @@ import type { LocatorBase } from "../registries/driver.ts";
 import { withPollDeadline } from "../registries/poll_deadline.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
-import { surviveUncaught } from "./survive_uncaught.ts";
+import { surviveUncaught } from "./uncaught.ts";
 
 /** The flags that all deploying commands share. */
 export type AgentConfig = DeployConfig & { command: string };
@@ -217,7 +217,7 @@ function restartOnSignal(
 ): () => void {
   if (supervision === undefined) return () => {};
   const { switches, emit } = io;
-  return signals.onWake((name) => {
+  return signals.onReload((name) => {
     emit({ type: "app-restart", signal: name });
     switches
       .attempt(signals.stop, (signal) => supervision.restart(signal))
@@ -259,7 +259,7 @@ async function poll(
       wake = listener;
       // With a program to look after, these signals mean that one.
       if (supervision !== undefined) return () => {};
-      return context.signals.onWake(() => {
+      return context.signals.onReload(() => {
         failed.hurry();
         listener();
       });

@@ -58,7 +58,7 @@ export interface Deployer {
 }
 
 /** Variables that a hook gets beside dewy's own environment. */
-export interface HookContext {
+export interface HookVariables {
   tag: string;
   previousTag: string | undefined;
   releaseDirectory: string;
@@ -68,7 +68,7 @@ export interface HookContext {
 /** Runs the hooks that are configured; `undefined` when there is none. */
 export type RunHook = (
   when: HookResult["when"],
-  context: HookContext,
+  context: HookVariables,
   signal: AbortSignal,
 ) => Promise<HookResult | undefined>;
 

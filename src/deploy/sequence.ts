@@ -13,7 +13,7 @@ import {
   HostError,
 } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { BakeOutcome, Candidate, DeployIo, HookContext, Staged } from "./deployer.ts";
+import type { BakeOutcome, Candidate, DeployIo, HookVariables, Staged } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -39,7 +39,7 @@ const STOP_GRACE_MS = 5_000;
 /** A release that serves and still has to pass its bake. */
 export interface Trial {
   release: DeployedRelease;
-  context: HookContext;
+  context: HookVariables;
   /** When the deploy began, in milliseconds since the epoch. */
   startedAt: number;
   underway: Underway;
@@ -141,7 +141,7 @@ async function bakeAndFinish(
  */
 export async function finish(
   release: DeployedRelease,
-  context: HookContext,
+  context: HookVariables,
   io: DeployIo,
   startedAt: number,
   signal: AbortSignal,
@@ -210,7 +210,7 @@ function isStated(artifact: { digest?: string; revision?: string }): boolean {
  * @param io the world.
  * @returns the context; the previous tag is that of the release to go back to.
  */
-export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookContext> {
+export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookVariables> {
   const live = await io.deployer.live();
   const state = await io.store.load();
   return {
@@ -222,7 +222,7 @@ export async function hookContext(release: DeployedRelease, io: DeployIo): Promi
 }
 
 async function runBeforeHook(
-  context: HookContext,
+  context: HookVariables,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {
@@ -240,7 +240,7 @@ async function runBeforeHook(
 /** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
 export async function runAfterHook(
   { directory }: DeployedRelease,
-  context: HookContext,
+  context: HookVariables,
   io: DeployIo,
   signal: AbortSignal,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import type {
   Registry,
   Resolution,
 } from "../../src/core/types.ts";
-import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
+import type { Candidate, Deployer, DeployIo, HookVariables } from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
 import { parseVersion } from "../../src/version/version.ts";
@@ -108,7 +108,7 @@ export interface TestWorld {
   steps: string[];
   fail: Partial<Record<FailingStep, Error>>;
   hooks: Partial<Record<"before" | "after", number>>;
-  hookContexts: HookContext[];
+  hookContexts: HookVariables[];
   directories: Set<string>;
   state(): DeployState;
   live(): string | undefined;
