@@ -47,7 +47,9 @@ describe("the environment variables in the tables of drivers", () => {
         if (!file.endsWith(".ts")) continue;
         const source = await readFile(join(directory, file), "utf8");
         for (const [, name = ""] of source.matchAll(/\benv\.([A-Z][A-Z0-9_]+)/g)) read.add(name);
-        for (const [, names = ""] of source.matchAll(/const \{([^}]*)\} = (?:io\.|context\.)?env\b/g)) {
+        for (const [, names = ""] of source.matchAll(
+          /const \{([^}]*)\} = (?:io\.|context\.)?env\b/g,
+        )) {
           for (const [name] of names.matchAll(/\b[A-Z][A-Z0-9_]+\b/g)) read.add(name);
         }
       }

@@ -83,7 +83,7 @@ describe.skipIf(!isRoot)(`writableByOthers${why}`, () => {
     [0, 0, 0o757, "everybody"],
     [0, 0, 0o1777, "everybody"],
     [7, 0, 0o700, "owner 7"],
-  ])("says of owner %i, group %i and mode %o: %s", async (uid, gid, mode, reason) => {
+  ])("owner %i, group %i, mode %o: %s", async (uid, gid, mode, reason) => {
     const path = await tempDirectory();
     await chown(path, uid, gid);
     await chmod(path, mode);

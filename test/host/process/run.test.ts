@@ -45,7 +45,7 @@ describe("run", () => {
   it("stops the whole process group on timeout", async () => {
     const directory = await tempDirectory();
     const script = `sleep 300 & echo $! > ${join(directory, "pid")}; wait`;
-    // Long enough for the shell to have told the number.
+    // Long enough for the shell to write the pid.
     const result = await run({ ...base, timeoutMs: 3_000, command: ["/bin/sh", "-c", script] });
     expect(result).toMatchObject({ timedOut: true, exitCode: null });
     const pid = Number(await readFile(join(directory, "pid"), "utf8"));
