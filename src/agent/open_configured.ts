@@ -4,22 +4,12 @@ import { openRegistry } from "../registries/open.ts";
 import { withPollDeadline } from "../registries/poll_deadline.ts";
 import type { CommandContext } from "./context.ts";
 
-/**
- * Opens the registry of a command line: `--slot` and `--calver` win over the URL's options.
- *
- * @param config the registry's URL and its options.
- * @returns the registry.
- * @throws ConfigError for a URL or option that cannot be used.
- */
+/** Opens the registry of a command line. `--slot` and `--calver` override the URL's options. */
 export function openConfigured(
-  config: Pick<CommonConfig, "registry" | "slot" | "calver">,
+  { registry: url, slot, calver }: Pick<CommonConfig, "registry" | "slot" | "calver">,
   context: CommandContext,
 ): Registry {
-  const registry = openRegistry(config.registry, {
-    ...context.io,
-    registries: context.registries,
-    ...(config.slot === undefined ? {} : { slot: config.slot }),
-    ...(config.calver === undefined ? {} : { calver: config.calver }),
-  });
-  return withPollDeadline(registry, context.clock);
+  const { registries, clock } = context;
+  const registry = openRegistry(url, { ...context.io, registries, slot, calver });
+  return withPollDeadline(registry, clock);
 }

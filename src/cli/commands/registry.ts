@@ -1,6 +1,6 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
-import { surviveUncaught } from "../../agent/survive_uncaught.ts";
+import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
@@ -59,7 +59,7 @@ export async function runRegistry(
     isServing: gateway.isServing,
     emit,
   });
-  const unsubscribe = context.signals.onWake(() => {
+  const unsubscribe = context.signals.onReload(() => {
     gateway.expire();
     renewTls(config, server, context).catch((error) => warnOfTls(error, context));
   });
