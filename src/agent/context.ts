@@ -1,8 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { RegistryContext } from "../registries/driver.ts";
-import type { RegistryTable } from "../registries/table.ts";
+import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** Everything a command needs from outside, assembled once; tests pass their own. */

@@ -80,6 +80,8 @@ export interface ReadyResolution {
    * default is false: it is placed under a name without version and platform.
    */
   isNamed?: boolean;
+  /** Every candidate, chosen or skipped. Only with `explain: true`. */
+  explanation?: Candidates;
 }
 
 /** The answer to "what is the newest version for this machine?". */
@@ -93,8 +95,17 @@ export type Resolution =
       since?: Date;
       /** What its files lack, if waiting alone may not help. */
       message?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
     }
-  | { kind: "none"; reason: NoneReason; message: string; tag?: string };
+  | {
+      kind: "none";
+      reason: NoneReason;
+      message: string;
+      tag?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
+    };
 
 /** One tag that was looked at, and what became of it. */
 export interface ExplainedTag {
@@ -116,8 +127,8 @@ export interface ExplainedArtifact {
   reason: string;
 }
 
-/** Everything behind an answer: every candidate, chosen or the reason why not. */
-export interface Explanation {
+/** Everything that a registry looked at to find its answer. */
+export interface Candidates {
   /** The registry's URL, redacted. */
   registry: string;
   /** The platform that was asked for, in Go's spelling. */
@@ -126,6 +137,10 @@ export interface Explanation {
   tags: readonly ExplainedTag[];
   /** The files of the newest matching release, in the registry's order. */
   artifacts: readonly ExplainedArtifact[];
+}
+
+/** Everything behind an answer: every candidate, and the reason why it was chosen or skipped. */
+export interface Explanation extends Candidates {
   /** The answer itself. */
   resolution: Resolution;
 }
@@ -146,8 +161,8 @@ export interface Deployment {
   error?: string;
 }
 
-/** Options of {@link Registry.current}. */
-export interface CurrentOptions {
+/** Options of {@link Registry.resolve}. */
+export interface ResolveOptions {
   /** Tags that must not be chosen: known to be bad, or still pending. */
   exclude?: Iterable<string>;
   /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
@@ -162,6 +177,8 @@ export interface CurrentOptions {
    * the registry lists its tags again.
    */
   maxAgeMs?: number;
+  /** Whether the answer carries an `explanation` of every candidate. The default is false. */
+  explain?: boolean;
   /** Ends the call. */
   signal?: AbortSignal;
 }
@@ -186,15 +203,13 @@ export interface OpenOptions {
 
 /** A place where releases are published. */
 export interface Registry {
-  /** Whether one listing answers for every machine: `platform` and `maxAgeMs` of {@link CurrentOptions} are heeded. */
+  /** Whether one listing answers for every machine: `platform` and `maxAgeMs` of {@link ResolveOptions} are heeded. */
   readonly anyPlatform?: boolean;
   /**
    * Finds the newest version for this platform. Waiting and "nothing" are values; refused credentials,
    * unknown repositories and network failures throw.
    */
-  current(options?: CurrentOptions): Promise<Resolution>;
-  /** Says of every candidate why it was chosen or not. */
-  explain(options?: CurrentOptions): Promise<Explanation>;
+  resolve(options?: ResolveOptions): Promise<Resolution>;
   /** Streams the bytes of an artifact, from `offset` on. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /**

@@ -2,10 +2,10 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type {
   Artifact,
-  CurrentOptions,
   Deployment,
   Registry,
   Resolution,
+  ResolveOptions,
 } from "../../src/core/types.ts";
 import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
@@ -64,13 +64,10 @@ export function testRegistry(...answers: Resolution[]): TestRegistry {
     gone: new Set(),
     reports: [],
     reportError: undefined,
-    current: async ({ exclude = [] }: CurrentOptions = {}) => {
+    resolve: async ({ exclude = [] }: ResolveOptions = {}) => {
       const excluded = new Set(exclude);
       const left = registry.answers.filter((answer) => !excluded.has(tagOf(answer)));
       return left[0] ?? nothing("filtered");
-    },
-    explain: async () => {
-      throw new Error("not asked in these tests");
     },
     open: async () => {
       throw new Error("not asked in these tests");
