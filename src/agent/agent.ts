@@ -6,7 +6,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
-import { onlyNews } from "../core/event.ts";
+import { dedupe } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
@@ -88,7 +88,7 @@ export async function runAgent(agent: Agent, context: CommandContext): Promise<n
 
 function deployIo({ config, root, registry, deployer }: Agent, context: CommandContext): DeployIo {
   const { clock } = context;
-  const emit = onlyNews(context.emit);
+  const emit = dedupe(context.emit);
   const runHook = createHooks({
     before: config.beforeDeployHook ?? "",
     after: config.afterDeployHook ?? "",

@@ -106,12 +106,6 @@ export const GRACE_MS: number = 30 * 60_000;
  * The newest version decides: when its artifact is missing, no older one is taken; ask again with the
  * tag in `exclude` to get the next. A release that was listed but is not there when it is looked up is
  * `pending`, so that a listing that lags behind never looks like a downgrade.
- *
- * @param source what the registry lists.
- * @param policy which version is wanted.
- * @param options tags to leave out, the signal and the time.
- * @returns the answer; it throws only what the source throws.
- * @throws ConfigError when the CalVer format or the constraint cannot be used.
  */
 export async function resolve(
   source: ReleaseSource,

@@ -149,7 +149,7 @@ describe("openNotifier", () => {
   test("a token that cannot be sent is refused, and not shown", () => {
     const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
     expect(() => open("slack://general", io)).toThrow(
-      /^Cannot use SLACK_TOKEN: it has spaces or characters that no token has$/,
+      /^Cannot use SLACK_TOKEN: it has spaces or non-ASCII characters$/,
     );
   });
   test("the end of the line that a token was read from is no part of it", async () => {

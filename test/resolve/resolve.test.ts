@@ -202,7 +202,7 @@ describe("resolve", () => {
     );
   });
 
-  test("tells what an operator should know about the choice", async () => {
+  test("adds remarks for the operator on the choice", async () => {
     const files = ["tool_linux_amd64.zip", "app_linux_amd64.zip"];
     const answer = (changes: Partial<Policy>) =>
       resolve(fakeSource({ "v1.0.0": { files } }), { ...policy, ...changes }, { now: NOW });
@@ -312,10 +312,10 @@ describe("the message when there is nothing", () => {
     );
   });
 
-  test("shows the tags that are no version, and what was expected", async () => {
+  test("shows the tags that are not versions, and the expected form", async () => {
     expect(await messageOf({ latest: {}, main: {} })).toBe(
       'no-version: Cannot resolve "ghr://acme/app": no valid versioned object found: ' +
-        "2 tags (latest, main) are no version (expected SemVer such as v1.2.3)",
+        "2 tags (latest, main) are not versions (expected SemVer such as v1.2.3)",
     );
     expect(await messageOf({ "v1.2.3": {} }, { calver: "YYYY.0M.MICRO" })).toContain(
       'calver format "YYYY.0M.MICRO"',

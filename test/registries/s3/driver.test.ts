@@ -95,7 +95,7 @@ describe("s3://", () => {
     ["AWS_ACCESS_KEY_ID", "canary-1\ncanary-2", "Cannot use AWS_ACCESS_KEY_ID: it has spaces"],
     ["AWS_SECRET_ACCESS_KEY", "canary-1\ncanary-2", "Cannot use AWS_SECRET_ACCESS_KEY: it has"],
     ["AWS_SESSION_TOKEN", "canary-1\ncanary-2", "Cannot use AWS_SESSION_TOKEN: it has spaces"],
-    ["AWS_SESSION_TOKEN", "canary…", "Cannot use AWS_SESSION_TOKEN: it has spaces or characters"],
+    ["AWS_SESSION_TOKEN", "canary…", "Cannot use AWS_SESSION_TOKEN: it has spaces or non-ASCII"],
   ])("refuses %s with characters that cannot be sent, and does not show it", async (...given) => {
     const [name, value, message] = given;
     const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret", [name]: value };
