@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
+import type { RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
-import type { RegistryTable } from "../registries/table.ts";
 import type { CommandName } from "./flags/table.ts";
 
 /**

@@ -72,6 +72,8 @@ export interface NotifierDriver {
   readonly site?: string;
   /** The environment variables it reads. */
   readonly environment: readonly EnvironmentSpec[];
+  /** How the names of further variables begin that hold credentials or lead to them. */
+  readonly credentialPrefixes?: readonly string[];
   /**
    * Opens the notifier; nothing is sent yet.
    *

@@ -1,11 +1,10 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openConfigured } from "../../agent/open_configured.ts";
+import { openConfigured, openConfiguredLater } from "../../agent/open_configured.ts";
 import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import type { Platform, Registry } from "../../core/types.ts";
 import { redactUrl, splitUrl } from "../../core/url.ts";
 import { createGateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
@@ -15,8 +14,6 @@ import type { RegistryConfig } from "../flags/registry.ts";
 const STOP_GRACE_MS = 30_000;
 const MIN_SECRET_BYTES = 32;
 const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
-/** Where artifacts are at addresses that other machines can use. */
-const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
 
 /**
  * `dewy registry`: serves a registry to other machines until the operator stops it.
@@ -29,14 +26,19 @@ export async function runRegistry(
   config: RegistryConfig,
   context: CommandContext,
 ): Promise<number> {
-  checkDirect(config);
+  checkDirect(config, context);
   const { emit, clock } = context;
   const { stop } = context.signals;
   const work = new AbortController();
   const token = await readToken(config, context);
   checkExposure(config, token);
+  const io = { ...context.io, signal: work.signal };
+  const upstream = await openConfigured(config, { ...context, io });
   const gateway = createGateway({
-    open: (platform) => openUpstream(config, context, platform, work.signal),
+    open: (platform) =>
+      platform === undefined
+        ? upstream
+        : openConfiguredLater(config, { ...context, io: { ...io, platform } }),
     intervalMs: config.intervalMs,
     maxStaleMs: config.maxStaleMs,
     secret: await readSecret(config, context),
@@ -75,19 +77,9 @@ export async function runRegistry(
   return 0;
 }
 
-function openUpstream(
-  config: RegistryConfig,
-  context: CommandContext,
-  platform: Platform | undefined,
-  signal: AbortSignal,
-): Registry {
-  const io = { ...context.io, signal, ...(platform === undefined ? {} : { platform }) };
-  return openConfigured(config, { ...context, io });
-}
-
-function checkDirect({ direct, registry }: RegistryConfig): void {
+function checkDirect({ direct, registry }: RegistryConfig, { registries }: CommandContext): void {
   const { scheme } = splitUrl(registry, "--upstream");
-  if (!direct || REMOTE_SCHEMES.includes(scheme)) return;
+  if (!direct || registries[scheme]?.artifact?.isRemote !== false) return;
   throw new ConfigError(
     `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// addresses`,
   );

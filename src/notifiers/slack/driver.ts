@@ -46,6 +46,7 @@ export const slack: NotifierDriver = {
   example: "slack://deploy?title=myapp&url=https://example.com",
   site: "slack.com",
   options: OPTIONS,
+  credentialPrefixes: ["SLACK_"],
   environment: [
     {
       name: "SLACK_TOKEN",
