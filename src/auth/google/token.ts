@@ -4,7 +4,7 @@ import { CredentialError, type DewyError, RemoteError } from "../../core/error.t
 import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { HttpClient, HttpRequest } from "../../http/client.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { failureError, type HttpFailure } from "../../http/errors.ts";
 
 /** An access token. */
 export interface GoogleToken {

@@ -8,7 +8,7 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { failureError, type HttpFailure } from "../../http/errors.ts";
 
 const ROLES =
   "dewy needs storage.objects.list and storage.objects.get (the role Storage Object Viewer) and, for its audit record, storage.objects.create";

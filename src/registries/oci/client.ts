@@ -16,7 +16,7 @@ import {
 } from "../../http/client.ts";
 import { parseJson } from "../../http/json.ts";
 import { nextLink } from "../../http/link.ts";
-import { guardRedirects } from "../../http/redirect_guard.ts";
+import { guardRedirects } from "../../http/redirect.ts";
 import { ociAuth } from "./auth/auth.ts";
 import type { OciCredential, OciTarget } from "./auth/credential.ts";
 import { type OciSourcesIo, ociSources } from "./auth/sources.ts";

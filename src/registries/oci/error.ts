@@ -3,7 +3,7 @@ import { bytesToHex } from "../../core/encoding.ts";
 import { type DewyError, IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { failureError, type HttpFailure } from "../../http/errors.ts";
 
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 const Errors = v.object({

@@ -5,7 +5,7 @@ import {
   IntegrityError,
   NotFoundError,
 } from "../../core/error.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { failureError, type HttpFailure } from "../../http/errors.ts";
 import type { S3Bucket } from "./address.ts";
 import { parseS3Error } from "./xml.ts";
 
