@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { abortWith } from "../core/abort_with.ts";
 import type { Context } from "../core/context.ts";
 import { ConfigError, DewyError, RemoteError } from "../core/error.ts";
 import { stoppedError } from "../core/stopped.ts";
@@ -273,10 +274,9 @@ async function send(attempt: Attempt): Promise<Sent> {
   const { signal } = request;
   if (signal?.aborted) throw stopped(step, signal.reason);
   const connection = new AbortController();
-  const abort = (): void => connection.abort(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
+  const detach = signal && abortWith(connection, signal);
   const finish = (failed: boolean): void => {
-    signal?.removeEventListener("abort", abort);
+    detach?.();
     if (failed) connection.abort();
   };
   let status: number | undefined;

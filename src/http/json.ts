@@ -31,6 +31,15 @@ export function parseJson(text: string, url: string | URL, hint: string): unknow
   }
 }
 
+/** For optional information, such as an error body: returns `undefined` if the text is not JSON. */
+export function parseJsonIfValid(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function excessOf(text: string): string | undefined {
   let depth = 0;
   let containers = 0;

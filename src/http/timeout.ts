@@ -1,3 +1,4 @@
+import { abortWith } from "../core/abort_with.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** Something did not arrive in time. Becomes a RemoteError of code `timeout`. */
@@ -25,16 +26,14 @@ export interface Timeout {
 export async function withTimeout<T>(work: Promise<T>, timeout: Timeout): Promise<T> {
   const { clock, ms, what, signal } = timeout;
   const finished = new AbortController();
-  const abort = (): void => finished.abort(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  if (signal?.aborted) abort();
+  const detach = signal && abortWith(finished, signal);
   const overdue = clock.sleep(ms, finished.signal).then(() => {
     throw new TimeoutError(what, ms);
   });
   try {
     return await Promise.race([work, overdue]);
   } finally {
-    signal?.removeEventListener("abort", abort);
+    detach?.();
     finished.abort();
   }
 }

@@ -1,4 +1,4 @@
-import { googleUniverse } from "../../auth/google/host.ts";
+import { googleUniverse } from "../../auth/google/universe.ts";
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type GoogleAuthIo, googleAuth } from "../../auth/google/client.ts";
+import { GoogleAuth, type GoogleAuthContext } from "../../auth/google/client.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
@@ -59,9 +59,9 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  * @returns the client.
  * @throws ConfigError when the bucket or a variable cannot be part of an address.
  */
-export function createGcsClient(bucket: string, io: GoogleAuthIo): GcsClient {
+export function createGcsClient(bucket: string, io: GoogleAuthContext): GcsClient {
   const address = gcsAddress(bucket, io.env);
-  const auth = address.isEmulator ? undefined : googleAuth(io, SCOPE);
+  const auth = address.isEmulator ? undefined : new GoogleAuth(io, SCOPE);
   const http = createHttpClient(io);
   const toError = gcsError(bucket, auth);
   let announced = false;

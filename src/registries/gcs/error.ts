@@ -29,7 +29,7 @@ const ErrorBody = v.object({
  */
 export function gcsError(
   bucket: string,
-  auth: Pick<GoogleAuth, "source" | "looked"> | undefined,
+  auth: Pick<GoogleAuth, "source" | "tried"> | undefined,
 ): (failure: HttpFailure) => DewyError {
   return (answer) => {
     const { message, reason } = parseBody(answer);
@@ -53,10 +53,10 @@ export function gcsError(
   };
 }
 
-function refused(auth: Pick<GoogleAuth, "source" | "looked"> | undefined): string {
+function refused(auth: Pick<GoogleAuth, "source" | "tried"> | undefined): string {
   if (auth === undefined) return "the server at STORAGE_EMULATOR_HOST wants credentials";
   if (auth.source === undefined) {
-    return `asked without credentials, none were found in ${auth.looked.join(", ")}`;
+    return `asked without credentials, none were found in ${auth.tried.join(", ")}`;
   }
   return `with the credentials of ${auth.source}; ${ROLES}`;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CredentialSources, findCredentials } from "../../auth/aws_credentials.ts";
+import { type AwsContext, findCredentials } from "../../auth/aws_credentials.ts";
 import type { Clock } from "../../core/clock.ts";
 import { bytesToBase64, sha256 } from "../../core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
@@ -25,7 +25,7 @@ import { s3Signer } from "./sign.ts";
 import { parseListing, type S3Page } from "./xml.ts";
 
 /** What the client needs from the world. */
-export interface S3Io extends CredentialSources {
+export interface S3Io extends AwsContext {
   /** The network. */
   fetch: typeof globalThis.fetch;
   /** Time. */

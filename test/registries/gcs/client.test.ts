@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { GoogleAuthIo } from "../../../src/auth/google/client.ts";
+import type { GoogleAuthContext } from "../../../src/auth/google/client.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import { createGcsClient, type GcsClient } from "../../../src/registries/gcs/client.ts";
 import type { GcsPage } from "../../../src/registries/gcs/schema.ts";
@@ -20,7 +20,7 @@ beforeEach(() => {
   events = [];
 });
 
-function open(env: GoogleAuthIo["env"] = {}, bucket = "b"): GcsClient {
+function open(env: GoogleAuthContext["env"] = {}, bucket = "b"): GcsClient {
   const fetch = fetchOf((request) => {
     const { hostname } = new URL(request.url);
     return hostname === "storage.googleapis.com"
@@ -222,7 +222,7 @@ describe("a listing", () => {
 });
 
 describe("addresses", () => {
-  async function asked(env: GoogleAuthIo["env"], bucket = "b"): Promise<string[]> {
+  async function asked(env: GoogleAuthContext["env"], bucket = "b"): Promise<string[]> {
     const urls: string[] = [];
     const fetch = fetchOf((request) => {
       urls.push(request.url.replace(/\?.*/, ""));

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { CredentialSources } from "../../../src/auth/aws_credentials.ts";
+import type { AwsContext } from "../../../src/auth/aws_credentials.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { AwsProfile, S3Bucket } from "../../../src/registries/s3/address.ts";
 import { createS3Client, type S3Client } from "../../../src/registries/s3/client.ts";
@@ -7,7 +7,7 @@ import { fakeClock } from "../../fakes/clock.ts";
 import { type StrictFake, strictFake } from "../../fakes/handler.ts";
 
 const AT: S3Bucket = { region: "us-east-1", bucket: "releases", endpoint: "http://s3.test" };
-const KEYS: CredentialSources = {
+const KEYS: AwsContext = {
   env: { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "secret-of-the-key" },
 };
 const LIST = "GET /releases?list-type=2&prefix=app%2F&delimiter=%2F&encoding-type=url";
@@ -19,7 +19,7 @@ interface World {
 }
 
 function world(
-  sources: CredentialSources & { awsProfile?: () => Promise<AwsProfile> } = KEYS,
+  sources: AwsContext & { awsProfile?: () => Promise<AwsProfile> } = KEYS,
   at: S3Bucket = AT,
 ): World {
   const server = strictFake();

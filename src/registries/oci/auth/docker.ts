@@ -1,3 +1,4 @@
+import { isFileAbsent } from "../../../auth/absent_file.ts";
 import { HostError } from "../../../core/error.ts";
 import type { CredentialSource, OciCredential, OciTarget } from "./credential.ts";
 import {
@@ -123,16 +124,8 @@ async function readIfThere(
   try {
     return await readTextFile(path);
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (isFileAbsent(error)) return undefined;
     if (error instanceof HostError) throw error;
     throw new HostError(`Cannot read "${path}"`, { cause: error });
   }
-}
-
-/** A host's error carries that of its system. */
-function isAbsent(error: unknown): boolean {
-  const codeOf = (value: unknown): unknown =>
-    typeof value === "object" && value !== null && "code" in value ? value.code : undefined;
-  const cause = error instanceof Error ? error.cause : undefined;
-  return [error, cause].some((value) => codeOf(value) === "ENOENT" || codeOf(value) === "ENOTDIR");
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { type CredentialSources, findCredentials } from "../../../auth/aws_credentials.ts";
+import { type AwsContext, findCredentials } from "../../../auth/aws_credentials.ts";
 import { signAws } from "../../../auth/aws_sign.ts";
 import type { Clock } from "../../../core/clock.ts";
 import { CredentialError } from "../../../core/error.ts";
@@ -52,7 +52,7 @@ const Answer = v.object({
 });
 
 /** What asking ECR needs. */
-export interface EcrIo extends CredentialSources {
+export interface EcrIo extends AwsContext {
   /** The client. */
   http: HttpClient;
   /** Time. */

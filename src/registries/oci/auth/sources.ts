@@ -1,5 +1,5 @@
 import type { AwsCredentials } from "../../../auth/aws_credentials.ts";
-import { googleAuth } from "../../../auth/google/client.ts";
+import { GoogleAuth } from "../../../auth/google/client.ts";
 import type { Clock } from "../../../core/clock.ts";
 import type { EventSink } from "../../../core/event.ts";
 import { createHttpClient } from "../../../http/client.ts";
@@ -128,7 +128,7 @@ function cloudSources(registry: string, io: OciSourcesIo): CredentialSource[] {
     return [{ name: "AWS credentials", find }];
   }
   if (isGoogleRegistry(registry)) {
-    const auth = googleAuth(io, GOOGLE_SCOPE);
+    const auth = new GoogleAuth(io, GOOGLE_SCOPE);
     return [
       {
         name: "Google credentials",
