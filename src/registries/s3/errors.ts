@@ -5,12 +5,13 @@ import {
   IntegrityError,
   NotFoundError,
 } from "../../core/error.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { describeFailure, failureError, type HttpFailure } from "../../http/errors.ts";
 import type { S3Bucket } from "./address.ts";
 import { parseS3Error } from "./xml.ts";
 
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
-const UNKNOWN_KEY = "the access key is unknown there; check AWS_ACCESS_KEY_ID and the endpoint";
+const UNKNOWN_KEY =
+  "the service does not know the access key; check AWS_ACCESS_KEY_ID and the endpoint";
 const ADVICE: Readonly<Record<string, string>> = {
   InvalidAccessKeyId: UNKNOWN_KEY,
   // versitygw
@@ -18,13 +19,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   SignatureDoesNotMatch:
     "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY",
   RequestTimeTooSkewed: "this machine's clock is wrong; set it",
-  ExpiredToken: "the session is over; get new credentials",
+  ExpiredToken: "the session has expired; get new credentials",
   InvalidToken: "the session token does not belong to the key; check AWS_SESSION_TOKEN",
-  TokenRefreshRequired: "the session is over; get new credentials",
+  TokenRefreshRequired: "the session has expired; get new credentials",
   AccessDenied: "dewy needs s3:ListBucket, s3:GetObject and, for its audit record, s3:PutObject",
 };
 const ANONYMOUS =
-  "asked without credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role";
+  "the request was sent without credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role";
 const WRONG_REGION = new Set([
   "PermanentRedirect",
   "TemporaryRedirect",
@@ -33,27 +34,21 @@ const WRONG_REGION = new Set([
 ]);
 const REGION = /^[a-z0-9-]{1,40}$/;
 
-/**
- * Translates an error answer of S3.
- *
- * @param at the bucket that was asked.
- * @param anonymous whether the request was not signed.
- * @returns a function for `HttpRequest.toError`.
- */
+/** Makes a function for `HttpRequest.toError`. */
 export function s3Error(
   at: S3Bucket,
-  anonymous: () => boolean,
+  isAnonymous: () => boolean,
 ): (failure: HttpFailure) => DewyError {
   return (failure) => {
     const { code, region } = parseS3Error(failure.body);
-    const what = `Cannot ${failure.method} ${failure.url}: HTTP ${failure.status}${failure.message === "" ? "" : `: ${failure.message}`}`;
+    const what = describeFailure(failure);
     const elsewhere = rightRegion(at, failure, code, region);
     if (elsewhere !== undefined) {
       return new ConfigError(
         `${what}; the bucket "${at.bucket}" is in ${elsewhere}, not ${at.region}: write s3://${elsewhere}/${at.bucket}/…`,
       );
     }
-    if (anonymous() && wantsCredentials(failure.status, code)) {
+    if (isAnonymous() && wantsCredentials(failure.status, code)) {
       return new CredentialError(`${what}; ${ANONYMOUS}`);
     }
     const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : undefined;
@@ -64,21 +59,21 @@ export function s3Error(
       );
     }
     if (failure.status === 412) {
-      return new IntegrityError(`${what}; the object was replaced meanwhile; start again`);
+      return new IntegrityError(`${what}; the object was replaced in the meantime; start again`);
     }
     if (failure.status === 416) {
-      return new IntegrityError(`${what}; the object has fewer bytes than were asked for`);
+      return new IntegrityError(`${what}; the object has fewer bytes than requested`);
     }
     return failureError(failure);
   };
 }
 
-/** OpenStack Swift answers 412 in words of its own, since it takes a request for S3 only when it is signed. */
+/** OpenStack Swift answers 412 without an S3 code, since it treats only signed requests as S3. */
 function wantsCredentials(status: number, code: string): boolean {
   return status === 401 || status === 403 || (status === 412 && code === "");
 }
 
-/** A bucket that is elsewhere is told by the body or, where there is none (HEAD), by a header. */
+/** The bucket's actual region, from the body or, without one (HEAD), from a header. */
 function rightRegion(
   at: S3Bucket,
   failure: HttpFailure,

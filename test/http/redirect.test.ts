@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RemoteError } from "../../src/core/error.ts";
-import { guardRedirects } from "../../src/http/redirect_guard.ts";
+import { guardRedirects } from "../../src/http/redirect.ts";
 
 const PUBLIC = new URL("https://api.github.com/");
 const NAMES: Readonly<Record<string, string[]>> = {
@@ -62,13 +62,13 @@ describe("guardRedirects", () => {
     ["http://100.100.100.200/"],
     ["http://metadata.google.internal/"],
     ["http://metadata.evil.example/"],
-  ])("lets nobody redirect to %s", async (location) => {
+  ])("lets no registry redirect to %s", async (location) => {
     for (const registry of [PUBLIC, new URL("http://10.0.0.1/"), new URL("http://localhost/")]) {
       await expect(follow(registry, location)).rejects.toThrow("it is a link-local address");
     }
   });
 
-  test("goes by what is written where names cannot be looked up", async () => {
+  test("checks literal addresses only where names cannot be looked up", async () => {
     await expect(follow(PUBLIC, "https://10.0.0.1/", false)).rejects.toThrow("private network");
     await expect(follow(PUBLIC, "https://storage.corp.example/", false)).resolves.toBeUndefined();
   });
