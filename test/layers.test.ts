@@ -110,8 +110,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/rpc_server",
     "cli/flags",
     "agent",
+    "container/options",
     "container/engine",
-    "container/replicas",
   ],
   container: [
     "core",

@@ -8,9 +8,9 @@ import type { Balance } from "../host/proxy/backend_pool.ts";
 import type { ProxyProtocol } from "../host/proxy/proxy_header.ts";
 import { ADMIN_PORT } from "./admin/server.ts";
 import type { EngineName } from "./engine/engine.ts";
-import { appNameOf, checkAppName } from "./options/app_name.ts";
 import { checkContainerArgs } from "./options/args.ts";
-import { listenSpecs, type PortMapping, parsePortMappings } from "./options/port_mapping.ts";
+import { appNameOf, checkAppName } from "./options/names.ts";
+import { listenSpecs, type PortMapping, parsePortMappings } from "./options/ports.ts";
 
 /** That of the engines. */
 const STOP_TIMEOUT_MS = 10_000;

@@ -2,8 +2,7 @@ import { lockPath } from "../agent/agent.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
 import { lockHolder } from "../host/process/lock.ts";
 import type { ContainerEngine } from "./engine/engine.ts";
-import { LABELS } from "./options/name.ts";
-import { managedLabels } from "./replicas/name_replica.ts";
+import { LABELS, managedLabels } from "./options/names.ts";
 
 /**
  * Makes sure that the containers of an app are not those of another dewy that runs: two would take them from each other

@@ -7,7 +7,7 @@ import { type HeldSocket, holdSockets } from "../host/sockets/hold_sockets.ts";
 import { inheritedSockets } from "../host/sockets/inherited.ts";
 import { formatListenSpec, type ListenSpec } from "../host/sockets/listen_spec.ts";
 import type { ContainerConfig } from "./config.ts";
-import { listenSpecs } from "./options/port_mapping.ts";
+import { listenSpecs } from "./options/ports.ts";
 import type { Front, Route } from "./replicas/rotation.ts";
 
 /** The ports of `dewy container`, not open yet. */

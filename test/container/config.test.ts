@@ -3,9 +3,9 @@ import { ConfigError } from "../../mod.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import type { ContainerConfig } from "../../src/container/config.ts";
-import { formatPortMapping } from "../../src/container/options/port_mapping.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/cli-container.json" with { type: "json" };
+import { formatPortMapping } from "./options/format_port_mapping.ts";
 
 function read(argv: readonly string[]): ContainerConfig {
   const parsed = parseArgv(argv);

@@ -2,7 +2,7 @@ import type { CommandContext } from "../../agent/context.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerConfig } from "../config.ts";
 import type { ContainerEngine } from "../engine/engine.ts";
-import { managedLabels } from "../replicas/name_replica.ts";
+import { managedLabels } from "../options/names.ts";
 import type { ContainerStatus } from "../supervision.ts";
 import { adminApi } from "./api.ts";
 import { adminContainer } from "./container.ts";

@@ -1,9 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { ContainerEngine } from "../engine/engine.ts";
+import { managedLabels } from "../options/names.ts";
 import type { Crew } from "./crew.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
-import { managedLabels } from "./name_replica.ts";
 import { FAILED_PROBES, isRunning, Replica } from "./replica.ts";
 
 /** What {@link adopt} works with. */

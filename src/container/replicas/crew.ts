@@ -3,7 +3,7 @@ import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { TOLD_CHARACTERS, TOLD_LINES } from "../../deployers/with_last_lines.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
-import { LABELS } from "../options/name.ts";
+import { LABELS } from "../options/names.ts";
 import { EndedError, type Replica, type ReplicaState } from "./replica.ts";
 import type { Rotation } from "./rotation.ts";
 

@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ContainerSpec } from "../engine/engine.ts";
-import { containerName, LABELS } from "../options/name.ts";
+import { LABELS, managedLabels } from "../options/names.ts";
 import type { ContainerRelease } from "./container_release.ts";
 
 /** Says how a new container is called and labelled. */
@@ -23,7 +23,7 @@ export function replicaNames(app: string, root: string, clock: Clock): NameRepli
     const second = Math.max(Math.floor(clock.now() / 1_000), (last.get(index) ?? 0) + 1);
     last.set(index, second);
     return {
-      name: containerName(app, second, index),
+      name: `${app}-${second}-${index}`,
       labels: {
         ...managedLabels(app),
         [LABELS.version]: tag,
@@ -36,14 +36,4 @@ export function replicaNames(app: string, root: string, clock: Clock): NameRepli
       },
     };
   };
-}
-
-/**
- * The labels that all containers of an app have, and no others.
- *
- * @param app the app.
- * @returns labels by name.
- */
-export function managedLabels(app: string): Readonly<Record<string, string>> {
-  return { [LABELS.managed]: "true", [LABELS.app]: app };
 }

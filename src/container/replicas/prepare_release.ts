@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ReleaseDirectory } from "../../deployers/release_directory.ts";
 import type { EngineImage } from "../engine/engine.ts";
-import type { PortMapping } from "../options/port_mapping.ts";
+import type { PortMapping } from "../options/ports.ts";
 import { containerPorts } from "../options/ports.ts";
 import { containerUser } from "../options/user.ts";
 import type { PrepareRelease } from "./container_release.ts";

@@ -5,7 +5,7 @@ import { messageOf } from "../../core/message_of.ts";
 import type { Deployer } from "../../deploy/deployer.ts";
 import type { ReleaseDirectory } from "../../deployers/release_directory.ts";
 import type { ContainerEngine } from "../engine/engine.ts";
-import { imageRepository } from "../options/name.ts";
+import { imageRepository } from "../options/names.ts";
 import { type ImageRecord, readImageRecord } from "./image_record.ts";
 
 /** What {@link pruneImages} works with. */

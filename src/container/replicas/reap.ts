@@ -1,6 +1,6 @@
 import type { ContainerEngine } from "../engine/engine.ts";
+import { managedLabels } from "../options/names.ts";
 import type { Crew } from "./crew.ts";
-import { managedLabels } from "./name_replica.ts";
 import { isRunning } from "./replica.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { DeployError, type Fault } from "../../core/error.ts";
 import type { EngineContainer, PublishedPort } from "../engine/engine.ts";
-import { LABELS } from "../options/name.ts";
+import { LABELS } from "../options/names.ts";
 
 /**
  * Where a replica is in its life: `starting` until it is healthy, `serving` behind the proxy, `draining` while its

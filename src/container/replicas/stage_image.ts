@@ -4,7 +4,7 @@ import type { EventSink } from "../../core/event.ts";
 import type { ReleaseDirectory } from "../../deployers/release_directory.ts";
 import type { StageRelease } from "../../deployers/stage_release.ts";
 import type { EngineImage } from "../engine/engine.ts";
-import { imageName } from "../options/name.ts";
+import { imageName } from "../options/names.ts";
 import { type FetchImageOptions, fetchImage } from "./fetch_image.ts";
 import { writeImageRecord } from "./image_record.ts";
 

@@ -3,10 +3,9 @@ import { faultOf } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
-import { LABELS } from "../options/name.ts";
+import { LABELS, managedLabels } from "../options/names.ts";
 import type { Crew } from "./crew.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
-import { managedLabels } from "./name_replica.ts";
 import { type EndedError, endOf, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
 
 /** What {@link watchReplicas} works with. */

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EngineImage } from "../../../src/container/engine/engine.ts";
-import { imageName } from "../../../src/container/options/name.ts";
-import type { PortMapping } from "../../../src/container/options/port_mapping.ts";
+import { imageName } from "../../../src/container/options/names.ts";
+import type { PortMapping } from "../../../src/container/options/ports.ts";
 import {
   type PrepareOptions,
   prepareRelease,
