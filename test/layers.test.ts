@@ -88,6 +88,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "container/options": ["core", "host/sockets"],
   "container/engine": [
     "core",
+    "http",
     "registries/oci",
     "registries/oci/auth",
     "host/files",

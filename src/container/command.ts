@@ -9,7 +9,7 @@ import { connect } from "../registries/open.ts";
 import { openContainerAdmin } from "./admin/serve.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
-import { createEngine } from "./engine/create_engine.ts";
+import { createEngine } from "./engine/cli_engine.ts";
 import { containerFront } from "./proxy.ts";
 import { superviseContainer } from "./supervision.ts";
 

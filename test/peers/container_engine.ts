@@ -10,7 +10,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createEngine } from "../../src/container/engine/create_engine.ts";
+import { createEngine } from "../../src/container/engine/cli_engine.ts";
 import type { ContainerEngine, EngineName } from "../../src/container/engine/engine.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { neutralEnvironment } from "../runtime/runtimes.ts";

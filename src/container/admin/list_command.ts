@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { CommandContext } from "../../agent/context.ts";
 import { DewyError, HostError } from "../../core/error.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";
-import { createEngine } from "../engine/create_engine.ts";
+import { createEngine } from "../engine/cli_engine.ts";
 import { askAdmin } from "./ask.ts";
 import { type AdminContainer, adminContainer } from "./container.ts";
 import type { ContainerListConfig } from "./list_config.ts";
