@@ -6,7 +6,7 @@ import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
 import { isImageRegistry } from "../registries/oci/image_registry.ts";
 import { connect } from "../registries/open.ts";
-import { openContainerAdmin } from "./admin/serve.ts";
+import { openContainerAdmin } from "./admin/server.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";

@@ -115,7 +115,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     const second = other.start(["--admin-port", "65535"]);
     await deployed(second, "v1.0.0");
     expect(second.lines()).toContainEqual(
-      expect.objectContaining({ level: "WARN", msg: "No admin API" }),
+      expect.objectContaining({ level: "WARN", msg: "Admin API not available" }),
     );
     expect(await Promise.all([endOf(dewy), endOf(second)])).toEqual([0, 0]);
   });

@@ -29,7 +29,7 @@ describe.skipIf(missing !== undefined)(
     it.each([
       ["is not healthy", { env: { HEALTH: "503" } }, /503/, false],
       ["never listens", { env: { NO_LISTEN: "1" } }, /v1\.1\.0 starts/, false],
-      ["has no such program", { command: ["/nope"] }, /no such program/, false],
+      ["has no such program", { command: ["/nope"] }, /program is missing/, false],
       ["crashes in its bake time", { env: { CRASH_AFTER: "6000" } }, /v1\.1\.0 crashes/, true],
     ] as const)(
       "stays with the old version when the new one %s",

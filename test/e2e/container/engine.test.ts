@@ -244,9 +244,9 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       const program = await pulled({ version: "v5.0.0", command: ["/nope"] });
       const own = await pulled({ version: "v5.1.0", user: "nobody-here" });
       const failing = [
-        { options: { image: program }, says: "no such program", fault: "release" },
-        { options: { command: ["/nope"] }, says: "no such program", fault: "operator" },
-        { options: { image: own }, says: "does not know the user", fault: "release" },
+        { options: { image: program }, says: "program is missing", fault: "release" },
+        { options: { command: ["/nope"] }, says: "program is missing", fault: "operator" },
+        { options: { image: own }, says: "has no such user", fault: "release" },
         { options: { user: "nobody-here" }, says: "nobody-here", fault: "operator" },
         {
           options: { image: `localhost/dewy/none@${DIGEST}` },
@@ -255,7 +255,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         },
         {
           options: { args: ["--no-such-option"] },
-          says: "does not know an option after --",
+          says: "does not support an option after --",
           fault: "operator",
         },
         { options: { args: ["--env-file", "/nowhere/env"] }, says: "/nowhere/env", fault: "host" },

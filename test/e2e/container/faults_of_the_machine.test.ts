@@ -166,12 +166,12 @@ describe.skipIf(missing !== undefined)(
     it.each([
       { option: "--gpus all", flags: [], args: ["--gpus", "all"], says: /device driver/ },
       { option: "--runtime nosuch", flags: [], args: ["--runtime", "nosuch"], says: /nosuch/ },
-      { option: "--cmd", flags: ["--cmd", "/nope"], args: [], says: /no such program/ },
+      { option: "--cmd", flags: ["--cmd", "/nope"], args: [], says: /program is missing/ },
       {
         option: "--entrypoint",
         flags: [],
         args: ["--entrypoint", "nope"],
-        says: /no such program/,
+        says: /program is missing/,
       },
     ])(
       "runs the newest version once it is started without an unusable $option",
