@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { lockPath } from "../../src/agent/agent.ts";
 import { checkOwner } from "../../src/container/owner.ts";
-import { replicaNames } from "../../src/container/replicas/name_replica.ts";
+import { replicaNames } from "../../src/container/replicas/replica.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { acquireLock } from "../../src/host/process/lock.ts";
 import { fakeEngine } from "../fakes/engine.ts";

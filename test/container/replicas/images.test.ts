@@ -5,12 +5,11 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { EngineImage } from "../../../src/container/engine/engine.ts";
 import { imageName } from "../../../src/container/options/names.ts";
 import type { PortMapping } from "../../../src/container/options/ports.ts";
+import { pruneImages, stageImage } from "../../../src/container/replicas/images.ts";
 import {
   type PrepareOptions,
   prepareRelease,
 } from "../../../src/container/replicas/prepare_release.ts";
-import { pruneImages } from "../../../src/container/replicas/prune_images.ts";
-import { stageImage } from "../../../src/container/replicas/stage_image.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import {
   openReleaseDirectory,
@@ -20,7 +19,7 @@ import type { StageRelease } from "../../../src/deployers/stage_release.ts";
 import type { ImageRegistry } from "../../../src/registries/oci/image_registry.ts";
 import { candidate, eventsOf, jumpingClock, testRegistry } from "../../deploy/world.ts";
 import { type FakeEngine, fakeEngine, unreachable } from "../../fakes/engine.ts";
-import { never } from "./world.ts";
+import { never } from "./service_fixture.ts";
 
 interface ImageWorld {
   engine: FakeEngine;

@@ -36,8 +36,8 @@ describe("Recovery", () => {
   it("counts a crash that something else was seen of before", async () => {
     const { recovery, loops, pauseEnds } = world();
     for (let crash = 1; crash <= 5; crash += 1) {
-      const pause = recovery.later(MISSING);
-      expect(recovery.later(CRASH)).toBe(pause);
+      const pause = recovery.schedule(MISSING);
+      expect(recovery.schedule(CRASH)).toBe(pause);
       expect(loops).toHaveLength(crash === 5 ? 1 : 0);
       await pauseEnds();
     }
@@ -47,7 +47,7 @@ describe("Recovery", () => {
   it("counts what crashes together once", async () => {
     const { recovery, loops, pauseEnds } = world();
     for (let crash = 1; crash <= 4; crash += 1) {
-      for (let replica = 0; replica < 3; replica += 1) recovery.later(CRASH);
+      for (let replica = 0; replica < 3; replica += 1) recovery.schedule(CRASH);
       await pauseEnds();
     }
     expect(loops).toEqual([]);
@@ -56,7 +56,7 @@ describe("Recovery", () => {
   it("does not count what is only missing", async () => {
     const { recovery, loops, pauseEnds } = world();
     for (let loss = 1; loss <= 8; loss += 1) {
-      recovery.later(MISSING);
+      recovery.schedule(MISSING);
       await pauseEnds();
     }
     expect(loops).toEqual([]);

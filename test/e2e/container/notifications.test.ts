@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined)(missing ?? "what people are told of conta
         /^Pulled image for `v1\.1\.0`$/,
         /^Rolled back from `v1\.1\.0` to `v1\.0\.0`: .*ended with exit code 3.*no database/,
         /^Error occurred \(count: 1\): .*v1\.1\.0.*ended with exit code 3/,
-        /^Container `app\d+-\d+-\d` of `v1\.0\.0` is lost: it ended with exit code 137 after a stop or kill that was not dewy's, replaced in [\d.]+m?s\n```\n/,
+        /^Container `app\d+-\d+-\d` of `v1\.0\.0` is lost: it exited with exit code 137 after a stop or kill that was not dewy's, replaced in [\d.]+m?s\n```\n/,
         /^Restarted receiving by `SIGHUP` signal$/,
         /^Stop receiving by `terminated` signal$/,
       ],

@@ -8,11 +8,21 @@ import {
   type FakeEngine,
   unreachable,
 } from "../../fakes/engine.ts";
-import { ask, fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
+import {
+  ask,
+  hastyClock,
+  never,
+  nth,
+  only,
+  startService,
+  until,
+  v1,
+  v2,
+} from "./service_fixture.ts";
 
 describe("a rollout", () => {
   it("leaves none of a batch behind when one ends after it was healthy and before the others are", async () => {
-    const { fleet, release, engine, versions } = await fleetWorld({ replicas: 3 });
+    const { service, release, engine, versions } = await startService({ replicas: 3 });
     release(v1);
     const start = engine.start;
     engine.start = async (spec, signal) => {
@@ -20,7 +30,7 @@ describe("a rollout", () => {
       if (engine.containers.length > 1) only(engine.containers.slice(-1)).app.health = 503;
       return id;
     };
-    const failed = expect(fleet.tryOut(v1, never)).rejects.toThrow("exit code 5");
+    const failed = expect(service.tryOut(v1, never)).rejects.toThrow("exit code 5");
     const looks = (): number => engine.calls.filter((call) => call === "inspect id1").length;
     await until(() => engine.containers.length === 3 && looks() > 1);
     await nth(engine, 0).crash(5);
@@ -28,28 +38,28 @@ describe("a rollout", () => {
     await failed;
     await until(() => engine.running().length === 0, "the others of the batch run on");
     engine.start = start;
-    await fleet.tryOut(v1, never);
+    await service.tryOut(v1, never);
     expect(versions()).toEqual(["v1.0.0", "v1.0.0", "v1.0.0"]);
   });
 
   it("that fails is not repeated by a restart that was asked for meanwhile", async () => {
-    const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
+    const { service, release, engine, versions } = await startService();
+    await service.tryOut(release(v1), never);
+    const failed = expect(service.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
     await until(() => engine.containers.length === 2);
-    const restarted = fleet.restart(never);
+    const restarted = service.restart(never);
     await nth(engine, 1).crash();
     await failed;
-    await fleet.goBack(v1);
+    await service.goBack(v1);
     await restarted;
     await until(() => versions().join() === "v1.0.0");
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
   it("tells of endless lines only as much as people read", async () => {
-    const { fleet, release } = await fleetWorld();
+    const { service, release } = await startService();
     const version = "x".repeat(1_000_000);
-    const error = await fleet
+    const error = await service
       .tryOut(release(v1, { version, exitsWith: 1 }), never)
       .catch((thrown: unknown) => String(thrown));
     expect(error).toContain("it wrote: panic: xxx");
@@ -57,7 +67,7 @@ describe("a rollout", () => {
   });
 
   it("gives a check that the operator has brought one interval of its own", async () => {
-    const { fleet, release, engine } = await fleetWorld({
+    const { service, release, engine } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     const { start } = engine;
@@ -66,7 +76,7 @@ describe("a rollout", () => {
       Object.assign(nth(engine, 0).info, { health: "starting", checkEveryMs: 600_000 });
       return id;
     };
-    const replaced = fleet.tryOut(release(v1), never);
+    const replaced = service.tryOut(release(v1), never);
     await until(() => engine.containers.length === 1);
     await hastyClock().sleep(40_000);
     nth(engine, 0).setHealth("healthy");
@@ -74,8 +84,8 @@ describe("a rollout", () => {
   });
 
   it("blames the engine, not the version, when that does not answer", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    const { service, release, engine } = await startService();
+    await service.tryOut(release(v1), never);
     const { inspect } = engine;
     let isHanging = false;
     engine.inspect = (id, signal) => {
@@ -87,7 +97,7 @@ describe("a rollout", () => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       });
     };
-    const error = await fleet.tryOut(release(v2), never).catch((thrown: unknown) => thrown);
+    const error = await service.tryOut(release(v2), never).catch((thrown: unknown) => thrown);
     engine.inspect = inspect;
     expect(String(error)).toContain("the engine has not answered");
     expect(error instanceof DewyError && error.retryable).toBe(true);
@@ -105,16 +115,16 @@ describe("a replica that does not become healthy", () => {
       "operator",
     ],
   ])("because %s", async (_, app, containerPort, fault) => {
-    const { fleet, release, shape } = await fleetWorld({
+    const { service, release, shape } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
     shape.containerPort = containerPort;
-    const failed = fleet.tryOut(release(v1, app, { exposedPorts: [80] }), never);
+    const failed = service.tryOut(release(v1, app, { exposedPorts: [80] }), never);
     await expect(failed).rejects.toMatchObject({ fault });
   });
 
   it("is not to blame when none of its ports is published", async () => {
-    const { fleet, release, engine } = await fleetWorld({
+    const { service, release, engine } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 3_000 },
     });
     const { inspect } = engine;
@@ -122,7 +132,7 @@ describe("a replica that does not become healthy", () => {
       const container = await inspect(id, signal);
       return container === undefined ? undefined : { ...container, ports: [] };
     };
-    await expect(fleet.tryOut(release(v1), never)).rejects.toMatchObject({ fault: "host" });
+    await expect(service.tryOut(release(v1), never)).rejects.toMatchObject({ fault: "host" });
   });
 
   it.each<[string, (engine: FakeEngine) => Promise<unknown>]>([
@@ -138,8 +148,8 @@ describe("a replica that does not become healthy", () => {
       },
     ],
   ])("is not to blame when %s", async (_, happens) => {
-    const { fleet, release, engine } = await fleetWorld();
-    const failed = fleet.tryOut(release(v1, { health: 503 }), never);
+    const { service, release, engine } = await startService();
+    const failed = service.tryOut(release(v1, { health: 503 }), never);
     const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
     await until(() => engine.containers.length === 1 && engine.calls.includes("inspect id1"));
     await happens(engine);
@@ -158,28 +168,28 @@ describe("containers that are ended from outside again and again", () => {
       },
     ],
   ])("are not a crash loop of the release when they are %s", async (_, end) => {
-    const { fleet, release, engine, events, loops } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    await fleet.bake(v1, 0, never);
+    const { service, release, engine, events, loops } = await startService();
+    await service.tryOut(release(v1), never);
+    await service.bake(v1, 0, never);
     engine.tells = false;
     for (let count = 1; count <= 6; count += 1) {
       await end(engine, only(engine.running()));
       await until(() => eventsOf(events, "replica-lost").length === count);
-      await until(() => fleet.ready === 1);
+      await until(() => service.ready === 1);
     }
     expect(loops).toEqual([]);
   });
 
   it("are not a crash loop of the release either when they never get to serve", async () => {
-    const { fleet, release, engine, events, loops } = await fleetWorld();
+    const { service, release, engine, events, loops } = await startService();
     engine.inspect = async () => undefined;
-    await fleet.insist(release(v1));
+    await service.insist(release(v1));
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
   });
 });
 
-describe("Fleet.bake", () => {
+describe("ContainerService.bake", () => {
   it.each<[string, string, (container: FakeContainer, engine: FakeEngine) => Promise<void>]>([
     ["ends by itself", "release", async (container) => container.crash(6)],
     [
@@ -208,42 +218,44 @@ describe("Fleet.bake", () => {
       },
     ],
   ])("that fails because a replica %s", async (_, fault, happens) => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
+    const { service, release, engine } = await startService();
+    await service.tryOut(release(v1), never);
+    const failed = expect(service.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
     await happens(nth(engine, 0), engine);
     await failed;
   });
 
   it("does not blame the release for what has ended while the engine was away", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.bake(v1, 600_000, never)).rejects.toMatchObject({ fault: "host" });
+    const { service, release, engine } = await startService();
+    await service.tryOut(release(v1), never);
+    const failed = expect(service.bake(v1, 600_000, never)).rejects.toMatchObject({
+      fault: "host",
+    });
     for (const operation of ["list", "watch", "inspect"] as const) {
       engine.fail.set(operation, unreachable());
     }
     engine.dropWatchers();
     await nth(engine, 0).crash(143);
-    await until(() => fleet.ready === 0);
+    await until(() => service.ready === 0);
     await until(() => engine.calls.at(-1) === "inspect id1");
     engine.fail.clear();
     await failed;
   });
 
   it("does not take a probe that this machine cannot make for one that failed", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    const { service, release, engine } = await startService();
+    await service.tryOut(release(v1), never);
     const [published] = nth(engine, 0).info.ports;
     if (published === undefined) throw new Error("no port is published");
     // No route leads there, as when a firewall has been set up wrongly.
     Object.assign(published, { host: "255.255.255.255" });
-    await fleet.bake(v1, 20_000, never);
-    expect(fleet.ready).toBe(1);
+    await service.bake(v1, 20_000, never);
+    expect(service.ready).toBe(1);
   });
 
   it("is not over while it is being found out why a replica has ended", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    const { service, release, engine } = await startService();
+    await service.tryOut(release(v1), never);
     const { lastLines } = engine;
     const answer = new AbortController();
     let isAsked = false;
@@ -253,7 +265,7 @@ describe("Fleet.bake", () => {
       return lastLines(...call);
     };
     let isOver = false;
-    const baked = fleet.bake(v1, 1_000, never).finally(() => {
+    const baked = service.bake(v1, 1_000, never).finally(() => {
       isOver = true;
     });
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
@@ -271,9 +283,9 @@ describe("a restart of dewy with other options", () => {
     ["the engine refuses", { refused: true }],
     ["the app ends with", { exitsWith: 1 }],
   ])("that %s makes no version bad: what runs goes on serving", async (_, options) => {
-    const first = await fleetWorld();
-    await first.fleet.tryOut(first.release(v1), never);
-    await first.fleet.stop({ keep: true });
+    const first = await startService();
+    await first.service.tryOut(first.release(v1), never);
+    await first.service.stop({ keep: true });
     const second = await first.reborn();
     const { engine, events } = second;
     second.shape.config = "c2";
@@ -288,7 +300,7 @@ describe("a restart of dewy with other options", () => {
       await only(engine.containers.slice(-1)).crash();
       return id;
     };
-    await second.fleet.insist(v1);
+    await second.service.insist(v1);
     await until(() => starts >= 7);
     expect(second.loops).toEqual([]);
     expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
@@ -299,23 +311,23 @@ describe("a restart of dewy with other options", () => {
   });
 
   it("that the engine refuses makes no version bad where nothing runs", async () => {
-    const { engine, fleet, release, loops, events } = await fleetWorld();
+    const { engine, service, release, loops, events } = await startService();
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
-    await fleet.insist(v1);
+    await service.insist(v1);
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
     engine.fail.clear();
   });
 });
 
-describe("the fleet", () => {
+describe("ContainerService", () => {
   it("does not touch containers that another dewy has begun to run under the same name", async () => {
-    const mine = await fleetWorld();
-    const other = await fleetWorld({ root: "/srv/other" }, mine.engine);
+    const mine = await startService();
+    const other = await startService({ root: "/srv/other" }, mine.engine);
     const { engine } = mine;
-    await mine.fleet.tryOut(mine.release(v1), never);
-    await other.fleet.tryOut(v1, never);
+    await mine.service.tryOut(mine.release(v1), never);
+    await other.service.tryOut(v1, never);
     const looks = (): number => engine.calls.filter((call) => call === "list").length;
     const before = looks();
     await until(() => looks() > before + 6);
@@ -325,7 +337,7 @@ describe("the fleet", () => {
       message: expect.stringContaining("give one of them another --name"),
       fields: { directory: "/srv/other" },
     });
-    await mine.fleet.stop({ keep: false });
+    await mine.service.stop({ keep: false });
     expect(only(engine.running())).toBe(nth(engine, 1));
   });
 
@@ -333,14 +345,14 @@ describe("the fleet", () => {
     let aheadMs = 0;
     const hasty = hastyClock();
     const clock = { ...hasty, now: () => hasty.now() + aheadMs };
-    const { fleet, release, engine, port } = await fleetWorld({ clock, drainMs: 3_600_000 });
-    await fleet.tryOut(release(v1), never);
+    const { service, release, engine, port } = await startService({ clock, drainMs: 3_600_000 });
+    await service.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
     // In the middle of its next request it cannot be connected with another container.
     socket.write("GET /");
-    await fleet.tryOut(release(v2), never);
+    await service.tryOut(release(v2), never);
     aheadMs = 24 * 3_600_000;
     await hasty.sleep(2_000);
     expect(engine.running()).toHaveLength(2);

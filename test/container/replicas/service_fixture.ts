@@ -1,9 +1,12 @@
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
 import type { EngineImage } from "../../../src/container/engine/engine.ts";
-import type { PrepareRelease } from "../../../src/container/replicas/container_release.ts";
-import { Fleet, type FleetOptions } from "../../../src/container/replicas/fleet.ts";
-import type { Route } from "../../../src/container/replicas/rotation.ts";
+import type { Route } from "../../../src/container/replicas/backends.ts";
+import {
+  ContainerService,
+  type ContainerServiceOptions,
+} from "../../../src/container/replicas/container_service.ts";
+import type { PrepareRelease } from "../../../src/container/replicas/prepare_release.ts";
 import type { Clock } from "../../../src/core/clock.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
@@ -22,12 +25,12 @@ export const v2: AppRelease = { tag: "v1.1.0", directory: "20260102T000000Z" };
 export const v3: AppRelease = { tag: "v1.2.0", directory: "20260103T000000Z" };
 export const never: AbortSignal = new AbortController().signal;
 
-/** A fleet before real sockets, and what a test can do to it. */
-export interface FleetWorld {
+/** A service before real sockets, and what a test can do to it. */
+export interface ServiceFixture {
   engine: FakeEngine;
-  fleet: Fleet;
+  service: ContainerService;
   events: DewyEvent[];
-  /** What the fleet told of crash loops. */
+  /** What the service told of crash loops. */
   loops: string[];
   /** Where clients connect to. */
   port: number;
@@ -38,7 +41,7 @@ export interface FleetWorld {
   /** The flags that shape a container. */
   shape: { config: string; containerPort: number };
   /** Another dewy on the same engine, as after a restart. */
-  reborn(over?: Partial<FleetOptions>): Promise<FleetWorld>;
+  reborn(over?: Partial<ContainerServiceOptions>): Promise<ServiceFixture>;
   /** The versions of the containers that run, sorted. */
   versions(): readonly string[];
 }
@@ -54,10 +57,10 @@ export function hastyClock(): Clock {
 }
 
 /** Makes a fleet; it is ended with the test. */
-export async function fleetWorld(
-  over: Partial<FleetOptions> = {},
+export async function startService(
+  over: Partial<ContainerServiceOptions> = {},
   engine: FakeEngine = fakeEngine(),
-): Promise<FleetWorld> {
+): Promise<ServiceFixture> {
   const events: DewyEvent[] = [];
   const loops: string[] = [];
   const stopping = new AbortController();
@@ -71,11 +74,11 @@ export async function fleetWorld(
   });
   const shape = { config: "c1", containerPort: 80 };
   const routes: Route[] = [{ proxy, containerPort: shape.containerPort }];
-  const fleet = new Fleet({
+  const service = new ContainerService({
     engine,
     app: "app",
     root: "/var/lib/dewy/app",
-    front: {
+    proxy: {
       routes: () => routes,
       open: async () => {},
       close: (drainMs) => proxy.close({ drainMs }),
@@ -96,13 +99,13 @@ export async function fleetWorld(
   });
   onTestFinished(async () => {
     stopping.abort();
-    await fleet.stop({ keep: true });
+    await service.stop({ keep: true });
     await engine.close();
   });
-  await fleet.adopt();
+  await service.adopt();
   return {
     engine,
-    fleet,
+    service,
     events,
     loops,
     port: proxy.address.port,
@@ -112,7 +115,7 @@ export async function fleetWorld(
       engine.publish(imageOf(release), { version: release.tag, ...app }, image);
       return release;
     },
-    reborn: (again = {}) => fleetWorld({ ...over, ...again }, engine),
+    reborn: (again = {}) => startService({ ...over, ...again }, engine),
     versions: () =>
       engine
         .running()
@@ -125,7 +128,7 @@ function imageOf({ tag }: AppRelease): string {
   return `registry.test/app@${tag}`;
 }
 
-function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRelease {
+function prepareFrom(engine: FakeEngine, shape: ServiceFixture["shape"]): PrepareRelease {
   return async (release, signal) => {
     const image = imageOf(release);
     let found = await engine.image(image, signal);
