@@ -66,6 +66,26 @@ describe("ContainerService.tryOut", () => {
     },
   );
 
+  it.each([
+    { surge: 0, replicas: 2 },
+    { surge: 1, replicas: 2 },
+  ])(
+    "takes down the unhealthy replica first with a surge of $surge",
+    async ({ replicas, surge }) => {
+      const { service, release, engine } = await startService({ replicas, surge });
+      await service.tryOut(release(v1), never);
+      // The order by age would take down the other one.
+      const [healthy, unhealthy] = service.containers;
+      const failing = engine.containers.find(({ info }) => info.name === unhealthy);
+      if (failing !== undefined) failing.app.health = 500;
+      await until(() => service.ready === 1);
+      await service.tryOut(release(v2), never);
+      await until(() => engine.running().length === replicas);
+      const stops = engine.calls.filter((call) => call.startsWith("stop"));
+      expect(stops).toEqual([`stop ${unhealthy}`, `stop ${healthy}`]);
+    },
+  );
+
   it("lets the connections of an old replica end before it is told to stop", async () => {
     const { service, release, engine, port } = await startService();
     await service.tryOut(release(v1), never);
