@@ -17,7 +17,7 @@ import {
 } from "./service_fixture.ts";
 
 describe("ContainerService.tryOut", () => {
-  it("starts the first replica, and lets clients through once it is healthy", async () => {
+  it("starts the first replica, and adds it to the proxy once it is healthy", async () => {
     const { service, release, port, versions, engine, events } = await startService();
     const waiting = ask(port);
     await service.tryOut(release(v1), never);
@@ -41,7 +41,7 @@ describe("ContainerService.tryOut", () => {
     { replicas: 3, surge: 1, most: 4 },
     { replicas: 3, surge: 2, most: 5 },
   ])(
-    "replaces $replicas with a surge of $surge under load: nothing is lost, never more than $most run",
+    "replaces $replicas with a surge of $surge under load, without loss and with at most $most running",
     async ({ replicas, surge, most }) => {
       let running = 0;
       const world = await startService({ replicas, surge });
@@ -86,12 +86,12 @@ describe("ContainerService.tryOut", () => {
     },
   );
 
-  it("lets the connections of an old replica end before it is told to stop", async () => {
+  it("drains the connections of an old replica before it stops", async () => {
     const { service, release, engine, port } = await startService();
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
     await service.tryOut(release(v2), never);
-    // At once: the one with fewer connections would not be enough for all of them.
+    // Concurrent requests, because a single one would go to the replica with fewer connections.
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port)));
     expect(new Set(answers)).toEqual(new Set(["v1.1.0"]));
     expect(engine.calls.filter((call) => call.startsWith("stop"))).toEqual([]);
@@ -100,7 +100,7 @@ describe("ContainerService.tryOut", () => {
     expect(nth(engine, 0).late).toBe(0);
   });
 
-  it("names the releases of all containers that still run, those that drain too", async () => {
+  it("reports the releases of all running containers, including draining ones", async () => {
     const { service, release, engine, port } = await startService();
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
@@ -111,7 +111,7 @@ describe("ContainerService.tryOut", () => {
     await expect.poll(() => service.inUse()).toEqual(new Set([v2.directory]));
   });
 
-  it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
+  it("stops an old replica after the drain time, and reports how many connections were cut", async () => {
     const { service, release, engine, port, events } = await startService({ drainMs: 2_000 });
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
@@ -143,7 +143,7 @@ describe("ContainerService.tryOut", () => {
       app: { exitsWith: 3 },
       says: "exit code 3; it wrote: panic: v1.1.0 has no database",
     },
-  ] as const)("leaves the old ones untouched when $step fails", async ({ arrange, app, says }) => {
+  ] as const)("keeps the old replicas if $step fails", async ({ arrange, app, says }) => {
     const { service, release, engine, port, versions } = await startService({
       replicas: 2,
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
@@ -159,7 +159,7 @@ describe("ContainerService.tryOut", () => {
     expect(engine.running()).toEqual([nth(engine, 0), nth(engine, 1)]);
   });
 
-  it("without a path waits until the port has stayed open, and fails when the app ends meanwhile", async () => {
+  it("without a path waits until the port has stayed open, and fails if the app exits meanwhile", async () => {
     const { service, release, engine } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 60_000 },
     });
@@ -172,14 +172,14 @@ describe("ContainerService.tryOut", () => {
     await failed;
   });
 
-  it("looks once more before clients are sent there, although no event came", async () => {
+  it("checks a replica again before it is added, even without an event", async () => {
     const { service, release, engine } = await startService();
-    engine.tells = false;
+    engine.emitsEvents = false;
     const failed = service.tryOut(release(v1, { endsOnceHealthy: true }), never);
     await expect(failed).rejects.toThrow("exit code 5");
   });
 
-  it("without a path does not take the engine's forwarder for the app", async () => {
+  it("without a path does not mistake the engine's forwarder for the app", async () => {
     const { service, release } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 20_000 },
     });
@@ -188,7 +188,7 @@ describe("ContainerService.tryOut", () => {
     );
   });
 
-  it("says which port the image exposes when nothing answers on another one", async () => {
+  it("names the exposed port if no app answers on another one", async () => {
     const { service, release, shape } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 8_000 },
     });
@@ -198,13 +198,13 @@ describe("ContainerService.tryOut", () => {
     );
   });
 
-  it("keeps secrets out of the last lines", async () => {
+  it("redacts secrets in the last lines", async () => {
     const { service, release } = await startService();
     const failed = service.tryOut(release(v1, { version: "hunter2", exitsWith: 1 }), never);
     await expect(failed).rejects.toThrow("panic: … has no database");
   });
 
-  it("without a path goes by the image's HEALTHCHECK, and gives it one interval more", async () => {
+  it("without a path uses the image's HEALTHCHECK, and adds one interval to the timeout", async () => {
     const { service, release, engine } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
@@ -221,13 +221,13 @@ describe("ContainerService.tryOut", () => {
     await failed;
   });
 
-  it("stops at once when one of the new replicas ends in the middle of a rollout", async () => {
+  it("fails at once if a new replica exits during a rollout", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 3 });
     await service.tryOut(release(v1), never);
     const clients = crowd(port);
     const start = engine.start;
     engine.start = async (spec, signal) => {
-      // The first one is behind the proxy by now.
+      // The first new replica is behind the proxy now.
       if (engine.containers.length === 4) await nth(engine, 3).crash(2);
       return start(spec, signal);
     };
@@ -238,7 +238,7 @@ describe("ContainerService.tryOut", () => {
     await clients.stop();
   });
 
-  it("is ended by its signal, and leaves nothing half started", async () => {
+  it("removes starting replicas if it is aborted", async () => {
     const { service, release, engine, versions } = await startService();
     await service.tryOut(release(v1), never);
     const stop = new AbortController();
@@ -251,7 +251,7 @@ describe("ContainerService.tryOut", () => {
 });
 
 describe("ContainerService.bake", () => {
-  it("fails when a new replica ends, and the way back is quick: what still drains serves again", async () => {
+  it("fails if a new replica exits, and the rollback reuses replicas that are still draining", async () => {
     const { service, release, engine, port, versions } = await startService();
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
@@ -268,7 +268,7 @@ describe("ContainerService.bake", () => {
     socket.destroy();
   });
 
-  it("fails when a new replica turns unhealthy; the old release is started again, and the bad one leaves", async () => {
+  it("fails if a new replica becomes unhealthy, and the rollback replaces it", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     await service.tryOut(release(v2), never);
@@ -284,7 +284,7 @@ describe("ContainerService.bake", () => {
     expect(Object.keys(await clients.stop()).sort()).toEqual(["v1.0.0", "v1.1.0"]);
   });
 
-  it("after a failure sends clients to the old release as soon as one replica of it serves", async () => {
+  it("after a failure sends clients to the old release once one of its replicas serves", async () => {
     const { service, release, engine, port } = await startService({ replicas: 2, surge: 1 });
     await service.tryOut(release(v1), never);
     await service.tryOut(release(v2), never);
@@ -297,7 +297,7 @@ describe("ContainerService.bake", () => {
     const start = engine.start;
     engine.start = async (spec, signal) => {
       if (engine.running().some(({ app }) => app.version === "v1.0.0")) {
-        // The second one of the old release is only being started.
+        // The second replica of the old release is starting.
         const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port)));
         wasTrusted ||= answers.includes("v1.1.0");
       }
@@ -309,17 +309,17 @@ describe("ContainerService.bake", () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it("is over at once when dewy is to end", async () => {
+  it("ends at once if dewy is stopping", async () => {
     const { service, release } = await startService();
     await service.tryOut(release(v1), never);
     await service.bake(v1, 1e9, AbortSignal.abort());
   });
 });
 
-describe("a release that is rolled out while another one is on probation", () => {
+describe("a deploy during the bake of another release", () => {
   const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 };
 
-  it("ends that probation, and the last good one comes back when it fails", async () => {
+  it("supersedes that bake, and a failure rolls back to the last good release", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     expect(await service.bake(v1, 0, never)).toBe("proven");
@@ -336,7 +336,7 @@ describe("a release that is rolled out while another one is on probation", () =>
     await until(() => versions().join() === "v1.0.0,v1.0.0");
   });
 
-  it("leaves the probation as it is when it does not become healthy", async () => {
+  it("keeps that bake if it does not become healthy", async () => {
     const { service, release, engine, versions } = await startService({ health: quick });
     await service.tryOut(release(v1), never);
     await service.tryOut(release(v2), never);
@@ -349,24 +349,24 @@ describe("a release that is rolled out while another one is on probation", () =>
     await failed;
   });
 
-  it("does not keep the probation from failing meanwhile, and can be given up", async () => {
+  it("lets that bake fail meanwhile, and can be aborted", async () => {
     const { service, release, engine, versions } = await startService();
     await service.tryOut(release(v1), never);
     await service.tryOut(release(v2), never);
     const baking = expect(service.bake(v2, 1e9, never)).rejects.toThrow("exit code 7");
     const given = new AbortController();
     const rolling = service.tryOut(release(v3, { health: 503 }), given.signal);
-    const gone = expect(rolling).rejects.toThrow("given up");
+    const gone = expect(rolling).rejects.toThrow("aborted");
     await until(() => versions().includes("v1.2.0"));
     await nth(engine, 1).crash(7);
     await baking;
-    given.abort(new HostError("given up"));
+    given.abort(new HostError("aborted"));
     await gone;
     await service.goBack(v1);
     await until(() => versions().join() === "v1.0.0");
   });
 
-  it("and fails together with the engine does not make the other one fail", async () => {
+  it("does not fail that bake if it fails because of the engine", async () => {
     const { service, release, engine, versions } = await startService({ replicas: 2, surge: 0 });
     await service.tryOut(release(v1), never);
     await service.tryOut(release(v2), never);
@@ -385,18 +385,18 @@ describe("a release that is rolled out while another one is on probation", () =>
 });
 
 describe("ContainerService.adopt", () => {
-  it("puts what runs behind the proxy and starts nothing when that is what should run", async () => {
+  it("adds running containers to the proxy, and starts none if they match", async () => {
     const first = await startService({ replicas: 2 });
     await first.service.tryOut(first.release(v1), never);
     await first.service.stop({ keep: true });
-    const second = await first.reborn();
+    const second = await first.restarted();
     expect(await ask(second.port)).toBe("v1.0.0");
     await second.service.insist(v1);
     expect(second.engine.containers).toHaveLength(2);
     expect(only(eventsOf(second.events, "containers-adopted")).tags).toEqual(["v1.0.0"]);
   });
 
-  it("continues a half-done rollout", async () => {
+  it("continues an interrupted rollout", async () => {
     const first = await startService({ replicas: 3 });
     const { engine } = first;
     await first.service.tryOut(first.release(v1), never);
@@ -410,7 +410,7 @@ describe("ContainerService.adopt", () => {
     await expect(first.service.tryOut(v2, stop.signal)).rejects.toThrow("killed");
     engine.start = start;
     await first.service.stop({ keep: true });
-    const second = await first.reborn();
+    const second = await first.restarted();
     const clients = crowd(second.port);
     await second.service.tryOut(v2, never);
     await until(() => second.versions().join() === "v1.1.0,v1.1.0,v1.1.0");
@@ -419,13 +419,13 @@ describe("ContainerService.adopt", () => {
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0").length).toBeLessThan(6);
   });
 
-  it("replaces containers of another dewy without a gap, and keeps them when that fails", async () => {
-    const { engine, service, release, versions, reborn } = await startService();
+  it("replaces unlabelled containers without a gap, and keeps them if that fails", async () => {
+    const { engine, service, release, versions, restarted } = await startService();
     await service.tryOut(release(v1), never);
     await service.stop({ keep: true });
     const strange = nth(engine, 0).info;
     strange.labels = { "dewy.managed": "true", "dewy.app": "app", "dewy.version": "v0.9.0" };
-    const second = await reborn({
+    const second = await restarted({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 4_000 },
     });
     expect(await ask(second.port)).toBe("v1.0.0");
@@ -438,24 +438,24 @@ describe("ContainerService.adopt", () => {
     await until(() => versions().join() === "v1.2.0");
   });
 
-  it("does not send clients to one that was only being started", async () => {
+  it("does not send clients to a container that is still starting", async () => {
     const first = await startService();
     await first.service.tryOut(first.release(v1), never);
     const stop = new AbortController();
     const replaced = first.service.tryOut(first.release(v2, { listens: false }), stop.signal);
     await until(() => first.engine.containers.length === 2);
-    const second = await first.reborn();
+    const second = await first.restarted();
     for (let count = 0; count < 20; count += 1) expect(await ask(second.port)).toBe("v1.0.0");
     stop.abort(new Error("enough"));
     await replaced.catch(() => {});
   });
 
-  it("ends what the dewy before had begun to start, and what came up only later", async () => {
+  it("stops orphans, including those that appear later", async () => {
     const first = await startService();
     const { engine } = first;
     await first.service.tryOut(first.release(v1), never);
     await first.service.stop({ keep: true });
-    const second = await first.reborn();
+    const second = await first.restarted();
     await second.service.insist(v1);
     const { spec } = nth(engine, 0);
     await engine.start({ ...spec, name: "app-late-0" }, never);
@@ -467,16 +467,16 @@ describe("ContainerService.adopt", () => {
     expect(await engine.list({}, never)).toEqual([]);
   });
 
-  it("makes the number of replicas and changed flags true", async () => {
+  it("applies changed flags and a changed number of replicas", async () => {
     const first = await startService({ replicas: 3 });
     await first.service.tryOut(first.release(v1), never);
     await first.service.stop({ keep: true });
-    const fewer = await first.reborn({ replicas: 1 });
+    const fewer = await first.restarted({ replicas: 1 });
     await fewer.service.insist(v1);
     await until(() => fewer.versions().length === 1);
     expect(fewer.engine.containers).toHaveLength(3);
     await fewer.service.stop({ keep: true });
-    const changed = await fewer.reborn({ replicas: 2 });
+    const changed = await fewer.restarted({ replicas: 2 });
     changed.shape.config = "c2";
     await changed.service.insist(v1);
     await until(() => changed.versions().length === 2);
@@ -484,7 +484,7 @@ describe("ContainerService.adopt", () => {
     expect(configs).toEqual(["c2", "c2"]);
   });
 
-  it("removes what has ended and what was never started, of this app only", async () => {
+  it("removes stopped containers of this app only", async () => {
     const { engine, service, release } = await startService();
     await service.tryOut(release(v1), never);
     await service.stop({ keep: true });
@@ -502,7 +502,7 @@ describe("ContainerService.adopt", () => {
 });
 
 describe("ContainerService: recovery", () => {
-  it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
+  it("removes an exited replica from the proxy at once, reports its last lines, and replaces it", async () => {
     const { service, release, engine, port, versions, events } = await startService({
       replicas: 2,
     });
@@ -518,16 +518,16 @@ describe("ContainerService: recovery", () => {
     expect(lost.replaceInMs).toBeGreaterThan(0);
   });
 
-  it("finds out although no event came", async () => {
+  it("notices an exit without an event", async () => {
     const { service, release, engine } = await startService();
-    engine.tells = false;
+    engine.emitsEvents = false;
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
   });
 
-  it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
+  it("replaces an unhealthy replica, and stops it once the new one serves", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
@@ -538,7 +538,7 @@ describe("ContainerService: recovery", () => {
     expect(Object.keys(await clients.stop())).toEqual(["v1.0.0"]);
   });
 
-  it("sends clients to unhealthy replicas rather than to nobody", async () => {
+  it("sends clients to unhealthy replicas if there are no healthy ones", async () => {
     const { service, release, engine, port, events } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
@@ -550,7 +550,7 @@ describe("ContainerService: recovery", () => {
     engine.fail.clear();
   });
 
-  it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
+  it("backs off, and reports a crash loop once", async () => {
     const { service, release, engine, events, loops } = await startService();
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
@@ -571,7 +571,7 @@ describe("ContainerService: recovery", () => {
     expect(loops).toHaveLength(1);
   });
 
-  it("does not blame the release when its replicas run and are not healthy", async () => {
+  it("does not report a crash loop if replicas run but are unhealthy", async () => {
     const { service, release, engine, events, loops } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
     });
@@ -585,7 +585,7 @@ describe("ContainerService: recovery", () => {
     expect(engine.running()).toContain(nth(engine, 0));
   });
 
-  it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
+  it("changes nothing while the engine is unreachable, and warns once", async () => {
     const { service, release, engine, port, events, loops } = await startService();
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
@@ -597,15 +597,17 @@ describe("ContainerService: recovery", () => {
     const before = looks();
     await until(() => looks() > before + 3);
     expect(await ask(port)).toBe("v1.0.0");
-    const told = eventsOf(events, "warning").filter(({ message }) => message.includes("engine"));
-    expect(told).toHaveLength(1);
+    const warnings = eventsOf(events, "warning").filter(({ message }) =>
+      message.includes("engine"),
+    );
+    expect(warnings).toHaveLength(1);
     engine.fail.clear();
     await nth(engine, 0).crash();
     await until(() => engine.running().length === 1);
     expect(loops).toEqual([]);
   });
 
-  it("pulls an image again that somebody removed", async () => {
+  it("pulls a removed image again", async () => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
@@ -615,7 +617,7 @@ describe("ContainerService: recovery", () => {
     expect(engine.calls.filter((call) => call.startsWith("pull"))).toHaveLength(2);
   });
 
-  it("tries again to remove a container that the engine does not let go of", async () => {
+  it("retries to remove a container if the engine fails", async () => {
     const { service, release, engine, events } = await startService();
     await service.tryOut(release(v1), never);
     engine.fail.set("remove", new Error("device or resource busy"));
@@ -628,7 +630,7 @@ describe("ContainerService: recovery", () => {
 });
 
 describe("ContainerService.restart", () => {
-  it("replaces all replicas by others of the same release, without a gap", async () => {
+  it("replaces all replicas of the release without a gap", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     const clients = crowd(port);
@@ -640,7 +642,7 @@ describe("ContainerService.restart", () => {
 });
 
 describe("ContainerService.stop", () => {
-  it("lets what is in flight end, then ends and removes all containers", async () => {
+  it("drains the requests in flight, then stops and removes all containers", async () => {
     const { service, release, engine, port } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
@@ -658,7 +660,7 @@ describe("ContainerService.stop", () => {
     expect(await engine.list({}, never)).toEqual([]);
   });
 
-  it("leaves the containers when told to", async () => {
+  it("keeps the containers with keep", async () => {
     const { service, release, versions } = await startService({ replicas: 2 });
     await service.tryOut(release(v1), never);
     await service.stop({ keep: true });
@@ -666,13 +668,13 @@ describe("ContainerService.stop", () => {
   });
 });
 
-/** A connection that stays open after its first answer. */
+/** Opens a connection that stays open after its first response. */
 async function kept(port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => {});
   socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
   await new Promise((resolve) => socket.once("data", resolve));
-  // In the middle of its next request it cannot be connected with another container.
+  // The proxy cannot move a connection in the middle of a request.
   socket.write("GET /");
   return socket;
 }

@@ -10,7 +10,7 @@ import {
 } from "../../fakes/engine.ts";
 import {
   ask,
-  hastyClock,
+  fastClock,
   never,
   nth,
   only,
@@ -21,7 +21,7 @@ import {
 } from "./service_fixture.ts";
 
 describe("a rollout", () => {
-  it("leaves none of a batch behind when one ends after it was healthy and before the others are", async () => {
+  it("removes the whole batch if a healthy replica exits before the others are healthy", async () => {
     const { service, release, engine, versions } = await startService({ replicas: 3 });
     release(v1);
     const start = engine.start;
@@ -36,13 +36,13 @@ describe("a rollout", () => {
     await nth(engine, 0).crash(5);
     for (const container of engine.containers) container.app.health = 200;
     await failed;
-    await until(() => engine.running().length === 0, "the others of the batch run on");
+    await until(() => engine.running().length === 0, "the others of the batch still run");
     engine.start = start;
     await service.tryOut(v1, never);
     expect(versions()).toEqual(["v1.0.0", "v1.0.0", "v1.0.0"]);
   });
 
-  it("that fails is not repeated by a restart that was asked for meanwhile", async () => {
+  it("that fails is not repeated by a restart requested meanwhile", async () => {
     const { service, release, engine, versions } = await startService();
     await service.tryOut(release(v1), never);
     const failed = expect(service.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
@@ -56,7 +56,7 @@ describe("a rollout", () => {
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
-  it("tells of endless lines only as much as people read", async () => {
+  it("truncates long lines of output", async () => {
     const { service, release } = await startService();
     const version = "x".repeat(1_000_000);
     const error = await service
@@ -66,7 +66,7 @@ describe("a rollout", () => {
     expect(String(error).length).toBeLessThan(10_000);
   });
 
-  it("gives a check that the operator has brought one interval of its own", async () => {
+  it("adds the interval of the operator's health check to the timeout", async () => {
     const { service, release, engine } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
@@ -78,12 +78,12 @@ describe("a rollout", () => {
     };
     const replaced = service.tryOut(release(v1), never);
     await until(() => engine.containers.length === 1);
-    await hastyClock().sleep(40_000);
+    await fastClock().sleep(40_000);
     nth(engine, 0).setHealth("healthy");
     await replaced;
   });
 
-  it("blames the engine, not the version, when that does not answer", async () => {
+  it("blames the engine, not the version, if the engine does not answer", async () => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     const { inspect } = engine;
@@ -104,7 +104,7 @@ describe("a rollout", () => {
   });
 });
 
-describe("a replica that does not become healthy", () => {
+describe("the fault of a replica that does not become healthy", () => {
   it.each<[string, Partial<FakeApp>, number, string]>([
     ["the app answers 503", { health: 503 }, 80, "release"],
     ["the app does not listen", { listens: false }, 80, "release"],
@@ -114,7 +114,7 @@ describe("a replica that does not become healthy", () => {
       3999,
       "operator",
     ],
-  ])("because %s", async (_, app, containerPort, fault) => {
+  ])("is found if %s", async (_, app, containerPort, fault) => {
     const { service, release, shape } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
@@ -123,7 +123,7 @@ describe("a replica that does not become healthy", () => {
     await expect(failed).rejects.toMatchObject({ fault });
   });
 
-  it("is not to blame when none of its ports is published", async () => {
+  it("is the host's if none of its ports is published", async () => {
     const { service, release, engine } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 3_000 },
     });
@@ -142,12 +142,12 @@ describe("a replica that does not become healthy", () => {
     [
       "the engine is restarted",
       (engine) => {
-        engine.tells = false;
+        engine.emitsEvents = false;
         engine.dropWatchers();
         return nth(engine, 0).crash(0);
       },
     ],
-  ])("is not to blame when %s", async (_, happens) => {
+  ])("is the host's if %s", async (_, happens) => {
     const { service, release, engine } = await startService();
     const failed = service.tryOut(release(v1, { health: 503 }), never);
     const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
@@ -157,7 +157,7 @@ describe("a replica that does not become healthy", () => {
   });
 });
 
-describe("containers that are ended from outside again and again", () => {
+describe("containers that are repeatedly ended from outside", () => {
   it.each<[string, (engine: FakeEngine, container: FakeContainer) => Promise<void>]>([
     ["stopped or killed", async (_, container) => container.signal()],
     [
@@ -167,11 +167,11 @@ describe("containers that are ended from outside again and again", () => {
         await engine.remove(container.info.id, never);
       },
     ],
-  ])("are not a crash loop of the release when they are %s", async (_, end) => {
+  ])("are not a crash loop if they are %s", async (_, end) => {
     const { service, release, engine, events, loops } = await startService();
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
-    engine.tells = false;
+    engine.emitsEvents = false;
     for (let count = 1; count <= 6; count += 1) {
       await end(engine, only(engine.running()));
       await until(() => eventsOf(events, "replica-lost").length === count);
@@ -180,7 +180,7 @@ describe("containers that are ended from outside again and again", () => {
     expect(loops).toEqual([]);
   });
 
-  it("are not a crash loop of the release either when they never get to serve", async () => {
+  it("are not a crash loop if they never serve", async () => {
     const { service, release, engine, events, loops } = await startService();
     engine.inspect = async () => undefined;
     await service.insist(release(v1));
@@ -191,7 +191,7 @@ describe("containers that are ended from outside again and again", () => {
 
 describe("ContainerService.bake", () => {
   it.each<[string, string, (container: FakeContainer, engine: FakeEngine) => Promise<void>]>([
-    ["ends by itself", "release", async (container) => container.crash(6)],
+    ["exits by itself", "release", async (container) => container.crash(6)],
     [
       "runs out of memory",
       "release",
@@ -217,7 +217,7 @@ describe("ContainerService.bake", () => {
         await container.crash(6);
       },
     ],
-  ])("that fails because a replica %s", async (_, fault, happens) => {
+  ])("fails with the right fault if a replica %s", async (_, fault, happens) => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     const failed = expect(service.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
@@ -225,7 +225,7 @@ describe("ContainerService.bake", () => {
     await failed;
   });
 
-  it("does not blame the release for what has ended while the engine was away", async () => {
+  it("does not blame the release for exits while the engine was unreachable", async () => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     const failed = expect(service.bake(v1, 600_000, never)).rejects.toMatchObject({
@@ -242,18 +242,18 @@ describe("ContainerService.bake", () => {
     await failed;
   });
 
-  it("does not take a probe that this machine cannot make for one that failed", async () => {
+  it("does not count a probe that fails because of this machine", async () => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     const [published] = nth(engine, 0).info.ports;
     if (published === undefined) throw new Error("no port is published");
-    // No route leads there, as when a firewall has been set up wrongly.
+    // There is no route, as with a misconfigured firewall.
     Object.assign(published, { host: "255.255.255.255" });
     await service.bake(v1, 20_000, never);
     expect(service.ready).toBe(1);
   });
 
-  it("is not over while it is being found out why a replica has ended", async () => {
+  it("does not end while the exit of a replica is being examined", async () => {
     const { service, release, engine } = await startService();
     await service.tryOut(release(v1), never);
     const { lastLines } = engine;
@@ -271,7 +271,7 @@ describe("ContainerService.bake", () => {
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
     await nth(engine, 0).crash(6);
     await until(() => isAsked);
-    await hastyClock().sleep(4_000);
+    await fastClock().sleep(4_000);
     expect(isOver).toBe(false);
     answer.abort();
     await failed;
@@ -281,36 +281,39 @@ describe("ContainerService.bake", () => {
 describe("a restart of dewy with other options", () => {
   it.each([
     ["the engine refuses", { refused: true }],
-    ["the app ends with", { exitsWith: 1 }],
-  ])("that %s makes no version bad: what runs goes on serving", async (_, options) => {
-    const first = await startService();
-    await first.service.tryOut(first.release(v1), never);
-    await first.service.stop({ keep: true });
-    const second = await first.reborn();
-    const { engine, events } = second;
-    second.shape.config = "c2";
-    const { start } = engine;
-    let starts = 0;
-    engine.start = async (spec, signal) => {
-      starts += 1;
-      if ("refused" in options) {
-        throw new HostError("network nowhere not found", { retryable: false });
-      }
-      const id = await start(spec, signal);
-      await only(engine.containers.slice(-1)).crash();
-      return id;
-    };
-    await second.service.insist(v1);
-    await until(() => starts >= 7);
-    expect(second.loops).toEqual([]);
-    expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
-    expect(await ask(second.port)).toBe("v1.0.0");
-    engine.start = start;
-    await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
-    expect(engine.running().map(({ info }) => info.labels["dewy.config"])).toEqual(["c2"]);
-  });
+    ["the app exits", { exitsWith: 1 }],
+  ])(
+    "that fails because %s does not mark the version bad, and the old containers keep serving",
+    async (_, options) => {
+      const first = await startService();
+      await first.service.tryOut(first.release(v1), never);
+      await first.service.stop({ keep: true });
+      const second = await first.restarted();
+      const { engine, events } = second;
+      second.shape.config = "c2";
+      const { start } = engine;
+      let starts = 0;
+      engine.start = async (spec, signal) => {
+        starts += 1;
+        if ("refused" in options) {
+          throw new HostError("network nowhere not found", { retryable: false });
+        }
+        const id = await start(spec, signal);
+        await only(engine.containers.slice(-1)).crash();
+        return id;
+      };
+      await second.service.insist(v1);
+      await until(() => starts >= 7);
+      expect(second.loops).toEqual([]);
+      expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
+      expect(await ask(second.port)).toBe("v1.0.0");
+      engine.start = start;
+      await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
+      expect(engine.running().map(({ info }) => info.labels["dewy.config"])).toEqual(["c2"]);
+    },
+  );
 
-  it("that the engine refuses makes no version bad where nothing runs", async () => {
+  it("that the engine refuses does not mark the version bad if no containers run", async () => {
     const { engine, service, release, loops, events } = await startService();
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
@@ -322,7 +325,7 @@ describe("a restart of dewy with other options", () => {
 });
 
 describe("ContainerService", () => {
-  it("does not touch containers that another dewy has begun to run under the same name", async () => {
+  it("does not touch containers of another dewy with the same app name", async () => {
     const mine = await startService();
     const other = await startService({ root: "/srv/other" }, mine.engine);
     const { engine } = mine;
@@ -341,20 +344,20 @@ describe("ContainerService", () => {
     expect(only(engine.running())).toBe(nth(engine, 1));
   });
 
-  it("gives connections their time although the clock of the machine is put forward", async () => {
+  it("keeps the drain time if the system clock is put forward", async () => {
     let aheadMs = 0;
-    const hasty = hastyClock();
-    const clock = { ...hasty, now: () => hasty.now() + aheadMs };
+    const fast = fastClock();
+    const clock = { ...fast, now: () => fast.now() + aheadMs };
     const { service, release, engine, port } = await startService({ clock, drainMs: 3_600_000 });
     await service.tryOut(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
-    // In the middle of its next request it cannot be connected with another container.
+    // The proxy cannot move a connection in the middle of a request.
     socket.write("GET /");
     await service.tryOut(release(v2), never);
     aheadMs = 24 * 3_600_000;
-    await hasty.sleep(2_000);
+    await fast.sleep(2_000);
     expect(engine.running()).toHaveLength(2);
     socket.destroy();
     await until(() => engine.running().length === 1);

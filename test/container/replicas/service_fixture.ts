@@ -19,35 +19,34 @@ import {
   fakeEngine,
 } from "../../fakes/engine.ts";
 
-/** Releases as the tests call them. */
 export const v1: AppRelease = { tag: "v1.0.0", directory: "20260101T000000Z" };
 export const v2: AppRelease = { tag: "v1.1.0", directory: "20260102T000000Z" };
 export const v3: AppRelease = { tag: "v1.2.0", directory: "20260103T000000Z" };
 export const never: AbortSignal = new AbortController().signal;
 
-/** A service before real sockets, and what a test can do to it. */
+/** A service behind a real proxy. */
 export interface ServiceFixture {
   engine: FakeEngine;
   service: ContainerService;
   events: DewyEvent[];
-  /** What the service told of crash loops. */
+  /** The reported crash loops. */
   loops: string[];
-  /** Where clients connect to. */
+  /** The port of the proxy. */
   port: number;
-  /** Ends dewy's patience, as SIGTERM does. */
+  /** Stops dewy like SIGTERM. */
   stopping: AbortController;
-  /** Makes a release that can be deployed. */
+  /** Publishes the image of a release. */
   release(release: AppRelease, app?: Partial<FakeApp>, image?: Partial<EngineImage>): AppRelease;
   /** The flags that shape a container. */
   shape: { config: string; containerPort: number };
-  /** Another dewy on the same engine, as after a restart. */
-  reborn(over?: Partial<ContainerServiceOptions>): Promise<ServiceFixture>;
-  /** The versions of the containers that run, sorted. */
+  /** Starts another service on the same engine, as after a restart of dewy. */
+  restarted(over?: Partial<ContainerServiceOptions>): Promise<ServiceFixture>;
+  /** The versions of the running containers, sorted. */
   versions(): readonly string[];
 }
 
-/** Twenty times as fast as ours. */
-export function hastyClock(): Clock {
+/** A clock that runs at twenty times the normal speed. */
+export function fastClock(): Clock {
   const start = Date.now();
   return {
     now: () => start + (Date.now() - start) * 20,
@@ -56,7 +55,7 @@ export function hastyClock(): Clock {
   };
 }
 
-/** Makes a fleet; it is ended with the test. */
+/** Starts a service, and stops it after the test. */
 export async function startService(
   over: Partial<ContainerServiceOptions> = {},
   engine: FakeEngine = fakeEngine(),
@@ -64,7 +63,7 @@ export async function startService(
   const events: DewyEvent[] = [];
   const loops: string[] = [];
   const stopping = new AbortController();
-  const clock = hastyClock();
+  const clock = fastClock();
   const emit = (event: DewyEvent): void => void events.push(event);
   const proxy = await startTcpProxy({
     listen: { host: "127.0.0.1", port: 0 },
@@ -115,7 +114,7 @@ export async function startService(
       engine.publish(imageOf(release), { version: release.tag, ...app }, image);
       return release;
     },
-    reborn: (again = {}) => startService({ ...over, ...again }, engine),
+    restarted: (again = {}) => startService({ ...over, ...again }, engine),
     versions: () =>
       engine
         .running()
@@ -147,7 +146,7 @@ function prepareFrom(engine: FakeEngine, shape: ServiceFixture["shape"]): Prepar
   };
 }
 
-/** Asks over a new connection; the answer's body, or what happened instead. */
+/** Sends a request over a new connection, and returns the body or the error. */
 export function ask(port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
@@ -161,13 +160,13 @@ export function ask(port: number): Promise<string> {
   });
 }
 
-/** Clients that ask without a pause until they are stopped. */
+/** Clients that send requests without a pause. */
 export interface Crowd {
-  /** How often each answer came. */
+  /** Returns the count of each response. */
   stop(): Promise<Record<string, number>>;
 }
 
-/** Lets three clients ask, one connection a request. */
+/** Starts three clients, with one connection per request. */
 export function crowd(port: number): Crowd {
   let isOver = false;
   const answers: Record<string, number> = {};
@@ -186,7 +185,6 @@ export function crowd(port: number): Crowd {
   };
 }
 
-/** Waits for a condition. */
 export async function until(condition: () => boolean, what = "it did not come"): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!condition()) {
@@ -195,14 +193,13 @@ export async function until(condition: () => boolean, what = "it did not come"):
   }
 }
 
-/** The only element. */
 export function only<T>(all: readonly T[]): T {
   const [first] = all;
   if (first === undefined || all.length !== 1) throw new Error(`expected one, found ${all.length}`);
   return first;
 }
 
-/** The container at a place, oldest first. */
+/** The container at an index, oldest first. */
 export function nth(engine: FakeEngine, index: number): FakeContainer {
   const found = engine.containers[index];
   if (found === undefined) throw new Error(`there is no container ${index}`);
