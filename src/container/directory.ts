@@ -12,8 +12,8 @@ export interface DirectoryContext extends Pick<Context, "env"> {
 }
 
 /**
- * Returns the absolute path of the working directory: `--directory`, or else the service's state directory from systemd,
- * or else a default for this app.
+ * Returns the absolute path of the working directory: `--directory`, or else the service's state
+ * directory from systemd, or else a default for this app.
  *
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=
  */

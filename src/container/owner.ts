@@ -5,8 +5,9 @@ import type { ContainerEngine } from "./engine/engine.ts";
 import { LABELS, managedLabels } from "./options/names.ts";
 
 /**
- * Throws a ConfigError if another running dewy manages the app's containers: the two would remove each other's
- * containers. Containers of a dewy that has exited are taken over, even if its directory was moved.
+ * Throws a ConfigError if another running dewy manages the app's containers: the two would remove
+ * each other's containers. Containers of a dewy that has exited are taken over, even if its
+ * directory was moved.
  *
  * @param root The working directory of this dewy.
  */

@@ -27,7 +27,7 @@ export type OpenedProxy =
 
 type ProxyContext = Pick<CommandContext, "env" | "emit" | "signals">;
 
-/** Takes over the sockets of systemd or a server-starter, if there are any. Throws a ConfigError for unexpected ones. */
+/** Takes over the sockets of systemd or a server-starter, if there are any. */
 export async function openContainerProxy(
   config: ContainerConfig,
   root: string,

@@ -1,5 +1,6 @@
 /**
- * A container engine in memory. Its containers are small HTTP servers on loopback, for use behind the real proxy.
+ * A container engine in memory. Its containers are small HTTP servers on loopback, for use behind
+ * the real proxy.
  *
  * @module
  */
@@ -312,7 +313,8 @@ class Container implements FakeContainer {
   async stop(timeoutMs: number): Promise<void> {
     if (this.info.status !== "running") return;
     this.#isStopping = true;
-    // Connections with a complete response or without a request are not late, and neither are health checks.
+    // Connections with a complete response or without a request are not late, and neither are
+    // health checks.
     const isOpen = (socket: Socket): boolean =>
       socket.bytesRead > 0 && !socket.writableEnded && !this.#askedForHealth.has(socket);
     this.late += [...this.#sockets].filter(isOpen).length;

@@ -1,7 +1,8 @@
 /**
  * Real container engines: a private Docker service, and Podman with private storage.
  *
- * Debian: `apt-get install -y --no-install-recommends docker.io podman runc netavark aardvark-dns iptables iproute2`.
+ * Debian: `apt-get install -y --no-install-recommends docker.io podman runc netavark aardvark-dns
+ * iptables iproute2`.
  *
  * @module
  */
@@ -45,8 +46,8 @@ const PACKAGES: Readonly<Record<EngineName, string>> = {
 };
 
 /**
- * Returns why an engine cannot run here, or `undefined` if it can. With `DEWY_REQUIRE_PEERS=1` it throws the reason, so
- * that no suite is skipped unnoticed.
+ * Returns why an engine cannot run here, or `undefined` if it can. With `DEWY_REQUIRE_PEERS=1` it
+ * throws the reason, so that no suite is skipped unnoticed.
  */
 export function missingEngine(name: EngineName): string | undefined {
   const missing = missingPeer(PROGRAMS[name], PACKAGES[name]);

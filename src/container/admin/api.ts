@@ -19,7 +19,7 @@ export interface AdminSource {
 
 const ENGINE_TIMEOUT_MS = 10_000;
 
-/** The read-only admin API for programs of this machine. It refuses requests from web pages of other origins. */
+/** The read-only admin API. It refuses requests from web pages of other origins. */
 export function adminApi(source: AdminSource): (request: Request) => Promise<Response> {
   const containers = shared(() => source.containers(AbortSignal.timeout(ENGINE_TIMEOUT_MS)));
   const answers: Readonly<Record<string, () => unknown>> = {
@@ -40,7 +40,7 @@ export function adminApi(source: AdminSource): (request: Request) => Promise<Res
   };
 }
 
-/** Shares one answer among concurrent requests, so that many requests cannot overload the engine. */
+/** Shares one answer among concurrent requests, to protect the engine from overload. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => {
@@ -52,8 +52,8 @@ function shared<T>(ask: () => Promise<T>): () => Promise<T> {
 }
 
 /**
- * A web page can make the browser send requests to loopback. `Origin` and `Sec-Fetch-Site` reveal them, and `Host`
- * reveals DNS rebinding.
+ * A web page can make the browser send requests to loopback. `Origin` and `Sec-Fetch-Site` reveal
+ * them, and `Host` reveals DNS rebinding.
  */
 function isForeign({ headers }: Request, { hostname, origin }: URL): boolean {
   const site = headers.get("sec-fetch-site") ?? "none";

@@ -8,7 +8,7 @@ export interface AdminContainer {
   image: string;
   /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   status: string;
-  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`; absent if no running dewy manages it. */
+  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`, if a dewy manages it. */
   state?: string;
   /** The address on this machine, such as `127.0.0.1:32768`; empty if no port is published. */
   ip_port: string;

@@ -34,7 +34,7 @@ const ContainersBody = v.object({
   ),
 });
 
-/** `dewy container list`: prints the containers of all running dewy processes, or else those of the engine. */
+/** Prints the containers of all running dewy processes, or else those of the engine. */
 export async function runContainerList(
   config: ContainerListConfig,
   context: CommandContext,

@@ -30,8 +30,8 @@ export interface ContainerAdminParts {
 }
 
 /**
- * Opens the admin API of `dewy container` and returns the function that closes it. If it cannot be opened, dewy warns
- * and continues without it.
+ * Opens the admin API of `dewy container` and returns the function that closes it. If it cannot be
+ * opened, dewy warns and continues without it.
  */
 export async function openContainerAdmin(
   { config, engine, status }: ContainerAdminParts,

@@ -7,7 +7,7 @@ export function byName(containers: readonly AdminContainer[]): readonly AdminCon
   return [...containers].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
-/** Formats containers as a table. The state comes last, because scripts for the Go dewy count columns. */
+/** The state comes last, because scripts for the Go dewy count columns. */
 export function containerTable(containers: readonly AdminContainer[]): string {
   if (containers.length === 0) return "No containers found.\n";
   const hasStates = containers.some(({ state }) => state !== undefined);

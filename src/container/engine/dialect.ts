@@ -9,7 +9,7 @@ export interface PullCall {
 
 /** Runs the HEALTHCHECKs of containers for an engine that does not. */
 export interface HealthRuns {
-  /** Runs the checks that are due and returns whether there were any: if so, inspect the containers again. */
+  /** Runs the checks that are due, and returns whether there were any. */
   run(containers: readonly EngineContainer[], signal: AbortSignal): Promise<boolean>;
 }
 

@@ -65,7 +65,7 @@ export interface EngineContainer {
   /** `undefined` while it runs. */
   exitCode: number | undefined;
   wasOutOfMemory: boolean;
-  /** Whether it was stopped or killed from outside, according to its exit code or the engine's events. */
+  /** Whether it was stopped or killed from outside, by its exit code or the engine's events. */
   wasSignalled: boolean;
   /** RFC 3339. */
   startedAt: string;
@@ -76,13 +76,13 @@ export interface EngineContainer {
 export type LabelFilter = Readonly<Record<string, string>>;
 
 /**
- * A container engine of this machine, driven by its command line. Every call has a timeout in addition to the signal. A
- * call that fails throws a `DewyError` with the engine's output; its `fault` is `release` only if the image cannot be
- * executed.
+ * A container engine of this machine, driven by its command line. Every call has a timeout in
+ * addition to the signal. A call that fails throws a `DewyError` with the engine's output; its
+ * `fault` is `release` only if the image cannot be executed.
  */
 export interface ContainerEngine {
   readonly name: EngineName;
-  /** Returns the name and version, such as `Docker 20.10.24`. Throws if it is not installed or cannot be reached. */
+  /** Returns the name and version, such as `Docker 20.10.24`. Throws if it is unavailable. */
   describe(signal: AbortSignal): Promise<string>;
   /** Throws a CredentialError if the registry refuses. */
   pull(options: PullOptions): Promise<void>;
@@ -97,22 +97,23 @@ export interface ContainerEngine {
   /** Removes a name, and the image with its last name. Returns false if the image is in use. */
   removeImage(name: string, signal: AbortSignal): Promise<boolean>;
   /**
-   * Starts a container and returns its ID. {@link ContainerEngine.inspect} returns its ports. Removes the container if
-   * it cannot be started. Throws a ConflictError if the name is taken.
+   * Starts a container and returns its ID. {@link ContainerEngine.inspect} returns its ports.
+   * Removes the container if it cannot be started. Throws a ConflictError if the name is taken.
    */
   start(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   /** Lists containers in any state. */
   list(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineContainer[]>;
   inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined>;
-  /** Returns a container's last lines of output, oldest first; none if the log driver cannot read them. */
+  /** Oldest first; empty if the log driver cannot read them. */
   lastLines(id: string, count: number, signal: AbortSignal): Promise<readonly string[]>;
-  /** Signals a container to stop, and kills it after the timeout. Does nothing if it does not exist. */
+  /** Stops a container, and kills it after the timeout. Ignores a missing container. */
   stop(id: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
   /** Removes a stopped container with its anonymous volumes. Does nothing if it does not exist. */
   remove(id: string, signal: AbortSignal): Promise<void>;
   /**
-   * Calls back when a container with these labels exits or changes its health. Resolves when the signal is aborted.
-   * Rejects if the engine ends the stream: list the containers again, and watch again after a pause.
+   * Calls back when a container with these labels exits or changes its health. Resolves when the
+   * signal is aborted. Rejects if the engine ends the stream: list the containers again, and watch
+   * again after a pause.
    */
   watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void>;
 }

@@ -27,7 +27,7 @@ const Event = v.object({
   Status: v.nullish(v.string()),
 });
 
-/** Follows an engine's events until the signal is aborted. Throws a HostError if the engine ends the stream. */
+/** Follows events until the signal is aborted. Throws if the engine ends the stream. */
 export async function watchEvents(subscription: EventSubscription): Promise<void> {
   for (let since = now(); !subscription.signal.aborted; ) {
     const until = since + SESSION_S;

@@ -39,8 +39,8 @@ const PORT_TAKEN =
   /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
 
 /**
- * What runc, crun and Podman print if the container's program cannot be executed. The patterns must not match a missing
- * runtime, shim or hook.
+ * What runc, crun and Podman print if the container's program cannot be executed. The patterns must
+ * not match a missing runtime, shim or hook.
  */
 const NOT_EXECUTABLE = new RegExp(
   [
@@ -178,7 +178,7 @@ const KNOWN_FAILURES: readonly KnownFailure[] = [
 
 const MAX_OUTPUT = 500;
 
-/** The fault is the release's only if its image cannot be executed: unknown output proves nothing. */
+/** Unknown output proves nothing: the fault is the release's only for known failures. */
 export function engineFailure(failed: FailedCommand): DewyError {
   const { program, action, exitCode } = failed;
   const output = tidy(failed.output);

@@ -17,8 +17,8 @@ const check = v.nullish(
 );
 const DEFAULT_INTERVAL_MS = 30_000;
 /**
- * 128 plus SIGKILL or SIGTERM: the app may not have exited by itself. Podman emits no event of a stop if its cleanup
- * process is first to notice the exit.
+ * 128 plus SIGKILL or SIGTERM: the app may not have exited by itself. Podman emits no event of a
+ * stop if its cleanup process is first to notice the exit.
  */
 const SIGNAL_CODES: ReadonlySet<number> = new Set([137, 143]);
 

@@ -99,7 +99,7 @@ function readLong(word: string, next: string | undefined): Option {
   return withNext({ name, typed }, word, next);
 }
 
-/** Reads `-e A=b`, `-eA=b`, `-e=A=b`, `-dit`, `-qe A=b`: letters up to the first one with a value. */
+/** Reads `-e A=b`, `-eA=b`, `-e=A=b`, `-dit` and `-qe A=b`. */
 function readShort(word: string, next: string | undefined): Option[] {
   const options: Option[] = [];
   for (let at = 1; at < word.length; at += 1) {

@@ -23,7 +23,7 @@ export const LABELS = {
 
 export const LABEL_PREFIX = "dewy.";
 
-/** An app name becomes part of container names, image names and paths: it is limited to what all of them allow. */
+/** The characters that container names, image names and paths allow. */
 const APP_NAME = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 /** Docker makes a container's name its host name, and some programs fail on longer host names. */
 const MAX_APP_NAME_LENGTH = 63;
@@ -40,7 +40,7 @@ export function checkAppName(name: string, flag: string): string {
   );
 }
 
-/** Returns the last segment of the registry URL's path, without a tag. */
+/** Returns the last segment of the registry's path. */
 export function appNameOf(registry: string): string {
   const url = splitUrl(registry, "--registry");
   const parts = [url.host, ...decodePath(url.path, url, "--registry").split("/")];
@@ -53,10 +53,7 @@ export function managedLabels(app: string): Readonly<Record<string, string>> {
   return { [LABELS.managed]: "true", [LABELS.app]: app };
 }
 
-/**
- * Returns the local repository for the image names of an app. The host `localhost` keeps it apart from Docker Hub;
- * Podman would add it anyway.
- */
+/** The host keeps the local repository apart from Docker Hub; Podman would add it anyway. */
 export function imageRepository(app: string): string {
   return `localhost/dewy/${app}`;
 }

@@ -15,10 +15,7 @@ export interface PortMappingOptions {
   hosts: readonly string[];
 }
 
-/**
- * Parses the values of `--port`: `8080` or `8080:3000`. Returns one mapping for each port and address, in the order
- * of the flags.
- */
+/** Parses `8080` or `8080:3000`. Returns one mapping for each port and address, in order. */
 export function parsePortMappings(
   values: readonly string[],
   { containerPort, hosts }: PortMappingOptions,
@@ -39,7 +36,7 @@ export function listenSpecs(port: number, hosts: readonly string[]): readonly Li
   return parseListenSpecs(hosts.map((host) => `${bracketed(host)}:${port}`));
 }
 
-/** Returns the container port for each mapping, or the only exposed port if there are no mappings. */
+/** Returns the container port for each mapping, or the only exposed port without mappings. */
 export function containerPorts(
   mappings: readonly Pick<PortMapping, "containerPort">[],
   exposed: readonly number[],

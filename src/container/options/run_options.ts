@@ -93,7 +93,7 @@ export const MANAGED_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["tty", "containers run in the background, without a terminal"],
 ]);
 
-/** Options that weaken container isolation. They are passed on only if `--allow-option` names them. */
+/** Options that weaken container isolation, and need `--allow-option`. */
 export const DANGEROUS_OPTIONS: readonly string[] = [
   "privileged",
   "pid",

@@ -8,8 +8,8 @@ export interface UserChoice {
 }
 
 /**
- * Returns the `--user` to add for an image that would run as root while dewy does not: dewy's own user. The operator's
- * `--user` and the image's USER take precedence.
+ * Returns the `--user` to add for an image that would run as root while dewy does not: dewy's own
+ * user. The operator's `--user` and the image's USER take precedence.
  */
 export function containerUser({ given, image, own }: UserChoice): string | undefined {
   const isRoot = /^(|0+|root)(:|$)/.test(image);

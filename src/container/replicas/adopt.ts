@@ -16,8 +16,8 @@ export interface AdoptOptions extends Pick<Context, "clock" | "emit"> {
 const PROBE_MS = 2_000;
 
 /**
- * Adopts the containers of an earlier dewy. Each is added to the proxy once it answers, because it may have been starting.
- * If none answers, all running containers are added.
+ * Adopts the containers of an earlier dewy. Each is added to the proxy once it answers, because it
+ * may have been starting. If none answers, all running containers are added.
  */
 export async function adopt(options: AdoptOptions, signal: AbortSignal): Promise<void> {
   const { engine, app, replicas, clock, emit } = options;

@@ -27,7 +27,7 @@ export class Backends {
     this.#proxy = proxy;
   }
 
-  /** Sends new connections to the healthy serving replicas, or to all serving ones if none is healthy. */
+  /** Sends new connections to the healthy serving replicas, or to all if none is healthy. */
   update(replicas: Iterable<Replica>): void {
     const serving = [...replicas].filter(({ state }) => state === "serving");
     const healthy = serving.filter(({ isHealthy }) => isHealthy);
@@ -66,7 +66,7 @@ export class Backends {
     const routes = this.#proxy.routes();
     const wanted = routes[route]?.containerPort ?? exposedPort;
     const exact = ports.find(({ container }) => container === wanted);
-    // A container started with other flags or by another dewy: a single port on both sides is the same port.
+    // With other flags or another dewy, a single port on both sides is the same port.
     const only = ports.length === 1 && routes.length === 1 ? ports[0] : undefined;
     const port = exact ?? only;
     return port === undefined ? undefined : { host: port.host, port: port.port, name };

@@ -69,8 +69,9 @@ const NEVER = new AbortController().signal;
 const STOP_GRACE_MS = 20_000;
 
 /**
- * Keeps the replicas of one release running behind the proxy, and replaces them without downtime. The container engine is
- * the source of truth. Operations run one after the other; `service_state.ts` has the states and their transitions.
+ * Keeps the replicas of one release running behind the proxy, and replaces them without downtime.
+ * The container engine is the source of truth. Operations run one after the other;
+ * `service_state.ts` has the states and their transitions.
  */
 export class ContainerService implements Runner {
   readonly #options: ContainerServiceOptions;
@@ -203,7 +204,7 @@ export class ContainerService implements Runner {
     return new Set(this.#replicas.list().map(({ release }) => release));
   }
 
-  /** Replaces all replicas by new ones of the same release. If aborted, the serving replicas keep serving. */
+  /** Replaces all replicas by new ones of the same release. */
   async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const goal = goalOf(this.#state);
@@ -213,7 +214,7 @@ export class ContainerService implements Runner {
     });
   }
 
-  /** Drains the replicas of the current release. Those of another release keep serving, as nothing could replace them. */
+  /** Drains the current release. Other replicas keep serving: nothing could replace them. */
   async end(): Promise<void> {
     this.#recovery.cancel();
     await this.#exclusively(async () => {
@@ -227,8 +228,8 @@ export class ContainerService implements Runner {
   }
 
   /**
-   * Closes the proxy, drains its connections and stops all containers. With `keep` the containers keep running, and the
-   * next dewy adopts them.
+   * Closes the proxy, drains its connections and stops all containers. With `keep` the containers
+   * keep running, and the next dewy adopts them.
    */
   async stop({ keep }: { keep: boolean }): Promise<void> {
     const { engine, app, proxy, drainMs, stopTimeoutMs, clock, emit } = this.#options;
@@ -297,7 +298,7 @@ export class ContainerService implements Runner {
     emit({ type: "replica-ready", tag, container, address, durationMs });
   }
 
-  /** Handles a replica that exited or became unhealthy: reroutes its clients first, and cleans up later. */
+  /** Handles an exited or unhealthy replica: reroutes its clients first, cleans up later. */
   async #handleLoss(
     replica: Replica,
     reason: string,
@@ -369,8 +370,9 @@ export class ContainerService implements Runner {
   }
 
   /**
-   * Only an exit of the app counts as a crash, for which a rollback helps. An engine that refuses has other options or a
-   * problem of its own, and an app that runs but is not healthy probably waits for a dependency.
+   * Only an exit of the app counts as a crash, for which a rollback helps. An engine that refuses
+   * has other options or a different problem, and an app that runs but is not healthy probably
+   * waits for a dependency.
    */
   #reportFailedStart(release: AppRelease, error: unknown): void {
     if (this.#stop.aborted) return;

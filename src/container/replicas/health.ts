@@ -9,7 +9,7 @@ import type { ContainerRelease } from "./prepare_release.ts";
 import { exitError, isRunning, type Replica } from "./replica.ts";
 
 export interface HealthOptions {
-  /** Must answer 2xx or 3xx on the first port. Defaults to the image's HEALTHCHECK, or else to an open port. */
+  /** Must answer 2xx or 3xx. Defaults to the image's HEALTHCHECK, or else to an open port. */
   path: string | undefined;
   /** Sent before each probe. */
   proxyProtocol: ProxyProtocol | undefined;
@@ -27,7 +27,7 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** Inspecting a container starts a program, so the first quick probes skip it. */
 const INSPECT_FROM_PAUSE_MS = 250;
-/** How long a port must stay open if neither a path nor a HEALTHCHECK proves that the app is healthy. */
+/** How long a port must stay open if there is neither a path nor a HEALTHCHECK. */
 const SETTLE_MS = 2_000;
 
 /** Probes a replica once. Throws a HostError if it does not answer. */
@@ -47,7 +47,7 @@ export async function probeReplica(
 
 type Ports = Pick<ContainerRelease, "containerPorts" | "exposedPorts">;
 
-/** Throws a DeployError if the replica exits, reports that it is unhealthy, or is not healthy in time. */
+/** Throws a DeployError if the replica exits, fails its HEALTHCHECK, or is not healthy in time. */
 export async function waitUntilHealthy(
   replica: Replica,
   ports: Ports,
@@ -108,7 +108,7 @@ class HealthWait {
     }
   }
 
-  /** If the engine does not answer, the fault is the engine's: the same version may become healthy later. */
+  /** If the engine does not answer, the fault is the host's, and a retry may succeed. */
   timeoutError(ports: Ports): Error {
     const now = this.#options.clock.now();
     const inspectingMs = now - (this.#inspectingSince ?? now);

@@ -106,10 +106,7 @@ export async function readImageRecord(directory: string): Promise<ImageRecord> {
   }
 }
 
-/**
- * Makes the function that removes old releases, and the image names that no release uses any more. The engine removes an
- * image with its last name, unless a container uses it.
- */
+/** Removes old releases and unused image names. The engine removes an image with its last name. */
 export function pruneImages(options: PruneOptions): Deployer["prune"] {
   const { directory, emit } = options;
   return async (keep, others) => {

@@ -5,8 +5,8 @@ import { LABELS, managedLabels } from "../options/names.ts";
 import type { ContainerRelease } from "./prepare_release.ts";
 
 /**
- * `starting` until it is healthy, `serving` behind the proxy, `draining` while its connections end, `stopping` after the
- * stop signal, `gone` after its exit.
+ * `starting` until it is healthy, `serving` behind the proxy, `draining` while its connections end,
+ * `stopping` after the stop signal, `gone` after its exit.
  */
 export type ReplicaState = "starting" | "serving" | "draining" | "stopping" | "gone";
 
@@ -40,7 +40,7 @@ export class Replica {
   isReported = false;
   /** Whether its HEALTHCHECK fails. */
   failsHealthcheck = false;
-  /** Whether the engine has been unreachable since the container last ran: the engine may have ended it. */
+  /** Whether the engine has been unreachable since: it may have ended the container. */
   wasOutOfSight = false;
   isPaused = false;
   readonly #exited = new AbortController();
@@ -114,7 +114,7 @@ export function isRunning(container: EngineContainer | undefined): container is 
   return container !== undefined && RUNNING.has(container.status);
 }
 
-/** A container exited without a request from dewy. Unlike a failed health check, this is not due to a dependency. */
+/** A container exited by itself, which unlike a failed health check is not due to a dependency. */
 export class ReplicaExitedError extends DeployError {
   constructor(message: string, fault: Fault = "release") {
     super("verify", message, { fault });
@@ -124,8 +124,8 @@ export class ReplicaExitedError extends DeployError {
 const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
 
 /**
- * Describes how a container exited. The fault is the release's only if the app exited by itself. If the engine was
- * unreachable, nothing proves that: a restart of the engine ends its containers.
+ * Describes how a container exited. The fault is the release's only if the app exited by itself. If
+ * the engine was unreachable, nothing proves that: a restart of the engine ends its containers.
  */
 export function exitError(
   container: EngineContainer | undefined,

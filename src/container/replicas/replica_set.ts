@@ -58,7 +58,7 @@ export class ReplicaSet {
     return !this.#isKnown(container) && !this.#isFromThisDirectory(container);
   }
 
-  /** Tracks the replica that `start` returns. Meanwhile the container with this name is not an orphan. */
+  /** Tracks the replica that `start` returns. Meanwhile its container is not an orphan. */
   async start(name: string, start: () => Promise<Replica>): Promise<Replica> {
     this.#starting.add(name);
     try {
@@ -75,7 +75,7 @@ export class ReplicaSet {
     this.#replicas.add(replica);
   }
 
-  /** Adds a replica to the proxy: a new one, or one that is draining. */
+  /** Adds a replica to the proxy: a new or a draining one. */
   add(replica: Replica): void {
     if (!replica.isAlive) return;
     this.#replicas.add(replica);
@@ -88,7 +88,7 @@ export class ReplicaSet {
     this.#options.backends.update(this.#replicas);
   }
 
-  /** Removes a serving replica from the proxy, and stops it when its connections have ended or the drain time is over. */
+  /** Removes a serving replica from the proxy, drains its connections, and stops it. */
   drain(replica: Replica): void {
     if (replica.state !== "serving") return;
     replica.state = "draining";
@@ -105,7 +105,7 @@ export class ReplicaSet {
     this.#inBackground(replica, this.#remove(replica));
   }
 
-  /** Removes the container of a replica that has exited or failed to start, and returns its last lines of output. */
+  /** Removes the container of an exited or failed replica, and returns its last lines. */
   async reap(replica: Replica, reason: string): Promise<readonly string[]> {
     replica.markExited(new ReplicaExitedError(reason));
     this.refresh();
@@ -114,7 +114,7 @@ export class ReplicaSet {
     return lines;
   }
 
-  /** Returns a replica's last lines of output, oldest first; none if the engine cannot read them. */
+  /** Oldest first; empty if the engine cannot read them. */
   async lastLines({ id }: Replica): Promise<readonly string[]> {
     const { engine, redact } = this.#options;
     const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);

@@ -27,11 +27,13 @@ export interface RolloutOptions {
 const NEVER = new AbortController().signal;
 
 /**
- * Replaces replicas until exactly `count` of the release serve: starts new ones, adds them to the proxy when they are
- * healthy, and drains as many others. It looks at the actual replicas in every step, so it also continues a rollout that
- * was interrupted. When it resolves, the last drained replicas may still be running.
+ * Replaces replicas until exactly `count` of the release serve: starts new ones, adds them to the
+ * proxy when they are healthy, and drains as many others. It looks at the actual replicas in every
+ * step, so it also continues a rollout that was interrupted. When it resolves, the last drained
+ * replicas may still be running.
  *
- * @throws {DeployError} If a new replica does not become healthy. The serving replicas keep serving.
+ * @throws {DeployError} If a new replica does not become healthy. The serving replicas keep
+ * serving.
  */
 export async function rollOut(
   goal: RolloutGoal,
@@ -191,7 +193,7 @@ async function startReplica(
   }
 }
 
-/** Removes a replica that failed to start. Returns the error with its last lines if it is a DeployError. */
+/** Removes a replica that failed to start. Returns the error, with its last lines if possible. */
 async function discard(replica: Replica, error: unknown, replicas: ReplicaSet): Promise<unknown> {
   const lines = await replicas.reap(replica, "it failed to start");
   if (!(error instanceof DeployError)) return error;

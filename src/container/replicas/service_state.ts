@@ -50,7 +50,7 @@ interface Target {
  * The state of a service. A failed rollout keeps its goal until the caller rolls back.
  *
  * - `idle`: No release must serve. Adopted containers keep running.
- * - `rolling`: A rollout runs, with a `trial` if it is a deploy. Meanwhile the previous deploy may still be `baking`.
+ * - `rolling`: A rollout runs, with a `trial` if it is a deploy. The previous one may be `baking`.
  * - `baking`: The bake of the last deploy runs. Lost replicas fail it and are not replaced.
  * - `steady`: Lost replicas are replaced.
  */

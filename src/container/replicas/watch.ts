@@ -33,8 +33,8 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Watches the replicas by the engine's events, by regular checks and by probes, until the signal is aborted. While the
- * engine is unreachable, it changes nothing and warns once.
+ * Watches the replicas by the engine's events, by regular checks and by probes, until the signal is
+ * aborted. While the engine is unreachable, it changes nothing and warns once.
  */
 export function watchReplicas(options: WatchOptions, signal: AbortSignal): void {
   const watcher = new Watcher(options, signal);

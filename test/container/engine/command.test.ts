@@ -9,7 +9,9 @@ import { tempDirectory } from "../../support/temp_directory.ts";
 
 const signal = new AbortController().signal;
 
-/** An engine whose program is a shell script, for output that a real one does not produce on demand. */
+/**
+ * An engine whose program is a shell script, for output that a real one does not produce on demand.
+ */
 async function scripted(
   name: EngineName,
   script: string,

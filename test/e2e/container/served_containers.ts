@@ -92,7 +92,10 @@ export interface ServeOptions {
   args?: readonly string[];
 }
 
-/** Makes an app with its own directory, repository and port. Remaining containers are removed after the test. */
+/**
+ * Makes an app with its own directory, repository and port. Remaining containers are removed after
+ * the test.
+ */
 export async function serveContainers(
   { engine, ...peers }: ContainerPeers,
   runtime: CliRuntime,
