@@ -88,6 +88,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "container/options": ["core", "host/sockets"],
   "container/engine": [
     "core",
+    "http",
     "registries/oci",
     "registries/oci/auth",
     "host/files",
@@ -110,8 +111,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/rpc_server",
     "cli/flags",
     "agent",
+    "container/options",
     "container/engine",
-    "container/replicas",
   ],
   container: [
     "core",

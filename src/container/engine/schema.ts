@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { HostError } from "../../core/error.ts";
+import { parseSchema } from "../../http/schema.ts";
 import type { EngineContainer, EngineImage, PublishedPort } from "./engine.ts";
 
 const text = v.nullish(v.string(), "");
@@ -10,14 +11,14 @@ const binding = v.object({ HostIp: text, HostPort: text });
 const check = v.nullish(
   v.object({
     Test: v.nullish(v.array(v.string()), []),
-    /** Nanoseconds; 0 is Docker's 30 s. */
+    /** Nanoseconds; 0 for Docker's default of 30 s. */
     Interval: v.nullish(v.number(), 0),
   }),
 );
 const DEFAULT_INTERVAL_MS = 30_000;
 /**
- * 128 and SIGKILL or SIGTERM, which do not prove that the app ended by itself. Podman writes no event of a stop if its
- * cleanup is first to notice the end.
+ * 128 plus SIGKILL or SIGTERM: the app may not have exited by itself. Podman emits no event of a
+ * stop if its cleanup process is first to notice the exit.
  */
 const SIGNAL_CODES: ReadonlySet<number> = new Set([137, 143]);
 
@@ -26,7 +27,7 @@ const Container = v.object({
   Id: v.string(),
   Name: v.string(),
   Image: v.string(),
-  /** Podman: the image as it was named. */
+  /** Podman's `Config.Image`. */
   ImageName: text,
   State: v.object({
     Status: v.string(),
@@ -34,7 +35,7 @@ const Container = v.object({
     OOMKilled: v.nullish(v.boolean(), false),
     StartedAt: text,
     Health: health,
-    /** Podman before 4. */
+    // Podman before 4.
     Healthcheck: health,
   }),
   Config: v.object({ Image: text, Labels: labels, Healthcheck: check }),
@@ -47,7 +48,7 @@ const Container = v.object({
 const Image = v.object({
   Id: v.string(),
   RepoTags: v.nullish(v.array(v.string()), []),
-  /** Podman. */
+  /** Podman's `Config.User`. */
   User: text,
   Healthcheck: check,
   Config: v.nullish(
@@ -59,16 +60,9 @@ const Image = v.object({
   ),
 });
 
-/**
- * Reads what `inspect` of containers says.
- *
- * @param output a JSON array.
- * @param program who said it, for errors.
- * @returns the containers, in that order.
- * @throws HostError that names the field which is wrong.
- */
+/** @param program The engine to name in errors. */
 export function parseContainers(output: string, program: string): EngineContainer[] {
-  return parse(v.array(Container), output, program).map((one) => {
+  return parseOutput(v.array(Container), output, program).map((one) => {
     const { State: state } = one;
     const isRunning = state.Status === "running" || state.Status === "paused";
     return {
@@ -78,28 +72,21 @@ export function parseContainers(output: string, program: string): EngineContaine
       imageId: withAlgorithm(one.Image),
       status: state.Status,
       checkEveryMs: intervalMs(one.Config.Healthcheck),
-      health: said(state.Health?.Status ?? state.Healthcheck?.Status),
+      health: healthStatus(state.Health?.Status ?? state.Healthcheck?.Status),
       exitCode: isRunning ? undefined : state.ExitCode,
       wasOutOfMemory: state.OOMKilled,
       wasSignalled: !isRunning && !state.OOMKilled && SIGNAL_CODES.has(state.ExitCode),
       startedAt: state.StartedAt,
       labels: one.Config.Labels,
-      // Podman goes on naming the ports of a container that has ended.
+      // Podman still lists the ports of a container that has exited.
       ports: isRunning ? publishedPorts(one.NetworkSettings.Ports) : [],
     };
   });
 }
 
-/**
- * Reads what `inspect` of one image says.
- *
- * @param output a JSON array.
- * @param program who said it, for errors.
- * @returns the image; `undefined` when the array is empty.
- * @throws HostError that names the field which is wrong.
- */
+/** @param program The engine to name in errors. */
 export function parseImage(output: string, program: string): EngineImage | undefined {
-  const [image] = parse(v.array(Image), output, program);
+  const [image] = parseOutput(v.array(Image), output, program);
   if (image === undefined) return undefined;
   const { Config: config } = image;
   const found = config?.Healthcheck ?? image.Healthcheck;
@@ -114,33 +101,28 @@ export function parseImage(output: string, program: string): EngineImage | undef
   };
 }
 
-/**
- * Checks a piece of JSON against a schema.
- *
- * @param schema what it should be.
- * @param output the text.
- * @param program who said it, for errors.
- * @returns the checked value.
- * @throws HostError that names the field which is wrong.
- */
-export function parse<T>(schema: v.GenericSchema<unknown, T>, output: string, program: string): T {
+/** Parses a program's JSON output. Throws a HostError that names the wrong field. */
+export function parseOutput<S extends v.GenericSchema>(
+  schema: S,
+  output: string,
+  program: string,
+): v.InferOutput<S> {
   let value: unknown;
   try {
     value = JSON.parse(output);
   } catch (cause) {
     throw new HostError(
-      `Cannot read what ${program} says: it is no JSON; is it a program of that name that dewy does not know?`,
+      `Cannot read the output of ${program}: it is not JSON; is another program installed under that name?`,
       { cause },
     );
   }
-  const result = v.safeParse(schema, value, { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const field = v.getDotPath(issue) ?? "the answer";
-  const wrong =
-    issue.received === "undefined" ? "is missing" : `should be ${issue.expected ?? issue.type}`;
-  throw new HostError(
-    `Cannot read what ${program} says: ${field} ${wrong}; is its version one that dewy knows?`,
+  return parseSchema(
+    schema,
+    value,
+    (problem) =>
+      new HostError(
+        `Cannot read the output of ${program}: ${problem}; does dewy support its version?`,
+      ),
   );
 }
 
@@ -148,12 +130,12 @@ function intervalMs(found: v.InferOutput<typeof check>): number {
   return (found?.Interval ?? 0) / 1e6 || DEFAULT_INTERVAL_MS;
 }
 
-/** Docker names an image by its algorithm, Podman does not. */
+/** Docker prints image IDs with their algorithm, Podman without. */
 function withAlgorithm(id: string): string {
   return id.includes(":") ? id : `sha256:${id}`;
 }
 
-function said(status: string | undefined): string | undefined {
+function healthStatus(status: string | undefined): string | undefined {
   return status === undefined || status === "" || status === "none" ? undefined : status;
 }
 
@@ -170,13 +152,13 @@ function publishedPorts(
   );
 }
 
-/** An address of all interfaces is none to connect to. */
+/** A wildcard address cannot be connected to. */
 function reachable(host: string): string {
   if (host === "" || host === "0.0.0.0") return "127.0.0.1";
   return host === "::" ? "::1" : host;
 }
 
-/** `3000/tcp`; UDP cannot be proxied, and a range of ports stands for no single one. */
+/** Returns the ports of names such as `3000/tcp`. UDP ports and ranges are skipped. */
 function tcpPorts(names: readonly string[]): number[] {
   return names
     .flatMap((name) => {

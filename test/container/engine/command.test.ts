@@ -1,15 +1,17 @@
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { createEngine } from "../../../src/container/engine/create_engine.ts";
+import { createEngine } from "../../../src/container/engine/cli_engine.ts";
+import { assertLocalEndpoint } from "../../../src/container/engine/dialect.ts";
 import type { ContainerEngine, EngineName } from "../../../src/container/engine/engine.ts";
-import { assertLocalEndpoint } from "../../../src/container/engine/local_endpoint.ts";
 import { ConfigError, HostError } from "../../../src/core/error.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 const signal = new AbortController().signal;
 
-/** An engine whose program is a shell script, for what a real one does not do when asked. */
+/**
+ * An engine whose program is a shell script, for output that a real one does not produce on demand.
+ */
 async function scripted(
   name: EngineName,
   script: string,
@@ -28,7 +30,7 @@ async function scripted(
 const LOCAL = `echo '{"Name":"default","Endpoints":{"docker":{"Host":"unix:///x"}}}'`;
 
 describe("an engine's command line", () => {
-  test.each(["docker", "podman"] as const)("%s that is not installed is named", async (name) => {
+  test.each(["docker", "podman"] as const)("names %s if it is not installed", async (name) => {
     const cwd = await tempDirectory();
     const engine = createEngine(name, { env: { PATH: cwd }, cwd, logins: cwd });
     await expect(engine.describe(signal)).rejects.toThrow(
@@ -36,7 +38,7 @@ describe("an engine's command line", () => {
     );
   });
 
-  test("an engine of another machine is refused before it is asked for anything else", async () => {
+  test("refuses an engine on another machine before any other call", async () => {
     const remote = `echo "$@" >>asked; echo '{"Name":"far","Endpoints":{"docker":{"Host":"ssh://me@10.0.0.7"}}}'`;
     const { engine, directory } = await scripted("docker", remote);
     await expect(engine.describe(signal)).rejects.toThrow(ConfigError);
@@ -55,7 +57,7 @@ describe("an engine's command line", () => {
     "tcp://127.0.0.1:2375",
     "ssh://core@localhost:53000/run/p.sock",
     "tcp://[::1]:2375",
-  ])('an engine at "%s" is on this machine', (endpoint) => {
+  ])('accepts an engine at "%s"', (endpoint) => {
     expect(() => assertLocalEndpoint(endpoint, "DOCKER_HOST")).not.toThrow();
   });
 
@@ -64,11 +66,11 @@ describe("an engine's command line", () => {
     "ssh://127.0.0.1.example",
     "https://localhost@far:1",
     "tcp://0.0.0.0:1",
-  ])("an engine at %s is not", (endpoint) => {
+  ])("refuses an engine at %s", (endpoint) => {
     expect(() => assertLocalEndpoint(endpoint, "DOCKER_HOST")).toThrow(ConfigError);
   });
 
-  test("sockets and supervisors of dewy's own are not handed on", async () => {
+  test("does not pass on the variables of dewy's own sockets and supervisor", async () => {
     const env = { LISTEN_FDS: "1", LISTEN_PID: "1", NOTIFY_SOCKET: "/x", DATABASE: "mine" };
     const { engine, directory } = await scripted("podman", "env >env; exit 1", env);
     await engine.inspect("x", signal).catch(() => {});
@@ -77,7 +79,7 @@ describe("an engine's command line", () => {
     expect(seen).not.toMatch(/LISTEN_|NOTIFY_/);
   });
 
-  test("an answer longer than a pipe is read whole", async () => {
+  test("reads output that exceeds a pipe buffer", async () => {
     const log = "x".repeat(200_000);
     const json = JSON.stringify([{ Id: "sha256:1", RepoTags: [log], Config: {} }]);
     const { engine, directory } = await scripted("docker", "cat answer");
@@ -85,7 +87,7 @@ describe("an engine's command line", () => {
     expect((await engine.image("x", signal))?.names).toEqual([log]);
   });
 
-  test("a pull has a login that no other user can read, in no argument, and none is left", async () => {
+  test("pulls with a login in a private file, not in an argument, and removes it", async () => {
     const script = `case $1 in context) ${LOCAL};; *)
       echo "$@" >args; stat -c %a "$2" "$2/config.json" >modes; cat "$2/config.json" >login; esac`;
     const { engine, directory } = await scripted("docker", script);
@@ -105,7 +107,7 @@ describe("an engine's command line", () => {
     expect((await stat(join(directory, "logins"))).mode & 0o777).toBe(0o700);
   });
 
-  test("a pull through a context of Docker's keeps to it, but not to its logins", async () => {
+  test("pulls through the selected Docker context without its logins", async () => {
     const script = `case $1 in context) echo '{"Name":"mine","Endpoints":{"docker":{"Host":"unix:///x"}}}';; *)
       echo "$DOCKER_CONTEXT" >context; cat "$2/contexts/it" >>context; esac`;
     const home = await tempDirectory();
@@ -117,7 +119,7 @@ describe("an engine's command line", () => {
     expect(await readFile(join(directory, "context"), "utf8")).toBe("mine\nis here");
   });
 
-  test("Docker Hub's login has the name that Docker gives it", async () => {
+  test("writes a Docker Hub login under Docker's key", async () => {
     const script = `case $1 in context) ${LOCAL};; *) cat "$2/config.json" >login; esac`;
     const { engine, directory } = await scripted("docker", script);
     const credential = { kind: "refresh", token: "t" } as const;
@@ -127,9 +129,9 @@ describe("an engine's command line", () => {
     expect(Object.keys(auths)).toEqual(["https://index.docker.io/v1/"]);
   });
 
-  test("a stream of events that ends is an error, and so is one that cannot be read", async () => {
+  test("fails if the event stream ends or cannot be parsed", async () => {
     const { engine } = await scripted("docker", "exit 0");
-    await expect(engine.watch({}, () => {}, signal)).rejects.toThrow("ended the stream of events");
+    await expect(engine.watch({}, () => {}, signal)).rejects.toThrow("ended the event stream");
     const broken = await scripted("docker", "echo nonsense; exec sleep 60");
     await expect(broken.engine.watch({}, () => {}, signal)).rejects.toThrow(HostError);
     const refused = await scripted("podman", 'echo "Error: cannot read events" >&2; exit 125');
@@ -140,7 +142,7 @@ describe("an engine's command line", () => {
     ["docker", "die", (id: string, action: string) => ({ Action: action, Actor: { ID: id } })],
     ["podman", "died", (id: string, action: string) => ({ Status: action, ID: id })],
   ] as const)(
-    "%s says which containers got a signal before they ended",
+    "%s reports which containers received a signal before they exited",
     async (name, died, event) => {
       const state = { Status: "exited", ExitCode: 1 };
       const rest = { Image: "i", State: state, Config: {}, NetworkSettings: {} };
@@ -166,7 +168,7 @@ describe("an engine's command line", () => {
     },
   );
 
-  test("a port that was taken before the engine could use it is left for another", async () => {
+  test("retries with another port if the chosen one was taken", async () => {
     const script = `echo "$1" >>calls; case $1 in
       create) echo 0123;; container) echo '[]';;
       start) [ -e second ] || { touch second; echo "listen tcp4 127.0.0.1:1: bind: address already in use" >&2; exit 1; };; esac`;

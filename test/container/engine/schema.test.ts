@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseContainers, parseImage } from "../../../src/container/engine/engine_schema.ts";
+import { parseContainers, parseImage } from "../../../src/container/engine/schema.ts";
 import { containerPorts } from "../../../src/container/options/ports.ts";
 import { ConfigError } from "../../../src/core/error.ts";
 import { REFUSED, testVectors } from "../../support/vectors.ts";
@@ -23,7 +23,7 @@ function container(change: object): ReturnType<typeof parseContainers>[number] |
 }
 
 describe("parseContainers", () => {
-  test("reads Docker's words", () => {
+  test("reads Docker's output", () => {
     expect(container({})).toMatchObject({
       id: "aaa111",
       name: "app-1700000000-0",
@@ -40,7 +40,7 @@ describe("parseContainers", () => {
     });
   });
 
-  test("reads Podman's words", () => {
+  test("reads Podman's output", () => {
     const Health = { Status: "", FailingStreak: 0, Log: null };
     const podman = { Image: "bbb222", ImageName: "localhost/app:v1", Name: "app" };
     expect(container({ ...podman, State: { ...CONTAINER.State, Health } })).toMatchObject({
@@ -59,7 +59,7 @@ describe("parseContainers", () => {
     expect(container({ State: { ...CONTAINER.State, Health: { Status } } })?.health).toBe(health);
   });
 
-  test("gives no ports of a container that has ended, and its exit code", () => {
+  test("returns the exit code of a stopped container, and no ports", () => {
     const State = { ...CONTAINER.State, Status: "exited", ExitCode: 137, OOMKilled: true };
     expect(container({ State })).toMatchObject({ exitCode: 137, wasOutOfMemory: true, ports: [] });
   });
@@ -69,12 +69,12 @@ describe("parseContainers", () => {
     { ExitCode: 143, wasSignalled: true },
     { ExitCode: 137, OOMKilled: true, wasSignalled: false },
     { ExitCode: 1, wasSignalled: false },
-  ])("tells a signal from outside by the exit code: $ExitCode", ({ wasSignalled, ...end }) => {
+  ])("recognizes a signal from outside by the exit code $ExitCode", ({ wasSignalled, ...end }) => {
     const State = { ...CONTAINER.State, Status: "exited", ...end };
     expect(container({ State })).toMatchObject({ wasSignalled });
   });
 
-  test("connects to loopback where a port is published on every address, and to TCP ports alone", () => {
+  test("returns loopback for wildcard addresses, and TCP ports only", () => {
     const Ports = {
       "53/udp": [{ HostIp: "0.0.0.0", HostPort: "53" }],
       "81/tcp": null,
@@ -89,12 +89,12 @@ describe("parseContainers", () => {
     ]);
   });
 
-  test("names the field that it cannot read", () => {
+  test("names the wrong field", () => {
     expect(() => container({ State: { Status: "running" } })).toThrow(
-      "Cannot read what docker says: 0.State.ExitCode is missing",
+      "Cannot read the output of docker: 0.State.ExitCode is missing",
     );
     expect(() => container({ Name: 7 })).toThrow("0.Name should be string");
-    expect(() => parseContainers("<html>", "docker")).toThrow("it is no JSON");
+    expect(() => parseContainers("<html>", "docker")).toThrow("it is not JSON");
   });
 });
 
@@ -102,7 +102,7 @@ describe("parseImage", () => {
   const image = (config: object): ReturnType<typeof parseImage> =>
     parseImage(JSON.stringify([{ Id: "sha256:1", RepoTags: null, Config: config }]), "docker");
 
-  test("reads the ports that can be reached, lowest first", () => {
+  test("reads the exposed TCP ports, lowest first", () => {
     const ExposedPorts = { "8080/tcp": {}, "53/udp": {}, "80/tcp": {}, "8000-8002/tcp": {} };
     expect(image({ ExposedPorts })?.exposedPorts).toEqual([80, 8080]);
     expect(image({ ExposedPorts: null })?.exposedPorts).toEqual([]);
@@ -117,7 +117,7 @@ describe("parseImage", () => {
     expect(image({ Healthcheck })?.healthcheck).toEqual(healthcheck);
   });
 
-  test("knows nothing of what is not there", () => {
+  test("returns undefined for a missing image", () => {
     expect(parseImage("[]", "podman")).toBeUndefined();
   });
 });

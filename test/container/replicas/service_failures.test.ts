@@ -8,11 +8,21 @@ import {
   type FakeEngine,
   unreachable,
 } from "../../fakes/engine.ts";
-import { ask, fleetWorld, hastyClock, never, nth, only, until, v1, v2 } from "./world.ts";
+import {
+  ask,
+  fastClock,
+  never,
+  nth,
+  only,
+  startService,
+  until,
+  v1,
+  v2,
+} from "./service_fixture.ts";
 
 describe("a rollout", () => {
-  it("leaves none of a batch behind when one ends after it was healthy and before the others are", async () => {
-    const { fleet, release, engine, versions } = await fleetWorld({ replicas: 3 });
+  it("removes the whole batch if a healthy replica exits before the others are healthy", async () => {
+    const { service, release, engine, versions } = await startService({ replicas: 3 });
     release(v1);
     const start = engine.start;
     engine.start = async (spec, signal) => {
@@ -20,44 +30,44 @@ describe("a rollout", () => {
       if (engine.containers.length > 1) only(engine.containers.slice(-1)).app.health = 503;
       return id;
     };
-    const failed = expect(fleet.deploy(v1, never)).rejects.toThrow("exit code 5");
+    const failed = expect(service.deploy(v1, never)).rejects.toThrow("exit code 5");
     const looks = (): number => engine.calls.filter((call) => call === "inspect id1").length;
     await until(() => engine.containers.length === 3 && looks() > 1);
     await nth(engine, 0).crash(5);
     for (const container of engine.containers) container.app.health = 200;
     await failed;
-    await until(() => engine.running().length === 0, "the others of the batch run on");
+    await until(() => engine.running().length === 0, "the others of the batch still run");
     engine.start = start;
-    await fleet.deploy(v1, never);
+    await service.deploy(v1, never);
     expect(versions()).toEqual(["v1.0.0", "v1.0.0", "v1.0.0"]);
   });
 
-  it("that fails is not repeated by a restart that was asked for meanwhile", async () => {
-    const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
-    const failed = expect(fleet.deploy(release(v2, { health: 503 }), never)).rejects.toThrow();
+  it("that fails is not repeated by a restart requested meanwhile", async () => {
+    const { service, release, engine, versions } = await startService();
+    await service.deploy(release(v1), never);
+    const failed = expect(service.deploy(release(v2, { health: 503 }), never)).rejects.toThrow();
     await until(() => engine.containers.length === 2);
-    const restarted = fleet.restart(never);
+    const restarted = service.restart(never);
     await nth(engine, 1).crash();
     await failed;
-    await fleet.rollback(v1);
+    await service.rollback(v1);
     await restarted;
     await until(() => versions().join() === "v1.0.0");
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
-  it("tells of endless lines only as much as people read", async () => {
-    const { fleet, release } = await fleetWorld();
+  it("truncates long lines of output", async () => {
+    const { service, release } = await startService();
     const version = "x".repeat(1_000_000);
-    const error = await fleet
+    const error = await service
       .deploy(release(v1, { version, exitsWith: 1 }), never)
       .catch((thrown: unknown) => String(thrown));
     expect(error).toContain("it wrote: panic: xxx");
     expect(String(error).length).toBeLessThan(10_000);
   });
 
-  it("gives a check that the operator has brought one interval of its own", async () => {
-    const { fleet, release, engine } = await fleetWorld({
+  it("adds the interval of the operator's health check to the timeout", async () => {
+    const { service, release, engine } = await startService({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     const { start } = engine;
@@ -66,16 +76,16 @@ describe("a rollout", () => {
       Object.assign(nth(engine, 0).info, { health: "starting", checkEveryMs: 600_000 });
       return id;
     };
-    const replaced = fleet.deploy(release(v1), never);
+    const replaced = service.deploy(release(v1), never);
     await until(() => engine.containers.length === 1);
-    await hastyClock().sleep(40_000);
+    await fastClock().sleep(40_000);
     nth(engine, 0).setHealth("healthy");
     await replaced;
   });
 
-  it("blames the engine, not the version, when that does not answer", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
+  it("blames the engine, not the version, if the engine does not answer", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
     const { inspect } = engine;
     let isHanging = false;
     engine.inspect = (id, signal) => {
@@ -87,14 +97,14 @@ describe("a rollout", () => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       });
     };
-    const error = await fleet.deploy(release(v2), never).catch((thrown: unknown) => thrown);
+    const error = await service.deploy(release(v2), never).catch((thrown: unknown) => thrown);
     engine.inspect = inspect;
     expect(String(error)).toContain("the engine has not answered");
     expect(error instanceof DewyError && error.retryable).toBe(true);
   });
 });
 
-describe("a replica that does not become healthy", () => {
+describe("the fault of a replica that does not become healthy", () => {
   it.each<[string, Partial<FakeApp>, number, string]>([
     ["the app answers 503", { health: 503 }, 80, "release"],
     ["the app does not listen", { listens: false }, 80, "release"],
@@ -104,17 +114,17 @@ describe("a replica that does not become healthy", () => {
       3999,
       "operator",
     ],
-  ])("because %s", async (_, app, containerPort, fault) => {
-    const { fleet, release, shape } = await fleetWorld({
+  ])("is found if %s", async (_, app, containerPort, fault) => {
+    const { service, release, shape } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
     shape.containerPort = containerPort;
-    const failed = fleet.deploy(release(v1, app, { exposedPorts: [80] }), never);
+    const failed = service.deploy(release(v1, app, { exposedPorts: [80] }), never);
     await expect(failed).rejects.toMatchObject({ fault });
   });
 
-  it("is not to blame when none of its ports is published", async () => {
-    const { fleet, release, engine } = await fleetWorld({
+  it("is the host's if none of its ports is published", async () => {
+    const { service, release, engine } = await startService({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 3_000 },
     });
     const { inspect } = engine;
@@ -122,7 +132,7 @@ describe("a replica that does not become healthy", () => {
       const container = await inspect(id, signal);
       return container === undefined ? undefined : { ...container, ports: [] };
     };
-    await expect(fleet.deploy(release(v1), never)).rejects.toMatchObject({ fault: "host" });
+    await expect(service.deploy(release(v1), never)).rejects.toMatchObject({ fault: "host" });
   });
 
   it.each<[string, (engine: FakeEngine) => Promise<unknown>]>([
@@ -132,14 +142,14 @@ describe("a replica that does not become healthy", () => {
     [
       "the engine is restarted",
       (engine) => {
-        engine.tells = false;
+        engine.emitsEvents = false;
         engine.dropWatchers();
         return nth(engine, 0).crash(0);
       },
     ],
-  ])("is not to blame when %s", async (_, happens) => {
-    const { fleet, release, engine } = await fleetWorld();
-    const failed = fleet.deploy(release(v1, { health: 503 }), never);
+  ])("is the host's if %s", async (_, happens) => {
+    const { service, release, engine } = await startService();
+    const failed = service.deploy(release(v1, { health: 503 }), never);
     const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
     await until(() => engine.containers.length === 1 && engine.calls.includes("inspect id1"));
     await happens(engine);
@@ -147,7 +157,7 @@ describe("a replica that does not become healthy", () => {
   });
 });
 
-describe("containers that are ended from outside again and again", () => {
+describe("containers that are repeatedly ended from outside", () => {
   it.each<[string, (engine: FakeEngine, container: FakeContainer) => Promise<void>]>([
     ["stopped or killed", async (_, container) => container.signal()],
     [
@@ -157,31 +167,31 @@ describe("containers that are ended from outside again and again", () => {
         await engine.remove(container.info.id, never);
       },
     ],
-  ])("are not a crash loop of the release when they are %s", async (_, end) => {
-    const { fleet, release, engine, events, loops } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
-    await fleet.bake(v1, 0, never);
-    engine.tells = false;
+  ])("are not a crash loop if they are %s", async (_, end) => {
+    const { service, release, engine, events, loops } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    engine.emitsEvents = false;
     for (let count = 1; count <= 6; count += 1) {
       await end(engine, only(engine.running()));
       await until(() => eventsOf(events, "replica-lost").length === count);
-      await until(() => fleet.ready === 1);
+      await until(() => service.ready === 1);
     }
     expect(loops).toEqual([]);
   });
 
-  it("are not a crash loop of the release either when they never get to serve", async () => {
-    const { fleet, release, engine, events, loops } = await fleetWorld();
+  it("are not a crash loop if they never serve", async () => {
+    const { service, release, engine, events, loops } = await startService();
     engine.inspect = async () => undefined;
-    await fleet.ensureRunning(release(v1));
+    await service.ensureRunning(release(v1));
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
   });
 });
 
-describe("Fleet.bake", () => {
+describe("ContainerService.bake", () => {
   it.each<[string, string, (container: FakeContainer, engine: FakeEngine) => Promise<void>]>([
-    ["ends by itself", "release", async (container) => container.crash(6)],
+    ["exits by itself", "release", async (container) => container.crash(6)],
     [
       "runs out of memory",
       "release",
@@ -207,43 +217,45 @@ describe("Fleet.bake", () => {
         await container.crash(6);
       },
     ],
-  ])("that fails because a replica %s", async (_, fault, happens) => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
-    const failed = expect(fleet.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
+  ])("fails with the right fault if a replica %s", async (_, fault, happens) => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
+    const failed = expect(service.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
     await happens(nth(engine, 0), engine);
     await failed;
   });
 
-  it("does not blame the release for what has ended while the engine was away", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
-    const failed = expect(fleet.bake(v1, 600_000, never)).rejects.toMatchObject({ fault: "host" });
+  it("does not blame the release for exits while the engine was unreachable", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
+    const failed = expect(service.bake(v1, 600_000, never)).rejects.toMatchObject({
+      fault: "host",
+    });
     for (const operation of ["list", "watch", "inspect"] as const) {
       engine.fail.set(operation, unreachable());
     }
     engine.dropWatchers();
     await nth(engine, 0).crash(143);
-    await until(() => fleet.ready === 0);
+    await until(() => service.ready === 0);
     await until(() => engine.calls.at(-1) === "inspect id1");
     engine.fail.clear();
     await failed;
   });
 
-  it("does not take a probe that this machine cannot make for one that failed", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
+  it("does not count a probe that fails because of this machine", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
     const [published] = nth(engine, 0).info.ports;
     if (published === undefined) throw new Error("no port is published");
-    // No route leads there, as when a firewall has been set up wrongly.
+    // There is no route, as with a misconfigured firewall.
     Object.assign(published, { host: "255.255.255.255" });
-    await fleet.bake(v1, 20_000, never);
-    expect(fleet.ready).toBe(1);
+    await service.bake(v1, 20_000, never);
+    expect(service.ready).toBe(1);
   });
 
-  it("is not over while it is being found out why a replica has ended", async () => {
-    const { fleet, release, engine } = await fleetWorld();
-    await fleet.deploy(release(v1), never);
+  it("does not end while the exit of a replica is being examined", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
     const { lastLines } = engine;
     const answer = new AbortController();
     let isAsked = false;
@@ -253,13 +265,13 @@ describe("Fleet.bake", () => {
       return lastLines(...call);
     };
     let isOver = false;
-    const baked = fleet.bake(v1, 1_000, never).finally(() => {
+    const baked = service.bake(v1, 1_000, never).finally(() => {
       isOver = true;
     });
     const failed = expect(baked).rejects.toThrow("exit code 6 after it had taken over");
     await nth(engine, 0).crash(6);
     await until(() => isAsked);
-    await hastyClock().sleep(4_000);
+    await fastClock().sleep(4_000);
     expect(isOver).toBe(false);
     answer.abort();
     await failed;
@@ -269,53 +281,56 @@ describe("Fleet.bake", () => {
 describe("a restart of dewy with other options", () => {
   it.each([
     ["the engine refuses", { refused: true }],
-    ["the app ends with", { exitsWith: 1 }],
-  ])("that %s makes no version bad: what runs goes on serving", async (_, options) => {
-    const first = await fleetWorld();
-    await first.fleet.deploy(first.release(v1), never);
-    await first.fleet.stop({ keep: true });
-    const second = await first.reborn();
-    const { engine, events } = second;
-    second.shape.config = "c2";
-    const { start } = engine;
-    let starts = 0;
-    engine.start = async (spec, signal) => {
-      starts += 1;
-      if ("refused" in options) {
-        throw new HostError("network nowhere not found", { retryable: false });
-      }
-      const id = await start(spec, signal);
-      await only(engine.containers.slice(-1)).crash();
-      return id;
-    };
-    await second.fleet.ensureRunning(v1);
-    await until(() => starts >= 7);
-    expect(second.loops).toEqual([]);
-    expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
-    expect(await ask(second.port)).toBe("v1.0.0");
-    engine.start = start;
-    await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
-    expect(engine.running().map(({ info }) => info.labels["dewy.config"])).toEqual(["c2"]);
-  });
+    ["the app exits", { exitsWith: 1 }],
+  ])(
+    "that fails because %s does not mark the version bad, and the old containers keep serving",
+    async (_, options) => {
+      const first = await startService();
+      await first.service.deploy(first.release(v1), never);
+      await first.service.stop({ keep: true });
+      const second = await first.restarted();
+      const { engine, events } = second;
+      second.shape.config = "c2";
+      const { start } = engine;
+      let starts = 0;
+      engine.start = async (spec, signal) => {
+        starts += 1;
+        if ("refused" in options) {
+          throw new HostError("network nowhere not found", { retryable: false });
+        }
+        const id = await start(spec, signal);
+        await only(engine.containers.slice(-1)).crash();
+        return id;
+      };
+      await second.service.ensureRunning(v1);
+      await until(() => starts >= 7);
+      expect(second.loops).toEqual([]);
+      expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
+      expect(await ask(second.port)).toBe("v1.0.0");
+      engine.start = start;
+      await until(() => second.versions().length === 1 && nth(engine, 0).info.status === "exited");
+      expect(engine.running().map(({ info }) => info.labels["dewy.config"])).toEqual(["c2"]);
+    },
+  );
 
-  it("that the engine refuses makes no version bad where nothing runs", async () => {
-    const { engine, fleet, release, loops, events } = await fleetWorld();
+  it("that the engine refuses does not mark the version bad if no containers run", async () => {
+    const { engine, service, release, loops, events } = await startService();
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
-    await fleet.ensureRunning(v1);
+    await service.ensureRunning(v1);
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
     engine.fail.clear();
   });
 });
 
-describe("the fleet", () => {
-  it("does not touch containers that another dewy has begun to run under the same name", async () => {
-    const mine = await fleetWorld();
-    const other = await fleetWorld({ root: "/srv/other" }, mine.engine);
+describe("ContainerService", () => {
+  it("does not touch containers of another dewy with the same app name", async () => {
+    const mine = await startService();
+    const other = await startService({ root: "/srv/other" }, mine.engine);
     const { engine } = mine;
-    await mine.fleet.deploy(mine.release(v1), never);
-    await other.fleet.deploy(v1, never);
+    await mine.service.deploy(mine.release(v1), never);
+    await other.service.deploy(v1, never);
     const looks = (): number => engine.calls.filter((call) => call === "list").length;
     const before = looks();
     await until(() => looks() > before + 6);
@@ -325,24 +340,24 @@ describe("the fleet", () => {
       message: expect.stringContaining("give one of them another --name"),
       fields: { directory: "/srv/other" },
     });
-    await mine.fleet.stop({ keep: false });
+    await mine.service.stop({ keep: false });
     expect(only(engine.running())).toBe(nth(engine, 1));
   });
 
-  it("gives connections their time although the clock of the machine is put forward", async () => {
+  it("keeps the drain time if the system clock is put forward", async () => {
     let aheadMs = 0;
-    const hasty = hastyClock();
-    const clock = { ...hasty, now: () => hasty.now() + aheadMs };
-    const { fleet, release, engine, port } = await fleetWorld({ clock, drainMs: 3_600_000 });
-    await fleet.deploy(release(v1), never);
+    const fast = fastClock();
+    const clock = { ...fast, now: () => fast.now() + aheadMs };
+    const { service, release, engine, port } = await startService({ clock, drainMs: 3_600_000 });
+    await service.deploy(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
-    // In the middle of its next request it cannot be connected with another container.
+    // The proxy cannot move a connection in the middle of a request.
     socket.write("GET /");
-    await fleet.deploy(release(v2), never);
+    await service.deploy(release(v2), never);
     aheadMs = 24 * 3_600_000;
-    await hasty.sleep(2_000);
+    await fast.sleep(2_000);
     expect(engine.running()).toHaveLength(2);
     socket.destroy();
     await until(() => engine.running().length === 1);

@@ -1,59 +1,51 @@
+import type { Environment } from "../../core/environment.ts";
 import { DewyError, HostError } from "../../core/error.ts";
 import { hasCode } from "../../host/files/file_error.ts";
 import { type RunResult, run } from "../../host/process/run.ts";
-import type { ContainerSpec } from "./engine.ts";
-import { engineFailure, type FailedCommand } from "./engine_failure.ts";
+import type { ContainerSpec, EngineName } from "./engine.ts";
+import { engineFailure } from "./failure.ts";
 
-/** How an engine's command line is run. */
 export interface EngineCommandOptions {
-  /** `docker` or `podman`, looked for in `PATH`. */
-  program: string;
+  /** `docker` or `podman`, searched in `PATH`. */
+  program: EngineName;
   /** dewy's environment: `-e NAME` takes values from it. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** The directory that relative paths in the operator's options start from. */
+  env: Environment;
+  /** The base of relative paths in the operator's options. */
   cwd: string;
 }
 
-/** One call of an engine. */
+/** One run of an engine's program. */
 export interface EngineCall {
-  /** The arguments; nothing secret. */
+  /** Must not contain secrets: other users can read them. */
   args: readonly string[];
-  /** What it is for, such as `start app-1-0`. */
+  /** For errors, such as `start app-1-0`. */
   action: string;
-  /** How long it may take, in milliseconds. */
   timeoutMs: number;
   signal: AbortSignal;
-  /** Variables beyond dewy's own. */
+  /** Variables in addition to dewy's own. */
   env?: Readonly<Record<string, string>>;
-  /** Hears lines of the output as they come. */
+  /** Receives lines of the output as they are printed. */
   onLine?: (line: string) => void;
-  /** Standard error comes within standard output, in the order in which both were written. */
+  /** Merges standard error into standard output. */
   mergesErrors?: boolean;
-  /** The container that it creates or starts, which tells who is to blame for a failure. */
+  /** The container that is created or started; it decides whose fault a failure is. */
   spec?: ContainerSpec;
 }
 
-/** Runs one engine's program. */
 export interface EngineCommand {
-  /** Runs it. @returns how it ended, failed or not. */
+  /** Returns the result whatever the exit code. */
   run(call: EngineCall): Promise<RunResult>;
-  /** Runs it. @returns what it wrote to standard output. Throws what the failure means. */
+  /** Returns the standard output, and throws {@link EngineCommand.failure} if the program fails. */
   output(call: EngineCall): Promise<string>;
-  /** @returns the error for a run that failed. */
   failure(call: EngineCall, result: RunResult): DewyError;
 }
 
-/** The description of a container is a few kilobytes; of a thousand containers, a few megabytes. */
+/** Inspecting one container prints a few kilobytes, a thousand of them a few megabytes. */
 const KEPT_BYTES = 32 * 1024 * 1024;
-/** What would be taken for a socket or a supervisor of the engine's own. */
+/** Variables that the engine would take for its own sockets or supervisor. */
 const NOT_INHERITED = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
 
-/**
- * Makes the runner of an engine's program.
- *
- * @param options the program and its surroundings.
- * @returns the runner. All it throws is a DewyError; a program that cannot be run or does not answer is retryable.
- */
+/** All errors are DewyErrors. A program that cannot be run or times out is retryable. */
 export function engineCommand(options: EngineCommandOptions): EngineCommand {
   const { program, cwd } = options;
   const env = { ...options.env };
@@ -70,7 +62,7 @@ export function engineCommand(options: EngineCommandOptions): EngineCommand {
         timeoutMs: call.timeoutMs,
         signal: call.signal,
         keptBytes: KEPT_BYTES,
-        ...(call.onLine === undefined ? {} : { onLine: call.onLine }),
+        onLine: call.onLine,
       });
     } catch (error) {
       throw error instanceof DewyError && hasCode(error.cause, "ENOENT")
@@ -82,17 +74,16 @@ export function engineCommand(options: EngineCommandOptions): EngineCommand {
   function failure(call: EngineCall, result: RunResult): DewyError {
     if (result.timedOut) {
       return new HostError(
-        `Cannot ${call.action}: ${program} did not answer within ${call.timeoutMs / 1000} s; is it, or the disk, overloaded?`,
+        `Cannot ${call.action}: ${program} did not finish within ${call.timeoutMs / 1000} s; is it, or the disk, overloaded?`,
       );
     }
-    const failed: FailedCommand = {
+    return engineFailure({
       program,
       action: call.action,
       exitCode: result.exitCode,
-      said: result.stderr.trim() || result.stdout.trim(),
+      output: result.stderr.trim() || result.stdout.trim(),
       spec: call.spec,
-    };
-    return engineFailure(failed);
+    });
   }
 
   return {
@@ -106,7 +97,7 @@ export function engineCommand(options: EngineCommandOptions): EngineCommand {
   };
 }
 
-function notInstalled(program: string, cause: DewyError): HostError {
+function notInstalled(program: EngineName, cause: DewyError): HostError {
   const other = program === "docker" ? "podman" : "docker";
   return new HostError(
     `Cannot run ${program}: it is not installed, or not in PATH; install it, or choose --runtime ${other}`,

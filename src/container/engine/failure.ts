@@ -9,40 +9,38 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
-import type { ContainerSpec } from "./engine.ts";
+import type { ContainerSpec, EngineName } from "./engine.ts";
 
-/** A command of an engine that failed. */
 export interface FailedCommand {
-  /** `docker` or `podman`. */
-  program: string;
-  /** What it was for, such as `pull ghcr.io/o/r@sha256:…`. */
+  program: EngineName;
+  /** The attempted action, such as `pull ghcr.io/o/r@sha256:…`. */
   action: string;
-  /** Its exit code; `null`: a signal ended it. */
+  /** `null` if a signal ended the program. */
   exitCode: number | null;
-  /** What it wrote to standard error. */
-  said: string;
-  /** The container it was to create or start. */
+  /** Its standard error. */
+  output: string;
+  /** The container to create or start. */
   spec?: ContainerSpec | undefined;
 }
 
-/** What the words of an engine mean. */
-interface Meaning {
-  words: RegExp;
+/** A failure that is recognized by the engine's output. */
+interface KnownFailure {
+  pattern: RegExp;
   error(message: string, failed: FailedCommand): DewyError;
 }
 
-/** The same would happen again. */
+/** A retry would fail the same way. */
 const FINAL = { retryable: false };
 
-/** Two may remove a container at once. */
-const GONE =
+/** Includes a removal that another process has started. */
+const ABSENT =
   /no such (container|object)|no container with (name or )?id|removal of container .* is already in progress/i;
 const PORT_TAKEN =
   /port is already allocated|address already in use|failed to bind (host )?port|bind for .* failed/i;
 
 /**
- * What runc, crun and Podman say of the program of a container, and nothing else does: the runtime itself, its shim and
- * its hooks may be missing as well.
+ * What runc, crun and Podman print if the container's program cannot be executed. The patterns must
+ * not match a missing runtime, shim or hook.
  */
 const NOT_EXECUTABLE = new RegExp(
   [
@@ -59,23 +57,23 @@ const NOT_EXECUTABLE = new RegExp(
 const NO_SUCH_USER =
   /unable to find (user|group) [^\n]*: no matching entries in (passwd|group) file/i;
 
-/** The first that fits counts. */
-const MEANINGS: readonly Meaning[] = [
+/** The first match wins. */
+const KNOWN_FAILURES: readonly KnownFailure[] = [
   {
-    words: /permission denied while trying to connect|dial unix .*: connect: permission denied/i,
+    pattern: /permission denied while trying to connect|dial unix .*: connect: permission denied/i,
     error: (message, { program }) =>
       new HostError(
-        `${message}; this user may not use ${program}: add it to the group of its socket ("docker"), or run dewy as root`,
+        `${message}; this user is not allowed to use ${program}: add it to the group of its socket ("docker"), or run dewy as root`,
       ),
   },
   {
-    words:
+    pattern:
       /cannot connect to (the docker daemon|podman)|unable to connect to podman|error during connect|is the docker daemon running/i,
     error: (message, { program }) =>
-      new HostError(`${message}; start it, such as by: systemctl start ${program}`),
+      new HostError(`${message}; start it, for example: systemctl start ${program}`),
   },
   {
-    words: /server gave HTTP response to HTTPS client/i,
+    pattern: /server gave HTTP response to HTTPS client/i,
     error: (message) =>
       new HostError(
         `${message}; the registry speaks plain HTTP, which the Docker service allows on loopback only: add its host to "insecure-registries" in /etc/docker/daemon.json and restart Docker`,
@@ -83,116 +81,113 @@ const MEANINGS: readonly Meaning[] = [
       ),
   },
   {
-    words: /x509:|certificate signed by unknown authority|failed to verify certificate/i,
+    pattern: /x509:|certificate signed by unknown authority|failed to verify certificate/i,
     error: (message, { program }) =>
       new HostError(
-        `${message}; the engine does not know who signed the registry's certificate: put the authority's certificate into ${program === "docker" ? "/etc/docker/certs.d/<registry host>/ca.crt" : "/etc/containers/certs.d/<registry host>/ca.crt"}`,
+        `${message}; the engine does not trust the registry's certificate: put the certificate of its authority into ${program === "docker" ? "/etc/docker/certs.d/<registry host>/ca.crt" : "/etc/containers/certs.d/<registry host>/ca.crt"}`,
         FINAL,
       ),
   },
   {
-    words: /no space left on device|disk quota exceeded/i,
-    error: (message) => new HostError(`${message}; make room on the disk of the engine`),
+    pattern: /no space left on device|disk quota exceeded/i,
+    error: (message) => new HostError(`${message}; make room on the engine's disk`),
   },
   {
-    words: /toomanyrequests|too many requests|rate limit/i,
+    pattern: /toomanyrequests|too many requests|rate limit/i,
     error: (message) => new RemoteError(message, { code: "rate-limited" }),
   },
   {
-    words:
+    pattern:
       /access denied|(?<!permission )denied:|unauthorized|not authorized|authentication required|login required|no basic auth credentials|invalid username\/password|access to the resource is denied|incorrect username or password|status: 403|: 403 Forbidden|status: 401/i,
     error: (message) => new CredentialError(message),
   },
   {
-    words: /no matching manifest|does not match the specified platform|no image found in .* for/i,
-    error: (message) => new HostError(`${message}; the image is not made for this machine`, FINAL),
+    pattern: /no matching manifest|does not match the specified platform|no image found in .* for/i,
+    error: (message) =>
+      new HostError(`${message}; the image does not support this platform`, FINAL),
   },
   {
-    words:
+    pattern:
       /manifest unknown|manifest for .* not found|repository name not known|name unknown|no such image|image not known|reading manifest .*: (not found|404)/i,
     error: (message) => new NotFoundError(message),
   },
   {
-    words: GONE,
+    pattern: ABSENT,
     error: (message) => new NotFoundError(message),
   },
   {
-    words: /name .* is already in use/i,
+    pattern: /name .* is already in use/i,
     error: (message) => new ConflictError(message, { retryable: true }),
   },
   {
-    words: PORT_TAKEN,
+    pattern: PORT_TAKEN,
     error: (message) => new HostError(`${message}; another program has this port`),
   },
   {
-    // A firewall that was reloaded has taken the engine's rules away, or another one had the lock.
-    words: /iptables|nftables|programming external connectivity|set up container networking/i,
+    // A reload of the firewall removes the engine's rules, and another program may hold the lock.
+    pattern: /iptables|nftables|programming external connectivity|set up container networking/i,
     error: (message, { program }) =>
       new HostError(
-        `${message}; something else has changed the firewall or the network: restart the ${program} service, which sets them up again`,
+        `${message}; another program changed the firewall or the network: restart the ${program} service to set them up again`,
       ),
   },
   {
-    words:
+    pattern:
       /cannot allocate memory|too many open files|resource temporarily unavailable|no (available|more) .*address|device or resource busy/i,
     error: (message) =>
       new HostError(`${message}; this machine lacks memory, descriptors, processes or addresses`),
   },
   {
-    words: NOT_EXECUTABLE,
-    error: (message, { said, spec }) => {
-      const isRefused = /permission denied/i.test(said) && choosesUser(spec);
+    pattern: NOT_EXECUTABLE,
+    error: (message, { output, spec }) => {
+      const isRefused = /permission denied/i.test(output) && choosesUser(spec);
       return new DeployError(
         "verify",
-        `${message}; the image has no such program, or it cannot run on this machine: see its CMD and ENTRYPOINT, --cmd and --entrypoint`,
+        `${message}; the program is missing from the image or cannot run on this machine: check its CMD and ENTRYPOINT, --cmd and --entrypoint`,
         {
           fault:
-            choosesProgram(spec) || hidesProgram(spec, said) || isRefused ? "operator" : "release",
+            choosesProgram(spec) || hidesProgram(spec, output) || isRefused
+              ? "operator"
+              : "release",
         },
       );
     },
   },
   {
-    words: NO_SUCH_USER,
+    pattern: NO_SUCH_USER,
     error: (message, { spec }) =>
       new DeployError(
         "verify",
-        `${message}; the image does not know the user: see its USER, --user`,
+        `${message}; the image has no such user: check its USER and --user`,
         {
           fault: choosesUser(spec) ? "operator" : "release",
         },
       ),
   },
   {
-    words: /unknown (shorthand )?flag|unknown option|flag needs an argument|invalid argument/i,
+    pattern: /unknown (shorthand )?flag|unknown option|flag needs an argument|invalid argument/i,
     error: (message, { program }) =>
-      new ConfigError(`${message}; ${program} does not know an option after --`),
+      new ConfigError(`${message}; ${program} does not support an option after --`),
   },
   {
-    words:
+    pattern:
       /i\/o timeout|no such host|connection refused|connection reset|network is unreachable|TLS handshake timeout|unexpected EOF|context deadline exceeded|server misbehaving|50[0234] /i,
     error: (message) => new RemoteError(message),
   },
 ];
 
-const MAX_SAID = 500;
+const MAX_OUTPUT = 500;
 
-/**
- * Explains why an engine's command failed, and what can be done.
- *
- * @param failed the command, and what the engine said.
- * @returns the error. The fault is the release's only if its image cannot be executed: unknown words prove nothing.
- */
+/** Unknown output proves nothing: the fault is the release's only for known failures. */
 export function engineFailure(failed: FailedCommand): DewyError {
   const { program, action, exitCode } = failed;
-  const said = tidy(failed.said);
-  const how = exitCode === null ? "a signal" : `exit code ${exitCode}`;
-  const message = `Cannot ${action}: ${said === "" ? `${program} ended with ${how}` : `${program} says: ${said}`}`;
-  const meaning = MEANINGS.find(({ words }) => words.test(failed.said));
-  return meaning?.error(message, failed) ?? new HostError(message);
+  const output = tidy(failed.output);
+  const how = exitCode === null ? "was killed by a signal" : `exited with code ${exitCode}`;
+  const message = `Cannot ${action}: ${output === "" ? `${program} ${how}` : `${program} says: ${output}`}`;
+  const known = KNOWN_FAILURES.find(({ pattern }) => pattern.test(failed.output));
+  return known?.error(message, failed) ?? new HostError(message);
 }
 
-/** A program that the operator names can be missing from an image that is in order. */
 function choosesProgram(spec: ContainerSpec | undefined): boolean {
   if (spec === undefined) return false;
   return spec.command.length > 0 || spec.args.some((word) => /^--entrypoint(=|$)/.test(word));
@@ -201,9 +196,9 @@ function choosesProgram(spec: ContainerSpec | undefined): boolean {
 const PROGRAM = /exec: "([^"\n]+)"|\bexec ([^\s":]+):|executable file `([^`\n]+)`/;
 const MOUNT = /^(?:-v|--volume|--mount|--tmpfs)=?/;
 
-/** A mount over a directory hides the program that the image has in it. */
-function hidesProgram(spec: ContainerSpec | undefined, said: string): boolean {
-  const program = PROGRAM.exec(said)?.slice(1).find(Boolean);
+/** A mount over a directory hides the image's program in it. */
+function hidesProgram(spec: ContainerSpec | undefined, output: string): boolean {
+  const program = PROGRAM.exec(output)?.slice(1).find(Boolean);
   const { args = [] } = spec ?? {};
   const mounts = args.flatMap((word, index) =>
     MOUNT.test(word) ? [word.replace(MOUNT, "") || (args[index + 1] ?? "")] : [],
@@ -213,7 +208,7 @@ function hidesProgram(spec: ContainerSpec | undefined, said: string): boolean {
     .some((path) => path.length > 1 && `${program}/`.startsWith(`${path.replace(/\/$/, "")}/`));
 }
 
-/** Either the operator or dewy: the image's own user needs no option. */
+/** Whether the operator or dewy set the user, rather than the image. */
 function choosesUser(spec: ContainerSpec | undefined): boolean {
   if (spec === undefined) return false;
   return (
@@ -221,35 +216,26 @@ function choosesUser(spec: ContainerSpec | undefined): boolean {
   );
 }
 
-/**
- * @param said what an engine wrote to standard error.
- * @returns whether it says that there is no such container or image.
- */
-export function saysAbsent(said: string): boolean {
-  return GONE.test(said) || /no such image|image not known/i.test(said);
+/** Whether the container or image does not exist. */
+export function saysAbsent(output: string): boolean {
+  return ABSENT.test(output) || /no such image|image not known/i.test(output);
 }
 
-/**
- * @param said what an engine wrote to standard error.
- * @returns whether it keeps an image because something uses it.
- */
-export function saysInUse(said: string): boolean {
+/** Whether the engine keeps an image because a container uses it. */
+export function saysInUse(output: string): boolean {
   return /conflict: unable to|is using|image used by|image is in use|in use by a container|must be forced/i.test(
-    said,
+    output,
   );
 }
 
-/**
- * @param said what an engine wrote to standard error.
- * @returns whether a port that it chose was taken before it could use it.
- */
-export function saysPortTaken(said: string): boolean {
-  return PORT_TAKEN.test(said);
+/** Whether another program took the port that the engine chose. */
+export function saysPortTaken(output: string): boolean {
+  return PORT_TAKEN.test(output);
 }
 
-/** The engine's own words without the frame around them, on one line, without its warnings. */
-function tidy(said: string): string {
-  const lines = said
+/** Returns the engine's message on one line, without prefixes, usage hints and warnings. */
+function tidy(output: string): string {
+  const lines = output
     .split("\n")
     .filter((line) => !/^time="[^"]*" level=(warning|error|info)/.test(line))
     .filter(
@@ -257,5 +243,5 @@ function tidy(said: string): string {
         !/^(Usage:|Run '|See '|WARNING:|Error: failed to start containers:)/.test(line.trim()),
     )
     .map((line) => line.replace(/^(docker: |error response from daemon: |error:? )+/i, "").trim());
-  return redactText(lines.filter((line) => line !== "").join(" ")).slice(0, MAX_SAID);
+  return redactText(lines.filter((line) => line !== "").join(" ")).slice(0, MAX_OUTPUT);
 }

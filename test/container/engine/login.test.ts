@@ -1,13 +1,13 @@
 import { lchown, mkdir, readdir, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { removeLogins, withLoginDirectory } from "../../../src/container/engine/login_directory.ts";
+import { removeLogins, withLoginDirectory } from "../../../src/container/engine/login.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 const isRoot = process.getuid?.() === 0;
 const why = isRoot ? "" : " [skipped: only root can give a link to another user]";
 
-it("a login has a directory of its own that only dewy's user can enter, and it is gone afterwards", async () => {
+it("makes a private directory for a login and removes it afterwards", async () => {
   const parent = join(await tempDirectory(), "logins");
   const mode = await withLoginDirectory(parent, async (path) => (await stat(path)).mode & 0o777);
   expect(mode).toBe(0o700);
@@ -15,7 +15,7 @@ it("a login has a directory of its own that only dewy's user can enter, and it i
   expect(await readdir(parent)).toEqual([]);
 });
 
-it("removes the logins of a dewy that was killed, and nothing else", async () => {
+it("removes only the logins of a killed dewy process", async () => {
   const parent = await tempDirectory();
   for (const name of ["login-aBc123", "mine"]) await mkdir(join(parent, name));
   await mkdir(join(parent, "login-of-mine"));
@@ -24,7 +24,7 @@ it("removes the logins of a dewy that was killed, and nothing else", async () =>
   expect((await readdir(parent)).sort()).toEqual(["login-of-mine", "mine"]);
 });
 
-it.skipIf(!isRoot)(`does not follow a link of another user${why}`, async () => {
+it.skipIf(!isRoot)(`does not follow another user's symbolic link${why}`, async () => {
   const victim = await tempDirectory();
   await mkdir(join(victim, "login-aBc123"));
   const parent = join(await tempDirectory(), "logins");

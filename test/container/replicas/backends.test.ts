@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EngineContainer } from "../../../src/container/engine/engine.ts";
+import { Backends, type Route } from "../../../src/container/replicas/backends.ts";
 import { Replica } from "../../../src/container/replicas/replica.ts";
-import { Rotation, type Route } from "../../../src/container/replicas/rotation.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { startTcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
 
@@ -29,7 +29,7 @@ function replica(containerPorts: readonly number[], exposed?: number): Replica {
   return new Replica(container, 0);
 }
 
-async function rotation(...containerPorts: (number | undefined)[]): Promise<Rotation> {
+async function rotation(...containerPorts: (number | undefined)[]): Promise<Backends> {
   const routes: Route[] = [];
   for (const containerPort of containerPorts) {
     const listen = { host: "127.0.0.1", port: 0 };
@@ -37,19 +37,19 @@ async function rotation(...containerPorts: (number | undefined)[]): Promise<Rota
     onTestFinished(() => proxy.close());
     routes.push({ proxy, containerPort });
   }
-  return new Rotation({ routes: () => routes, open: async () => {}, close: async () => {} });
+  return new Backends({ routes: () => routes, open: async () => {}, close: async () => {} });
 }
 
-describe("Rotation.addresses", () => {
+describe("Backends.addresses", () => {
   it.each([
-    ["of the ports that were typed, in their order", [9000, 80], [80, 9000], undefined, [9000, 80]],
-    ["of the exposed port where none was typed", [undefined], [3000], 3000, [3000]],
-    ["of the exposed port for two ports of the proxy", [undefined, undefined], [80], 80, [80, 80]],
-    ["of both kinds", [undefined, 9000], [9000, 9500], 9500, [9500, 9000]],
-    ["of the only one, when the flags have changed since", [4000], [3000], 3000, [3000]],
-    ["of the only one, when another dewy started it", [undefined], [3000], undefined, [3000]],
-    ["of none that could be another one", [4000, 5000], [3000], 3000, []],
-  ])("are those %s", async (_, routes, published, exposed, expected) => {
+    ["the given ports in their order", [9000, 80], [80, 9000], undefined, [9000, 80]],
+    ["the exposed port if none was given", [undefined], [3000], 3000, [3000]],
+    ["the exposed port for two proxy ports", [undefined, undefined], [80], 80, [80, 80]],
+    ["given and exposed ports", [undefined, 9000], [9000, 9500], 9500, [9500, 9000]],
+    ["the only port if the flags have changed", [4000], [3000], 3000, [3000]],
+    ["the only port if another dewy started it", [undefined], [3000], undefined, [3000]],
+    ["no ambiguous port", [4000, 5000], [3000], 3000, []],
+  ])("contain %s", async (_, routes, published, exposed, expected) => {
     const { length } = expected;
     const addresses = (await rotation(...routes)).addresses(replica(published, exposed));
     expect(addresses.map(({ port }) => port - 10_000)).toEqual(expected);

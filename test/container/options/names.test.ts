@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ConfigError } from "../../../mod.ts";
-import { appNameOf, checkAppName } from "../../../src/container/options/app_name.ts";
+import { appNameOf, checkAppName } from "../../../src/container/options/names.ts";
 import { REFUSED, testVectors } from "../../support/vectors.ts";
 
 testVectors(
@@ -17,19 +17,19 @@ testVectors(
 );
 
 test.each(["app", "my-app", "my_app", "a.b", "a__b", "a--b", "0", "x".repeat(63)])(
-  "an app can be named %j",
+  "accepts the app name %j",
   (name) => {
     expect(checkAppName(name, "--name")).toBe(name);
   },
 );
 
 test.each(["", ".", "..", "-a", "a-", "a/b", "a b", "a:b", "é", "a..b", "x".repeat(64), "a\n"])(
-  "an app cannot be named %j",
+  "refuses the app name %j",
   (name) => {
     expect(() => checkAppName(name, "--name")).toThrow(`Cannot use --name "${name}"`);
   },
 );
 
-test("a name in capitals has a likely other one", () => {
+test("suggests the lower-case name", () => {
   expect(() => checkAppName("MyApp", "--name")).toThrow("did you mean myapp?");
 });

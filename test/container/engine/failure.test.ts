@@ -1,18 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { ContainerSpec } from "../../../src/container/engine/engine.ts";
-import {
-  engineFailure,
-  saysAbsent,
-  saysInUse,
-} from "../../../src/container/engine/engine_failure.ts";
+import type { ContainerSpec, EngineName } from "../../../src/container/engine/engine.ts";
+import { engineFailure, saysAbsent, saysInUse } from "../../../src/container/engine/failure.ts";
 import { CredentialError } from "../../../src/core/error.ts";
 import { readVectors } from "../../support/vectors.ts";
 
 const failed = (
-  said: string,
-  { program = "docker", spec }: { program?: string; spec?: ContainerSpec } = {},
+  output: string,
+  { program = "docker", spec }: { program?: EngineName; spec?: ContainerSpec } = {},
 ): ReturnType<typeof engineFailure> =>
-  engineFailure({ program, action: "pull app", exitCode: 1, said, spec });
+  engineFailure({ program, action: "pull app", exitCode: 1, output, spec });
 
 const spec = (options: Partial<ContainerSpec> = {}): ContainerSpec => ({
   name: "app-1-0",
@@ -25,9 +21,9 @@ const spec = (options: Partial<ContainerSpec> = {}): ContainerSpec => ({
   ...options,
 });
 
-describe("what an engine says", () => {
+describe("engineFailure", () => {
   test.each(readVectors("container-args").filter(({ op }) => op === "authError"))(
-    "is a matter of the login, or not: $name",
+    "recognizes login failures: $name",
     ({ in: { output }, out }) => {
       expect(failed(String(output)) instanceof CredentialError).toBe(out);
     },
@@ -69,7 +65,7 @@ describe("what an engine says", () => {
     ],
     [
       "no matching manifest for linux/amd64 in the manifest list entries",
-      { code: "host", retryable: false, hint: "not made for this machine" },
+      { code: "host", retryable: false, hint: "does not support this platform" },
     ],
     [
       "Error response from daemon: driver failed programming external connectivity on endpoint app-1-0: Error starting userland proxy: listen tcp4 127.0.0.1:32768: bind: address already in use",
@@ -81,15 +77,15 @@ describe("what an engine says", () => {
     ],
     [
       'Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "serve": executable file not found in $PATH: unknown',
-      { code: "deploy", retryable: false, hint: "the image has no such program" },
+      { code: "deploy", retryable: false, hint: "the program is missing from the image" },
     ],
     [
       "unknown flag: --memroy See 'docker create --help'.",
-      { code: "config", retryable: false, hint: "docker does not know an option after --" },
+      { code: "config", retryable: false, hint: "docker does not support an option after --" },
     ],
     [
       'Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app": permission denied: unknown',
-      { code: "deploy", retryable: false, hint: "the image has no such program" },
+      { code: "deploy", retryable: false, hint: "the program is missing from the image" },
     ],
     [
       "Error response from daemon: driver failed programming external connectivity on endpoint app-1-0 (f3):  (iptables failed: iptables --wait -t nat -A DOCKER -p tcp -d 127.0.0.1 --dport 32768 -j DNAT --to-destination 172.17.0.2:80 ! -i docker0: iptables: No chain/target/match by that name.\n (exit status 1))",
@@ -104,8 +100,8 @@ describe("what an engine says", () => {
       { code: "host", retryable: true, hint: "this machine lacks" },
     ],
     ["something that nobody has seen", { code: "host", retryable: true, hint: "nobody has seen" }],
-  ])("%s", (said, { hint, ...kind }) => {
-    const error = failed(said);
+  ])("%s", (output, { hint, ...kind }) => {
+    const error = failed(output);
     expect(error).toMatchObject(kind);
     expect(error.message).toMatch(/^Cannot pull app: docker says: /);
     expect(error.message).toMatch(hint);
@@ -126,9 +122,9 @@ describe("what an engine says", () => {
     "Error response from daemon: unable to find user app: no matching entries in passwd file",
     'Error: unable to start container "6499": unable to find user app: no matching entries in passwd file',
     "Error response from daemon: unable to find group app: no matching entries in group file",
-  ])("blames the release for: %s", (said) => {
-    expect(failed(said)).toMatchObject({ code: "deploy", fault: "release" });
-    expect(failed(said, { spec: spec() })).toMatchObject({ code: "deploy", fault: "release" });
+  ])("blames the release for: %s", (output) => {
+    expect(failed(output)).toMatchObject({ code: "deploy", fault: "release" });
+    expect(failed(output, { spec: spec() })).toMatchObject({ code: "deploy", fault: "release" });
   });
 
   const missing =
@@ -157,8 +153,8 @@ describe("what an engine says", () => {
     ["no mount names its directory", { args: ["-e", "ROOT=/srv"] }, hidden, "release"],
     ["the image's program is missing for any --user", { args: ["-u", "7"] }, missing, "release"],
     ["the image's program is missing", { args: ["-e", "A=--entrypoint"] }, missing, "release"],
-  ])("when %s", (_, options, said, fault) => {
-    expect(failed(said, { spec: spec(options) })).toMatchObject({ code: "deploy", fault });
+  ])("when %s", (_, options, output, fault) => {
+    expect(failed(output, { spec: spec(options) })).toMatchObject({ code: "deploy", fault });
   });
 
   // Seen with Docker 20.10 and 28.
@@ -184,8 +180,8 @@ describe("what an engine says", () => {
     'OCI runtime create failed: unable to retrieve OCI runtime error (open log.json: no such file or directory): exec: "nvidia-container-runtime": executable file not found in $PATH: unknown',
     "failed to start shim: fork/exec /usr/bin/containerd-shim-runc-v2: no such file or directory: unknown",
     'OCI runtime create failed: error running hook #0: exec: "/usr/bin/hook": executable file not found in $PATH',
-  ])("does not blame the release when Docker says: %s", (said) => {
-    expect(failed(said).fault).not.toBe("release");
+  ])("does not blame the release when Docker says: %s", (output) => {
+    expect(failed(output).fault).not.toBe("release");
   });
 
   // Seen with Podman 4.3, with runc and crun, as root and rootless.
@@ -209,26 +205,26 @@ describe("what an engine says", () => {
     "crun: error stat'ing file `/srv/data`: No such file or directory: OCI runtime attempted to invoke a command that was not found",
     "something that nobody has seen",
     "",
-  ])("does not blame the release when Podman says: %s", (said) => {
-    expect(failed(said, { program: "podman" }).fault).not.toBe("release");
+  ])("does not blame the release when Podman says: %s", (output) => {
+    expect(failed(output, { program: "podman" }).fault).not.toBe("release");
   });
 
-  test("is shown on one line, without the engine's own frame and warnings", () => {
-    const said = [
+  test("prints one line without the engine's prefixes and warnings", () => {
+    const output = [
       'time="2026-11-25T23:46:53Z" level=error msg="Removing timer: no systemd"',
       "Error: unable to start container",
       "",
     ].join("\n");
-    expect(failed(said, { program: "podman" }).message).toBe(
+    expect(failed(output, { program: "podman" }).message).toBe(
       "Cannot pull app: podman says: unable to start container",
     );
-    expect(failed("").message).toBe("Cannot pull app: docker ended with exit code 1");
+    expect(failed("").message).toBe("Cannot pull app: docker exited with code 1");
   });
 
-  test("does not show the secrets of an address", () => {
-    const said =
+  test("redacts secrets in URLs", () => {
+    const output =
       "Error response from daemon: Get https://u:secret-password@r.example/v2/?token=abc";
-    expect(failed(said).message).not.toMatch(/secret-password|abc/);
+    expect(failed(output).message).not.toMatch(/secret-password|abc/);
   });
 
   test.each([
@@ -237,15 +233,15 @@ describe("what an engine says", () => {
     "Error: inspecting object: no such container app",
     "Error: localhost/app:v1: image not known",
     "Error response from daemon: removal of container 1234 is already in progress",
-  ])("it is gone: %s", (said) => {
-    expect(saysAbsent(said)).toBe(true);
-    expect(failed(said)).toMatchObject({ code: "not-found" });
+  ])("recognizes an absent object: %s", (output) => {
+    expect(saysAbsent(output)).toBe(true);
+    expect(failed(output)).toMatchObject({ code: "not-found" });
   });
 
   test.each([
     'Error response from daemon: conflict: unable to remove repository reference "t:1" (must force) - container 27 is using its referenced image dd',
     "Error: image used by 4ff3: image is in use by a container: consider listing external containers",
-  ])("it is in use: %s", (said) => {
-    expect(saysInUse(said)).toBe(true);
+  ])("recognizes an image in use: %s", (output) => {
+    expect(saysInUse(output)).toBe(true);
   });
 });

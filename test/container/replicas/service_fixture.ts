@@ -1,9 +1,12 @@
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
 import type { EngineImage } from "../../../src/container/engine/engine.ts";
-import type { PrepareRelease } from "../../../src/container/replicas/container_release.ts";
-import { Fleet, type FleetOptions } from "../../../src/container/replicas/fleet.ts";
-import type { Route } from "../../../src/container/replicas/rotation.ts";
+import type { Route } from "../../../src/container/replicas/backends.ts";
+import {
+  ContainerService,
+  type ContainerServiceOptions,
+} from "../../../src/container/replicas/container_service.ts";
+import type { PrepareRelease } from "../../../src/container/replicas/prepare_release.ts";
 import type { Clock } from "../../../src/core/clock.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
@@ -16,35 +19,34 @@ import {
   fakeEngine,
 } from "../../fakes/engine.ts";
 
-/** Releases as the tests call them. */
 export const v1: AppRelease = { tag: "v1.0.0", directory: "20260101T000000Z" };
 export const v2: AppRelease = { tag: "v1.1.0", directory: "20260102T000000Z" };
 export const v3: AppRelease = { tag: "v1.2.0", directory: "20260103T000000Z" };
 export const never: AbortSignal = new AbortController().signal;
 
-/** A fleet before real sockets, and what a test can do to it. */
-export interface FleetWorld {
+/** A service behind a real proxy. */
+export interface ServiceFixture {
   engine: FakeEngine;
-  fleet: Fleet;
+  service: ContainerService;
   events: DewyEvent[];
-  /** What the fleet told of crash loops. */
+  /** The reported crash loops. */
   loops: string[];
-  /** Where clients connect to. */
+  /** The port of the proxy. */
   port: number;
-  /** Ends dewy's patience, as SIGTERM does. */
+  /** Stops dewy like SIGTERM. */
   stopping: AbortController;
-  /** Makes a release that can be deployed. */
+  /** Publishes the image of a release. */
   release(release: AppRelease, app?: Partial<FakeApp>, image?: Partial<EngineImage>): AppRelease;
   /** The flags that shape a container. */
   shape: { config: string; containerPort: number };
-  /** Another dewy on the same engine, as after a restart. */
-  reborn(over?: Partial<FleetOptions>): Promise<FleetWorld>;
-  /** The versions of the containers that run, sorted. */
+  /** Starts another service on the same engine, as after a restart of dewy. */
+  restarted(over?: Partial<ContainerServiceOptions>): Promise<ServiceFixture>;
+  /** The versions of the running containers, sorted. */
   versions(): readonly string[];
 }
 
-/** Twenty times as fast as ours. */
-export function hastyClock(): Clock {
+/** A clock that runs at twenty times the normal speed. */
+export function fastClock(): Clock {
   const start = Date.now();
   return {
     now: () => start + (Date.now() - start) * 20,
@@ -53,15 +55,15 @@ export function hastyClock(): Clock {
   };
 }
 
-/** Makes a fleet; it is ended with the test. */
-export async function fleetWorld(
-  over: Partial<FleetOptions> = {},
+/** Starts a service, and stops it after the test. */
+export async function startService(
+  over: Partial<ContainerServiceOptions> = {},
   engine: FakeEngine = fakeEngine(),
-): Promise<FleetWorld> {
+): Promise<ServiceFixture> {
   const events: DewyEvent[] = [];
   const loops: string[] = [];
   const stopping = new AbortController();
-  const clock = hastyClock();
+  const clock = fastClock();
   const emit = (event: DewyEvent): void => void events.push(event);
   const proxy = await startTcpProxy({
     listen: { host: "127.0.0.1", port: 0 },
@@ -71,11 +73,11 @@ export async function fleetWorld(
   });
   const shape = { config: "c1", containerPort: 80 };
   const routes: Route[] = [{ proxy, containerPort: shape.containerPort }];
-  const fleet = new Fleet({
+  const service = new ContainerService({
     engine,
     app: "app",
     root: "/var/lib/dewy/app",
-    front: {
+    proxy: {
       routes: () => routes,
       open: async () => {},
       close: (drainMs) => proxy.close({ drainMs }),
@@ -96,13 +98,13 @@ export async function fleetWorld(
   });
   onTestFinished(async () => {
     stopping.abort();
-    await fleet.stop({ keep: true });
+    await service.stop({ keep: true });
     await engine.close();
   });
-  await fleet.adopt();
+  await service.adopt();
   return {
     engine,
-    fleet,
+    service,
     events,
     loops,
     port: proxy.address.port,
@@ -112,7 +114,7 @@ export async function fleetWorld(
       engine.publish(imageOf(release), { version: release.tag, ...app }, image);
       return release;
     },
-    reborn: (again = {}) => fleetWorld({ ...over, ...again }, engine),
+    restarted: (again = {}) => startService({ ...over, ...again }, engine),
     versions: () =>
       engine
         .running()
@@ -125,7 +127,7 @@ function imageOf({ tag }: AppRelease): string {
   return `registry.test/app@${tag}`;
 }
 
-function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRelease {
+function prepareFrom(engine: FakeEngine, shape: ServiceFixture["shape"]): PrepareRelease {
   return async (release, signal) => {
     const image = imageOf(release);
     let found = await engine.image(image, signal);
@@ -144,7 +146,7 @@ function prepareFrom(engine: FakeEngine, shape: FleetWorld["shape"]): PrepareRel
   };
 }
 
-/** Asks over a new connection; the answer's body, or what happened instead. */
+/** Sends a request over a new connection, and returns the body or the error. */
 export function ask(port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
@@ -158,13 +160,13 @@ export function ask(port: number): Promise<string> {
   });
 }
 
-/** Clients that ask without a pause until they are stopped. */
+/** Clients that send requests without a pause. */
 export interface Crowd {
-  /** How often each answer came. */
+  /** Returns the count of each response. */
   stop(): Promise<Record<string, number>>;
 }
 
-/** Lets three clients ask, one connection a request. */
+/** Starts three clients, with one connection per request. */
 export function crowd(port: number): Crowd {
   let isOver = false;
   const answers: Record<string, number> = {};
@@ -183,7 +185,6 @@ export function crowd(port: number): Crowd {
   };
 }
 
-/** Waits for a condition. */
 export async function until(condition: () => boolean, what = "it did not come"): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!condition()) {
@@ -192,14 +193,13 @@ export async function until(condition: () => boolean, what = "it did not come"):
   }
 }
 
-/** The only element. */
 export function only<T>(all: readonly T[]): T {
   const [first] = all;
   if (first === undefined || all.length !== 1) throw new Error(`expected one, found ${all.length}`);
   return first;
 }
 
-/** The container at a place, oldest first. */
+/** The container at an index, oldest first. */
 export function nth(engine: FakeEngine, index: number): FakeContainer {
   const found = engine.containers[index];
   if (found === undefined) throw new Error(`there is no container ${index}`);

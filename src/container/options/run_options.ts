@@ -1,12 +1,6 @@
-/**
- * The options of `docker run` and `podman run`, as far as they have to be told apart.
- *
- * @see https://docs.docker.com/reference/cli/docker/container/run/
- * @see https://docs.podman.io/en/stable/markdown/podman-run.1.html
- * @module
- */
+// https://docs.docker.com/reference/cli/docker/container/run/
+// https://docs.podman.io/en/stable/markdown/podman-run.1.html
 
-/** The short options, and the long ones that they stand for. */
 export const SHORT_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["a", "attach"],
   ["c", "cpu-shares"],
@@ -25,7 +19,7 @@ export const SHORT_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["w", "workdir"],
 ]);
 
-/** The options without a value; all others have one, as the next argument or after `=`. */
+/** The options without a value. All others take one, as the next argument or after `=`. */
 export const SWITCHES: ReadonlySet<string> = new Set([
   "detach",
   "disable-content-trust",
@@ -56,7 +50,7 @@ export const SWITCHES: ReadonlySet<string> = new Set([
   "use-api-socket",
 ]);
 
-/** The options with a value that the engines have today. What is in neither list may be newer than this one. */
+/** The known options with a value. An option in neither list may be newer than this one. */
 export const VALUE_OPTIONS: ReadonlySet<string> = new Set(
   `add-host annotation arch attach authfile blkio-weight blkio-weight-device cap-add cap-drop cgroup-conf cgroup-parent
   cgroupns cgroups chrootdirs cidfile conmon-pidfile cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period
@@ -74,7 +68,7 @@ export const VALUE_OPTIONS: ReadonlySet<string> = new Set(
   workdir`.split(/\s+/),
 );
 
-/** Options that dewy does not pass on, with the reason: they would take away what it needs to look after its containers. */
+/** Options that dewy does not pass on, because it needs control over them, with the reason. */
 export const MANAGED_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["attach", "containers run in the background"],
   ["cidfile", "the second replica would find the first one's file; hooks find containers by label"],
@@ -85,21 +79,21 @@ export const MANAGED_OPTIONS: ReadonlyMap<string, string> = new Map([
   ["label-file", "dewy finds its containers by labels; use --label"],
   ["pod", "the ports of a pod are published for all of its containers at once"],
   ["pod-id-file", "the ports of a pod are published for all of its containers at once"],
-  ["publish", "the proxy is the way to the app; say dewy container --port"],
-  ["publish-all", "the proxy is the way to the app; say dewy container --port"],
-  // Podman's other word for "rm".
+  ["publish", "the proxy publishes the app; use dewy container --port"],
+  ["publish-all", "the proxy publishes the app; use dewy container --port"],
+  // Podman's synonym for "rm".
   ["purge", "dewy reads a container's last output before it removes it"],
-  ["pull", "dewy pulls the version that it has chosen"],
-  ["replace", "no replica may replace another"],
+  ["pull", "dewy pulls the chosen version"],
+  ["replace", "replicas must not replace each other"],
   ["restart", "dewy starts a new container when one ends"],
   ["rm", "dewy reads a container's last output before it removes it"],
-  ["rmi", "dewy keeps images for the way back"],
+  ["rmi", "dewy keeps images for rollbacks"],
   ["rootfs", "dewy runs images"],
   ["sig-proxy", "containers run in the background"],
   ["tty", "containers run in the background, without a terminal"],
 ]);
 
-/** Options that weaken the walls around a container: only those that `--allow-option` names are passed on. */
+/** Options that weaken container isolation, and need `--allow-option`. */
 export const DANGEROUS_OPTIONS: readonly string[] = [
   "privileged",
   "pid",
