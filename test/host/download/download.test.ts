@@ -9,8 +9,8 @@ import {
   RemoteError,
 } from "../../../src/core/error.ts";
 import type { Artifact, OpenOptions } from "../../../src/core/types.ts";
-import { cleanStaging } from "../../../src/host/download/clean_staging.ts";
 import { downloadArtifact } from "../../../src/host/download/download.ts";
+import { cleanStaging } from "../../../src/host/download/part_file.ts";
 import { ARTIFACT, BODY, downloadCase, FakeOpen, SHA256 } from "./downloading.ts";
 
 const FINAL = `${ARTIFACT.name}.dewy`;
