@@ -3,34 +3,37 @@ import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRunning } from "../process/identity.ts";
-import { WAITER_SCRIPT } from "./holder_script.ts";
-import { replaceProcess } from "./replace_process.ts";
+import { WAITER_SCRIPT } from "./holder.ts";
+import { libc } from "./libc.ts";
 
-/** The shell that every POSIX system has. */
 export const SHELL = "/bin/sh";
 /** `128 + SIGKILL`: the holder itself was killed. */
 export const KILLED = 137;
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1"] as const;
 
-/**
- * Becomes a shell that forwards signals to the holder and ends with dewy's exit code.
- *
- * @param holder the holder's pid.
- * @param fifo hears of its end.
- * @returns only where this process cannot be replaced.
- */
-export function becomeWaiter(holder: number, fifo: string): void {
-  replaceProcess(SHELL, waiterCommand(holder, fifo));
+type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => void;
+
+/** Whether {@link becomeWaiter} works: on Bun, Node 22.15 and newer, and Deno with the permission for FFI. */
+export function canReplaceProcess(): boolean {
+  return execve() !== undefined;
+}
+
+/** https://nodejs.org/api/process.html#processexecvefile-args-env */
+function execve(): Execve | undefined {
+  const native = (process as { execve?: Execve }).execve;
+  return native?.bind(process) ?? libc()?.execve;
 }
 
 /**
- * Waits for a holder that is no child of this process.
- *
- * @param holder the holder's pid.
- * @param fifo hears of its end.
- * @returns dewy's exit code.
+ * Replaces this process (execve) with a shell that forwards signals to the holder and exits with dewy's exit code: same
+ * pid, same parent, same standard streams. Returns only where that is not possible.
  */
+export function becomeWaiter(holder: number, fifo: string): void {
+  execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
+}
+
+/** Waits for a holder that is not a child of this process, and returns dewy's exit code. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
   const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
@@ -44,11 +47,7 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
   return [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder), fifo];
 }
 
-/**
- * Makes the FIFO between a holder and a waiter, in a directory of its own.
- *
- * @returns its path; `undefined` where there is no `mkfifo`.
- */
+/** Makes the FIFO between a holder and a waiter, in its own directory; `undefined` without `mkfifo`. */
 export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
@@ -80,24 +79,15 @@ function namesIn(directory: string): readonly string[] {
   try {
     return readdirSync(directory);
   } catch {
-    return []; // a directory may be writable and not readable
+    return []; // A directory may be writable but not readable.
   }
 }
 
-/**
- * Removes a FIFO that nobody is going to use.
- *
- * @param fifo from {@link makeFifo}.
- */
 export function removeFifo(fifo: string): void {
   rmSync(join(fifo, ".."), { recursive: true, force: true });
 }
 
-/**
- * Sends the operator's signals on. This process does nothing itself any more: also a second SIGTERM is dewy's to answer.
- *
- * @param holder the holder's pid.
- */
+/** Forwards the operator's signals. Also a second SIGTERM is for dewy to handle, so other listeners are removed. */
 export function forwardSignals(holder: number): void {
   for (const name of SIGNALS) {
     process.removeAllListeners(name);
@@ -105,7 +95,7 @@ export function forwardSignals(holder: number): void {
       try {
         process.kill(holder, name);
       } catch {
-        // It has ended; so will this.
+        // It has exited; so will this process.
       }
     });
   }
