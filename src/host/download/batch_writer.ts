@@ -27,8 +27,8 @@ export class BatchWriter {
   }
 
   /**
-   * Takes the next bytes; the caller must not change them afterwards. Returns a promise when the disk has to catch up
-   * first; it rejects with a DiskFault.
+   * The caller must not change the chunk afterwards. Await the returned promise before the next
+   * call: the disk has to catch up. It rejects with a DiskFault.
    */
   write(chunk: Uint8Array): Promise<void> | undefined {
     this.#batch.push(chunk);

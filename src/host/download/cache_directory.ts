@@ -6,9 +6,8 @@ import { hostError } from "../files/atomic_file.ts";
 import { ownDirectory } from "../files/own_directory.ts";
 
 /**
- * Makes the directory for the downloads of a working directory and returns its real path: `.dewy/cache`, or a
- * subdirectory for this working directory where others may use the place too, behind a link or in `DEWY_CACHEDIR`
- * (`shared`). `root` is the working directory's real path. Throws a HostError if the directory belongs to another user.
+ * Makes `.dewy/cache`, or a subdirectory for this working directory where others may use the place
+ * too: behind a link, or in `DEWY_CACHEDIR` (`shared`). Returns its real path.
  */
 export async function cacheDirectory(root: string, shared: string | undefined): Promise<string> {
   if (shared) return await ownPart(await make(resolve(shared)), root);

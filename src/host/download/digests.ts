@@ -62,8 +62,8 @@ async function openDigest(algorithm: string): Promise<RunningDigest | undefined>
 }
 
 /**
- * Starts SHA-256 and, if the registry stated a digest (`<algorithm>:<hex>`), its algorithm. Throws an IntegrityError for
- * an unknown algorithm, because bytes that cannot be checked are not used. `name` is for the error.
+ * Starts SHA-256 and the algorithm of the stated digest. Throws an IntegrityError if it is unknown,
+ * because bytes that cannot be checked are not used.
  */
 export async function openDigests(name: string, digest: string | undefined): Promise<FileDigests> {
   const sha256 = nodeDigest("sha256");

@@ -3,7 +3,7 @@ import { formatBytes } from "../../core/bytes.ts";
 import { HostError } from "../../core/error.ts";
 import { systemCode } from "../files/atomic_file.ts";
 
-/** The bytes that an unprivileged user can write there; `undefined` where the system does not say. */
+/** For an unprivileged user; `undefined` where the system does not say. */
 async function freeBytes(directory: string): Promise<number | undefined> {
   try {
     const { bavail, bsize } = await statfs(directory);
@@ -13,7 +13,7 @@ async function freeBytes(directory: string): Promise<number | undefined> {
   }
 }
 
-/** Throws a HostError with both numbers if the bytes do not fit. `action` is such as `download "app.tar.gz"`. */
+/** Throws a HostError with both numbers. `action` is such as `download "app.tar.gz"`. */
 export async function requireSpace(
   action: string,
   directory: string,
@@ -44,10 +44,7 @@ export function isDiskFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
 }
 
-/**
- * Translates an error of the file system. `action` is such as `extract "app.tar.gz"`; `needed` the bytes that were still
- * to be written, if known.
- */
+/** `needed`: the bytes that were still to be written, if known. */
 export async function diskError(
   error: unknown,
   action: string,

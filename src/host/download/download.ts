@@ -34,7 +34,6 @@ export interface DownloadRequest extends Pick<Context, "clock" | "emit"> {
   attempts?: number;
 }
 
-/** A complete, checked file. */
 export interface Downloaded {
   path: string;
   bytes: number;
@@ -43,14 +42,17 @@ export interface Downloaded {
 }
 
 /**
- * Streams an artifact to disk and hashes it on the way. The file gets its final name only when every byte is there,
- * checked against the size and the digest that the registry states, and safe on the disk. An interrupted download is
- * resumed, within this call and after a crash too, if the registry states a digest or the server identifies the bytes.
- * A complete file of an earlier call is used again without an event.
+ * Streams an artifact to disk and hashes it on the way. The file gets its final name only when
+ * every byte is there, checked against the size and the digest that the registry states, and safe
+ * on the disk. An interrupted download is resumed, within this call and after a crash too, if the
+ * registry states a digest or the server identifies the bytes. A complete file of an earlier call
+ * is used again without an event.
  *
- * @throws {IntegrityError} If the bytes are not those that the registry states (nothing is kept), or too many.
+ * @throws {IntegrityError} If the bytes are not those that the registry states (nothing is kept),
+ *   or too many.
  * @throws {HostError} If the disk refuses.
- * @throws {AbortedError} When the signal ends it. Errors of `open` that cannot be retried are passed on.
+ * @throws {AbortedError} When the signal ends it. Errors of `open` that cannot be retried are
+ *   passed on.
  */
 export async function downloadArtifact(request: DownloadRequest): Promise<Downloaded> {
   refuseTooLarge(request);
@@ -70,7 +72,7 @@ function refuseTooLarge({ artifact, tag, maxBytes }: DownloadRequest): void {
 class WrongBytesError extends Error {
   /** The error to report if starting over does not help. */
   readonly reason: DewyError;
-  /** Whether the bytes came in several transfers: one from the start may then bring the right ones. */
+  /** A transfer from the start may bring the right bytes. */
   readonly isSpliced: boolean;
 
   constructor(reason: DewyError, isSpliced: boolean) {

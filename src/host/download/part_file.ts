@@ -26,7 +26,7 @@ export interface Beginning {
 /** Where a fresh download starts. */
 export const NOTHING: Beginning = { bytes: 0, validator: undefined };
 
-/** Says which artifact a partial file belongs to; its bytes are used for the very same artifact only. */
+/** The bytes are used for the very same artifact only. */
 interface Sidecar {
   url: string;
   revision: string | undefined;
@@ -40,8 +40,8 @@ interface Sidecar {
 }
 
 /**
- * The file of one artifact in the staging directory: partial, then complete under its final name, with a sidecar that
- * says which artifact the bytes belong to. Every byte is hashed as it is written.
+ * An artifact's file in the staging directory, first partial, then complete under its final name,
+ * and a sidecar that says which artifact the bytes belong to. Every byte is hashed on the way.
  */
 export class PartFile {
   /** The path of the complete file. */
@@ -93,7 +93,7 @@ export class PartFile {
     }
   }
 
-  /** Opens the partial file for writing and keeps its beginning, or starts over from {@link NOTHING}. */
+  /** Opens the partial file after its beginning; {@link NOTHING} starts over. */
   async open({ bytes, validator }: Beginning): Promise<void> {
     await this.close();
     await this.identify(validator);
@@ -132,10 +132,7 @@ export class PartFile {
     return isResumable(this.#artifact, this.#validator);
   }
 
-  /**
-   * Takes the next bytes; the caller must not change them afterwards. Returns a promise when the disk has to catch up
-   * first.
-   */
+  /** Like {@link BatchWriter.write}. */
   write(chunk: Uint8Array): Promise<void> | undefined {
     const { digests, batches } = this.#open;
     digests.update(chunk);
@@ -194,10 +191,7 @@ export class PartFile {
   }
 }
 
-/**
- * Removes the downloads in the staging directory, which need not exist. Other files stay, and so does everything of
- * the artifact to keep: its download can be resumed.
- */
+/** Removes all downloads but that of `keep`, which can be resumed. Other files stay. */
 export async function cleanStaging(
   directory: string,
   keep?: Pick<Artifact, "name">,
@@ -226,8 +220,8 @@ const MAX_NAME_LENGTH = 120;
 const UNSAFE = /[^A-Za-z0-9._+@-]/g;
 
 /**
- * Makes an artifact's name a file name: never a path, never hidden, never too long. A name that had to change keeps
- * its end (the kind of archive) and gets a hash, so that two different names stay different.
+ * Never a path, never hidden, never too long. A name that had to change keeps its end (the kind of
+ * archive) and gets a hash, so that different names stay different.
  */
 function safeFileName(name: string): string {
   const plain = name.replaceAll(UNSAFE, "_").replace(/^\.+/, "_");
@@ -241,7 +235,7 @@ function isResumable({ digest }: Artifact, validator: string | undefined): boole
   return digest !== undefined || validator !== undefined;
 }
 
-/** The bytes of a killed process are there; those written before a power cut may have holes, which only a digest finds. */
+/** Bytes written before a power cut may have holes, which only a digest finds. */
 function isSound({ boot }: Sidecar, artifact: Artifact): boolean {
   return artifact.digest !== undefined || (boot !== undefined && boot === bootId());
 }

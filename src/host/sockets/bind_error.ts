@@ -6,7 +6,7 @@ import { ownersOfPort, type SocketOwner } from "./socket_table.ts";
 
 /** Another process listens on a port or path. */
 export class AddressInUseError extends HostError {
-  /** The processes that have it, as far as this user may see them. */
+  /** As far as this user may see them. */
   readonly owners: readonly SocketOwner[];
 
   /** Makes the error. */
@@ -23,14 +23,13 @@ export class AddressInUseError extends HostError {
 
 const SHOWN_CHARACTERS = 80;
 
-/** Arguments can contain secrets: the program's name and what it runs are enough to recognise it. */
+/** Not the whole command line: arguments can contain secrets. */
 function brief({ command }: SocketOwner): string {
   const holder = parseHolder(command);
   if (holder !== undefined) return `a dewy of ${holder.root || "another directory"}`;
   return command.slice(0, 2).join(" ").split("\n", 1).join("").slice(0, SHOWN_CHARACTERS);
 }
 
-/** Translates the error of a socket that could not be opened. */
 export function bindError(spec: ListenSpec, cause: unknown): Error {
   const where = formatListenSpec(spec);
   const code = codeOf(cause);

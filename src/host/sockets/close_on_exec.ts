@@ -1,14 +1,14 @@
 /**
- * Inherited sockets must reach the generations and nothing else: a daemon left behind by a hook would take connections
- * and never answer them. Node and Bun close every descriptor that is not in `stdio`; Deno passes all inherited
- * descriptors to every child.
+ * Inherited sockets must reach the generations and nothing else: a daemon left behind by a hook
+ * would take connections and never answer them. Node and Bun close every descriptor that is not in
+ * `stdio`; Deno passes all inherited descriptors to every child.
  *
  * @module
  */
 import { FIRST_DESCRIPTOR } from "./inherited.ts";
 import { libc } from "./libc.ts";
 
-/** Keeps descriptors from child processes. Returns false if that is not possible: on Deno without the permission for FFI. */
+/** Returns false on Deno without the permission for FFI. */
 export function keepFromChildren(fds: readonly number[]): boolean {
   if (!isDeno()) return true;
   const calls = libc();
@@ -20,7 +20,7 @@ export function keepFromChildren(fds: readonly number[]): boolean {
 /** The entries in the `stdio` of a child, from 3 on. */
 export type Inheritance = readonly (number | "ignore")[];
 
-/** Starts a child that inherits the descriptors as 3 and following. `start` must start it before it returns. */
+/** The child gets the descriptors as 3 and following. `start` must not be asynchronous. */
 export function withInherited<T>(fds: readonly number[], start: (stdio: Inheritance) => T): T {
   if (!isDeno()) return start(fds);
   const calls = libc();

@@ -28,7 +28,7 @@ export interface HeldSocket extends NamedSocket {
 
 export interface SocketHolder {
   readonly sockets: readonly HeldSocket[];
-  /** Removes the paths of unix sockets that dewy made. The ports close with the process. */
+  /** Removes the paths of unix sockets. The ports close with the process. */
   close(): Promise<void>;
 }
 
@@ -43,10 +43,10 @@ export interface HoldOptions extends Pick<Context, "env" | "emit">, Omit<LaunchO
 }
 
 /**
- * Gets the listening sockets: those that systemd (`LISTEN_FDS`) or a server-starter (`SERVER_STARTER_PORT`) opened, and
- * the missing ones of `specs`. Without specs it takes all that were inherited. The sockets of a dewy whose launcher was
- * killed are taken over. To open one, this process becomes a launcher: see README.md. Throws a ConfigError for an
- * inherited socket that is not in `specs`.
+ * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
+ * (`SERVER_STARTER_PORT`), and the missing ones of `specs`. Without specs it takes all inherited
+ * ones. To open a socket, this process becomes a launcher, of a new holder or of one whose launcher
+ * was killed: see README.md.
  */
 export async function holdSockets(
   specs: readonly ListenSpec[],
@@ -80,8 +80,8 @@ export async function holdSockets(
 }
 
 /**
- * Exits as if by SIGKILL when the holder was killed: the launcher has exited too, so its supervisor may start dewy again.
- * The generation keeps serving until that dewy finds it.
+ * Exits as if by SIGKILL with the holder, because the launcher does too and its supervisor may
+ * start dewy again. The generation keeps serving until that dewy finds it.
  */
 function endWithHolder(holder: number): void {
   const startTime = processStartTime(holder);
@@ -94,7 +94,7 @@ function isNamed(socket: InheritedSocket): socket is InheritedSocket & NamedSock
   return socket.name !== undefined;
 }
 
-/** By address where it is known, otherwise the first that is left over, in the order given. */
+/** By address where it is known, otherwise in the order given. */
 function match(
   specs: readonly ListenSpec[],
   inherited: readonly InheritedSocket[],
@@ -158,7 +158,7 @@ function hold(
   const paths = areInherited ? [] : sockets.map(({ name }) => name).filter((n) => n.includes("/"));
   const made = paths.map((path) => ({ path, inode: inodeOfPath(path) }));
   return {
-    // Generations get them from descriptor 3 on, and those that keep their number need no copy (close_on_exec.ts).
+    // Generations get them from 3 on; those that keep their number need no copy (close_on_exec.ts).
     sockets: sockets
       .map(({ name, fd }) => ({ name, fd, inherited: areInherited }))
       .sort((a, b) => a.fd - b.fd),

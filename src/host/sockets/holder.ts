@@ -9,13 +9,13 @@ const HOLDER_MARK = "# dewy: holds the listening sockets";
 const HOLDER_NAME = "dewy-holder";
 
 /**
- * Runs in the holder; README.md shows the process tree. Its arguments are those of {@link holderCommand}: a FIFO that gets
- * `up` and the exit code (or an empty text), a path where a new launcher may put a script before it sends SIGUSR2, the
- * launcher's pid and start time, dewy's working directory, and dewy's command line.
+ * Arguments: see holderCommand. `$fifo` gets `up`, then the exit code (or an empty text); a new
+ * launcher puts its script at `$next` before it sends SIGUSR2.
  *
- * Standard input becomes the FIFO, because every other descriptor that a POSIX shell can name may be a socket.
- * 101 is a panic of Deno; 132 to 139 are SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL and SIGSEGV.
- * HUP and USR1 are ignored until dewy has its own handlers, which a signal on the way must not overtake.
+ * Standard input becomes the FIFO, because every other descriptor that a POSIX shell can name may
+ * be a socket. 101 is a panic of Deno; 132 to 139 are SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE,
+ * SIGKILL and SIGSEGV. HUP and USR1 are ignored until dewy has its own handlers, which a signal on
+ * the way must not overtake.
  */
 const HOLDER_SCRIPT: string = `${HOLDER_MARK}
 fifo=$1 next=$2; shift 4
@@ -44,10 +44,7 @@ done
 exit $code
 `;
 
-/**
- * Runs in the launcher's place. Its arguments are the holder's pid and the FIFO, which closes when the holder dies
- * without a word.
- */
+/** Arguments: the holder's pid and the FIFO, which also closes when the holder is killed. */
 export const WAITER_SCRIPT: string = `# dewy: waits for the holder of the listening sockets
 heard=
 for s in TERM INT QUIT HUP USR1; do trap "heard=1; kill -$s $1 2>/dev/null" $s; done
@@ -62,7 +59,7 @@ while :; do
 done
 `;
 
-/** Returns the arguments of `/bin/sh` for a holder whose launcher is this process. Without a FIFO it reports to no one. */
+/** Returns the arguments of `/bin/sh` for a holder whose launcher is this process. */
 export function holderCommand(
   fifo: string | undefined,
   root: string,
@@ -73,16 +70,14 @@ export function holderCommand(
   return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...ownCommand(argv)];
 }
 
-/** A process that runs {@link holderCommand}. */
 export interface Holder {
   /** Where it reads the script of a new launcher. */
   readonly next: string;
   readonly launcher: { readonly pid: number; readonly startTime: string | undefined };
-  /** The working directory of dewy. */
   readonly root: string;
 }
 
-/** Reads a command line; returns `undefined` if it is not a holder's. */
+/** Returns `undefined` if the command line is not a holder's. */
 export function parseHolder(command: readonly string[]): Holder | undefined {
   if (command[2]?.startsWith(HOLDER_MARK) !== true) return undefined;
   const [next = "", launcher = "", root = ""] = command.slice(5);
@@ -90,7 +85,7 @@ export function parseHolder(command: readonly string[]): Holder | undefined {
   return { next, launcher: { pid: Number(pid), startTime }, root };
 }
 
-/** Starts this program again, with all flags of the runtime. `argv` is used where the system has no whole command line. */
+/** This program's command line, with all flags of the runtime. */
 function ownCommand(argv: readonly string[]): readonly [string, ...string[]] {
   const [, ...args] = commandLine() ?? [
     "",

@@ -18,13 +18,13 @@ export interface InheritedSocket {
   readonly address: ListenSpec | undefined;
 }
 
-/** The first descriptor of inherited sockets. https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html */
+/** https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html */
 export const FIRST_DESCRIPTOR = 3;
 
-/** Set by dewy's own holder to its pid. */
+/** Set by dewy's own holder: its pid. */
 export const HOLDER_VARIABLE = "DEWY_HOLDER";
 
-/** Set by the holder to the number of restarts. */
+/** Set by the holder: how often it has restarted dewy. */
 export const RESTARTS_VARIABLE = "DEWY_HOLDER_RESTARTS";
 
 /** Variables about sockets, which must not reach a child by accident. */
@@ -45,7 +45,6 @@ export function holderOf(env: Environment): number | undefined {
   return pid > 0 && pid === process.ppid ? pid : undefined;
 }
 
-/** Throws a ConfigError if a variable names a descriptor that is not a socket. */
 export function inheritedSockets(env: Environment): readonly InheritedSocket[] {
   const named = env.SERVER_STARTER_PORT ? serverStarter(env.SERVER_STARTER_PORT) : [];
   if (holderOf(env) !== undefined) return named.map(withAddress);

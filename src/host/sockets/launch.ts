@@ -24,8 +24,8 @@ export interface LaunchOptions {
 }
 
 /**
- * Opens sockets, leaves them (and those inherited) to a holder that starts this program again, and waits for its end.
- * Returns dewy's exit code; never returns where the runtime can replace its process.
+ * Opens sockets and starts a holder with them and with `inherited`. Returns dewy's exit code,
+ * unless the runtime replaces this process.
  */
 export async function launch(
   specs: readonly ListenSpec[],
@@ -65,9 +65,9 @@ function startHolder(sockets: readonly NamedSocket[], args: readonly string[]): 
 }
 
 /**
- * `O_NONBLOCK` belongs to the socket, not to the descriptor: an app that accepts with blocking calls would fail with
- * EAGAIN. Runtimes clear it on the descriptor that becomes a child's standard input. This happens once, before any app
- * runs, because an app that has set it again (asyncio, nginx) relies on it.
+ * An app with blocking accept() calls would fail with EAGAIN. Runtimes clear the flag on a child's
+ * standard input. It belongs to the socket, not to the descriptor, and an app that sets it
+ * (asyncio, nginx) relies on it: so it is cleared once, before any app runs.
  */
 function clearNonBlocking(fd: number): void {
   spawnSync(SHELL, ["-c", ":"], { stdio: [fd, "ignore", "ignore"] });

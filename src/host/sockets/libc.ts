@@ -10,7 +10,7 @@ export interface Libc {
   ): void;
 }
 
-/** The part of the `Deno` namespace that is used here. https://docs.deno.com/api/deno/~/Deno.dlopen */
+/** https://docs.deno.com/api/deno/~/Deno.dlopen */
 interface DenoForeign {
   dlopen(
     file: string,

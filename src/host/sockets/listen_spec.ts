@@ -4,25 +4,24 @@ import { ConfigError } from "../../core/error.ts";
 export type ListenSpec =
   | {
       kind: "tcp";
-      /** A name or an IP address, without brackets; `undefined` for every address of the machine. */
+      /** An IP address without brackets, or a name; `undefined` for every address. */
       host: string | undefined;
       port: number;
     }
   | {
       kind: "unix";
-      /** The path of the socket, as typed. */
       path: string;
     };
 
 const MAX_PORT = 65_535;
 /** So that a typo (`80-8080`) does not open eight thousand sockets. */
 const MAX_RANGE = 100;
-/** Linux keeps the path of a socket in 108 bytes with a NUL at the end: https://man7.org/linux/man-pages/man7/unix.7.html */
+/** https://man7.org/linux/man-pages/man7/unix.7.html: 108 bytes with a NUL at the end. */
 export const MAX_PATH_BYTES = 107;
 
 /**
- * Parses the values of `--port`: `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080`, `unix:/run/app.sock`.
- * Returns them without duplicates: TCP by port and host, then unix sockets in the order given.
+ * Parses `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080` and `unix:/run/app.sock`.
+ * Returns TCP by port and host, then unix sockets in the order given, without duplicates.
  */
 export function parseListenSpecs(values: readonly string[]): readonly ListenSpec[] {
   const specs = new Map<string, ListenSpec>();

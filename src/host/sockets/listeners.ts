@@ -18,7 +18,6 @@ export interface Listener extends NamedSocket {
 const BACKLOG = 2_048;
 const UNIX_TIMEOUT_MS = 2_000;
 
-/** Resolves names, and checks that unix sockets can be opened. */
 export async function prepareAddresses(
   specs: readonly ListenSpec[],
 ): Promise<readonly PreparedAddress[]> {
@@ -32,7 +31,6 @@ export async function prepareAddresses(
 
 interface PreparedAddress {
   readonly spec: ListenSpec;
-  /** An IP address; `undefined` for every address, and for a path. */
   readonly host: string | undefined;
 }
 
@@ -48,8 +46,8 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
 }
 
 /**
- * Opens sockets. Runtimes start to accept when the event loop turns, which it does not in here; so the caller has to pass
- * the descriptors on and close them without waiting for anything.
+ * Opens sockets without turning the event loop, on which runtimes start to accept. The caller
+ * passes the descriptors on and closes them before it awaits anything.
  */
 export async function listenAll(
   addresses: readonly PreparedAddress[],
@@ -89,7 +87,7 @@ function temporaryPath(path: string): string {
   return Buffer.byteLength(longer) <= MAX_PATH_BYTES ? longer : `${path.slice(0, -1)}~`;
 }
 
-/** Binding an IP address or a path takes a few ticks, but no turn of the event loop, on any of the runtimes. */
+/** Takes a few ticks, but no turn of the event loop, on any runtime. */
 function bound(spec: ListenSpec, options: ListenOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();

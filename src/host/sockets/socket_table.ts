@@ -6,8 +6,7 @@ const TCP_LISTEN = "0A";
 const UNIX_LISTENS = 0x10000;
 
 /**
- * Returns the addresses of all listening sockets of this network namespace by inode; `undefined` without `/proc`.
- * https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
+ * By inode; `undefined` without `/proc`. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
  */
 export function listeningSockets(): ReadonlyMap<string, ListenSpec> | undefined {
   const tables = ["tcp", "tcp6", "unix"].map((name) => [name, lines(`/proc/net/${name}`)] as const);
@@ -37,7 +36,7 @@ function unixRow(row: string): Row {
   return [inode, { kind: "unix", path: path.join(" ") }];
 }
 
-/** Words of 32 bits in the machine's byte order, which is little-endian on every platform of dewy. */
+/** Words of 32 bits in the machine's byte order, little-endian on every platform of dewy. */
 function hostOf(hex: string): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) =>
     (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)),
@@ -58,7 +57,7 @@ function lines(path: string): readonly string[] {
   }
 }
 
-/** Returns the inode of an open socket; `undefined` for another descriptor, or where the system does not say. */
+/** Returns the inode; `undefined` if the descriptor is not a socket or the system does not say. */
 export function socketInode(
   fd: number | string,
   pid: number | "self" = "self",

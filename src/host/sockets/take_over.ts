@@ -1,7 +1,8 @@
 /**
- * A launcher that was killed leaves a holder and a dewy that keep running. The next launcher of the same directory and
- * ports takes both over: the holder ends that dewy (its generation keeps serving), adopts the environment, the output and
- * the command line of the new one, and starts it with the sockets that never closed.
+ * The next launcher of the same directory and ports takes over the holder and the dewy that a
+ * killed launcher left. The holder kills that dewy (its generation keeps serving), adopts the
+ * environment, the output and the command line of the new one, and starts it with the sockets that
+ * never closed.
  *
  * @module
  */
@@ -31,7 +32,7 @@ export interface AbandonedHolder {
   readonly env: ReadonlyMap<string, string>;
 }
 
-/** Finds a holder of the same directory that has exactly the wanted sockets and whose launcher is dead. */
+/** Finds a holder with exactly these sockets whose launcher is dead. */
 export function findAbandonedHolder(
   specs: readonly ListenSpec[],
   root: string,
@@ -74,7 +75,7 @@ export async function takeOver(holder: AbandonedHolder, options: LaunchOptions):
   return waitForHolder(holder.pid, fifo);
 }
 
-/** The holder runs this in its own process, so that descriptors and pid stay. It contains secrets and removes itself first. */
+/** Runs in the holder's own process, so that descriptors and pid stay. It contains secrets. */
 function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOptions): string {
   const sockets = holder.env.get("SERVER_STARTER_PORT") ?? "";
   const env = { ...process.env, SERVER_STARTER_PORT: sockets };
@@ -93,8 +94,8 @@ function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOption
 }
 
 /**
- * The holder can open a file, a pipe or a terminal itself. It cannot open a socket (the journal, a parent on Node): a
- * process that has the socket copies the holder's output to it.
+ * The holder can open a file, a pipe or a terminal, but not a socket (the journal, a parent on
+ * Node). A process that has the socket copies the holder's output to it.
  */
 function redirection(fd: 1 | 2, fifo: string): string {
   const target = quote(`/proc/${process.pid}/fd/${fd}`);

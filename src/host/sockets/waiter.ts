@@ -14,7 +14,7 @@ const SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1"] as const;
 
 type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => void;
 
-/** Whether {@link becomeWaiter} works: on Bun, Node 22.15 and newer, and Deno with the permission for FFI. */
+/** True on Bun, Node 22.15 and newer, and Deno with the permission for FFI. */
 export function canReplaceProcess(): boolean {
   return execve() !== undefined;
 }
@@ -26,14 +26,14 @@ function execve(): Execve | undefined {
 }
 
 /**
- * Replaces this process (execve) with a shell that forwards signals to the holder and exits with dewy's exit code: same
- * pid, same parent, same standard streams. Returns only where that is not possible.
+ * Replaces this process (execve) with a shell that forwards signals to the holder and exits with
+ * its exit code. Returns only if that fails.
  */
 export function becomeWaiter(holder: number, fifo: string): void {
   execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
 }
 
-/** Waits for a holder that is not a child of this process, and returns dewy's exit code. */
+/** Waits for a holder that is not a child, and returns its exit code. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
   const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
@@ -47,7 +47,7 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
   return [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder), fifo];
 }
 
-/** Makes the FIFO between a holder and a waiter, in its own directory; `undefined` without `mkfifo`. */
+/** Makes a FIFO in its own directory; `undefined` without `mkfifo`. */
 export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
@@ -62,7 +62,6 @@ const FIFO_DIRECTORY = /^dewy-(\d+)-[A-Za-z0-9]{6}$/;
 /** A waiter removes its own within milliseconds. */
 const ABANDONED_MS = 60_000;
 
-/** Removes the directories of launchers that were killed before their waiter could do so. */
 function removeAbandoned(): void {
   for (const name of namesIn(tmpdir())) {
     const [, pid] = FIFO_DIRECTORY.exec(name) ?? [];
@@ -87,7 +86,7 @@ export function removeFifo(fifo: string): void {
   rmSync(join(fifo, ".."), { recursive: true, force: true });
 }
 
-/** Forwards the operator's signals. Also a second SIGTERM is for dewy to handle, so other listeners are removed. */
+/** Other listeners are removed: also a second SIGTERM is for dewy to handle. */
 export function forwardSignals(holder: number): void {
   for (const name of SIGNALS) {
     process.removeAllListeners(name);
