@@ -84,10 +84,11 @@ async function openUnlessTaken(handler: FetchHandler, port: number): Promise<Ope
       port,
       host: HOST,
       tls: undefined,
-      handle(request, response) {
+      handle(exchange) {
+        const { request, response } = exchange;
         const authority = request.headers[":authority"] ?? request.headers.host;
         const origin = `http://${typeof authority === "string" ? authority : "unknown.invalid"}`;
-        answerByFetch(handler, origin, request, response).catch(() => response.destroy());
+        answerByFetch(handler, origin, exchange).catch(() => response.destroy());
       },
     });
   } catch (error) {

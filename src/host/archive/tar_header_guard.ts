@@ -1,8 +1,8 @@
 import { formatBytes } from "../../core/bytes.ts";
-import { BrokenRule } from "./broken_rule.ts";
+import { BrokenRule } from "./entry.ts";
 
 const BLOCK = 512;
-/** Headers that describe the next entry (or all), and are kept in memory as a whole. */
+/** Headers about the next entry (or all entries), which are kept in memory as a whole. */
 const METADATA = new Set(["x", "g", "L", "K"]);
 const MAX_METADATA_BYTES = 8 << 20;
 const MAX_PAX_RECORDS = 10_000;
@@ -17,12 +17,11 @@ const SPECIAL: Readonly<Record<string, string>> = {
 };
 
 /**
- * Walks along the headers of a tar while it streams by. modern-tar takes every type that it does not know for
- * a plain file, which would extract sparse files and the like with wrong content and no word about it.
- *
- * Types: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06
+ * Checks the headers of a tar while it streams by. modern-tar treats every unknown type as a plain
+ * file, which would silently extract sparse files and the like with wrong content.
+ * https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06
  */
-export class TarHeaderScout {
+export class TarHeaderGuard {
   readonly #block = new Uint8Array(BLOCK);
   #filled = 0;
   #toSkip = 0;
@@ -30,12 +29,6 @@ export class TarHeaderScout {
   #paxSize: number | undefined;
   #ended = false;
 
-  /**
-   * Looks at the next bytes.
-   *
-   * @param chunk the bytes, in order and without gaps.
-   * @throws BrokenRule at the header of an entry that must not be extracted.
-   */
   scan(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.byteLength && !this.#ended) {
@@ -63,7 +56,7 @@ export class TarHeaderScout {
   }
 
   #header(): void {
-    // The end of the archive; what follows is checked by the decoder.
+    // The end of the archive; the decoder checks the rest.
     if (this.#block[0] === 0 && this.#block.every((byte) => byte === 0)) {
       this.#ended = true;
       return;
@@ -71,7 +64,7 @@ export class TarHeaderScout {
     const type = String.fromCharCode(this.#block[156] ?? 0);
     if (!KNOWN_TYPES.has(type)) {
       if (!this.#isHeader()) {
-        // No tar, or a damaged one: the decoder says so better.
+        // Not a tar, or a damaged one: the decoder has the better message.
         this.#ended = true;
         return;
       }
@@ -110,7 +103,7 @@ export class TarHeaderScout {
 
   #numberAt(offset: number, length: number): number {
     const field = this.#block.subarray(offset, offset + length);
-    // GNU: a set top bit means that the rest is one big-endian number.
+    // GNU: with the top bit set, the rest is one big-endian number.
     if (((field[0] ?? 0) & 0x80) !== 0) {
       let value = (field[0] ?? 0) & 0x7f;
       for (const byte of field.subarray(1)) value = value * 256 + byte;
@@ -137,7 +130,7 @@ export class TarHeaderScout {
   }
 }
 
-/** Each record begins with its length: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03 */
+/** https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03 */
 function requireFewRecords(pax: Uint8Array): void {
   let at = 0;
   for (let count = 0; at < pax.byteLength; count += 1) {
@@ -146,7 +139,7 @@ function requireFewRecords(pax: Uint8Array): void {
     }
     const digits = String.fromCharCode(...pax.subarray(at, at + MAX_LENGTH_DIGITS));
     const length = Number.parseInt(digits, 10);
-    if (!(length > 0)) return; // the decoder reads no further either
+    if (!(length > 0)) return; // The decoder stops here too.
     at += length;
   }
 }
