@@ -9,7 +9,7 @@ import type { EnvironmentSpec } from "../core/environment.ts";
 import type { OptionSpec } from "../core/url.ts";
 import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
-import { commands, type FlagSpec, flags } from "./flags/table.ts";
+import { commands, defaultText, type FlagSpec, flags } from "./flags/table.ts";
 
 /** What the reference is derived from. */
 export interface ReferenceTables {
@@ -33,12 +33,15 @@ export function renderReference(tables: ReferenceTables): Readonly<Record<string
     ),
     flags: markdownTable(
       ["Flag", "Commands", "What it does", "Default"],
-      flags.map((flag) => [
-        spelling(flag),
-        flag.commands.join(", "),
-        flag.description,
-        flag.default === undefined ? "" : code(flag.default),
-      ]),
+      flags.map((flag) => {
+        const value = defaultText(flag);
+        return [
+          spelling(flag),
+          flag.commands.join(", "),
+          flag.description,
+          value === undefined ? "" : code(value),
+        ];
+      }),
     ),
     registries: tables.registries.map(registrySection).join("\n\n"),
     notifiers: tables.notifiers.map(notifierSection).join("\n\n"),

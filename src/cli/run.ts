@@ -74,8 +74,12 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
 
 async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
   const { commandHelp, programHelp } = await import("./help.ts");
+  const { terminalStyle } = await import("./terminal.ts");
+  const style = terminalStyle(io.stdout, io.env);
   io.stdout.write(
-    command === undefined ? programHelp() : commandHelp(command, await loadHelpTables()),
+    command === undefined
+      ? programHelp(style)
+      : commandHelp(command, await loadHelpTables(), style),
   );
   return 0;
 }

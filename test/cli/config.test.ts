@@ -86,13 +86,13 @@ describe("readConfig of assets", () => {
     ["--log-level", "loud"],
     ["--log-format", "xml"],
   ])("refuses %s %s", (flag, value) => {
-    expect(() => assets(flag, value)).toThrow(`Cannot use ${flag} "${value}"`);
+    expect(() => assets(flag, value)).toThrow(`Invalid value for ${flag} "${value}"`);
   });
   test("levels may be written in capitals", () => {
     expect(assets("-l", "DEBUG").logLevel).toBe("debug");
   });
   test("takes no words and starts no program", () => {
-    expect(() => assets("extra")).toThrow('unexpected "extra"');
+    expect(() => assets("extra")).toThrow('unexpected argument "extra"');
     expect(() => assets("--", "/app")).toThrow('unexpected "/app"');
   });
   test.each([[["assets"]], [["assets", "--registry", ""]], [["assets", "--registry="]]])(
@@ -107,8 +107,10 @@ describe("readConfig of check", () => {
   test("the registry is a word or a flag, not both", () => {
     expect(check("ghr://o/r").registry).toBe("ghr://o/r");
     expect(check("--registry", "ghr://o/r").registry).toBe("ghr://o/r");
-    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow('unexpected "ghr://o/r"');
-    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected "ghr://o/s"');
+    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow(
+      'unexpected argument "ghr://o/r"',
+    );
+    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected argument "ghr://o/s"');
     expect(() => check()).toThrow("--registry is not set");
   });
   test("another machine can be asked for", () => {

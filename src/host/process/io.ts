@@ -12,6 +12,8 @@ export interface TextSink {
   write(text: string): void;
   /** Whether a person is looking at it. */
   readonly isTerminal: boolean;
+  /** The width of the terminal; absent for pipes and files. */
+  readonly columns?: number | undefined;
 }
 
 /** What the operator says while dewy runs. */
@@ -112,6 +114,7 @@ function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<v
   });
   return {
     isTerminal: stream.isTTY === true,
+    columns: stream.columns,
     write: (text) => {
       if (!stream.writable) return;
       // Bun tells only the callback of a write itself when its bytes have left.

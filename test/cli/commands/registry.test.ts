@@ -52,16 +52,16 @@ describe("the command line of dewy registry", () => {
 
   test.each([
     [[], "--port is not set"],
-    [["-p", "65536"], 'Cannot use --port "65536"'],
-    [["-p", "http"], 'Cannot use --port "http"'],
+    [["-p", "65536"], 'Invalid value for --port "65536"'],
+    [["-p", "http"], 'Invalid value for --port "http"'],
     [["-p", "1", "--tls-cert", "c"], "--tls-cert needs --tls-key"],
     [["-p", "1", "--tls-key", "c"], "--tls-key needs --tls-cert"],
     [["-p", "1", "--public-url", "registry.example.com"], "Cannot use --public-url"],
     [["-p", "1", "--public-url", "https://a/?token=x"], "https://a/?token=…"],
     [["-p", "1", "--public-url", "https://u:p@a"], 'Cannot use --public-url "https://a"'],
-    [["-p", "1", "-i", "10ms"], "Cannot use --interval"],
-    [["-p", "1", "--registry", "ghr://o/r"], "--registry is no flag"],
-    [["-p", "1", "word"], 'unexpected "word"'],
+    [["-p", "1", "-i", "10ms"], "Invalid value for --interval"],
+    [["-p", "1", "--registry", "ghr://o/r"], "unknown flag --registry for"],
+    [["-p", "1", "word"], 'unexpected argument "word"'],
   ])("is refused: %j", (argv, message) => {
     expect(() => config(...argv)).toThrow(message);
   });
