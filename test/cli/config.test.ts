@@ -91,7 +91,7 @@ describe("readConfig of assets", () => {
   test("levels may be written in capitals", () => {
     expect(assets("-l", "DEBUG").logLevel).toBe("debug");
   });
-  test("takes no words and starts no program", () => {
+  test("refuses arguments and a program", () => {
     expect(() => assets("extra")).toThrow('unexpected argument "extra"');
     expect(() => assets("--", "/app")).toThrow('unexpected "/app"');
   });
@@ -104,7 +104,7 @@ describe("readConfig of assets", () => {
 });
 
 describe("readConfig of check", () => {
-  test("the registry is a word or a flag, not both", () => {
+  test("the registry is an argument or a flag, not both", () => {
     expect(check("ghr://o/r").registry).toBe("ghr://o/r");
     expect(check("--registry", "ghr://o/r").registry).toBe("ghr://o/r");
     expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow(
@@ -113,7 +113,7 @@ describe("readConfig of check", () => {
     expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected argument "ghr://o/s"');
     expect(() => check()).toThrow("--registry is not set");
   });
-  test("another machine can be asked for", () => {
+  test("takes another platform", () => {
     expect(check("ghr://o/r", "--platform", "linux/arm/v7").platform).toEqual({
       os: "linux",
       arch: "arm",
@@ -174,7 +174,7 @@ describe("readConfig of server", () => {
     });
     expect(config.ports.map(formatListenSpec)).toEqual(["8080", "unix:/run/a.sock"]);
   });
-  test("words before -- are the command, what comes after it belongs to it", () => {
+  test("arguments before and after -- are the command", () => {
     expect(server("/opt/app", "serve", "--", "--port=1").program).toEqual([
       "/opt/app",
       "serve",
