@@ -158,7 +158,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the admin API and container l
     ): ReturnType<typeof runDewy> =>
       runDewy(app.command(flags).argv, [], { cwd: app.root, env: { ...peers.engine.env, ...env } });
     const cases: [Readonly<Record<string, string>>, string[], number | string, string][] = [
-      [{}, ["--replicas", "0"], 1, "Cannot use --replicas"],
+      [{}, ["--replicas", "0"], 1, "Invalid value for --replicas"],
       [{ PATH: "/nonexistent" }, [], 3, "it is not installed, or not in PATH"],
       [{ DOCKER_HOST: "unix:///nonexistent.sock" }, [], 3, "Cannot connect to the Docker daemon"],
       [{ DOCKER_HOST: "tcp://192.0.2.1:2375" }, [], 1, "it is another machine"],

@@ -76,7 +76,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container with a bad new
     expect(await remembered(app, dewy, "v1.1.0")).toMatch("crashed 5 times in a row");
     await dewy.seen(
       "the skipped version",
-      ({ msg, tag }) => msg.startsWith("Version known to be bad") && tag === "v1.1.0",
+      ({ msg, tag }) => msg.startsWith("Bad version skipped") && tag === "v1.1.0",
     );
     await endPolitely(app, dewy);
   });

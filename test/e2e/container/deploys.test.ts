@@ -47,7 +47,7 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         dewy.child.kill("SIGKILL");
         await dewy.ended();
         dewy = app.start();
-        await dewy.seen("adoption", ({ msg }) => msg === "Containers of an earlier dewy found");
+        await dewy.seen("adoption", ({ msg }) => msg === "Containers from a previous run found");
         expect(await get(app)).toMatch(/^v1\.2\.0 /);
         await dewy.seen("a poll", ({ msg }) => msg === "Deploy skipped");
         expect(await app.containers()).toEqual(before);

@@ -65,7 +65,7 @@ async function badVersions(app: ServedContainers): Promise<readonly string[]> {
 
 /** Waits until two attempts have failed, both of this version. */
 async function failsTwice(dewy: Dewy, tag: string, says: RegExp): Promise<void> {
-  const failures = (): LogLine[] => dewy.lines().filter(({ msg }) => msg === "Deploy failure");
+  const failures = (): LogLine[] => dewy.lines().filter(({ msg }) => msg === "Deploy failed");
   await until(
     () => failures().length >= 2,
     () => `two failures of ${tag}\n${dewy.stderr()}`,
@@ -224,14 +224,14 @@ describe.skipIf(missing !== undefined)(
         const serving = (): LogLine[] =>
           dewy
             .lines()
-            .filter(({ msg, tag }) => msg.startsWith("Containers serve") && tag === "v1.1.0");
+            .filter(({ msg, tag }) => msg.startsWith("New containers serving") && tag === "v1.1.0");
         await until(
           () => serving().length === 1,
           () => `the bake\n${dewy.stderr()}`,
         );
         const replica = (await app.containers()).find(({ tag }) => tag === "v1.1.0");
         await happens(replica?.id ?? "");
-        const failure = await dewy.seen("the failure", ({ msg }) => msg === "Deploy failure");
+        const failure = await dewy.seen("the failure", ({ msg }) => msg === "Deploy failed");
         expect(failure).toMatchObject({ level: "ERROR", retry_in: expect.any(Number) });
         expect(failure.error).toMatch(says);
         await until(

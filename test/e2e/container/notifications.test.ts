@@ -52,7 +52,7 @@ describe.skipIf(missing !== undefined)(missing ?? "notifications of dewy contain
     });
     await deployed(dewy, "v1.0.0");
     await app.publish("v1.1.0", { env: { FAIL: "3" } });
-    await dewy.seen("the bad version", ({ msg }) => msg.startsWith("Version known to be bad"));
+    await dewy.seen("the bad version", ({ msg }) => msg.startsWith("Bad version skipped"));
     const [one] = await app.containers();
     await peers.engine.run("kill", one?.id ?? "");
     await dewy.seen("the loss", ({ msg }) => msg === "Container lost");
@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(missing ?? "notifications of dewy contain
       () => `two replicas\n${dewy.stderr()}`,
     );
     dewy.child.kill("SIGHUP");
-    await dewy.seen("the restart", ({ msg }) => msg === "Restarting the app");
+    await dewy.seen("the restart", ({ msg }) => msg === "App restarting");
     dewy.child.kill("SIGTERM");
     expect(await dewy.ended()).toBe(0);
     expect(texts, texts.join("\n")).toHaveLength(wanted.length);

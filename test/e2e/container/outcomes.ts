@@ -66,7 +66,7 @@ export function expectAlmostNothingLost({ total, samples }: LoadResult): void {
 export async function failureOf(dewy: Dewy, tag: string): Promise<string> {
   const line = await dewy.seen(
     `the failure of ${tag}`,
-    ({ msg, error }) => msg === "Deploy failure" && String(error).includes(` ${tag}: `),
+    ({ msg, error }) => msg === "Deploy failed" && String(error).includes(` ${tag}: `),
   );
   return String(line.error);
 }

@@ -39,7 +39,10 @@ describe.skipIf(missing !== undefined)(
       await app.publish("v1.1.0");
       const dewy = app.start(["--bake", "10m", "--drain-time", "1s"]);
       const serves = (tag: string): Promise<unknown> =>
-        dewy.seen(`${tag} serving`, (line) => /on probation/.test(line.msg) && line.tag === tag);
+        dewy.seen(
+          `${tag} serving`,
+          (line) => /^New containers serving$/.test(line.msg) && line.tag === tag,
+        );
       await serves("v1.1.0");
       const load = await startLoad(app);
       await app.publish("v1.2.0", { env: { CRASH_AFTER: "8000" } });

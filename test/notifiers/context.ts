@@ -1,24 +1,17 @@
 import type { DewyEvent } from "../../src/core/event.ts";
-import type { NotifierIo } from "../../src/notifiers/driver.ts";
+import type { NotifierContext } from "../../src/notifiers/driver.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 import { type StrictFake, strictFake } from "../fakes/handler.ts";
 
-/** A world around a notifier. */
-export interface FakeNotifierIo extends NotifierIo {
+export interface FakeNotifierContext extends NotifierContext {
   clock: FakeClock;
-  /** The server. */
   server: StrictFake;
-  /** Every event that was told. */
+  /** Everything that was emitted. */
   events: DewyEvent[];
 }
 
-/**
- * Makes the world of a notifier.
- *
- * @param overrides what differs from a machine called `web-1` with a token.
- * @returns the world.
- */
-export function notifierIo(overrides: Partial<NotifierIo> = {}): FakeNotifierIo {
+/** A machine called `web-1` with a Slack token. */
+export function notifierContext(overrides: Partial<NotifierContext> = {}): FakeNotifierContext {
   const server = strictFake();
   const events: DewyEvent[] = [];
   return {
