@@ -1,10 +1,12 @@
 /**
- * Watches `dewy server` keep a small app up to date under load: v1.0.0, then v1.1.0, then a broken v1.2.0 that is rolled
- * back. At the end it says how many requests were lost.
+ * Shows `dewy server` keeping a small app up to date under load: v1.0.0, then v1.1.0, then a broken
+ * v1.2.0 that is rolled back. At the end it prints how many requests were lost.
  *
  *     npm ci && npm run quickstart
+ *
+ * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after `npm run build`.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,7 +17,7 @@ import { packTar } from "modern-tar";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const APP = fileURLToPath(new URL("app.js", import.meta.url));
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const CLIENTS = 8;
 
 const home = await mkdtemp(join(tmpdir(), "dewy-quickstart-"));
@@ -23,12 +25,12 @@ const releases = join(home, "registry");
 const app = join(home, "app");
 const registry = `file://${releases}`;
 const address = `127.0.0.1:${await freePort()}`;
-const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map<string, number>() };
+const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map() };
 let isOver = false;
 await mkdir(app);
 
 say(
-  "A registry is a directory with one directory a version. This one gets v1.0.0, a small web app:",
+  "A registry can be a plain directory, with one subdirectory per version. Publishing v1.0.0, a small web app:",
 );
 await publish("v1.0.0");
 
@@ -36,27 +38,28 @@ const args = [
   ...["server", "--registry", registry, "--port", address],
   ...["-i", "1s", "--bake", "5s", "-l", "info", "--", `${app}/current/app.js`],
 ];
-say(`dewy runs it, and watches the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
-const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args], {
+say(`dewy runs it and polls the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
+const launcher = "Deno" in globalThis ? ["run", "-A", CLI] : [CLI];
+const dewy = spawn(process.execPath, [...launcher, ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.once("SIGINT", () => void dewy.kill("SIGINT"));
 
 try {
   await until("v1.0.0 to answer", async () => (await ask()).includes("v1.0.0"));
-  say(`v1.0.0 answers. From now on ${CLIENTS} clients send one request after the other.`);
+  say(`v1.0.0 answers. From now on, ${CLIENTS} clients send one request after another.`);
   const clients = Array.from({ length: CLIENTS }, client);
-  say("Somebody publishes v1.1.0:");
+  say("Publishing v1.1.0:");
   await publish("v1.1.0");
   await until("v1.1.0 to be kept", () => isRemembered("releases", "v1.1.0"));
   say(
-    "It took over, and proved itself for 5 s. Then v1.2.0 comes, which ends 2 s after its start:",
+    "v1.1.0 took over and ran without failing for 5 s. Publishing v1.2.0, which crashes after 2 s:",
   );
   await publish("v1.2.0");
   await until("v1.2.0 to be rolled back", () => isRemembered("bad", "v1.2.0"));
   await until("v1.1.0 to answer again", async () => (await ask()).includes("v1.1.0"));
   say(
-    "v1.1.0 had stood by, and served on at once; v1.2.0 is not tried a second time. dewy stops on Ctrl-C, or SIGTERM:",
+    "dewy rolled back to v1.1.0, which was still running. v1.2.0 is marked bad and not tried again. Stopping dewy:",
   );
   isOver = true;
   await Promise.all(clients);
@@ -65,18 +68,18 @@ try {
   await stop(dewy);
 }
 
-const answers = [...counts.byVersion].map(([version, times]) => `${times} by ${version}`);
-say(`${counts.sent} requests were sent while all of this went on: ${answers.join(", ")}.
-The slowest answer took ${Math.round(counts.slowestMs)} ms; the app itself takes 50.
+const answers = [...counts.byVersion].map(([version, times]) => `${times} answered by ${version}`);
+say(`${counts.sent} requests were sent during these deploys: ${answers.join(", ")}.
+The slowest response took ${Math.round(counts.slowestMs)} ms; the app itself needs 50 ms.
 Requests lost: ${counts.lost}
 
-Go on by yourself, in this directory:
+Try it yourself from here:
 
     node dist/cli.js check ${registry}
     node dist/cli.js explain ${registry}
     node dist/cli.js ${args.join(" ")}
 
-and in other terminals, while dewy runs:
+and, in another terminal while dewy runs:
 
     curl http://${address}/
     mkdir ${releases}/v1.3.0 && cp ${releases}/v1.1.0/* ${releases}/v1.3.0/
@@ -84,22 +87,22 @@ and in other terminals, while dewy runs:
 Clean up: rm -rf ${home}`);
 if (counts.lost > 0) process.exitCode = 1;
 
-/** Publishes the app as one archive for the platform this example runs on. */
-async function publish(tag: string): Promise<void> {
+/** Publishes the app as an archive for this platform. */
+async function publish(tag) {
   const body = await readFile(APP);
   const header = { name: "app.js", size: body.length, mode: 0o755 };
   const tar = await packTar([{ header, body }]);
   const directory = join(releases, tag);
   const name = `app_${process.platform}_${process.arch}.tar.gz`;
   await mkdir(directory, { recursive: true });
-  // Written under another name first: dewy must not see half a file.
+  // Written under another name first, so that dewy does not see a partial file.
   await writeFile(join(directory, `.${name}`), gzipSync(tar));
   await rename(join(directory, `.${name}`), join(directory, name));
   console.log(`    ${join(directory, name)}`);
 }
 
-/** Sends requests until it is over, each on a connection of its own. */
-async function client(): Promise<void> {
+/** Sends requests until the end, each on its own connection. */
+async function client() {
   while (!isOver) {
     counts.sent += 1;
     const start = performance.now();
@@ -110,8 +113,8 @@ async function client(): Promise<void> {
   }
 }
 
-/** The answer of the app; an empty text when there is none. */
-async function ask(): Promise<string> {
+/** Returns the response of the app, or an empty text if there is none. */
+async function ask() {
   try {
     const headers = { connection: "close" };
     const response = await fetch(`http://${address}/`, { headers, keepalive: false });
@@ -121,39 +124,38 @@ async function ask(): Promise<string> {
   }
 }
 
-/** What dewy knows of the releases in its directory. */
-async function isRemembered(list: "releases" | "bad", tag: string): Promise<boolean> {
+/** Whether the state file of dewy lists a release under "releases" or "bad". */
+async function isRemembered(list, tag) {
   const text = await readFile(join(app, ".dewy", "state.json"), "utf8").catch(() => "{}");
-  const state: Record<string, { tag: string }[] | undefined> = JSON.parse(text);
+  const state = JSON.parse(text);
   const isCommitted = !("switching" in state);
   return isCommitted && (state[list] ?? []).some((release) => release.tag === tag);
 }
 
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+async function until(what, condition) {
+  const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
-    if (dewy.exitCode !== null) throw new Error(`dewy ended with exit code ${dewy.exitCode}`);
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    if (dewy.exitCode !== null) throw new Error(`dewy exited with code ${dewy.exitCode}`);
+    if (Date.now() > deadline) throw new Error(`Timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child) {
   if (child.exitCode !== null) return;
   child.kill("SIGTERM");
   await new Promise((resolve) => child.once("exit", resolve));
 }
 
-function freePort(): Promise<number> {
+function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
-      const place = server.address();
-      const port = typeof place === "object" && place !== null ? place.port : 0;
+      const { port } = server.address();
       server.close(() => resolve(port));
     });
   });
 }
 
-function say(text: string): void {
+function say(text) {
   console.log(`\n${text}`);
 }
