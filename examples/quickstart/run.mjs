@@ -3,8 +3,10 @@
  * The last lines report how many requests were lost.
  *
  *     npm ci && npm run quickstart
+ *
+ * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after `npm run build`.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,7 +17,7 @@ import { packTar } from "modern-tar";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const APP = fileURLToPath(new URL("app.js", import.meta.url));
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const CLIENTS = 8;
 
 const home = await mkdtemp(join(tmpdir(), "dewy-quickstart-"));
@@ -23,7 +25,7 @@ const releases = join(home, "registry");
 const app = join(home, "app");
 const registry = `file://${releases}`;
 const address = `127.0.0.1:${await freePort()}`;
-const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map<string, number>() };
+const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map() };
 let isOver = false;
 await mkdir(app);
 
@@ -35,7 +37,8 @@ const args = [
   ...["-i", "1s", "--bake", "5s", "-l", "info", "--", `${app}/current/app.js`],
 ];
 say(`dewy runs it and polls the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
-const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args], {
+const launcher = "Deno" in globalThis ? ["run", "-A", CLI] : [CLI];
+const dewy = spawn(process.execPath, [...launcher, ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.once("SIGINT", () => void dewy.kill("SIGINT"));
@@ -82,8 +85,8 @@ and in another terminal, while dewy runs:
 Clean up: rm -rf ${home}`);
 if (counts.lost > 0) process.exitCode = 1;
 
-/** Publishes the app as one archive for the platform this example runs on. */
-async function publish(tag: string): Promise<void> {
+/** Publishes the app as an archive for this platform. */
+async function publish(tag) {
   const body = await readFile(APP);
   const header = { name: "app.js", size: body.length, mode: 0o755 };
   const tar = await packTar([{ header, body }]);
@@ -97,7 +100,7 @@ async function publish(tag: string): Promise<void> {
 }
 
 /** Sends one request after another, each on a new connection. */
-async function client(): Promise<void> {
+async function client() {
   while (!isOver) {
     counts.sent += 1;
     const start = performance.now();
@@ -109,7 +112,7 @@ async function client(): Promise<void> {
 }
 
 /** Returns the app's response, or an empty text if the request failed. */
-async function ask(): Promise<string> {
+async function ask() {
   try {
     const headers = { connection: "close" };
     const response = await fetch(`http://${address}/`, { headers, keepalive: false });
@@ -120,15 +123,15 @@ async function ask(): Promise<string> {
 }
 
 /** Whether dewy has committed a release, or marked it bad. */
-async function isRemembered(list: "releases" | "bad", tag: string): Promise<boolean> {
+async function isRemembered(list, tag) {
   const text = await readFile(join(app, ".dewy", "state.json"), "utf8").catch(() => "{}");
-  const state: Record<string, { tag: string }[] | undefined> = JSON.parse(text);
+  const state = JSON.parse(text);
   const isCommitted = !("switching" in state);
   return isCommitted && (state[list] ?? []).some((release) => release.tag === tag);
 }
 
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+async function until(what, condition) {
+  const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
     if (dewy.exitCode !== null) throw new Error(`dewy exited with code ${dewy.exitCode}`);
     if (Date.now() > deadline) throw new Error(`Timed out waiting for ${what}`);
@@ -136,22 +139,21 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child) {
   if (child.exitCode !== null) return;
   child.kill("SIGTERM");
   await new Promise((resolve) => child.once("exit", resolve));
 }
 
-function freePort(): Promise<number> {
+function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
-      const place = server.address();
-      const port = typeof place === "object" && place !== null ? place.port : 0;
+      const { port } = server.address();
       server.close(() => resolve(port));
     });
   });
 }
 
-function say(text: string): void {
+function say(text) {
   console.log(`\n${text}`);
 }
