@@ -18,7 +18,7 @@ async function crash(error: unknown): Promise<void> {
   if (isCrashing) return;
   isCrashing = true;
   try {
-    const { crashText } = await import("./src/agent/crash_text.ts");
+    const { crashText } = await import("./src/agent/uncaught.ts");
     io.stderr.write(crashText(error, io.env));
     await io.exit(4);
   } catch {

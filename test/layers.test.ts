@@ -116,7 +116,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   container: [
     "core",
     "deploy",
-    "registries",
     "registries/oci",
     "deployers",
     "host/files",
@@ -129,6 +128,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/commands": [
     "core",
     "platform",
+    "registries",
     "gateway",
     "host/rpc_server",
     "deployers",

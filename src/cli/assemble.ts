@@ -7,9 +7,9 @@ import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import { hostRegistries } from "../host/registries.ts";
-import type { RegistryContext } from "../registries/driver.ts";
+import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
-import type { RegistryTable } from "../registries/table.ts";
+
 import { type Config, isDeploying } from "./config.ts";
 import type { CommandName } from "./flags/table.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";

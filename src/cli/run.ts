@@ -82,10 +82,9 @@ async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise
 }
 
 async function loadHelpTables(): Promise<HelpTables> {
-  const { drivers } = await import("../registries/open.ts");
   const { hostRegistries } = await import("../host/registries.ts");
   const { notifiers } = await import("../notifiers/table.ts");
-  return { registries: drivers(hostRegistries), notifiers: Object.values(notifiers) };
+  return { registries: Object.values(hostRegistries), notifiers: Object.values(notifiers) };
 }
 
 async function printVersion(io: ProcessIo): Promise<number> {

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { runAgent } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
+import { loadConfigured } from "../agent/open_configured.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
 import { isImageRegistry } from "../registries/oci/image_registry.ts";
-import { connect } from "../registries/open.ts";
 import { openContainerAdmin } from "./admin/serve.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
@@ -24,14 +24,8 @@ export async function runContainer(
   config: ContainerConfig,
   context: CommandContext,
 ): Promise<number> {
-  const { env, signals, registries } = context;
-  const { slot = "", calver = "" } = config;
-  const { registry, locator } = connect(config.registry, {
-    ...context.io,
-    registries,
-    slot,
-    calver,
-  });
+  const { env, signals } = context;
+  const { registry, locator } = await loadConfigured(config, context);
   if (!isImageRegistry(registry))
     throw new ConfigError(
       `Cannot use --registry "${redactUrl(config.registry)}": it has no images`,

@@ -1,7 +1,7 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
-import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
 import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
@@ -114,12 +114,13 @@ export function superviseContainer(
       isOurs = true;
       await fleet.adopt();
     },
-    begin: async (io: DeployIo) => {
+    begin: async (io: DeployContext) => {
       const { stop: signal } = signals;
-      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: fleet, io, signal });
+      onCrashLoop = (loop) =>
+        void fallBack(loop, { directory, runner: fleet, context: io, signal });
       const live = await directory.live();
       if (live === undefined) return;
-      await fleet.insist({ tag: (await tagOf(live)) ?? "", directory: live });
+      await fleet.ensureRunning({ tag: (await tagOf(live)) ?? "", directory: live });
     },
     restart: (signal) => fleet.restart(signal),
     end: () => {

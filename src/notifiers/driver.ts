@@ -47,6 +47,8 @@ export interface NotifierDriver {
   /** The domain of its website, so that a pasted URL gets a hint. */
   readonly site?: string;
   readonly environment: readonly EnvironmentSpec[];
+  /** How the names of further variables begin that hold credentials or lead to them. */
+  readonly credentialPrefixes?: readonly string[];
   /**
    * Opens the notifier; nothing is sent yet.
    *

@@ -3,7 +3,7 @@ import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Redact } from "../core/secret.ts";
-import { readQuery, redactUrl, splitUrl } from "../core/url.ts";
+import { declarePrintable, readQuery, redactUrl, splitUrl } from "../core/url.ts";
 import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
 import { createLimiter } from "./limit.ts";
 import { createQueue } from "./queue.ts";
@@ -32,6 +32,7 @@ export function openNotifier(
   context: NotifierContext,
   redact: Redact,
 ): NotificationSink {
+  declarePrintable(table);
   const [scheme] = /^[a-z]+(?=:\/\/)/.exec(text) ?? [""];
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);

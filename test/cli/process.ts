@@ -25,6 +25,7 @@ export function fakeProcess(
   let err = "";
   let stoppedBy: StopSignal | undefined;
   return {
+    argv: [],
     env: options.env ?? {},
     stdout: {
       isTerminal,
@@ -40,8 +41,8 @@ export function fakeProcess(
         err += text;
       },
     },
-    signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onWake: () => () => {} },
-    survive: () => {},
+    signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onReload: () => () => {} },
+    keepRunning: () => {},
     out: () => out,
     err: () => err,
     kill: (signal) => {

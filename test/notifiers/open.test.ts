@@ -153,7 +153,7 @@ describe("openNotifier", () => {
   test("a token that cannot be sent is refused, and not shown", () => {
     const context = notifierContext({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
     expect(() => open("slack://general", context)).toThrow(
-      /^Cannot use SLACK_TOKEN: it has spaces or characters that no token has$/,
+      /^Cannot use SLACK_TOKEN: it has spaces or non-ASCII characters$/,
     );
   });
   test("a line break after a token is not part of it", async () => {

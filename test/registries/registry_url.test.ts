@@ -1,17 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
 import { type SplitUrl, splitUrl } from "../../src/core/url.ts";
-import {
-  parseGhrArtifactUrl,
-  parseGsArtifactUrl,
-  parseImgArtifactUrl,
-  parseS3ArtifactUrl,
-} from "../../src/registries/artifact_url.ts";
 import { parseFileUrl } from "../../src/registries/file_locator.ts";
+import { parseGsArtifactUrl } from "../../src/registries/gcs/artifact_url.ts";
 import { parseGsUrl } from "../../src/registries/gcs/locator.ts";
+import { parseGhrArtifactUrl } from "../../src/registries/github/artifact_url.ts";
 import { parseGhrUrl } from "../../src/registries/github/locator.ts";
 import { parseGrpcUrl } from "../../src/registries/grpc/locator.ts";
+import { parseImgArtifactUrl } from "../../src/registries/oci/artifact_url.ts";
 import { parseImgUrl } from "../../src/registries/oci/locator.ts";
+import { parseS3ArtifactUrl } from "../../src/registries/s3/artifact_url.ts";
 import { parseS3Url } from "../../src/registries/s3/locator.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 

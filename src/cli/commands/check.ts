@@ -14,8 +14,8 @@ const NOT_READY = 2;
 
 /** `dewy check`: prints the newest version for this machine. */
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
-  const registry = openConfigured(config, context);
-  const resolution = await registry.current({ signal: context.signals.stop });
+  const registry = await openConfigured(config, context);
+  const resolution = await registry.resolve({ signal: context.signals.stop });
   context.stdout.write(
     config.json
       ? `${JSON.stringify(toAnswer(resolution))}\n`

@@ -2,6 +2,7 @@ import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
 import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
+import { explainRegistry } from "../../registries/open.ts";
 import type { AskConfig } from "../flags/ask.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { toAnswer } from "./answer.ts";
@@ -10,8 +11,8 @@ import { choiceMark, textTable } from "./text_table.ts";
 
 /** `dewy explain`: prints every candidate, chosen or the reason why not. */
 export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
-  const registry = openConfigured(config, context);
-  const explanation = await registry.explain({ signal: context.signals.stop });
+  const registry = await openConfigured(config, context);
+  const explanation = await explainRegistry(registry, { signal: context.signals.stop });
   context.stdout.write(
     config.json
       ? `${JSON.stringify({ ...explanation, resolution: toAnswer(explanation.resolution) })}\n`

@@ -1,11 +1,10 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openConfigured } from "../../agent/open_configured.ts";
-import { surviveUncaught } from "../../agent/survive_uncaught.ts";
+import { openConfigured, openConfiguredLater } from "../../agent/open_configured.ts";
+import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import type { Platform, Registry } from "../../core/types.ts";
 import { redactUrl, splitUrl } from "../../core/url.ts";
 import { createGateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
@@ -15,22 +14,25 @@ import type { RegistryConfig } from "../flags/registry.ts";
 const STOP_GRACE_MS = 30_000;
 const MIN_SECRET_BYTES = 32;
 const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
-/** Their artifacts have URLs that other machines can reach. */
-const REMOTE_SCHEMES = ["ghr", "s3", "gs", "grpc"];
 
 /** `dewy registry`: serves a registry to other machines until the operator stops it. */
 export async function runRegistry(
   config: RegistryConfig,
   context: CommandContext,
 ): Promise<number> {
-  checkDirect(config);
+  checkDirect(config, context);
   const { emit, clock } = context;
   const { stop } = context.signals;
   const work = new AbortController();
   const token = await readToken(config, context);
   checkExposure(config, token);
+  const io = { ...context.io, signal: work.signal };
+  const upstream = await openConfigured(config, { ...context, io });
   const gateway = createGateway({
-    open: (platform) => openUpstream(config, context, platform, work.signal),
+    open: (platform) =>
+      platform === undefined
+        ? upstream
+        : openConfiguredLater(config, { ...context, io: { ...io, platform } }),
     intervalMs: config.intervalMs,
     maxStaleMs: config.maxStaleMs,
     secret: await readSecret(config, context),
@@ -53,7 +55,7 @@ export async function runRegistry(
     isServing: gateway.isServing,
     emit,
   });
-  const unsubscribe = context.signals.onWake(() => {
+  const unsubscribe = context.signals.onReload(() => {
     gateway.expire();
     renewTls(config, server, context).catch((error) => warnOfTls(error, context));
   });
@@ -69,19 +71,9 @@ export async function runRegistry(
   return 0;
 }
 
-function openUpstream(
-  config: RegistryConfig,
-  context: CommandContext,
-  platform: Platform | undefined,
-  signal: AbortSignal,
-): Registry {
-  const io = { ...context.io, signal, platform: platform ?? context.io.platform };
-  return openConfigured(config, { ...context, io });
-}
-
-function checkDirect({ direct, registry }: RegistryConfig): void {
+function checkDirect({ direct, registry }: RegistryConfig, { registries }: CommandContext): void {
   const { scheme } = splitUrl(registry, "--upstream");
-  if (!direct || REMOTE_SCHEMES.includes(scheme)) return;
+  if (!direct || registries[scheme]?.artifact?.isRemote !== false) return;
   throw new ConfigError(
     `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// URLs`,
   );

@@ -144,8 +144,8 @@ export class Fleet implements Runner {
     );
   }
 
-  /** {@inheritDoc Runner.tryOut} */
-  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
+  /** {@inheritDoc Runner.deploy} */
+  deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
       const { directory } = release;
@@ -186,8 +186,8 @@ export class Fleet implements Runner {
     return superseded.aborted ? "superseded" : "proven";
   }
 
-  /** {@inheritDoc Runner.insist} */
-  async insist(release: AppRelease): Promise<void> {
+  /** {@inheritDoc Runner.ensureRunning} */
+  async ensureRunning(release: AppRelease): Promise<void> {
     this.#recovery.cancel();
     if (this.#probation?.directory !== release.directory) this.#probation = undefined;
     if (this.#stop.aborted) return;
@@ -199,10 +199,10 @@ export class Fleet implements Runner {
     }
   }
 
-  /** {@inheritDoc Runner.goBack} */
-  async goBack(release: AppRelease): Promise<void> {
+  /** {@inheritDoc Runner.rollback} */
+  async rollback(release: AppRelease): Promise<void> {
     const serves = this.#goal?.directory === release.directory && !this.#isShort();
-    if (!serves) await this.insist(release);
+    if (!serves) await this.ensureRunning(release);
   }
 
   /** {@inheritDoc Runner.inUse} */

@@ -28,9 +28,9 @@ const TIMEOUT_MS = 60_000;
  */
 export function pruneImages(options: PruneOptions): Deployer["prune"] {
   const { directory, emit } = options;
-  return async (keep, others) => {
+  return async (retention) => {
     const before = await records(directory);
-    const removed = await directory.prune(keep, others);
+    const removed = await directory.prune(retention);
     try {
       const images = await removeUnneeded(before, options);
       if (images.length > 0) emit({ type: "images-removed", images });

@@ -2,7 +2,7 @@ import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
 import { createFile, openOwnFile, temporaryPath } from "../files/atomic_file.ts";
-import { bootId } from "../process/identity.ts";
+import { bootId } from "../process/processes.ts";
 import { safeFileName } from "./safe_name.ts";
 
 /** Where one artifact lies while it is being downloaded and after. */

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRunning } from "../process/identity.ts";
+import { isRunning } from "../process/processes.ts";
 import { WAITER_SCRIPT } from "./holder_script.ts";
 import { replaceProcess } from "./replace_process.ts";
 

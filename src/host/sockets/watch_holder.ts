@@ -1,4 +1,4 @@
-import { isRunning, processStartTime } from "../process/identity.ts";
+import { isRunning, processStartTime } from "../process/processes.ts";
 
 const LOOK_MS = 1_000;
 

@@ -1,5 +1,5 @@
-import { formatGsArtifactUrl } from "../artifact_url.ts";
 import type { ObjectPage, ObjectStore, StoredObject } from "../object_layout.ts";
+import { formatGsArtifactUrl } from "./artifact_url.ts";
 import type { GcsClient } from "./client.ts";
 import type { GsLocator } from "./locator.ts";
 import type { GcsObject } from "./schema.ts";

@@ -1,6 +1,6 @@
 import type { Artifact } from "../../core/types.ts";
-import { formatS3ArtifactUrl } from "../artifact_url.ts";
 import type { ObjectPage, ObjectStore, StoredObject } from "../object_layout.ts";
+import { formatS3ArtifactUrl } from "./artifact_url.ts";
 import type { S3Client } from "./client.ts";
 import type { S3Locator } from "./locator.ts";
 import type { S3Object } from "./xml.ts";

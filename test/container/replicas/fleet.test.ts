@@ -9,7 +9,7 @@ describe("Fleet.replace", () => {
   it("starts the first replica, and lets clients through once it is healthy", async () => {
     const { fleet, release, port, versions, engine, events } = await fleetWorld();
     const waiting = ask(port);
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     expect(await waiting).toBe("v1.0.0");
     expect(versions()).toEqual(["v1.0.0"]);
     const { info } = only(engine.running());
@@ -35,7 +35,7 @@ describe("Fleet.replace", () => {
       let running = 0;
       const world = await fleetWorld({ replicas, surge });
       const { fleet, release, engine, port, versions } = world;
-      await fleet.tryOut(release(v1), never);
+      await fleet.deploy(release(v1), never);
       release(v2);
       const start = engine.start;
       engine.start = async (spec, signal) => {
@@ -43,7 +43,7 @@ describe("Fleet.replace", () => {
         return start(spec, signal);
       };
       const clients = crowd(port);
-      await fleet.tryOut(v2, never);
+      await fleet.deploy(v2, never);
       await until(() => versions().length === replicas);
       const answers = await clients.stop();
       expect(Object.keys(answers).sort()).toEqual(["v1.0.0", "v1.1.0"]);
@@ -57,9 +57,9 @@ describe("Fleet.replace", () => {
 
   it("lets the connections of an old replica end before it is told to stop", async () => {
     const { fleet, release, engine, port } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = await kept(port);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     // At once: the one with fewer connections would not be enough for all of them.
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port)));
     expect(new Set(answers)).toEqual(new Set(["v1.1.0"]));
@@ -71,9 +71,9 @@ describe("Fleet.replace", () => {
 
   it("names the releases of all containers that still run, those that drain too", async () => {
     const { fleet, release, engine, port } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = await kept(port);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     expect(await fleet.inUse()).toEqual(new Set([v1.directory, v2.directory]));
     socket.destroy();
     await until(() => engine.running().length === 1);
@@ -82,10 +82,10 @@ describe("Fleet.replace", () => {
 
   it("ends an old replica whose connections do not end in time, and says how many were cut", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ drainMs: 2_000 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = await kept(port);
     const closed = new Promise((resolve) => socket.once("close", resolve));
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     await until(() => eventsOf(events, "replica-retired").length === 1);
     await closed;
     expect(only(eventsOf(events, "replica-retired"))).toMatchObject({ tag: "v1.0.0", cut: 1 });
@@ -117,12 +117,12 @@ describe("Fleet.replace", () => {
       replicas: 2,
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const clients = crowd(port);
     if (arrange !== undefined) engine.fail.set(arrange, new Error(`${arrange} broke`));
-    await expect(fleet.tryOut(release(v2, app), never)).rejects.toThrow(says);
+    await expect(fleet.deploy(release(v2, app), never)).rejects.toThrow(says);
     engine.fail.clear();
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0");
     expect(Object.keys(await clients.stop())).toEqual(["v1.0.0"]);
     expect(engine.running()).toEqual([nth(engine, 0), nth(engine, 1)]);
@@ -132,8 +132,8 @@ describe("Fleet.replace", () => {
     const { fleet, release, engine } = await fleetWorld({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 60_000 },
     });
-    await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.tryOut(release(v2), never)).rejects.toThrow(
+    await fleet.deploy(release(v1), never);
+    const failed = expect(fleet.deploy(release(v2), never)).rejects.toThrow(
       "exit code 9; it wrote: panic: it crashed",
     );
     await until(() => engine.containers.length === 2);
@@ -144,7 +144,7 @@ describe("Fleet.replace", () => {
   it("looks once more before clients are sent there, although no event came", async () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
-    const failed = fleet.tryOut(release(v1, { endsOnceHealthy: true }), never);
+    const failed = fleet.deploy(release(v1, { endsOnceHealthy: true }), never);
     await expect(failed).rejects.toThrow("exit code 5");
   });
 
@@ -152,7 +152,7 @@ describe("Fleet.replace", () => {
     const { fleet, release } = await fleetWorld({
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 20_000 },
     });
-    await expect(fleet.tryOut(release(v1, { listens: false }), never)).rejects.toThrow(
+    await expect(fleet.deploy(release(v1, { listens: false }), never)).rejects.toThrow(
       "was accepted and closed at once",
     );
   });
@@ -162,14 +162,14 @@ describe("Fleet.replace", () => {
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 8_000 },
     });
     shape.containerPort = 3999;
-    await expect(fleet.tryOut(release(v1, { listens: false }), never)).rejects.toThrow(
+    await expect(fleet.deploy(release(v1, { listens: false }), never)).rejects.toThrow(
       "the image exposes 80, not 3999: check --port and --container-port",
     );
   });
 
   it("keeps secrets out of the last lines", async () => {
     const { fleet, release } = await fleetWorld();
-    const failed = fleet.tryOut(release(v1, { version: "hunter2", exitsWith: 1 }), never);
+    const failed = fleet.deploy(release(v1, { version: "hunter2", exitsWith: 1 }), never);
     await expect(failed).rejects.toThrow("panic: … has no database");
   });
 
@@ -178,11 +178,11 @@ describe("Fleet.replace", () => {
       health: { path: undefined, proxyProtocol: undefined, timeoutMs: 1_000 },
     });
     const healthcheck = { intervalMs: 600_000 };
-    const first = fleet.tryOut(release(v1, {}, { healthcheck }), never);
+    const first = fleet.deploy(release(v1, {}, { healthcheck }), never);
     await until(() => engine.containers.length === 1);
     nth(engine, 0).setHealth("healthy");
     await first;
-    const failed = expect(fleet.tryOut(release(v2, {}, { healthcheck }), never)).rejects.toThrow(
+    const failed = expect(fleet.deploy(release(v2, {}, { healthcheck }), never)).rejects.toThrow(
       "its HEALTHCHECK says that it is unhealthy",
     );
     await until(() => engine.containers.length === 2);
@@ -192,7 +192,7 @@ describe("Fleet.replace", () => {
 
   it("stops at once when one of the new replicas ends in the middle of a rollout", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 3 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const clients = crowd(port);
     const start = engine.start;
     engine.start = async (spec, signal) => {
@@ -200,18 +200,18 @@ describe("Fleet.replace", () => {
       if (engine.containers.length === 4) await nth(engine, 3).crash(2);
       return start(spec, signal);
     };
-    const failure = await fleet.tryOut(release(v2), never).catch((error: unknown) => error);
+    const failure = await fleet.deploy(release(v2), never).catch((error: unknown) => error);
     expect(String(failure)).toContain("exit code 2 after it had taken over");
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0,v1.0.0");
     await clients.stop();
   });
 
   it("is ended by its signal, and leaves nothing half started", async () => {
     const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const stop = new AbortController();
-    const replaced = fleet.tryOut(release(v2, { health: 503 }), stop.signal);
+    const replaced = fleet.deploy(release(v2, { health: 503 }), stop.signal);
     await until(() => engine.containers.length === 2);
     stop.abort(new Error("enough"));
     await expect(replaced).rejects.toThrow("enough");
@@ -222,15 +222,15 @@ describe("Fleet.replace", () => {
 describe("Fleet.bake", () => {
   it("fails when a new replica ends, and the way back is quick: what still drains serves again", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = await kept(port);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow(
       "exit code 7 after it had taken over; it wrote: panic: it crashed",
     );
     await nth(engine, 1).crash(7);
     await baked;
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     expect(await ask(port)).toBe("v1.0.0");
     expect(engine.containers).toHaveLength(2);
     expect(versions()).toEqual(["v1.0.0"]);
@@ -239,8 +239,8 @@ describe("Fleet.bake", () => {
 
   it("fails when a new replica turns unhealthy; the old release is started again, and the bad one leaves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v1), never);
+    await fleet.deploy(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const clients = crowd(port);
     const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow(
@@ -248,15 +248,15 @@ describe("Fleet.bake", () => {
     );
     nth(engine, 2).app.health = 500;
     await baked;
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0");
     expect(Object.keys(await clients.stop()).sort()).toEqual(["v1.0.0", "v1.1.0"]);
   });
 
   it("after a failure sends clients to the old release as soon as one replica of it serves", async () => {
     const { fleet, release, engine, port } = await fleetWorld({ replicas: 2, surge: 1 });
-    await fleet.tryOut(release(v1), never);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v1), never);
+    await fleet.deploy(release(v2), never);
     await until(() => engine.running().length === 2);
     const sockets = await Promise.all([1, 2].map(() => kept(port)));
     const baked = expect(fleet.bake(v2, 600_000, never)).rejects.toThrow("answered 500");
@@ -272,7 +272,7 @@ describe("Fleet.bake", () => {
       }
       return start(spec, signal);
     };
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     expect(wasTrusted).toBe(false);
     expect(engine.containers.length).toBeGreaterThanOrEqual(6);
     for (const socket of sockets) socket.destroy();
@@ -280,7 +280,7 @@ describe("Fleet.bake", () => {
 
   it("is over at once when dewy is to end", async () => {
     const { fleet, release } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 1e9, AbortSignal.abort());
   });
 });
@@ -290,28 +290,28 @@ describe("a release that is rolled out while another one is on probation", () =>
 
   it("ends that probation, and the last good one comes back when it fails", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     expect(await fleet.bake(v1, 0, never)).toBe("proven");
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     const baking = fleet.bake(v2, 1e9, never);
-    await fleet.tryOut(release(v3), never);
+    await fleet.deploy(release(v3), never);
     expect(await baking).toBe("superseded");
     expect(await ask(port)).toBe("v1.2.0");
     const failed = expect(fleet.bake(v3, 1e9, never)).rejects.toThrow("exit code 7");
     await until(() => versions().join() === "v1.2.0,v1.2.0");
     await nth(engine, 4).crash(7);
     await failed;
-    await fleet.goBack(v1);
+    await fleet.rollback(v1);
     await until(() => versions().join() === "v1.0.0,v1.0.0");
   });
 
   it("leaves the probation as it is when it does not become healthy", async () => {
     const { fleet, release, engine, versions } = await fleetWorld({ health: quick });
-    await fleet.tryOut(release(v1), never);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v1), never);
+    await fleet.deploy(release(v2), never);
     const baking = fleet.bake(v2, 1e9, never);
-    await expect(fleet.tryOut(release(v3, { health: 503 }), never)).rejects.toThrow("503");
-    await fleet.goBack(v2);
+    await expect(fleet.deploy(release(v3, { health: 503 }), never)).rejects.toThrow("503");
+    await fleet.rollback(v2);
     await until(() => versions().join() === "v1.1.0");
     const failed = expect(baking).rejects.toThrow("exit code 7 after it had taken over");
     await nth(engine, 1).crash(7);
@@ -320,31 +320,31 @@ describe("a release that is rolled out while another one is on probation", () =>
 
   it("does not keep the probation from failing meanwhile, and can be given up", async () => {
     const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v1), never);
+    await fleet.deploy(release(v2), never);
     const baking = expect(fleet.bake(v2, 1e9, never)).rejects.toThrow("exit code 7");
     const given = new AbortController();
-    const rolling = fleet.tryOut(release(v3, { health: 503 }), given.signal);
+    const rolling = fleet.deploy(release(v3, { health: 503 }), given.signal);
     const gone = expect(rolling).rejects.toThrow("given up");
     await until(() => versions().includes("v1.2.0"));
     await nth(engine, 1).crash(7);
     await baking;
     given.abort(new HostError("given up"));
     await gone;
-    await fleet.goBack(v1);
+    await fleet.rollback(v1);
     await until(() => versions().join() === "v1.0.0");
   });
 
   it("and fails together with the engine does not make the other one fail", async () => {
     const { fleet, release, engine, versions } = await fleetWorld({ replicas: 2, surge: 0 });
-    await fleet.tryOut(release(v1), never);
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v1), never);
+    await fleet.deploy(release(v2), never);
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     const over = new AbortController();
     const baking = fleet.bake(v2, 1e9, over.signal);
     engine.fail.set("start", unreachable());
-    await expect(fleet.tryOut(release(v3), never)).rejects.toThrow("refused");
-    await fleet.goBack(v2);
+    await expect(fleet.deploy(release(v3), never)).rejects.toThrow("refused");
+    await fleet.rollback(v2);
     expect(versions()).toEqual(["v1.1.0"]);
     engine.fail.clear();
     await until(() => versions().join() === "v1.1.0,v1.1.0");
@@ -356,11 +356,11 @@ describe("a release that is rolled out while another one is on probation", () =>
 describe("Fleet.adopt", () => {
   it("puts what runs behind the proxy and starts nothing when that is what should run", async () => {
     const first = await fleetWorld({ replicas: 2 });
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     expect(await ask(second.port)).toBe("v1.0.0");
-    await second.fleet.insist(v1);
+    await second.fleet.ensureRunning(v1);
     expect(second.engine.containers).toHaveLength(2);
     expect(only(eventsOf(second.events, "containers-adopted")).tags).toEqual(["v1.0.0"]);
   });
@@ -368,7 +368,7 @@ describe("Fleet.adopt", () => {
   it("continues a half-done rollout", async () => {
     const first = await fleetWorld({ replicas: 3 });
     const { engine } = first;
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     first.release(v2);
     const stop = new AbortController();
     const start = engine.start;
@@ -376,12 +376,12 @@ describe("Fleet.adopt", () => {
       if (engine.containers.length === 5) stop.abort(new Error("killed"));
       return start(spec, signal);
     };
-    await expect(first.fleet.tryOut(v2, stop.signal)).rejects.toThrow("killed");
+    await expect(first.fleet.deploy(v2, stop.signal)).rejects.toThrow("killed");
     engine.start = start;
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     const clients = crowd(second.port);
-    await second.fleet.tryOut(v2, never);
+    await second.fleet.deploy(v2, never);
     await until(() => second.versions().join() === "v1.1.0,v1.1.0,v1.1.0");
     const answers = Object.keys(await clients.stop());
     expect(answers.filter((answer) => !/^v1\.[01]\.0$/.test(answer))).toEqual([]);
@@ -390,7 +390,7 @@ describe("Fleet.adopt", () => {
 
   it("replaces containers of another dewy without a gap, and keeps them when that fails", async () => {
     const { engine, fleet, release, versions, reborn } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.stop({ keep: true });
     const strange = nth(engine, 0).info;
     strange.labels = { "dewy.managed": "true", "dewy.app": "app", "dewy.version": "v0.9.0" };
@@ -398,20 +398,20 @@ describe("Fleet.adopt", () => {
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 4_000 },
     });
     expect(await ask(second.port)).toBe("v1.0.0");
-    await expect(second.fleet.tryOut(release(v2, { health: 500 }), never)).rejects.toThrow(
+    await expect(second.fleet.deploy(release(v2, { health: 500 }), never)).rejects.toThrow(
       "answered 500",
     );
     await second.fleet.end();
     expect(await ask(second.port)).toBe("v1.0.0");
-    await second.fleet.tryOut(release(v3), never);
+    await second.fleet.deploy(release(v3), never);
     await until(() => versions().join() === "v1.2.0");
   });
 
   it("does not send clients to one that was only being started", async () => {
     const first = await fleetWorld();
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     const stop = new AbortController();
-    const replaced = first.fleet.tryOut(first.release(v2, { listens: false }), stop.signal);
+    const replaced = first.fleet.deploy(first.release(v2, { listens: false }), stop.signal);
     await until(() => first.engine.containers.length === 2);
     const second = await first.reborn();
     for (let count = 0; count < 20; count += 1) expect(await ask(second.port)).toBe("v1.0.0");
@@ -422,10 +422,10 @@ describe("Fleet.adopt", () => {
   it("ends what the dewy before had begun to start, and what came up only later", async () => {
     const first = await fleetWorld();
     const { engine } = first;
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
-    await second.fleet.insist(v1);
+    await second.fleet.ensureRunning(v1);
     const { spec } = nth(engine, 0);
     await engine.start({ ...spec, name: "app-late-0" }, never);
     await until(() => nth(engine, 1).info.status === "exited");
@@ -438,16 +438,16 @@ describe("Fleet.adopt", () => {
 
   it("makes the number of replicas and changed flags true", async () => {
     const first = await fleetWorld({ replicas: 3 });
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const fewer = await first.reborn({ replicas: 1 });
-    await fewer.fleet.insist(v1);
+    await fewer.fleet.ensureRunning(v1);
     await until(() => fewer.versions().length === 1);
     expect(fewer.engine.containers).toHaveLength(3);
     await fewer.fleet.stop({ keep: true });
     const changed = await fewer.reborn({ replicas: 2 });
     changed.shape.config = "c2";
-    await changed.fleet.insist(v1);
+    await changed.fleet.ensureRunning(v1);
     await until(() => changed.versions().length === 2);
     const configs = changed.engine.running().map(({ info }) => info.labels["dewy.config"]);
     expect(configs).toEqual(["c2", "c2"]);
@@ -455,15 +455,15 @@ describe("Fleet.adopt", () => {
 
   it("removes what has ended and what was never started, of this app only", async () => {
     const { engine, fleet, release } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.stop({ keep: true });
     await nth(engine, 0).crash();
     const other = await fleetWorld({ app: "other" }, engine);
-    await other.fleet.tryOut(v1, never);
+    await other.fleet.deploy(v1, never);
     await other.fleet.stop({ keep: true });
     await nth(engine, 1).crash();
     const again = await fleetWorld({}, engine);
-    await again.fleet.insist(v1);
+    await again.fleet.ensureRunning(v1);
     const listed = async (): Promise<readonly string[]> =>
       (await engine.list({}, never)).map(({ id }) => id);
     await expect.poll(listed).toEqual(["id2", "id3"]);
@@ -473,7 +473,7 @@ describe("Fleet.adopt", () => {
 describe("the fleet's care", () => {
   it("takes a replica that ends out of the proxy at once, tells its last lines, and starts another", async () => {
     const { fleet, release, engine, port, versions, events } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     await nth(engine, 0).crash(4);
     const clients = crowd(port);
@@ -488,7 +488,7 @@ describe("the fleet's care", () => {
   it("finds out although no event came", async () => {
     const { fleet, release, engine } = await fleetWorld();
     engine.tells = false;
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     await nth(engine, 0).crash();
     await until(() => engine.containers.length === 2);
@@ -496,7 +496,7 @@ describe("the fleet's care", () => {
 
   it("replaces one that turns unhealthy, and ends it once the other serves", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     const clients = crowd(port);
     nth(engine, 0).app.health = 500;
@@ -507,7 +507,7 @@ describe("the fleet's care", () => {
 
   it("sends clients to unhealthy replicas rather than to nobody", async () => {
     const { fleet, release, engine, port, events } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.fail.set("start", unreachable());
     for (const container of engine.containers) container.app.health = 500;
@@ -519,7 +519,7 @@ describe("the fleet's care", () => {
 
   it("waits longer each time, and asks once to go back when a release keeps ending", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", exitsWith: 1 });
     await engine.pull({
@@ -534,7 +534,7 @@ describe("the fleet's care", () => {
     const pauses = eventsOf(events, "start-failed").map(({ retryInMs }) => retryInMs);
     expect(pauses.length).toBeGreaterThan(3);
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
-    await fleet.insist(release(v2));
+    await fleet.ensureRunning(release(v2));
     expect(loops).toHaveLength(1);
   });
 
@@ -542,7 +542,7 @@ describe("the fleet's care", () => {
     const { fleet, release, engine, events, loops } = await fleetWorld({
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 1_000 },
     });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
     engine.forget("registry.test/app@v1.0.0");
@@ -554,7 +554,7 @@ describe("the fleet's care", () => {
 
   it("leaves all as it is while the engine cannot be reached, and says so once", async () => {
     const { fleet, release, engine, port, events, loops } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     for (const operation of ["list", "watch", "inspect", "start"] as const) {
       engine.fail.set(operation, unreachable());
@@ -574,7 +574,7 @@ describe("the fleet's care", () => {
 
   it("pulls an image again that somebody removed", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.forget("registry.test/app@v1.0.0");
     await nth(engine, 0).crash();
@@ -584,9 +584,9 @@ describe("the fleet's care", () => {
 
   it("tries again to remove a container that the engine does not let go of", async () => {
     const { fleet, release, engine, events } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     engine.fail.set("remove", new Error("device or resource busy"));
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     await until(() => eventsOf(events, "warning").length > 0);
     engine.fail.clear();
     await until(() => eventsOf(events, "replica-retired").length === 1);
@@ -597,7 +597,7 @@ describe("the fleet's care", () => {
 describe("Fleet.restart", () => {
   it("replaces all replicas by others of the same release, without a gap", async () => {
     const { fleet, release, engine, port, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const clients = crowd(port);
     await fleet.restart(never);
     await until(() => versions().length === 2);
@@ -609,7 +609,7 @@ describe("Fleet.restart", () => {
 describe("Fleet.stop", () => {
   it("lets what is in flight end, then ends and removes all containers", async () => {
     const { fleet, release, engine, port } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n");
     await new Promise((resolve) => socket.once("connect", resolve));
@@ -627,7 +627,7 @@ describe("Fleet.stop", () => {
 
   it("leaves the containers when told to", async () => {
     const { fleet, release, versions } = await fleetWorld({ replicas: 2 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.stop({ keep: true });
     expect(versions()).toEqual(["v1.0.0", "v1.0.0"]);
   });

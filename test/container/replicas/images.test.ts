@@ -12,6 +12,7 @@ import {
 import { pruneImages } from "../../../src/container/replicas/prune_images.ts";
 import { stageImage } from "../../../src/container/replicas/stage_image.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
+import type { Retention } from "../../../src/deploy/state.ts";
 import {
   openReleaseDirectory,
   type ReleaseDirectory,
@@ -201,12 +202,14 @@ describe("prepareRelease", () => {
   });
 });
 
+const keepSeven = async (): Promise<Retention> => ({ keep: new Set(), others: 7 });
+
 describe("pruneImages", () => {
   it("keeps the seven newest, and removes the others with the names they had", async () => {
     const { engine, directory, events, staged, prune } = await imageWorld();
     const releases: string[] = [];
     for (let minor = 0; minor < 9; minor += 1) releases.push(await staged(`v1.${minor}.0`));
-    expect(await prune(new Set(), 7)).toEqual(releases.slice(0, 2).reverse());
+    expect(await prune(keepSeven)).toEqual(releases.slice(0, 2).reverse());
     const left = engine.names().filter((name) => name.startsWith("localhost/"));
     expect(left.sort()).toEqual(
       Array.from({ length: 7 }, (_, index) => imageName(APP, `v1.${index + 2}.0`)),
@@ -236,7 +239,7 @@ describe("pruneImages", () => {
     );
     for (let minor = 2; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     await staged("v1.8.0", {}, same);
-    await prune(new Set(), 7);
+    await prune(keepSeven);
     const names = engine.names();
     expect(names).toContain("localhost/dewy/other:v1.1.0");
     expect(names).toContain(imageName(APP, "v1.1.0"));
@@ -248,7 +251,7 @@ describe("pruneImages", () => {
     const { engine, staged, prune } = await imageWorld();
     await staged("v1.0.0");
     await engine.tag("registry.test/shop@sha256:v1.0.0", imageName(APP, "v0.1.0"), never);
-    await prune(new Set(), 7);
+    await prune(keepSeven);
     expect(engine.names()).not.toContain(imageName(APP, "v0.1.0"));
   });
 
@@ -256,7 +259,7 @@ describe("pruneImages", () => {
     const { engine, events, staged, prune } = await imageWorld();
     for (let minor = 0; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     engine.fail.set("imageNames", unreachable());
-    expect(await prune(new Set(), 7)).toHaveLength(1);
+    expect(await prune(keepSeven)).toHaveLength(1);
     expect(eventsOf(events, "warning")).toHaveLength(1);
   });
 });

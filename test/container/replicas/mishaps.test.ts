@@ -20,7 +20,7 @@ describe("a rollout", () => {
       if (engine.containers.length > 1) only(engine.containers.slice(-1)).app.health = 503;
       return id;
     };
-    const failed = expect(fleet.tryOut(v1, never)).rejects.toThrow("exit code 5");
+    const failed = expect(fleet.deploy(v1, never)).rejects.toThrow("exit code 5");
     const looks = (): number => engine.calls.filter((call) => call === "inspect id1").length;
     await until(() => engine.containers.length === 3 && looks() > 1);
     await nth(engine, 0).crash(5);
@@ -28,19 +28,19 @@ describe("a rollout", () => {
     await failed;
     await until(() => engine.running().length === 0, "the others of the batch run on");
     engine.start = start;
-    await fleet.tryOut(v1, never);
+    await fleet.deploy(v1, never);
     expect(versions()).toEqual(["v1.0.0", "v1.0.0", "v1.0.0"]);
   });
 
   it("that fails is not repeated by a restart that was asked for meanwhile", async () => {
     const { fleet, release, engine, versions } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
-    const failed = expect(fleet.tryOut(release(v2, { health: 503 }), never)).rejects.toThrow();
+    await fleet.deploy(release(v1), never);
+    const failed = expect(fleet.deploy(release(v2, { health: 503 }), never)).rejects.toThrow();
     await until(() => engine.containers.length === 2);
     const restarted = fleet.restart(never);
     await nth(engine, 1).crash();
     await failed;
-    await fleet.goBack(v1);
+    await fleet.rollback(v1);
     await restarted;
     await until(() => versions().join() === "v1.0.0");
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
@@ -50,7 +50,7 @@ describe("a rollout", () => {
     const { fleet, release } = await fleetWorld();
     const version = "x".repeat(1_000_000);
     const error = await fleet
-      .tryOut(release(v1, { version, exitsWith: 1 }), never)
+      .deploy(release(v1, { version, exitsWith: 1 }), never)
       .catch((thrown: unknown) => String(thrown));
     expect(error).toContain("it wrote: panic: xxx");
     expect(String(error).length).toBeLessThan(10_000);
@@ -66,7 +66,7 @@ describe("a rollout", () => {
       Object.assign(nth(engine, 0).info, { health: "starting", checkEveryMs: 600_000 });
       return id;
     };
-    const replaced = fleet.tryOut(release(v1), never);
+    const replaced = fleet.deploy(release(v1), never);
     await until(() => engine.containers.length === 1);
     await hastyClock().sleep(40_000);
     nth(engine, 0).setHealth("healthy");
@@ -75,7 +75,7 @@ describe("a rollout", () => {
 
   it("blames the engine, not the version, when that does not answer", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const { inspect } = engine;
     let isHanging = false;
     engine.inspect = (id, signal) => {
@@ -87,7 +87,7 @@ describe("a rollout", () => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       });
     };
-    const error = await fleet.tryOut(release(v2), never).catch((thrown: unknown) => thrown);
+    const error = await fleet.deploy(release(v2), never).catch((thrown: unknown) => thrown);
     engine.inspect = inspect;
     expect(String(error)).toContain("the engine has not answered");
     expect(error instanceof DewyError && error.retryable).toBe(true);
@@ -109,7 +109,7 @@ describe("a replica that does not become healthy", () => {
       health: { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 },
     });
     shape.containerPort = containerPort;
-    const failed = fleet.tryOut(release(v1, app, { exposedPorts: [80] }), never);
+    const failed = fleet.deploy(release(v1, app, { exposedPorts: [80] }), never);
     await expect(failed).rejects.toMatchObject({ fault });
   });
 
@@ -122,7 +122,7 @@ describe("a replica that does not become healthy", () => {
       const container = await inspect(id, signal);
       return container === undefined ? undefined : { ...container, ports: [] };
     };
-    await expect(fleet.tryOut(release(v1), never)).rejects.toMatchObject({ fault: "host" });
+    await expect(fleet.deploy(release(v1), never)).rejects.toMatchObject({ fault: "host" });
   });
 
   it.each<[string, (engine: FakeEngine) => Promise<unknown>]>([
@@ -139,7 +139,7 @@ describe("a replica that does not become healthy", () => {
     ],
   ])("is not to blame when %s", async (_, happens) => {
     const { fleet, release, engine } = await fleetWorld();
-    const failed = fleet.tryOut(release(v1, { health: 503 }), never);
+    const failed = fleet.deploy(release(v1, { health: 503 }), never);
     const judged = expect(failed).rejects.toMatchObject({ fault: "host" });
     await until(() => engine.containers.length === 1 && engine.calls.includes("inspect id1"));
     await happens(engine);
@@ -159,7 +159,7 @@ describe("containers that are ended from outside again and again", () => {
     ],
   ])("are not a crash loop of the release when they are %s", async (_, end) => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     await fleet.bake(v1, 0, never);
     engine.tells = false;
     for (let count = 1; count <= 6; count += 1) {
@@ -173,7 +173,7 @@ describe("containers that are ended from outside again and again", () => {
   it("are not a crash loop of the release either when they never get to serve", async () => {
     const { fleet, release, engine, events, loops } = await fleetWorld();
     engine.inspect = async () => undefined;
-    await fleet.insist(release(v1));
+    await fleet.ensureRunning(release(v1));
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
   });
@@ -209,7 +209,7 @@ describe("Fleet.bake", () => {
     ],
   ])("that fails because a replica %s", async (_, fault, happens) => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const failed = expect(fleet.bake(v1, 60_000, never)).rejects.toMatchObject({ fault });
     await happens(nth(engine, 0), engine);
     await failed;
@@ -217,7 +217,7 @@ describe("Fleet.bake", () => {
 
   it("does not blame the release for what has ended while the engine was away", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const failed = expect(fleet.bake(v1, 600_000, never)).rejects.toMatchObject({ fault: "host" });
     for (const operation of ["list", "watch", "inspect"] as const) {
       engine.fail.set(operation, unreachable());
@@ -232,7 +232,7 @@ describe("Fleet.bake", () => {
 
   it("does not take a probe that this machine cannot make for one that failed", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const [published] = nth(engine, 0).info.ports;
     if (published === undefined) throw new Error("no port is published");
     // No route leads there, as when a firewall has been set up wrongly.
@@ -243,7 +243,7 @@ describe("Fleet.bake", () => {
 
   it("is not over while it is being found out why a replica has ended", async () => {
     const { fleet, release, engine } = await fleetWorld();
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const { lastLines } = engine;
     const answer = new AbortController();
     let isAsked = false;
@@ -272,7 +272,7 @@ describe("a restart of dewy with other options", () => {
     ["the app ends with", { exitsWith: 1 }],
   ])("that %s makes no version bad: what runs goes on serving", async (_, options) => {
     const first = await fleetWorld();
-    await first.fleet.tryOut(first.release(v1), never);
+    await first.fleet.deploy(first.release(v1), never);
     await first.fleet.stop({ keep: true });
     const second = await first.reborn();
     const { engine, events } = second;
@@ -288,7 +288,7 @@ describe("a restart of dewy with other options", () => {
       await only(engine.containers.slice(-1)).crash();
       return id;
     };
-    await second.fleet.insist(v1);
+    await second.fleet.ensureRunning(v1);
     await until(() => starts >= 7);
     expect(second.loops).toEqual([]);
     expect(eventsOf(events, "start-failed").length).toBeGreaterThan(5);
@@ -302,7 +302,7 @@ describe("a restart of dewy with other options", () => {
     const { engine, fleet, release, loops, events } = await fleetWorld();
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
-    await fleet.insist(v1);
+    await fleet.ensureRunning(v1);
     await until(() => eventsOf(events, "start-failed").length >= 6);
     expect(loops).toEqual([]);
     engine.fail.clear();
@@ -314,8 +314,8 @@ describe("the fleet", () => {
     const mine = await fleetWorld();
     const other = await fleetWorld({ root: "/srv/other" }, mine.engine);
     const { engine } = mine;
-    await mine.fleet.tryOut(mine.release(v1), never);
-    await other.fleet.tryOut(v1, never);
+    await mine.fleet.deploy(mine.release(v1), never);
+    await other.fleet.deploy(v1, never);
     const looks = (): number => engine.calls.filter((call) => call === "list").length;
     const before = looks();
     await until(() => looks() > before + 6);
@@ -334,13 +334,13 @@ describe("the fleet", () => {
     const hasty = hastyClock();
     const clock = { ...hasty, now: () => hasty.now() + aheadMs };
     const { fleet, release, engine, port } = await fleetWorld({ clock, drainMs: 3_600_000 });
-    await fleet.tryOut(release(v1), never);
+    await fleet.deploy(release(v1), never);
     const socket = connect(port, "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
     // In the middle of its next request it cannot be connected with another container.
     socket.write("GET /");
-    await fleet.tryOut(release(v2), never);
+    await fleet.deploy(release(v2), never);
     aheadMs = 24 * 3_600_000;
     await hasty.sleep(2_000);
     expect(engine.running()).toHaveLength(2);

@@ -456,7 +456,7 @@ async function accessTo(
   env: Readonly<Record<string, string>> = {},
 ): Promise<PullAccess> {
   const opened = openRegistry(`img://${registry.host}/${repository}`, { env });
-  const found = await opened.current();
+  const found = await opened.resolve();
   if (found.kind !== "ready" || !isImageRegistry(opened)) throw new Error(JSON.stringify(found));
   return opened.pullAccess(found.artifact.digest ?? "");
 }

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { isRunning } from "../../../src/host/process/identity.ts";
+import { isRunning } from "../../../src/host/process/processes.ts";
 import { runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { ask, eventually, freePort, kill, load, startCase } from "./case_process.ts";

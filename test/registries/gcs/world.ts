@@ -3,8 +3,8 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import type { RegistryContext } from "../../../src/registries/driver.ts";
-import { openGs } from "../../../src/registries/gcs/driver.ts";
 import { parseGsUrl } from "../../../src/registries/gcs/locator.ts";
+import { openGs } from "../../../src/registries/gcs/registry.ts";
 import type { GsStoreOptions } from "../../../src/registries/gcs/store.ts";
 import type { FakeGcs } from "../../fakes/gcs.ts";
 

@@ -2,10 +2,13 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import { isRunning, processStartTime } from "../../../src/host/process/identity.ts";
-import { startTimeOf } from "../../../src/host/process/table.ts";
+import {
+  isRunning,
+  processStartTime,
+  recordedStartTime,
+} from "../../../src/host/process/processes.ts";
 
-it("isRunning tells a process by its start, not by its number alone", () => {
+it("isRunning compares the start time as well as the pid", () => {
   const startTime = processStartTime(process.pid);
   expect(isRunning(process.pid, startTime)).toBe(true);
   expect(isRunning(process.pid, `${startTime}0`)).toBe(false);
@@ -26,7 +29,7 @@ it.skipIf(process.platform !== "linux")(
     process.kill(pid, "SIGKILL");
     await expect.poll(() => isRunning(pid, startTime)).toBe(false);
     expect(isRunning(pid, undefined)).toBe(false);
-    expect(startTimeOf(pid)).toBe(startTime);
+    expect(recordedStartTime(pid)).toBe(startTime);
   },
 );
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { surviveUncaught } from "../../src/agent/survive_uncaught.ts";
+import { crashText, surviveUncaught } from "../../src/agent/uncaught.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 
@@ -11,7 +11,7 @@ function survivor(): { fail: (error: unknown) => void; reported: DewyEvent[]; cl
     env: { SLACK_TOKEN: "xoxb-123456" },
     emit: (event) => void (event.type === "uncaught" && reported.push(event)),
     clock,
-    survive: (listener) => {
+    keepRunning: (listener) => {
       fail = listener;
     },
   });
@@ -32,4 +32,13 @@ test("errors that all differ are reported a limited number of times", () => {
   const letters = "abcdefghijklmnopqrstuvwxyz";
   for (const one of letters) for (const two of letters) fail(`${one}${two}`);
   expect(reported).toHaveLength(21);
+});
+
+test("a crash is one line without secrets", () => {
+  const env = { SLACK_TOKEN: "xoxb-123456", HOME: "/root/home" };
+  const error = new TypeError("xoxb-123456\nat https://me:pw@example.com/?token=abc in /root/home");
+  expect(crashText(error, env)).toBe(
+    "Error: TypeError: …\\nat https://example.com/?token=… in /root/home; this is a bug in dewy\n",
+  );
+  expect(crashText("text", {})).toBe("Error: text; this is a bug in dewy\n");
 });
