@@ -309,6 +309,34 @@ describe("ContainerService.bake", () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  it("does not replace a lost replica, which the rollback is for", async () => {
+    const { service, release, engine, events } = await startService({ replicas: 2 });
+    await service.tryOut(release(v1), never);
+    await nth(engine, 0).crash();
+    await until(() => eventsOf(events, "replica-lost").length === 1);
+    const checks = (): number => engine.calls.filter((call) => call === "list").length;
+    const before = checks();
+    await until(() => checks() > before + 3);
+    expect(engine.containers).toHaveLength(2);
+    expect(only(eventsOf(events, "replica-lost")).replaceInMs).toBeUndefined();
+    await expect(service.bake(v1, 1e9, never)).rejects.toThrow("exit code 1");
+  });
+
+  it("is not failed by another release that cannot be started", async () => {
+    const { service, release, engine, events, versions } = await startService();
+    await service.tryOut(release(v1), never);
+    await service.tryOut(release(v2), never);
+    await until(() => versions().join() === "v1.1.0");
+    const over = new AbortController();
+    const baking = service.bake(v2, 1e9, over.signal);
+    release(v1, { exitsWith: 1 });
+    engine.forget("registry.test/app@v1.0.0");
+    await service.insist(v1);
+    expect(only(eventsOf(events, "start-failed")).tag).toBe("v1.0.0");
+    over.abort();
+    expect(await baking).toBe("proven");
+  });
+
   it("ends at once if dewy is stopping", async () => {
     const { service, release } = await startService();
     await service.tryOut(release(v1), never);
@@ -381,6 +409,18 @@ describe("a deploy during the bake of another release", () => {
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     over.abort();
     expect(await baking).toBe("proven");
+  });
+});
+
+describe("ContainerService.goBack", () => {
+  it("does nothing if all replicas of the release serve", async () => {
+    const { service, release, engine } = await startService({ replicas: 2 });
+    await service.tryOut(release(v1), never);
+    await service.bake(v1, 0, never);
+    const changes = (): readonly string[] => engine.calls.filter((call) => /^(im|st)/.test(call));
+    const before = changes();
+    await service.goBack(v1);
+    expect(changes()).toEqual(before);
   });
 });
 
