@@ -681,6 +681,22 @@ describe("ContainerService.restart", () => {
   });
 });
 
+describe("ContainerService: an aborted deploy", () => {
+  it("does not count as a failure of the release", async () => {
+    const { service, release, engine, versions } = await startService();
+    await service.tryOut(release(v1), never);
+    const stop = new AbortController();
+    const deploy = service.tryOut(release(v2, { health: 503 }), stop.signal);
+    await until(() => engine.containers.length === 2);
+    stop.abort(new Error("enough"));
+    await expect(deploy).rejects.toThrow("enough");
+    release(v2);
+    engine.forget("registry.test/app@v1.1.0");
+    await service.restart(never);
+    await until(() => versions().join() === "v1.1.0");
+  });
+});
+
 describe("ContainerService.stop", () => {
   it("drains the requests in flight, then stops and removes all containers", async () => {
     const { service, release, engine, port } = await startService({ replicas: 2 });
