@@ -54,6 +54,7 @@ describe("ContainerService.tryOut", () => {
         return start(spec, signal);
       };
       const clients = crowd(port);
+      await until(() => engine.containers.some(({ answered }) => answered > 0));
       await service.tryOut(v2, never);
       await until(() => versions().length === replicas);
       const answers = await clients.stop();
@@ -87,7 +88,7 @@ describe("ContainerService.tryOut", () => {
   );
 
   it("drains the connections of an old replica before it stops", async () => {
-    const { service, release, engine, port } = await startService();
+    const { service, release, engine, port } = await startService({ drainMs: 400_000 });
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
     await service.tryOut(release(v2), never);
@@ -101,7 +102,7 @@ describe("ContainerService.tryOut", () => {
   });
 
   it("reports the releases of all running containers, including draining ones", async () => {
-    const { service, release, engine, port } = await startService();
+    const { service, release, engine, port } = await startService({ drainMs: 400_000 });
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
     await service.tryOut(release(v2), never);
@@ -252,7 +253,7 @@ describe("ContainerService.tryOut", () => {
 
 describe("ContainerService.bake", () => {
   it("fails if a new replica exits, and the rollback reuses replicas that are still draining", async () => {
-    const { service, release, engine, port, versions } = await startService();
+    const { service, release, engine, port, versions } = await startService({ drainMs: 400_000 });
     await service.tryOut(release(v1), never);
     const socket = await kept(port);
     await service.tryOut(release(v2), never);
@@ -345,7 +346,7 @@ describe("ContainerService.bake", () => {
 });
 
 describe("a deploy during the bake of another release", () => {
-  const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 };
+  const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 };
 
   it("supersedes that bake, and a failure rolls back to the last good release", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });

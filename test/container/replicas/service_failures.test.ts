@@ -59,7 +59,7 @@ describe("a rollout", () => {
   it("that fails is not repeated by a recovery scheduled meanwhile", async () => {
     const { service, release, engine, events, versions } = await startService({
       replicas: 2,
-      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 10_000 },
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 },
     });
     await service.tryOut(release(v1), never);
     await service.bake(v1, 0, never);
