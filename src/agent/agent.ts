@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
-import { onlyNews } from "../core/event.ts";
+import { dedupe } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
@@ -84,7 +84,7 @@ function deployContext(
   command: CommandContext,
 ): DeployContext {
   const { clock } = command;
-  const emit = onlyNews(command.emit);
+  const emit = dedupe(command.emit);
   const runHook = createHooks({
     before: config.beforeDeployHook ?? "",
     after: config.afterDeployHook ?? "",

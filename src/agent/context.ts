@@ -1,7 +1,6 @@
 import type { Context } from "../core/context.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { RegistryContext } from "../registries/driver.ts";
-import type { RegistryTable } from "../registries/table.ts";
+import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** Everything a command needs from outside. It is assembled once; tests pass their own. */

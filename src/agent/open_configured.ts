@@ -1,15 +1,36 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
-import { openRegistry } from "../registries/open.ts";
+import type { LocatorBase } from "../registries/driver.ts";
+import { loadRegistry, openRegistry, type RegistryOptions } from "../registries/open.ts";
 import { withPollDeadline } from "../registries/poll_deadline.ts";
 import type { CommandContext } from "./context.ts";
 
-/** Opens the registry of a command line. `--slot` and `--calver` override the URL's options. */
-export function openConfigured(
-  { registry: url, slot, calver }: Pick<CommonConfig, "registry" | "slot" | "calver">,
-  context: CommandContext,
-): Registry {
-  const { registries, clock } = context;
-  const registry = openRegistry(url, { ...context.io, registries, slot, calver });
-  return withPollDeadline(registry, clock);
+type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
+
+/** `--slot` and `--calver` override the options of the registry's URL. */
+function optionsOf(
+  { slot, calver }: Config,
+  { io, registries }: Pick<CommandContext, "io" | "registries">,
+): RegistryOptions {
+  return { ...io, registries, slot, calver };
+}
+
+/** Opens the registry of a command line. */
+export function loadConfigured(
+  config: Config,
+  context: Pick<CommandContext, "io" | "registries">,
+): Promise<{ registry: Registry; locator: LocatorBase }> {
+  return loadRegistry(config.registry, optionsOf(config, context));
+}
+
+/** Opens the registry of a command line, with a limit on how long a question may take. */
+export async function openConfigured(config: Config, context: CommandContext): Promise<Registry> {
+  const { registry } = await loadConfigured(config, context);
+  return withPollDeadline(registry, context.clock);
+}
+
+/** The same, but the registry is opened at its first question. */
+export function openConfiguredLater(config: Config, context: CommandContext): Registry {
+  const registry = openRegistry(config.registry, optionsOf(config, context));
+  return withPollDeadline(registry, context.clock);
 }

@@ -4,8 +4,8 @@ import { openReleaseDirectory, type ReleaseDirectory } from "../deployers/releas
 import { type StageRelease, stageRelease } from "../deployers/stage_release.ts";
 import { cacheDirectory } from "../host/download/cache_directory.ts";
 import type { LocatorBase } from "../registries/driver.ts";
-import { connect } from "../registries/open.ts";
 import type { CommandContext } from "./context.ts";
+import { loadConfigured } from "./open_configured.ts";
 
 /** The parts of a command that deploys files. */
 export interface Deployment {
@@ -27,10 +27,8 @@ export async function openDeployment(
   context: CommandContext,
   releaseMode?: number,
 ): Promise<Deployment> {
-  const { slot, calver } = config;
-  const { registries, clock, emit } = context;
-  const options = { ...context.io, registries, slot, calver };
-  const { registry, locator } = connect(config.registry, options);
+  const { clock, emit } = context;
+  const { registry, locator } = await loadConfigured(config, context);
   const directory = await openReleaseDirectory(config.directory, releaseMode);
   const stage = stageRelease({
     registry,

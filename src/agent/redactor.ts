@@ -1,15 +1,20 @@
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import { createRedactor, type Redact } from "../core/secret.ts";
+import { declarePrintable, type PrintableKeys } from "../core/url.ts";
 import { hostRegistries } from "../host/registries.ts";
 import { notifiers } from "../notifiers/table.ts";
 
 /** Returns the function that masks the secrets of these environments in a text. */
 export type Redactor = (...environments: readonly Environment[]) => Redact;
 
-type DriverTable = Readonly<Record<string, { readonly environment: readonly EnvironmentSpec[] }>>;
+/** A table of drivers. */
+type Table = Readonly<
+  Record<string, PrintableKeys & { readonly environment: readonly EnvironmentSpec[] }>
+>;
 
-/** The redactor for tables of drivers, which declare the variables that hold secrets. */
-export function redactorOf(...tables: readonly DriverTable[]): Redactor {
+/** The redactor of some tables of drivers, which say which variables hold secrets. */
+export function redactorOf(...tables: readonly Table[]): Redactor {
+  for (const table of tables) declarePrintable(table);
   const drivers = tables.flatMap((table) => Object.values(table));
   const variables = drivers.flatMap(({ environment }) => environment);
   return (...environments) => createRedactor(variables, ...environments);

@@ -1,6 +1,6 @@
 /**
- * Aborts a controller with a signal that outlives the work; returns a function that detaches them. Node keeps a reference
- * at the source for every `AbortSignal.any`, so that a loop would leak.
+ * Aborts a controller with a longer-lived signal; returns a function that detaches them. Node keeps a reference at the
+ * source of every `AbortSignal.any`, so a loop would leak.
  */
 export function abortWith(controller: AbortController, signal: AbortSignal): () => void {
   const abort = (): void => controller.abort(signal.reason);

@@ -1,11 +1,6 @@
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
-/**
- * Reads a size: `1048576`, `512MiB`, `2GiB`, `2G` (binary) or `2GB` (decimal).
- *
- * @param text the size, without a sign.
- * @returns bytes; `undefined` when the text is no size.
- */
+/** Parses a size: `1048576`, `512MiB`, `2GiB`, `2G` (binary) or `2GB` (decimal). */
 export function parseBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(?:([kmgt])(i?b)?|b)?$/i.exec(text);
   if (match === null) return undefined;
@@ -16,12 +11,7 @@ export function parseBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/**
- * A number of bytes for people: `512 B`, `1.5 MiB`.
- *
- * @param bytes how many.
- * @returns the text, with one decimal where it says something.
- */
+/** Formats a size: `512 B`, `1.5 MiB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = "B";

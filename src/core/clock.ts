@@ -1,14 +1,14 @@
-/** Time as a value, so that tests need no sleeping. */
+/** A clock, passed in so that tests do not sleep. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
   /**
-   * Milliseconds since a moment of the implementation's choosing. Measures spans: it goes on steadily when somebody sets
-   * the time of the machine. See https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock.
+   * Milliseconds since an arbitrary moment, unaffected by changes of the system time. For measuring durations. See
+   * https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock.
    */
   monotonic(): number;
   /**
-   * Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted first.
+   * Resolves after `ms` milliseconds; rejects with the signal's reason if it is aborted first.
    */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface Clock {
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
- * The real clock of this runtime.
+ * The clock of this runtime.
  *
  * @example
  * ```ts

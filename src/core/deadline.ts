@@ -1,8 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-/** Work that took too long. */
 export class DeadlineError extends Error {
-  /** How long it was allowed to take, in milliseconds. */
   readonly ms: number;
 
   constructor(ms: number) {
@@ -12,14 +10,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Gives work a limited time.
- *
- * @param clock time.
- * @param ms how long the work may take, in milliseconds.
- * @param signal ends the work early.
- * @param work gets a signal that is aborted at the deadline or with `signal`; work that ignores it is left behind.
- * @returns what the work returns.
- * @throws {DeadlineError} At the deadline.
+ * Runs work with a timeout in milliseconds; throws {@link DeadlineError} when it expires. The work receives a signal that
+ * aborts at the deadline or with `signal`; work that ignores it is left running.
  */
 export async function withDeadline<T>(
   clock: Clock,
@@ -41,7 +33,7 @@ export async function withDeadline<T>(
   try {
     return await Promise.race([work(ended.signal), overdue]);
   } catch (error) {
-    // What the abort made of the work can come first.
+    // The rejection of the aborted work can come first.
     throw isOver ? new DeadlineError(ms) : error;
   } finally {
     signal?.removeEventListener("abort", end);

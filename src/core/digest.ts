@@ -1,10 +1,4 @@
-/**
- * Digests and sizes, as text.
- *
- * @module
- */
-
-/** A digest taken apart. */
+/** A parsed digest. */
 export interface Digest {
   /** `sha256`, `md5`, `crc64nvme`, … */
   algorithm: string;
@@ -27,12 +21,7 @@ const HEX_LENGTH: ReadonlyMap<string, number> = new Map(
 // https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
 const DIGEST = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):([0-9a-f]+)$/;
 
-/**
- * Reads `<algorithm>:<lower-case hex>`.
- *
- * @param text the digest.
- * @returns its parts; `undefined` when it is malformed or of the wrong length for its algorithm.
- */
+/** Parses `<algorithm>:<lower-case hex>`; `undefined` if it is malformed or has the wrong length for its algorithm. */
 export function parseDigest(text: string): Digest | undefined {
   const [, algorithm, hex] = DIGEST.exec(text) ?? [];
   if (algorithm === undefined || hex === undefined) return undefined;

@@ -1,9 +1,3 @@
-/**
- * Durations as people write them.
- *
- * @module
- */
-
 // https://pkg.go.dev/time#ParseDuration
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -19,12 +13,7 @@ const NUMBER = /^(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)$/;
 const PART = /([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)/y;
 const MAX_LENGTH = 64;
 
-/**
- * Reads a duration: `10` (seconds), `30s`, `5m`, `1h30m`, `1.5s`, `100ms`.
- *
- * @param text numbers with Go's units (ns us µs ms s m h), or a bare number of seconds.
- * @returns milliseconds; `undefined` when it is no duration (a sign, a blank or another unit).
- */
+/** Parses a duration in Go's notation, or a bare number of seconds: `10`, `30s`, `5m`, `1h30m`, `1.5s`. In milliseconds. */
 export function parseDuration(text: string): number | undefined {
   if (text === "" || text.length > MAX_LENGTH) return undefined;
   const total = NUMBER.test(text) ? Number(text) * 1000 : sumParts(text);
@@ -43,12 +32,7 @@ function sumParts(text: string): number | undefined {
   return total;
 }
 
-/**
- * Writes a duration in Go's notation: `1.5s`, `2m0s`, `100ms`.
- *
- * @param ms milliseconds; what is finer than a nanosecond is dropped.
- * @returns the text.
- */
+/** Formats a duration in Go's notation: `1.5s`, `2m0s`, `100ms`. */
 export function formatDuration(ms: number): string {
   const sign = ms < 0 ? "-" : "";
   const nanos = Math.round(Math.abs(ms) * 1e6);

@@ -1,23 +1,16 @@
-/**
- * @param data text, counted as UTF-8, or bytes.
- * @returns its SHA-256.
- */
 export async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
 
-/** @returns the bytes as lower-case hex. */
 export function bytesToHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** @returns the bytes as base64. */
 export function bytesToBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
 
-/** @returns the bytes of a base64 text; `undefined` when it is none. */
 export function base64ToBytes(text: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text) || text.length % 4 !== 0) return undefined;
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

@@ -1,21 +1,21 @@
 import { ConfigError } from "./error.ts";
 
-/** An environment variable that a driver reads: a line of the README and of `--help`, and how its value is treated. */
+/** An environment variable that a driver reads: its line in the reference and in `--help`, and how it is treated. */
 export interface EnvironmentSpec {
-  /** Its name. */
+  /** The name. */
   name: string;
   /** One line on what it does. */
   description: string;
   /**
-   * Whether its value is a secret, which is masked in everything that dewy logs, prints or sends. `"json"`: only if it
-   * holds JSON, for variables that may hold the path of a file instead.
+   * Whether the value is a secret, to be masked in everything that dewy logs, prints or sends. `"json"`: only if it is
+   * JSON, for variables that may hold a path instead.
    */
   secret: boolean | "json";
   /**
-   * What its value may hold. Whitespace around it is always ignored.
+   * The valid values. Surrounding whitespace is always ignored.
    *
-   * - `"line"` (the default): no line breaks and other control characters.
-   * - `"token"`: printable ASCII without spaces, as it is sent in a header.
+   * - `"line"` (the default): no line breaks or other control characters.
+   * - `"token"`: printable ASCII without spaces, safe in a header.
    * - `"text"`: anything, such as a key in PEM.
    */
   value?: "line" | "token" | "text";
@@ -24,14 +24,7 @@ export interface EnvironmentSpec {
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/**
- * Reads one environment variable.
- *
- * @param env environment variables.
- * @param spec the variable.
- * @returns its value without whitespace around it; `undefined` if it is unset or empty.
- * @throws ConfigError that names the variable, but does not show its value, if it holds what it may not.
- */
+/** The trimmed value of a variable; `undefined` if unset or empty. A ConfigError does not show an invalid value. */
 export function readVariable(
   env: Environment,
   { name, value: form = "line" }: Pick<EnvironmentSpec, "name" | "value">,
@@ -39,7 +32,7 @@ export function readVariable(
   const value = env[name]?.trim() ?? "";
   if (value === "") return undefined;
   if (form === "token" && !/^[\x21-\x7e]+$/.test(value)) {
-    throw new ConfigError(`Cannot use ${name}: it has spaces or characters that no token has`);
+    throw new ConfigError(`Cannot use ${name}: it has spaces or non-ASCII characters`);
   }
   if (form === "line" && /\p{Cc}/u.test(value)) {
     throw new ConfigError(`Cannot use ${name}: it has a line break or another control character`);
@@ -48,11 +41,8 @@ export function readVariable(
 }
 
 /**
- * The environment as a driver sees it: its own variables are read by {@link readVariable}. One that cannot be used is
- * an error only if the driver reads it: a broken token for one registry must not keep dewy from another.
- *
- * @param env environment variables.
- * @param specs the driver's own variables.
+ * The environment for a driver: its variables are validated on access, so that a malformed token for one registry does
+ * not affect another.
  */
 export function driverEnvironment(
   env: Environment,

@@ -21,20 +21,20 @@ export type ErrorCode =
   | "aborted";
 
 /**
- * Where the cause of a failure lies: in the release itself, in this machine, in what the operator configured, or in a
- * remote service and the way to it. Only a fault of the release marks a version as bad.
+ * Where the cause of a failure lies: the release, this machine, the operator's configuration, or a remote service and
+ * the network. Only `release` marks a version as bad.
  */
 export type Fault = "release" | "host" | "operator" | "remote";
 
-/** What every dewy error can carry besides its message. */
+/** Options of every dewy error. */
 export interface DewyErrorOptions {
-  /** The error that led to this one; kept for logs, never needed to understand the message. */
+  /** The error that led to this one. Only for logs: the message is complete without it. */
   cause?: unknown;
-  /** A more specific code than the class's own. */
+  /** A more specific code than the default of the class. */
   code?: ErrorCode;
-  /** Whether trying the same thing again later can succeed. Says nothing about whose fault it is. */
+  /** Whether a later retry can succeed. Independent of the fault. */
   retryable?: boolean;
-  /** Where the cause lies, if not where the class says. */
+  /** Where the cause lies. Defaults to the fault of the class. */
   fault?: Fault;
 }
 
@@ -53,21 +53,16 @@ export interface DewyErrorOptions {
  * ```
  */
 export class DewyError extends Error {
-  /** The name of the class, also where a minifier has renamed it. */
+  /** The name of the class, unaffected by minifiers. */
   override readonly name: string = "DewyError";
   /** Stable identifier of the kind of failure. */
   readonly code: ErrorCode;
-  /** Whether trying the same thing again later can succeed. */
+  /** Whether a later retry can succeed. */
   readonly retryable: boolean;
-  /** Where the cause lies. Defaults to that of the class: `host`, unless the class says otherwise. */
+  /** Where the cause lies. Defaults to `host` for errors without a more specific class. */
   readonly fault: Fault;
 
-  /**
-   * Makes the error.
-   *
-   * @param message action, value, state, and what to do next; never a secret.
-   * @param options the code, the cause, whether a retry can help, and whose fault it is.
-   */
+  /** @param message action, value, reason, and what to do next; never a secret. */
   constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
@@ -76,102 +71,77 @@ export class DewyError extends Error {
   }
 }
 
-/** A flag, URL, option or environment variable that cannot be used. Exit code 1; code `config` or `locked`. */
+/** An invalid flag, URL, option or environment variable. Exit code 1; code `config` or `locked`. */
 export class ConfigError extends DewyError {
-  /** Always `ConfigError`. */
+  /** The name of the class. */
   override readonly name: string = "ConfigError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message names the flag or the part of the URL, and what would be right.
-   * @param options cause and a more specific code.
-   */
+  /** @param message the flag or URL part, and a valid value. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "config", fault: "operator", ...options });
   }
 }
 
-/** Credentials that are missing, malformed or refused (401, 403). Exit code 2. */
+/** Missing, malformed or rejected credentials (401, 403). Exit code 2. */
 export class CredentialError extends DewyError {
-  /** Always `CredentialError`. */
+  /** The name of the class. */
   override readonly name: string = "CredentialError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message which credential for which host, and where dewy looked for it.
-   * @param options cause and retryability.
-   */
+  /** @param message the credential, the host, and where dewy looked. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "credential", fault: "operator", ...options });
   }
 }
 
-/** A repository, bucket, release or object that is not there (404). Exit code 2. */
+/** A repository, bucket, release or object does not exist (404). Exit code 2. */
 export class NotFoundError extends DewyError {
-  /** Always `NotFoundError`. */
+  /** The name of the class. */
   override readonly name: string = "NotFoundError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message what was looked for, and where.
-   * @param options cause and retryability.
-   */
+  /** @param message the missing object and its location. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "not-found", fault: "remote", ...options });
   }
 }
 
-/** A conditional write that somebody else won (409, 412). Exit code 2. */
+/** A conditional write lost to a concurrent one (409, 412). Exit code 2. */
 export class ConflictError extends DewyError {
-  /** Always `ConflictError`. */
+  /** The name of the class. */
   override readonly name: string = "ConflictError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message what was to be written, and who or what was there first.
-   * @param options cause and retryability.
-   */
+  /** @param message the object to write, and what exists already. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "conflict", fault: "remote", ...options });
   }
 }
 
-/** What a {@link RemoteError} knows about the call that failed. */
+/** Details of a failed call, for {@link RemoteError}. */
 export interface RemoteErrorOptions extends DewyErrorOptions {
   /** The HTTP method. */
   method?: string;
-  /** The address, already redacted: only allow-listed query keys have values. */
+  /** The redacted URL: query values are shown only for allow-listed keys. */
   url?: string;
-  /** The HTTP status; absent when no answer came. */
+  /** The HTTP status; absent without a response. */
   status?: number;
-  /** Milliseconds the server asked us to wait before the next call. */
+  /** Milliseconds to wait before the next call, as requested by the server. */
   retryAfterMs?: number;
 }
 
-/** A remote call that failed: no answer, a server error, a limit. Exit code 2. */
+/** A failed remote call: no response, a server error or a rate limit. Retryable by default. Exit code 2. */
 export class RemoteError extends DewyError {
-  /** Always `RemoteError`. */
+  /** The name of the class. */
   override readonly name: string = "RemoteError";
 
   /** The HTTP method. */
   readonly method: string | undefined;
-  /** The address, redacted. */
+  /** The redacted URL. */
   readonly url: string | undefined;
-  /** The HTTP status; `undefined` when no answer came. */
+  /** The HTTP status; `undefined` without a response. */
   readonly status: number | undefined;
-  /** Milliseconds the server asked us to wait before the next call. */
+  /** Milliseconds to wait before the next call, as requested by the server. */
   readonly retryAfterMs: number | undefined;
 
-  /**
-   * Makes the error.
-   *
-   * @param message the method, the redacted address, the status and what to do next.
-   * @param options the parts of the call; `retryable` is true unless told.
-   */
+  /** @param message the call, its status and what to do next. */
   constructor(message: string, options: RemoteErrorOptions = {}) {
     super(message, { code: "remote", fault: "remote", retryable: true, ...options });
     this.method = options.method;
@@ -181,49 +151,34 @@ export class RemoteError extends DewyError {
   }
 }
 
-/** Bytes that are not what the registry said they would be. Exit code 2. */
+/** Bytes that differ from what the registry stated, or a truncated download. Retryable by default. Exit code 2. */
 export class IntegrityError extends DewyError {
-  /** Always `IntegrityError`. */
+  /** The name of the class. */
   override readonly name: string = "IntegrityError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message which artifact, what was expected and what came.
-   * @param options cause and retryability; a download that was cut short is worth a retry.
-   */
+  /** @param message the artifact, the expected and the actual value. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "integrity", fault: "remote", retryable: true, ...options });
   }
 }
 
-/** An archive that cannot or must not be extracted. Exit code 3. */
+/** An archive that is broken or unsafe to extract. Exit code 3. */
 export class ArchiveError extends DewyError {
-  /** Always `ArchiveError`. */
+  /** The name of the class. */
   override readonly name: string = "ArchiveError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message which archive, which entry, and which rule it breaks.
-   * @param options cause and retryability.
-   */
+  /** @param message the archive, the entry and the rule it breaks. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "archive", fault: "release", ...options });
   }
 }
 
-/** The file system, a process or a socket of this machine refused. Exit code 3. */
+/** A failure of this machine: file system, process or socket. Retryable by default. Exit code 3. */
 export class HostError extends DewyError {
-  /** Always `HostError`. */
+  /** The name of the class. */
   override readonly name: string = "HostError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message what was tried on which path, and the system's reason.
-   * @param options cause and retryability; a full disk may be emptied, so true unless told.
-   */
+  /** @param message the action, the path and the system's reason. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "host", retryable: true, ...options });
   }
@@ -239,20 +194,18 @@ export type DeployPhase =
   | "commit"
   | "after";
 
-/** A deploy that failed in one of its phases. Exit code 4, or that of its cause. */
+/** A deploy that failed in one of its phases. Exit code 4, or the exit code of its cause. */
 export class DeployError extends DewyError {
-  /** Always `DeployError`. */
+  /** The name of the class. */
   override readonly name: string = "DeployError";
 
   /** The phase that failed. */
   readonly phase: DeployPhase;
 
   /**
-   * Makes the error.
-   *
    * @param phase the phase that failed.
-   * @param message what happened to which version, and what runs now.
-   * @param options cause and retryability; the fault defaults to that of the cause, and to `host` without one.
+   * @param message the version, the failure, and the version that runs now.
+   * @param options the fault defaults to that of the cause, and to `host` without a cause.
    */
   constructor(phase: DeployPhase, message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "deploy", fault: faultOf(options.cause), ...options });
@@ -260,28 +213,18 @@ export class DeployError extends DewyError {
   }
 }
 
-/** Work that the caller's `AbortSignal` ended. Not a failure; exit code 0 when the operator asked for it. */
+/** Work cancelled by the caller's `AbortSignal`. Exit code 0 if the operator stopped dewy. */
 export class AbortedError extends DewyError {
-  /** Always `AbortedError`. */
+  /** The name of the class. */
   override readonly name: string = "AbortedError";
 
-  /**
-   * Makes the error.
-   *
-   * @param message what was going on.
-   * @param options the signal's reason as the cause.
-   */
+  /** @param message the interrupted action. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "aborted", fault: "operator", ...options });
   }
 }
 
-/**
- * Whose fault a failure is.
- *
- * @param error anything that was thrown.
- * @returns its {@link DewyError.fault}; `host` for an error that dewy did not expect, since nothing proves otherwise.
- */
+/** The fault of a thrown value: `host` for an unexpected error, since nothing proves otherwise. */
 export function faultOf(error: unknown): Fault {
   return error instanceof DewyError ? error.fault : "host";
 }

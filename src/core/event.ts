@@ -1,30 +1,30 @@
 /**
- * What happens, as data. Logs, notifications, the progress line and later metrics are subscribers;
- * the code that does the work knows none of them.
+ * Events as data. Logs, notifications and the progress line subscribe to them; the code that emits them knows no
+ * subscriber.
  *
  * @module
  */
 import type { DeployPhase, DewyError } from "./error.ts";
 
-/** How a hook ended. */
+/** The result of a hook. */
 export interface HookResult {
-  /** Which of the two hooks. */
+  /** Whether it ran before or after the deploy. */
   when: "before" | "after";
   /** The shell command as configured. */
   command: string;
-  /** The exit code; `null` when a signal or the timeout ended it. */
+  /** The exit code; `null` after a signal or a timeout. */
   exitCode: number | null;
   /** Standard output, trimmed, at most the last 64 KiB. */
   stdout: string;
   /** Standard error, trimmed, at most the last 64 KiB. */
   stderr: string;
-  /** How long it ran, in milliseconds. */
+  /** Duration in milliseconds. */
   durationMs: number;
-  /** Whether it was ended because it ran too long. */
+  /** Whether the timeout killed it. */
   timedOut: boolean;
 }
 
-/** Everything dewy tells its subscribers. */
+/** All events, seen apart by `type`. */
 export type DewyEvent =
   | { type: "started"; version: string; command: string; registry: string; directory: string }
   | { type: "stopping"; signal: string }
@@ -42,16 +42,16 @@ export type DewyEvent =
   | {
       type: "credentials";
       host: string;
-      /** Where they came from: `DOCKER_USERNAME`, a path. */
+      /** The source: `DOCKER_USERNAME`, a path, … */
       source: string;
       outcome: "used" | "refused" | "unusable";
-      /** Why, when they are not used. */
+      /** The reason, if they were not used. */
       reason: string;
     }
   | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
-  /** A choice among the files of a release that an operator should know about. */
+  /** A choice of artifact that the operator should know about. */
   | { type: "artifact-chosen"; tag: string; artifact: string; notes: readonly string[] }
   | { type: "unchanged"; tag: string }
   | { type: "up-to-date"; tag: string }
@@ -63,7 +63,7 @@ export type DewyEvent =
       type: "bytes-changed";
       tag: string;
       artifact: string;
-      /** `--accept-changed` names the tag, but has accepted other bytes already. */
+      /** `--accept-changed` names the tag, but different bytes were already accepted for it. */
       acceptedBefore?: true;
     }
   | { type: "known-bad"; tag: string; reason: string }
@@ -77,7 +77,7 @@ export type DewyEvent =
       resumedFrom: number;
       durationMs: number;
     }
-  /** Downloaded, but the registry states no digest to check the bytes against. */
+  /** The artifact was downloaded, but the registry states no digest to verify it with. */
   | { type: "unverified"; tag: string; artifact: string }
   | {
       type: "extracted";
@@ -98,7 +98,7 @@ export type DewyEvent =
       durationMs: number;
     }
   | { type: "rolled-back"; tag: string; to: string; reason: string }
-  /** A newer version has taken over before the bake of this one ended: it counts neither as good nor as bad. */
+  /** A newer version took over before the bake ended, so this one counts as neither good nor bad. */
   | { type: "superseded"; tag: string; by: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
@@ -107,17 +107,17 @@ export type DewyEvent =
       tag: string | undefined;
       error: DewyError;
       count: number;
-      /** Milliseconds until it is tried again; `undefined`: it is not. */
+      /** Milliseconds until the next attempt; `undefined` if there is none. */
       retryInMs: number | undefined;
-      /** The same was told in the last hour. */
+      /** Whether the same failure was reported in the last hour. */
       isRepeated?: boolean;
     }
   | {
       type: "server-started";
       tag: string;
-      /** Whether it took the place of a generation that ran before. */
+      /** Whether it replaced a running generation. */
       restarted: boolean;
-      /** Whether it got a listening socket, or stands behind the proxy. */
+      /** Whether it has a listening socket or runs behind the proxy. */
       withPort: boolean;
       generation: number;
       pid: number;
@@ -132,7 +132,7 @@ export type DewyEvent =
       killed: boolean;
     }
   | {
-      /** Processes that had left the process group of their generation were ended with it. */
+      /** Processes outside the process group of their generation were killed with it. */
       type: "background-ended";
       generation: number | undefined;
       pids: readonly number[];
@@ -143,25 +143,25 @@ export type DewyEvent =
       tag: string;
       generation: number;
       pid: number;
-      /** The exit code; `null` when a signal ended it. */
+      /** The exit code; `null` after a signal. */
       code: number | null;
-      /** The signal that ended it. */
+      /** The signal that killed it. */
       signal: string | null;
-      /** What it wrote last, oldest first. */
+      /** Its last lines of output, oldest first. */
       lastLines: readonly string[];
-      /** What else may explain it. */
+      /** Possible explanations. */
       hints?: readonly string[];
-      /** Milliseconds until it is started again; `undefined`: it is not. */
+      /** Milliseconds until the restart; `undefined` if there is none. */
       restartInMs: number | undefined;
     }
-  /** A generation that was started anew has ended at once; the one before it serves on. */
+  /** A restarted generation exited immediately; the previous one keeps serving. */
   | { type: "resumed"; tag: string; generation: number; pid: number; reason: string }
   | {
       /** The app or its containers could not be started. */
       type: "start-failed";
       tag: string;
       reason: string;
-      /** Milliseconds until the next try. */
+      /** Milliseconds until the next attempt. */
       retryInMs: number;
     }
   | { type: "crash-loop"; tag: string; crashes: number; action: string }
@@ -178,7 +178,7 @@ export type DewyEvent =
       type: "replica-ready";
       tag: string;
       container: string;
-      /** Where it is reached, such as `127.0.0.1:32768`. */
+      /** Host and port, such as `127.0.0.1:32768`. */
       address: string;
       durationMs: number;
     }
@@ -186,41 +186,41 @@ export type DewyEvent =
       type: "replica-retired";
       tag: string;
       container: string;
-      /** Its connections that had not ended in time. */
+      /** Connections still open after the drain time. */
       cut: number;
       durationMs: number;
     }
   | {
-      /** A replica that served has ended or turned unhealthy. */
+      /** A serving replica stopped or turned unhealthy. */
       type: "replica-lost";
       tag: string;
       container: string;
       reason: string;
-      /** What it wrote last, oldest first. */
+      /** Its last lines of output, oldest first. */
       lastLines: readonly string[];
-      /** Milliseconds until it is replaced; `undefined`: it is not. */
+      /** Milliseconds until it is replaced; `undefined` if it is not. */
       replaceInMs: number | undefined;
     }
   | {
-      /** A new version has taken over, and is watched before it counts as deployed. */
+      /** A new version took over and bakes before it counts as deployed. */
       type: "containers-serving";
       tag: string;
-      /** How long it is watched, in milliseconds. */
+      /** The bake time in milliseconds. */
       bakeMs: number;
     }
   | {
       type: "containers-deployed";
       tag: string;
-      /** How many replicas serve. */
+      /** Serving replicas. */
       ready: number;
       replicas: number;
     }
   | {
-      /** Dewy ends: connections have their time, then the containers are stopped, unless they are kept. */
+      /** dewy stops: connections drain, then the containers stop, unless they are kept. */
       type: "containers-ending";
       containers: readonly string[];
       keep: boolean;
-      /** How long connections have, in milliseconds. */
+      /** The drain time in milliseconds. */
       drainMs: number;
     }
   | { type: "containers-adopted"; containers: readonly string[]; tags: readonly string[] }
@@ -237,7 +237,7 @@ export type DewyEvent =
       type: "upstream-failed";
       error: DewyError;
       count: number;
-      /** How old the answers are that are served meanwhile; `undefined` when there are none. */
+      /** Age of the answers served meanwhile; `undefined` without any. */
       servedMs: number | undefined;
       retryInMs: number;
     }
@@ -246,7 +246,7 @@ export type DewyEvent =
       platform: string;
       tag: string | undefined;
       address: string | undefined;
-      /** The answer is from before the upstream registry failed. */
+      /** Whether the answer predates the failure of the upstream registry. */
       isStale: boolean;
     }
   | {
@@ -265,11 +265,11 @@ export type DewyEvent =
       durationMs: number;
     }
   | {
-      /** Nothing caught this error, and an agent that serves keeps running. */
+      /** An uncaught error; an agent that serves keeps running. */
       type: "uncaught";
-      /** Its name and message, without secrets. */
+      /** Name and message, redacted. */
       error: string;
-      /** How often it has occurred. */
+      /** Number of occurrences. */
       count: number;
     }
   | { type: "uncaught-stack"; stack: string }
@@ -277,33 +277,28 @@ export type DewyEvent =
       type: "warning";
       message: string;
       fields?: Readonly<Record<string, string | number | boolean>>;
-      /** The operator must see it even where only errors are logged. */
+      /** Whether to log it even at level `error`. */
       important?: boolean;
     };
 
-/** A function that is told of every event. It must not throw and must not block. */
+/** Receives every event. It must not throw and must not block. */
 export type EventSink = (event: DewyEvent) => void;
 
-/**
- * Hands every event to several sinks; one that throws does not keep the others from hearing it.
- *
- * @param sinks the subscribers, told in this order.
- * @returns a sink.
- */
+/** Passes every event to several sinks, even if one of them throws. */
 export function fanOut(sinks: readonly EventSink[]): EventSink {
   return (event) => {
     for (const sink of sinks) {
       try {
         sink(event);
       } catch {
-        // A subscriber that fails must not stop a deploy; it has no way of its own to say so.
+        // A failing subscriber must not stop a deploy.
       }
     }
   };
 }
 
-/** Conditions that last: they are true at every poll, but news only once. */
-const STANDING: ReadonlySet<DewyEvent["type"]> = new Set([
+/** Conditions that hold at every poll but are reported once. */
+const PERSISTENT_CONDITIONS: ReadonlySet<DewyEvent["type"]> = new Set([
   "held",
   "known-bad",
   "bytes-changed",
@@ -311,20 +306,15 @@ const STANDING: ReadonlySet<DewyEvent["type"]> = new Set([
   "artifact-chosen",
 ]);
 
-/**
- * Lets events about a lasting condition through only when it is new, or new again after a deploy.
- *
- * @param sink hears the rest.
- * @returns a sink.
- */
-export function onlyNews(sink: EventSink): EventSink {
-  let told = new Set<string>();
+/** Passes an event about a persistent condition on once, and again after a deploy. */
+export function dedupe(sink: EventSink): EventSink {
+  let seen = new Set<string>();
   return (event) => {
-    if (event.type === "deployed") told = new Set();
-    if (STANDING.has(event.type)) {
+    if (event.type === "deployed") seen = new Set();
+    if (PERSISTENT_CONDITIONS.has(event.type)) {
       const text = JSON.stringify(event);
-      if (told.has(text)) return;
-      told.add(text);
+      if (seen.has(text)) return;
+      seen.add(text);
     }
     sink(event);
   };

@@ -1,11 +1,7 @@
-/** Runs pieces of work one after the other, in the order in which they came. */
+/** Runs its argument once all earlier work has settled. */
 export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
 
-/**
- * Makes a queue for work that must not overlap.
- *
- * @returns a function that runs its argument when everything before it has ended, however that ended.
- */
+/** Returns a queue for work that must not overlap. */
 export function exclusive(): Exclusively {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {

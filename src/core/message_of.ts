@@ -1,9 +1,4 @@
-/**
- * Says what was thrown.
- *
- * @param error anything.
- * @returns its message.
- */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

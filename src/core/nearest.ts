@@ -1,10 +1,4 @@
-/**
- * Finds the word that was most likely meant.
- *
- * @param word what was typed.
- * @param candidates what could have been typed.
- * @returns the nearest candidate; `undefined` when none is near enough to be a typing error.
- */
+/** Returns the candidate that the word is most likely a typo of; `undefined` if none is close. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
@@ -18,7 +12,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return bestDistance <= Math.max(2, Math.floor(word.length / 3)) ? best : undefined;
 }
 
-/** Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours. */
+/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions. */
 function editDistance(a: string, b: string): number {
   let twoAgo: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -1,14 +1,10 @@
-// C0, DEL, C1, and the marks that reorder text: what a terminal or an editor would obey instead of show.
+// C0, DEL, C1, and marks that reorder text: terminals and editors interpret them instead of showing them.
 const UNPRINTABLE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: matching control characters is the purpose.
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
 /**
  * Makes text from outside safe for a terminal: control characters are shown as escapes, not obeyed.
- *
- * @param text a tag, a file name, an error message.
- * @param keep control characters to leave as they are, such as a newline.
- * @returns the text to print.
  */
 export function printable(text: string, keep = ""): string {
   return text.replaceAll(UNPRINTABLE, (character) =>

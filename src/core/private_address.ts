@@ -1,11 +1,10 @@
 /**
- * Which addresses lie inside: this machine, its network, the metadata service of its cloud. A server must not be able
- * to send dewy there.
+ * Recognises internal addresses: this machine, its network, the metadata service of its cloud. A server must not be
+ * able to send dewy there.
  *
  * @module
  */
 
-/** Names that mean the machine itself, or the metadata service of its cloud. */
 const INNER_NAMES: ReadonlySet<string> = new Set([
   "",
   "localhost",
@@ -31,33 +30,16 @@ const INNER_IPV4: readonly (readonly [number, number])[] = [
   [0xf0000000, 4], // reserved, and broadcast
 ];
 
-/**
- * Tells whether a host lies inside by what is written alone; no name is looked up.
- *
- * @param host a host name or an IP address, as in a URL: IPv6 with or without brackets, without a port.
- * @returns true for private, loopback, link-local, shared, multicast and unspecified addresses, whatever form they are
- * written in (IPv4-mapped IPv6, NAT64, 6to4), for `localhost` and what is below it, and for metadata services by name.
- */
+/** Whether a host name or IP address is internal as written, without a lookup: also as IPv4-mapped IPv6, NAT64 or 6to4. */
 export function isPrivateHost(host: string): boolean {
   const name = bareHost(host);
   return INNER_NAMES.has(name) || name.endsWith(".localhost") || isPrivateAddress(name);
 }
 
-/**
- * Returns whether a host is this machine itself by what is written alone.
- *
- * @param host as for {@link isPrivateHost}.
- */
 export function isLoopbackHost(host: string): boolean {
   return /^(localhost|.+\.localhost|127\..*|\[?::1\]?)$/i.test(host) && isPrivateHost(host);
 }
 
-/**
- * Tells whether an IP address lies inside.
- *
- * @param ip dotted IPv4 or IPv6, a zone (`%eth0`) included.
- * @returns as {@link isPrivateHost}; false for what is no IP address.
- */
 export function isPrivateAddress(ip: string): boolean {
   const v4 = readIpv4(ip);
   if (v4 !== undefined) return isInnerIpv4(v4);
@@ -67,12 +49,7 @@ export function isPrivateAddress(ip: string): boolean {
 
 const METADATA_NAMES = /^(metadata|metadata\.google\.internal|instance-data(\.ec2\.internal)?)$/;
 
-/**
- * Whether a host is link-local or the metadata service of a cloud, by what is written alone. Nothing that is published
- * ever lies there.
- *
- * @param host a host name or an IP address, as for {@link isPrivateHost}.
- */
+/** Whether a host is link-local or the metadata service of a cloud: nothing is ever published there. */
 export function isLinkLocalHost(host: string): boolean {
   const name = bareHost(host);
   if (METADATA_NAMES.test(name)) return true;
@@ -111,7 +88,7 @@ function isInnerIpv6(groups: readonly number[]): boolean {
   // :: and ::1 are 0.0.0.0 and 0.0.0.1 here: both in "this network".
   if (v4 !== undefined) return isInnerIpv4(v4);
   const [a = 0, b = 0] = groups;
-  if (a === 0x64 && b === 0xff9b) return true; // NAT64 of a network's own
+  if (a === 0x64 && b === 0xff9b) return true; // NAT64, local-use prefix
   const isUniqueLocal = (a & 0xfe00) === 0xfc00;
   const isLinkOrSiteLocal = (a & 0xff80) === 0xfe80;
   return isUniqueLocal || isLinkOrSiteLocal || a >= 0xff00;

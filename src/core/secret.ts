@@ -4,31 +4,24 @@ import { redactUrl } from "./url.ts";
 /** Replaces the secrets in a text by `…`. */
 export type Redact = (text: string) => string;
 
-// The operator's own secrets, which no driver knows.
+// Secrets of the operator, which are not in any driver's table.
 const SECRET_NAME = /TOKEN|SECRET|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY|CREDENTIAL/i;
-/** Names that end like this hold a path or an id, not the secret itself. */
+/** Names with these endings hold a path or an id, not a secret. */
 const HARMLESS_NAME = /_(PATH|FILE|DIR|DIRECTORY|ID)$/i;
-/** What Docker's config.json and Google's credential files keep secret. */
+/** Secret fields of Docker's config.json and Google's credential files. */
 const SECRET_FIELD =
   /^(auth|password|identitytoken|registrytoken|private_key|client_secret|refresh_token)$/;
-/** Shorter values are words that may stand anywhere … */
+/** Shorter values are common words … */
 const MIN_LENGTH = 8;
-/** … but a short one that a driver's table calls secret is masked where it stands alone. */
+/** … but a short value of a variable that a driver declares secret is masked as a whole word. */
 const MIN_WORD_LENGTH = 4;
 
-// Shapes of credentials, wherever they came from.
+// Well-known shapes of credentials.
 const SHAPES =
   /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
 const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi;
 
-/**
- * Takes out of a text what looks like a secret: what {@link redactUrl} cuts out of URLs, and well-known shapes of
- * credentials.
- *
- * @param text the text, such as a server's answer.
- * @param secrets texts that must not appear, either.
- * @returns the text to print.
- */
+/** Masks the given secrets, what {@link redactUrl} removes from URLs, and well-known shapes of credentials. */
 export function redactText(text: string, secrets: readonly string[] = []): string {
   let shown = text;
   for (const secret of secrets) {
@@ -38,12 +31,8 @@ export function redactText(text: string, secrets: readonly string[] = []): strin
 }
 
 /**
- * Makes the function that text passes before it leaves dewy: the log, notifications, errors, and the output of hooks
- * and apps. It masks what {@link redactText} does, and the values of all secret variables of an environment.
- *
- * @param variables the variables of all drivers, which say whether they are secret. Other variables are secret if their
- * name has a word such as TOKEN, SECRET or PASSWORD; and a URL in any variable has a secret password.
- * @param environments the environments whose values must not appear.
+ * Returns the function for all text that leaves dewy: logs, notifications, errors, output of hooks and apps. In addition
+ * to {@link redactText}, it masks the values of all secret variables of the environments.
  */
 export function createRedactor(
   variables: readonly Pick<EnvironmentSpec, "name" | "secret">[],
@@ -69,7 +58,7 @@ function isSecretValue(secret: boolean | "json", value: string): boolean {
   return secret === "json" ? value.trimStart().startsWith("{") : secret;
 }
 
-/** A value, each of its lines, since output is handled by the line, and the secret fields of JSON. */
+/** A value, its lines (output is redacted line by line), and its secret JSON fields. */
 function partsOf(value: string): string[] {
   return [value, ...fieldsOf(value)].flatMap((part) => {
     const text = part.trim();
@@ -87,7 +76,7 @@ function fieldsOf(json: string): string[] {
       return value;
     });
   } catch {
-    // Not JSON after all: the value as a whole is masked.
+    // Not JSON: the whole value is masked.
   }
   return found;
 }
@@ -107,7 +96,7 @@ function decoded(text: string): string {
   }
 }
 
-/** As it stands in text, in JSON and in a URL. */
+/** A text as it appears in plain text, in JSON and in a URL. */
 function spellings(text: string): string[] {
   return [
     text,
@@ -118,7 +107,7 @@ function spellings(text: string): string[] {
 
 function maskOf(whole: string[], words: string[]): RegExp | undefined {
   if (whole.length + words.length === 0) return undefined;
-  // The longest first: one may be a part of another.
+  // Longest first: a secret may contain another.
   const byLength = (a: string, b: string): number => b.length - a.length;
   const escaped = (texts: string[]): string[] =>
     texts.sort(byLength).map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));

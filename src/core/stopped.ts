@@ -1,11 +1,9 @@
 import { AbortedError, type DewyError, RemoteError } from "./error.ts";
 
 /**
- * The error for work that a caller's `AbortSignal` ended. `AbortSignal.timeout` gives a {@link RemoteError} of code
+ * The error for work that the caller's `AbortSignal` cancelled. `AbortSignal.timeout` gives a {@link RemoteError} of code
  * `timeout`, any other signal an {@link AbortedError}.
  *
- * @param action what was going on: `GET https://example.com/`.
- * @param reason the signal's reason.
  * @see https://dom.spec.whatwg.org/#dom-abortsignal-timeout
  */
 export function stoppedError(action: string, reason: unknown): DewyError {

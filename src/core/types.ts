@@ -1,10 +1,4 @@
-/**
- * The nouns of dewy, as plain data.
- *
- * @module
- */
-
-/** A version, taken apart. Build metadata is the slot. */
+/** A parsed version. Build metadata is the slot. */
 export interface Version {
   /** The tag as the registry spells it. */
   original: string;
@@ -12,13 +6,13 @@ export interface Version {
   v: "" | "v";
   /** Major, minor and patch, or the segments of a CalVer format, in order. */
   segments: readonly number[];
-  /** The part after `-`, without it; empty when there is none. */
+  /** The part after `-`; empty if absent. */
   preRelease: string;
-  /** The part after `+`, without it; empty when there is none. */
+  /** The part after `+`; empty if absent. */
   buildMetadata: string;
 }
 
-/** A machine, as artifacts are named after it. Node's and Go's spellings are both understood. */
+/** The machine that artifacts are chosen for, in Node's or Go's spelling. */
 export interface Platform {
   /** `linux`, `darwin`, `windows` (or Node's `win32`), … */
   os: string;
@@ -32,11 +26,11 @@ export interface Platform {
 
 /** A published version. */
 export interface Release {
-  /** The registry's own identifier of the release. */
+  /** The registry's identifier of the release. */
   id: string;
   /** The tag as the registry spells it. */
   tag: string;
-  /** The tag, taken apart. */
+  /** The parsed tag. */
   version: Version;
   /** When it was published, where the registry says so. */
   createdAt?: Date;
@@ -48,38 +42,40 @@ export interface Release {
 export interface Artifact {
   /** The file name. */
   name: string;
-  /** Where {@link Registry.open} gets it: `ghr://…`, `s3://…`, `file://…`, `https://…`. */
+  /** The URL for {@link Registry.open}: `ghr://…`, `s3://…`, `file://…`, `https://…`. */
   url: string;
-  /** Bytes, where the registry says so. */
+  /** Size in bytes, if the registry states it. */
   size?: number;
-  /** `<algorithm>:<lower-case hex>`, where the registry states one: `sha256:…`, `md5:…`, `crc64nvme:…`. */
+  /** `<algorithm>:<lower-case hex>`, if the registry states one: `sha256:…`, `md5:…`, `crc64nvme:…`. */
   digest?: string;
-  /** Opaque; differs when the bytes behind the same name were replaced (asset id, ETag, time and size). */
+  /** Opaque; changes when the bytes behind the name are replaced (asset id, ETag, time and size). */
   revision?: string;
 }
 
 /** Why nothing can be deployed. */
 export type NoneReason =
   | "empty" // the registry lists nothing at all
-  | "no-version" // nothing listed is a version
-  | "filtered" // versions are there, but none passes pre-release, slot, constraint or exclude
-  | "artifact-missing"; // the newest version has no file for this platform, and the grace period is over
+  | "no-version" // no listed tag is a version
+  | "filtered" // versions exist, but none passes pre-release, slot, constraint or exclude
+  | "artifact-missing"; // the newest version has no artifact for this platform after the grace period
 
 /** A version that can be deployed. */
 export interface ReadyResolution {
-  /** Tells it from the other answers. */
+  /** The discriminator of {@link Resolution}. */
   kind: "ready";
   /** The newest version. */
   release: Release;
-  /** Its file for this platform. */
+  /** Its artifact for this platform. */
   artifact: Artifact;
-  /** What an operator should know about the choice of the artifact, one sentence each. The default is nothing. */
+  /** Remarks on the choice of the artifact, one sentence each. Defaults to none. */
   notes?: readonly string[];
   /**
-   * Whether `artifact=` names this very file, so that one that is not an archive keeps its name in the release. The
-   * default is false: it is placed under a name without version and platform.
+   * Whether `artifact=` names this exact file: a bare file then keeps its name in the release directory. Defaults to
+   * false: it is placed under a name without version and platform.
    */
   isNamed?: boolean;
+  /** Every candidate, chosen or skipped. Only with `explain: true`. */
+  explanation?: Candidates;
 }
 
 /** The answer to "what is the newest version for this machine?". */
@@ -89,48 +85,61 @@ export type Resolution =
       kind: "pending";
       tag: string;
       reason: "artifact-missing";
-      /** When it was published. */
+      /** The time of publication. */
       since?: Date;
-      /** What its files lack, if waiting alone may not help. */
+      /** What is missing, if waiting alone may not help. */
       message?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
     }
-  | { kind: "none"; reason: NoneReason; message: string; tag?: string };
+  | {
+      kind: "none";
+      reason: NoneReason;
+      message: string;
+      tag?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
+    };
 
-/** One tag that was looked at, and what became of it. */
+/** A listed tag, and why it was chosen or skipped. */
 export interface ExplainedTag {
   /** The tag as the registry spells it. */
   tag: string;
-  /** The tag was chosen. */
+  /** Whether the tag was chosen. */
   chosen: boolean;
-  /** Why it was chosen, or why not. */
+  /** Why it was chosen or skipped. */
   reason: string;
 }
 
-/** One file of the newest release, and what became of it. */
+/** A file of the newest release, and why it was chosen or skipped. */
 export interface ExplainedArtifact {
   /** The file name. */
   name: string;
-  /** The file was chosen. */
+  /** Whether the file was chosen. */
   chosen: boolean;
-  /** Why it was chosen, or why not. */
+  /** Why it was chosen or skipped. */
   reason: string;
 }
 
-/** Everything behind an answer: every candidate, chosen or the reason why not. */
-export interface Explanation {
+/** The candidates for an answer, and why each was chosen or skipped. */
+export interface Candidates {
   /** The registry's URL, redacted. */
   registry: string;
-  /** The platform that was asked for, in Go's spelling. */
+  /** The requested platform, in Go's spelling. */
   platform: Platform;
-  /** Every listed tag, newest first; tags that are no version come last. */
+  /** All listed tags, newest first; tags that are not versions come last. */
   tags: readonly ExplainedTag[];
   /** The files of the newest matching release, in the registry's order. */
   artifacts: readonly ExplainedArtifact[];
-  /** The answer itself. */
+}
+
+/** A resolution with all candidates and the reason for each decision. */
+export interface Explanation extends Candidates {
+  /** The resolution. */
   resolution: Resolution;
 }
 
-/** A deploy, as it is reported back to a registry. */
+/** The report of a deploy to a registry. */
 export interface Deployment {
   /** {@link Release.id}. */
   id: string;
@@ -138,72 +147,71 @@ export interface Deployment {
   tag: string;
   /** `server`, `assets` or `container`. */
   command: string;
-  /** The name of this machine. */
+  /** The host name of this machine. */
   host: string;
-  /** When it was deployed. */
+  /** The time of the deploy. */
   at: Date;
-  /** What went wrong, when it did. */
+  /** The error of a failed deploy. */
   error?: string;
 }
 
-/** Options of {@link Registry.current}. */
-export interface CurrentOptions {
-  /** Tags that must not be chosen: known to be bad, or still pending. */
+/** Options of {@link Registry.resolve}. */
+export interface ResolveOptions {
+  /** Tags to skip: marked bad, or still pending. */
   exclude?: Iterable<string>;
-  /** The machine to choose for, where {@link Registry.anyPlatform} is true. The default is that of the registry. */
+  /** The platform, if {@link Registry.anyPlatform} is true. Defaults to that of the registry. */
   platform?: Platform;
   /**
-   * The exact file name of the artifact to choose, where {@link Registry.anyPlatform} is true. Defaults to the
+   * The exact file name of the artifact, if {@link Registry.anyPlatform} is true. Defaults to the
    * `artifact` of the registry's URL, and without one to the artifact for the platform.
    */
   artifact?: string;
   /**
-   * How old the listing behind the answer may be, in milliseconds, where {@link Registry.anyPlatform} is true. By default,
-   * the registry lists its tags again.
+   * The maximum age of a reused listing in milliseconds, if {@link Registry.anyPlatform} is true. Defaults to 0: the
+   * registry lists its tags again.
    */
   maxAgeMs?: number;
-  /** Ends the call. */
+  /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
+  explain?: boolean;
+  /** Aborts the call. */
   signal?: AbortSignal;
 }
 
 /** Options of {@link Registry.open}. */
 export interface OpenOptions {
-  /** The first byte wanted, to resume an interrupted download. The default is 0. */
+  /** The offset of the first byte, to resume an interrupted download. Defaults to 0. */
   offset?: number;
   /**
-   * What identifies the bytes before `offset`: the value that `onValidator` received for them. If the registry has other
-   * bytes by now, opening fails with an `IntegrityError`. Without it, nothing checks that the two parts belong together.
+   * The value that `onValidator` received for the bytes before `offset`. If the artifact has changed since, the call
+   * fails with an `IntegrityError`. Without it, nothing checks that the two parts belong together.
    */
   validator?: string;
   /**
-   * Called before the stream is returned, with what identifies its bytes (over HTTP, a strong `ETag` or a date that can
-   * be used in `If-Range`), or `undefined` if nothing does.
+   * Called before the stream is returned with an identifier of its bytes (over HTTP, a strong `ETag` or a date that can
+   * be used in `If-Range`), or `undefined` without one.
    */
   onValidator?: (validator: string | undefined) => void;
-  /** Ends the call and the stream. */
+  /** Aborts the call and the stream. */
   signal?: AbortSignal;
 }
 
-/** A place where releases are published. */
+/** An opened registry. */
 export interface Registry {
-  /** Whether one listing answers for every machine: `platform` and `maxAgeMs` of {@link CurrentOptions} are heeded. */
+  /** Whether one listing answers for all platforms; if so, it honours `platform`, `artifact` and `maxAgeMs`. */
   readonly anyPlatform?: boolean;
   /**
-   * Finds the newest version for this platform. Waiting and "nothing" are values; refused credentials,
-   * unknown repositories and network failures throw.
+   * Finds the newest version for this platform. "Pending" and "none" are values; rejected credentials, unknown
+   * repositories and network failures throw.
    */
-  current(options?: CurrentOptions): Promise<Resolution>;
-  /** Says of every candidate why it was chosen or not. */
-  explain(options?: CurrentOptions): Promise<Explanation>;
-  /** Streams the bytes of an artifact, from `offset` on. */
+  resolve(options?: ResolveOptions): Promise<Resolution>;
+  /** Streams an artifact, starting at `offset`. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /**
-   * Reads an artifact and computes its SHA-256, as `sha256:<hex>`. Only registries that need no download for it have this
-   * method.
+   * Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download.
    */
   digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
-  /** Asks for one tag directly; `false` only when the registry says that it is gone. */
+  /** Looks up one tag; `false` only if the registry states that it is gone. */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
-  /** Leaves an audit record of a deploy. */
+  /** Writes an audit record of a deploy. */
   report?(deployment: Deployment, options?: { signal?: AbortSignal }): Promise<void>;
 }

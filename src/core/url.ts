@@ -1,34 +1,33 @@
 /**
- * URLs of registries, artifacts, caches and notifiers: taken apart, checked and printed by one set of
- * rules. They are not WHATWG URLs: `..` and `//` in a prefix are names, not navigation, so nothing here
- * normalises a path.
+ * Parsing, validation and redaction of the URLs of registries, artifacts and notifiers. They are not WHATWG URLs: `..`
+ * and `//` in a prefix are names, so paths are never normalised.
  *
  * @module
  */
 import { ConfigError } from "./error.ts";
 
-/** A URL taken apart, nothing decoded but the query. */
+/** A URL split into its parts. Only the query is decoded. */
 export interface SplitUrl {
-  /** The text as given; print it with {@link redactUrl} only. */
+  /** The text as given; print it only through {@link redactUrl}. */
   text: string;
-  /** The part before `://`, case kept: schemes are lower case. */
+  /** The part before `://`, in its original case. */
   scheme: string;
   /** The part between `://` and the next `/`, `?` or `#`. */
   host: string;
-  /** The path, from its first `/` on; empty when there is none. Still percent-encoded. */
+  /** The path including its first `/`, percent-encoded; empty if absent. */
   path: string;
-  /** The query's keys and values, decoded; the last of a repeated key wins. Empty values count as unset. */
+  /** The decoded query; the last value of a repeated key wins. Empty values count as unset. */
   query: ReadonlyMap<string, string>;
 }
 
-/** How the value of an option is written. */
+/** The syntax of an option's value. */
 export type OptionType = "boolean" | "string" | "duration" | "url";
 
-/** One option of a URL's query, as `--help` and the README show it. */
+/** An option in a URL's query, as shown by `--help` and the reference. */
 export interface OptionSpec {
   /** The key in the query, in kebab case. */
   name: string;
-  /** How its value is written. */
+  /** The syntax of its value. */
   type: OptionType;
   /** One line on what it does. */
   description: string;
@@ -36,14 +35,7 @@ export interface OptionSpec {
 
 const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
 
-/**
- * Takes a URL apart.
- *
- * @param text `scheme://host/path?query`.
- * @param what names the thing in errors: `--registry`, `--notifier`.
- * @returns its parts.
- * @throws ConfigError when it is no URL, has a fragment, or carries a user name or password.
- */
+/** Splits a URL. `what` names it in errors, such as `--registry`. */
 export function splitUrl(text: string, what: string): SplitUrl {
   const parts = URL_PARTS.exec(text);
   if (parts === null) {
@@ -55,7 +47,7 @@ export function splitUrl(text: string, what: string): SplitUrl {
   const [, scheme = "", host = "", path = "", query = "", fragment] = parts;
   if (fragment !== undefined) {
     throw new ConfigError(
-      `Cannot read ${what} "${redactUrl(text)}": a "#" has no meaning here; write %23 for a literal one`,
+      `Cannot read ${what} "${redactUrl(text)}": a fragment is not allowed; write %23 for a literal #`,
     );
   }
   return { text, scheme, host, path, query: parseQuery(query, what, text) };
@@ -83,31 +75,18 @@ function decode(text: string, plusIsSpace: boolean, what: string, url: string): 
   }
 }
 
-/**
- * Decodes one part of a path, once.
- *
- * @param part the part, still percent-encoded.
- * @param url the URL it came from, for errors.
- * @param what names the thing in errors.
- * @returns the text.
- * @throws ConfigError when the encoding is broken or hides a NUL.
- */
+/** Decodes a part of a path; throws ConfigError if it is malformed or contains NUL. */
 export function decodePath(part: string, url: SplitUrl, what: string): string {
   const text = decode(part, false, what, url.text);
   if (text.includes("\0")) {
-    throw new ConfigError(`Cannot read ${what} "${redactUrl(url.text)}": it has a NUL character`);
+    throw new ConfigError(
+      `Cannot read ${what} "${redactUrl(url.text)}": it contains a NUL character`,
+    );
   }
   return text;
 }
 
-/**
- * Encodes a text as part of a path, so that {@link decodePath} gives it back. Only what would change
- * the meaning is escaped: `v1.0.0+blue` stays readable.
- *
- * @param text the text.
- * @param keepSlash whether `/` separates parts (object keys) or is escaped (one segment).
- * @returns the encoded text.
- */
+/** Inverse of {@link decodePath}. Escapes only what would change the meaning: `v1.0.0+blue` stays readable. */
 export function encodePath(text: string, keepSlash: boolean): string {
   const encoded = encodeURIComponent(text).replaceAll(/%(2B|3A|40|3D|2C|3B|26|24)/g, (hex) =>
     decodeURIComponent(hex),
@@ -117,10 +96,6 @@ export function encodePath(text: string, keepSlash: boolean): string {
 
 /**
  * Lays options given in code over those of the query; an explicit one wins, an empty one is unset.
- *
- * @param url the URL.
- * @param options values by their query key.
- * @returns the URL with both.
  */
 export function overlayQuery(
   url: SplitUrl,
@@ -133,26 +108,15 @@ export function overlayQuery(
   return { ...url, query };
 }
 
-/** The checked values of a query. */
 export interface QueryReader {
-  /** A text; empty when it is unset. */
   text(name: string): string;
-  /** A truth value; false when it is unset. */
   flag(name: string): boolean;
 }
 
 const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True", "on"]);
 const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False", "off"]);
 
-/**
- * Checks a query against the options that a driver has.
- *
- * @param url the URL.
- * @param specs the options it may have.
- * @param what names the thing in errors.
- * @returns a reader of the values.
- * @throws ConfigError for an unknown key or a value that cannot be read.
- */
+/** Validates a query against a driver's options. */
 export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: string): QueryReader {
   const names = new Set(specs.map((spec) => spec.name));
   for (const key of url.query.keys()) {
@@ -176,59 +140,26 @@ export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: str
   };
 }
 
-/** Query keys whose values may be printed. Everything else could be a secret. */
-const PRINTABLE_KEYS = new Set([
-  "pre-release",
-  "artifact",
-  "calver",
-  "constraint",
-  "slot",
-  "region",
-  "endpoint",
-  "no-tls",
-  "ca-file",
-  "allow",
-  "protocol",
-  "insecure",
-  "realm",
-  "service",
-  "scope",
-  "title",
-  "url",
-  "quiet",
-  "thread",
-  "registry-ttl",
-  "per_page",
-  "page",
-  "list-type",
-  "prefix",
-  "delimiter",
-  "max-keys",
-  "encoding-type",
-  "response-content-encoding",
-  "start-after",
-  "name",
-  "n",
-  "last",
-  "tls",
-  "subject",
-  "from",
-]);
+/** Names of query keys that drivers declare: those of their options, and of the requests that they send. */
+export interface PrintableKeys {
+  readonly options?: readonly Pick<OptionSpec, "name">[];
+  /** Keys of request URLs, such as `page`, whose values are never secret. */
+  readonly requestKeys?: readonly string[];
+}
+
+// Everything else could be a secret. The set only grows: until a table is declared, more is hidden, never less.
+const printableKeys = new Set<string>();
+
+/** Lets {@link redactUrl} print the values of the query keys that the drivers of a table declare. */
+export function declarePrintable(table: Readonly<Record<string, PrintableKeys>>): void {
+  for (const { options = [], requestKeys = [] } of Object.values(table)) {
+    for (const key of [...options.map(({ name }) => name), ...requestKeys]) printableKeys.add(key);
+  }
+}
 
 /**
- * A URL as it may appear in a log, an error or a notification. User name and password are cut out, also of what only
- * resembles a URL, and the values of all query keys that are not known to be harmless become `…`.
- *
- * @param url any URL, or what should have been one.
- * @returns the text to print.
- *
- * @example
- * ```ts
- * import { redactUrl } from "dewy";
- *
- * const shown = redactUrl("https://me:pw@example.com/a?page=2&token=abc");
- * if (shown !== "https://example.com/a?page=2&token=…") throw new Error(shown);
- * ```
+ * Redacts a URL for a log, an error or a notification. Removes user name and password, also from malformed URLs, and
+ * replaces the values of query keys by `…`, except those that drivers declare with {@link declarePrintable}.
  */
 export function redactUrl(url: string | URL): string {
   const text = withoutUserInfo(String(url));
@@ -242,7 +173,7 @@ export function redactUrl(url: string | URL): string {
   return `${text.slice(0, start)}?${pairs.join("&")}`;
 }
 
-/** A password that was pasted without escapes may have a `/`, `?` or `#`; digits up to the next `/` are a port. */
+/** An unescaped password may contain `/`, `?` or `#`; digits up to the next `/` are a port. */
 function withoutUserInfo(text: string): string {
   const scheme = /^(?:[A-Za-z][A-Za-z0-9+.-]*:)?\/\//.exec(text)?.[0];
   if (scheme === undefined) return text.replace(/^(?:[^/?#\s]*|[^/?#@\s:]+:[^@\s]*)@/, "…@");
@@ -255,9 +186,9 @@ function redactPair(pair: string): string {
   const equals = pair.indexOf("=");
   if (equals < 0) return pair;
   const key = pair.slice(0, equals);
-  if (!PRINTABLE_KEYS.has(key)) return `${key}=…`;
+  if (!printableKeys.has(key)) return `${key}=…`;
   const value = decodedValue(pair.slice(equals + 1));
-  // A printable value may be a URL, which has secrets of its own.
+  // A printable value may be a URL with secrets in it.
   const shown = /:\/\/|:.*@/s.test(value) ? redactUrl(value) : value;
   return shown === value ? pair : `${key}=${shown}`;
 }

@@ -63,7 +63,7 @@ async function choose(input: Search): Promise<Verdict> {
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const maxAge = round === 0 ? {} : { maxAgeMs: SAME_POLL_MS };
-    const resolution = await input.registry.current({ exclude, signal: input.signal, ...maxAge });
+    const resolution = await input.registry.resolve({ exclude, signal: input.signal, ...maxAge });
     const skipped = await skippedTag(resolution, input);
     if (skipped === undefined) {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { ConfigError, NotFoundError, RemoteError } from "../core/error.ts";
-import { type EventSink, fanOut, onlyNews } from "../core/event.ts";
+import { dedupe, type EventSink, fanOut } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";
@@ -74,7 +74,7 @@ const MAX_REPORTS = 8;
 export function createGateway(options: GatewayOptions): Gateway {
   const { clock, signal, intervalMs, maxStaleMs } = options;
   const metrics = gatewayMetrics();
-  const emit = onlyNews(fanOut([metrics.sink, options.emit]));
+  const emit = dedupe(fanOut([metrics.sink, options.emit]));
   const upstream = openUpstream(options.open, { intervalMs, maxStaleMs, clock, emit, signal });
   const book = new AnswerBook();
   const links = artifactLinks(options.secret, clock);

@@ -1,9 +1,3 @@
-/**
- * The choice among the files of a release, and what there is to say about it.
- *
- * @module
- */
-
 import { shorten } from "../core/shorten.ts";
 import type { ExplainedArtifact, Platform } from "../core/types.ts";
 import {
@@ -21,44 +15,41 @@ import { exactNames, matchesArtifact } from "./artifact_pattern.ts";
 import { readArtifactWords } from "./artifact_words.ts";
 import { formatPlatform, normalizePlatform } from "./platform.ts";
 
-/** How an artifact is chosen. */
+/** Options of {@link selectArtifact}. */
 export interface ArtifactOptions {
   /**
-   * The name of the artifact, whatever kind of file it is, or a pattern: `*`, `?`, `[a-z]`, `{tag}`, `{version}`. Unset
-   * or empty: chosen by platform.
+   * The name of the artifact (any kind of file), or a pattern: `*`, `?`, `[a-z]`, `{tag}`, `{version}`. Defaults to a
+   * choice by platform.
    */
   artifact?: string;
-  /** The release's tag, for `{tag}` and `{version}`. The default is none. */
+  /** The release's tag, for `{tag}` and `{version}`. Defaults to none. */
   tag?: string;
-  /** The repository's name. Of several programs for the same platform, the one named after it is chosen. */
+  /** The repository's name: of several programs for a platform, the one with this name is chosen. Defaults to none. */
   repository?: string;
   /**
-   * Whether a file for amd64 will do where nothing else fits, on machines that can emulate it: macOS and Windows on
-   * arm64. The default is false.
+   * Whether macOS and Windows on arm64, which can emulate amd64, may take an amd64 file if nothing else fits. Defaults
+   * to false.
    */
   emulation?: boolean;
 }
 
-/** The file that was chosen, and why. */
 export interface ArtifactChoice {
-  /** The chosen name; `undefined` if none fits. */
   name: string | undefined;
-  /** What an operator should know about the choice, one sentence each. */
+  /** Remarks for the operator, one sentence each. */
   notes: readonly string[];
-  /** `artifact=` is this very name. */
+  /** Whether `artifact=` is exactly this name. */
   isNamed?: boolean;
-  /** Another file would have been chosen if it were there. */
+  /** Whether a better file could still be uploaded. */
   isTentative?: boolean;
-  /** What keeps a file from being chosen although it could be right, and what to do. */
+  /** Why a plausible file was skipped, and what to do. */
   problem: string | undefined;
-  /** One entry for each file, in the same order. */
   explained: readonly ExplainedArtifact[];
 }
 
-/** The longest key of an object in S3 or Google Cloud Storage. */
+/** The maximum key length in S3 and Google Cloud Storage. */
 const MAX_NAME_LENGTH = 1024;
 
-/** Chooses the file of a release that is for a platform. Longer names than any store allows are set aside. */
+/** Chooses the artifact for a platform. Names longer than any store allows are skipped. */
 export function chooseArtifact(
   names: Iterable<string>,
   platform: Platform,
@@ -94,7 +85,7 @@ function choose(
   return chooseLone(list, target, choice) ?? choice;
 }
 
-/** Chooses among files by what their names say about the platform; `isStrict` leaves nothing to the listing's order. */
+/** Chooses by the platform in the names; with `isStrict`, never by the order of the listing. */
 function chooseFitting(
   names: readonly string[],
   target: Platform,
@@ -160,7 +151,7 @@ function explainLoser(
   return `fits as well, but ${winner.name} ${why}`;
 }
 
-/** A file that could be right if its name said more; archives first. */
+/** A file that would fit if its name stated more; archives first. */
 function describeUnnamed(
   names: readonly string[],
   verdicts: readonly Verdict[],
@@ -175,8 +166,8 @@ function describeUnnamed(
 }
 
 /**
- * Chooses an archive that names no platform if the release has no other archive and no file that names one. A tarball
- * is for Unix: it is not chosen for Windows, and an `.exe` beside it does not mean that there is a file per platform.
+ * Chooses an archive without a platform in its name if it is the only archive and no file names a platform. Tarballs are
+ * for Unix: never chosen for Windows, and an `.exe` next to one does not imply a file per platform.
  */
 function chooseLone(
   names: readonly string[],
@@ -250,7 +241,7 @@ function withoutCompanions(names: readonly string[]): readonly string[] {
   return files.length === 0 ? names : files;
 }
 
-/** What a pattern leaves open must not contradict this machine; what it states is the operator's choice. */
+/** What a pattern states is the operator's choice; the rest of the name must fit this machine. */
 function chooseOnly(
   name: string,
   target: Platform,
@@ -270,7 +261,7 @@ function chooseOnly(
     : { name, notes: [], problem: undefined, explained: [] };
 }
 
-/** The platform decides among several files that a pattern matches; the order of the listing does not. */
+/** Of several matches, the platform decides, never the order of the listing. */
 function chooseAmong(
   names: readonly string[],
   target: Platform,

@@ -1,13 +1,7 @@
-/**
- * Which of the files that fit a machine is the best, and who comes after it.
- *
- * @module
- */
 import type { Rank, Verdict } from "./artifact_fit.ts";
 import { fileKind, isArchive } from "./artifact_kind.ts";
 import { programWords } from "./artifact_program.ts";
 
-/** A file that fits. */
 export interface Candidate {
   name: string;
   at: number;
@@ -15,16 +9,15 @@ export interface Candidate {
   verdict: Extract<Verdict, { fits: true }>;
 }
 
-/** The outcome among files that fit equally well. */
 export interface Contest {
   winner: Candidate;
-  /** Other programs that nothing but the listing's order puts behind the winner. */
+  /** Other programs, ranked lower only by the order of the listing. */
   rivals: readonly Candidate[];
-  /** Other programs, behind the winner because it is named after the repository. */
+  /** Other programs, ranked lower because the winner has the repository's name. */
   others: readonly Candidate[];
 }
 
-/** Finds the best of the files that fit; `undefined` if none does. */
+/** Returns the best of the fitting files. */
 export function compete(
   names: readonly string[],
   verdicts: readonly Verdict[],
@@ -54,7 +47,7 @@ export function compete(
   };
 }
 
-/** One program can be packed in several ways. */
+/** The same program may be published in several packagings. */
 function programsBeside(winner: Candidate, all: readonly Candidate[]): Candidate[] {
   const stems = new Set([winner.stem]);
   return all.filter(({ stem }) => !stems.has(stem) && stems.add(stem));
@@ -68,7 +61,7 @@ function compareRanks(a: Rank, b: Rank): number {
   return 0;
 }
 
-/** Words for builds that run on more machines. They are not a flavour of the program. */
+/** Builds that run on more machines; not a flavour of the program. */
 const COMPATIBLE = new Set(["baseline", "compat", "portable"]);
 
 /** `app-linux-amd64.full` is a flavour of `app-linux-amd64`. */
@@ -88,7 +81,7 @@ function distanceFrom(repository: string, stem: string): number {
   return program.startsWith(repo) ? 2 : 3;
 }
 
-/** A name without an architecture must be the only one of its kind. */
+/** Names without an architecture count only if unique. */
 export function describeTie({ winner, rivals }: Contest, isStrict: boolean): string | undefined {
   if (rivals.length === 0 || !(isStrict || winner.verdict.isGuess)) return undefined;
   const tied = [winner, ...rivals].map(({ name }) => name);
@@ -97,8 +90,8 @@ export function describeTie({ winner, rivals }: Contest, isStrict: boolean): str
 }
 
 /**
- * The release may have the repository's own program for other machines only. Then neither another program's bare
- * executable nor a name without an architecture is chosen in its place. An archive is: the first one that fits is chosen.
+ * If the release has the repository's own program for other machines only, neither another program's bare executable nor
+ * a name without an architecture replaces it. An archive does: the first one that fits.
  */
 export function describeSubstitute(
   { name, stem, verdict }: Candidate,
@@ -117,7 +110,7 @@ export function describeSubstitute(
   return `${name} is a different program from ${own}; set artifact= to use it`;
 }
 
-/** What an operator should know about the winner, one sentence each. */
+/** Remarks for the operator, one sentence each. */
 export function notesOn({ winner, rivals, others }: Contest): string[] {
   const { name, verdict } = winner;
   const fitting = [winner, ...rivals, ...others].map((one) => one.name);
@@ -131,7 +124,6 @@ export function notesOn({ winner, rivals, others }: Contest): string[] {
 
 const SHOWN = 5;
 
-/** The first few of many names. */
 export function listNames(names: readonly string[]): string {
   const more = names.length - SHOWN;
   return names.slice(0, SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");

@@ -1,37 +1,26 @@
-/**
- * Judges one file name by the machine it has to fit.
- *
- * @module
- */
-
 import type { Platform } from "../core/types.ts";
 import { type FileKind, fileKind } from "./artifact_kind.ts";
 import { type ArtifactWords, type NamedArch, readArtifactWords } from "./artifact_words.ts";
 
-/**
- * Smaller is better, and the first difference decides: guess, by-product, risk, bare executable, distribution, C
- * library, architecture.
- */
+/** Compared lexicographically, smaller is better: guess, by-product, risk, bare executable, distribution, libc, arch. */
 export type Rank = readonly number[];
 
-/** How a file name fits a machine. */
 export type Verdict =
   | {
       fits: true;
       rank: Rank;
-      /** The name has no architecture: it counts only if no other file fits as well. */
+      /** The name has no architecture: it counts only if no other file fits equally well. */
       isGuess: boolean;
-      /** What is doubtful about it. */
+      /** Doubts about the choice. */
       notes: readonly string[];
     }
   | {
       fits: false;
       reason: string;
-      /** What about it is for another machine, or that the name says too little to know. */
+      /** Why it does not fit, or that its name states too little. */
       because: "os" | "arch" | "unnamed" | "kind";
     };
 
-/** Judges a file name; `target` is in Go's spelling. */
 export function judgeName(name: string, target: Platform): Verdict {
   const file = fileKind(name);
   if (file.kind === "companion") return { fits: false, reason: file.what, because: "kind" };
@@ -49,13 +38,13 @@ export function judgeName(name: string, target: Platform): Verdict {
   );
 }
 
-/** Whether a file may be a program: neither a checksum or the like, nor a system package. */
+/** Whether a file may be a program: not a checksum, signature, … or system package. */
 export function mayBeProgram(name: string): boolean {
   const file = fileKind(name);
   return file.kind !== "companion" && !("what" in file);
 }
 
-/** Whether the words of a name state nothing about a platform; its suffix may. */
+/** Whether the words of a name, apart from its suffix, state no platform. */
 export function isPlatformless(name: string): boolean {
   const { stem } = fileKind(name);
   const { os, arches, libc } = readArtifactWords(stem);
@@ -71,7 +60,7 @@ function judgeOs(os: string | undefined, target: Platform): Verdict | undefined 
 }
 
 function judgeByProduct({ byProduct }: ArtifactWords, isArchive: boolean): Verdict | undefined {
-  // A "profile" build is slow, but it is the program.
+  // A "profile" build is slow but still the program.
   if (byProduct === undefined || byProduct.word === "profile") return undefined;
   if (!byProduct.isSuffix && (isArchive || !byProduct.isText)) return undefined;
   const reason = `"${byProduct.word}" says that it is a by-product`;
@@ -116,12 +105,12 @@ function judgeFit(words: ArtifactWords, target: Platform, kind: FileKind["kind"]
   };
 }
 
-/** The architectures that a file without one in its name is usually built for. */
+/** The usual architectures of files without one in their name. */
 function isUsualArch({ os, arch }: Platform): boolean {
   return arch === "amd64" || (os === "darwin" && arch === "arm64");
 }
 
-/** `risk`: it may not run here, so it is taken only when there is nothing else. */
+/** `risk`: it may not run here, so it is a last resort. */
 interface Fit {
   risk: 0 | 1;
   rank: number;
@@ -141,7 +130,7 @@ function variantOf(target: Platform): number | undefined {
   return digit === undefined ? undefined : Number(digit);
 }
 
-// An ARM core runs what was built for older ones, never for newer ones.
+// An ARM core runs code for older cores, never for newer ones.
 function fitArm(named: NamedArch, host: number | undefined): Fit | undefined {
   if (named.variant === undefined) return { risk: 0, rank: host === undefined ? 0 : 1 };
   if (host === undefined) return { risk: 0, rank: 1 };
@@ -159,11 +148,11 @@ function fitAmd64(level: number, host: number): Fit {
 
 function fitLibc(named: ArtifactWords["libc"], target: Platform): Fit {
   if (target.os !== "linux") return { risk: 0, rank: named === "musl" ? 1 : 0 };
-  // Where the machine's own is not known, a name that asks for none is the plainest.
+  // If the machine's libc is unknown, prefer names without one.
   if (target.libc === undefined) return { risk: 0, rank: named === undefined ? 0 : 1 };
   if (named === target.libc) return { risk: 0, rank: 0 };
   if (named === undefined || named === "static") {
-    // Most programs that say nothing are static or built for glibc.
+    // Most programs without a libc in their name are static or built for glibc.
     return { risk: 0, rank: named === "static" || target.libc === "glibc" ? 1 : 2 };
   }
   // Programs for musl are mostly static; those for glibc are not.

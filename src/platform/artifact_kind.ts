@@ -1,19 +1,13 @@
-/**
- * What kind of file a release file is, by its name alone.
- *
- * @module
- */
 import { isPlatformWord } from "./artifact_words.ts";
 
-/** The kinds of archive that dewy extracts. */
 export type ArchiveKind = "tar" | "tar.gz" | "tar.bz2" | "tar.xz" | "tar.zst" | "zip";
 
-/** What a file name says about the kind of file. */
+/** The kind of a file, judged by its name alone. */
 export type FileKind =
   | { kind: "archive"; stem: string }
   /** A bare executable. `.exe` states the operating system. */
   | { kind: "executable"; stem: string; os?: "windows" }
-  /** A file that belongs to others: a checksum, a signature, an SBOM or an attestation. */
+  /** A companion of other files: checksum, signature, SBOM or attestation. */
   | { kind: "companion"; what: string; stem: string }
   | { kind: "other"; what?: string; stem: string; os?: string };
 
@@ -46,12 +40,6 @@ const PACKAGES: readonly (readonly [RegExp, string])[] = [
   [/\.(?:msi|msix|exe\.blockmap)$/, "windows"],
 ];
 
-/**
- * Reads the kind of an archive from its name.
- *
- * @param name A file name, in any case.
- * @returns The kind, or `undefined` if dewy does not extract such a file.
- */
 export function archiveKind(name: string): ArchiveKind | undefined {
   return findExtension(name)?.[1];
 }
@@ -66,14 +54,13 @@ function findExtension(name: string): readonly [string, ArchiveKind] | undefined
   return EXTENSIONS.find(([extension]) => lower.endsWith(extension));
 }
 
-/** Whether a file is a list of the checksums of all files. */
+/** Whether a file lists the checksums of all files. */
 export function isChecksumList(name: string): boolean {
   return /checksums?(?:_sha[0-9]+)?(?:\.txt)?$|sums(?:\.txt)?$|^sha[0-9]+\.?sum(?:\.txt)?$/i.test(
     name,
   );
 }
 
-/** Reads what kind of file a name stands for. */
 export function fileKind(name: string): FileKind {
   const lower = name.toLowerCase();
   const suffix = suffixOf(name);
@@ -89,8 +76,8 @@ export function fileKind(name: string): FileKind {
 }
 
 /**
- * Finds the part of a file name that states the type of file: `.tar.gz`, `.exe`, `.json`. What follows the last dot
- * is no such part if it goes on with a version or a platform, as in `app_1.6.5_linux_amd64` and `app.linux.amd64`.
+ * Returns the suffix that states the type of a file: `.tar.gz`, `.exe`, `.json`. The part after the last dot is not a
+ * suffix if it continues a version or a platform: `app_1.6.5_linux_amd64`, `app.linux.amd64`.
  */
 export function suffixOf(name: string): string {
   const archive = findExtension(name);

@@ -1,16 +1,10 @@
-/**
- * Which file of a release is for this machine.
- *
- * @module
- */
-
 import type { ExplainedArtifact, Platform } from "../core/types.ts";
 import { type ArtifactOptions, chooseArtifact } from "./artifact_choice.ts";
 
 /**
- * Chooses the file of a release that is for a platform: an archive, or else a bare executable, whose name has the OS and
- * the architecture. A name without an architecture is taken if it is the only one, and so is an archive that names no
- * platform if it is all that there is. Where several files fit equally well, the first one listed is chosen.
+ * Chooses the file of a release for a platform: an archive, or else a bare executable, with the OS and the architecture
+ * in its name. A name without an architecture, or an archive without a platform, is chosen only if it is the only
+ * candidate. Of several files that fit equally well, the first listed is chosen.
  *
  * @param names The file names, in the registry's order.
  * @param platform The machine, in Node's or Go's spelling.
@@ -34,7 +28,7 @@ export function selectArtifact(
   return chooseArtifact(names, platform, options).name;
 }
 
-/** Explains of every file why it was chosen or skipped, in the order given. */
+/** Explains for every file why it was chosen or skipped, in the given order. */
 export function explainArtifacts(
   names: Iterable<string>,
   platform: Platform,

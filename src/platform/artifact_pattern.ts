@@ -1,23 +1,17 @@
 /**
- * What `artifact=` can say: a name, or a pattern for the names of all releases.
- *
- * @module
- */
-
-/**
- * Whether `artifact=` names a file. `*` stands for any text, `?` for one character, `[a-z]` for one of several, `{tag}`
- * for the tag and `{version}` for the tag without its `v`, with or without its build metadata.
+ * Whether a file matches `artifact=`: `*` is any text, `?` one character, `[a-z]` a set, `{tag}` the tag and `{version}`
+ * the tag without its `v`, with or without build metadata.
  */
 export function matchesArtifact(artifact: string, name: string, tag: string): boolean {
   return name === artifact || expand(artifact, tag).some((text) => matchesGlob(text, name));
 }
 
-/** The pattern that matches one name only, whatever characters it has. */
+/** Escapes a name as a pattern that matches only this name. */
 export function exactPattern(name: string): string {
   return name.replaceAll(/[*?[{]/g, "[$&]");
 }
 
-/** The names that `artifact=` stands for if its wildcards are taken as they are. */
+/** The names that `artifact=` stands for if its wildcards are read literally. */
 export function exactNames(artifact: string, tag: string): string[] {
   return [artifact, ...expand(artifact, tag)];
 }
@@ -42,6 +36,6 @@ function matchesGlob(glob: string, name: string): boolean {
   try {
     return new RegExp(`^${source}$`).test(name);
   } catch {
-    return false; // A range that runs backwards, such as [z-a].
+    return false; // An inverted range, such as [z-a].
   }
 }

@@ -1,8 +1,3 @@
-/**
- * What is left of a release file's name without its version and its platform: the program.
- *
- * @module
- */
 import { fileKind, suffixOf } from "./artifact_kind.ts";
 import { readWords, type Word } from "./artifact_words.ts";
 
@@ -11,7 +6,7 @@ const VERSION =
   /(?<![a-z0-9.])(?:v?[0-9]+(?:\.[0-9]+)+|v[0-9]+|20[0-9]{6})(?:[-._]?(?:m|a|b|rc|pre|dev|alpha|beta|snapshot)(?:[-.]?[0-9]+)?)?(?![a-z0-9])/gi;
 
 /**
- * Reads the program's own words out of a name without its suffix: those before the platform, or else those after it.
+ * Returns the program's words in a name without its suffix: those before the platform, or else those after it.
  */
 export function programWords(stem: string): readonly string[] {
   const words = readWords(stem.replaceAll(VERSION, " "));
@@ -22,13 +17,8 @@ export function programWords(stem: string): readonly string[] {
 }
 
 /**
- * Finds the name under which a file that is not an archive stands in a release: the artifact's name without version
- * and platform, so that it is the same in every version.
- *
- * @param name The artifact's name. Of a path, the last part counts.
- * @param tag The release's tag.
- * @returns `app` for `app_1.2.3_linux_amd64`, `app.exe` for `app-windows-x64.exe`; the name without its version if
- * nothing else is left.
+ * Returns the name of a bare file in a release directory: the artifact's name without version and platform, so that it
+ * is the same in every version.
  */
 export function placedName(name: string, tag: string): string {
   const base = name.slice(name.lastIndexOf("/") + 1);
@@ -42,8 +32,8 @@ export function placedName(name: string, tag: string): string {
 }
 
 /**
- * Marks the words that state the platform: the last system and the last architecture, and what stands beside them. A
- * program can be called after another system or architecture, as in `windows-exporter_linux_amd64`.
+ * Marks the words that state the platform: the last OS, the last architecture, and words next to them. A program can be
+ * named after another platform, as in `windows-exporter_linux_amd64`.
  */
 function platformWords(words: readonly Word[], isOsKnown: boolean): boolean[] {
   const marked = words.map(() => false);
@@ -77,10 +67,10 @@ function isNumber(word: Word | undefined): boolean {
   return word !== undefined && /^[0-9]+$/.test(word.text);
 }
 
-// An abbreviated or whole hash of a Git commit
+// A full or abbreviated Git commit hash
 const COMMIT = /(?<![a-z0-9])g?(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,40}(?![a-z0-9])/gi;
 
-/** Cuts the release's own version out of a name, or else what looks like one, and a commit. */
+/** Removes the release's version (or else anything like a version) and a commit hash from a name. */
 function withoutVersion(name: string, tag: string): string {
   const stem = name.replaceAll(COMMIT, " ");
   const version = tag.replace(/^v/, "");
@@ -95,7 +85,7 @@ function withoutVersion(name: string, tag: string): string {
   return stem.replaceAll(VERSION, " ");
 }
 
-/** Joins words in the spelling and with the separators that a name has. */
+/** Joins words with the spelling and separators of the name. */
 function joinAsIn(name: string, words: readonly string[]): string {
   const lower = name.toLowerCase();
   let joined = "";

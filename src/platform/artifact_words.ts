@@ -1,33 +1,31 @@
 /**
- * What the name of a release file says about the machine it is for. Names are read word by word, never
- * by substring, so `arm` is not found in `charm` nor `win` in `darwin`.
+ * Reads the platform in the name of a release file, word by word and never by substring: `arm` is not found in `charm`,
+ * nor `win` in `darwin`.
  *
  * @module
  */
 
-/** An architecture, as a file name states it. */
 export interface NamedArch {
   /** In Go's spelling; `universal` runs on every Mac. */
   arch: string;
   /** The generation: 5 to 7 of arm, 1 to 4 of amd64. */
   variant?: number;
-  /** The generation is what Debian means by the word; other distributions mean an older one. */
+  /** The generation is Debian's meaning of the word; other distributions mean an older one. */
   isVariantVague?: boolean;
 }
 
-/** Everything a file name says. */
 export interface ArtifactWords {
   /** In Go's spelling. */
   os: string | undefined;
-  /** The system is named only by a distribution of it, such as `ubuntu`. */
+  /** Whether only a distribution such as `ubuntu` implies the OS. */
   isDistribution: boolean;
-  /** One, or for macOS several where one file holds several. */
+  /** Several for a macOS file with several architectures. */
   arches: readonly NamedArch[];
   /** `static` runs with any C library. */
   libc: "glibc" | "musl" | "static" | undefined;
   /**
-   * A word for a by-product (`symbols`, `sbom`), whether it follows the platform, and whether it is the only word beside
-   * the platform and stands for a text (`README-linux-amd64`).
+   * A word for a by-product (`symbols`, `sbom`), whether it follows the platform, and whether it is the only other word
+   * and means a text file (`README-linux-amd64`).
    */
   byProduct: { word: string; isSuffix: boolean; isText: boolean } | undefined;
 }
@@ -89,11 +87,11 @@ const ARCH: Readonly<Record<string, NamedArch>> = {
   ...same("wasm", ["wasm", "wasm32", "wasm64"]),
 };
 
-/** Other architectures. A name with one of them does have an architecture. */
+/** Other architectures: a name with one of them states an architecture. */
 const OTHER_ARCH =
   /^(?:(?:aarch64|arm64|arm)(?:_?be|eb|ec|_?32)|(?:armv|thumbv|mips|riscv|ppc|powerpc|sparc|s390|loong|loongarch|hppa|m68k|ia64|e2k|sh4|csky|hexagon|xtensa)[a-z0-9]*)$/;
 
-/** Weaker words: they count only where no architecture is named. */
+/** Weaker words, which count only if no architecture is named. */
 const BITS: Readonly<Record<string, string>> = {
   "64": "amd64",
   "64bit": "amd64",
@@ -113,7 +111,7 @@ const UNIVERSAL_BESIDE_OS = new Set(["all", "fat"]);
 
 const GLIBC = /^(?:glibc[0-9]*|gnu|gnueabi|gnueabihf|gnuabi64)$/;
 const MUSL = /^(?:musl|musleabi|musleabihf|muslabi64|alpine)$/;
-/** Words of target triples that say nothing more, such as the `unknown` in `x86_64-unknown-linux-gnu`. */
+/** Filler words of target triples, such as `unknown` in `x86_64-unknown-linux-gnu`. */
 const VENDORS = new Set([
   "unknown",
   "pc",
@@ -127,7 +125,7 @@ const VENDORS = new Set([
   "eabihf",
 ]);
 
-/** Words for text files that stand beside programs. */
+/** Text files that accompany programs. */
 const TEXTS = [
   ...["checksum", "checksums", "sha1", "sha256", "sha512", "sha256sum", "sha256sums"],
   ...["sha512sum", "sha512sums", "md5", "signature", "signatures", "sig", "asc"],
@@ -150,9 +148,8 @@ function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined 
 }
 
 /**
- * Joins what separators and suffixes tear apart, so that one word is one thing: `x86_64` becomes
- * `amd64`, and a generation stays with its architecture as `arm~7` or `amd64~3`. A number that goes on
- * after a dot is the application's version and stays alone.
+ * Joins words that separators split: `x86_64` becomes `amd64`, and a generation stays with its architecture as `arm~7`
+ * or `amd64~3`. A number that continues after a dot belongs to the version and stays separate.
  */
 function joinWords(name: string): string {
   return name
@@ -179,7 +176,7 @@ function joinWords(name: string): string {
     .replaceAll(/(?<![a-z0-9])(linux)?arm[_-]?([5-7])(?![a-z0-9]|\.[0-9])/g, "$1arm~$2");
 }
 
-/** A word of a name, and what it says about the platform. */
+/** A word of a name, and the platform it states. */
 export interface Word {
   text: string;
   os?: string;
@@ -187,9 +184,9 @@ export interface Word {
   bits?: string;
   libc?: "glibc" | "musl" | "static";
   isDistribution?: boolean;
-  /** Part of a target triple that says nothing more. */
+  /** Whether it is a filler word of a target triple. */
   isVendor?: boolean;
-  /** The text before a platform that has no separator: `myapp` in `myapplinux`. */
+  /** The text directly before a platform: `myapp` in `myapplinux`. */
   prefix?: string;
 }
 
@@ -226,7 +223,7 @@ function readLibc(text: string, isFirst: boolean): Word["libc"] | undefined {
 const GLUED =
   /^(linux|darwin|macosx|macos|osx|mac|windows|win|freebsd|openbsd|netbsd)([a-z0-9~]+)$/;
 
-/** Reads `linux64`, `darwinarm64`, `macos11`, `linuxmusl`. */
+/** Parses `linux64`, `darwinarm64`, `macos11`, `linuxmusl`. */
 function readGlued(text: string): Word | undefined {
   const [, prefix = "", rest = ""] = GLUED.exec(text) ?? [];
   const os = own(OS, prefix);
@@ -241,11 +238,11 @@ function readGlued(text: string): Word | undefined {
   return /^[0-9]+$/.test(rest) ? { text, os } : undefined;
 }
 
-// Only names that no other word has by chance: "darwin" has a win, and "charm64" an arm64.
+// Only names that do not occur in other words by chance: "darwin" contains win, "charm64" arm64.
 const BURIED_OS = /linux|darwin|macos|windows|freebsd|openbsd|netbsd/;
 const BURIED_ARCH = /(?:amd64(?:~[1-4])?|aarch64|(?<![a-z])arm64)(?![0-9])/;
 
-/** Reads `myapplinuxamd64`, `myapplinux` and `amd64linux`: a platform without a separator beside it. */
+/** Parses `myapplinuxamd64`, `myapplinux` and `amd64linux`: a platform without separators. */
 function readBuried(text: string): Partial<Word> {
   const osAt = BURIED_OS.exec(text);
   const archAt = BURIED_ARCH.exec(text);
@@ -260,13 +257,13 @@ function readBuried(text: string): Partial<Word> {
   };
 }
 
-/** What is buried counts only where no word of its own says it. */
+/** An embedded platform counts only if no separate word states one. */
 function withBuried(words: readonly Word[], part: "os" | "arch"): readonly Word[] {
   if (words.some((word) => word[part] !== undefined)) return words;
   return words.map((word) => ({ ...readBuried(word.text), ...word }));
 }
 
-/** Splits at separators; a word in CamelCase is split further where that brings an OS to light. */
+/** Splits at separators, and CamelCase words if that reveals an OS. */
 function splitWords(stem: string): Word[] {
   const words: Word[] = [];
   for (const raw of joinWords(keepHumps(stem)).split(/[^a-z0-9~]+/)) {
@@ -275,12 +272,11 @@ function splitWords(stem: string): Word[] {
   return words;
 }
 
-/** Splits a name into words, and reads what each of them says about the platform. */
 export function readWords(stem: string): readonly Word[] {
   return withBuried(withBuried(splitWords(stem), "os"), "arch");
 }
 
-/** Whether a word on its own says something about a platform. */
+/** Whether a word alone states something about a platform. */
 export function isPlatformWord(text: string): boolean {
   const { os, arch, bits, libc, isVendor, isDistribution } = readWord(text, false);
   return [os, arch, bits, libc, isVendor, isDistribution].some((part) => part !== undefined);
@@ -298,14 +294,6 @@ function keepHumps(stem: string): string {
     .toLowerCase();
 }
 
-/**
- * Reads the name of a release file.
- *
- * @param stem the name without its suffix.
- * @param knownOs the operating system that the suffix states, such as that of `.exe`.
- * @returns what it says; where it names several systems or architectures, the last counts, because the
- * application's own name comes first.
- */
 export function readArtifactWords(stem: string, knownOs?: string): ArtifactWords {
   const words = readWords(stem);
   const osAt = words.findLastIndex((word) => word.os !== undefined);
@@ -353,12 +341,12 @@ function readArches(
   return weak === undefined ? [] : [{ arch: weak }];
 }
 
-/** There never was a Mac with a 32-bit ARM processor. */
+/** No Mac ever had a 32-bit ARM processor. */
 function isBareArm({ arch, variant }: NamedArch): boolean {
   return arch === "arm" && variant === undefined;
 }
 
-/** Behind a number, `M1` is a milestone: `1.0.0-M1`. */
+/** After a number, `M1` is a milestone: `1.0.0-M1`. */
 function readMacCpu(words: readonly Word[], at: number): string | undefined {
   const text = words[at]?.text ?? "";
   const isMilestone = /^m[0-9]$/.test(text) && /^v?[0-9]+$/.test(words[at - 1]?.text ?? "");

@@ -1,8 +1,3 @@
-/**
- * The machine that artifacts are chosen for.
- *
- * @module
- */
 import type { Platform } from "../core/types.ts";
 
 // Node's, Deno's, uname's and LLVM's names, by Go's. https://go.dev/doc/install/source#environment
@@ -42,22 +37,12 @@ const GO_ARCH: ReadonlyMap<string, string> = new Map(
 );
 const ARM_WITH_VARIANT = /^arm(?:32)?(v[5-7])[a-z]*$/;
 
-/**
- * Spells a platform as Go does: `x64` is `amd64`, `win32` is `windows`, `armv7l` is `arm` of variant `v7`.
- *
- * @param platform in Node's, Deno's, uname's or Go's spelling.
- * @returns the same platform in Go's; names that are not known stay, in lower case.
- */
+/** Converts a platform to Go's spelling: `x64` to `amd64`, `win32` to `windows`, `armv7l` to `arm` with variant `v7`. */
 export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
   const { arch, variant } = normalizeArch(platform.arch.toLowerCase());
   const given = normalizeVariant(platform.variant) ?? variant;
-  return {
-    os: GO_OS.get(os) ?? os,
-    arch,
-    ...(given === undefined ? {} : { variant: given }),
-    ...(platform.libc === undefined ? {} : { libc: platform.libc }),
-  };
+  return { os: GO_OS.get(os) ?? os, arch, variant: given, libc: platform.libc };
 }
 
 function normalizeArch(arch: string): { arch: string; variant?: string } {
@@ -87,11 +72,8 @@ interface Runtime {
 }
 
 /**
- * The platform this code runs on, found through `globalThis` when it is called. It knows nothing of the
- * C library: the host adds that. Where the runtime does not say (a serverless function), it is
- * `linux/amd64`; give a platform explicitly to ask for another.
- *
- * @returns the platform in Go's spelling.
+ * Detects the platform of this runtime through `globalThis`, without the C library, which the host adds. Defaults to
+ * `linux/amd64` if the runtime does not state it, as in serverless functions.
  */
 export function runtimePlatform(): Platform {
   const { process, Deno, navigator } = globalThis as Runtime;
@@ -122,12 +104,7 @@ function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "";
 }
 
-/**
- * A platform in one word, for messages: `linux/arm/v7`.
- *
- * @param platform the platform.
- * @returns OS, architecture, and the variant and C library where they are known.
- */
+/** Formats a platform for messages: `linux/arm/v7`. */
 export function formatPlatform(platform: Platform): string {
   const { os, arch, variant, libc } = platform;
   return `${os}/${arch}${variant === undefined ? "" : `/${variant}`}${libc === undefined ? "" : ` (${libc})`}`;

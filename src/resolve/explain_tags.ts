@@ -16,16 +16,6 @@ interface Read {
   verdict: TagVerdict;
 }
 
-/**
- * Says of every tag why it was chosen or not.
- *
- * @param listed the tags, in the registry's order.
- * @param chosen the newest one within the rules.
- * @param rules which tags may be chosen.
- * @returns one entry a tag, newest first; equal ones in the registry's order, those that are no version last. Tags that
- * are too long for a version are cut.
- * @throws ConfigError when the CalVer format or the constraint cannot be used.
- */
 export function explainTags(
   listed: readonly ListedTag[],
   chosen: string | undefined,

@@ -8,23 +8,19 @@ import type { Policy } from "./resolve.ts";
 const SHOWN = 5;
 const MAX_SHOWN_LENGTH = 80;
 
-/** What was seen of one kind: how often, and the first few by name. */
+/** How often a kind occurred, and its first few names. */
 interface Seen {
   count: number;
   names: string[];
 }
 
-/** Counts what became of the tags of a listing, and keeps a few of each kind to show. */
+/** Counts the verdicts on the tags of a listing, with a few examples of each. */
 export class TagTally {
   /** How many tags were listed. */
   total = 0;
   readonly #seen = new Map<string, Seen>();
   readonly #unusable = new Set<string>();
 
-  /**
-   * @param tag the tag.
-   * @param verdict what became of it.
-   */
   add(tag: string, verdict: TagVerdict): void {
     this.total++;
     this.#see(verdict, tag);
@@ -32,25 +28,16 @@ export class TagTally {
       this.#see("slots", tag.includes("+") ? tag.slice(tag.indexOf("+") + 1) : "none");
   }
 
-  /**
-   * @param tag the tag.
-   * @param why why the registry itself rules it out.
-   */
   addUnusable(tag: string, why: string): void {
     this.total++;
     this.#unusable.add(why);
     this.#see("unusable", tag);
   }
 
-  /** The registry's own reasons, in one phrase. */
   get unusableReasons(): string {
     return [...this.#unusable].join(", ");
   }
 
-  /**
-   * @param kind a verdict, `unusable`, or `slots` (the build metadata seen instead).
-   * @returns how many there were, and the first few different ones.
-   */
   of(kind: TagVerdict | "unusable" | "slots"): Seen {
     return this.#seen.get(kind) ?? { count: 0, names: [] };
   }
@@ -63,13 +50,7 @@ export class TagTally {
   }
 }
 
-/**
- * The answer when no listed tag may be chosen: what was seen, and what would help.
- *
- * @param tally what became of the tags.
- * @param policy which version was wanted.
- * @returns the answer.
- */
+/** The resolution if no listed tag passes: what was listed, and what would help. */
 export function describeFiltered(tally: TagTally, policy: Policy): Resolution {
   const versions = tally.total - tally.of("no-version").count;
   const reason = tally.total === 0 ? "empty" : versions === 0 ? "no-version" : "filtered";
@@ -89,7 +70,7 @@ function* describeVerdicts(tally: TagTally, policy: Policy): Generator<string> {
   if (noVersion.count > 0) {
     const form =
       policy.calver === "" ? "SemVer such as v1.2.3" : `of the calver format "${policy.calver}"`;
-    yield `${count(noVersion, "tag")} ${be(noVersion)} no version (expected ${form})`;
+    yield `${count(noVersion, "tag")} ${noVersion.count === 1 ? "is not a version" : "are not versions"} (expected ${form})`;
   }
   const slot = tally.of("slot");
   if (slot.count > 0) {
@@ -122,15 +103,7 @@ function be(seen: Seen): string {
   return seen.count === 1 ? "is" : "are";
 }
 
-/**
- * The message when the newest release has no file for this machine.
- *
- * @param tag the newest tag.
- * @param names the files it has.
- * @param policy what was wanted.
- * @param problem what keeps a file from being chosen although it could be right.
- * @returns the message.
- */
+/** The message if the newest release has no artifact for this platform. */
 export function describeMissing(
   tag: string,
   names: readonly string[],
@@ -149,14 +122,8 @@ export function describeMissing(
 }
 
 /**
- * The message while a young release has no file for this machine and waiting alone may not help: a file of it could be
- * right, or it looks complete.
- *
- * @param tag the newest tag.
- * @param names the files it has.
- * @param policy what was wanted.
- * @param problem what keeps a file from being chosen although it could be right.
- * @returns the message; `undefined` if more files can be expected.
+ * The message during the grace period of a release without an artifact for this platform if waiting may not help: a file
+ * could be the right one, or the release looks complete.
  */
 export function describePending(
   tag: string,
@@ -164,7 +131,7 @@ export function describePending(
   policy: Policy,
   problem: string | undefined,
 ): string | undefined {
-  // Release tools make the list of checksums of all files, so they know all files by then.
+  // Release tools upload the checksums of all files last.
   const list = names.find(isChecksumList);
   if (problem === undefined && list === undefined) return undefined;
   const unfit =
@@ -196,7 +163,7 @@ function list(names: readonly string[], total: number): string {
   return names.map((name) => printable(name)).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-/** Names come from outside: no control characters, no end of it. */
+/** Names are untrusted: strips control characters and limits the length. */
 function printable(name: string, maxLength = MAX_SHOWN_LENGTH): string {
   return shorten(name, maxLength).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

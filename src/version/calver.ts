@@ -1,5 +1,5 @@
 /**
- * CalVer: tags that are read by a format such as `YYYY.0M.MICRO`.
+ * CalVer: tags parsed by a format such as `YYYY.0M.MICRO`.
  *
  * @see https://calver.org/
  * @module
@@ -8,35 +8,31 @@ import { ConfigError } from "../core/error.ts";
 import type { Version } from "../core/types.ts";
 import { emptyScan, MAX_TAG_LENGTH, scanSuffix, type TagScan, type TagScanner } from "./semver.ts";
 
-/** A compiled format. */
 export interface CalverFormat {
-  /** The format as given. */
   format: string;
-  /** Its specifiers, in order. */
   specifiers: readonly string[];
-  /** Reads a tag. */
   scan: TagScanner;
 }
 
 interface Specifier {
   name: string;
-  /** Widths in digits, in the order in which they are tried. */
+  /** Widths in digits, in the order of attempts. */
   widths: readonly number[];
-  /** Whether a number of more than one digit may begin with 0. */
+  /** Whether a number of several digits may begin with 0. */
   padded: boolean;
   min: number;
   max: number;
 }
 
-// 2^53-1 has 16 digits; the longest reading is tried first.
+// 2^53-1 has 16 digits; longest first.
 const MAX_DIGITS = 16;
 const UP_TO_16: readonly number[] = Array.from(
   { length: MAX_DIGITS },
   (_, nth) => MAX_DIGITS - nth,
 );
 
-// The order matters: at each place of a format the first one that fits is taken. Unseparated digits are
-// ambiguous (YYYYMMDD), so the short reading of a month or day is tried first; years have two digits.
+// Order matters: the first matching specifier is taken. Unseparated digits are ambiguous (YYYYMMDD), so shorter
+// months and days are tried first; years have two digits.
 const SPECIFIERS: readonly Specifier[] = [
   { name: "YYYY", widths: [4], padded: true, min: 0, max: 9999 },
   { name: "YY", widths: [2, 3, 1], padded: false, min: 0, max: 999 },
@@ -56,13 +52,7 @@ const compiled = new Map<string, CalverFormat>();
 const MAX_CACHED = 64;
 const MAX_FORMAT_LENGTH = 128;
 
-/**
- * Compiles a format; the last ones are remembered.
- *
- * @param format specifiers (YYYY YY 0Y MM 0M WW 0W DD 0D MICRO) and literal characters.
- * @returns the compiled format.
- * @throws ConfigError when it has no specifier, or is longer than 128 characters.
- */
+/** Compiles a format; recent ones are cached. */
 export function compileCalver(format: string): CalverFormat {
   const known = compiled.get(format);
   if (known !== undefined) return known;
@@ -106,10 +96,7 @@ function tokenise(format: string): Token[] {
   return tokens;
 }
 
-/**
- * Backtracks like a regular expression would, but remembers each dead end, so that the work is
- * bounded by tokens × length however ambiguous the format is.
- */
+/** Backtracks like a regular expression, but caches dead ends: work is bounded by tokens × length for any format. */
 function scanner(tokens: readonly Token[]): TagScanner {
   return (tag, out) => {
     if (tag.length > MAX_TAG_LENGTH) return false;
@@ -152,7 +139,6 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
-/** @returns the number; -1 when the specifier does not allow it. */
 function readSpecifier(tag: string, at: number, width: number, specifier: Specifier): number {
   const leadingZero = width > 1 && tag.charCodeAt(at) === 48;
   if (leadingZero && (!specifier.padded || (width === 3 && specifier.name === "0Y"))) return -1;
@@ -161,14 +147,7 @@ function readSpecifier(tag: string, at: number, width: number, specifier: Specif
   return value >= specifier.min && value <= specifier.max ? value : -1;
 }
 
-/**
- * Reads a tag by a format, with an optional lower-case `v` and SemVer's suffixes.
- *
- * @param tag the tag as listed.
- * @param format the CalVer format.
- * @returns its parts; `undefined` when the tag does not match.
- * @throws ConfigError when the format cannot be used.
- */
+/** Parses a tag by a format, with an optional lower-case `v` and SemVer's suffixes. */
 export function parseCalver(tag: string, format: string): Version | undefined {
   const { scan, specifiers } = compileCalver(format);
   const out: TagScan = emptyScan(specifiers.length);

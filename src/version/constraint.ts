@@ -9,18 +9,16 @@ import { ConfigError } from "../core/error.ts";
 import { compileCalver } from "./calver.ts";
 import { comparePreRelease, type TagScan } from "./semver.ts";
 
-/** Says of a scanned tag whether it satisfies the constraint. */
 export type ConstraintTest = (scan: TagScan, tag: string) => boolean;
 
-/** How a constraint is understood. */
 export interface ConstraintOptions {
-  /** Whether pre-releases are compared like any other version (`includePrerelease`). The default is false. */
+  /** Whether pre-releases are compared like other versions (`includePrerelease`). Defaults to false. */
   preRelease?: boolean;
-  /** The CalVer format of the tags; empty or absent: SemVer. */
+  /** The CalVer format of the tags. Defaults to SemVer. */
   calver?: string;
 }
 
-/** The part of the package's Range that is used; said here, because not every runtime has its types. */
+/** The used part of the package's `Range`; declared here because Deno lacks its types. */
 interface ParsedRange {
   set: readonly (readonly {
     value: string;
@@ -43,14 +41,8 @@ interface Comparison {
 /**
  * Compiles a range such as `^1.2`, `~1.0` or `>=1 <2`.
  *
- * With a CalVer format the first three segments stand for major, minor and patch (absent ones are 0), so
- * `^2024.6` means "2024, from June on"; months may be written `06`. Where a format has more than three
- * segments the rest, and the pre-release, is not part of the comparison.
- *
- * @param text the range.
- * @param options pre-releases and CalVer.
- * @returns the test.
- * @throws ConfigError when it is no range.
+ * With a CalVer format, the first three segments stand for major, minor and patch (0 if absent): `^2024.6` means
+ * "2024, from June on", and months may be written `06`. Further segments, and then the pre-release, are not compared.
  */
 export function compileConstraint(text: string, options: ConstraintOptions = {}): ConstraintTest {
   const calver = options.calver ?? "";
@@ -74,13 +66,13 @@ export function compileConstraint(text: string, options: ConstraintOptions = {})
 }
 
 function readRange(text: string, isCalver: boolean, includePrerelease: boolean): ParsedRange {
-  // Zero-padded months are right in CalVer, but no numbers of semver.
+  // Zero-padded months are valid in CalVer but not in semver.
   const spelled = isCalver ? text.replaceAll(/(?<![0-9A-Za-z-])0+(?=[0-9])/g, "") : text;
   try {
     return new Range(spelled, { includePrerelease });
   } catch (cause) {
     throw new ConfigError(
-      `Cannot use constraint "${text}": it is no semver range; write one such as ^1.2, ~1.0 or ">=1 <2"`,
+      `Invalid constraint "${text}": not a semver range; examples: ^1.2, ~1.0, ">=1 <2"`,
       { cause },
     );
   }

@@ -1,9 +1,3 @@
-/**
- * Versions: read, compared, and the newest one chosen.
- *
- * @module
- */
-
 import { ConfigError } from "../core/error.ts";
 import type { Version } from "../core/types.ts";
 import { compileCalver, parseCalver } from "./calver.ts";
@@ -17,28 +11,27 @@ import {
   type TagScanner,
 } from "./semver.ts";
 
-/** How tags are read. */
+/** How to parse tags. */
 export interface VersionOptions {
-  /** A CalVer format such as `YYYY.0M.MICRO`. Unset or empty: SemVer 2.0.0. */
+  /** A CalVer format such as `YYYY.0M.MICRO`. Defaults to SemVer 2.0.0. */
   calver?: string;
 }
 
-/** Which tags may be chosen. */
+/** Filters for {@link latestTag}. */
 export interface LatestTagOptions extends VersionOptions {
-  /** Whether pre-releases count. The default is false. */
+  /** Whether to include pre-releases. Defaults to false. */
   preRelease?: boolean;
-  /** The build metadata a version must have, all of it. Unset or empty: any. */
+  /** The exact build metadata of the version. Defaults to any. */
   slot?: string;
-  /** A semver range such as `^1.2`. Unset or empty: any version. */
+  /** A semver range such as `^1.2`. Defaults to any version. */
   constraint?: string;
-  /** Tags that must not be chosen. The default is none. */
+  /** Tags to skip. Defaults to none. */
   exclude?: Iterable<string>;
 }
 
-/** What became of one tag. */
 export type TagVerdict =
-  | "newest" // of all that were offered so far
-  | "older" // or equal to one that was offered before
+  | "newest" // of all tags offered so far
+  | "older" // than, or equal to, an earlier tag
   | "no-version"
   | "slot"
   | "pre-release"
@@ -46,12 +39,12 @@ export type TagVerdict =
   | "excluded";
 
 /**
- * Reads a tag as a version: SemVer 2.0.0 with an optional lower-case `v`, or CalVer by a format.
+ * Parses a tag as SemVer 2.0.0 with an optional lower-case `v`, or as CalVer.
  *
  * @param tag the tag as the registry spells it.
  * @param options the CalVer format, if any.
- * @returns its parts; `undefined` when it is no version.
- * @throws ConfigError when the CalVer format has no specifier.
+ * @returns the version; `undefined` if the tag is not one.
+ * @throws {ConfigError} If the CalVer format has no specifier.
  *
  * @example
  * ```ts
@@ -59,7 +52,7 @@ export type TagVerdict =
  *
  * const version = parseVersion("v1.2.3-rc.1+blue");
  * if (version?.preRelease !== "rc.1" || version.buildMetadata !== "blue") throw new Error("misread");
- * if (parseVersion("latest") !== undefined) throw new Error("no version at all");
+ * if (parseVersion("latest") !== undefined) throw new Error("not a version");
  * ```
  */
 export function parseVersion(tag: string, options: VersionOptions = {}): Version | undefined {
@@ -67,13 +60,7 @@ export function parseVersion(tag: string, options: VersionOptions = {}): Version
   return calver === "" ? parseSemver(tag) : parseCalver(tag, calver);
 }
 
-/**
- * The version that a tag stands for. Tags of images cannot have a `+`: `v1.2.0_blue` stands for `v1.2.0+blue`.
- *
- * @param tag the tag as the registry spells it.
- * @param calver a CalVer format; empty: SemVer.
- * @returns the tag with its last `_` as `+`, where only that makes it a version; else the tag.
- */
+/** The version of an image tag: `+` is not allowed there, so `v1.2.0_blue` means `v1.2.0+blue`. */
 export function versionOf(tag: string, calver: string): string {
   const at = tag.lastIndexOf("_");
   if (at < 0) return tag;
@@ -84,13 +71,13 @@ export function versionOf(tag: string, calver: string): string {
 }
 
 /**
- * Compares two tags by precedence; `v` and build metadata do not count.
+ * Compares two tags by precedence, ignoring `v` and build metadata.
  *
  * @param a a tag.
  * @param b another tag.
  * @param options the CalVer format, if any.
- * @returns -1 when `a` is older, 1 when it is newer, 0 when both have the same precedence.
- * @throws ConfigError when one of them is no version, or the format cannot be used.
+ * @returns -1 if `a` is older, 1 if it is newer, 0 for equal precedence.
+ * @throws {ConfigError} If a tag is not a version, or the format is invalid.
  *
  * @example
  * ```ts
@@ -108,18 +95,11 @@ function readOrThrow(tag: string, options: VersionOptions): Version {
   const version = parseVersion(tag, options);
   if (version === undefined) {
     const form = options.calver ? `of the calver format "${options.calver}"` : "of SemVer 2.0.0";
-    throw new ConfigError(`Cannot compare "${tag}": it is no version ${form}`);
+    throw new ConfigError(`Cannot compare "${tag}": not a version ${form}`);
   }
   return version;
 }
 
-/**
- * Compares two versions that were read by the same rules.
- *
- * @param a a version.
- * @param b another version.
- * @returns the order of the two.
- */
 export function compareParsed(
   a: Pick<Version, "segments" | "preRelease">,
   b: Pick<Version, "segments" | "preRelease">,
@@ -138,13 +118,12 @@ function compareSegments(a: readonly number[], b: readonly number[]): -1 | 0 | 1
 }
 
 /**
- * The newest of some tags. The slot, pre-release, constraint and exclude rules come first, so it is the
- * newest *within* them; of equal versions the first listed is taken. One pass, linear.
+ * Returns the newest of the tags that pass the filters; of equal versions, the first listed. One linear pass.
  *
  * @param tags the tags, in the registry's order.
- * @param options which tags may be chosen.
- * @returns the tag as listed; `undefined` when none fits.
- * @throws ConfigError when the CalVer format or the constraint cannot be used.
+ * @param options the filters.
+ * @returns the tag as listed; `undefined` if none passes.
+ * @throws {ConfigError} If the CalVer format or the constraint is invalid.
  *
  * @example
  * ```ts
@@ -165,9 +144,8 @@ export function latestTag(
   return newest.tag;
 }
 
-/** Keeps the newest tag of those it is offered, one by one. */
+/** Keeps the newest of the tags offered one by one. */
 export class NewestTag {
-  /** The newest so far; `undefined` when none fitted. */
   tag: string | undefined = undefined;
   readonly #scan: TagScanner;
   readonly #preRelease: boolean;
@@ -177,10 +155,6 @@ export class NewestTag {
   #current: TagScan;
   #best: TagScan;
 
-  /**
-   * @param options which tags may be chosen.
-   * @throws ConfigError when the CalVer format or the constraint cannot be used.
-   */
   constructor(options: LatestTagOptions = {}) {
     const calver = options.calver ?? "";
     const format = calver === "" ? undefined : compileCalver(calver);
@@ -197,13 +171,6 @@ export class NewestTag {
         : compileConstraint(constraint, { preRelease: this.#preRelease, calver });
   }
 
-  /**
-   * Looks at one more tag.
-   *
-   * @param tag the tag as listed.
-   * @param isPreRelease the registry itself calls it a pre-release.
-   * @returns what became of it.
-   */
   offer(tag: string, isPreRelease = false): TagVerdict {
     const scan = this.#current;
     if (!this.#scan(tag, scan)) return "no-version";

@@ -15,14 +15,14 @@ describe("readVariable", () => {
   });
 
   test.each([
-    ["token", "secret-1\nsecret-2", "spaces or characters that no token has"],
-    ["token", "secret-1 secret-2", "spaces or characters that no token has"],
-    ["token", "secret…", "spaces or characters that no token has"],
-    ["line", "secret-1\nsecret-2", "a line break or another control character"],
-    ["line", "secret-1\u0000", "a line break or another control character"],
+    ["token", "secret-1\nsecret-2", "it has spaces or non-ASCII characters"],
+    ["token", "secret-1 secret-2", "it has spaces or non-ASCII characters"],
+    ["token", "secret…", "it has spaces or non-ASCII characters"],
+    ["line", "secret-1\nsecret-2", "it has a line break or another control character"],
+    ["line", "secret-1\u0000", "it has a line break or another control character"],
   ] as const)("a %s of %j is refused by name, and not shown", (value, given, why) => {
     const read = (): unknown => readVariable({ A: given }, { name: "A", value });
-    expect(read).toThrow(`Cannot use A: it has ${why}`);
+    expect(read).toThrow(`Cannot use A: ${why}`);
     expect(read).not.toThrow("secret");
   });
 });

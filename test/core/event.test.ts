@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { type DewyEvent, fanOut, onlyNews } from "../../src/core/event.ts";
+import { type DewyEvent, dedupe, fanOut } from "../../src/core/event.ts";
 
 const held: DewyEvent = { type: "held", tag: "v1.0.0", running: "v1.1.0", reason: "newer" };
 
-it("onlyNews tells a lasting condition once, and again after a deploy", () => {
+it("dedupe tells a lasting condition once, and again after a deploy", () => {
   const heard: string[] = [];
-  const sink = onlyNews((event) => heard.push(event.type));
+  const sink = dedupe((event) => heard.push(event.type));
   const deployed: DewyEvent = {
     type: "deployed",
     command: "assets",
@@ -18,9 +18,9 @@ it("onlyNews tells a lasting condition once, and again after a deploy", () => {
   expect(heard).toEqual(["held", "held", "deployed", "held"]);
 });
 
-it("onlyNews lets everything else through every time", () => {
+it("dedupe lets everything else through every time", () => {
   const heard: string[] = [];
-  const sink = onlyNews((event) => heard.push(event.type));
+  const sink = dedupe((event) => heard.push(event.type));
   for (let i = 0; i < 2; i++) sink({ type: "unchanged", tag: "v1.0.0" });
   expect(heard).toHaveLength(2);
 });

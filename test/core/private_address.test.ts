@@ -61,7 +61,7 @@ describe("private addresses", () => {
     "1:2:3:4:5:6:7:8:9",
     "10.example.com",
     "",
-  ])("%j is none", (ip) => {
+  ])("%j is not a private address", (ip) => {
     expect(isPrivateAddress(ip)).toBe(false);
   });
 

@@ -212,7 +212,7 @@ class Machine {
       },
       registry: {
         ...disk.registry,
-        current: (options) => disk.registry.current(options),
+        resolve: (options) => disk.registry.resolve(options),
         report: () => busy(45_000),
       },
       store: {

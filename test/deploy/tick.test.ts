@@ -400,7 +400,7 @@ describe("tick", () => {
 
   it("terminates if a registry ignores excluded tags", async () => {
     const { world, look } = worldWith();
-    world.registry.current = async () => ({
+    world.registry.resolve = async () => ({
       kind: "pending",
       tag: "v1.0.0",
       reason: "artifact-missing",

@@ -2,10 +2,10 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type {
   Artifact,
-  CurrentOptions,
   Deployment,
   Registry,
   Resolution,
+  ResolveOptions,
 } from "../../src/core/types.ts";
 import type {
   Candidate,
@@ -68,13 +68,10 @@ export function testRegistry(...answers: Resolution[]): TestRegistry {
     gone: new Set(),
     reports: [],
     reportError: undefined,
-    current: async ({ exclude = [] }: CurrentOptions = {}) => {
+    resolve: async ({ exclude = [] }: ResolveOptions = {}) => {
       const excluded = new Set(exclude);
       const left = registry.answers.filter((answer) => !excluded.has(tagOf(answer)));
       return left[0] ?? nothing("filtered");
-    },
-    explain: async () => {
-      throw new Error("not asked in these tests");
     },
     open: async () => {
       throw new Error("not asked in these tests");

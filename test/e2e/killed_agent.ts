@@ -17,7 +17,7 @@ import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/mod.ts";
 import { openProcess } from "../../src/host/process/io.ts";
-import { connect } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/open.ts";
 
 const { KILL_AT = "", REGISTRY = "" } = process.env;
 
@@ -84,7 +84,10 @@ const config: AssetsConfig = {
   retryBad: false,
   acceptChanged: [],
 };
-const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
+const { registry, locator } = await loadRegistry(REGISTRY, {
+  ...hostIo,
+  registries: hostRegistries,
+});
 const directory = await openReleaseDirectory(config.directory);
 const stage = stageRelease({
   registry: {

@@ -85,7 +85,7 @@ describe("a name without an architecture", () => {
   });
 
   test.each(["-debug", "-sbom", "-symbols", "-src", "-licenses"])(
-    "is no by-product: %s",
+    "is not a by-product: %s",
     (word) => {
       expect(chosen("linux/amd64", [`app-linux${word}.tar.gz`])).toBeUndefined();
     },
@@ -255,7 +255,7 @@ describe("of several programs", () => {
     expect(chosen("linux/amd64", [flavour])).toBe(flavour);
   });
 
-  test("a build for more machines is no flavour", () => {
+  test("a build for more machines is not a flavour", () => {
     const names = ["app-linux-x64-baseline.zip", "app-linux-x64.zip"];
     expect(choose("linux/amd64", names).name).toBe(names[0]);
   });

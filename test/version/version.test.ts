@@ -269,7 +269,7 @@ describe("constraints on CalVer", () => {
 });
 
 describe("NewestTag", () => {
-  test("says of each tag what became of it", () => {
+  test("returns a verdict for each tag", () => {
     const newest = new NewestTag({ slot: "blue", constraint: "^1", exclude: ["1.3.0+blue"] });
     const verdicts = [
       "latest",

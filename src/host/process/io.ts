@@ -10,6 +10,8 @@ export interface TextSink {
   /** Writes text unchanged; never throws, not even if the reader has closed the pipe. */
   write(text: string): void;
   readonly isTerminal: boolean;
+  /** The width of the terminal; absent for pipes and files. */
+  readonly columns?: number | undefined;
 }
 
 export interface Signals {
@@ -91,6 +93,7 @@ function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<v
   });
   return {
     isTerminal: stream.isTTY === true,
+    columns: stream.columns,
     write: (text) => {
       if (!stream.writable) return;
       // On Bun, only the callback of the write reports that its bytes have been flushed.
