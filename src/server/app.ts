@@ -55,25 +55,8 @@ function requireEntry(root: string, user: AppUser): void {
   );
 }
 
-/**
- * In addition to the variables that the drivers declare. Some hold credentials and others lead to them, and cloud SDKs add
- * new ones with every version.
- */
-const CREDENTIAL_PREFIXES = [
-  "ACTIONS_",
-  "AWS_",
-  "AZURE_",
-  "CLOUDSDK_",
-  "DEWY_",
-  "DOCKER_",
-  "GCE_",
-  "GH_",
-  "GITHUB_",
-  "GOOGLE_",
-  "MAIL_",
-  "REGISTRY_AUTH_",
-  "SLACK_",
-] as const;
+/** In addition to what the drivers declare: dewy's own settings, and those of the Go dewy's mail notifier. */
+const OWN_PREFIXES = ["DEWY_", "MAIL_"];
 
 /**
  * Variables about dewy's own process. A Node app would use the pipe of dewy's parent.
@@ -113,8 +96,12 @@ function inherited(
   const declared = new Set(
     drivers.flatMap(({ environment }) => environment.map(({ name }) => name)),
   );
+  const prefixes = [
+    ...OWN_PREFIXES,
+    ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
+  ];
   const isCredential = (name: string): boolean =>
-    declared.has(name) || CREDENTIAL_PREFIXES.some((prefix) => name.startsWith(prefix));
+    declared.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
   const passed = Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name));
   if (!isolate) return Object.fromEntries(passed);
   return Object.fromEntries(
@@ -129,7 +116,6 @@ function safe(name: string, value: string | undefined): string | undefined {
   return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
 }
 
-/** The app must not use root's home. */
 function personal(user: AppUser | undefined): Environment {
   return { HOME: user?.home, USER: user?.name, LOGNAME: user?.name };
 }

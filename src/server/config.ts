@@ -38,15 +38,12 @@ export interface ServerConfig extends FetchConfig {
   bakeMs: number;
   /** Whether an app that exits with code 0 is restarted. Defaults to `always`. */
   restart: "always" | "on-failure";
-  /** Whether the app's lines begin with their generation. */
   logPrefix: boolean;
   /** Files of `KEY=VALUE` lines for the app; later files override earlier ones. */
   envFiles: readonly string[];
   /** Whether dewy's own credentials are removed from the app's environment. */
   isolateEnv: boolean;
-  /** A name or a number. */
   user: string | undefined;
-  /** A name or a number. */
   group: string | undefined;
 }
 

@@ -11,7 +11,6 @@ export interface GenerationCgroups {
   make(id: string): string | undefined;
   /** Removes the group of a generation if it is empty. */
   remove(id: string): void;
-  /** The id of the generation that a process belongs to. */
   idOf(pid: number): string | undefined;
 }
 

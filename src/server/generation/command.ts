@@ -7,7 +7,6 @@ import { spawnSync } from "node:child_process";
 import { HostError } from "../../core/error.ts";
 import { commandLine } from "../../host/sockets/socket_table.ts";
 
-/** A user and a group, by number. */
 export interface RunAs {
   uid: number;
   gid: number;
@@ -16,7 +15,6 @@ export interface RunAs {
 export interface GenerationCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** For `spawn`, if no tool of the system changes the user. */
   readonly ids: Partial<RunAs>;
 }
 
@@ -32,13 +30,7 @@ const EXEC_NAME = "dewy-exec";
 const EXEC =
   '{ [ -z "$1" ] || echo $$ >"$1/cgroup.procs"; } 2>/dev/null; shift; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
-/**
- * Wraps the app's command line.
- *
- * @param user defaults to dewy's own.
- * @param cgroup the directory of a control group to join, if that is possible.
- * @throws HostError if this runtime and system cannot change the user.
- */
+/** @throws HostError if this runtime and system cannot change the user. */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
@@ -85,11 +77,7 @@ function isInUserDatabase(uid: number): boolean {
 const POLL_MS = 5;
 const TIMEOUT_MS = 5_000;
 
-/**
- * Waits until a process with a {@link generationCommand} has become the app's program.
- *
- * @returns how it exited, if it did so before.
- */
+/** Waits until a spawned {@link generationCommand} has become the app's program; returns its exit if it exits first. */
 export async function becomesProgram(
   pid: number,
   exited: Promise<GenerationExit>,
@@ -114,10 +102,10 @@ function isWrapper(words: readonly string[]): boolean {
   return (words[0] === SHELL && words[2] === EXEC) || words[0] === "setpriv";
 }
 
-/** The system could not execute a program. The error does not say whose fault that is. */
+/** The system could not execute a program; who is at fault is decided elsewhere. */
 export class NotExecutedError extends HostError {
   override readonly name: string = "NotExecutedError";
-  /** The system's message, such as `Exec format error`. */
+  /** Such as `Exec format error`. */
   readonly reason: string;
 
   constructor(program: string, reason: string) {

@@ -16,7 +16,6 @@ import {
 import { socketInode, socketLink } from "../../host/sockets/socket_table.ts";
 import { type GenerationCgroups, generationCgroups } from "./cgroup.ts";
 
-/** The working directory, in the environment of every generation. */
 export const ROOT_VARIABLE = "DEWY_ROOT";
 /** Counts the starts of the app; after a restart of dewy it begins with 1 again. */
 export const GENERATION_VARIABLE = "DEWY_GENERATION";
@@ -35,12 +34,10 @@ export interface GenerationMark {
   readonly startTime: string;
   /** The other end of the readiness descriptor, such as `socket:[123]`, which is unique for each generation. */
   readonly channel: string | undefined;
-  /** The listening sockets that it has inherited. */
   readonly sockets: readonly MarkedSocket[];
 }
 
 export interface MarkedSocket {
-  /** Such as `socket:[123]`. */
   readonly link: string;
   /** Whether systemd or a server-starter opened it, and may have passed it to other programs as well. */
   readonly inherited: boolean;
@@ -146,7 +143,6 @@ interface ScanInput {
   readonly since: number;
 }
 
-/** Assigns all running processes to their generations. */
 class ProcessScan {
   readonly table: ReadonlyMap<number, ProcessEntry>;
   readonly #input: ScanInput;
@@ -190,7 +186,6 @@ class ProcessScan {
     )?.id;
   }
 
-  /** By its environment or its control group. */
   #byName({ pid }: ProcessEntry): string | undefined {
     const { marks, root, cgroups } = this.#input;
     const id = idInEnvironment(pid, root) ?? cgroups.idOf(pid);
@@ -281,7 +276,6 @@ function cgroupOf(pid: number | "self"): string | undefined {
   }
 }
 
-/** The links of the open sockets of a process. */
 function descriptorsOf(pid: number): ReadonlySet<string> {
   const links = new Set<string>();
   for (const fd of descriptorNames(pid)) {

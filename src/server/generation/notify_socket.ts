@@ -14,7 +14,6 @@ export interface NotifySocket {
   readonly path: string;
   /** Resolves at the first `READY=1`; otherwise never. */
   readonly ready: Promise<void>;
-  /** Idempotent. */
   close(): void;
 }
 

@@ -21,9 +21,7 @@ import { HostError } from "../../core/error.ts";
 export interface RelayOptions {
   /** An existing directory for the FIFOs. */
   directory: string;
-  /** Begins each line. */
   prefix: string;
-  /** Receives the output of both streams. */
   onOutput(chunk: Uint8Array): void;
 }
 
@@ -46,8 +44,7 @@ const TAIL = `${IGNORE_SIGNALS}; exec tee /dev/null`;
 const PREFIXED_TEE = `${IGNORE_SIGNALS}; tee /dev/fd/3 | exec sed -u "s|^|$1|"`;
 
 /**
- * Starts the programs of a relay. Synchronous, so that no other program is started, and inherits the open descriptors,
- * in between.
+ * Synchronous, so that no other program is started in between and inherits the open descriptors.
  *
  * @throws HostError if the FIFOs or the programs are not available.
  */

@@ -21,19 +21,17 @@ export interface GenerationOptions {
   /** The program and its arguments; looked up in the `PATH` of `env`. */
   command: readonly [string, ...string[]];
   cwd: string;
-  /** The whole environment. Variables about dewy's own sockets are replaced. */
+  /** The whole environment; variables about dewy's own sockets are replaced. */
   env: Readonly<Record<string, string | undefined>>;
   /** Listening sockets, inherited as descriptors 3 and up. */
   sockets: readonly HeldSocket[];
-  /** For `SERVER_STARTER_GENERATION`. */
   generation: number;
   /** Whether the app gets a descriptor to report its readiness: `DEWY_READY_FD`. */
   readyDescriptor: boolean;
   /** Whether the app also gets a `NOTIFY_SOCKET` where that is available; see `notify_socket.ts`. */
   notifySocket?: boolean;
-  /** Defaults to dewy's own user. */
   user?: RunAs | undefined;
-  /** The directory of a control group to join, if that is possible. */
+  /** The directory of a control group to join. */
   cgroup?: string | undefined;
   /** An existing directory for temporary FIFOs and the notify socket. */
   runDirectory: string;
@@ -48,7 +46,6 @@ export interface GenerationOptions {
 /** What identifies the processes of a generation from the start. */
 export interface SpawnedGeneration {
   readonly pid: number;
-  /** See {@link processStartTime}. */
   readonly startTime: string | undefined;
   /** The link of the readiness descriptor, such as `socket:[123]`; `undefined` where the system does not say. */
   readonly channel: string | undefined;

@@ -12,11 +12,10 @@ import {
 } from "./program_problem.ts";
 
 export interface CheckedProgram {
-  /** As the command line names it. */
   name: string;
   /** The working directory, which contains `current` and `releases`. */
   root: string;
-  /** The `PATH` that the app gets. */
+  /** The app's `PATH`. */
   searchPath: string | undefined;
   /** The release that `current` points to. */
   release: AppRelease;

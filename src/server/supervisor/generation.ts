@@ -5,7 +5,6 @@ import type { GenerationExit } from "../generation/command.ts";
 import type { GenerationMark, GenerationMembers } from "../generation/members.ts";
 import type { Endpoint } from "./handoff.ts";
 
-/** A process of a generation. */
 export interface Member {
   readonly pid: number;
   /** The name of its program. */
@@ -24,7 +23,6 @@ export interface GenerationProcesses {
   isRunning(): boolean;
   /** Finds every running process of the generation, wherever it has moved. */
   members(): Promise<readonly Member[]>;
-  /** Sends a signal to the main process. */
   signal(name: string): void;
   /** Kills everything; resolves when nothing is left, or after a timeout. */
   kill(): Promise<void>;
@@ -36,11 +34,8 @@ export interface Generation extends GenerationProcesses {
   readonly number: number;
   readonly release: AppRelease;
   readonly endpoint: Endpoint;
-  /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Whether the main process has exited. */
   readonly hasEnded: boolean;
-  /** Resolves when the main process has exited. */
   readonly exited: Promise<GenerationExit>;
   /** Resolves when the app has reported its readiness. */
   readonly reportedReady: Promise<void>;

@@ -14,7 +14,6 @@ import type { HeldSocket } from "../../host/sockets/hold_sockets.ts";
 
 /** Where a generation accepts connections. */
 export interface Endpoint {
-  /** Listening sockets that it inherits. */
   sockets: readonly HeldSocket[];
   /** Environment variables, such as `PORT`. */
   env: Readonly<Record<string, string>>;
@@ -25,7 +24,6 @@ export interface Endpoint {
 /** Called with the reason why a generation is not ready yet. */
 export type ReportNotReady = (reason: string, fault: Fault) => void;
 
-/** Moves traffic from one generation to the next. */
 export interface Handoff {
   /** Whether two generations can run side by side; otherwise the old one is stopped first. */
   readonly overlaps: boolean;
@@ -34,13 +32,11 @@ export interface Handoff {
    * stops listening. 0 if connections that it has not accepted are not lost.
    */
   readonly settleMs: number;
-  /** Creates the endpoint of a new generation. */
   prepare(): Promise<Endpoint>;
   /** Resolves when a running generation can serve. Absent if that cannot be checked. */
   ready?(endpoint: Endpoint, signal: AbortSignal, report: ReportNotReady): Promise<void>;
   /** Rejects with the reason if a generation does not serve any more. Absent if that cannot be checked. */
   check?(endpoint: Endpoint, signal: AbortSignal): Promise<void>;
-  /** Sends new connections to this endpoint. */
   switchTo(endpoint: Endpoint): void;
   /** Stops accepting connections, before dewy exits. */
   stopAccepting(): void;
@@ -48,7 +44,6 @@ export interface Handoff {
   drain(endpoint: Endpoint, timeoutMs: number): Promise<void>;
   /** Closes the connections of a generation that is gone after `withinMs`. */
   closeConnections(endpoint: Endpoint, withinMs: number): Promise<void>;
-  /** Releases the port. */
   close(): Promise<void>;
 }
 
@@ -148,7 +143,7 @@ async function untilHealthy(
   }
 }
 
-/** Asks the system for a port, and gives it back at once for the app to take. */
+/** A port that is free at the moment; the app opens it. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

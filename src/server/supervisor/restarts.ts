@@ -6,10 +6,8 @@ import type { AppRelease, CrashLoop } from "../../deployers/runner.ts";
 export interface RestartsOptions {
   /** Starts a release again, unless the signal is aborted by then. */
   start(release: AppRelease, signal: AbortSignal): Promise<void>;
-  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   clock: Clock;
-  /** Cancels the pending restart. */
   signal: AbortSignal;
 }
 

@@ -38,7 +38,6 @@ export class Standby {
     return entry.isResumed;
   }
 
-  /** Restarts the time of the generation. */
   prolong(): void {
     this.#entry?.prolong.abort();
   }
