@@ -31,7 +31,6 @@ import type {
 } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
 import type { OpenGrpcChannel } from "./grpc/channel.ts";
-import { openHttpsArtifact } from "./https_artifact.ts";
 import { type RegistryLocator, registries } from "./table.ts";
 
 /** What can be given to {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
@@ -281,7 +280,10 @@ export async function openArtifact(
     ...(onValidator === undefined ? {} : { onValidator }),
     ...(signal === undefined ? {} : { signal }),
   };
-  if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
+  if (isWebAddress(split, options)) {
+    const { openHttpsArtifact } = await import("./https_artifact.ts");
+    return openHttpsArtifact(split, ioOf(options), open);
+  }
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
   if (driver.artifact === undefined) {
     throw new ConfigError(

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { ROOT } from "../runtime/runtimes.ts";
+import { readConfig } from "../support/read_config.ts";
 
 /** The shell of a document, or all of a systemd unit. */
 function shellOf(name: string, text: string): string {

@@ -1,4 +1,4 @@
-import { ConfigError, CredentialError, RemoteError } from "../../core/error.ts";
+import { ConfigError } from "../../core/error.ts";
 import {
   decodePath,
   type OptionSpec,
@@ -6,13 +6,11 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../../core/url.ts";
-import { createHttpClient } from "../../http/client.ts";
 import { type Notifier, type NotifierDriver, type NotifierIo, QUIET } from "../driver.ts";
-import { slackAttachment } from "./attachment.ts";
+import type { SlackClient } from "./client.ts";
+import { SLACK_API, type SlackLocator } from "./locator.ts";
 
 const SYNTAX = "slack://<channel>";
-const ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png";
-const API = "https://slack.com/api/";
 const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -25,18 +23,6 @@ const OPTIONS: readonly OptionSpec[] = [
     description: `Reply in the thread whose timestamp the release has in ${THREAD_FILE}; errors go to the channel, too`,
   },
 ];
-
-/** What a Slack notifier URL says. */
-export interface SlackLocator {
-  /** The channel's name or ID, without a leading `#`. */
-  channel: string;
-  /** The app's name; empty: none. */
-  title: string;
-  /** The title's link; empty: none. */
-  url: string;
-  /** Whether to reply in the release's thread. */
-  thread: boolean;
-}
 
 /** Slack, by a bot token. */
 export const slack: NotifierDriver = {
@@ -56,7 +42,7 @@ export const slack: NotifierDriver = {
     },
     {
       name: "SLACK_API_URL",
-      description: `Another address of the API than ${API}`,
+      description: `Another address of the API than ${SLACK_API}`,
       secret: false,
     },
   ],
@@ -105,32 +91,12 @@ function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
 }
 
 function createSlack(locator: SlackLocator, token: string, io: NotifierIo): Notifier {
-  const http = createHttpClient({ ...io, retries: 0 });
-  const address = `${(io.env.SLACK_API_URL || API).replace(/\/*$/, "/")}chat.postMessage`;
   let threadTs = "";
+  let client: Promise<SlackClient> | undefined;
   return {
     send: async (notification, signal) => {
-      const attachment = slackAttachment(notification, locator, io.host, io.clock.now());
-      const form = new URLSearchParams({
-        channel: locator.channel,
-        username: "Dewy",
-        icon_url: ICON,
-        attachments: JSON.stringify([attachment]),
-        ...(threadTs === "" ? {} : { thread_ts: threadTs }),
-        ...(threadTs !== "" && notification.kind === "error" ? { reply_broadcast: "true" } : {}),
-      });
-      // https://api.slack.com/methods/chat.postMessage
-      const { text } = await http.text({
-        method: "POST",
-        url: address,
-        headers: {
-          authorization: `Bearer ${token}`,
-          "content-type": "application/x-www-form-urlencoded; charset=utf-8",
-        },
-        body: form.toString(),
-        signal,
-      });
-      checkAnswer(text, locator.channel);
+      client ??= import("./client.ts").then(({ slackClient }) => slackClient(locator, token, io));
+      return (await client)(notification, threadTs, signal);
     },
     onActivated: async (directory) => {
       threadTs = locator.thread ? await readThread(directory, io) : "";
@@ -147,38 +113,4 @@ async function readThread(directory: string, io: NotifierIo): Promise<string> {
   } catch {
     return "";
   }
-}
-
-const CREDENTIAL_ERRORS = new Set([
-  "invalid_auth",
-  "not_authed",
-  "account_inactive",
-  "token_revoked",
-  "token_expired",
-  "missing_scope",
-]);
-const PASSING_ERRORS = new Set([
-  "ratelimited",
-  "internal_error",
-  "fatal_error",
-  "service_unavailable",
-]);
-
-/** Slack answers 200 and says inside whether it worked. https://api.slack.com/web#responses */
-function checkAnswer(text: string, channel: string): void {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch (cause) {
-    throw new RemoteError("Cannot send to Slack: the answer is not JSON", {
-      cause,
-      retryable: false,
-    });
-  }
-  const { ok, error } = (answer ?? {}) as { ok?: unknown; error?: unknown };
-  if (ok === true) return;
-  const code = typeof error === "string" ? error : "unknown error";
-  const message = `Cannot send to Slack channel "${channel}": ${code}`;
-  if (CREDENTIAL_ERRORS.has(code)) throw new CredentialError(`${message}; check SLACK_TOKEN`);
-  throw new RemoteError(message, { retryable: PASSING_ERRORS.has(code) });
 }
