@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type GoogleAuthIo, googleAuth } from "../../auth/google/client.ts";
+import { type GoogleAuth, type GoogleAuthIo, googleAuth } from "../../auth/google/client.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
@@ -59,9 +59,12 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  * @returns the client.
  * @throws ConfigError when the bucket or a variable cannot be part of an address.
  */
-export function createGcsClient(bucket: string, io: GoogleAuthIo): GcsClient {
+export function createGcsClient(
+  bucket: string,
+  io: GoogleAuthIo & { token?: string | undefined },
+): GcsClient {
   const address = gcsAddress(bucket, io.env);
-  const auth = address.isEmulator ? undefined : googleAuth(io, SCOPE);
+  const auth = address.isEmulator ? undefined : authOf(io);
   const http = createHttpClient(io);
   const toError = gcsError(bucket, auth);
   let announced = false;
@@ -109,6 +112,18 @@ export function createGcsClient(bucket: string, io: GoogleAuthIo): GcsClient {
     get: async (name, options = {}) => get(gcs, address.object(name), options),
     create: (name, body, contentType, signal) =>
       create(gcs, address.upload(name), { body, contentType, signal }),
+  };
+}
+
+function authOf(io: GoogleAuthIo & { token?: string | undefined }): GoogleAuth {
+  const { token } = io;
+  if (token === undefined) return googleAuth(io, SCOPE);
+  const headers = { authorization: `Bearer ${token}` };
+  return {
+    headers: async () => headers,
+    source: "the option token",
+    looked: [],
+    forget: () => false,
   };
 }
 
