@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { openRegistry, type Registry, systemClock } from "../mod.ts";
-import { createHostIo } from "../src/host/mod.ts";
+import { createHostIo } from "../src/host/io.ts";
 
 const MACHINES = 1000;
 const INTERVAL_MS = 10_000;

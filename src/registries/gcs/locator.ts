@@ -1,5 +1,5 @@
 import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "../driver.ts";
 
 export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
 export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
@@ -27,7 +27,7 @@ export function gsFromWebAddress({ hostname, pathname }: URL): string | undefine
 
 /** Parses `gs://bucket/prefix`. Unlike for S3, every slash after the first is part of the prefix. */
 export function parseGsUrl(url: SplitUrl): GsLocator {
-  const { common } = readCommon("gs", url, GS_OPTIONS);
+  const { common } = readRegistryQuery("gs", url, GS_OPTIONS);
   const bucket = decodePath(url.host, url, "--registry");
   if (bucket === "") throw badRegistryUrl(url, "bucket is required", GS_SYNTAX);
   const path = decodePath(url.path.slice(1), url, "--registry");

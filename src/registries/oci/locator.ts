@@ -1,5 +1,5 @@
 import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, IMAGE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { badRegistryUrl, IMAGE_OPTIONS, type LocatorBase, readRegistryQuery } from "../driver.ts";
 import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.ts";
 
 /** The form of an OCI registry URL. */
@@ -58,7 +58,7 @@ export function imgFromWebAddress({ hostname, pathname }: URL): string | undefin
  * `localhost` belongs to Docker Hub: `img://owner/app` is a user's image, `img://nginx` an official one.
  */
 export function parseImgUrl(url: SplitUrl): OciLocator {
-  const { common, query } = readCommon("oci", url, IMG_OPTIONS);
+  const { common, query } = readRegistryQuery("oci", url, IMG_OPTIONS);
   const { registry, repository } = locate(url);
   if (!REPOSITORY.test(repository)) {
     throw badRegistryUrl(

@@ -1,6 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "../driver.ts";
 
 export const S3_SYNTAX = "s3://<region>/<bucket>/<path-prefix>";
 export const S3_OPTIONS: readonly OptionSpec[] = [
@@ -42,7 +42,7 @@ export function s3FromWebAddress({ hostname, pathname }: URL): string | undefine
 }
 
 export function parseS3Url(url: SplitUrl): S3Locator {
-  const { common, query } = readCommon("s3", url, S3_OPTIONS);
+  const { common, query } = readRegistryQuery("s3", url, S3_OPTIONS);
   const region = query.text("region") || decodePath(url.host, url, "--registry");
   const [bucket = "", ...rest] = url.path.slice(1).split("/");
   if (region === "") throw badRegistryUrl(url, "region is required", S3_SYNTAX);
