@@ -106,7 +106,7 @@ describe("--isolate-env", () => {
     ["npm_config_https_proxy", "user:secret@proxy.example:3128", "proxy.example:3128"],
     ["HTTPS_PROXY", "http://proxy.example:3128", "http://proxy.example:3128"],
     ["NO_PROXY", "localhost,.example.com", "localhost,.example.com"],
-  ])("leaves the app %s, but not who it signs in as (%s)", async (name, value, expected) => {
+  ])("keeps %s without its credentials (%s)", async (name, value, expected) => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { [name]: value };
     expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
@@ -114,7 +114,7 @@ describe("--isolate-env", () => {
     });
     expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual(env);
   });
-  test("leaves what a file gives the app", async () => {
+  test("does not remove variables from files", async () => {
     const config = { ...CONFIG, isolateEnv: true, envFiles: [await file("a", "AWS_REGION=app")] };
     const env = { AWS_REGION: "dewy", AWS_PROFILE: "dewy" };
     expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
