@@ -9,7 +9,6 @@ import type { ProcessIo } from "../host/process/io.ts";
 import { hostRegistries } from "../host/registries.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
-
 import { type Config, isDeploying } from "./config.ts";
 import type { CommandName } from "./flags/table.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";

@@ -33,8 +33,9 @@ async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
   if (parsed.flag("help")) return printHelp(command, io);
   if (parsed.flag("version")) return printVersion(io);
   if (command === undefined) throw noCommand(undefined);
-  const { readConfig } = await import("./config.ts");
-  return start(readConfig(command, parsed), io);
+  const { loadReader } = await import("./config.ts");
+  const read = await loadReader(command);
+  return start(read(parsed), io);
 }
 
 type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;

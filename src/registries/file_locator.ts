@@ -1,5 +1,5 @@
 import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "./driver.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "./driver.ts";
 
 /** The form of a directory registry URL. */
 export const FILE_SYNTAX = "file:///<directory>";
@@ -22,7 +22,7 @@ export interface FileLocator extends LocatorBase {
  * @throws ConfigError when the URL names a host or no directory.
  */
 export function parseFileUrl(url: SplitUrl): FileLocator {
-  const { common } = readCommon("file", url, FILE_URL_OPTIONS);
+  const { common } = readRegistryQuery("file", url, FILE_URL_OPTIONS);
   if (url.host !== "" && url.host !== "localhost") {
     throw badRegistryUrl(url, `"${url.host}" would be a host; write three slashes`, FILE_SYNTAX);
   }

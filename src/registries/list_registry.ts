@@ -10,24 +10,43 @@ import {
 import type { LocatorBase, RegistryContext } from "./driver.ts";
 import { rememberListing } from "./remember_listing.ts";
 
-/** What makes a registry out of a source. */
+/** What {@link listRegistry} is made of. */
 export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "report"> {
-  /** What is wanted of the registry. */
+  /** The version policy of the registry's URL. */
   locator: LocatorBase;
-  /** The world around it. */
+  /** The driver's context. */
   io: RegistryContext;
-  /** What it lists. */
+  /** Lists tags and files. */
   source: ReleaseSource;
-  /** The repository's name, as a hint at which of several programs is its own. The default is none. */
+  /** The repository's name. If a release holds several programs, the one of this name is chosen. */
   repository?: string;
 }
 
 /**
- * Makes a registry out of something that lists tags and files.
+ * Makes a registry of a source that lists tags and files: the newest tag within the policy is chosen, and its artifact for
+ * the platform.
  *
- * @param parts the locator, the world, the source, and the calls that are passed on as they are; they
- * join `io.signal` themselves.
- * @returns the registry; `exists` and `report` are there only when they were given.
+ * @param parts The locator, the context, the source, and the other methods of the registry.
+ * @returns The registry.
+ *
+ * @example
+ * ```ts
+ * import { listRegistry, type LocatorBase, type RegistryContext } from "dewy/driver";
+ *
+ * const open = (locator: LocatorBase, io: RegistryContext) =>
+ *   listRegistry({
+ *     locator,
+ *     io,
+ *     source: {
+ *       async *tags() {
+ *         yield { tag: "v1.0.0" };
+ *       },
+ *       release: async (tag) => ({ id: tag, files: [{ name: "app.tar.gz", url: `shelf://a/${tag}` }] }),
+ *     },
+ *     open: async () => new Blob([]).stream(),
+ *   });
+ * if (typeof open !== "function") throw new Error("unexpected");
+ * ```
  */
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, repository, open, exists, report } = parts;

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { DewyEvent } from "../../mod.ts";
 import { assemble } from "../../src/cli/assemble.ts";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
+import { readConfig } from "../support/read_config.ts";
 import { fakeProcess } from "./process.ts";
 
 const DEPLOYED: DewyEvent = {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { readConfig } from "../../src/cli/config.ts";
 import type { AskConfig } from "../../src/cli/flags/ask.ts";
 import type { AssetsConfig } from "../../src/cli/flags/assets.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { formatListenSpec } from "../../src/host/sockets/listen_spec.ts";
 import type { ServerConfig } from "../../src/server/config.ts";
 import { directoryOfArguments } from "../../src/server/program.ts";
+import { readConfig } from "../support/read_config.ts";
 
 function assets(...argv: string[]): AssetsConfig {
   return readConfig(
@@ -228,7 +228,7 @@ describe("readConfig of server", () => {
     [["-p", "1", "--health-path", "/up"], "--health-path needs --handoff proxy: on a shared"],
     [
       ["-p", "1", "--handoff", "none", "--health-path", "/up"],
-      "--health-path needs --handoff proxy: there is nothing between",
+      "--health-path needs --handoff proxy: there is no proxy between",
     ],
     [["-p", "1", "--handoff", "proxy", "--health-path", "up"], '--health-path "up"'],
     [["-p", "1", "--handoff", "proxy", "--health-path", "/a b"], '--health-path "/a b"'],
@@ -241,7 +241,10 @@ describe("readConfig of server", () => {
     [["--health-timeout", "0"], '--health-timeout "0"'],
     [["--handoff", "none", "--overlap", "5s"], "--overlap has no effect with --handoff none"],
     [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
-    [["--signal-on-term", "KILL"], '--signal-on-term "KILL": expected TERM, INT, QUIT'],
+    [
+      ["--signal-on-term", "KILL"],
+      'Invalid value "KILL" for --signal-on-term: expected TERM, INT, QUIT',
+    ],
     [["--restart", "never"], '--restart "never": expected always, on-failure'],
     [["--", ""], 'the command after "--" is empty'],
   ])("refuses %j", (argv, message) => {

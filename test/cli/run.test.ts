@@ -120,7 +120,7 @@ describe("refuses commands and registries that do not fit", () => {
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a:v1", "--port", "80"],
-      '"o/a:v1" is no repository name; dewy chooses the tag',
+      'invalid repository name "o/a:v1"; omit the tag, which dewy chooses',
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a", "--port", "8080:80:90"],

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../mod.ts";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import type { ContainerConfig } from "../../src/container/config.ts";
-import { formatPortMapping } from "../../src/container/options/port_mapping.ts";
+import { readConfig } from "../support/read_config.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/cli-container.json" with { type: "json" };
+import { formatPortMapping } from "./options/format_port_mapping.ts";
 
 function read(argv: readonly string[]): ContainerConfig {
   const parsed = parseArgv(argv);
@@ -88,7 +88,7 @@ describe("readConfig of container: every line of the document", () => {
 });
 
 describe("readConfig of container", () => {
-  test("fills in the documented defaults", () => {
+  test("uses the documented defaults", () => {
     expect(container()).toEqual({
       command: "container",
       containerEnv: {},
@@ -128,7 +128,7 @@ describe("readConfig of container", () => {
       adminPort: 17_539,
     });
   });
-  test("takes all of its flags", () => {
+  test("reads all flags", () => {
     const config = container(
       ...["-n", "web", "-d", "/srv/web", "-p", "80:3000", "--host", "127.0.0.1", "--host=::1"],
       ...["--replicas", "3", "--surge", "0", "--health-path", "/up", "--health-timeout", "1m"],
@@ -193,7 +193,7 @@ describe("readConfig of container", () => {
     [["--surge=-1"], 'Invalid value for --surge "-1"'],
     [
       ["--port", "8080:3000", "--container-port", "3000"],
-      "--container-port 3000 has no effect: --port 8080:3000 names the port of the containers already",
+      "--container-port 3000 has no effect: --port 8080:3000 already names the port of the containers",
     ],
     [["--container-port", "0"], 'Invalid value for --container-port "0": expected a number from 1'],
     [["--port", ""], "no valid port mappings specified"],
@@ -229,7 +229,7 @@ describe("readConfig of container", () => {
 });
 
 describe("readConfig of container list", () => {
-  test("fills in the documented defaults", () => {
+  test("uses the documented defaults", () => {
     expect(read(["container", "list"])).toEqual({
       command: "container list",
       logLevel: undefined,
@@ -239,7 +239,7 @@ describe("readConfig of container list", () => {
       json: false,
     });
   });
-  test("takes its flags, wherever they stand", () => {
+  test("reads its flags in any position", () => {
     expect(
       read(["--json", "container", "--admin-port", "5", "list", "--runtime=podman"]),
     ).toMatchObject({

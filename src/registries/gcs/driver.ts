@@ -25,6 +25,7 @@ export const gs: RegistryDriver<GsLocator> = {
   environment: ENVIRONMENT,
   parse: parseGsUrl,
   fromWebAddress: gsFromWebAddress,
+  token: "An OAuth access token",
   features: ["anyPlatform", "exists", "report"],
   artifact: {
     isRemote: true,

@@ -63,6 +63,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   environment: ENVIRONMENT,
   parse: parseGhrUrl,
   fromWebAddress: ghrFromWebAddress,
+  token: "A token for GitHub",
   features: ["anyPlatform", "exists", "report"],
   artifact: {
     isRemote: true,

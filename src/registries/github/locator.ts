@@ -1,5 +1,5 @@
 import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "../driver.ts";
 
 /** The form of a GitHub Releases URL. */
 export const GHR_SYNTAX = "ghr://<owner>/<repo>";
@@ -34,7 +34,7 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
  * @throws ConfigError when owner or repository is missing, malformed, or followed by more.
  */
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
-  const { common } = readCommon("ghr", url, GHR_OPTIONS);
+  const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
   const owner = decodePath(url.host, url, "--registry");
   const name = decodePath(repo, url, "--registry");

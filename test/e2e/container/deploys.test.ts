@@ -8,7 +8,7 @@ import { type ContainerPeers, serveContainers, startContainerPeers } from "./ser
 
 describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) => {
   const missing = missingEngine(engine) ?? missingDockerRegistry();
-  describe.skipIf(missing !== undefined)(missing ?? "that is a real one", () => {
+  describe.skipIf(missing !== undefined)(missing ?? "as a real engine", () => {
     let peers: ContainerPeers;
     beforeAll(async () => {
       peers = await startContainerPeers(engine);
@@ -52,10 +52,10 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         await dewy.seen("a poll", ({ msg }) => msg === "Deploy skipped");
         expect(await app.containers()).toEqual(before);
         await endPolitely(app, dewy);
-        // That of the dewy that was killed ends with the next event.
+        // The stream of the killed dewy ends with the next event.
         await until(
           async () => (await eventStreams(engine, `dewy.app=${app.app}`)).length === 0,
-          () => "the end of all streams of events",
+          () => "the end of all event streams",
         );
       },
     );

@@ -1,5 +1,6 @@
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry } from "../../../src/core/types.ts";
+import type { HostServices } from "../../../src/registries/driver.ts";
 import { img } from "../../../src/registries/oci/driver.ts";
 import { openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import { fakeClock } from "../../fakes/clock.ts";
@@ -8,7 +9,7 @@ import type { FakeOci } from "../../fakes/oci.ts";
 /** "Now" in the tests. */
 export const NOW: number = Date.UTC(2026, 5, 1, 12);
 
-/** A world around a fake, and what was heard in it. */
+/** An open registry with its clock and the events it has emitted. */
 export interface ImgWorld {
   registry: Registry;
   events: DewyEvent[];
@@ -21,11 +22,11 @@ export interface ImgWorld {
  * @param fake the registry.
  * @param options what differs.
  * @param url the registry's URL.
- * @returns the world.
+ * @returns the registry with its clock and events.
  */
 export function openFakeImg(
   fake: Pick<FakeOci, "fetch">,
-  options: RegistryOptions = {},
+  options: RegistryOptions & HostServices = {},
   url = "img://registry.example/o/app",
 ): ImgWorld {
   const events: DewyEvent[] = [];
