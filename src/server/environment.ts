@@ -3,7 +3,6 @@ import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
-import { notifiers } from "../notifiers/table.ts";
 import { type AppUser, type AppUserOptions, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -52,7 +51,7 @@ export function appUser(
  */
 export async function appEnvironment(
   config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,
-  context: Pick<CommandContext, "env" | "registries">,
+  context: Pick<CommandContext, "env" | "registries" | "notifiers">,
   user: AppUser | undefined,
 ): Promise<Environment> {
   return {
@@ -64,7 +63,7 @@ export async function appEnvironment(
 
 function inherited(
   isolate: boolean,
-  { env, registries }: Pick<CommandContext, "env" | "registries">,
+  { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
   const named = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));
