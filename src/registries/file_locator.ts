@@ -1,5 +1,11 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "./driver.ts";
+import { decodePath, encodePath, type OptionSpec, readQuery, type SplitUrl } from "../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "./driver.ts";
 
 /** The form of a directory registry URL. */
 export const FILE_SYNTAX = "file:///<directory>";
@@ -29,4 +35,19 @@ export function parseFileUrl(url: SplitUrl): FileLocator {
   const dir = decodePath(url.path, url, "--registry");
   if (dir === "" || dir === "/") throw badRegistryUrl(url, "directory is required", FILE_SYNTAX);
   return { ...common, dir };
+}
+
+/** @returns `file:///<absolute path>`. */
+export function formatFileArtifactUrl(path: string): string {
+  return `file://${encodePath(path, true)}`;
+}
+
+/** Reads `file:///<absolute path>`. Throws a ConfigError for a host or without a path. */
+export function parseFileArtifactUrl(url: SplitUrl): string {
+  readQuery(url, [], "the artifact URL");
+  const path = decodePath(url.path, url, "the artifact URL");
+  if ((url.host !== "" && url.host !== "localhost") || path === "") {
+    throw badArtifactUrl(url, "file:///<absolute path>");
+  }
+  return path;
 }

@@ -1,14 +1,17 @@
+import type { Clock } from "../core/clock.ts";
 import type { Registry, ResolveOptions } from "../core/types.ts";
 import { exactPattern } from "../platform/artifact_pattern.ts";
 import {
   GRACE_MS,
+  type ListedTag,
   type Policy,
+  type ReleaseFiles,
   type ReleaseSource,
   resolve,
+  SAME_POLL_MS,
   type ResolveOptions as SourceOptions,
 } from "../resolve/resolve.ts";
 import type { LocatorBase, RegistryContext } from "./driver.ts";
-import { rememberListing } from "./remember_listing.ts";
 
 /** What {@link listRegistry} is made of. */
 export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "report"> {
@@ -85,17 +88,69 @@ function question(
   return { now: io.clock.now(), exclude, explain, signal: joinSignals(signal, io.signal) };
 }
 
-/**
- * One signal for two.
- *
- * @param a a signal, if there is one.
- * @param b another, if there is one.
- * @returns a signal that is aborted with the first of them; `undefined` when there is none.
- */
+/** Joins two optional signals into one that aborts with the first of them. */
 export function joinSignals(
   a: AbortSignal | undefined,
   b: AbortSignal | undefined,
 ): AbortSignal | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return AbortSignal.any([a, b]);
+}
+
+interface Listing {
+  listedAt: number;
+  tags: readonly ListedTag[];
+  releases: Map<string, ReleaseFiles | undefined>;
+}
+
+/**
+ * Keeps the last complete listing of a source, so that one listing can answer for several platforms. The source that it
+ * returns lists again if the kept listing is older than `maxAgeMs`, or without `maxAgeMs`. Calls must not overlap.
+ */
+function rememberListing(
+  source: ReleaseSource,
+  clock: Clock,
+): (maxAgeMs: number | undefined) => ReleaseSource {
+  let last: Listing | undefined;
+  return (maxAgeMs = -1) => ({
+    async *tags(signal) {
+      const now = clock.monotonic();
+      if (last !== undefined && now - last.listedAt <= maxAgeMs) {
+        yield* last.tags;
+        return;
+      }
+      const tags: ListedTag[] = [];
+      for await (const tag of source.tags(signal)) {
+        tags.push(tag);
+        yield tag;
+      }
+      last = { listedAt: now, tags, releases: new Map() };
+    },
+    async release(tag, signal) {
+      if (last?.releases.has(tag)) return last.releases.get(tag);
+      const release = await source.release(tag, signal);
+      last?.releases.set(tag, release);
+      return release;
+    },
+  });
+}
+
+/**
+ * Passes over version directories in which no release is left. In the layout `<prefix><tag>/<artifact>` dewy's own
+ * records of deploys keep the directory of a deleted release alive, so that its tag is still listed. A registry of that
+ * layout answers `pending` without `since` for such a tag, and is asked again without it.
+ */
+export function skipAbandoned(registry: Registry): Registry {
+  return {
+    ...registry,
+    async resolve(options = {}) {
+      const exclude = new Set(options.exclude);
+      for (let asked = options; ; asked = { maxAgeMs: SAME_POLL_MS, ...options }) {
+        const resolution = await registry.resolve({ ...asked, exclude });
+        const isAbandoned = resolution.kind === "pending" && resolution.since === undefined;
+        if (!isAbandoned || exclude.has(resolution.tag)) return resolution;
+        exclude.add(resolution.tag);
+      }
+    },
+  };
 }

@@ -1,5 +1,17 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readRegistryQuery } from "../driver.ts";
+import {
+  decodePath,
+  encodePath,
+  type OptionSpec,
+  readQuery,
+  type SplitUrl,
+} from "../../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "../driver.ts";
 
 export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
 export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
@@ -33,4 +45,25 @@ export function parseGsUrl(url: SplitUrl): GsLocator {
   const path = decodePath(url.path.slice(1), url, "--registry");
   const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
   return { ...common, bucket, prefix };
+}
+
+/** An object in Google Cloud Storage. */
+export interface GsArtifact {
+  type: "gs";
+  bucket: string;
+  object: string;
+}
+
+/** @returns `gs://bucket/object`. */
+export function formatGsArtifactUrl(a: Omit<GsArtifact, "type">): string {
+  return `gs://${encodePath(a.bucket, false)}/${encodePath(a.object, true)}`;
+}
+
+/** Reads `gs://bucket/object`. Throws a ConfigError if a part is missing or superfluous. */
+export function parseGsArtifactUrl(url: SplitUrl): GsArtifact {
+  readQuery(url, [], "the artifact URL");
+  const bucket = decodePath(url.host, url, "the artifact URL");
+  const object = decodePath(url.path.slice(1), url, "the artifact URL");
+  if (bucket === "" || object === "") throw badArtifactUrl(url, "gs://<bucket>/<object>");
+  return { type: "gs", bucket, object };
 }
