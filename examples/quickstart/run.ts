@@ -1,6 +1,6 @@
 /**
- * Watches `dewy server` keep a small app up to date under load: v1.0.0, then v1.1.0, then a broken v1.2.0 that is rolled
- * back. At the end it says how many requests were lost.
+ * Runs `dewy server` with a small app under load: it deploys v1.0.0, updates to v1.1.0, and rolls back a broken v1.2.0.
+ * The last lines report how many requests were lost.
  *
  *     npm ci && npm run quickstart
  */
@@ -27,16 +27,14 @@ const counts = { sent: 0, lost: 0, slowestMs: 0, byVersion: new Map<string, numb
 let isOver = false;
 await mkdir(app);
 
-say(
-  "A registry is a directory with one directory a version. This one gets v1.0.0, a small web app:",
-);
+say("A registry can be a directory with one subdirectory per version. Publishing v1.0.0:");
 await publish("v1.0.0");
 
 const args = [
   ...["server", "--registry", registry, "--port", address],
   ...["-i", "1s", "--bake", "5s", "-l", "info", "--", `${app}/current/app.js`],
 ];
-say(`dewy runs it, and watches the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
+say(`dewy runs it and polls the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
 const dewy = spawn(process.env.npm_node_execpath ?? "node", [CLI, ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
@@ -44,19 +42,19 @@ process.once("SIGINT", () => void dewy.kill("SIGINT"));
 
 try {
   await until("v1.0.0 to answer", async () => (await ask()).includes("v1.0.0"));
-  say(`v1.0.0 answers. From now on ${CLIENTS} clients send one request after the other.`);
+  say(`v1.0.0 serves. From now on, ${CLIENTS} clients send one request after another.`);
   const clients = Array.from({ length: CLIENTS }, client);
-  say("Somebody publishes v1.1.0:");
+  say("Publishing v1.1.0:");
   await publish("v1.1.0");
-  await until("v1.1.0 to be kept", () => isRemembered("releases", "v1.1.0"));
+  await until("v1.1.0 to pass its bake", () => isRemembered("releases", "v1.1.0"));
   say(
-    "It took over, and proved itself for 5 s. Then v1.2.0 comes, which ends 2 s after its start:",
+    "v1.1.0 took over and ran for 5 s without a failure. Publishing v1.2.0, which crashes after 2 s:",
   );
   await publish("v1.2.0");
   await until("v1.2.0 to be rolled back", () => isRemembered("bad", "v1.2.0"));
   await until("v1.1.0 to answer again", async () => (await ask()).includes("v1.1.0"));
   say(
-    "v1.1.0 had stood by, and served on at once; v1.2.0 is not tried a second time. dewy stops on Ctrl-C, or SIGTERM:",
+    "v1.1.0 was still running and served again at once. v1.2.0 is marked bad and is not tried again.",
   );
   isOver = true;
   await Promise.all(clients);
@@ -65,18 +63,18 @@ try {
   await stop(dewy);
 }
 
-const answers = [...counts.byVersion].map(([version, times]) => `${times} by ${version}`);
-say(`${counts.sent} requests were sent while all of this went on: ${answers.join(", ")}.
-The slowest answer took ${Math.round(counts.slowestMs)} ms; the app itself takes 50.
+const answers = [...counts.byVersion].map(([version, times]) => `${times} answered by ${version}`);
+say(`${counts.sent} requests were sent meanwhile: ${answers.join(", ")}.
+The slowest response took ${Math.round(counts.slowestMs)} ms; the app itself takes 50.
 Requests lost: ${counts.lost}
 
-Go on by yourself, in this directory:
+Try it yourself from this directory:
 
     node dist/cli.js check ${registry}
     node dist/cli.js explain ${registry}
     node dist/cli.js ${args.join(" ")}
 
-and in other terminals, while dewy runs:
+and in another terminal, while dewy runs:
 
     curl http://${address}/
     mkdir ${releases}/v1.3.0 && cp ${releases}/v1.1.0/* ${releases}/v1.3.0/
@@ -92,13 +90,13 @@ async function publish(tag: string): Promise<void> {
   const directory = join(releases, tag);
   const name = `app_${process.platform}_${process.arch}.tar.gz`;
   await mkdir(directory, { recursive: true });
-  // Written under another name first: dewy must not see half a file.
+  // Renamed when complete, so that dewy never sees half a file.
   await writeFile(join(directory, `.${name}`), gzipSync(tar));
   await rename(join(directory, `.${name}`), join(directory, name));
   console.log(`    ${join(directory, name)}`);
 }
 
-/** Sends requests until it is over, each on a connection of its own. */
+/** Sends one request after another, each on a new connection. */
 async function client(): Promise<void> {
   while (!isOver) {
     counts.sent += 1;
@@ -110,7 +108,7 @@ async function client(): Promise<void> {
   }
 }
 
-/** The answer of the app; an empty text when there is none. */
+/** Returns the app's response, or an empty text if the request failed. */
 async function ask(): Promise<string> {
   try {
     const headers = { connection: "close" };
@@ -121,7 +119,7 @@ async function ask(): Promise<string> {
   }
 }
 
-/** What dewy knows of the releases in its directory. */
+/** Whether dewy has committed a release, or marked it bad. */
 async function isRemembered(list: "releases" | "bad", tag: string): Promise<boolean> {
   const text = await readFile(join(app, ".dewy", "state.json"), "utf8").catch(() => "{}");
   const state: Record<string, { tag: string }[] | undefined> = JSON.parse(text);
@@ -132,8 +130,8 @@ async function isRemembered(list: "releases" | "bad", tag: string): Promise<bool
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   while (!(await condition())) {
-    if (dewy.exitCode !== null) throw new Error(`dewy ended with exit code ${dewy.exitCode}`);
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    if (dewy.exitCode !== null) throw new Error(`dewy exited with code ${dewy.exitCode}`);
+    if (Date.now() > deadline) throw new Error(`Timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
