@@ -27,10 +27,12 @@ export {
 } from "./src/core/error.ts";
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
-export { type OptionSpec, type OptionType, redactUrl, type SplitUrl } from "./src/core/url.ts";
+export type { OptionSpec, OptionType, SplitUrl } from "./src/core/url.ts";
 export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";
 export { selectArtifact } from "./src/platform/artifact_name.ts";
 export type {
+  ArtifactName,
+  ArtifactScheme,
   AwsCredentials,
   AwsProfile,
   CredentialHelper,
@@ -48,7 +50,8 @@ export type {
   OpenGrpcChannel,
   RegistryContext,
   RegistryDriver,
-  RegistryScheme,
+  RegistryFeature,
+  RegistryTable,
 } from "./src/registries/driver.ts";
 export type { FileLocator } from "./src/registries/file_locator.ts";
 export type { GsLocator } from "./src/registries/gcs/locator.ts";
@@ -64,7 +67,7 @@ export {
   type RegistryOptions,
 } from "./src/registries/open.ts";
 export type { S3Locator } from "./src/registries/s3/locator.ts";
-export { type RegistryLocator, type RegistryTable, registries } from "./src/registries/table.ts";
+export { type RegistryLocator, redactUrl, registries } from "./src/registries/table.ts";
 export {
   compareVersions,
   type LatestTagOptions,

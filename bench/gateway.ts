@@ -111,7 +111,7 @@ async function round(machines: readonly Registry[]): Promise<number[]> {
   const polls = machines.map(async (machine, at) => {
     await systemClock.sleep((at * INTERVAL_MS) / MACHINES);
     const startedAt = performance.now();
-    const answer = await machine.current();
+    const answer = await machine.resolve();
     if (answer.kind !== "ready") throw new Error(`expected a release, not ${answer.kind}`);
     return performance.now() - startedAt;
   });

@@ -62,7 +62,7 @@ async function dewy(way: string, env: Record<string, string>): Promise<Row[]> {
     fetch: github.fetch,
     clock,
   });
-  await registry.current();
+  await registry.resolve();
   const first: Row = { way: `${way}: the first poll`, calls: github.calls.splice(0), polls: 1 };
   const idle: FakeCall[] = [];
   let idlePolls = 0;
@@ -70,7 +70,7 @@ async function dewy(way: string, env: Record<string, string>): Promise<Row[]> {
     clock.advance(INTERVAL_MS);
     github.countDownloads();
     const before = github.calls.length;
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     if (answer.kind !== "ready")
       throw new Error(`the benchmark expected a release, not ${answer.kind}`);
     const calls = github.calls.slice(before);

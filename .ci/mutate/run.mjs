@@ -95,6 +95,7 @@ function config() {
     tsconfigFile: "none.json",
     ignorePatterns: ["dist", "coverage", "reports", ".ci/mutate/node_modules"],
     tempDirName: ".stryker-tmp",
+    cleanTempDir: "always",
     reporters: ["clear-text", "html"],
     clearTextReporter: {
       allowColor: false,

@@ -1,23 +1,14 @@
-import type { Clock } from "../core/clock.ts";
-import type { EventSink } from "../core/event.ts";
+import type { Context } from "../core/context.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { RegistryContext } from "../registries/driver.ts";
-import type { RegistryTable } from "../registries/table.ts";
+import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import type { Redactor } from "./redactor.ts";
 
-/** Everything a command needs from outside, assembled once; tests pass their own. */
-export interface CommandContext extends ProcessIo {
-  /** Time. */
-  clock: Clock;
-  /** The network, with this machine's proxies and certificate authorities. */
-  fetch: typeof globalThis.fetch;
-  /** Tells the log, the notifier and the progress line what happens. */
-  emit: EventSink;
-  /** What registry drivers need. */
+/** Everything a command needs from outside. It is assembled once; tests pass their own. */
+export interface CommandContext extends ProcessIo, Pick<Context, "clock" | "fetch" | "emit"> {
+  /** For registry drivers. */
   io: RegistryContext;
   /** The drivers by scheme: those of the library and `file`. */
   registries: RegistryTable;
-  /** Makes the function that text passes before it leaves dewy. */
   redactor: Redactor;
   /** The version of dewy. */
   version: string;

@@ -1,25 +1,36 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
-import { openRegistry } from "../registries/open.ts";
+import type { LocatorBase } from "../registries/driver.ts";
+import { loadRegistry, openRegistry, type RegistryOptions } from "../registries/open.ts";
 import { withPollDeadline } from "../registries/poll_deadline.ts";
 import type { CommandContext } from "./context.ts";
 
-/**
- * Opens the registry of a command line: `--slot` and `--calver` win over the URL's options.
- *
- * @param config the registry's URL and its options.
- * @returns the registry.
- * @throws ConfigError for a URL or option that cannot be used.
- */
-export function openConfigured(
-  config: Pick<CommonConfig, "registry" | "slot" | "calver">,
-  context: CommandContext,
-): Registry {
-  const registry = openRegistry(config.registry, {
-    ...context.io,
-    registries: context.registries,
-    ...(config.slot === undefined ? {} : { slot: config.slot }),
-    ...(config.calver === undefined ? {} : { calver: config.calver }),
-  });
+type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
+
+/** `--slot` and `--calver` override the options of the registry's URL. */
+function optionsOf(
+  { slot, calver }: Config,
+  { io, registries }: Pick<CommandContext, "io" | "registries">,
+): RegistryOptions {
+  return { ...io, registries, slot, calver };
+}
+
+/** Opens the registry of a command line. */
+export function loadConfigured(
+  config: Config,
+  context: Pick<CommandContext, "io" | "registries">,
+): Promise<{ registry: Registry; locator: LocatorBase }> {
+  return loadRegistry(config.registry, optionsOf(config, context));
+}
+
+/** Opens the registry of a command line, with a limit on how long a question may take. */
+export async function openConfigured(config: Config, context: CommandContext): Promise<Registry> {
+  const { registry } = await loadConfigured(config, context);
+  return withPollDeadline(registry, context.clock);
+}
+
+/** The same, but the registry is opened at its first question. */
+export function openConfiguredLater(config: Config, context: CommandContext): Registry {
+  const registry = openRegistry(config.registry, optionsOf(config, context));
   return withPollDeadline(registry, context.clock);
 }

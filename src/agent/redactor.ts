@@ -1,20 +1,24 @@
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import { createRedactor, type Redact } from "../core/secret.ts";
+import { declarePrintable, type PrintableKeys } from "../core/url.ts";
 import { hostRegistries } from "../host/registries.ts";
 import { notifiers } from "../notifiers/table.ts";
 
-/** Makes the function that masks the secrets of these environments in a text. */
+/** Returns the function that masks the secrets of these environments in a text. */
 export type Redactor = (...environments: readonly Environment[]) => Redact;
 
 /** A table of drivers. */
-type Table = Readonly<Record<string, { readonly environment: readonly EnvironmentSpec[] }>>;
+type Table = Readonly<
+  Record<string, PrintableKeys & { readonly environment: readonly EnvironmentSpec[] }>
+>;
 
 /** The redactor of some tables of drivers, which say which variables hold secrets. */
 export function redactorOf(...tables: readonly Table[]): Redactor {
+  for (const table of tables) declarePrintable(table);
   const drivers = tables.flatMap((table) => Object.values(table));
   const variables = drivers.flatMap(({ environment }) => environment);
   return (...environments) => createRedactor(variables, ...environments);
 }
 
-/** The redactor of the drivers that dewy has. */
+/** The redactor for dewy's own drivers. */
 export const redactor: Redactor = redactorOf(hostRegistries, notifiers);

@@ -22,7 +22,14 @@ import {
 import type { OptionSpec } from "../core/url.ts";
 import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
-import { type CommandSpec, commands, flagsOf, spellFlag } from "./flags/table.ts";
+import {
+  type CommandSpec,
+  commands,
+  defaultText,
+  type FlagSpec,
+  flagsOf,
+  spellFlag,
+} from "./flags/table.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
@@ -149,13 +156,14 @@ function commandSection({ name, usage, summary, example }: CommandSpec): string 
     fenced("sh", example),
     markdownTable(
       ["Flag", "What it does", "Default"],
-      flagsOf(name).map((flag) => [
-        code(spellFlag(flag)),
-        flag.description,
-        flag.default === undefined ? "" : code(flag.default),
-      ]),
+      flagsOf(name).map((flag) => [code(spellFlag(flag)), flag.description, defaultCell(flag)]),
     ),
   ].join("\n\n");
+}
+
+function defaultCell(flag: FlagSpec): string {
+  const text = defaultText(flag);
+  return text === undefined ? "" : code(text);
 }
 
 function environmentPage({ registries, notifiers }: ReferenceTables): string {

@@ -32,14 +32,10 @@ export function readVariable(
   const value = env[name]?.trim() ?? "";
   if (value === "") return undefined;
   if (form === "token" && !/^[\x21-\x7e]+$/.test(value)) {
-    throw new ConfigError(
-      `Cannot use ${name}: it has spaces or non-ASCII characters`,
-    );
+    throw new ConfigError(`Cannot use ${name}: it has spaces or non-ASCII characters`);
   }
   if (form === "line" && /\p{Cc}/u.test(value)) {
-    throw new ConfigError(
-      `Cannot use ${name}: it has a line break or another control character`,
-    );
+    throw new ConfigError(`Cannot use ${name}: it has a line break or another control character`);
   }
   return value;
 }

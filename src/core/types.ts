@@ -74,6 +74,8 @@ export interface ReadyResolution {
    * false: it is placed under a name without version and platform.
    */
   isNamed?: boolean;
+  /** Every candidate, chosen or skipped. Only with `explain: true`. */
+  explanation?: Candidates;
 }
 
 /** The answer to "what is the newest version for this machine?". */
@@ -87,8 +89,17 @@ export type Resolution =
       since?: Date;
       /** What is missing, if waiting alone may not help. */
       message?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
     }
-  | { kind: "none"; reason: NoneReason; message: string; tag?: string };
+  | {
+      kind: "none";
+      reason: NoneReason;
+      message: string;
+      tag?: string;
+      /** Every candidate, chosen or skipped. Only with `explain: true`. */
+      explanation?: Candidates;
+    };
 
 /** A listed tag, and why it was chosen or skipped. */
 export interface ExplainedTag {
@@ -110,8 +121,8 @@ export interface ExplainedArtifact {
   reason: string;
 }
 
-/** A resolution with all candidates and the reason for each decision. */
-export interface Explanation {
+/** The candidates for an answer, and why each was chosen or skipped. */
+export interface Candidates {
   /** The registry's URL, redacted. */
   registry: string;
   /** The requested platform, in Go's spelling. */
@@ -120,6 +131,10 @@ export interface Explanation {
   tags: readonly ExplainedTag[];
   /** The files of the newest matching release, in the registry's order. */
   artifacts: readonly ExplainedArtifact[];
+}
+
+/** A resolution with all candidates and the reason for each decision. */
+export interface Explanation extends Candidates {
   /** The resolution. */
   resolution: Resolution;
 }
@@ -140,8 +155,8 @@ export interface Deployment {
   error?: string;
 }
 
-/** Options of {@link Registry.current}. */
-export interface CurrentOptions {
+/** Options of {@link Registry.resolve}. */
+export interface ResolveOptions {
   /** Tags to skip: marked bad, or still pending. */
   exclude?: Iterable<string>;
   /** The platform, if {@link Registry.anyPlatform} is true. Defaults to that of the registry. */
@@ -156,6 +171,8 @@ export interface CurrentOptions {
    * registry lists its tags again.
    */
   maxAgeMs?: number;
+  /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
+  explain?: boolean;
   /** Aborts the call. */
   signal?: AbortSignal;
 }
@@ -186,9 +203,7 @@ export interface Registry {
    * Finds the newest version for this platform. "Pending" and "none" are values; rejected credentials, unknown
    * repositories and network failures throw.
    */
-  current(options?: CurrentOptions): Promise<Resolution>;
-  /** Explains for every candidate why it was chosen or skipped. */
-  explain(options?: CurrentOptions): Promise<Explanation>;
+  resolve(options?: ResolveOptions): Promise<Resolution>;
   /** Streams an artifact, starting at `offset`. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /**

@@ -140,59 +140,26 @@ export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: str
   };
 }
 
-/** Query keys with printable values. All other values could be secrets. */
-const PRINTABLE_KEYS = new Set([
-  "pre-release",
-  "artifact",
-  "calver",
-  "constraint",
-  "slot",
-  "region",
-  "endpoint",
-  "no-tls",
-  "ca-file",
-  "allow",
-  "protocol",
-  "insecure",
-  "realm",
-  "service",
-  "scope",
-  "title",
-  "url",
-  "quiet",
-  "thread",
-  "registry-ttl",
-  "per_page",
-  "page",
-  "list-type",
-  "prefix",
-  "delimiter",
-  "max-keys",
-  "encoding-type",
-  "response-content-encoding",
-  "start-after",
-  "name",
-  "n",
-  "last",
-  "tls",
-  "subject",
-  "from",
-]);
+/** Names of query keys that drivers declare: those of their options, and of the requests that they send. */
+export interface PrintableKeys {
+  readonly options?: readonly Pick<OptionSpec, "name">[];
+  /** Keys of request URLs, such as `page`, whose values are never secret. */
+  readonly requestKeys?: readonly string[];
+}
+
+// Everything else could be a secret. The set only grows: until a table is declared, more is hidden, never less.
+const printableKeys = new Set<string>();
+
+/** Lets {@link redactUrl} print the values of the query keys that the drivers of a table declare. */
+export function declarePrintable(table: Readonly<Record<string, PrintableKeys>>): void {
+  for (const { options = [], requestKeys = [] } of Object.values(table)) {
+    for (const key of [...options.map(({ name }) => name), ...requestKeys]) printableKeys.add(key);
+  }
+}
 
 /**
  * Redacts a URL for a log, an error or a notification. Removes user name and password, also from malformed URLs, and
- * replaces the values of query keys that are not known to be harmless by `…`.
- *
- * @param url a URL, valid or not.
- * @returns the printable text.
- *
- * @example
- * ```ts
- * import { redactUrl } from "dewy";
- *
- * const shown = redactUrl("https://me:pw@example.com/a?page=2&token=abc");
- * if (shown !== "https://example.com/a?page=2&token=…") throw new Error(shown);
- * ```
+ * replaces the values of query keys by `…`, except those that drivers declare with {@link declarePrintable}.
  */
 export function redactUrl(url: string | URL): string {
   const text = withoutUserInfo(String(url));
@@ -219,7 +186,7 @@ function redactPair(pair: string): string {
   const equals = pair.indexOf("=");
   if (equals < 0) return pair;
   const key = pair.slice(0, equals);
-  if (!PRINTABLE_KEYS.has(key)) return `${key}=…`;
+  if (!printableKeys.has(key)) return `${key}=…`;
   const value = decodedValue(pair.slice(equals + 1));
   // A printable value may be a URL with secrets in it.
   const shown = /:\/\/|:.*@/s.test(value) ? redactUrl(value) : value;

@@ -3,8 +3,7 @@ import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
-import { within } from "../http/body.ts";
-import { Late } from "../http/network.ts";
+import { TimeoutError, withTimeout } from "../http/timeout.ts";
 import type { AnswerBook, BookedAnswer } from "./answer_book.ts";
 import { answerArtifact } from "./artifact_answer.ts";
 import type { ArtifactClaim, ArtifactLinks } from "./artifact_link.ts";
@@ -61,7 +60,7 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
     const signal = AbortSignal.any([request.signal, options.signal, ended.signal]);
     const opened = open(request, claim, signal);
     try {
-      return await within(clock, START_TIMEOUT_MS, "answer", opened, signal);
+      return await withTimeout(opened, { clock, ms: START_TIMEOUT_MS, what: "answer", signal });
     } catch (error) {
       ended.abort(error);
       opened.then(({ body }) => body?.cancel()).catch(() => {}); // It may come all the same.
@@ -129,7 +128,7 @@ function failure(error: unknown, claim: ArtifactClaim, emit: EventSink): Respons
   emit({ type: "warning", message: "A download failed", fields: { tag, artifact, reason } });
   const code = error instanceof DewyError ? error.code : undefined;
   if (code === "not-found") return refusal(404, GONE);
-  if (error instanceof Late) {
+  if (error instanceof TimeoutError) {
     return refusal(504, "The upstream registry did not answer in time");
   }
   return refusal(502, "The upstream registry cannot be asked right now");

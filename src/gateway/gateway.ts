@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { ConfigError, NotFoundError, RemoteError } from "../core/error.ts";
-import { type EventSink, fanOut, dedupe } from "../core/event.ts";
+import { dedupe, type EventSink, fanOut } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";

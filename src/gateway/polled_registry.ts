@@ -147,7 +147,7 @@ export class PolledRegistry {
     const startedAt = clock.now();
     try {
       const resolution = await this.#within(POLL_TIMEOUT_MS, (signal) =>
-        this.registry.current({
+        this.registry.resolve({
           signal,
           ...(this.registry.anyPlatform === true
             ? { platform, maxAgeMs: startedAt - this.#pollStartedAt }

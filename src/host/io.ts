@@ -51,7 +51,7 @@ export interface HostIoOptions {
  *
  * const io = await createHostIo({ env: {} });
  * const registry = openRegistry("file:///srv/releases", { ...io, registries: hostRegistries });
- * if (typeof registry.current !== "function") throw new Error("unexpected");
+ * if (typeof registry.resolve !== "function") throw new Error("unexpected");
  * ```
  */
 export async function createHostIo(options: HostIoOptions): Promise<RegistryContext> {

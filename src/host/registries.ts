@@ -4,8 +4,8 @@
  * @module
  */
 
+import type { RegistryTable } from "../registries/driver.ts";
 import { file } from "../registries/file/driver.ts";
-import type { RegistryTable } from "../registries/table.ts";
 import { registries } from "../registries/table.ts";
 
 /**

@@ -97,17 +97,48 @@ export interface RegistryContext {
   registryLogin?: { username: string; password: string };
   /** Opens gRPC over HTTP/2; absent on the edge, where there is only `fetch`. */
   grpcChannel?: OpenGrpcChannel;
+  /** The table that the registry was opened from; `openRegistry` fills it in. */
+  registries?: RegistryTable;
   /** Streams the bytes behind an artifact URL of any registry of the table; `openRegistry` fills it in. */
   openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
   /** Ends everything that is opened with this. */
   signal?: AbortSignal;
 }
 
-/** How one kind of registry is named and how its URL reads. */
-export interface RegistryScheme<L extends LocatorBase = LocatorBase> {
+/** An artifact URL, as far as other registries need to know it. */
+export interface ArtifactName {
+  /** The file name. */
+  name: string;
+  /** The server that the URL itself names, to which signed requests would be sent. */
+  endpoint?: string;
+}
+
+/** The artifact URLs of one kind of registry. */
+export interface ArtifactScheme {
+  /** Whether the URLs lead to the same bytes on other machines. */
+  readonly isRemote: boolean;
+  /** Reads an artifact URL. Throws a ConfigError if a part is missing. */
+  parse(url: SplitUrl): ArtifactName;
+  /** Streams the bytes behind an artifact URL. */
+  open(
+    url: SplitUrl,
+    context: RegistryContext,
+    options?: OpenOptions,
+  ): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** Members that only some registries have. */
+export type RegistryFeature = "anyPlatform" | "exists" | "report" | "digest" | "pullAccess";
+
+/**
+ * One kind of registry: how its URL reads, and how it is opened. Everything that dewy knows of a kind of registry stands
+ * here: help, reference, redaction, and the isolation of apps are derived from it. A driver is light; what it needs to
+ * talk to a server is imported when a registry is opened.
+ */
+export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   /** The part of the URL before `://`; the key in the table. */
   readonly scheme: string;
-  /** What people call it. */
+  /** The name that people know. */
   readonly name: string;
   /** The URL's form: `ghr://<owner>/<repo>`. */
   readonly syntax: string;
@@ -115,27 +146,28 @@ export interface RegistryScheme<L extends LocatorBase = LocatorBase> {
   readonly example: string;
   /** The commands that can deploy from it. */
   readonly commands: readonly DeployCommand[];
-  /** The options of its URL. */
+  /** The options of its URL. Their values are printed, so they never hold a secret. */
   readonly options: readonly OptionSpec[];
+  /** Query keys of its requests whose values may be printed. */
+  readonly requestKeys?: readonly string[];
   /** The environment variables it reads. */
   readonly environment: readonly EnvironmentSpec[];
+  /** How the names of further variables begin that hold credentials or lead to them, such as `AWS_`. */
+  readonly credentialPrefixes?: readonly string[];
+  /** Its artifact URLs, if it has a form of its own for them. */
+  readonly artifact?: ArtifactScheme;
+  /** The optional members of its registries. */
+  readonly features: readonly RegistryFeature[];
   /** Reads the URL; throws a ConfigError that names the part that is wrong. */
   parse(url: SplitUrl): L;
   /** The registry URL that a web address such as https://github.com/owner/repo stands for, as a hint in errors. */
   fromWebAddress?(address: URL): string | undefined;
+  /** Opens the registry. No request is sent until one of its methods is called. */
+  open(locator: L, context: RegistryContext): Registry | Promise<Registry>;
 }
 
-/** A kind of registry that can be asked. */
-export interface RegistryDriver<L extends LocatorBase = LocatorBase> extends RegistryScheme<L> {
-  /** Opens the registry; no call leaves before the first question. */
-  open(locator: L, io: RegistryContext): Registry;
-  /** Streams the bytes behind one of its artifact URLs. */
-  openArtifact?(
-    url: SplitUrl,
-    io: RegistryContext,
-    options?: OpenOptions,
-  ): Promise<ReadableStream<Uint8Array>>;
-}
+/** Drivers by the part of the URL before `://`. */
+export type RegistryTable = Readonly<Record<string, RegistryDriver>>;
 
 const PRE_RELEASE: OptionSpec = {
   name: "pre-release",
@@ -234,4 +266,16 @@ function rejectUserInfo(url: SplitUrl): void {
  */
 export function badRegistryUrl(url: SplitUrl, problem: string, syntax: string): ConfigError {
   return new ConfigError(`Cannot use --registry "${redactUrl(url.text)}": ${problem}: ${syntax}`);
+}
+
+/** The error for an artifact URL whose parts are not those of its scheme. */
+export function badArtifactUrl(url: SplitUrl, syntax: string): ConfigError {
+  return new ConfigError(
+    `Cannot read the artifact URL "${redactUrl(url.text)}": expected ${syntax}`,
+  );
+}
+
+/** The part of a path behind its last slash. */
+export function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }

@@ -1,12 +1,11 @@
-import type { CurrentOptions, Registry } from "../core/types.ts";
+import type { Registry, ResolveOptions } from "../core/types.ts";
 import { exactPattern } from "../platform/artifact_pattern.ts";
 import {
-  explainSource,
   GRACE_MS,
   type Policy,
   type ReleaseSource,
-  type ResolveOptions,
   resolve,
+  type ResolveOptions as SourceOptions,
 } from "../resolve/resolve.ts";
 import type { LocatorBase, RegistryContext } from "./driver.ts";
 import { rememberListing } from "./remember_listing.ts";
@@ -44,33 +43,27 @@ export function listRegistry(parts: ListRegistryParts): Registry {
     graceMs: GRACE_MS,
   };
   const remembered = rememberListing(source, io.clock);
-  const sourceFor = ({ maxAgeMs }: CurrentOptions): ReleaseSource => remembered(maxAgeMs);
-  const policyFor = (options: CurrentOptions): Policy => ({
+  const sourceFor = ({ maxAgeMs }: ResolveOptions): ReleaseSource => remembered(maxAgeMs);
+  const policyFor = (options: ResolveOptions): Policy => ({
     ...policy,
     platform: options.platform ?? io.platform,
     artifact: options.artifact === undefined ? artifact : exactPattern(options.artifact),
   });
   return {
     anyPlatform: true,
-    current: async (options = {}) =>
+    resolve: async (options = {}) =>
       resolve(sourceFor(options), policyFor(options), question(options, io)),
-    explain: async (options = {}) => ({
-      registry: url,
-      ...(await explainSource(sourceFor(options), policyFor(options), question(options, io))),
-    }),
     open,
     ...(exists === undefined ? {} : { exists }),
     ...(report === undefined ? {} : { report }),
   };
 }
 
-function question(options: CurrentOptions, io: RegistryContext): ResolveOptions {
-  const signal = joinSignals(options.signal, io.signal);
-  return {
-    now: io.clock.now(),
-    ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
-    ...(signal === undefined ? {} : { signal }),
-  };
+function question(
+  { exclude, explain, signal }: ResolveOptions,
+  io: RegistryContext,
+): SourceOptions {
+  return { now: io.clock.now(), exclude, explain, signal: joinSignals(signal, io.signal) };
 }
 
 /**

@@ -10,14 +10,14 @@ import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { nearest } from "../core/nearest.ts";
 import type {
-  CurrentOptions,
   Explanation,
   OpenOptions,
   Platform,
   Registry,
   Resolution,
+  ResolveOptions,
 } from "../core/types.ts";
-import { overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 import type {
   AwsCredentials,
@@ -27,12 +27,12 @@ import type {
   LocatorBase,
   RegistryContext,
   RegistryDriver,
-  RegistryScheme,
+  RegistryTable,
 } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
 import type { OpenGrpcChannel } from "./grpc/channel.ts";
 import { openHttpsArtifact } from "./https_artifact.ts";
-import { type RegistryLocator, type RegistryTable, registries } from "./table.ts";
+import { type RegistryLocator, registries } from "./table.ts";
 
 /** What can be given to {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
 export interface RegistryOptions {
@@ -113,8 +113,8 @@ export interface RegistryOptions {
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
-  const scheme = ownEntry(registries, split.scheme);
-  if (scheme !== undefined) return scheme.parse(split) as RegistryLocator;
+  const driver = ownEntry(registries, split.scheme);
+  if (driver !== undefined) return driver.parse(split) as RegistryLocator;
   if (split.scheme === "file") return parseFileUrl(split);
   throw unsupported(split, registries, ["file"]);
 }
@@ -132,30 +132,56 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * import { openRegistry } from "dewy";
  *
  * const registry = openRegistry("ghr://linyows/myapp", { platform: { os: "linux", arch: "amd64" }, env: {} });
- * if (typeof registry.current !== "function") throw new Error("unexpected");
+ * if (typeof registry.resolve !== "function") throw new Error("unexpected");
  * ```
  */
 export function openRegistry(url: string, options: RegistryOptions = {}): Registry {
-  return connect(url, options).registry;
+  const { driver, locator, context } = prepare(url, options);
+  let opened: Promise<Registry> | undefined;
+  return lazyRegistry(driver, () => {
+    opened ??= Promise.resolve(driver.open(locator, context));
+    return opened;
+  });
 }
 
 /**
- * Opens a registry and tells how its URL was read.
- *
- * @param url the registry's URL.
- * @param options as for {@link openRegistry}.
- * @returns the registry, its locator with the options laid over it, and its driver.
- * @throws ConfigError as {@link openRegistry} does.
+ * Opens a registry whose driver is loaded at once, so that a driver that cannot be opened fails here and not at the first
+ * question.
  */
-export function connect(
+export async function loadRegistry(
   url: string,
   options: RegistryOptions = {},
-): { registry: Registry; locator: LocatorBase; driver: RegistryDriver } {
+): Promise<{ registry: Registry; locator: LocatorBase }> {
+  const { driver, locator, context } = prepare(url, options);
+  return { registry: await driver.open(locator, context), locator };
+}
+
+function prepare(
+  url: string,
+  options: RegistryOptions,
+): { driver: RegistryDriver; locator: LocatorBase; context: RegistryContext } {
   const table = options.registries ?? registries;
   const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
   const driver = findDriver(split, table);
-  const locator = driver.parse(split);
-  return { registry: driver.open(locator, ioOf(options, driver)), locator, driver };
+  return { driver, locator: driver.parse(split), context: ioOf(options, driver) };
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+/** A registry that is opened when one of its methods is called. */
+function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): Registry {
+  const methods = driver.features.filter((feature) => feature !== "anyPlatform");
+  const optional = methods.map((name): [string, Method] => [
+    name,
+    async (...args) =>
+      ((await opened()) as unknown as Readonly<Record<string, Method>>)[name]?.(...args),
+  ]);
+  return {
+    anyPlatform: driver.features.includes("anyPlatform"),
+    resolve: async (options) => (await opened()).resolve(options),
+    open: async (artifact, options) => (await opened()).open(artifact, options),
+    ...Object.fromEntries(optional),
+  };
 }
 
 /**
@@ -180,9 +206,11 @@ export function connect(
  */
 export function latest(
   url: string,
-  options: RegistryOptions & CurrentOptions = {},
+  options: RegistryOptions & ResolveOptions = {},
 ): Promise<Resolution> {
-  return Promise.resolve().then(() => openRegistry(url, options).current(currentOptions(options)));
+  return Promise.resolve().then(() =>
+    openRegistry(url, options).resolve({ exclude: options.exclude }),
+  );
 }
 
 /**
@@ -205,11 +233,21 @@ export function latest(
  * if (why.resolution.kind !== "none" || why.tags.length !== 0) throw new Error("unexpected");
  * ```
  */
-export function explain(
+export async function explain(
   url: string,
-  options: RegistryOptions & CurrentOptions = {},
+  options: RegistryOptions & ResolveOptions = {},
 ): Promise<Explanation> {
-  return Promise.resolve().then(() => openRegistry(url, options).explain(currentOptions(options)));
+  return explainRegistry(openRegistry(url, options), { exclude: options.exclude });
+}
+
+/** The answer of a registry, and everything behind it. */
+export async function explainRegistry(
+  registry: Registry,
+  options: ResolveOptions = {},
+): Promise<Explanation> {
+  const { explanation, ...resolution } = await registry.resolve({ ...options, explain: true });
+  if (explanation === undefined) throw new TypeError("the registry does not explain its answers");
+  return { ...explanation, resolution };
 }
 
 /**
@@ -245,12 +283,12 @@ export async function openArtifact(
   };
   if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
   const driver = findDriver(split, options.registries ?? registries, ["https"]);
-  if (driver.openArtifact === undefined) {
+  if (driver.artifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.openArtifact(split, ioOf(options, driver), open);
+  return driver.artifact.open(split, ioOf(options, driver), open);
 }
 
 /** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
@@ -267,6 +305,7 @@ function isWebAddress({ scheme }: SplitUrl, { allow = "" }: RegistryOptions): bo
  * @throws ConfigError with the URL that was probably meant, if a driver knows.
  */
 export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
+  declarePrintable(table);
   if (typeof url !== "string" || url === "") {
     throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
   }
@@ -280,7 +319,7 @@ export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
 function fromWebAddress(text: string, table: RegistryTable): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const address = new URL(text);
-  const found = Object.values(table).map((scheme) => scheme.fromWebAddress?.(address));
+  const found = Object.values(table).map((driver) => driver.fromWebAddress?.(address));
   return found.find((url) => url !== undefined);
 }
 
@@ -290,13 +329,13 @@ function findDriver(
   extra: readonly string[] = [],
 ): RegistryDriver {
   const entry = ownEntry(table, split.scheme);
-  if (entry !== undefined && isDriver(entry)) return entry;
+  if (entry !== undefined) return entry;
   throw unsupported(split, table, extra);
 }
 
 function unsupported(split: SplitUrl, table: RegistryTable, extra: readonly string[]): ConfigError {
   const meant = /^https?$/.test(split.scheme) ? fromWebAddress(split.text, table) : undefined;
-  const supported = [...drivers(table).map(({ scheme }) => scheme), ...extra].join(", ");
+  const supported = [...Object.keys(table), ...extra].join(", ");
   const why =
     split.scheme === "file"
       ? "a directory can only be read on a host; pass the registries of dewy/host"
@@ -304,22 +343,8 @@ function unsupported(split: SplitUrl, table: RegistryTable, extra: readonly stri
   return new ConfigError(`unsupported registry: "${redactUrl(split.text)}"; ${why}`);
 }
 
-function ownEntry(table: RegistryTable, scheme: string): RegistryScheme | undefined {
+function ownEntry(table: RegistryTable, scheme: string): RegistryDriver | undefined {
   return Object.hasOwn(table, scheme) ? table[scheme] : undefined;
-}
-
-function isDriver(entry: RegistryScheme): entry is RegistryDriver {
-  return "open" in entry;
-}
-
-/**
- * The registries of a table that can be asked.
- *
- * @param table drivers and reserved schemes.
- * @returns the drivers, in the table's order.
- */
-export function drivers(table: RegistryTable): readonly RegistryDriver[] {
-  return Object.values(table).filter(isDriver);
 }
 
 function queryOf(options: RegistryOptions): Record<string, string | boolean | undefined> {
@@ -341,11 +366,7 @@ function queryOf(options: RegistryOptions): Record<string, string | boolean | un
   };
 }
 
-function currentOptions(options: CurrentOptions): CurrentOptions {
-  return options.exclude === undefined ? {} : { exclude: options.exclude };
-}
-
-type AnyOptions = RegistryOptions & RegistryContext & CurrentOptions & OpenOptions;
+type AnyOptions = RegistryOptions & RegistryContext & ResolveOptions & OpenOptions;
 
 /** Every option there is: a typing error in JavaScript must not be ignored. */
 const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
@@ -380,6 +401,7 @@ const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
   guardFetch: true,
   openArtifact: true,
   exclude: true,
+  explain: true,
   maxAgeMs: true,
   offset: true,
   validator: true,
@@ -397,6 +419,7 @@ function checkOptions(options: object): void {
 
 function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryContext {
   checkOptions(options);
+  const table = options.registries ?? registries;
   const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
   const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
   return {
@@ -414,6 +437,7 @@ function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryContex
     ...(resolveHost === undefined ? {} : { resolveHost }),
     ...(guardFetch === undefined ? {} : { guardFetch }),
     ...(grpcChannel === undefined ? {} : { grpcChannel }),
+    registries: table,
     openArtifact: (url, open) => openArtifact(url, { ...options, ...open }),
     ...(signal === undefined ? {} : { signal }),
   };

@@ -17,10 +17,8 @@ export const POLL_DEADLINE_MS = 60_000;
 export function withPollDeadline(registry: Registry, clock: Clock): Registry {
   return {
     ...registry,
-    current: (options = {}) =>
-      inTime(clock, options.signal, (signal) => registry.current({ ...options, signal })),
-    explain: (options = {}) =>
-      inTime(clock, options.signal, (signal) => registry.explain({ ...options, signal })),
+    resolve: (options = {}) =>
+      inTime(clock, options.signal, (signal) => registry.resolve({ ...options, signal })),
   };
 }
 

@@ -1,10 +1,5 @@
-/**
- * THE table of registries. `--help`, the README, the "supported" errors and the contract tests are
- * derived from it.
- *
- * @module
- */
-import type { RegistryDriver, RegistryScheme } from "./driver.ts";
+import { declarePrintable, redactUrl as redact } from "../core/url.ts";
+import type { RegistryTable } from "./driver.ts";
 import type { FileLocator } from "./file_locator.ts";
 import { gs } from "./gcs/driver.ts";
 import type { GsLocator } from "./gcs/locator.ts";
@@ -26,8 +21,26 @@ export type RegistryLocator =
   | GrpcLocator
   | FileLocator;
 
-/** Drivers and reserved schemes by the part of the URL before `://`. */
-export type RegistryTable = Readonly<Record<string, RegistryScheme | RegistryDriver>>;
-
 /** The registries that need nothing but web standards. A host adds its own: `hostRegistries` of `dewy/host`. */
 export const registries: RegistryTable = { ghr, s3, gs, img, grpc };
+
+/**
+ * Prepares a URL for a log, an error or a notification. User name and password are cut out, and the values of all query
+ * keys become `…`, except those that a registry of the table declares as harmless.
+ *
+ * @param url Any text. It need not be a valid URL.
+ * @param table The registries. Defaults to {@link registries}.
+ * @returns The text to print.
+ *
+ * @example
+ * ```ts
+ * import { redactUrl } from "dewy";
+ *
+ * const shown = redactUrl("https://me:pw@example.com/a?page=2&token=abc");
+ * if (shown !== "https://example.com/a?page=2&token=…") throw new Error(shown);
+ * ```
+ */
+export function redactUrl(url: string | URL, table: RegistryTable = registries): string {
+  declarePrintable(table);
+  return redact(url);
+}

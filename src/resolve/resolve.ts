@@ -6,8 +6,8 @@
 
 import type {
   Artifact,
+  Candidates,
   ExplainedArtifact,
-  Explanation,
   Platform,
   Release,
   Resolution,
@@ -86,6 +86,8 @@ export interface Policy {
 export interface ResolveOptions {
   /** Tags that must not be chosen. The default is none. */
   exclude?: Iterable<string>;
+  /** Whether the answer carries an `explanation`. The default is false. */
+  explain?: boolean;
   /** Ends the question. */
   signal?: AbortSignal;
   /** Milliseconds since the Unix epoch, to know whether the grace period is over. */
@@ -110,13 +112,37 @@ export async function resolve(
   policy: Policy,
   options: ResolveOptions,
 ): Promise<Resolution> {
-  const newest = new NewestTag({ ...tagRules(policy), exclude: options.exclude ?? [] });
+  const rules = { ...tagRules(policy), exclude: [...(options.exclude ?? [])] };
+  const newest = new NewestTag(rules);
   const tally = new TagTally();
-  for await (const listed of source.tags(options.signal)) judgeListed(newest, tally, listed);
+  const listed: ListedTag[] = [];
+  for await (const one of source.tags(options.signal)) {
+    judgeListed(newest, tally, one);
+    if (options.explain) listed.push(one);
+  }
   options.signal?.throwIfAborted();
-  if (newest.tag === undefined) return describeFiltered(tally, policy);
-  const files = await source.release(newest.tag, options.signal);
-  return resolveFiles(newest.tag, files, policy, options.now);
+  const { tag } = newest;
+  const release = tag === undefined ? undefined : await source.release(tag, options.signal);
+  const resolution =
+    tag === undefined
+      ? describeFiltered(tally, policy)
+      : resolveFiles(tag, release, policy, options.now);
+  if (!options.explain) return resolution;
+  const explanation: Candidates = {
+    registry: policy.url,
+    platform: normalizePlatform(policy.platform),
+    tags: explainTags(listed, tag, rules),
+    artifacts: tag === undefined ? [] : explainFiles(tag, release, policy),
+  };
+  return { ...resolution, explanation };
+}
+
+function explainFiles(
+  tag: string,
+  release: ReleaseFiles | undefined,
+  policy: Policy,
+): readonly ExplainedArtifact[] {
+  return release?.chosen?.candidates ?? chooseByName(tag, release?.files ?? [], policy).explained;
 }
 
 function judgeListed(newest: NewestTag, tally: TagTally, listed: ListedTag): void {
@@ -194,38 +220,5 @@ function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Rele
     version,
     ...(files.createdAt === undefined ? {} : { createdAt: files.createdAt }),
     ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
-  };
-}
-
-/**
- * Says of every tag, and of every file of the newest matching release, why it was chosen or not.
- */
-export async function explainSource(
-  source: ReleaseSource,
-  policy: Policy,
-  options: ResolveOptions,
-): Promise<Omit<Explanation, "registry">> {
-  const exclude = [...(options.exclude ?? [])];
-  const newest = new NewestTag({ ...tagRules(policy), exclude });
-  const tally = new TagTally();
-  const listed: ListedTag[] = [];
-  for await (const one of source.tags(options.signal)) {
-    judgeListed(newest, tally, one);
-    listed.push(one);
-  }
-  options.signal?.throwIfAborted();
-  const tags = explainTags(listed, newest.tag, { ...tagRules(policy), exclude });
-  const platform = normalizePlatform(policy.platform);
-  if (newest.tag === undefined) {
-    return { platform, tags, artifacts: [], resolution: describeFiltered(tally, policy) };
-  }
-  const release = await source.release(newest.tag, options.signal);
-  return {
-    platform,
-    tags,
-    artifacts:
-      release?.chosen?.candidates ??
-      chooseByName(newest.tag, release?.files ?? [], policy).explained,
-    resolution: resolveFiles(newest.tag, release, policy, options.now),
   };
 }

@@ -11,25 +11,8 @@ import { parseEnvFile } from "./env_file.ts";
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/**
- * Besides what the tables of drivers name. Of these, some variables hold credentials and others lead to them, and cloud
- * SDKs add to them with every version.
- */
-const CREDENTIAL_PREFIXES = [
-  "ACTIONS_",
-  "AWS_",
-  "AZURE_",
-  "CLOUDSDK_",
-  "DEWY_",
-  "DOCKER_",
-  "GCE_",
-  "GH_",
-  "GITHUB_",
-  "GOOGLE_",
-  "MAIL_",
-  "REGISTRY_AUTH_",
-  "SLACK_",
-] as const;
+/** Besides what the drivers declare: dewy's own settings, and those of the Go dewy's mail notifier. */
+const OWN_PREFIXES = ["DEWY_", "MAIL_"];
 
 /**
  * What speaks of dewy's own process, not of the app's; a Node app would take the parent's pipe for its own.
@@ -85,8 +68,12 @@ function inherited(
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
   const named = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));
+  const prefixes = [
+    ...OWN_PREFIXES,
+    ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
+  ];
   const isCredential = (name: string): boolean =>
-    named.has(name) || CREDENTIAL_PREFIXES.some((prefix) => name.startsWith(prefix));
+    named.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
   const passed = Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name));
   if (!isolate) return Object.fromEntries(passed);
   return Object.fromEntries(

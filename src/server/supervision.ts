@@ -1,6 +1,6 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
-import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
 import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
@@ -68,13 +68,14 @@ export function superviseServer(
     const live = await directory.live();
     if (live === undefined || !supervisor.mustRun(live)) return;
     const tag = (await tagOf(live)) ?? "";
-    await supervisor.insist({ tag, directory: live });
+    await supervisor.ensureRunning({ tag, directory: live });
     onStarted(tag, orphans.length > 0);
   };
   const supervision: Supervision = {
-    begin: async (io: DeployIo) => {
+    begin: async (deployContext: DeployContext) => {
       const { stop: signal } = context.signals;
-      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: supervisor, io, signal });
+      onCrashLoop = (loop) =>
+        void fallBack(loop, { directory, runner: supervisor, context: deployContext, signal });
       await startLive();
     },
     restart: (signal) => supervisor.restart(signal),

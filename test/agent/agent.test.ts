@@ -8,7 +8,7 @@ import type { DewyEvent } from "../../src/core/event.ts";
 import { deployedRelease, EMPTY_STATE } from "../../src/deploy/state.ts";
 import { stateFile } from "../../src/host/files/state_file.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { connect } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/open.ts";
 import { fakeProcess } from "../cli/process.ts";
 import { until } from "../deploy/baking_world.ts";
 import { candidate, eventsOf, testWorld } from "../deploy/world.ts";
@@ -29,13 +29,13 @@ async function testAgent(): Promise<TestAgent> {
   const [root, made, wakers] = [await tempDirectory(), testWorld(), new Set<Waker>()];
   const events: DewyEvent[] = [];
   const process = fakeProcess();
-  const onWake = (waker: Waker): (() => void) => {
+  const onReload = (waker: Waker): (() => void) => {
     wakers.add(waker);
     return () => wakers.delete(waker);
   };
   const world: CommandContext = {
     ...process,
-    ...{ signals: { ...process.signals, onWake }, clock: fakeClock(), fetch, version: "0.0.0" },
+    ...{ signals: { ...process.signals, onReload }, clock: fakeClock(), fetch, version: "0.0.0" },
     ...{ io: {} as CommandContext["io"], registries: {} },
     emit: (event) => events.push(event),
     redactor: () => (text) => text,
@@ -43,7 +43,7 @@ async function testAgent(): Promise<TestAgent> {
   const { registry, io } = made;
   const url = "file:///registry";
   const config = { ...readDeploying(parseArgv(["server", "--registry", url])), command: "server" };
-  const { locator } = connect(url, { ...world.io, registries: hostRegistries });
+  const { locator } = await loadRegistry(url, { ...world.io, registries: hostRegistries });
   return {
     world: made,
     events,

@@ -86,13 +86,13 @@ describe("readConfig of assets", () => {
     ["--log-level", "loud"],
     ["--log-format", "xml"],
   ])("refuses %s %s", (flag, value) => {
-    expect(() => assets(flag, value)).toThrow(`Cannot use ${flag} "${value}"`);
+    expect(() => assets(flag, value)).toThrow(`Invalid value for ${flag} "${value}"`);
   });
   test("levels may be written in capitals", () => {
     expect(assets("-l", "DEBUG").logLevel).toBe("debug");
   });
-  test("takes no words and starts no program", () => {
-    expect(() => assets("extra")).toThrow('unexpected "extra"');
+  test("refuses arguments and a program", () => {
+    expect(() => assets("extra")).toThrow('unexpected argument "extra"');
     expect(() => assets("--", "/app")).toThrow('unexpected "/app"');
   });
   test.each([[["assets"]], [["assets", "--registry", ""]], [["assets", "--registry="]]])(
@@ -104,14 +104,16 @@ describe("readConfig of assets", () => {
 });
 
 describe("readConfig of check", () => {
-  test("the registry is a word or a flag, not both", () => {
+  test("the registry is an argument or a flag, not both", () => {
     expect(check("ghr://o/r").registry).toBe("ghr://o/r");
     expect(check("--registry", "ghr://o/r").registry).toBe("ghr://o/r");
-    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow('unexpected "ghr://o/r"');
-    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected "ghr://o/s"');
+    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow(
+      'unexpected argument "ghr://o/r"',
+    );
+    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected argument "ghr://o/s"');
     expect(() => check()).toThrow("--registry is not set");
   });
-  test("another machine can be asked for", () => {
+  test("takes another platform", () => {
     expect(check("ghr://o/r", "--platform", "linux/arm/v7").platform).toEqual({
       os: "linux",
       arch: "arm",
@@ -172,7 +174,7 @@ describe("readConfig of server", () => {
     });
     expect(config.ports.map(formatListenSpec)).toEqual(["8080", "unix:/run/a.sock"]);
   });
-  test("words before -- are the command, what comes after it belongs to it", () => {
+  test("arguments before and after -- are the command", () => {
     expect(server("/opt/app", "serve", "--", "--port=1").program).toEqual([
       "/opt/app",
       "serve",

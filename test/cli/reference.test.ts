@@ -3,13 +3,12 @@ import { expect, test } from "vitest";
 import { anchor, renderReference } from "../../src/cli/reference.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
-import { drivers } from "../../src/registries/open.ts";
 
 const REFERENCE = new URL("../../docs/reference/", import.meta.url);
 const COMMAND = "npm run reference";
 
 const pages = renderReference({
-  registries: drivers(hostRegistries),
+  registries: Object.values(hostRegistries),
   notifiers: Object.values(notifiers),
 });
 

@@ -5,7 +5,7 @@ import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { run } from "../../src/cli/run.ts";
 import { versionText } from "../../src/cli/version.ts";
 import { formatListenSpec } from "../../src/host/sockets/listen_spec.ts";
-import { connect } from "../../src/registries/open.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 import type { ServerConfig } from "../../src/server/config.ts";
 import { testVectors } from "../support/vectors.ts";
 import { fakeProcess } from "./process.ts";
@@ -35,7 +35,7 @@ function accepted(argv: readonly string[]): AssetsConfig | ServerConfig | undefi
   try {
     const parsed = parseArgv(argv);
     const config = readConfig(parsed.command ?? "check", parsed) as AssetsConfig | ServerConfig;
-    connect(config.registry, { ...(config.calver === undefined ? {} : { calver: config.calver }) });
+    openRegistry(config.registry, { calver: config.calver });
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

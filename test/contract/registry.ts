@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DewyError } from "../../src/core/error.ts";
 import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
-import { openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
@@ -96,7 +96,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
     exclude: readonly string[] = [],
   ): Promise<Resolution> => {
     const releases = tags.map((tag) => (typeof tag === "string" ? { tag } : tag));
-    return (await open(releases, query)).registry.current({ exclude });
+    return (await open(releases, query)).registry.resolve({ exclude });
   };
   const unless = (...what: ContractCase[]): typeof it.skip => {
     const reason = what.map((one) => driver.skip?.[one]).find((one) => one !== undefined);
@@ -161,7 +161,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
     unless("files")("gives a bare executable where there is no archive", async () => {
       const files = { "app_1.0.0_linux_amd64": "\x7fELF", "app_1.0.0_darwin_arm64": "mach-o" };
       const { registry } = await open([{ tag: "v1.0.0", files }]);
-      const { artifact } = ready(await registry.current());
+      const { artifact } = ready(await registry.resolve());
       expect(artifact.name).toBe("app_1.0.0_linux_amd64");
       expect(await read(registry, artifact)).toBe("\x7fELF");
     });
@@ -219,14 +219,14 @@ export function registryContract(name: string, driver: ContractDriver): void {
     it.each(driver.oddNames)("gives back the bytes of an artifact named %j", async (artifact) => {
       const files = { [artifact]: `bytes of ${artifact}`, "other.txt": "other" };
       const { registry } = await open([{ tag: "v1.0.0", files }], { artifact });
-      const answer = ready(await registry.current());
+      const answer = ready(await registry.resolve());
       expect(answer.artifact.name).toBe(artifact);
       expect(await read(registry, answer.artifact)).toBe(files[artifact]);
     });
 
     unless("files")("streams from an offset, also at the very end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
-      const { artifact } = ready(await registry.current());
+      const { artifact } = ready(await registry.resolve());
       expect(await read(registry, artifact)).toBe("0123456789");
       expect(await read(registry, artifact, 7)).toBe("789");
       expect(await read(registry, artifact, 10)).toBe("");
@@ -236,7 +236,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       "resumes only with bytes of the file that the beginning came from",
       async () => {
         const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
-        const { artifact } = ready(await registry.current());
+        const { artifact } = ready(await registry.resolve());
         const found: (string | undefined)[] = [];
         const onValidator = (one: string | undefined): void => void found.push(one);
         await new Response(await registry.open(artifact, { onValidator })).text();
@@ -253,13 +253,13 @@ export function registryContract(name: string, driver: ContractDriver): void {
 
     unless("files")("refuses an offset beyond the end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
-      const { artifact } = ready(await registry.current());
+      const { artifact } = ready(await registry.resolve());
       await expect(read(registry, artifact, 11)).rejects.toMatchObject({ code: "integrity" });
     });
 
     unless("digest")("states a digest that the bytes have", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
-      const { artifact } = ready(await registry.current());
+      const { artifact } = ready(await registry.resolve());
       const [algorithm = "", hex] = (artifact.digest ?? "").split(":");
       const bytes = await read(registry, artifact);
       expect(hex).toBe(createHash(algorithm).update(bytes).digest("hex"));
@@ -271,7 +271,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const { registry, publish } = await open([
           { tag: "v1.0.0", files: { [ARTIFACT]: "old bytes" } },
         ]);
-        const before = ready(await registry.current()).artifact;
+        const before = ready(await registry.resolve()).artifact;
         await publish([
           { tag: "v1.0.0", files: { [ARTIFACT]: "NEW BYTES" }, createdAt: released(50) },
         ]);
@@ -279,7 +279,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
           code: "integrity",
           retryable: true,
         });
-        const after = ready(await registry.current()).artifact;
+        const after = ready(await registry.resolve()).artifact;
         expect(after.revision).not.toBe(before.revision);
         expect(await read(registry, after)).toBe("NEW BYTES");
       },
@@ -295,16 +295,16 @@ export function registryContract(name: string, driver: ContractDriver): void {
     it("moves to the newest version that is left when one is deleted", async () => {
       const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
       await remove("v1.1.0");
-      expect(ready(await registry.current()).release.tag).toBe("v1.0.0");
+      expect(ready(await registry.resolve()).release.tag).toBe("v1.0.0");
       expect(await registry.exists?.("v1.1.0")).toBe(false);
     });
 
     unless("records")("does not take its own record of a deploy for an artifact", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
-      const before = ready(await registry.current());
+      const before = ready(await registry.resolve());
       await registry.report?.(deployment(before.release.id, "v1.0.0"));
-      expect(ready(await registry.current()).artifact).toEqual(before.artifact);
-      const { artifacts } = await registry.explain();
+      expect(ready(await registry.resolve()).artifact).toEqual(before.artifact);
+      const { artifacts } = await explainRegistry(registry);
       expect(artifacts.map((artifact) => artifact.name)).toEqual([ARTIFACT]);
     });
 
@@ -312,10 +312,10 @@ export function registryContract(name: string, driver: ContractDriver): void {
       "takes a release of which only its own record is left for deleted",
       async () => {
         const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
-        const { release } = ready(await registry.current());
+        const { release } = ready(await registry.resolve());
         await registry.report?.(deployment(release.id, "v1.1.0"));
         await remove("v1.1.0");
-        expect(ready(await registry.current()).release.tag).toBe("v1.0.0");
+        expect(ready(await registry.resolve()).release.tag).toBe("v1.0.0");
         expect(await registry.exists?.("v1.1.0")).toBe(false);
       },
     );
@@ -328,7 +328,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
         { tag: "v2.0.0-rc.1" },
         { tag: "latest" },
       ]);
-      const why = await registry.explain();
+      const why = await explainRegistry(registry);
       expect(why.tags.map(({ tag }) => tag).sort()).toEqual([
         "latest",
         "v1.0.0",
@@ -341,21 +341,21 @@ export function registryContract(name: string, driver: ContractDriver): void {
         [nameOf("app_darwin_arm64.tar.gz"), false],
         [nameOf(ARTIFACT), true],
       ]);
-      expect(why.resolution).toEqual(await registry.current());
+      expect(why.resolution).toEqual(await registry.resolve());
     });
 
     unless("many")("finds the newest of 1,100 versions", async () => {
       const tags = Array.from({ length: 1_100 }, (_, index) => `v1.${index}.0`);
       const { registry } = await open(tags.map((tag) => ({ tag })));
-      expect(ready(await registry.current()).release.tag).toBe("v1.1099.0");
-      expect((await registry.explain()).tags).toHaveLength(1_100);
+      expect(ready(await registry.resolve()).release.tag).toBe("v1.1099.0");
+      expect((await explainRegistry(registry)).tags).toHaveLength(1_100);
     });
 
     it("ends when it is told to", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
-      const { artifact } = ready(await registry.current());
+      const { artifact } = ready(await registry.resolve());
       const signal = AbortSignal.abort();
-      await expect(registry.current({ signal })).rejects.toSatisfy(isAbort);
+      await expect(registry.resolve({ signal })).rejects.toSatisfy(isAbort);
       await expect(registry.open(artifact, { signal })).rejects.toSatisfy(isAbort);
     });
 
@@ -363,7 +363,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const made = await driver.setup();
       const registry = openRegistry(made.url, { ...made.options, fetch: silence });
       const abort = new AbortController();
-      const answer = registry.current({ signal: abort.signal });
+      const answer = registry.resolve({ signal: abort.signal });
       abort.abort();
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
@@ -372,7 +372,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
       const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
-      await expect(registry.current()).rejects.toMatchObject({ code: "timeout", retryable: true });
+      await expect(registry.resolve()).rejects.toMatchObject({ code: "timeout", retryable: true });
     });
 
     unless("network")(
@@ -382,7 +382,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
         const down = async (): Promise<Response> => new Response("down", { status: 503 });
         const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
-        await expect(registry.current()).rejects.toMatchObject({
+        await expect(registry.resolve()).rejects.toMatchObject({
           code: "remote",
           status: 503,
           retryable: true,

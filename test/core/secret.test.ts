@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createRedactor } from "../../src/core/secret.ts";
+import { declarePrintable } from "../../src/core/url.ts";
 
 const VARIABLES = [
   { name: "DOCKER_PASSWORD", secret: true },
@@ -12,6 +13,8 @@ const redact = (text: string, env: Record<string, string | undefined>): string =
   createRedactor(VARIABLES, env)(text);
 
 describe("createRedactor", () => {
+  declarePrintable({ made: { requestKeys: ["n"] } });
+
   test.each([
     ["a variable that a driver calls secret", "DOCKER_PASSWORD", "correct horse"],
     ["JSON in a variable that may hold a path", "GOOGLE_APPLICATION_CREDENTIALS", '{"a":"b"}'],

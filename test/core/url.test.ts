@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { redactUrl } from "../../src/core/url.ts";
+import { declarePrintable, redactUrl } from "../../src/core/url.ts";
 
 describe("redactUrl", () => {
+  const names = ["allow", "artifact", "endpoint", "from", "pre-release", "region", "url"];
+  declarePrintable({ made: { options: names.map((name) => ({ name })), requestKeys: ["n"] } });
+
   test.each([
     ["https://me:pw@h/a", "https://h/a"],
     ["//me:pw@h/a", "//h/a"],

@@ -190,7 +190,7 @@ describe("a fault of the machine or the command line marks no version as bad", (
     await rm(join(cwd, "app.env"));
     for (const tag of ["v1.1.0", "v1.0.0"]) await publisher.publish(tag, await makeArtifact(tag));
     const isFailure = ({ msg, tag }: LogLine): boolean =>
-      msg === "Deploy failure" && tag === "v1.1.0";
+      msg === "Deploy failed" && tag === "v1.1.0";
     const failure = await dewy.seen("the failure", isFailure);
     expect(failure).toMatchObject({
       level: "ERROR",
@@ -217,10 +217,10 @@ describe("a fault of the machine or the command line marks no version as bad", (
     await dewy.seen("v1.0.0", isDeployed("v1.0.0"));
     await rm(join(cwd, "app.env"));
     await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
-    await dewy.seen("the failure", ({ msg, tag }) => msg === "Deploy failure" && tag === "v1.1.0");
+    await dewy.seen("the failure", ({ msg, tag }) => msg === "Deploy failed" && tag === "v1.1.0");
     expect(await liveVersion(cwd)).toBe("v1.0.0");
     process.kill(Number(pid), "SIGKILL");
-    const failure = await dewy.seen("the start", ({ msg }) => msg === "Cannot start the app");
+    const failure = await dewy.seen("the start", ({ msg }) => msg === "App failed to start");
     expect(failure).toMatchObject({
       level: "ERROR",
       tag: "v1.0.0",

@@ -17,7 +17,7 @@ import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/mod.ts";
 import { openProcess } from "../../src/host/process/io.ts";
-import { connect } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/open.ts";
 
 const { KILL_AT = "", REGISTRY = "" } = process.env;
 
@@ -54,8 +54,8 @@ function deadly(deployer: Deployer): Deployer {
       dieAt("after activate");
       return undo;
     },
-    prune: async (keep, others) => {
-      const removed = await deployer.prune(keep, others);
+    prune: async (retention) => {
+      const removed = await deployer.prune(retention);
       if (hasDeployed) dieAt("after prune");
       return removed;
     },
@@ -84,7 +84,10 @@ const config: AssetsConfig = {
   retryBad: false,
   acceptChanged: [],
 };
-const { registry, locator } = connect(REGISTRY, { ...hostIo, registries: hostRegistries });
+const { registry, locator } = await loadRegistry(REGISTRY, {
+  ...hostIo,
+  registries: hostRegistries,
+});
 const directory = await openReleaseDirectory(config.directory);
 const stage = stageRelease({
   registry: {

@@ -100,8 +100,8 @@ describe("an answer of the gateway", () => {
 
   test("that is doubtful is logged once", async () => {
     const world = gatewayWorld();
-    const { current: ask } = world.upstream.registry;
-    world.upstream.registry.current = async (options) => {
+    const { resolve: ask } = world.upstream.registry;
+    world.upstream.registry.resolve = async (options) => {
       const resolution = await ask(options);
       return resolution.kind === "ready" ? { ...resolution, notes: ["2 files fit"] } : resolution;
     };

@@ -42,7 +42,7 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
     reports: [],
     registry: {
       anyPlatform: options.anyPlatform ?? true,
-      async current({ platform = AMD64, artifact, maxAgeMs } = {}) {
+      async resolve({ platform = AMD64, artifact, maxAgeMs } = {}) {
         const { os, arch } = normalizePlatform(platform);
         const wanted = artifact === undefined ? "" : ` ${artifact}`;
         upstream.questions.push(`${formatPlatform(platform)}${wanted} ${maxAgeMs}`);
@@ -66,7 +66,6 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
           artifact: { name, url: `file:///private/${tag}/${name}`, ...upstream.stated },
         };
       },
-      explain: () => Promise.reject(new Error("unexpected explain")),
       async open(artifact, { offset = 0 } = {}) {
         upstream.opened.push({ artifact, offset });
         return new Blob([upstream.bytes.subarray(offset)]).stream();

@@ -70,7 +70,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
       const { registry, heard } = await registryOf(VERSION, secure, {
         DEWY_REGISTRY_TOKEN: "s3cr3t",
       });
-      expect(await registry.current()).toMatchObject({
+      expect(await registry.resolve()).toMatchObject({
         kind: "ready",
         release: {
           id: "42",
@@ -132,7 +132,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     ["UNIMPLEMENTED", "config"],
   ])("a Python server's %s is an error of ours, with its words", async (status, code) => {
     const { registry } = await registryOf({ status, details: "Größe 100% no" }, false);
-    await expect(registry.current()).rejects.toMatchObject({
+    await expect(registry.resolve()).rejects.toMatchObject({
       code,
       message: expect.stringMatching(new RegExp(`${status}: Größe 100% no`)),
     });
@@ -149,6 +149,6 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
 
   test("an empty answer of a Python server is none", async () => {
     const { registry } = await registryOf({ id: "", tag: "", artifact_url: "" }, false);
-    expect(await registry.current()).toMatchObject({ kind: "none", reason: "empty" });
+    expect(await registry.resolve()).toMatchObject({ kind: "none", reason: "empty" });
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { LocatorBase, RegistryContext } from "../../src/registries/driver.ts";
 import { joinSignals, listRegistry } from "../../src/registries/list_registry.ts";
+import { explainRegistry } from "../../src/registries/open.ts";
 import type { ReleaseSource } from "../../src/resolve/resolve.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -61,16 +62,16 @@ describe("listRegistry", () => {
       },
     };
     const registry = listRegistry({ locator, io: io(), source: counted, open });
-    const { current } = registry;
-    await current();
-    expect(await current({ exclude: ["v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
+    const { resolve } = registry;
+    await resolve();
+    expect(await resolve({ exclude: ["v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
       release: { tag: "v1.0.0" },
     });
-    expect(await current({ exclude: ["v1.0.0", "v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
+    expect(await resolve({ exclude: ["v1.0.0", "v2.0.0"], maxAgeMs: 60_000 })).toMatchObject({
       kind: "none",
     });
     expect(listings).toBe(1);
-    await current();
+    await resolve();
     expect(listings).toBe(2);
   });
 
@@ -81,8 +82,8 @@ describe("listRegistry", () => {
       source: source(["v1.0.0", "v2.0.0"]),
       open,
     });
-    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v2.0.0" });
-    expect(await registry.current({ exclude: ["v2.0.0"] })).toMatchObject({
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v2.0.0" });
+    expect(await registry.resolve({ exclude: ["v2.0.0"] })).toMatchObject({
       kind: "ready",
       release: { tag: "v1.0.0" },
     });
@@ -92,12 +93,12 @@ describe("listRegistry", () => {
       source: source(["v1.0.0", "v2.0.0"]),
       open,
     });
-    expect(await only1.current()).toMatchObject({ kind: "ready", release: { tag: "v1.0.0" } });
+    expect(await only1.resolve()).toMatchObject({ kind: "ready", release: { tag: "v1.0.0" } });
   });
 
   test("explains with the registry's printable URL", async () => {
     const registry = listRegistry({ locator, io: io(), source: source(["v1.0.0"]), open });
-    expect(await registry.explain()).toMatchObject({
+    expect(await explainRegistry(registry)).toMatchObject({
       registry: "test://here?token=…",
       tags: [{ tag: "v1.0.0", chosen: true }],
       artifacts: [{ chosen: true }],
@@ -123,7 +124,7 @@ describe("listRegistry", () => {
       source: source(["v1.0.0"], seen),
       open,
     });
-    await registry.current({ signal: call.signal });
+    await registry.resolve({ signal: call.signal });
     expect(seen.map((signal) => signal?.aborted)).toEqual([false, false]);
     (whose === "the call's" ? call : world).abort();
     expect(seen.map((signal) => signal?.aborted)).toEqual([true, true]);

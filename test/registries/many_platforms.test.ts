@@ -10,7 +10,7 @@ const ARM64: Platform = { os: "linux", arch: "arm64" };
 const MINUTE_MS = 60_000;
 
 async function chosen(registry: Registry, platform: Platform, maxAgeMs: number): Promise<string> {
-  const answer = await registry.current({ platform, maxAgeMs });
+  const answer = await registry.resolve({ platform, maxAgeMs });
   return answer.kind === "ready" ? answer.artifact.name : answer.kind;
 }
 

@@ -1,7 +1,7 @@
 import { describe } from "vitest";
 import { ConfigError, DewyError } from "../../src/core/error.ts";
 import {
-  connect,
+  loadRegistry,
   openArtifact,
   openRegistry,
   type RegistryOptions,
@@ -15,8 +15,8 @@ import { ghrWorld } from "./github/world.ts";
 const NOW = Date.UTC(2026, 5, 1, 12);
 
 /** What a registry's URL stands for, but for how it is written. */
-function meaning(url: string, calver = ""): object {
-  const { locator } = connect(url, { calver, env: {} });
+async function meaning(url: string, calver = ""): Promise<object> {
+  const { locator } = await loadRegistry(url, { calver, env: {} });
   return { ...locator, url: "" };
 }
 
@@ -56,10 +56,10 @@ function published(input: Record<string, unknown>): [url: string, options: Regis
 describe("vectors", () => {
   testVectors(
     "registry-url",
-    ({ in: { registry, calver }, out }) => {
+    async ({ in: { registry, calver }, out }) => {
       try {
-        const got = meaning(String(registry), String(calver));
-        const recorded = out === undefined ? undefined : meaning(String(out));
+        const got = await meaning(String(registry), String(calver));
+        const recorded = out === undefined ? undefined : await meaning(String(out));
         return JSON.stringify(got) === JSON.stringify(recorded) ? out : got;
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;
@@ -91,7 +91,7 @@ describe("vectors", () => {
     const answer = await openRegistry(url, {
       ...options,
       preRelease: preRelease === true,
-    }).current();
+    }).resolve();
     if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
     return { prefix: answer.release.id, version: answer.release.tag };
   });

@@ -8,9 +8,9 @@ import { fetchOf } from "../fakes/handler.ts";
 const MINUTE = 60_000;
 const NOTHING: Resolution = { kind: "none", reason: "empty", message: "" };
 
-function answering(current: Registry["current"], clock: FakeClock = fakeClock()): Registry {
+function answering(resolve: Registry["resolve"], clock: FakeClock = fakeClock()): Registry {
   const unexpected = (): Promise<never> => Promise.reject(new Error("unexpected"));
-  return withPollDeadline({ current, explain: unexpected, open: unexpected }, clock);
+  return withPollDeadline({ resolve, open: unexpected }, clock);
 }
 
 describe("withPollDeadline", () => {
@@ -21,7 +21,7 @@ describe("withPollDeadline", () => {
     const clock = fakeClock();
     const options = { fetch: fetchOf(answer), clock, env: {} };
     const registry = withPollDeadline(openRegistry("ghr://acme/app", options), clock);
-    const outcome = expect(registry.current()).rejects.toMatchObject({
+    const outcome = expect(registry.resolve()).rejects.toMatchObject({
       code: "timeout",
       retryable: true,
       fault: "remote",
@@ -33,9 +33,9 @@ describe("withPollDeadline", () => {
   });
 
   it("passes on an answer and a failure", async () => {
-    expect(await answering(async () => NOTHING).current()).toBe(NOTHING);
+    expect(await answering(async () => NOTHING).resolve()).toBe(NOTHING);
     const refusing = answering(() => Promise.reject(new Error("refused")));
-    await expect(refusing.current()).rejects.toThrow("refused");
+    await expect(refusing.resolve()).rejects.toThrow("refused");
   });
 
   it("passes the stop of the caller on", async () => {
@@ -44,7 +44,7 @@ describe("withPollDeadline", () => {
       ({ signal } = {}) =>
         new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
     );
-    const stopped = registry.current({ signal: stop.signal });
+    const stopped = registry.resolve({ signal: stop.signal });
     stop.abort(new Error("enough"));
     await expect(stopped).rejects.toThrow("enough");
   });

@@ -1,17 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
 import { type SplitUrl, splitUrl } from "../../src/core/url.ts";
-import {
-  parseGhrArtifactUrl,
-  parseGsArtifactUrl,
-  parseImgArtifactUrl,
-  parseS3ArtifactUrl,
-} from "../../src/registries/artifact_url.ts";
 import { parseFileUrl } from "../../src/registries/file_locator.ts";
+import { parseGsArtifactUrl } from "../../src/registries/gcs/artifact_url.ts";
 import { parseGsUrl } from "../../src/registries/gcs/locator.ts";
+import { parseGhrArtifactUrl } from "../../src/registries/github/artifact_url.ts";
 import { parseGhrUrl } from "../../src/registries/github/locator.ts";
 import { parseGrpcUrl } from "../../src/registries/grpc/locator.ts";
+import { parseImgArtifactUrl } from "../../src/registries/oci/artifact_url.ts";
 import { parseImgUrl } from "../../src/registries/oci/locator.ts";
+import { parseS3ArtifactUrl } from "../../src/registries/s3/artifact_url.ts";
 import { parseS3Url } from "../../src/registries/s3/locator.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 
@@ -141,7 +139,7 @@ describe("img://", () => {
   });
 
   test("says how a repository with capitals is written", () => {
-    expect(() => img("ghcr.io/Acme/App")).toThrow("it has no capitals; did you mean acme/app?");
+    expect(() => img("ghcr.io/Acme/App")).toThrow("it must be lower case; did you mean acme/app?");
   });
 
   test("hosts have no case, and paths may be deep", () => {

@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
 import type { Artifact } from "../../src/core/types.ts";
 import {
-  explainSource,
   GRACE_MS,
   type ListedTag,
   type Policy,
@@ -382,7 +381,7 @@ describe("the message when there is nothing", () => {
   });
 });
 
-describe("explainSource", () => {
+describe("resolve with explain", () => {
   test("gives every tag its reason, newest first, and every file of the chosen one", async () => {
     const source = fakeSource({
       "1.0.0+blue": {},
@@ -397,13 +396,15 @@ describe("explainSource", () => {
       "v1.4.0+blue": { preRelease: true },
       "v1.3.0": {},
     });
-    const explained = await explainSource(
+    const explained = await resolve(
       source,
       { ...policy, slot: "blue", constraint: "<4" },
-      { now: NOW, exclude: ["v1.6.0+blue"] },
+      { now: NOW, exclude: ["v1.6.0+blue"], explain: true },
     );
     expect(
-      explained.tags.map(({ tag, chosen, reason }) => `${chosen ? "+" : "-"} ${tag}: ${reason}`),
+      explained.explanation?.tags.map(
+        ({ tag, chosen, reason }) => `${chosen ? "+" : "-"} ${tag}: ${reason}`,
+      ),
     ).toEqual([
       '- v4.0.0+blue: does not satisfy the constraint "<4"',
       "- v3.0.0+blue: draft",
@@ -417,12 +418,13 @@ describe("explainSource", () => {
       "- 1.0.0+blue: older than v1.5.0+blue",
       "- latest: no SemVer version",
     ]);
-    expect(explained.artifacts.map((one) => [one.name, one.chosen])).toEqual([
+    expect(explained.explanation?.artifacts.map((one) => [one.name, one.chosen])).toEqual([
       ["checksums.txt", false],
       ["app_linux_amd64.zip", true],
     ]);
-    expect(explained.platform).toEqual({ os: "linux", arch: "amd64" });
-    expect(explained.resolution).toEqual(
+    expect(explained.explanation?.platform).toEqual({ os: "linux", arch: "amd64" });
+    const { explanation: _, ...resolution } = explained;
+    expect(resolution).toEqual(
       await resolve(
         source,
         { ...policy, slot: "blue", constraint: "<4" },
@@ -432,10 +434,11 @@ describe("explainSource", () => {
   });
 
   test("has no files when nothing was chosen", async () => {
-    const explained = await explainSource(fakeSource({ main: {} }), policy, { now: NOW });
+    const explained = await resolve(fakeSource({ main: {} }), policy, { now: NOW, explain: true });
     expect(explained).toMatchObject({
-      artifacts: [],
-      resolution: { kind: "none", reason: "no-version" },
+      kind: "none",
+      reason: "no-version",
+      explanation: { artifacts: [] },
     });
   });
 });

@@ -10,7 +10,7 @@ const open = (url: string): ReturnType<typeof openRegistry> =>
   openRegistry(url, { ...io, registries: hostRegistries });
 
 const registry = open(REGISTRY);
-const answers = [await registry.current(), await registry.current()];
+const answers = [await registry.resolve(), await registry.resolve()];
 const [answer] = answers;
 if (answer?.kind !== "ready") throw new Error(JSON.stringify(answer));
 const { id, tag } = answer.release;
@@ -19,7 +19,7 @@ await registry.report?.({ ...deployment, error: "it crashed" });
 
 // A server that accepts and says nothing: the caller's signal ends the call.
 const code = await open(SILENT)
-  .current({ signal: AbortSignal.timeout(300) })
+  .resolve({ signal: AbortSignal.timeout(300) })
   .then(
     () => "answered",
     (error) => error.code,

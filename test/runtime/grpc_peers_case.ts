@@ -15,7 +15,7 @@ const io = await createHostIo({ env: process.env, clock });
 
 async function outcome(url: string): Promise<unknown> {
   try {
-    return await openRegistry(url, { ...io, registries: hostRegistries }).current();
+    return await openRegistry(url, { ...io, registries: hostRegistries }).resolve();
   } catch (error) {
     const { name, code, retryable, message } = error as Record<string, unknown>;
     return { name, code, retryable, message };

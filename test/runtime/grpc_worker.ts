@@ -17,14 +17,14 @@ export async function grpcInWorker(url: string, plain: string): Promise<string[]
   for (const protocol of [undefined, "connect", "grpc-web"] as const) {
     const chosen = protocol === undefined ? {} : { protocol };
     const registry = openRegistry(url, { ...options, ...chosen });
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
     const { id, tag } = answer.release;
     await registry.report?.({ id, tag, command: "edge", host: "edge", at: new Date(0) });
     results.push(`${protocol ?? "by default"}: ${tag}`);
   }
   const refused = await openRegistry(plain, { ...options, clock: hasty })
-    .current()
+    .resolve()
     .then(
       () => "answered",
       (error) => error.message,

@@ -27,7 +27,7 @@ const checks: Record<string, (base: string, key: string) => Promise<void>> = {
   async "a bucket is read with a signed token"(base, key) {
     const options = optionsOf(base, { GOOGLE_APPLICATION_CREDENTIALS: key });
     const registry = openRegistry(URL_OF_REGISTRY, options);
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
     const { release, artifact } = answer;
     equal([release.tag, artifact.name], ["v1.10.0", NAME], "newest");

@@ -20,7 +20,7 @@ async function messageOf(base: URL): Promise<string> {
   const env = { SSL_CERT_FILE: process.env.SSL_CERT_FILE, GITHUB_API_URL: base.origin };
   const io = await createHostIo({ env, clock });
   try {
-    await openRegistry(url, { ...io, registries: hostRegistries }).current();
+    await openRegistry(url, { ...io, registries: hostRegistries }).resolve();
     return "no error";
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

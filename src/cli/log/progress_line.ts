@@ -3,27 +3,17 @@ import type { EventSink } from "../../core/event.ts";
 import { printable } from "../../core/printable.ts";
 import type { TextSink } from "../../host/process/io.ts";
 
-/** The progress line, and the stream that goes around it. */
 export interface ProgressLine {
-  /** Draws the line as a download goes on. */
   sink: EventSink;
-  /** Writes to the same terminal without mixing with the line. */
+  /** Writes above the line. */
   write(text: string): void;
-  /** Takes the line away. */
   clear(): void;
 }
 
 const REDRAW_MS = 100;
 const ERASE = "\r\x1b[K";
 
-/**
- * Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. On anything else it only writes
- * what is written through it.
- *
- * @param terminal where to draw.
- * @param now milliseconds since the epoch.
- * @returns the line.
- */
+/** Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. Pipes get only what `write` writes. */
 export function createProgressLine(terminal: TextSink, now: () => number): ProgressLine {
   let download: { artifact: string; startedAt: number; from: number } | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;

@@ -5,33 +5,25 @@ import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../files/file_error.ts";
 import { bindError } from "../sockets/bind_error.ts";
 
-/** Where a proxy listens: an address and a port, a unix socket, or a listening socket that was inherited. */
+/** An address and port, a unix socket, or an inherited listening socket. */
 export type ProxyAddress =
   | {
-      /** The address; every one, IPv6 and IPv4, when `undefined`. */
+      /** `undefined` for every address, IPv6 and IPv4. */
       host: string | undefined;
-      /** The port; 0 for any that is free. */
+      /** 0 for any free port. */
       port: number;
     }
   | {
-      /** The path of a unix socket. */
       path: string;
     }
   | {
-      /** The file descriptor of a listening socket. */
       fd: number;
     };
 
 // The kernel takes the smaller of this and net.core.somaxconn.
 const BACKLOG = 4_096;
 
-/**
- * Lets a server listen; a unix socket that a process left behind is removed first.
- *
- * @param server the server.
- * @param address where.
- * @throws HostError when the address cannot be had; ConfigError when it is none of this machine.
- */
+/** Replaces a unix socket that no process listens on. */
 export async function listenAddress(server: Server, address: ProxyAddress): Promise<void> {
   try {
     await listen(server, address);
@@ -57,10 +49,7 @@ function listen(server: Server, address: ProxyAddress): Promise<void> {
     if ("fd" in address) server.listen({ fd: address.fd }, onListening);
     else if ("path" in address)
       server.listen({ path: address.path, backlog: BACKLOG }, onListening);
-    else {
-      const host = address.host === undefined ? {} : { host: address.host };
-      server.listen({ ...host, port: address.port, backlog: BACKLOG }, onListening);
-    }
+    else server.listen({ ...address, backlog: BACKLOG }, onListening);
   });
 }
 

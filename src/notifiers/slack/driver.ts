@@ -7,8 +7,8 @@ import {
   type SplitUrl,
 } from "../../core/url.ts";
 import { createHttpClient } from "../../http/client.ts";
-import { type Notifier, type NotifierDriver, type NotifierIo, QUIET } from "../driver.ts";
-import { slackAttachment } from "./attachment.ts";
+import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
+import { type AppLink, slackAttachment } from "./attachment.ts";
 
 const SYNTAX = "slack://<channel>";
 const ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png";
@@ -16,29 +16,23 @@ const API = "https://slack.com/api/";
 const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
-  { name: "title", type: "string", description: "A name for the app, shown below each message" },
-  { name: "url", type: "url", description: "Where the title links to" },
+  { name: "title", type: "string", description: "Name of the app, shown below each message" },
+  { name: "url", type: "url", description: "Link of the title" },
   QUIET,
   {
     name: "thread",
     type: "boolean",
-    description: `Reply in the thread whose timestamp the release has in ${THREAD_FILE}; errors go to the channel, too`,
+    description: `Reply in the thread whose timestamp is in the release's ${THREAD_FILE}; errors are also sent to the channel`,
   },
 ];
 
-/** What a Slack notifier URL says. */
-export interface SlackLocator {
+export interface SlackLocator extends AppLink {
   /** The channel's name or ID, without a leading `#`. */
   channel: string;
-  /** The app's name; empty: none. */
-  title: string;
-  /** The title's link; empty: none. */
-  url: string;
   /** Whether to reply in the release's thread. */
   thread: boolean;
 }
 
-/** Slack, by a bot token. */
 export const slack: NotifierDriver = {
   scheme: "slack",
   name: "Slack",
@@ -46,29 +40,24 @@ export const slack: NotifierDriver = {
   example: "slack://deploy?title=myapp&url=https://example.com",
   site: "slack.com",
   options: OPTIONS,
+  credentialPrefixes: ["SLACK_"],
   environment: [
     {
       name: "SLACK_TOKEN",
-      description: "A bot token with the scope chat:write",
+      description: "Bot token with the scope chat:write",
       secret: true,
       value: "token",
     },
     {
       name: "SLACK_API_URL",
-      description: `Another address of the API than ${API}`,
+      description: `URL of the API (default: ${API})`,
       secret: false,
     },
   ],
   open: openSlack,
 };
 
-/**
- * Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped.
- *
- * @param url the URL, taken apart.
- * @returns what it says.
- * @throws ConfigError for an unknown option or without a channel.
- */
+/** Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped. */
 export function parseSlackUrl(url: SplitUrl): SlackLocator {
   const query = readQuery(url, OPTIONS, "--notifier");
   const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+|\/+$/g, "");
@@ -78,8 +67,8 @@ export function parseSlackUrl(url: SplitUrl): SlackLocator {
   }
   return {
     channel,
-    title: query.text("title"),
-    url: query.text("url"),
+    title: query.text("title") || undefined,
+    url: query.text("url") || undefined,
     thread: query.flag("thread"),
   };
 }
@@ -89,39 +78,41 @@ function channelProblem(channel: string): string | undefined {
   return channel.includes("@") ? "a token does not belong in a URL; set SLACK_TOKEN" : undefined;
 }
 
-function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
+function openSlack(url: SplitUrl, context: NotifierContext): Notifier | undefined {
   const locator = parseSlackUrl(url);
-  const token = io.env.SLACK_TOKEN ?? "";
-  if (token === "") {
-    io.emit({
+  const token = context.env.SLACK_TOKEN;
+  if (!token) {
+    context.emit({
       type: "warning",
       message: "No notifications: slack token is required; set SLACK_TOKEN",
       important: true,
     });
     return undefined;
   }
-  return createSlack(locator, token, io);
+  return createSlack(locator, token, context);
 }
 
-function createSlack(locator: SlackLocator, token: string, io: NotifierIo): Notifier {
-  const http = createHttpClient({ ...io, retries: 0 });
-  const address = `${(io.env.SLACK_API_URL || API).replace(/\/*$/, "/")}chat.postMessage`;
-  let threadTs = "";
+function createSlack(locator: SlackLocator, token: string, context: NotifierContext): Notifier {
+  const http = createHttpClient({ ...context, retries: 0 });
+  const endpoint = `${(context.env.SLACK_API_URL || API).replace(/\/*$/, "/")}chat.postMessage`;
+  let threadTs: string | undefined;
   return {
     send: async (notification, signal) => {
-      const attachment = slackAttachment(notification, locator, io.host, io.clock.now());
+      const attachment = slackAttachment(notification, locator, context.host, context.clock.now());
       const form = new URLSearchParams({
         channel: locator.channel,
         username: "Dewy",
         icon_url: ICON,
         attachments: JSON.stringify([attachment]),
-        ...(threadTs === "" ? {} : { thread_ts: threadTs }),
-        ...(threadTs !== "" && notification.kind === "error" ? { reply_broadcast: "true" } : {}),
       });
+      if (threadTs !== undefined) {
+        form.set("thread_ts", threadTs);
+        if (notification.kind === "error") form.set("reply_broadcast", "true");
+      }
       // https://api.slack.com/methods/chat.postMessage
       const { text } = await http.text({
         method: "POST",
-        url: address,
+        url: endpoint,
         headers: {
           authorization: `Bearer ${token}`,
           "content-type": "application/x-www-form-urlencoded; charset=utf-8",
@@ -132,19 +123,22 @@ function createSlack(locator: SlackLocator, token: string, io: NotifierIo): Noti
       checkAnswer(text, locator.channel);
     },
     onActivated: async (directory) => {
-      threadTs = locator.thread ? await readThread(directory, io) : "";
+      threadTs = locator.thread ? await readThread(directory, context) : undefined;
     },
   };
 }
 
-/** A release without the file is reported to the channel, not to the thread of the one before. */
-async function readThread(directory: string, io: NotifierIo): Promise<string> {
-  if (io.readTextFile === undefined) return "";
+/** A release without the file is reported in the channel, not in the thread of the previous release. */
+async function readThread(
+  directory: string,
+  context: NotifierContext,
+): Promise<string | undefined> {
+  if (context.readTextFile === undefined) return undefined;
   try {
-    const text = (await io.readTextFile(`${directory}/${THREAD_FILE}`)).trim();
-    return /^\d+\.\d+$/.test(text) ? text : "";
+    const text = (await context.readTextFile(`${directory}/${THREAD_FILE}`)).trim();
+    return /^\d+\.\d+$/.test(text) ? text : undefined;
   } catch {
-    return "";
+    return undefined;
   }
 }
 
@@ -156,20 +150,20 @@ const CREDENTIAL_ERRORS = new Set([
   "token_expired",
   "missing_scope",
 ]);
-const PASSING_ERRORS = new Set([
+const TEMPORARY_ERRORS = new Set([
   "ratelimited",
   "internal_error",
   "fatal_error",
   "service_unavailable",
 ]);
 
-/** Slack answers 200 and says inside whether it worked. https://api.slack.com/web#responses */
+/** Slack responds with 200 to failures as well; the body tells them apart. https://api.slack.com/web#responses */
 function checkAnswer(text: string, channel: string): void {
   let answer: unknown;
   try {
     answer = JSON.parse(text);
   } catch (cause) {
-    throw new RemoteError("Cannot send to Slack: the answer is not JSON", {
+    throw new RemoteError("Cannot send to Slack: the response is not JSON", {
       cause,
       retryable: false,
     });
@@ -179,5 +173,5 @@ function checkAnswer(text: string, channel: string): void {
   const code = typeof error === "string" ? error : "unknown error";
   const message = `Cannot send to Slack channel "${channel}": ${code}`;
   if (CREDENTIAL_ERRORS.has(code)) throw new CredentialError(`${message}; check SLACK_TOKEN`);
-  throw new RemoteError(message, { retryable: PASSING_ERRORS.has(code) });
+  throw new RemoteError(message, { retryable: TEMPORARY_ERRORS.has(code) });
 }

@@ -1,18 +1,7 @@
-import { createHash } from "node:crypto";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import type { Artifact, Deployment, Registry, Resolution } from "../../core/types.ts";
-import { type SplitUrl, splitUrl } from "../../core/url.ts";
-import { fileError, hasCode } from "../../host/files/file_error.ts";
-import { parseFileArtifactUrl } from "../artifact_url.ts";
-import { auditName } from "../audit.ts";
-import type { RegistryContext, RegistryDriver } from "../driver.ts";
+import { lastPart, type RegistryDriver } from "../driver.ts";
 import { FILE_SYNTAX, FILE_URL_OPTIONS, type FileLocator, parseFileUrl } from "../file_locator.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
-import { skipAbandoned } from "../skip_abandoned.ts";
-import { findChecksum } from "./checksum.ts";
-import { directoryHolds, fileSource } from "./source.ts";
-import { openFile } from "./stream.ts";
+import { joinSignals } from "../list_registry.ts";
+import { parseFileArtifactUrl } from "./artifact_url.ts";
 
 /** Releases in a local or mounted directory, `<directory>/<tag>/<artifact>`. */
 export const file: RegistryDriver<FileLocator> = {
@@ -24,94 +13,20 @@ export const file: RegistryDriver<FileLocator> = {
   options: FILE_URL_OPTIONS,
   environment: [],
   parse: parseFileUrl,
-  open: openFileRegistry,
-  openArtifact: async (url: SplitUrl, io, options = {}) =>
-    openFile(parseFileArtifactUrl(url), {
-      ...options,
-      signal: joinSignals(options.signal, io.signal),
-    }),
-};
-
-function openFileRegistry(locator: FileLocator, io: RegistryContext): Registry {
-  const open: Registry["open"] = async (artifact, options = {}) =>
-    openFile(pathOf(artifact), {
-      ...options,
-      signal: joinSignals(options.signal, io.signal),
-      ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
-    });
-  const registry = skipAbandoned(
-    listRegistry({
-      locator,
-      io,
-      source: fileSource(locator.dir),
-      open,
-      exists: (tag) => directoryHolds(locator.dir, tag),
-      report: (deployment) => writeRecord(locator.dir, deployment, io),
-    }),
-  );
-  return {
-    ...registry,
-    digest: digestReader(open),
-    current: async (options) => addDigest(await registry.current(options)),
-    explain: async (options) => {
-      const explanation = await registry.explain(options);
-      return { ...explanation, resolution: await addDigest(explanation.resolution) };
+  features: ["anyPlatform", "exists", "report", "digest"],
+  artifact: {
+    isRemote: false,
+    parse: (url) => ({ name: lastPart(parseFileArtifactUrl(url)) }),
+    async open(url, { signal }, options = {}) {
+      const { openFile } = await import("./stream.ts");
+      return openFile(parseFileArtifactUrl(url), {
+        ...options,
+        signal: joinSignals(options.signal, signal),
+      });
     },
-  };
-}
-
-/** Whoever publishes checksum files beside the artifacts wants them to be checked. */
-async function addDigest(resolution: Resolution): Promise<Resolution> {
-  if (resolution.kind !== "ready") return resolution;
-  const { artifact } = resolution;
-  const digest = await findChecksum(pathOf(artifact));
-  return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
-}
-
-/** More than one poll needs. */
-const MAX_DIGESTS = 16;
-
-/** Computes each digest once a revision. `rsync` and `touch` change the revision, but not the bytes. */
-function digestReader(open: Registry["open"]): NonNullable<Registry["digest"]> {
-  const known = new Map<string, string>();
-  return async (artifact, options = {}) => {
-    const key = `${artifact.revision} ${artifact.url}`;
-    const digest = known.get(key) ?? `sha256:${await sha256(await open(artifact, options))}`;
-    known.delete(key);
-    known.set(key, digest);
-    for (const oldest of [...known.keys()].slice(0, -MAX_DIGESTS)) known.delete(oldest);
-    return digest;
-  };
-}
-
-async function sha256(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const hash = createHash("sha256");
-  const reader = stream.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return hash.digest("hex");
-    hash.update(value);
-  }
-}
-
-async function writeRecord(
-  dir: string,
-  deployment: Deployment,
-  io: RegistryContext,
-): Promise<void> {
-  if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const directory = join(dir, deployment.tag);
-  const path = join(directory, auditName(deployment));
-  try {
-    await writeFile(path, "", { flag: "wx" });
-  } catch (cause) {
-    // A mounted share is often read-only, and that is a good way to run it.
-    if (!hasCode(cause, "EROFS", "EACCES", "EPERM")) throw fileError("write", path, cause);
-    const message = "No audit record is left: the directory is read-only";
-    io.emit({ type: "warning", message, fields: { tag: deployment.tag, directory } });
-  }
-}
-
-function pathOf(artifact: Artifact): string {
-  return parseFileArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-}
+  },
+  async open(locator, context) {
+    const { openFileRegistry } = await import("./registry.ts");
+    return openFileRegistry(locator, context);
+  },
+};

@@ -1,9 +1,9 @@
 import { DewyError, RemoteError } from "../../core/error.ts";
-import type { CurrentOptions, Platform, Resolution, Version } from "../../core/types.ts";
+import type { Platform, Resolution, ResolveOptions, Version } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { GRACE_MS } from "../../resolve/resolve.ts";
 import { parseVersion } from "../../version/version.ts";
-import { type AnsweredArtifact, readAnsweredArtifact } from "./artifact.ts";
+import { type AnsweredArtifact, type ArtifactRules, readAnsweredArtifact } from "./artifact.ts";
 import type { GrpcAnswer } from "./channel.ts";
 import type { GrpcLocator } from "./locator.ts";
 
@@ -11,12 +11,13 @@ import type { GrpcLocator } from "./locator.ts";
 export interface AnswerContext {
   /** The registry. */
   locator: GrpcLocator;
+  rules: ArtifactRules;
   /** The machine that was asked for, in Go's spelling. */
   platform: Platform;
   /** Milliseconds since the Unix epoch. */
   now: number;
   /** Tags that must not be chosen. */
-  exclude: CurrentOptions["exclude"];
+  exclude: ResolveOptions["exclude"];
 }
 
 const MAX_TAG_LENGTH = 256;
@@ -64,7 +65,7 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
       ...(createdAt === undefined ? {} : { createdAt }),
       ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
     },
-    artifact: readArtifact(answer.artifactUrl, locator),
+    artifact: readArtifact(answer.artifactUrl, context),
   };
 }
 
@@ -103,9 +104,9 @@ function whyUnwanted(tag: string, version: Version, context: AnswerContext): str
   return new Set(context.exclude ?? []).has(tag) ? `${tag} is excluded` : undefined;
 }
 
-function readArtifact(url: string, locator: GrpcLocator): AnsweredArtifact {
+function readArtifact(url: string, { locator, rules }: AnswerContext): AnsweredArtifact {
   try {
-    return readAnsweredArtifact(url, { target: locator.target, allow: locator.allow ?? [] });
+    return readAnsweredArtifact(url, rules);
   } catch (error) {
     if (!(error instanceof DewyError) && !(error instanceof URIError)) throw error;
     throw malformed(locator, `artifact_url "${redactUrl(url)}"`, error.message, error);

@@ -8,12 +8,8 @@
 import { ConfigError } from "../../core/error.ts";
 import { isPrivateAddress, isPrivateHost } from "../../core/private_address.ts";
 import { decodePath, splitUrl } from "../../core/url.ts";
-import {
-  parseFileArtifactUrl,
-  parseGhrArtifactUrl,
-  parseGsArtifactUrl,
-  parseS3ArtifactUrl,
-} from "../artifact_url.ts";
+import { lastPart, type RegistryContext, type RegistryTable } from "../driver.ts";
+import type { GrpcLocator } from "./locator.ts";
 
 /** What the user allows. */
 export interface ArtifactRules {
@@ -21,6 +17,16 @@ export interface ArtifactRules {
   target: string;
   /** `http`, `file`, `endpoint`, and hosts with or without a port, in lower case. */
   allow: readonly string[];
+  /** The registries whose artifact URLs are known. */
+  registries: RegistryTable;
+}
+
+/** The rules of a registry URL. */
+export function artifactRules(
+  { target, allow = [] }: GrpcLocator,
+  { registries = {} }: Pick<RegistryContext, "registries">,
+): ArtifactRules {
+  return { target, allow, registries };
 }
 
 /** An artifact URL that may be used. */
@@ -67,26 +73,24 @@ function readDigest(fragment: string): string {
 /** Checks the URL by the rules of its scheme. */
 function readName(text: string, rules: ArtifactRules): string {
   const url = splitUrl(text, "the artifact URL");
-  switch (url.scheme) {
-    case "ghr":
-      return parseGhrArtifactUrl(url).artifact;
-    case "gs":
-      return lastPart(parseGsArtifactUrl(url).object);
-    case "s3": {
-      const { key, endpoint } = parseS3ArtifactUrl(url);
-      if (endpoint !== "") assertEndpoint(endpoint, rules);
-      return lastPart(key);
-    }
-    case "https":
-    case "http":
-      assertMayAsk(readWebUrl(text), rules);
-      return lastPart(decodePath(url.path, url, "the artifact URL"));
-    case "file":
-      assertAllowed("file", "it names a file of this machine", rules);
-      return lastPart(parseFileArtifactUrl(url));
-    default:
-      throw new ConfigError("its scheme is none of ghr, s3, gs and https");
+  if (url.scheme === "https" || url.scheme === "http") {
+    assertMayAsk(readWebUrl(text), rules);
+    return lastPart(decodePath(url.path, url, "the artifact URL"));
   }
+  const known = Object.values(rules.registries).flatMap(({ scheme, artifact }) =>
+    artifact === undefined ? [] : [{ scheme, artifact }],
+  );
+  const found = known.find(({ scheme }) => scheme === url.scheme);
+  if (found === undefined) {
+    const remote = known.filter(({ artifact }) => artifact.isRemote).map(({ scheme }) => scheme);
+    throw new ConfigError(`its scheme is none of ${[...remote, "https"].join(", ")}`);
+  }
+  if (!found.artifact.isRemote) {
+    assertAllowed(url.scheme, "it names a file of this machine", rules);
+  }
+  const { name, endpoint } = found.artifact.parse(url);
+  if (endpoint !== undefined) assertEndpoint(endpoint, rules);
+  return name;
 }
 
 function assertEndpoint(endpoint: string, rules: ArtifactRules): void {
@@ -159,8 +163,4 @@ function isAllowedHost(url: URL, rules: ArtifactRules): boolean {
 function assertAllowed(word: string, problem: string, rules: ArtifactRules): void {
   if (rules.allow.includes(word)) return;
   throw new ConfigError(`${problem}; allow=${word} on the registry's URL allows that`);
-}
-
-function lastPart(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
 }

@@ -1,38 +1,11 @@
-import { ConfigError } from "../../core/error.ts";
-import { isLoopbackHost } from "../../core/private_address.ts";
-import type {
-  Artifact,
-  CurrentOptions,
-  Explanation,
-  OpenOptions,
-  Registry,
-  Resolution,
-} from "../../core/types.ts";
-import { splitUrl } from "../../core/url.ts";
-import { within } from "../../http/body.ts";
-import { normalizePlatform } from "../../platform/platform.ts";
-import type { RegistryContext, RegistryDriver } from "../driver.ts";
-import { openHttpsArtifact } from "../https_artifact.ts";
-import { joinSignals } from "../list_registry.ts";
-import { resolveAnswer } from "./answer.ts";
-import {
-  type ArtifactRules,
-  assertMayAsk,
-  assertResolvesElsewhere,
-  readAnsweredArtifact,
-} from "./artifact.ts";
-import type { GrpcChannel } from "./channel.ts";
-import type { GrpcClient } from "./client.ts";
+import type { RegistryDriver } from "../driver.ts";
 import {
   GRPC_OPTIONS,
   GRPC_SYNTAX,
   type GrpcLocator,
-  type GrpcProtocol,
   parseGrpcUrl,
+  TOKEN_VARIABLE,
 } from "./locator.ts";
-
-const LOOKUP_MS = 5_000;
-const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
 
 /** A server that chooses the version itself: `grpc://<server-host>[:<port>]`. See proto/dewy.proto. */
 export const grpc: RegistryDriver<GrpcLocator> = {
@@ -51,153 +24,9 @@ export const grpc: RegistryDriver<GrpcLocator> = {
     },
   ],
   parse: parseGrpcUrl,
-  open: openGrpc,
+  features: ["report"],
+  async open(locator, context) {
+    const { openGrpc } = await import("./registry.ts");
+    return openGrpc(locator, context);
+  },
 };
-
-function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
-  const client = lazyClient(locator, io);
-  const platform = normalizePlatform(io.platform);
-  const rules: ArtifactRules = { target: locator.target, allow: locator.allow ?? [] };
-
-  const current = async (options: CurrentOptions = {}): Promise<Resolution> => {
-    const { arch, os } = platform;
-    const signal = joinSignals(options.signal, io.signal);
-    const answer = await (await client()).current({ arch, os }, signal);
-    const { exclude } = options;
-    return resolveAnswer(answer, { locator, platform, now: io.clock.now(), exclude });
-  };
-  return {
-    current,
-    explain: async (options) => explainAnswer(locator, platform, await current(options)),
-    open: (artifact, options = {}) => openAnswered(artifact, rules, io, options),
-    async report({ id, tag, command, error }, options = {}) {
-      const signal = joinSignals(options.signal, io.signal);
-      const report = { id, tag, command, ...(error === undefined ? {} : { err: error }) };
-      await (await client()).report(report, signal);
-    },
-  };
-}
-
-/** The packages are loaded at the first call: who polls another registry does not pay for them. */
-function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<GrpcClient> {
-  const protocol = chooseProtocol(locator, io);
-  const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
-  const token = tokenFor(locator, io);
-  const open = async (): Promise<GrpcChannel> => {
-    if (protocol === "grpc") {
-      if (io.grpcChannel === undefined) throw noHttp2(locator);
-      return io.grpcChannel({ baseUrl, caFile: locator.caFile ?? "" });
-    }
-    const { openFetchChannel } = await import("./web.ts");
-    return openFetchChannel(protocol, baseUrl, io.fetch);
-  };
-  let client: Promise<GrpcClient> | undefined;
-  return () => {
-    client ??= import("./client.ts").then(({ createGrpcClient }) =>
-      createGrpcClient({ baseUrl, protocol, token, open }, io),
-    );
-    return client;
-  };
-}
-
-function chooseProtocol(locator: GrpcLocator, io: RegistryContext): GrpcProtocol {
-  const canHttp2 = io.grpcChannel !== undefined;
-  const protocol = locator.protocol ?? (canHttp2 ? "grpc" : "connect");
-  if (protocol === "grpc" && !canHttp2) throw noHttp2(locator);
-  if (protocol !== "grpc" && locator.caFile !== undefined) {
-    throw new ConfigError(`Cannot use "${locator.url}": ca-file needs protocol=grpc, on a host`);
-  }
-  return protocol;
-}
-
-function noHttp2(locator: GrpcLocator): ConfigError {
-  return new ConfigError(
-    `Cannot use "${locator.url}": gRPC over HTTP/2 needs a host (createHostIo of dewy/host); ` +
-      "with fetch alone use protocol=connect or protocol=grpc-web",
-  );
-}
-
-function tokenFor(locator: GrpcLocator, io: RegistryContext): string {
-  const token = io.env[TOKEN_VARIABLE] ?? "";
-  if (token === "" || !locator.noTLS || isLoopback(locator.target)) return token;
-  io.emit({
-    type: "warning",
-    message: `${TOKEN_VARIABLE} is not sent: with no-tls=true anyone on the way could read it`,
-    fields: { registry: locator.url },
-  });
-  return "";
-}
-
-function isLoopback(target: string): boolean {
-  return isLoopbackHost(new URL(`http://${target}`).hostname);
-}
-
-async function openAnswered(
-  artifact: Artifact,
-  rules: ArtifactRules,
-  io: RegistryContext,
-  options: OpenOptions,
-): Promise<ReadableStream<Uint8Array>> {
-  // Checked once more: between the answer and here lie a state file and other code.
-  const { url } = readAnsweredArtifact(artifact.url, rules);
-  const signal = joinSignals(options.signal, io.signal);
-  const open = { ...options, ...(signal === undefined ? {} : { signal }) };
-  if (/^https?:/.test(url)) {
-    const checked = new Map<string, URL>();
-    const check = async (next: URL): Promise<void> => {
-      assertMayAsk(next, rules);
-      assertResolvesElsewhere(next, rules, await addressesOf(next, io, signal));
-      checked.set(next.hostname, next);
-    };
-    const guarded = await io.guardFetch?.(io.fetch, (host, addresses) => {
-      assertResolvesElsewhere(checked.get(host) ?? new URL(url), rules, addresses);
-    });
-    await check(new URL(url));
-    const guardedIo = guarded === undefined ? io : { ...io, fetch: guarded };
-    return openHttpsArtifact(splitUrl(url, "the artifact URL"), guardedIo, open, check);
-  }
-  if (io.openArtifact === undefined) {
-    throw new ConfigError(`Cannot open "${artifact.name}": open the registry with openRegistry`);
-  }
-  return io.openArtifact(url, open);
-}
-
-/** What a name stands for; nothing where nobody knows, or not soon: behind a proxy it need not be known here. */
-async function addressesOf(
-  url: URL,
-  io: RegistryContext,
-  signal: AbortSignal | undefined,
-): Promise<readonly string[]> {
-  if (io.resolveHost === undefined) return [];
-  const found = io.resolveHost(url.hostname.replace(/^\[(.*)\]$/, "$1"));
-  try {
-    return await within(io.clock, LOOKUP_MS, "address", found, signal);
-  } catch {
-    return [];
-  }
-}
-
-function explainAnswer(
-  locator: GrpcLocator,
-  platform: Explanation["platform"],
-  resolution: Resolution,
-): Explanation {
-  const registry = locator.url;
-  const reason = "the server chose it";
-  if (resolution.kind === "ready") {
-    const { release, artifact } = resolution;
-    return {
-      registry,
-      platform,
-      tags: [{ tag: release.tag, chosen: true, reason }],
-      artifacts: [{ name: artifact.name, chosen: true, reason }],
-      resolution,
-    };
-  }
-  const { tag } = resolution;
-  const why =
-    resolution.kind === "none" ? resolution.message : "the server names no artifact so far";
-  const chosen = resolution.reason === "artifact-missing";
-  const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : why }];
-  return { registry, platform, tags, artifacts: [], resolution };
-}

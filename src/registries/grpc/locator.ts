@@ -2,6 +2,8 @@ import { ConfigError } from "../../core/error.ts";
 import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
 import { badRegistryUrl, type LocatorBase, RESOLVED_OPTIONS, readCommon } from "../driver.ts";
 
+/** The environment variable with the server's bearer token. */
+export const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
 /** The form of a gRPC registry URL. */
 export const GRPC_SYNTAX = "grpc://<server-host>[:<port>]";
 /** The options of a gRPC registry URL. */

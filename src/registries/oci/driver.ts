@@ -1,13 +1,5 @@
-import { ConfigError } from "../../core/error.ts";
-import type { CurrentOptions, Resolution } from "../../core/types.ts";
-import { redactUrl } from "../../core/url.ts";
 import { AWS_VARIABLES, GOOGLE_VARIABLES } from "../cloud_environment.ts";
-import type { EnvironmentSpec, RegistryContext, RegistryDriver } from "../driver.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
-import { skipAbandoned } from "../skip_abandoned.ts";
-import { createOciClient } from "./client.ts";
-import { DOCKER_HUB, isDockerHub } from "./image_reference.ts";
-import type { ImageRegistry } from "./image_registry.ts";
+import type { EnvironmentSpec, RegistryDriver } from "../driver.ts";
 import {
   IMG_OPTIONS,
   IMG_SYNTAX,
@@ -15,7 +7,6 @@ import {
   type OciLocator,
   parseImgUrl,
 } from "./locator.ts";
-import { ImgSource } from "./source.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   {
@@ -95,71 +86,22 @@ export const img: RegistryDriver<OciLocator> = {
   example: "img://ghcr.io/myorg/myapp",
   commands: ["container"],
   options: IMG_OPTIONS,
+  requestKeys: ["n", "last", "service", "scope"],
+  credentialPrefixes: [
+    "AWS_",
+    "AZURE_",
+    "CLOUDSDK_",
+    "DOCKER_",
+    "GCE_",
+    "GOOGLE_",
+    "REGISTRY_AUTH_",
+  ],
   environment: ENVIRONMENT,
   parse: parseImgUrl,
   fromWebAddress: imgFromWebAddress,
-  open: openImg,
+  features: ["exists", "pullAccess"],
+  async open(locator, context) {
+    const { openImg } = await import("./registry.ts");
+    return openImg(locator, context);
+  },
 };
-
-/**
- * Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull.
- *
- * @param locator the repository.
- * @param io the world.
- * @returns the registry; its artifacts are for a container runtime to pull.
- */
-export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry {
-  const client = createOciClient(locator, io);
-  const source = new ImgSource(locator, client, io.platform);
-  const listed = listRegistry({
-    locator,
-    io,
-    source,
-    async open(artifact, options = {}) {
-      options.signal?.throwIfAborted();
-      throw new ConfigError(
-        `Cannot download "${redactUrl(artifact.url)}": an image is pulled by a container runtime; use dewy container`,
-      );
-    },
-    async exists(tag, options = {}) {
-      const signal = joinSignals(options.signal, io.signal);
-      if ((await client.digest(tag, signal)) !== undefined) return true;
-      // A registry says 404 also of what it does not show. Only who can still list may believe that a tag is gone.
-      for await (const page of client.tags(signal)) if (page.includes(tag)) return true;
-      return false;
-    },
-  });
-  // Registries go on listing tags whose images have been deleted.
-  const registry = skipAbandoned(listed);
-  const translate = (options: CurrentOptions = {}): CurrentOptions => ({
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    ...(options.exclude === undefined ? {} : { exclude: source.versions(options.exclude) }),
-  });
-  const spell = (resolution: Resolution): Resolution => {
-    if (resolution.kind === "ready") {
-      // The tag as it is there; the version as it is meant.
-      const { release } = resolution;
-      return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
-    }
-    const { tag } = resolution;
-    return tag === undefined ? resolution : { ...resolution, tag: source.spelled(tag) };
-  };
-  return {
-    ...registry,
-    // What is listed are images for one platform.
-    anyPlatform: false,
-    async pullAccess(digest, options = {}) {
-      const { registry: host, repository, plainHttp } = locator;
-      const credential = await client.credentialFor(digest, joinSignals(options.signal, io.signal));
-      // Engines know Docker Hub by this name only.
-      const name = isDockerHub(host) ? DOCKER_HUB : host;
-      return { image: `${name}/${repository}@${digest}`, credential, plainHttp };
-    },
-    current: async (options) => spell(await registry.current(translate(options))),
-    async explain(options) {
-      const found = await registry.explain(translate(options));
-      const tags = found.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
-      return { ...found, tags, resolution: spell(found.resolution) };
-    },
-  };
-}

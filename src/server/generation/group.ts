@@ -1,4 +1,4 @@
-import { processTable } from "../../host/process/table.ts";
+import { processTable } from "../../host/process/processes.ts";
 
 /**
  * Whether anything of a process group runs.

@@ -7,8 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { environmentOf } from "../../host/process/environment.ts";
-import { type ProcessEntry, processTable } from "../../host/process/table.ts";
+import { environmentOf, type ProcessEntry, processTable } from "../../host/process/processes.ts";
 import { socketInode, socketLink } from "../../host/sockets/socket_table.ts";
 import { type GenerationCgroups, generationCgroups } from "./cgroup.ts";
 import { groupRuns } from "./group.ts";

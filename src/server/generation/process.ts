@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { HostError } from "../../core/error.ts";
 import { systemReason } from "../../host/files/atomic_file.ts";
-import { processStartTime } from "../../host/process/identity.ts";
-import { startTimeOf } from "../../host/process/table.ts";
+import { processStartTime, recordedStartTime } from "../../host/process/processes.ts";
 import { withInherited } from "../../host/sockets/close_on_exec.ts";
 import type { HeldSocket } from "../../host/sockets/hold_sockets.ts";
 import { FIRST_DESCRIPTOR } from "../../host/sockets/inherited.ts";
@@ -158,7 +157,7 @@ function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
     : undefined;
   const channel = inode === undefined ? undefined : socketLink(inode);
   // On a busy machine it may have put itself into the background and ended by now.
-  return { pid, startTime: startTimeOf(pid) ?? processStartTime(pid), channel };
+  return { pid, startTime: recordedStartTime(pid) ?? processStartTime(pid), channel };
 }
 
 function exitOf(

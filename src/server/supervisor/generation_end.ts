@@ -1,5 +1,4 @@
-import { killGroup, signalProcess } from "../../host/process/group.ts";
-import { isRunning } from "../../host/process/identity.ts";
+import { isRunning, signalGroup, signalProcess } from "../../host/process/processes.ts";
 import { groupRuns } from "../generation/group.ts";
 import type { GenerationMark, GenerationMembers } from "../generation/members.ts";
 import type { Endable, Member } from "./retire.ts";
@@ -42,7 +41,7 @@ export function endable(
     members: find,
     signal: (name) => signal(pid, startTime, name),
     kill: async () => {
-      if (!isAnother()) killGroup(pid);
+      if (!isAnother()) signalGroup(pid, "SIGKILL");
       const deadline = performance.now() + KILL_GRACE_MS;
       for (;;) {
         const left = await find();

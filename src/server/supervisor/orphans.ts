@@ -4,8 +4,8 @@
  * @module
  */
 import { basename } from "node:path";
-import { environmentOf } from "../../host/process/environment.ts";
-import type { ProcessEntry } from "../../host/process/table.ts";
+import type { ProcessEntry } from "../../host/process/processes.ts";
+import { environmentOf } from "../../host/process/processes.ts";
 import { type GenerationMembers, RELEASE_VARIABLE, TAG_VARIABLE } from "../generation/members.ts";
 import { endable } from "./generation_end.ts";
 import type { Endable } from "./retire.ts";

@@ -54,7 +54,7 @@ export class Supervisor implements Runner {
   readonly #living = new Map<Endable, string>();
   #current: Generation | undefined;
   #probation: Probation | undefined;
-  /** Set from a failed {@link tryOut} until the caller goes back: `current` points to the failed release, so nothing may start. */
+  /** Set from a failed {@link deploy} until the caller goes back: `current` points to the failed release, so nothing may start. */
   #mustGoBack = false;
   #started = 0;
   /** Resolves when nothing is left of the generation that ended last. */
@@ -109,7 +109,7 @@ export class Supervisor implements Runner {
    * @param signal ends it as long as the new one is not ready.
    * @throws DeployError when the new one does not become ready; the old one serves on.
    */
-  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
+  deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     return this.#exclusively(async () => {
       this.#mustGoBack = true;
       await this.#replace(release, signal, { onProbation: true, standsBy: true });
@@ -149,7 +149,7 @@ export class Supervisor implements Runner {
    *
    * @param release what to run.
    */
-  async insist(release: AppRelease): Promise<void> {
+  async ensureRunning(release: AppRelease): Promise<void> {
     if (this.#stop.aborted) return;
     try {
       await this.#exclusively(async () => {
@@ -162,11 +162,11 @@ export class Supervisor implements Runner {
   }
 
   /**
-   * Lets an earlier release serve again: at once while its generation stands by, else as {@link insist}.
+   * Lets an earlier release serve again: at once while its generation stands by, else as {@link ensureRunning}.
    *
    * @param release what to run.
    */
-  async goBack(release: AppRelease): Promise<void> {
+  async rollback(release: AppRelease): Promise<void> {
     const serves = await this.#exclusively(async () => {
       this.#mustGoBack = false;
       const failed = this.#current;
@@ -175,7 +175,7 @@ export class Supervisor implements Runner {
       if (hasResumed && failed !== undefined) this.#retireLater(failed);
       return hasResumed;
     });
-    if (!serves) await this.insist(release);
+    if (!serves) await this.ensureRunning(release);
   }
 
   /**

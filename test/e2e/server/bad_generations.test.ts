@@ -164,7 +164,7 @@ describe("dewy server", () => {
       const load = await startTestLoad(fullLoad(app));
       await writeFile(join(app.cwd, "env"), "APP_DIES_AFTER=2000\n");
       dewy.child.kill("SIGHUP");
-      await dewy.seen("the way back", ({ msg }) => msg.endsWith("the one before serves on"));
+      await dewy.seen("the way back", ({ msg }) => msg.startsWith("Restarted app failed"));
       expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
       expect((await app.generations())[0]?.pid).toBe(before?.pid);
       expectQuickAnswers(await load.stop(), dewy);

@@ -90,7 +90,7 @@ describe("SIGKILL of the supervising dewy", () => {
       kill(supervisor);
       await writeFile(join(app.cwd, "go"), "");
       await servesInTheEnd(app, dewy, supervisor);
-      await dewy.seen("the app it found", ({ msg }) => msg === "App of an earlier dewy found");
+      await dewy.seen("the app it found", ({ msg }) => msg === "App from a previous run found");
       const result = await load.stop();
       expectNothingLost(result, dewy.stderr());
       dewy.child.kill("SIGTERM");

@@ -135,7 +135,7 @@ describe("dewy server", () => {
         await app.publish(`v1.${minor}.0`);
         await deployed(dewy, `v1.${minor}.0`);
       }
-      await dewy.seen("that others were removed", ({ msg }) => msg === "Keep releases");
+      await dewy.seen("that others were removed", ({ msg }) => msg === "Old releases removed");
       const versions = (await app.generations()).map(({ env }) => env.DEWY_TAG);
       expect(versions).toContain("v1.0.0");
       expect(await readdir(join(app.cwd, first)), dewy.stderr()).toContain("bin");

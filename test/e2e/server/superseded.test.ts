@@ -68,7 +68,7 @@ describe("dewy server", () => {
       await until(async () => (await hooks()).includes("after v1.0.0"), dewy.stderr);
       await app.publish("v1.1.0");
       await dewy.seen("the next version", ({ msg, tag }) => {
-        return msg === "Extract archive" && tag === "v1.1.0";
+        return msg === "Archive extracted" && tag === "v1.1.0";
       });
       await writeFile(join(app.cwd, "go"), "");
       await deployed(dewy, "v1.1.0");

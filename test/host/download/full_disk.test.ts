@@ -26,7 +26,7 @@ const VERSION: Version = {
 const unexpected = async (): Promise<never> => {
   throw new Error("unexpected");
 };
-const NO_REGISTRY: Registry = { current: unexpected, explain: unexpected, open: unexpected };
+const NO_REGISTRY: Registry = { resolve: unexpected, open: unexpected };
 
 const disk = mkdtempSync(join(tmpdir(), "dewy-full-"));
 const mounted =

@@ -8,7 +8,7 @@ import { startProxy } from "./proxy_process.ts";
 import { connected, listening, received, startBackend } from "./sockets.ts";
 
 describe.each(runtimes)("a proxy on $name", (runtime) => {
-  test("listens on a unix socket, and takes the place of one that was left behind", async () => {
+  test("listens on a unix socket, and replaces one that a dead process left", async () => {
     const path = join(await tempDirectory(), "app.sock");
     const { backend } = await startBackend((socket) => socket.pipe(socket));
     const first = await startProxy(runtime, { listen: { path } });
@@ -29,7 +29,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     expect((await received(other, 4)).toString()).toBe("pong");
   });
 
-  test("serves a listening socket that it inherited", async () => {
+  test("serves an inherited listening socket", async () => {
     const server = createServer();
     const port = await listening(server);
     const fd = descriptor(server);
@@ -44,7 +44,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     expect((await received(client, 4)).toString()).toBe("ping");
   });
 
-  test("listens on IPv6 and IPv4 when it is told no address", async () => {
+  test("listens on IPv6 and IPv4 by default", async () => {
     const proxy = await startProxy(runtime, { listen: { host: undefined, port: 0 } });
     const { backend } = await startBackend((socket) => socket.write("hello"), { host: "::1" });
     await proxy.setBackends([backend]);
@@ -54,7 +54,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     }
   });
 
-  test("says who listens on a port that is taken", async () => {
+  test("names the process that listens on a port in use", async () => {
     const { backend } = await startBackend();
     await expect(startProxy(runtime, { listen: backend })).rejects.toThrow(
       `Cannot listen on 127.0.0.1:${backend.port}: process ${process.pid} (`,

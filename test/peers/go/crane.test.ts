@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)(
         const tags = Array.from({ length: count }, (_, index) => `v1.0.${999 + index}`);
         const digest = await push(repository, tags);
         const io = await createHostIo({ env: {}, platform: { os: "linux", arch: "amd64" } });
-        const answer = await openRegistry(`img://${host}/${repository}`, io).current();
+        const answer = await openRegistry(`img://${host}/${repository}`, io).resolve();
         expect(answer).toMatchObject({
           kind: "ready",
           release: { tag: `v1.0.${998 + count}` },

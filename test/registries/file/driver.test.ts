@@ -8,7 +8,7 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Artifact, Registry, Resolution } from "../../../src/core/types.ts";
 import { encodePath } from "../../../src/core/url.ts";
 import { hostRegistries } from "../../../src/host/registries.ts";
-import { openArtifact, openRegistry } from "../../../src/registries/open.ts";
+import { explainRegistry, openArtifact, openRegistry } from "../../../src/registries/open.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 const ARTIFACT = "app_linux_amd64.tar.gz";
@@ -60,14 +60,14 @@ describe("file://", () => {
   it("names the directory that is not there, and does not call it empty", async () => {
     const dir = join(await tempDirectory(), "not-mounted");
     const missing = { code: "not-found", message: expect.stringContaining(dir) };
-    await expect(openDirectory(dir).current()).rejects.toMatchObject(missing);
+    await expect(openDirectory(dir).resolve()).rejects.toMatchObject(missing);
     await expect(openDirectory(dir).exists?.("v1.0.0")).rejects.toMatchObject(missing);
   });
 
   it("says that a file is no directory of releases", async () => {
     const { write } = await world();
     const path = await write("a-file");
-    await expect(openDirectory(path).current()).rejects.toMatchObject({
+    await expect(openDirectory(path).resolve()).rejects.toMatchObject({
       code: "not-found",
       message: expect.stringContaining("no directory"),
     });
@@ -78,10 +78,10 @@ describe("file://", () => {
     const outside = await tempDirectory();
     await writeFile(join(outside, ARTIFACT), "linked");
     await symlink(outside, join(dir, "v1.0.0"));
-    expect(artifactOf(await registry.current()).size).toBe(6);
+    expect(artifactOf(await registry.resolve()).size).toBe(6);
     await write("v1.1.0/notes.txt");
     await symlink(join(outside, ARTIFACT), join(dir, "v1.1.0", ARTIFACT));
-    const artifact = artifactOf(await registry.current());
+    const artifact = artifactOf(await registry.resolve());
     expect(artifact.url).toBe(`file://${dir}/v1.1.0/${ARTIFACT}`);
     expect(await new Response(await registry.open(artifact)).text()).toBe("linked");
   });
@@ -102,7 +102,7 @@ describe("file://", () => {
     ]) {
       await write(`v1.0.0/${name}`);
     }
-    const why = await registry.explain();
+    const why = await explainRegistry(registry);
     expect(why.tags.map(({ tag }) => tag)).toEqual(["v1.0.0"]);
     expect(why.artifacts.map(({ name }) => name)).toEqual([ARTIFACT]);
   });
@@ -111,7 +111,7 @@ describe("file://", () => {
     const { dir, registry } = await world();
     await mkdir(join(dir, "v1.0.0", ARTIFACT), { recursive: true });
     execFileSync("mkfifo", [join(dir, "v1.0.0", "pipe_linux_amd64.tar.gz")]);
-    expect(await registry.current()).toMatchObject({ kind: "pending" });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending" });
     await expect(
       openArtifact(`file://${dir}/v1.0.0/pipe_linux_amd64.tar.gz`, {
         registries: hostRegistries,
@@ -123,11 +123,11 @@ describe("file://", () => {
   it("waits while a directory is being filled", async () => {
     const { dir, registry, write } = await world();
     await mkdir(join(dir, "v1.0.0"));
-    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
     await write(`v1.0.0/${ARTIFACT}.part`);
-    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
     await rename(join(dir, "v1.0.0", `${ARTIFACT}.part`), join(dir, "v1.0.0", ARTIFACT));
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   it.each([
@@ -140,22 +140,22 @@ describe("file://", () => {
     const { registry, write } = await world();
     await write(`v1.0.0/${ARTIFACT}`);
     await write(`v1.0.0/${name}`, text);
-    const { resolution } = await registry.explain();
+    const { resolution } = await explainRegistry(registry);
     expect(artifactOf(resolution).digest).toBe(`sha256:${HEX}`);
-    expect(artifactOf(await registry.current()).digest).toBe(`sha256:${HEX}`);
+    expect(artifactOf(await registry.resolve()).digest).toBe(`sha256:${HEX}`);
   });
 
   it("states no digest where a checksum file speaks of others", async () => {
     const { registry, write } = await world();
     await write(`v1.0.0/${ARTIFACT}`);
     await write("v1.0.0/checksums.txt", `${HEX}  x${ARTIFACT}\n`);
-    expect(artifactOf(await registry.current()).digest).toBeUndefined();
+    expect(artifactOf(await registry.resolve()).digest).toBeUndefined();
   });
 
   it("streams files larger than its buffer, and lets go of them when it is told to", async () => {
     const { registry, write } = await world();
     await write(`v1.0.0/${ARTIFACT}`, "0123456789".repeat(100_000));
-    const artifact = artifactOf(await registry.current());
+    const artifact = artifactOf(await registry.resolve());
     const rest = await new Response(await registry.open(artifact, { offset: 999_995 })).text();
     expect(rest).toBe("56789");
     const abort = new AbortController();
@@ -201,9 +201,9 @@ describe("file://", () => {
   it("notices by its time that a file was replaced by one of the same size", async () => {
     const { registry, write } = await world();
     const path = await write(`v1.0.0/${ARTIFACT}`);
-    const before = artifactOf(await registry.current());
+    const before = artifactOf(await registry.resolve());
     await utimes(path, 1, 1);
-    expect(artifactOf(await registry.current()).revision).not.toBe(before.revision);
+    expect(artifactOf(await registry.resolve()).revision).not.toBe(before.revision);
   });
 });
 
@@ -212,7 +212,7 @@ describe("the digest of a file:// artifact", () => {
     const { registry, write } = await world();
     const path = await write(`v1.0.0/${ARTIFACT}`);
     const digest = async (): Promise<string | undefined> =>
-      registry.digest?.(artifactOf(await registry.current()));
+      registry.digest?.(artifactOf(await registry.resolve()));
     expect(await digest()).toBe(`sha256:${HEX}`);
     await utimes(path, 1_000_000, 1_000_000);
     expect(await digest()).toBe(`sha256:${HEX}`);
@@ -223,7 +223,7 @@ describe("the digest of a file:// artifact", () => {
   it("is refused for a file that was replaced since it was listed", async () => {
     const { registry, write } = await world();
     await write(`v1.0.0/${ARTIFACT}`);
-    const listed = artifactOf(await registry.current());
+    const listed = artifactOf(await registry.resolve());
     await write(`v1.0.0/${ARTIFACT}`, "others");
     await expect(registry.digest?.(listed)).rejects.toMatchObject({ code: "integrity" });
   });
@@ -231,7 +231,7 @@ describe("the digest of a file:// artifact", () => {
   it("is computed once a revision", async () => {
     const { registry, write } = await world();
     const path = await write(`v1.0.0/${ARTIFACT}`);
-    const listed = artifactOf(await registry.current());
+    const listed = artifactOf(await registry.resolve());
     await registry.digest?.(listed);
     await rm(path);
     expect(await registry.digest?.(listed)).toBe(`sha256:${HEX}`);

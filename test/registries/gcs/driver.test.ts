@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Artifact, Registry, Resolution } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import { gs } from "../../../src/registries/gcs/driver.ts";
+import { explainRegistry } from "../../../src/registries/open.ts";
 import { fakeGcs } from "../../fakes/gcs.ts";
 import { crc32c } from "../../fakes/gcs_crc32c.ts";
 import { gsIo, openFakeGs } from "./world.ts";
@@ -11,7 +12,7 @@ import { gsIo, openFakeGs } from "./world.ts";
 const NAME = "app_linux_amd64.tar.gz";
 
 async function ready(registry: Registry): Promise<Artifact> {
-  const answer = await registry.current();
+  const answer = await registry.resolve();
   if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
   return answer.artifact;
 }
@@ -28,7 +29,7 @@ describe("a registry in GCS", () => {
   test("asks two questions at a poll, for nothing but what it reads", async () => {
     const fake = fakeGcs();
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.put(`app/${tag}/${NAME}`);
-    await openFakeGs(fake, "gs://b/app").current();
+    await openFakeGs(fake, "gs://b/app").resolve();
     const fields = "fields=kind%2CnextPageToken%2Cprefixes%2Citems%28";
     expect(fake.requests).toEqual([
       expect.stringContaining(`GET /storage/v1/b/b/o?prefix=app%2F&delimiter=%2F&${fields}`),
@@ -63,7 +64,7 @@ describe("a registry in GCS", () => {
         fake.put(`app/v1.${minor}.0/app_${os}_amd64.zip`);
       }
     }
-    const answer = await openFakeGs(fake, "gs://b/app").current();
+    const answer = await openFakeGs(fake, "gs://b/app").resolve();
     expect(answer).toMatchObject({
       kind: "ready",
       release: { tag: "v1.9.0" },
@@ -92,7 +93,7 @@ describe("a registry in GCS", () => {
     const artifact = await ready(registry);
     expect(artifact.name).toBe(name);
     expect(await textOf(await registry.open(artifact))).toBe(odd);
-    const again = gs.openArtifact?.(splitUrl(artifact.url, "the artifact URL"), gsIo(fake));
+    const again = gs.artifact?.open(splitUrl(artifact.url, "the artifact URL"), gsIo(fake));
     expect(await textOf(await (again ?? Promise.reject()))).toBe(odd);
   });
 
@@ -111,7 +112,7 @@ describe("a registry in GCS", () => {
     for (const offset of [0, 4]) {
       await expect(registry.open(artifact, { offset })).rejects.toMatchObject({
         code: "integrity",
-        message: expect.stringContaining("replaced meanwhile"),
+        message: expect.stringContaining("replaced in the meantime"),
       });
     }
   });
@@ -132,7 +133,7 @@ describe("a registry in GCS", () => {
     fake.put("v1.0.0/", { body: "", at: "2026-01-01T00:00:00.000Z" });
     fake.put("v1.0.0/app_darwin_arm64.zip", { at: "2026-01-01T01:00:00.000Z" });
     const ask = (at: string): Promise<Resolution> =>
-      openFakeGs(fake, "gs://b", { now: Date.parse(at) }).current();
+      openFakeGs(fake, "gs://b", { now: Date.parse(at) }).resolve();
     expect(await ask("2026-01-01T01:29:59.000Z")).toEqual({
       kind: "pending",
       tag: "v1.0.0",
@@ -150,7 +151,7 @@ describe("a registry in GCS", () => {
     fake.put(`v1.0.0/${NAME}`);
     fake.put("v2.0.0/shipped_to_web-1_server_at_20260501T000000.000000000Z.txt");
     const registry = openFakeGs(fake, "gs://b");
-    expect(tagOf(await registry.current())).toBe("v1.0.0");
+    expect(tagOf(await registry.resolve())).toBe("v1.0.0");
     expect(await registry.exists?.("v1.0.0")).toBe(true);
     expect(await registry.exists?.("v2.0.0")).toBe(false);
   });
@@ -158,7 +159,7 @@ describe("a registry in GCS", () => {
   test("never offers an empty object that stands for a directory", async () => {
     const fake = fakeGcs();
     fake.put("v1.0.0/app_linux_amd64.zip/", { body: "" });
-    const { artifacts } = await openFakeGs(fake, "gs://b").explain();
+    const { artifacts } = await explainRegistry(openFakeGs(fake, "gs://b"));
     expect(artifacts).toEqual([]);
   });
 

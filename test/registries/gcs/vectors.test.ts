@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { explainRegistry } from "../../../src/registries/open.ts";
 import { fakeGcs } from "../../fakes/gcs.ts";
 import vectors from "../../vectors/gs-keys.json" with { type: "json" };
 import { openFakeGs } from "./world.ts";
@@ -33,7 +34,7 @@ describe("gs follows the vectors", () => {
     if (given.preRelease) query.set("pre-release", "true");
     if (given.artifact !== undefined) query.set("artifact", given.artifact);
     if (given.calver !== undefined) query.set("calver", given.calver);
-    const answer = await openFakeGs(fake, `gs://b/${given.prefix}?${query}`).current();
+    const answer = await openFakeGs(fake, `gs://b/${given.prefix}?${query}`).resolve();
     if (error !== undefined) {
       expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing" });
       return;
@@ -50,7 +51,7 @@ describe("gs follows the vectors", () => {
   test.each(of("filename"))("tag of a directory: %s", async (_, { in: given, out }) => {
     const fake = fakeGcs();
     fake.put(`${given.name}app_linux_amd64.zip`);
-    const { tags } = await openFakeGs(fake, `gs://b/${given.prefix}`).explain();
+    const { tags } = await explainRegistry(openFakeGs(fake, `gs://b/${given.prefix}`));
     expect(tags.map(({ tag }) => tag)).toEqual([out]);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { NotFoundError, RemoteError } from "../../../src/core/error.ts";
 import type { Resolution } from "../../../src/core/types.ts";
-import { openArtifact } from "../../../src/registries/open.ts";
+import { explainRegistry, openArtifact } from "../../../src/registries/open.ts";
 import { cutAfter, reset, status, tamper } from "../../fakes/github_fault.ts";
 import { APP, ghrWorld, readyTag } from "./world.ts";
 
@@ -13,7 +13,7 @@ describe("versions", () => {
     github.publish("v1.0.0", APP);
     github.publish("v2.0.0", APP, { draft: true });
     expect(await readyTag(registry)).toBe("v1.0.0");
-    const draft = (await registry.explain()).tags.find(({ tag }) => tag === "v2.0.0");
+    const draft = (await explainRegistry(registry)).tags.find(({ tag }) => tag === "v2.0.0");
     expect(draft?.reason).toContain("draft");
   });
 
@@ -38,7 +38,7 @@ describe("versions", () => {
     github.publish("v1.0.0", APP);
     github.pushTag("v1.1.0");
     expect(await readyTag(registry)).toBe("v1.0.0");
-    const why = (await registry.explain()).tags.find(({ tag }) => tag === "v1.1.0");
+    const why = (await explainRegistry(registry)).tags.find(({ tag }) => tag === "v1.1.0");
     expect(why?.reason).toContain("without a release");
   });
 
@@ -55,7 +55,7 @@ describe("versions", () => {
   test("one that cannot be seen is an error with a hint", async () => {
     const { github, registry } = ghrWorld({ env: {} });
     github.visible = false;
-    const error = await registry.current().catch((reason: unknown) => reason);
+    const error = await registry.resolve().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(NotFoundError);
     expect(String(error)).toContain("GH_TOKEN");
   });
@@ -65,7 +65,7 @@ describe("artifacts", () => {
   test("have size, digest, revision and an address that opens them", async () => {
     const { github, registry, options } = ghrWorld();
     github.publish("v1.0.0+blue", [{ name: ASSET, bytes: "0123456789" }]);
-    const answer = (await registry.current()) as Extract<Resolution, { kind: "ready" }>;
+    const answer = (await registry.resolve()) as Extract<Resolution, { kind: "ready" }>;
     expect(answer.release).toMatchObject({ tag: "v1.0.0+blue", slot: "blue" });
     expect(answer.artifact).toMatchObject({
       name: ASSET,
@@ -82,7 +82,7 @@ describe("artifacts", () => {
     const { github, registry } = ghrWorld();
     for (const digest of [null, "md5:abc", "sha256:short"]) {
       github.publish(`v1.0.${github.calls.length}`, [{ name: ASSET, digest }]);
-      const answer = (await registry.current()) as Extract<Resolution, { kind: "ready" }>;
+      const answer = (await registry.resolve()) as Extract<Resolution, { kind: "ready" }>;
       expect(answer.artifact.digest).toBeUndefined();
     }
   });
@@ -90,7 +90,7 @@ describe("artifacts", () => {
   test("that are still being uploaded are not there yet", async () => {
     const { github, registry } = ghrWorld();
     github.publish("v1.0.0", [{ name: ASSET, state: "open" }]);
-    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
     github.addAsset("v1.0.0", { name: ASSET });
     expect(await readyTag(registry)).toBe("v1.0.0");
   });
@@ -98,7 +98,7 @@ describe("artifacts", () => {
   test("are waited for while only a guess could be made", async () => {
     const { github, registry } = ghrWorld();
     github.publish("v1.0.0", [{ name: "docs.zip" }, { name: ASSET, state: "open" }]);
-    expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
   });
 
   test("are emulated only if the options say so", async () => {
@@ -106,7 +106,7 @@ describe("artifacts", () => {
     github.publish("v1.0.0", [{ name: "app_darwin_amd64.zip" }, { name: "checksums.txt" }]);
     const kind = async (emulation: boolean): Promise<string> => {
       const platform = { os: "darwin", arch: "arm64" };
-      return (await reopen({ emulation, platform }).current()).kind;
+      return (await reopen({ emulation, platform }).resolve()).kind;
     };
     expect(await kind(false)).toBe("pending");
     expect(await kind(true)).toBe("ready");
@@ -119,14 +119,14 @@ describe("artifacts", () => {
       "v1.0.0",
       names.map((name) => ({ name })),
     );
-    expect(await registry.current()).toMatchObject({ artifact: { name: names[1] } });
+    expect(await registry.resolve()).toMatchObject({ artifact: { name: names[1] } });
   });
 
   test("are named by GITHUB_ARTIFACT, unless the URL names one", async () => {
     const { github, reopen } = ghrWorld({ env: { GITHUB_ARTIFACT: "one" } });
     github.publish("v1.0.0", [{ name: "one" }, { name: "two" }, { name: ASSET }]);
     const name = async (artifact?: string): Promise<string> => {
-      const answer = await reopen(artifact === undefined ? {} : { artifact }).current();
+      const answer = await reopen(artifact === undefined ? {} : { artifact }).resolve();
       return answer.kind === "ready" ? answer.artifact.name : answer.kind;
     };
     expect(await name()).toBe("one");
@@ -151,7 +151,7 @@ describe("downloads", () => {
   async function setUp(spoil?: { on: RegExp; fault: ReturnType<typeof reset>; times?: number }) {
     const world = ghrWorld();
     world.github.publish("v1.0.0", [{ name: ASSET, bytes: "0123456789" }]);
-    const answer = await world.registry.current();
+    const answer = await world.registry.resolve();
     if (answer.kind !== "ready") throw new Error(answer.kind);
     if (spoil !== undefined) world.github.inject(spoil.on, spoil.fault, spoil.times);
     return { ...world, artifact: answer.artifact };
@@ -241,7 +241,7 @@ describe("report", () => {
     for (const listed of [true, false]) {
       const { github, registry } = ghrWorld({ env: { GH_TOKEN: "ghp_writer" } });
       const { id } = github.publish("v1.0.0", APP);
-      if (listed) await registry.current();
+      if (listed) await registry.resolve();
       await registry.report?.(deployment(id));
       await registry.report?.(deployment(id)); // A second time, as after a lost answer.
       const [, record, ...more] = github.release("v1.0.0").assets;
@@ -257,7 +257,7 @@ describe("report", () => {
   test("is not offered as an artifact, even when it looks like one", async () => {
     const { github, registry } = ghrWorld();
     github.publish("v1.0.0", [{ name: "shipped_to_linux_amd64_assets_at_x.txt" }, ...APP]);
-    const { artifacts } = await registry.explain();
+    const { artifacts } = await explainRegistry(registry);
     expect(artifacts.map(({ name }) => name)).toEqual([ASSET]);
   });
 

@@ -98,7 +98,7 @@ describe("with a token", () => {
     github.addAsset("v1.0.0", { name: "app_linux_amd64.tar.gz", bytes: "replaced" });
     expect(await pollFor(world, 14 * MINUTE)).toBe("v1.1.0");
     expect(await pollFor(world, 2 * MINUTE)).toBe("v1.0.0");
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     expect(answer.kind === "ready" && answer.artifact.size).toBe("replaced".length);
     expect(asked(world).filter((call) => call.startsWith(LIST))).toHaveLength(1);
   });
@@ -243,7 +243,7 @@ describe("a failing poll", () => {
     world.github.publish("v1.2.0", APP);
     world.github.inject(/releases\?per_page/, status(500), 4);
     world.clock.advance(10 * SECOND);
-    await expect(world.registry.current()).rejects.toBeInstanceOf(RemoteError);
+    await expect(world.registry.resolve()).rejects.toBeInstanceOf(RemoteError);
     expect(await pollFor(world, 10 * SECOND)).toBe("v1.2.0");
     world.github.verify();
   });
@@ -253,7 +253,7 @@ describe("a failing poll", () => {
     for (let minor = 0; minor < 130; minor += 1) world.github.publish(`v1.${minor}.0`, APP);
     world.github.publish("v0.1.0", APP);
     world.github.inject(/page=2/, status(502), 4);
-    await expect(world.registry.current()).rejects.toMatchObject({ status: 502 });
+    await expect(world.registry.resolve()).rejects.toMatchObject({ status: 502 });
     expect(await readyTag(world.registry)).toBe("v1.129.0");
     world.github.verify();
   });
@@ -263,9 +263,9 @@ describe("a failing poll", () => {
     world.github.useUp("ghp_reader", 0);
     world.github.publish("v1.2.0", APP);
     world.clock.advance(10 * SECOND);
-    await expect(world.registry.current()).rejects.toMatchObject({ code: "rate-limited" });
+    await expect(world.registry.resolve()).rejects.toMatchObject({ code: "rate-limited" });
     asked(world);
-    await expect(world.registry.current()).rejects.toMatchObject({ code: "rate-limited" });
+    await expect(world.registry.resolve()).rejects.toMatchObject({ code: "rate-limited" });
     expect(asked(world)).toEqual([]);
     world.clock.advance(61 * MINUTE);
     expect(await readyTag(world.registry)).toBe("v1.2.0");
@@ -352,10 +352,10 @@ describe("a machine whose clock is set back by a day", () => {
     const world = await polled();
     world.github.inject(/matching-refs/, status(429, { "retry-after": "60" }));
     world.clock.advance(10 * SECOND);
-    await expect(world.registry.current()).rejects.toMatchObject({ retryAfterMs: MINUTE });
+    await expect(world.registry.resolve()).rejects.toMatchObject({ retryAfterMs: MINUTE });
     world.setForward(-24 * 60 * MINUTE);
     world.clock.advance(30 * SECOND);
-    await expect(world.registry.current()).rejects.toMatchObject({ retryAfterMs: 30 * SECOND });
+    await expect(world.registry.resolve()).rejects.toMatchObject({ retryAfterMs: 30 * SECOND });
     world.clock.advance(30 * SECOND);
     expect(await readyTag(world.registry)).toBe("v1.1.0");
   });

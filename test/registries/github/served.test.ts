@@ -24,7 +24,7 @@ beforeEach(async () => {
       sleep: (ms, signal) => systemClock.sleep(ms < 30_000 ? 1 : ms, signal),
     },
   });
-  const answer = await registry.current();
+  const answer = await registry.resolve();
   if (answer.kind !== "ready") throw new Error(answer.kind);
   artifact = answer.artifact;
 });
@@ -57,7 +57,7 @@ test("an artifact is streamed, resumed, and its deploy recorded", async () => {
 test("resets and busy servers are tried again", async () => {
   served.github.inject(/GET/, reset(), 2);
   served.github.inject(/GET/, status(503), 1);
-  expect((await registry.current()).kind).toBe("ready");
+  expect((await registry.resolve()).kind).toBe("ready");
   served.github.inject(/storage/, reset(), 3);
   expect(await read()).toBe(BYTES);
 });

@@ -1,5 +1,5 @@
 import type { DewyEvent } from "../../../src/core/event.ts";
-import type { CurrentOptions, Registry } from "../../../src/core/types.ts";
+import type { Registry, ResolveOptions } from "../../../src/core/types.ts";
 import { openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import { type FakeClock, fakeClock } from "../../fakes/clock.ts";
 import { FakeGitHub, type FakeGitHubOptions } from "../../fakes/github.ts";
@@ -44,7 +44,7 @@ export function ghrWorld(
 }
 
 /** @returns the tag that would be deployed now, or what the answer is instead. */
-export async function readyTag(registry: Registry, options: CurrentOptions = {}): Promise<string> {
-  const answer = await registry.current(options);
+export async function readyTag(registry: Registry, options: ResolveOptions = {}): Promise<string> {
+  const answer = await registry.resolve(options);
   return answer.kind === "ready" ? answer.release.tag : answer.kind;
 }

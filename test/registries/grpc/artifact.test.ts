@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { hostRegistries } from "../../../src/host/registries.ts";
 import {
   assertMayAsk,
   assertResolvesElsewhere,
@@ -9,7 +10,7 @@ const TARGET = "10.0.0.5:9000";
 const HEX = "0123456789abcdef".repeat(4);
 
 const read = (url: string, ...allow: string[]): ReturnType<typeof readAnsweredArtifact> =>
-  readAnsweredArtifact(url, { target: TARGET, allow });
+  readAnsweredArtifact(url, { target: TARGET, allow, registries: hostRegistries });
 
 describe("an artifact URL that a server answers with", () => {
   test.each([
@@ -62,7 +63,7 @@ describe("an artifact URL that a server answers with", () => {
     ["https://example.com/app\n.tar.gz", "control characters"],
     ["https://example.com/", "names no file"],
     ["https://example.com/a/%2E%2E%2F..", "names no file"],
-    ["ftp://example.com/app.tar.gz", "none of ghr, s3, gs and https"],
+    ["ftp://example.com/app.tar.gz", "none of ghr, s3, gs, https"],
     ["FILE:///etc/passwd", "none of ghr"],
     ["img://ghcr.io/o/r", "none of ghr"],
     ["grpc://example.com", "none of ghr"],
@@ -111,7 +112,10 @@ describe("an artifact URL that a server answers with", () => {
   ])("must not have a name that stands for %s", (address) => {
     const url = new URL("https://files.example.com/a.zip");
     const check = (...allow: string[]): void =>
-      assertResolvesElsewhere(url, { target: TARGET, allow }, ["8.8.8.8", address]);
+      assertResolvesElsewhere(url, { target: TARGET, allow, registries: hostRegistries }, [
+        "8.8.8.8",
+        address,
+      ]);
     expect(check).toThrow(`"files.example.com" stands for ${address}`);
     expect(() => check("files.example.com")).not.toThrow();
   });
@@ -119,14 +123,14 @@ describe("an artifact URL that a server answers with", () => {
   test.each(["8.8.8.8", "10.1.2.3", "172.31.0.1", "192.168.0.1", "fd12:3456::1", "2606:4700::1"])(
     "may have a name that stands for %s",
     (address) => {
-      const rules = { target: TARGET, allow: [] };
+      const rules = { target: TARGET, allow: [], registries: hostRegistries };
       const url = new URL("https://files.example.com/a.zip");
       expect(() => assertResolvesElsewhere(url, rules, [address])).not.toThrow();
     },
   );
 
   test("must not be redirected where it must not be", () => {
-    const rules = { target: TARGET, allow: [] };
+    const rules = { target: TARGET, allow: [], registries: hostRegistries };
     expect(() => assertMayAsk(new URL("https://cdn.example.com/a"), rules)).not.toThrow();
     expect(() => assertMayAsk(new URL("https://169.254.169.254/a"), rules)).toThrow("inside");
   });

@@ -8,6 +8,7 @@ import type { Resolution } from "../../../src/core/types.ts";
 import { createHostIo } from "../../../src/host/io.ts";
 import { hostRegistries } from "../../../src/host/registries.ts";
 import {
+  explainRegistry,
   openRegistry,
   parseRegistryUrl,
   type RegistryOptions,
@@ -57,13 +58,13 @@ async function resolve(
   options: Setup = {},
   exclude: readonly string[] = [],
 ): Promise<Resolution> {
-  return (await setup(answering(answer, options))).registry.current({ exclude });
+  return (await setup(answering(answer, options))).registry.resolve({ exclude });
 }
 
 describe.each(PROTOCOLS)("over %s", (protocol) => {
   test("asks for the machine in Go's spelling, and no artifact", async () => {
     const { server, registry } = await setup({ protocol, server: { http1: protocol !== "grpc" } });
-    expect(await registry.current()).toEqual({
+    expect(await registry.resolve()).toEqual({
       kind: "ready",
       release: {
         id: "id-1",
@@ -102,24 +103,25 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       server: { http1: protocol !== "grpc" },
       env: { DEWY_REGISTRY_TOKEN: "s3cr3t" },
     });
-    await registry.current();
+    await registry.resolve();
     expect(server.asked[0]?.headers.get("authorization")).toBe("Bearer s3cr3t");
   });
 });
 
 test("a host speaks gRPC, and what has only fetch speaks Connect", async () => {
   const { server, registry } = await setup();
-  await registry.current();
+  await registry.resolve();
   const connect = await setup({ server: { http1: true } });
   const url = (target: string): string => `grpc://${target}?no-tls=true`;
   const edge = { env: {}, platform: LINUX };
-  await openRegistry(url(connect.server.target), edge).current();
+  await openRegistry(url(connect.server.target), edge).resolve();
   expect([...server.asked, ...connect.server.asked].map(({ protocol }) => protocol)).toEqual([
     "grpc",
     "connect",
   ]);
-  expect(() => openRegistry("grpc://h:1?protocol=grpc", edge)).toThrow("needs a host");
-  await expect(openRegistry(url(server.target), edge).current()).rejects.toThrow(
+  const unable = openRegistry("grpc://h:1?protocol=grpc", edge);
+  await expect(unable.resolve()).rejects.toThrow("needs a host");
+  await expect(openRegistry(url(server.target), edge).resolve()).rejects.toThrow(
     /does not speak Connect.*a plain gRPC server can only be asked from a host/,
   );
 });
@@ -207,14 +209,14 @@ describe("the answer", () => {
 
   test("is explained", async () => {
     const { registry } = await setup();
-    expect(await registry.explain()).toMatchObject({
+    expect(await explainRegistry(registry)).toMatchObject({
       tags: [{ tag: "v1.2.3", chosen: true, reason: "the server chose it" }],
       artifacts: [{ name: "app_linux_amd64.tar.gz", chosen: true }],
       platform: { os: "linux", arch: "amd64" },
       resolution: { kind: "ready" },
     });
     const none = await setup(answering({ ...ANSWER, tag: "v1+green" }, { slot: "blue" }));
-    expect(await none.registry.explain()).toMatchObject({
+    expect(await explainRegistry(none.registry)).toMatchObject({
       tags: [{ tag: "v1+green", chosen: false, reason: expect.stringContaining("slot") }],
       artifacts: [],
     });
@@ -329,13 +331,13 @@ describe("TLS", () => {
     const caFile = await certificateFile(tls);
     for (const options of [{ env: { SSL_CERT_FILE: caFile } }, { caFile }]) {
       const { registry } = await setup({ server: { tls }, ...options });
-      expect(await registry.current()).toMatchObject({ kind: "ready" });
+      expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     }
   });
 
   test("does not trust whom it does not know, and says what to do", async () => {
     const { registry } = await setup({ server: { tls: await loopbackCertificate() } });
-    await expect(registry.current()).rejects.toMatchObject({
+    await expect(registry.resolve()).rejects.toMatchObject({
       code: "remote",
       retryable: false,
       message: expect.stringMatching(/certificate is not trusted.*SSL_CERT_FILE/),
@@ -347,7 +349,7 @@ describe("TLS", () => {
       server: { tls: await loopbackCertificate() },
       caFile: "/nowhere/ca.pem",
     });
-    await expect(registry.current()).rejects.toMatchObject({
+    await expect(registry.resolve()).rejects.toMatchObject({
       code: "config",
       message: expect.stringContaining('Cannot use ca-file "/nowhere/ca.pem"'),
     });
@@ -358,10 +360,10 @@ describe("TLS", () => {
     const clock = fakeClock({ skipUpTo: 8_000 });
     const io = await createHostIo({ env: {}, platform: LINUX, clock });
     const wrong = openRegistry(`grpc://${plain.server.target}`, io);
-    await expect(wrong.current()).rejects.toThrow(/no-tls=true/);
+    await expect(wrong.resolve()).rejects.toThrow(/no-tls=true/);
     const secure = await setup({ server: { tls: await loopbackCertificate() } });
     const naive = openRegistry(`grpc://${secure.server.target}?no-tls=true`, io);
-    await expect(naive.current()).rejects.toThrow(/without no-tls=true/);
+    await expect(naive.resolve()).rejects.toThrow(/without no-tls=true/);
   });
 });
 
@@ -377,17 +379,19 @@ test("a token does not leave in plain text for another machine", async () => {
       return Response.json({ code: "unauthenticated", message: "who?" }, { status: 401 });
     }),
   });
-  await expect(registry.current()).rejects.toMatchObject({ code: "credential" });
+  await expect(registry.resolve()).rejects.toMatchObject({ code: "credential" });
   expect(sent.map((headers) => headers.get("authorization"))).toEqual([null]);
   expect(events).toContainEqual(
     expect.objectContaining({ type: "warning", message: expect.stringContaining("is not sent") }),
   );
 });
 
-test("a token that cannot be a header is an error that does not show it", () => {
-  const open = (): unknown =>
-    openRegistry("grpc://h", { env: { DEWY_REGISTRY_TOKEN: "a\nb" }, platform: LINUX });
-  expect(open).toThrow(/^Cannot use DEWY_REGISTRY_TOKEN: it has spaces/);
+test("a token that cannot be a header is an error that does not show it", async () => {
+  const env = { DEWY_REGISTRY_TOKEN: "a\nb" };
+  const registry = openRegistry("grpc://h", { env, platform: LINUX });
+  await expect(registry.resolve()).rejects.toThrow(
+    /^Cannot use DEWY_REGISTRY_TOKEN: it has spaces/,
+  );
 });
 
 describe("the URL", () => {

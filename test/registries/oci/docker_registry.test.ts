@@ -6,7 +6,11 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry } from "../../../src/core/types.ts";
 import { createHostIo } from "../../../src/host/io.ts";
 import { img } from "../../../src/registries/oci/driver.ts";
-import { openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
+import {
+  explainRegistry,
+  openRegistry,
+  type RegistryOptions,
+} from "../../../src/registries/open.ts";
 import { serveFetch } from "../../fakes/serve.ts";
 import {
   type DockerRegistry,
@@ -45,7 +49,7 @@ async function open(
 }
 
 async function chosen(registry: Registry): Promise<string> {
-  const answer = await registry.current();
+  const answer = await registry.resolve();
   return answer.kind === "ready" ? answer.release.tag : JSON.stringify(answer);
 }
 
@@ -65,7 +69,7 @@ describe.skipIf(missing !== undefined)(
         { os: "linux", arch: "arm", variant: "v7" },
       ]) {
         const { registry } = await open(server, {}, { platform });
-        const answer = await registry.current();
+        const answer = await registry.resolve();
         if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
         expect(answer.artifact).toMatchObject({
           name: "o/app:v1.10.0",
@@ -83,8 +87,8 @@ describe.skipIf(missing !== undefined)(
       const server = await start();
       await server.buildah("o/app", "v1.0.0", ["linux/amd64", "linux/arm64"]);
       const { registry } = await open(server, {}, { platform: { os: "linux", arch: "riscv64" } });
-      expect(await registry.current()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
-      const { artifacts } = await registry.explain();
+      expect(await registry.resolve()).toMatchObject({ kind: "pending", tag: "v1.0.0" });
+      const { artifacts } = await explainRegistry(registry);
       expect(artifacts.map(({ name, chosen: is }) => [name, is])).toEqual([
         ["linux/amd64", false],
         ["linux/arm64", false],
@@ -96,7 +100,7 @@ describe.skipIf(missing !== undefined)(
         sleep: () => new Promise<void>(() => {}),
       };
       const late = await open(server, {}, { platform: { os: "linux", arch: "riscv64" }, clock });
-      expect(await late.registry.current()).toMatchObject({
+      expect(await late.registry.resolve()).toMatchObject({
         kind: "none",
         reason: "artifact-missing",
         message: expect.stringMatching(/v1\.0\.0.*linux\/riscv64.*linux\/amd64, linux\/arm64/),
@@ -131,7 +135,7 @@ describe.skipIf(missing !== undefined)(
     ])("an image is found behind a proxy that %s", async (_, status) => {
       const server = await start();
       await server.push("o/app", "v1.0.0");
-      const direct = await (await open(server)).registry.current();
+      const direct = await (await open(server)).registry.resolve();
       const proxy = await serveFetch(async ({ method, url, headers }) => {
         const { pathname, search } = new URL(url);
         if (method === "HEAD" && status !== 200) return new Response(null, { status });
@@ -146,14 +150,14 @@ describe.skipIf(missing !== undefined)(
       });
       onTestFinished(() => proxy.close());
       const { registry } = await open({ ...server, host: new URL(proxy.url).host });
-      const answer = await registry.current();
+      const answer = await registry.resolve();
       if (answer.kind !== "ready" || direct.kind !== "ready") throw new Error("not ready");
       expect(answer.artifact.digest).toBe(direct.artifact.digest);
     });
 
     test("a repository that is not there is an error, not an empty one", async () => {
       const { registry } = await open(await start());
-      await expect(registry.current()).rejects.toMatchObject({
+      await expect(registry.resolve()).rejects.toMatchObject({
         code: "not-found",
         message: expect.stringContaining("NAME_UNKNOWN"),
       });
@@ -163,7 +167,7 @@ describe.skipIf(missing !== undefined)(
       const server = await start({ auth: "htpasswd" });
       await server.push("o/app", "v1.0.0");
       const anonymous = await open(server);
-      await expect(anonymous.registry.current()).rejects.toMatchObject({ code: "credential" });
+      await expect(anonymous.registry.resolve()).rejects.toMatchObject({ code: "credential" });
       expect(await chosen((await open(server, DOCKER_ENV)).registry)).toBe("v1.0.0");
 
       const home = await mkdtemp(join(tmpdir(), "dewy-docker-"));
@@ -180,7 +184,7 @@ describe.skipIf(missing !== undefined)(
         { source: file, outcome: "used" },
       ]);
 
-      const refused = (await open(server, wrong)).registry.current();
+      const refused = (await open(server, wrong)).registry.resolve();
       await expect(refused).rejects.toThrow(/DOCKER_USERNAME \(HTTP 401.*anonymous/);
       await expect(refused).rejects.not.toThrow(/wrong-password/);
     });
@@ -192,7 +196,7 @@ describe.skipIf(missing !== undefined)(
       expect(await chosen(registry)).toBe("v1.0.0");
       expect(await chosen(registry)).toBe("v1.0.0");
       expect(server.tokenRequests()).toBe(1);
-      const refused = (await open(server)).registry.current();
+      const refused = (await open(server)).registry.resolve();
       await expect(refused).rejects.toMatchObject({ code: "credential" });
 
       const free = await start({ auth: "token", anonymousTokens: true });
@@ -207,7 +211,7 @@ describe.skipIf(missing !== undefined)(
       const { registry } = await open(server, {}, {}, "?insecure=false");
       expect(await chosen(registry)).toBe("v1.0.0");
       const stranger = await open({ ...server, caFile: "" }, {}, {}, "?insecure=false");
-      await expect(stranger.registry.current()).rejects.toThrow(/certificate is not trusted/);
+      await expect(stranger.registry.resolve()).rejects.toThrow(/certificate is not trusted/);
     });
   },
 );

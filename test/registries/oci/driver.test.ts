@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DewyEvent } from "../../../src/core/event.ts";
+import { explainRegistry } from "../../../src/registries/open.ts";
 import { errorOf, type FakePlatform, fakeOci } from "../../fakes/oci.ts";
 import { NOW, openFakeImg } from "./world.ts";
 
@@ -16,7 +17,7 @@ function calls(fake: ReturnType<typeof fakeOci>): string[] {
 }
 
 async function tagOf(world: ReturnType<typeof openFakeImg>): Promise<string> {
-  const answer = await world.registry.current();
+  const answer = await world.registry.resolve();
   return answer.kind === "ready" ? answer.release.tag : `${answer.kind}: ${answer.tag}`;
 }
 
@@ -25,15 +26,15 @@ describe("polling images", () => {
     const fake = fakeOci();
     fake.push("v1.0.0", { platforms: [linux("amd64")] });
     const { registry } = openFakeImg(fake);
-    const first = await registry.current();
+    const first = await registry.resolve();
     const before = fake.requests.length;
-    expect(await registry.current()).toEqual(first);
+    expect(await registry.resolve()).toEqual(first);
     expect(calls(fake).slice(before)).toEqual([
       "GET https://registry.example/v2/o/app/tags/list?n=1000",
       "HEAD https://registry.example/v2/o/app/manifests/v1.0.0",
     ]);
     fake.push("v1.0.0", { platforms: [linux("amd64")], salt: "other" });
-    const moved = await registry.current();
+    const moved = await registry.resolve();
     if (first.kind !== "ready" || moved.kind !== "ready") throw new Error("not ready");
     expect(moved.artifact.revision).not.toBe(first.artifact.revision);
     expect(moved.artifact.digest).not.toBe(first.artifact.digest);
@@ -44,8 +45,8 @@ describe("polling images", () => {
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.push(tag);
     const { registry } = openFakeImg(fake);
     const poll = async (): Promise<void> => {
-      await registry.current();
-      await registry.current({ exclude: ["v1.1.0"] });
+      await registry.resolve();
+      await registry.resolve({ exclude: ["v1.1.0"] });
     };
     await poll();
     const before = fake.requests.length;
@@ -87,7 +88,7 @@ describe("polling images", () => {
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.push(tag);
     fake.options.instead = (request) =>
       request.url.includes("last=") ? errorOf(503, "UNAVAILABLE") : undefined;
-    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({ status: 503 });
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ status: 503 });
   });
 
   test.each([
@@ -122,7 +123,7 @@ describe("polling images", () => {
       request.url.includes("last=")
         ? Response.json({ tags: Array.from({ length: 1_000 }, (_, patch) => `v1.0.${patch}`) })
         : undefined;
-    const { tags } = await openFakeImg(fake).registry.explain();
+    const { tags } = await explainRegistry(openFakeImg(fake).registry);
     expect(tags).toHaveLength(1_000);
     expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(2);
   });
@@ -159,7 +160,7 @@ describe("polling images", () => {
       const next = `<${link(fake.requests.length)}>; rel="next"`;
       return Response.json({ tags: ["v1.0.0"] }, { headers: { link: next } });
     };
-    await expect(openFakeImg(fake).registry.current()).rejects.toThrow("do not end");
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toThrow("do not end");
     expect(fake.requests.length).toBeLessThan(20);
   });
 
@@ -195,7 +196,7 @@ describe("polling images", () => {
       const isFirst = request.url.includes("tags/list");
       return Response.json({ tags: ["a"] }, isFirst ? { headers: { link } } : {});
     };
-    await openFakeImg(fake).registry.current();
+    await openFakeImg(fake).registry.resolve();
     expect(calls(fake)).toContain("GET https://registry.example//evil.example/x");
   });
 
@@ -213,7 +214,7 @@ describe("polling images", () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     const { registry } = openFakeImg(fake);
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     if (answer.kind !== "ready") throw new Error("not ready");
     await expect(registry.open(answer.artifact)).rejects.toMatchObject({ code: "config" });
   });
@@ -221,7 +222,7 @@ describe("polling images", () => {
   test("Docker Hub is asked at its own host, and named as docker login knows it", async () => {
     const fake = fakeOci({ host: "registry-1.docker.io" });
     fake.push("v1.0.0");
-    const answer = await openFakeImg(fake, {}, "img://o/app").registry.current();
+    const answer = await openFakeImg(fake, {}, "img://o/app").registry.resolve();
     expect(answer).toMatchObject({ artifact: { url: "img://docker.io/o/app:v1.0.0" } });
   });
 });
@@ -233,24 +234,24 @@ describe("a registry whose HEAD is not enough", () => {
 
   test.each([
     ["has no Docker-Content-Digest", { headers: { [DIGEST]: "" } }],
-    ["has a digest that is none", { headers: { [DIGEST]: "sha256:ABC" } }],
+    ["has a malformed digest", { headers: { [DIGEST]: "sha256:ABC" } }],
     ["is 404", { headers: { [DIGEST]: "" }, headStatus: 404 }],
     ["is 405", { headStatus: 405 }],
   ])("because it %s is asked by GET, and the digest is that of the bytes", async (_, options) => {
     const fake = fakeOci(options);
     const digest = fake.push("v1.0.0");
     const { registry } = openFakeImg(fake);
-    const answer = await registry.current();
+    const answer = await registry.resolve();
     expect(answer).toMatchObject({ artifact: { digest, revision: digest } });
     const before = fake.requests.length;
-    expect(await registry.current()).toEqual(answer);
+    expect(await registry.resolve()).toEqual(answer);
     expect(calls(fake).slice(before)).toEqual([
       "GET https://registry.example/v2/o/app/tags/list?n=1000",
       "HEAD https://registry.example/v2/o/app/manifests/v1.0.0",
       "GET https://registry.example/v2/o/app/manifests/v1.0.0",
     ]);
     fake.push("v1.0.0", { salt: "other" });
-    expect(await registry.current()).not.toMatchObject({ artifact: { digest } });
+    expect(await registry.resolve()).not.toMatchObject({ artifact: { digest } });
   });
 
   test("a tag that neither HEAD nor GET finds is passed over", async () => {
@@ -263,19 +264,19 @@ describe("a registry whose HEAD is not enough", () => {
   test("bytes that differ from the digest that GET states are refused", async () => {
     const fake = fakeOci({ headStatus: 405, headers: { [DIGEST]: `sha256:${"0".repeat(64)}` } });
     fake.push("v1.0.0");
-    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({ code: "integrity" });
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ code: "integrity" });
   });
 
   test("GET is not asked while the registry lets nobody pull, nor where HEAD tells the digest", async () => {
     const used = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600" };
     const fake = fakeOci({ headers: { ...used, [DIGEST]: "" } });
     fake.push("v1.0.0");
-    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({
       code: "rate-limited",
     });
     const usual = fakeOci();
     usual.push("v1.0.0");
-    await openFakeImg(usual).registry.current();
+    await openFakeImg(usual).registry.resolve();
     expect([get(fake), get(usual)]).toEqual([0, 0]);
   });
 });
@@ -285,14 +286,14 @@ describe("slots of images", () => {
     const fake = fakeOci();
     for (const tag of ["v1.0.0_blue", "v1.1.0_green", "v0.9.0+blue"]) fake.push(tag);
     const { registry } = openFakeImg(fake, { slot: "blue" });
-    expect(await registry.current()).toMatchObject({
+    expect(await registry.resolve()).toMatchObject({
       release: { tag: "v1.0.0_blue", slot: "blue", version: { buildMetadata: "blue" } },
       artifact: { name: "o/app:v1.0.0_blue", url: "img://registry.example/o/app:v1.0.0_blue" },
     });
-    const excluded = await registry.current({ exclude: ["v1.0.0_blue"] });
+    const excluded = await registry.resolve({ exclude: ["v1.0.0_blue"] });
     expect(excluded).toMatchObject({ release: { tag: "v0.9.0+blue" } });
     expect(await registry.exists?.("v1.0.0_blue")).toBe(true);
-    const { tags } = await registry.explain();
+    const { tags } = await explainRegistry(registry);
     expect(tags.map(({ tag, chosen }) => [tag, chosen])).toEqual([
       ["v1.1.0_green", false],
       ["v1.0.0_blue", true],
@@ -330,7 +331,9 @@ describe("an image for this machine", () => {
   ])("%j of %j", async (platform, platforms, nth) => {
     const fake = fakeOci();
     fake.push("v1.0.0", { platforms });
-    const { artifacts, resolution } = await openFakeImg(fake, { platform }).registry.explain();
+    const { artifacts, resolution } = await explainRegistry(
+      openFakeImg(fake, { platform }).registry,
+    );
     expect(artifacts.findIndex(({ chosen }) => chosen)).toBe(nth);
     expect(resolution.kind).toBe(nth < 0 ? "none" : "ready");
   });
@@ -340,16 +343,16 @@ describe("an image for this machine", () => {
     const created = at(NOW - HOUR / 4);
     fake.push("v1.0.0", { platforms: [linux("arm64")], created });
     const { registry, clock } = openFakeImg(fake);
-    expect(await registry.current()).toMatchObject({ kind: "pending", since: new Date(created) });
+    expect(await registry.resolve()).toMatchObject({ kind: "pending", since: new Date(created) });
     clock.advance(HOUR);
-    expect(await registry.current()).toMatchObject({
+    expect(await registry.resolve()).toMatchObject({
       kind: "none",
       reason: "artifact-missing",
       message: expect.stringMatching(/v1\.0\.0 matches linux\/amd64, found linux\/arm64$/),
     });
   });
 
-  test("attestations are no images, and indexes may be nested", async () => {
+  test("attestations are skipped, and indexes may be nested", async () => {
     const fake = fakeOci();
     const wanted = fake.push("a", { salt: "wanted" });
     const type = "application/vnd.oci.image.index.v1+json";
@@ -365,7 +368,7 @@ describe("an image for this machine", () => {
     };
     const disguised = { ...attestation, platform: linux("amd64") };
     fake.tag("v1.0.0", fake.put({ manifests: [disguised, attestation, inner] }, type).digest);
-    expect(await openFakeImg(fake).registry.current()).toMatchObject({
+    expect(await openFakeImg(fake).registry.resolve()).toMatchObject({
       artifact: { digest: wanted },
     });
   });
@@ -375,7 +378,7 @@ describe("an image for this machine", () => {
     const wanted = fake.push("a");
     const index = { manifests: [{ digest: wanted, size: 1 }] };
     fake.tag("v1.0.0", fake.put(index, "application/vnd.oci.image.index.v1+json").digest);
-    expect(await openFakeImg(fake).registry.current()).toMatchObject({
+    expect(await openFakeImg(fake).registry.resolve()).toMatchObject({
       artifact: { digest: wanted },
     });
   });
@@ -385,60 +388,60 @@ describe("an image for this machine", () => {
     const mediaType = "application/vnd.cncf.helm.config.v1+json";
     const config = fake.put({}, mediaType);
     fake.tag("v1.0.0", fake.put({ schemaVersion: 2, config, layers: [] }).digest);
-    expect(await openFakeImg(fake).registry.current()).toMatchObject({
+    expect(await openFakeImg(fake).registry.resolve()).toMatchObject({
       kind: "none",
       message: expect.stringContaining(mediaType),
     });
   });
 
-  test("a time that reproducible builds make up is no time", async () => {
+  test("the placeholder time of reproducible builds is ignored", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0", { created: "1970-01-01T00:00:00Z" });
-    const answer = await openFakeImg(fake).registry.current();
+    const answer = await openFakeImg(fake).registry.resolve();
     expect(answer.kind === "ready" && answer.release.createdAt).toBe(undefined);
   });
 });
 
-describe("answers that are not what they should be", () => {
+describe("malformed responses", () => {
   test.each([
     ["tags/list", { tags: [1] }, /tags\.0 should be string/],
     ["tags/list", { tags: "v1" }, /tags should be/],
-    ["tags/list", [], /tags should be/],
+    ["tags/list", [], /tags is missing/],
   ])("%s with %j names the field", async (path, body, message) => {
     const fake = fakeOci();
     fake.options.instead = (request) =>
       request.url.includes(path) ? Response.json(body) : undefined;
-    await expect(openFakeImg(fake).registry.current()).rejects.toThrow(message);
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toThrow(message);
   });
 
   test.each([
     [{ manifests: [{ digest: "sha256:abc", size: 1 }] }, /manifests\.0\.digest/],
     [{ manifests: {} }, /manifests should be/],
     [{ config: { digest: `sha256:${"0".repeat(64)}`, size: -1 }, layers: [] }, /config\.size/],
-    [{ hello: 1 }, /config should be/],
-    [7, /the answer should be/],
+    [{ hello: 1 }, /config is missing/],
+    [7, /the response should be/],
   ])("a manifest %j names the field", async (manifest, message) => {
     const fake = fakeOci();
     fake.tag("v1.0.0", fake.put(manifest).digest);
-    await expect(openFakeImg(fake).registry.current()).rejects.toThrow(message);
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toThrow(message);
   });
 
-  test("bytes that are not those of the digest are refused", async () => {
+  test("bytes with another digest are refused", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     fake.options.instead = ({ method, url }) =>
       method === "GET" && url.includes("manifests/") ? Response.json({ other: 1 }) : undefined;
-    await expect(openFakeImg(fake).registry.current()).rejects.toMatchObject({ code: "integrity" });
+    await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ code: "integrity" });
   });
 
-  test("a page of a proxy is no listing", async () => {
+  test("a proxy's page is not a listing", async () => {
     const fetch = async (): Promise<Response> => new Response("<html>log in</html>");
-    await expect(openFakeImg({ fetch }).registry.current()).rejects.toThrow(/not JSON/);
+    await expect(openFakeImg({ fetch }).registry.resolve()).rejects.toThrow(/not JSON/);
   });
 
   test("a repository whose tags were all deleted is empty", async () => {
     const fetch = async (): Promise<Response> => Response.json({ name: "o/app", tags: null });
-    expect(await openFakeImg({ fetch }).registry.current()).toMatchObject({ reason: "empty" });
+    expect(await openFakeImg({ fetch }).registry.resolve()).toMatchObject({ reason: "empty" });
   });
 });
 
@@ -453,14 +456,14 @@ describe("limits", () => {
       errorOf(429, "TOOMANYREQUESTS", "slow down", { "retry-after": "120" });
     const { registry, clock } = openFakeImg(fake);
     const limited = { code: "rate-limited", retryAfterMs: 120_000 };
-    await expect(registry.current()).rejects.toMatchObject(limited);
+    await expect(registry.resolve()).rejects.toMatchObject(limited);
     expect(fake.requests).toHaveLength(1);
     clock.advance(60_000);
-    await expect(registry.current()).rejects.toMatchObject({ code: "rate-limited" });
+    await expect(registry.resolve()).rejects.toMatchObject({ code: "rate-limited" });
     expect(fake.requests).toHaveLength(1);
     delete fake.options.instead;
     clock.advance(60_000);
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   test("with no pulls left, no manifest is asked for; polling goes on", async () => {
@@ -468,8 +471,8 @@ describe("limits", () => {
     const fake = fakeOci({ headers: used });
     fake.push("v1.0.0");
     const { registry, events, clock } = openFakeImg(fake);
-    await expect(registry.current()).rejects.toMatchObject({ code: "rate-limited" });
-    await expect(registry.current()).rejects.toMatchObject({ code: "rate-limited" });
+    await expect(registry.resolve()).rejects.toMatchObject({ code: "rate-limited" });
+    await expect(registry.resolve()).rejects.toMatchObject({ code: "rate-limited" });
     expect(calls(fake).filter((call) => call.includes("<digest>"))).toEqual([]);
     expect(limits(events)).toEqual([
       {
@@ -481,6 +484,6 @@ describe("limits", () => {
       },
     ]);
     fake.options.headers = { ...used, "ratelimit-remaining": "5;w=21600" };
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 });

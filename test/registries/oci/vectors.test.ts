@@ -3,7 +3,7 @@ import { DewyError } from "../../../src/core/error.ts";
 import { isPrivateAddress } from "../../../src/core/private_address.ts";
 import type { Registry } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
-import { checkRealm } from "../../../src/registries/oci/auth/realm.ts";
+import { checkRealm } from "../../../src/registries/oci/auth/challenge.ts";
 import { environmentLogin } from "../../../src/registries/oci/auth/sources.ts";
 import { nextPage } from "../../../src/registries/oci/client.ts";
 import { parseImageReference } from "../../../src/registries/oci/image_reference.ts";
@@ -71,7 +71,7 @@ async function askBearer(input: Input): Promise<unknown> {
     DOCKER_USERNAME: text(input, "username"),
     DOCKER_PASSWORD: text(input, "password"),
   };
-  await openFakeImg({ fetch }, { env }, `img://${registry}/o/a`).registry.current();
+  await openFakeImg({ fetch }, { env }, `img://${registry}/o/a`).registry.resolve();
   return seen;
 }
 
@@ -89,11 +89,11 @@ async function askCurrent(input: Input, out: unknown): Promise<unknown> {
     preRelease: input.preRelease === true,
     ...(calver === "" ? {} : { calver }),
   });
-  return answerOf(await registry.current(), out);
+  return answerOf(await registry.resolve(), out);
 }
 
 /** What the vector asks for of our answer; requests and digests are those of another client and fake. */
-function answerOf(answer: Awaited<ReturnType<Registry["current"]>>, out: unknown): unknown {
+function answerOf(answer: Awaited<ReturnType<Registry["resolve"]>>, out: unknown): unknown {
   if (answer.kind !== "ready") return REFUSED;
   const { release, artifact } = answer;
   const all: Record<string, unknown> = {

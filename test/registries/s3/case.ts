@@ -4,7 +4,7 @@ import { openRegistry } from "../../../src/registries/open.ts";
 
 const { REGISTRY = "", ARTIFACT = "" } = process.env;
 const registry = openRegistry(REGISTRY, { env: process.env, artifact: ARTIFACT });
-const answer = await registry.current();
+const answer = await registry.resolve();
 if (answer.kind !== "ready") throw new Error(JSON.stringify(answer));
 const { release, artifact } = answer;
 const read = async (offset: number): Promise<number[]> => [

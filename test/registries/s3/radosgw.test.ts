@@ -5,9 +5,10 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry, Resolution } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import type { RegistryContext } from "../../../src/registries/driver.ts";
-import { openArtifact } from "../../../src/registries/open.ts";
+import { explainRegistry, openArtifact } from "../../../src/registries/open.ts";
 import type { S3Client } from "../../../src/registries/s3/client.ts";
-import { openS3, s3 } from "../../../src/registries/s3/driver.ts";
+import { s3 } from "../../../src/registries/s3/driver.ts";
+import { openS3 } from "../../../src/registries/s3/registry.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../../peers/radosgw.ts";
@@ -102,18 +103,18 @@ describe.skipIf(missing !== undefined)(title, () => {
       );
     }
     const registry = open();
-    expect(tagOf(await registry.current())).toBe("v1.1199.0");
+    expect(tagOf(await registry.resolve())).toBe("v1.1199.0");
     events.length = 0;
-    expect(tagOf(await registry.current())).toBe("v1.1199.0");
+    expect(tagOf(await registry.resolve())).toBe("v1.1199.0");
     expect(events.filter((event) => event.type === "request")).toHaveLength(3);
-    expect((await registry.explain()).tags).toHaveLength(1_200);
+    expect((await explainRegistry(registry)).tags).toHaveLength(1_200);
   });
 
   it("follows pages of any size, also among keys that need escaping", async () => {
     const { client, open } = await world();
     const tags = ["v1.0.0+a b", "v1.0.0+c%2F", "v1.1.0+ü", "v1.2.0&x=1", "v1.3.0", "v1.10.0+z"];
     for (const tag of tags) await client.put(`my/app/${tag}/${ARTIFACT}`, tag, "text/plain");
-    const why = await open({ maxKeys: 1 }).explain();
+    const why = await explainRegistry(open({ maxKeys: 1 }));
     expect(why.tags.map(({ tag }) => tag).sort()).toEqual([...tags].sort());
     expect(tagOf(why.resolution)).toBe("v1.10.0+z");
   });
@@ -124,7 +125,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     const registry = open();
     const methods = async (): Promise<string[]> => {
       events.length = 0;
-      await registry.current();
+      await registry.resolve();
       return events.flatMap((event) => (event.type === "request" ? [event.method] : []));
     };
     expect(await methods()).toEqual(["GET", "GET", "HEAD"]);
@@ -137,7 +138,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     const { client, open } = await world();
     await client.put(`my/app/v1.0.0/${ARTIFACT}`, "bytes", "text/plain");
     // printf bytes | md5sum
-    expect(artifactOf(await open().current()).digest).toBe("md5:4b3a6218bb3e3a7303e8a171a60fcf92");
+    expect(artifactOf(await open().resolve()).digest).toBe("md5:4b3a6218bb3e3a7303e8a171a60fcf92");
   });
 
   it("gives the bytes as they are stored, although they say Content-Encoding", async () => {
@@ -147,7 +148,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     const bytes = new Uint8Array(await new Response(gzip).arrayBuffer());
     await gateway.send("PUT", bucket, key, { "content-encoding": "gzip" }, bytes);
     const registry = open();
-    const artifact = artifactOf(await registry.current());
+    const artifact = artifactOf(await registry.resolve());
     expect(new Uint8Array(await new Response(await registry.open(artifact)).arrayBuffer())).toEqual(
       bytes,
     );
@@ -157,7 +158,7 @@ describe.skipIf(missing !== undefined)(title, () => {
   it("opens an artifact by its URL alone", async () => {
     const { client, io, open } = await world();
     await client.put(`my/app/v1.0.0+b.c/${ARTIFACT}`, "bytes", "text/plain");
-    const { url } = artifactOf(await open().current());
+    const { url } = artifactOf(await open().resolve());
     const stream = await openArtifact(url, { env: io.env, offset: 2 });
     expect(await new Response(stream).text()).toBe("tes");
   });
@@ -230,7 +231,7 @@ describe.skipIf(missing !== undefined)(title, () => {
   ];
   it.each(refusals)("says in the server's words why %s is refused", async (_who, change, words) => {
     const { io, open } = await world();
-    const refused = open({ io: change(io) }).current();
+    const refused = open({ io: change(io) }).resolve();
     await expect(refused).rejects.toMatchObject({
       code: "credential",
       message: expect.stringMatching(words),
@@ -242,7 +243,7 @@ describe.skipIf(missing !== undefined)(title, () => {
   it("names the bucket that is not there", async () => {
     const { io } = await world();
     const locator = s3.parse(splitUrl("s3://default/no-such-bucket/app", "--registry"));
-    await expect(openS3(locator, io).current()).rejects.toMatchObject({
+    await expect(openS3(locator, io).resolve()).rejects.toMatchObject({
       code: "not-found",
       message: expect.stringMatching(/NoSuchBucket.*"no-such-bucket"/),
     });

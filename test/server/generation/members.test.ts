@@ -4,8 +4,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { processStartTime } from "../../../src/host/process/identity.ts";
-import { startTimeOf } from "../../../src/host/process/table.ts";
+import { processStartTime, recordedStartTime } from "../../../src/host/process/processes.ts";
 import { socketInode, socketLink } from "../../../src/host/sockets/socket_table.ts";
 import {
   GENERATION_VARIABLE,
@@ -129,7 +128,7 @@ async function run(
     stdio: ["pipe", "pipe", "inherit", ...descriptors],
     detached: true,
   });
-  const startTime = startTimeOf(main.pid ?? 0) ?? "";
+  const startTime = recordedStartTime(main.pid ?? 0) ?? "";
   const inode = socketInode(2 + descriptors.length, main.pid);
   // It may have ended by the time that a busy machine lets us look, so it waits for this.
   main.stdin?.end("go\n");

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { killGroup, signalProcess } from "../../../src/host/process/group.ts";
+import { signalGroup, signalProcess } from "../../../src/host/process/processes.ts";
 import { groupRuns } from "../../../src/server/generation/group.ts";
 import {
   type GenerationOptions,
@@ -36,7 +36,7 @@ async function start(
     },
     ...over,
   });
-  onTestFinished(() => killGroup(generation.pid));
+  onTestFinished(() => signalGroup(generation.pid, "SIGKILL"));
   return { ...generation, output: () => heard };
 }
 
@@ -63,7 +63,7 @@ describe("startGeneration", () => {
     expect(await generation.exited).toEqual({ code: 0, signal: null });
     expect(generation.output()).toBe("started\n");
     expect(groupRuns(generation.pid)).toBe(true);
-    killGroup(generation.pid);
+    signalGroup(generation.pid, "SIGKILL");
     await eventually(() => !groupRuns(generation.pid));
   });
 
@@ -89,7 +89,7 @@ time.sleep(60)`;
     expect(await generation.exited).toEqual({ code: 7, signal: null });
     expect(groupRuns(generation.pid)).toBe(true);
     const other = await shell("sleep 60 & wait");
-    killGroup(other.pid);
+    signalGroup(other.pid, "SIGKILL");
     expect(await other.exited).toEqual({ code: null, signal: "SIGKILL" });
   });
 

@@ -50,12 +50,17 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
   const onCrashLoop = (loop: CrashLoop): void => {
     const { supervisor, clock, events } = made;
     const emit: EventSink = (event) => void events.push(event);
-    const io = { store, switches, clock, emit };
-    const parts = { directory: { ...directory, point }, runner: supervisor, io, signal: never };
+    const context = { store, switches, clock, emit };
+    const parts = {
+      directory: { ...directory, point },
+      runner: supervisor,
+      context,
+      signal: never,
+    };
     void fallBack(loop, parts);
   };
   const made = world({ onCrashLoop });
-  await made.supervisor.insist(NEW);
+  await made.supervisor.ensureRunning(NEW);
   return {
     ...made,
     live: directory.live,
@@ -88,7 +93,7 @@ it("goes back at once although that cannot be remembered yet, and remembers it l
   await until(async () => (await bad()).length === 1);
   const warnings = eventsOf(events, "warning").filter(({ message }) => /bad/.test(message));
   expect(warnings.map(({ message }) => message)).toEqual(
-    Array(3).fill("Cannot remember the version as bad"),
+    Array(3).fill("Cannot remember the bad version"),
   );
   expect(warnings[0]?.fields?.error).toContain("no space left");
   const pauses = warnings.map(({ fields }) => Number(fields?.retry_in_ms));
@@ -105,7 +110,7 @@ it("tries again to go back when that has failed", async () => {
   await until(() => supervisor.release?.tag === OLD.tag);
   expect(await live()).toBe(OLD.directory);
   const warnings = eventsOf(events, "warning").map(({ message }) => message);
-  const told = warnings.filter((message) => message === "Cannot go back to the version before");
+  const told = warnings.filter((message) => message === "Cannot roll back to the previous version");
   expect(told).toHaveLength(2);
   expect(eventsOf(events, "rolled-back")).toHaveLength(1);
   await supervisor.stop();

@@ -24,14 +24,14 @@ async function draining(
     cut: async (_, withinMs) => void asked.push(`cut ${withinMs}, ${signals()}`),
   };
   const made = world({ handoff, drainMs });
-  await made.supervisor.insist(v1);
+  await made.supervisor.ensureRunning(v1);
   return { ...made, asked };
 }
 
 describe("Retirement.end", () => {
   it("signals a generation when its connections have ended, and cuts what is left of them after it", async () => {
     const { supervisor, generations, asked } = await draining(async () => {});
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await until(() => asked.length === 2);
     expect(asked).toEqual(["drain 60000, ", "cut 5000, SIGTERM"]);
     expect(generations[0]?.hasEnded).toBe(true);
@@ -49,7 +49,7 @@ describe("Retirement.end", () => {
       const { supervisor, generations, events } = made;
       const [first] = generations;
       if (first !== undefined) first.obeys = false;
-      await supervisor.tryOut(v2, never);
+      await supervisor.deploy(v2, never);
       await until(() => eventsOf(events, "drained").length === 1);
       expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
       expect(eventsOf(events, "drained")).toMatchObject([{ durationMs: usedUp + left }]);
@@ -60,7 +60,7 @@ describe("Retirement.end", () => {
     const { supervisor, generations, events, asked } = await draining(async () => {}, 0);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await until(() => eventsOf(events, "drained").length === 1);
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ durationMs: 0, killed: true }]);
@@ -70,7 +70,7 @@ describe("Retirement.end", () => {
 
   it("gives the last bytes of a generation that has ended by itself the time of a drain", async () => {
     const { supervisor, generations, asked } = await draining(async () => {});
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     generations[0]?.exit({ code: 1 });
     await until(() => asked.length === 2);
     expect(asked).toEqual(["drain 60000, ", "cut 5000, "]);

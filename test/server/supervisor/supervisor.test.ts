@@ -9,11 +9,11 @@ const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
 const v3 = { tag: "v1.2.0", directory: "d3" };
 
-describe("Supervisor.tryOut", () => {
+describe("Supervisor.deploy", () => {
   it("lets the old generation serve until the new one is ready, then ends it", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const [first, second] = generations;
     await until(() => first?.isAlive() === false);
     expect(first?.signals).toEqual(["SIGTERM"]);
@@ -23,9 +23,9 @@ describe("Supervisor.tryOut", () => {
 
   it("keeps the old one, untouched, when the new one ends before it is ready, and says what it wrote", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.1.0");
-    const error = await supervisor.tryOut(v2, never).catch((e: unknown) => e);
+    const error = await supervisor.deploy(v2, never).catch((e: unknown) => e);
     expect(String(error)).toContain("exit code 3");
     expect(String(error)).toContain("panic: no database");
     expect(generations[0]?.signals).toEqual([]);
@@ -35,16 +35,16 @@ describe("Supervisor.tryOut", () => {
   it("kills a new one that does not become ready in time", async () => {
     const ready = (): Promise<void> => new Promise(() => {});
     const { supervisor, generations } = world({ handoff: { ready } });
-    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("not ready within 1 s");
+    await expect(supervisor.deploy(v1, never)).rejects.toThrow("not ready within 1 s");
     expect(generations[0]?.signals).toEqual(["KILL"]);
   });
 
   it("kills the group of an old one that does not end in time", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await until(() => eventsOf(events, "drained").length === 1);
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ generation: 1, killed: true }]);
@@ -52,11 +52,11 @@ describe("Supervisor.tryOut", () => {
 
   it("ends the old one first where two cannot run side by side, and starts it again when it is told to go back", async () => {
     const { supervisor, generations, broken } = world({ handoff: { overlaps: false } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.1.0");
-    await expect(supervisor.tryOut(v2, never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.deploy(v2, never)).rejects.toThrow("exit code 3");
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0"]);
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0", "v1.0.0"]);
     expect(generations[2]?.isAlive()).toBe(true);
     expect(supervisor.release).toEqual(v1);
@@ -66,10 +66,10 @@ describe("Supervisor.tryOut", () => {
     let isStuck = false;
     const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
     const { supervisor, generations } = world({ handoff: { ready } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     isStuck = true;
     const stop = new AbortController();
-    const replacing = supervisor.tryOut(v2, stop.signal);
+    const replacing = supervisor.deploy(v2, stop.signal);
     await until(() => generations.length === 2);
     stop.abort();
     await expect(replacing).rejects.toMatchObject({ code: "aborted" });
@@ -81,13 +81,13 @@ describe("Supervisor.tryOut", () => {
 describe("Supervisor.bake", () => {
   it("is content with a generation that stays up", async () => {
     const { supervisor } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await expect(supervisor.bake(v1, 3_000, never)).resolves.toBe("proven");
   });
 
   it("is over at once when dewy is to end, and nothing speaks against the generation", async () => {
     const { supervisor, generations, clock } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const before = clock.now();
     await supervisor.bake(v1, 30_000, AbortSignal.abort());
     expect(clock.now()).toBe(before);
@@ -96,7 +96,7 @@ describe("Supervisor.bake", () => {
 
   it("tells when it ends, and leaves the judgement to the caller", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 30_000, never);
     generations[0]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
@@ -106,7 +106,7 @@ describe("Supervisor.bake", () => {
 
   it("tells of an end that came before it was called", async () => {
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
     await expect(supervisor.bake(v1, 30_000, never)).rejects.toThrow("exit code 1");
@@ -120,7 +120,7 @@ describe("Supervisor.bake", () => {
       if (checks !== 2) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor } = world({ handoff: { check } });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await expect(supervisor.bake(v1, 60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
   });
@@ -135,14 +135,14 @@ describe("Supervisor.bake", () => {
         },
       },
     });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await supervisor.bake(v1, 10_000, never);
     expect(checks).toBeGreaterThan(3);
   });
 
   it("goes on with a generation that was started anew meanwhile", async () => {
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 20_000, never);
     await supervisor.restart(never);
     await until(() => generations[0]?.hasEnded === true);
@@ -151,7 +151,7 @@ describe("Supervisor.bake", () => {
 
   it("does not take the end of a worker that has done its work for a failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 3_000, never);
     generations[0]?.exit({ code: 0 });
     await expect(baking).resolves.toBe("proven");
@@ -162,11 +162,11 @@ describe("Supervisor.bake", () => {
 describe("a release that takes over while another one is on probation", () => {
   it("ends that probation, and lets the last good one stand by for as long again", async () => {
     const { supervisor, generations, clock } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 600_000, never);
     await clock.sleep(4_000);
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     await expect(baking).resolves.toBe("superseded");
     await until(() => generations[1]?.hasEnded === true);
     await clock.sleep(4_000);
@@ -174,33 +174,33 @@ describe("a release that takes over while another one is on probation", () => {
     const next = supervisor.bake(v3, 600_000, never);
     generations[2]?.exit({ code: 1 });
     await expect(next).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
     expect(generations).toHaveLength(3);
   });
 
   it("never lets that one stand by: the last good one is started again", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await until(() => generations[0]?.hasEnded === true);
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     const baking = supervisor.bake(v3, 600_000, never);
     await until(() => generations[1]?.signals.length === 1);
     generations[2]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(generations.map(({ release }) => release.tag).at(-1)).toBe("v1.0.0");
   });
 
   it("that does not become ready leaves the probation as it is", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 600_000, never);
     broken.add("v1.2.0");
-    await expect(supervisor.tryOut(v3, never)).rejects.toThrow("exit code 3");
-    await supervisor.goBack(v2);
+    await expect(supervisor.deploy(v3, never)).rejects.toThrow("exit code 3");
+    await supervisor.rollback(v2);
     expect(generations[1]?.signals).toEqual([]);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
@@ -210,7 +210,7 @@ describe("a release that takes over while another one is on probation", () => {
     const ready = (): Promise<void> => new Promise(() => {});
     const { supervisor, generations } = world({ handoff: { ready } });
     const given = new AbortController();
-    const trying = supervisor.tryOut(v2, given.signal);
+    const trying = supervisor.deploy(v2, given.signal);
     await until(() => generations.length === 1);
     given.abort(new DeployError("verify", "v1.0.0 keeps crashing"));
     await expect(trying).rejects.toThrow("v1.0.0 keeps crashing");
@@ -227,12 +227,12 @@ describe("the generation that stands by", () => {
       return { sockets: [], env: {}, name: `place ${prepared}` };
     };
     const { supervisor, generations, events } = world({ handoff: { take, prepare } });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 30_000, never);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
     expect(places).toEqual(["place 1", "place 2", "place 1"]);
     expect(generations).toHaveLength(2);
@@ -247,11 +247,11 @@ describe("the generation that stands by", () => {
       if (isSick) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor, generations } = world({ handoff: { check }, overlapMs: 20_000 });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     isSick = true;
     await expect(supervisor.bake(v2, 30_000, never)).rejects.toThrow("unhealthy");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     await until(() => generations[1]?.hasEnded === true);
     expect(supervisor.running?.generation).toBe(1);
     expect(generations[0]?.signals).toEqual([]);
@@ -259,27 +259,27 @@ describe("the generation that stands by", () => {
 
   it("is asked to end when the overlap is over; after that a failure needs a new start", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 60_000, never);
     await until(() => generations[0]?.hasEnded === true);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running?.generation).toBe(3);
   });
 
   it("is asked to end at the end of the bake time, however long the overlap is", async () => {
     const { supervisor, generations } = world({ overlapMs: 3_600_000 });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await supervisor.bake(v2, 1_000, never);
     await until(() => generations[0]?.hasEnded === true);
   });
 
   it("serves on when the same release was started anew and ends, and says why", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     generations[1]?.exit({ code: 7 });
     await until(() => eventsOf(events, "resumed").length === 1);
@@ -293,7 +293,7 @@ describe("the generation that stands by", () => {
 
   it("is not called upon when it has ended itself", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     generations[0]?.exit({ code: 1 });
     generations[1]?.exit({ code: 1 });
@@ -303,8 +303,8 @@ describe("the generation that stands by", () => {
 
   it("ends with everything else when dewy is stopped", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await supervisor.stop();
     expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([true, true]);
   });
@@ -316,10 +316,10 @@ describe("Supervisor.adopt", () => {
     const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
     supervisor.adopt([orphan]);
     broken.add("v1.0.0");
-    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.deploy(v1, never)).rejects.toThrow("exit code 3");
     expect(orphan.isAlive()).toBe(true);
     broken.clear();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await until(() => !orphan.isAlive());
     expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
   });
@@ -332,10 +332,10 @@ describe("Supervisor.inUse", () => {
     orphan.obeys = false;
     supervisor.adopt([orphan]);
     expect(await supervisor.inUse()).toEqual(new Set(["d1"]));
-    await supervisor.insist(v2);
+    await supervisor.ensureRunning(v2);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
     await until(() => first?.signals.length === 1);
     expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
@@ -348,7 +348,7 @@ describe("Supervisor.inUse", () => {
 describe("Supervisor", () => {
   it("starts a crashed app again, with growing pauses, and tells its last lines", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length === 2);
     await until(() => eventsOf(events, "generation-ready").length === 2);
@@ -362,7 +362,7 @@ describe("Supervisor", () => {
 
   it("calls for the previous release once when a release keeps crashing, and keeps trying", async () => {
     const { supervisor, generations, loops, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length >= 7);
@@ -374,7 +374,7 @@ describe("Supervisor", () => {
   it("starts nothing and takes nothing back before all processes of what has crashed have ended", async () => {
     let letGo = (): void => {};
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const [first] = generations;
     if (first === undefined) throw new Error("nothing was started");
     first.kill = () =>
@@ -388,7 +388,7 @@ describe("Supervisor", () => {
     first.exit({ code: 1 });
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(isOver).toBe(false);
-    const again = supervisor.insist(v2);
+    const again = supervisor.ensureRunning(v2);
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(generations).toHaveLength(1);
     letGo();
@@ -399,7 +399,7 @@ describe("Supervisor", () => {
 
   it("tells with the end of an app what may explain it", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.hints.push("it put itself into the background");
     generations[0]?.exit({ code: 0 });
     await until(() => eventsOf(events, "app-exited").length === 1);
@@ -421,7 +421,7 @@ describe("Supervisor", () => {
         return fakeGeneration(release, number, place, 0);
       },
     });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await until(() => starts >= 7);
     expect(loops).toEqual([]);
     const told = eventsOf(events, "start-failed");
@@ -436,7 +436,7 @@ describe("Supervisor", () => {
 
   it("does not start an app again that ended well, with --restart on-failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.exit({ code: 0 });
     await until(() => eventsOf(events, "app-exited").length === 1);
     expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
@@ -447,7 +447,7 @@ describe("Supervisor", () => {
 
   it("goes on trying to start a crashed app when a restart by hand has failed as well", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
@@ -464,11 +464,11 @@ describe("Supervisor", () => {
         letReady = resolve;
       });
     const { supervisor, generations, events } = world({ handoff: { ready } });
-    const first = supervisor.insist(v1);
+    const first = supervisor.ensureRunning(v1);
     await until(() => generations.length === 1);
     letReady();
     await first;
-    const second = supervisor.tryOut(v2, never);
+    const second = supervisor.deploy(v2, never);
     await until(() => generations.length === 2);
     generations[0]?.exit({ code: 1 });
     await until(() => eventsOf(events, "app-exited").length === 1);
@@ -484,23 +484,23 @@ describe("Supervisor", () => {
     let isStuck = false;
     const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
     const { supervisor, generations, clock } = world({ handoff: { ready } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     isStuck = true;
-    const trying = supervisor.tryOut(v2, never);
+    const trying = supervisor.deploy(v2, never);
     await until(() => generations.length === 2);
     generations[0]?.exit({ code: 1 });
     await expect(trying).rejects.toThrow("not ready");
     await clock.sleep(3_000);
     expect(generations).toHaveLength(2);
     isStuck = false;
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     await until(() => generations.length === 3);
     expect(generations[2]?.release).toEqual(v1);
   });
 
   it("takes a worker that ends well before it was ready for one that has done its work", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    const starting = supervisor.insist(v1);
+    const starting = supervisor.ensureRunning(v1);
     await until(() => generations.length === 1);
     generations[0]?.exit({ code: 0 });
     await starting;
@@ -511,7 +511,7 @@ describe("Supervisor", () => {
 
   it("restarts the same release without a gap", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
     await until(() => generations[0]?.isAlive() === false);
@@ -526,8 +526,8 @@ describe("Supervisor", () => {
     };
     const made = world({ stopping: stopping.signal, handoff: { ready } });
     const { supervisor, generations, events } = made;
-    await supervisor.insist(v2);
-    await supervisor.goBack(v1);
+    await supervisor.ensureRunning(v2);
+    await supervisor.rollback(v1);
     expect(generations.map(({ signals }) => signals)).toEqual([["KILL"]]);
     expect(eventsOf(events, "start-failed")).toEqual([]);
     await supervisor.stop();
@@ -535,17 +535,17 @@ describe("Supervisor", () => {
 
   it("ends everything when it is stopped, what is still finishing as well", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await supervisor.stop();
     expect(generations.map((generation) => generation.isAlive())).toEqual([false, false]);
   });
 
   it("does not take an end that it asked for, for a crash", async () => {
     const { supervisor, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.stop();
     expect(eventsOf(events, "app-exited")).toEqual([]);
   });

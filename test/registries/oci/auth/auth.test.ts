@@ -46,11 +46,11 @@ describe("WWW-Authenticate", () => {
 
   test.each([
     [
-      'Bearer realm="https://a/t",service="s, of ours",scope="repository:a:pull,push"',
+      'Bearer realm="https://a/t",service="s, with a comma",scope="repository:a:pull,push"',
       [
         [
           "bearer",
-          { realm: "https://a/t", service: "s, of ours", scope: "repository:a:pull,push" },
+          { realm: "https://a/t", service: "s, with a comma", scope: "repository:a:pull,push" },
         ],
       ],
     ],
@@ -93,7 +93,7 @@ describe("WWW-Authenticate", () => {
 describe("signing in", () => {
   test("nothing is sent before the registry asks for it", async () => {
     const fake = fakeWith({});
-    await openFakeImg(fake, { env: ENV }).registry.current();
+    await openFakeImg(fake, { env: ENV }).registry.resolve();
     expect(fake.requests.every(({ authorization }) => authorization === "")).toBe(true);
   });
 
@@ -103,14 +103,14 @@ describe("signing in", () => {
       env: WRONG,
       registryLogin: { username: "u", password: "right-password" },
     });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["the options used"]);
   });
 
   test("of several challenges, Bearer is taken", async () => {
     const challenge = 'Basic realm="x", Bearer realm="https://auth.example/token",service="s"';
     const fake = fakeWith({ auth: "bearer", ...USERS, challenge });
-    expect(await openFakeImg(fake, { env: ENV }).registry.current()).toMatchObject({
+    expect(await openFakeImg(fake, { env: ENV }).registry.resolve()).toMatchObject({
       kind: "ready",
     });
   });
@@ -122,7 +122,7 @@ describe("signing in", () => {
     "a challenge with %s is answered by asking for pull of the repository",
     async (_, challenge) => {
       const fake = fakeWith({ auth: "bearer", ...USERS, challenge });
-      await openFakeImg(fake, { env: ENV }).registry.current();
+      await openFakeImg(fake, { env: ENV }).registry.resolve();
       expect(tokenCalls(fake).map(({ call }) => call)).toEqual([
         "GET https://auth.example/token?scope=repository%3Ao%2Fapp%3Apull&service=s",
       ]);
@@ -140,7 +140,7 @@ describe("signing in", () => {
       if (request.method === "POST") bodies.push(await request.clone().text());
       return fake.handler(request);
     };
-    expect(await openFakeImg({ fetch }, { env }).registry.current()).toMatchObject({
+    expect(await openFakeImg({ fetch }, { env }).registry.resolve()).toMatchObject({
       kind: "ready",
     });
     expect(new URLSearchParams(bodies[0]).get("scope")).toBe("repository:o/app:pull");
@@ -152,13 +152,14 @@ describe("signing in", () => {
     const { registry, clock } = openFakeImg(fake, { env: ENV });
     const poll = async (): Promise<number> => {
       clockOf.now = clock.now();
-      await registry.current();
+      await registry.resolve();
       return tokenCalls(fake).length;
     };
     expect(await poll()).toBe(1);
-    clock.advance(290_000);
+    // It is renewed five seconds early, since it must not expire on the way.
+    clock.advance(294_999);
     expect(await poll()).toBe(1);
-    clock.advance(10_000);
+    clock.advance(1);
     expect(await poll()).toBe(2);
     fake.revoke();
     expect(await poll()).toBe(3);
@@ -173,10 +174,10 @@ describe("signing in", () => {
     const url = "img://ghcr.io/o/app";
     const env = { ...WRONG, GITHUB_TOKEN: "wrong-token", DOCKER_AUTH_CONFIG: '{"auths":{}}' };
     const { registry, events } = openFakeImg(fake, { env }, url);
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["DOCKER_USERNAME refused", "GITHUB_TOKEN refused"]);
     expect(events.filter(({ type }) => type === "anonymous")).toHaveLength(1);
-    await registry.current();
+    await registry.resolve();
     expect(used(events)).toHaveLength(2);
   });
 
@@ -184,7 +185,7 @@ describe("signing in", () => {
     const fake = fakeWith({ auth: "basic", host: "ghcr.io" });
     const env = { ...WRONG, GITHUB_TOKEN: "wrong-token" };
     const { registry } = openFakeImg(fake, { env }, "img://ghcr.io/o/app");
-    const answer = registry.current();
+    const answer = registry.resolve();
     await expect(answer).rejects.toMatchObject({ code: "credential" });
     await expect(answer).rejects.toThrow(
       /DOCKER_USERNAME \(HTTP 401 UNAUTHORIZED.*GITHUB_TOKEN \(HTTP 401.*docker login ghcr\.io/,
@@ -192,15 +193,15 @@ describe("signing in", () => {
     await expect(answer).rejects.not.toThrow(/wrong-/);
     // A new login is seen without a restart.
     fake.options = { ...fake.options, users: { token: "wrong-token" } };
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
-  test("a token service that is down is no refusal", async () => {
+  test("a token service that is down is not a refusal", async () => {
     const fake = fakeWith({ auth: "bearer", ...USERS });
     fake.options.instead = ({ url }) =>
       url.includes("/token") ? new Response("down", { status: 503 }) : undefined;
     const { registry, events } = openFakeImg(fake, { env: ENV });
-    await expect(registry.current()).rejects.toMatchObject({ code: "remote", retryable: true });
+    await expect(registry.resolve()).rejects.toMatchObject({ code: "remote", retryable: true });
     expect(used(events)).toEqual([]);
   });
 
@@ -209,7 +210,7 @@ describe("signing in", () => {
     for (const host of ["ghcr.io.example.com", "notghcr.io", "registry.example"]) {
       const fake = fakeWith({ auth: "basic", host, users: { token: "right-password" } });
       const { registry } = openFakeImg(fake, { env }, `img://${host}/o/app`);
-      await expect(registry.current()).rejects.toMatchObject({ code: "credential" });
+      await expect(registry.resolve()).rejects.toMatchObject({ code: "credential" });
       expect(fake.requests.every(({ authorization }) => authorization === "")).toBe(true);
     }
   });
@@ -225,25 +226,25 @@ describe("a token service", () => {
     "https://[::ffff:a9fe:a9fe]/token",
   ])("at %s is not asked, unless it is allowed by name", async (realm) => {
     const fake = bearer(realm);
-    const refused = openFakeImg(fake, { env: ENV }).registry.current();
+    const refused = openFakeImg(fake, { env: ENV }).registry.resolve();
     await expect(refused).rejects.toThrow(/private address space.*realm=/);
     expect(tokenCalls(fake)).toEqual([]);
     const { registry } = openFakeImg(fake, { env: ENV, realm: new URL(realm).hostname });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   test("whose name leads to private address space is not asked", async () => {
     const fake = bearer("https://auth.example/token");
     const resolveHost = async (): Promise<string[]> => ["8.8.8.8", "192.168.0.7"];
     const { registry } = openFakeImg(fake, { env: ENV, resolveHost });
-    await expect(registry.current()).rejects.toThrow(/private address space/);
+    await expect(registry.resolve()).rejects.toThrow(/private address space/);
     expect(tokenCalls(fake)).toEqual([]);
   });
 
   test("without TLS sees no password", async () => {
     const fake = bearer("http://auth.example/token");
     const { registry, events } = openFakeImg(fake, { env: ENV });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(tokenCalls(fake).map(({ authorization }) => authorization)).toEqual([""]);
     expect(used(events)).toEqual(["DOCKER_USERNAME refused"]);
   });
@@ -252,7 +253,7 @@ describe("a token service", () => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ url }) =>
       url.includes("/token") ? Response.redirect("https://169.254.169.254/", 302) : undefined;
-    await expect(openFakeImg(fake, { env: ENV }).registry.current()).rejects.toThrow(/redirect/);
+    await expect(openFakeImg(fake, { env: ENV }).registry.resolve()).rejects.toThrow(/redirect/);
     expect(fake.requests.some(({ call }) => call.includes("169.254"))).toBe(false);
   });
 
@@ -263,14 +264,14 @@ describe("a token service", () => {
   ])("that answers %j names the field", async (body, message) => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ url }) => (url.includes("/token") ? Response.json(body) : undefined);
-    await expect(openFakeImg(fake, { env: ENV }).registry.current()).rejects.toThrow(message);
+    await expect(openFakeImg(fake, { env: ENV }).registry.resolve()).rejects.toThrow(message);
   });
 
   test("that knows no GET gets an OAuth2 POST", async () => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ method, url }) =>
       method === "GET" && url.includes("/token") ? new Response("", { status: 405 }) : undefined;
-    expect(await openFakeImg(fake, { env: ENV }).registry.current()).toMatchObject({
+    expect(await openFakeImg(fake, { env: ENV }).registry.resolve()).toMatchObject({
       kind: "ready",
     });
     expect(tokenCalls(fake).map(({ call }) => call.split(" ")[0])).toEqual(["GET", "POST"]);
@@ -297,7 +298,7 @@ describe("docker login", () => {
       config({ auths: { [key]: { auth: AUTH } } }),
       `img://${host}/o/app`,
     );
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   test.each([
@@ -308,7 +309,7 @@ describe("docker login", () => {
   ])("of %s is not for registry.example/o/app", async (key) => {
     const fake = fakeWith({ auth: "basic", ...USERS });
     const { registry } = open(fake, config({ auths: { [key]: { auth: AUTH } } }));
-    await expect(registry.current()).rejects.toMatchObject({ code: "credential" });
+    await expect(registry.resolve()).rejects.toMatchObject({ code: "credential" });
     expect(fake.requests.every(({ authorization }) => authorization === "")).toBe(true);
   });
 
@@ -320,14 +321,14 @@ describe("docker login", () => {
       "registry.example/o": { auth: btoa("c:d") },
     };
     const { registry, events } = open(fake, config({ auths }));
-    await registry.current();
+    await registry.resolve();
     expect(used(events)).toEqual(["/home/u/.docker/config.json used"]);
   });
 
   test("an identity token is exchanged by POST", async () => {
     const fake = fakeWith({ auth: "bearer", refreshTokens: ["id-token"] });
     const auths = { "registry.example": { auth: btoa("00000000:"), identitytoken: "id-token" } };
-    expect(await open(fake, config({ auths })).registry.current()).toMatchObject({ kind: "ready" });
+    expect(await open(fake, config({ auths })).registry.resolve()).toMatchObject({ kind: "ready" });
     expect(tokenCalls(fake).map(({ call }) => call)).toEqual(["POST https://auth.example/token"]);
   });
 
@@ -345,7 +346,7 @@ describe("docker login", () => {
     for (const host of ["registry-1.docker.io", "registry.example", "other.example"]) {
       const fake = fakeWith({ auth: "basic", host, ...USERS });
       const { registry } = open(fake, config(content), `img://${host}/o/app`, { credentialHelper });
-      expect(await registry.current()).toMatchObject({ kind: "ready" });
+      expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     }
     expect(asked).toEqual([
       "ours https://index.docker.io/v1/",
@@ -359,13 +360,13 @@ describe("docker login", () => {
     const content = config({ credsStore: "x", auths: { "registry.example": { auth: AUTH } } });
     const token = async () => ({ username: "<token>", secret: "id-token" });
     const first = open(fake, content, undefined, { credentialHelper: token });
-    expect(await first.registry.current()).toMatchObject({ kind: "ready" });
+    expect(await first.registry.resolve()).toMatchObject({ kind: "ready" });
     const { CredentialError } = await import("../../../../src/core/error.ts");
     const broken = async () => {
       throw new CredentialError("no display");
     };
     const second = open(fake, content, undefined, { credentialHelper: broken });
-    expect(await second.registry.current()).toMatchObject({ kind: "ready" });
+    expect(await second.registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(second.events)).toEqual([
       "the credential helper of /home/u/.docker/config.json refused",
       "/home/u/.docker/config.json used",
@@ -381,7 +382,7 @@ describe("docker login", () => {
     const fake = fakeWith({ auth: "basic", ...USERS });
     const found = { [path]: { auths: { "registry.example": { auth: AUTH } } } };
     const { registry } = openFakeImg(fake, { env, readTextFile: files(found) });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   test("works without files, in DOCKER_AUTH_CONFIG", async () => {
@@ -389,7 +390,7 @@ describe("docker login", () => {
     const env = {
       DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { "registry.example": { auth: AUTH } } }),
     };
-    expect(await openFakeImg(fake, { env }).registry.current()).toMatchObject({ kind: "ready" });
+    expect(await openFakeImg(fake, { env }).registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
   test.each([
@@ -411,7 +412,7 @@ describe("docker login", () => {
       },
       credentialHelper: async () => undefined,
     });
-    const told = await registry.current().then(String, String);
+    const told = await registry.resolve().then(String, String);
     expect(told).not.toContain("secret");
     expect(told.split("Cannot ").length).toBe(3);
     expect(told).toContain("/home/u/.docker/config.json (Cannot");
@@ -437,7 +438,7 @@ describe("docker login", () => {
     };
     const credentialHelper = async (): Promise<undefined> => undefined;
     const { registry, events } = open(fake, found, undefined, { credentialHelper });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events).filter((line) => line.endsWith("refused"))).toEqual([]);
   });
 
@@ -449,7 +450,7 @@ describe("docker login", () => {
     const content = { auths: { ...auths, "registry.example": { auth: AUTH } }, credHelpers };
     const credentialHelper = async (): Promise<undefined> => undefined;
     const { registry, events } = open(fake, config(content), undefined, { credentialHelper });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["/home/u/.docker/config.json used"]);
   });
 });
@@ -508,14 +509,14 @@ describe("clouds", () => {
       { env: { AWS_ACCESS_KEY_ID: "AKID", AWS_SECRET_ACCESS_KEY: "secret-key" } },
       `img://${host}/o/app`,
     );
-    expect(await world.registry.current()).toMatchObject({ kind: "ready" });
-    await world.registry.current();
+    expect(await world.registry.resolve()).toMatchObject({ kind: "ready" });
+    await world.registry.resolve();
     expect(asked).toHaveLength(1);
     expect(asked[0]?.headers.get("authorization")).toMatch(
       /^AWS4-HMAC-SHA256 Credential=AKID\/20260601\/eu-west-1\/ecr\/aws4_request, SignedHeaders=.*x-amz-target/,
     );
     world.clock.advance(12 * 3_600_000);
-    await world.registry.current();
+    await world.registry.resolve();
     expect(asked).toHaveLength(2);
   });
 
@@ -538,7 +539,7 @@ describe("clouds", () => {
             },
         `img://${host}/o/app`,
       );
-      const answer = registry.current();
+      const answer = registry.resolve();
       await expect(answer).rejects.toThrow(
         /AWS credentials \(Cannot use .*(TOKEN|token): it has spaces/,
       );
@@ -553,7 +554,7 @@ describe("clouds", () => {
     const auths = { "registry.example": { auth: AUTH } };
     const env = { DOCKER_USERNAME: "u", ...broken, DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
     const { registry, events } = openFakeImg(fake, { env });
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["DOCKER_USERNAME unusable", "DOCKER_AUTH_CONFIG used"]);
   });
 
@@ -568,7 +569,7 @@ describe("clouds", () => {
     };
     const env = { GOOGLE_APPLICATION_CREDENTIALS: JSON.stringify(serviceAccountKey()) };
     const { registry, events } = openFakeImg({ fetch }, { env }, `img://${host}/o/app`);
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["Google credentials used"]);
   });
 
@@ -596,7 +597,7 @@ describe("clouds", () => {
       AZURE_CLIENT_SECRET: "client-secret",
     };
     const { registry, events } = openFakeImg({ fetch }, { env }, `img://${host}/o/app`);
-    expect(await registry.current()).toMatchObject({ kind: "ready" });
+    expect(await registry.resolve()).toMatchObject({ kind: "ready" });
     expect(used(events)).toEqual(["Azure credentials used"]);
     expect(bodies).toEqual([
       "login.microsoftonline.com/t/oauth2/v2.0/token grant_type=client_credentials&client_id=c&scope=https%3A%2F%2Fcontainerregistry.azure.net%2F.default&client_secret=client-secret",

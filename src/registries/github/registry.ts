@@ -1,0 +1,105 @@
+import { IntegrityError, NotFoundError } from "../../core/error.ts";
+import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
+import { type SplitUrl, splitUrl } from "../../core/url.ts";
+import type { RegistryContext } from "../driver.ts";
+import { joinSignals, listRegistry } from "../list_registry.ts";
+import { parseGhrArtifactUrl } from "./artifact_url.ts";
+import { createGitHubClient } from "./client.ts";
+import type { GhrLocator } from "./locator.ts";
+import { type GhrRepository, ghrRepository } from "./repository.ts";
+import type { GitHubAsset } from "./schema.ts";
+import { findAsset, GhrSource, revisionOf } from "./source.ts";
+
+const NO_RECORD =
+  "No audit record is left on GitHub: that takes GH_TOKEN, GITHUB_TOKEN or a GitHub App";
+
+/** Streams the bytes behind an artifact URL. */
+export async function openGhrArtifact(
+  url: SplitUrl,
+  io: RegistryContext,
+  options: OpenOptions = {},
+): Promise<ReadableStream<Uint8Array>> {
+  const { owner, repo, tag, artifact } = parseGhrArtifactUrl(url);
+  const repository = ghrRepository(createGitHubClient(io), owner, repo);
+  const signal = joinSignals(options.signal, io.signal);
+  const asset = await findRemoteAsset(repository, tag, artifact, signal);
+  return repository.download(asset, options, signal);
+}
+
+/** Opens the releases of a repository. */
+export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
+  const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
+  const github = createGitHubClient(io);
+  const repository = ghrRepository(github, locator.owner, locator.repo);
+  const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });
+
+  let warned = false;
+
+  const registry = listRegistry({
+    locator,
+    io,
+    source,
+    repository: locator.repo,
+    async open(artifact, options: OpenOptions = {}) {
+      const { tag, artifact: name } = parseGhrArtifactUrl(
+        splitUrl(artifact.url, "the artifact URL"),
+      );
+      const signal = joinSignals(options.signal, io.signal);
+      const find = (): Promise<GitHubAsset> => findRemoteAsset(repository, tag, name, signal);
+      const asset = source.asset(tag, name) ?? (await find());
+      assertSame(artifact, asset);
+      try {
+        return await repository.download(asset, options, signal);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+        source.expire();
+        assertSame(artifact, await find());
+        throw error;
+      }
+    },
+    exists: (tag, options = {}) => repository.exists(tag, joinSignals(options.signal, io.signal)),
+    async report(deployment: Deployment, options = {}) {
+      if (deployment.error !== undefined) return; // A record says that something was shipped.
+      if (github.auth.kind === "anonymous") {
+        if (!warned) io.emit({ type: "warning", message: NO_RECORD });
+        warned = true;
+        return;
+      }
+      const signal = joinSignals(options.signal, io.signal);
+      const { id } = deployment;
+      const uploadUrl = source.uploadUrl(id) ?? (await repository.uploadUrl(id, signal));
+      await repository.record(uploadUrl, deployment, signal);
+    },
+  });
+
+  return {
+    ...registry,
+    async resolve(options) {
+      const resolution = await registry.resolve(options);
+      source.settle(resolution);
+      return resolution;
+    },
+  };
+}
+
+/** The rest of one file must never be joined with the start of another. */
+function assertSame(artifact: Artifact, asset: GitHubAsset): void {
+  if (artifact.revision === undefined || artifact.revision === revisionOf(asset)) return;
+  throw new IntegrityError(
+    `Cannot download ${artifact.name}: it was replaced on GitHub after it was listed; dewy lists again`,
+  );
+}
+
+async function findRemoteAsset(
+  repository: GhrRepository,
+  tag: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<GitHubAsset> {
+  const release = await repository.release(tag, signal);
+  const asset = release === undefined ? undefined : findAsset(release, name);
+  if (asset !== undefined) return asset;
+  const where =
+    release === undefined ? `no release ${tag}` : `no file ${name} in the release ${tag}`;
+  throw new NotFoundError(`Cannot download ${name}: GitHub has ${where}`);
+}

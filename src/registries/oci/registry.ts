@@ -1,0 +1,75 @@
+import { ConfigError } from "../../core/error.ts";
+import type { Resolution, ResolveOptions } from "../../core/types.ts";
+import { redactUrl } from "../../core/url.ts";
+import type { RegistryContext } from "../driver.ts";
+import { joinSignals, listRegistry } from "../list_registry.ts";
+import { skipAbandoned } from "../skip_abandoned.ts";
+import { createOciClient } from "./client.ts";
+import { DOCKER_HUB, isDockerHub } from "./image_reference.ts";
+import type { ImageRegistry } from "./image_registry.ts";
+import type { OciLocator } from "./locator.ts";
+import { ImgSource } from "./source.ts";
+
+/**
+ * Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull.
+ *
+ * @param locator the repository.
+ * @param io the world.
+ * @returns the registry; its artifacts are for a container runtime to pull.
+ */
+export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry {
+  const client = createOciClient(locator, io);
+  const source = new ImgSource(locator, client, io.platform);
+  const listed = listRegistry({
+    locator,
+    io,
+    source,
+    async open(artifact, options = {}) {
+      options.signal?.throwIfAborted();
+      throw new ConfigError(
+        `Cannot download "${redactUrl(artifact.url)}": an image is pulled by a container runtime; use dewy container`,
+      );
+    },
+    async exists(tag, options = {}) {
+      const signal = joinSignals(options.signal, io.signal);
+      if ((await client.digest(tag, signal)) !== undefined) return true;
+      // A registry says 404 also of what it does not show. Only who can still list may believe that a tag is gone.
+      for await (const page of client.tags(signal)) if (page.includes(tag)) return true;
+      return false;
+    },
+  });
+  // Registries go on listing tags whose images have been deleted.
+  const registry = skipAbandoned(listed);
+  const translate = ({ signal, explain, exclude }: ResolveOptions = {}): ResolveOptions => ({
+    signal,
+    explain,
+    exclude: exclude && source.versions(exclude),
+  });
+  const spell = (found: Resolution): Resolution => {
+    const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
+    const resolution: Resolution =
+      found.explanation === undefined || tags === undefined
+        ? found
+        : { ...found, explanation: { ...found.explanation, tags } };
+    if (resolution.kind === "ready") {
+      // The tag as it is there; the version as it is meant.
+      const { release } = resolution;
+      return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
+    }
+    const { tag } = resolution;
+    return tag === undefined ? resolution : { ...resolution, tag: source.spelled(tag) };
+  };
+  return {
+    ...registry,
+    // What is listed are images for one platform.
+    anyPlatform: false,
+    async pullAccess(digest, options = {}) {
+      const { registry: host, repository, plainHttp } = locator;
+      const credential = await client.credentialFor(digest, joinSignals(options.signal, io.signal));
+      // Engines know Docker Hub by this name only.
+      const name = isDockerHub(host) ? DOCKER_HUB : host;
+      return { image: `${name}/${repository}@${digest}`, credential, plainHttp };
+    },
+    resolve: async (options) => spell(await registry.resolve(translate(options))),
+  };
+}
