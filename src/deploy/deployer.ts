@@ -4,7 +4,6 @@ import type { Artifact, Registry, Release } from "../core/types.ts";
 import type { DeployedRelease, Retention, StateStore } from "./state.ts";
 import type { Switches } from "./switches.ts";
 
-/** A version that can be deployed. */
 export interface Candidate {
   release: Release;
   artifact: Artifact;
@@ -14,9 +13,8 @@ export interface Candidate {
 
 /** A complete release directory. */
 export interface Staged {
-  /** The name of the directory. */
   directory: string;
-  /** The digest of the artifact, if staging has computed it. */
+  /** Set if staging has computed it. */
   digest?: string;
 }
 
@@ -28,7 +26,6 @@ export type BakeOutcome = "proven" | "superseded";
  * of the steps, the state and the reports are the same for all commands.
  */
 export interface Deployer {
-  /** The directory that is live. */
   live(): Promise<string | undefined>;
   /**
    * Creates a complete release. `record` saves it to the state just before its directory gets its final name: if either

@@ -3,9 +3,7 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 import type { Candidate } from "./deployer.ts";
 
 export interface FailedCandidatesOptions extends Pick<Context, "clock"> {
-  /** The pause between two polls. */
   intervalMs: number;
-  /** A number in [0, 1). Defaults to `Math.random`. */
   random?: () => number;
 }
 

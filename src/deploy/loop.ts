@@ -37,7 +37,6 @@ export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
    */
   onWake(listener: () => void): () => void;
   signal: AbortSignal;
-  /** A number in [0, 1). Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -64,7 +63,7 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
   }
 }
 
-/** The event that reports a failure, which is the `count`th in a row. */
+/** @param count the number of consecutive failures. */
 export function failedEvent(
   error: DewyError,
   count: number,
@@ -76,7 +75,6 @@ export function failedEvent(
   return { type: "failed", phase, tag, error, count, retryInMs, ...repeated };
 }
 
-/** Wraps a foreign error in a {@link HostError}. */
 export function asDewyError(error: unknown): DewyError {
   if (error instanceof DewyError) return error;
   const message = messageOf(error);

@@ -8,37 +8,30 @@ import { parseDigest } from "../core/digest.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
 export interface DeployedRelease {
-  /** The registry's identifier of the release. */
   id: string;
   tag: string;
-  /** The name of the artifact. */
   artifact: string;
-  /** The digest of the artifact: the registry's, or computed from the download. */
+  /** The registry's, or computed from the download. */
   digest?: string;
-  /** The registry's opaque identity of the artifact's bytes. */
+  /** The registry's opaque identity of the bytes. */
   revision?: string;
   /** The name of its directory below `releases/`. */
   directory: string;
-  /** An ISO 8601 time. */
   stagedAt: string;
 }
 
 /** A version that failed after its activation. */
 export interface BadVersion {
   tag: string;
-  /** The digest of the bytes that failed. */
   digest?: string;
-  /** The registry's identity of the bytes that failed. */
   revision?: string;
   reason: string;
-  /** An ISO 8601 time. */
   at: string;
 }
 
 /** The bytes of a tag when it was last staged. This record outlives the release. */
 export interface KnownBytes {
   tag: string;
-  /** The name of the artifact. */
   artifact: string;
   digest?: string;
   revision?: string;
@@ -205,7 +198,6 @@ export function wayBack(state: DeployState, live: string | undefined): string | 
   return switching?.to === live && last === live ? undefined : last;
 }
 
-/** The state before `current` moves away from the live directory. */
 export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
   return { ...state, switching: switchOf(to, wayBack(state, live)) };
 }
@@ -232,7 +224,6 @@ export function withoutAfterHook(state: DeployState, directory: string): DeployS
   return afterHook?.directory === directory ? rest : state;
 }
 
-/** Which releases pruning leaves. */
 export interface Retention {
   keep: ReadonlySet<string>;
   /** How many of the newest directories that are not in `keep` stay as well. */

@@ -20,9 +20,7 @@ export interface TickOptions {
 export type Later = (settled: Promise<TickResult | undefined>) => void;
 
 export interface TickResult {
-  /** Whether a version was deployed. */
   deployed: boolean;
-  /** The tag that is live now. */
   live: string | undefined;
   /** Set if nothing failed, but there is no version, or no artifact of the newest version. */
   problem?: DewyError;
@@ -124,7 +122,6 @@ async function failureOf(
   return { tag, error, retryAt: isBad ? undefined : failed.add(candidate, error) };
 }
 
-/** What a result means for the polling. */
 export function pollOutcome(result: TickResult): PollOutcome {
   const { failure, problem, waitsUntil, isBaking } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };

@@ -7,9 +7,7 @@ const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
 
 export interface Crash {
-  /** The number of consecutive crashes. */
   count: number;
-  /** How long to wait before the next start. */
   pauseMs: number;
   /** Whether the row has just become a crash loop; once per row. */
   isLoop: boolean;

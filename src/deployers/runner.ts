@@ -3,16 +3,13 @@ import type { BakeOutcome } from "../deploy/deployer.ts";
 export interface AppRelease {
   /** Empty if dewy did not deploy the release itself. */
   tag: string;
-  /** The name of its directory below `releases/`. */
   directory: string;
 }
 
 /** A release that crashes again and again. */
 export interface CrashLoop {
   release: AppRelease;
-  /** The number of consecutive crashes. */
   crashes: number;
-  /** Why it crashed last. */
   reason: string;
 }
 

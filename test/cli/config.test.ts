@@ -228,7 +228,7 @@ describe("readConfig of server", () => {
     [["-p", "1", "--health-path", "/up"], "--health-path needs --handoff proxy: on a shared"],
     [
       ["-p", "1", "--handoff", "none", "--health-path", "/up"],
-      "--health-path needs --handoff proxy: there is nothing between",
+      "--health-path needs --handoff proxy: there is no proxy between",
     ],
     [["-p", "1", "--handoff", "proxy", "--health-path", "up"], '--health-path "up"'],
     [["-p", "1", "--handoff", "proxy", "--health-path", "/a b"], '--health-path "/a b"'],
@@ -241,7 +241,10 @@ describe("readConfig of server", () => {
     [["--health-timeout", "0"], '--health-timeout "0"'],
     [["--handoff", "none", "--overlap", "5s"], "--overlap has no effect with --handoff none"],
     [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
-    [["--signal-on-term", "KILL"], '--signal-on-term "KILL": expected TERM, INT, QUIT'],
+    [
+      ["--signal-on-term", "KILL"],
+      'Invalid value "KILL" for --signal-on-term: expected TERM, INT, QUIT',
+    ],
     [["--restart", "never"], '--restart "never": expected always, on-failure'],
     [["--", ""], 'the command after "--" is empty'],
   ])("refuses %j", (argv, message) => {

@@ -47,9 +47,9 @@ describe("parseEnvFile", () => {
     ["A B=x", "line 1: expected KEY=VALUE"],
     ["A=1\nB='x", "line 2: the value of B has no closing '"],
     ['A="x\ny\n', 'line 1: the value of A has no closing "'],
-    ['A="x"y', 'line 1: the value of A goes on behind its closing "'],
+    ['A="x"y', 'line 1: there is text after the closing " of A'],
     ['A="1\n2"\nB', "line 3: expected KEY=VALUE"],
-    ["A=x\0y", "line 1: the value of A has a NUL"],
+    ["A=x\0y", "line 1: the value of A contains a NUL"],
   ])("refuses %j and says where", (text, message) => {
     expect(() => parsed(text)).toThrow(`Cannot read --env-file "app.env", ${message}`);
   });

@@ -37,7 +37,7 @@ export function temporaryPath(path: string): string {
   return `${path}.${randomBytes(8).toString("hex")}.tmp`;
 }
 
-/** Removes the temporary files of a path that killed processes have left. */
+/** Removes what killed processes have left. */
 export async function removeTemporaries(path: string): Promise<void> {
   const directory = dirname(path);
   for (const name of await readdir(directory).catch(() => [])) {
@@ -89,7 +89,6 @@ export async function readOwnFileIfPresent(path: string): Promise<string | undef
   }
 }
 
-/** The system's code of an error, such as `ENOENT`. */
 export function systemCode(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;

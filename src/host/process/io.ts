@@ -17,7 +17,6 @@ export interface TextSink {
 export interface Signals {
   /** Aborted by the first SIGINT, SIGTERM or SIGQUIT; the second one exits immediately. */
   readonly stop: AbortSignal;
-  /** The signal that aborted {@link stop}. */
   stoppedBy(): StopSignal | undefined;
   /**
    * Calls the listener with `SIGHUP` or `SIGUSR1` for each such signal.
@@ -29,13 +28,10 @@ export interface Signals {
 
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGQUIT";
 
-/** The process, as commands see it. */
 export interface ProcessIo {
   /** The words after the program's name. */
   argv: readonly string[];
-  /** For results. */
   stdout: TextSink;
-  /** For logs, progress and errors. */
   stderr: TextSink;
   env: Readonly<Record<string, string | undefined>>;
   signals: Signals;
@@ -53,11 +49,10 @@ export const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = {
 export interface HostProcess extends ProcessIo {
   /** Handles uncaught errors until {@link ProcessIo.keepRunning} is called. The handler should end the process. */
   onUncaught(handler: (error: unknown) => void): void;
-  /** Exits after all output has been flushed. */
+  /** Flushes all output first. */
   exit(code: number): Promise<void>;
 }
 
-/** Installs the signal handlers and wraps the streams of this process. */
 export function openProcess(): HostProcess {
   const stdout = textSink(process.stdout);
   const stderr = textSink(process.stderr);

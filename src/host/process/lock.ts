@@ -32,7 +32,6 @@ interface Holder {
   pids?: string;
   command: string;
   since: string;
-  /** Makes the content of each lock unique. */
   id?: string;
 }
 
@@ -43,7 +42,6 @@ export interface LockOptions {
 }
 
 export interface Lock {
-  /** Idempotent. */
   release(): Promise<void>;
 }
 
@@ -175,7 +173,6 @@ export async function replaceStaleLock(path: string, stale: string, own: string)
   }
 }
 
-/** The file that a process creates before it replaces a stale lock. */
 export function claimPath(path: string, stale: string): string {
   return `${path}.${createHash("sha256").update(stale).digest("hex").slice(0, 16)}.claim`;
 }

@@ -9,7 +9,6 @@ export interface ProcessEntry {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
-  /** See {@link processStartTime}. */
   readonly startTime: string;
 }
 
@@ -48,7 +47,6 @@ function processEntry(pid: number): ProcessEntry | undefined {
   };
 }
 
-/** Index of the start time in {@link Stat.fields}. */
 const START_TIME = 19;
 
 interface Stat {
@@ -116,7 +114,6 @@ export function isRunning(pid: number, startTime: string | undefined): boolean {
   return startTime === undefined || now === undefined || now === startTime;
 }
 
-/** Whether any process of a group runs. */
 export function groupRuns(leader: number): boolean {
   if (!acceptsSignals(-leader)) return false;
   if (process.platform !== "linux") return true;
@@ -133,12 +130,10 @@ function acceptsSignals(target: number): boolean {
   }
 }
 
-/** Sends a signal such as `SIGTERM`; does nothing if the process has exited. */
 export function signalProcess(pid: number, signal: string): void {
   send(pid, signal);
 }
 
-/** Sends a signal to every process of a group; does nothing if all have exited. */
 export function signalGroup(leader: number, signal: string): void {
   send(-leader, signal);
 }

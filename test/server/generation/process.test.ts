@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { signalGroup, signalProcess } from "../../../src/host/process/processes.ts";
-import { groupRuns } from "../../../src/server/generation/group.ts";
+import { groupRuns, signalGroup, signalProcess } from "../../../src/host/process/processes.ts";
 import {
   type GenerationOptions,
   type GenerationProcess,

@@ -1,7 +1,7 @@
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { NotExecutedError } from "../../../src/server/generation/execution.ts";
+import { NotExecutedError } from "../../../src/server/generation/command.ts";
 import {
   type CheckedProgram,
   checkProgram,
@@ -53,7 +53,7 @@ describe("checkProgram", () => {
       "needs an interpreter that the release should have",
       GOOD,
       { "bin/app": "+x#!ROOT/current/bin/python" },
-      "current/bin/python, which the release does not have",
+      "current/bin/python, which the release does not contain",
     ],
   ])("blames the release when its program %s", async (_, before, now, reason) => {
     const root = await world(before, now);
@@ -124,7 +124,7 @@ describe("checkProgram", () => {
       fault: "host",
       retryable: true,
       message:
-        'Cannot start "no-such-program": no directory in PATH has a program of this name; install it, or give its path',
+        'Cannot start "no-such-program": no directory in PATH contains a program with this name; install it, or specify its path',
     });
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import { faultOf, HostError } from "../../../src/core/error.ts";
 import type { Handoff } from "../../../src/server/supervisor/handoff.ts";
-import { socketHandoff } from "../../../src/server/supervisor/handoffs.ts";
+import { socketHandoff } from "../../../src/server/supervisor/handoff.ts";
 import { becomeReady } from "../../../src/server/supervisor/readiness.ts";
 import { hastyClock } from "../../fakes/clock.ts";
 import { type FakeGeneration, fakeGeneration } from "./world.ts";
@@ -16,7 +16,7 @@ const ready = { afterMs: 60_000, timeoutMs: 120_000, mayFinish: true, clock: sys
 it.each([
   ["with a socket", { sockets: [socket], env: {} }, "use --handoff proxy or --handoff none"],
   ["behind the proxy", { sockets: [], env: { PORT: "4711" } }, "listen on 127.0.0.1:$PORT (4711)"],
-  ["without a port", { sockets: [], env: {} }, "somebody else has the port that it wants"],
+  ["without a port", { sockets: [], env: {} }, "another process has the port that it wants"],
 ])("an app %s that finds its port taken is told what to do", async (_, place, hint) => {
   const generation = fakeGeneration(release, 1, place, 0);
   generation.lastLines = () => ["Error: listen EADDRINUSE: address already in use :::8080"];

@@ -17,7 +17,7 @@ test("the last lines of an app are without the secrets of its environment and of
     releasePath: (directory) => directory,
     environment: async () => ({ ...app, GITHUB_APP_PRIVATE_KEY: key }),
     user: undefined,
-    saysReady: false,
+    reportsReady: false,
     logPrefix: false,
     redactor,
     clock: systemClock,

@@ -8,7 +8,7 @@ const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
 const DRAIN_MS = 60_000;
 
-/** A first generation, behind a handoff that tells what it is asked for. */
+/** A first generation, behind a handoff that records its calls. */
 async function draining(
   drain: (made: () => SupervisorWorld, timeoutMs: number) => Promise<void>,
   drainMs: number = DRAIN_MS,
@@ -21,19 +21,19 @@ async function draining(
       asked.push(`drain ${timeoutMs}, ${signals()}`);
       await drain(() => made, timeoutMs);
     },
-    cut: async (_, withinMs) => void asked.push(`cut ${withinMs}, ${signals()}`),
+    closeConnections: async (_, withinMs) => void asked.push(`close ${withinMs}, ${signals()}`),
   };
   const made = world({ handoff, drainMs });
   await made.supervisor.ensureRunning(v1);
   return { ...made, asked };
 }
 
-describe("Retirement.end", () => {
-  it("signals a generation when its connections have ended, and cuts what is left of them after it", async () => {
+describe("Drainer", () => {
+  it("signals a generation once its connections have ended, and closes the remaining ones afterwards", async () => {
     const { supervisor, generations, asked } = await draining(async () => {});
     await supervisor.deploy(v2, never);
     await until(() => asked.length === 2);
-    expect(asked).toEqual(["drain 60000, ", "cut 5000, SIGTERM"]);
+    expect(asked).toEqual(["drain 60000, ", "close 5000, SIGTERM"]);
     expect(generations[0]?.hasEnded).toBe(true);
   });
 
@@ -43,7 +43,7 @@ describe("Retirement.end", () => {
     { usedUp: 55_000, left: 10_000 },
     { usedUp: DRAIN_MS, left: 10_000 },
   ])(
-    "leaves the app $left ms when its connections have used up $usedUp",
+    "leaves the app $left ms if its connections have used up $usedUp",
     async ({ usedUp, left }) => {
       const made = await draining((io) => io().clock.sleep(usedUp));
       const { supervisor, generations, events } = made;
@@ -56,7 +56,7 @@ describe("Retirement.end", () => {
     },
   );
 
-  it("leaves nothing any time where there is none", async () => {
+  it("kills at once if the drain time is 0", async () => {
     const { supervisor, generations, events, asked } = await draining(async () => {}, 0);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
@@ -65,20 +65,20 @@ describe("Retirement.end", () => {
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ durationMs: 0, killed: true }]);
     await until(() => asked.length === 2);
-    expect(asked).toEqual(["drain 0, ", "cut 0, SIGTERM,KILL"]);
+    expect(asked).toEqual(["drain 0, ", "close 0, SIGTERM,KILL"]);
   });
 
-  it("gives the last bytes of a generation that has ended by itself the time of a drain", async () => {
+  it("gives the last bytes of a generation that has exited by itself time to reach the clients", async () => {
     const { supervisor, generations, asked } = await draining(async () => {});
     await supervisor.deploy(v2, never);
     generations[0]?.exit({ code: 1 });
     await until(() => asked.length === 2);
-    expect(asked).toEqual(["drain 60000, ", "cut 5000, "]);
+    expect(asked).toEqual(["drain 60000, ", "close 5000, "]);
   });
 
-  it("accepts nothing more before it drains the last generation, when dewy ends", async () => {
+  it("stops accepting before it drains the last generation when dewy stops", async () => {
     const { supervisor, asked } = await draining(async () => {});
     await supervisor.stop();
-    expect(asked).toEqual(["stop accepting", "drain 60000, ", "cut 5000, SIGTERM"]);
+    expect(asked).toEqual(["stop accepting", "drain 60000, ", "close 5000, SIGTERM"]);
   });
 });

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { registries } from "../../mod.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
-import { appEnvironment, appUser } from "../../src/server/environment.ts";
+import { appEnvironment } from "../../src/server/app.ts";
+import { findAppUser } from "../../src/server/app_user.ts";
 
 const CONFIG = { envFiles: [], isolateEnv: false, user: undefined };
 const NOBODY = { uid: 7, gid: 8, name: "app", home: "/home/app" };
@@ -26,11 +27,11 @@ describe("the app's environment", () => {
     const env = { ENVIRONMENT: "staging", PATH: "/bin", GITHUB_TOKEN: "t" };
     expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual(env);
   });
-  test("has nothing that speaks of dewy's own process", async () => {
+  test("has no variables about dewy's own process", async () => {
     const env = { A: "1", NODE_CHANNEL_FD: "3", DEWY_HOLDER: "9", DEWY_HOLDER_RESTARTS: "1" };
     expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual({ A: "1" });
   });
-  test("has what the files say; a later file wins over an earlier one, both over dewy's", async () => {
+  test("includes the files; a later file overrides an earlier one, and both override dewy's", async () => {
     const envFiles = [await file("a", "A=a\nB=a\nC=a"), await file("b", "B=b")];
     const env = { A: "dewy", Z: "dewy" };
     expect(await appEnvironment({ ...CONFIG, envFiles }, { env, registries }, undefined)).toEqual({
@@ -40,17 +41,17 @@ describe("the app's environment", () => {
       Z: "dewy",
     });
   });
-  test("takes up a change of a file at the next start", async () => {
+  test("applies a changed file at the next start", async () => {
     const config = { ...CONFIG, envFiles: [await file("a", "A=1")] };
-    const world = { env: {}, registries };
-    await appEnvironment(config, world, undefined);
+    const context = { env: {}, registries };
+    await appEnvironment(config, context, undefined);
     await file("a", "A=2");
-    expect(await appEnvironment(config, world, undefined)).toEqual({ A: "2" });
+    expect(await appEnvironment(config, context, undefined)).toEqual({ A: "2" });
   });
-  test("cannot be had from a file that is missing or wrong", async () => {
-    const world = { env: {}, registries };
+  test("rejects a missing or invalid file", async () => {
+    const context = { env: {}, registries };
     const missing = { ...CONFIG, envFiles: [join(dir, "missing")] };
-    await expect(appEnvironment(missing, world, undefined)).rejects.toMatchObject({
+    await expect(appEnvironment(missing, context, undefined)).rejects.toMatchObject({
       code: "config",
       message: expect.stringContaining(
         `Cannot read --env-file "${dir}/missing": no such file or directory`,
@@ -58,19 +59,19 @@ describe("the app's environment", () => {
     });
     const path = await file("a", "A=1\nB");
     const wrong = { ...CONFIG, envFiles: [path] };
-    await expect(appEnvironment(wrong, world, undefined)).rejects.toThrow(
+    await expect(appEnvironment(wrong, context, undefined)).rejects.toThrow(
       `Cannot read --env-file "${path}", line 2`,
     );
   });
   test("has the home of the app's user", async () => {
     const env = { HOME: "/root", USER: "root", LOGNAME: "root" };
-    const world = { env, registries };
-    expect(await appEnvironment({ ...CONFIG, user: "app" }, world, NOBODY)).toEqual({
+    const context = { env, registries };
+    expect(await appEnvironment({ ...CONFIG, user: "app" }, context, NOBODY)).toEqual({
       HOME: "/home/app",
       USER: "app",
       LOGNAME: "app",
     });
-    expect(await appEnvironment(CONFIG, world, NOBODY)).toEqual(env);
+    expect(await appEnvironment(CONFIG, context, NOBODY)).toEqual(env);
   });
 });
 
@@ -127,16 +128,16 @@ describe("--user and --group", () => {
     user: string | undefined,
     group: string | undefined,
     uid: number | undefined = 0,
-  ): ReturnType<typeof appUser> => {
+  ): ReturnType<typeof findAppUser> => {
     const passwdPath = await file(
       "passwd",
       "root:x:0:0:root:/root:/bin/sh\napp:x:1007:1008:App,,,:/home/app:/bin/sh\n1009:x:5:6::/five:\n",
     );
     const groupPath = await file("group", "root:x:0:\nweb:x:1010:app\n");
-    // The machine's own users are none of the test's.
-    return appUser({ user, group }, { uid, passwdPath, groupPath, env: { PATH: dir } });
+    // env hides the machine's own users from getent.
+    return findAppUser({ user, group }, { uid, passwdPath, groupPath, env: { PATH: dir } });
   };
-  test("are dewy's own unless told", async () => {
+  test("default to dewy's own", async () => {
     expect(await find(undefined, undefined, 1000)).toBeUndefined();
   });
   test.each([
@@ -151,12 +152,12 @@ describe("--user and --group", () => {
     expect(await find(user, group)).toEqual(expected);
   });
   test.each([
-    ["ghost", undefined, '--user "ghost": there is no such user'],
-    ["4242", undefined, '--user "4242": the system knows no such user, and so no group of it'],
-    ["4294967295", "web", '--user "4294967295": there is no such user'],
-    ["--help", "web", '--user "--help": there is no such user'],
-    ["app", "ghosts", '--group "ghosts": there is no such group'],
-  ])("%s and %s are refused", async (user, group, message) => {
+    ["ghost", undefined, '--user "ghost": unknown user'],
+    ["4242", undefined, '--user "4242": the system does not know this user or its group'],
+    ["4294967295", "web", '--user "4294967295": unknown user'],
+    ["--help", "web", '--user "--help": unknown user'],
+    ["app", "ghosts", '--group "ghosts": unknown group'],
+  ])("%s and %s are rejected", async (user, group, message) => {
     await expect(find(user, group)).rejects.toThrow(message);
   });
   test("need root", async () => {

@@ -1,14 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { type Endable, type Member, retire } from "../../../src/server/supervisor/retire.ts";
+import {
+  type GenerationProcesses,
+  type Member,
+  type Terminated,
+  terminate,
+} from "../../../src/server/supervisor/generation.ts";
 import { hastyClock } from "../../fakes/clock.ts";
 
-/** A process in memory; what it does with a signal is up to the test. */
+/** A process in memory; the test decides how it handles a signal. */
 interface FakeProcess extends Member {
   end(): void;
 }
 
-/** A generation in memory: its main process has the number 10, and leads the group 10. */
-function generation(): Endable & {
+/** A generation in memory: its main process has the pid 10 and leads the group 10. */
+function generation(): GenerationProcesses & {
   log: string[];
   add(pid: number, how?: { parent?: number; group?: number; onSignal?: () => void }): FakeProcess;
 } {
@@ -43,8 +48,17 @@ function generation(): Endable & {
   };
 }
 
-describe("retire", () => {
-  it("asks the main process alone while that runs, and leaves its group to it", async () => {
+function terminateWith(
+  target: GenerationProcesses,
+  signalName: string,
+  graceMs: number,
+  clock = hastyClock(),
+): Promise<Terminated> {
+  return terminate(target, { signalName, graceMs, clock });
+}
+
+describe("terminate", () => {
+  it("signals only the main process while that runs", async () => {
     const target = generation();
     const worker = target.add(11, { parent: 10, group: 10 });
     target.add(10, {
@@ -54,23 +68,23 @@ describe("retire", () => {
       },
     });
     const mainEnds = (): void => target.add(10).end();
-    const { killed, background } = await retire(target, "SIGTERM", 1_000, hastyClock());
+    const { killed, background } = await terminateWith(target, "SIGTERM", 1_000);
     expect(target.log).toEqual(["SIGTERM to 10"]);
     expect({ killed, background }).toEqual({ killed: false, background: [] });
   });
 
-  it("asks what has left the group once the main process has ended, each tree by its root", async () => {
+  it("signals background processes once the main process has exited, each tree at its root", async () => {
     const target = generation();
     target.add(10);
     const worker = target.add(21, { parent: 20, group: 20 });
     const daemon = target.add(20, { onSignal: () => [worker, daemon].map((one) => one.end()) });
-    const { killed, background } = await retire(target, "SIGQUIT", 1_000, hastyClock());
+    const { killed, background } = await terminateWith(target, "SIGQUIT", 1_000);
     expect(target.log).toEqual(["SIGQUIT to 10", "SIGQUIT to 20"]);
     expect(killed).toBe(false);
     expect(background.map(({ name }) => name)).toEqual(["app 20"]);
   });
 
-  it("asks what turns up later as well, and nobody twice", async () => {
+  it("signals background processes that appear later, and none twice", async () => {
     const target = generation();
     target.add(10);
     target.add(20, {
@@ -79,17 +93,17 @@ describe("retire", () => {
         target.add(30);
       },
     });
-    await retire(target, "SIGTERM", 1_000, hastyClock());
+    await terminateWith(target, "SIGTERM", 1_000);
     expect(target.log).toEqual(["SIGTERM to 10", "SIGTERM to 20", "SIGTERM to 30"]);
   });
 
-  it("kills what is left when the time is up", async () => {
+  it("kills what is left after the grace period", async () => {
     const target = generation();
     target.add(10);
     target.add(20, { onSignal: () => {} });
     const clock = hastyClock();
     const before = clock.monotonic();
-    const { killed, background } = await retire(target, "SIGTERM", 5_000, clock);
+    const { killed, background } = await terminateWith(target, "SIGTERM", 5_000, clock);
     expect(target.log).toEqual(["SIGTERM to 10", "SIGTERM to 20", "kill"]);
     expect(clock.monotonic() - before).toBe(5_000);
     expect(killed).toBe(true);
