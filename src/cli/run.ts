@@ -1,7 +1,7 @@
 import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { exitCodeOf } from "../agent/exit_code.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process/io.ts";
 import type { Config } from "./config.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./flags/parse.ts";

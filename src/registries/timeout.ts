@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
-import { DeadlineError, withDeadline } from "../core/deadline.ts";
 import { RemoteError } from "../core/error.ts";
+import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { Registry } from "../core/types.ts";
 
 const POLL_TIMEOUT_MS = 60_000;
@@ -54,7 +54,7 @@ export async function inTime<T>(
   try {
     return await withDeadline(clock, timeoutMs, signal, (limit) => work(joined(limit)));
   } catch (cause) {
-    if (!(cause instanceof DeadlineError)) throw cause;
+    if (!(cause instanceof TimeoutError)) throw cause;
     throw new RemoteError(
       `Cannot ${action}: no complete response within ${timeoutMs / 1_000} s; it hangs, or the network is slow`,
       { code: "timeout", cause },

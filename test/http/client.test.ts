@@ -8,6 +8,7 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
+import { declarePrintable } from "../../src/core/url.ts";
 import { createHttpClient, type HttpClient, type HttpContext } from "../../src/http/client.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 import { fetchOf, type StrictFake, strictFake } from "../fakes/handler.ts";
@@ -45,6 +46,7 @@ function answers(fake: StrictFake, ...responses: (Response | (() => Response))[]
 
 describe("send", () => {
   test("sends method, headers, body and a user agent, and emits an event", async () => {
+    declarePrintable({ test: { requestKeys: ["page"] } });
     const fake = strictFake().on(`POST ${URL_A}?token=x&page=2`, Response.json({ ok: true }));
     const { http, events } = setup(fake.fetch, { userAgent: "dewy/1" });
     const request = { url: `${URL_A}?token=x&page=2`, method: "POST", body: "hi" };

@@ -1,5 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import { withTimeout } from "../../core/timeout.ts";
 import type {
   Artifact,
   Candidates,
@@ -9,7 +10,6 @@ import type {
   Resolution,
 } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
-import { withTimeout } from "../../http/timeout.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
 import type { RegistryContext } from "../driver.ts";
 import { openHttpsArtifact } from "../https_artifact.ts";
