@@ -82,15 +82,15 @@ function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSin
 
 async function subscribeNotifier(
   config: Config,
-  io: RegistryContext,
+  context: RegistryContext,
   sinks: EventSink[],
 ): Promise<() => Promise<void>> {
   if (!isDeploying(config) || config.notifier === undefined) return async () => {};
   const { openNotifier } = await import("../notifiers/open.ts");
   const { notifiers } = await import("../notifiers/table.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const notifierIo = { ...io, host: hostIdentity() };
-  const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
+  const own = { ...context, host: hostIdentity() };
+  const notifications = openNotifier(config.notifier, notifiers, own, redactor(context.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }
