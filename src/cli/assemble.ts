@@ -91,7 +91,7 @@ function logger(
 
 async function subscribeNotifier(
   config: Config,
-  io: RegistryContext,
+  context: RegistryContext,
   sinks: EventSink[],
   notifiers: DriverTables["notifiers"],
   redactor: Redactor,
@@ -99,8 +99,8 @@ async function subscribeNotifier(
   if (!isDeploying(config) || config.notifier === undefined) return async () => {};
   const { openNotifier } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const notifierIo = { ...io, host: hostIdentity() };
-  const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
+  const own = { ...context, host: hostIdentity() };
+  const notifications = openNotifier(config.notifier, notifiers, own, redactor(context.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }
