@@ -76,7 +76,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: [
     "core",
     "deploy",
-    "notifiers",
     "deployers",
     "host/files",
     "host/process",

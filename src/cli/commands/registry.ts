@@ -6,7 +6,7 @@ import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
 import { redactUrl, splitUrl } from "../../core/url.ts";
-import { createGateway } from "../../gateway/gateway.ts";
+import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
 
@@ -28,7 +28,7 @@ export async function runRegistry(
   checkExposure(config, token);
   const io = { ...context.io, signal: work.signal };
   const upstream = await openConfigured(config, { ...context, io });
-  const gateway = createGateway({
+  const gateway = new Gateway({
     open: (platform) =>
       platform === undefined
         ? upstream
@@ -46,13 +46,13 @@ export async function runRegistry(
   });
   const tls = await readTls(config, context);
   const { port, host } = config;
-  const server = await serveRegistry(gateway.logic, {
+  const server = await serveRegistry(gateway, {
     port,
     host,
     tls,
     token,
-    fetch: gateway.fetch,
-    isServing: gateway.isServing,
+    fetch: (request) => gateway.fetch(request),
+    isServing: () => gateway.isServing(),
     emit,
   });
   const unsubscribe = context.signals.onReload(() => {

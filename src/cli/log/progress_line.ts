@@ -17,11 +17,11 @@ const ERASE = "\r\x1b[K";
 export function createProgressLine(terminal: TextSink, now: () => number): ProgressLine {
   let download: { artifact: string; startedAt: number; from: number } | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
-  let shown = "";
+  let shown: string | undefined;
 
   const clear = (): void => {
-    if (shown !== "") terminal.write(ERASE);
-    shown = "";
+    if (shown !== undefined) terminal.write(ERASE);
+    shown = undefined;
   };
   const draw = (text: string): void => {
     terminal.write(`${ERASE}${text}`);
@@ -34,7 +34,7 @@ export function createProgressLine(terminal: TextSink, now: () => number): Progr
       const line = shown;
       clear();
       terminal.write(text);
-      if (line !== "") draw(line);
+      if (line !== undefined) draw(line);
     },
     sink: (event) => {
       if (!terminal.isTerminal) return;

@@ -34,7 +34,7 @@ function noSpace(
   const want =
     needed === undefined ? "" : `${room === "" ? ": " : ", "}${formatBytes(needed)} needed`;
   return new HostError(
-    `Cannot ${action}: the file system of ${directory} is full${room}${want}; make room there`,
+    `Cannot ${action}: the file system of ${directory} is full${room}${want}; free some space there`,
     { cause },
   );
 }

@@ -242,14 +242,14 @@ class Download {
     const { artifact, tag, maxBytes } = this.#request;
     if (bytes > maxBytes) {
       throw new IntegrityError(
-        `Cannot download "${artifact.name}" of ${tag}: more than the ${formatBytes(maxBytes)} that ` +
-          "--max-artifact-size allows came; raise it if this release is right",
+        `Cannot download "${artifact.name}" of ${tag}: it sends more than the ${formatBytes(maxBytes)} that ` +
+          "--max-artifact-size allows; raise it if this release is right",
         { retryable: false },
       );
     }
     if (artifact.size === undefined || bytes <= artifact.size) return;
     const error = new IntegrityError(
-      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.size} bytes, but more came; ` +
+      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.size} bytes, but sends more; ` +
         "nothing was kept",
     );
     throw new WrongBytesError(error, this.#file.isResumed);
@@ -261,7 +261,7 @@ class Download {
     const { sha256, stated } = await this.#file.hash();
     if (this.#isAsStated(stated)) return sha256;
     const error = new IntegrityError(
-      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.digest}, but what came has ` +
+      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.digest}, but the download has ` +
         `${stated}; nothing was kept`,
     );
     throw new WrongBytesError(error, this.#file.isResumed);
@@ -287,9 +287,9 @@ class Download {
     const { bytes, isResumable } = this.#file;
     const of = artifact.size === undefined ? "" : ` of ${formatBytes(artifact.size)}`;
     return new RemoteError(
-      `Cannot download "${artifact.name}" of ${tag}: interrupted again and again after ` +
+      `Cannot download "${artifact.name}" of ${tag}: interrupted repeatedly after ` +
         `${formatBytes(bytes)}${of}: ${reasonOf(cause)}` +
-        (bytes > 0 && isResumable ? "; what came is kept and the rest tried later" : ""),
+        (bytes > 0 && isResumable ? "; the partial download is kept and resumed later" : ""),
       { cause, method: "GET", url: redactUrl(artifact.url) },
     );
   }

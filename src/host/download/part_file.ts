@@ -10,7 +10,7 @@ import { type FileDigests, type FileHashes, openDigests } from "./digests.ts";
 
 const READ_BYTES = 1 << 20;
 
-/** What an earlier run left of an artifact. */
+/** An artifact's file from an earlier run. */
 export type Leftover =
   | { kind: "none" }
   | ({ kind: "part" } & Beginning)
@@ -19,7 +19,7 @@ export type Leftover =
 /** The bytes that a download starts with. */
 export interface Beginning {
   bytes: number;
-  /** What the server identified them by. */
+  /** The server's validator of these bytes: an ETag or a date. */
   validator: string | undefined;
 }
 
@@ -111,7 +111,7 @@ export class PartFile {
     }
   }
 
-  /** What the server identified the bytes by. */
+  /** The server's validator of the bytes: an ETag or a date. */
   get validator(): string | undefined {
     return this.#validator;
   }

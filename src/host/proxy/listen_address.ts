@@ -1,9 +1,10 @@
 import { unlink } from "node:fs/promises";
-import { connect, type Server } from "node:net";
+import type { Server } from "node:net";
 import { HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../files/file_error.ts";
 import { bindError } from "../sockets/bind_error.ts";
+import { freeUnixPath } from "../sockets/listeners.ts";
 
 /** An address and port, a unix socket, or an inherited listening socket. */
 export type ProxyAddress =
@@ -28,9 +29,8 @@ export async function listenAddress(server: Server, address: ProxyAddress): Prom
   try {
     await listen(server, address);
   } catch (cause) {
-    if (!("path" in address) || !hasCode(cause, "EADDRINUSE") || (await isAlive(address.path))) {
-      throw refusal(address, cause);
-    }
+    if (!("path" in address) || !hasCode(cause, "EADDRINUSE")) throw refusal(address, cause);
+    await freeUnixPath({ kind: "unix", path: address.path });
     await unlink(address.path).catch(() => {});
     await listen(server, address).catch((error) => {
       throw refusal(address, error);
@@ -50,14 +50,6 @@ function listen(server: Server, address: ProxyAddress): Promise<void> {
     else if ("path" in address)
       server.listen({ path: address.path, backlog: BACKLOG }, onListening);
     else server.listen({ ...address, backlog: BACKLOG }, onListening);
-  });
-}
-
-function isAlive(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
   });
 }
 

@@ -23,6 +23,7 @@ export const UNREAD_MS = 1_000;
 /** The same for a client that keeps sending: https://www.rfc-editor.org/rfc/rfc9112#section-9.6 */
 const LONGEST_LINGER_MS = 30_000;
 
+/** A client and its backend: relays bytes, ends, backpressure and errors both ways. */
 export class ProxiedConnection {
   readonly client: Socket;
   /** When the last byte was relayed, in milliseconds since the epoch. */
@@ -121,8 +122,8 @@ export class ProxiedConnection {
   }
 
   /**
-   * A reset, so that the client cannot mistake half a response for a whole one; an orderly end if
-   * the backend spoke last, which is most likely between two requests.
+   * Closes with a reset, so that the client cannot mistake half a response for a whole one; in
+   * order if the backend spoke last, which is most likely between two requests.
    */
   cut(): void {
     const { client } = this;

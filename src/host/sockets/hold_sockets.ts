@@ -72,7 +72,7 @@ export async function holdSockets(
   if (restarts > 0) {
     options.emit({
       type: "warning",
-      message: `dewy was killed and has been started again (${restarts} so far); the sockets stayed open`,
+      message: `dewy was killed and restarted (${restarts} so far); the sockets stayed open`,
       important: true,
     });
   }
@@ -116,7 +116,7 @@ function match(
   if (extra !== undefined) {
     const asked = specs.map((spec) => formatListenSpec(spec)).join(",");
     throw new ConfigError(
-      `Cannot use the inherited socket ${withName(extra).name}: --port ${asked} does not name it. Add it to --port, or leave --port out to take all`,
+      `Cannot use the inherited socket ${withName(extra).name}: --port ${asked} does not include it. Add it to --port, or omit --port to use all inherited sockets`,
     );
   }
   return { matched, missing };

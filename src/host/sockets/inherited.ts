@@ -65,7 +65,7 @@ function serverStarter(text: string): readonly Announced[] {
     const fd = Number(part.slice(at + 1));
     if (at <= 0 || !Number.isInteger(fd) || fd < FIRST_DESCRIPTOR) {
       throw new ConfigError(
-        `Cannot take the sockets of SERVER_STARTER_PORT="${text}": it is not of the form 8080=3;8081=4. Unset it, unless start_server runs dewy`,
+        `Cannot use SERVER_STARTER_PORT="${text}": it does not have the form 8080=3;8081=4. Unset it, unless start_server runs dewy`,
       );
     }
     return { name: part.slice(0, at), fd, variable: `SERVER_STARTER_PORT="${text}"` };
@@ -89,7 +89,7 @@ function withAddress({ fd, name, variable }: Announced): InheritedSocket {
   const inode = socketInode(fd);
   if (inode === undefined) {
     throw new ConfigError(
-      `Cannot take descriptor ${fd} of ${variable}: it is not a socket. Unset the variable, or start dewy with the program that set it`,
+      `Cannot use descriptor ${fd} of ${variable}: it is not a socket. Unset the variable, or start dewy with the program that set it`,
     );
   }
   const real = table.get(inode);

@@ -102,7 +102,7 @@ function listener(spec: ListenSpec, server: Server): Listener {
   if (fd === undefined) {
     server.close();
     throw new HostError(
-      "Cannot get at the descriptor of a listening socket on this runtime. Use --handoff proxy, or a runtime of the supported versions",
+      "Cannot access the descriptor of a listening socket on this runtime. Use --handoff proxy, or a supported version of the runtime",
       { retryable: false },
     );
   }

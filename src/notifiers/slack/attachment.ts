@@ -3,6 +3,7 @@ import type { HookResult } from "../../core/event.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import type { RichText } from "../rich_text.ts";
 import { hookTitle } from "../texts.ts";
+import type { AppLink } from "./locator.ts";
 
 const FOOTER_ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.32.png";
 const PASSED = "#36a64f";
@@ -27,7 +28,6 @@ export interface SlackAttachment {
   ts: number;
 }
 
-/** @param app the app's name and link, for the footer. */
 export function slackAttachment(
   notification: Notification,
   app: AppLink,
@@ -51,11 +51,6 @@ export function slackAttachment(
     fields: hookFields(hook),
     ...common,
   };
-}
-
-export interface AppLink {
-  title: string | undefined;
-  url: string | undefined;
 }
 
 function footerOf({ title, url }: AppLink, host: string): string {

@@ -1,4 +1,4 @@
-import { ConfigError, CredentialError, RemoteError } from "../../core/error.ts";
+import { ConfigError } from "../../core/error.ts";
 import {
   decodePath,
   type OptionSpec,
@@ -6,13 +6,11 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../../core/url.ts";
-import { createHttpClient } from "../../http/client.ts";
 import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
-import { type AppLink, slackAttachment } from "./attachment.ts";
+import type { SlackClient } from "./client.ts";
+import { SLACK_API, type SlackLocator } from "./locator.ts";
 
 const SYNTAX = "slack://<channel>";
-const ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png";
-const API = "https://slack.com/api/";
 const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -25,13 +23,6 @@ const OPTIONS: readonly OptionSpec[] = [
     description: `Reply in the thread whose timestamp is in the release's ${THREAD_FILE}; errors are also sent to the channel`,
   },
 ];
-
-export interface SlackLocator extends AppLink {
-  /** The channel's name or ID, without a leading `#`. */
-  channel: string;
-  /** Whether to reply in the release's thread. */
-  thread: boolean;
-}
 
 export const slack: NotifierDriver = {
   scheme: "slack",
@@ -50,7 +41,7 @@ export const slack: NotifierDriver = {
     },
     {
       name: "SLACK_API_URL",
-      description: `URL of the API (default: ${API})`,
+      description: `URL of the API (default: ${SLACK_API})`,
       secret: false,
     },
   ],
@@ -93,34 +84,14 @@ function openSlack(url: SplitUrl, context: NotifierContext): Notifier | undefine
 }
 
 function createSlack(locator: SlackLocator, token: string, context: NotifierContext): Notifier {
-  const http = createHttpClient({ ...context, retries: 0 });
-  const endpoint = `${(context.env.SLACK_API_URL || API).replace(/\/*$/, "/")}chat.postMessage`;
   let threadTs: string | undefined;
+  let client: Promise<SlackClient> | undefined;
   return {
     send: async (notification, signal) => {
-      const attachment = slackAttachment(notification, locator, context.host, context.clock.now());
-      const form = new URLSearchParams({
-        channel: locator.channel,
-        username: "Dewy",
-        icon_url: ICON,
-        attachments: JSON.stringify([attachment]),
-      });
-      if (threadTs !== undefined) {
-        form.set("thread_ts", threadTs);
-        if (notification.kind === "error") form.set("reply_broadcast", "true");
-      }
-      // https://api.slack.com/methods/chat.postMessage
-      const { text } = await http.text({
-        method: "POST",
-        url: endpoint,
-        headers: {
-          authorization: `Bearer ${token}`,
-          "content-type": "application/x-www-form-urlencoded; charset=utf-8",
-        },
-        body: form.toString(),
-        signal,
-      });
-      checkAnswer(text, locator.channel);
+      client ??= import("./client.ts").then(({ slackClient }) =>
+        slackClient(locator, token, context),
+      );
+      return (await client)(notification, threadTs, signal);
     },
     onActivated: async (directory) => {
       threadTs = locator.thread ? await readThread(directory, context) : undefined;
@@ -140,38 +111,4 @@ async function readThread(
   } catch {
     return undefined;
   }
-}
-
-const CREDENTIAL_ERRORS = new Set([
-  "invalid_auth",
-  "not_authed",
-  "account_inactive",
-  "token_revoked",
-  "token_expired",
-  "missing_scope",
-]);
-const TEMPORARY_ERRORS = new Set([
-  "ratelimited",
-  "internal_error",
-  "fatal_error",
-  "service_unavailable",
-]);
-
-/** Slack responds with 200 to failures as well; the body tells them apart. https://api.slack.com/web#responses */
-function checkAnswer(text: string, channel: string): void {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch (cause) {
-    throw new RemoteError("Cannot send to Slack: the response is not JSON", {
-      cause,
-      retryable: false,
-    });
-  }
-  const { ok, error } = (answer ?? {}) as { ok?: unknown; error?: unknown };
-  if (ok === true) return;
-  const code = typeof error === "string" ? error : "unknown error";
-  const message = `Cannot send to Slack channel "${channel}": ${code}`;
-  if (CREDENTIAL_ERRORS.has(code)) throw new CredentialError(`${message}; check SLACK_TOKEN`);
-  throw new RemoteError(message, { retryable: TEMPORARY_ERRORS.has(code) });
 }

@@ -229,8 +229,7 @@ export function nextPage(header: string | null, current: URL): URL | undefined {
 /**
  * The next page if the registry sends no `Link`, which the specification allows. More tags may follow a page with the
  * requested number of tags, or some other round number, which could be the server's own limit.
- *
- * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
+ * See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
 function unlinkedPage(page: readonly string[], current: URL): URL | undefined {
   const last = page.at(-1);

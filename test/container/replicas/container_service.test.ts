@@ -6,6 +6,7 @@ import { unreachable } from "../../fakes/engine.ts";
 import {
   ask,
   crowd,
+  fastClock,
   never,
   nth,
   only,
@@ -54,6 +55,7 @@ describe("ContainerService.deploy", () => {
         return start(spec, signal);
       };
       const clients = crowd(port);
+      await until(() => engine.containers.some(({ answered }) => answered > 0));
       await service.deploy(v2, never);
       await until(() => versions().length === replicas);
       const answers = await clients.stop();
@@ -87,7 +89,7 @@ describe("ContainerService.deploy", () => {
   );
 
   it("drains the connections of an old replica before it stops", async () => {
-    const { service, release, engine, port } = await startService();
+    const { service, release, engine, port } = await startService({ drainMs: 400_000 });
     await service.deploy(release(v1), never);
     const socket = await kept(port);
     await service.deploy(release(v2), never);
@@ -101,7 +103,7 @@ describe("ContainerService.deploy", () => {
   });
 
   it("reports the releases of all running containers, including draining ones", async () => {
-    const { service, release, engine, port } = await startService();
+    const { service, release, engine, port } = await startService({ drainMs: 400_000 });
     await service.deploy(release(v1), never);
     const socket = await kept(port);
     await service.deploy(release(v2), never);
@@ -252,7 +254,7 @@ describe("ContainerService.deploy", () => {
 
 describe("ContainerService.bake", () => {
   it("fails if a new replica exits, and the rollback reuses replicas that are still draining", async () => {
-    const { service, release, engine, port, versions } = await startService();
+    const { service, release, engine, port, versions } = await startService({ drainMs: 400_000 });
     await service.deploy(release(v1), never);
     const socket = await kept(port);
     await service.deploy(release(v2), never);
@@ -309,6 +311,46 @@ describe("ContainerService.bake", () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  it("does not replace a lost replica, which the rollback is for", async () => {
+    const { service, release, engine, events } = await startService({ replicas: 2 });
+    await service.deploy(release(v1), never);
+    await nth(engine, 0).crash();
+    await until(() => eventsOf(events, "replica-lost").length === 1);
+    const checks = (): number => engine.calls.filter((call) => call === "list").length;
+    const before = checks();
+    await until(() => checks() > before + 3);
+    expect(engine.containers).toHaveLength(2);
+    expect(only(eventsOf(events, "replica-lost")).replaceInMs).toBeUndefined();
+    await expect(service.bake(v1, 1e9, never)).rejects.toThrow("exit code 1");
+  });
+
+  it("is not failed by another release that cannot be started", async () => {
+    const { service, release, engine, events, versions } = await startService();
+    await service.deploy(release(v1), never);
+    await service.deploy(release(v2), never);
+    await until(() => versions().join() === "v1.1.0");
+    const over = new AbortController();
+    const baking = service.bake(v2, 1e9, over.signal);
+    release(v1, { exitsWith: 1 });
+    engine.forget("registry.test/app@v1.0.0");
+    await service.ensureRunning(v1);
+    expect(only(eventsOf(events, "start-failed")).tag).toBe("v1.0.0");
+    over.abort();
+    expect(await baking).toBe("proven");
+  });
+
+  it("fails if new options make its own release exit, which is not retried", async () => {
+    const { service, release, engine, events, shape } = await startService();
+    await service.deploy(release(v1), never);
+    const baked = expect(service.bake(v1, 1e9, never)).rejects.toThrow("exit code 1");
+    release(v1, { exitsWith: 1 });
+    engine.forget("registry.test/app@v1.0.0");
+    shape.config = "c2";
+    await service.ensureRunning(v1);
+    await baked;
+    expect(eventsOf(events, "start-failed")).toEqual([]);
+  });
+
   it("ends at once if dewy is stopping", async () => {
     const { service, release } = await startService();
     await service.deploy(release(v1), never);
@@ -317,7 +359,7 @@ describe("ContainerService.bake", () => {
 });
 
 describe("a deploy during the bake of another release", () => {
-  const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 6_000 };
+  const quick = { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 };
 
   it("supersedes that bake, and a failure rolls back to the last good release", async () => {
     const { service, release, engine, port, versions } = await startService({ replicas: 2 });
@@ -381,6 +423,18 @@ describe("a deploy during the bake of another release", () => {
     await until(() => versions().join() === "v1.1.0,v1.1.0");
     over.abort();
     expect(await baking).toBe("proven");
+  });
+});
+
+describe("ContainerService.rollback", () => {
+  it("does nothing if all replicas of the release serve", async () => {
+    const { service, release, engine } = await startService({ replicas: 2 });
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    const changes = (): readonly string[] => engine.calls.filter((call) => /^(im|st)/.test(call));
+    const before = changes();
+    await service.rollback(v1);
+    expect(changes()).toEqual(before);
   });
 });
 
@@ -567,6 +621,10 @@ describe("ContainerService: recovery", () => {
     const pauses = eventsOf(events, "start-failed").map(({ retryInMs }) => retryInMs);
     expect(pauses.length).toBeGreaterThan(3);
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
+    const starts = (): number => engine.calls.filter((call) => call.startsWith("start ")).length;
+    const before = starts();
+    await service.restart(never);
+    expect(starts()).toBe(before);
     await service.ensureRunning(release(v2));
     expect(loops).toHaveLength(1);
   });
@@ -638,6 +696,60 @@ describe("ContainerService.restart", () => {
     await until(() => versions().length === 2);
     expect(Object.keys(await clients.stop())).toEqual(["v1.0.0"]);
     expect(engine.running()).toEqual([nth(engine, 2), nth(engine, 3)]);
+  });
+});
+
+describe("ContainerService: an aborted deploy", () => {
+  it("does not count as a failure of the release", async () => {
+    const { service, release, engine, versions } = await startService();
+    await service.deploy(release(v1), never);
+    const stop = new AbortController();
+    const deploy = service.deploy(release(v2, { health: 503 }), stop.signal);
+    await until(() => engine.containers.length === 2);
+    stop.abort(new Error("enough"));
+    await expect(deploy).rejects.toThrow("enough");
+    release(v2);
+    engine.forget("registry.test/app@v1.1.0");
+    await service.restart(never);
+    await until(() => versions().join() === "v1.1.0");
+  });
+});
+
+describe("ContainerService.end", () => {
+  it("drains the release, and does not start it again", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    await service.end();
+    await until(() => engine.running().length === 0);
+    expect(service.release).toBeUndefined();
+    const checks = (): number => engine.calls.filter((call) => call === "list").length;
+    const before = checks();
+    await until(() => checks() > before + 3);
+    expect(engine.containers).toHaveLength(1);
+  });
+
+  it("takes precedence over a recovery that was scheduled before it", async () => {
+    const { service, release, engine, events } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    const { start } = engine;
+    const gate = new AbortController();
+    engine.start = async (spec, signal) => {
+      await until(() => gate.signal.aborted);
+      return start(spec, signal);
+    };
+    const restarted = service.restart(never);
+    const ended = service.end();
+    await nth(engine, 0).crash();
+    await until(() => eventsOf(events, "replica-lost").length === 1);
+    await fastClock().sleep(4_000);
+    gate.abort();
+    await restarted;
+    await ended;
+    await until(() => engine.running().length === 0);
+    await fastClock().sleep(4_000);
+    expect(engine.containers).toHaveLength(2);
   });
 });
 

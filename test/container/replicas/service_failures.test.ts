@@ -56,6 +56,25 @@ describe("a rollout", () => {
     expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
   });
 
+  it("that fails is not repeated by a recovery scheduled meanwhile", async () => {
+    const { service, release, engine, events, versions } = await startService({
+      replicas: 2,
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 20_000 },
+    });
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    const failed = expect(service.deploy(release(v2, { health: 503 }), never)).rejects.toThrow(
+      "503",
+    );
+    await until(() => engine.containers.length === 3);
+    await nth(engine, 0).crash();
+    await until(() => eventsOf(events, "replica-lost").length === 1);
+    await failed;
+    await service.rollback(v1);
+    await until(() => versions().join() === "v1.0.0,v1.0.0");
+    expect(engine.containers.filter(({ app }) => app.version === "v1.1.0")).toHaveLength(1);
+  });
+
   it("truncates long lines of output", async () => {
     const { service, release } = await startService();
     const version = "x".repeat(1_000_000);

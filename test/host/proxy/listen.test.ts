@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -27,6 +28,15 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     const other = await connected({ path });
     other.write("pong");
     expect((await received(other, 4)).toString()).toBe("pong");
+  });
+
+  test("does not replace a file that is not a socket", async () => {
+    const path = join(await tempDirectory(), "app.sock");
+    await writeFile(path, "precious");
+    await expect(startProxy(runtime, { listen: { path } })).rejects.toThrow(
+      `Cannot listen on unix:${path}: the path exists and is not a socket`,
+    );
+    expect(await readFile(path, "utf8")).toBe("precious");
   });
 
   test("serves an inherited listening socket", async () => {

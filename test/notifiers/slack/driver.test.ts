@@ -4,12 +4,9 @@ import { splitUrl } from "../../../src/core/url.ts";
 import { hostColor, isRed } from "../../../src/host/host_identity.ts";
 import type { Notification, Notifier } from "../../../src/notifiers/driver.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
-import {
-  type AppLink,
-  slackAttachment,
-  slackOutput,
-} from "../../../src/notifiers/slack/attachment.ts";
+import { slackAttachment, slackOutput } from "../../../src/notifiers/slack/attachment.ts";
 import { parseSlackUrl, slack } from "../../../src/notifiers/slack/driver.ts";
+import type { AppLink } from "../../../src/notifiers/slack/locator.ts";
 import { testVectors } from "../../support/vectors.ts";
 import vectors from "../../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierContext, notifierContext } from "../context.ts";

@@ -1,51 +1,34 @@
 /**
- * Which proxy a call goes through. The three runtimes read the proxy variables differently (Node not at
- * all, Deno without the ports and the `*` of NO_PROXY, Bun without its networks), so dewy decides itself.
+ * The three runtimes read the proxy variables differently (Node not at all, Deno without the ports
+ * and the `*` of NO_PROXY, Bun without its networks), so dewy reads them itself.
  *
  * @module
  */
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 
-/** Finds the proxy of a URL; `undefined` to connect directly. */
+/** Returns `undefined` to connect directly. */
 export type ProxyChoice = (url: URL) => URL | undefined;
 
-/** Environment variables by name. */
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Answers only this machine; a proxy would ask for the credentials of its own machine, or get no answer. */
+/** Metadata services answer only this machine. */
 const METADATA_HOSTS = new Set(["169.254.169.254", "169.254.170.2", "metadata.google.internal"]);
 
 const PROXY_VARIABLES = ["https_proxy", "http_proxy", "all_proxy"] as const;
 
-/**
- * Tells whether any proxy is set, so that a host without one pays nothing.
- *
- * @param env environment variables.
- * @returns true when HTTP_PROXY, HTTPS_PROXY or ALL_PROXY has a value, in either case.
- */
 export function hasProxy(env: Environment): boolean {
   return PROXY_VARIABLES.some((name) => read(env, name) !== undefined);
 }
 
-/**
- * Checks every proxy variable that has a value, so that a mistake shows at start and not at some later call.
- *
- * @param env environment variables.
- * @throws ConfigError naming the variable whose value is no proxy dewy can use.
- */
+/** Throws a ConfigError for an invalid proxy variable, at the start instead of at a later call. */
 export function checkProxies(env: Environment): void {
   for (const name of PROXY_VARIABLES) proxyOf(env, name);
 }
 
 /**
- * Finds the proxy for a URL, as curl does: lower case wins over upper case, `ALL_PROXY` stands in for
- * the other two, `NO_PROXY` excepts hosts; the metadata services of clouds are always asked directly. https://everything.curl.dev/usingcurl/proxies/env.html
- *
- * @param url the URL that is asked for.
- * @param env environment variables.
- * @returns the proxy's URL, with the credentials it may have; `undefined` to connect directly.
- * @throws ConfigError when the variable holds no `http://` or `https://` URL.
+ * Like curl: lower case takes precedence over upper case, `ALL_PROXY` is the default for the other
+ * two, `NO_PROXY` excludes hosts. Metadata services are never proxied.
+ * https://everything.curl.dev/usingcurl/proxies/env.html
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
   if (METADATA_HOSTS.has(url.hostname)) return undefined;
@@ -59,7 +42,7 @@ function proxyOf(env: Environment, name: (typeof PROXY_VARIABLES)[number]): URL 
   const value = read(env, name);
   if (value === undefined) return undefined;
   const written = value.includes("://") ? value : `http://${value}`;
-  // A percent sign that begins no code is one; every runtime makes something else of it.
+  // A percent sign without a code is literal; each runtime treats it differently.
   const text = written.replace(/%(?![0-9a-f]{2})/gi, "%25");
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
   if (proxy?.protocol === "http:" || proxy?.protocol === "https:") return proxy;
@@ -95,7 +78,7 @@ function isBareIpv6(entry: string): boolean {
   return !entry.startsWith("[") && entry.indexOf(":") !== entry.lastIndexOf(":");
 }
 
-/** IPv4 only: networks of IPv6 addresses are not in use in this variable. */
+/** IPv4 only: NO_PROXY is not used with networks of IPv6. */
 function isInNetwork(host: string, network: string): boolean {
   const [base = "", bits = ""] = network.split("/");
   const address = ipv4(host);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { proxyFor } from "../../../src/host/net/proxy.ts";
+import { proxyFor } from "../../../src/host/net/proxy_variables.ts";
 
 const PROXY = "http://proxy.test:3128/";
 

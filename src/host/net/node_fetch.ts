@@ -1,32 +1,23 @@
-/**
- * Node's way out: undici, because the built-in `fetch` knows no proxy and no CA that is named after its start.
- *
- * @module
- */
 import { type LookupAddress, lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { ProxyAgent } from "undici";
 import type { GuardFetch } from "../../registries/driver.ts";
-import type { ProxyChoice } from "./proxy.ts";
+import type { ProxyChoice } from "./proxy_variables.ts";
 import { withRuntimeRoots } from "./trust.ts";
 
 /** Throws to refuse the addresses of a host. */
 type AddressCheck = Parameters<GuardFetch>[1];
 
-/** What undici's `fetch` takes and gives; its own types are not those of the runtime, its values are. */
+/** undici has types of its own; its values are those of the runtime. */
 type FetchWithDispatcher = (
   url: string,
   init: RequestInit & { dispatcher: unknown },
 ) => Promise<Response>;
 
 /**
- * Makes a `fetch` of undici with undici's own dispatchers: those of another version do not fit the built-in one.
- *
- * @param proxyFor finds the proxy of a URL.
- * @param certificates PEM certificates to trust besides the runtime's own.
- * @param check is shown the addresses of a host before a direct connection, and throws to refuse them; none unless told.
- * @returns the function.
+ * Uses undici, because the built-in `fetch` supports neither proxies nor CAs that are set after the
+ * start, nor the dispatchers of another undici version. `check` runs before a direct connection.
  */
 export async function createNodeFetch(
   proxyFor: ProxyChoice,
@@ -66,7 +57,6 @@ export async function createNodeFetch(
   };
 }
 
-/** Connects only to addresses that were shown to the check. */
 function checkedLookup(check: AddressCheck): LookupFunction {
   return (host, options, answer) => {
     lookup(host, { ...options, all: true }, (error, found: LookupAddress[]) => {
@@ -86,7 +76,7 @@ function checkedLookup(check: AddressCheck): LookupFunction {
   };
 }
 
-/** undici does not know the runtime's `Request`, so it is taken apart. */
+/** undici does not accept the runtime's `Request`. */
 function asInit(
   input: RequestInfo | URL,
   init: RequestInit = {},

@@ -1,15 +1,8 @@
-/**
- * Deno's way out: its own `fetch` with clients, which it makes for proxies and certificates.
- *
- * @module
- */
-import type { ProxyChoice } from "./proxy.ts";
+import type { ProxyChoice } from "./proxy_variables.ts";
 
-/** The part of the `Deno` namespace that is used here. https://docs.deno.com/api/deno/~/Deno.createHttpClient */
+/** https://docs.deno.com/api/deno/~/Deno.createHttpClient */
 export interface DenoNamespace {
-  /** Makes a client with its own settings and connections. */
   createHttpClient(options: { caCerts?: string[]; proxy?: { url: string } }): unknown;
-  /** The environment of the process. */
   env: {
     get(name: string): string | undefined;
     set(name: string, value: string): void;
@@ -22,14 +15,7 @@ const PROXY_VARIABLES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].f
   name.toUpperCase(),
 ]);
 
-/**
- * Makes a `fetch` with one client for each proxy and one for direct calls.
- *
- * @param deno the `Deno` namespace.
- * @param proxyFor finds the proxy of a URL.
- * @param certificates PEM certificates to trust; a client adds them to Deno's own.
- * @returns the function.
- */
+/** Deno's own `fetch` with one client for each proxy and one for direct calls. */
 export function createDenoFetch(
   deno: DenoNamespace,
   proxyFor: ProxyChoice,
@@ -61,8 +47,8 @@ export function createDenoFetch(
 }
 
 /**
- * A client takes the proxy variables over when it is made, whatever its options say, and reads NO_PROXY
- * without ports and `*`. Nothing else runs between the two loops.
+ * A client always copies the proxy variables when it is made, and ignores ports and `*` in
+ * NO_PROXY. Nothing else runs between the two loops.
  */
 function withoutProxyVariables<T>(deno: DenoNamespace, make: () => T): T {
   const saved = PROXY_VARIABLES.map((name) => [name, deno.env.get(name)] as const);
