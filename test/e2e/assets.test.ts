@@ -261,7 +261,7 @@ describe("dewy assets", () => {
       { cwd },
     );
     expect(code).toBe(1);
-    expect(stderr).toContain("no symlink");
+    expect(stderr).toContain("not a symlink");
   });
 
   it("uses the directory given with --directory", async () => {

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { HostError } from "../../../src/core/error.ts";
 import type { EventSink } from "../../../src/core/event.ts";
 import { EMPTY_STATE } from "../../../src/deploy/state.ts";
@@ -47,6 +47,13 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
     if (--full.links >= 0) throw new HostError("no space left on device");
     return directory.point(name);
   };
+  const end = new AbortController();
+  const running: Promise<void>[] = [];
+  // Before the directory is removed.
+  onTestFinished(async () => {
+    end.abort();
+    await Promise.all(running);
+  });
   const onCrashLoop = (loop: CrashLoop): void => {
     const { supervisor, clock, events } = made;
     const emit: EventSink = (event) => void events.push(event);
@@ -55,9 +62,9 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
       directory: { ...directory, point },
       runner: supervisor,
       context,
-      signal: never,
+      signal: end.signal,
     };
-    void fallBack(loop, parts);
+    running.push(fallBack(loop, parts));
   };
   const made = world({ onCrashLoop });
   await made.supervisor.ensureRunning(NEW);
