@@ -8,7 +8,7 @@ import type { GitHubClient } from "./client.ts";
 import type { GhrLocator } from "./locator.ts";
 import { formatGhrArtifactUrl } from "./locator.ts";
 import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./pace.ts";
-import type { GhrRepository } from "./repository.ts";
+import type { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset, GitHubRelease } from "./schema.ts";
 
 /** What the source needs from the world. */
@@ -16,7 +16,7 @@ export interface GhrSourceIo {
   /** Tells whether a token is there, and what may still be asked. */
   github: Pick<GitHubClient, "auth" | "limit">;
   /** Asks about the repository. */
-  repository: GhrRepository;
+  repository: GitHubRepository;
   /** Time. */
   clock: Clock;
   /** Hears when polls are spaced. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { NotFoundError, RemoteError } from "../../../src/core/error.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import { createGitHubClient, type GitHubClient } from "../../../src/registries/github/client.ts";
+import { GitHubClient } from "../../../src/registries/github/client.ts";
 import {
   refsSchema,
   releaseSchema,
@@ -37,7 +37,7 @@ function clientOf(
   env: Record<string, string>,
   events: DewyEvent[] = [],
 ): GitHubClient {
-  return createGitHubClient({ env, fetch, clock, emit: (event) => void events.push(event) });
+  return new GitHubClient({ env, fetch, clock, emit: (event) => void events.push(event) });
 }
 
 const fail = (work: Promise<unknown>): Promise<RemoteError> =>
@@ -152,7 +152,7 @@ describe("malformed answers", () => {
       { ...RELEASE, assets: [{ ...RELEASE.assets[0], size: "s3cret" }] },
     ],
     ["id is missing", []],
-    ["the answer should be", "text"],
+    ["the response should be", "text"],
   ])("name the field: %s", async (field, body) => {
     const error = await fail(read(body));
     expect(error).toBeInstanceOf(RemoteError);
