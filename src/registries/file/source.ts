@@ -12,12 +12,7 @@ const UNFINISHED = /^\.|\.(?:part|partial|tmp|temp|swp|crdownload|filepart)$|~$/
 /** What a name becomes when its bytes are no UTF-8: there is no way back to the file. */
 const UNREADABLE = "\uFFFD";
 
-/**
- * Reads `<directory>/<tag>/<artifact>` as releases, in the order of their names.
- *
- * @param dir the directory that holds the version directories.
- * @returns the source.
- */
+/** Reads `<directory>/<tag>/<artifact>` as releases, in the order of their names. */
 export function fileSource(dir: string): ReleaseSource {
   return { tags: () => listTags(dir), release: (tag) => readRelease(dir, tag) };
 }
@@ -63,14 +58,7 @@ async function readRelease(dir: string, tag: string): Promise<ReleaseFiles | und
   return { id: tag, createdAt: new Date(Math.trunc(newest)), files };
 }
 
-/**
- * Says whether a release is there.
- *
- * @param dir the directory that holds the version directories.
- * @param tag the tag.
- * @returns `false` when the version directory is gone, or only dewy's records are left in it.
- * @throws NotFoundError when `dir` itself is gone: a share that is not mounted says nothing about its releases.
- */
+/** Says whether a release is there. */
 export async function directoryHolds(dir: string, tag: string): Promise<boolean> {
   if (!isName(tag)) return false;
   await list(dir);
@@ -80,9 +68,6 @@ export async function directoryHolds(dir: string, tag: string): Promise<boolean>
 /**
  * A text that changes when a file is replaced or written to. No inode: remote file systems number anew at every mount;
  * whole milliseconds: not every runtime tells more.
- *
- * @param stats the file.
- * @returns its time and size.
  */
 export function revisionOf(stats: Stats): string {
   return `${Math.trunc(stats.mtimeMs)} ${stats.size}`;

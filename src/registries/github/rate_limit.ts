@@ -33,13 +33,7 @@ const SECONDARY_MS = 60_000;
 /** Worth a word when less than this share is left. */
 const LOW = 0.1;
 
-/**
- * Watches a rate limit.
- *
- * @param host whose limit it is, for events and errors.
- * @param io time, and who hears of a limit that is low or hit (once a window each).
- * @returns the watch.
- */
+/** Watches a rate limit. */
 export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink }): RateWatch {
   let current: RateLimit | undefined;
   let told = "";

@@ -13,8 +13,6 @@ import {
 } from "./schema.ts";
 
 const TAGS = "refs/tags/";
-
-/** The tags, releases and assets of one repository. */
 export class GitHubRepository {
   readonly #github: GitHubClient;
   readonly #name: string;

@@ -17,8 +17,6 @@ const asset = v.object({
   digest: v.nullish(v.string()),
   updated_at: timestamp,
 });
-
-/** One release. */
 export const releaseSchema = v.object({
   id,
   tag_name: v.pipe(v.string(), v.nonEmpty()),
@@ -29,8 +27,6 @@ export const releaseSchema = v.object({
   upload_url: v.string(),
   assets: v.array(asset),
 });
-
-/** A page of releases. */
 export const releasesSchema = v.array(releaseSchema);
 
 /** All tags, or a page of them. */

@@ -9,7 +9,6 @@ import type { GrpcLocator } from "./locator.ts";
 
 /** What an answer is judged by. */
 export interface AnswerContext {
-  /** The registry. */
   locator: GrpcLocator;
   rules: ArtifactRules;
   /** The machine that was asked for, in Go's spelling. */
@@ -26,12 +25,6 @@ const MAX_ID_LENGTH = 1024;
 /**
  * Turns a server's answer into ours. The server chooses: its tag need not be a version, and no rule of ours is asked
  * but the slot and the tags to exclude.
- *
- * @param answer what came, decoded.
- * @param context what was asked.
- * @returns `none` without a tag, for another slot and for an excluded tag; without an artifact `pending` in the first
- * half hour after `created_at`, then `none`.
- * @throws RemoteError that names the field that cannot be used.
  */
 export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resolution {
   const { locator, platform, now } = context;

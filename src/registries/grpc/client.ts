@@ -33,12 +33,8 @@ export interface GrpcClientOptions {
   /** Opens the channel; asked once, before the first call, and again after it failed. */
   open: () => Promise<GrpcChannel>;
 }
-
-/** What the client needs from the world. */
 export interface GrpcIo {
-  /** Time. */
   clock: Clock;
-  /** Hears of calls and retries. */
   emit: EventSink;
   /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
   random?: () => number;
@@ -63,10 +59,6 @@ type Method = "Current" | "Report";
  * Makes a client. A call ends after ten seconds. UNAVAILABLE and connections that break are tried again with growing,
  * jittered pauses, at most three times, on a new connection; a connection that has answered before and is silent now
  * is given up, and the call tried once more.
- *
- * @param options the server.
- * @param io time and who listens.
- * @returns the client.
  */
 export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo): GrpcClient {
   const call = caller(options, io);

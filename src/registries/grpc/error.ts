@@ -54,16 +54,7 @@ const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
   [Code.Unauthenticated, "UNAUTHENTICATED"],
 ]);
 
-/**
- * Translates what a call threw.
- *
- * @param error what was thrown.
- * @param context the call.
- * @returns the error to throw: UNAUTHENTICATED and PERMISSION_DENIED CredentialError, NOT_FOUND NotFoundError,
- * UNIMPLEMENTED ConfigError, all else RemoteError, whose code is `timeout` for DEADLINE_EXCEEDED and `rate-limited`
- * for RESOURCE_EXHAUSTED.
- * @see https://grpc.io/docs/guides/status-codes/
- */
+/** Translates what a call threw. https://grpc.io/docs/guides/status-codes/ */
 export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyError {
   if (isBrokenConnection(error)) return connectionError(error, context);
   const { method, baseUrl, token, now } = context;
@@ -104,12 +95,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   }
 }
 
-/**
- * Tells whether no server answered: what broke is the way there, not the call.
- *
- * @param error what a call threw.
- * @returns true for refused, reset and untrusted connections, and what is no answer of the protocol.
- */
+/** Tells whether no server answered: what broke is the way there, not the call. */
 export function isBrokenConnection(error: ConnectError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
   // CANCELLED is our own end of a connection: another call on it gave up.

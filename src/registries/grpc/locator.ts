@@ -61,13 +61,7 @@ export interface GrpcLocator extends LocatorBase {
 const PROTOCOLS: readonly GrpcProtocol[] = ["grpc", "grpc-web", "connect"];
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
 
-/**
- * Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are no options.
- *
- * @param url the URL, taken apart.
- * @returns the locator; without a port, 443 or, with `no-tls`, 80.
- * @throws ConfigError when the host is missing or no host, a path follows, or an option cannot be used.
- */
+/** Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are no options. */
 export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
   const { common, query } = readRegistryQuery("grpc", url, GRPC_OPTIONS);
   const host = decodePath(url.host, url, "--registry");

@@ -10,13 +10,8 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * Opens a channel over `fetch`.
- *
- * @param protocol `connect` or `grpc-web`.
- * @param baseUrl `https://host:port` or `http://host:port`.
- * @param fetch the network.
- * @returns the channel; connections are `fetch`'s own.
- * @see https://connectrpc.com/docs/protocol
- * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+ * https://connectrpc.com/docs/protocol
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
  */
 export function openFetchChannel(
   protocol: GrpcFetchProtocol,
