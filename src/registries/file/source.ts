@@ -9,7 +9,7 @@ import { formatFileArtifactUrl } from "../file_locator.ts";
 
 /** Names that copying programs and editors give to what is not complete yet; and hidden ones. */
 const UNFINISHED = /^\.|\.(?:part|partial|tmp|temp|swp|crdownload|filepart)$|~$/i;
-/** What a name becomes when its bytes are no UTF-8: there is no way back to the file. */
+/** Stands in a name for bytes that are not valid UTF-8: such a file cannot be opened by that name. */
 const UNREADABLE = "\uFFFD";
 
 /** Reads `<directory>/<tag>/<artifact>` as releases, in the order of their names. */
@@ -66,7 +66,7 @@ export async function directoryHolds(dir: string, tag: string): Promise<boolean>
 }
 
 /**
- * A text that changes when a file is replaced or written to. No inode: remote file systems number anew at every mount;
+ * A text that changes when a file is replaced or written to. No inode: remote file systems renumber at every mount;
  * whole milliseconds: not every runtime tells more.
  */
 export function revisionOf(stats: Stats): string {

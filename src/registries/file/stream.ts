@@ -47,7 +47,7 @@ async function checkedRevision(
 ): Promise<string> {
   const stats = await handle.stat();
   if (!stats.isFile()) {
-    throw new HostError(`Cannot read "${path}": it is no regular file`, { retryable: false });
+    throw new HostError(`Cannot read "${path}": it is not a regular file`, { retryable: false });
   }
   const found = revisionOf(stats);
   if ([revision, validator].some((known) => known !== undefined && known !== found)) {

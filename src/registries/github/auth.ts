@@ -13,7 +13,7 @@ export interface GitHubAuth {
   readonly source: string;
   /** A token that is good for some minutes; `undefined` when anonymous. */
   token(signal?: AbortSignal): Promise<string | undefined>;
-  /** Drops what is remembered, after a 401; returns whether a new token may be had. */
+  /** Drops the cached token after a 401; returns whether a new one can be requested. */
   forget(): boolean;
 }
 

@@ -54,7 +54,7 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
     ["repo", name],
   ] as const) {
     if (!NAME.test(value) || value === "." || value === "..") {
-      throw badRegistryUrl(url, `"${value}" is no ${part} name`, GHR_SYNTAX);
+      throw badRegistryUrl(url, `"${value}" is not a valid ${part} name`, GHR_SYNTAX);
     }
   }
   return { ...common, owner, repo: name };

@@ -2,12 +2,12 @@ import type { RateLimit } from "./rate_limit.ts";
 
 /** How often the whole list of releases is read although no tag has changed, in milliseconds. */
 export const FULL_LISTING_MS: number = 15 * 60_000;
-/** Without a token, every page of that list is paid for: at most a fifth of the usual 60 requests an hour. */
+/** Without a token, every page of that list counts against the rate limit: at most a fifth of the usual 60 requests an hour. */
 const ANONYMOUS_PAGE_MS = 5 * 60_000;
 
 /** A tag without a release is asked for at every poll while it is this young, in milliseconds … */
 const EAGER_MS = 2 * 60_000;
-/** … then this often, because the answer "404" is paid for, … */
+/** … then this often, because a 404 counts against the rate limit, … */
 const PATIENT_MS = 30_000;
 /** … and no longer than this after it was first seen. */
 export const RELEASE_GRACE_MS: number = 30 * 60_000;

@@ -24,7 +24,7 @@ export interface RateWatch {
   observe(headers: Headers): void;
   /** An error when an answer means "too many", else nothing. */
   toError(failure: HttpFailure): RemoteError | undefined;
-  /** Throws while the server has asked for silence, so that no request leaves in vain. */
+  /** Throws while the server has asked for a pause, so that no request is sent only to be refused. */
   assertOpen(): void;
 }
 

@@ -11,12 +11,11 @@ import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./pa
 import type { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset, GitHubRelease } from "./schema.ts";
 export interface GhrSourceIo {
-  /** Tells whether a token is there, and what may still be asked. */
   github: Pick<GitHubClient, "auth" | "limit">;
   repository: GitHubRepository;
   clock: Clock;
   emit: EventSink;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -74,7 +73,7 @@ export class GhrSource implements ReleaseSource {
     if (missing && resolution.tag !== undefined) this.#incomplete.add(resolution.tag);
   }
 
-  /** Makes the next poll read everything anew: something that was listed turned out to be gone. */
+  /** Makes the next poll read everything again, after a listed file turned out to be gone. */
   expire(): void {
     if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
   }
@@ -207,7 +206,7 @@ export class GhrSource implements ReleaseSource {
     return found;
   }
 
-  /** Without a token, unchanged answers are paid for as well. */
+  /** Without a token, unchanged answers count against the rate limit as well. */
   #space(cost: number): void {
     const { github, clock } = this.#io;
     if (github.auth.kind !== "anonymous" || github.limit === undefined) return;

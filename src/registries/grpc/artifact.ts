@@ -58,7 +58,7 @@ export function readAnsweredArtifact(text: string, rules: ArtifactRules): Answer
 
 function readDigest(fragment: string): string {
   const [, hex] = SHA256.exec(fragment) ?? [];
-  if (hex === undefined) throw new ConfigError("its fragment is no sha256=<64 hex digits>");
+  if (hex === undefined) throw new ConfigError("its fragment is not sha256=<64 hex digits>");
   return `sha256:${hex.toLowerCase()}`;
 }
 
@@ -75,7 +75,7 @@ function readName(text: string, rules: ArtifactRules): string {
   const found = known.find(({ scheme }) => scheme === url.scheme);
   if (found === undefined) {
     const remote = known.filter(({ artifact }) => artifact.isRemote).map(({ scheme }) => scheme);
-    throw new ConfigError(`its scheme is none of ${[...remote, "https"].join(", ")}`);
+    throw new ConfigError(`its scheme is not one of ${[...remote, "https"].join(", ")}`);
   }
   if (!found.artifact.isRemote) {
     assertAllowed(url.scheme, "it names a file of this machine", rules);
@@ -93,7 +93,7 @@ function assertEndpoint(endpoint: string, rules: ArtifactRules): void {
 function readWebUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new ConfigError("it is no http:// or https:// address");
+    throw new ConfigError("it is not an http:// or https:// address");
   }
   if (url.username !== "" || url.password !== "") {
     throw new ConfigError("it carries credentials");
@@ -112,8 +112,8 @@ export function assertMayAsk(url: URL, rules: ArtifactRules): void {
 }
 
 /**
- * Checks what a host's name stands for: a name of anybody's may point at this machine. Private networks are no reason
- * to refuse here; names for their hosts are what they are run with.
+ * Checks what a host's name stands for: any name can point at this machine. Private networks are
+ * not refused here: their hosts are reached by name.
  */
 export function assertResolvesElsewhere(
   url: URL,

@@ -1,5 +1,5 @@
 /**
- * The calls of `dewy.RegistryService`: each with a deadline, bounded retries, and errors of ours.
+ * The calls of `dewy.RegistryService`: each with a deadline, bounded retries, and `DewyError`s.
  *
  * @see ../../proto/dewy.proto
  * @module
@@ -36,7 +36,7 @@ export interface GrpcClientOptions {
 export interface GrpcIo {
   clock: Clock;
   emit: EventSink;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -120,7 +120,7 @@ function caller(options: GrpcClientOptions, io: GrpcIo): Call {
   };
 }
 
-/** A channel that could not be opened, say for a missing CA file, is opened anew at the next call. */
+/** A channel that could not be opened, say for a missing CA file, is reopened at the next call. */
 function openedOnce(open: () => Promise<GrpcChannel>): { open: () => Promise<GrpcChannel> } {
   let channel: Promise<GrpcChannel> | undefined;
   return {

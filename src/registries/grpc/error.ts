@@ -12,7 +12,7 @@ import { refusalIn } from "../../http/network.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
 
-/** What an error says besides what the server said. */
+/** The context of an error in addition to the message of the server. */
 export interface GrpcErrorContext {
   /** The method's name: `Current`. */
   method: string;
@@ -63,7 +63,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   if (unreadable !== undefined) {
     const answer = method === "Current" ? "dewy.CurrentResponse" : "google.protobuf.Empty";
     return new RemoteError(
-      `Cannot call ${method} of ${baseUrl}: the answer is no ${answer}: ${unreadable}`,
+      `Cannot call ${method} of ${baseUrl}: the response is not a ${answer}: ${unreadable}`,
       { ...remote(context, error), retryable: false },
     );
   }
@@ -95,7 +95,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   }
 }
 
-/** Tells whether no server answered: what broke is the way there, not the call. */
+/** Whether the connection broke before the server answered. */
 export function isBrokenConnection(error: ConnectError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
   // CANCELLED is our own end of a connection: another call on it gave up.

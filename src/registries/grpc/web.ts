@@ -26,7 +26,7 @@ export function openFetchChannel(
 /** Redirects are not followed, and an answer without end is not read to it. */
 function wary(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
   return async (input, init) => {
-    // workerd knows no redirect: "error". A redirect that comes back is no answer of the protocol.
+    // workerd does not support redirect: "error". A redirect is then refused as a malformed response.
     const response = await fetch(input, { ...init, redirect: "manual" });
     if (response.body === null) return response;
     const { status, statusText, headers } = response;

@@ -171,7 +171,7 @@ describe("an App's token", () => {
   });
 });
 
-test("a refused App is told what to check", async () => {
+test("the error of a refused App says what to check", async () => {
   const GITHUB_APP_PRIVATE_KEY = pem("pkcs1");
   for (const wrong of [{ GITHUB_APP_ID: "18" }, { GITHUB_APP_INSTALLATION_ID: "43" }]) {
     const { client } = await world({ ...APP, GITHUB_APP_PRIVATE_KEY, ...wrong });

@@ -139,7 +139,7 @@ describe("malformed answers", () => {
     return clientOf(fake.fetch, fakeClock(), {}).get("/x", releaseSchema);
   };
 
-  test("are told from good ones", async () => {
+  test("are distinguished from good ones", async () => {
     expect(await read(RELEASE)).toMatchObject({ id: 1 });
   });
 
@@ -233,7 +233,7 @@ describe("rate limits", () => {
     github.verify();
   });
 
-  test("are told from a plain refusal", async () => {
+  test("are distinguished from a plain refusal", async () => {
     const { github, client } = world();
     github.inject(/GET/, status(403));
     expect(await fail(ask(client))).toMatchObject({ code: "credential" });
