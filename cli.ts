@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { openProcess } from "./src/host/process/io.ts";
 
-// First of all: a signal that comes before its handler would end the program or open the inspector.
+// This comes first: a signal without a handler would end the program or open the inspector.
 const io = openProcess();
 let isCrashing = false;
 io.onUncaught((error) => void crash(error));
@@ -13,12 +13,12 @@ try {
   await crash(error);
 }
 
-/** Ends the process with the exit code of a failing application, after one line without secrets. */
+/** Prints one line without secrets, and exits like an application that failed. */
 async function crash(error: unknown): Promise<void> {
   if (isCrashing) return;
   isCrashing = true;
   try {
-    const { crashText } = await import("./src/agent/crash_text.ts");
+    const { crashText } = await import("./src/agent/uncaught.ts");
     io.stderr.write(crashText(error, io.env));
     await io.exit(4);
   } catch {

@@ -1,64 +1,89 @@
-// Cold start: `dewy --version` on each runtime, against the runtime's own start in the same run.
-// Run it with `npm run bench -- start`.
-import { spawnSync } from "node:child_process";
+// Cold start: `dewy --version` and `dewy check file://…` on each runtime, against an empty program on the same runtime,
+// in wall and CPU time; then the modules that `check` loads on Node.
+// Run it with `npm run bench -- start [rounds]`.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Cost, measure, medianCost, rotated } from "./support/measure.ts";
 
-const ROUNDS = 25;
+const ROUNDS = Number(process.argv[2] ?? 15);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BIN = join(ROOT, "node_modules", ".bin");
-const DENO_OPTIONS = ["--no-lock", "--node-modules-dir=manual"];
+/** What a registry of files needs none of. */
+const HEAVY = ["jose", "fast-xml-parser", "aws4fetch", "undici"];
 
-interface Contest {
-  runtime: string;
-  /** What the runtime needs to do nothing. */
-  nothing: readonly string[];
-  dewy: readonly string[];
-}
-
-const contests: readonly Contest[] = [
-  { runtime: "node", nothing: ["node", "-e", "0"], dewy: ["node", "dist/cli.js", "--version"] },
-  {
-    runtime: "deno",
-    nothing: [join(BIN, "deno"), "eval", ...DENO_OPTIONS, "1"],
-    dewy: [join(BIN, "deno"), "run", "-A", ...DENO_OPTIONS, "cli.ts", "--version"],
+const runtimes = {
+  node: { run: ["node"], cli: "dist/cli.js" },
+  deno: {
+    run: [join(BIN, "deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"],
+    cli: "cli.ts",
   },
-  {
-    runtime: "bun",
-    nothing: [join(BIN, "bun"), "-e", "0"],
-    dewy: [join(BIN, "bun"), "cli.ts", "--version"],
-  },
-];
+  bun: { run: [join(BIN, "bun")], cli: "cli.ts" },
+};
 
-function milliseconds([program = "", ...args]: readonly string[]): number {
-  const start = performance.now();
-  const { status, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: "utf8" });
-  if (status !== 0)
-    throw new Error(`${[program, ...args].join(" ")} ended with ${status}: ${stderr}`);
-  return performance.now() - start;
+const directory = mkdtempSync(join(tmpdir(), "dewy-bench-start-"));
+try {
+  await main();
+} finally {
+  rmSync(directory, { recursive: true });
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
+async function main(): Promise<void> {
+  const empty = join(directory, "empty.mjs");
+  writeFileSync(empty, "");
+  const release = join(directory, "registry", "v1.0.0");
+  mkdirSync(release, { recursive: true });
+  writeFileSync(join(release, `app_${process.platform}_${process.arch}.tar.gz`), "");
+  const check = ["check", `file://${join(directory, "registry")}`];
 
-const rows = contests.map(({ runtime, nothing, dewy }) => {
-  milliseconds(nothing);
-  milliseconds(dewy);
-  const times = { nothing: [] as number[], dewy: [] as number[] };
-  // In turns, so that a busy moment of the machine hits both.
+  const ways = Object.entries(runtimes).flatMap(([runtime, { run, cli }]) => [
+    { runtime, what: "empty program", argv: [...run, empty], costs: [] as Cost[] },
+    { runtime, what: "--version", argv: [...run, cli, "--version"], costs: [] as Cost[] },
+    { runtime, what: "check file://…", argv: [...run, cli, ...check], costs: [] as Cost[] },
+  ]);
+  for (const { argv } of ways) await measure(argv, { cwd: ROOT }); // fills the caches
   for (let round = 0; round < ROUNDS; round++) {
-    times.nothing.push(milliseconds(nothing));
-    times.dewy.push(milliseconds(dewy));
+    for (const way of rotated(ways, round)) way.costs.push(await measure(way.argv, { cwd: ROOT }));
   }
-  const [base, ours] = [median(times.nothing), median(times.dewy)];
-  return {
-    runtime,
-    "nothing (ms)": base.toFixed(1),
-    "dewy --version (ms)": ours.toFixed(1),
-    ratio: (ours / base).toFixed(2),
-  };
-});
 
-console.log(`Median of ${ROUNDS} cold starts`);
-console.table(rows);
+  console.log(`Median of ${ROUNDS} cold starts; ratios of CPU time`);
+  const medians = ways.map((way) => ({ ...way, cost: medianCost(way.costs) }));
+  const cpuOf = (runtime: string, what: string): number =>
+    medians.find((way) => way.runtime === runtime && way.what === what)?.cost.cpuMs ?? Number.NaN;
+  console.table(
+    medians.map(({ runtime, what, cost }) => ({
+      runtime,
+      what,
+      "wall (ms)": cost.wallMs.toFixed(0),
+      "CPU (ms)": cost.cpuMs.toFixed(0),
+      "/ empty": (cost.cpuMs / cpuOf(runtime, "empty program")).toFixed(2),
+      "/ --version": (cost.cpuMs / cpuOf(runtime, "--version")).toFixed(2),
+    })),
+  );
+  await printModules(["node", runtimes.node.cli, ...check]);
+}
+
+/** Node writes the scripts that it ran to a directory. https://nodejs.org/api/cli.html#node_v8_coveragedir */
+async function printModules(argv: readonly string[]): Promise<void> {
+  const coverage = join(directory, "coverage");
+  await measure(argv, { cwd: ROOT, env: { ...process.env, NODE_V8_COVERAGE: coverage } });
+  const counts = new Map<string, number>();
+  for (const file of readdirSync(coverage)) {
+    const { result } = JSON.parse(readFileSync(join(coverage, file), "utf8"));
+    for (const { url } of result as { url: string }[]) {
+      if (!url.startsWith("file:")) continue;
+      const [, name] =
+        /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ??
+        /\/dist\/(.*)\/[^/]*$/.exec(url) ??
+        [];
+      counts.set(name ?? "dist", (counts.get(name ?? "dist") ?? 0) + 1);
+    }
+  }
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const sorted = [...counts].sort(([, a], [, b]) => b - a);
+  console.log(`\nModules that \`check file://…\` loads on Node: ${total}`);
+  console.log(sorted.map(([name, count]) => `${count} ${name}`).join(", "));
+  const found = HEAVY.filter((name) => counts.has(name));
+  console.log(`Of ${HEAVY.join(", ")}: ${found.join(", ") || "none"}`);
+}

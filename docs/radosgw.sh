@@ -1,8 +1,8 @@
 #!/bin/sh
-# Starts a real S3 server on loopback, in memory: Ceph's gateway with one monitor and one OSD. Ctrl-C ends it.
+# Starts a real S3 server on loopback, in memory: Ceph's gateway with one monitor and one OSD. Ctrl-C stops it.
 #
 #   apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd
-#   docs/radosgw.sh [port]        # 7480 unless told
+#   docs/radosgw.sh [port]        # default: 7480
 set -eu
 port=${1:-7480}
 access_key=dewy

@@ -87,6 +87,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "container/options": ["core", "host/sockets"],
   "container/engine": [
     "core",
+    "http",
     "registries/oci",
     "registries/oci/auth",
     "host/files",
@@ -109,8 +110,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/rpc_server",
     "cli/flags",
     "agent",
+    "container/options",
     "container/engine",
-    "container/replicas",
   ],
   container: [
     "core",
@@ -299,13 +300,8 @@ describe("the map of src/", () => {
   test("has no import cycle, not even of types", () => {
     // Files cut in two that go together again; an entry goes when its halves are joined.
     expect(cycles(modules).sort()).toEqual([
-      "src/host/download/download.ts -> src/host/download/receive.ts -> src/host/download/download.ts",
-      "src/host/proxy/tcp_proxy.ts -> src/host/proxy/net_proxy.ts -> src/host/proxy/tcp_proxy.ts",
-      "src/http/client.ts -> src/http/attempt.ts -> src/http/client.ts",
       "src/resolve/resolve.ts -> src/resolve/explain_tags.ts -> src/resolve/resolve.ts",
       "src/resolve/resolve.ts -> src/resolve/message.ts -> src/resolve/resolve.ts",
-      "src/server/config.ts -> src/server/flags.ts -> src/server/config.ts",
-      "src/server/generation/execution.ts -> src/server/generation/process.ts -> src/server/generation/execution.ts",
     ]);
   });
 

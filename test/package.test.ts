@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../src/cli/version.ts";
 import { type Output, ROOT, run } from "./runtime/runtimes.ts";
@@ -35,9 +35,11 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
   const inProject = (program: string, ...args: string[]): Promise<Output> =>
     run(program, args, { cwd: project });
 
-  test("holds what runs, its types, the README and the licence, and nothing else", () => {
-    const other = files.filter((file) => !/^dist\/(mod|cli|src\/.+)\.(js|d\.ts)$/.test(file));
-    expect(other.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
+  test("contains the build, its types, documentation and examples, and nothing else", () => {
+    const built = /^dist\/(mod|cli|src\/.+)\.(js|d\.ts)$/;
+    const pages = /^(docs|examples|proto)\/|^[A-Z]+\.md$/;
+    const other = files.filter((file) => !built.test(file) && !pages.test(file));
+    expect(other.sort()).toEqual(["LICENSE", "package.json"]);
     expect(files).toEqual(
       expect.arrayContaining([
         "dist/mod.js",
@@ -46,6 +48,18 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
         "dist/src/host/mod.js",
       ]),
     );
+  });
+
+  test("contains what its documentation links to", () => {
+    const pages = files.filter((file) => file.endsWith(".md"));
+    const dead = pages.flatMap((page) =>
+      linksOf(page)
+        .filter((target) => !/^(src|test)(\/|$)/.test(target)) // these stay in the repository
+        .filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`)))
+        .map((target) => `${page}: ${target}`),
+    );
+    expect(pages).toContain("README.md");
+    expect(dead).toEqual([]);
   });
 
   test.each([
@@ -112,6 +126,14 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
   );
 });
 
+/** The files and folders that a page links to, relative to the project's root. */
+function linksOf(page: string): string[] {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  return [...text.matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)/g)].map(([, target = ""]) =>
+    join(dirname(page), target).replace(/\/$/, ""),
+  );
+}
+
 /** Packs the built project and lays it out as an installation, its dependencies being the project's own. */
 async function installPacked(project: string): Promise<string[]> {
   const packed = await run("npm", [
@@ -153,7 +175,7 @@ describe("npm's and Deno's manifests", () => {
     expect([manifest.version, deno.version]).toEqual([VERSION, VERSION]);
   });
 
-  test("export the same modules", () => {
+  test("export the same subpaths, from the same modules", () => {
     const built = Object.entries(manifest.exports ?? {})
       .filter(([name]) => name !== "./package.json")
       .map(([name, target]) => [name, (target as unknown as { default: string }).default]);
@@ -161,6 +183,12 @@ describe("npm's and Deno's manifests", () => {
       .filter(([name]) => name !== "./cli")
       .map(([name, file]) => [name, file.replace("./", "./dist/").replace(/\.ts$/, ".js")]);
     expect(built).toEqual(sources);
+  });
+
+  test("publish the same documentation", () => {
+    const documents = ["docs", "examples", "proto", "*.md"];
+    expect(manifest.files).toEqual(expect.arrayContaining(documents));
+    expect(deno.publish?.include).toEqual(expect.arrayContaining(documents));
   });
 
   test("pin the same dependencies", () => {
@@ -176,7 +204,7 @@ describe("npm's and Deno's manifests", () => {
   });
 
   // Without it `deno run` rewrites deno.lock of a fresh clone, and `--frozen` refuses to run.
-  test("are what Deno's lock file was made from; npm run lock:deno makes it anew", () => {
+  test("are what Deno's lock file was made from; npm run lock:deno updates it", () => {
     const { workspace } = JSON.parse(readFileSync(join(ROOT, "deno.lock"), "utf8"));
     const wanted = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
     expect(workspace.packageJson.dependencies).toEqual(

@@ -1,25 +1,22 @@
 /**
- * A canary: a part of the machines gets the new version first, and nobody any more once one of them reports a failure.
+ * A canary: some of the machines get the new version first. After one of them reports a failure, none does.
  */
 import type { RegistryLogic, VersionQuestion } from "dewy/host";
 
-/** Which versions there are, and who gets which. */
+/** The versions, and the share of machines that get the new one. */
 export interface CanaryOptions {
-  /** The version of most machines. */
+  /** The version for most machines. */
   stable: string;
   /** The version to try. */
   canary: string;
-  /** How many machines of a hundred try it. */
+  /** The percentage of machines that try it. */
   percent: number;
-  /** Where the artifact of a version for a kind of machine is: `ghr://…`, `s3://…`, `gs://…` or `https://…`. */
+  /** Returns the artifact's URL for a kind of machine: `ghr://…`, `s3://…`, `gs://…` or `https://…`. */
   artifactUrl(tag: string, machine: Pick<VersionQuestion, "os" | "arch">): string;
 }
 
 /**
- * Makes the logic of a registry that tries a version on some machines first.
- *
- * @param options the versions and their shares.
- * @returns the logic, for `serveRegistry`.
+ * Creates the logic of a registry that tries a version on some machines first, for `serveRegistry`.
  */
 export function canaryRegistry(options: CanaryOptions): RegistryLogic {
   const { stable, canary, percent, artifactUrl } = options;
@@ -38,11 +35,11 @@ export function canaryRegistry(options: CanaryOptions): RegistryLogic {
 }
 
 /**
- * Puts a name into one of a hundred buckets, always the same one. The version is part of the name, so that it is not
- * the same machines that try every version.
+ * Maps a name to one of a hundred buckets, always to the same one. The version is part of the name, so that each version
+ * is tried on different machines.
  */
 function bucketOf(name: string): number {
-  // FNV-1a, and a last mix: http://www.isthe.com/chongo/tech/comp/fnv/
+  // FNV-1a with a final mix: http://www.isthe.com/chongo/tech/comp/fnv/
   let hash = 0x811c9dc5;
   for (const character of name) {
     hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);

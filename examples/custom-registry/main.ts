@@ -1,5 +1,5 @@
 /**
- * Serves the canary until it is stopped. From a clone:
+ * Serves the canary until a signal stops it. From a clone:
  *
  *     npm ci && npm run build && bun examples/custom-registry/main.ts
  *     node dist/cli.js check 'grpc://127.0.0.1:9000?no-tls=true'

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-// The app of the quickstart: listens on the socket that dewy hands over, and finishes its requests on SIGTERM.
+// The app of the quickstart: it listens on the socket that dewy passes, and finishes its requests on SIGTERM.
 const { createServer } = require("node:http");
 
 const server = createServer((_, response) => {
-  // Answers take a little, so that each switch finds some on their way.
+  // Responses take 50 ms, so that every switch finds some in flight.
   setTimeout(() => response.end(`Hello from ${process.env.DEWY_TAG}\n`), 50);
 });
 

@@ -1,8 +1,3 @@
-/**
- * What every deploying command does around its deployer: take the directory, recover, poll, stop.
- *
- * @module
- */
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
@@ -10,14 +5,14 @@ import { dedupe } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
-import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { prove, type Trial } from "../deploy/sequence.ts";
+import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { Switches } from "../deploy/switches.ts";
-import { type Later, roundOutcome, type TickResult, tick } from "../deploy/tick.ts";
+import { type Later, pollOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/files/atomic_file.ts";
 import { writableByOthers } from "../host/files/own_directory.ts";
 import { stateFile } from "../host/files/state_file.ts";
@@ -28,81 +23,82 @@ import type { LocatorBase } from "../registries/driver.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
-import { surviveUncaught } from "./survive_uncaught.ts";
+import { surviveUncaught } from "./uncaught.ts";
 
-/** The flags that all deploying commands share. */
+/** The flags of every deploying command. */
 export type AgentConfig = DeployConfig & { command: string };
 
-/** What a command brings to {@link runAgent}. */
+/** The parts of a command that deploys. */
 export interface Agent {
   config: AgentConfig;
   /** The working directory. */
   root: string;
   registry: Registry;
-  /** How the registry's URL was read: the version policy. */
+  /** The registry's URL as parsed: the version policy. */
   locator: LocatorBase;
   deployer: Deployer;
-  /** What `server` adds: a program that runs beside the polling. */
+  /** Absent for `dewy assets`, which runs no app. */
   supervision?: Supervision;
 }
 
-/** A program that is kept running. */
+/** An app that is kept running while dewy polls. */
 export interface Supervision {
-  /** The directory is ours: takes over what an earlier dewy has left running, before anything else. */
+  /** Called once dewy holds the directory's lock: adopts what an earlier dewy process has left running. */
   adopt?(): Promise<void>;
-  /** The directory is ours, and what a crash left is settled: runs what is live. Never waits for the network. */
-  begin(io: DeployIo): Promise<void>;
-  /** Restarts the program; the signal gives that up. */
+  /** Called after recovery: runs the live release. Never waits for the network. */
+  begin(context: DeployContext): Promise<void>;
+  /** Restarts the app; the signal aborts that. */
   restart(signal: AbortSignal): Promise<void>;
-  /** Ends it. */
+  /** Stops the app. */
   end(): Promise<void>;
 }
 
-/** The file that only one dewy at a time holds. */
+/** The file that only one dewy process at a time holds. */
 export function lockPath(root: string): string {
   return join(root, ".dewy", "lock");
 }
 
-/** The file that a working directory remembers by. */
 export function statePath(root: string): string {
   return join(root, ".dewy", "state.json");
 }
 
 /**
- * Keeps a deployer up to date until the operator stops it, or once.
+ * Takes the directory's lock, recovers, and keeps the deployer up to date: once, or until the operator stops dewy.
  *
- * @param agent the command's parts.
  * @returns the exit code.
- * @throws DewyError when the directory is taken or cannot be used.
+ * @throws DewyError if the directory is locked or cannot be used.
  */
-export async function runAgent(agent: Agent, context: CommandContext): Promise<number> {
+export async function runAgent(agent: Agent, command: CommandContext): Promise<number> {
   const { config, root } = agent;
-  const { emit, signals } = context;
+  const { emit, signals } = command;
   const lock = await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
   try {
-    return await run(agent, deployIo(agent, context), context);
+    return await run(agent, deployContext(agent, command), command);
   } finally {
     await lock.release();
   }
 }
 
-function deployIo({ config, root, registry, deployer }: Agent, context: CommandContext): DeployIo {
-  const { clock } = context;
-  const emit = dedupe(context.emit);
+function deployContext(
+  { config, root, registry, deployer }: Agent,
+  command: CommandContext,
+): DeployContext {
+  const { clock } = command;
+  const emit = dedupe(command.emit);
   const runHook = createHooks({
     before: config.beforeDeployHook ?? "",
     after: config.afterDeployHook ?? "",
     timeoutMs: config.hookTimeoutMs,
     cwd: root,
-    env: context.env,
-    redact: context.redactor(context.env),
+    env: command.env,
+    redact: command.redactor(command.env),
   });
-  const oneAfterTheOther = exclusive();
+  const serially = exclusive();
   return {
     registry: withPollDeadline(registry, clock),
     deployer,
     store: stateFile(statePath(root), emit),
-    runHook: (...call) => oneAfterTheOther(() => runHook(...call)),
+    runHook: (...call) => serially(() => runHook(...call)),
     switches: new Switches(),
     clock,
     emit,
@@ -111,70 +107,73 @@ function deployIo({ config, root, registry, deployer }: Agent, context: CommandC
   };
 }
 
-async function run(agent: Agent, io: DeployIo, context: CommandContext): Promise<number> {
-  const { config, root, locator } = agent;
+async function run(agent: Agent, context: DeployContext, command: CommandContext): Promise<number> {
+  const { config, root, locator, supervision } = agent;
+  const { signals } = command;
   const end = new AbortController();
-  const stop = AbortSignal.any([context.signals.stop, end.signal]);
-  io.emit({
+  const stop = AbortSignal.any([signals.stop, end.signal]);
+  context.emit({
     type: "started",
-    version: context.version,
+    version: command.version,
     command: config.command,
     registry: redactUrl(config.registry),
     directory: root,
   });
   await removeTemporaries(statePath(root));
-  await warnOfWriters(root, io);
-  await applyFlags(config, io);
-  const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: io.clock });
+  await warnAboutWriters(root, context);
+  await applyFlags(config, context);
+  const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
   const policy = { ...locator, acceptChanged: config.acceptChanged };
-  const look: Look = (later) => tick(policy, io, stop, failed, later);
-  const watched = new Watched();
-  const listeners = [restartOnSignal(agent, io, context), tellStop(io, context)];
+  const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
+  const baking = new BakingDeploys();
+  const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
   try {
-    await agent.supervision?.adopt?.();
-    const trial = await recover(io, stop);
-    if (trial !== undefined) watched.add(resume(trial, io, stop));
-    await io.switches.exclusively(async () => agent.supervision?.begin(io));
-    if (!config.once || agent.supervision !== undefined) surviveUncaught(context);
-    if (config.once) return await once(look, agent, io, context.signals);
-    await poll({ look, failed, watched, stop }, agent, io, context);
+    await supervision?.adopt?.();
+    const trial = await recover(context, stop);
+    if (trial !== undefined) baking.add(resume(trial, context, stop));
+    await context.switches.exclusively(async () => supervision?.begin(context));
+    if (!config.once || supervision !== undefined) surviveUncaught(command);
+    if (config.once) return await pollOnce(poll, agent, context, signals);
+    await keepPolling({ poll, failed, baking, stop }, agent, context, signals);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
     end.abort();
-    await watched.settled();
-    await agent.supervision?.end();
+    await baking.settled();
+    await supervision?.end();
   }
 }
 
-/** Finishes a deploy that an earlier dewy began. */
-async function resume(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<void> {
+/** Finishes a deploy that an earlier dewy process has begun. */
+async function resume(trial: Trial, context: DeployContext, signal: AbortSignal): Promise<void> {
   try {
-    await prove(trial, io, signal);
+    await bakeAndCommit(trial, context, signal);
   } catch (error) {
     if (signal.aborted) return;
-    io.emit(failedEvent(asDewyError(error), 1, { tag: trial.release.tag }));
+    context.emit(failedEvent(asDewyError(error), 1, { tag: trial.release.tag }));
   }
 }
 
-/** Applies `--retry-bad`. A tag that `--accept-changed` no longer names can be accepted again later. */
-async function applyFlags({ acceptChanged, retryBad }: AgentConfig, io: DeployIo): Promise<void> {
+/** Applies `--retry-bad`, and forgets acceptances of tags that `--accept-changed` does not name any more. */
+async function applyFlags(
+  { acceptChanged, retryBad }: AgentConfig,
+  { store }: DeployContext,
+): Promise<void> {
   const apply = (before: DeployState): DeployState => {
     const state = forgetAcceptances(before, acceptChanged);
     return retryBad ? { ...state, bad: [] } : state;
   };
-  const before = await io.store.load();
-  if (apply(before) !== before) await io.store.update(apply);
+  const before = await store.load();
+  if (apply(before) !== before) await store.update(apply);
 }
 
-/** A look at the registry. */
-type Look = (later?: Later) => Promise<TickResult>;
+type Poll = (later?: Later) => Promise<TickResult>;
 
-/** Deploys that continue beside the polling. */
-class Watched {
+/** Deploys that bake while polling continues. */
+class BakingDeploys {
   readonly #deploys = new Set<Promise<unknown>>();
 
-  /** Tracks a deploy until it has ended; its failure is reported elsewhere. */
+  /** A rejection is ignored; it is reported elsewhere. */
   add(deploy: Promise<unknown>): void {
     const ended = deploy.catch(() => {}).finally(() => this.#deploys.delete(ended));
     this.#deploys.add(ended);
@@ -186,12 +185,12 @@ class Watched {
 }
 
 /** A user who can write to these directories decides what root runs. */
-async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
+async function warnAboutWriters(root: string, { emit }: DeployContext): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const paths = ["", ".dewy", "releases"].map((name) => join(root, name));
   const directories = (await writableByOthers(paths)).join(", ");
   if (directories === "") return;
-  io.emit({
+  emit({
     type: "warning",
     important: true,
     message: "Other users can write to directories that dewy works in as root",
@@ -199,25 +198,24 @@ async function warnOfWriters(root: string, io: DeployIo): Promise<void> {
   });
 }
 
-/** At once: what is under way may take a while to end. */
-function tellStop(io: DeployIo, { signals }: CommandContext): () => void {
-  const tell = (): void => {
+/** Reports the stop at once, because current work may take a while to end. */
+function reportStop({ emit }: DeployContext, signals: Signals): () => void {
+  const report = (): void => {
     const signal = signals.stoppedBy();
-    if (signal !== undefined) io.emit({ type: "stopping", signal });
+    if (signal !== undefined) emit({ type: "stopping", signal });
   };
-  if (signals.stop.aborted) tell();
-  signals.stop.addEventListener("abort", tell, { once: true });
-  return () => signals.stop.removeEventListener("abort", tell);
+  if (signals.stop.aborted) report();
+  signals.stop.addEventListener("abort", report, { once: true });
+  return () => signals.stop.removeEventListener("abort", report);
 }
 
 function restartOnSignal(
   { supervision }: Agent,
-  io: DeployIo,
-  { signals }: CommandContext,
+  { switches, emit }: DeployContext,
+  signals: Signals,
 ): () => void {
   if (supervision === undefined) return () => {};
-  const { switches, emit } = io;
-  return signals.onWake((name) => {
+  return signals.onReload((name) => {
     emit({ type: "app-restart", signal: name });
     switches
       .attempt(signals.stop, (signal) => supervision.restart(signal))
@@ -230,71 +228,71 @@ function restartOnSignal(
 }
 
 interface Polling {
-  look: Look;
+  poll: Poll;
   failed: FailedCandidates;
-  watched: Watched;
+  baking: BakingDeploys;
   stop: AbortSignal;
 }
 
-async function poll(
-  { look, failed, watched, stop }: Polling,
+async function keepPolling(
+  { poll, failed, baking, stop }: Polling,
   { config, supervision }: Agent,
-  io: DeployIo,
-  context: CommandContext,
+  { deployer, clock, emit }: DeployContext,
+  signals: Signals,
 ): Promise<void> {
   let wake = (): void => {};
   await pollLoop({
-    round: async (_, report) => {
-      const tell = async (settled: Promise<TickResult | undefined>): Promise<void> => {
+    poll: async (_, report) => {
+      const reportSettled = async (settled: Promise<TickResult | undefined>): Promise<void> => {
         const result = await settled;
         if (result === undefined || stop.aborted) return;
-        report(roundOutcome(result));
-        // Without a way back nothing serves until another version is deployed.
-        if ((await io.deployer.live()) === undefined) wake();
+        report(pollOutcome(result));
+        // Without a rollback target, nothing serves until another version is deployed.
+        if ((await deployer.live()) === undefined) wake();
       };
-      return roundOutcome(await look((settled) => watched.add(tell(settled))));
+      return pollOutcome(await poll((settled) => baking.add(reportSettled(settled))));
     },
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       wake = listener;
-      // With a program to look after, these signals mean that one.
+      // With an app, a reload signal restarts the app.
       if (supervision !== undefined) return () => {};
-      return context.signals.onWake(() => {
+      return signals.onReload(() => {
         failed.hurry();
         listener();
       });
     },
-    clock: io.clock,
-    emit: io.emit,
+    clock,
+    emit,
     signal: stop,
   });
 }
 
-/** A cron job or a pipeline must be able to tell by the exit code whether a version is live. */
-async function once(
-  look: Look,
+/** The exit code tells a cron job or a pipeline whether a version is live. */
+async function pollOnce(
+  poll: Poll,
   { supervision }: Agent,
-  io: DeployIo,
+  { deployer, emit }: DeployContext,
   { stop, stoppedBy }: Signals,
 ): Promise<number> {
-  const { deployed, live, problem, failure } = await lookOnce(look);
-  const isLive = (await io.deployer.live()) !== undefined;
+  const { deployed, live, problem, failure } = await resultOf(poll);
+  const isLive = (await deployer.live()) !== undefined;
   const signal = stoppedBy();
   if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
   const error = failure?.error ?? problem;
-  if (error !== undefined) io.emit(failedEvent(error, 1, { tag: failure?.tag }));
+  if (error !== undefined) emit(failedEvent(error, 1, { tag: failure?.tag }));
   const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);
   if (supervision !== undefined && isLive) {
     await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
     return 0;
   }
-  if (code === 0 && live !== undefined && !deployed) io.emit({ type: "up-to-date", tag: live });
+  if (code === 0 && live !== undefined && !deployed) emit({ type: "up-to-date", tag: live });
   return code;
 }
 
-async function lookOnce(look: Look): Promise<TickResult> {
+async function resultOf(poll: Poll): Promise<TickResult> {
   try {
-    return await look();
+    return await poll();
   } catch (error) {
     return { deployed: false, live: undefined, problem: asDewyError(error) };
   }

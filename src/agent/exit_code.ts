@@ -1,6 +1,6 @@
 import { DewyError, type ErrorCode } from "../core/error.ts";
 
-/** What the exit codes mean, for the README. */
+/** For the documentation. */
 export const EXIT_CODES: readonly { code: number; meaning: string }[] = [
   { code: 0, meaning: "Done, or stopped by the operator" },
   { code: 1, meaning: "Configuration or usage: a flag, a URL, an option, or a directory in use" },
@@ -29,12 +29,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   aborted: 0,
 };
 
-/**
- * Chooses the exit code for what ended a command.
- *
- * @param error what was thrown.
- * @returns 1 to 4; 0 for work that the operator ended. A deploy that failed counts as what made it fail.
- */
+/** The exit code for an error: 0 if the operator has stopped the work. A failed deploy counts as its cause. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof DewyError)) return 4;
   if (error.code === "deploy" && error.cause instanceof DewyError) return exitCodeOf(error.cause);

@@ -7,22 +7,20 @@ import type { LocatorBase } from "../registries/driver.ts";
 import type { CommandContext } from "./context.ts";
 import { loadConfigured } from "./open_configured.ts";
 
-/** What every command that deploys files begins with. */
+/** The parts of a command that deploys files. */
 export interface Deployment {
   registry: Registry;
-  /** How the registry's URL was read, with the flags laid over it: the version policy. */
+  /** The registry's URL as parsed, with the flags applied: the version policy. */
   locator: LocatorBase;
   directory: ReleaseDirectory;
   stage: StageRelease;
 }
 
 /**
- * Opens the registry and the working directory. Nothing is written, and nobody is asked.
+ * Opens the registry and the working directory. Nothing is written, and no request is sent.
  *
- * @param config what the command is told.
- * @param releaseMode the permissions of releases. Defaults to what the umask leaves of 0777.
- * @returns both, and the function that makes releases of artifacts.
- * @throws DewyError for a registry or directory that cannot be used.
+ * @param releaseMode the permissions of releases. Defaults to 0777 minus the umask.
+ * @throws DewyError for an invalid registry or directory.
  */
 export async function openDeployment(
   config: FetchConfig,

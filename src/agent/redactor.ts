@@ -4,7 +4,7 @@ import { declarePrintable, type PrintableKeys } from "../core/url.ts";
 import { hostRegistries } from "../host/registries.ts";
 import { notifiers } from "../notifiers/table.ts";
 
-/** Makes the function that masks the secrets of these environments in a text. */
+/** Returns the function that masks the secrets of these environments in a text. */
 export type Redactor = (...environments: readonly Environment[]) => Redact;
 
 /** A table of drivers. */
@@ -20,5 +20,5 @@ export function redactorOf(...tables: readonly Table[]): Redactor {
   return (...environments) => createRedactor(variables, ...environments);
 }
 
-/** The redactor of the drivers that dewy has. */
+/** The redactor for dewy's own drivers. */
 export const redactor: Redactor = redactorOf(hostRegistries, notifiers);

@@ -1,49 +1,42 @@
+import type { Context } from "../core/context.ts";
 import { ConfigError } from "../core/error.ts";
 
 /** Credentials for SigV4. */
 export interface AwsCredentials {
-  /** The public half. */
+  /** Identifies the key pair; not a secret. */
   accessKeyId: string;
-  /** The secret half. */
+  /** The secret of the key pair. */
   secretAccessKey: string;
   /** Set with temporary credentials. */
   sessionToken?: string;
-  /** When temporary credentials end. */
+  /** When temporary credentials expire. */
   expiration?: Date;
 }
 
-/** Where credentials can come from. */
-export interface CredentialSources {
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** The rest of the standard chain; `undefined` as its answer: nothing is configured. */
-  awsCredentials?: () => Promise<AwsCredentials | undefined>;
+export interface AwsContext extends Pick<Context, "env"> {
+  /** The rest of the standard chain; absent on the edge. */
+  awsCredentials?: (() => Promise<AwsCredentials | undefined>) | undefined;
 }
 
 /**
- * Finds credentials: the environment's, else the host's, else none (public buckets).
+ * Finds credentials in the environment, else in the host's chain. Without any, access is anonymous (public buckets).
  *
- * @param sources where to look, read anew at every call.
- * @returns the credentials; `undefined`: ask anonymously.
- * @throws ConfigError when the environment has only half of a pair; what the host's sources throw.
  * @see https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
  */
-export async function findCredentials(
-  sources: CredentialSources,
-): Promise<AwsCredentials | undefined> {
-  const accessKeyId = sources.env.AWS_ACCESS_KEY_ID ?? "";
-  const secretAccessKey = sources.env.AWS_SECRET_ACCESS_KEY ?? "";
-  const sessionToken = sources.env.AWS_SESSION_TOKEN ?? "";
-  if (accessKeyId === "" && secretAccessKey === "") return sources.awsCredentials?.();
+export async function findCredentials(context: AwsContext): Promise<AwsCredentials | undefined> {
+  const accessKeyId = context.env.AWS_ACCESS_KEY_ID ?? "";
+  const secretAccessKey = context.env.AWS_SECRET_ACCESS_KEY ?? "";
+  const sessionToken = context.env.AWS_SESSION_TOKEN ?? "";
+  if (accessKeyId === "" && secretAccessKey === "") return context.awsCredentials?.();
   for (const [name, value] of [
     ["AWS_ACCESS_KEY_ID", accessKeyId],
     ["AWS_SECRET_ACCESS_KEY", secretAccessKey],
   ] as const) {
     if (value === "") {
       throw new ConfigError(
-        `${name} is not set, but its other half is: set both, or neither to use the machine's own credentials`,
+        `${name} is not set, but the other key of the pair is: set both, or neither to use the machine's own credentials`,
       );
     }
   }
-  return { accessKeyId, secretAccessKey, ...(sessionToken === "" ? {} : { sessionToken }) };
+  return { accessKeyId, secretAccessKey, sessionToken: sessionToken || undefined };
 }

@@ -2,13 +2,10 @@ import { type CryptoKey, importPKCS8 } from "jose";
 import { ConfigError } from "../core/error.ts";
 
 /**
- * Reads the private key of a GitHub App. GitHub hands out PKCS#1 (`BEGIN RSA PRIVATE KEY`); Web Crypto takes
- * PKCS#8 only, so that one is wrapped in the other.
+ * Reads an RSA private key. GitHub issues PKCS#1 (`BEGIN RSA PRIVATE KEY`), but Web Crypto takes only PKCS#8, so the
+ * former is wrapped in the latter. `\n` may stand for line breaks, as in environment files.
  *
- * @param pem the key; `\n` may stand for line ends, as in environment files.
- * @param name the variable it came from, for errors.
- * @returns a key that signs RS256.
- * @throws ConfigError that does not show the key.
+ * @param name the variable that holds the key, for errors, which never show the key.
  */
 export async function importAppKey(pem: string, name: string): Promise<CryptoKey> {
   const text = pem.replaceAll("\\r", "").replaceAll("\\n", "\n").replaceAll("\r", "").trim();
@@ -25,7 +22,7 @@ export async function importAppKey(pem: string, name: string): Promise<CryptoKey
     const der = decodeBase64(body);
     return await importPKCS8(toPem(kind === "PRIVATE KEY" ? der : wrapPkcs1(der)), "RS256");
   } catch {
-    // The cause stays out of it: some runtimes quote the key.
+    // Without the cause, since some runtimes quote the key.
     throw new ConfigError(`Cannot use ${name}: the key is damaged, or it is not an RSA key`);
   }
 }

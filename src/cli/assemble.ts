@@ -1,35 +1,34 @@
 import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { systemClock } from "../core/clock.ts";
+import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
+import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { RegistryContext } from "../registries/driver.ts";
-import { checkCommandFits } from "./command_fit.ts";
+import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
+import { splitRegistryUrl } from "../registries/open.ts";
 import { type Config, isDeploying } from "./config.ts";
-import { formatHuman, formatJson, formatText } from "./log/format.ts";
+import type { CommandName } from "./flags/table.ts";
+import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
+import { isDumb, terminalStyle } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
-/** A world, and what must be ended with it. */
 export interface Assembled {
-  /** What the command gets. */
   context: CommandContext;
-  /** Ends the subscribers: the progress line goes, the last notifications leave. */
+  /** Removes the progress line and sends the last notifications. */
   close(): Promise<void>;
 }
 
-/** How long the end of dewy waits for a notifier. */
+/** How long dewy waits for the notifier before it exits. */
 const FLUSH_MS = 5000;
 
 /**
- * Builds the world of a command: the network, the drivers, and who listens to events.
+ * Builds the context of a command: the network, the drivers and the subscribers of events.
  *
- * @param config what the command is told.
- * @param io the process.
- * @returns the world.
- * @throws ConfigError for a registry of another command, a notifier or a CA file that cannot be used.
+ * @throws ConfigError for a registry of another command, or an invalid notifier or CA file.
  */
 export async function assemble(
   config: Config,
@@ -39,9 +38,10 @@ export async function assemble(
   if ("registry" in config) checkCommandFits(config.command, config.registry, tables.registries);
   const clock = systemClock;
   const redactor = redactorOf(tables.registries, tables.notifiers);
-  const progress = createProgressLine(io.stderr, clock.now);
+  const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
+  const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
-  // Subscribers that come later, such as the notifier, need the network, which itself tells events.
+  // The notifier subscribes later: it needs the network, which itself emits events.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
     env: io.env,
@@ -70,19 +70,19 @@ export async function assemble(
   };
 }
 
-/** Someone who watches a deploy at a terminal wants to see it; a service asks for what it wants. */
+/** A deploy at a terminal tells its story; services and scripts get the format and level they ask for. */
 function logger(
   config: Config,
   io: ProcessIo,
   progress: ProgressLine,
   redactor: Redactor,
 ): EventSink {
-  const watches = io.stderr.isTerminal && isDeploying(config);
-  const isHuman = watches && config.logLevel === undefined && config.logFormat === undefined;
-  const machine = config.logFormat === "json" ? formatJson : formatText;
+  const isWatched = io.stderr.isTerminal && isDeploying(config);
+  const isStory = isWatched && config.logLevel === undefined && config.logFormat === undefined;
+  const format = config.logFormat === "json" ? formatJson : formatText;
   return createLogger({
-    level: config.logLevel ?? (watches || config.command === "registry" ? "info" : "error"),
-    format: isHuman ? formatHuman : machine,
+    level: config.logLevel ?? (isWatched || config.command === "registry" ? "info" : "error"),
+    format: isStory ? formatStory(terminalStyle(io.stderr, io.env)) : format,
     write: progress.write,
     now: systemClock.now,
     redact: redactor(io.env),
@@ -103,4 +103,26 @@ async function subscribeNotifier(
   const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
+}
+
+/** Refuses a registry that another command deploys, and names that command. */
+function checkCommandFits(
+  command: Exclude<CommandName, "container list">,
+  registry: string,
+  registries: RegistryTable,
+): void {
+  const { scheme } = splitRegistryUrl(registry, registries);
+  if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
+  const fitting = registries[scheme]?.commands ?? [];
+  if (command === "registry") {
+    if (fitting.includes("assets")) return;
+    throw new ConfigError(
+      `Cannot use --upstream "${redactUrl(registry)}" with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+    );
+  }
+  if (fitting.includes(command)) return;
+  const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
+  throw new ConfigError(
+    `Cannot use --registry "${redactUrl(registry)}" with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
+  );
 }

@@ -1,9 +1,3 @@
-/**
- * From a command line to what a command is told: everything typed, checked and with its default.
- *
- * @module
- */
-
 import type { ContainerListConfig } from "../container/admin/list_config.ts";
 import type { ContainerConfig } from "../container/config.ts";
 import type { ServerConfig } from "../server/config.ts";
@@ -13,19 +7,12 @@ import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
 
-/** What a command is told. */
+/** The configuration of a command: typed, checked and with its defaults. */
 export type Config = DeployingConfig | ContainerListConfig | AskConfig | RegistryConfig;
-/** What a command that deploys is told. */
 export type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
 const DEPLOYING: readonly Config["command"][] = ["assets", "server", "container"];
 
-/**
- * Tells the commands that deploy from those that only ask.
- *
- * @param config what a command is told.
- * @returns whether it deploys.
- */
 export function isDeploying(config: Config): config is DeployingConfig {
   return DEPLOYING.includes(config.command);
 }

@@ -2,53 +2,58 @@ import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
 import {
   type CommandName,
-  type CommandSpec,
   commands,
+  defaultText,
   type FlagSpec,
+  flagGroups,
   flagsOf,
   spellFlag,
 } from "./flags/table.ts";
+import { type TerminalStyle, wrap } from "./terminal.ts";
 
 /** The drivers whose URLs a command's help shows. */
 export interface HelpTables {
-  /** The registries that can be asked. */
   registries: readonly RegistryDriver[];
-  /** The notifiers. */
   notifiers: readonly NotifierDriver[];
 }
 
-/**
- * What `dewy --help` prints.
- *
- * @returns the text, with its last newline.
- */
-export function programHelp(): string {
+/** Longer names stand in a line of their own, above their text. */
+const MAX_NAME = 30;
+
+export function programHelp(style: TerminalStyle): string {
   return page([
     "dewy pulls the newest version of an app from a registry and deploys it.",
-    "Usage: dewy <command> [flags]",
-    `Commands:\n${table(commands.map(({ name, summary }) => [name, summary]))}`,
-    `Flags:\n${flagTable(flagsOf(undefined))}`,
+    `${style.bold("Usage:")} dewy <command> [flags]`,
+    section(
+      "Commands",
+      commands.map(({ name, summary }) => ({ name, text: summary })),
+      style,
+    ),
+    section("Flags", flagsOf(undefined).map(flagRow), style),
+    section("Example", [{ name: "dewy check ghr://owner/repo" }], style),
     'Run "dewy <command> --help" for the flags and URLs of a command.',
   ]);
 }
 
-/**
- * What `dewy <command> --help` prints.
- *
- * @param name the command.
- * @param tables the drivers.
- * @returns the text, with its last newline.
- */
-export function commandHelp(name: CommandName, tables: HelpTables): string {
-  const spec = commands.find((command) => command.name === name) as CommandSpec;
+export function commandHelp(name: CommandName, tables: HelpTables, style: TerminalStyle): string {
+  const spec = commands.find((command) => command.name === name);
+  if (spec === undefined) throw new TypeError(`unknown command ${name}`);
   const own = flagsOf(name);
-  const fitting = tables.registries.filter((driver) => canAsk(name, driver));
-  const sections = [`${spec.summary}.`, `Usage: dewy ${spec.usage}`, `Flags:\n${flagTable(own)}`];
-  if (fitting.length > 0) sections.push(`Registries:\n${syntaxTable(fitting)}`);
-  if (own.some((flag) => flag.name === "notifier")) {
-    sections.push(`Notifiers:\n${syntaxTable(tables.notifiers)}`);
-  }
-  return page([...sections, `Example:\n  ${spec.example}`]);
+  const column = columnOf(own.map(flagRow));
+  const groups = Object.entries(flagGroups).map(([title, flags]) => {
+    const rows = flags.filter((flag) => own.includes(flag)).map(flagRow);
+    return section(title, rows, style, column);
+  });
+  const registries = tables.registries.filter((driver) => canAsk(name, driver));
+  const notifiers = own.some((flag) => flag.name === "notifier") ? tables.notifiers : [];
+  return page([
+    wrap(`${spec.summary}.`, style.columns).join("\n"),
+    `${style.bold("Usage:")} dewy ${spec.usage}`,
+    ...groups,
+    section("Registry URLs", registries.map(syntaxRow), style),
+    section("Notifier URLs", notifiers.map(syntaxRow), style),
+    section("Example", [{ name: spec.example }], style),
+  ]);
 }
 
 function canAsk(name: CommandName, driver: RegistryDriver): boolean {
@@ -65,26 +70,66 @@ function canAsk(name: CommandName, driver: RegistryDriver): boolean {
   }
 }
 
-function syntaxTable(drivers: readonly { syntax: string; name: string }[]): string {
-  return table(drivers.map(({ syntax, name }) => [syntax, name]));
+interface Row {
+  name: string;
+  text?: string;
+  /** The default value, set apart from the text. */
+  note?: string | undefined;
+}
+
+function flagRow(flag: FlagSpec): Row {
+  const value = defaultText(flag);
+  return {
+    name: flag.short === undefined ? `    ${spellFlag(flag)}` : spellFlag(flag),
+    text: flag.description,
+    note: value === undefined ? undefined : `(default: ${value})`,
+  };
+}
+
+function syntaxRow({ syntax, name }: { syntax: string; name: string }): Row {
+  return { name: syntax, text: name };
 }
 
 function page(sections: readonly string[]): string {
-  return `${sections.join("\n\n")}\n`;
+  return `${sections.filter((text) => text !== "").join("\n\n")}\n`;
 }
 
-function flagTable(flags: readonly FlagSpec[]): string {
-  return table(
-    flags.map((flag) => [
-      flag.short === undefined ? `    ${spellFlag(flag)}` : spellFlag(flag),
-      flag.default === undefined
-        ? flag.description
-        : `${flag.description} (default: ${flag.default})`,
-    ]),
-  );
+/** Where the texts of a table begin. */
+function columnOf(rows: readonly Row[]): number {
+  const widths = rows.map(({ name }) => name.length).filter((width) => width <= MAX_NAME);
+  return 2 + Math.max(0, ...widths) + 2;
 }
 
-function table(rows: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+function section(
+  title: string,
+  rows: readonly Row[],
+  style: TerminalStyle,
+  column: number = columnOf(rows),
+): string {
+  if (rows.length === 0) return "";
+  const lines = rows.flatMap((row) => rowLines(row, column, style));
+  return [style.bold(`${title}:`), ...lines].join("\n");
+}
+
+function rowLines({ name, text, note }: Row, column: number, style: TerminalStyle): string[] {
+  const head = `  ${name}`;
+  if (text === undefined) return [head];
+  const width = style.columns - column;
+  const [first = "", ...more] = withNote(text, note, width, style);
+  const indented = more.map((line) => " ".repeat(column) + line);
+  if (head.length + 2 > column) return [head, " ".repeat(column) + first, ...indented];
+  return [head.padEnd(column) + first, ...indented];
+}
+
+/** Wraps a text; the default behind it is dimmed, and stays in one line where it fits. */
+function withNote(
+  text: string,
+  note: string | undefined,
+  width: number,
+  style: TerminalStyle,
+): string[] {
+  if (note === undefined) return wrap(text, width);
+  if (note.length > width) return wrap(`${text} ${note}`, width);
+  const unbroken = note.replaceAll(" ", "\u00a0");
+  return wrap(`${text} ${unbroken}`, width).map((line) => line.replace(unbroken, style.dim(note)));
 }

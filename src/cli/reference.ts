@@ -1,77 +1,243 @@
 /**
- * The reference of the README, derived from the tables.
+ * The pages of docs/reference/, derived from the tables of the code.
  *
  * @module
  */
-
-import { EXIT_CODES } from "../agent/exit_code.ts";
+import { EXIT_CODES, exitCodeOf } from "../agent/exit_code.ts";
 import type { EnvironmentSpec } from "../core/environment.ts";
+import {
+  AbortedError,
+  ArchiveError,
+  ConfigError,
+  ConflictError,
+  CredentialError,
+  DeployError,
+  type DewyError,
+  type ErrorCode,
+  HostError,
+  IntegrityError,
+  NotFoundError,
+  RemoteError,
+} from "../core/error.ts";
 import type { OptionSpec } from "../core/url.ts";
 import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
-import { commands, type FlagSpec, flags } from "./flags/table.ts";
+import {
+  type CommandSpec,
+  commands,
+  defaultText,
+  type FlagSpec,
+  flagsOf,
+  spellFlag,
+} from "./flags/table.ts";
 
-/** What the reference is derived from. */
 export interface ReferenceTables {
-  /** The registries that can be asked. */
   registries: readonly RegistryDriver[];
-  /** The notifiers. */
   notifiers: readonly NotifierDriver[];
 }
 
-/**
- * Renders the generated parts of the README.
- *
- * @param tables the drivers; commands, flags and exit codes have tables of their own.
- * @returns Markdown by the name of its marker: `<!-- generated:flags -->`.
- */
+/** Variables that no driver reads, but dewy itself, the runtime's network, or a container engine. */
+const OWN_VARIABLES: readonly EnvironmentSpec[] = [
+  own("DEWY_CACHEDIR", "`server`, `assets`: the directory for downloads (default: `.dewy/cache`)"),
+  own("DEWY_REGISTRY_TOKEN", "`registry`: the token of the gateway, without `--token-file`", true),
+  own("HTTPS_PROXY", "Proxy for `https://` requests; the lower-case name wins, here and below"),
+  own("HTTP_PROXY", "Proxy for `http://` requests"),
+  own("ALL_PROXY", "Proxy for both, where the variable above is not set"),
+  own("NO_PROXY", "Hosts to reach directly: names, `.domains`, `host:port`, `10.0.0.0/8`, `*`"),
+  own("SSL_CERT_FILE", "PEM file of additional certificate authorities to trust"),
+  own("NODE_EXTRA_CA_CERTS", "The same"),
+  own("NO_COLOR", "Not empty: no colours on a terminal; `TERM=dumb` has the same effect"),
+  own("COLUMNS", "The width of `--help`, from 40 to 100 (default: that of the terminal, or 80)"),
+  own("LISTEN_FDS", "Sockets from systemd, with `LISTEN_PID` and `LISTEN_FDNAMES`"),
+  own("SERVER_STARTER_PORT", "Sockets from Server::Starter, with `SERVER_STARTER_GENERATION`"),
+  own("STATE_DIRECTORY", "`container`: the state directory of a systemd unit"),
+  own("XDG_STATE_HOME", "`container`: where state directories are (default: `~/.local/state`)"),
+  own("DOCKER_HOST", "`container`: the Docker daemon; it must be on this machine"),
+  own("CONTAINER_HOST", "`container`: the Podman service; it must be on this machine"),
+  own("AWS_CONFIG_FILE", "The AWS profiles (default: `~/.aws/config`)"),
+  own("AWS_SHARED_CREDENTIALS_FILE", "The AWS credentials (default: `~/.aws/credentials`)"),
+];
+
+/** The class that throws each code by default, and what the code means. */
+const ERRORS: Readonly<Record<ErrorCode, { error: DewyError; meaning: string }>> = {
+  config: {
+    error: new ConfigError(""),
+    meaning: "A flag, URL, option or environment variable that cannot be used",
+  },
+  locked: {
+    error: new ConfigError("", { code: "locked" }),
+    meaning: "Another dewy uses the directory",
+  },
+  credential: {
+    error: new CredentialError(""),
+    meaning: "Credentials that are missing, malformed or refused",
+  },
+  "not-found": {
+    error: new NotFoundError(""),
+    meaning: "A repository, bucket, release or object that does not exist",
+  },
+  conflict: {
+    error: new ConflictError(""),
+    meaning: "A conditional write that another writer won",
+  },
+  "rate-limited": {
+    error: new RemoteError("", { code: "rate-limited" }),
+    meaning: "A request limit that is used up; `retryAfterMs` says when to ask again",
+  },
+  timeout: {
+    error: new RemoteError("", { code: "timeout" }),
+    meaning: "A call that took too long",
+  },
+  remote: {
+    error: new RemoteError(""),
+    meaning: "A remote call that failed: no response, or a server error",
+  },
+  integrity: {
+    error: new IntegrityError(""),
+    meaning: "Bytes that differ from what the registry states",
+  },
+  archive: {
+    error: new ArchiveError(""),
+    meaning: "An archive that is damaged, too large, or breaks a rule of extraction",
+  },
+  host: {
+    error: new HostError(""),
+    meaning: "The file system, a process, a socket or the container engine of this machine",
+  },
+  deploy: {
+    error: new DeployError("verify", ""),
+    meaning: "A deploy that failed; `phase` says where, and `fault` is that of the cause",
+  },
+  aborted: {
+    error: new AbortedError(""),
+    meaning: "Work that the caller's `AbortSignal` ended",
+  },
+};
+
+/** Renders every page of docs/reference/, by file name. */
 export function renderReference(tables: ReferenceTables): Readonly<Record<string, string>> {
-  return {
-    commands: markdownTable(
-      ["Command", "What it does"],
-      commands.map(({ usage, summary }) => [code(`dewy ${usage}`), summary]),
+  const pages = {
+    "commands.md": ["Commands and flags", commandsPage()],
+    "registries.md": ["Registry options", tables.registries.map(registrySection).join("\n\n")],
+    "notifiers.md": ["Notifier options", tables.notifiers.map(notifierSection).join("\n\n")],
+    "environment.md": ["Environment variables", environmentPage(tables)],
+    "exit-codes.md": ["Exit codes", exitCodesPage()],
+    "errors.md": ["Error codes", errorsPage()],
+  } as const;
+  return Object.fromEntries(
+    Object.entries(pages).map(([file, [title, body]]) => [
+      file,
+      `${GENERATED}\n\n# ${title}\n\n${body}\n`,
+    ]),
+  );
+}
+
+const GENERATED = "<!-- Generated by `npm run reference`; do not edit. -->";
+
+function commandsPage(): string {
+  const overview = markdownTable(
+    ["Command", "What it does"],
+    commands.map(({ name, summary }) => [
+      `[${code(`dewy ${name}`)}](#dewy-${name.replaceAll(" ", "-")})`,
+      summary,
+    ]),
+  );
+  return [
+    overview,
+    "[Operations](../operations.md#flags-and-values) explains how values are written.",
+    ...commands.map(commandSection),
+  ].join("\n\n");
+}
+
+function commandSection({ name, usage, summary, example }: CommandSpec): string {
+  return [
+    `## dewy ${name}`,
+    `${summary}.`,
+    fenced("text", `dewy ${usage}`),
+    "Example:",
+    fenced("sh", example),
+    markdownTable(
+      ["Flag", "What it does", "Default"],
+      flagsOf(name).map((flag) => [code(spellFlag(flag)), flag.description, defaultCell(flag)]),
     ),
-    flags: markdownTable(
-      ["Flag", "Commands", "What it does", "Default"],
-      flags.map((flag) => [
-        spelling(flag),
-        flag.commands.join(", "),
-        flag.description,
-        flag.default === undefined ? "" : code(flag.default),
+  ].join("\n\n");
+}
+
+function defaultCell(flag: FlagSpec): string {
+  const text = defaultText(flag);
+  return text === undefined ? "" : code(text);
+}
+
+function environmentPage({ registries, notifiers }: ReferenceTables): string {
+  const readers = new Map<string, { secret: EnvironmentSpec["secret"]; links: string[] }>();
+  const collect = (drivers: readonly (RegistryDriver | NotifierDriver)[], page: string): void => {
+    for (const { scheme, name, syntax, environment } of drivers) {
+      const link = `[${code(`${scheme}://`)}](${page}#${anchor(`${name}: ${code(syntax)}`)})`;
+      for (const variable of environment) {
+        const known = readers.get(variable.name);
+        if (known === undefined)
+          readers.set(variable.name, { secret: variable.secret, links: [link] });
+        else known.links.push(link);
+      }
+    }
+  };
+  collect(registries, "registries.md");
+  collect(notifiers, "notifiers.md");
+  const byName = [...readers].sort(([a], [b]) => a.localeCompare(b, "en"));
+  return [
+    "## Read by registries and notifiers",
+    "The linked sections describe them. A secret is masked in everything that dewy logs or sends.",
+    markdownTable(
+      ["Variable", "Read by", "Secret"],
+      byName.map(([name, { secret, links }]) => [code(name), links.join(", "), secrecy(secret)]),
+    ),
+    "## Read by dewy itself",
+    markdownTable(
+      ["Variable", "What it does", "Secret"],
+      OWN_VARIABLES.map(({ name, description, secret }) => [
+        code(name),
+        description,
+        secrecy(secret),
       ]),
     ),
-    registries: tables.registries.map(registrySection).join("\n\n"),
-    notifiers: tables.notifiers.map(notifierSection).join("\n\n"),
-    "exit-codes": markdownTable(
+    "The [server guide](../server.md#what-the-app-gets) lists the variables that an app gets, and " +
+      "[operations](../operations.md#hooks) those of hooks.",
+  ].join("\n\n");
+}
+
+function exitCodesPage(): string {
+  return [
+    markdownTable(
       ["Code", "Meaning"],
       EXIT_CODES.map(({ code: number, meaning }) => [String(number), meaning]),
     ),
-  };
+    "128 plus the number of a signal: see [operations](../operations.md#signals).",
+  ].join("\n\n");
 }
 
-/**
- * Puts the generated parts between their markers.
- *
- * @param readme the README.
- * @param parts Markdown by marker.
- * @returns the README, up to date.
- * @throws Error when a marker is missing.
- */
-export function updateReadme(readme: string, parts: Readonly<Record<string, string>>): string {
-  let updated = readme;
-  for (const [name, markdown] of Object.entries(parts)) {
-    const [start, end] = [`<!-- generated:${name} -->`, `<!-- /generated:${name} -->`];
-    const from = updated.indexOf(start);
-    const to = updated.indexOf(end);
-    if (from < 0 || to < from) throw new Error(`README.md has no ${start} … ${end}`);
-    updated = `${updated.slice(0, from + start.length)}\n\n${markdown}\n\n${updated.slice(to)}`;
-  }
-  return updated;
+function errorsPage(): string {
+  return [
+    "Every error that dewy throws on purpose is a `DewyError`. Match on `code`, not on the message. " +
+      "`fault` says where the cause lies, and `retryable` whether the same call can succeed later; " +
+      "the columns show the defaults, which a single error may override.",
+    markdownTable(
+      ["Code", "Class", "Meaning", "Fault", "Retryable", "Exit code"],
+      Object.entries(ERRORS).map(([name, { error, meaning }]) => [
+        code(name),
+        code(error.name),
+        meaning,
+        error.code === "deploy" ? "" : code(error.fault),
+        error.retryable ? "yes" : "",
+        String(exitCodeOf(error)),
+      ]),
+    ),
+    "A deploy that failed exits with the code of its cause.",
+  ].join("\n\n");
 }
 
 function registrySection(driver: RegistryDriver): string {
   const lines = [
-    `### ${driver.name}: ${code(driver.syntax)}`,
+    `## ${driver.name}: ${code(driver.syntax)}`,
     `For ${driver.commands.map((name) => code(name)).join(", ")}. Example: ${code(driver.example)}`,
     optionTable(driver.options),
   ];
@@ -81,7 +247,7 @@ function registrySection(driver: RegistryDriver): string {
 
 function notifierSection(driver: NotifierDriver): string {
   return [
-    `### ${driver.name}: ${code(driver.syntax)}`,
+    `## ${driver.name}: ${code(driver.syntax)}`,
     `Example: ${code(driver.example)}`,
     optionTable(driver.options),
     environmentTable(driver.environment),
@@ -98,23 +264,34 @@ function optionTable(options: readonly OptionSpec[]): string {
 function environmentTable(variables: readonly EnvironmentSpec[]): string {
   return markdownTable(
     ["Environment", "Secret", "What it does"],
-    variables.map(({ name, secret, description }) => [
-      code(name),
-      secret === false ? "" : secret === "json" ? "the JSON" : "yes",
-      description,
-    ]),
+    variables.map(({ name, secret, description }) => [code(name), secrecy(secret), description]),
   );
-}
-
-function spelling({ name, short, value }: FlagSpec): string {
-  const long = code(`--${name}${value === undefined ? "" : ` ${value}`}`);
-  return short === undefined ? long : `${code(`-${short}`)}, ${long}`;
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function own(name: string, description: string, secret = false): EnvironmentSpec {
+  return { name, description, secret };
+}
+
+function secrecy(secret: EnvironmentSpec["secret"]): string {
+  return secret === false ? "" : secret === "json" ? "the JSON" : "yes";
+}
+
+function fenced(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``;
+}
+
+/** The fragment that GitHub makes of a heading. */
+export function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, "")
+    .replaceAll(" ", "-");
 }
 
 function code(text: string): string {

@@ -9,12 +9,10 @@ import { type CommandName, commands } from "./flags/table.ts";
 import type { HelpTables } from "./help.ts";
 
 /**
- * Runs one command line. What a command needs is loaded only when it is chosen, so that `--version` and
+ * Runs one command line. The modules of a command are loaded only when it is chosen, so that `--version` and
  * `--help` stay fast.
  *
- * @param argv the words after the program's name.
- * @param io the process.
- * @returns the exit code; errors are printed, never thrown.
+ * @returns the exit code; a `DewyError` is printed.
  */
 export async function run(
   argv: readonly string[],
@@ -61,7 +59,6 @@ type Loaders = {
   [N in CommandName]: () => Promise<RunCommand<Extract<Config, { command: N }>>>;
 };
 
-/** THE table of what runs a command; each is loaded only when it is chosen. */
 const COMMANDS: Loaders = {
   server: async () => (await import("../server/command.ts")).runServer,
   assets: async () => (await import("./commands/assets.ts")).runAssets,
@@ -95,8 +92,12 @@ async function printHelp(
   loadTables: LoadTables,
 ): Promise<number> {
   const { commandHelp, programHelp } = await import("./help.ts");
+  const { terminalStyle } = await import("./terminal.ts");
+  const style = terminalStyle(io.stdout, io.env);
   io.stdout.write(
-    command === undefined ? programHelp() : commandHelp(command, drivers(await loadTables())),
+    command === undefined
+      ? programHelp(style)
+      : commandHelp(command, drivers(await loadTables()), style),
   );
   return 0;
 }
@@ -120,7 +121,7 @@ async function fail(
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
-    // A script that was interrupted before it had an answer must not read "ready"; a stopped agent is fine.
+    // A script whose check was interrupted must not read exit code 0; stopping an agent is a success.
     const isService = command !== "check" && command !== "explain" && !once;
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
@@ -140,7 +141,7 @@ async function fail(
   return exitCodeOf(error);
 }
 
-/** Which command's help explains a line that could not be read. */
+/** The command whose help fits a command line that could not be parsed. */
 function commandIn(argv: readonly string[]): ParsedArgv["command"] {
   return commands.find(({ name }) => argv.includes(name))?.name;
 }

@@ -6,20 +6,15 @@ import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
 import { isImageRegistry } from "../registries/oci/image_registry.ts";
-import { openContainerAdmin } from "./admin/serve.ts";
+
+import { openContainerAdmin } from "./admin/server.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
-import { createEngine } from "./engine/create_engine.ts";
-import { containerFront } from "./proxy.ts";
+import { createEngine } from "./engine/cli_engine.ts";
+import { openContainerProxy } from "./proxy.ts";
 import { superviseContainer } from "./supervision.ts";
 
-/**
- * `dewy container`: keeps containers up to date without losing a request.
- *
- * @param config what the command is told.
- * @returns the exit code.
- * @throws DewyError for a registry, engine, directory or port that cannot be used.
- */
+/** `dewy container`: keeps containers up to date without downtime. Returns the exit code. */
 export async function runContainer(
   config: ContainerConfig,
   context: CommandContext,
@@ -36,10 +31,10 @@ export async function runContainer(
   await engine.describe(signals.stop);
   await makeContainerDirectory(root);
   const directory = await openReleaseDirectory(root);
-  const opened = await containerFront(config, directory.root, context);
+  const opened = await openContainerProxy(config, directory.root, context);
   if (opened.kind === "ended") return opened.exitCode;
-  const { front } = opened;
-  const parts = superviseContainer({ config, directory, registry, engine, front }, context);
+  const { proxy } = opened;
+  const parts = superviseContainer({ config, directory, registry, engine, proxy }, context);
   const closeAdmin = await openContainerAdmin({ config, engine, status: parts.status }, context);
   try {
     return await runAgent({ config, root: directory.root, registry, locator, ...parts }, context);

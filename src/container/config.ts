@@ -1,79 +1,70 @@
 import { type DeployConfig, readDeploying } from "../cli/flags/deploy.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
 import { choice, count, duration, healthPath, port, text } from "../cli/flags/values.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
 import { redactUrl } from "../core/url.ts";
 import type { Balance } from "../host/proxy/backend_pool.ts";
 import type { ProxyProtocol } from "../host/proxy/proxy_header.ts";
-import { ADMIN_PORT } from "./admin/server.ts";
 import type { EngineName } from "./engine/engine.ts";
-import { appNameOf, checkAppName } from "./options/app_name.ts";
 import { checkContainerArgs } from "./options/args.ts";
-import { listenSpecs, type PortMapping, parsePortMappings } from "./options/port_mapping.ts";
+import { appNameOf, checkAppName } from "./options/names.ts";
+import { listenSpecs, type PortMapping, parsePortMappings } from "./options/ports.ts";
 
-/** That of the engines. */
+export const ADMIN_PORT = 17_539;
+/** The engines' default. */
 const STOP_TIMEOUT_MS = 10_000;
 
-/** What `dewy container` is told. */
+/** The options of `dewy container`. */
 export interface ContainerConfig extends DeployConfig {
   command: "container";
-  /** The name of the app, which its containers and images bear. */
+  /** The name of the app, part of the names of its containers and images. */
   app: string;
-  /** Where dewy remembers what runs; `undefined`: see `container_directory.ts`. */
+  /** Defaults to the directory of `containerDirectory`. */
   directory: string | undefined;
-  /** Which port leads where; empty: the only port that the image exposes is listened on as well. */
+  /** If empty, the proxy listens on the only port that the image exposes. */
   mappings: readonly PortMapping[];
-  /** The addresses to listen on; empty: every address of this machine. */
+  /** The addresses to listen on. If empty, the proxy listens on every address. */
   hosts: readonly string[];
-  /** How many containers run. The default is 1. */
   replicas: number;
-  /** How many more may run during an update. The default is 1. */
+  /** How many containers more than `replicas` may run during an update. */
   surge: number;
-  /** The path to ask for a container's health. */
   healthPath: string | undefined;
-  /** How long a container may take to become healthy, in milliseconds. The default is 30 seconds. */
+  /** How long a container may take to become healthy. */
   healthTimeoutMs: number;
-  /** How long the connections to an old container may take to end, in milliseconds. The default is 30 seconds; 0: cut at once. */
+  /** How long the connections of a container may drain; 0 closes them at once. */
   drainTimeMs: number;
-  /** How long a new version is on probation, in milliseconds. The default is 30 seconds; 0: not at all. */
+  /** How long a new version is watched before it counts as good; 0 disables the bake. */
   bakeMs: number;
-  /** How long a connection may be silent, in milliseconds. The default is 300 seconds; 0: for ever. */
+  /** How long a connection may be idle; 0 disables the timeout. */
   proxyIdleTimeoutMs: number;
-  /** How the proxy chooses among containers. The default is `least-connections`. */
   balance: Balance;
-  /** How containers are told the client's address; `undefined`: not at all. */
+  /** Sends the client's address to the containers. */
   proxyProtocol: ProxyProtocol | undefined;
-  /** The program that runs the containers. The default is `docker`. */
   engine: EngineName;
-  /** What to run instead of the image's own command; empty: that one. */
+  /** If empty, the image's own command runs. */
   cmd: readonly string[];
   /** The options after `--`, checked, without `--name`. */
   args: readonly string[];
-  /** The `--user` among them; `undefined`: none. */
+  /** The `--user` in `args`. */
   user: string | undefined;
-  /** What a container has between the signal to end and its end, in milliseconds. The default is 10 seconds. */
+  /** The time between the stop signal and the kill. */
   stopTimeoutMs: number;
-  /** The variables that containers get by `--env` among them; `undefined`: as dewy has it. */
-  containerEnv: Readonly<Record<string, string | undefined>>;
-  /** Leave the containers running at the end. */
+  /** The `--env` variables in `args`. An `undefined` value is taken from dewy's own environment. */
+  containerEnv: Environment;
+  /** Keeps the containers running when dewy exits. */
   keepContainers: boolean;
-  /** The first of the ten ports to try for the admin API. The default is 17539. */
+  /** The first of the ten ports to try for the admin API. */
   adminPort: number;
 }
 
-/**
- * Reads the command line of `dewy container`.
- *
- * @param argv the command line.
- * @returns what the command is told.
- * @throws ConfigError that names the flag.
- */
+/** Reads the command line of `dewy container`. */
 export function readContainer(argv: ParsedArgv): ContainerConfig {
-  if (argv.words[0] !== undefined) throw strayWord(argv.words[0]);
+  if (argv.words[0] !== undefined) throw unexpectedWord(argv.words[0]);
   const deploying = readDeploying(argv);
-  const typed = checkContainerArgs(argv.rest, given(argv, "allow-option"));
-  const { args, name, user, env: containerEnv, stopTimeoutMs = STOP_TIMEOUT_MS } = typed;
+  const checked = checkContainerArgs(argv.rest, nonEmpty(argv, "allow-option"));
+  const { args, name, user, env: containerEnv, stopTimeoutMs = STOP_TIMEOUT_MS } = checked;
   const hosts = readHosts(argv);
   const config: ContainerConfig = {
     command: "container",
@@ -92,7 +83,7 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     balance: choice(argv, "balance", ["least-connections", "round-robin"]) ?? "least-connections",
     proxyProtocol: choice(argv, "proxy-protocol", ["v1", "v2"]),
     engine: readEngine(argv),
-    cmd: given(argv, "cmd"),
+    cmd: nonEmpty(argv, "cmd"),
     args,
     user,
     containerEnv,
@@ -102,19 +93,12 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
   };
   if (config.surge === 0 && config.replicas === 1) {
     throw new ConfigError(
-      "--surge 0 needs --replicas 2 or more: an update would stop the only container before the new one is there",
+      "--surge 0 needs --replicas 2 or more: an update would stop the only container before the new one starts",
     );
   }
   return config;
 }
 
-/**
- * Reads which program runs the containers.
- *
- * @param argv the command line.
- * @returns its name. The default is `docker`.
- * @throws ConfigError for another one.
- */
 export function readEngine(argv: ParsedArgv): EngineName {
   const value = text(argv, "runtime") ?? "docker";
   const known: readonly EngineName[] = ["docker", "podman"];
@@ -133,7 +117,7 @@ function readApp(argv: ParsedArgv, fromArgs: string | undefined, registry: strin
 }
 
 function readHosts(argv: ParsedArgv): readonly string[] {
-  const hosts = given(argv, "host");
+  const hosts = nonEmpty(argv, "host");
   for (const host of hosts) {
     try {
       listenSpecs(1, [host]);
@@ -152,7 +136,7 @@ function readMappings(argv: ParsedArgv, hosts: readonly string[]): readonly Port
   const typed = argv.texts("port");
   if (containerPort !== undefined && typed.length > 0 && typed.every((one) => one.includes(":"))) {
     throw new ConfigError(
-      `--container-port ${containerPort} has no effect: --port ${typed.join(" --port ")} names the port of the containers already`,
+      `--container-port ${containerPort} has no effect: --port ${typed.join(" --port ")} already names the port of the containers`,
     );
   }
   const same = containerPort === undefined ? [] : [String(containerPort)];
@@ -164,12 +148,11 @@ function readMappings(argv: ParsedArgv, hosts: readonly string[]): readonly Port
   }
 }
 
-/** All values of a repeatable flag that are not empty. */
-function given(argv: ParsedArgv, name: string): readonly string[] {
+function nonEmpty(argv: ParsedArgv, name: string): readonly string[] {
   return argv.texts(name).filter((value) => value !== "");
 }
 
-function strayWord(word: string): ConfigError {
+function unexpectedWord(word: string): ConfigError {
   const meant = nearest(word, ["list"]) === undefined ? "" : "; did you mean dewy container list?";
   return new ConfigError(
     `unexpected "${redactUrl(word)}": dewy container takes no such word; options of docker run go after "--"${meant}`,

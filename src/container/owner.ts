@@ -2,18 +2,14 @@ import { lockPath } from "../agent/agent.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
 import { lockHolder } from "../host/process/lock.ts";
 import type { ContainerEngine } from "./engine/engine.ts";
-import { LABELS } from "./options/name.ts";
-import { managedLabels } from "./replicas/name_replica.ts";
+import { LABELS, managedLabels } from "./options/names.ts";
 
 /**
- * Makes sure that the containers of an app are not those of another dewy that runs: two would take them from each other
- * for ever. Directories can be moved, and a dewy that has ended does not come back: what it has left is taken over.
+ * Throws a ConfigError if another running dewy manages the app's containers: the two would remove
+ * each other's containers. Containers of a dewy that has exited are taken over, even if its
+ * directory was moved.
  *
- * @param app the app.
- * @param root our own working directory.
- * @param engine the engine.
- * @param signal ends it.
- * @throws ConfigError that names the other one.
+ * @param root The working directory of this dewy.
  */
 export async function checkOwner(
   app: string,
@@ -28,13 +24,13 @@ export async function checkOwner(
     const holder = await holderOf(other);
     if (holder === undefined) continue;
     throw new ConfigError(
-      `Cannot run the app "${app}": ${holder} runs its containers already, from ${other}; choose another --name, or stop that one first`,
+      `Cannot run the app "${app}": ${holder} already runs its containers, from ${other}; choose another --name, or stop that one first`,
       { code: "locked" },
     );
   }
 }
 
-/** Of a directory that we may not look into, we do not know that nobody is there. */
+/** A lock that cannot be read may be held. */
 async function holderOf(root: string): Promise<string | undefined> {
   try {
     return await lockHolder(lockPath(root));

@@ -7,53 +7,45 @@ import { type HeldSocket, holdSockets } from "../host/sockets/hold_sockets.ts";
 import { inheritedSockets } from "../host/sockets/inherited.ts";
 import { formatListenSpec, type ListenSpec } from "../host/sockets/listen_spec.ts";
 import type { ContainerConfig } from "./config.ts";
-import { listenSpecs } from "./options/port_mapping.ts";
-import type { Front, Route } from "./replicas/rotation.ts";
+import { listenSpecs } from "./options/ports.ts";
+import type { Route, ServiceProxy } from "./replicas/backends.ts";
 
-/** The ports of `dewy container`, not open yet. */
-export interface ContainerFront extends Front {
-  /** Opens those whose number the flags tell. Clients wait from then on. */
+/** The proxy of `dewy container`. Its ports are closed at first. */
+export interface ContainerProxy extends ServiceProxy {
+  /** Opens the ports of the flags. From then on, clients wait for the first backend. */
   openKnown(): Promise<void>;
-  /**
-   * Says whether a release can stand behind the ports that are open.
-   *
-   * @param containerPorts the ports inside its containers.
-   * @throws ConfigError when it needs another one.
-   */
+  /** Throws a ConfigError if a release needs other ports than the open ones. */
   check(containerPorts: readonly number[]): void;
-  /** Counts the backends of all ports that new connections go to. */
+  /** The number of backends in rotation, over all ports. */
   backends(): number;
 }
 
-/** Either the ports, or the exit code of the process that does the work in our place. */
-export type OpenedFront =
-  | { kind: "open"; front: ContainerFront }
+export type OpenedProxy =
+  | { kind: "open"; proxy: ContainerProxy }
+  /** Another process did the work and has exited. */
   | { kind: "ended"; exitCode: number };
 
-/**
- * Takes over the sockets that systemd or a server-starter has opened. Nothing is opened yet.
- *
- * @param config what the command is told.
- * @param root the working directory.
- * @returns the ports.
- * @throws ConfigError for inherited sockets that nobody asked for.
- */
-export async function containerFront(
+type ProxyContext = Pick<CommandContext, "env" | "emit" | "signals">;
+
+/** Takes over the sockets of systemd or a server-starter, if there are any. */
+export async function openContainerProxy(
   config: ContainerConfig,
   root: string,
-  context: CommandContext,
-): Promise<OpenedFront> {
-  const { env, emit, signals } = context;
+  { env, emit, signals }: ProxyContext,
+): Promise<OpenedProxy> {
   const specs = config.mappings.map(({ listen }) => listen);
   if (inheritedSockets(env).length === 0) {
-    return { kind: "open", front: makeFront(config, specs.map(addressOf), context) };
+    return { kind: "open", proxy: createProxy(config, specs.map(addressOf), { emit }) };
   }
   const held = await holdSockets(specs, { env, emit, signals, root, argv: process.argv.slice(2) });
   if (held.kind === "ended") return held;
-  return { kind: "open", front: makeFront(config, inOrder(specs, held.holder.sockets), context) };
+  return {
+    kind: "open",
+    proxy: createProxy(config, inOrder(specs, held.holder.sockets), { emit }),
+  };
 }
 
-/** Sockets come in the order of their descriptors; the mappings are in the order typed. */
+/** Sorts sockets, which come in the order of their descriptors, in the order of the flags. */
 function inOrder(
   specs: readonly ListenSpec[],
   sockets: readonly HeldSocket[],
@@ -69,16 +61,15 @@ function addressOf(spec: ListenSpec): ProxyAddress {
   return spec.kind === "unix" ? { path: spec.path } : { host: spec.host, port: spec.port };
 }
 
-function makeFront(
+function createProxy(
   config: ContainerConfig,
   addresses: readonly ProxyAddress[],
-  { emit }: CommandContext,
-): ContainerFront {
+  { emit }: Pick<CommandContext, "emit">,
+): ContainerProxy {
   const { mappings, proxyIdleTimeoutMs: idleTimeoutMs, balance, proxyProtocol, hosts } = config;
   const routes: Route[] = [];
   const open = async (listen: ProxyAddress, containerPort: number | undefined): Promise<void> => {
-    const protocol = proxyProtocol === undefined ? {} : { proxyProtocol };
-    const options = { listen, idleTimeoutMs, balance, ...protocol, clock: steadyClock, emit };
+    const options = { listen, idleTimeoutMs, balance, proxyProtocol, clock: steadyClock, emit };
     const proxy = await startTcpProxy(options);
     routes.push({ proxy, containerPort });
     emit({ type: "listening", url: urlOf(proxy.address), protocols: "TCP" });
@@ -88,7 +79,7 @@ function makeFront(
     const [port] = containerPorts;
     if (mappings.length > 0 || opened === undefined || opened.containerPort === port) return;
     throw new ConfigError(
-      `the image exposes port ${port}, and dewy listens on ${opened.containerPort} as the image before it; say where to listen: --port ${opened.containerPort}:${port}`,
+      `the image exposes port ${port}, but dewy listens on ${opened.containerPort} as for the previous image; set the port: --port ${opened.containerPort}:${port}`,
     );
   };
   return {

@@ -1,7 +1,7 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
-import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
 import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
@@ -13,151 +13,174 @@ import type { ContainerConfig } from "./config.ts";
 import type { ContainerEngine, EngineImage } from "./engine/engine.ts";
 import { containerPorts } from "./options/ports.ts";
 import { checkOwner } from "./owner.ts";
-import type { ContainerFront } from "./proxy.ts";
-import { Fleet } from "./replicas/fleet.ts";
-import { readImageRecord } from "./replicas/image_record.ts";
+import type { ContainerProxy } from "./proxy.ts";
+import { ContainerService } from "./replicas/container_service.ts";
+import { pruneImages, readImageRecord, stageImage } from "./replicas/images.ts";
 import { prepareRelease } from "./replicas/prepare_release.ts";
-import { pruneImages } from "./replicas/prune_images.ts";
-import { stageImage } from "./replicas/stage_image.ts";
 
-/** What {@link superviseContainer} puts together. */
 export interface ContainerParts {
   config: ContainerConfig;
   directory: ReleaseDirectory;
   registry: ImageRegistry;
   engine: ContainerEngine;
-  front: ContainerFront;
+  proxy: ContainerProxy;
 }
 
-/** What runs now, for the admin API. */
+/** The state of the service for the admin API. */
 export interface ContainerStatus {
-  /** The tag that is meant to run; `undefined`: none. */
+  /** The tag that must run. */
   tag: string | undefined;
-  /** How many backends new connections go to, over all ports. */
+  /** The number of backends in rotation, over all ports. */
   backends: number;
-  /** Whether any replica serves and is healthy. */
+  /** Whether at least one replica serves and is healthy. */
   isRunning: boolean;
-  /** What is being done with a container; `undefined` for one that is unknown. */
+  /** The state of a container; `undefined` for an unknown one. */
   stateOf(id: string): string | undefined;
 }
 
-/** What {@link superviseContainer} makes. */
-export interface ContainerSupervision {
+export interface SupervisedContainer {
   deployer: Deployer;
   supervision: Supervision;
   status(): ContainerStatus;
 }
 
-/**
- * Puts the fleet between the deploy sequence and the engine.
- *
- * @param parts the parts.
- * @returns the deployer, and what the agent does beside polling.
- */
+/** Connects the deploy sequence with the service that runs the containers. */
 export function superviseContainer(
   parts: ContainerParts,
   context: CommandContext,
-): ContainerSupervision {
-  const { config, directory, registry, engine, front } = parts;
-  const { app, mappings, args, user, cmd: command, replicas, surge, bakeMs } = config;
-  const { keepContainers: keep, drainTimeMs: drainMs } = config;
-  const { clock, emit, signals } = context;
-  /** Until then, a start that fails must not end what others look after. */
-  let isOurs = false;
-  let onCrashLoop = (_loop: CrashLoop): void => {};
-  const fleet = new Fleet({
-    engine,
-    app,
-    root: directory.root,
-    front,
-    prepare: prepareRelease({
-      engine,
-      registry,
-      directory,
-      mappings,
-      args,
-      user,
-      command,
-      own: ownUser(),
-    }),
-    replicas,
-    surge,
-    health: {
-      path: config.healthPath,
-      proxyProtocol: config.proxyProtocol,
-      timeoutMs: config.healthTimeoutMs,
-    },
-    redact: context.redactor(context.env, config.containerEnv),
-    drainMs,
-    stopTimeoutMs: config.stopTimeoutMs,
-    onCrashLoop: (loop) => onCrashLoop(loop),
-    stopping: signals.stop,
-    clock,
-    emit,
-  });
-  const store = stateFile(statePath(directory.root), emit);
+): SupervisedContainer {
+  const { directory, proxy } = parts;
+  const store = stateFile(statePath(directory.root), context.emit);
   const tagOf = async (name: string): Promise<string | undefined> =>
     findRelease(await store.load(), name)?.tag;
-  const onStarted = (tag: string): void => {
-    if (bakeMs > 0) emit({ type: "containers-serving", tag, bakeMs });
-  };
-  const onProven = (tag: string): void =>
-    emit({ type: "containers-deployed", tag, ready: fleet.ready, replicas });
-  const check = ({ exposedPorts }: EngineImage): void =>
-    front.check(containerPorts(mappings, exposedPorts));
-  const supervision: Supervision = {
-    adopt: async () => {
-      await engine.forgetLogins();
-      await front.openKnown();
-      await openExposed(parts);
-      await checkOwner(app, directory.root, engine, signals.stop);
-      isOurs = true;
-      await fleet.adopt();
-    },
-    begin: async (io: DeployIo) => {
-      const { stop: signal } = signals;
-      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: fleet, io, signal });
-      const live = await directory.live();
-      if (live === undefined) return;
-      await fleet.insist({ tag: (await tagOf(live)) ?? "", directory: live });
-    },
-    restart: (signal) => fleet.restart(signal),
-    end: () => {
-      const { containers } = fleet;
-      if (containers.length > 0) emit({ type: "containers-ending", containers, keep, drainMs });
-      return fleet.stop({ keep: keep || !isOurs });
-    },
-  };
-  const staging = { engine, registry, directory, app, check, clock, emit };
+  const supervision = new ContainerSupervision(parts, context, tagOf);
+  const { service } = supervision;
   return {
-    deployer: supervisedDeployer({
-      directory,
-      stage: stageImage(staging),
-      runner: fleet,
-      bakeMs,
-      tagOf,
-      onStarted,
-      onProven,
-      prune: pruneImages({ engine, directory, app, emit }),
-    }),
+    deployer: containerDeployer(service, parts, context, tagOf),
     supervision,
     status: () => ({
-      tag: fleet.release?.tag,
-      backends: front.backends(),
-      isRunning: fleet.ready > 0,
-      stateOf: (id) => fleet.stateOf(id),
+      tag: service.release?.tag,
+      backends: proxy.backends(),
+      isRunning: service.ready > 0,
+      stateOf: (id) => service.stateOf(id),
     }),
   };
 }
 
-/** Where only the image says the port, the image of the last release says it at once. */
-async function openExposed({ config, directory, front }: ContainerParts): Promise<void> {
+type TagOf = (directory: string) => Promise<string | undefined>;
+
+class ContainerSupervision implements Supervision {
+  readonly service: ContainerService;
+  readonly #parts: ContainerParts;
+  readonly #context: CommandContext;
+  readonly #tagOf: TagOf;
+  /** Until the owner is checked, a failed start must not stop another dewy's containers. */
+  #ownsContainers = false;
+  #io: DeployContext | undefined;
+
+  constructor(parts: ContainerParts, context: CommandContext, tagOf: TagOf) {
+    this.#parts = parts;
+    this.#context = context;
+    this.#tagOf = tagOf;
+    this.service = createService(parts, context, (loop) => this.#rollBack(loop));
+  }
+
+  async adopt(): Promise<void> {
+    const { config, directory, engine, proxy } = this.#parts;
+    await engine.forgetLogins();
+    await proxy.openKnown();
+    await openExposed(this.#parts);
+    await checkOwner(config.app, directory.root, engine, this.#context.signals.stop);
+    this.#ownsContainers = true;
+    await this.service.adopt();
+  }
+
+  async begin(io: DeployContext): Promise<void> {
+    this.#io = io;
+    const live = await this.#parts.directory.live();
+    if (live === undefined) return;
+    await this.service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
+  }
+
+  restart(signal: AbortSignal): Promise<void> {
+    return this.service.restart(signal);
+  }
+
+  end(): Promise<void> {
+    const { keepContainers: keep, drainTimeMs: drainMs } = this.#parts.config;
+    const { containers } = this.service;
+    if (containers.length > 0) {
+      this.#context.emit({ type: "containers-ending", containers, keep, drainMs });
+    }
+    return this.service.stop({ keep: keep || !this.#ownsContainers });
+  }
+
+  #rollBack(loop: CrashLoop): void {
+    const { directory } = this.#parts;
+    const { stop: signal } = this.#context.signals;
+    if (this.#io === undefined) return;
+    void fallBack(loop, { directory, runner: this.service, context: this.#io, signal });
+  }
+}
+
+function createService(
+  { config, directory, registry, engine, proxy }: ContainerParts,
+  { clock, emit, env, redactor, signals }: CommandContext,
+  onCrashLoop: (loop: CrashLoop) => void,
+): ContainerService {
+  const { app, mappings, args, user, cmd: command, replicas, surge } = config;
+  const { healthPath: path, proxyProtocol, healthTimeoutMs: timeoutMs } = config;
+  const own = ownUser();
+  return new ContainerService({
+    engine,
+    app,
+    root: directory.root,
+    proxy,
+    prepare: prepareRelease({ engine, registry, directory, mappings, args, user, command, own }),
+    replicas,
+    surge,
+    health: { path, proxyProtocol, timeoutMs },
+    redact: redactor(env, config.containerEnv),
+    drainMs: config.drainTimeMs,
+    stopTimeoutMs: config.stopTimeoutMs,
+    onCrashLoop,
+    stopping: signals.stop,
+    clock,
+    emit,
+  });
+}
+
+function containerDeployer(
+  service: ContainerService,
+  { config, directory, registry, engine, proxy }: ContainerParts,
+  { clock, emit }: CommandContext,
+  tagOf: TagOf,
+): Deployer {
+  const { app, mappings, replicas, bakeMs } = config;
+  const check = ({ exposedPorts }: EngineImage): void =>
+    proxy.check(containerPorts(mappings, exposedPorts));
+  return supervisedDeployer({
+    directory,
+    stage: stageImage({ engine, registry, directory, app, check, clock, emit }),
+    runner: service,
+    bakeMs,
+    tagOf,
+    onStarted: (tag) => {
+      if (bakeMs > 0) emit({ type: "containers-serving", tag, bakeMs });
+    },
+    onProven: (tag) => emit({ type: "containers-deployed", tag, ready: service.ready, replicas }),
+    prune: pruneImages({ engine, directory, app, emit }),
+  });
+}
+
+/** Opens the port that the image of the live release exposes, if the flags name none. */
+async function openExposed({ config, directory, proxy }: ContainerParts): Promise<void> {
   const live = await directory.live();
   if (config.mappings.length > 0 || live === undefined) return;
   const record = await readImageRecord(directory.path(live)).catch(() => undefined);
   if (record === undefined) return;
   try {
-    await front.open(containerPorts([], record.exposedPorts));
+    await proxy.open(containerPorts([], record.exposedPorts));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
   }

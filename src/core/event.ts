@@ -123,12 +123,18 @@ export type DewyEvent =
       pid: number;
     }
   | { type: "generation-ready"; tag: string; generation: number; pid: number; durationMs: number }
-  | { type: "draining"; generation: number; pid: number; drainMs: number }
-  | { type: "drained"; generation: number; pid: number; durationMs: number; killed: boolean }
+  | { type: "draining"; generation: number | undefined; pid: number; drainMs: number }
+  | {
+      type: "drained";
+      generation: number | undefined;
+      pid: number;
+      durationMs: number;
+      killed: boolean;
+    }
   | {
       /** Processes outside the process group of their generation were killed with it. */
       type: "background-ended";
-      generation: number;
+      generation: number | undefined;
       pids: readonly number[];
       programs: readonly string[];
     }

@@ -1,9 +1,8 @@
 /**
- * What to do about the registry's answer: deploy, stay, or wait. Nothing here changes anything.
+ * Decides what to do about the registry's answer: deploy, stay, or report a problem. Nothing here changes any state.
  *
  * @module
  */
-
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
@@ -13,62 +12,53 @@ import { compareVersions, latestTag, versionOf } from "../version/version.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
 
-/** What the operator allows, as the registry URL and the flags say it. */
+/** What the registry URL and the flags allow. */
 export interface VersionPolicy {
   preRelease: boolean;
   calver: string;
   constraint: string;
   slot: string;
-  /** The artifact's name, or a pattern for it; empty when it is chosen by platform. */
+  /** The artifact's name, or a pattern for it; empty if it is chosen by platform. */
   artifact: string;
-  /** Tags whose bytes may differ from the known ones, once. */
+  /** Tags whose bytes may differ from the known ones once. */
   acceptChanged: readonly string[];
 }
 
-/** What {@link chooseVersion} looks at. */
 export interface ChoiceInput {
   registry: Registry;
   state: DeployState;
-  /** The directory that is live. */
+  /** The live directory. */
   live: string | undefined;
-  /** Its record; `undefined` also when that is lost. */
+  /** Its record; `undefined` if it is lost. */
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
   emit: EventSink;
   signal: AbortSignal;
 }
 
-/** What is to be done now. */
 export type Choice = Verdict & {
-  /** Candidates that `acceptChanged` has accepted; to be saved before anything else is done. */
+  /** Candidates that `acceptChanged` has accepted. They must be saved before anything else is done. */
   accepted?: readonly Candidate[];
 };
 
 type Verdict =
   | { kind: "deploy"; candidate: Candidate }
   | { kind: "stay" }
-  /** Nothing can be deployed and that is a failure worth reporting, though the running version stays. */
+  /** No version, or not the newest, can be deployed. That is reported as a failure. */
   | { kind: "problem"; error: NotFoundError; candidate?: Candidate };
 
-/** More rounds than bad versions are remembered: ends a registry that ignores `exclude`. */
+/** More than the number of recorded bad versions. The limit protects against a registry that ignores `exclude`. */
 const MAX_ROUNDS = 150;
 
-/**
- * Asks the registry and decides.
- *
- * @param input the registry, the memory and the policy.
- * @returns what to do.
- * @throws DewyError when the registry cannot be asked.
- */
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   const accepted: Candidate[] = [];
   const verdict = await choose({ ...input, accepted });
   return accepted.length === 0 ? verdict : { ...verdict, accepted };
 }
 
-type Look = ChoiceInput & { accepted: Candidate[] };
+type Search = ChoiceInput & { accepted: Candidate[] };
 
-async function choose(input: Look): Promise<Verdict> {
+async function choose(input: Search): Promise<Verdict> {
   const exclude: string[] = [];
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -95,13 +85,13 @@ function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdi
 
 interface Skipped {
   tag: string;
-  /** Look no further: what runs stays. */
+  /** Ends the search: the running version stays. */
   final: boolean;
   problem?: NotFoundError;
 }
 
-/** A version that is the newest but cannot or must not be deployed: pending, incomplete, bad or changed. */
-async function skippedTag(resolution: Resolution, input: Look): Promise<Skipped | undefined> {
+/** The newest version if it cannot or must not be deployed: pending, incomplete, bad or changed. */
+async function skippedTag(resolution: Resolution, input: Search): Promise<Skipped | undefined> {
   const isLive = input.live !== undefined;
   if (resolution.kind === "pending") {
     const { tag, since } = resolution;
@@ -119,13 +109,13 @@ async function skippedTag(resolution: Resolution, input: Look): Promise<Skipped 
   return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
 }
 
-/** If the live version is unknown, every version but the newest might be older. */
+/** If the live version is unknown, any version but the newest might be older. */
 function skipReady(tag: string, { live, running }: ChoiceInput): Skipped {
   const isUnknown = live !== undefined && running === undefined;
   return { tag, final: isUnknown || tag === running?.tag };
 }
 
-async function isFit(candidate: Candidate, input: Look): Promise<boolean> {
+async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
   const { state, policy, emit } = input;
   const { release, artifact } = candidate;
   const { tag } = release;
@@ -153,7 +143,7 @@ async function isLiveAlready(
   return isSame(running, artifact, input);
 }
 
-/** Whether a tag that was staged here before has other bytes now. */
+/** Whether a tag has other bytes now than when it was last staged. */
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
@@ -164,15 +154,15 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
   return known.length > 0 && !isNamedNow;
 }
 
-/** A new revision does not prove other bytes. If the registry can compute the digest, the digest decides. */
+/** A new revision does not prove other bytes. The digest decides if the registry can compute it. */
 async function isSame(
   known: { digest?: string; revision?: string },
   artifact: Artifact,
   { registry, signal }: ChoiceInput,
 ): Promise<boolean> {
   if (sameBytes(known, artifact)) return true;
-  const isDoubtful = known.digest !== undefined && artifact.digest === undefined;
-  if (!isDoubtful || registry.digest === undefined) return false;
+  const isUncertain = known.digest !== undefined && artifact.digest === undefined;
+  if (!isUncertain || registry.digest === undefined) return false;
   return sameBytes(known, { digest: await registry.digest(artifact, { signal }) });
 }
 
@@ -198,9 +188,9 @@ async function judge(
     input.emit({ type: "unchanged", tag });
     return { kind: "stay" };
   }
-  // Other bytes of the live version have been accepted, or another artifact of it is named.
+  // Other bytes of the live version were accepted, or another artifact of it was named.
   if (running.tag === tag) return { kind: "deploy", candidate };
-  // A registry that cannot be asked for a tag has chosen by itself; its tags need not even be versions.
+  // A registry without `exists` has chosen by its own rules; its tags need not be versions.
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
   return judgeOlder(candidate, running, input);
@@ -217,12 +207,12 @@ function judgeNothing(
   hasExcluded: boolean,
 ): Verdict {
   input.emit({ type: "nothing", reason: resolution.reason, message: resolution.message });
-  // With versions excluded, "nothing is left" is what was to be expected, and was told already.
+  // Every excluded version was reported already.
   if (hasExcluded) return { kind: "stay" };
   return { kind: "problem", error: new NotFoundError(resolution.message) };
 }
 
-/** Also when the policy no longer admits what runs: then the operator has changed it, and it decides. */
+/** Also true if the policy no longer allows the running version: the operator has changed the policy. */
 function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
   const { preRelease, calver, constraint, slot } = policy;
   const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));
@@ -230,7 +220,7 @@ function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean
   return compareVersions(next, present, { calver }) > 0;
 }
 
-/** An older version is deployed only when the registry says to the face that the running one is gone. */
+/** Deploys an older version only if the registry confirms that the running version is gone. */
 async function judgeOlder(
   candidate: Candidate,
   running: DeployedRelease,

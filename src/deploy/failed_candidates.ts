@@ -1,13 +1,9 @@
-import type { Clock } from "../core/clock.ts";
-import { askedPauseMs, backoffMs } from "./backoff.ts";
+import type { Context } from "../core/context.ts";
+import { backoffMs, requestedPauseMs } from "./backoff.ts";
 import type { Candidate } from "./deployer.ts";
 
-/** What {@link FailedCandidates} needs. */
-export interface FailedCandidatesOptions {
-  /** The pause between two polls, in milliseconds. */
+export interface FailedCandidatesOptions extends Pick<Context, "clock"> {
   intervalMs: number;
-  clock: Clock;
-  /** A number in [0, 1); the default is `Math.random`. */
   random?: () => number;
 }
 
@@ -18,47 +14,38 @@ interface Failed {
   pauseMs: number;
 }
 
-/** More than anybody publishes between two deploys that work. */
+/** More versions than are published between two successful deploys. */
 const MAX_REMEMBERED = 32;
 
 /**
- * The versions that failed before they were live. Each waits longer after every failure; another version, and other
- * bytes of the same one, do not wait. Only as long as this process lives: a restart tries again at once.
+ * The versions that failed before they were live. Each waits longer after every failure. Other versions, and other bytes
+ * of the same version, do not wait. Nothing is saved, so a restart of dewy retries at once.
  */
 export class FailedCandidates {
   readonly #options: FailedCandidatesOptions;
   readonly #failed = new Map<string, Failed>();
 
-  /** @param options the pace and the world. */
   constructor(options: FailedCandidatesOptions) {
     this.#options = options;
   }
 
-  /**
-   * Whether a version has to wait.
-   *
-   * @param candidate the version and its artifact.
-   * @returns when it may be tried again, in milliseconds since the epoch; `undefined`: now.
-   */
+  /** When a version may be retried, in milliseconds since the epoch; `undefined` if it does not have to wait. */
   waitsUntil(candidate: Candidate): number | undefined {
     const { retryAt, pauseMs } = this.#failed.get(keyOf(candidate)) ?? { retryAt: 0, pauseMs: 0 };
     const leftMs = retryAt - this.#options.clock.now();
-    // More than the whole pause: the clock was put back.
+    // If more than the whole pause is left, the clock was put back.
     return leftMs > 0 && leftMs <= pauseMs ? retryAt : undefined;
   }
 
-  /**
-   * Remembers a failure.
-   *
-   * @param candidate what failed.
-   * @param error why; a pause that the registry asks for is kept.
-   * @returns when it may be tried again, in milliseconds since the epoch.
-   */
+  /** Records a failure. Returns when the version may be retried, in milliseconds since the epoch. */
   add(candidate: Candidate, error: unknown): number {
     const { intervalMs, clock, random = Math.random } = this.#options;
     const key = keyOf(candidate);
     const failures = (this.#failed.get(key)?.failures ?? 0) + 1;
-    const pauseMs = Math.max(backoffMs(intervalMs, failures, random), askedPauseMs(error, random));
+    const pauseMs = Math.max(
+      backoffMs(intervalMs, failures, random),
+      requestedPauseMs(error, random),
+    );
     const retryAt = clock.now() + pauseMs;
     this.#failed.delete(key);
     this.#failed.set(key, { failures, retryAt, pauseMs });
@@ -68,18 +55,17 @@ export class FailedCandidates {
     return retryAt;
   }
 
-  /** Nothing waits any longer; what fails once more waits as if it had waited. */
+  /** Ends all waits, but keeps the failure counts. */
   hurry(): void {
     for (const failed of this.#failed.values()) failed.retryAt = 0;
   }
 
-  /** Forgets everything: a deploy has worked. */
   clear(): void {
     this.#failed.clear();
   }
 }
 
-/** The tag and all that the registry tells of the bytes. */
+/** The tag and everything the registry states about the bytes. */
 function keyOf({ release, artifact }: Candidate): string {
   const { name, digest, revision, size } = artifact;
   return JSON.stringify([release.tag, name, digest ?? revision ?? size]);

@@ -1,62 +1,52 @@
 /**
- * Polling: a steady pace, a growing pause while the registry fails, never faster than it asks. A version that fails
- * does not slow it down: what mends it is noticed at the next poll.
+ * Polling at a steady interval, with backoff while the registry fails and never faster than the registry allows. A version
+ * that fails does not slow polling down, so that a fixed version is noticed at the next poll.
  *
  * @module
  */
 import { abortWith } from "../core/abort_with.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Context } from "../core/context.ts";
 import { DeployError, DewyError, HostError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
+import type { DewyEvent } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { askedPauseMs, backoffMs } from "./backoff.ts";
+import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
-/** How a round ended in which the registry answered. Times are in milliseconds since the epoch. */
-export type RoundOutcome =
+/** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */
+export type PollOutcome =
   | { kind: "fine" }
-  /** A version is baking, or waits for its retry: neither a success nor a failure. */
+  /** A version is baking or waits for its retry: neither a success nor a failure. */
   | { kind: "waiting"; retryAt?: number }
-  /** There is nothing to deploy, and that is wrong. */
+  /** There is nothing to deploy although there should be. */
   | { kind: "problem"; error: DewyError }
-  /** A version was not deployed; without `retryAt` it is not tried again. */
+  /** A version was not deployed; without `retryAt` it is not retried. */
   | { kind: "failed"; tag: string; error: DewyError; retryAt: number | undefined };
 
-/** What the loop needs. */
-export interface LoopOptions {
+export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
   /**
-   * One round; throws when the registry cannot be asked.
+   * Polls once; rejects if the registry cannot be reached.
    *
-   * @param report takes an outcome that is known only after the round.
+   * @param report takes an outcome that is known only after the poll.
    */
-  round(signal: AbortSignal, report: (outcome: RoundOutcome) => void): Promise<RoundOutcome>;
-  /** The pause between two rounds, in milliseconds. */
+  poll(signal: AbortSignal, report: (outcome: PollOutcome) => void): Promise<PollOutcome>;
   intervalMs: number;
   /**
-   * Hears when somebody wants a round now; during a round, one more after it.
+   * Registers a listener that triggers a poll; during a poll it triggers another one.
    *
    * @returns a function that unsubscribes.
    */
   onWake(listener: () => void): () => void;
-  clock: Clock;
-  emit: EventSink;
-  /** Ends the loop. */
   signal: AbortSignal;
-  /** A number in [0, 1); the default is `Math.random`. */
   random?: () => number;
 }
 
-type LoopOutcome = RoundOutcome | { kind: "unreachable"; error: DewyError };
+type LoopOutcome = PollOutcome | { kind: "unreachable"; error: DewyError };
 
-/**
- * Runs rounds until the signal ends it.
- *
- * @param options the round, its pace and the world.
- * @returns when the signal is aborted.
- */
+/** Polls until the signal is aborted. */
 export async function pollLoop(options: LoopOptions): Promise<void> {
   const { clock, signal } = options;
-  const bell = new Bell();
-  const unsubscribe = options.onWake(() => bell.ring());
+  const wake = new WakeSignal();
+  const unsubscribe = options.onWake(() => wake.trigger());
   const report = reporter(options);
   let unreachable = 0;
   try {
@@ -66,38 +56,25 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
       unreachable = outcome.kind === "unreachable" ? unreachable + 1 : 0;
       const pauseMs = pauseAfter(outcome, unreachable, options);
       report(outcome, pauseMs);
-      await pause(pauseMs, bell, clock, signal);
+      await pause(pauseMs, wake, clock, signal);
     }
   } finally {
     unsubscribe();
   }
 }
 
-/**
- * The event that tells of a failure.
- *
- * @param error what failed.
- * @param count how many failures in a row.
- * @param details the version; the milliseconds until the next try, when there is one; whether it was told before.
- * @returns the event.
- */
+/** @param count the number of consecutive failures. */
 export function failedEvent(
   error: DewyError,
   count: number,
   details: { tag?: string | undefined; retryInMs?: number | undefined; isRepeated?: boolean } = {},
-): Parameters<EventSink>[0] {
+): Extract<DewyEvent, { type: "failed" }> {
   const { tag, retryInMs, isRepeated } = details;
   const phase = error instanceof DeployError ? error.phase : "resolve";
   const repeated = isRepeated ? { isRepeated } : {};
   return { type: "failed", phase, tag, error, count, retryInMs, ...repeated };
 }
 
-/**
- * Makes a dewy error of whatever was thrown.
- *
- * @param error anything.
- * @returns a dewy error; foreign ones become a {@link HostError}.
- */
 export function asDewyError(error: unknown): DewyError {
   if (error instanceof DewyError) return error;
   const message = messageOf(error);
@@ -105,9 +82,9 @@ export function asDewyError(error: unknown): DewyError {
 }
 
 async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcome> {
-  const { round, signal } = options;
+  const { poll, signal } = options;
   try {
-    return await round(signal, (outcome) => report(outcome, 0));
+    return await poll(signal, (outcome) => report(outcome, 0));
   } catch (error) {
     return { kind: "unreachable", error: asDewyError(error) };
   }
@@ -115,28 +92,28 @@ async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcom
 
 type Report = (outcome: LoopOutcome, pauseMs: number) => void;
 
-/** How long the same failure counts as repeated, in milliseconds. */
+/** How long the same failure counts as repeated. */
 const REPEATED_MS = 3_600_000;
 
-/** Tells of failures, with their number in a row, and of the success that ends the row. */
+/** Reports each failure with its number in a row, and the success that ends the row. */
 function reporter({ emit, clock }: LoopOptions): Report {
   let failures = 0;
-  let told = "";
-  let toldAt = 0;
+  let lastMessage = "";
+  let firstReportedAt = 0;
   return (outcome, pauseMs) => {
     if (outcome.kind === "waiting") return;
     if (outcome.kind === "fine") {
       if (failures > 0) emit({ type: "succeeded-again", after: failures });
       failures = 0;
-      told = "";
+      lastMessage = "";
       return;
     }
     failures += 1;
     const { error } = outcome;
     const now = clock.monotonic();
-    const isRepeated = told === error.message && now - toldAt < REPEATED_MS;
-    if (!isRepeated) toldAt = now;
-    told = error.message;
+    const isRepeated = lastMessage === error.message && now - firstReportedAt < REPEATED_MS;
+    if (!isRepeated) firstReportedAt = now;
+    lastMessage = error.message;
     if (outcome.kind !== "failed") {
       emit(failedEvent(error, failures, { retryInMs: pauseMs, isRepeated }));
       return;
@@ -155,41 +132,46 @@ function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOpti
     "retryAt" in outcome && outcome.retryAt !== undefined
       ? Math.max(0, outcome.retryAt - clock.now())
       : undefined;
-  const asks = "error" in outcome ? askedPauseMs(outcome.error, random) : 0;
-  // The registry wants to be left alone, and what failed waits for that, too.
-  if (asks > 0) return retryInMs ?? Math.max(asks, pollMs);
-  // One round that is a bit early or late serves as both.
+  const requestedMs = "error" in outcome ? requestedPauseMs(outcome.error, random) : 0;
+  // The retry of a failed version already respects the requested pause.
+  if (requestedMs > 0) return retryInMs ?? Math.max(requestedMs, pollMs);
+  // A poll that is a bit early or late also serves as the retry.
   return retryInMs !== undefined && retryInMs < 1.5 * intervalMs ? retryInMs : pollMs;
 }
 
-/** Remembers that it rang while nobody listened. */
-class Bell {
-  #rang = false;
-  #hear: (() => void) | undefined;
+/** Wakes one waiter at a time. A trigger without a waiter wakes the next one. */
+class WakeSignal {
+  #isTriggered = false;
+  #wake: (() => void) | undefined;
 
-  ring(): void {
-    this.#rang = this.#hear === undefined;
-    this.#hear?.();
+  trigger(): void {
+    this.#isTriggered = this.#wake === undefined;
+    this.#wake?.();
   }
 
-  /** Resolves when it rings, at once when it has rung; listens until the signal. */
-  heard(signal: AbortSignal): Promise<void> {
+  /** Resolves at the next trigger, or never if the signal is aborted first. */
+  wait(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#rang) resolve();
-      else this.#hear = resolve;
-      this.#rang = false;
+      if (this.#isTriggered) resolve();
+      else this.#wake = resolve;
+      this.#isTriggered = false;
       signal.addEventListener("abort", () => {
-        this.#hear = undefined;
+        this.#wake = undefined;
       });
     });
   }
 }
 
-async function pause(ms: number, bell: Bell, clock: Clock, signal: AbortSignal): Promise<void> {
+async function pause(
+  ms: number,
+  wake: WakeSignal,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const done = new AbortController();
-  const letGo = abortWith(done, signal);
+  const unlink = abortWith(done, signal);
   const slept = clock.sleep(ms, done.signal).catch(() => {});
-  await Promise.race([slept, bell.heard(done.signal)]);
-  letGo();
+  await Promise.race([slept, wake.wait(done.signal)]);
+  unlink();
   done.abort();
 }

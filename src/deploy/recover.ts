@@ -1,16 +1,12 @@
-/**
- * Finishes or undoes everything that a crash, a stop or a failed way back can leave half done.
- *
- * @module
- */
 import { DewyError } from "../core/error.ts";
-import type { DeployIo } from "./deployer.ts";
+import type { DeployContext } from "./deployer.ts";
 import { failedEvent } from "./loop.ts";
-import { hookContext, removeOldReleases, runAfterHook, type Trial, verify } from "./sequence.ts";
+import { hookVariables, removeOldReleases, runAfterHook, type Trial, verify } from "./sequence.ts";
 import {
   cancelSwitch,
   type DeployedRelease,
   type DeployState,
+  directoriesIn,
   findRelease,
   isBad,
   wayBack,
@@ -19,107 +15,108 @@ import {
 } from "./state.ts";
 
 /**
- * Cleans up at the start, and resumes or undoes a switch that was under way.
+ * Cleans up at startup, and resumes or undoes an interrupted switch.
  *
- * @param io the parts of the deploy.
- * @param signal ends it.
  * @returns the release that still has to pass its bake, if there is one.
- * @throws DewyError when the directory cannot be read or written.
+ * @throws DewyError if the directory cannot be read or written.
  */
-export async function recover(io: DeployIo, signal: AbortSignal): Promise<Trial | undefined> {
-  await io.deployer.clean();
-  await forgetLostReleases(io);
-  const live = await io.deployer.live();
-  const state = await io.store.load();
+export async function recover(
+  context: DeployContext,
+  signal: AbortSignal,
+): Promise<Trial | undefined> {
+  await context.deployer.clean();
+  await forgetLostReleases(context);
+  const live = await context.deployer.live();
+  const state = await context.store.load();
   if (live !== undefined && findRelease(state, live) === undefined) {
     const message = "Live version unknown: there is no record of it";
-    io.emit({ type: "warning", message, fields: { directory: io.deployer.path(live) } });
+    context.emit({ type: "warning", message, fields: { directory: context.deployer.path(live) } });
   }
-  // No records at all: the state file was lost, or another deployer made these releases.
-  if (state.releases.length > 0) await removeOldReleases(io, signal, 0);
+  // Without any record, the state file was lost, or another deployer created these releases.
+  if (state.releases.length > 0) await removeOldReleases(context, signal, 0);
   const release = findRelease(state, state.switching?.to);
   if (release !== undefined && live === release.directory && !isBad(state, live)) {
-    return resume(release, io, signal);
+    return resume(release, context, signal);
   }
-  await undoLeftovers(state, live, io);
+  await undoLeftovers(state, live, context);
   return undefined;
 }
 
 /**
- * Retries what a poll may find half done: a way back that failed, and an after-deploy hook that has not run.
+ * Finishes what an earlier poll has left half done: a failed rollback, and an after-deploy hook that has not run.
  *
- * @throws DewyError if the way back fails again.
+ * @throws DewyError if the rollback fails again.
  */
-export async function settle(io: DeployIo, signal: AbortSignal): Promise<void> {
-  const { switches } = io;
+export async function settle(context: DeployContext, signal: AbortSignal): Promise<void> {
+  const { switches, store, deployer } = context;
   const isLeft = ({ switching }: DeployState): boolean =>
     switching !== undefined && !switches.isUnderway(switching.to);
-  if (isLeft(await io.store.load())) {
+  if (isLeft(await store.load())) {
     await switches.exclusively(async () => {
-      const state = await io.store.load();
-      if (isLeft(state)) await undoLeftovers(state, await io.deployer.live(), io);
+      const state = await store.load();
+      if (isLeft(state)) await undoLeftovers(state, await deployer.live(), context);
     });
   }
-  const { afterHook, releases, switching } = await io.store.load();
+  const { afterHook, releases, switching } = await store.load();
   if (afterHook === undefined || switches.isUnderway(afterHook.directory)) return;
   const { directory, previousTag } = afterHook;
   const release = releases.find((one) => one.directory === directory);
-  if (release === undefined || (await io.deployer.live()) !== directory) {
-    // What replaced it may still be taken back.
+  if (release === undefined || (await deployer.live()) !== directory) {
+    // The version that replaced it may still be rolled back.
     if (switching !== undefined) return;
-    await io.store.update((state) => withoutAfterHook(state, directory));
+    await store.update((state) => withoutAfterHook(state, directory));
     return;
   }
-  await runAfterHook(release, { ...(await hookContext(release, io)), previousTag }, io, signal);
+  const variables = { ...(await hookVariables(release, context)), previousTag };
+  await runAfterHook(release, variables, context, signal);
 }
 
-/** Goes back from a switch that has failed or was interrupted, and from a version that is marked as bad. */
+/** Rolls back a failed or interrupted switch, and a live version that is marked bad. */
 async function undoLeftovers(
   state: DeployState,
   live: string | undefined,
-  io: DeployIo,
+  { switches, deployer, store, emit }: DeployContext,
 ): Promise<void> {
   const { switching } = state;
-  // A version that is baking serves, though it is not good yet.
-  const baking = [...io.switches.underway].findLast((one) => !isBad(state, one.directory));
+  // A version that is baking serves, although it is not known to be good yet.
+  const baking = [...switches.underway].findLast((one) => !isBad(state, one.directory));
   const back = baking?.directory ?? wayBack(state, switching?.to ?? live);
   if (switching === undefined && back === live) return;
-  await io.deployer.restore(back);
-  await io.store.update((latest) => cancelSwitch(latest, back, baking !== undefined));
+  await deployer.restore(back);
+  await store.update((latest) => cancelSwitch(latest, back, baking !== undefined));
   const left = findRelease(state, switching?.to) ?? findRelease(state, live);
   const hasHappened = switching === undefined || live === switching.to;
   const action = hasHappened
     ? "went back to the previous version"
     : "undid a switch that had not happened";
-  io.emit({ type: "recovered", tag: left?.tag, action });
+  emit({ type: "recovered", tag: left?.tag, action });
 }
 
 async function resume(
   release: DeployedRelease,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<Trial | undefined> {
   const { tag } = release;
-  const startedAt = io.clock.now();
-  const context = await hookContext(release, io);
+  const startedAt = context.clock.now();
+  const variables = await hookVariables(release, context);
   try {
-    const underway = await io.switches.attempt(signal, (either) =>
-      verify(release, undefined, io, either),
+    const underway = await context.switches.attempt(signal, (either) =>
+      verify({ release, from: undefined }, context, either),
     );
-    io.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
-    return { release, context, startedAt, underway };
+    context.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
+    return { release, variables, startedAt, underway };
   } catch (error) {
     if (!(error instanceof DewyError) || error.code === "aborted") throw error;
-    io.emit(failedEvent(error, 1, { tag }));
-    return undefined; // taken back, and polling goes on
+    context.emit(failedEvent(error, 1, { tag }));
+    return undefined; // It was rolled back, and polling continues.
   }
 }
 
-async function forgetLostReleases(io: DeployIo): Promise<void> {
-  const { releases } = await io.store.load();
+async function forgetLostReleases({ store, deployer }: DeployContext): Promise<void> {
   const lost: string[] = [];
-  for (const { directory } of releases) {
-    if (!(await io.deployer.has(directory))) lost.push(directory);
+  for (const directory of directoriesIn(await store.load())) {
+    if (!(await deployer.has(directory))) lost.push(directory);
   }
-  if (lost.length > 0) await io.store.update((state) => withoutReleases(state, lost));
+  if (lost.length > 0) await store.update((state) => withoutReleases(state, lost));
 }

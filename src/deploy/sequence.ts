@@ -1,6 +1,6 @@
 /**
- * The deploy, visible in two functions: until a version serves, and until it counts as deployed. Every phase is timed,
- * emits its event, and wraps its failure with its name.
+ * The deploy, visible in two functions: {@link takeOver} until a version serves, {@link bakeAndCommit} until it counts as
+ * deployed. Each phase is timed, emits its event, and wraps its failure in a DeployError with its name.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   HostError,
 } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { BakeOutcome, Candidate, DeployIo, HookContext, Staged } from "./deployer.ts";
+import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -33,202 +33,191 @@ import {
 import type { Underway } from "./switches.ts";
 
 const REPORT_TIMEOUT_MS = 60_000;
-/** How long a best-effort step can still take once dewy is stopping. */
+/** How long a best-effort step may still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
 /** A release that serves and still has to pass its bake. */
 export interface Trial {
   release: DeployedRelease;
-  context: HookContext;
+  variables: HookVariables;
   /** When the deploy began, in milliseconds since the epoch. */
   startedAt: number;
   underway: Underway;
 }
 
+/** A change of what is live. */
+export interface Switch {
+  release: DeployedRelease;
+  /** The directory that was live before and still serves. */
+  from: string | undefined;
+}
+
 /**
- * Deploys one version: stage, before hook, activate, verify, bake, commit, then everything that may fail
- * without harm.
+ * Deploys one version: stage, before hook, activate, verify, bake, commit, then the steps that may fail without harm. Once
+ * the version is live, the signal affects only `verify` and the bake.
  *
- * @param candidate the version.
- * @param io the world.
- * @param signal ends it; once the version is live, only `verify` and the bake still listen.
- * @returns the release that is live now.
- * @throws DeployError naming the phase; what ran before runs on.
+ * @throws DeployError that names the phase; the previous release keeps running.
  */
 export async function deploy(
   candidate: Candidate,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
-  const trial = await takeOver(candidate, io, signal);
-  await prove(trial, io, signal);
+  const trial = await takeOver(candidate, context, signal);
+  await bakeAndCommit(trial, context, signal);
   return trial.release;
 }
 
-/** The first half of {@link deploy}: stage, before hook, activate, verify. From then on the version serves. */
+/** The first half of {@link deploy}: stage, before hook, activate, verify. Afterwards the version serves. */
 export async function takeOver(
   candidate: Candidate,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<Trial> {
-  const startedAt = io.clock.now();
+  const startedAt = context.clock.now();
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
-    inPhase(name, tag, io, work);
+    inPhase(name, tag, context, work);
   try {
-    const release = await phase("stage", () => stage(candidate, io, signal));
-    const planned = await hookContext(release, io);
-    await phase("before", () => runBeforeHook(planned, io, signal));
-    // A crash loop may have changed the way back while the hook ran.
-    const context = await hookContext(release, io);
-    const underway = await switchTo(release, io, signal);
-    return { release, context, startedAt, underway };
+    const release = await phase("stage", () => stage(candidate, context, signal));
+    const planned = await hookVariables(release, context);
+    await phase("before", () => runBeforeHook(planned, context, signal));
+    // A crash loop may have changed the rollback target while the hook ran.
+    const variables = await hookVariables(release, context);
+    const underway = await switchTo(release, context, signal);
+    return { release, variables, startedAt, underway };
   } catch (error) {
-    if (!signal.aborted) await cleanUp(candidate.release, error, io, signal);
+    if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
     throw error;
   }
 }
 
 /**
- * The second half of {@link deploy}: bake, commit, then everything that may fail without harm. A version that is superseded
+ * The second half of {@link deploy}: bake, commit, then the steps that may fail without harm. A version that is superseded
  * during its bake has neither failed nor been deployed.
  */
-export async function prove(trial: Trial, io: DeployIo, signal: AbortSignal): Promise<BakeOutcome> {
-  try {
-    return await bakeAndFinish(trial, io, signal);
-  } finally {
-    io.switches.underway.delete(trial.underway);
-  }
-}
-
-async function bakeAndFinish(
-  { release, context, startedAt, underway }: Trial,
-  io: DeployIo,
+export async function bakeAndCommit(
+  trial: Trial,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<BakeOutcome> {
+  const { release, underway } = trial;
   const { tag, directory } = release;
+  const leave = (): void => void context.switches.underway.delete(underway);
   try {
-    const outcome = await bake(release, io, signal);
+    const outcome = await bake(release, context, signal);
     if (outcome === "superseded") {
-      io.switches.underway.delete(underway);
-      const live = await io.deployer.live();
-      const by = findRelease(await io.store.load(), live)?.tag ?? "";
-      io.emit({ type: "superseded", tag, by });
-      await removeOldReleases(io, signal);
+      leave();
+      await reportSuperseded(release, context);
+      await removeOldReleases(context, signal);
       return outcome;
     }
     const commit = (): Promise<unknown> =>
-      io.store.update((state) => commitSwitch(state, directory));
-    await inPhase("commit", tag, io, commit);
+      context.store.update((state) => commitSwitch(state, directory));
+    await inPhase("commit", tag, context, commit);
   } catch (error) {
-    await takeBack(release, error, io, signal);
-    io.switches.underway.delete(underway);
-    if (!signal.aborted) await cleanUp(release, error, io, signal);
+    await rollBackServing(release, error, context, signal).finally(leave);
+    if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
   }
-  await finish(release, context, io, startedAt, signal);
+  await finish(trial, context, signal).finally(leave);
   return "proven";
 }
 
-/**
- * The end of a deploy, from a live and committed release on: best effort, each step reported, none fatal.
- *
- * @param release what is live.
- * @param context what the hooks are told.
- * @param io the world.
- * @param startedAt when the deploy began, in milliseconds since the epoch.
- * @param signal ends the after hook.
- */
-export async function finish(
-  release: DeployedRelease,
-  context: HookContext,
-  io: DeployIo,
-  startedAt: number,
+/** The end of a deploy, after its commit: best effort, each step reported, none fatal. */
+async function finish(
+  { release, variables, startedAt }: Trial,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await runAfterHook(release, context, io, signal);
-  io.emit({
+  await runAfterHook(release, variables, context, signal);
+  context.emit({
     type: "deployed",
-    command: io.command,
+    command: context.command,
     tag: release.tag,
-    previousTag: context.previousTag,
-    directory: context.releaseDirectory,
-    durationMs: io.clock.now() - startedAt,
+    previousTag: variables.previousTag,
+    directory: variables.releaseDirectory,
+    durationMs: context.clock.now() - startedAt,
   });
-  await reportBestEffort("leave an audit record", release, undefined, io, signal);
-  await removeOldReleases(io, signal);
+  await reportDeploy(release, undefined, context, signal);
+  await removeOldReleases(context, signal);
 }
 
-/** What a failed deploy leaves to do. */
+async function reportSuperseded(
+  { tag }: DeployedRelease,
+  { deployer, store, emit }: DeployContext,
+): Promise<void> {
+  const live = await deployer.live();
+  const by = findRelease(await store.load(), live)?.tag ?? "";
+  emit({ type: "superseded", tag, by });
+}
+
 async function cleanUp(
   release: { id: string; tag: string },
   error: unknown,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await reportBestEffort("report the failed deploy", release, messageOf(error), io, signal);
-  await removeOldReleases(io, signal);
+  await reportDeploy(release, messageOf(error), context, signal);
+  await removeOldReleases(context, signal);
 }
 
 async function stage(
   candidate: Candidate,
-  io: DeployIo,
+  { store, deployer, clock }: DeployContext,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
-  const state = await io.store.load();
-  const live = await io.deployer.live();
+  const state = await store.load();
+  const live = await deployer.live();
   const known = state.releases.findLast(
     (release) =>
       release.tag === candidate.release.tag &&
       release.artifact === candidate.artifact.name &&
       release.directory !== live &&
-      isStated(candidate.artifact) &&
+      isIdentified(candidate.artifact) &&
       sameBytes(release, candidate.artifact),
   );
-  if (known !== undefined && (await io.deployer.has(known.directory))) return known;
-  const now = io.clock.now();
+  if (known !== undefined && (await deployer.has(known.directory))) return known;
+  const now = clock.now();
   const { release, artifact } = candidate;
   const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
     const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
     return deployedRelease(release, identified, directory, now);
   };
-  const staged = await io.deployer.stage(candidate, signal, async (made) => {
-    await io.store.update((latest) => withRelease(latest, recordOf(made)));
+  const staged = await deployer.stage(candidate, signal, async (made) => {
+    await store.update((latest) => withRelease(latest, recordOf(made)));
   });
   return recordOf(staged);
 }
 
-/** Without any identity of the bytes, an earlier directory may hold others. */
-function isStated(artifact: { digest?: string; revision?: string }): boolean {
+/** Without any identity of the bytes, an earlier directory may contain others. */
+function isIdentified(artifact: { digest?: string; revision?: string }): boolean {
   return artifact.digest !== undefined || artifact.revision !== undefined;
 }
 
-/**
- * What the hooks are told of a deploy.
- *
- * @param release the release that is being deployed.
- * @param io the world.
- * @returns the context; the previous tag is that of the release to go back to.
- */
-export async function hookContext(release: DeployedRelease, io: DeployIo): Promise<HookContext> {
-  const live = await io.deployer.live();
-  const state = await io.store.load();
+/** The previous tag is that of the rollback target. */
+export async function hookVariables(
+  release: DeployedRelease,
+  { deployer, store, command }: DeployContext,
+): Promise<HookVariables> {
+  const live = await deployer.live();
+  const state = await store.load();
   return {
     tag: release.tag,
     previousTag: findRelease(state, wayBack(state, live))?.tag,
-    releaseDirectory: io.deployer.path(release.directory),
-    command: io.command,
+    releaseDirectory: deployer.path(release.directory),
+    command,
   };
 }
 
 async function runBeforeHook(
-  context: HookContext,
-  io: DeployIo,
+  variables: HookVariables,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const result = await io.runHook("before", context, signal);
+  const result = await context.runHook("before", variables, signal);
   if (result === undefined) return;
-  io.emit({ type: "hook", tag: context.tag, result });
+  context.emit({ type: "hook", tag: variables.tag, result });
   if (result.exitCode !== 0) {
     throw new DeployError(
       "before",
@@ -237,259 +226,263 @@ async function runBeforeHook(
   }
 }
 
-/** Runs the after-deploy hook. The state remembers it until it has ended, so that one cut short runs again. */
+/** Runs the after-deploy hook. The state records it until it has ended, so that an interrupted hook runs again. */
 export async function runAfterHook(
   { directory }: DeployedRelease,
-  context: HookContext,
-  io: DeployIo,
+  variables: HookVariables,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await bestEffort(io, "run the after-deploy hook", async () => {
+  const { tag } = variables;
+  await bestEffort(context, "run the after-deploy hook", async () => {
     try {
-      const result = await io.runHook("after", context, signal);
-      if (result !== undefined) io.emit({ type: "hook", tag: context.tag, result });
+      const result = await context.runHook("after", variables, signal);
+      if (result !== undefined) context.emit({ type: "hook", tag, result });
     } catch (error) {
       if (!signal.aborted) throw error;
-      const fields = { tag: context.tag };
-      io.emit({ type: "warning", message: "After-deploy hook left to the next start", fields });
+      const message = "After-deploy hook postponed to the next start";
+      context.emit({ type: "warning", message, fields: { tag } });
       return;
     }
-    await io.store.update((state) => withoutAfterHook(state, directory));
+    await context.store.update((state) => withoutAfterHook(state, directory));
   });
 }
 
 async function switchTo(
   release: DeployedRelease,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<Underway> {
   const { tag, directory } = release;
-  return io.switches.attempt(signal, async (either) => {
-    const before = await io.deployer.live();
-    await inPhase("activate", tag, io, async () => {
-      if (!(await io.deployer.has(directory)))
-        throw new HostError(`${io.deployer.path(directory)} was removed in the meantime`);
-      await io.store.update((state) => beginSwitch(state, directory, before));
+  const { deployer, store, switches, emit } = context;
+  return switches.attempt(signal, async (either) => {
+    const from = await deployer.live();
+    await inPhase("activate", tag, context, async () => {
+      if (!(await deployer.has(directory)))
+        throw new HostError(`${deployer.path(directory)} was removed in the meantime`);
+      await store.update((state) => beginSwitch(state, directory, from));
       try {
-        await io.deployer.activate(release, either);
+        await deployer.activate(release, either);
       } catch (error) {
-        await goBack(tag, await backTo(release, before, io), io);
+        await rollBack(tag, await rollbackTarget({ release, from }, context), context);
         throw error;
       }
     });
-    io.emit({ type: "activated", tag, directory: io.deployer.path(directory) });
-    return verify(release, before, io, either);
+    emit({ type: "activated", tag, directory: deployer.path(directory) });
+    return verify({ release, from }, context, either);
   });
 }
 
 /**
- * Waits until the live release serves; it is then under way, until {@link prove} has ended. One that does not serve is taken
- * back, and marked as bad if that is its own fault.
+ * Waits until the live release serves; it is then under way until {@link bakeAndCommit} has ended. A release that does not
+ * serve is rolled back, and marked bad if the fault is its own.
  *
- * @param release what is live.
- * @param before the directory that was live before and still serves, if there is one.
- * @param io the parts of the deploy.
- * @param signal ends it, without a verdict.
  * @throws DeployError of the phase `verify`.
  */
 export async function verify(
-  release: DeployedRelease,
-  before: string | undefined,
-  io: DeployIo,
+  change: Switch,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<Underway> {
+  const { release } = change;
   try {
-    await inPhase("verify", release.tag, io, () => io.deployer.verify(release, signal));
+    await inPhase("verify", release.tag, context, () => context.deployer.verify(release, signal));
     const underway = { directory: release.directory };
-    io.switches.underway.add(underway);
+    context.switches.underway.add(underway);
     return underway;
   } catch (error) {
-    await blame(release, error, io, signal);
-    const to = await backTo(release, before, io);
-    if (await goBack(release.tag, to, io)) await tellTakenBack(release, to, error, io, signal);
+    await markFailed(release, error, context, signal);
+    const to = await rollbackTarget(change, context);
+    if (await rollBack(release.tag, to, context)) {
+      await reportRollback(release, { to, error }, context, signal);
+    }
     throw error;
   }
 }
 
-/** The directory to go back to after a failed switch: the one that was live, if that is good or baking. */
-async function backTo(
-  release: DeployedRelease,
-  before: string | undefined,
-  io: DeployIo,
+/** The directory to restore after a failed switch: the one that was live, if it is good or baking. */
+async function rollbackTarget(
+  { release, from }: Switch,
+  { store, switches }: DeployContext,
 ): Promise<string | undefined> {
-  const state = await io.store.load();
-  const isGood = before === state.switching?.from || io.switches.isUnderway(before);
-  const mayServe = before !== undefined && isGood && !isBad(state, before);
-  return mayServe ? before : wayBack(state, release.directory);
+  const state = await store.load();
+  const isGood = from === state.switching?.from || switches.isUnderway(from);
+  const mayServe = from !== undefined && isGood && !isBad(state, from);
+  return mayServe ? from : wayBack(state, release.directory);
 }
 
 async function bake(
   release: DeployedRelease,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<BakeOutcome> {
-  const { deployer } = io;
+  const { deployer } = context;
   if (deployer.bake === undefined) return "proven";
   const watched = deployer.bake(release, signal);
-  return inPhase("verify", release.tag, io, () => watched);
+  return inPhase("verify", release.tag, context, () => watched);
 }
 
-/** Takes back a release that failed while it served, without waiting for a newer one that is getting ready. */
-async function takeBack(
+/** Rolls back a release that failed while it served, without waiting for a newer release that is getting ready. */
+async function rollBackServing(
   release: DeployedRelease,
   error: unknown,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  // Before that attempt is given up, so that it does not go back to this release.
-  await blame(release, error, io, signal);
-  await io.switches.urgently(`${release.tag} failed`, async () => {
-    const live = await io.deployer.live();
-    const state = await io.store.load();
+  const { deployer, store, switches } = context;
+  // First, so that the newer release's attempt, which is aborted next, does not roll back to this release.
+  await markFailed(release, error, context, signal);
+  await switches.urgently(`${release.tag} failed`, async () => {
+    const live = await deployer.live();
+    const state = await store.load();
     const isLive = live === release.directory;
-    if (!isLive && state.switching?.to === live) return; // a newer one serves
+    if (!isLive && state.switching?.to === live) return; // A newer release serves.
     const to = isLive ? wayBack(state, live) : live;
-    if (isLive && !(await goBack(release.tag, to, io))) return;
-    await tellTakenBack(release, to, error, io, signal);
+    if (isLive && !(await rollBack(release.tag, to, context))) return;
+    await reportRollback(release, { to, error }, context, signal);
   });
 }
 
-/** Marks a release as bad, unless something else is at fault or the deploy is being given up. */
-async function blame(
+/** Marks a release bad, unless the fault is not its own or the deploy is being aborted. */
+async function markFailed(
   release: DeployedRelease,
   error: unknown,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
   if (signal.aborted || faultOf(error) !== "release") return;
-  await bestEffort(io, "remember the bad version", async () => {
-    const now = io.clock.now();
-    await io.store.update((state) => markBad(state, release, messageOf(error), now));
+  await bestEffort(context, "remember the bad version", async () => {
+    const now = context.clock.now();
+    await context.store.update((state) => markBad(state, release, messageOf(error), now));
   });
 }
 
-/** Returns whether it succeeded; if not, the switch stays on record, and `settle` tries again. */
-async function goBack(tag: string, to: string | undefined, io: DeployIo): Promise<boolean> {
+/** Returns whether it succeeded. If not, the switch stays on record, and `settle` retries the rollback. */
+async function rollBack(
+  tag: string,
+  to: string | undefined,
+  context: DeployContext,
+): Promise<boolean> {
+  const { deployer, store, switches, emit } = context;
   try {
-    await io.deployer.restore(to);
+    await deployer.restore(to);
   } catch (error) {
-    const message = "Cannot go back to the previous version; the next poll tries again";
+    const message = "Cannot roll back to the previous version; the next poll tries again";
     const fields = { tag, error: messageOf(error) };
-    io.emit({ type: "warning", important: true, message, fields });
+    emit({ type: "warning", important: true, message, fields });
     return false;
   }
-  await bestEffort(io, "forget the switch that was taken back", async () => {
-    await io.store.update((state) => cancelSwitch(state, to, io.switches.isUnderway(to)));
+  await bestEffort(context, "clear the switch that was rolled back", async () => {
+    await store.update((state) => cancelSwitch(state, to, switches.isUnderway(to)));
   });
   return true;
 }
 
-async function tellTakenBack(
-  release: DeployedRelease,
-  back: string | undefined,
-  error: unknown,
-  io: DeployIo,
+async function reportRollback(
+  { tag }: DeployedRelease,
+  { to: directory, error }: { to: string | undefined; error: unknown },
+  { store, emit }: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tag } = release;
   const reason = messageOf(error);
-  const to = findRelease(await io.store.load(), back)?.tag ?? back;
+  const to = findRelease(await store.load(), directory)?.tag ?? directory;
   if (!signal.aborted && faultOf(error) === "release" && to !== undefined) {
-    io.emit({ type: "rolled-back", tag, to, reason });
+    emit({ type: "rolled-back", tag, to, reason });
     return;
   }
-  const isForNow = signal.aborted && signal.reason instanceof DeployError;
-  const message = isForNow
-    ? "The deploy was given up and will be retried"
+  const isPreempted = signal.aborted && signal.reason instanceof DeployError;
+  const message = isPreempted
+    ? "Deploy aborted; it will be retried"
     : signal.aborted
-      ? "The deploy was given up: dewy ends"
-      : "Version taken back";
+      ? "Deploy aborted: dewy is stopping"
+      : "Version rolled back";
   const fields = {
     tag,
     ...(to === undefined ? {} : { to }),
-    ...(isForNow ? { reason } : {}),
+    ...(isPreempted ? { reason } : {}),
   };
-  io.emit({ type: "warning", message, fields });
+  emit({ type: "warning", message, fields });
 }
 
-/** Removes old releases, best effort; at most `most` of those without a record, such as another deployer's, stay. */
+/** Removes old releases, best effort. At most `most` of those without a record stay, such as another deployer's. */
 export async function removeOldReleases(
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
   most: number = Number.POSITIVE_INFINITY,
 ): Promise<void> {
-  await bestEffort(io, "remove old releases", () => untilStopped(prune(io, most), io, signal));
+  await bestEffort(context, "remove old releases", () =>
+    untilStopped(prune(context, most), context, signal),
+  );
 }
 
-async function prune(io: DeployIo, most: number): Promise<void> {
-  await io.switches.exclusively(async () => {
-    const { keep, others } = retention(await io.store.load(), await io.deployer.live());
-    const removed = await io.deployer.prune(keep, Math.min(others, most));
+async function prune(context: DeployContext, most: number): Promise<void> {
+  const { deployer, store, switches, emit } = context;
+  await switches.exclusively(async () => {
+    const removed = await deployer.prune(async () => {
+      const { keep, others } = retention(await store.load(), await deployer.live());
+      return { keep, others: Math.min(others, most) };
+    });
     if (removed.length === 0) return;
-    await io.store.update((state) => withoutReleases(state, removed));
-    io.emit({ type: "pruned", directories: removed });
+    await store.update((state) => withoutReleases(state, removed));
+    emit({ type: "pruned", directories: removed });
   });
 }
 
-async function reportBestEffort(
-  what: string,
-  release: { id: string; tag: string },
+/** Reports a deploy to the registry, best effort. */
+async function reportDeploy(
+  { id, tag }: { id: string; tag: string },
   error: string | undefined,
-  io: DeployIo,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await bestEffort(io, what, () => untilStopped(report(release, error, io), io, signal));
-}
-
-async function report(
-  release: { id: string; tag: string },
-  error: string | undefined,
-  io: DeployIo,
-): Promise<void> {
-  if (io.registry.report === undefined) return;
-  await io.registry.report(
-    {
-      id: release.id,
-      tag: release.tag,
-      command: io.command,
-      host: io.host,
-      at: new Date(io.clock.now()),
-      ...(error === undefined ? {} : { error }),
-    },
-    { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) },
-  );
-  if (error === undefined) io.emit({ type: "reported", tag: release.tag });
+  const { registry, command, host, clock, emit } = context;
+  const report = async (): Promise<void> => {
+    if (registry.report === undefined) return;
+    const at = new Date(clock.now());
+    const failure = error === undefined ? {} : { error };
+    await registry.report(
+      { id, tag, command, host, at, ...failure },
+      { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) },
+    );
+    if (error === undefined) emit({ type: "reported", tag });
+  };
+  const what = error === undefined ? "leave an audit record" : "report the failed deploy";
+  await bestEffort(context, what, () => untilStopped(report(), context, signal));
 }
 
 /** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
-async function untilStopped(work: Promise<void>, io: DeployIo, signal: AbortSignal): Promise<void> {
+async function untilStopped(
+  work: Promise<void>,
+  { clock }: DeployContext,
+  signal: AbortSignal,
+): Promise<void> {
   const done = new AbortController();
   const stopped = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { signal: done.signal });
   });
-  const givenUp = stopped.then(async () => {
-    await io.clock.sleep(STOP_GRACE_MS, done.signal);
-    throw new AbortedError("dewy stops, and it took too long");
+  const timeout = stopped.then(async () => {
+    await clock.sleep(STOP_GRACE_MS, done.signal);
+    throw new AbortedError("it took too long while dewy was stopping");
   });
   try {
-    await Promise.race([work, givenUp]);
+    await Promise.race([work, timeout]);
   } finally {
     done.abort();
-    givenUp.catch(() => {});
+    timeout.catch(() => {});
   }
 }
 
 async function inPhase<T>(
   phase: DeployPhase,
   tag: string,
-  io: DeployIo,
+  { clock, emit }: DeployContext,
   work: () => Promise<T>,
 ): Promise<T> {
-  const startedAt = io.clock.now();
+  const startedAt = clock.now();
   try {
     const result = await work();
-    io.emit({ type: "phase", phase, tag, durationMs: io.clock.now() - startedAt });
+    emit({ type: "phase", phase, tag, durationMs: clock.now() - startedAt });
     return result;
   } catch (error) {
     if (error instanceof DewyError && error.code === "aborted") throw error;
@@ -500,10 +493,14 @@ async function inPhase<T>(
   }
 }
 
-async function bestEffort(io: DeployIo, what: string, work: () => Promise<void>): Promise<void> {
+async function bestEffort(
+  { emit }: DeployContext,
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work();
   } catch (error) {
-    io.emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
+    emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
   }
 }

@@ -1,106 +1,73 @@
 /**
- * What dewy remembers of a working directory between two starts, and how it changes. What is live is
- * not remembered: the symlink `current` says so, and nothing else does.
+ * The persistent state of a working directory, and its transitions. Which release is live is not part of it: only the
+ * symlink `current` says so.
  *
  * @module
  */
 import { parseDigest } from "../core/digest.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
-/** A release whose directory is complete. */
 export interface DeployedRelease {
-  /** The registry's identifier of the release. */
   id: string;
-  /** Its tag. */
   tag: string;
-  /** The name of the artifact it was made from. */
   artifact: string;
-  /** The digest of the artifact, as the registry stated it, or as it was computed from the download. */
+  /** The registry's, or computed from the download. */
   digest?: string;
-  /** The registry's opaque identity of the artifact's bytes. */
+  /** The registry's opaque identity of the bytes. */
   revision?: string;
   /** The name of its directory below `releases/`. */
   directory: string;
-  /** When it was staged, as an ISO 8601 time. */
   stagedAt: string;
 }
 
-/** A version that was activated and did not prove itself. */
+/** A version that failed after its activation. */
 export interface BadVersion {
-  /** Its tag. */
   tag: string;
-  /** The digest of the bytes that failed. */
   digest?: string;
-  /** The registry's identity of the bytes that failed. */
   revision?: string;
-  /** What happened, in one line. */
   reason: string;
-  /** When, as an ISO 8601 time. */
   at: string;
 }
 
-/** The bytes of a tag when it was last staged here. This record outlives the release. */
+/** The bytes of a tag when it was last staged. This record outlives the release. */
 export interface KnownBytes {
-  /** The tag. */
   tag: string;
-  /** The name of the artifact. */
   artifact: string;
-  /** Its digest. */
   digest?: string;
-  /** The registry's identity of its bytes. */
   revision?: string;
-  /** `--accept-changed` has accepted exactly these bytes, and accepts no others of this tag. */
+  /** `--accept-changed` has accepted these bytes, and accepts no others of this tag. */
   accepted?: true;
 }
 
-/** The memory of a working directory. */
 export interface DeployState {
-  /** The format of the file. */
   format: 1;
-  /** The releases whose directories are complete, in the order in which they were staged. */
+  /** The complete releases, in the order in which they were staged. */
   releases: readonly DeployedRelease[];
-  /** The directory to go back to: that of the last good release before the live one. */
+  /** The last good release before the live one, to roll back to. */
   previous?: string;
-  /** A switch of `current` that has begun and is not committed; `from` is the directory to go back to. */
+  /** A switch of `current` that is not committed yet; `from` is the directory to roll back to. */
   switching?: { to: string; from?: string };
-  /** The release whose after-deploy hook has still to run, and the tag that it replaced. */
+  /** The release whose after-deploy hook has not run yet, and the tag that it has replaced. */
   afterHook?: { directory: string; previousTag?: string };
-  /** Versions that must not be tried again. */
   bad: readonly BadVersion[];
-  /** The bytes of every tag that was staged here, the latest last. */
+  /** The bytes of every staged tag, the latest last. */
   known: readonly KnownBytes[];
 }
 
-/** A working directory that dewy has not seen before. */
 export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };
 
-/** Where the state is kept. */
 export interface StateStore {
-  /** The state as it was last saved; {@link EMPTY_STATE} at first. */
+  /** {@link EMPTY_STATE} at first. */
   load(): Promise<DeployState>;
-  /**
-   * Replaces it, whole or not at all. Changes that are made at the same time happen one after the other.
-   *
-   * @param change makes the next state of the present one.
-   * @returns the next state.
-   */
+  /** Replaces the state atomically and returns the new one. Concurrent updates are serialized. */
   update(change: (state: DeployState) => DeployState): Promise<DeployState>;
 }
 
 const MAX_BAD_VERSIONS = 100;
 const MAX_KNOWN = 500;
-/** How many releases are kept beside the live one and the one to go back to. */
+/** How many releases are kept in addition to those in use. */
 const KEPT_RELEASES = 7;
 
-/**
- * The record of a release in a directory of its own.
- *
- * @param release what was resolved.
- * @param artifact the artifact it was made from.
- * @param directory the directory's name.
- * @param now milliseconds since the epoch.
- * @returns the record.
- */
 export function deployedRelease(
   release: Release,
   artifact: Artifact,
@@ -127,7 +94,7 @@ function identityOf(artifact: { digest?: string; revision?: string }): {
   };
 }
 
-/** Whether two records name the same bytes, as far as the registry tells; a digest tells more than a revision. */
+/** Whether two records name the same bytes, as far as is known. Digests take precedence over revisions. */
 export function sameBytes(
   a: { digest?: string; revision?: string },
   b: { digest?: string; revision?: string },
@@ -151,7 +118,6 @@ export function findRelease(
   return state.releases.find((release) => release.directory === directory);
 }
 
-/** The state with one more complete release. */
 export function withRelease(state: DeployState, release: DeployedRelease): DeployState {
   const others = state.releases.filter((other) => other.directory !== release.directory);
   return { ...withKnown(state, release), releases: [...others, release] };
@@ -167,13 +133,12 @@ function withKnown(state: DeployState, bytes: Omit<KnownBytes, "accepted">): Dep
   return { ...state, known: [...others, entry].slice(-MAX_KNOWN) };
 }
 
-/** The bytes that a tag had, the latest last. */
+/** The bytes that a tag has had, the latest last. */
 export function knownBytes({ releases, known }: DeployState, tag: string): readonly KnownBytes[] {
-  // An older dewy recorded them in `releases` only.
+  // Earlier versions of dewy recorded them only in `releases`.
   return [...releases, ...known].filter((one) => one.tag === tag);
 }
 
-/** The state in which the operator has accepted the bytes that a tag has now. */
 export function acceptBytes(state: DeployState, tag: string, artifact: Artifact): DeployState {
   const next = withKnown(state, { tag, artifact: artifact.name, ...identityOf(artifact) });
   const known = next.known.map((one): KnownBytes => {
@@ -182,7 +147,7 @@ export function acceptBytes(state: DeployState, tag: string, artifact: Artifact)
   return { ...next, known };
 }
 
-/** The state without acceptances of tags other than `except`; the same object if nothing changes. */
+/** Removes the acceptances of tags other than `except`; returns the same object if nothing changes. */
 export function forgetAcceptances(state: DeployState, except: readonly string[]): DeployState {
   const isStale = (one: KnownBytes): boolean => one.accepted === true && !except.includes(one.tag);
   if (!state.known.some(isStale)) return state;
@@ -193,22 +158,34 @@ export function forgetAcceptances(state: DeployState, except: readonly string[])
   return { ...state, known };
 }
 
-/** The state without the releases whose directories are gone. */
+/** The directories that the state refers to. */
+export function directoriesIn({ releases, previous, switching }: DeployState): readonly string[] {
+  const directories = [...releases.map((one) => one.directory), previous, switching?.from];
+  return [...new Set(directories.filter((directory) => directory !== undefined))];
+}
+
+/** Removes the records of directories that do not exist any more, and every reference to them as a rollback target. */
 export function withoutReleases(state: DeployState, directories: readonly string[]): DeployState {
   const gone = new Set(directories);
+  const ifPresent = (directory: string | undefined): string | undefined =>
+    directory === undefined || gone.has(directory) ? undefined : directory;
+  const { previous, switching, ...rest } = state;
+  const left = ifPresent(previous);
+  const from = ifPresent(switching?.from) ?? (switching?.from === undefined ? undefined : left);
   return {
-    ...state,
+    ...rest,
     releases: state.releases.filter((release) => !gone.has(release.directory)),
+    ...(left === undefined ? {} : { previous: left }),
+    ...(switching === undefined ? {} : { switching: switchOf(switching.to, from) }),
   };
 }
 
-/** Whether the release in a directory is marked as bad. */
 export function isBad(state: DeployState, directory: string | undefined): boolean {
   const release = findRelease(state, directory);
   return release !== undefined && findBad(state, release.tag, release) !== undefined;
 }
 
-/** The directory to go back to from the live one: that of the last good release, unless it is marked as bad by now. */
+/** The directory to roll back to from the live one: the last good release that is not marked bad. */
 export function wayBack(state: DeployState, live: string | undefined): string | undefined {
   const { switching, previous } = state;
   const last = switching?.to === live ? switching?.from : live;
@@ -217,18 +194,17 @@ export function wayBack(state: DeployState, live: string | undefined): string | 
     findRelease(state, one) !== undefined && !isBad(state, one);
   const good = [switching?.from, previous].find(isGood);
   if (good !== undefined) return good;
-  // One that was deployed again over a newer one is no way back from itself.
+  // A release that was redeployed is not its own rollback target.
   return switching?.to === live && last === live ? undefined : last;
 }
 
-/** The state before `current` moves from the live directory to another one. */
 export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
   return { ...state, switching: switchOf(to, wayBack(state, live)) };
 }
 
 /**
- * The state after the release in a directory has passed its bake, even while a newer one is getting ready. Its
- * after-deploy hook has still to run.
+ * The state after a release has passed its bake, possibly while a newer release is getting ready. Its after-deploy hook
+ * has not run yet.
  */
 export function commitSwitch(state: DeployState, directory: string): DeployState {
   const { switching, ...rest } = state;
@@ -243,17 +219,18 @@ export function commitSwitch(state: DeployState, directory: string): DeployState
   return to === directory ? committed : { ...committed, switching: switchOf(to, directory) };
 }
 
-/** The state once the after-deploy hook of a directory has run. */
 export function withoutAfterHook(state: DeployState, directory: string): DeployState {
   const { afterHook, ...rest } = state;
   return afterHook?.directory === directory ? rest : state;
 }
 
-/** The directories that must not be pruned, and how many that no record names may stay beside them. */
-export function retention(
-  state: DeployState,
-  live: string | undefined,
-): { keep: ReadonlySet<string>; others: number } {
+export interface Retention {
+  keep: ReadonlySet<string>;
+  /** How many of the newest directories that are not in `keep` stay as well. */
+  others: number;
+}
+
+export function retention(state: DeployState, live: string | undefined): Retention {
   const { releases, previous, switching, afterHook } = state;
   const newest = releases.slice(-KEPT_RELEASES).map(({ directory }) => directory);
   const used = [live, previous, switching?.to, switching?.from, afterHook?.directory];
@@ -261,7 +238,7 @@ export function retention(
   return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
 
-/** The state after a switch was undone or never happened. */
+/** The state after a switch was undone or did not happen. */
 export function cancelSwitch(
   state: DeployState,
   live: string | undefined,
@@ -277,7 +254,6 @@ function switchOf(to: string, from: string | undefined): NonNullable<DeployState
   return from === undefined ? { to } : { to, from };
 }
 
-/** The state that remembers a version as bad. */
 export function markBad(
   state: DeployState,
   release: DeployedRelease,
@@ -294,7 +270,7 @@ export function markBad(
   return { ...state, bad: [...others, entry].slice(-MAX_BAD_VERSIONS) };
 }
 
-/** Why these bytes of this version must not be tried, if they must not. */
+/** The record that marks these bytes of a version bad. */
 export function findBad(
   state: DeployState,
   tag: string,

@@ -1,51 +1,49 @@
 import { DeployError } from "../core/error.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
 
-/** A deploy that continues beside the polling. */
+/** A deploy that continues while polling goes on. */
 export interface Underway {
   readonly directory: string;
 }
 
 /**
- * Serializes the changes of what is live: taking over, going back, restarting, pruning. A change that is urgent aborts
- * attempts instead of waiting for them.
+ * Serializes the changes of what is live: switch, rollback, restart, prune. An urgent change aborts attempts and does not
+ * wait for them.
  */
 export class Switches {
   /** Runs work while nothing else changes what is live. */
   readonly exclusively: Exclusively = exclusive();
-  /** The deploys whose release serves and bakes, or runs its after-deploy hook; the latest last. */
+  /** The deploys whose release bakes or runs its after-deploy hook, the latest last. */
   readonly underway: Set<Underway> = new Set();
   readonly #attempts = new Set<AbortController>();
 
-  /** Whether a deploy of this directory continues. */
   isUnderway(directory: string | undefined): boolean {
     return [...this.underway].some((one) => one.directory === directory);
   }
 
   /**
-   * Runs a change that may be given up.
+   * Runs a change that an urgent change may abort.
    *
-   * @param signal aborts it.
-   * @param work receives a signal that an urgent change aborts, too.
+   * @param work receives a signal that combines `signal` with that of an urgent change.
    */
   async attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const givenUp = new AbortController();
-    this.#attempts.add(givenUp);
+    const preempted = new AbortController();
+    this.#attempts.add(preempted);
     try {
       return await this.exclusively(() => {
-        const either = AbortSignal.any([signal, givenUp.signal]);
+        const either = AbortSignal.any([signal, preempted.signal]);
         either.throwIfAborted();
         return work(either);
       });
     } finally {
-      this.#attempts.delete(givenUp);
+      this.#attempts.delete(preempted);
     }
   }
 
   /**
-   * Runs a change that cannot wait: gives up all attempts first.
+   * Runs a change that cannot wait: aborts all attempts first.
    *
-   * @param reason why they are given up, for their errors.
+   * @param reason the rest of "it was given up, because …".
    */
   urgently<T>(reason: string, work: () => Promise<T>): Promise<T> {
     for (const attempt of this.#attempts) {

@@ -1,143 +1,131 @@
 import type { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { chooseVersion, type VersionPolicy } from "./choose.ts";
-import type { Candidate, DeployIo } from "./deployer.ts";
+import type { Candidate, DeployContext } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
-import { asDewyError, type RoundOutcome } from "./loop.ts";
+import { asDewyError, type PollOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
-import { prove, type Trial, takeOver } from "./sequence.ts";
+import { bakeAndCommit, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
 
-/** How one look at the registry ended. */
+export interface TickOptions {
+  policy: VersionPolicy;
+  /** Versions that have to wait; the tick adds to them. */
+  failed: FailedCandidates;
+  /** Receives a deploy whose version is still baking. If absent, the tick waits for the end of the bake. */
+  later?: Later | undefined;
+}
+
+/** @param settled resolves with the result of the deploy, or with `undefined` if a newer version has superseded it. */
+export type Later = (settled: Promise<TickResult | undefined>) => void;
+
 export interface TickResult {
-  /** Whether a version was deployed. */
   deployed: boolean;
-  /** The tag that is live now. */
   live: string | undefined;
-  /** What is wrong although nothing failed: no version, or no artifact of the newest. */
+  /** Set if nothing failed, but there is no version, or no artifact of the newest version. */
   problem?: DewyError;
   /** The version that should have been deployed. */
   failure?: Failure;
-  /** When a version that failed before is tried again, in milliseconds since the epoch. */
+  /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
   /** Whether the live version is still baking. */
-  isOnProbation?: true;
+  isBaking?: true;
 }
-
-/**
- * Receives a deploy whose version is still baking.
- *
- * @param settled resolves with its result, or with `undefined` if a newer version superseded it.
- */
-export type Later = (settled: Promise<TickResult | undefined>) => void;
 
 /** A deploy that failed. */
 export interface Failure {
   tag: string;
   error: DewyError;
-  /** When it is tried again, in milliseconds since the epoch; `undefined`: not before something changes. */
+  /** When it is retried, in milliseconds since the epoch; `undefined` if only a change triggers a retry. */
   retryAt: number | undefined;
 }
 
 /**
- * One look at the registry, and a deploy if there is something to deploy. The bake may outlast the look.
+ * Polls the registry once and deploys if there is something to deploy.
  *
- * @param policy what the operator allows.
- * @param io the world.
- * @param signal ends it.
- * @param failed the versions that have to wait; this look adds to them.
- * @param later receives a deploy whose version is still baking. Absent: the look waits for the end of the bake.
- * @returns what is live now, and what is wrong.
- * @throws DewyError when the registry cannot be asked, or the signal ended it.
+ * @throws DewyError if the registry cannot be reached, or the signal is aborted.
  */
 export async function tick(
-  policy: VersionPolicy,
-  io: DeployIo,
+  { policy, failed, later }: TickOptions,
+  context: DeployContext,
   signal: AbortSignal,
-  failed: FailedCandidates,
-  later?: Later,
 ): Promise<TickResult> {
-  await settle(io, signal);
-  // In this order: a version that fails is marked as bad before it stops being live.
-  const live = await io.deployer.live();
-  const state = await io.store.load();
+  await settle(context, signal);
+  // In this order: a version that fails is marked bad before it stops being live.
+  const live = await context.deployer.live();
+  const state = await context.store.load();
   const running = findRelease(state, live);
-  const { registry } = io;
+  const { registry } = context;
   const emit: EventSink = (event) => {
-    if (event.type === "known-bad" && isBeingTakenBack(event.tag, state, io)) return;
-    io.emit(event);
+    if (event.type === "known-bad" && isRollingBack(event.tag, state, context)) return;
+    context.emit(event);
   };
   const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
-  for (const candidate of choice.accepted ?? []) await accept(candidate, io);
+  for (const candidate of choice.accepted ?? []) await accept(candidate, context);
   const problem = choice.kind === "problem" ? { problem: choice.error } : {};
-  const stays: TickResult = {
+  const unchanged: TickResult = {
     deployed: false,
     live: running?.tag,
     ...problem,
-    ...(running !== undefined && state.switching?.to === live ? { isOnProbation: true } : {}),
+    ...(running !== undefined && state.switching?.to === live ? { isBaking: true } : {}),
   };
-  if (choice.kind === "stay" || choice.candidate === undefined) return stays;
+  if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   const { candidate } = choice;
   const waitsUntil = failed.waitsUntil(candidate);
-  if (waitsUntil !== undefined) return { ...stays, waitsUntil };
+  if (waitsUntil !== undefined) return { ...unchanged, waitsUntil };
   const { tag } = candidate.release;
   const failure = async (thrown: unknown): Promise<TickResult> => {
     const error = asDewyError(thrown);
     if (error.code === "aborted") throw error;
-    return { ...stays, failure: await failureOf(candidate, error, io, failed) };
+    return { ...unchanged, failure: await failureOf(candidate, error, context, failed) };
   };
   const finished = async (trial: Trial): Promise<TickResult | undefined> => {
-    if ((await prove(trial, io, signal)) === "superseded") return undefined;
+    if ((await bakeAndCommit(trial, context, signal)) === "superseded") return undefined;
     failed.clear();
     return { deployed: true, live: tag, ...problem };
   };
   try {
-    const trial = await takeOver(candidate, io, signal);
+    const trial = await takeOver(candidate, context, signal);
     const settled = finished(trial).catch(failure);
-    if (later === undefined || io.deployer.bake === undefined) return (await settled) ?? stays;
+    if (later === undefined || context.deployer.bake === undefined) {
+      return (await settled) ?? unchanged;
+    }
     later(settled);
-    return { deployed: false, live: tag, ...problem, isOnProbation: true };
+    return { deployed: false, live: tag, ...problem, isBaking: true };
   } catch (thrown) {
     return failure(thrown);
   }
 }
 
-/** Whether going back from a version is not over yet: then its failure has still to be reported. */
-function isBeingTakenBack(tag: string, state: DeployState, { switches }: DeployIo): boolean {
+/** Whether the rollback of a version is not finished yet. Its failure has still to be reported then. */
+function isRollingBack(tag: string, state: DeployState, { switches }: DeployContext): boolean {
   return state.releases.some((one) => one.tag === tag && switches.isUnderway(one.directory));
 }
 
-/** Remembers the accepted bytes, so that the flag accepts no others. */
-async function accept({ release, artifact }: Candidate, io: DeployIo): Promise<void> {
+/** Records the accepted bytes, so that `--accept-changed` accepts no others. */
+async function accept({ release, artifact }: Candidate, context: DeployContext): Promise<void> {
   const { tag } = release;
-  await io.store.update((state) => acceptBytes(state, tag, artifact));
+  await context.store.update((state) => acceptBytes(state, tag, artifact));
   const identity = artifact.digest ?? artifact.revision ?? "";
   const fields = { tag, artifact: artifact.name, identity };
-  io.emit({ type: "warning", message: "Artifact accepted by --accept-changed", fields });
+  context.emit({ type: "warning", message: "Artifact accepted by --accept-changed", fields });
 }
 
 async function failureOf(
   candidate: Candidate,
   error: DewyError,
-  io: DeployIo,
+  { store }: DeployContext,
   failed: FailedCandidates,
 ): Promise<Failure> {
   const { tag } = candidate.release;
-  // It was live and did not prove itself.
-  const isBad = findBad(await io.store.load(), tag, candidate.artifact) !== undefined;
+  const isBad = findBad(await store.load(), tag, candidate.artifact) !== undefined;
   return { tag, error, retryAt: isBad ? undefined : failed.add(candidate, error) };
 }
 
-/**
- * What a look means for the polling.
- *
- * @param result how it ended.
- * @returns the outcome of the round.
- */
-export function roundOutcome(result: TickResult): RoundOutcome {
-  const { failure, problem, waitsUntil, isOnProbation } = result;
+export function pollOutcome(result: TickResult): PollOutcome {
+  const { failure, problem, waitsUntil, isBaking } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
   if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
-  return isOnProbation ? { kind: "waiting" } : { kind: "fine" };
+  return isBaking ? { kind: "waiting" } : { kind: "fine" };
 }

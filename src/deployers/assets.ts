@@ -2,14 +2,7 @@ import type { Deployer } from "../deploy/deployer.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 import type { StageRelease } from "./stage_release.ts";
 
-/**
- * The deployer of `dewy assets`: the newest release is live as soon as `current` points to it, and there is
- * nothing that could fail to start.
- *
- * @param directory the working directory.
- * @param stage makes a release of an artifact.
- * @returns the deployer.
- */
+/** The deployer of `dewy assets`: a release is live as soon as `current` points to it, and nothing can fail to start. */
 export function assetsDeployer(directory: ReleaseDirectory, stage: StageRelease): Deployer {
   return {
     live: directory.live,

@@ -2,32 +2,23 @@ import type { AppRelease } from "./runner.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-/** What stayed up for so long has not crashed "again". */
+/** A crash after this uptime starts a new row. */
 const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
 
-/** What follows from a crash. */
 export interface Crash {
-  /** How many there were in a row. */
   count: number;
-  /** How long to wait before the next start, in milliseconds. */
   pauseMs: number;
-  /** Whether the release has now shown that it does not run; once a row. */
+  /** Whether the row has just become a crash loop; once per row. */
   isLoop: boolean;
 }
 
-/** The crashes of a release in a row: each is followed by a longer pause. */
+/** Counts the consecutive crashes of a release, with exponential backoff. */
 export class CrashRow {
   #directory: string | undefined;
   #count = 0;
 
-  /**
-   * Counts a crash, or a start that failed.
-   *
-   * @param release what has crashed.
-   * @param lifeMs how long it had run, in milliseconds.
-   * @returns what follows.
-   */
+  /** Counts a crash or a failed start after `lifeMs` of uptime. */
   add({ directory }: AppRelease, lifeMs: number): Crash {
     if (directory !== this.#directory || lifeMs >= STABLE_MS) this.#count = 0;
     this.#directory = directory;

@@ -1,9 +1,3 @@
-/**
- * The layout of a working directory: complete releases below `releases/`, and the symlink `current` that
- * says which one is live.
- *
- * @module
- */
 import {
   chmod,
   lstat,
@@ -18,6 +12,7 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ConfigError } from "../core/error.ts";
+import type { Retention } from "../deploy/state.ts";
 import {
   hostError,
   removeTemporaries,
@@ -30,35 +25,32 @@ import { removeTree } from "../host/files/remove_tree.ts";
 import { usedDirectories } from "../host/files/used_directories.ts";
 
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
-const HALF_MADE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;
+const INCOMPLETE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;
 
-/** A working directory. */
+/** A working directory: complete releases in `releases/`, and the symlink `current` to the live one. */
 export interface ReleaseDirectory {
   /** Its absolute path. */
   readonly root: string;
   /** The absolute path of a release. */
   path(name: string): string;
-  /** Whether a release is there. */
   has(name: string): Promise<boolean>;
-  /** The name of the release that `current` points to, if that is there. */
+  /** The name of the release that `current` points to, if it exists. */
   live(): Promise<string | undefined>;
-  /** Points `current` to a release, or removes it. */
+  /** Points `current` to a release; `undefined` removes the link. */
   point(name: string | undefined): Promise<void>;
-  /** Makes a release: `fill` gets an empty directory, which gets its name when it is complete. */
+  /** Creates a release: `fill` gets an empty directory, which is renamed to `name` once it is complete. */
   create(now: Date, fill: (directory: string, name: string) => Promise<void>): Promise<string>;
-  /** Removes what a crash left half made. */
+  /** Removes incomplete releases that a crash has left. */
   clean(): Promise<void>;
-  /** Removes all releases but those in `keep`, those in use, and the newest `others`; returns the removed ones. */
-  prune(keep: ReadonlySet<string>, others: number): Promise<readonly string[]>;
+  /** See `Deployer.prune`. */
+  prune(retention: () => Promise<Retention>): Promise<readonly string[]>;
 }
 
 /**
- * Opens a working directory. Nothing is written.
+ * Opens a working directory without writing to it.
  *
- * @param directory its path.
- * @param mode the permissions of releases, whatever the umask is. Defaults to what the umask leaves of 0777.
- * @returns the directory.
- * @throws ConfigError when it is no directory, or when `current` in it is something that dewy did not make.
+ * @param mode the permissions of new releases, regardless of the umask. Defaults to 0777 minus the umask.
+ * @throws ConfigError if it is not a directory, or if dewy did not create the `current` in it.
  */
 export async function openReleaseDirectory(
   directory: string,
@@ -81,7 +73,7 @@ export async function openReleaseDirectory(
     point: (name) => point(root, current, name),
     create: (now, fill) => create(releases, mode, now, fill),
     clean: () => clean(root, releases),
-    prune: (keep, others) => prune(releases, keep, others),
+    prune: (retention) => prune(releases, retention),
   };
 }
 
@@ -92,23 +84,23 @@ async function checkedRoot(directory: string): Promise<string> {
   } catch (cause) {
     if (systemCode(cause) !== "ENOENT") throw hostError(`open ${resolve(directory)}`, cause);
     throw new ConfigError(
-      `Cannot use --directory "${directory}": there is no such directory; make it first: mkdir -p ${resolve(directory)}`,
+      `Cannot use --directory "${directory}": directory does not exist; create it: mkdir -p ${resolve(directory)}`,
     );
   }
-  throw new ConfigError(`Cannot use --directory "${directory}": it is no directory`);
+  throw new ConfigError(`Cannot use --directory "${directory}": it is not a directory`);
 }
 
 async function checkCurrent(current: string, releases: string): Promise<void> {
   const status = await orIfMissing(lstat(current), undefined, current);
   if (status === undefined) return;
   const problem = !status.isSymbolicLink()
-    ? "is no symlink"
+    ? "is not a symlink"
     : (await target(current, releases)) === undefined
       ? `points to ${await readlink(current)}, not into ${releases}`
       : undefined;
   if (problem === undefined) return;
   throw new ConfigError(
-    `Cannot use ${current}: it ${problem}; dewy makes this link itself, so move what is there away`,
+    `Cannot use ${current}: it ${problem}; dewy creates this link itself, so move it away`,
   );
 }
 
@@ -148,21 +140,21 @@ async function create(
 ): Promise<string> {
   const parent = await ownDirectory(releases, mode);
   const name = await freeName(parent, now);
-  const half = temporaryPath(join(parent, `.staging-${name}`));
+  const incomplete = temporaryPath(join(parent, `.staging-${name}`));
   try {
-    await mkdir(half);
-    if (mode !== undefined) await chmod(half, mode);
-    await fill(half, name);
-    await rename(half, join(parent, name));
+    await mkdir(incomplete);
+    if (mode !== undefined) await chmod(incomplete, mode);
+    await fill(incomplete, name);
+    await rename(incomplete, join(parent, name));
     await syncDirectory(parent);
     return name;
   } catch (cause) {
-    await removeTree(half).catch(() => {});
-    throw hostError(`make ${join(releases, name)}`, cause);
+    await removeTree(incomplete).catch(() => {});
+    throw hostError(`create ${join(releases, name)}`, cause);
   }
 }
 
-/** `YYYYMMDDTHHMMSSZ`; a second release in the same second gets a number behind it. */
+/** `YYYYMMDDTHHMMSSZ`; further releases in the same second get a number: `…Z-2`. */
 async function freeName(releases: string, now: Date): Promise<string> {
   const second = `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
   const taken = new Set(await readdir(releases));
@@ -176,18 +168,18 @@ async function clean(root: string, releases: string): Promise<void> {
   const parent = await findOwnDirectory(releases);
   if (parent === undefined) return;
   for (const name of await readdir(parent)) {
-    if (HALF_MADE.test(name)) await removeTree(join(parent, name));
+    if (INCOMPLETE.test(name)) await removeTree(join(parent, name));
   }
 }
 
 async function prune(
   releases: string,
-  keep: ReadonlySet<string>,
-  others: number,
+  retention: () => Promise<Retention>,
 ): Promise<readonly string[]> {
   const parent = await findOwnDirectory(releases);
   if (parent === undefined) return [];
   const names = (await readdir(parent)).filter((name) => RELEASE_NAME.test(name));
+  const { keep, others } = await retention();
   const old = names
     .filter((name) => !keep.has(name))
     .sort(newestFirst)
@@ -196,12 +188,12 @@ async function prune(
   const used = await usedDirectories(parent);
   const removable = old.filter((name) => !used.has(name));
   for (const name of removable) {
-    // Renamed first, so that a release that is there is always whole.
-    const half = join(parent, `.removing-${name}`);
-    await rename(join(parent, name), half).catch((cause: unknown) => {
+    // Renamed first, so that every release under its own name is complete.
+    const incomplete = join(parent, `.removing-${name}`);
+    await rename(join(parent, name), incomplete).catch((cause: unknown) => {
       throw hostError(`remove ${name}`, cause);
     });
-    await removeTree(half);
+    await removeTree(incomplete);
   }
   return removable;
 }
@@ -217,12 +209,12 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined, path))?.isDirectory() === true;
 }
 
-/** Treats a missing name as `otherwise`, and every other failure as an error: the file may well be there. */
+/** Returns `otherwise` if the path does not exist. Every other failure is an error, because the file may exist. */
 async function orIfMissing<T, U>(found: Promise<T>, otherwise: U, path: string): Promise<T | U> {
   try {
     return await found;
   } catch (cause) {
     if (["ENOENT", "ENOTDIR"].includes(systemCode(cause) ?? "")) return otherwise;
-    throw hostError(`look at ${path}`, cause);
+    throw hostError(`access ${path}`, cause);
   }
 }

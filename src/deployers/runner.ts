@@ -1,59 +1,42 @@
 import type { BakeOutcome } from "../deploy/deployer.ts";
 
-/** A release as what keeps it running knows it. */
 export interface AppRelease {
-  /** Its tag; empty when dewy did not deploy it itself. */
+  /** Empty if dewy did not deploy the release itself. */
   tag: string;
-  /** The name of its directory below `releases/`. */
   directory: string;
 }
 
 /** A release that crashes again and again. */
 export interface CrashLoop {
   release: AppRelease;
-  /** How often in a row. */
   crashes: number;
-  /** What happened last. */
   reason: string;
 }
 
-/** Keeps one release of an app running: a process of this machine, or containers. */
+/** Keeps one release of an app running: a process on this machine, or containers. */
 export interface Runner {
-  /** The release that serves, or is to be started again; `undefined` when there is none. */
+  /** The release that serves or is about to be restarted. */
   readonly release: AppRelease | undefined;
   /**
-   * Starts a new release and lets it take over without a gap; then {@link Runner.bake} watches it.
+   * Starts a new release and lets it take over without a gap; {@link Runner.bake} watches it afterwards. The signal aborts
+   * this until the new release is ready.
    *
-   * @param release what to run.
-   * @param signal ends it as long as the new one is not ready.
-   * @throws DeployError when the new one does not become ready.
+   * @throws DeployError if the new release does not become ready.
    */
-  tryOut(release: AppRelease, signal: AbortSignal): Promise<void>;
+  deploy(release: AppRelease, signal: AbortSignal): Promise<void>;
   /**
-   * Watches a release that has taken over; it is not restarted meanwhile.
+   * Watches a release that has taken over. It is not restarted in this time. If the signal is aborted, the release counts
+   * as proven.
    *
-   * @param release which one.
-   * @param durationMs how long.
-   * @param signal ends it early: the release was ready, and nothing speaks against it.
-   * @returns whether it has passed, or another release has taken over before that.
-   * @throws DeployError when it ends or becomes unhealthy.
+   * @throws DeployError if it exits or becomes unhealthy.
    */
   bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome>;
-  /**
-   * Starts a release and lets it take over, and never gives up: what cannot be started now is tried again with growing
-   * pauses.
-   *
-   * @param release what to run.
-   */
-  insist(release: AppRelease): Promise<void>;
-  /**
-   * Lets a release serve that did so before; where all of it still runs, nothing is started.
-   *
-   * @param release what to run.
-   */
-  goBack(release: AppRelease): Promise<void>;
-  /** Ends what serves, and starts nothing in its place. */
+  /** Starts a release and lets it take over without a bake. A failed start is retried indefinitely with backoff. */
+  ensureRunning(release: AppRelease): Promise<void>;
+  /** Lets an earlier release serve again. Nothing is started if all of it still runs. */
+  rollback(release: AppRelease): Promise<void>;
+  /** Stops the current release without starting another one. */
   end(): Promise<void>;
-  /** The release directories that everything which still runs was started from, whether it serves or drains. */
+  /** The release directories of everything that still runs, whether it serves or drains. */
   inUse(): Promise<ReadonlySet<string>>;
 }

@@ -1,46 +1,35 @@
 import { stat } from "node:fs/promises";
-import type { Clock } from "../core/clock.ts";
+import type { Context } from "../core/context.ts";
 import { ArchiveError, HostError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
-import { cleanStaging } from "../host/download/clean_staging.ts";
 import { isDiskFull } from "../host/download/disk_space.ts";
 import { type Downloaded, downloadArtifact } from "../host/download/download.ts";
+import { cleanStaging } from "../host/download/part_file.ts";
 import { isProgram } from "../host/process/program_file.ts";
 import { syncFileSystem } from "../host/process/sync_file_system.ts";
 import { archiveKind } from "../platform/artifact_kind.ts";
 import { placedName } from "../platform/artifact_program.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
 
-/** Makes a complete release of an artifact. */
 export type StageRelease = Deployer["stage"];
 
-/** What {@link stageRelease} needs. */
-export interface StageOptions {
-  /** Where the bytes come from. */
+export interface StageOptions extends Pick<Context, "clock" | "emit"> {
   registry: Registry;
-  /** Where releases are made. */
   directory: ReleaseDirectory;
-  /** Makes the directory that downloads are kept in until they are extracted; an interrupted one is resumed from there. */
+  /** Creates the directory for downloads, from which an interrupted download is resumed. */
   downloads(): Promise<string>;
-  /** The largest artifact, in bytes. */
   maxArtifactBytes: number;
-  /** The largest extracted artifact, in bytes. */
+  /** The largest size after extraction. */
   maxExpandedBytes: number;
-  clock: Clock;
-  emit: EventSink;
 }
 
 /**
- * Makes the function that downloads, checks and extracts an artifact into a new release directory. A download that
- * cannot be extracted is removed if no digest vouches for its bytes, so that the next attempt fetches it again; and
- * always if the disk is full.
- *
- * @param options where from, where to, and within which limits.
- * @returns the function.
+ * Returns the function that downloads, verifies and extracts an artifact into a new release directory. A download that
+ * cannot be extracted is removed if its bytes were not verified, so that the next attempt downloads it again, and always
+ * if the disk is full.
  */
 export function stageRelease(options: StageOptions): StageRelease {
   let unverified = "";
@@ -77,7 +66,7 @@ export function stageRelease(options: StageOptions): StageRelease {
   };
 }
 
-/** Whether the download is better fetched again, or its room given back. */
+/** Whether to download again, or to free the disk space. */
 function isUseless(error: unknown, { digest }: Candidate["artifact"]): boolean {
   if (error instanceof ArchiveError) return digest === undefined;
   return error instanceof HostError && isDiskFull(error.cause);

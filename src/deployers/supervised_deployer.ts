@@ -4,29 +4,25 @@ import type { ReleaseDirectory } from "./release_directory.ts";
 import type { AppRelease, Runner } from "./runner.ts";
 import type { StageRelease } from "./stage_release.ts";
 
-/** What {@link supervisedDeployer} works with. */
 export interface SupervisedDeployerOptions {
   directory: ReleaseDirectory;
   stage: StageRelease;
   runner: Runner;
-  /** How long a new version is watched after it has taken over, in milliseconds. */
+  /** How long a new version is watched after it has taken over. */
   bakeMs: number;
-  /** The tag of a release directory, where dewy knows it. */
+  /** The tag of a release directory, if it is known. */
   tagOf(directory: string): Promise<string | undefined>;
-  /** Is told when a new version has taken over. */
+  /** Called after a new version has taken over. */
   onStarted(tag: string, restarted: boolean): void;
-  /** Is told when it has been watched as well. */
+  /** Called after a new version has passed its bake. */
   onProven?(tag: string): void;
   /** Removes old releases. Defaults to that of the directory. */
   prune?: Deployer["prune"];
 }
 
 /**
- * The deployer of a command that keeps an app running: `current` is moved first, so that it says what should run; what
- * ran before serves until the new release is ready, and comes back when that does not prove itself.
- *
- * @param options the directory, and what runs releases.
- * @returns the deployer.
+ * The deployer of a command that keeps an app running. `current` moves first, because it says what should run; the
+ * previous release serves until the new one is ready.
  */
 export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer {
   const { directory, stage, runner, bakeMs, prune = directory.prune } = options;
@@ -34,10 +30,10 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     tag: (await options.tagOf(name)) ?? "",
     directory: name,
   });
-  const goBack = async (to: string | undefined): Promise<void> => {
+  const restore = async (to: string | undefined): Promise<void> => {
     await directory.point(to);
     const running = runner.release?.directory;
-    if (to !== undefined) await runner.goBack(await release(to));
+    if (to !== undefined) await runner.rollback(await release(to));
     else if (running !== undefined) await runner.end();
   };
   return {
@@ -46,10 +42,10 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
     path: directory.path,
     stage,
     activate: (release) => directory.point(release.directory),
-    restore: goBack,
+    restore,
     verify: async ({ tag, directory: name }: DeployedRelease, signal) => {
       const restarted = runner.release !== undefined;
-      await runner.tryOut({ tag, directory: name }, signal);
+      await runner.deploy({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
     },
     bake: async ({ tag, directory: name }: DeployedRelease, signal) => {
@@ -58,6 +54,10 @@ export function supervisedDeployer(options: SupervisedDeployerOptions): Deployer
       return outcome;
     },
     clean: directory.clean,
-    prune: async (keep, others) => prune(new Set([...keep, ...(await runner.inUse())]), others),
+    prune: (retention) =>
+      prune(async () => {
+        const { keep, others } = await retention();
+        return { keep: new Set([...keep, ...(await runner.inUse())]), others };
+      }),
   };
 }

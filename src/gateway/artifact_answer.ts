@@ -1,27 +1,17 @@
-/**
- * Sends an artifact as a web server sends a file: whole, in part, only its headers, or not again.
- *
- * @module
- */
+import { IntegrityError } from "../core/error.ts";
 import type { Artifact, OpenOptions } from "../core/types.ts";
-import { type ByteRange, readRange } from "./byte_range.ts";
-import { exactly } from "./exactly.ts";
 
-/** Streams the bytes from an offset on. */
+/** Streams the bytes from an offset. */
 export type OpenArtifact = (
   options: Required<Pick<OpenOptions, "offset" | "signal">>,
 ) => Promise<ReadableStream<Uint8Array>>;
 
 /**
- * Answers a request for an artifact.
+ * Responds to a GET or HEAD request like a web server with a file: conditions and ranges are honoured. The body fails if the
+ * registry's bytes are fewer or more than it stated. https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
  *
- * @param request a GET or HEAD request.
- * @param artifact what the registry says of it; without a size there are no ranges.
- * @param revision names the bytes; becomes the entity tag.
- * @param open streams them; not called where no bytes are wanted.
- * @returns the answer; its body is read as it is sent and fails when the registry's bytes are too few or too many.
- * @throws what `open` throws.
- * @see https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+ * @param revision identifies the bytes; becomes the entity tag.
+ * @param open is called only if bytes are sent.
  */
 export async function answerArtifact(
   request: Request,
@@ -50,7 +40,7 @@ export async function answerArtifact(
   const body = await open({ offset: part?.start ?? 0, signal: request.signal });
   if (size === undefined) return new Response(body, { status, headers });
   const { start, end } = part ?? { start: 0, end: size - 1 };
-  // More than was asked for is cut off only where a part was asked for; a whole that is longer is another file.
+  // Behind a range, more bytes follow as a rule; behind the whole, they mean that this is another file.
   const limited = exactly(body, end - start + 1, part === undefined);
   return new Response(limited, { status, headers });
 }
@@ -85,11 +75,76 @@ function setLength(headers: Headers, size: number, part: ByteRange | undefined):
   headers.set("content-range", `bytes ${part.start}-${part.end}/${size}`);
 }
 
-/** Whether a list of entity tags names ours; no list is one that does. */
+/** Whether a list of entity tags contains this one; a missing list matches. */
 function matches(header: string | null, etag: string, isStrong: boolean): boolean {
   if (header === null || header.trim() === "*") return true;
   return header
     .split(",")
     .map((tag) => (isStrong ? tag.trim() : tag.trim().replace(/^W\//, "")))
     .includes(etag);
+}
+
+interface ByteRange {
+  start: number;
+  /** Inclusive. */
+  end: number;
+}
+
+/**
+ * Reads a `Range` header. Several ranges, other units and invalid values mean the whole, which is `undefined`.
+ * https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+ */
+function readRange(header: string | null, size: number): ByteRange | "unsatisfiable" | undefined {
+  const [, first = "", last = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+  if (first === "" && last === "") return undefined;
+  if (first === "") {
+    const length = Math.min(Number(last), size);
+    return length === 0 ? "unsatisfiable" : { start: size - length, end: size - 1 };
+  }
+  const start = Number(first);
+  if (last !== "" && Number(last) < start) return undefined;
+  if (start >= size) return "unsatisfiable";
+  return { start, end: last === "" ? size - 1 : Math.min(Number(last), size - 1) };
+}
+
+/**
+ * Passes on exactly `length` bytes, and fails if they are fewer.
+ *
+ * @param isWhole whether more bytes are an error; otherwise they are dropped.
+ */
+function exactly(
+  body: ReadableStream<Uint8Array>,
+  length: number,
+  isWhole: boolean,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let left = length;
+  const wrong = (what: string): IntegrityError =>
+    new IntegrityError(`Cannot send the artifact: its bytes are ${what} than the ${length} listed`);
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        if (left === 0 && !isWhole) {
+          controller.close();
+          await reader.cancel();
+          return;
+        }
+        const { done, value } = await reader.read();
+        if (done) {
+          if (left > 0) throw wrong("fewer");
+          controller.close();
+          return;
+        }
+        if (value.byteLength > left && isWhole) {
+          reader.cancel().catch(() => {});
+          throw wrong("more");
+        }
+        const chunk = value.subarray(0, left);
+        left -= chunk.byteLength;
+        controller.enqueue(chunk);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
 }

@@ -1,63 +1,51 @@
 /**
- * Addresses of artifacts that anybody who has one can download from, for a short time. What they name is signed, so
- * that nothing from outside reaches the registry.
+ * Signed URLs of artifacts. Any client with such a URL can download, for a short time; the signature keeps input from
+ * outside away from the registry.
  *
  * @module
  */
 import type { Clock } from "../core/clock.ts";
 import { encodePath } from "../core/url.ts";
 
-/** What an address is for. */
+/** What a URL gives access to. */
 export interface ArtifactClaim {
-  /** The version. */
   tag: string;
   /** The file name. */
   name: string;
-  /** The machine it was chosen for: `linux/amd64`. */
+  /** `linux/amd64` */
   platform: string;
-  /** Which bytes: see {@link revisionOf}. */
+  /** Identifies the bytes; see {@link revisionOf}. */
   revision: string;
 }
 
-/** Makes and checks addresses. */
 export interface ArtifactLinks {
   /**
-   * Makes an address. It stays the same for a while, so that whoever polls sees no change where there is none.
+   * Returns a URL that is valid for one to two lifetimes. It stays the same for a while, so that polling clients do not see
+   * a change.
    *
    * @param origin `https://host[:port][/path]` of the gateway.
-   * @param claim what it is for.
-   * @returns the address, valid for between one and two lifetimes.
    */
   make(origin: string, claim: ArtifactClaim): Promise<string>;
-  /**
-   * Checks an address.
-   *
-   * @param url the address that was asked for.
-   * @returns what it is for; `undefined` when nobody signed it; `expired` when its time is over.
-   */
+  /** @returns `undefined` if the signature is invalid. */
   read(url: URL): Promise<ArtifactClaim | "expired" | undefined>;
 }
 
-/** Where the artifacts are. */
 export const ARTIFACTS_PATH = "/artifacts/";
 const MAX_KEPT = 512;
 /** `platform`, `revision`, `expires` and `signature`. */
 const PARAMETERS = 4;
-/** How long an address is good at least, in milliseconds; at most it is twice that. */
+/** The minimum validity of a URL in milliseconds; the maximum is twice that. */
 export const LINK_LIFETIME_MS: number = 5 * 60_000;
 
 /**
- * Signs addresses by HMAC-SHA-256.
+ * Signs URLs with HMAC-SHA-256. https://www.rfc-editor.org/rfc/rfc2104
  *
- * @param secret the key: at least 32 random bytes. Several gateways that share it understand each other's addresses.
- * @param clock time.
- * @returns the maker and checker.
- * @see https://www.rfc-editor.org/rfc/rfc2104
+ * @param secret at least 32 random bytes. Gateways that share it accept each other's URLs.
  */
 export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): ArtifactLinks {
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = crypto.subtle.importKey("raw", secret, hmac, false, ["sign", "verify"]);
-  // A fleet asks for few addresses, but each of them often.
+  // Many machines request few URLs, each of them often.
   const made = new Map<string, Promise<string>>();
   let madeFor = "";
 
@@ -87,7 +75,7 @@ export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): Ar
     async read(url) {
       const [tag, name, ...more] = url.pathname.slice(ARTIFACTS_PATH.length).split("/").map(decode);
       const query = new Map(url.searchParams);
-      // A repeated or unknown parameter is not one that was signed.
+      // Repeated and unknown parameters were not signed.
       if (url.searchParams.size !== PARAMETERS || query.size !== PARAMETERS) return undefined;
       const platform = query.get("platform");
       const revision = query.get("revision");
@@ -111,12 +99,7 @@ export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): Ar
   };
 }
 
-/**
- * A short text that differs when the bytes differ, and gives away nothing of where they are.
- *
- * @param parts what the registry says of the artifact.
- * @returns the text.
- */
+/** A short text that differs if the bytes differ, and does not reveal where they are stored. */
 export async function revisionOf(parts: readonly (string | number | undefined)[]): Promise<string> {
   const text = new TextEncoder().encode(JSON.stringify(parts));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
@@ -147,6 +130,6 @@ function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!/^[A-Za-z0-9_-]{43}$/.test(text)) return undefined;
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-  // The last character has two bits to spare: one spelling only is ours.
+  // The last character has two unused bits: only one spelling is valid.
   return toBase64Url(bytes) === text ? bytes : undefined;
 }

@@ -1,9 +1,4 @@
-/**
- * Makes a check of `Authorization: Bearer <token>` whose time does not depend on how much of a token is right.
- *
- * @param token the token that is expected.
- * @returns a function that takes the header's value and says whether it is right.
- */
+/** Checks the value of an `Authorization: Bearer <token>` header in constant time. */
 export function bearerCheck(token: string): (authorization: string | null) => Promise<boolean> {
   const expected = sha256(token);
   return async (authorization) => {

@@ -1,51 +1,51 @@
 /**
- * What a server of `dewy.RegistryService` is asked, and what it answers.
+ * The TypeScript form of `dewy.RegistryService`: requests, answers and the logic between them.
  *
  * @module
  */
 
-/** A machine asks which version it should run. */
+/** A request for the version that a machine should run. */
 export interface VersionQuestion {
   /** The operating system in Go's spelling: `linux`, `darwin`, `windows`. */
   os: string;
   /** The architecture in Go's spelling: `amd64`, `arm64`. */
   arch: string;
-  /** The file name of the artifact it wants; `undefined` for the one that fits `os` and `arch`. */
+  /** The file name of the requested artifact; `undefined` for the one that fits `os` and `arch`. */
   artifact: string | undefined;
-  /** The IP address it asks from, or that of the proxy in between; `undefined` where the runtime does not say. */
+  /** The IP address of the machine or of a proxy in between; `undefined` if the runtime does not know it. */
   address: string | undefined;
   /** The metadata of the call. */
   headers: Headers;
-  /** `<scheme>://<host>` as the machine reached the server; `undefined` when it does not say. */
+  /** `<scheme>://<host>` under which the machine reached the server; `undefined` if it did not send a host. */
   origin: string | undefined;
 }
 
 /** The version that a machine should run. */
 export interface VersionAnswer {
-  /** The server's own identifier of the release; it comes back in a report. The default is the tag. */
+  /** The server's own identifier of the release, which reports repeat. Defaults to the tag. */
   id?: string;
   /** The version, such as `v1.2.3`. */
   tag: string;
   /**
-   * Where its artifact is: `ghr://…`, `s3://…`, `gs://…` or `https://…`, with `#sha256=<hex>` where it is known. Without
-   * one the version is not complete yet, and machines wait for it.
+   * The artifact: `ghr://…`, `s3://…`, `gs://…` or `https://…`, with `#sha256=<hex>` if the digest is known. Without a URL
+   * the version is not complete yet, and machines wait for it.
    */
   artifactUrl?: string;
-  /** When it was published. */
-  createdAt?: Date;
+  /** When the version was published. */
+  createdAt?: Date | undefined;
 }
 
-/** What became of a deploy, cleaned of control characters and cut to a sensible length. */
+/** The result of a deploy. Control characters are removed, and long texts are cut. */
 export interface DeployReport {
-  /** {@link VersionAnswer.id}. */
+  /** {@link VersionAnswer.id} of the deployed version. */
   id: string;
   /** The version. */
   tag: string;
   /** The command that deployed it: `server`, `assets` or `container`. */
   command: string;
-  /** What went wrong, when it did. */
+  /** The error; `undefined` if the deploy succeeded. */
   error: string | undefined;
-  /** The IP address the report came from; `undefined` where the runtime does not say. */
+  /** The IP address that sent the report; `undefined` if the runtime does not know it. */
   address: string | undefined;
 }
 
@@ -54,20 +54,20 @@ export interface RegistryLogic {
   /**
    * Chooses the version for a machine.
    *
-   * @param question which machine asks.
-   * @param signal aborted when the machine hangs up, its deadline is over, or the server stops.
-   * @returns the version; `undefined` when there is none. A `DewyError` becomes the gRPC code that fits it and its
-   * message is sent; any other error is told as internal, without its message.
+   * @param question The machine and what it requests.
+   * @param signal Aborted when the machine disconnects, its deadline passes, or the server stops.
+   * @returns The version; `undefined` if there is none. A `DewyError` that is thrown is sent with its message and the
+   *   matching gRPC code; any other error is sent as internal, without its message.
    */
   current(
     question: VersionQuestion,
     signal: AbortSignal,
   ): Promise<VersionAnswer | undefined> | VersionAnswer | undefined;
   /**
-   * Hears what became of a deploy. Without it reports are accepted and forgotten.
+   * Receives the result of a deploy. Without this method, reports are accepted and dropped.
    *
-   * @param report the outcome.
-   * @param signal as for `current`.
+   * @param report The result.
+   * @param signal As for `current`.
    */
   report?(report: DeployReport, signal: AbortSignal): Promise<void> | void;
 }

@@ -1,44 +1,29 @@
-import type { Clock } from "../core/clock.ts";
+import type { Context } from "../core/context.ts";
 import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform } from "../core/types.ts";
-import { within } from "../http/body.ts";
-import { Late } from "../http/network.ts";
+import { TimeoutError, withTimeout } from "../http/timeout.ts";
 import type { AnswerBook, BookedAnswer } from "./answer_book.ts";
 import { answerArtifact } from "./artifact_answer.ts";
 import type { ArtifactClaim, ArtifactLinks } from "./artifact_link.ts";
-import { observed } from "./observed.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** What {@link serveDownloads} needs. */
-export interface DownloadOptions {
-  /** Where the bytes come from. */
+export interface DownloadOptions extends Pick<Context, "clock" | "emit"> {
   upstream: Upstream;
-  /** What was answered. */
   book: AnswerBook;
-  /** Checks addresses. */
   links: ArtifactLinks;
-  /** Time. */
-  clock: Clock;
-  /** Hears what was sent. */
-  emit: EventSink;
-  /** Ends downloads. */
+  /** Aborts all downloads. */
   signal: AbortSignal;
 }
 
-/** How many downloads run or wait for the upstream at once; further ones are asked to come again. */
+/** The limit of concurrent downloads; clients beyond it are asked to retry. */
 const MAX_DOWNLOADS = 256;
 const RETRY_AFTER_S = 5;
-/** How long the upstream may take until it begins to answer, in milliseconds. */
+/** Timeout for the upstream's first byte, in milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 
-/**
- * Serves artifacts by signed address, straight from the upstream registry.
- *
- * @param options the world.
- * @returns a function from request to answer; it never throws.
- */
+/** Serves artifacts at signed URLs, streamed from the upstream registry. The returned function never throws. */
 export function serveDownloads(options: DownloadOptions): (request: Request) => Promise<Response> {
   const { clock, emit } = options;
   let running = 0;
@@ -61,10 +46,10 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
     const signal = AbortSignal.any([request.signal, options.signal, ended.signal]);
     const opened = open(request, claim, signal);
     try {
-      return await within(clock, START_TIMEOUT_MS, "answer", opened, signal);
+      return await withTimeout(opened, { clock, ms: START_TIMEOUT_MS, what: "answer", signal });
     } catch (error) {
       ended.abort(error);
-      opened.then(({ body }) => body?.cancel()).catch(() => {}); // It may come all the same.
+      opened.then(({ body }) => body?.cancel()).catch(() => {}); // It may still arrive.
       return failure(error, claim, emit);
     }
   };
@@ -74,9 +59,8 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
       return refusal(405, "Only GET and HEAD", { allow: "GET, HEAD" });
     }
     const claim = await options.links.read(new URL(request.url));
-    if (claim === undefined) return refusal(403, "This address is not signed by this gateway");
-    if (claim === "expired")
-      return refusal(403, "This address has expired; ask for the version again");
+    if (claim === undefined) return refusal(403, "This URL is not signed by this gateway");
+    if (claim === "expired") return refusal(403, "This URL has expired; request the version again");
     if (running >= MAX_DOWNLOADS) {
       return refusal(503, "Too many downloads", { "retry-after": String(RETRY_AFTER_S) });
     }
@@ -98,9 +82,9 @@ export function serveDownloads(options: DownloadOptions): (request: Request) => 
   };
 }
 
-const GONE = "This artifact is not there any more";
+const GONE = "This artifact no longer exists";
 
-/** An address of another gateway with the same key is good, too, as long as the registry still answers the same. */
+/** A URL from another gateway with the same key is valid as long as the registry still gives the same answer. */
 async function findClaimed(
   claim: ArtifactClaim,
   { book, upstream }: DownloadOptions,
@@ -108,11 +92,11 @@ async function findClaimed(
   const known = book.find(claim.revision);
   if (known !== undefined) return known;
   const platform = readPlatform(claim.platform);
-  // The other gateway has chosen the artifact by platform, or was asked for it by name.
+  // The other gateway chose the artifact by platform, or a client requested it by name.
   for (const artifact of [undefined, claim.name]) {
     const resolution = await upstream.current(platform, artifact);
     if (resolution.kind !== "ready") continue;
-    const entry = await book.note(resolution.release, resolution.artifact, platform);
+    const entry = await book.add(resolution.release, resolution.artifact, platform);
     if (entry.revision === claim.revision) return entry;
   }
   return undefined;
@@ -126,13 +110,13 @@ function readPlatform(text: string): Platform {
 function failure(error: unknown, claim: ArtifactClaim, emit: EventSink): Response {
   const { tag, name: artifact } = claim;
   const reason = messageOf(error);
-  emit({ type: "warning", message: "A download failed", fields: { tag, artifact, reason } });
+  emit({ type: "warning", message: "Download failed", fields: { tag, artifact, reason } });
   const code = error instanceof DewyError ? error.code : undefined;
   if (code === "not-found") return refusal(404, GONE);
-  if (error instanceof Late) {
+  if (error instanceof TimeoutError) {
     return refusal(504, "The upstream registry did not answer in time");
   }
-  return refusal(502, "The upstream registry cannot be asked right now");
+  return refusal(502, "The upstream registry is unavailable");
 }
 
 function refusal(status: number, text: string, headers: Record<string, string> = {}): Response {
@@ -144,4 +128,49 @@ function refusal(status: number, text: string, headers: Record<string, string> =
       ...headers,
     },
   });
+}
+
+/**
+ * Passes bytes on and calls `ended` once, with their number and whether these were all.
+ *
+ * @param length how many bytes are expected; NaN if unknown.
+ */
+function observed(
+  body: ReadableStream<Uint8Array>,
+  length: number,
+  ended: (bytes: number, isComplete: boolean) => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let bytes = 0;
+  let isOver = false;
+  const end = (isComplete: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    ended(bytes, isComplete);
+  };
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (!done) {
+            bytes += value.byteLength;
+            controller.enqueue(value);
+            return;
+          }
+          end(true);
+          controller.close();
+        } catch (error) {
+          end(false);
+          throw error;
+        }
+      },
+      cancel(reason) {
+        // A client that has received everything may close before the end is read.
+        end(bytes === length);
+        return reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }

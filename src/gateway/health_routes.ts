@@ -3,11 +3,9 @@ import type { Clock } from "../core/clock.ts";
 import { RegistryService } from "../gen/dewy_pb.ts";
 import { Health, type HealthCheckRequest } from "../gen/health_pb.ts";
 
-/** What {@link healthRoutes} reports. */
 export interface HealthOptions {
-  /** Whether the registry can answer. */
   isServing(): boolean;
-  /** Aborted when the server closes: watches then end. */
+  /** Aborted when the server closes, which ends watches. */
   closing: AbortSignal;
   clock: Clock;
 }
@@ -18,17 +16,11 @@ const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 
 const SERVICES: ReadonlySet<string> = new Set(["", RegistryService.typeName, Health.typeName]);
-/** How often a watch looks for a change, in milliseconds. */
+/** How often a watch polls for a change, in milliseconds. */
 const WATCH_INTERVAL_MS = 1_000;
 const MAX_WATCHES = 256;
 
-/**
- * Routes the calls of `grpc.health.v1.Health`, which load balancers and orchestrators use.
- *
- * @param options whose health.
- * @returns a function that adds the routes to a router.
- * @see https://grpc.io/docs/guides/health-checking/
- */
+/** Routes the calls of `grpc.health.v1.Health`. https://grpc.io/docs/guides/health-checking/ */
 export function healthRoutes(options: HealthOptions): (router: ConnectRouter) => void {
   const { isServing, closing } = options;
   let watches = 0;
@@ -65,7 +57,7 @@ export function healthRoutes(options: HealthOptions): (router: ConnectRouter) =>
       check(request) {
         const status = statusOf(request);
         if (status !== SERVICE_UNKNOWN) return { status };
-        throw new ConnectError("There is no such service here", Code.NotFound);
+        throw new ConnectError("Unknown service", Code.NotFound);
       },
       watch,
     });

@@ -1,30 +1,23 @@
 import type { EventSink } from "../core/event.ts";
 
-/** Counts what a gateway does. */
 export interface GatewayMetrics {
-  /** Subscribes to events. */
   sink: EventSink;
-  /** @returns the counters as Prometheus reads them. */
+  /** The counters in Prometheus' text format. */
   text(): string;
 }
 
 const COUNTERS = {
-  dewy_gateway_upstream_polls_total: "Questions that the upstream registry answered",
-  dewy_gateway_upstream_failures_total: "Questions that the upstream registry did not answer",
-  dewy_gateway_questions_total: "Questions of machines, whatever the answer",
-  dewy_gateway_stale_answers_total: "Answers from before the upstream registry failed",
+  dewy_gateway_upstream_polls_total: "Polls that the upstream registry answered",
+  dewy_gateway_upstream_failures_total: "Polls that the upstream registry did not answer",
+  dewy_gateway_questions_total: "Version requests from clients, whatever the answer",
+  dewy_gateway_stale_answers_total: "Old answers served while the upstream registry failed",
   dewy_gateway_reports_total: "Reports of deploys",
   dewy_gateway_failed_deploys_total: "Reports of deploys that failed",
   dewy_gateway_downloads_total: "Downloads, complete or not",
-  dewy_gateway_download_bytes_total: "Bytes of artifacts that were sent",
+  dewy_gateway_download_bytes_total: "Bytes of artifacts sent",
 } as const;
 
-/**
- * Counts what a gateway does, from its events.
- *
- * @returns the counters.
- * @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
- */
+/** Counts a gateway's events. https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
 export function gatewayMetrics(): GatewayMetrics {
   const values = new Map<keyof typeof COUNTERS, number>();
   const add = (name: keyof typeof COUNTERS, by = 1): void => {

@@ -1,26 +1,20 @@
-import { abortWith } from "../core/abort_with.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Context } from "../core/context.ts";
+import { DeadlineError, withDeadline } from "../core/deadline.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";
 
-/** How often a registry is asked, and for how long an answer lasts. */
-export interface PollOptions {
-  /** The shortest time between two polls, in milliseconds. */
+export interface PollOptions extends Pick<Context, "clock" | "emit"> {
+  /** The minimum time between two polls, in milliseconds. */
   intervalMs: number;
-  /** How old an answer may become while the registry cannot be asked, in milliseconds. */
+  /** How old an answer may be while the registry is unavailable, in milliseconds. */
   maxStaleMs: number;
-  /** Time. */
-  clock: Clock;
-  /** Hears of polls and of what failed. */
-  emit: EventSink;
-  /** Ends what is under way. */
+  /** Aborts polls. */
   signal: AbortSignal;
 }
 
-/** What became of the last polls. */
+/** `stale` while old answers are served, `failing` when they have expired. */
 export type PollState = "idle" | "ok" | "stale" | "failing";
 
 interface Answer {
@@ -33,30 +27,27 @@ interface Question {
   key: string;
   platform: Platform;
   artifact: string | undefined;
-  /** Where its answer is kept, and how many are kept there. */
   answers: Map<string, Answer>;
   limit: number;
 }
 
-/** For how many kinds of machines one process answers. */
+/** The limit of platforms that one process serves. */
 export const MAX_PLATFORMS: number = 64;
-/** How many answers about artifacts that were asked for by name are kept. */
+/** How many answers about artifacts requested by name are kept. */
 const MAX_NAMED = 64;
-/** A poll that takes longer is given up, in milliseconds. */
 const POLL_TIMEOUT_MS = 60_000;
-/** Who has an answer from the poll before waits no longer than this for a new one, in milliseconds. */
-const PATIENCE_MS = 1_000;
+/** How long a client waits for a new answer if there is a recent one, in milliseconds. */
+const MAX_WAIT_MS = 1_000;
 
 /**
- * A registry that many machines ask through this one process: whatever they ask at whatever time, it is polled at most
- * once an interval, and one listing answers for all of them where the registry can do that.
+ * Shares one registry between many clients: it is polled at most once an interval, and one listing serves all platforms
+ * if the registry supports that.
  */
 export class PolledRegistry {
-  /** The registry itself. */
   readonly registry: Registry;
   readonly #options: PollOptions;
   readonly #answers = new Map<string, Answer>();
-  // Apart from the others, so that names from outside never displace an answer for a kind of machine.
+  // Separate, so that names from outside do not evict the answer for a platform.
   readonly #named = new Map<string, Answer>();
   readonly #asking = new Map<string, Promise<void>>();
   #poll = 0;
@@ -66,23 +57,17 @@ export class PolledRegistry {
   #failures = 0;
   #queue: Promise<void> = Promise.resolve();
 
-  /**
-   * @param registry the registry. Unless it is for any platform, it is only ever asked for its own.
-   * @param options its pace, and the world.
-   */
   constructor(registry: Registry, options: PollOptions) {
     this.registry = registry;
     this.#options = options;
   }
 
   /**
-   * Finds the newest version for a machine: the answer of the current poll, else, while the registry cannot be asked,
-   * the last one.
+   * Returns the newest version for a platform: the answer of the current poll or, while the registry is unavailable, the
+   * last one.
    *
-   * @param platform the machine.
-   * @param artifact the name of the artifact it wants; defaults to the one for its platform.
-   * @returns the answer.
-   * @throws DewyError when the registry cannot be asked and no answer is young enough.
+   * @param artifact a file name; defaults to the artifact for the platform.
+   * @throws DewyError if the registry is unavailable and the last answer has expired.
    */
   async current(platform: Platform, artifact?: string): Promise<Resolution> {
     const question = this.#questionOf(platform, artifact);
@@ -91,7 +76,7 @@ export class PolledRegistry {
     if (known?.poll === this.#poll) return known.resolution;
     if (this.#failure === undefined) {
       const asked = this.#ask(question);
-      await (this.#isRecent(known) ? this.#notLongerThan(PATIENCE_MS, asked) : asked);
+      await (this.#isRecent(known) ? this.#notLongerThan(MAX_WAIT_MS, asked) : asked);
     }
     return this.#last(question);
   }
@@ -105,15 +90,14 @@ export class PolledRegistry {
     return { key: named, platform, artifact, answers: this.#named, limit: MAX_NAMED };
   }
 
-  /** What became of the last polls: `stale` while old answers are served, `failing` when there is none left. */
   get state(): PollState {
     const times = this.#answeredAt();
     if (this.#failures === 0) return times.length === 0 ? "idle" : "ok";
     const now = this.#options.clock.now();
-    return times.some((at) => this.#isYoung(at, now)) ? "stale" : "failing";
+    return times.some((at) => this.#isFresh(at, now)) ? "stale" : "failing";
   }
 
-  /** Makes the next question poll, however short ago the last poll was. */
+  /** Makes the next request poll, regardless of the interval. */
   expire(): void {
     this.#nextPollAt = Number.NEGATIVE_INFINITY;
   }
@@ -127,7 +111,7 @@ export class PolledRegistry {
     this.#failure = undefined;
   }
 
-  /** One question at a time: the first one lists, the others find the listing. */
+  /** One question at a time: the first one lists, the others reuse the listing. */
   #ask(question: Question): Promise<void> {
     const { key } = question;
     const asking = this.#asking.get(key);
@@ -146,13 +130,14 @@ export class PolledRegistry {
     const { clock, emit } = this.#options;
     const startedAt = clock.now();
     try {
-      const resolution = await this.#within(POLL_TIMEOUT_MS, (signal) =>
+      const resolution = await this.#withTimeout((signal) =>
         this.registry.resolve({
           signal,
-          ...(this.registry.anyPlatform === true
-            ? { platform, maxAgeMs: startedAt - this.#pollStartedAt }
-            : {}),
-          ...(artifact === undefined ? {} : { artifact }),
+          ...(this.registry.anyPlatform === true && {
+            platform,
+            maxAgeMs: startedAt - this.#pollStartedAt,
+          }),
+          artifact,
         }),
       );
       this.#remember(question, resolution);
@@ -177,14 +162,14 @@ export class PolledRegistry {
     );
     this.#nextPollAt = Math.max(this.#nextPollAt, now + pauseMs);
     const newest = Math.max(...this.#answeredAt());
-    const servedMs = this.#isYoung(newest, now) ? now - newest : undefined;
+    const servedMs = this.#isFresh(newest, now) ? now - newest : undefined;
     emit({ type: "upstream-failed", error, count: this.#failures, servedMs, retryInMs: pauseMs });
   }
 
   #last({ key, answers }: Question): Resolution {
     const known = answers.get(key);
     if (known !== undefined && known.poll === this.#poll) return known.resolution;
-    if (known !== undefined && this.#isYoung(known.at, this.#options.clock.now())) {
+    if (known !== undefined && this.#isFresh(known.at, this.#options.clock.now())) {
       return known.resolution;
     }
     throw this.#failure ?? new RemoteError("The upstream registry has not answered yet");
@@ -194,7 +179,7 @@ export class PolledRegistry {
     return [...this.#answers.values(), ...this.#named.values()].map(({ at }) => at);
   }
 
-  #isYoung(at: number, now: number): boolean {
+  #isFresh(at: number, now: number): boolean {
     return now - at <= this.#options.maxStaleMs;
   }
 
@@ -203,7 +188,7 @@ export class PolledRegistry {
     return answer !== undefined && clock.now() - answer.at <= 2 * intervalMs + POLL_TIMEOUT_MS;
   }
 
-  /** Names of platforms and artifacts come from outside, so the number of answers is limited. */
+  /** The number of answers is limited, since names of platforms and artifacts come from outside. */
   #remember({ key, answers, limit }: Question, resolution: Resolution): void {
     answers.delete(key);
     answers.set(key, { resolution, poll: this.#poll, at: this.#pollStartedAt });
@@ -218,24 +203,14 @@ export class PolledRegistry {
     done.abort();
   }
 
-  async #within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #withTimeout<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { clock, signal } = this.#options;
-    const done = new AbortController();
-    const timeout = new AbortController();
-    const letGo = [done, timeout].map((controller) => abortWith(controller, signal));
-    const timedOut = clock.sleep(ms, done.signal).then(() => {
-      const error = new RemoteError(`The upstream registry did not answer within ${ms / 1000} s`, {
-        code: "timeout",
-      });
-      timeout.abort(error);
-      throw error;
-    });
-    timedOut.catch(() => {}); // When the work is done, nobody listens any more.
     try {
-      return await Promise.race([work(timeout.signal), timedOut]);
-    } finally {
-      for (const release of letGo) release();
-      done.abort();
+      return await withDeadline(clock, POLL_TIMEOUT_MS, signal, work);
+    } catch (cause) {
+      if (!(cause instanceof DeadlineError)) throw cause;
+      const message = `The upstream registry did not answer within ${POLL_TIMEOUT_MS / 1000} s`;
+      throw new RemoteError(message, { code: "timeout", cause });
     }
   }
 }

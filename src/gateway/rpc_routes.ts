@@ -1,8 +1,3 @@
-/**
- * The contract `dewy.RegistryService` in front of a registry's logic.
- *
- * @module
- */
 import { create } from "@bufbuild/protobuf";
 import { EmptySchema, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
@@ -13,7 +8,7 @@ import {
   createContextKey,
   type HandlerContext,
 } from "@connectrpc/connect";
-import { DewyError } from "../core/error.ts";
+import { DewyError, type ErrorCode } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import {
@@ -25,10 +20,8 @@ import {
 } from "../gen/dewy_pb.ts";
 import { normalizePlatform } from "../platform/platform.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
-import { isFileName, isPlainName, plainText } from "./plain_text.ts";
-import { rpcError } from "./rpc_error.ts";
 
-/** What the host knows of a call. */
+/** What the host knows about a call. */
 export interface Caller {
   /** The IP address; `undefined` where the runtime does not say. */
   address: string | undefined;
@@ -36,26 +29,24 @@ export interface Caller {
   origin: string | undefined;
 }
 
-/** Where the host puts who calls. */
+/** The context value where the host puts the caller. */
 export const callerKey: ContextKey<Caller> = createContextKey<Caller>(
   { address: undefined, origin: undefined },
   { description: "the caller" },
 );
 
-/** The largest request, in bytes: a report with its error is far below. */
+/** Maximum size of a request in bytes; a report with its error is far below. */
 export const MAX_REQUEST_BYTES: number = 64 * 1024;
-/** The longest deadline that a caller can ask for, in milliseconds. */
+/** The longest deadline that a caller can set, in milliseconds. */
 export const MAX_DEADLINE_MS: number = 10 * 60_000;
 
 const MAX_ID_LENGTH = 1024;
 const MAX_ERROR_LENGTH = 4096;
 
 /**
- * Routes the calls of the contract to a registry's logic.
+ * Routes the calls of `dewy.RegistryService` to a registry's logic.
  *
- * @param logic what answers them.
- * @param emit hears of failures that are none of the caller's business.
- * @returns a function that adds the routes to a router.
+ * @param emit receives errors that the caller must not see.
  */
 export function registryRoutes(
   logic: RegistryLogic,
@@ -67,7 +58,7 @@ export function registryRoutes(
     } catch (error) {
       if (!(error instanceof ConnectError || error instanceof DewyError)) {
         const reason = messageOf(error);
-        emit({ type: "warning", message: "A call failed", fields: { reason }, important: true });
+        emit({ type: "warning", message: "Call failed", fields: { reason }, important: true });
       }
       throw rpcError(error);
     }
@@ -86,7 +77,7 @@ export function registryRoutes(
     });
 }
 
-/** Logic that does not look at the signal must not outlast the caller. */
+/** Logic that ignores the signal must not outlast the caller. */
 function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(ConnectError.from(signal.reason, Code.Canceled));
@@ -103,7 +94,7 @@ function readQuestion(request: CurrentRequest, context: HandlerContext): Version
     ["os", request.os],
     ["arch", request.arch],
   ] as const) {
-    if (!isPlainName(value)) throw invalid(`${name} is no name such as linux or amd64`);
+    if (!isPlainName(value)) throw invalid(`${name} is not a name such as linux or amd64`);
   }
   const { os, arch } = normalizePlatform(request);
   const artifact = request.arifactName || undefined;
@@ -116,8 +107,8 @@ function readQuestion(request: CurrentRequest, context: HandlerContext): Version
 function readReport(request: ReportRequest, context: HandlerContext): DeployReport {
   const { id, tag, command, err } = request;
   if (id.length > MAX_ID_LENGTH) throw invalid("id is too long");
-  if (tag === "" || plainText(tag, MAX_ID_LENGTH) !== tag) throw invalid("tag is no tag");
-  if (!isPlainName(command)) throw invalid("command is no name such as server or assets");
+  if (tag === "" || plainText(tag, MAX_ID_LENGTH) !== tag) throw invalid("tag is not a tag");
+  if (!isPlainName(command)) throw invalid("command is not a name such as server or assets");
   return {
     id,
     tag,
@@ -131,7 +122,7 @@ function invalid(problem: string): ConnectError {
   return new ConnectError(problem, Code.InvalidArgument);
 }
 
-/** Without a tag there is no version; without an artifact's address it is not complete yet. */
+/** An empty tag means that there is no version; an empty artifact URL, that it is not complete yet. */
 function toResponse(answer: VersionAnswer | undefined): CurrentResponse {
   if (answer === undefined) return create(CurrentResponseSchema);
   const { tag, id = tag, artifactUrl = "", createdAt } = answer;
@@ -139,6 +130,46 @@ function toResponse(answer: VersionAnswer | undefined): CurrentResponse {
     id,
     tag,
     artifactUrl,
-    ...(createdAt === undefined ? {} : { createdAt: timestampFromDate(createdAt) }),
+    createdAt: createdAt && timestampFromDate(createdAt),
   });
+}
+
+/** Makes text from outside a single line without control characters, cut to a length in UTF-16 units. */
+function plainText(text: string, maxLength: number): string {
+  const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, " ").trim();
+  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1)}…`;
+}
+
+/** Whether a text is a file name without a path, control characters and surrogates. */
+function isFileName(name: string): boolean {
+  return name.length <= 255 && plainText(name, 255) === name && !/[\\/]|^\.{0,2}$/.test(name);
+}
+
+/** Whether a text is a short name: without spaces, control characters and paths. */
+function isPlainName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]{0,31}$/i.test(name);
+}
+
+// https://grpc.io/docs/guides/status-codes/
+const CODES: Readonly<Record<ErrorCode, Code>> = {
+  config: Code.FailedPrecondition,
+  locked: Code.FailedPrecondition,
+  credential: Code.PermissionDenied,
+  "not-found": Code.NotFound,
+  conflict: Code.Aborted,
+  "rate-limited": Code.Unavailable,
+  timeout: Code.Unavailable,
+  remote: Code.Unavailable,
+  integrity: Code.DataLoss,
+  archive: Code.Internal,
+  host: Code.Unavailable,
+  deploy: Code.Internal,
+  aborted: Code.Canceled,
+};
+
+/** A `DewyError` reaches the caller with its message; other errors are only in the log, since they may hold anything. */
+function rpcError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (error instanceof DewyError) return new ConnectError(error.message, CODES[error.code]);
+  return new ConnectError("The registry failed; its log says why", Code.Internal);
 }

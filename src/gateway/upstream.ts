@@ -8,41 +8,20 @@ import {
   type PollState,
 } from "./polled_registry.ts";
 
-/** The registry that a gateway stands in front of. */
+/** The registry behind a gateway. */
 export interface Upstream {
-  /**
-   * Finds the newest version for a machine; see {@link PolledRegistry.current}.
-   *
-   * @param platform the machine.
-   * @param artifact the name of the artifact it wants; defaults to the one for its platform.
-   * @returns the answer.
-   * @throws DewyError when the registry cannot be asked and no answer is young enough.
-   */
+  /** See {@link PolledRegistry.current}. */
   current(platform: Platform, artifact?: string): Promise<Resolution>;
-  /**
-   * The registry that answers for a machine; nothing is sent.
-   *
-   * @param platform the machine.
-   * @returns the registry.
-   */
   registryFor(platform: Platform): Registry;
-  /** The worst of what became of the last polls. */
+  /** The worst state of all polled registries. */
   state(): PollState;
-  /** Makes the next question poll, however short ago the last poll was. */
+  /** Makes the next request poll, regardless of the interval. */
   expire(): void;
 }
 
 const BY_SEVERITY: readonly PollState[] = ["idle", "ok", "stale", "failing"];
 
-/**
- * Polls a registry on behalf of many machines: once for all of them where it is for any platform, else once for each
- * kind of machine.
- *
- * @param open opens the registry for one kind of machine; nothing is sent by it.
- * @param options the pace, and the world.
- * @returns the upstream.
- * @throws ConfigError when the registry cannot be opened.
- */
+/** Polls a registry on behalf of many machines: once for all platforms if it supports that, else once per platform. */
 export function openUpstream(
   open: (platform: Platform | undefined) => Registry,
   options: PollOptions,
@@ -56,7 +35,7 @@ export function openUpstream(
     const known = own.get(key);
     if (known !== undefined) return known;
     if (own.size >= MAX_PLATFORMS) {
-      throw new RemoteError(`More than ${MAX_PLATFORMS} kinds of machines ask; ${key} is refused`);
+      throw new RemoteError(`Cannot serve ${key}: more than ${MAX_PLATFORMS} platforms`);
     }
     const opened = new PolledRegistry(open(platform), options);
     own.set(key, opened);

@@ -1,19 +1,13 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 
-/** A machine as notifications show it. */
+/** This machine in notifications. */
 export interface HostIdentity {
-  /** Its name. */
   name: string;
-  /** A colour of its own, as `#RRGGBB`. */
+  /** `#RRGGBB`. */
   color: string;
 }
 
-/**
- * Says which machine this is.
- *
- * @returns its name and colour.
- */
 export function hostIdentity(): HostIdentity {
   const name = hostname();
   return { name, color: hostColor(name) };
@@ -22,11 +16,8 @@ export function hostIdentity(): HostIdentity {
 const COLOR_DIGITS = 6;
 
 /**
- * Gives a machine a colour that stays the same: the first digits of the MD5 of its name, or the first
- * that follow and are not the red of failures.
- *
- * @param name the machine's name.
- * @returns `#RRGGBB`, in upper case.
+ * Derives a stable colour from the MD5 of the name: its first six digits that are not the red of
+ * failures.
  */
 export function hostColor(name: string): string {
   const digits = createHash("md5").update(name).digest("hex").toUpperCase();
@@ -37,12 +28,6 @@ export function hostColor(name: string): string {
   return `#${digits.slice(0, COLOR_DIGITS)}`;
 }
 
-/**
- * Tells whether a colour looks like a failure.
- *
- * @param color six hex digits.
- * @returns whether red outshines green and blue by far.
- */
 export function isRed(color: string): boolean {
   const [red = 0, green = 0, blue = 0] = [0, 2, 4].map((at) =>
     Number.parseInt(color.slice(at, at + 2), 16),

@@ -1,8 +1,3 @@
-/**
- * The machine this process runs on.
- *
- * @module
- */
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { machine } from "node:os";
 import { execPath } from "node:process";
@@ -12,11 +7,11 @@ import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 type Libc = NonNullable<Platform["libc"]>;
 
 /**
- * Finds the platform of this machine: what the library knows through `globalThis`, and what only a host can tell,
- * the variant of an ARM processor and the C library of a Linux system.
+ * Detects the platform of this machine, including what only a host knows: the variant of an ARM
+ * processor and the C library of a Linux system.
  *
- * @returns the platform in Go's spelling; without `libc` where it is not Linux or nothing tells (a system of static
- * programs only).
+ * @returns The platform in Go's spelling. `libc` is missing outside of Linux, and on a system with
+ * static programs only.
  *
  * @example
  * ```ts
@@ -32,25 +27,19 @@ export function hostPlatform(): Platform {
   const platform = runtimePlatform();
   const variant = platform.arch === "arm" ? armVariant(machine()) : undefined;
   const libc = platform.os === "linux" ? systemLibc() : undefined;
-  return normalizePlatform({
-    ...platform,
-    ...(variant === undefined ? {} : { variant }),
-    ...(libc === undefined ? {} : { libc }),
-  });
+  return normalizePlatform({ ...platform, variant, libc });
 }
 
 /**
- * Reads the variant out of `uname -m`.
- *
- * @param unameMachine `armv6l`, `armv7l`, or `aarch64` and `armv8l` where a 32-bit program runs on a 64-bit kernel.
- * @returns `v5`, `v6` or `v7`; `undefined` when it does not say.
+ * Reads the variant (`v5`, `v6`, `v7`) from `uname -m`, which is `aarch64` or `armv8l` if a 32-bit
+ * program runs on a 64-bit kernel.
  */
 export function armVariant(unameMachine: string): string | undefined {
   if (/^(aarch64|arm64|armv8)/.test(unameMachine)) return "v7";
   return /^arm(v[5-7])/.exec(unameMachine)?.[1];
 }
 
-/** The shell is what the system itself was built with; a runtime can be static or brought along. */
+/** The shell is built for the system itself; a runtime can be static or bring its own libc. */
 function systemLibc(): Libc | undefined {
   return (
     programLibc("/bin/sh") ?? programLibc("/usr/bin/env") ?? programLibc(execPath) ?? loaderLibc()
@@ -63,11 +52,8 @@ function programLibc(path: string): Libc | undefined {
 }
 
 /**
- * Tells the C library by the dynamic loader that a program asks for.
+ * Detects the C library by the dynamic loader, whose path follows the headers of an executable.
  * https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#interpreter
- *
- * @param programStart the first bytes of an executable file; the loader's path stands right after the headers.
- * @returns the C library; `undefined` for a static program and for anything else.
  */
 export function interpreterLibc(programStart: Uint8Array): Libc | undefined {
   const text = new TextDecoder("latin1").decode(programStart);
@@ -86,7 +72,7 @@ function readStart(path: string): Uint8Array | undefined {
       closeSync(file);
     }
   } catch {
-    return undefined; // A system without this program; another one may tell.
+    return undefined; // A system without this program.
   }
 }
 

@@ -1,137 +1,82 @@
 import type { Clock } from "../core/clock.ts";
 import { RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
-import { Late } from "./network.ts";
+import { withTimeout } from "./timeout.ts";
 
-/**
- * Waits for some work, but not for ever.
- *
- * @param clock time.
- * @param ms how long to wait, in milliseconds.
- * @param what names what did not come, in the error.
- * @param work the work; it goes on unless the caller ends it.
- * @param signal ends the wait, too; work that ignores it is left alone.
- * @returns its result.
- * @throws Late when the time is over, the signal's reason, or what the work throws.
- */
-export async function within<T>(
-  clock: Clock,
-  ms: number,
-  what: string,
-  work: Promise<T>,
-  signal?: AbortSignal,
-): Promise<T> {
-  const done = new AbortController();
-  const end = (): void => done.abort(signal?.reason);
-  signal?.addEventListener("abort", end, { once: true });
-  if (signal?.aborted) end();
-  const late = clock.sleep(ms, done.signal).then(() => {
-    throw new Late(ms, what);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    signal?.removeEventListener("abort", end);
-    done.abort();
-  }
-}
-
-/** What a guarded body needs to know. */
 export interface BodyGuard {
-  /** Time. */
   clock: Clock;
   /** The longest pause between two chunks, in milliseconds. */
   idleMs: number;
-  /** Ends the body. */
   signal: AbortSignal;
-  /** Bytes that must come; `undefined` where the server does not say or they are encoded. */
+  /** The length of the body in bytes; `undefined` if the server does not state it or the runtime decodes the body. */
   expected: number | undefined;
-  /** Turns what is thrown into an error of ours. */
-  translate: (error: unknown) => Error;
-  /** Called once with the body's end, however it ends; `failed` tells to hang up. */
+  toError: (cause: unknown) => Error;
+  /** Called once at the end; `failed` means that the connection must be closed. */
   finish: (failed: boolean) => void;
 }
 
 /**
- * A body that cannot hang and cannot be cut short unnoticed. (Node's and Deno's `fetch` notice a missing rest
- * themselves; not every runtime does.)
- *
- * @param body the body as it comes from the network.
- * @param guard its limits.
- * @returns a stream that gives the same chunks, on demand.
+ * Makes a body fail when it stalls or ends early. (Node's and Deno's `fetch` notice a truncated body themselves; not
+ * every runtime does.) Chunks are pulled on demand.
  */
 export function guardBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   guard: BodyGuard,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const { clock, idleMs, signal, expected } = guard;
+  const idle = { clock, ms: idleMs, what: "further data", signal };
   const reader = body.getReader();
   let received = 0;
   return new ReadableStream(
     {
       async pull(controller) {
         try {
-          const { done, value } = await within(
-            guard.clock,
-            guard.idleMs,
-            "further data",
-            reader.read(),
-            guard.signal,
-          );
+          const { done, value } = await withTimeout(reader.read(), idle);
           if (!done) {
             received += value.byteLength;
             controller.enqueue(value);
             return;
           }
-          if (guard.expected !== undefined && received < guard.expected) {
-            throw new Error(`the answer ended after ${received} of ${guard.expected} bytes`);
+          if (expected !== undefined && received < expected) {
+            throw new Error(`the response ended after ${received} of ${expected} bytes`);
           }
           guard.finish(false);
           controller.close();
-        } catch (error) {
-          const translated = guard.translate(error);
+        } catch (cause) {
+          const error = guard.toError(cause);
           guard.finish(true);
-          controller.error(translated);
+          controller.error(error);
           reader.cancel().catch(() => {});
         }
       },
       cancel(reason) {
         guard.finish(true);
-        reader.cancel(reason).catch(() => {}); // Nobody waits for a connection to close.
+        reader.cancel(reason).catch(() => {});
       },
     },
     { highWaterMark: 0 },
   );
 }
 
-/**
- * Bytes that a body must have for its answer to be whole.
- *
- * @param method the method it answers.
- * @param response the answer.
- * @returns `Content-Length`, unless the runtime decodes the body on the way.
- */
-export function expectedLength(method: string, response: Response): number | undefined {
-  const length = response.headers.get("content-length") ?? "";
-  const encoding = response.headers.get("content-encoding") ?? "identity";
-  if (method === "HEAD" || encoding !== "identity" || !/^\d{1,15}$/.test(length)) return undefined;
-  return Number(length);
+/** The stated length of a body; `undefined` if there is none or the runtime decodes the body. */
+export function contentLength({ headers }: Response): number | undefined {
+  const length = headers.get("content-length") ?? "";
+  return isEncoded(headers) || !/^\d{1,15}$/.test(length) ? undefined : Number(length);
 }
 
-/**
- * Reads a body as text.
- *
- * @param response the answer; a missing body is an empty text.
- * @param maxBytes what it may have at most.
- * @param url the address, for the error.
- * @param signal hangs up when the next chunk comes.
- * @returns the text, decoded as UTF-8.
- * @throws RemoteError when it is longer; the signal's reason.
- */
+/** Whether `fetch` decodes the body, so that lengths and positions differ from those that the server states. */
+export function isEncoded(headers: Headers): boolean {
+  return (headers.get("content-encoding") ?? "identity") !== "identity";
+}
+
+/** Does not wait for the connection to close. */
+export function discardBody(response: Response): void {
+  response.body?.cancel().catch(() => {});
+}
+
 export async function readText(
   response: Response,
-  maxBytes: number,
-  url: URL,
-  signal?: AbortSignal,
+  { maxBytes, url, signal }: { maxBytes: number; url: URL; signal?: AbortSignal },
 ): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
@@ -142,7 +87,7 @@ export async function readText(
     received += chunk.byteLength;
     if (received > maxBytes) {
       throw new RemoteError(
-        `Cannot read ${redactUrl(url)}: the answer is larger than ${maxBytes} bytes`,
+        `Cannot read ${redactUrl(url)}: the response is larger than ${maxBytes} bytes`,
         { url: redactUrl(url), status: response.status, retryable: false },
       );
     }
@@ -151,13 +96,7 @@ export async function readText(
   return text + decoder.decode();
 }
 
-/**
- * Reads the start of a body and lets the rest go; for error messages, so that it never throws.
- *
- * @param response the answer.
- * @param maxBytes what is read at most.
- * @returns the text so far.
- */
+/** Reads the start of a body for an error message. Never throws. */
 export async function readStart(response: Response, maxBytes: number): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
@@ -170,12 +109,12 @@ export async function readStart(response: Response, maxBytes: number): Promise<s
       if (received >= maxBytes) break;
     }
   } catch {
-    // The status alone is reason enough for the error that is being written.
+    // The status alone is enough for the error that is being built.
   }
   return text;
 }
 
-/** Chunks of a stream; leaving the loop early cancels it. (Async iteration is missing in some runtimes.) */
+/** Leaving the loop early cancels the stream. (Some runtimes lack async iteration of streams.) */
 async function* chunksOf(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {

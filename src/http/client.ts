@@ -1,179 +1,174 @@
 /**
- * HTTP for every remote peer: timeouts, bounded retries, redirects that leak nothing, errors of ours.
+ * HTTP for every remote peer: timeouts, bounded retries, redirects that leak no credentials, and failures as
+ * `DewyError`s.
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
-import { type DewyError, RemoteError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
+import { abortWith } from "../core/abort_with.ts";
+import type { Context } from "../core/context.ts";
+import { ConfigError, DewyError, RemoteError } from "../core/error.ts";
 import { stoppedError } from "../core/stopped.ts";
 import { redactUrl } from "../core/url.ts";
-import { exchange, type Transport } from "./attempt.ts";
-import { readText, within } from "./body.ts";
-import type { HttpFailure } from "./failure.ts";
-import { isTransient } from "./failure.ts";
+import {
+  type BodyGuard,
+  contentLength,
+  discardBody,
+  guardBody,
+  readStart,
+  readText,
+} from "./body.ts";
+import {
+  failureError,
+  type HttpFailure,
+  isTransient,
+  networkError,
+  serverMessage,
+} from "./errors.ts";
 import { parseJson } from "./json.ts";
-import { Late, networkError } from "./network.ts";
-import { backoffMs, MAX_RETRY_AFTER_MS } from "./retry.ts";
+import {
+  assertSafeToFollow,
+  isRedirect,
+  MAX_REDIRECTS,
+  nextStep,
+  type RedirectStep,
+} from "./redirect.ts";
+import { backoffMs, MAX_RETRY_AFTER_MS, retryAfterMs } from "./retry.ts";
+import { TimeoutError, withTimeout } from "./timeout.ts";
 
-export type { HttpFailure } from "./failure.ts";
+export type { HttpFailure } from "./errors.ts";
 
-/** A request as it is about to leave, for the one who signs it. */
-export interface SignableRequest {
-  /** The HTTP method. */
-  method: string;
-  /** The address. */
-  url: URL;
-  /** The headers so far, names in lower case. */
-  headers: Readonly<Record<string, string>>;
-  /** The body, where there is one. */
-  body: string | Uint8Array<ArrayBuffer> | undefined;
-}
+export type SignableRequest = Omit<RedirectStep, "trusted">;
 
-/** One question to a server. */
 export interface HttpRequest {
-  /** The address; without user name and password. */
+  /** Must not have credentials in it. */
   url: string | URL;
-  /** The method; `GET` unless told. */
+  /** Defaults to `GET`. */
   method?: string;
-  /** Headers. */
   headers?: Readonly<Record<string, string>>;
-  /** The body; in memory, so that it can be sent again. */
+  /** Held in memory, so that a retry can send it again. */
   body?: string | Uint8Array<ArrayBuffer>;
-  /** Ends the call, and the stream of the answer. */
+  /** Aborts the call and the stream of the response. */
   signal?: AbortSignal | undefined;
-  /** Milliseconds until the answer's headers must be there; 30,000 unless told. */
+  /** Timeout for the response headers, in milliseconds. Defaults to 30,000. */
   timeoutMs?: number;
-  /** Milliseconds between two chunks of the answer's body; 60,000 unless told. */
+  /** Timeout between two chunks of the body, in milliseconds. Defaults to 60,000. */
   idleTimeoutMs?: number;
-  /** Statuses besides 2xx that are returned instead of thrown. */
+  /** Statuses other than 2xx that are returned instead of thrown. */
   accept?: readonly number[];
-  /** Bytes that `text` and `json` read at most; 32 MiB unless told. */
+  /** Limit for `text` and `json`, in bytes. Defaults to 32 MiB. */
   maxBytes?: number;
   /**
-   * Whether the request may be sent again when nobody knows what became of it. Unless told: GET, HEAD, OPTIONS,
+   * Whether a request that the server may have processed is safe to send again. Defaults to true for GET, HEAD, OPTIONS,
    * DELETE and an unconditional PUT.
    */
   idempotent?: boolean;
-  /** What to do with redirects: `follow` (at most 5) unless told; `manual` returns them, `error` throws. */
+  /** `manual` returns redirects, `error` throws. Defaults to `follow`, at most 5. */
   redirect?: "follow" | "manual" | "error";
-  /** Looks at where a redirect leads before it is followed; throws a DewyError to refuse. */
+  /** Called before a redirect is followed; throws a DewyError to refuse it. */
   checkRedirect?: ((next: URL) => void | Promise<void>) | undefined;
-  /** Whether a redirect that the runtime hides (browsers) is followed although it cannot be checked. Defaults to false. */
+  /** Whether to follow a redirect that the runtime hides (browsers) and that cannot be checked. Defaults to false. */
   followHidden?: boolean;
-  /** Headers that are computed anew for every attempt, such as a signature; never sent to another origin. */
+  /** Computes headers for every attempt, such as a signature. They are never sent to another origin. */
   sign?: (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
-  /** A better error for an answer that will be thrown; what it returns decides about retries, too. */
+  /** Returns a more specific error for a failed response; it also decides about retries. */
   toError?: (failure: HttpFailure) => DewyError | undefined;
 }
 
-/** An answer that was read to its end. */
 export interface HttpText {
-  /** The HTTP status. */
   status: number;
-  /** The answer's headers. */
   headers: Headers;
-  /** The body, decoded as UTF-8. */
   text: string;
 }
 
-/** Asks servers. */
 export interface HttpClient {
   /**
-   * Asks, and returns the answer as soon as its headers are there. The body streams; it fails with a RemoteError
-   * when it stalls or ends early, with an AbortedError when the signal ends it. Read it or cancel it.
+   * Resolves as soon as the response headers are there. The body streams; it fails with a RemoteError if it stalls or
+   * ends early, and with an AbortedError if the signal aborts. Read it or cancel it.
    */
   send(request: HttpRequest): Promise<Response>;
-  /** Asks, and reads the answer as text, at most `maxBytes` (default: the request's, else 32 MiB). */
   text(request: HttpRequest, maxBytes?: number): Promise<HttpText>;
-  /** Asks, and reads the answer as JSON. */
   json(request: HttpRequest): Promise<unknown>;
 }
 
-/** What the client needs from the world. */
-export interface HttpIo {
-  /** The network. */
-  fetch: typeof globalThis.fetch;
-  /** Time. */
-  clock: Clock;
-  /** Hears of requests and retries. */
-  emit: EventSink;
-  /** The `User-Agent`; `dewy` unless told. */
+export interface HttpContext extends Pick<Context, "fetch" | "clock" | "emit"> {
+  /** What the server is, for network errors: `Amazon S3`. Defaults to its host alone. */
+  service?: string;
+  /** Defaults to `dewy`. */
   userAgent?: string;
-  /** Attempts after the first; 3 unless told. */
+  /** Attempts after the first. Defaults to 3. */
   retries?: number;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  /** A number from 0 up to 1, for jitter. Defaults to `Math.random`. */
   random?: () => number;
 }
 
 const RETRIES = 3;
+const HEADERS_TIMEOUT_MS = 30_000;
+const IDLE_TIMEOUT_MS = 60_000;
+/** Limit for a body that keeps trickling in. */
+const TEXT_TIMEOUT_MS = 300_000;
 const MAX_TEXT_BYTES = 32 * 1024 * 1024;
-/** A text that trickles in without ever pausing has to end, too. */
-const MAX_TEXT_MS = 300_000;
+const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
- * Makes a client.
+ * Makes a client, which keeps no state between calls.
  *
- * Every failure is a DewyError: 401 and 403 CredentialError, 404 NotFoundError, 409 and 412 ConflictError, all else
- * RemoteError, whose code is `rate-limited` for 429 and `timeout` for a silent server; the caller's signal gives an
- * AbortedError. 429, 500, 502, 503, 504, resets and timeouts of idempotent requests are tried again with growing,
- * jittered pauses, and `Retry-After` is obeyed: up to 30 s here, longer by the caller (`RemoteError.retryAfterMs`).
- *
- * @param io the network, time and who listens.
- * @returns the client; it keeps no state between calls.
+ * Every failure is a DewyError: CredentialError for 401 and 403, NotFoundError for 404, ConflictError for 409 and 412,
+ * AbortedError for the caller's signal, RemoteError for everything else, with code `rate-limited` for 429 and `timeout`
+ * for a silent server. Idempotent requests are retried with backoff and jitter after 429, 500, 502, 503, 504, resets and
+ * timeouts. A `Retry-After` of up to 30 s is honoured here, a longer one by the caller (`RemoteError.retryAfterMs`).
  */
-export function createHttpClient(io: HttpIo): HttpClient {
-  const transport: Transport = { ...io, userAgent: io.userAgent ?? "dewy" };
+export function createHttpClient(context: HttpContext): HttpClient {
   const text = (request: HttpRequest, maxBytes?: number): Promise<HttpText> =>
-    withRetries(io, request, async (attempt) => {
-      const response = await exchange(transport, request, attempt);
+    withRetries(context, request, async (attempt) => {
+      const response = await exchange(context, request, attempt);
       const limit = maxBytes ?? request.maxBytes ?? MAX_TEXT_BYTES;
-      const body = await readInTime(io.clock, request, response, limit);
+      const body = await readWithTimeout(context, request, response, limit);
       return { status: response.status, headers: response.headers, text: body };
     });
   return {
-    send: (request) => withRetries(io, request, (attempt) => exchange(transport, request, attempt)),
+    send: (request) =>
+      withRetries(context, request, (attempt) => exchange(context, request, attempt)),
     text,
     json: async (request) =>
-      parseJson((await text(request)).text, request.url, "is this the right address?"),
+      parseJson((await text(request)).text, request.url, "is this the right URL?"),
   };
 }
 
 async function withRetries<T>(
-  io: HttpIo,
+  context: HttpContext,
   request: HttpRequest,
   work: (attempt: number) => Promise<T>,
 ): Promise<T> {
-  const attempts = isIdempotent(request) ? 1 + (io.retries ?? RETRIES) : 1;
+  const attempts = isIdempotent(request) ? 1 + (context.retries ?? RETRIES) : 1;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work(attempt);
     } catch (error) {
       if (attempt >= attempts || request.signal?.aborted) throw error;
       if (!(error instanceof RemoteError) || !canRetry(error)) throw error;
-      await pause(io, request, error, attempt);
+      await pause(context, request, error, attempt);
     }
   }
 }
 
-/** Resets, timeouts and what a server calls temporary; not a wait that is too long to sleep through. */
+/** Not if the server asks for a wait that is too long to sleep through. */
 function canRetry(error: RemoteError): boolean {
   if (!error.retryable || (error.retryAfterMs ?? 0) > MAX_RETRY_AFTER_MS) return false;
   return error.status === undefined || isTransient(error.status) || error.code === "rate-limited";
 }
 
 async function pause(
-  io: HttpIo,
+  { clock, emit, random = Math.random }: HttpContext,
   request: HttpRequest,
   error: RemoteError,
   attempt: number,
 ): Promise<void> {
   const method = request.method ?? "GET";
   const url = redactUrl(request.url);
-  const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(attempt, io.random ?? Math.random));
-  io.emit({ type: "retry", method, url, reason: error.message, delayMs, attempt });
+  const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(attempt, random));
+  emit({ type: "retry", method, url, reason: error.message, delayMs, attempt });
   try {
-    await io.clock.sleep(delayMs, request.signal);
+    await clock.sleep(delayMs, request.signal);
   } catch (reason) {
     throw stoppedError(`${method} ${url}`, reason);
   }
@@ -183,24 +178,229 @@ function isIdempotent(request: HttpRequest): boolean {
   if (request.idempotent !== undefined) return request.idempotent;
   const method = request.method ?? "GET";
   if (method !== "PUT") return ["GET", "HEAD", "OPTIONS", "DELETE"].includes(method);
-  // A conditional write that is sent twice can lose against itself.
+  // A conditional write that is sent twice can conflict with itself.
   return !Object.keys(request.headers ?? {}).some((name) => /^if-(none-)?match$/i.test(name));
 }
 
-async function readInTime(
-  clock: Clock,
+async function readWithTimeout(
+  { clock }: HttpContext,
   request: HttpRequest,
   response: Response,
   maxBytes: number,
 ): Promise<string> {
   const url = new URL(request.url);
   const overdue = new AbortController();
-  const text = readText(response, maxBytes, url, overdue.signal);
+  const text = readText(response, { maxBytes, url, signal: overdue.signal });
   try {
-    return await within(clock, MAX_TEXT_MS, "end of the answer", text);
+    return await withTimeout(text, { clock, ms: TEXT_TIMEOUT_MS, what: "end of the response" });
   } catch (error) {
-    if (!(error instanceof Late)) throw error;
+    if (!(error instanceof TimeoutError)) throw error;
     overdue.abort();
-    throw networkError(request.method ?? "GET", url, error);
+    throw networkError({ method: request.method ?? "GET", url, hasResponse: true }, error);
   }
+}
+
+/** Sends a request once, following redirects. Returns a response that the caller accepts. */
+async function exchange(
+  context: HttpContext,
+  request: HttpRequest,
+  attempt: number,
+): Promise<Response> {
+  let step = firstStep(context, request);
+  for (let redirects = 0; ; redirects += 1) {
+    const sent = await send({ context, request, step, attempt });
+    const { response } = sent;
+    if (response.ok || request.accept?.includes(response.status)) return response;
+    if (!isRedirect(response)) throw await errorOf(sent);
+    if (request.redirect === "manual") return response;
+    discardBody(response);
+    if (request.redirect === "error") throw unexpectedRedirect(step, response.status);
+    if (redirects === MAX_REDIRECTS) throw tooManyRedirects(step, response.status);
+    step = nextStep(step, response);
+    await request.checkRedirect?.(step.url);
+  }
+}
+
+function firstStep(context: HttpContext, request: HttpRequest): RedirectStep {
+  const url = parseUrl(request.url);
+  const headers: Record<string, string> = { "user-agent": context.userAgent ?? "dewy" };
+  for (const [name, value] of Object.entries(request.headers ?? {})) {
+    headers[name.toLowerCase()] = value;
+  }
+  assertSendable(url, headers);
+  return { method: request.method ?? "GET", url, headers, body: request.body, trusted: true };
+}
+
+function parseUrl(text: string | URL): URL {
+  const invalid = (why = ""): ConfigError =>
+    new ConfigError(`Invalid URL "${redactUrl(text)}"${why}`);
+  if (!URL.canParse(String(text))) throw invalid();
+  const url = new URL(text);
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    throw invalid(": expected http:// or https://");
+  }
+  if (url.username !== "" || url.password !== "") throw invalid(": it must not have credentials");
+  return url;
+}
+
+/** `fetch` refuses such values too, but repeats them in its error. */
+function assertSendable(url: URL, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+      throw new ConfigError(
+        `Cannot send a request to ${redactUrl(url)}: the header ${name} has characters that HTTP does not allow`,
+      );
+    }
+  }
+}
+
+interface Attempt {
+  context: HttpContext;
+  request: HttpRequest;
+  step: RedirectStep;
+  /** Counts from 1. */
+  attempt: number;
+}
+
+interface Sent extends Attempt {
+  /** What was sent, signature included. */
+  headers: Readonly<Record<string, string>>;
+  /** Its body is guarded. */
+  response: Response;
+}
+
+async function send(attempt: Attempt): Promise<Sent> {
+  const { context, request, step } = attempt;
+  const { signal } = request;
+  if (signal?.aborted) throw stopped(step, signal.reason);
+  const connection = new AbortController();
+  const detach = signal && abortWith(connection, signal);
+  const finish = (failed: boolean): void => {
+    detach?.();
+    if (failed) connection.abort();
+  };
+  let status: number | undefined;
+  const toError = (cause: unknown): DewyError => {
+    if (signal?.aborted) return stopped(step, signal.reason);
+    if (cause instanceof DewyError) return cause;
+    const { service } = context;
+    return networkError({ ...step, service, hasResponse: status !== undefined }, cause);
+  };
+
+  const startedAt = context.clock.now();
+  try {
+    const headers = await signedHeaders(request, step);
+    const raw = await withTimeout(callFetch({ ...attempt, headers }, connection.signal), {
+      clock: context.clock,
+      ms: request.timeoutMs ?? HEADERS_TIMEOUT_MS,
+      what: "response",
+      signal: connection.signal,
+    });
+    status = raw.status;
+    const response = guardResponse(attempt, raw, { signal: connection.signal, toError, finish });
+    return { ...attempt, headers, response };
+  } catch (cause) {
+    const error = toError(cause);
+    finish(true);
+    throw error;
+  } finally {
+    context.emit({
+      type: "request",
+      method: step.method,
+      url: redactUrl(step.url),
+      status,
+      durationMs: context.clock.now() - startedAt,
+      attempt: attempt.attempt,
+      ...(status === 304 && { fromCache: true }),
+    });
+  }
+}
+
+async function signedHeaders(
+  request: HttpRequest,
+  step: RedirectStep,
+): Promise<Readonly<Record<string, string>>> {
+  if (request.sign === undefined || !step.trusted) return step.headers;
+  const { method, url, headers, body } = step;
+  const signed: Record<string, string> = { ...headers };
+  for (const [name, value] of Object.entries(await request.sign({ method, url, headers, body }))) {
+    signed[name.toLowerCase()] = value;
+  }
+  assertSendable(url, signed);
+  return signed;
+}
+
+async function callFetch(
+  { context, request, step, headers }: Attempt & Pick<Sent, "headers">,
+  signal: AbortSignal,
+): Promise<Response> {
+  const { method, body, url } = step;
+  const init = { method, headers, body, signal };
+  const response = await context.fetch(url, { ...init, redirect: "manual" });
+  if (response.type !== "opaqueredirect") return response;
+  assertSafeToFollow({ ...step, headers });
+  if (request.checkRedirect !== undefined && request.followHidden !== true) {
+    throw unexpectedRedirect(step, 0);
+  }
+  return context.fetch(url, { ...init, redirect: "follow" });
+}
+
+function guardResponse(
+  { context, request, step }: Attempt,
+  raw: Response,
+  connection: Pick<BodyGuard, "signal" | "toError" | "finish">,
+): Response {
+  const { status, statusText, headers } = raw;
+  if (raw.body === null || [101, 204, 205, 304].includes(status)) {
+    connection.finish(false);
+    discardBody(raw);
+    return new Response(null, { status, statusText, headers });
+  }
+  const body = guardBody(raw.body, {
+    clock: context.clock,
+    idleMs: request.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
+    expected: step.method === "HEAD" ? undefined : contentLength(raw),
+    ...connection,
+  });
+  return new Response(body, { status, statusText, headers });
+}
+
+async function errorOf({ context, request, step, headers, response }: Sent): Promise<DewyError> {
+  const body = await readStart(response, MAX_ERROR_BYTES);
+  const failure = {
+    method: step.method,
+    url: redactUrl(step.url),
+    status: response.status,
+    headers: response.headers,
+    body,
+    message: serverMessage(body, secretsOf(headers)),
+    retryAfterMs: retryAfterMs(response.headers, context.clock.now()),
+  };
+  return request.toError?.(failure) ?? failureError(failure);
+}
+
+/** The credentials in request headers, which a server may echo. */
+function secretsOf(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers)
+    .filter(([name]) => /authorization|cookie|token|secret|key|signature/.test(name))
+    .flatMap(([, value]) => [value, ...value.split(/[\s,;]+/).filter((part) => part.length >= 16)]);
+}
+
+function stopped(step: RedirectStep, reason: unknown): DewyError {
+  return stoppedError(`${step.method} ${redactUrl(step.url)}`, reason);
+}
+
+function unexpectedRedirect(step: RedirectStep, status: number): RemoteError {
+  return redirectError(step, status, "a redirect is not expected here");
+}
+
+function tooManyRedirects(step: RedirectStep, status: number): RemoteError {
+  return redirectError(step, status, `more than ${MAX_REDIRECTS} redirects`);
+}
+
+function redirectError(step: RedirectStep, status: number, why: string): RemoteError {
+  const { method } = step;
+  const url = redactUrl(step.url);
+  const message = `Cannot ${method} ${url}: ${why}`;
+  return new RemoteError(message, { method, url, status, retryable: false });
 }

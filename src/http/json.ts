@@ -3,22 +3,18 @@ import { redactUrl } from "../core/url.ts";
 
 /** Deeper than any response of a registry. */
 const MAX_DEPTH = 64;
-/** A parsed array or object takes 60 to 110 bytes, however short it is in the text. */
+/** A parsed array or object takes 60 to 110 bytes of memory, however short its text is. */
 const MIN_CHARACTERS = 16;
-/** So many of them are allowed in a short text too. */
+/** Allowed even in a short text. */
 const FEW_CONTAINERS = 100_000;
 /** Each different key takes some 150 bytes or more. A registry's response has a few hundred. */
 const MAX_KEYS = 10_000;
 
 /**
- * Parses the JSON of a response. What would take much more memory than its text is refused unparsed.
+ * Parses the JSON of a response. A text that would take much more memory than its length is refused unparsed.
  *
- * @param text the body.
- * @param url where it came from.
- * @param hint what to check when it is not JSON, as a question.
- * @returns the value.
- * @throws {RemoteError} If it is not JSON, nested deeper than 64 levels, has more than 10,000 different keys, or has more arrays
- *   and objects than one for every 16 characters (100,000 in a short text).
+ * @param hint what to check if it is not JSON, as a question.
+ * @throws {RemoteError} If it is not JSON, is nested too deeply, or has too many keys, arrays or objects.
  */
 export function parseJson(text: string, url: string | URL, hint: string): unknown {
   const shown = redactUrl(url);
@@ -32,6 +28,15 @@ export function parseJson(text: string, url: string | URL, hint: string): unknow
   } catch (cause) {
     const message = `Cannot read ${shown}: the response is not JSON; ${hint}`;
     throw new RemoteError(message, { method: "GET", url: shown, cause });
+  }
+}
+
+/** For optional information, such as an error body: returns `undefined` if the text is not JSON. */
+export function parseJsonIfValid(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,10 +1,8 @@
 /**
- * Reads the address of the next page from a `Link` header.
+ * Reads the URL of the next page from a `Link` header.
  * See https://www.rfc-editor.org/rfc/rfc8288#section-3.
  *
- * @param header the header's value; `null` when there is none.
- * @param base the address that was asked, for relative links.
- * @returns the next page; `undefined` on the last one.
+ * @param base the URL of the current page, for relative links.
  */
 export function nextLink(header: string | null, base: string | URL): URL | undefined {
   for (const [, target = "", parameters = ""] of (header ?? "").matchAll(

@@ -1,12 +1,11 @@
 /**
  * What a runtime's network error means. Node, Deno and Bun report the same failure with different codes and texts, some
- * of them straight from OpenSSL, rustls or nghttp2.
+ * of which come straight from OpenSSL, rustls or nghttp2.
  *
  * @module
  */
 import { redactText } from "../core/secret.ts";
 
-/** Why no response came. */
 export type NetworkCauseKind =
   | "refused"
   | "reset"
@@ -35,12 +34,10 @@ export type NetworkCauseKind =
   | "short"
   | "other";
 
-/** A network error in words. */
 export interface NetworkCause {
   kind: NetworkCauseKind;
-  /** What it means, with the system's code where people search for it, and what to do where that is clear. */
+  /** What failed, the system's code if people search for it, and what to do if that is clear. */
   reason: string;
-  /** Whether the same call can succeed later. */
   retryable: boolean;
 }
 
@@ -49,15 +46,15 @@ const WORDS: Readonly<Record<Exclude<NetworkCauseKind, "other">, string>> = {
   reset: "the connection was reset",
   closed: "the connection was closed",
   "closed-in-handshake": "the connection was closed during the TLS handshake",
-  "unknown-host": "the host name is unknown",
+  "unknown-host": "unknown host",
   "no-lookup": "the host name cannot be looked up right now",
   unreachable: "the host cannot be reached",
   "blocked-port": "the runtime does not connect to this port",
   timeout: "the connection timed out",
   "no-resources": "this machine has too many open files or connections",
   "not-tls": "the server does not speak TLS on this port",
-  "no-common-protocol": "the server speaks TLS, but no version of HTTP that dewy speaks",
-  "old-tls": "the server speaks a version of TLS that is outdated",
+  "no-common-protocol": "the server speaks TLS, but no HTTP version that dewy supports",
+  "old-tls": "the server's TLS version is outdated",
   "client-certificate": "the server asks for a client certificate, which dewy does not have",
   expired: "the server's certificate has expired or is not valid yet",
   "wrong-name": "the server's certificate is for another host name",
@@ -72,14 +69,14 @@ const WORDS: Readonly<Record<Exclude<NetworkCauseKind, "other">, string>> = {
   short: "the response is shorter than announced",
 };
 
-/** What to do about certificates; other failures pass, or say enough. */
+/** What to do about certificates. Other failures pass, or their description is enough. */
 const ADVICE: Partial<Readonly<Record<NetworkCauseKind, string>>> = {
   untrusted: "name the authority that signed it with SSL_CERT_FILE or --ca-file",
   expired: "renew it, or set this machine's clock",
   "wrong-name": "use a name that is in the certificate",
 };
 
-/** Looked for in the codes and messages of the whole chain, the most specific first. */
+/** Searched in the codes and messages of the whole chain of causes, the most specific first. */
 const RULES: readonly (readonly [RegExp, Exclude<NetworkCauseKind, "other">])[] = [
   [
     /WRONG_VERSION_NUMBER|wrong version number|InvalidContentType|packet length too long/i,
@@ -121,17 +118,12 @@ const RULES: readonly (readonly [RegExp, Exclude<NetworkCauseKind, "other">])[] 
   ],
 ];
 
-/** Addresses and host names, which could contain any word. */
+/** URLs and host names, which could contain any word of the rules. */
 const NAMES = /https?:\/\/\S+|(ENOTFOUND|EAI_AGAIN) \S+/g;
 
 /** Codes that people search for: those of system calls and of certificates. */
 const SEARCHABLE = /^(?!ERR_|UND_)[A-Z][A-Z_]+$/;
 
-/**
- * Translates what a runtime threw.
- *
- * @param cause anything that `fetch`, a body or a socket threw.
- */
 export function networkCause(cause: unknown): NetworkCause {
   const { code, texts } = read(cause);
   const all = [code, ...texts].join(" ").replaceAll(NAMES, "$1");
@@ -144,7 +136,7 @@ export function networkCause(cause: unknown): NetworkCause {
   return { kind, reason: `${reason}; ${advice}`, retryable: false };
 }
 
-/** Runtimes wrap the system's error in others; the innermost code is the most specific one. */
+/** Runtimes wrap the system's error; the innermost code is the most specific. */
 function read(cause: unknown): { code: string; texts: string[] } {
   let code = "";
   const texts: string[] = [];
@@ -158,7 +150,7 @@ function read(cause: unknown): { code: string; texts: string[] } {
   return { code, texts };
 }
 
-/** A text that no rule knows, on one short line. */
+/** A message that no rule matches, on one short line. */
 function plain(text: string): string {
   const line = redactText(text)
     .replace(/^\w*(Error|Exception): /, "")

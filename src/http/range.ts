@@ -1,31 +1,28 @@
 import { IntegrityError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
+import { contentLength, discardBody, isEncoded } from "./body.ts";
 import type { HttpClient, HttpRequest } from "./client.ts";
 
-/** Which bytes to download, and how to tell that they are the right ones. */
+/** Which bytes to download, and how to check that they belong to the right file. */
 export interface RangeOptions {
   /** The first byte wanted. Defaults to 0. */
   offset?: number | undefined;
-  /** The bytes that the whole file must have. Defaults to any number. */
+  /** The size that the whole file must have. Defaults to any size. */
   size?: number | undefined;
   /** What identifies the bytes before the offset. Defaults to no check. */
   validator?: string | undefined;
-  /** Receives what identifies the bytes that come. */
+  /** Receives the identifier of the bytes in the response. */
   onValidator?: ((validator: string | undefined) => void) | undefined;
-  /** Reads a server's own identifier, where it has a better one than HTTP's. Defaults to none. */
+  /** Reads the server's own identifier, if it has a better one than HTTP's. */
   identify?: ((headers: Headers) => string | null) | undefined;
 }
 
 /**
- * Downloads something from a byte on. If the server ignores the range and sends everything, the bytes before the offset
- * are skipped. See https://www.rfc-editor.org/rfc/rfc9110#section-14.
+ * Downloads a file from an offset on; the stream is empty at its very end. If the server ignores the range and sends the
+ * whole file, the bytes before the offset are skipped. See https://www.rfc-editor.org/rfc/rfc9110#section-14.
  *
- * @param http the client.
- * @param request what to get; `Range` and `If-Range` headers are added.
- * @param options which bytes.
- * @returns the bytes from there on; empty when the offset is the very end.
- * @throws IntegrityError if the server sends another part than the one requested, a file of another size, or a file that
- * has changed since the bytes before the offset were sent; else as {@link HttpClient.send}.
+ * @throws {IntegrityError} If the server sends a range other than the one requested, a file of another size, or a file
+ *   that has changed since the bytes before the offset were downloaded.
  */
 export async function openRange(
   http: HttpClient,
@@ -47,13 +44,13 @@ export async function openRange(
     accept: [...(request.accept ?? []), 416],
   });
   const refuse = (why: string): never => {
-    hangUp(response);
+    discardBody(response);
     throw new IntegrityError(`Cannot resume ${redactUrl(request.url)} at byte ${offset}: ${why}`);
   };
   if (response.status === 416) {
     const range = response.headers.get("content-range") ?? "";
     if (range !== `bytes */${offset}`) refuse(`the server has "${range}"; start again`);
-    hangUp(response);
+    discardBody(response);
     return bodyOf(new Response(null));
   }
   const answered = validatorOf(response, options);
@@ -62,7 +59,7 @@ export async function openRange(
     const [, start, total = "*"] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
     if (Number(start) !== offset) refuse(`the server sent "${range}"`);
     assertSize(response, total === "*" ? undefined : Number(total), request, options);
-    // A server need not repeat the validator that it has just compared.
+    // A server does not have to repeat the validator that it has just compared.
     if (answered !== undefined && isOther(answered, validator)) refuse(CHANGED);
     onValidator?.(validator ?? answered);
     return bodyOf(response);
@@ -75,45 +72,37 @@ export async function openRange(
 
 const CHANGED = "the file has changed since; start again";
 
-/** Whether a validator is an entity tag or a date, which `If-Range` can have. */
+/** Whether `If-Range` can carry the validator: an entity tag or a date. */
 function isOfHttp(validator: string | undefined): validator is string {
   return validator !== undefined && /^"|GMT$/.test(validator);
 }
 
-/** Entity tags and dates cannot be compared with each other. */
+/** Whether the validators differ. An entity tag and a date cannot be compared. */
 function isOther(answered: string, validator: string | undefined): boolean {
   return validator?.startsWith('"') === answered.startsWith('"') && answered !== validator;
 }
 
-/** A date identifies a file only if it was not written in the same minute: clocks of servers differ a little. */
+/** A date identifies a file only if the file is at least a minute old: servers' clocks differ slightly. */
 const DATE_MARGIN_MS = 60_000;
 
 /**
- * What can be used in `If-Range`: a strong entity tag, or a date that is strong.
+ * The server's own identifier, else what `If-Range` accepts: a strong entity tag or a strong date.
  * https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
  */
 function validatorOf({ headers }: Response, { identify }: RangeOptions): string | undefined {
   const own = identify?.(headers) ?? undefined;
   if (own !== undefined) return own;
-  // What `fetch` decodes has other positions than what the server sends.
-  if ((headers.get("content-encoding") ?? "identity") !== "identity") return undefined;
+  if (isEncoded(headers)) return undefined;
   const etag = headers.get("etag") ?? "";
   if (/^"[^"]*"$/.test(etag)) return etag;
-  // A server that sends a weak tag does not vouch for the bytes.
+  // A weak tag does not guarantee identical bytes.
   if (etag.startsWith("W/")) return undefined;
   const modified = headers.get("last-modified") ?? "";
   const age = Date.parse(headers.get("date") ?? "") - Date.parse(modified);
   return age >= DATE_MARGIN_MS ? modified : undefined;
 }
 
-/** The length of the whole answer; `undefined` where the server does not state it, or states that of encoded bytes. */
-function contentLength({ headers }: Response): number | undefined {
-  const length = headers.get("content-length") ?? "";
-  const isPlain = (headers.get("content-encoding") ?? "identity") === "identity";
-  return isPlain && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
-}
-
-/** An answer of another length is another file, such as the page of a proxy; not the beginning of this one. */
+/** A response of another length is another file, such as a proxy's login page. */
 function assertSize(
   response: Response,
   length: number | undefined,
@@ -121,15 +110,10 @@ function assertSize(
   { size }: RangeOptions,
 ): void {
   if (length === undefined || size === undefined || length === size) return;
-  hangUp(response);
+  discardBody(response);
   throw new IntegrityError(
     `Cannot download ${redactUrl(request.url)}: the server sends a file of ${length} bytes, but the registry states ${size}`,
   );
-}
-
-/** Nobody waits for a connection to close. */
-function hangUp(response: Response): void {
-  response.body?.cancel().catch(() => {});
 }
 
 function bodyOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> {

@@ -1,25 +1,22 @@
 import { RemoteError } from "../core/error.ts";
+import { isLinkLocalHost, isPrivateHost } from "../core/private_address.ts";
 import { redactUrl } from "../core/url.ts";
 
-/** One request on its way, with everything that a redirect can change. */
-export interface Hop {
-  /** The HTTP method. */
+/** One request of a redirect chain. */
+export interface RedirectStep {
   method: string;
-  /** The address. */
   url: URL;
-  /** Header names in lower case. */
+  /** Names in lower case. */
   headers: Readonly<Record<string, string>>;
-  /** The body, where there is one. */
   body: string | Uint8Array<ArrayBuffer> | undefined;
-  /** Still at the origin that the caller named: only then is it signed and carries private headers. */
+  /** Still at the caller's origin: only then is it signed and carries private headers. */
   trusted: boolean;
 }
 
-/** The longest chain of redirects that is followed. */
 export const MAX_REDIRECTS = 5;
 
-// What says nothing about who asks. All else, known or not, stays with the origin it was meant for:
-// https://fetch.spec.whatwg.org/#http-redirect-fetch drops Authorization, but not x-amz-* or others.
+// Headers that reveal nothing about the client. All others, known or not, stay with the origin they were meant for:
+// https://fetch.spec.whatwg.org/#http-redirect-fetch drops Authorization, but not x-amz-* and others.
 const PUBLIC_HEADERS = new Set([
   "accept",
   "accept-encoding",
@@ -31,46 +28,41 @@ const PUBLIC_HEADERS = new Set([
 ]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** @returns whether an answer says to look elsewhere, and where. */
 export function isRedirect(response: Response): boolean {
   return REDIRECTS.has(response.status) && response.headers.has("location");
 }
 
 /**
- * The request that a redirect asks for. See https://www.rfc-editor.org/rfc/rfc9110#section-15.4.
- *
- * @param hop the request that was answered.
- * @param response the redirect.
- * @returns the next request; at another origin it has lost its private headers.
- * @throws RemoteError when the redirect gives up TLS, leaves HTTP, or would hand a body to another origin.
+ * The request that a redirect leads to; at another origin it has lost its private headers.
+ * See https://www.rfc-editor.org/rfc/rfc9110#section-15.4.
  */
-export function nextHop(hop: Hop, response: Response): Hop {
+export function nextStep(step: RedirectStep, response: Response): RedirectStep {
   const refuse = (why: string): RemoteError =>
     new RemoteError(
-      `Cannot follow the redirect of ${hop.method} ${redactUrl(hop.url)} (HTTP ${response.status}): ${why}`,
-      { method: hop.method, url: redactUrl(hop.url), status: response.status, retryable: false },
+      `Cannot follow the redirect of ${step.method} ${redactUrl(step.url)} (HTTP ${response.status}): ${why}`,
+      { method: step.method, url: redactUrl(step.url), status: response.status, retryable: false },
     );
   const location = response.headers.get("location") ?? "";
-  if (!URL.canParse(location, hop.url)) throw refuse("its Location is no address");
-  const url = new URL(location, hop.url);
+  if (!URL.canParse(location, step.url)) throw refuse("its Location is not a URL");
+  const url = new URL(location, step.url);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
-    throw refuse(`${url.protocol} is not a protocol dewy follows`);
+    throw refuse(`unsupported protocol ${url.protocol}`);
   }
-  if (hop.url.protocol === "https:" && url.protocol === "http:") {
-    throw refuse(`it leads from https to ${redactUrl(url)}, which anyone on the way could change`);
+  if (step.url.protocol === "https:" && url.protocol === "http:") {
+    throw refuse(`it leads from https to ${redactUrl(url)}, which has no TLS`);
   }
-  if (url.username !== "" || url.password !== "") throw refuse("its Location carries credentials");
+  if (url.username !== "" || url.password !== "") throw refuse("its Location has credentials");
 
-  const sameOrigin = url.origin === hop.url.origin;
+  const sameOrigin = url.origin === step.url.origin;
   const becomesGet =
-    (response.status === 303 && hop.method !== "HEAD") ||
-    ((response.status === 301 || response.status === 302) && hop.method === "POST");
-  const method = becomesGet ? "GET" : hop.method;
-  const body = becomesGet ? undefined : hop.body;
+    (response.status === 303 && step.method !== "HEAD") ||
+    ((response.status === 301 || response.status === 302) && step.method === "POST");
+  const method = becomesGet ? "GET" : step.method;
+  const body = becomesGet ? undefined : step.body;
   if (!sameOrigin && body !== undefined) {
-    throw refuse(`it would hand the body to another host, ${url.host}`);
+    throw refuse(`it would send the body to another host, ${url.host}`);
   }
-  const kept = Object.entries(hop.headers).filter(
+  const kept = Object.entries(step.headers).filter(
     ([name]) =>
       (sameOrigin || PUBLIC_HEADERS.has(name)) && !(becomesGet && name.startsWith("content-")),
   );
@@ -79,26 +71,51 @@ export function nextHop(hop: Hop, response: Response): Hop {
     url,
     headers: Object.fromEntries(kept),
     body,
-    trusted: hop.trusted && sameOrigin,
+    trusted: step.trusted && sameOrigin,
   };
 }
 
 /**
- * Where a runtime hides redirects from us (browsers), it has to follow them itself. `fetch` then drops
+ * Checks a request whose redirect the runtime hides (browsers), so that the runtime has to follow it. `fetch` then drops
  * `Authorization` at another origin, but no other header.
- *
- * @param hop the request that was answered by a hidden redirect.
- * @throws RemoteError when it has a body or headers that could reach another origin.
  */
-export function assertSafeToFollow(hop: Hop): void {
-  const unsafe = Object.keys(hop.headers).filter(
+export function assertSafeToFollow(step: RedirectStep): void {
+  const unsafe = Object.keys(step.headers).filter(
     (name) =>
       name !== "authorization" && !PUBLIC_HEADERS.has(name) && !name.startsWith("x-github-"),
   );
-  if (unsafe.length === 0 && hop.body === undefined) return;
+  if (unsafe.length === 0 && step.body === undefined) return;
   throw new RemoteError(
-    `Cannot follow the redirect of ${hop.method} ${redactUrl(hop.url)}: this runtime hides where it leads, ` +
+    `Cannot follow the redirect of ${step.method} ${redactUrl(step.url)}: this runtime hides its target, ` +
       `and ${unsafe.join(", ") || "the body"} must not reach another host`,
-    { method: hop.method, url: redactUrl(hop.url), retryable: false },
+    { method: step.method, url: redactUrl(step.url), retryable: false },
   );
+}
+
+export type ResolveHost = (host: string) => Promise<readonly string[]>;
+
+/**
+ * Makes a `checkRedirect` for a registry: a public registry must not redirect into private address space, and none may
+ * redirect to a link-local address. Without `resolveHost` (on the edge) only literal addresses are checked.
+ */
+export function guardRedirects(
+  registry: URL,
+  resolveHost: ResolveHost | undefined,
+): (next: URL) => Promise<void> {
+  const hostsOf = async ({ hostname }: URL): Promise<readonly string[]> => {
+    // The proxy may know a name that cannot be looked up here.
+    const addresses = (await resolveHost?.(hostname).catch(() => [])) ?? [];
+    return [hostname, ...addresses];
+  };
+  return async (next) => {
+    if (next.hostname === registry.hostname) return;
+    const hosts = await hostsOf(next);
+    const refuse = (what: string): RemoteError =>
+      new RemoteError(`Cannot follow the redirect of ${registry.host} to ${next.host}: ${what}`, {
+        retryable: false,
+      });
+    if (hosts.some(isLinkLocalHost)) throw refuse("it is a link-local address");
+    if (!hosts.some(isPrivateHost) || (await hostsOf(registry)).some(isPrivateHost)) return;
+    throw refuse("it is inside the private network, and the registry is not");
+  };
 }

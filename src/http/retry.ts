@@ -1,38 +1,28 @@
-/** Milliseconds between attempts grow from here … */
 const BASE_DELAY_MS = 250;
-/** … to here. */
 const MAX_DELAY_MS = 8_000;
 
-/** A server that asks for a longer pause than this is obeyed by the poll loop, not by sleeping inside a call. */
+/** A call sleeps at most this long for `Retry-After`; longer pauses are left to the poll loop. */
 export const MAX_RETRY_AFTER_MS = 30_000;
 
 /**
- * The pause before the next attempt: exponential, with full jitter so that many clients spread out.
+ * Exponential backoff with full jitter, so that many clients spread out.
  *
- * @param attempt the attempt that failed, from 1 on.
- * @param random a number from 0 up to 1.
- * @returns milliseconds.
+ * @param attempt the attempt that failed, counted from 1.
  */
 export function backoffMs(attempt: number, random: () => number): number {
   return Math.round(random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** attempt));
 }
 
-/** The longest pause that a server can ask for: one absurd answer must not silence an agent for weeks. */
+/** The longest pause that a server can ask for: one absurd response must not stop an agent for weeks. */
 export const LONGEST_ASKED_PAUSE_MS = 3_600_000;
 
-/** The pause that a server asks for, within {@link LONGEST_ASKED_PAUSE_MS}. */
 export function boundedPauseMs(ms: number): number {
   return Math.min(Math.max(0, ms), LONGEST_ASKED_PAUSE_MS);
 }
 
 /**
- * Reads `Retry-After`: seconds or an HTTP date.
+ * Reads `Retry-After`, in seconds or as an HTTP date. A date in the past is ignored: this machine's clock may be ahead.
  * See https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
- *
- * @param headers the answer's headers.
- * @param now milliseconds since the Unix epoch.
- * @returns milliseconds from now, at most {@link LONGEST_ASKED_PAUSE_MS}; `undefined` without a header that asks for a
- * pause, such as a date that has passed: this machine's clock may be ahead.
  */
 export function retryAfterMs(headers: Headers, now: number): number | undefined {
   const value = headers.get("retry-after")?.trim() ?? "";
@@ -42,7 +32,7 @@ export function retryAfterMs(headers: Headers, now: number): number | undefined 
   return leftMs > 0 ? boundedPauseMs(leftMs) : undefined;
 }
 
-/** Says for how long a server asked to be left alone, at the end of an error. */
+/** The requested pause, as the end of an error message. */
 export function describePause(ms: number): string {
   return ms >= LONGEST_ASKED_PAUSE_MS
     ? "asked to wait 1 h or more; dewy waits about 1 h"

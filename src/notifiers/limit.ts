@@ -1,45 +1,36 @@
 import type { DewyEvent } from "../core/event.ts";
 import type { Notification } from "./driver.ts";
+import { plainText } from "./rich_text.ts";
 
-/** Put before the last error that is told. */
+/** Precedes the last error of a row that is sent. */
 export const LAST_ERROR_NOTE =
   "⚠️ No more error notifications will be sent until errors are resolved.\n\n";
 
 const MAX_ERRORS = 3;
 
-/** Decides which notifications leave. */
 export interface Limiter {
-  /**
-   * Decides about one notification.
-   *
-   * @param event what happened.
-   * @param notification what would be told.
-   * @returns what is told; `undefined` when it is held back.
-   */
+  /** @returns the notification to send; `undefined` if it is held back. */
   admit(event: DewyEvent, notification: Notification): Notification | undefined;
-  /** Forgets the errors: a round has succeeded. */
+  /** Starts a new row of errors, after a success. */
   reset(): void;
 }
 
 /**
- * Keeps notifications from becoming noise: of a failure that repeats only the first one is told, of
- * different failures in a row three, the third with a note; then none until a success.
- *
- * @param quiet whether only successes, errors and failed hooks are told.
- * @returns the limiter.
+ * Limits notifications: a repeated failure is sent once, and at most three consecutive failures are sent (the third says
+ * so); then none until a success.
  */
 export function createLimiter(quiet: boolean): Limiter {
-  const told = new Set<string>();
+  const sent = new Set<string>();
   let errors = 0;
   let firstPauseMs = Number.POSITIVE_INFINITY;
-  /** The pause before a restart grows while an app crashes again and again: only the first of a row is told. */
+  /** The pause before a restart grows while an app keeps crashing: only the first crash of a row is sent. */
   const isNewCrash = (pauseMs = 0): boolean => {
     firstPauseMs = Math.min(firstPauseMs, pauseMs || firstPauseMs);
     return pauseMs <= firstPauseMs;
   };
   return {
     reset: () => {
-      told.clear();
+      sent.clear();
       errors = 0;
     },
     admit: (event, notification) => {
@@ -55,21 +46,23 @@ export function createLimiter(quiet: boolean): Limiter {
         return isNewCrash(event.retryInMs) ? notification : undefined;
       }
       const key = identityOf(event, notification);
-      if (told.has(key)) return undefined;
+      if (sent.has(key)) return undefined;
       if (event.type !== "failed") {
-        told.add(key);
+        sent.add(key);
         return notification;
       }
       if (errors >= MAX_ERRORS) return undefined;
-      told.add(key);
+      sent.add(key);
       errors += 1;
       const isLast = errors === MAX_ERRORS;
-      return isLast ? { ...notification, text: LAST_ERROR_NOTE + notification.text } : notification;
+      return isLast
+        ? { ...notification, text: [LAST_ERROR_NOTE, ...notification.text] }
+        : notification;
     },
   };
 }
 
-/** What makes two notifications the same one: not the count of an error, not the output of a hook. */
+/** Two notifications with this key are the same; the count of an error and the output of a hook do not matter. */
 function identityOf(event: DewyEvent, { text }: Notification): string {
   switch (event.type) {
     case "failed":
@@ -77,6 +70,6 @@ function identityOf(event: DewyEvent, { text }: Notification): string {
     case "hook":
       return `hook ${event.result.when} ${event.tag} ${event.result.exitCode}`;
     default:
-      return `${event.type} ${text}`;
+      return `${event.type} ${plainText(text)}`;
   }
 }

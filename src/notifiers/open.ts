@@ -4,52 +4,45 @@ import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Redact } from "../core/secret.ts";
 import { declarePrintable, readQuery, redactUrl, splitUrl } from "../core/url.ts";
-import type { Notification, NotifierDriver, NotifierIo } from "./driver.ts";
+import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
 import { createLimiter } from "./limit.ts";
 import { createQueue } from "./queue.ts";
+import { mapText } from "./rich_text.ts";
 import { notificationOf } from "./texts.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
+const SUCCESSES: ReadonlySet<string> = new Set(["deployed", "unchanged", "succeeded-again"]);
 
-/** Notifications as a subscriber of events. */
 export interface NotificationSink {
-  /** Tells people of an event; returns at once. */
+  /** Queues the notification of an event. */
   sink: EventSink;
-  /**
-   * Waits until the last notifications have left, but not longer than this.
-   *
-   * @param timeoutMs milliseconds.
-   */
+  /** Sends the last notifications, for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
 /**
- * Opens a notifier. When its credentials are missing, it sends nothing, and warns of that now and then once a day.
+ * Opens a notifier. If its credentials are missing, it sends nothing and warns now and then once a day.
  *
- * @param text its URL.
- * @param table the drivers.
- * @param io the environment, the network, the clock and where warnings go.
- * @param redact masks secrets in what is sent.
- * @returns the subscriber.
- * @throws ConfigError for a URL, option or variable that cannot be used.
+ * @param redact masks secrets in everything that is sent.
+ * @throws ConfigError for an invalid URL, option or variable.
  */
 export function openNotifier(
   text: string,
   table: Readonly<Record<string, NotifierDriver>>,
-  io: NotifierIo,
+  context: NotifierContext,
   redact: Redact,
 ): NotificationSink {
   declarePrintable(table);
   const [scheme] = /^[a-z]+(?=:\/\/)/.exec(text) ?? [""];
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
-  // People write a channel as they see it, `slack://#deploy`; elsewhere in a URL a "#" has no meaning.
+  // Operators write a channel as Slack shows it, `slack://#deploy`; no notifier URL has a fragment.
   const url = splitUrl(text.replace(/^([a-z]+:\/\/)#/, "$1%23"), "--notifier");
   const quiet = readQuery(url, driver.options, "--notifier").flag("quiet");
-  const own = { ...io, env: driverEnvironment(io.env, driver.environment) };
+  const own = { ...context, env: driverEnvironment(context.env, driver.environment) };
   const notifier = driver.open(url, own);
-  if (notifier === undefined) return dailyReminder(() => driver.open(url, own), io.clock);
-  const queue = createQueue(notifier, io);
+  if (notifier === undefined) return dailyReminder(() => driver.open(url, own), context.clock);
+  const queue = createQueue(notifier, context);
   const limiter = createLimiter(quiet);
   return {
     close: (timeoutMs) => queue.close(timeoutMs),
@@ -60,12 +53,12 @@ export function openNotifier(
       const notification = notificationOf(event, quiet);
       const admitted = notification && limiter.admit(event, notification);
       if (admitted !== undefined) queue.push(withoutSecrets(admitted, redact));
-      if (isSuccess(event.type)) limiter.reset();
+      if (SUCCESSES.has(event.type)) limiter.reset();
     },
   };
 }
 
-/** Events come with every poll, so that no timer is needed. */
+/** Every poll emits events, so a timer is not needed. */
 function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
   let remindedAt = clock.now();
   return {
@@ -78,7 +71,7 @@ function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
   };
 }
 
-/** Of the address of a webhook everything behind the host is a secret. */
+/** Everything after the host of a webhook URL is a secret. */
 function unsupported(text: string, table: Readonly<Record<string, NotifierDriver>>): ConfigError {
   const [, start = "", host = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#\s]*)/i.exec(text) ?? [];
   const rest = text.length > start.length + host.length ? "/…" : "";
@@ -102,25 +95,17 @@ function advice({ syntax, environment }: NotifierDriver): string {
   return `use ${syntax}${secrets.length === 0 ? "" : `, and set ${secrets.join(" and ")}`}`;
 }
 
-/** Hooks and apps may print the environment that they got. */
+/** Hooks and apps may print their environment. */
 function withoutSecrets(notification: Notification, redact: Redact): Notification {
   const { hook } = notification;
   return {
     ...notification,
-    text: redact(notification.text),
-    ...(hook === undefined
-      ? {}
-      : {
-          hook: {
-            ...hook,
-            command: redact(hook.command),
-            stdout: redact(hook.stdout),
-            stderr: redact(hook.stderr),
-          },
-        }),
+    text: mapText(notification.text, redact),
+    hook: hook && {
+      ...hook,
+      command: redact(hook.command),
+      stdout: redact(hook.stdout),
+      stderr: redact(hook.stderr),
+    },
   };
-}
-
-function isSuccess(type: string): boolean {
-  return type === "deployed" || type === "unchanged" || type === "succeeded-again";
 }

@@ -1,32 +1,24 @@
 import type { Clock } from "../core/clock.ts";
+import type { Context } from "../core/context.ts";
+import { DeadlineError, withDeadline } from "../core/deadline.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Notification, Notifier } from "./driver.ts";
 
-/** What a queue needs. */
-export interface QueueOptions {
-  /** Time. */
-  clock: Clock;
-  /** Hears of what could not be delivered. */
-  emit: EventSink;
-  /** The most notifications that wait; older ones are dropped. The default is 100. */
+export interface QueueOptions extends Pick<Context, "clock" | "emit"> {
+  /** How many notifications may wait; the oldest are dropped. Defaults to 100. */
   capacity?: number;
-  /** The longest one attempt may take, in milliseconds. The default is 10,000. */
+  /** Timeout of one attempt in milliseconds. Defaults to 10,000. */
   timeoutMs?: number;
 }
 
-/** Notifications on their way; the deploy never waits for them. */
+/** Delivers notifications in the background; deploys never wait for it. */
 export interface NotificationQueue {
-  /** Adds one and returns at once. */
   push(notification: Notification): void;
-  /** Does something in turn, such as reading what the next notifications need. */
+  /** Runs other work in turn, such as reading what the next notifications need. */
   run(work: () => Promise<void>): void;
-  /**
-   * Waits until everything has left, but not longer than this.
-   *
-   * @param timeoutMs milliseconds.
-   */
+  /** Delivers the rest, for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -35,14 +27,7 @@ const TIMEOUT_MS = 10_000;
 const ATTEMPTS = 3;
 const MAX_PAUSE_MS = 60_000;
 
-/**
- * Makes the queue of a notifier. One notification leaves at a time, in order; each attempt ends after a
- * while, and a few are made.
- *
- * @param notifier where to.
- * @param options time and limits.
- * @returns the queue.
- */
+/** Sends one notification at a time, in order, each with a few attempts. */
 export function createQueue(notifier: Notifier, options: QueueOptions): NotificationQueue {
   const { clock, emit } = options;
   const capacity = options.capacity ?? CAPACITY;
@@ -64,7 +49,7 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
       waiting.shift();
       dropped += 1;
       if (dropped === 1) {
-        emit({ type: "warning", message: "Notifications are dropped: the notifier is too slow" });
+        emit({ type: "warning", message: "Notifications dropped, the notifier is too slow" });
       }
     }
     waiting.push(work);
@@ -72,10 +57,18 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
       running = undefined;
     });
   };
-  const attempt = (notification: Notification): Promise<void> =>
-    withDeadline(clock, options.timeoutMs ?? TIMEOUT_MS, stop.signal, (signal) =>
-      notifier.send(notification, signal),
-    );
+  const attempt = async (notification: Notification): Promise<void> => {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    try {
+      await withDeadline(clock, timeoutMs, stop.signal, (signal) =>
+        notifier.send(notification, signal),
+      );
+    } catch (cause) {
+      if (!(cause instanceof DeadlineError)) throw cause;
+      const message = `the notifier did not answer within ${timeoutMs / 1_000} s`;
+      throw new RemoteError(message, { code: "timeout", cause });
+    }
+  };
   return {
     run: add,
     push: (notification) => add(() => deliver(() => attempt(notification), clock, stop.signal)),
@@ -90,7 +83,7 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
       if (running === undefined) return;
       emit({
         type: "warning",
-        message: "Notifications are lost: the notifier did not answer before the end",
+        message: "Notifications lost, the notifier did not answer before dewy exited",
         fields: { count: left + 1 },
       });
     },
@@ -115,37 +108,10 @@ async function deliver(
   }
 }
 
-/** Ends the work by its signal, and the wait for it even when the work does not listen. */
-async function withDeadline(
-  clock: Clock,
-  ms: number,
-  outer: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const inner = new AbortController();
-  const signal = AbortSignal.any([outer, inner.signal]);
-  const done = new AbortController();
-  const late = clock.sleep(ms, AbortSignal.any([outer, done.signal])).then(() => {
-    const error = new RemoteError(`the notifier did not answer within ${ms / 1000} s`, {
-      code: "timeout",
-    });
-    inner.abort(error);
-    throw error;
-  });
-  const worked = work(signal);
-  worked.catch(() => {});
-  late.catch(() => {});
-  try {
-    await Promise.race([worked, late]);
-  } finally {
-    done.abort();
-  }
-}
-
 function undelivered(error: unknown): Parameters<EventSink>[0] {
   return {
     type: "warning",
-    message: "Cannot deliver a notification",
+    message: "Notification not delivered",
     fields: { error: messageOf(error) },
   };
 }

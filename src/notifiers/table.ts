@@ -1,10 +1,5 @@
-/**
- * THE table of notifiers. The README and the "supported" error are derived from it.
- *
- * @module
- */
 import type { NotifierDriver } from "./driver.ts";
 import { slack } from "./slack/driver.ts";
 
-/** The notifiers by the part of the URL before `://`. */
+/** The notifiers by scheme. Help, the reference, redaction and errors are derived from this table. */
 export const notifiers: Readonly<Record<string, NotifierDriver>> = { slack };

@@ -1,6 +1,7 @@
 import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent, HookResult } from "../core/event.ts";
 import type { Notification } from "./driver.ts";
+import { code, type RichText, rich, type Span } from "./rich_text.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
@@ -11,45 +12,51 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Says what people are told of an event.
+ * The notification of an event, in the words that users of the Go dewy know.
  *
- * @param event the event.
- * @param quiet whether only successes, errors and failed hooks are told. `assets` tells the success itself
- * only then: otherwise the download has announced it; `container` counts its replicas instead.
- * @returns the notification; `undefined` for events that only the log hears of.
+ * @param quiet whether only successes, errors and failed hooks are sent. `assets` and `server` announce the success itself
+ *   only then, since the download has announced it otherwise; `container` counts its replicas instead.
  */
 export function notificationOf(event: DewyEvent, quiet: boolean): Notification | undefined {
   switch (event.type) {
     case "started":
-      return message(`Automatic shipping started by *Dewy* (v${event.version}: ${event.command})`);
+      return message(
+        rich`Automatic shipping started by ${{ bold: "Dewy" }} (v${event.version}: ${event.command})`,
+      );
     case "stopping":
-      return message(`Stop receiving by \`${SIGNAL_NAMES[event.signal] ?? event.signal}\` signal`);
+      return message(
+        rich`Stop receiving by ${code(SIGNAL_NAMES[event.signal] ?? event.signal)} signal`,
+      );
     case "downloaded":
-      return message(`Downloaded artifact for \`${event.tag}\``);
+      return message(rich`Downloaded artifact for ${code(event.tag)}`);
     case "hook":
       return hookNotification(event.result);
     case "deployed":
       return quiet && event.command !== "container"
-        ? { kind: "success", text: `Deployed \`${event.tag}\`` }
+        ? { kind: "success", text: rich`Deployed ${code(event.tag)}` }
         : undefined;
     case "server-started":
       return message(startText(event));
     case "app-restart":
-      return message(`Restarted receiving by \`${event.signal}\` signal`);
+      return message(rich`Restarted receiving by ${code(event.signal)} signal`);
     case "app-exited":
       return exitNotification(event);
     case "resumed":
       return error(
-        `\`${event.tag}\` failed when it was started anew, and serves on as before: ${event.reason}`,
+        rich`${code(event.tag)} failed when it was restarted; the previous process keeps serving: ${event.reason}`,
       );
     case "start-failed":
-      return error(`Cannot start \`${event.tag}\`: ${event.reason}${nextTry(event.retryInMs)}`);
+      return error(
+        rich`Cannot start ${code(event.tag)}: ${event.reason}${nextTry(event.retryInMs)}`,
+      );
     case "crash-loop":
-      return error(`\`${event.tag}\` keeps crashing (${event.crashes} times): ${event.action}`);
+      return error(
+        rich`${code(event.tag)} keeps crashing (${event.crashes} times): ${event.action}`,
+      );
     case "adopted":
-      return message(`Found \`${event.tag}\` still running from an earlier start of dewy`);
+      return message(rich`Found ${code(event.tag)} still running from an earlier start of dewy`);
     case "image-pulled":
-      return message(`Pulled image for \`${event.tag}\``);
+      return message(rich`Pulled image for ${code(event.tag)}`);
     case "containers-deployed":
       return { kind: "success", text: containersText(event) };
     case "containers-adopted":
@@ -57,83 +64,78 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
     case "replica-lost":
       return error(lostText(event));
     case "no-program":
-      return message("Versions are deployed, but no command is given: nothing is started");
+      return message(rich`Versions are deployed, but no command is given: nothing is started`);
     case "bytes-changed":
       return error(
-        `The bytes of \`${event.artifact}\` have changed under the tag \`${event.tag}\`: not deployed`,
+        rich`The bytes of ${code(event.artifact)} have changed under the tag ${code(event.tag)}: not deployed`,
       );
     case "rolled-back":
-      return error(`Rolled back from \`${event.tag}\` to \`${event.to}\`: ${event.reason}`);
+      return error(rich`Rolled back from ${code(event.tag)} to ${code(event.to)}: ${event.reason}`);
     case "superseded":
       return message(
-        `\`${event.tag}\` was superseded by \`${event.by}\` before it counted as deployed`,
+        rich`${code(event.tag)} was superseded by ${code(event.by)} before it counted as deployed`,
       );
     case "failed":
       return error(failedText(event));
     case "uncaught":
       return event.count === 1
-        ? error(`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
+        ? error(rich`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
         : undefined;
     default:
       return undefined;
   }
 }
 
-function message(text: string): Notification {
+function message(text: RichText): Notification {
   return { kind: "message", text };
 }
 
-function error(text: string): Notification {
+function error(text: RichText): Notification {
   return { kind: "error", text };
 }
 
-function startText(event: EventOf<"server-started">): string {
+function startText(event: EventOf<"server-started">): RichText {
   const verb = event.restarted ? "restarted" : "started";
-  return `Server ${verb} for \`${event.tag}\`${event.withPort ? "" : " without port"}`;
+  return rich`Server ${verb} for ${code(event.tag)}${event.withPort ? "" : " without port"}`;
 }
 
-/** A worker that has finished, as it may, is nobody's trouble. */
+/** A worker that finished normally is not an error. */
 function exitNotification(event: EventOf<"app-exited">): Notification | undefined {
-  const { tag, code, signal, restartInMs } = event;
-  if (code === 0 && restartInMs === undefined) return message(`\`${tag}\` finished`);
+  const { tag, code: exitCode, signal, restartInMs } = event;
+  if (exitCode === 0 && restartInMs === undefined) return message(rich`${code(tag)} finished`);
   const end =
-    code === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${code}`;
+    exitCode === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${exitCode}`;
   const next = restartInMs === undefined ? "" : `, starts again in ${formatDuration(restartInMs)}`;
-  return error(`\`${tag}\` ${end}${next}${fenced(event.lastLines)}`);
+  return error(rich`${code(tag)} ${end}${next}${lastOf(event.lastLines)}`);
 }
 
-function containersText({ tag, ready, replicas }: EventOf<"containers-deployed">): string {
-  return `Container deployed successfully: \`${ready}/${replicas}\` replicas of \`${tag}\``;
+function containersText({ tag, ready, replicas }: EventOf<"containers-deployed">): RichText {
+  return rich`Container deployed successfully: ${code(`${ready}/${replicas}`)} replicas of ${code(tag)}`;
 }
 
-function adoptedText({ containers, tags }: EventOf<"containers-adopted">): string {
-  const versions = tags.map((tag) => `\`${tag}\``).join(", ");
+function adoptedText({ containers, tags }: EventOf<"containers-adopted">): RichText {
+  const versions = tags.flatMap((tag, index) => [index === 0 ? "" : ", ", code(tag)]);
   const many = containers.length === 1 ? "container" : "containers";
-  return `Found ${containers.length} ${many} of ${versions} still running from an earlier start of dewy`;
+  return rich`Found ${containers.length} ${many} of ${versions} still running from an earlier start of dewy`;
 }
 
-function lostText(event: EventOf<"replica-lost">): string {
+function lostText(event: EventOf<"replica-lost">): RichText {
   const { tag, container, reason, replaceInMs } = event;
   const next = replaceInMs === undefined ? "" : `, replaced in ${formatDuration(replaceInMs)}`;
-  return `Container \`${container}\` of \`${tag}\` is lost: ${reason}${next}${fenced(event.lastLines)}`;
+  return rich`Container ${code(container)} of ${code(tag)} is lost: ${reason}${next}${lastOf(event.lastLines)}`;
 }
 
-const TOLD_LINES = 20;
-/** What a fence within the output becomes: it would end ours. */
-const FENCE_INSIDE = "\u2019\u2019\u2019";
-/** Chats cut long texts somewhere; these ends are worth more than the beginning. */
-const TOLD_LINE_LENGTH = 500;
+const MAX_LINES = 20;
+/** Chats cut long texts somewhere; the last lines are worth more than the first. */
+const MAX_LINE_LENGTH = 500;
 
-function fenced(lines: readonly string[]): string {
+function lastOf(lines: readonly string[]): Span {
   if (lines.length === 0) return "";
-  const shown = lines
-    .slice(-TOLD_LINES)
-    .map((line) => line.slice(0, TOLD_LINE_LENGTH).replaceAll("```", FENCE_INSIDE));
-  return `\n\`\`\`\n${shown.join("\n")}\n\`\`\``;
+  return { lines: lines.slice(-MAX_LINES).map((line) => line.slice(0, MAX_LINE_LENGTH)) };
 }
 
-function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): string {
-  return `Error occurred (count: ${count}): ${why}${nextTry(retryInMs)}`;
+function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): RichText {
+  return rich`Error occurred (count: ${count}): ${why}${nextTry(retryInMs)}`;
 }
 
 function nextTry(inMs: number | undefined): string {
@@ -141,7 +143,6 @@ function nextTry(inMs: number | undefined): string {
   return ` (next try in ${formatDuration(Math.ceil(inMs / 1_000) * 1_000)})`;
 }
 
-/** The title of a hook's result: `Before Deploy Hook`. */
 export function hookTitle(result: HookResult): string {
   return result.when === "before" ? "Before Deploy Hook" : "After Deploy Hook";
 }
@@ -151,7 +152,7 @@ function hookNotification(result: HookResult): Notification {
   const end = result.timedOut ? "timed out" : `exit: ${result.exitCode ?? "signal"}`;
   return {
     kind: passed ? "hook-passed" : "hook-failed",
-    text: `${passed ? "✓" : "✗"} ${hookTitle(result)}: ${result.command} (${end})`,
+    text: rich`${passed ? "✓" : "✗"} ${hookTitle(result)}: ${result.command} (${end})`,
     hook: result,
   };
 }

@@ -1,47 +1,43 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CommandContext } from "../agent/context.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
-import type { AppUser } from "./app_user.ts";
+import { systemReason } from "../host/files/atomic_file.ts";
+import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
+import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
-import { appEnvironment, appUser } from "./environment.ts";
+import { parseEnvFile } from "./env_file.ts";
 import { canEnter } from "./generation/command.ts";
 import type { GenerationMembers } from "./generation/members.ts";
 import { resolveProgram } from "./program.ts";
 import type { AppOptions } from "./supervisor/start_app.ts";
 
 /**
- * Reads how the app is to be started, so that a mistake ends dewy before anything is deployed.
+ * Checks how the app is to be started before anything is deployed.
  *
- * @param config what the command is told.
- * @param program the app, as typed.
- * @param directory its working directory.
- * @param members finds its processes.
- * @returns what every generation is started with.
- * @throws ConfigError for an environment file, user or group that cannot be used, and for a directory that the user
- * cannot enter.
+ * @throws ConfigError for an invalid environment file, user or group, and for a directory that the user cannot enter.
  */
 export async function appOptions(
-  config: ServerConfig,
-  program: readonly [string, ...string[]],
+  config: ServerConfig & { program: readonly [string, ...string[]] },
   directory: ReleaseDirectory,
   members: GenerationMembers,
   context: CommandContext,
 ): Promise<AppOptions> {
-  const user = await appUser(config, { env: context.env });
+  const user = await findAppUser(config, { env: context.env });
   if (user !== undefined) requireEntry(directory.root, user);
-  const environment = (): ReturnType<typeof appEnvironment> =>
-    appEnvironment(config, context, user);
+  const environment = (): Promise<Environment> => appEnvironment(config, context, user);
   await environment();
   return {
-    program: resolveProgram(program, process.cwd()),
+    program: resolveProgram(config.program, process.cwd()),
     root: directory.root,
     releasePath: directory.path,
     members,
     environment,
     user,
-    saysReady: config.readyCommand !== undefined,
+    reportsReady: config.readyCommand !== undefined,
     logPrefix: config.logPrefix,
     redactor: (env) => context.redactor(context.env, env),
     clock: context.clock,
@@ -56,4 +52,84 @@ function requireEntry(root: string, user: AppUser): void {
     `Cannot run the app as user ${user.name ?? user.uid}: that user may not enter ${closed}; ` +
       "give it and every directory above it execute permission (chmod a+x)",
   );
+}
+
+/** In addition to what the drivers declare: dewy's own settings, and those of the Go dewy's mail notifier. */
+const OWN_PREFIXES = ["DEWY_", "MAIL_"];
+
+/**
+ * Variables about dewy's own process. A Node app would use the pipe of dewy's parent.
+ * https://nodejs.org/api/child_process.html#optionsdetached, NODE_CHANNEL_FD
+ */
+const OWN_VARIABLES: ReadonlySet<string> = new Set([
+  HOLDER_VARIABLE,
+  RESTARTS_VARIABLE,
+  "NODE_CHANNEL_FD",
+  "NODE_CHANNEL_SERIALIZATION_MODE",
+]);
+
+/**
+ * The environment of a generation without the variables of its endpoint: dewy's own, without credentials if
+ * `--isolate-env` is set, the user's `HOME`, and the environment files. These are read again each time, so that a restart
+ * of the app applies their changes.
+ *
+ * @throws ConfigError for a file that cannot be read.
+ */
+export async function appEnvironment(
+  config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,
+  context: Pick<CommandContext, "env" | "registries" | "notifiers">,
+  user: AppUser | undefined,
+): Promise<Environment> {
+  return {
+    ...inherited(config.isolateEnv, context),
+    ...(config.user === undefined ? {} : personal(user)),
+    ...(await readEnvFiles(config.envFiles)),
+  };
+}
+
+function inherited(
+  isolate: boolean,
+  { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
+): Environment {
+  const drivers = [...Object.values(registries), ...Object.values(notifiers)];
+  const declared = new Set(
+    drivers.flatMap(({ environment }) => environment.map(({ name }) => name)),
+  );
+  const prefixes = [
+    ...OWN_PREFIXES,
+    ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
+  ];
+  const isCredential = (name: string): boolean =>
+    declared.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
+  const passed = Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name));
+  if (!isolate) return Object.fromEntries(passed);
+  return Object.fromEntries(
+    passed
+      .filter(([name]) => !isCredential(name))
+      .map(([name, value]) => [name, safe(name, value)]),
+  );
+}
+
+/** An app without the variable might bypass the proxy, so only the user and password are removed. */
+function safe(name: string, value: string | undefined): string | undefined {
+  return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
+}
+
+function personal(user: AppUser | undefined): Environment {
+  return { HOME: user?.home, USER: user?.name, LOGNAME: user?.name };
+}
+
+async function readEnvFiles(paths: readonly string[]): Promise<Environment> {
+  const variables: Record<string, string> = {};
+  for (const path of paths) Object.assign(variables, parseEnvFile(await readText(path), path));
+  return variables;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const reason = systemReason(cause);
+    throw new ConfigError(`Cannot read --env-file "${path}": ${reason}`, { cause });
+  }
 }

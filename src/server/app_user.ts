@@ -1,44 +1,38 @@
 import { readFile } from "node:fs/promises";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { run } from "../host/process/run.ts";
+import type { ServerConfig } from "./config.ts";
 
-/** Who a program runs as. */
 export interface AppUser {
   uid: number;
   gid: number;
-  /** The user's name; `undefined` for a number that the system does not know. */
+  /** `undefined` for a number that the system does not know. */
   name: string | undefined;
-  /** The user's home directory. */
   home: string | undefined;
 }
 
-/** Where users are looked up, and who asks. */
 export interface AppUserOptions {
-  /** The user dewy runs as; `undefined` where the system has none. */
+  /** The user that dewy runs as; `undefined` where the system has no users. */
   uid?: number | undefined;
-  /** The default is `/etc/passwd`. */
+  /** Defaults to `/etc/passwd`. */
   passwdPath?: string;
-  /** The default is `/etc/group`. */
+  /** Defaults to `/etc/group`. */
   groupPath?: string;
-  /** What `id` and `getent` need. */
-  env?: Readonly<Record<string, string | undefined>>;
+  /** For `getent`. */
+  env?: Environment;
 }
 
 const LOOKUP_TIMEOUT_MS = 10_000;
 
 /**
- * Finds the user and group of `--user` and `--group`: in `/etc/passwd` and `/etc/group`, else as the system's `getent`
- * knows them (LDAP and the like).
+ * Looks up `--user` and `--group`, which are names or numbers, in `/etc/passwd` and `/etc/group`, then with the system's
+ * `getent` (LDAP, for example). The group defaults to that of the user. Returns `undefined` if neither flag is set.
  *
- * @param user a name or a number; `undefined`: dewy's own.
- * @param group a name or a number; `undefined`: the user's own.
- * @param options where to look.
- * @returns who; `undefined` when neither is told.
- * @throws ConfigError for one that does not exist, and when dewy does not run as root.
+ * @throws ConfigError for an unknown user or group, and if dewy does not run as root.
  */
 export async function findAppUser(
-  user: string | undefined,
-  group: string | undefined,
+  { user, group }: Pick<ServerConfig, "user" | "group">,
   options: AppUserOptions = {},
 ): Promise<AppUser | undefined> {
   if (user === undefined && group === undefined) return undefined;
@@ -48,7 +42,7 @@ export async function findAppUser(
   const gid = group === undefined ? entry.gid : await groupId(group, options);
   if (gid === undefined) {
     throw new ConfigError(
-      `Cannot use --user "${user}": the system knows no such user, and so no group of it; add --group`,
+      `Cannot use --user "${user}": the system does not know this user or its group; add --group`,
     );
   }
   return { ...entry, gid };
@@ -57,7 +51,7 @@ export async function findAppUser(
 function needsRoot(flag: string, own: number | undefined): ConfigError {
   const state = own === undefined ? "this system has no such users" : `dewy runs as user ${own}`;
   return new ConfigError(
-    `Cannot use ${flag}: only root may start a program as somebody else, and ${state}; ` +
+    `Cannot use ${flag}: only root may start a program as another user, and ${state}; ` +
       "start dewy as root, or leave the user to systemd (User=)",
   );
 }
@@ -72,8 +66,7 @@ async function userEntry(user: string, options: AppUserOptions): Promise<UserEnt
     return { uid: Number(uid), gid: Number(gid), name, home: home || undefined };
   }
   const uid = numberOf(user);
-  if (uid === undefined)
-    throw new ConfigError(`Cannot use --user "${user}": there is no such user`);
+  if (uid === undefined) throw new ConfigError(`Cannot use --user "${user}": unknown user`);
   return { uid, gid: undefined, name: undefined, home: undefined };
 }
 
@@ -83,7 +76,7 @@ async function groupId(group: string, options: AppUserOptions): Promise<number> 
   const line = await findEntry("group", group, options.groupPath ?? "/etc/group", options.env);
   const gid = numberOf(line?.split(":")[2] ?? "");
   if (gid === undefined) {
-    throw new ConfigError(`Cannot use --group "${group}": there is no such group`);
+    throw new ConfigError(`Cannot use --group "${group}": unknown group`);
   }
   return gid;
 }
@@ -106,7 +99,7 @@ async function askSystem(
   key: string,
   env: AppUserOptions["env"],
 ): Promise<string | undefined> {
-  if (key.startsWith("-")) return undefined; // an option to getent
+  if (key.startsWith("-")) return undefined; // getent would read it as an option.
   const result = await run({
     command: ["getent", database, key],
     cwd: "/",
@@ -117,7 +110,7 @@ async function askSystem(
   return line === "" ? undefined : line;
 }
 
-/** 4294967295 is -1, "leave as it is", to the kernel. */
+/** The kernel reads 4294967295 as -1, "do not change". */
 function numberOf(text: string): number | undefined {
   const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
   return value < 0xffff_ffff ? value : undefined;

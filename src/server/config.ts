@@ -1,56 +1,52 @@
 import { type FetchConfig, readFetching } from "../cli/flags/assets.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
 import { choice, duration, healthPath, text, textOr } from "../cli/flags/values.ts";
+import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
 import { type ListenSpec, parseListenSpecs } from "../host/sockets/listen_spec.ts";
-import { checkServerFlags } from "./flags.ts";
 import { directoryOfProgram } from "./program.ts";
 
 /** How a new generation of the app takes over from the old one. */
 export type HandoffKind = "socket" | "proxy" | "none";
 
-/** What `dewy server` is told. */
+/** The parsed command line of `dewy server`. Durations are in milliseconds. */
 export interface ServerConfig extends FetchConfig {
   command: "server";
-  /** Where {@link FetchConfig.directory} comes from: `--directory`, a program `<dir>/current/…`, or neither. */
+  /** The source of {@link FetchConfig.directory}: `--directory`, a program `<dir>/current/…`, or neither. */
   directoryFrom: "flag" | "command" | "default";
-  /** The app and its arguments, as typed; `undefined`: deploy only. */
+  /** The app and its arguments, as typed; without it, dewy only deploys. */
   program: readonly [string, ...string[]] | undefined;
-  /** Where to listen; empty: the app is a worker. */
+  /** Empty for a worker. */
   ports: readonly ListenSpec[];
-  /** How a new generation takes over. The default is `socket`: a worker has none, and two of it run for a moment. */
+  /** Defaults to `socket`, for a worker as well: two of them run for a moment. */
   handoff: HandoffKind;
-  /** The path to ask for the app's health; only behind the proxy. */
+  /** The path of the health check; only behind the proxy. */
   healthPath: string | undefined;
-  /** How long a generation may take to become ready, in milliseconds. The default is 30 seconds. */
+  /** How long a generation may take to become ready. Defaults to 30 seconds. */
   healthTimeoutMs: number;
-  /** How long a generation must stay up to be ready, in milliseconds. The default is 1 second. */
+  /** The uptime after which a generation counts as ready. Defaults to 1 second. */
   readyAfterMs: number;
-  /** The shell command that exits 0 when the app is ready. */
+  /** A shell command that exits with code 0 once the app is ready. */
   readyCommand: string | undefined;
-  /** How long an old generation stays beside a new one that is ready, in milliseconds. The default is 5 seconds. */
+  /** How long an old generation stays next to a new one that is ready. Defaults to 5 seconds. */
   overlapMs: number;
-  /** What asks a generation to end: `SIGTERM` unless told. */
+  /** The signal that asks a generation to exit. Defaults to `SIGTERM`. */
   signalOnTerm: ServerSignal;
-  /** How long an old generation may take to end, in milliseconds. The default is 30 seconds; 0: killed at once. */
+  /** How long an old generation may take to drain. Defaults to 30 seconds; 0 kills it at once. */
   drainTimeMs: number;
-  /** How long a new version is on probation, in milliseconds. The default is 30 seconds; 0: not at all. */
+  /** How long a new version bakes. Defaults to 30 seconds; 0 disables the bake. */
   bakeMs: number;
-  /** Whether an app that ends with exit code 0 is started again. The default is `always`. */
+  /** Whether an app that exits with code 0 is restarted. Defaults to `always`. */
   restart: "always" | "on-failure";
-  /** Whether the app's lines begin with their generation. */
   logPrefix: boolean;
-  /** Files of `KEY=VALUE` lines for the app; later files win. */
+  /** Files of `KEY=VALUE` lines for the app; later files override earlier ones. */
   envFiles: readonly string[];
-  /** Keep dewy's own credentials from the app. */
+  /** Whether dewy's own credentials are removed from the app's environment. */
   isolateEnv: boolean;
-  /** The user of the app, by name or number. */
   user: string | undefined;
-  /** The group of the app, by name or number. */
   group: string | undefined;
 }
 
-/** The signals that can ask an app to end. */
 export const SERVER_SIGNALS = [
   "SIGTERM",
   "SIGINT",
@@ -60,16 +56,9 @@ export const SERVER_SIGNALS = [
   "SIGUSR2",
   "SIGWINCH",
 ] as const;
-/** A signal that can ask an app to end. */
 export type ServerSignal = (typeof SERVER_SIGNALS)[number];
 
-/**
- * Reads the command line of `dewy server`.
- *
- * @param argv the command line.
- * @returns what the command is told.
- * @throws ConfigError that names the flag.
- */
+/** @throws ConfigError that names the flag. */
 export function readServer(argv: ParsedArgv): ServerConfig {
   const program = readProgram(argv);
   const ports = readPorts(argv);
@@ -95,14 +84,47 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     user: text(argv, "user"),
     group: text(argv, "group"),
   };
-  checkServerFlags(config, {
-    readyAfter: text(argv, "ready-after") !== undefined,
-    overlap: text(argv, "overlap") !== undefined,
-  });
+  checkFlags(config, argv);
   return config;
 }
 
-/** Words before `--` belong to it as well: `dewy server /opt/app`. */
+/** Rejects contradictory flags, so that no flag is silently ignored. */
+function checkFlags(config: ServerConfig, argv: ParsedArgv): void {
+  const { handoff, ports, healthTimeoutMs, readyAfterMs } = config;
+  const isSet = (flag: "ready-after" | "overlap"): boolean => text(argv, flag) !== undefined;
+  if (handoff === "proxy" && ports.length === 0) {
+    throw new ConfigError("--handoff proxy needs --port: the proxy must know where to listen");
+  }
+  if (config.healthPath !== undefined && handoff !== "proxy") throw healthPathNeedsProxy(config);
+  if (handoff === "proxy" && isSet("ready-after")) {
+    throw new ConfigError(
+      "--ready-after has no effect with --handoff proxy, which checks the app itself: use --health-path or --ready-command",
+    );
+  }
+  if (handoff === "none" && isSet("overlap")) {
+    throw new ConfigError(
+      "--overlap has no effect with --handoff none, which stops the old generation before the new one starts",
+    );
+  }
+  if (handoff !== "proxy" && readyAfterMs >= healthTimeoutMs) {
+    throw new ConfigError(
+      `--ready-after ${formatDuration(readyAfterMs)} can never be reached: --health-timeout ends the wait after ${formatDuration(healthTimeoutMs)}`,
+    );
+  }
+}
+
+function healthPathNeedsProxy({ handoff, ports }: ServerConfig): ConfigError {
+  const why =
+    handoff === "socket"
+      ? "on a shared socket any generation may answer, so the answer does not show whether the new one is healthy"
+      : "there is no proxy between the port and the app that could check it";
+  const port = ports.length === 0 ? " and --port" : "";
+  return new ConfigError(
+    `--health-path needs --handoff proxy${port}: ${why}; without the proxy use --ready-command`,
+  );
+}
+
+/** Words before `--` belong to the program as well: `dewy server /opt/app`. */
 function readProgram(argv: ParsedArgv): readonly [string, ...string[]] | undefined {
   const [program, ...args] = [...argv.words, ...argv.rest];
   if (program === "") throw new ConfigError('the command after "--" is empty');
@@ -113,10 +135,10 @@ function readDirectory(
   argv: ParsedArgv,
   program: readonly string[] | undefined,
 ): Pick<ServerConfig, "directory" | "directoryFrom"> {
-  const told = text(argv, "directory");
-  if (told !== undefined) return { directory: told, directoryFrom: "flag" };
-  const found = directoryOfProgram(program?.[0] ?? "");
-  if (found !== undefined) return { directory: found, directoryFrom: "command" };
+  const flag = text(argv, "directory");
+  if (flag !== undefined) return { directory: flag, directoryFrom: "flag" };
+  const implied = directoryOfProgram(program?.[0] ?? "");
+  if (implied !== undefined) return { directory: implied, directoryFrom: "command" };
   return { directory: textOr(argv, "directory"), directoryFrom: "default" };
 }
 
@@ -135,7 +157,7 @@ function readSignal(argv: ParsedArgv): ServerSignal {
   const signal = SERVER_SIGNALS.find((known) => known === name);
   if (signal === undefined) {
     const known = SERVER_SIGNALS.map((one) => one.slice(3)).join(", ");
-    throw new ConfigError(`Cannot use --signal-on-term "${value}": expected ${known}`);
+    throw new ConfigError(`Invalid value "${value}" for --signal-on-term: expected ${known}`);
   }
   return signal;
 }

@@ -1,8 +1,3 @@
-/**
- * Files of environment variables.
- *
- * @module
- */
 import { ConfigError } from "../core/error.ts";
 
 const ASSIGNMENT = /^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*/;
@@ -10,14 +5,12 @@ const AFTER_QUOTE = /^[ \t]*(?:#.*)?$/;
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
 
 /**
- * Reads `KEY=VALUE` lines. `export ` before a key, empty lines and comments (`#` at the beginning, or behind a blank)
- * are ignored. A value in single quotes is taken as it is; in double quotes `\n`, `\r` and `\t` are the control
- * characters and a backslash takes any other character as it is. Quoted values may span lines. Nothing is expanded.
+ * Parses `KEY=VALUE` lines. `export ` before a key, empty lines and comments (`#` at the beginning of a line or after a
+ * space) are ignored. A value in single quotes is literal; in double quotes, `\n`, `\r` and `\t` are control characters,
+ * and a backslash makes any other character literal. Quoted values may span lines. Nothing is expanded. If a key is
+ * repeated, the last line wins.
  *
- * @param text the content of the file.
- * @param path its name, for errors.
- * @returns the variables; of a repeated key the last line counts.
- * @throws ConfigError that names the file and the line, never the value.
+ * @throws ConfigError that names the file and the line, but never the value.
  */
 export function parseEnvFile(text: string, path: string): Readonly<Record<string, string>> {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
@@ -42,12 +35,12 @@ export function parseEnvFile(text: string, path: string): Readonly<Record<string
       const quoted = readQuoted(rest, quote);
       if (quoted === undefined) throw fail(`the value of ${key} has no closing ${quote}`);
       if (!AFTER_QUOTE.test(quoted.after)) {
-        throw fail(`the value of ${key} goes on behind its closing ${quote}`);
+        throw fail(`there is text after the closing ${quote} of ${key}`);
       }
       variables[key] = quoted.value;
       index += quoted.lines - 1;
     }
-    if (variables[key]?.includes("\0")) throw fail(`the value of ${key} has a NUL`);
+    if (variables[key]?.includes("\0")) throw fail(`the value of ${key} contains a NUL`);
   }
   return variables;
 }
@@ -58,7 +51,7 @@ function withoutComment(value: string): string {
 
 interface Quoted {
   value: string;
-  /** What stands behind the closing quote on its line. */
+  /** The text after the closing quote on its line. */
   after: string;
   /** How many lines it spans. */
   lines: number;

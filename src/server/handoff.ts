@@ -9,44 +9,39 @@ import { holderOf, inheritedSockets } from "../host/sockets/inherited.ts";
 import { formatListenSpec, type ListenSpec } from "../host/sockets/listen_spec.ts";
 import { findAbandonedHolder } from "../host/sockets/take_over.ts";
 import type { ServerConfig } from "./config.ts";
-import type { Handoff } from "./supervisor/handoff.ts";
-import { noHandoff, proxyHandoff, socketHandoff } from "./supervisor/handoffs.ts";
-import { type Endable, retire } from "./supervisor/retire.ts";
+import { type GenerationProcesses, terminate } from "./supervisor/generation.ts";
+import { type Handoff, noHandoff, proxyHandoff, socketHandoff } from "./supervisor/handoff.ts";
 
-/** Either the way to the app, or the exit code of the process that supervises it in our place. */
+/** The handoff, or the exit code of the dewy process that has run in place of this one. */
 export type OpenedHandoff =
   | {
       kind: "open";
       handoff: Handoff;
-      /** Whether the app has a port, and is no worker. */
+      /** Whether the app has a port; otherwise it is a worker. */
       withPort: boolean;
     }
   | { kind: "ended"; exitCode: number };
 
-/** How long one question after the app's health may take. */
 const PROBE_TIMEOUT_MS = 5_000;
 
 /**
- * Opens the ports, in the way that `--handoff` says.
+ * Opens the ports as `--handoff` requires.
  *
- * @param config what the command is told.
- * @param root the working directory.
- * @param orphans generations of an earlier dewy.
- * @returns the handoff.
- * @throws HostError for a port that cannot be had; ConfigError for inherited sockets that nobody asked for.
+ * @param orphans generations of an earlier dewy process.
+ * @throws HostError for a port that is not available; ConfigError for inherited sockets that no flag mentions.
  */
 export async function openHandoff(
   config: ServerConfig,
   root: string,
-  orphans: readonly Endable[],
+  orphans: readonly GenerationProcesses[],
   context: CommandContext,
 ): Promise<OpenedHandoff> {
-  const { env, emit, signals } = context;
+  const { env, emit, signals, argv } = context;
   const { ports, handoff: kind } = config;
   const isHeld = holderOf(env) !== undefined || inheritedSockets(env).length > 0;
   const keepsPort = kind !== "proxy" && ports.length > 0 && !isHeld && orphans.length > 0;
   if (keepsPort && (kind === "none" || findAbandonedHolder(ports, root) === undefined)) {
-    await endOrphans(config, root, orphans, context);
+    await stopOrphans(config, root, orphans, context);
   }
   const hasPorts = ports.length > 0;
   if (kind === "none") return { kind: "open", handoff: noHandoff, withPort: hasPorts };
@@ -55,7 +50,7 @@ export async function openHandoff(
     return { kind: "open", handoff, withPort: true };
   }
   if (!hasPorts && !isHeld) return { kind: "open", handoff: socketHandoff([]), withPort: false };
-  const held = await holdSockets(ports, { env, emit, signals, root, argv: process.argv.slice(2) });
+  const held = await holdSockets(ports, { env, emit, signals, root, argv });
   if (held.kind === "ended") return held;
   const { sockets } = held.holder;
   if (kind === "proxy") {
@@ -65,11 +60,11 @@ export async function openHandoff(
   return { kind: "open", handoff, withPort: sockets.length > 0 };
 }
 
-/** Without sockets that outlived the dewy before us, its app still has the port: an honest gap. */
-async function endOrphans(
+/** Without a holder that outlived the earlier dewy process, its app still has the port, so there is a short outage. */
+async function stopOrphans(
   config: ServerConfig,
   root: string,
-  orphans: readonly Endable[],
+  orphans: readonly GenerationProcesses[],
   { clock, emit }: CommandContext,
 ): Promise<void> {
   const lock = await acquireLock(lockPath(root), config.command);
@@ -78,11 +73,11 @@ async function endOrphans(
       type: "warning",
       important: true,
       message:
-        "An app that an earlier dewy left behind has the port; nobody answers until the new one is ready",
+        "Stopping the app of an earlier dewy process, which has the port; connections fail until the new app is ready",
       fields: { ports: config.ports.map(formatListenSpec).join(","), pid: orphans[0]?.pid ?? 0 },
     });
-    const { signalOnTerm, drainTimeMs } = config;
-    await Promise.all(orphans.map((orphan) => retire(orphan, signalOnTerm, drainTimeMs, clock)));
+    const { signalOnTerm: signalName, drainTimeMs: graceMs } = config;
+    await Promise.all(orphans.map((orphan) => terminate(orphan, { signalName, graceMs, clock })));
   } finally {
     await lock.release();
   }

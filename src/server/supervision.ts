@@ -1,6 +1,6 @@
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
-import type { Deployer, DeployIo } from "../deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
 import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
@@ -16,7 +16,6 @@ import type { ReadinessOptions } from "./supervisor/readiness.ts";
 import { type AppOptions, appStarter, appVariables } from "./supervisor/start_app.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
 
-/** What {@link superviseServer} puts together. */
 export interface ServerParts {
   config: ServerConfig;
   directory: ReleaseDirectory;
@@ -25,16 +24,11 @@ export interface ServerParts {
   /** Whether the app has a port. */
   withPort: boolean;
   app: AppOptions;
-  /** Generations of an earlier dewy, which end once there is one of ours. */
+  /** They are stopped once a new generation serves. */
   orphans: readonly Orphan[];
 }
 
-/**
- * Puts the supervisor between the deploy sequence and the app.
- *
- * @param parts the parts.
- * @returns the deployer, and what the agent does beside polling.
- */
+/** Connects the supervisor to the deploy sequence and the agent. */
 export function superviseServer(
   parts: ServerParts,
   context: CommandContext,
@@ -68,19 +62,20 @@ export function superviseServer(
     const live = await directory.live();
     if (live === undefined || !supervisor.mustRun(live)) return;
     const tag = (await tagOf(live)) ?? "";
-    await supervisor.insist({ tag, directory: live });
+    await supervisor.ensureRunning({ tag, directory: live });
     onStarted(tag, orphans.length > 0);
   };
   const supervision: Supervision = {
-    begin: async (io: DeployIo) => {
+    begin: async (deploy: DeployContext) => {
       const { stop: signal } = context.signals;
-      onCrashLoop = (loop) => void fallBack(loop, { directory, runner: supervisor, io, signal });
+      onCrashLoop = (loop) =>
+        void fallBack(loop, { directory, runner: supervisor, context: deploy, signal });
       await startLive();
     },
     restart: (signal) => supervisor.restart(signal),
     end: () => {
-      // After a failure of dewy's own, they go on serving.
-      if (context.signals.stoppedBy() !== undefined) supervisor.retireOrphans();
+      // If dewy itself has failed, the orphans keep serving.
+      if (context.signals.stoppedBy() !== undefined) supervisor.stopOrphans();
       return supervisor.stop();
     },
   };
@@ -103,8 +98,8 @@ function readinessOf(config: ServerConfig, app: AppOptions): ReadinessOptions {
   const { clock } = app;
   const mayFinish = config.restart === "on-failure" && config.handoff !== "proxy";
   if (readyCommand === undefined) return { afterMs, timeoutMs, mayFinish, clock };
-  const command: ReadinessOptions["command"] = async ({ release, number, place }, signal) => {
-    const env = await appVariables(release, number, place, app);
+  const command: ReadinessOptions["command"] = async (generation, signal) => {
+    const env = await appVariables(generation, app);
     const shell = ["/bin/sh", "-c", readyCommand] as const;
     return (await run({ command: shell, cwd: app.root, env, timeoutMs, signal })).exitCode;
   };

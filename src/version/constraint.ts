@@ -12,10 +12,10 @@ import { comparePreRelease, type TagScan } from "./semver.ts";
 export type ConstraintTest = (scan: TagScan, tag: string) => boolean;
 
 export interface ConstraintOptions {
-  /** Whether pre-releases are compared like other versions (`includePrerelease`). Defaults to false. */
-  preRelease?: boolean;
-  /** The CalVer format of the tags. Defaults to SemVer. */
-  calver?: string;
+  /** Whether pre-releases are compared like other versions (`includePrerelease`). */
+  preRelease: boolean;
+  /** The CalVer format of the tags; empty for SemVer. */
+  calver: string;
 }
 
 /** The used part of the package's `Range`; declared here because Deno lacks its types. */
@@ -44,10 +44,10 @@ interface Comparison {
  * With a CalVer format, the first three segments stand for major, minor and patch (0 if absent): `^2024.6` means
  * "2024, from June on", and months may be written `06`. Further segments, and then the pre-release, are not compared.
  */
-export function compileConstraint(text: string, options: ConstraintOptions = {}): ConstraintTest {
-  const calver = options.calver ?? "";
+export function compileConstraint(text: string, options: ConstraintOptions): ConstraintTest {
+  const { calver, preRelease } = options;
   const segments = calver === "" ? 3 : compileCalver(calver).specifiers.length;
-  const range = readRange(text, calver !== "", options.preRelease ?? false);
+  const range = readRange(text, calver !== "", preRelease);
   const alternatives = range.set.map((comparators) =>
     comparators
       .filter((comparator) => comparator.value !== "")
@@ -60,8 +60,8 @@ export function compileConstraint(text: string, options: ConstraintOptions = {})
       ),
   );
   return (scan, tag) => {
-    const preRelease = segments > 3 ? "" : tag.slice(scan.preStart, scan.preEnd);
-    return alternatives.some((all) => all.every((one) => holds(one, scan.segments, preRelease)));
+    const suffix = segments > 3 ? "" : tag.slice(scan.preStart, scan.preEnd);
+    return alternatives.some((all) => all.every((one) => holds(one, scan.segments, suffix)));
   };
 }
 

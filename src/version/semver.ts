@@ -72,9 +72,7 @@ export function scanSemver(tag: string, out: TagScan): boolean {
   }
   if (segment !== 2 || digits === 0 || value > Number.MAX_SAFE_INTEGER) return false;
   out.segments[2] = value;
-  if (at < length) return scanSuffix(tag, at, out);
-  out.preStart = out.preEnd = out.buildStart = length;
-  return true;
+  return scanSuffix(tag, at, out);
 }
 
 /** Scans the optional `-pre-release` and `+build`. */
@@ -133,8 +131,7 @@ export function comparePreRelease(a: string, b: string): -1 | 0 | 1 {
     const endB = identifierEnd(b, atB);
     const order = compareIdentifiers(a.slice(atA, endA), b.slice(atB, endB));
     if (order !== 0) return order;
-    if (endA === a.length || endB === b.length)
-      return endA < a.length ? 1 : endB < b.length ? -1 : 0;
+    if (endA === a.length || endB === b.length) return endA < a.length ? 1 : -1;
     atA = endA + 1;
     atB = endB + 1;
   }

@@ -64,10 +64,8 @@ export function parseVersion(tag: string, options: VersionOptions = {}): Version
 export function versionOf(tag: string, calver: string): string {
   const at = tag.lastIndexOf("_");
   if (at < 0) return tag;
-  const options = { calver };
   const version = `${tag.slice(0, at)}+${tag.slice(at + 1)}`;
-  const isOne = parseVersion(version, options)?.buildMetadata === tag.slice(at + 1);
-  return isOne && parseVersion(tag, options) === undefined ? version : tag;
+  return parseVersion(version, { calver })?.buildMetadata === tag.slice(at + 1) ? version : tag;
 }
 
 /**

@@ -29,13 +29,13 @@ async function testAgent(): Promise<TestAgent> {
   const [root, made, wakers] = [await tempDirectory(), testWorld(), new Set<Waker>()];
   const events: DewyEvent[] = [];
   const process = fakeProcess();
-  const onWake = (waker: Waker): (() => void) => {
+  const onReload = (waker: Waker): (() => void) => {
     wakers.add(waker);
     return () => wakers.delete(waker);
   };
   const world: CommandContext = {
     ...process,
-    ...{ signals: { ...process.signals, onWake }, clock: fakeClock(), fetch, version: "0.0.0" },
+    ...{ signals: { ...process.signals, onReload }, clock: fakeClock(), fetch, version: "0.0.0" },
     ...{ io: {} as CommandContext["io"], registries: {}, notifiers: {} },
     emit: (event) => events.push(event),
     redactor: () => (text) => text,

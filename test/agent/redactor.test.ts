@@ -41,13 +41,15 @@ describe("the environment variables in the tables of drivers", () => {
   test("are all that the code of the drivers reads", async () => {
     const declared = new Set(variables.map(({ name }) => name));
     const read = new Set<string>();
-    for (const folder of ["auth", "registries", "notifiers"]) {
+    for (const folder of ["auth", "http", "registries", "notifiers"]) {
       const directory = join(ROOT, "src", folder);
       for (const file of await readdir(directory, { recursive: true })) {
         if (!file.endsWith(".ts")) continue;
         const source = await readFile(join(directory, file), "utf8");
         for (const [, name = ""] of source.matchAll(/\benv\.([A-Z][A-Z0-9_]+)/g)) read.add(name);
-        for (const [, names = ""] of source.matchAll(/const \{([^}]*)\} = (?:io\.)?env\b/g)) {
+        for (const [, names = ""] of source.matchAll(
+          /const \{([^}]*)\} = (?:io\.|context\.)?env\b/g,
+        )) {
           for (const [name] of names.matchAll(/\b[A-Z][A-Z0-9_]+\b/g)) read.add(name);
         }
       }

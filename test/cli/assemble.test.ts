@@ -36,20 +36,28 @@ async function shown(argv: readonly string[], options: Options, event = DEPLOYED
 }
 
 describe("the log of assets", () => {
-  test("shows a service only errors", async () => {
+  test("is only errors for a service", async () => {
     expect(await shown([], {})).toBe("");
   });
-  test("shows a person at a terminal what happens, in short lines", async () => {
-    expect(await shown([], { isTerminal: true })).toMatch(
-      /^\d\d:\d\d:\d\d {3}Deployed {2}command=/,
-    );
+  test.each([
+    [{}, /^<2>\d\d:\d\d:\d\d<22> <32>✓<39> v1 deployed \(1 ms\)\n$/],
+    [{ NO_COLOR: "1" }, /^\d\d:\d\d:\d\d ✓ v1 deployed \(1 ms\)\n$/],
+    [{ TERM: "dumb" }, /^\d\d:\d\d:\d\d ✓ v1 deployed \(1 ms\)\n$/],
+  ])("tells a person at a terminal with %j what happens, in short lines", async (env, pattern) => {
+    const text = await shown([], { isTerminal: true, env });
+    expect(text.replaceAll("\u001b[", "<").replaceAll(/(<\d+)m/g, "$1>")).toMatch(pattern);
+  });
+  test("does not redraw lines on a dumb terminal", async () => {
+    const event: DewyEvent = { type: "download-progress", tag: "v1", artifact: "a", received: 1 };
+    expect(await shown([], { isTerminal: true, env: { TERM: "dumb" } }, event)).toBe("");
+    expect(await shown([], { isTerminal: true }, event)).toContain("\r\u001b[K");
   });
   test.each([
     [["--log-level", "error"], /^$/],
     [["--log-level", "info"], /^time=\S+ level=INFO msg=Deployed /],
     [["--log-format", "text"], /^time=\S+ level=INFO msg=Deployed /],
     [["--log-format", "json"], /^\{"time":"[^"]+","level":"INFO","msg":"Deployed"/],
-  ])("does at a terminal what %j asks for", async (argv, pattern) => {
+  ])("at a terminal, %j still decides", async (argv, pattern) => {
     expect(await shown(argv, { isTerminal: true })).toMatch(pattern);
   });
   test("hides the secrets of the environment, and of URLs", async () => {
@@ -65,11 +73,11 @@ describe("the log of assets", () => {
 });
 
 describe("the notifier of assets", () => {
-  test("that has no token is one line that even a service shows", async () => {
+  test("without a token is one line that even a service shows", async () => {
     const err = await shown(["--notifier", "slack://deploy"], { env: {} });
     expect(err).toMatch(/^time=\S+ level=ERROR msg="No notifications: .* set SLACK_TOKEN"\n$/);
   });
-  test("that cannot be used ends dewy before it begins", async () => {
+  test("that is invalid ends dewy before it starts", async () => {
     await expect(shown(["--notifier", "slack://?title=x"], {})).rejects.toThrow("--notifier");
   });
 });

@@ -46,7 +46,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect((await runDewy(command, ["check", `file://${cwd}`], { cwd })).code).toBe(2);
   });
 
-  test("ends only when a slow reader has got everything", async () => {
+  test("exits only when a slow reader has received everything", async () => {
     const cwd = await tempDirectory();
     for (let patch = 0; patch < 1500; patch += 1) {
       await mkdir(join(cwd, `v1.0.${patch}-${"x".repeat(60)}`));
@@ -58,7 +58,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect(stdout).toContain("\nanswer\n");
   });
 
-  test("ends quietly when nobody reads its output to the end", async () => {
+  test("exits quietly when its output is closed early", async () => {
     const cwd = await tempDirectory();
     for (let patch = 0; patch < 1500; patch += 1) {
       await mkdir(join(cwd, `v1.0.${patch}-${"x".repeat(60)}`));
@@ -69,7 +69,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  test("says which directory the script of an interpreter asks for", async () => {
+  test("warns that the script of an interpreter implies another directory", async () => {
     const cwd = await tempDirectory();
     await mkdir(join(cwd, "releases-to-come"));
     const args = ["server", "--registry", `file://${join(cwd, "releases-to-come")}`, "--once"];
@@ -79,14 +79,14 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect(stderr).toMatch(/names another directory .* hint="--directory \/opt\/x"/);
   });
 
-  test("goes on when nobody reads its log any more", async () => {
+  test("keeps running when its log is closed", async () => {
     const cwd = await tempDirectory();
     const releases = join(cwd, "empty");
     await mkdir(releases);
     const args = ["assets", "--registry", `file://${releases}`, "--interval", "1s"];
     const options = ["--log-level", "debug", "--log-format", "json"];
     const dewy = startDewy(command, [...args, ...options], { cwd });
-    await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failure");
+    await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failed");
     dewy.child.stderr?.destroy();
     for (let count = 0; count < 3; count += 1) dewy.child.kill("SIGUSR1");
     await publishArchive(releases, "v1.0.0");
@@ -104,7 +104,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     await mkdir(join(cwd, "releases-to-come"));
     const options = ["--interval", "1h", "--log-level", "debug", "--log-format", "json"];
     const dewy = startDewy(command, [...args, ...options], { cwd });
-    const rounds = (): number => dewy.lines().filter(({ msg }) => msg === "Deploy failure").length;
+    const rounds = (): number => dewy.lines().filter(({ msg }) => msg === "Deploy failed").length;
     await until(
       () => rounds() === 1,
       () => `the first poll: ${dewy.stderr()}`,
@@ -136,7 +136,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
       const options = ["--interval", "1h", "--log-level", "info", "--log-format", "json"];
       const env = { SLACK_TOKEN: "t", SLACK_API_URL: slack.url };
       const dewy = startDewy(command, [...args, ...options], { cwd, env });
-      await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failure");
+      await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failed");
       dewy.child.kill(signal);
       await dewy.seen("the stop", ({ msg }) => msg === "Dewy stopping");
       // The same signal within half a second counts as the same request: a person tries again.
@@ -146,7 +146,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     },
   );
 
-  test("an interrupted check is no answer", async () => {
+  test("an interrupted check does not answer", async () => {
     const cwd = await tempDirectory();
     let ask = (): void => {};
     const asked = new Promise<void>((resolve) => {

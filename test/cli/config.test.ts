@@ -86,13 +86,13 @@ describe("readConfig of assets", () => {
     ["--log-level", "loud"],
     ["--log-format", "xml"],
   ])("refuses %s %s", (flag, value) => {
-    expect(() => assets(flag, value)).toThrow(`Cannot use ${flag} "${value}"`);
+    expect(() => assets(flag, value)).toThrow(`Invalid value for ${flag} "${value}"`);
   });
   test("levels may be written in capitals", () => {
     expect(assets("-l", "DEBUG").logLevel).toBe("debug");
   });
-  test("takes no words and starts no program", () => {
-    expect(() => assets("extra")).toThrow('unexpected "extra"');
+  test("refuses arguments and a program", () => {
+    expect(() => assets("extra")).toThrow('unexpected argument "extra"');
     expect(() => assets("--", "/app")).toThrow('unexpected "/app"');
   });
   test.each([[["assets"]], [["assets", "--registry", ""]], [["assets", "--registry="]]])(
@@ -104,14 +104,16 @@ describe("readConfig of assets", () => {
 });
 
 describe("readConfig of check", () => {
-  test("the registry is a word or a flag, not both", () => {
+  test("the registry is an argument or a flag, not both", () => {
     expect(check("ghr://o/r").registry).toBe("ghr://o/r");
     expect(check("--registry", "ghr://o/r").registry).toBe("ghr://o/r");
-    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow('unexpected "ghr://o/r"');
-    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected "ghr://o/s"');
+    expect(() => check("ghr://o/r", "--registry", "ghr://o/r")).toThrow(
+      'unexpected argument "ghr://o/r"',
+    );
+    expect(() => check("ghr://o/r", "ghr://o/s")).toThrow('unexpected argument "ghr://o/s"');
     expect(() => check()).toThrow("--registry is not set");
   });
-  test("another machine can be asked for", () => {
+  test("takes another platform", () => {
     expect(check("ghr://o/r", "--platform", "linux/arm/v7").platform).toEqual({
       os: "linux",
       arch: "arm",
@@ -172,7 +174,7 @@ describe("readConfig of server", () => {
     });
     expect(config.ports.map(formatListenSpec)).toEqual(["8080", "unix:/run/a.sock"]);
   });
-  test("words before -- are the command, what comes after it belongs to it", () => {
+  test("arguments before and after -- are the command", () => {
     expect(server("/opt/app", "serve", "--", "--port=1").program).toEqual([
       "/opt/app",
       "serve",
@@ -226,7 +228,7 @@ describe("readConfig of server", () => {
     [["-p", "1", "--health-path", "/up"], "--health-path needs --handoff proxy: on a shared"],
     [
       ["-p", "1", "--handoff", "none", "--health-path", "/up"],
-      "--health-path needs --handoff proxy: there is nothing between",
+      "--health-path needs --handoff proxy: there is no proxy between",
     ],
     [["-p", "1", "--handoff", "proxy", "--health-path", "up"], '--health-path "up"'],
     [["-p", "1", "--handoff", "proxy", "--health-path", "/a b"], '--health-path "/a b"'],
@@ -239,7 +241,10 @@ describe("readConfig of server", () => {
     [["--health-timeout", "0"], '--health-timeout "0"'],
     [["--handoff", "none", "--overlap", "5s"], "--overlap has no effect with --handoff none"],
     [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
-    [["--signal-on-term", "KILL"], '--signal-on-term "KILL": expected TERM, INT, QUIT'],
+    [
+      ["--signal-on-term", "KILL"],
+      'Invalid value "KILL" for --signal-on-term: expected TERM, INT, QUIT',
+    ],
     [["--restart", "never"], '--restart "never": expected always, on-failure'],
     [["--", ""], 'the command after "--" is empty'],
   ])("refuses %j", (argv, message) => {

@@ -3,20 +3,29 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { ROOT } from "../runtime/runtimes.ts";
+import { codeBlocks, documents } from "../support/documents.ts";
 import { readConfig } from "../support/read_config.ts";
 
-/** The shell of a document, or all of a systemd unit. */
-function shellOf(name: string, text: string): string {
-  if (!name.endsWith(".md")) return text;
-  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block).join("\n");
+/** The shell of a document, and the commands that its examples of output begin with. */
+function shellOf(text: string): string {
+  return codeBlocks(text)
+    .map(({ language, code }) => {
+      if (language === "sh" || language === "ini") return code;
+      const typed = language === "text" ? code.match(/(?<=^\$ ).*$/gm) : null;
+      return (typed ?? []).join("\n");
+    })
+    .join("\n");
 }
+
+const COMMAND =
+  /^(?:(?:ExecStart=\/usr\/local\/bin\/)?dewy|node "?(?:\$DEWY\/)?dist\/cli\.js"?) (.*)$/;
 
 /** The command lines of dewy. */
 function commandLines(shell: string): string[] {
   return shell
     .replaceAll(/\\\n\s*/g, "")
     .split("\n")
-    .map((line) => /^(?:ExecStart=\/usr\/local\/bin\/)?dewy (.*)$/.exec(line)?.[1])
+    .map((line) => COMMAND.exec(line)?.[1])
     .filter((line) => line !== undefined)
     .map((line) => line.replace(/\s+# .*$/, "").trim());
 }
@@ -31,21 +40,20 @@ function words(line: string): string[] {
     .map((word) => word.replace(/^\$registry$/, "s3://region/bucket"));
 }
 
-const FOLDERS = [".", "docs", "examples/systemd"];
-const files = FOLDERS.flatMap((folder) =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => /\.(md|service)$/.test(name))
-    .map((name) => join(folder, name)),
-);
-const documented = files.flatMap((file) =>
-  commandLines(shellOf(file, readFileSync(join(ROOT, file), "utf8"))).map(
-    (line) => [file, line] as const,
-  ),
+const UNITS = "examples/systemd";
+const shells = [
+  ...documents().map(({ file, text }) => [file, shellOf(text)] as const),
+  ...readdirSync(join(ROOT, UNITS))
+    .filter((name) => name.endsWith(".service"))
+    .map((name) => [name, readFileSync(join(ROOT, UNITS, name), "utf8")] as const),
+];
+const documented = shells.flatMap(([file, shell]) =>
+  commandLines(shell).map((line) => [file, line] as const),
 );
 
-describe("the command lines of README.md, docs/ and examples/", () => {
+describe("the command lines of documents and systemd units", () => {
   test("are there", () => {
-    expect(documented.length).toBeGreaterThan(10);
+    expect(documented.length).toBeGreaterThan(50);
     const [first] = commandLines("dewy check a \\\n  'b c' # why\n");
     expect(words(first ?? "")).toEqual(["check", "a", "b c"]);
   });

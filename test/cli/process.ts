@@ -13,11 +13,11 @@ export interface FakeProcess extends ProcessIo {
 /**
  * Makes a process for a test.
  *
- * @param options the environment, and whether standard error is a terminal.
+ * @param options the environment, and whether standard output and error are a terminal.
  * @returns the process.
  */
 export function fakeProcess(
-  options: { env?: Record<string, string>; isTerminal?: boolean } = {},
+  options: { env?: Record<string, string>; isTerminal?: boolean; columns?: number } = {},
 ): FakeProcess {
   const isTerminal = options.isTerminal ?? false;
   const stop = new AbortController();
@@ -25,21 +25,24 @@ export function fakeProcess(
   let err = "";
   let stoppedBy: StopSignal | undefined;
   return {
+    argv: [],
     env: options.env ?? {},
     stdout: {
       isTerminal,
+      columns: options.columns,
       write: (text) => {
         out += text;
       },
     },
     stderr: {
       isTerminal,
+      columns: options.columns,
       write: (text) => {
         err += text;
       },
     },
-    signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onWake: () => () => {} },
-    survive: () => {},
+    signals: { stop: stop.signal, stoppedBy: () => stoppedBy, onReload: () => () => {} },
+    keepRunning: () => {},
     out: () => out,
     err: () => err,
     kill: (signal) => {

@@ -29,7 +29,7 @@ describe("dewy", () => {
     const [version = "", commit = "", builtAt = ""] = vector.in.version ?? [];
     expect(versionText(version, commit, builtAt)).toBe(vector.out);
   });
-  test("--help names the commands and is no failure", async () => {
+  test("--help names the commands and exits 0", async () => {
     const { code, out, err } = await dewy("--help");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain("Usage: dewy");
@@ -50,7 +50,7 @@ describe("dewy", () => {
     }
     expect(out).not.toContain("--json");
   });
-  test("without a command it says so, and where help is", async () => {
+  test("without a command, the error points to --help", async () => {
     expect(await dewy()).toMatchObject({
       code: 1,
       out: "",
@@ -90,17 +90,17 @@ describe("dewy", () => {
     expect(out + err).not.toContain("canary");
   });
 
-  test("an error in a command's line points to that command's help", async () => {
+  test("an error in a command line points to that command's help", async () => {
     expect((await dewy("--bogus", "assets")).err).toBe(
       "Error: unknown flag --bogus\nSee: dewy assets --help\n",
     );
   });
-  test("an error shows control characters instead of obeying them", async () => {
+  test("control characters in an error are escaped", async () => {
     expect((await dewy("a\u001b[2J")).err).toContain('"a\\x1b[2J"');
   });
 });
 
-describe("commands and registries that do not fit", () => {
+describe("refuses commands and registries that do not fit", () => {
   test.each([
     [
       ["server", "--registry", "img://ghcr.io/o/a"],
@@ -120,7 +120,7 @@ describe("commands and registries that do not fit", () => {
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a:v1", "--port", "80"],
-      '"o/a:v1" is no repository name; dewy chooses the tag',
+      'invalid repository name "o/a:v1"; omit the tag, which dewy chooses',
     ],
     [
       ["container", "--registry", "img://ghcr.io/o/a", "--port", "8080:80:90"],
@@ -194,7 +194,7 @@ describe("dewy check and dewy explain", () => {
       slot: "blue",
     });
   });
-  test("print a ready version for people", async () => {
+  test("print a ready version as text", async () => {
     await publish("v1.0.0", "app_linux_amd64.tar.gz");
     const { code, out } = await dewy("check", `file://${dir}`, ...linux);
     expect(code).toBe(0);
@@ -202,17 +202,17 @@ describe("dewy check and dewy explain", () => {
     expect(out).toMatch(/\nsize +5 B\n/);
     expect(out).toMatch(/\nplatform +linux\/amd64\n$/);
   });
-  test("exit 2 when nothing is ready, and say why", async () => {
+  test("exit 2 with a reason when nothing is ready", async () => {
     const { code, out } = await dewy("check", `file://${dir}`, "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toMatchObject({ kind: "none", tag: null, reason: "empty" });
   });
-  test("exit 2 with an error when the registry is not there", async () => {
+  test("exit 2 with an error when the registry does not exist", async () => {
     const { code, out, err } = await dewy("check", `file://${dir}/missing`);
     expect([code, out]).toEqual([2, ""]);
     expect(err).toMatch(/^Error: /);
   });
-  test("explain every tag and file", async () => {
+  test("explain every tag and artifact", async () => {
     await publish("v1.0.0", "app_linux_amd64.tar.gz");
     await publish("v1.1.0-rc.1", "app_linux_amd64.tar.gz");
     await publish("latest", "app.tar.gz");
@@ -228,13 +228,13 @@ describe("dewy check and dewy explain", () => {
     expect(json.tags.filter((tag: { chosen: boolean }) => tag.chosen)).toHaveLength(1);
     expect(json.resolution).toMatchObject({ kind: "ready", tag: "v1.0.0" });
   });
-  test("show a hostile name instead of obeying it", async () => {
+  test("escape control characters in a name", async () => {
     await publish("v1.0.0", "app_linux_amd64\u001b[2J.tar.gz");
     const { out } = await dewy("explain", `file://${dir}`, ...linux);
     expect(out).toContain("app_linux_amd64\\x1b[2J.tar.gz");
     expect(out).not.toContain("\u001b");
   });
-  test("an interrupted check is not an answer", async () => {
+  test("an interrupted check prints no answer", async () => {
     const io = fakeProcess();
     io.kill("SIGINT");
     expect(await run(["check", `file://${dir}`], io)).toBe(130);

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../mod.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import type { ContainerConfig } from "../../src/container/config.ts";
-import { formatPortMapping } from "../../src/container/options/port_mapping.ts";
 import { readConfig } from "../support/read_config.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/cli-container.json" with { type: "json" };
+import { formatPortMapping } from "./options/format_port_mapping.ts";
 
 function read(argv: readonly string[]): ContainerConfig {
   const parsed = parseArgv(argv);
@@ -88,7 +88,7 @@ describe("readConfig of container: every line of the document", () => {
 });
 
 describe("readConfig of container", () => {
-  test("fills in the documented defaults", () => {
+  test("uses the documented defaults", () => {
     expect(container()).toEqual({
       command: "container",
       containerEnv: {},
@@ -128,7 +128,7 @@ describe("readConfig of container", () => {
       adminPort: 17_539,
     });
   });
-  test("takes all of its flags", () => {
+  test("reads all flags", () => {
     const config = container(
       ...["-n", "web", "-d", "/srv/web", "-p", "80:3000", "--host", "127.0.0.1", "--host=::1"],
       ...["--replicas", "3", "--surge", "0", "--health-path", "/up", "--health-timeout", "1m"],
@@ -185,17 +185,17 @@ describe("readConfig of container", () => {
     expect(config.args).toEqual([]);
   });
   test.each([
-    [["--replicas", "0"], 'Cannot use --replicas "0": expected a number, at least 1'],
-    [["--replicas", "two"], 'Cannot use --replicas "two"'],
-    [["--replicas=-1"], 'Cannot use --replicas "-1"'],
-    [["--replicas", "1.5"], 'Cannot use --replicas "1.5"'],
+    [["--replicas", "0"], 'Invalid value for --replicas "0": expected a number, at least 1'],
+    [["--replicas", "two"], 'Invalid value for --replicas "two"'],
+    [["--replicas=-1"], 'Invalid value for --replicas "-1"'],
+    [["--replicas", "1.5"], 'Invalid value for --replicas "1.5"'],
     [["--surge", "0"], "--surge 0 needs --replicas 2 or more"],
-    [["--surge=-1"], 'Cannot use --surge "-1"'],
+    [["--surge=-1"], 'Invalid value for --surge "-1"'],
     [
       ["--port", "8080:3000", "--container-port", "3000"],
-      "--container-port 3000 has no effect: --port 8080:3000 names the port of the containers already",
+      "--container-port 3000 has no effect: --port 8080:3000 already names the port of the containers",
     ],
-    [["--container-port", "0"], 'Cannot use --container-port "0": expected a number from 1'],
+    [["--container-port", "0"], 'Invalid value for --container-port "0": expected a number from 1'],
     [["--port", ""], "no valid port mappings specified"],
     [["--port", "8080", "--port", ""], "no valid port mappings specified"],
     [["--host", "a b"], 'Cannot use --host "a b": expected an address of this machine'],
@@ -208,11 +208,11 @@ describe("readConfig of container", () => {
     ],
     [["--runtime", "containerd"], 'Cannot use --runtime "containerd": expected docker or podman'],
     [["--health-path", "up"], '--health-path "up"'],
-    [["--health-timeout", "0"], 'Cannot use --health-timeout "0"'],
+    [["--health-timeout", "0"], 'Invalid value for --health-timeout "0"'],
     [["--balance", "random"], '--balance "random": expected least-connections, round-robin'],
     [["--proxy-protocol", "v3"], '--proxy-protocol "v3": expected v1, v2'],
-    [["--admin-port", "x"], 'Cannot use --admin-port "x"'],
-    [["--admin-port", "70000"], 'Cannot use --admin-port "70000"'],
+    [["--admin-port", "x"], 'Invalid value for --admin-port "x"'],
+    [["--admin-port", "70000"], 'Invalid value for --admin-port "70000"'],
     [
       ["ps"],
       'unexpected "ps": dewy container takes no such word; options of docker run go after "--"',
@@ -222,14 +222,14 @@ describe("readConfig of container", () => {
     [["--", "--privileged"], "--allow-option privileged"],
     [["--allow-option", "priviledged"], "privileged"],
     [["--memory", "1g"], 'unknown flag --memory; options of docker run go after "--"'],
-    [["--handoff", "proxy"], '--handoff is no flag of "dewy container", but of server'],
+    [["--handoff", "proxy"], 'unknown flag --handoff for "dewy container" (it belongs to: server)'],
   ])("refuses %j", (argv, message) => {
     expect(() => container(...argv)).toThrow(message);
   });
 });
 
 describe("readConfig of container list", () => {
-  test("fills in the documented defaults", () => {
+  test("uses the documented defaults", () => {
     expect(read(["container", "list"])).toEqual({
       command: "container list",
       logLevel: undefined,
@@ -239,7 +239,7 @@ describe("readConfig of container list", () => {
       json: false,
     });
   });
-  test("takes its flags, wherever they stand", () => {
+  test("reads its flags in any position", () => {
     expect(
       read(["--json", "container", "--admin-port", "5", "list", "--runtime=podman"]),
     ).toMatchObject({
@@ -250,10 +250,10 @@ describe("readConfig of container list", () => {
     });
   });
   test.each([
-    [["container", "list", "app"], 'unexpected "app": dewy container list takes no such word'],
+    [["container", "list", "app"], 'unexpected argument "app" for "dewy container list"'],
     [
       ["container", "list", "--registry", "img://a/b"],
-      '--registry is no flag of "dewy container list"',
+      'unknown flag --registry for "dewy container list"',
     ],
     [["container", "list", "--", "x"], 'unexpected "x" after "--"'],
   ])("refuses %j", (argv, message) => {

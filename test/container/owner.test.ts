@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { lockPath } from "../../src/agent/agent.ts";
 import { checkOwner } from "../../src/container/owner.ts";
-import { replicaNames } from "../../src/container/replicas/name_replica.ts";
+import { replicaNames } from "../../src/container/replicas/replica.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { acquireLock } from "../../src/host/process/lock.ts";
 import { fakeEngine } from "../fakes/engine.ts";
@@ -11,8 +11,8 @@ import { tempDirectory } from "../support/temp_directory.ts";
 const NEVER = new AbortController().signal;
 const RELEASE = { tag: "v1", directory: "20260101T000000Z", config: "c" };
 
-/** Starts a container of the app, made by the dewy of a directory; then the dewy of `own` looks. */
-async function look(own: string, from: string): Promise<void> {
+/** Starts a container as the dewy in `from`, then checks the owner as the dewy in `own`. */
+async function check(own: string, from: string): Promise<void> {
   const engine = fakeEngine();
   onTestFinished(() => engine.close());
   const image = engine.publish("h/app@sha256:1");
@@ -24,10 +24,10 @@ async function look(own: string, from: string): Promise<void> {
   await checkOwner("app", own, engine, NEVER);
 }
 
-test("containers of another dewy that runs are left to it", async () => {
+test("refuses to take over the containers of a running dewy", async () => {
   const other = await tempDirectory();
   const lock = await acquireLock(lockPath(other), "container");
-  await expect(look("/ours", other)).rejects.toMatchObject({
+  await expect(check("/ours", other)).rejects.toMatchObject({
     code: "locked",
     message: expect.stringContaining(
       `Cannot run the app "app": dewy container (pid ${process.pid} on `,
@@ -36,25 +36,25 @@ test("containers of another dewy that runs are left to it", async () => {
   await lock.release();
 });
 
-test("containers of our own, and those that an ended dewy has left in another directory, are ours", async () => {
+test("takes over its own containers, and those of a dewy that has exited", async () => {
   const other = await tempDirectory();
   const lock = await acquireLock(lockPath(other), "container");
-  await look(other, other);
+  await check(other, other);
   await lock.release();
-  await look("/ours", other);
-  await look("/ours", "/gone");
+  await check("/ours", other);
+  await check("/ours", "/gone");
 });
 
-test("a directory that cannot be looked into may have a dewy", async () => {
+test("assumes that a dewy runs in an unreadable directory", async () => {
   const other = await tempDirectory();
-  // A file that is a directory cannot be read by anybody, not even root.
+  // Not even root can read a directory as a file.
   await mkdir(lockPath(other), { recursive: true });
-  await expect(look("/ours", other)).rejects.toThrow("another user's dewy");
+  await expect(check("/ours", other)).rejects.toThrow("another user's dewy");
 });
 
-test("a lock that holds nonsense is nobody's", async () => {
+test("ignores an invalid lock", async () => {
   const other = await tempDirectory();
   await (await acquireLock(lockPath(other), "container")).release();
   await writeFile(lockPath(other), "?");
-  await look("/ours", other);
+  await check("/ours", other);
 });

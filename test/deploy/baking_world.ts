@@ -4,36 +4,36 @@ import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { type TickResult, tick } from "../../src/deploy/tick.ts";
 import { ready, type TestWorld, testRegistry, testWorld } from "./world.ts";
 
-/** What happened to a bake, told by a test. */
+/** A bake whose outcome the test decides. */
 interface Bake {
   pass(): void;
   fail(error: DewyError): void;
   supersede(): void;
 }
 
-/** A version that gets ready, until a test says how that ends. */
+/** A version that is getting ready; the test decides how that ends. */
 interface GettingReady {
   succeed(): void;
   fail(error: Error): void;
 }
 
-/** A world in which versions are watched after they have taken over. */
+/** A {@link TestWorld} whose versions bake. */
 export interface BakingWorld extends TestWorld {
-  /** Publishes a version and looks at the registry. */
+  /** Publishes a version and polls. */
   publish(tag: string): Promise<TickResult>;
-  /** Looks at the registry. */
+  /** Polls. */
   look(): Promise<TickResult>;
-  /** What came of the deploys that went on after a look. */
+  /** The results of deploys that continued after a poll. */
   settled: (TickResult | undefined)[];
   /** The bake of a version. */
   bake(tag: string): Bake;
-  /** Versions that do not become ready before a test says so. */
+  /** Versions that do not become ready until the test decides. */
   slow: Set<string>;
-  /** Waits until a version is about to get ready. */
+  /** Waits until a version is getting ready. */
   gettingReady(tag: string): Promise<GettingReady>;
   /** The tag of a directory. */
   tagOf(directory: string | undefined): string | undefined;
-  /** Aborted when dewy is to end. */
+  /** Stops dewy. */
   stop: AbortController;
 }
 
@@ -46,7 +46,7 @@ const POLICY = {
   acceptChanged: [],
 };
 
-/** Makes a world in which v1.0.0 has passed its bake. */
+/** Returns a test world in which v1.0.0 has passed its bake. */
 export async function bakingWorld(): Promise<BakingWorld> {
   const registry = testRegistry();
   const base = testWorld(registry);
@@ -60,9 +60,17 @@ export async function bakingWorld(): Promise<BakingWorld> {
     slow: new Set<string>(),
     stop,
     look: (): Promise<TickResult> =>
-      tick(POLICY, base.io, stop.signal, failed, (settled) => {
-        void settled.then((result) => void world.settled.push(result));
-      }),
+      tick(
+        {
+          policy: POLICY,
+          failed,
+          later: (settled) => {
+            void settled.then((result) => void world.settled.push(result));
+          },
+        },
+        base.io,
+        stop.signal,
+      ),
     publish: (tag: string): Promise<TickResult> => {
       registry.answers.unshift(ready(tag));
       return world.look();

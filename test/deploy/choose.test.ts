@@ -23,7 +23,7 @@ const POLICY: VersionPolicy = {
   acceptChanged: [],
 };
 
-test("a tag is unchanged when its index has only gained platforms, and changed with the image", async () => {
+test("a tag is unchanged if its index has only gained platforms, and changed if the image has changed", async () => {
   const fake = fakeOci();
   const { registry } = openFakeImg(fake);
   const world = testWorld();
@@ -31,7 +31,7 @@ test("a tag is unchanged when its index has only gained platforms, and changed w
   const { clock } = world.io;
   const failed = new FailedCandidates({ intervalMs: 10_000, clock });
   const look = (): ReturnType<typeof tick> =>
-    tick(policy, { ...world.io, registry }, never(), failed);
+    tick({ policy, failed }, { ...world.io, registry }, never());
   fake.push("v1.0.0");
   expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
   for (const platforms of [[AMD64], [ARM64, AMD64]]) {
@@ -45,7 +45,7 @@ test("a tag is unchanged when its index has only gained platforms, and changed w
   expect(eventsOf(world.events, "bytes-changed")).toHaveLength(1);
 });
 
-test("a listing that lags does not lead back to an older image, though its tag is spelled with _", async () => {
+test("a stale listing does not downgrade to an older image, although its tag is spelled with _", async () => {
   const fake = fakeOci();
   for (const tag of ["v1.0.0_blue", "v1.1.0_blue"]) fake.push(tag);
   fake.options.instead = ({ url }) =>

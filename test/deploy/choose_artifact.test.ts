@@ -48,14 +48,14 @@ describe("an artifact of the live version that is not the live one", () => {
     },
   );
 
-  test.each(["", "*.zip"])("is not deployed if artifact=%s admits both", async (artifact) => {
+  test.each(["", "*.zip"])("is not deployed if artifact=%s matches both", async (artifact) => {
     const { kind, events } = await choose({ tag: "v1.0.0", name: "gui.zip" }, running, artifact);
     expect(kind).toBe("stay");
     expect(events).toContain("bytes-changed");
   });
 });
 
-test("what is worth knowing about the artifact is told of a version that is not live yet", async () => {
+test("notes about the artifact are emitted only for a version that is not live yet", async () => {
   const answer = { tag: "v1.1.0", name: "app.zip", notes: ["2 files fit"] };
   const { all } = await choose(answer, { tag: "v1.0.0", name: "app.zip" });
   expect(all).toContainEqual({

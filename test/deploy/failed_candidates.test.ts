@@ -18,7 +18,7 @@ const CANDIDATE: Candidate = {
 };
 
 describe("FailedCandidates", () => {
-  it("lets a version wait for its pause, and not for years when the clock is put back", () => {
+  it("lets a version wait for its pause, but not for years if the clock is put back", () => {
     let now = Date.UTC(2031, 0, 1);
     const clock = { now: () => now, monotonic: () => now, sleep: async () => {} };
     const failed = new FailedCandidates({ intervalMs: 10_000, clock, random: () => 0.5 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError, NotFoundError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import { type LoopOptions, pollLoop, type RoundOutcome } from "../../src/deploy/loop.ts";
+import { type LoopOptions, type PollOutcome, pollLoop } from "../../src/deploy/loop.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { runCase, runtimes } from "../runtime/runtimes.ts";
 import { eventsOf, jumpingClock } from "./world.ts";
@@ -9,7 +9,7 @@ import { eventsOf, jumpingClock } from "./world.ts";
 const START = Date.UTC(2026, 0, 1);
 
 /** An error: the registry cannot be asked. */
-type Outcome = RoundOutcome | Error;
+type Outcome = PollOutcome | Error;
 
 /** Runs the loop for the given rounds and tells the pauses between them. */
 async function pausesAfter(
@@ -21,7 +21,7 @@ async function pausesAfter(
   const events: DewyEvent[] = [];
   const left = [...outcomes];
   await pollLoop({
-    round: async () => {
+    poll: async () => {
       const outcome = left.shift() ?? fine;
       if (left.length === 0) queueMicrotask(() => queueMicrotask(() => stop.abort()));
       if (outcome instanceof Error) throw outcome;
@@ -38,13 +38,13 @@ async function pausesAfter(
   return { pauses: clock.slept.slice(0, outcomes.length - 1), events };
 }
 
-const fine: RoundOutcome = { kind: "fine" };
+const fine: PollOutcome = { kind: "fine" };
 const down = new RemoteError("down");
-const problem: RoundOutcome = { kind: "problem", error: new NotFoundError("nothing there") };
+const problem: PollOutcome = { kind: "problem", error: new NotFoundError("nothing there") };
 const full = new HostError("the disk is full");
 
 /** A version that failed, to be tried again at so many milliseconds after the start. */
-function failed(retryAt: number | undefined, error: HostError | DeployError = full): RoundOutcome {
+function failed(retryAt: number | undefined, error: HostError | DeployError = full): PollOutcome {
   return {
     kind: "failed",
     tag: "v1.0.0",
@@ -53,27 +53,27 @@ function failed(retryAt: number | undefined, error: HostError | DeployError = fu
   };
 }
 
-function waiting(retryAt: number): RoundOutcome {
+function waiting(retryAt: number): PollOutcome {
   return { kind: "waiting", retryAt: START + retryAt };
 }
 
 describe("pollLoop", () => {
-  it("keeps a steady pace while rounds succeed", async () => {
+  it("polls at a steady interval while polls succeed", async () => {
     const { pauses } = await pausesAfter([fine, fine, fine]);
     expect(pauses).toEqual([10_000, 10_000]);
   });
 
-  it("pauses longer each time the registry fails, up to five minutes, and returns to its pace", async () => {
+  it("backs off up to five minutes while the registry fails, then returns to the interval", async () => {
     const { pauses } = await pausesAfter([...Array(7).fill(down), fine, fine]);
     expect(pauses).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 10_000]);
   });
 
-  it("tells of what comes only after a round, without a change of pace", async () => {
+  it("reports an outcome that comes after the poll, without changing the interval", async () => {
     const stop = new AbortController();
-    let tell = (_outcome: RoundOutcome): void => {};
-    const outcomes: RoundOutcome[] = [{ kind: "waiting" }, { kind: "waiting" }, fine];
+    let tell = (_outcome: PollOutcome): void => {};
+    const outcomes: PollOutcome[] = [{ kind: "waiting" }, { kind: "waiting" }, fine];
     const { pauses, events } = await pausesAfter([fine, fine, fine], {
-      round: async (_, report) => {
+      poll: async (_, report) => {
         tell(failed(undefined));
         tell = report;
         const outcome = outcomes.shift() ?? fine;
@@ -89,23 +89,23 @@ describe("pollLoop", () => {
     ]);
   });
 
-  it("keeps its pace while there is nothing to deploy, or a version fails", async () => {
+  it("keeps the interval while there is nothing to deploy or a version fails", async () => {
     const steps = [problem, problem, failed(undefined), failed(undefined), fine];
     expect((await pausesAfter(steps)).pauses).toEqual([10_000, 10_000, 10_000, 10_000]);
   });
 
-  it("returns to its pace when the registry answers, whatever the answer is", async () => {
+  it("returns to the interval once the registry answers, whatever the answer", async () => {
     const { pauses } = await pausesAfter([down, down, problem, down, fine]);
     expect(pauses).toEqual([10_000, 20_000, 10_000, 10_000]);
   });
 
-  it("polls at its pace while a version waits, and exactly when that may be tried again", async () => {
+  it("polls at the interval while a version waits, and exactly when its retry is due", async () => {
     const at = 33_000;
     const { pauses } = await pausesAfter([failed(at), waiting(at), waiting(at), fine]);
     expect(pauses).toEqual([10_000, 10_000, 13_000]);
   });
 
-  it("tells when a version is tried again, and of one that is not that there is no such time", async () => {
+  it("reports when a version is retried, or that it is not retried", async () => {
     const { events } = await pausesAfter([failed(33_000), failed(undefined), problem, down, fine]);
     expect(eventsOf(events, "failed")).toMatchObject([
       { tag: "v1.0.0", retryInMs: 33_000, count: 1 },
@@ -115,7 +115,7 @@ describe("pollLoop", () => {
     ]);
   });
 
-  it("never polls earlier than the registry asked, also when its answer hides in a failed deploy", async () => {
+  it("never polls earlier than the registry asked, even if the request is the cause of a failed deploy", async () => {
     const limited = new RemoteError("slow down", { retryAfterMs: 900_000 });
     const hidden = new DeployError("stage", "no", { cause: limited });
     const { pauses, events } = await pausesAfter([limited, failed(2_000_000, hidden), fine]);
@@ -123,14 +123,14 @@ describe("pollLoop", () => {
     expect(eventsOf(events, "failed").map(({ retryInMs }) => retryInMs)).toEqual(pauses);
   });
 
-  it("spreads the polls of a fleet", async () => {
+  it("adds jitter to the polls of many machines", async () => {
     const low = await pausesAfter([fine, fine], { random: () => 0 });
     const high = await pausesAfter([fine, fine], { random: () => 0.999 });
     expect(low.pauses[0]).toBe(9_000);
     expect(high.pauses[0]).toBeGreaterThan(10_900);
   });
 
-  it("tells of every failure with its count, of one that repeats so, and of the recovery", async () => {
+  it("reports every failure with its count, marks repeated ones, and reports the recovery", async () => {
     const { events } = await pausesAfter([
       down,
       down,
@@ -151,7 +151,7 @@ describe("pollLoop", () => {
     expect(eventsOf(events, "succeeded-again")).toMatchObject([{ after: 4 }, { after: 1 }]);
   });
 
-  it("tells of a failure that lasts once an hour", async () => {
+  it("reports a lasting failure once an hour", async () => {
     const { events } = await pausesAfter(Array.from({ length: 40 }, () => down));
     const told = eventsOf(events, "failed").filter(({ isRepeated }) => isRepeated !== true);
     const waited = (count: number): number =>
@@ -166,7 +166,7 @@ describe("pollLoop", () => {
     }
   });
 
-  it("takes the wait of a version neither for a failure nor for a success", async () => {
+  it("counts a waiting version neither as a failure nor as a success", async () => {
     const rounds = [failed(20_000), waiting(20_000), failed(60_000), waiting(60_000), fine];
     const { events } = await pausesAfter([...rounds, fine]);
     expect(events.map((event) => [event.type, "count" in event && event.count])).toEqual([
@@ -176,7 +176,7 @@ describe("pollLoop", () => {
     ]);
   });
 
-  it("leaves nothing behind at the signal that ends it, however often it polls", async () => {
+  it("leaves no listeners on the signal, however often it polls", async () => {
     const [node] = runtimes;
     if (node === undefined) throw new Error("Node is not among the runtimes");
     const { stdout, stderr } = await runCase(node, "test/deploy/loop_heap.ts");
@@ -184,12 +184,12 @@ describe("pollLoop", () => {
     expect(Number(stdout)).toBeLessThan(10);
   });
 
-  it("goes on after a failure that nobody expected", async () => {
+  it("continues after an unexpected failure", async () => {
     const { events } = await pausesAfter([new TypeError("a bug"), fine]);
     expect(eventsOf(events, "failed")).toMatchObject([{ error: { code: "host" } }]);
   });
 
-  it("polls at once when it is woken: in a pause, and after a round in which the wish came", async () => {
+  it("polls at once after a wake: in a pause, and after the poll during which the wake came", async () => {
     const stop = new AbortController();
     const clock = fakeClock();
     const listeners = new Set<() => void>();
@@ -198,7 +198,7 @@ describe("pollLoop", () => {
     };
     let rounds = 0;
     const ended = pollLoop({
-      round: async () => {
+      poll: async () => {
         rounds += 1;
         if (rounds === 1 || rounds === 4) wake();
         return fine;

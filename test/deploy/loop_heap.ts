@@ -29,7 +29,7 @@ async function heapBytes(): Promise<number> {
 }
 
 await pollLoop({
-  round: async () => {
+  poll: async () => {
     rounds += 1;
     if (rounds === WARM_UP) before = await heapBytes();
     if (rounds === ROUNDS) {

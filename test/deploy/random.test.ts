@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import type { Deployer, DeployIo } from "../../src/deploy/deployer.ts";
+import type { DeployContext, Deployer } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { recover } from "../../src/deploy/recover.ts";
-import { prove } from "../../src/deploy/sequence.ts";
+import { bakeAndCommit } from "../../src/deploy/sequence.ts";
 import { findRelease, forgetAcceptances } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
 import { tick } from "../../src/deploy/tick.ts";
@@ -17,13 +17,13 @@ const SEED = Number(process.env.DEWY_SEED ?? 20260101);
 const RUNS = Number(process.env.DEWY_RUNS ?? 400);
 const POLICY = { preRelease: false, calver: "", constraint: "", slot: "", artifact: "" };
 const NEVER = new Promise<never>(() => {});
-/** What a version does once it is started; `loops` serves until it is told to crash. */
+/** What a version does once it is started; `loops` serves until the test makes it crash. */
 const FATES = ["good", "good", "loops", "loops", "unready", "crashes"] as const;
 const FAULTS = ["stage", "activate", "verify", "bake", "restore", "save"] as const;
 const EVENTS = ["look", "look", "unpublish", "again", "changed", "loop", "loop"] as const;
 const PAUSES = [1_000, 10_000, 31_000, 31_000];
 type Fault = (typeof FAULTS)[number];
-type Agent = { io: DeployIo; failed: FailedCandidates; stop: AbortController };
+type Agent = { io: DeployContext; failed: FailedCandidates; stop: AbortController };
 
 const event = fc.oneof(
   fc.record({ publish: fc.constantFrom(...FATES) }),
@@ -80,7 +80,7 @@ class Machine {
       (trial) => {
         this.#isLooking = false;
         this.serving = this.disk.live();
-        if (trial !== undefined) prove(trial, io, stop.signal).catch(() => {});
+        if (trial !== undefined) bakeAndCommit(trial, io, stop.signal).catch(() => {});
       },
       () => this.start(),
     );
@@ -97,7 +97,7 @@ class Machine {
       if (this.agent === agent) this.#isLooking = false;
     };
     const policy = { ...POLICY, acceptChanged: this.#accepted };
-    void tick(policy, io, stop.signal, failed, () => {}).then(over, over);
+    void tick({ policy, failed, later: () => {} }, io, stop.signal).then(over, over);
   }
 
   /** Publishes a version, also one that was taken back. */
@@ -152,8 +152,8 @@ class Machine {
     if (this.#bakes.has(serving)) return;
     this.guilty.add(tag);
     const { live, has, restore: point } = io.deployer;
-    const runner = { insist: async () => {} };
-    const parts = { directory: { live, has, point }, runner, io, signal: stop.signal };
+    const runner = { ensureRunning: async () => {} };
+    const parts = { directory: { live, has, point }, runner, context: io, signal: stop.signal };
     void fallBack({ release: { tag, directory: serving }, crashes: 5, reason: "" }, parts);
   }
 
@@ -188,7 +188,7 @@ class Machine {
     return { now, monotonic: now, sleep };
   }
 
-  #io(clock: Clock): DeployIo {
+  #io(clock: Clock): DeployContext {
     const { disk } = this;
     let isDead = false;
     /** A step of the agent: it may be killed before or after it, and a fault may hit it. */
@@ -225,10 +225,10 @@ class Machine {
         await step("", () => when === "after" && this.hooked.add(tag));
         return undefined;
       },
-      emit: (told) => {
+      emit: (event) => {
         if (isDead) return;
-        disk.events.push(told);
-        if (told.type === "deployed") this.#good = told.tag;
+        disk.events.push(event);
+        if (event.type === "deployed") this.#good = event.tag;
       },
     };
   }
@@ -270,9 +270,9 @@ class Machine {
           throw this.#blame(tag);
         });
       },
-      prune: (keep, others) =>
+      prune: (retention) =>
         step("", async () => {
-          const removed = await deployer.prune(keep, others);
+          const removed = await deployer.prune(retention);
           const { previous, switching, afterHook } = this.disk.state();
           const { to, from } = switching ?? {};
           const used = [this.disk.live(), previous, to, from, afterHook?.directory];
@@ -315,9 +315,9 @@ it(`ends with the newest good version live, whatever happened before (seed ${SEE
       for (const one of events) await machine.happen(one);
       machine.faults.clear();
       Object.assign(machine, { isSlow: false, killIn: Number.POSITIVE_INFINITY });
-      let told = 0;
+      let seen = 0;
       for (let round = 0; round < 10; round += 1) {
-        told = disk.events.length;
+        seen = disk.events.length;
         await machine.pass(600_000);
         await machine.settle();
       }
@@ -336,7 +336,7 @@ it(`ends with the newest good version live, whatever happened before (seed ${SEE
         expect([...machine.hooked]).toContain(live);
       }
       const changes = ["warning", "recovered", "failed", "activated", "rolled-back"];
-      const restless = disk.events.slice(told).filter(({ type }) => changes.includes(type));
+      const restless = disk.events.slice(seen).filter(({ type }) => changes.includes(type));
       expect(restless).toEqual([]);
     },
   );

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import type { DeployIo } from "../../src/deploy/deployer.ts";
+import type { DeployContext } from "../../src/deploy/deployer.ts";
 import { recover as recoverUntilServing, settle } from "../../src/deploy/recover.ts";
-import { deploy, prove } from "../../src/deploy/sequence.ts";
+import { bakeAndCommit, deploy } from "../../src/deploy/sequence.ts";
 import { markBad } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
@@ -31,13 +31,13 @@ async function killedAt(at: "activate" | "verify"): Promise<ReturnType<typeof te
   return world;
 }
 
-async function recover(io: DeployIo, signal: AbortSignal): Promise<void> {
+async function recover(io: DeployContext, signal: AbortSignal): Promise<void> {
   const trial = await recoverUntilServing(io, signal);
-  if (trial !== undefined) await prove(trial, io, signal);
+  if (trial !== undefined) await bakeAndCommit(trial, io, signal);
 }
 
 describe("recover", () => {
-  it("does nothing but clean up after an orderly end", async () => {
+  it("only cleans up after a regular end", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.steps.length = 0;
@@ -46,7 +46,7 @@ describe("recover", () => {
     expect(world.live()).toBe("d1");
   });
 
-  it("undoes a switch that was announced but had not happened", async () => {
+  it("undoes a switch that was recorded but had not happened", async () => {
     const world = await killedAt("activate");
     await recover(world.io, never());
     expect(world.live()).toBe("d1");
@@ -54,7 +54,7 @@ describe("recover", () => {
     expect(eventsOf(world.events, "recovered")).toHaveLength(1);
   });
 
-  it("proves, commits and finishes a switch that had happened", async () => {
+  it("verifies, commits and finishes a switch that had happened", async () => {
     const world = await killedAt("verify");
     world.hooks = { before: 0, after: 0 };
     await recover(world.io, never());
@@ -66,7 +66,7 @@ describe("recover", () => {
     expect(eventsOf(world.events, "deployed")).toMatchObject([{ tag: "v1.1.0" }]);
   });
 
-  it("takes back a switch that had happened when the new version does not prove itself", async () => {
+  it("takes back a switch that had happened when the new version does not bakeAndCommit itself", async () => {
     const world = await killedAt("verify");
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await recover(world.io, never());
@@ -74,7 +74,7 @@ describe("recover", () => {
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
   });
 
-  it("does not try a release again that was marked as bad before dewy was killed", async () => {
+  it("does not retry a release that was marked bad before dewy was killed", async () => {
     const world = await killedAt("verify");
     const [, release] = world.state().releases;
     if (release !== undefined) world.setState(markBad(world.state(), release, "it crashed", 0));
@@ -84,7 +84,7 @@ describe("recover", () => {
     expect(world.steps).not.toContain("verify v1.1.0");
   });
 
-  it("goes back from a release that kept crashing when dewy was killed before it could", async () => {
+  it("rolls back from a crash-looping release if dewy was killed before the rollback", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     const release = await deploy(candidate("v1.1.0"), world.io, never());
@@ -96,7 +96,7 @@ describe("recover", () => {
     ]);
   });
 
-  it("tells why a switch that had happened is taken back, also when it is tried again", async () => {
+  it("reports why a switch that had happened is rolled back, even if it will be retried", async () => {
     const world = await killedAt("verify");
     world.fail.verify = new HostError("the engine is down");
     await recover(world.io, never());
@@ -107,16 +107,16 @@ describe("recover", () => {
     ]);
   });
 
-  it("removes complete releases that no record names, but not the live one", async () => {
+  it("removes complete releases without a record, but not the live one", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
-    world.directories.add("stray").add("live");
+    world.directories.add("orphan").add("live");
     world.setLive("live");
     await recover(world.io, never());
     expect([...world.directories]).toEqual(["d1", "live"]);
   });
 
-  it("removes nothing when the record of all releases is lost", async () => {
+  it("removes nothing if all records are lost", async () => {
     const world = testWorld();
     world.directories.add("one").add("two").add("live");
     world.setLive("live");
@@ -135,10 +135,23 @@ describe("recover", () => {
     await recover(world.io, never());
     expect(world.state().releases.map(({ tag }) => tag)).toEqual(["v1.1.0"]);
   });
+
+  it("never rolls back to a release whose directory is gone", async () => {
+    const world = testWorld();
+    await deploy(candidate("v1.0.0"), world.io, never());
+    await deploy(candidate("v1.1.0"), world.io, never());
+    await deploy(candidate("v1.2.0"), world.io, never());
+    world.setState({ ...world.state(), switching: { to: "d3", from: "d2" }, previous: "d1" });
+    world.directories.delete("d2");
+    world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
+    await recover(world.io, never());
+    expect(world.live()).toBe("d1");
+    expect(world.state().switching).toBeUndefined();
+  });
 });
 
 describe("settle", () => {
-  it("keeps an after hook that has to run while the version that replaced its own can be taken back", async () => {
+  it("keeps a pending after hook while the newer version can still be rolled back", async () => {
     const world = testWorld();
     world.hooks.after = 0;
     await deploy(candidate("v1.0.0"), world.io, never());

@@ -7,7 +7,9 @@ import {
   HostError,
   RemoteError,
 } from "../../src/core/error.ts";
+import type { Staged } from "../../src/deploy/deployer.ts";
 import { deploy } from "../../src/deploy/sequence.ts";
+import { deployedRelease, withRelease } from "../../src/deploy/state.ts";
 import { candidate, eventsOf, never, testWorld } from "./world.ts";
 
 describe("deploy", () => {
@@ -26,7 +28,7 @@ describe("deploy", () => {
     expect(world.live()).toBe("d1");
   });
 
-  it("tells both hooks the version, the one before and the release directory", async () => {
+  it("passes version, previous version and release directory to both hooks", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.hooks = { before: 0, after: 0 };
@@ -40,7 +42,7 @@ describe("deploy", () => {
     expect(world.hookContexts).toEqual([context, context]);
   });
 
-  it("reports the version it went back to during the before hook as the previous one", async () => {
+  it("passes the rollback target that was set during the before hook as the previous version", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     await deploy(candidate("v1.1.0"), world.io, never());
@@ -60,7 +62,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "deployed").at(-1)).toMatchObject({ previousTag: "v1.0.0" });
   });
 
-  it("remembers the switch before it happens and forgets it when it is committed", async () => {
+  it("records the switch before it happens and clears it on commit", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     const { activate } = world.io.deployer;
@@ -75,7 +77,7 @@ describe("deploy", () => {
     expect(world.state().previous).toBe("d1");
   });
 
-  it("leaves the running version alone when staging fails", async () => {
+  it("leaves the running version alone if staging fails", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.stage = new ArchiveError("a link leaves the directory");
@@ -87,7 +89,7 @@ describe("deploy", () => {
     expect(world.state().bad).toEqual([]);
   });
 
-  it("aborts with nothing changed when the before hook fails", async () => {
+  it("changes nothing if the before hook fails", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.hooks = { before: 3, after: 0 };
@@ -100,7 +102,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "hook")).toHaveLength(1);
   });
 
-  it("does not stage again what was staged for an attempt that failed later", async () => {
+  it("reuses a release that was staged for a failed attempt", async () => {
     const world = testWorld();
     world.hooks.before = 1;
     await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
@@ -109,7 +111,7 @@ describe("deploy", () => {
     expect(world.steps.filter((step) => step.startsWith("stage"))).toEqual(["stage v1.0.0"]);
   });
 
-  it("stages again when the bytes behind the tag have changed since", async () => {
+  it("stages again if the bytes of the tag have changed", async () => {
     const world = testWorld();
     world.hooks.before = 1;
     await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
@@ -118,7 +120,7 @@ describe("deploy", () => {
     expect(world.live()).toBe("d2");
   });
 
-  it("goes back and remembers the version as bad when it does not prove itself", async () => {
+  it("rolls back and marks the version bad if it does not become ready", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
@@ -130,7 +132,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.1.0", to: "v1.0.0" }]);
   });
 
-  it("says that it rolled back only when there is a version to roll back to", async () => {
+  it("reports a rollback only if there is a version to roll back to", async () => {
     const world = testWorld();
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await deploy(candidate("v1.0.0"), world.io, never()).catch(() => {});
@@ -138,7 +140,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "rolled-back")).toEqual([]);
   });
 
-  it("does not say that it rolled back a version that is tried again", async () => {
+  it("does not report a rollback of a version that will be retried", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.verify = new HostError("the engine does not answer");
@@ -147,7 +149,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "rolled-back")).toEqual([]);
   });
 
-  it("remembers the verdict and the original error when the way back fails", async () => {
+  it("keeps the mark and the original error if the rollback fails", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
@@ -168,7 +170,7 @@ describe("deploy", () => {
     ["the operator", new ConfigError("there is no such option")],
     ["a remote service", new RemoteError("the registry hung up", { retryable: false })],
     ["nobody in particular", new TypeError("x is undefined")],
-  ])("goes back and marks nothing bad when the fault lies with %s", async (_whose, error) => {
+  ])("rolls back and marks nothing bad if the fault lies with %s", async (_whose, error) => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.verify = error;
@@ -177,7 +179,7 @@ describe("deploy", () => {
     expect(world.state().bad).toEqual([]);
   });
 
-  it("goes back without a verdict when the operator stops dewy during the proof", async () => {
+  it("rolls back without marking the version bad if dewy is stopped while it verifies", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     const stop = new AbortController();
@@ -191,12 +193,12 @@ describe("deploy", () => {
     expect(world.state().bad).toEqual([]);
     expect(eventsOf(world.events, "rolled-back")).toEqual([]);
     expect(eventsOf(world.events, "warning")).toMatchObject([
-      { message: "The deploy was given up: dewy ends", fields: { tag: "v1.1.0", to: "v1.0.0" } },
+      { message: "Deploy aborted: dewy is stopping", fields: { tag: "v1.1.0", to: "v1.0.0" } },
     ]);
     expect(world.registry.reports).toHaveLength(1);
   });
 
-  it("goes back when the state cannot be committed, and does not call the version bad", async () => {
+  it("rolls back without marking the version bad if the commit fails", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail["save-commit"] = new HostError("the disk is full");
@@ -206,7 +208,7 @@ describe("deploy", () => {
     expect(world.state().bad).toEqual([]);
   });
 
-  it("goes back when activation fails halfway", async () => {
+  it("rolls back if activation fails halfway", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.activate = new HostError("no");
@@ -227,7 +229,7 @@ describe("deploy", () => {
       "pruning fails",
       (world: ReturnType<typeof testWorld>) => (world.fail.prune = new HostError("no")),
     ],
-  ])("stays deployed when %s", async (_, breakIt) => {
+  ])("stays deployed if %s", async (_, breakIt) => {
     const world = testWorld();
     breakIt(world);
     await deploy(candidate("v1.0.0"), world.io, never());
@@ -235,7 +237,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "deployed")).toHaveLength(1);
   });
 
-  it("reports the deploy, and a failed one with its error", async () => {
+  it("reports a deploy, and a failed deploy with its error", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     world.fail.stage = new HostError("the disk is full");
@@ -247,7 +249,7 @@ describe("deploy", () => {
     expect(world.registry.reports[0]).not.toHaveProperty("error");
   });
 
-  it("never prunes the live release nor the one to go back to, and keeps the last seven staged", async () => {
+  it("never prunes the live release or the rollback target, and keeps the last seven staged", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     await deploy(candidate("v1.1.0"), world.io, never());
@@ -264,7 +266,29 @@ describe("deploy", () => {
     ]);
   });
 
-  it("does not pile up attempts at a version whose bytes the registry cannot identify", async () => {
+  it("does not prune a release that is staged at the same time", async () => {
+    const world = testWorld();
+    for (let minor = 0; minor < 8; minor++) {
+      await deploy(candidate(`v1.${minor}.0`), world.io, never());
+    }
+    const { deployer } = world.io;
+    const { prune } = deployer;
+    const record = async ({ directory }: Staged): Promise<void> => {
+      const { release, artifact } = candidate("v2.0.0");
+      const staged = deployedRelease(release, artifact, directory, 0);
+      world.setState(withRelease(world.state(), staged));
+    };
+    deployer.prune = async (retention) => {
+      await deployer.stage(candidate("v2.0.0"), never(), record);
+      return prune(retention);
+    };
+    await deploy(candidate("v1.8.0"), world.io, never());
+    const staged = world.state().releases.at(-1);
+    expect(staged).toMatchObject({ tag: "v2.0.0" });
+    expect([...world.directories]).toContain(staged?.directory);
+  });
+
+  it("does not accumulate attempts at a version whose bytes the registry cannot identify", async () => {
     const world = testWorld();
     const { revision: _, ...artifact } = candidate("v1.0.0").artifact;
     world.hooks.before = 1;
@@ -274,7 +298,7 @@ describe("deploy", () => {
     expect(world.directories.size).toBe(7);
   });
 
-  it("leaves no release behind that it cannot record", async () => {
+  it("leaves no release behind that cannot be recorded", async () => {
     const world = testWorld();
     world.fail.save = new HostError("the disk is full");
     for (let attempt = 1; attempt <= 3; attempt += 1) {
@@ -299,7 +323,7 @@ describe("deploy", () => {
     expect([...world.directories]).toEqual([...names.slice(3), "2015-1", "2015-2"]);
   });
 
-  it("remembers that the after hook has not run when dewy is stopped before it", async () => {
+  it("records that the after hook has not run if dewy is stopped before it", async () => {
     const world = testWorld();
     await deploy(candidate("v1.0.0"), world.io, never());
     const stop = new AbortController();
@@ -312,7 +336,7 @@ describe("deploy", () => {
     expect(eventsOf(world.events, "deployed")).toHaveLength(2);
   });
 
-  it("forgets the after hook once it has run, however it ended", async () => {
+  it("clears the after hook once it has run, whatever its result", async () => {
     const world = testWorld();
     world.hooks.after = 1;
     await deploy(candidate("v1.0.0"), world.io, never());
@@ -333,7 +357,7 @@ describe("deploy", () => {
       await deploy(candidate("v1.0.0"), world.io, stop.signal).catch(() => {});
       expect(eventsOf(world.events, "warning")[0]).toMatchObject({
         message: expect.stringMatching(/Cannot (report|leave)/),
-        fields: { error: "dewy stops, and it took too long" },
+        fields: { error: "it took too long while dewy was stopping" },
       });
     },
   );

@@ -8,6 +8,7 @@ import {
   EMPTY_STATE,
   sameBytes,
   wayBack,
+  withoutReleases,
   withRelease,
 } from "../../src/deploy/state.ts";
 
@@ -27,54 +28,54 @@ function stateOf(over: Partial<DeployState>, ...badTags: string[]): DeployState 
 
 describe("wayBack", () => {
   it.each([
-    ["is what is live", stateOf({ previous: "d1" }), "d2", "d2"],
-    ["is nothing where nothing is live", stateOf({}), undefined, undefined],
+    ["is the live release", stateOf({ previous: "d1" }), "d2", "d2"],
+    ["is nothing if nothing is live", stateOf({}), undefined, undefined],
     [
-      "is what was live before a release on probation",
+      "is the release before a baking one",
       stateOf({ switching: { to: "d3", from: "d2" } }),
       "d3",
       "d2",
     ],
     [
-      "is nothing behind the first release ever",
+      "is nothing for the first release ever",
       stateOf({ switching: { to: "d1" } }),
       "d1",
       undefined,
     ],
-    ["passes over what is bad", stateOf({ previous: "d1" }, "v2"), "d2", "d1"],
+    ["skips a bad release", stateOf({ previous: "d1" }, "v2"), "d2", "d1"],
     [
-      "passes over it behind a release on probation",
+      "skips a bad release before a baking one",
       stateOf({ previous: "d1", switching: { to: "d3", from: "d2" } }, "v2"),
       "d3",
       "d1",
     ],
     [
-      "from a release on probation that has failed is not the one before the last good one",
+      "from a failed baking release is the last good release",
       stateOf({ previous: "d1", switching: { to: "d4", from: "d2" } }, "v3"),
       "d3",
       "d2",
     ],
     [
-      "from a good release that was deployed again is not that one",
+      "from a redeployed good release is not that release itself",
       stateOf({ switching: { to: "d2", from: "d2" } }, "v2"),
       "d2",
       undefined,
     ],
-    ["is what is bad where there is nothing else", stateOf({}, "v2"), "d2", "d2"],
+    ["is a bad release if there is nothing else", stateOf({}, "v2"), "d2", "d2"],
     [
-      "is what is bad where the one before is bad, too",
+      "is a bad release if the previous one is bad, too",
       stateOf({ previous: "d1" }, "v1", "v2"),
       "d2",
       "d2",
     ],
-    ["does not lead to a release that nobody knows", stateOf({ previous: "d9" }, "v2"), "d2", "d2"],
+    ["is never a release without a record", stateOf({ previous: "d9" }, "v2"), "d2", "d2"],
   ])("%s", (_, state, live, way) => {
     expect(wayBack(state, live)).toBe(way);
   });
 });
 
 describe("a switch", () => {
-  it("away from a release that kept crashing never makes that the previous one", () => {
+  it("away from a crash-looping release never makes that the previous one", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }, "v2"), "d3", "d2");
     expect(begun.switching).toEqual({ to: "d3", from: "d1" });
     expect(commitSwitch(begun, "d3")).toMatchObject({ previous: "d1" });
@@ -83,7 +84,7 @@ describe("a switch", () => {
     expect(alone).not.toHaveProperty("switching");
   });
 
-  it("away from a release that keeps crashing meanwhile does not make that the previous one either", () => {
+  it("does not make a release the previous one that starts to crash during the switch", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }), "d3", "d2");
     expect(commitSwitch({ ...begun, bad: stateOf({}, "v2").bad }, "d3").previous).toBe("d1");
   });
@@ -93,7 +94,7 @@ describe("a switch", () => {
     expect(commitSwitch(begun, "d2")).toMatchObject({ previous: "d1" });
   });
 
-  it("that did not happen leaves a release on probation there", () => {
+  it("that did not happen keeps the switch of a baking release", () => {
     const baking = stateOf({ previous: "d1", switching: { to: "d3", from: "d2" } });
     expect(cancelSwitch(beginSwitch(baking, "d4", "d3"), "d3", true)).toEqual(baking);
   });
@@ -109,8 +110,27 @@ function release(tag: string): DeployedRelease {
   return { id: "1", tag, artifact: "app.tar.gz", revision: tag, directory: tag, stagedAt: "" };
 }
 
+describe("withoutReleases", () => {
+  it("clears a previous release that is gone", () => {
+    expect(withoutReleases(stateOf({ previous: "d1" }), ["d1"])).not.toHaveProperty("previous");
+    expect(withoutReleases(stateOf({ previous: "d1" }), ["d2"])).toHaveProperty("previous", "d1");
+  });
+
+  it("replaces a rollback target that is gone by the previous release", () => {
+    const baking = stateOf({ previous: "d1", switching: { to: "d3", from: "d2" } });
+    expect(withoutReleases(baking, ["d2"]).switching).toEqual({ to: "d3", from: "d1" });
+    expect(withoutReleases(baking, ["d1", "d2"]).switching).toEqual({ to: "d3" });
+    expect(withoutReleases(baking, ["d1"]).switching).toEqual({ to: "d3", from: "d2" });
+  });
+
+  it("adds no rollback target to a switch without one", () => {
+    const first = stateOf({ previous: "d1", switching: { to: "d3" } });
+    expect(withoutReleases(first, ["d2"]).switching).toEqual({ to: "d3" });
+  });
+});
+
 describe("withRelease", () => {
-  it("remembers the bytes of the last 500 tags", () => {
+  it("records the bytes of the last 500 tags", () => {
     let state = EMPTY_STATE;
     for (let patch = 0; patch < 600; patch += 1)
       state = withRelease(state, release(`v1.0.${patch}`));

@@ -2,21 +2,21 @@ import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
 import { recover } from "../../src/deploy/recover.ts";
 import { type DeployState, markBad } from "../../src/deploy/state.ts";
-import { roundOutcome } from "../../src/deploy/tick.ts";
+import { pollOutcome } from "../../src/deploy/tick.ts";
 import { type BakingWorld, bakingWorld, until } from "./baking_world.ts";
 import { eventsOf, never, ready } from "./world.ts";
 
 const crashed = new DeployError("verify", "it crashed", { fault: "release" });
 
-describe("a version on probation", () => {
-  it("does not keep the next look waiting, and counts as deployed when its bake ends", async () => {
+describe("a baking version", () => {
+  it("does not delay the next poll, and counts as deployed when its bake ends", async () => {
     const world = await bakingWorld();
     world.hooks = { after: 0 };
     const taken = await world.publish("v1.1.0");
-    expect(taken).toEqual({ deployed: false, live: "v1.1.0", isOnProbation: true });
+    expect(taken).toEqual({ deployed: false, live: "v1.1.0", isBaking: true });
     const again = await world.look();
-    expect(again).toEqual({ deployed: false, live: "v1.1.0", isOnProbation: true });
-    expect(roundOutcome(again)).toEqual({ kind: "waiting" });
+    expect(again).toEqual({ deployed: false, live: "v1.1.0", isBaking: true });
+    expect(pollOutcome(again)).toEqual({ kind: "waiting" });
     expect(eventsOf(world.events, "deployed")).toEqual([]);
     world.bake("v1.1.0").pass();
     await until(() => world.settled.length === 1);
@@ -27,7 +27,7 @@ describe("a version on probation", () => {
     expect(world.steps).toContain("hook after");
   });
 
-  it("is taken back when it fails, and reported as a failure of its own", async () => {
+  it("is rolled back if it fails, and reported as its own failure", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.bake("v1.1.0").fail(crashed);
@@ -38,7 +38,7 @@ describe("a version on probation", () => {
     expect(world.state().switching).toBeUndefined();
   });
 
-  it("is not reported as a known bad version before it has been taken back", async () => {
+  it("is not reported as a known bad version before it has been rolled back", async () => {
     const world = await bakingWorld();
     const { restore } = world.io.deployer;
     let start = (): void => {};
@@ -59,7 +59,7 @@ describe("a version on probation", () => {
     expect(verdicts).toEqual(["rolled-back", "known-bad"]);
   });
 
-  it("is taken back at once while a newer one is being staged, which goes on", async () => {
+  it("is rolled back at once while a newer version is staged, which continues", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     const hook = blockedHook(world);
@@ -69,11 +69,11 @@ describe("a version on probation", () => {
     await until(() => world.settled.length === 1);
     expect(world.tagOf(world.live())).toBe("v1.0.0");
     hook.release();
-    expect(await newer).toMatchObject({ live: "v1.2.0", isOnProbation: true });
+    expect(await newer).toMatchObject({ live: "v1.2.0", isBaking: true });
     expect(switching(world)).toEqual({ to: "v1.2.0", from: "v1.0.0" });
   });
 
-  it("is taken back at once while a newer one gets ready, which is given up for now", async () => {
+  it("is rolled back at once while a newer version gets ready, whose deploy is aborted for now", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.slow.add("v1.2.0");
@@ -89,12 +89,12 @@ describe("a version on probation", () => {
     expect(world.steps.filter((step) => step.startsWith("restore"))).toEqual(["restore d1"]);
     expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.1.0", to: "v1.0.0" }]);
     world.slow.clear();
-    expect(await world.look()).toMatchObject({ live: "v1.2.0", isOnProbation: true });
+    expect(await world.look()).toMatchObject({ live: "v1.2.0", isBaking: true });
   });
 });
 
 describe("a newer version", () => {
-  it("that takes over at the moment in which the other one fails stays, and only the other one is bad", async () => {
+  it("that takes over at the moment the other one fails stays live, and only the other one is bad", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.slow.add("v1.2.0");
@@ -102,7 +102,7 @@ describe("a newer version", () => {
     const attempt = await world.gettingReady("v1.2.0");
     world.bake("v1.1.0").fail(crashed);
     attempt.succeed();
-    expect(await newer).toMatchObject({ live: "v1.2.0", isOnProbation: true });
+    expect(await newer).toMatchObject({ live: "v1.2.0", isBaking: true });
     await until(() => world.settled.length === 1);
     expect(world.settled).toMatchObject([{ failure: { tag: "v1.1.0" } }]);
     expect(world.tagOf(world.live())).toBe("v1.2.0");
@@ -111,7 +111,7 @@ describe("a newer version", () => {
     expect(eventsOf(world.events, "rolled-back")).toEqual([]);
   });
 
-  it("takes over during a bake; the other one counts neither as deployed nor as bad", async () => {
+  it("takes over during a bake; the other version counts neither as deployed nor as bad", async () => {
     const world = await bakingWorld();
     world.hooks = { before: 0, after: 0 };
     world.registry.reports.length = 0;
@@ -139,7 +139,7 @@ describe("a newer version", () => {
     expect(told.map(({ previousTag }) => previousTag)).toEqual(["v1.0.0", "v1.0.0"]);
   });
 
-  it("goes back to the last one that passed its bake, after any number of others, and those are tried again", async () => {
+  it("rolls back to the last version that passed its bake, after any number of others, which are retried", async () => {
     const world = await bakingWorld();
     for (const tag of ["v1.1.0", "v1.2.0", "v1.3.0"]) await world.publish(tag);
     world.bake("v1.3.0").fail(crashed);
@@ -147,11 +147,11 @@ describe("a newer version", () => {
     expect(world.tagOf(world.live())).toBe("v1.0.0");
     expect(badTags(world)).toEqual(["v1.3.0"]);
     expect(eventsOf(world.events, "rolled-back")).toMatchObject([{ tag: "v1.3.0", to: "v1.0.0" }]);
-    expect(await world.look()).toMatchObject({ live: "v1.2.0", isOnProbation: true });
+    expect(await world.look()).toMatchObject({ live: "v1.2.0", isBaking: true });
     expect(switching(world)).toEqual({ to: "v1.2.0", from: "v1.0.0" });
   });
 
-  it("that does not become ready leaves the bake of the other one as it is", async () => {
+  it("that does not become ready does not affect the bake of the other version", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.slow.add("v1.2.0");
@@ -192,7 +192,7 @@ describe("a newer version", () => {
     },
   );
 
-  it("is given up when dewy ends, and the other one counts as good", async () => {
+  it("is aborted when dewy stops, and the other version counts as good", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.slow.add("v1.2.0");
@@ -207,10 +207,11 @@ describe("a newer version", () => {
     expect(badTags(world)).toEqual([]);
   });
 
-  it("keeps old releases from piling up, and never lets the way back be removed", async () => {
+  it("prunes old releases, but never the rollback target", async () => {
     const world = await bakingWorld();
     const kept: (string | undefined)[][] = [];
-    world.io.deployer.prune = async (keep) => {
+    world.io.deployer.prune = async (retention) => {
+      const { keep } = await retention();
       kept.push([...keep].map(world.tagOf));
       return [];
     };
@@ -222,7 +223,7 @@ describe("a newer version", () => {
     expect(kept.at(-1)?.sort()).toEqual(["v1.0.0", ...newest]);
   });
 
-  it("does not leave a version that was taken back for no fault of its own among the bad ones", async () => {
+  it("does not mark a version bad that was rolled back for no fault of its own", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.bake("v1.1.0").fail(new HostError("the engine is gone"));
@@ -233,7 +234,7 @@ describe("a newer version", () => {
 });
 
 describe("a switch to a newer version that fails", () => {
-  it("and cannot be undone at once leaves the version that is baking where it is", async () => {
+  it("and cannot be undone at once does not affect the baking version", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.fail = { activate: new HostError("disk full"), restore: new HostError("disk full") };
@@ -267,7 +268,7 @@ describe("a switch to a newer version that fails", () => {
     },
   );
 
-  it("leaves no switch on record when the version before it was marked as bad meanwhile", async () => {
+  it("leaves no switch on record if the previous version was marked bad during the switch", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.bake("v1.1.0").pass();
@@ -284,8 +285,8 @@ describe("a switch to a newer version that fails", () => {
   });
 });
 
-describe("a version that is deployed again before its last deploy has ended", () => {
-  it("stays on probation when that one ends", async () => {
+describe("a version that is redeployed before its last deploy has ended", () => {
+  it("keeps baking when that deploy ends", async () => {
     const world = await bakingWorld();
     let answer = (): void => {};
     world.registry.report = () =>
@@ -305,8 +306,8 @@ describe("a version that is deployed again before its last deploy has ended", ()
   });
 });
 
-describe("a good version that takes over again because the newer one is gone", () => {
-  it("is not its own way back", async () => {
+describe("a good version that takes over again because the newer version is gone", () => {
+  it("is not its own rollback target", async () => {
     const world = await bakingWorld();
     await world.publish("v1.1.0");
     world.registry.answers.shift();
@@ -320,7 +321,7 @@ describe("a good version that takes over again because the newer one is gone", (
   });
 });
 
-describe("a version that replaces one that keeps crashing", () => {
+describe("a version that replaces a crash-looping one", () => {
   /** v1.1.0 is live and marked as bad: it has crashed too often, and going back has not happened yet. */
   async function crashing(): Promise<BakingWorld> {
     const world = await bakingWorld();
@@ -332,7 +333,7 @@ describe("a version that replaces one that keeps crashing", () => {
     return world;
   }
 
-  it("has the good one before that as its previous one", async () => {
+  it("has the good version before that as its previous version", async () => {
     const world = await crashing();
     await world.publish("v1.2.0");
     expect(switching(world)).toEqual({ to: "v1.2.0", from: "v1.0.0" });
@@ -342,7 +343,7 @@ describe("a version that replaces one that keeps crashing", () => {
     expect(eventsOf(world.events, "deployed").at(-1)).toMatchObject({ previousTag: "v1.0.0" });
   });
 
-  it("goes back to the good one when it does not become ready", async () => {
+  it("rolls back to the good version if it does not become ready", async () => {
     const world = await crashing();
     world.fail.verify = crashed;
     await world.publish("v1.2.0");
@@ -350,8 +351,8 @@ describe("a version that replaces one that keeps crashing", () => {
   });
 });
 
-describe("a dewy that is killed", () => {
-  it("at any moment of two switches leaves what the next one makes whole, whatever becomes of the newest", async () => {
+describe("dewy, killed", () => {
+  it("at any moment of two switches, leaves a state that the next start repairs, whatever happens to the newest version", async () => {
     const moments = await recordMoments();
     expect(moments.length).toBeGreaterThan(8);
     for (const isGood of [true, false]) {

@@ -10,7 +10,7 @@ import type { Resolution } from "../../src/core/types.ts";
 import type { VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { forgetAcceptances } from "../../src/deploy/state.ts";
-import { roundOutcome, tick } from "../../src/deploy/tick.ts";
+import { pollOutcome, tick } from "../../src/deploy/tick.ts";
 import { eventsOf, never, nothing, ready, testRegistry, testWorld } from "./world.ts";
 
 const policy: VersionPolicy = {
@@ -33,12 +33,12 @@ function worldWith(...answers: Parameters<typeof testRegistry>): {
   return {
     world,
     failed,
-    look: (over) => tick({ ...policy, ...over }, world.io, never(), failed),
+    look: (over) => tick({ policy: { ...policy, ...over }, failed }, world.io, never()),
   };
 }
 
 describe("tick", () => {
-  it("deploys the newest version, then stays while nothing changes", async () => {
+  it("deploys the newest version, then does nothing while nothing changes", async () => {
     const { look } = worldWith(ready("v1.0.0"));
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
@@ -51,7 +51,7 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
   });
 
-  it("waits for the artifact of the newest while something runs", async () => {
+  it("waits for the artifact of the newest version while a version runs", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [
@@ -71,7 +71,7 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
   });
 
-  it("says so when the grace period of the newest is over, and deploys the next newest when nothing runs", async () => {
+  it("reports the end of the newest version's grace period, and deploys the next newest if nothing runs", async () => {
     const missing = {
       kind: "none",
       reason: "artifact-missing",
@@ -91,7 +91,7 @@ describe("tick", () => {
     });
   });
 
-  it("does not try a bad version again, but goes on with a newer one", async () => {
+  it("does not retry a bad version, but deploys a newer one", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
@@ -103,19 +103,19 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.1.1" });
   });
 
-  it("refuses a bad version whose bytes have changed, until the operator accepts them", async () => {
+  it("rejects a bad version whose bytes have changed until the operator accepts them", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await look();
     world.fail = {};
-    world.registry.answers = [ready("v1.1.0", { revision: "mended" }), ready("v1.0.0")];
+    world.registry.answers = [ready("v1.1.0", { revision: "fixed" }), ready("v1.0.0")];
     expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
   });
 
-  it("deploys the next newest when the newest is bad and nothing runs", async () => {
+  it("deploys the next newest if the newest is bad and nothing runs", async () => {
     const { world, look } = worldWith(ready("v1.1.0"), ready("v1.0.0"));
     world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
     await look();
@@ -123,7 +123,7 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
   });
 
-  it("settles on the newest that is left when the running release was deleted", async () => {
+  it("deploys the newest remaining version if the running release was deleted", async () => {
     const { world, look } = worldWith(ready("v1.1.0"));
     await look();
     world.registry.answers = [ready("v1.0.0")];
@@ -131,7 +131,7 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: true, live: "v1.0.0" });
   });
 
-  it("does not downgrade when the listing is short but the running release still exists", async () => {
+  it("does not downgrade if the listing is short but the running release still exists", async () => {
     const { world, look } = worldWith(ready("v1.1.0"));
     await look();
     world.registry.answers = [ready("v1.0.0")];
@@ -139,7 +139,7 @@ describe("tick", () => {
     expect(eventsOf(world.events, "held")).toMatchObject([{ tag: "v1.0.0", running: "v1.1.0" }]);
   });
 
-  it("follows a registry that chooses by itself, also back, and to tags that are no versions", async () => {
+  it("follows a registry that chooses by its own rules, backwards and to tags that are not versions", async () => {
     const { world, look } = worldWith(ready("v1.1.0"));
     delete world.registry.exists;
     await look();
@@ -151,7 +151,7 @@ describe("tick", () => {
     }
   });
 
-  it("does not downgrade when the registry is suddenly empty, and says so", async () => {
+  it("does not downgrade if the registry is suddenly empty, and reports that", async () => {
     const { world, look } = worldWith(ready("v1.1.0"));
     await look();
     world.registry.answers = [nothing("empty")];
@@ -163,14 +163,14 @@ describe("tick", () => {
     });
   });
 
-  it("follows the operator to an older version when the running one no longer fits the policy", async () => {
+  it("deploys an older version if the running one does not match the changed policy", async () => {
     const { world, look } = worldWith(ready("v2.0.0"));
     await look();
     world.registry.answers = [ready("v1.9.0")];
     expect(await look({ constraint: "^1" })).toEqual({ deployed: true, live: "v1.9.0" });
   });
 
-  it("warns and does not redeploy when the same tag has other bytes", async () => {
+  it("warns and does not redeploy if the bytes of the tag have changed", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.0.0", { revision: "replaced" })];
@@ -178,7 +178,7 @@ describe("tick", () => {
     expect(eventsOf(world.events, "bytes-changed")).toHaveLength(1);
   });
 
-  describe("when the record of the live version is lost", () => {
+  describe("if the record of the live version is lost", () => {
     const missing = {
       kind: "none",
       reason: "artifact-missing",
@@ -191,7 +191,7 @@ describe("tick", () => {
       ["has no artifact for this machine", missing],
       ["is bad", ready("v1.2.0")],
       ["has changed", ready("v1.2.0", { name: "other.tar.gz" })],
-    ])("does not deploy an older one because the newest %s", async (why, newest) => {
+    ])("does not deploy an older version because the newest %s", async (why, newest) => {
       const { world, look } = worldWith(newest, ready("v1.1.0"));
       world.directories.add("d0");
       world.setLive("d0");
@@ -225,7 +225,7 @@ describe("tick", () => {
       return made;
     }
 
-    it("refuses them, and says so", async () => {
+    it("rejects them, and reports that", async () => {
       const { world, look } = await detour(changed);
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
       expect(eventsOf(world.events, "bytes-changed")).toEqual([
@@ -233,42 +233,42 @@ describe("tick", () => {
       ]);
     });
 
-    it("deploys the bytes that it knows", async () => {
+    it("deploys the recorded bytes", async () => {
       const { look } = await detour(ready("v1.1.0"));
       expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("refuses an artifact of another name, unless the operator names it", async () => {
+    it("rejects an artifact of another name, unless the operator names it", async () => {
       const { look } = await detour(ready("v1.1.0", { name: "other.tar.gz" }));
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
       expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("goes on to a version above the live one", async () => {
+    it("deploys a version above the live one", async () => {
       const { world, look } = await detour(changed);
       world.registry.answers = [changed, ready("v1.0.5"), ready("v1.0.0")];
       expect(await look()).toEqual({ deployed: true, live: "v1.0.5" });
     });
 
-    it("remembers them longer than the release itself", async () => {
+    it("keeps the record longer than the release itself", async () => {
       const { world, look } = await detour(changed);
       world.setState({ ...world.state(), releases: world.state().releases.slice(-1) });
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     });
 
-    it("knows those of releases that were staged before dewy remembered bytes", async () => {
+    it("uses the digests of releases that were staged before bytes were recorded", async () => {
       const { world, look } = await detour(changed);
       world.setState({ ...world.state(), known: [] });
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     });
 
-    it("deploys them when the operator accepts them for this tag", async () => {
+    it("deploys them if the operator accepts them for this tag", async () => {
       const { look } = await detour(changed);
       expect(await look({ acceptChanged: ["v1.0.0"] })).toMatchObject({ deployed: false });
       expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("deploys those of the live version when the operator accepts them", async () => {
+    it("deploys those of the live version if the operator accepts them", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       await look();
       world.registry.answers = [changed];
@@ -278,7 +278,7 @@ describe("tick", () => {
       expect(await look()).toEqual({ deployed: false, live: "v1.1.0" });
     });
 
-    it("does not try accepted bytes of the live version again when they are bad", async () => {
+    it("does not retry accepted bytes of the live version if they are bad", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       await look();
       world.registry.answers = [changed];
@@ -292,7 +292,7 @@ describe("tick", () => {
       expect(world.live()).toBe("d1");
     });
 
-    it("tries accepted bytes again when they failed for no fault of the release", async () => {
+    it("retries accepted bytes that failed for no fault of the release", async () => {
       const { world, look, failed } = await detour(changed);
       world.hooks.before = 1;
       expect(await look({ acceptChanged: ["v1.1.0"] })).toHaveProperty("failure");
@@ -301,7 +301,7 @@ describe("tick", () => {
       expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("accepts only the bytes that are there at the first look", async () => {
+    it("accepts only the bytes of the first poll", async () => {
       const { world, look } = await detour(changed);
       const flag = { acceptChanged: ["v1.1.0"] };
       await look(flag);
@@ -311,7 +311,7 @@ describe("tick", () => {
       expect(eventsOf(world.events, "bytes-changed")).toMatchObject([{ acceptedBefore: true }]);
     });
 
-    it("uses the acceptance up also when the bytes were the known ones", async () => {
+    it("uses up the acceptance even if the bytes were the known ones", async () => {
       const { world, look } = await detour(ready("v1.1.0"));
       const flag = { acceptChanged: ["v1.1.0"] };
       await look(flag);
@@ -319,7 +319,7 @@ describe("tick", () => {
       expect(await look(flag)).toEqual({ deployed: false, live: "v1.1.0" });
     });
 
-    it("can be asked to accept again after a start without the flag", async () => {
+    it("accepts again after a start without the flag", async () => {
       const { world, look } = await detour(changed);
       const flag = { acceptChanged: ["v1.1.0"] };
       await look(flag);
@@ -330,7 +330,7 @@ describe("tick", () => {
       expect(await look(flag)).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("reads the bytes before it calls them changed, where only their time tells them apart", async () => {
+    it("compares digests before it reports changed bytes if only the revision differs", async () => {
       const touched = ready("v1.1.0", { revision: "touched" });
       const { world, look } = await detour(touched);
       world.setState({
@@ -345,14 +345,14 @@ describe("tick", () => {
     });
   });
 
-  it("redeploys the same tag when the operator names another artifact", async () => {
+  it("redeploys the same tag if the operator names another artifact", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.0.0", { name: "other.tar.gz" })];
     expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.0.0" });
   });
 
-  it("tries the way back again when it failed, before anything else", async () => {
+  it("retries a failed rollback before anything else", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
@@ -368,7 +368,7 @@ describe("tick", () => {
     expect(world.state().bad).toMatchObject([{ tag: "v1.1.0" }]);
   });
 
-  it("runs an after hook that an earlier dewy still had to run, once", async () => {
+  it("runs an after hook that an earlier process has not run, once", async () => {
     const { world, look } = worldWith(ready("v1.0.0"));
     await look();
     world.hooks.after = 0;
@@ -398,7 +398,7 @@ describe("tick", () => {
     expect(world.state().afterHook).toBeUndefined();
   });
 
-  it("ends when a registry ignores what is excluded", async () => {
+  it("terminates if a registry ignores excluded tags", async () => {
     const { world, look } = worldWith();
     world.registry.resolve = async () => ({
       kind: "pending",
@@ -408,10 +408,10 @@ describe("tick", () => {
     expect(await look()).toEqual({ deployed: false, live: undefined });
   });
 
-  describe("after a version failed before it was live", () => {
+  describe("after a version has failed before it was live", () => {
     const failure = new HostError("the disk is full");
 
-    it("looks at it again and again, and tries it only when it has waited, longer each time", async () => {
+    it("retries it with exponential backoff", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.stage = failure;
       const { clock } = world.io;
@@ -434,18 +434,18 @@ describe("tick", () => {
 
     it.each([
       ["a newer version", ready("v1.0.1", { revision: "rev-v1.0.0" }), "v1.0.1"],
-      ["other bytes of it", ready("v1.0.0", { revision: "mended" }), "v1.0.0"],
-      ["another artifact of it", ready("v1.0.0", { name: "mended.tar.gz" }), "v1.0.0"],
-    ])("tries %s at once", async (_, mended, live) => {
+      ["other bytes of it", ready("v1.0.0", { revision: "fixed" }), "v1.0.0"],
+      ["another artifact of it", ready("v1.0.0", { name: "fixed.tar.gz" }), "v1.0.0"],
+    ])("deploys %s at once", async (_, fixed, live) => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.stage = failure;
       await look();
       world.fail = {};
-      world.registry.answers = [mended];
+      world.registry.answers = [fixed];
       expect(await look()).toEqual({ deployed: true, live });
     });
 
-    it("does not forget it when another one fails in between", async () => {
+    it("remembers the failure if another version fails in between", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       world.fail.stage = failure;
       await look();
@@ -455,7 +455,7 @@ describe("tick", () => {
       expect(await look()).toMatchObject({ waitsUntil: expect.any(Number) });
     });
 
-    it("begins with the shortest wait again when a deploy has worked", async () => {
+    it("resets the backoff after a successful deploy", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       world.fail.stage = failure;
       const first = await look();
@@ -467,7 +467,7 @@ describe("tick", () => {
       expect((await look()).failure?.retryAt).toBe(first.failure?.retryAt);
     });
 
-    it("tries it at once when the operator is in a hurry, and then waits longer than before", async () => {
+    it("retries at once after hurry(), and then waits longer than before", async () => {
       const { world, look, failed } = worldWith(ready("v1.0.0"));
       world.hooks.before = 1;
       await look();
@@ -478,20 +478,20 @@ describe("tick", () => {
       expect(world.steps.filter((step) => step === "hook before")).toHaveLength(2);
     });
 
-    it("keeps the pause that the registry asked for while it was downloaded", async () => {
+    it("respects the pause that the registry asked for during the download", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.stage = new RemoteError("slow down", { retryAfterMs: 900_000 });
       const { failure: failed } = await look();
       expect((failed?.retryAt ?? 0) - world.io.clock.now()).toBe(945_000);
     });
 
-    it("gives no time for one that was live and is remembered as bad", async () => {
+    it("does not retry a version that was live and is marked bad", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.verify = new DeployError("verify", "it crashed", { fault: "release" });
       expect((await look()).failure).toMatchObject({ retryAt: undefined });
     });
 
-    it("lets one wait that was live, and was taken back for no fault of its own", async () => {
+    it("retries later a version that was rolled back for no fault of its own", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.verify = new HostError("the engine is down", { retryable: true });
       const { failure } = await look();
@@ -499,7 +499,7 @@ describe("tick", () => {
       expect(await look()).toMatchObject({ waitsUntil: failure?.retryAt });
     });
 
-    it("passes on that the operator ended it", async () => {
+    it("rethrows an abort by the operator", async () => {
       const { world, look } = worldWith(ready("v1.0.0"));
       world.fail.stage = new AbortedError("Stopped");
       await expect(look()).rejects.toMatchObject({ code: "aborted" });
@@ -509,7 +509,7 @@ describe("tick", () => {
   });
 });
 
-describe("roundOutcome", () => {
+describe("pollOutcome", () => {
   const problem = new NotFoundError("nothing there");
   const failure = { tag: "v1.0.0", error: new HostError("full"), retryAt: 5 };
 
@@ -526,6 +526,6 @@ describe("roundOutcome", () => {
     ],
     [{ waitsUntil: 5 }, { kind: "waiting", retryAt: 5 }],
   ])("of %o", (parts, outcome) => {
-    expect(roundOutcome({ deployed: false, live: undefined, ...parts })).toEqual(outcome);
+    expect(pollOutcome({ deployed: false, live: undefined, ...parts })).toEqual(outcome);
   });
 });

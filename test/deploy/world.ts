@@ -7,12 +7,17 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../../src/core/types.ts";
-import type { Candidate, Deployer, DeployIo, HookContext } from "../../src/deploy/deployer.ts";
+import type {
+  Candidate,
+  DeployContext,
+  Deployer,
+  HookVariables,
+} from "../../src/deploy/deployer.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
 import { parseVersion } from "../../src/version/version.ts";
 
-/** A clock that jumps: every sleep ends at once and is recorded. */
+/** A clock whose sleeps end at once and are recorded. */
 export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { slept: number[] } {
   let now = start;
   const slept: number[] = [];
@@ -28,10 +33,10 @@ export function jumpingClock(start: number = Date.UTC(2026, 0, 1)): Clock & { sl
   };
 }
 
-/** A version as a registry would answer it. */
+/** A version as a registry returns it. */
 export function candidate(tag: string, artifact: Partial<Artifact> = {}): Candidate {
   const version = parseVersion(tag);
-  if (version === undefined) throw new Error(`${tag} is no version`);
+  if (version === undefined) throw new Error(`${tag} is not a version`);
   return {
     release: { id: `id-${tag}`, tag, version },
     artifact: { name: "app.tar.gz", url: `test://${tag}`, revision: `rev-${tag}`, ...artifact },
@@ -48,16 +53,15 @@ export function nothing(reason: "empty" | "no-version" | "filtered" = "empty"): 
   return { kind: "none", reason, message: `nothing: ${reason}` };
 }
 
-/** A registry that answers what a test puts into it. */
+/** A registry whose answers the test sets. */
 export interface TestRegistry extends Registry {
-  /** Newest first; the first that is not excluded is the answer. */
+  /** Newest first; the first that is not excluded is returned. */
   answers: Resolution[];
   gone: Set<string>;
   reports: Deployment[];
   reportError: Error | undefined;
 }
 
-/** Makes the registry. */
 export function testRegistry(...answers: Resolution[]): TestRegistry {
   const registry: TestRegistry = {
     answers,
@@ -86,7 +90,7 @@ function tagOf(answer: Resolution): string {
   return answer.tag ?? "";
 }
 
-/** What a test can make fail. */
+/** The steps that a test can make fail. */
 export type FailingStep =
   | "stage"
   | "activate"
@@ -98,14 +102,14 @@ export type FailingStep =
 
 /** A deployer, a store and hooks in memory. */
 export interface TestWorld {
-  io: DeployIo;
+  io: DeployContext;
   registry: TestRegistry;
   events: DewyEvent[];
-  /** What happened, in order. */
+  /** The steps that were run, in order. */
   steps: string[];
   fail: Partial<Record<FailingStep, Error>>;
   hooks: Partial<Record<"before" | "after", number>>;
-  hookContexts: HookContext[];
+  hookContexts: HookVariables[];
   directories: Set<string>;
   state(): DeployState;
   live(): string | undefined;
@@ -113,7 +117,7 @@ export interface TestWorld {
   setState(state: DeployState): void;
 }
 
-/** Makes a world in which nothing has been deployed. */
+/** Returns dependencies in memory with nothing deployed. */
 export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
   let state: DeployState = EMPTY_STATE;
   let live: string | undefined;
@@ -208,9 +212,11 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
       clean: async () => {
         world.steps.push("clean");
       },
-      prune: async (keep, others) => {
+      prune: async (retention) => {
         step("prune", "prune");
-        const rest = [...world.directories].filter((directory) => !keep.has(directory));
+        const listed = [...world.directories];
+        const { keep, others } = await retention();
+        const rest = listed.filter((directory) => !keep.has(directory));
         const removed = rest.slice(0, Math.max(0, rest.length - others));
         for (const directory of removed) world.directories.delete(directory);
         return removed;
@@ -219,7 +225,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
   }
 }
 
-/** A signal that never comes. */
+/** A signal that is never aborted. */
 export function never(): AbortSignal {
   return new AbortController().signal;
 }

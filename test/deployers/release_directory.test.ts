@@ -2,21 +2,26 @@ import { spawn } from "node:child_process";
 import { mkdir, readdir, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Retention } from "../../src/deploy/state.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 
 const noon = new Date("2026-01-01T12:00:00Z");
 const fill = (text: string) => (directory: string) => writeFile(join(directory, "file"), text);
 
+function retain(keep: ReadonlySet<string>, others: number): () => Promise<Retention> {
+  return async () => ({ keep, others });
+}
+
 describe("openReleaseDirectory", () => {
-  it("makes complete releases named after the second, also several in one", async () => {
+  it("names releases after the second, with a number if there are several", async () => {
     const directory = await openReleaseDirectory(await tempDirectory());
     expect(await directory.create(noon, fill("a"))).toBe("20260101T120000Z");
     expect(await directory.create(noon, fill("b"))).toBe("20260101T120000Z-2");
     expect(await directory.create(noon, fill("c"))).toBe("20260101T120000Z-3");
   });
 
-  it("leaves nothing of a release that could not be filled", async () => {
+  it("leaves nothing behind if a release cannot be filled", async () => {
     const directory = await openReleaseDirectory(await tempDirectory());
     const broken = directory.create(noon, async (path) => {
       await writeFile(join(path, "half"), "");
@@ -26,7 +31,7 @@ describe("openReleaseDirectory", () => {
     expect(await readdir(join(directory.root, "releases"))).toEqual([]);
   });
 
-  it("points current to a release by a relative link, and away again", async () => {
+  it("points current to a release with a relative link, and removes the link", async () => {
     const directory = await openReleaseDirectory(await tempDirectory());
     expect(await directory.live()).toBeUndefined();
     const name = await directory.create(noon, fill("a"));
@@ -37,21 +42,21 @@ describe("openReleaseDirectory", () => {
     expect(await directory.live()).toBeUndefined();
   });
 
-  it("understands an absolute link, as the Go implementation made it", async () => {
+  it("reads an absolute link, as the Go implementation creates it", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "releases", "20250101T000000Z"), { recursive: true });
     await symlink(join(root, "releases", "20250101T000000Z"), join(root, "current"));
     expect(await (await openReleaseDirectory(root)).live()).toBe("20250101T000000Z");
   });
 
-  it("says that nothing is live when current points to a release that is gone", async () => {
+  it("reports that nothing is live if current points to a missing release", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "releases"));
     await symlink("releases/20250101T000000Z", join(root, "current"));
     expect(await (await openReleaseDirectory(root)).live()).toBeUndefined();
   });
 
-  it("does not take a release that cannot be looked at for one that is gone", async () => {
+  it("does not treat an unreadable release as missing", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "releases"));
     const loop = "20250101T000000Z";
@@ -63,31 +68,31 @@ describe("openReleaseDirectory", () => {
     expect(await directory.has("20250102T000000Z")).toBe(false);
   });
 
-  it("does not take current for another's when the releases cannot be looked at", async () => {
+  it("does not reject current if releases/ is unreadable", async () => {
     const root = await tempDirectory();
     await symlink("releases", join(root, "releases"));
     await symlink("releases/20250101T000000Z", join(root, "current"));
     await expect(openReleaseDirectory(root)).rejects.toThrow("ELOOP");
   });
 
-  it("refuses a current that it did not make", async () => {
+  it("rejects a current that dewy did not create", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "current"));
-    await expect(openReleaseDirectory(root)).rejects.toThrow("is no symlink");
+    await expect(openReleaseDirectory(root)).rejects.toThrow("is not a symlink");
   });
 
-  it("refuses a current that points elsewhere", async () => {
+  it("rejects a current that points elsewhere", async () => {
     const root = await tempDirectory();
     await symlink("/usr/lib", join(root, "current"));
     await expect(openReleaseDirectory(root)).rejects.toThrow("points to /usr/lib");
   });
 
-  it("says how to make a directory that is missing", async () => {
+  it("says how to create a missing directory", async () => {
     const missing = join(await tempDirectory(), "app");
     await expect(openReleaseDirectory(missing)).rejects.toThrow(`mkdir -p ${missing}`);
   });
 
-  it("cleans up half-made releases and links, and nothing else", async () => {
+  it("removes incomplete releases and temporary links, and nothing else", async () => {
     const root = await tempDirectory();
     const mine = [".removing-mine", ".staging-2026", "20260101T120000Z", "mine"];
     const hex = "0123456789abcdef";
@@ -102,7 +107,7 @@ describe("openReleaseDirectory", () => {
     expect((await readdir(root)).sort()).toEqual([`mine.${hex}.tmp`, "releases"]);
   });
 
-  it("makes releases that other users can enter, whatever the umask is, when it is told to", async () => {
+  it("creates releases with the given mode, regardless of the umask", async () => {
     const umask = process.umask(0o077);
     onTestFinished(() => void process.umask(umask));
     for (const [mode, expected] of [
@@ -133,23 +138,34 @@ describe("prune", () => {
     return { directory, names };
   }
 
-  it("keeps as many of the newest as it is told", async () => {
+  it("keeps the given number of newest releases", async () => {
     const { directory, names } = await withReleases(12);
-    expect(await directory.prune(new Set(), 7)).toHaveLength(5);
+    expect(await directory.prune(retain(new Set(), 7))).toHaveLength(5);
     expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(5).sort());
   });
 
-  it("counts those that it is told to keep apart from those", async () => {
+  it("does not count explicitly kept releases among the newest", async () => {
     const { directory, names } = await withReleases(5);
-    await directory.prune(new Set(names.slice(3)), 1);
+    await directory.prune(retain(new Set(names.slice(3)), 1));
     expect((await readdir(join(directory.root, "releases"))).sort()).toEqual(names.slice(2).sort());
   });
 
-  it("never removes what it is told to keep", async () => {
+  it("never removes an explicitly kept release", async () => {
     const { directory, names } = await withReleases(9);
-    await directory.prune(new Set(names.slice(0, 1)), 7);
+    await directory.prune(retain(new Set(names.slice(0, 1)), 7));
     expect(await readdir(join(directory.root, "releases"))).toContain(names[0]);
     expect(await readdir(join(directory.root, "releases"))).not.toContain(names[1]);
+  });
+
+  it("keeps a release that is staged while old ones are removed", async () => {
+    const { directory, names } = await withReleases(9);
+    let staged = "";
+    await directory.prune(async () => {
+      staged = await directory.create(new Date(noon.getTime() + 60_000), fill(""));
+      return { keep: new Set(), others: 0 };
+    });
+    expect(await readdir(join(directory.root, "releases"))).toEqual([staged]);
+    expect(names).not.toContain(staged);
   });
 
   it("never removes a release that a running process works in", async () => {
@@ -157,15 +173,15 @@ describe("prune", () => {
     const oldest = names[0] ?? "";
     const child = spawn("sleep", ["300"], { cwd: directory.path(oldest) });
     onTestFinished(() => void child.kill("SIGKILL"));
-    const removed = await directory.prune(new Set(), 7);
+    const removed = await directory.prune(retain(new Set(), 7));
     expect(removed).not.toContain(oldest);
     expect(removed).toContain(names[1]);
   });
 
-  it("leaves alone what is no release", async () => {
+  it("ignores directories that are not releases", async () => {
     const { directory } = await withReleases(9);
     await mkdir(directory.path("backup-of-2019"));
-    await directory.prune(new Set(), 7);
+    await directory.prune(retain(new Set(), 7));
     expect(await readdir(join(directory.root, "releases"))).toContain("backup-of-2019");
   });
 });

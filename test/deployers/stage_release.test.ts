@@ -10,7 +10,7 @@ import { tempDirectory } from "../support/temp_directory.ts";
 
 const SCRIPT = "#!/bin/sh\necho hello\n";
 
-/** Stages a single file, and tells what the release has then: name, permissions and content. */
+/** Stages a single file, and returns the name, permissions and content in the release. */
 async function stage(tag: string, name: string, content: string, isNamed?: boolean) {
   const directory = await openReleaseDirectory(await tempDirectory());
   const registry = {
@@ -39,20 +39,20 @@ async function stage(tag: string, name: string, content: string, isNamed?: boole
   );
 }
 
-test("a bare executable is the same command in every version", async () => {
+test("a single executable has the same name in every version", async () => {
   expect(await stage("v1.2.3", "app_1.2.3_linux_amd64", SCRIPT)).toEqual([`app 755 ${SCRIPT}`]);
   expect(await stage("v2.0.0-rc.1", "app-linux-amd64-v2.0.0-rc.1", SCRIPT)).toEqual([
     `app 755 ${SCRIPT}`,
   ]);
 });
 
-test("a file keeps the name by which artifact= names it", async () => {
+test("a file keeps the name given by artifact=", async () => {
   expect(await stage("v1.2.3", "app_linux_amd64", SCRIPT, true)).toEqual([
     `app_linux_amd64 755 ${SCRIPT}`,
   ]);
 });
 
-test("what does not begin as a program is not made executable", async () => {
+test("a file that does not begin like a program is not made executable", async () => {
   expect(await stage("v1.2.3", "app_1.2.3_linux_amd64", "<html>")).toEqual(["app 644 <html>"]);
   expect(await stage("v1.2.3", "app-1.2.3.jar", "PK")).toEqual(["app.jar 644 PK"]);
 });

@@ -151,7 +151,7 @@ for (const { upstream, skip, open } of cases) {
 }
 
 describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
-  it("speaks TLS and asks for its token, but not for downloads", async () => {
+  it("serves TLS and requires its token, except for downloads", async () => {
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
     const { certFile, keyFile, caFile } = await makeCertificate();
@@ -196,7 +196,7 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
     expect(output).not.toMatch(/signature=[\w-]/);
   });
 
-  it("serves the last answer while its upstream is down, and tells who asks when it never had one", async () => {
+  it("serves the last answer while its upstream is down, and an error if it never had one", async () => {
     const publisher = await githubPublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
     const gateway = await startGateway(command, publisher, "--max-stale", "1h");
@@ -225,7 +225,7 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
     ]);
   });
 
-  it("names the port that it cannot have", async () => {
+  it("names a port in use", async () => {
     const publisher = await filePublisher();
     const gateway = await startGateway(command, publisher);
     const port = new URL(gateway.url).port;

@@ -35,7 +35,7 @@ async function serveFiles(files: Readonly<Record<string, Uint8Array>>): Promise<
 }
 
 describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
-  test("follows a gRPC server forth and back, and reports what failed", async () => {
+  test("follows a gRPC server forward and back, and reports failures", async () => {
     const cwd = await tempDirectory();
     const bytes = await makeArtifact("v1");
     const next = await makeArtifact("v2");

@@ -54,8 +54,8 @@ function deadly(deployer: Deployer): Deployer {
       dieAt("after activate");
       return undo;
     },
-    prune: async (keep, others) => {
-      const removed = await deployer.prune(keep, others);
+    prune: async (retention) => {
+      const removed = await deployer.prune(retention);
       if (hasDeployed) dieAt("after prune");
       return removed;
     },

@@ -10,7 +10,7 @@ import { filePublisher } from "./publishers.ts";
 import { slack } from "./slack.ts";
 
 describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
-  it("tells the start, the download and the hooks of a deploy, in this order", async () => {
+  it("reports the start, the download and the hooks of a deploy, in this order", async () => {
     const { texts, url } = await slack(async () => Response.json({ ok: true, ts: "1.1" }));
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
@@ -74,7 +74,7 @@ describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
     );
   });
 
-  it("deploys although Slack never answers, and ends all the same", async () => {
+  it("deploys and exits although Slack never answers", async () => {
     const { url } = await slack(() => new Promise(() => {}));
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
@@ -88,7 +88,7 @@ describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
     expect(await liveVersion(cwd)).toBe("v1.0.0");
   });
 
-  it("goes on with one warning when the token is missing", async () => {
+  it("continues with one warning when the token is missing", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));

@@ -28,10 +28,10 @@ it.each(cliRuntimes)(
       ["server", "--registry", publisher.url, ...log, ...quick, "--", PROGRAM],
       { cwd, env: { PATH: `${bin}:${process.env.PATH}`, TEST_OF_PROGRAM: bin } },
     );
-    const failure = await dewy.seen("a failure", ({ msg }) => msg === "Deploy failure");
+    const failure = await dewy.seen("a failure", ({ msg }) => msg === "Deploy failed");
     expect(failure.tag).toBe("v1.1.0");
     expect(failure.error).toBe(
-      `Cannot deploy v1.1.0: verify failed: Cannot start "${PROGRAM}": no directory in PATH has a program of this name; install it, or give its path`,
+      `Cannot deploy v1.1.0: verify failed: Cannot start "${PROGRAM}": no directory in PATH contains a program with this name; install it, or specify its path`,
     );
     expect(dewy.stderr()).not.toContain(bin);
     expect(dewy.stderr() + dewy.stdout()).not.toContain("dewy-exec");

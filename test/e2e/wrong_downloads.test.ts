@@ -70,7 +70,7 @@ describe("a version whose registry states no digest is deployed although the fir
 
 describe("a version that was not verified", () => {
   it("is told at the level info, once; one that was is not", async () => {
-    const isNote = ({ msg }: { msg: string }): boolean => msg.startsWith("No checksum");
+    const isNote = ({ msg }: { msg: string }): boolean => msg.startsWith("Artifact not verified");
     const without = await (await bucket((right) => right)).run();
     expect(without.lines.filter(isNote)).toMatchObject([{ level: "INFO", tag: "v1.0.0" }]);
     const withMd5 = await (await bucket((right) => right, {})).run();

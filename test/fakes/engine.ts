@@ -1,6 +1,6 @@
 /**
- * A container engine in memory. Its containers are real little HTTP servers on loopback, so that the real proxy can be
- * put before them.
+ * A container engine in memory. Its containers are small HTTP servers on loopback, for use behind
+ * the real proxy.
  *
  * @module
  */
@@ -14,63 +14,56 @@ import type {
 } from "../../src/container/engine/engine.ts";
 import { HostError } from "../../src/core/error.ts";
 
-/** What the app of an image does. */
 export interface FakeApp {
-  /** What it answers with. */
+  /** The body of its responses. */
   version: string;
   /** The status of `GET /health`. */
   health: number;
-  /** It ends with this exit code at its start. */
+  /** Exits with this code when it starts. */
   exitsWith: number | undefined;
-  /** It ends as soon as it has said that it is healthy. */
+  /** Exits after its first health response. */
   endsOnceHealthy: boolean;
-  /** It listens from its start on. */
   listens: boolean;
-  /** Whether it ends when it is asked to. */
+  /** Whether it exits on the stop signal. */
   obeys: boolean;
 }
 
-/** What an operation of the engine can be made to do instead. */
 export type FailingOperation = Exclude<keyof ContainerEngine, "name">;
 
-/** A container, as a test sees it. */
 export interface FakeContainer {
   readonly info: EngineContainer;
   readonly spec: ContainerSpec;
   readonly app: FakeApp;
-  /** Requests that it has answered. */
+  /** The number of requests, without health checks. */
   readonly answered: number;
-  /** Requests that came after it was told to stop, or connections that were open then. */
+  /** The number of connections that were open at the stop signal, and of requests after it. */
   readonly late: number;
-  /** Ends it, as a crash does. */
   crash(exitCode?: number): Promise<void>;
-  /** Ends it as `docker stop` and `docker kill` do when dewy did not run them. */
+  /** Stops it as `docker stop` and `docker kill` do without dewy. */
   signal(exitCode?: number): Promise<void>;
-  /** What its HEALTHCHECK says from now on. */
+  /** Sets the status of its HEALTHCHECK. */
   setHealth(health: string): void;
 }
 
-/** An engine, and what a test can do to it. */
 export interface FakeEngine extends ContainerEngine {
-  /** Puts an image where it can be pulled from. @returns its reference. */
+  /** Makes an image available for pulls, and returns its reference. */
   publish(reference: string, app?: Partial<FakeApp>, image?: Partial<EngineImage>): string;
   /** Every container that was ever started, oldest first. */
   readonly containers: readonly FakeContainer[];
-  /** Those that run. */
   running(): readonly FakeContainer[];
-  /** The names of images that are here. */
+  /** The names of local images. */
   names(): readonly string[];
-  /** Removes an image behind dewy's back. */
+  /** Removes a local image. */
   forget(reference: string): void;
-  /** What was asked of it, such as `start app-1-0`. */
+  /** The calls so far, such as `start app-1-0`. */
   readonly calls: readonly string[];
-  /** Operations that fail, and how. */
+  /** The errors of failing operations. */
   readonly fail: Map<FailingOperation, Error>;
-  /** Ends the streams of events. */
+  /** Ends the event streams. */
   dropWatchers(): void;
-  /** Whether deaths are told by events. */
-  tells: boolean;
-  /** Ends all. */
+  /** Whether exits emit events. */
+  emitsEvents: boolean;
+  /** Stops all containers. */
   close(): Promise<void>;
 }
 
@@ -88,14 +81,12 @@ const HEALTHY_APP: FakeApp = {
   obeys: true,
 };
 
-/** The error of an engine that cannot be reached. */
 export function unreachable(): HostError {
   return new HostError("Cannot reach the container engine: connection refused", {
     retryable: true,
   });
 }
 
-/** Makes an engine without images. */
 export function fakeEngine(): FakeEngine {
   const published = new Map<string, StoredImage>();
   const local = new Map<string, StoredImage>();
@@ -112,7 +103,7 @@ export function fakeEngine(): FakeEngine {
     if (error !== undefined) throw error;
   };
   const tell = (id: string): void => {
-    if (engine.tells) for (const { onChange } of [...watchers]) onChange(id);
+    if (engine.emitsEvents) for (const { onChange } of [...watchers]) onChange(id);
   };
   const find = (id: string): Container | undefined =>
     containers.find(({ info, isRemoved }) => info.id === id && !isRemoved);
@@ -121,7 +112,7 @@ export function fakeEngine(): FakeEngine {
 
   const engine: FakeEngine = {
     name: "docker",
-    tells: true,
+    emitsEvents: true,
     containers,
     calls,
     fail,
@@ -322,8 +313,8 @@ class Container implements FakeContainer {
   async stop(timeoutMs: number): Promise<void> {
     if (this.info.status !== "running") return;
     this.#isStopping = true;
-    // What it has answered to the end is not late, nor what has not asked yet and may go elsewhere; neither is dewy's own
-    // question.
+    // Connections with a complete response or without a request are not late, and neither are
+    // health checks.
     const isOpen = (socket: Socket): boolean =>
       socket.bytesRead > 0 && !socket.writableEnded && !this.#askedForHealth.has(socket);
     this.late += [...this.#sockets].filter(isOpen).length;
@@ -343,14 +334,14 @@ class Container implements FakeContainer {
     this.#tell(this.info.id);
   }
 
-  /** What was asked still gets its answer. */
+  /** Exits, but finishes the open responses. */
   #endQuietly(): void {
     this.info.status = "exited";
     this.info.exitCode = 5;
     for (const server of this.#servers) server.close();
   }
 
-  /** As the forwarder of an engine does, it accepts although the app does not listen. */
+  /** Accepts connections even if the app does not listen, like the forwarder of an engine. */
   #accept(socket: Socket): void {
     socket.on("error", () => {});
     if (!this.app.listens) {

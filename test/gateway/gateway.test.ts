@@ -9,11 +9,11 @@ async function current(
   world: ReturnType<typeof gatewayWorld>,
   parts: Parameters<typeof question>[0] = {},
 ): Promise<unknown> {
-  return world.gateway.logic.current(question(parts), signal);
+  return world.gateway.current(question(parts));
 }
 
 describe("an answer of the gateway", () => {
-  test("names the release, and the artifact at an address of its own", async () => {
+  test("has the release, and a URL of the gateway for the artifact", async () => {
     const sha256 = "ab".repeat(32);
     const world = gatewayWorld();
     world.upstream.stated = { digest: `sha256:${sha256}`, size: 10 };
@@ -30,7 +30,7 @@ describe("an answer of the gateway", () => {
     expect(await world.address()).not.toContain("private");
   });
 
-  test("has another address when the bytes were replaced under the same tag", async () => {
+  test("has another URL when the bytes are replaced under the same tag", async () => {
     const { address, upstream, gateway } = gatewayWorld();
     const first = await address();
     upstream.stated = { ...upstream.stated, revision: "secret-path-2" };
@@ -38,12 +38,12 @@ describe("an answer of the gateway", () => {
     expect(await address()).not.toBe(first);
   });
 
-  test("has the public address where one is configured", async () => {
+  test("has the public URL if one is configured", async () => {
     const { address } = gatewayWorld({ publicUrl: "https://registry.example.com/dewy" });
     expect(await address()).toMatch(/^https:\/\/registry\.example\.com\/dewy\/artifacts\//);
   });
 
-  test("names the upstream's own address where machines download for themselves", async () => {
+  test("has the upstream's URL with direct downloads", async () => {
     const { address, gateway } = gatewayWorld({ direct: true });
     const url = await address();
     expect(url).toBe("file:///private/v1.0.0/app_linux_amd64.tar.gz");
@@ -53,10 +53,10 @@ describe("an answer of the gateway", () => {
   describe.each([
     ["signed", false],
     ["direct", true],
-  ])("by name, with %s addresses,", (_, direct) => {
+  ])("by name, with %s URLs,", (_, direct) => {
     const artifact = "app_linux_arm64.tar.gz";
 
-    test("is that artifact, whatever the platform, and never another", async () => {
+    test("is that artifact on every platform, and never another", async () => {
       const world = gatewayWorld({ direct });
       expect(await world.address()).toContain("/app_linux_amd64.tar.gz");
       expect(await world.address({ artifact })).toContain(`/${artifact}`);
@@ -72,7 +72,7 @@ describe("an answer of the gateway", () => {
       expect(await current(world, { artifact })).toBeUndefined();
     });
 
-    test("is not found where the upstream registry chooses by itself and has chosen another", async () => {
+    test("is not found if the upstream registry chooses by itself and chose another", async () => {
       const upstream = fakeUpstream({ anyPlatform: false });
       const world = gatewayWorld({ direct, open: () => upstream.registry });
       await expect(current(world, { artifact })).rejects.toMatchObject({ code: "not-found" });
@@ -80,7 +80,7 @@ describe("an answer of the gateway", () => {
     });
   });
 
-  test("stays the same while nothing changes, so that machines see no change", async () => {
+  test("stays the same while nothing changes", async () => {
     const { address, clock } = gatewayWorld();
     clock.advance(LINK_LIFETIME_MS - (clock.now() % LINK_LIFETIME_MS));
     const first = await address();
@@ -88,7 +88,7 @@ describe("an answer of the gateway", () => {
     expect(await address()).toBe(first);
   });
 
-  test("is a tag alone while the artifact is yet to come, and nothing when there is no version", async () => {
+  test("is only a tag while the artifact is missing, and empty without a version", async () => {
     const world = gatewayWorld();
     expect(await current(world, { os: "plan9" })).toEqual({ id: "", tag: "v1.0.0" });
     expect(await current(world, { os: "aix" })).toEqual({ id: "", tag: "v1.0.0" });
@@ -98,7 +98,7 @@ describe("an answer of the gateway", () => {
     expect(world.events).toContainEqual(expect.objectContaining({ type: "nothing" }));
   });
 
-  test("that is doubtful is logged once", async () => {
+  test("with notes on the choice is logged once", async () => {
     const world = gatewayWorld();
     const { resolve: ask } = world.upstream.registry;
     world.upstream.registry.resolve = async (options) => {
@@ -118,19 +118,19 @@ describe("an answer of the gateway", () => {
     ]);
   });
 
-  test("says that the upstream fails, and nothing of what it said", async () => {
+  test("reports a failure of the upstream without its message", async () => {
     const world = gatewayWorld();
     world.upstream.failure = new CredentialError("s3://private-bucket refused AKIA");
     const failed = current(world);
     await expect(failed).rejects.toMatchObject({
       code: "remote",
-      message: "The upstream registry cannot be asked right now",
+      message: "The upstream registry is unavailable",
     });
   });
 });
 
 describe("a download from the gateway", () => {
-  test("needs no token, and is the upstream's bytes", async () => {
+  test("works without a token, and has the upstream's bytes", async () => {
     const { address, get, upstream, events } = gatewayWorld({ token: "secret" });
     const response = await get(await address());
     expect(response.status).toBe(200);
@@ -165,7 +165,7 @@ describe("a download from the gateway", () => {
       expect(events.at(-1)).toMatchObject({ bytes: text.length, isComplete: true });
   });
 
-  test("is not sent again to who has it, nor in parts of other bytes", async () => {
+  test("honours If-None-Match, If-Match and If-Range", async () => {
     const { address, get, upstream } = gatewayWorld();
     const url = await address();
     const etag = (await get(url, { method: "HEAD" })).headers.get("etag") ?? "";
@@ -240,13 +240,13 @@ describe("a download from the gateway", () => {
     const { address, get, upstream } = gatewayWorld();
     const url = change(await address());
     const response = await get(url).catch((error: Error) => error.message);
-    // A path that leads elsewhere is no artifact at all.
+    // A path that leads elsewhere is not an artifact path at all.
     if (typeof response === "string") expect(response).toContain("nothing at");
     else expect(response.status).toBe(403);
     expect(upstream.opened).toEqual([]);
   });
 
-  test("is over after its time", async () => {
+  test("expires", async () => {
     const { address, get, clock } = gatewayWorld();
     const url = await address();
     clock.advance(LINK_LIFETIME_MS - 1);
@@ -271,7 +271,7 @@ describe("a download from the gateway", () => {
     expect((await newer.get(url)).status).toBe(404);
   });
 
-  test("of the version before goes on working when the next is out", async () => {
+  test("of the previous version keeps working when the next one is out", async () => {
     const { address, get, upstream, gateway } = gatewayWorld();
     const url = await address();
     upstream.tag = "v2.0.0";
@@ -280,23 +280,23 @@ describe("a download from the gateway", () => {
     expect((await get(url)).status).toBe(200);
   });
 
-  test("is a GET or a HEAD", async () => {
+  test("must be a GET or a HEAD", async () => {
     const { address, get } = gatewayWorld();
     expect((await get(await address(), { method: "PUT" })).status).toBe(405);
   });
 
-  test("says that the upstream fails, and nothing of what it said", async () => {
+  test("reports a failure of the upstream without its message", async () => {
     const world = gatewayWorld();
     const url = await world.address();
     world.upstream.registry.open = () => Promise.reject(new Error("disk /private failed"));
     const response = await world.get(url);
     expect([response.status, await response.text()]).toEqual([
       502,
-      "The upstream registry cannot be asked right now\n",
+      "The upstream registry is unavailable\n",
     ]);
   });
 
-  test("has to wait where too many run", async () => {
+  test("is refused with Retry-After when too many run", async () => {
     const { address, get } = gatewayWorld();
     const url = await address();
     const running = await Promise.all(Array.from({ length: 256 }, () => get(url)));
@@ -308,7 +308,7 @@ describe("a download from the gateway", () => {
 });
 
 describe("downloads from the gateway", () => {
-  test("are counted from the request on, however long the upstream needs", async () => {
+  test("are counted from the request on, even while the upstream is slow", async () => {
     const { address, get, upstream } = gatewayWorld();
     const url = await address();
     const { open } = upstream.registry;
@@ -329,7 +329,7 @@ describe("downloads from the gateway", () => {
     expect(statuses.filter((status) => status === 503)).toHaveLength(744);
   });
 
-  test("end when the upstream does not begin to answer in time", async () => {
+  test("time out when the upstream does not start to answer", async () => {
     const { address, get, upstream, clock } = gatewayWorld();
     const url = await address();
     const { open } = upstream.registry;
@@ -348,7 +348,7 @@ describe("downloads from the gateway", () => {
     expect((await get(url)).status).toBe(200);
   });
 
-  test("leave room for others when they fail or have no body", async () => {
+  test("release their slot when they fail or have no body", async () => {
     const { address, get, upstream } = gatewayWorld();
     const url = await address();
     const { open } = upstream.registry;
@@ -374,7 +374,7 @@ describe("a report", () => {
   test("is passed to the upstream registry, with the machine that sent it", async () => {
     const world = gatewayWorld();
     await current(world);
-    await world.gateway.logic.report?.({ ...report, error: "exit 1" }, signal);
+    await world.gateway.report({ ...report, error: "exit 1" }, signal);
     expect(world.upstream.reports).toEqual([
       {
         id: "id of v1.0.0",
@@ -389,11 +389,11 @@ describe("a report", () => {
   });
 
   test.each([[{ tag: "../../etc/cron.d/x" }], [{ tag: "v9.9.9" }], [{ id: "another" }]])(
-    "about what was never answered is refused: %j",
+    "on a version that was never answered is refused: %j",
     async (parts) => {
       const world = gatewayWorld();
       await current(world);
-      const sent = world.gateway.logic.report?.({ ...report, ...parts }, signal);
+      const sent = world.gateway.report({ ...report, ...parts }, signal);
       await expect(sent).rejects.toMatchObject({ code: "not-found" });
       expect(world.upstream.reports).toEqual([]);
     },
@@ -401,7 +401,7 @@ describe("a report", () => {
 });
 
 describe("the gateway's health and metrics", () => {
-  test("tell what became of the polls, and of the end", async () => {
+  test("show the polls and the shutdown", async () => {
     const world = gatewayWorld();
     const health = async (): Promise<unknown[]> => {
       const response = await world.get(`${ORIGIN}/healthz`);
@@ -424,7 +424,7 @@ describe("the gateway's health and metrics", () => {
     expect(await health()).toEqual([503, "stopping"]);
   });
 
-  test("are for everybody, but metrics ask for the token where there is one", async () => {
+  test("are public, but metrics require the token if there is one", async () => {
     const { get } = gatewayWorld({ token: "secret" });
     expect((await get(`${ORIGIN}/healthz`)).status).toBe(200);
     expect((await get(`${ORIGIN}/metrics`)).status).toBe(401);

@@ -41,14 +41,14 @@ function world(): World {
 }
 
 describe("a polled registry", () => {
-  test("asks once for 1,000 machines that ask at the same time", async () => {
+  test("polls once for 1,000 concurrent requests", async () => {
     const { upstream, tag } = world();
     const answers = await Promise.all(Array.from({ length: 1000 }, () => tag()));
     expect(new Set(answers)).toEqual(new Set(["v1.0.0"]));
     expect(upstream.questions).toHaveLength(1);
   });
 
-  test("keeps a limited number of answers by name, and those by platform all the same", async () => {
+  test("limits the answers by name, and keeps those by platform", async () => {
     const { upstream, polled, tag } = world();
     await tag();
     for (let index = 0; index < 200; index += 1) await polled.current(AMD64, `file-${index}`);
@@ -61,7 +61,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(202);
   });
 
-  test("asks again after the interval, and not before", async () => {
+  test("polls again after the interval, and not before", async () => {
     const { upstream, clock, tag } = world();
     await tag();
     upstream.tag = "v2.0.0";
@@ -72,7 +72,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(2);
   });
 
-  test("lets one listing answer for all kinds of machines, one after the other", async () => {
+  test("uses one listing for all platforms, one after the other", async () => {
     const { upstream, clock, tag } = world();
     await Promise.all([tag(AMD64), tag(ARM64)]);
     clock.advance(4000);
@@ -80,7 +80,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toEqual(["linux/amd64 0", "linux/arm64 0", "darwin/arm64 4000"]);
   });
 
-  test("serves the last answer while the registry fails, for a bounded time, and says so", async () => {
+  test("serves the last answer while the registry fails, for a limited time, and reports it", async () => {
     const { upstream, clock, events, polled, tag } = world();
     await tag();
     expect(polled.state).toBe("ok");
@@ -103,7 +103,7 @@ describe("a polled registry", () => {
     expect(polled.state).toBe("ok");
   });
 
-  test("does not ask a failing registry more often, however many machines ask", async () => {
+  test("does not poll a failing registry more often for more requests", async () => {
     const { upstream, clock, tag } = world();
     upstream.failure = new RemoteError("down", { retryAfterMs: 60_000 });
     const all = await Promise.allSettled([tag(AMD64), tag(ARM64), tag(AMD64), tag(ARM64)]);
@@ -117,7 +117,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(2);
   });
 
-  test("answers from the poll before when the next one is slow", async () => {
+  test("answers from the previous poll when the next one is slow", async () => {
     const { upstream, clock, tag } = world();
     await tag();
     let open = (): void => {};
@@ -136,7 +136,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toHaveLength(2);
   });
 
-  test("begins no poll while another is under way, however long that takes", async () => {
+  test("does not start a poll while another is running", async () => {
     const { upstream, clock, tag } = world();
     let open = (): void => {};
     upstream.gate = new Promise((resolve) => {
@@ -151,7 +151,7 @@ describe("a polled registry", () => {
     expect(upstream.questions).toEqual(["linux/amd64 0", `linux/arm64 ${2 * INTERVAL_MS}`]);
   });
 
-  test("gives up a poll that does not end", async () => {
+  test("times out a poll that does not end", async () => {
     const { upstream, clock, tag } = world();
     upstream.gate = new Promise(() => {});
     const asked = tag();
@@ -160,7 +160,7 @@ describe("a polled registry", () => {
     await expect(asked).rejects.toMatchObject({ code: "timeout" });
   });
 
-  test("polls at once when it is told that its answers are over", async () => {
+  test("polls at once after expire()", async () => {
     const { upstream, polled, tag } = world();
     await tag();
     upstream.tag = "v2.0.0";
@@ -168,7 +168,7 @@ describe("a polled registry", () => {
     expect(await tag()).toBe("v2.0.0");
   });
 
-  test("forgets kinds of machines that nobody asks for, whatever names come", async () => {
+  test("evicts platforms that are no longer requested", async () => {
     const { upstream, tag } = world();
     for (let at = 0; at <= 64; at += 1) await tag({ os: `os${at}`, arch: "amd64" });
     await tag({ os: "os64", arch: "amd64" });
@@ -178,8 +178,8 @@ describe("a polled registry", () => {
   });
 });
 
-describe("a registry that answers for one kind of machine only", () => {
-  test("is opened and polled once for each, and not for endless many", async () => {
+describe("a registry for a single platform", () => {
+  test("is opened and polled once per platform, for a limited number", async () => {
     const opened: string[] = [];
     const upstreams = new Map<string, FakeUpstream>();
     const upstream = openUpstream(
@@ -203,6 +203,8 @@ describe("a registry that answers for one kind of machine only", () => {
     expect(upstreams.get("linux/amd64")?.questions).toHaveLength(1);
     expect(upstream.state()).toBe("ok");
     for (let at = 2; at < 64; at += 1) await upstream.current({ os: `os${at}`, arch: "amd64" });
-    await expect(upstream.current({ os: "one", arch: "more" })).rejects.toThrow("More than 64");
+    await expect(upstream.current({ os: "one", arch: "more" })).rejects.toThrow(
+      "more than 64 platforms",
+    );
   });
 });

@@ -79,7 +79,7 @@ function askByConnect(
 }
 
 describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, () => {
-  test.each(["h2c", "TLS"])("asks and reports over %s", async (transport) => {
+  test.each(["h2c", "TLS"])("requests and reports over %s", async (transport) => {
     const tls = transport === "TLS" ? await makeCertificate() : undefined;
     const { server, questions, reports } = await serve({ tls, host: "localhost" });
     const client = await python(server, tls?.caFile);
@@ -103,7 +103,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     ]);
   });
 
-  test("is told by code what is wrong, and nothing of errors that are not ours", async () => {
+  test("receives a code for each error, and the message only of a DewyError", async () => {
     const errors: Error[] = [new NotFoundError("no such app"), new TypeError("/secret/path broke")];
     const { server, events } = await serve(
       {},
@@ -131,7 +131,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     });
   });
 
-  test("asks for an artifact by its name", async () => {
+  test("requests an artifact by its name", async () => {
     const { server, questions } = await serve();
     const client = await python(server);
     await client.call("Current", { ...QUESTION, arifact_name: "app v1 (2).zip" });
@@ -145,30 +145,27 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     }
   });
 
-  test.each(["h2c", "TLS"])(
-    "reads UNIMPLEMENTED for every method there is not, over %s",
-    async (how) => {
-      const tls = how === "TLS" ? await makeCertificate() : undefined;
-      const { server } = await serve({
-        tls,
-        host: "localhost",
-        fetch: () => new Response("a page"),
+  test.each(["h2c", "TLS"])("receives UNIMPLEMENTED for unknown methods, over %s", async (how) => {
+    const tls = how === "TLS" ? await makeCertificate() : undefined;
+    const { server } = await serve({
+      tls,
+      host: "localhost",
+      fetch: () => new Response("a page"),
+    });
+    const client = await python(server, tls?.caFile);
+    for (const method of [
+      "/dewy.RegistryService/Nothing",
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+      "/grpc.health.v1.Health/List",
+      "/healthz",
+    ] as const) {
+      expect(await client.call(method, { bytes: "x".repeat(1_000_000) })).toEqual({
+        code: "UNIMPLEMENTED",
+        details: `There is no method ${method}`,
       });
-      const client = await python(server, tls?.caFile);
-      for (const method of [
-        "/dewy.RegistryService/Nothing",
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-        "/grpc.health.v1.Health/List",
-        "/healthz",
-      ] as const) {
-        expect(await client.call(method, { bytes: "x".repeat(1_000_000) })).toEqual({
-          code: "UNIMPLEMENTED",
-          details: `There is no method ${method}`,
-        });
-      }
-      expect(await client.call("Current", QUESTION)).toMatchObject({ id: "7" });
-    },
-  );
+    }
+    expect(await client.call("Current", QUESTION)).toMatchObject({ id: "7" });
+  });
 
   test("checks the server's health without a token", async () => {
     let isServing = true;
@@ -197,13 +194,13 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     await closed;
   });
 
-  test("learns from a watch that a service is unknown", async () => {
+  test("receives SERVICE_UNKNOWN from a watch of an unknown service", async () => {
     const { server } = await serve();
     const client = await python(server);
     expect(await client.call("Watch", { service: "other" })).toEqual({ status: 3 });
   });
 
-  test("without the token is refused, however large its request is", async () => {
+  test("without the token is refused, even with a large request", async () => {
     const { server } = await serve({ token: "s3cret" });
     const client = await python(server);
     const big = { id: "1", tag: "v1", command: "assets", err: "x".repeat(10_000_000) };
@@ -214,7 +211,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     expect(await client.call("Current", QUESTION)).toMatchObject({ code: "UNAUTHENTICATED" });
   });
 
-  test("needs the token where there is one", async () => {
+  test("needs the token if there is one", async () => {
     const { server, questions } = await serve({ token: "s3cret" });
     const client = await python(server);
     const bearer = (token: string): Record<string, string> => ({
@@ -229,7 +226,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
     expect(await client.call("Current", QUESTION, bearer("s3cret"))).toMatchObject({ id: "7" });
   });
 
-  test("is answered nothing where there is no version, and a tag alone while it is incomplete", async () => {
+  test("receives an empty answer without a version, and only a tag while it is incomplete", async () => {
     const answers = [undefined, { tag: "v2.0.0" }];
     const { server } = await serve({}, { current: () => answers.shift() });
     const client = await python(server);
@@ -243,7 +240,7 @@ describe.skipIf(noPython !== undefined)(`gRPC's own client${noPython ?? ""}`, ()
 });
 
 describe("a plain HTTP client", () => {
-  test("asks by Connect", async () => {
+  test("requests over Connect", async () => {
     const { server } = await serve();
     const response = await askByConnect(server, { os: "win32", arch: "x64" });
     expect(await response.json()).toEqual({
@@ -254,7 +251,7 @@ describe("a plain HTTP client", () => {
     });
   });
 
-  test("asks by gRPC-Web", async () => {
+  test("requests over gRPC-Web", async () => {
     const { server, questions } = await serve();
     // Fields 1 and 2 of CurrentRequest, in one frame. https://grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_w_e_b.html
     const message = Buffer.from("\x0a\x05amd64\x12\x05linux", "latin1");
@@ -268,7 +265,7 @@ describe("a plain HTTP client", () => {
     expect(questions).toMatchObject([QUESTION]);
   });
 
-  test("cannot send more than a report has", async () => {
+  test("cannot send more than the size limit", async () => {
     const { server, reports } = await serve();
     const big = { id: "1", tag: "v1", command: "assets", err: "x".repeat(65 * 1024) };
     const response = await post(`${server.url}/dewy.RegistryService/Report`, JSON.stringify(big), {
@@ -292,7 +289,7 @@ describe("a plain HTTP client", () => {
     expect((await askByConnect(server, QUESTION, right)).status).toBe(200);
   });
 
-  test("learns that a method does not exist", async () => {
+  test("receives 404 for an unknown method", async () => {
     const { server } = await serve();
     const response = await post(`${server.url}/dewy.RegistryService/Nothing`, "{}", {
       "content-type": "application/json",
@@ -303,7 +300,7 @@ describe("a plain HTTP client", () => {
     ]);
   });
 
-  test("hears when the server's own deadline for it is over", async () => {
+  test("receives the server's timeout", async () => {
     const { server } = await serve({}, { current: () => new Promise(() => {}) });
     const response = await askByConnect(server, QUESTION, {
       "connect-protocol-version": "1",
@@ -312,7 +309,7 @@ describe("a plain HTTP client", () => {
     expect(await response.json()).toMatchObject({ code: "deadline_exceeded" });
   });
 
-  test("finds nothing elsewhere, and what the fetch option serves where there is one", async () => {
+  test("receives 404 on other paths, or what the fetch option serves", async () => {
     const { server } = await serve({
       fetch: (request) =>
         new URL(request.url).pathname === "/healthz" ? new Response("fine") : undefined,
@@ -331,7 +328,7 @@ describe("the port", () => {
     return socket;
   };
 
-  test("tells HTTP/2 from HTTP/1.1 when the first bytes come one by one", async () => {
+  test("detects HTTP/2 and HTTP/1.1 when the first bytes arrive one by one", async () => {
     const { server } = await serve({ fetch: () => new Response("fine") });
     const http1 = await raw(server);
     for (const byte of "PR") http1.write(byte);
@@ -344,7 +341,7 @@ describe("the port", () => {
     expect(settings[3]).toBe(4); // A SETTINGS frame.
   });
 
-  test("survives whoever hangs up in the middle", async () => {
+  test("survives clients that disconnect early", async () => {
     const { server } = await serve();
     for (const start of ["", "P", "GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage"]) {
       const socket = await raw(server);
@@ -362,7 +359,7 @@ describe("the port", () => {
     });
   });
 
-  test("says what is wrong with a certificate and its key", async () => {
+  test("reports an invalid certificate or key", async () => {
     const [tls, other] = [await makeCertificate(), await makeCertificate()];
     const errorOf = (files: { cert: string; key: string }): Promise<unknown> =>
       serve({ tls: files }).catch((error: unknown) => error);
@@ -380,7 +377,7 @@ describe("the port", () => {
   });
 });
 
-test("a renewed certificate is that of the connections to come, and one that is none changes nothing", async () => {
+test("new connections get a renewed certificate, and an invalid one is ignored", async () => {
   const [first, second] = [await makeCertificate(), await makeCertificate()];
   const { server } = await serve({ tls: first });
   const seen = async (): Promise<string> => {
@@ -398,7 +395,7 @@ test("a renewed certificate is that of the connections to come, and one that is 
   expect(await seen()).toBe(renewed);
 });
 
-describe("the end of a server", () => {
+describe("a server that stops", () => {
   test.each(["HTTP/1.1", "HTTP/2"])(
     "lets a download over %s finish, and accepts nothing new",
     async (http) => {
@@ -423,7 +420,7 @@ describe("the end of a server", () => {
     },
   );
 
-  test("hangs up on what takes longer than its grace", async () => {
+  test("closes connections after its grace period", async () => {
     let isCancelled = false;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(new Uint8Array(1)),

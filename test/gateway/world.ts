@@ -1,7 +1,7 @@
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { Artifact, Deployment, Platform, Registry } from "../../src/core/types.ts";
 import type { VersionQuestion } from "../../src/gateway/contract.ts";
-import { createGateway, type Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
+import { Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
 import { formatPlatform, normalizePlatform } from "../../src/platform/platform.ts";
 import { parseVersion } from "../../src/version/version.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
@@ -12,19 +12,19 @@ export const ORIGIN = "http://gateway.test:9000";
 export const INTERVAL_MS = 10_000;
 export const MAX_STALE_MS = 3_600_000;
 
-/** An upstream registry that a test moves by hand. */
+/** An upstream registry that a test controls. */
 export interface FakeUpstream {
   registry: Registry;
   /** The newest tag; `undefined`: there is none. */
   tag: string | undefined;
   bytes: Uint8Array<ArrayBuffer>;
-  /** What the listing says of the artifact. */
+  /** What the listing states about the artifact. */
   stated: Partial<Artifact>;
   /** Thrown by the next questions. */
   failure: Error | undefined;
-  /** Questions wait for this. */
+  /** Polls wait for this. */
   gate: Promise<void>;
-  /** The platforms that were asked for, and how old the listing could be. */
+  /** The polled platforms, and the maximum age of the listing. */
   questions: string[];
   opened: { artifact: Artifact; offset: number }[];
   reports: Deployment[];
@@ -82,7 +82,7 @@ export interface GatewayWorld {
   clock: FakeClock;
   events: DewyEvent[];
   stopping: AbortController;
-  /** What `artifact_url` was answered. */
+  /** The `artifact_url` of an answer. */
   address(question?: Partial<VersionQuestion>): Promise<string>;
   get(url: string, init?: RequestInit): Promise<Response>;
 }
@@ -92,7 +92,7 @@ export function gatewayWorld(parts: Partial<GatewayOptions> = {}): GatewayWorld 
   const clock = fakeClock();
   const events: DewyEvent[] = [];
   const stopping = new AbortController();
-  const gateway = createGateway({
+  const gateway = new Gateway({
     open: () => upstream.registry,
     intervalMs: INTERVAL_MS,
     maxStaleMs: MAX_STALE_MS,
@@ -113,7 +113,7 @@ export function gatewayWorld(parts: Partial<GatewayOptions> = {}): GatewayWorld 
     events,
     stopping,
     address: async (overrides = {}) => {
-      const answer = await gateway.logic.current(question(overrides), new AbortController().signal);
+      const answer = await gateway.current(question(overrides));
       return answer?.artifactUrl ?? "";
     },
     get: async (url, init) => {

@@ -6,7 +6,7 @@ import { runCase, runtimes } from "../runtime/runtimes.ts";
 const GO_ARCH: Record<string, string> = { x86_64: "amd64", aarch64: "arm64", armv7l: "arm" };
 
 describe.runIf(process.platform === "linux")("hostPlatform", () => {
-  test.each(runtimes)("on $name is what uname and ldd say", async (runtime) => {
+  test.each(runtimes)("on $name matches uname and ldd", async (runtime) => {
     const uname = execFileSync("uname", ["-m"], { encoding: "utf8" }).trim();
     const { stdout, stderr } = await runCase(runtime, "test/runtime/platform_case.ts");
     expect(stderr).toBe("");
@@ -44,7 +44,7 @@ describe("interpreterLibc", () => {
     expect(interpreterLibc(program(interpreter))).toBe(libc);
   });
 
-  test("of a script is unknown, whatever it mentions", () => {
+  test("of a script is unknown", () => {
     const script = new TextEncoder().encode("#!/bin/sh\n/lib/ld-musl-x86_64.so.1\0");
     expect(interpreterLibc(script)).toBeUndefined();
   });

@@ -8,20 +8,20 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import { createHttpClient, type HttpClient, type HttpIo } from "../../src/http/client.ts";
+import { createHttpClient, type HttpClient, type HttpContext } from "../../src/http/client.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 import { fetchOf, type StrictFake, strictFake } from "../fakes/handler.ts";
 
 const URL_A = "https://api.test/a";
 
-interface World {
+interface Setup {
   http: HttpClient;
   clock: FakeClock;
   events: DewyEvent[];
 }
 
-/** Pauses up to half a minute are over at once; timeouts wait for the test. */
-function world(fetch: HttpIo["fetch"], options: Partial<HttpIo> = {}): World {
+/** Skips pauses of up to half a minute; timeouts wait for the test. */
+function setup(fetch: HttpContext["fetch"], options: Partial<HttpContext> = {}): Setup {
   const clock = fakeClock({ skipUpTo: 29_999 });
   const events: DewyEvent[] = [];
   const emit = (event: DewyEvent): void => void events.push(event);
@@ -44,9 +44,9 @@ function answers(fake: StrictFake, ...responses: (Response | (() => Response))[]
 }
 
 describe("send", () => {
-  test("asks with method, headers, body and a user agent, and says so", async () => {
+  test("sends method, headers, body and a user agent, and emits an event", async () => {
     const fake = strictFake().on(`POST ${URL_A}?token=x&page=2`, Response.json({ ok: true }));
-    const { http, events } = world(fake.fetch, { userAgent: "dewy/1" });
+    const { http, events } = setup(fake.fetch, { userAgent: "dewy/1" });
     const request = { url: `${URL_A}?token=x&page=2`, method: "POST", body: "hi" };
     expect(await http.json({ ...request, headers: { "X-One": "1" } })).toEqual({ ok: true });
     expect(fake.requests[0]?.headers.get("x-one")).toBe("1");
@@ -58,13 +58,21 @@ describe("send", () => {
     fake.verify();
   });
 
+  test("drops the body of a 304, which some runtimes have", async () => {
+    const notModified = (): Response =>
+      Object.defineProperty(new Response("x"), "status", { value: 304 });
+    const fake = answers(strictFake(), notModified);
+    const response = await setup(fake.fetch).http.send({ url: URL_A, accept: [304] });
+    expect(response.body).toBeNull();
+  });
+
   test("returns accepted statuses, a 304 without a body", async () => {
     const fake = answers(
       strictFake(),
       new Response(null, { status: 304 }),
       new Response("gone", { status: 404 }),
     );
-    const { http, events } = world(fake.fetch);
+    const { http, events } = setup(fake.fetch);
     expect((await http.send({ url: URL_A, accept: [304] })).status).toBe(304);
     expect(await http.text({ url: URL_A, accept: [404] })).toMatchObject({
       status: 404,
@@ -75,19 +83,23 @@ describe("send", () => {
   });
 
   test("refuses header values that fetch would repeat in its error", async () => {
-    const { http } = world(strictFake().fetch);
+    const { http } = setup(strictFake().fetch);
     const error = await thrownBy(
       http.send({ url: URL_A, headers: { authorization: "Bearer s3cret\nx" } }),
     );
     expect(error).toBeInstanceOf(ConfigError);
     expect(error.message).toContain("authorization");
     expect(error.message).not.toContain("s3cret");
+    const sign = async (): Promise<Record<string, string>> => ({ "X-Token": "s3cret\nx" });
+    const unsigned = await thrownBy(http.send({ url: URL_A, sign }));
+    expect(unsigned).toBeInstanceOf(ConfigError);
+    expect(unsigned.message).not.toContain("s3cret");
   });
 
   test.each([["https://me:s3cret@api.test/"], ["ftp://api.test/"], ["nonsense"]])(
-    "refuses the address %s",
+    "refuses the URL %s",
     async (url) => {
-      const error = await thrownBy(world(strictFake().fetch).http.send({ url }));
+      const error = await thrownBy(setup(strictFake().fetch).http.send({ url }));
       expect(error).toBeInstanceOf(ConfigError);
       expect(error.message).not.toContain("s3cret");
     },
@@ -104,7 +116,7 @@ describe("errors", () => {
     [418, RemoteError, "remote"],
   ])("HTTP %i is a %o", async (status, type, code) => {
     const fake = answers(strictFake(), Response.json({ message: "why not" }, { status }));
-    const error = await thrownBy(world(fake.fetch).http.text({ url: `${URL_A}` }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: `${URL_A}` }));
     expect(error).toBeInstanceOf(type);
     expect(error.code).toBe(code);
     expect(error.message).toContain(`Cannot GET ${URL_A}: HTTP ${status}: why not`);
@@ -124,35 +136,35 @@ describe("errors", () => {
       "from html",
     ],
     ["nothing", "", ""],
-  ])("quote what the server said in %s", async (_, body, said) => {
+  ])("quote the server's message in %s", async (_, body, said) => {
     const fake = answers(strictFake(), new Response(body, { status: 400 }));
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error.message).toBe(`Cannot GET ${URL_A}: HTTP 400${said === "" ? "" : `: ${said}`}`);
   });
 
-  test("quote it in one short line without the secrets that were sent or that look like it", async () => {
+  test("quote it on one short line, without secrets that were sent or that look like secrets", async () => {
     const message = `no ${"\n"} hunter2hunter2hunter2, ghp_0123456789abcdef, https://x.test/?sig=abc ${"z".repeat(500)}`;
     const fake = answers(strictFake(), Response.json({ message }, { status: 400 }));
     const headers = { authorization: "token hunter2hunter2hunter2" };
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A, headers }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A, headers }));
     expect(error.message).toContain("no …, …, https://x.test/?sig=… zzz");
     expect(error.message.length).toBeLessThan(`Cannot GET ${URL_A}: HTTP 400: `.length + 201);
   });
 
-  test("decode the entities of XML, and redact what they hid", async () => {
+  test("decode XML entities before redacting", async () => {
     const message = `the region &#34;xx&#34; &amp; &#x22;yy&apos; are &lt;b&gt; &amp;lt; &#1114112; https:&#x2f;/me:pw&#64;h`;
     const xml = `<Error><Code>Malformed</Code><Message>${message}</Message></Error>`;
     const fake = answers(strictFake(), new Response(xml, { status: 400 }));
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error.message).toBe(
       `Cannot GET ${URL_A}: HTTP 400: Malformed: the region "xx" & "yy' are <b> &lt; &#1114112; https://h`,
     );
   });
 
-  test("a better error of the caller's wins", async () => {
+  test("prefer the caller's error", async () => {
     const fake = answers(strictFake(), new Response("x", { status: 403 }));
     const error = await thrownBy(
-      world(fake.fetch).http.text({
+      setup(fake.fetch).http.text({
         url: URL_A,
         toError: ({ status, message }) => new ConflictError(`${status} ${message}`),
       }),
@@ -161,9 +173,9 @@ describe("errors", () => {
     fake.verify();
   });
 
-  test("text that is not JSON, or too long, is refused", async () => {
+  test("report text that is not JSON or too long", async () => {
     const fake = answers(strictFake(), new Response("<html>"), new Response("12345"));
-    const { http } = world(fake.fetch);
+    const { http } = setup(fake.fetch);
     expect((await thrownBy(http.json({ url: URL_A }))).message).toContain("not JSON");
     expect((await thrownBy(http.text({ url: URL_A }, 4))).message).toContain("larger than 4 bytes");
     fake.verify();
@@ -172,7 +184,7 @@ describe("errors", () => {
 
 describe("network failures", () => {
   const failing =
-    (cause: unknown): HttpIo["fetch"] =>
+    (cause: unknown): HttpContext["fetch"] =>
     async () => {
       throw Object.assign(new TypeError("fetch failed"), { cause });
     };
@@ -181,11 +193,11 @@ describe("network failures", () => {
 
   test.each([
     ["ECONNREFUSED", "the connection was refused (ECONNREFUSED)"],
-    ["ENOTFOUND", "the host name is unknown (ENOTFOUND)"],
+    ["ENOTFOUND", "Cannot reach api.test: unknown host (ENOTFOUND)"],
     ["CERT_HAS_EXPIRED", "certificate has expired or is not valid yet (CERT_HAS_EXPIRED)"],
-  ])("%s is said in words", async (code, words) => {
+  ])("%s is explained", async (code, words) => {
     const error = await thrownBy(
-      world(failing(coded(code)), { retries: 0 }).http.text({ url: URL_A }),
+      setup(failing(coded(code)), { retries: 0 }).http.text({ url: URL_A }),
     );
     expect(error).toBeInstanceOf(RemoteError);
     expect(error.message).toContain(words);
@@ -193,21 +205,21 @@ describe("network failures", () => {
 
   test("the first of several addresses gives the reason", async () => {
     const all = new AggregateError([coded("ECONNREFUSED"), coded("ENETUNREACH")]);
-    const error = await thrownBy(world(failing(all), { retries: 0 }).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(failing(all), { retries: 0 }).http.text({ url: URL_A }));
     expect(error.message).toContain("refused");
   });
 
-  test("an address in the runtime's own words is redacted", async () => {
+  test("a URL in the runtime's message is redacted", async () => {
     const words = "error sending request for url (https://api.test/a?sig=s3cret)";
     const error = await thrownBy(
-      world(failing(new Error(words)), { retries: 0 }).http.text({ url: URL_A }),
+      setup(failing(new Error(words)), { retries: 0 }).http.text({ url: URL_A }),
     );
     expect(error.message).toContain("?sig=…");
     expect(error.message).not.toContain("s3cret");
   });
 
-  test("an untrusted certificate is not tried again", async () => {
-    const { http, clock } = world(failing(coded("DEPTH_ZERO_SELF_SIGNED_CERT")));
+  test("an untrusted certificate is not retried", async () => {
+    const { http, clock } = setup(failing(coded("DEPTH_ZERO_SELF_SIGNED_CERT")));
     const error = await thrownBy(http.text({ url: URL_A }));
     expect(error).toMatchObject({ retryable: false });
     expect(error.message).toContain("--ca-file");
@@ -216,10 +228,10 @@ describe("network failures", () => {
 });
 
 describe("retries", () => {
-  test.each([429, 500, 502, 503, 504])("HTTP %i is tried again until it works", async (status) => {
+  test.each([429, 500, 502, 503, 504])("HTTP %i is retried until it succeeds", async (status) => {
     const bad = new Response("busy", { status });
     const fake = answers(strictFake(), bad, bad, bad, new Response("fine"));
-    const { http, events } = world(fake.fetch);
+    const { http, events } = setup(fake.fetch);
     expect((await http.text({ url: URL_A })).text).toBe("fine");
     const retries = events.filter((event) => event.type === "retry");
     expect(retries).toMatchObject([
@@ -230,15 +242,32 @@ describe("retries", () => {
     fake.verify();
   });
 
-  test("end after four attempts with the last error", async () => {
+  test.each([400, 408, 425, 501, 505])("HTTP %i is not retried", async (status) => {
+    const fake = answers(strictFake(), new Response("no", { status }));
+    expect(await thrownBy(setup(fake.fetch).http.text({ url: URL_A }))).toMatchObject({
+      status,
+      retryable: false,
+    });
+    fake.verify();
+  });
+
+  test("stop after four attempts with the last error", async () => {
     const bad = new Response("busy", { status: 503 });
     const fake = answers(strictFake(), bad, bad, bad, bad);
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error).toMatchObject({ code: "remote", status: 503, method: "GET", retryable: true });
     fake.verify();
   });
 
-  test("a connection that breaks in the middle of a text is tried again", async () => {
+  test("an error of the caller's is not retried unless its status is transient", async () => {
+    const fake = answers(strictFake(), new Response("x", { status: 400 }));
+    const toError = (): RemoteError => new RemoteError("mine", { status: 400 });
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A, toError }));
+    expect(error).toMatchObject({ message: "mine", retryable: true });
+    fake.verify();
+  });
+
+  test("a connection that breaks within the body is retried", async () => {
     const broken = (): Response =>
       new Response(
         new ReadableStream({
@@ -246,7 +275,7 @@ describe("retries", () => {
         }),
       );
     const fake = answers(strictFake(), broken, new Response("fine"));
-    expect((await world(fake.fetch).http.text({ url: URL_A })).text).toBe("fine");
+    expect((await setup(fake.fetch).http.text({ url: URL_A })).text).toBe("fine");
     fake.verify();
   });
 
@@ -259,7 +288,7 @@ describe("retries", () => {
   ])("%s with %o is sent %i times", async (method, parts, times) => {
     const fake = strictFake().on(`${method} ${URL_A}`, new Response("", { status: 503 }));
     if (times === 2) fake.on(`${method} ${URL_A}`, new Response("fine"));
-    const outcome = world(fake.fetch).http.text({ url: URL_A, method, ...parts });
+    const outcome = setup(fake.fetch).http.text({ url: URL_A, method, ...parts });
     expect(
       await outcome.then(
         () => 2,
@@ -272,10 +301,10 @@ describe("retries", () => {
   test.each([
     ["seconds", "7"],
     ["a date", "Fri, 02 Jan 2026 03:04:12 GMT"],
-  ])("Retry-After in %s is obeyed", async (_, value) => {
+  ])("Retry-After in %s is honoured", async (_, value) => {
     const busy = new Response("", { status: 503, headers: { "retry-after": value } });
     const fake = answers(strictFake(), busy, new Response("fine"));
-    const { http, events } = world(fake.fetch);
+    const { http, events } = setup(fake.fetch);
     await http.text({ url: URL_A });
     const delay = events.find((event) => event.type === "retry")?.delayMs;
     expect(delay).toBe(value === "7" ? 7000 : 7000 - 678);
@@ -288,7 +317,7 @@ describe("retries", () => {
   ])("a long Retry-After of HTTP %i is left to the caller", async (status, code) => {
     const headers = { "retry-after": "31" };
     const fake = answers(strictFake(), new Response("", { status, headers }));
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error).toMatchObject({ code, retryAfterMs: 31_000 });
     fake.verify();
   });
@@ -302,22 +331,22 @@ describe("retries", () => {
     ["1e9", undefined],
     ["Thu, 01 Jan 1970 00:00:00 GMT", undefined],
     ["soon", undefined],
-  ])("a Retry-After of %s is bounded, or ignored when it asks for no pause", async (value, ms) => {
+  ])("a Retry-After of %s is bounded, or ignored if it asks for no pause", async (value, ms) => {
     const answer = (): Response =>
       new Response("", { status: 429, headers: { "retry-after": value } });
     const fake = answers(strictFake(), answer);
-    const error = await thrownBy(world(fake.fetch, { retries: 0 }).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch, { retries: 0 }).http.text({ url: URL_A }));
     expect(error).toMatchObject({ code: "rate-limited", retryAfterMs: ms });
     if (ms === 3_600_000) expect(error.message).toContain("dewy waits about 1 h");
     fake.verify();
   });
 
-  test("what is signed is signed anew for every attempt", async () => {
+  test("every attempt is signed again", async () => {
     const bad = new Response("", { status: 503 });
     const fake = answers(strictFake(), bad, new Response("fine"));
     let count = 0;
     const sign = async (): Promise<Record<string, string>> => ({ Authorization: `nr ${++count}` });
-    await world(fake.fetch).http.text({ url: URL_A, sign });
+    await setup(fake.fetch).http.text({ url: URL_A, sign });
     expect(fake.requests.map(({ headers }) => headers.get("authorization"))).toEqual([
       "nr 1",
       "nr 2",
@@ -326,18 +355,41 @@ describe("retries", () => {
   });
 });
 
-describe("time", () => {
-  const silent: HttpIo["fetch"] = fetchOf(() => new Promise(() => {}));
+describe("timeouts", () => {
+  const silent: HttpContext["fetch"] = fetchOf(() => new Promise(() => {}));
 
-  test("a silent server is given up after the timeout", async () => {
-    const { http, clock } = world(silent, { retries: 0 });
+  test("a silent server times out, and the connection is closed", async () => {
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const fetch: HttpContext["fetch"] = (url, init) => {
+      signals.push(init?.signal);
+      return silent(url, init);
+    };
+    const { http, clock } = setup(fetch, { retries: 0 });
     const outcome = thrownBy(http.text({ url: URL_A, timeoutMs: 40_000 }));
     await clock.sleeping(40_000);
     clock.advance(40_000);
-    expect(await outcome).toMatchObject({ code: "timeout", retryable: true });
+    expect(await outcome).toMatchObject({
+      code: "timeout",
+      retryable: true,
+      message: "Cannot reach api.test: no response within 40 s",
+    });
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
   });
 
-  test("a body that stalls is given up, and the connection closed", async () => {
+  test("the caller's signal no longer matters after the end of the body", async () => {
+    const fake = answers(strictFake(), new Response("fine"));
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const fetch: HttpContext["fetch"] = (url, init) => {
+      signals.push(init?.signal);
+      return fake.fetch(url, init);
+    };
+    const stop = new AbortController();
+    await setup(fetch).http.text({ url: URL_A, signal: stop.signal });
+    stop.abort();
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false]);
+  });
+
+  test("a stalled body times out, and the connection is closed", async () => {
     let cancelled = false;
     const body = new ReadableStream({
       start: (controller) => controller.enqueue(new TextEncoder().encode("some")),
@@ -346,7 +398,7 @@ describe("time", () => {
       },
     });
     const fake = answers(strictFake(), () => new Response(body));
-    const { http, clock } = world(fake.fetch);
+    const { http, clock } = setup(fake.fetch);
     const reader = (await http.send({ url: URL_A })).body?.getReader();
     expect((await reader?.read())?.value).toHaveLength(4);
     const outcome = thrownBy(reader?.read() ?? Promise.resolve());
@@ -356,7 +408,7 @@ describe("time", () => {
     expect(cancelled).toBe(true);
   });
 
-  test("a text that trickles in for ever is given up, and the connection closed", async () => {
+  test("a text that trickles in indefinitely times out, and the connection is closed", async () => {
     let cancelled = false;
     let drop = (): void => {};
     const body = new ReadableStream({
@@ -368,7 +420,7 @@ describe("time", () => {
       },
     });
     const fake = answers(strictFake(), () => new Response(body));
-    const { http, clock } = world(fake.fetch, { retries: 0 });
+    const { http, clock } = setup(fake.fetch, { retries: 0 });
     const outcome = thrownBy(http.text({ url: URL_A, idleTimeoutMs: 400_000 }));
     await clock.sleeping(300_000);
     clock.advance(300_000);
@@ -377,9 +429,9 @@ describe("time", () => {
     await expect.poll(() => cancelled).toBe(true);
   });
 
-  test("the caller's signal ends a call, a pause and a body", async () => {
+  test("the caller's signal aborts a call, a pause and a body", async () => {
     const stop = new AbortController();
-    const { http, clock } = world(silent);
+    const { http, clock } = setup(silent);
     const asking = thrownBy(http.text({ url: URL_A, signal: stop.signal, timeoutMs: 50_000 }));
     await clock.sleeping(50_000);
     stop.abort();
@@ -387,7 +439,7 @@ describe("time", () => {
 
     const stopPause = new AbortController();
     const limited = new Response("", { status: 503, headers: { "retry-after": "30" } });
-    const pausing = world(answers(strictFake(), limited).fetch);
+    const pausing = setup(answers(strictFake(), limited).fetch);
     const paused = thrownBy(
       pausing.http.text({ url: URL_A, signal: stopPause.signal, timeoutMs: 45_000 }),
     );
@@ -398,7 +450,7 @@ describe("time", () => {
     const stopBody = new AbortController();
     const endless = (): Response =>
       new Response(new ReadableStream({ pull: () => new Promise(() => {}) }));
-    const answer = await world(answers(strictFake(), endless).fetch).http.send({
+    const answer = await setup(answers(strictFake(), endless).fetch).http.send({
       url: URL_A,
       signal: stopBody.signal,
     });
@@ -407,42 +459,67 @@ describe("time", () => {
     expect(await reading).toBeInstanceOf(AbortedError);
   });
 
-  test("a timeout of the caller is reported as a timeout, and nothing is retried", async () => {
-    const { http, clock } = world(silent);
+  test("the caller's own timeout is reported as a timeout and not retried", async () => {
+    const { http, clock, events } = setup(silent);
     const stop = new AbortController();
     const asking = thrownBy(http.text({ url: URL_A, signal: stop.signal, timeoutMs: 50_000 }));
     await clock.sleeping(50_000);
     stop.abort(new DOMException("The operation timed out.", "TimeoutError"));
     const error = await asking;
+    expect(events.map(({ type }) => type)).toEqual(["request"]);
     expect(error).toMatchObject({ code: "timeout", fault: "remote" });
     expect(error.message).toContain("the caller's timeout expired");
   });
 
-  test("a signal that was aborted before sends nothing", async () => {
+  test("an aborted signal sends nothing", async () => {
     const fake = strictFake();
-    const outcome = world(fake.fetch).http.text({ url: URL_A, signal: AbortSignal.abort() });
+    const outcome = setup(fake.fetch).http.text({ url: URL_A, signal: AbortSignal.abort() });
     expect(await thrownBy(outcome)).toBeInstanceOf(AbortedError);
     fake.verify();
   });
 });
 
 describe("bodies", () => {
-  test("one that is shorter than its Content-Length is an error", async () => {
+  test("fail if they are shorter than Content-Length", async () => {
     const fake = answers(
       strictFake(),
       new Response("half", { headers: { "content-length": "8" } }),
     );
-    const answer = await world(fake.fetch).http.send({ url: URL_A });
+    const answer = await setup(fake.fetch).http.send({ url: URL_A });
     expect((await thrownBy(answer.text())).message).toContain("ended after 4 of 8 bytes");
   });
 
-  test("one that is decoded on the way has another length than it says", async () => {
-    const headers = { "content-length": "99", "content-encoding": "gzip" };
-    const fake = answers(strictFake(), new Response("x", { headers }));
-    expect((await world(fake.fetch).http.text({ url: URL_A })).text).toBe("x");
+  test("of HEAD are empty, whatever Content-Length is", async () => {
+    const headers = { "content-length": "99" };
+    const fake = strictFake().on(`HEAD ${URL_A}`, () => new Response("", { headers }));
+    const { http } = setup(fake.fetch);
+    expect((await http.text({ url: URL_A, method: "HEAD" })).text).toBe("");
   });
 
-  test("is read on demand only", async () => {
+  test("of errors are read only at the start", async () => {
+    let sent = 0;
+    const endless = (): Response =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            sent += 32 * 1024;
+            controller.enqueue(new Uint8Array(32 * 1024));
+            if (sent > 1024 * 1024) controller.close();
+          },
+        }),
+        { status: 400 },
+      );
+    await thrownBy(setup(answers(strictFake(), endless).fetch).http.text({ url: URL_A }));
+    expect(sent).toBeLessThanOrEqual(128 * 1024);
+  });
+
+  test("may differ from Content-Length if fetch decodes them", async () => {
+    const headers = { "content-length": "99", "content-encoding": "gzip" };
+    const fake = answers(strictFake(), new Response("x", { headers }));
+    expect((await setup(fake.fetch).http.text({ url: URL_A })).text).toBe("x");
+  });
+
+  test("are read on demand only", async () => {
     let pulled = 0;
     const endless = (): Response =>
       new Response(
@@ -456,7 +533,7 @@ describe("bodies", () => {
           { highWaterMark: 0 },
         ),
       );
-    const answer = await world(answers(strictFake(), endless).fetch).http.send({ url: URL_A });
+    const answer = await setup(answers(strictFake(), endless).fetch).http.send({ url: URL_A });
     expect(pulled).toBe(0);
     const reader = answer.body?.getReader();
     await reader?.read();
@@ -469,13 +546,14 @@ describe("redirects", () => {
   const to = (location: string, status = 302): Response =>
     new Response(null, { status, headers: { location } });
 
-  test("keep everything at the same origin, and are not signed at another", async () => {
+  test("keep all headers at the same origin, and only public ones at another", async () => {
     const fake = answers(strictFake(), to("/b"))
       .on("GET https://api.test/b", to("https://else.test/c"))
-      .on("GET https://else.test/c", new Response("found"));
+      .on("GET https://else.test/c", to("/d"))
+      .on("GET https://else.test/d", new Response("found"));
     const sign = async (): Promise<Record<string, string>> => ({ "x-amz-date": "now" });
     const headers = { authorization: "Bearer s3cret", range: "bytes=1-" };
-    const { http } = world(fake.fetch);
+    const { http } = setup(fake.fetch);
     expect((await http.text({ url: URL_A, headers, sign })).text).toBe("found");
     const seen = fake.requests.map((request) =>
       ["authorization", "x-amz-date", "range"].map((name) => request.headers.get(name)),
@@ -483,6 +561,7 @@ describe("redirects", () => {
     expect(seen).toEqual([
       ["Bearer s3cret", "now", "bytes=1-"],
       ["Bearer s3cret", "now", "bytes=1-"],
+      [null, null, "bytes=1-"],
       [null, null, "bytes=1-"],
     ]);
     fake.verify();
@@ -494,17 +573,17 @@ describe("redirects", () => {
     ["https://me:s3cret@api.test/", "credentials"],
   ])("to %s are refused", async (location, why) => {
     const fake = answers(strictFake(), to(location));
-    const error = await thrownBy(world(fake.fetch).http.text({ url: URL_A }));
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error).toMatchObject({ code: "remote", retryable: false });
     expect(error.message).toContain(why);
     expect(error.message).not.toContain("s3cret");
     fake.verify();
   });
 
-  test("hand no body to another origin", async () => {
+  test("send no body to another origin", async () => {
     const fake = strictFake().on(`PUT ${URL_A}`, to("https://else.test/", 307));
     const error = await thrownBy(
-      world(fake.fetch).http.text({ url: URL_A, method: "PUT", body: "b" }),
+      setup(fake.fetch).http.text({ url: URL_A, method: "PUT", body: "b" }),
     );
     expect(error.message).toContain("body");
     fake.verify();
@@ -515,34 +594,78 @@ describe("redirects", () => {
       .on(`POST ${URL_A}`, to("/b", 303))
       .on("GET https://api.test/b", new Response("ok"));
     const request = { url: URL_A, method: "POST", body: "b", headers: { "content-type": "a/b" } };
-    await world(fake.fetch).http.text(request);
+    await setup(fake.fetch).http.text(request);
     expect(fake.requests[1]?.headers.get("content-type")).toBeNull();
     fake.verify();
   });
 
-  test("are an error where none is wanted, and after five", async () => {
+  test("are returned to a caller that handles them itself", async () => {
+    const fake = answers(strictFake(), to("https://else.test/"));
+    const response = await setup(fake.fetch).http.send({ url: URL_A, redirect: "manual" });
+    expect(response.headers.get("location")).toBe("https://else.test/");
+    fake.verify();
+  });
+
+  test("have their body cancelled", async () => {
+    let isCancelled = false;
+    const cancel = (): void => {
+      isCancelled = true;
+    };
+    const redirect = (): Response =>
+      new Response(new ReadableStream({ cancel }), { status: 302, headers: { location: "/b" } });
+    const fake = answers(strictFake(), redirect).on("GET https://api.test/b", new Response("ok"));
+    await setup(fake.fetch).http.text({ url: URL_A });
+    expect(isCancelled).toBe(true);
+    fake.verify();
+  });
+
+  test("are checked by the caller before they are followed", async () => {
+    const fake = answers(strictFake(), to("https://else.test/"));
+    const checkRedirect = (next: URL): void => {
+      throw new ConflictError(`not to ${next.host}`);
+    };
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A, checkRedirect }));
+    expect(error.message).toBe("not to else.test");
+    fake.verify();
+  });
+
+  test("fail where none is expected, and after five", async () => {
     const fake = answers(strictFake(), ...Array.from({ length: 7 }, () => to(URL_A)));
-    const { http } = world(fake.fetch);
+    const { http } = setup(fake.fetch);
     const unwanted = await thrownBy(http.text({ url: URL_A, redirect: "error" }));
     expect(unwanted.message).toContain("not expected");
     expect((await thrownBy(http.text({ url: URL_A }))).message).toContain("more than 5");
     fake.verify();
   });
 
-  describe("that the runtime hides", () => {
-    const opaque: HttpIo["fetch"] = async (_, init) => {
+  describe("hidden by the runtime", () => {
+    const opaque: HttpContext["fetch"] = async (_, init) => {
       if (init?.redirect !== "manual") return new Response("followed");
       return Object.defineProperty(Response.error(), "type", { value: "opaqueredirect" });
     };
 
-    test("are followed by the runtime when nothing private can leak", async () => {
+    test("are followed by the runtime if nothing private can leak", async () => {
       const headers = { authorization: "Bearer x" };
-      expect((await world(opaque).http.text({ url: URL_A, headers })).text).toBe("followed");
+      expect((await setup(opaque).http.text({ url: URL_A, headers })).text).toBe("followed");
     });
 
-    test("are refused when a header could leak", async () => {
+    test("are refused if the caller would have to check them", async () => {
+      const { http } = setup(opaque);
+      const request = { url: URL_A, checkRedirect: () => {} };
+      expect((await thrownBy(http.text(request))).message).toContain("not expected");
+      expect((await http.text({ ...request, followHidden: true })).text).toBe("followed");
+    });
+
+    test("are refused if the body could leak", async () => {
       const error = await thrownBy(
-        world(opaque).http.text({ url: URL_A, headers: { "x-amz-security-token": "x" } }),
+        setup(opaque).http.text({ url: URL_A, method: "PUT", body: "b" }),
+      );
+      expect(error.message).toContain("the body must not reach another host");
+    });
+
+    test("are refused if a header could leak", async () => {
+      const error = await thrownBy(
+        setup(opaque).http.text({ url: URL_A, headers: { "x-amz-security-token": "x" } }),
       );
       expect(error.message).toContain("x-amz-security-token");
     });

@@ -38,12 +38,12 @@ test.each<[string, string, Thrown]>([
   ],
   ["the connection was closed during the TLS handshake", "Deno", deno("tls handshake eof")],
   [
-    "the host name is unknown (ENOTFOUND)",
+    "unknown host (ENOTFOUND)",
     "Node",
     { code: "ENOTFOUND", message: "getaddrinfo ENOTFOUND certificate.example.com" },
   ],
   [
-    "the host name is unknown",
+    "unknown host",
     "Deno",
     deno("dns error: failed to lookup address information: Name or service not known"),
   ],
@@ -75,7 +75,7 @@ test.each<[string, string, Thrown]>([
     },
   ],
   [
-    "the server speaks TLS, but no version of HTTP that dewy speaks",
+    "the server speaks TLS, but no HTTP version that dewy supports",
     "Bun",
     {
       code: "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL",
@@ -83,15 +83,11 @@ test.each<[string, string, Thrown]>([
     },
   ],
   [
-    "the server speaks TLS, but no version of HTTP that dewy speaks",
+    "the server speaks TLS, but no HTTP version that dewy supports",
     "Deno",
     { message: "received fatal alert: NoApplicationProtocol" },
   ],
-  [
-    "the server speaks a version of TLS that is outdated",
-    "Deno",
-    deno("received fatal alert: ProtocolVersion"),
-  ],
+  ["the server's TLS version is outdated", "Deno", deno("received fatal alert: ProtocolVersion")],
   ["the runtime does not connect to this port", "Node", { message: "bad port" }],
   ["the TLS handshake failed", "Deno", deno("received fatal alert: HandshakeFailure")],
   [
@@ -155,7 +151,7 @@ test.each<[string, string, Thrown]>([
   expect(networkCause(wrapped(thrown)).reason).toBe(reason);
 });
 
-test("only a certificate that is refused lasts", () => {
+test("only a refused certificate is permanent", () => {
   expect(networkCause(wrapped({ message: "certificate has expired" })).retryable).toBe(false);
   expect(networkCause(wrapped({ message: "wrong version number" })).retryable).toBe(true);
   expect(networkCause(undefined)).toMatchObject({ reason: "the network failed", retryable: true });

@@ -23,7 +23,7 @@ function partial(body: string | null, range: string, status = 206): Response {
   return new Response(body, { status, headers: { "content-range": range } });
 }
 
-test("from the start, no range is asked for", async () => {
+test("requests no range from the start", async () => {
   const all: Handler = (request) => {
     expect(request.headers.get("range")).toBeNull();
     expect(request.headers.get("accept-encoding")).toBe("identity");
@@ -32,7 +32,7 @@ test("from the start, no range is asked for", async () => {
   expect(await download(0, all)).toBe("0123456789");
 });
 
-test("a part is asked for and checked", async () => {
+test("requests and checks a range", async () => {
   const rest: Handler = (request) => {
     expect(request.headers.get("range")).toBe("bytes=4-");
     return partial("456789", "bytes 4-9/10");
@@ -40,7 +40,7 @@ test("a part is asked for and checked", async () => {
   expect(await download(4, rest)).toBe("456789");
 });
 
-test("a server without ranges sends everything, and what is there is skipped", async () => {
+test("skips the known bytes if the server does not support ranges", async () => {
   const chunks = ["01", "2345", "6", "789"].map((text) => new TextEncoder().encode(text));
   const all = (): Response =>
     new Response(
@@ -55,20 +55,20 @@ test("a server without ranges sends everything, and what is there is skipped", a
   expect(await download(4, all)).toBe("456789");
 });
 
-test("nothing is left at the very end", async () => {
+test("returns an empty stream at the end of the file", async () => {
   expect(await download(10, partial(null, "bytes */10", 416))).toBe("");
 });
 
 test.each([
-  ["another part than asked for", partial("56789", "bytes 5-9/10")],
-  ["a part without saying which", new Response("456789", { status: 206 })],
-  ["a shorter file than what is there", partial(null, "bytes */3", 416)],
-  ["all of a shorter file", new Response("012")],
+  ["a range other than the requested one", partial("56789", "bytes 5-9/10")],
+  ["a part without Content-Range", new Response("456789", { status: 206 })],
+  ["a file shorter than the offset", partial(null, "bytes */3", 416)],
+  ["the whole of a shorter file", new Response("012")],
 ])("%s is an IntegrityError", async (_, response) => {
   await expect(download(4, response)).rejects.toBeInstanceOf(IntegrityError);
 });
 
-/** What the answer to a request from the start on identifies its bytes by. */
+/** The validator of a response with these headers. */
 async function validatorOf(headers: Record<string, string>): Promise<string | undefined> {
   const found: (string | undefined)[] = [];
   const onValidator = (validator: string | undefined): void => void found.push(validator);
@@ -77,14 +77,14 @@ async function validatorOf(headers: Record<string, string>): Promise<string | un
   return found[0];
 }
 
-test("a strong entity tag identifies the bytes, or a date that is a minute older than the answer", async () => {
+test("a strong entity tag is a validator, or a date a minute before the response", async () => {
   const modified = "Tue, 15 Nov 2026 12:45:26 GMT";
   const later = { "last-modified": modified, date: "Tue, 15 Nov 2026 12:46:26 GMT" };
   expect(await validatorOf({ etag: '"a"', ...later })).toBe('"a"');
   expect(await validatorOf(later)).toBe(modified);
 });
 
-test("weak entity tags, fresh dates and what fetch decodes identify nothing", async () => {
+test("weak entity tags, recent dates and decoded bodies are not validators", async () => {
   const modified = { "last-modified": "Tue, 15 Nov 2026 12:45:26 GMT" };
   const later = { ...modified, date: "Tue, 15 Nov 2026 13:45:26 GMT" };
   for (const headers of [
@@ -100,7 +100,7 @@ test("weak entity tags, fresh dates and what fetch decodes identify nothing", as
 
 const RESUMED = { offset: 4, size: 10, validator: '"a"' };
 
-test("a part is asked for only if the file is still the same", async () => {
+test("requests a range only if the file has not changed", async () => {
   const rest: Handler = (request) => {
     expect(request.headers.get("range")).toBe("bytes=4-");
     expect(request.headers.get("if-range")).toBe('"a"');
@@ -112,16 +112,26 @@ test("a part is asked for only if the file is still the same", async () => {
   expect(await download(RESUMED, rest)).toBe("456789");
 });
 
-test("a server without ranges sends everything, and what is there is skipped if it is the same file", async () => {
+test("skips the known bytes only if the file has not changed", async () => {
   const all = new Response("0123456789", { headers: { etag: '"a"' } });
   expect(await download(RESUMED, all)).toBe("456789");
+});
+
+test.each([
+  ["a part", { status: 206, headers: { "content-range": "bytes 4-9/10" } }, "456789"],
+  ["the whole file", { headers: { etag: '"a"' } }, "0123456789"],
+])("a resumed download reports its validator again for %s", async (_, init, body) => {
+  const found: (string | undefined)[] = [];
+  const onValidator = (validator: string | undefined): void => void found.push(validator);
+  expect(await download({ ...RESUMED, onValidator }, new Response(body, init))).toBe("456789");
+  expect(found).toEqual(['"a"']);
 });
 
 const PART = { "content-range": "bytes 4-9/10" };
 
 test.each([
-  ["all of a file that has changed", new Response("0123456789", { headers: { etag: '"b"' } })],
-  ["all of a file that nothing identifies", new Response("0123456789")],
+  ["the whole of a changed file", new Response("0123456789", { headers: { etag: '"b"' } })],
+  ["the whole of a file without a validator", new Response("0123456789")],
   [
     "a part of another file",
     new Response("456789", { status: 206, headers: { ...PART, etag: '"b"' } }),
@@ -135,7 +145,7 @@ test.each([
   await expect(download(RESUMED, response)).rejects.toBeInstanceOf(IntegrityError);
 });
 
-test("an answer of another length than the file is not taken for its beginning", async () => {
+test("refuses a response of another length than the file", async () => {
   const page = new Response("sign in", { headers: { "content-length": "7" } });
   await expect(download({ size: 10 }, page)).rejects.toThrow(
     "the server sends a file of 7 bytes, but the registry states 10",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type DewyEvent, RemoteError } from "../../mod.ts";
 import { createLimiter, LAST_ERROR_NOTE, type Limiter } from "../../src/notifiers/limit.ts";
+import { mrkdwn } from "../../src/notifiers/slack/attachment.ts";
 import { notificationOf } from "../../src/notifiers/texts.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
 
@@ -26,13 +27,14 @@ function failed(count: number, message: string): DewyEvent {
   return { type: "failed", phase: "resolve", tag: undefined, error, count, retryInMs: undefined };
 }
 
-function told(limiter: Limiter, event: DewyEvent, quiet = false): string | undefined {
+function sentText(limiter: Limiter, event: DewyEvent, quiet = false): string | undefined {
   const notification = notificationOf(event, quiet);
-  return notification && limiter.admit(event, notification)?.text;
+  const admitted = notification && limiter.admit(event, notification);
+  return admitted && mrkdwn(admitted.text);
 }
 
-describe("the recorded sequences, each error another one", () => {
-  // "start" cannot be set, and broadcasting is the notifier's own affair.
+describe("the recorded sequences, with distinct errors", () => {
+  // "start" cannot be set, and broadcasting is up to the notifier.
   const cases = vectors.filter((v) => v.op === "sequence" && v.in.start === 0 && !v.in.broadcast);
   test.each(cases)("$name", (vector) => {
     const quiet = vector.in.quiet === true;
@@ -46,25 +48,26 @@ describe("the recorded sequences, each error another one", () => {
         count = 0;
       } else if (call === "error") {
         count += 1;
-        const text = told(limiter, failed(count, `boom ${index}`));
+        const text = sentText(limiter, failed(count, `boom ${index}`));
         expect(text).toBe(sent?.[0]?.replace(/boom$/, `boom ${index}`));
       } else {
-        const text = told(limiter, call === "important" ? DEPLOYED : DOWNLOADED, quiet);
+        const text = sentText(limiter, call === "important" ? DEPLOYED : DOWNLOADED, quiet);
         expect(text === undefined).toBe(sent === undefined);
       }
     });
   });
 });
 
-test("a failure that repeats is told once", () => {
+test("a repeated failure is sent once", () => {
   const limiter = createLimiter(false);
-  const texts = [1, 2, 3, 4].map((count) => told(limiter, failed(count, "boom")));
+  const texts = [1, 2, 3, 4].map((count) => sentText(limiter, failed(count, "boom")));
   expect(texts).toEqual(["Error occurred (count: 1): boom", undefined, undefined, undefined]);
 });
 
-test("the third different failure in a row is the last one told, until a success", () => {
+test("the third consecutive failure is the last one sent, until a success", () => {
   const limiter = createLimiter(false);
-  const tell = (count: number): string | undefined => told(limiter, failed(count, `boom ${count}`));
+  const tell = (count: number): string | undefined =>
+    sentText(limiter, failed(count, `boom ${count}`));
   expect([1, 2, 3, 4].map(tell)).toEqual([
     "Error occurred (count: 1): boom 1",
     "Error occurred (count: 2): boom 2",
@@ -75,10 +78,10 @@ test("the third different failure in a row is the last one told, until a success
   expect(tell(1)).toBe("Error occurred (count: 1): boom 1");
 });
 
-test("a download that is made again for a retry is told once", () => {
+test("a download that is repeated for a retry is sent once", () => {
   const limiter = createLimiter(false);
-  expect(told(limiter, DOWNLOADED)).toBe("Downloaded artifact for `v1`");
-  expect(told(limiter, DOWNLOADED)).toBeUndefined();
+  expect(sentText(limiter, DOWNLOADED)).toBe("Downloaded artifact for `v1`");
+  expect(sentText(limiter, DOWNLOADED)).toBeUndefined();
 });
 
 describe("quiet", () => {
@@ -109,11 +112,11 @@ describe("quiet", () => {
     ],
     ["the end", { type: "stopping", signal: "SIGTERM" } as const, false],
   ])("%s", (_, event, passes) => {
-    expect(told(createLimiter(true), event, true) !== undefined).toBe(passes);
+    expect(sentText(createLimiter(true), event, true) !== undefined).toBe(passes);
   });
 });
 
-describe("an app that crashes again and again", () => {
+describe("an app that keeps crashing", () => {
   const exited = (restartInMs: number | undefined): DewyEvent => ({
     type: "app-exited",
     tag: "v1",
@@ -124,18 +127,18 @@ describe("an app that crashes again and again", () => {
     lastLines: [`at ${Math.random()}`],
     restartInMs,
   });
-  test("is told once, however often the registry answers meanwhile", () => {
+  test("is sent once, however often polls succeed in between", () => {
     const limiter = createLimiter(false);
     const shown = [1_000, 2_000, 4_000, 60_000, 60_000].map((pause) => {
       limiter.reset();
-      return told(limiter, exited(pause)) !== undefined;
+      return sentText(limiter, exited(pause)) !== undefined;
     });
     expect(shown).toEqual([true, false, false, false, false]);
   });
-  test("is told again after it had been stable, and when it is not started again", () => {
+  test("is sent again after it was stable, and when it is not restarted", () => {
     const limiter = createLimiter(true);
     const pauses = [1_000, 2_000, 1_000, 2_000, undefined];
-    expect(pauses.map((pause) => told(limiter, exited(pause)) !== undefined)).toEqual([
+    expect(pauses.map((pause) => sentText(limiter, exited(pause)) !== undefined)).toEqual([
       true,
       false,
       true,
@@ -143,7 +146,7 @@ describe("an app that crashes again and again", () => {
       true,
     ]);
   });
-  test("is told once as well when it cannot even be started", () => {
+  test("is sent once as well when it cannot be started", () => {
     const limiter = createLimiter(true);
     const failed = (retryInMs: number): DewyEvent => ({
       type: "start-failed",
@@ -153,11 +156,11 @@ describe("an app that crashes again and again", () => {
     });
     const shown = [1_000, 2_000, 60_000].map((pause) => {
       limiter.reset();
-      return told(limiter, failed(pause)) !== undefined;
+      return sentText(limiter, failed(pause)) !== undefined;
     });
     expect(shown).toEqual([true, false, false]);
   });
-  test("is told once as well when it runs in a container", () => {
+  test("is sent once as well when it runs in a container", () => {
     const limiter = createLimiter(true);
     const pauses = [1_000, 2_000, 4_000, 1_000];
     const lost = (replaceInMs: number): DewyEvent => ({
@@ -168,7 +171,7 @@ describe("an app that crashes again and again", () => {
       lastLines: [],
       replaceInMs,
     });
-    expect(pauses.map((pause) => told(limiter, lost(pause)) !== undefined)).toEqual([
+    expect(pauses.map((pause) => sentText(limiter, lost(pause)) !== undefined)).toEqual([
       true,
       false,
       false,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError, type DewyEvent } from "../../mod.ts";
+import { ConfigError, type DewyEvent, RemoteError } from "../../mod.ts";
 import { redactor } from "../../src/agent/redactor.ts";
 import { splitUrl } from "../../src/core/url.ts";
 import { openNotifier } from "../../src/notifiers/open.ts";
@@ -7,7 +7,7 @@ import { parseSlackUrl } from "../../src/notifiers/slack/driver.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
-import { type FakeNotifierIo, notifierIo } from "./io.ts";
+import { type FakeNotifierContext, notifierContext } from "./context.ts";
 
 const POST = "POST https://slack.com/api/chat.postMessage";
 const STARTED: DewyEvent = {
@@ -26,38 +26,42 @@ const DEPLOYED: DewyEvent = {
   durationMs: 1,
 };
 
-function open(url: string, io: FakeNotifierIo): ReturnType<typeof openNotifier> {
-  return openNotifier(url, notifiers, io, redactor(io.env));
+function open(url: string, context: FakeNotifierContext): ReturnType<typeof openNotifier> {
+  return openNotifier(url, notifiers, context, redactor(context.env));
 }
 
 async function textsFor(
   url: string,
   events: readonly DewyEvent[],
-  io: FakeNotifierIo,
+  context: FakeNotifierContext,
 ): Promise<string[]> {
-  const notifications = open(url, io);
+  const notifications = open(url, context);
   for (const event of events) notifications.sink(event);
   await notifications.close(5000);
-  return io.server.requests.map(({ body }) => {
+  return context.server.requests.map(({ body }) => {
     const [attachment] = JSON.parse(new URLSearchParams(body).get("attachments") ?? "[]");
     return attachment.text;
   });
 }
 
-function warningsOf({ events }: FakeNotifierIo): string[] {
+function warningsOf({ events }: FakeNotifierContext): string[] {
   return events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
 }
 
 testVectors(
   "notifier",
   ({ in: { url, env }, out }) => {
-    const io = notifierIo({ env: env as Record<string, string> });
+    const context = notifierContext({ env: env as Record<string, string> });
     try {
-      open(String(url), io);
+      open(String(url), context);
       const split = splitUrl(String(url), "--notifier");
       const quiet = split.query.get("quiet") === "true";
-      const [warning] = warningsOf(io);
-      if (warning === undefined) return { type: "slack", quiet, ...parseSlackUrl(split) };
+      const [warning] = warningsOf(context);
+      if (warning === undefined) {
+        // The recorded program has "" for unset.
+        const { title = "", url = "", ...rest } = parseSlackUrl(split);
+        return { type: "slack", quiet, ...rest, title, url };
+      }
       expect(warning).toContain("slack token is required");
       return { type: "null", quiet, log: (out as { log: string }).log };
     } catch (error) {
@@ -69,22 +73,22 @@ testVectors(
 );
 
 describe("openNotifier", () => {
-  test("warns of missing credentials again after each day, and not in between", () => {
-    const io = notifierIo({ env: {} });
-    const { sink } = open("slack://deploy", io);
+  test("warns of missing credentials once a day", () => {
+    const context = notifierContext({ env: {} });
+    const { sink } = open("slack://deploy", context);
     const day = 24 * 60 * 60_000;
     const warningsAfter = (ms: number): number => {
-      io.clock.advance(ms);
+      context.clock.advance(ms);
       sink({ type: "unchanged", tag: "v1.0.0" });
       sink({ type: "unchanged", tag: "v1.0.0" });
-      return warningsOf(io).length;
+      return warningsOf(context).length;
     };
-    expect(warningsOf(io)).toHaveLength(1);
+    expect(warningsOf(context)).toHaveLength(1);
     expect(warningsAfter(day - 1)).toBe(1);
     expect(warningsAfter(1)).toBe(2);
     expect(warningsAfter(day - 1)).toBe(2);
     expect(warningsAfter(1)).toBe(3);
-    expect(io.server.requests).toEqual([]);
+    expect(context.server.requests).toEqual([]);
   });
 
   test.each([
@@ -104,29 +108,29 @@ describe("openNotifier", () => {
     ],
     ["hooks.slack.com/services/T0/B0/secret", "for Slack use slack://<channel>"],
   ])("refuses %s", (url, message) => {
-    const refused = (): unknown => open(url, notifierIo());
+    const refused = (): unknown => open(url, notifierContext());
     expect(refused).toThrow(message);
     expect(refused).not.toThrow("secret");
   });
   test.each([...vectors.filter((v) => v.op === "quiet" && v.in.rawPart !== "")])(
     "$name",
     async (vector) => {
-      const io = notifierIo();
+      const context = notifierContext();
       // "on" is true for every option here; the recorded program did not agree with itself.
       const isQuiet = vector.out === true || vector.in.rawPart?.endsWith("=on");
-      if (!isQuiet) io.server.on(POST, () => Response.json({ ok: true }));
-      const texts = await textsFor(`slack://${vector.in.rawPart}`, [STARTED], io);
+      if (!isQuiet) context.server.on(POST, () => Response.json({ ok: true }));
+      const texts = await textsFor(`slack://${vector.in.rawPart}`, [STARTED], context);
       expect(texts).toHaveLength(isQuiet ? 0 : 1);
-      io.server.verify();
+      context.server.verify();
     },
   );
-  test("a channel may be written as people see it", async () => {
-    const io = notifierIo();
-    io.server.on(POST, () => Response.json({ ok: true }));
-    await textsFor("slack://#deploy", [STARTED], io);
-    expect(new URLSearchParams(io.server.requests[0]?.body).get("channel")).toBe("deploy");
+  test("a channel may be written with #", async () => {
+    const context = notifierContext();
+    context.server.on(POST, () => Response.json({ ok: true }));
+    await textsFor("slack://#deploy", [STARTED], context);
+    expect(new URLSearchParams(context.server.requests[0]?.body).get("channel")).toBe("deploy");
   });
-  test("tells what happens in order; a deploy of assets by its download, and by its success when quiet", async () => {
+  test("sends in order; a deploy of assets is reported by its download or, when quiet, by its success", async () => {
     const downloaded: DewyEvent = {
       type: "downloaded",
       tag: "v1",
@@ -136,31 +140,33 @@ describe("openNotifier", () => {
       durationMs: 1,
     };
     const events = [STARTED, downloaded, DEPLOYED];
-    const io = notifierIo();
-    io.server.on(POST, () => Response.json({ ok: true }), { times: 2 });
-    expect(await textsFor("slack://c", events, io)).toEqual([
+    const context = notifierContext();
+    context.server.on(POST, () => Response.json({ ok: true }), { times: 2 });
+    expect(await textsFor("slack://c", events, context)).toEqual([
       "Automatic shipping started by *Dewy* (v1.2.3: assets)",
       "Downloaded artifact for `v1`",
     ]);
-    const quietIo = notifierIo();
-    quietIo.server.on(POST, () => Response.json({ ok: true }));
-    expect(await textsFor("slack://c?quiet=true", events, quietIo)).toEqual(["Deployed `v1`"]);
+    const quietContext = notifierContext();
+    quietContext.server.on(POST, () => Response.json({ ok: true }));
+    expect(await textsFor("slack://c?quiet=true", events, quietContext)).toEqual(["Deployed `v1`"]);
   });
   test("a token that cannot be sent is refused, and not shown", () => {
-    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
-    expect(() => open("slack://general", io)).toThrow(
+    const context = notifierContext({ env: { SLACK_TOKEN: "xoxb-1\nxoxb-2" } });
+    expect(() => open("slack://general", context)).toThrow(
       /^Cannot use SLACK_TOKEN: it has spaces or non-ASCII characters$/,
     );
   });
-  test("the end of the line that a token was read from is no part of it", async () => {
-    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-1\r\n" } });
-    io.server.on(POST, () => Response.json({ ok: true }));
-    await textsFor("slack://general", [STARTED], io);
-    expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
+  test("a line break after a token is not part of it", async () => {
+    const context = notifierContext({ env: { SLACK_TOKEN: "xoxb-1\r\n" } });
+    context.server.on(POST, () => Response.json({ ok: true }));
+    await textsFor("slack://general", [STARTED], context);
+    expect(context.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-1");
   });
-  test("what an app printed leaves without secrets", async () => {
-    const io = notifierIo({ env: { SLACK_TOKEN: "xoxb-test-token", GH_TOKEN: "hunter2hunter2" } });
-    io.server.on(POST, () => Response.json({ ok: true }));
+  test("the output of an app is sent without secrets", async () => {
+    const context = notifierContext({
+      env: { SLACK_TOKEN: "xoxb-test-token", GH_TOKEN: "hunter2hunter2" },
+    });
+    context.server.on(POST, () => Response.json({ ok: true }));
     const exited: DewyEvent = {
       type: "app-exited",
       tag: "v1",
@@ -171,14 +177,14 @@ describe("openNotifier", () => {
       lastLines: ["token hunter2hunter2"],
       restartInMs: 1_000,
     };
-    const [text] = await textsFor("slack://c", [exited], io);
+    const [text] = await textsFor("slack://c", [exited], context);
     expect(text).toContain("token …");
   });
-  test("what a hook printed leaves without secrets", async () => {
-    const io = notifierIo({
+  test("the output of a hook is sent without secrets", async () => {
+    const context = notifierContext({
       env: { SLACK_TOKEN: "xoxb-test-token", DB_PASSWORD: "hunter2hunter2" },
     });
-    io.server.on(POST, () => Response.json({ ok: true }));
+    context.server.on(POST, () => Response.json({ ok: true }));
     const result = {
       when: "before",
       command: "login hunter2hunter2",
@@ -188,17 +194,54 @@ describe("openNotifier", () => {
       durationMs: 1,
       timedOut: false,
     } as const;
-    await textsFor("slack://c", [{ type: "hook", tag: "v1", result }], io);
-    expect(io.server.requests[0]?.body).not.toMatch(/hunter2|xoxb/);
+    await textsFor("slack://c", [{ type: "hook", tag: "v1", result }], context);
+    expect(context.server.requests[0]?.body).not.toMatch(/hunter2|xoxb/);
   });
-  test("a notifier that fails is a warning in the log, and nothing else", async () => {
-    const io = notifierIo();
-    io.server.on(POST, () => Response.json({ ok: false, error: "channel_not_found" }));
-    await textsFor("slack://c", [STARTED], io);
-    expect(io.events.filter((event) => event.type === "warning")).toEqual([
+  test("a failure of the notifier is only a warning", async () => {
+    const context = notifierContext();
+    context.server.on(POST, () => Response.json({ ok: false, error: "channel_not_found" }));
+    await textsFor("slack://c", [STARTED], context);
+    expect(context.events.filter((event) => event.type === "warning")).toEqual([
       expect.objectContaining({
         fields: { error: expect.stringContaining("channel_not_found") },
       }),
     ]);
+  });
+  test.each<DewyEvent>([
+    DEPLOYED,
+    { type: "unchanged", tag: "v1" },
+    { type: "succeeded-again", after: 4 },
+  ])("after three failures, the next one is sent only after a success: $type", async (success) => {
+    const failed = (why: string): DewyEvent => ({
+      type: "failed",
+      phase: "resolve",
+      tag: undefined,
+      error: new RemoteError(why),
+      count: 1,
+      retryInMs: undefined,
+    });
+    const failures = ["one", "two", "three", "four"].map(failed);
+    const context = notifierContext();
+    context.server.on(POST, () => Response.json({ ok: true }), { times: 4 });
+    const sent = await textsFor("slack://c", [...failures, success, failed("five")], context);
+    expect(sent.map((text) => /\w+$/.exec(text)?.[0])).toEqual(["one", "two", "three", "five"]);
+    context.server.verify();
+  });
+  test("a secret of several lines is masked in the output of an app", async () => {
+    const key = "-----BEGIN KEY-----\nhunter2hunter2\n-----END KEY-----";
+    const context = notifierContext({ env: { SLACK_TOKEN: "xoxb-test-token", DB_PASSWORD: key } });
+    context.server.on(POST, () => Response.json({ ok: true }));
+    const exited: DewyEvent = {
+      type: "app-exited",
+      tag: "v1",
+      generation: 1,
+      pid: 7,
+      code: 3,
+      signal: null,
+      lastLines: ["key:", ...key.split("\n")],
+      restartInMs: 1_000,
+    };
+    const [text] = await textsFor("slack://c", [exited], context);
+    expect(text).not.toContain("hunter2");
   });
 });

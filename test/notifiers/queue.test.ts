@@ -2,9 +2,10 @@ import { expect, test } from "vitest";
 import { type DewyEvent, RemoteError } from "../../mod.ts";
 import type { Notification, Notifier } from "../../src/notifiers/driver.ts";
 import { createQueue } from "../../src/notifiers/queue.ts";
+import { plainText } from "../../src/notifiers/rich_text.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
-const note = (text: string): Notification => ({ kind: "message", text });
+const note = (text: string): Notification => ({ kind: "message", text: [text] });
 
 /** A notifier that does with the nth attempt what the test says. */
 function notifier(behave: (attempt: number, signal: AbortSignal) => Promise<void>): Notifier & {
@@ -14,7 +15,7 @@ function notifier(behave: (attempt: number, signal: AbortSignal) => Promise<void
   return {
     texts,
     send: (notification, signal) => {
-      texts.push(notification.text);
+      texts.push(plainText(notification.text));
       return behave(texts.length, signal);
     },
   };
@@ -35,7 +36,7 @@ test("push returns at once, however slow the notifier is", () => {
   expect(queue.push(note("a"))).toBeUndefined();
 });
 
-test("a notifier that does not answer is given up after a while, and the next one gets its turn", async () => {
+test("a notifier that does not answer times out, and the next notification is sent", async () => {
   const clock = fakeClock({ skipUpTo: 3000 });
   const events: DewyEvent[] = [];
   const peer = notifier((attempt) => (attempt <= 3 ? never() : Promise.resolve()));
@@ -49,11 +50,11 @@ test("a notifier that does not answer is given up after a while, and the next on
   }
   await until(() => peer.texts.includes("b"));
   expect(events).toEqual([
-    expect.objectContaining({ type: "warning", message: "Cannot deliver a notification" }),
+    expect.objectContaining({ type: "warning", message: "Notification not delivered" }),
   ]);
 });
 
-test("what a retry can mend is tried three times, after the pause that was asked for", async () => {
+test("a retryable failure is tried three times, after the requested pause", async () => {
   const clock = fakeClock({ skipUpTo: 60_000 });
   // The deadline of an attempt is longer than any pause here, so that skipped time is pauses only.
   const peer = notifier(async (attempt) => {
@@ -66,7 +67,7 @@ test("what a retry can mend is tried three times, after the pause that was asked
   expect(clock.slept.filter((ms) => ms === 30_000)).toHaveLength(2);
 });
 
-test("what a retry cannot mend is told once, and not tried again", async () => {
+test("a permanent failure is reported once and not retried", async () => {
   const events: DewyEvent[] = [];
   const peer = notifier(async () => {
     throw new RemoteError("channel_not_found", { retryable: false });
@@ -78,13 +79,13 @@ test("what a retry cannot mend is told once, and not tried again", async () => {
   expect(events).toEqual([
     {
       type: "warning",
-      message: "Cannot deliver a notification",
+      message: "Notification not delivered",
       fields: { error: "channel_not_found" },
     },
   ]);
 });
 
-test("of too many the oldest are dropped, with one warning", async () => {
+test("the oldest of too many are dropped, with one warning", async () => {
   const events: DewyEvent[] = [];
   let release = (): void => {};
   const peer = notifier(() => new Promise((resolve) => (release = resolve)));
@@ -103,7 +104,7 @@ test("of too many the oldest are dropped, with one warning", async () => {
   expect(events.filter((event) => event.type === "warning")).toHaveLength(1);
 });
 
-test("the end waits only so long, ends the attempt, and says what is lost", async () => {
+test("close waits for at most its timeout, aborts the attempt, and reports what is lost", async () => {
   const clock = fakeClock();
   const events: DewyEvent[] = [];
   let aborted = false;

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { type DewyEvent, HostError } from "../../mod.ts";
+import { plainText, rich } from "../../src/notifiers/rich_text.ts";
+import { mrkdwn } from "../../src/notifiers/slack/attachment.ts";
 import { notificationOf } from "../../src/notifiers/texts.ts";
 
 const HOOK = {
@@ -118,7 +120,7 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [{ ...EXITED, code: 0, restartInMs: undefined }, "`v1` finished"],
   [
     { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it ended with exit code 1" },
-    "`v1` failed when it was started anew, and serves on as before: it ended with exit code 1",
+    "`v1` failed when it was restarted; the previous process keeps serving: it ended with exit code 1",
   ],
   [
     { type: "start-failed", tag: "v1", reason: "no app.env", retryInMs: 2_000 },
@@ -161,17 +163,23 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [{ type: "warning", message: "m" }, undefined],
 ];
 
+/** As Slack shows it. */
+function textOf(event: DewyEvent): string | undefined {
+  const notification = notificationOf(event, false);
+  return notification && mrkdwn(notification.text);
+}
+
 test.each(TEXTS)("%j", (event, text) => {
-  expect(notificationOf(event, false)?.text).toBe(text);
+  expect(textOf(event)).toBe(text);
 });
 
-test("of a crash only the last lines are told, none of them endless or with a fence of its own", () => {
+test("a crash is sent with its last lines, shortened and without fences of their own", () => {
   const lastLines = [
     ...Array.from({ length: 30 }, (_, index) => `line ${index}`),
     "```",
     "x".repeat(9_999),
   ];
-  const text = notificationOf({ ...EXITED, lastLines }, false)?.text ?? "";
+  const text = textOf({ ...EXITED, lastLines }) ?? "";
   const [, , ...shown] = text.split("\n");
   expect(shown).toHaveLength(20 + 1);
   expect(shown[0]).toBe("line 12");
@@ -179,7 +187,7 @@ test("of a crash only the last lines are told, none of them endless or with a fe
   expect(text.length).toBeLessThan(1_000);
 });
 
-test("a quiet notifier hears of a version when it has proved itself, and of crashes", () => {
+test("a quiet notifier sends deployed versions and crashes", () => {
   const kind = (event: DewyEvent): string | undefined => notificationOf(event, true)?.kind;
   const deployed = {
     type: "deployed",
@@ -193,7 +201,7 @@ test("a quiet notifier hears of a version when it has proved itself, and of cras
   expect(notificationOf(deployed, false)).toBeUndefined();
 });
 
-test("a quiet notifier hears once that containers are deployed, and of lost ones", () => {
+test("a quiet notifier sends deployed containers once, and lost ones", () => {
   const counted = { type: "containers-deployed", tag: "v1", ready: 1, replicas: 1 } as const;
   const events: DewyEvent[] = [
     PULLED,
@@ -214,4 +222,12 @@ test("a quiet notifier hears once that containers are deployed, and of lost ones
     undefined,
     "error",
   ]);
+});
+
+test("a text can be rendered without markup", () => {
+  const notification = notificationOf({ ...EXITED, lastLines: ["a", "b"] }, false);
+  expect(plainText(notification?.text ?? [])).toBe(
+    "v1 ended with exit code 3, starts again in 1s\na\nb",
+  );
+  expect(plainText(rich`by ${{ bold: "Dewy" }} (${1})`)).toBe("by Dewy (1)");
 });

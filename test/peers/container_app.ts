@@ -19,19 +19,18 @@ import type { ImageLayer, PushedImage } from "./docker_registry.ts";
 const SOURCE = fileURLToPath(new URL("container_app/app.c", import.meta.url));
 const call = promisify(execFile);
 
-/** An image of the app. */
 export interface AppImage {
-  /** What it says to be. */
+  /** The version in its responses. */
   version: string;
-  /** Variables as of `app.c`. */
+  /** The variables that `app.c` documents. */
   env?: Readonly<Record<string, string>>;
-  /** Ports of EXPOSE; 3000 unless told. */
+  /** The ports of EXPOSE. Defaults to 3000. */
   ports?: readonly number[];
-  /** Its USER; root unless told. */
+  /** Its USER. Defaults to root. */
   user?: string;
-  /** Seconds between the checks of a HEALTHCHECK; none unless told. */
+  /** The interval of a HEALTHCHECK in seconds. */
   checkEveryS?: number;
-  /** What runs instead of the app. */
+  /** Runs instead of the app. */
   command?: readonly string[];
 }
 
@@ -42,7 +41,7 @@ export async function appImage(options: AppImage): Promise<PushedImage> {
   const second = 1_000_000_000;
   return {
     layer: await appLayer(),
-    // The OCI's has no HEALTHCHECK, as far as Podman is concerned.
+    // Podman ignores the HEALTHCHECK of an OCI image.
     isDocker: true,
     config: {
       Cmd: command,

@@ -1,7 +1,8 @@
 /**
- * Real container engines: a Docker service of the test's own, and Podman with a storage of its own.
+ * Real container engines: a private Docker service, and Podman with private storage.
  *
- * Debian: `apt-get install -y --no-install-recommends docker.io podman runc netavark aardvark-dns iptables iproute2`.
+ * Debian: `apt-get install -y --no-install-recommends docker.io podman runc netavark aardvark-dns
+ * iptables iproute2`.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createEngine } from "../../src/container/engine/create_engine.ts";
+import { createEngine } from "../../src/container/engine/cli_engine.ts";
 import type { ContainerEngine, EngineName } from "../../src/container/engine/engine.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { neutralEnvironment } from "../runtime/runtimes.ts";
@@ -18,21 +19,20 @@ import { missingPeer } from "./missing_peer.ts";
 
 const call = promisify(execFile);
 
-/** An engine with nothing in it. */
+/** An engine without images and containers. */
 export interface EnginePeer {
   name: EngineName;
-  /** What programs need in their environment to find it. */
+  /** The variables with which programs find it. */
   env: Readonly<Record<string, string>>;
-  /** A directory of its own. */
   directory: string;
   /** The engine as dewy drives it. */
   engine: ContainerEngine;
-  /** Runs its command line. @returns its standard output. */
+  /** Runs its command line, and returns the standard output. */
   run(...args: string[]): Promise<string>;
-  /** Ends the service that runs containers, and starts it again; Podman has none. */
+  /** Kills the service that runs containers, and `revive` restarts it. Podman has no service. */
   crash(signal?: "SIGKILL" | "SIGTERM"): Promise<void>;
   revive(): Promise<void>;
-  /** Ends it and everything in it. */
+  /** Stops it with all containers. */
   stop(): Promise<void>;
 }
 
@@ -46,20 +46,20 @@ const PACKAGES: Readonly<Record<EngineName, string>> = {
 };
 
 /**
- * Why an engine cannot be started here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
- * a suite cannot be skipped unnoticed.
+ * Returns why an engine cannot run here, or `undefined` if it can. With `DEWY_REQUIRE_PEERS=1` it
+ * throws the reason, so that no suite is skipped unnoticed.
  */
 export function missingEngine(name: EngineName): string | undefined {
   const missing = missingPeer(PROGRAMS[name], PACKAGES[name]);
   if (missing !== undefined || process.env.DEWY_PRIVATE_MACHINE !== undefined) return missing;
-  const reason = "skipped: an engine needs root and namespaces of its own: npm run test:container";
+  const reason = "skipped: an engine needs root and private namespaces: npm run test:container";
   if (process.env.DEWY_REQUIRE_PEERS === "1") {
     throw new Error(`DEWY_REQUIRE_PEERS=1, but ${reason}`);
   }
   return reason;
 }
 
-/** Starts an engine; Docker takes about a second. */
+/** Docker takes about a second to start. */
 export async function startEngine(name: EngineName): Promise<EnginePeer> {
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
   return name === "docker" ? startDocker(directory) : startPodman(directory);
@@ -98,7 +98,7 @@ async function startDocker(directory: string): Promise<EnginePeer> {
   return peer;
 }
 
-/** With vfs every image is a copy, which is small here, and nothing is left mounted. */
+/** The vfs driver copies every image, which is small here, and leaves no mounts behind. */
 function spawnDaemon(directory: string, socket: string, log: string): ChildProcess {
   return spawn(
     "/bin/sh",
@@ -118,7 +118,7 @@ function spawnDaemon(directory: string, socket: string, log: string): ChildProce
 async function startPodman(directory: string): Promise<EnginePeer> {
   const settings = join(directory, "containers.conf");
   const storage = join(directory, "storage.conf");
-  // crun fails on machines of ours, and so do the usual limits.
+  // crun and the default limits fail on some test machines.
   await writeFile(
     settings,
     `[containers]
@@ -181,7 +181,7 @@ function makePeer(
       const ids = left.filter((id) => id !== "");
       if (ids.length > 0) await run("rm", "--force", "--volumes", ...ids).catch(() => "");
       await end();
-      // What a service that was killed had mounted goes with the machine.
+      // Mounts of a killed service disappear with the private machine.
       await rm(directory, { recursive: true, force: true }).catch(() => {});
     },
   };
@@ -206,13 +206,7 @@ function endOf(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => child.once("exit", () => resolve()));
 }
 
-/**
- * The streams of events that are open now.
- *
- * @param name the engine.
- * @param about what stands in their arguments.
- * @returns their command lines.
- */
+/** Returns the command lines of open event streams that contain `about`. */
 export async function eventStreams(name: EngineName, about: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
   const commands = await Promise.all(

@@ -135,7 +135,7 @@ describe("img://", () => {
   });
 
   test("says how a repository with capitals is written", () => {
-    expect(() => img("ghcr.io/Acme/App")).toThrow("it has no capitals; did you mean acme/app?");
+    expect(() => img("ghcr.io/Acme/App")).toThrow("it must be lower case; did you mean acme/app?");
   });
 
   test("hosts have no case, and paths may be deep", () => {

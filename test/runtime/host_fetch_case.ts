@@ -1,4 +1,5 @@
-// Makes one host fetch and asks for each URL in turn; prints what came of it. Run by test/host/fetch.test.ts.
+// Fetches each URL in turn with one host fetch, and prints the results.
+// Run by test/host/net/fetch.test.ts.
 import { env, exit, stdout } from "node:process";
 import { createHostFetch } from "../../src/host/net/fetch.ts";
 

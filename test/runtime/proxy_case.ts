@@ -1,4 +1,5 @@
-// Runs a proxy on this runtime, and does what lines of JSON on standard input say. Started by test/host/proxy/.
+// Runs a proxy on this runtime; lines of JSON on standard input are its commands.
+// Started by test/host/proxy/.
 import { env, exit, memoryUsage, stdin, stdout } from "node:process";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Backend } from "../../src/host/proxy/backend.ts";

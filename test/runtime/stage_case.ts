@@ -1,5 +1,5 @@
-// Downloads an archive of each kind from a stream that breaks off, extracts it, and prints what came of it.
-// Run by test/host/stage/runtimes.test.ts on every runtime.
+// Downloads an archive of each kind from an interrupted stream, extracts it, and prints the result.
+// Run by test/host/download/runtimes.test.ts on every runtime.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {

@@ -1,6 +1,7 @@
 import { ConfigError } from "../../mod.ts";
 import { readQuery, redactUrl } from "../../src/core/url.ts";
 import { type NotifierDriver, QUIET } from "../../src/notifiers/driver.ts";
+import { plainText } from "../../src/notifiers/rich_text.ts";
 
 /** What the pigeons of this process carried. */
 export const letters: { loft: string; kind: string; text: string }[] = [];
@@ -25,7 +26,7 @@ export const pigeon: NotifierDriver = {
     if (io.env.PIGEON_WHISTLE === undefined) return undefined;
     return {
       async send({ kind, text }) {
-        letters.push({ loft: `${url.host} ${query.text("feather")}`, kind, text });
+        letters.push({ loft: `${url.host} ${query.text("feather")}`, kind, text: plainText(text) });
       },
     };
   },

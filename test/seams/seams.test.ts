@@ -9,7 +9,7 @@ import { run } from "../../src/cli/run.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
 import { readAnsweredArtifact } from "../../src/registries/grpc/artifact.ts";
-import { appEnvironment } from "../../src/server/environment.ts";
+import { appEnvironment } from "../../src/server/app.ts";
 import { type FakeProcess, fakeProcess } from "../cli/process.ts";
 import { ODD_NAMES } from "../contract/odd_names.ts";
 import { CONTRACT_NOW, registryContract } from "../contract/registry.ts";

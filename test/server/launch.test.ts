@@ -3,7 +3,7 @@ import { build } from "esbuild";
 import { expect, it } from "vitest";
 import { ROOT } from "../runtime/runtimes.ts";
 
-it("what opens the sockets of dewy server, and stays beside it on Node 20, loads no package and no registry", async () => {
+it("the launcher of dewy server, which stays in memory on Node 20, loads no package and no driver", async () => {
   const { metafile } = await build({
     entryPoints: [join(ROOT, "src/server/launch.ts")],
     absWorkingDir: ROOT,
@@ -16,6 +16,6 @@ it("what opens the sockets of dewy server, and stays beside it on Node 20, loads
   const loaded = Object.keys(metafile.inputs);
   expect(loaded).toContain("src/host/sockets/hold_sockets.ts");
   expect(
-    loaded.filter((file) => /^(node_modules|src\/(registry|client|notifier))\//.test(file)),
+    loaded.filter((file) => /^(node_modules|src\/(registries|http|notifiers))\//.test(file)),
   ).toEqual([]);
 });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
 import { compileCalver, parseCalver } from "../../src/version/calver.ts";
-import { emptyScan } from "../../src/version/semver.ts";
+import { emptyScan, MAX_TAG_LENGTH } from "../../src/version/semver.ts";
 import { compareParsed, compareVersions } from "../../src/version/version.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 
@@ -45,6 +45,18 @@ describe("compileCalver", () => {
   test("compiles a format once", () => {
     expect(compileCalver("YYYY.0M.0D")).toBe(compileCalver("YYYY.0M.0D"));
   });
+
+  test("keeps a format compiled while another one is used", () => {
+    const first = compileCalver("YYYY.0M.0D");
+    compileCalver("YY.MM");
+    expect(compileCalver("YYYY.0M.0D")).toBe(first);
+  });
+
+  test("shows only the beginning of a format that is too long", () => {
+    expect(() => compileCalver("YYYYMMDD-".repeat(100))).toThrow(
+      'calver format "YYYYMMDD-YYYYMMDD-YY…" is longer than 128 characters',
+    );
+  });
 });
 
 describe("parseCalver", () => {
@@ -65,6 +77,8 @@ describe("parseCalver", () => {
     ["YYYY.MM.DD", "2024.6.32", "day 32"],
     ["YYYY.MM.0D", "2024.6.1", "an unpadded day"],
     ["YYYY.0W", "2024.1", "an unpadded week"],
+    ["YYYY.WW", "2024.06", "a padded week"],
+    ["YYYY.MICRO", "2024.a", "a letter instead of a number"],
     ["YYYY.MM", "２024.6", "digits beyond ASCII"],
   ])("by %s does not take %s: %s", (format, tag) => {
     expect(parseCalver(tag, format)).toBeUndefined();
@@ -80,6 +94,9 @@ describe("parseCalver", () => {
     ["release-YYYY.MM", "release-2024.6", [2024, 6]],
     ["YYYY-0M-0D-MICRO", "2024-06-01-12", [2024, 6, 1, 12]],
     ["(YYYY)*", "(2024)*", [2024]],
+    ["YYYY.MM", "0024.6", [24, 6]],
+    ["YY.MM", "0.6", [0, 6]],
+    ["YYYY.MICRO", "2024.007", [2024, 7]],
   ])("by %s reads %s", (format, tag, segments) => {
     expect(parseCalver(tag, format)).toMatchObject({ v: "", segments, original: tag });
     expect(parseCalver(`v${tag}+blue`, format)).toMatchObject({
@@ -87,6 +104,12 @@ describe("parseCalver", () => {
       segments,
       buildMetadata: "blue",
     });
+  });
+
+  test("rejects a tag longer than the semver package accepts", () => {
+    const longest = `2024.6-${"a".repeat(MAX_TAG_LENGTH - 7)}`;
+    expect(parseCalver(longest, "YYYY.MM")?.preRelease).toHaveLength(MAX_TAG_LENGTH - 7);
+    expect(parseCalver(`${longest}a`, "YYYY.MM")).toBeUndefined();
   });
 
   test("tells the v of a format from the v before it", () => {

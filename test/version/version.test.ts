@@ -2,7 +2,13 @@ import fc from "fast-check";
 import semver from "semver";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
-import { compareVersions, latestTag, NewestTag, parseVersion } from "../../src/version/version.ts";
+import {
+  compareVersions,
+  latestTag,
+  NewestTag,
+  parseVersion,
+  versionOf,
+} from "../../src/version/version.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import { anyTag, semverTag } from "./arbitraries.ts";
 
@@ -85,7 +91,9 @@ describe("vectors", () => {
 describe("compareVersions", () => {
   test("names a tag that does not parse", () => {
     expect(() => compareVersions("v1.0.0", "latest")).toThrow(ConfigError);
-    expect(() => compareVersions("v1.0.0", "latest")).toThrow('"latest"');
+    expect(() => compareVersions("v1.0.0", "latest")).toThrow(
+      'Cannot compare "latest": not a version of SemVer 2.0.0',
+    );
     expect(() => compareVersions("1.2", "1.2.0")).toThrow('"1.2"');
     expect(() => compareVersions("2024.06.0", "v1.2.3", { calver: "YYYY.0M.MICRO" })).toThrow(
       "YYYY.0M.MICRO",
@@ -206,6 +214,14 @@ describe("latestTag", () => {
     );
   });
 
+  test("chooses 0.0.0 if it is the only version", () => {
+    expect(latestTag(["0.0.0"])).toBe("0.0.0");
+  });
+
+  test("is not influenced by a listed tag with more numbers than a version has", () => {
+    expect(latestTag(["1.0.0", "1.0.0.0.5", "1.0.0+later"])).toBe("1.0.0");
+  });
+
   test("takes any iterable of tags, and none", () => {
     expect(latestTag(new Set(["v1.0.0", "v1.1.0"]))).toBe("v1.1.0");
     expect(latestTag([])).toBeUndefined();
@@ -216,6 +232,34 @@ describe("latestTag", () => {
     expect(() => latestTag([], { constraint: "latest" })).toThrow('"latest"');
     expect(() => latestTag([], { calver: "foo" })).toThrow(
       'calver format "foo" contains no valid specifiers (expected YYYY, YY, 0Y, MM, 0M, WW, 0W, DD, 0D, or MICRO)',
+    );
+  });
+
+  test.each([
+    [">1.1.0", ["1.2.0"]],
+    [">=1.1.0", ["1.2.0", "1.1.0"]],
+    ["<1.1.0", ["1.0.0"]],
+    ["<=1.1.0", ["1.1.0", "1.0.0"]],
+    ["=1.1.0", ["1.1.0"]],
+    ["1.1.0", ["1.1.0"]],
+  ])("the constraint %s admits %j of 1.2.0, 1.1.0 and 1.0.0", (constraint, admitted) => {
+    const tags = ["1.2.0", "1.1.0", "1.0.0"];
+    expect(tags.filter((tag) => latestTag([tag], { constraint }) !== undefined)).toEqual(admitted);
+  });
+
+  test("compares the numbers in the pre-release of a constraint as numbers", () => {
+    const options = { constraint: ">=1.0.0-rc.2", preRelease: true };
+    expect(latestTag(["1.0.0-rc.1", "1.0.0-rc.10"], options)).toBe("1.0.0-rc.10");
+    expect(latestTag(["1.0.0-rc.1"], options)).toBeUndefined();
+  });
+
+  test("rejects zero-padded numbers in a constraint on SemVer", () => {
+    expect(() => latestTag([], { constraint: "^1.02" })).toThrow('Invalid constraint "^1.02"');
+  });
+
+  test("keeps the cause of an invalid constraint", () => {
+    expect(() => latestTag([], { constraint: "latest" })).toThrow(
+      expect.objectContaining({ cause: expect.any(TypeError) }),
     );
   });
 
@@ -242,6 +286,7 @@ describe("constraints on CalVer", () => {
     ["^2024", "2024.11.2"],
     ["~2024.6", "2024.06.7"],
     ["~2024.06", "2024.06.7"],
+    ["~2024.006", "2024.06.7"],
     ["<2024.06.7", "2024.06.0"],
     [">=2024.06.01 <2024.11", "2024.06.7"],
     ["2024.06.x || 2023", "2024.06.7"],
@@ -265,6 +310,33 @@ describe("constraints on CalVer", () => {
     expect(
       latestTag(four, { calver: "YYYY.0M.0D.MICRO", constraint: "=2024.6.15", preRelease: true }),
     ).toBe(four[0]);
+  });
+});
+
+describe("versionOf", () => {
+  test.each([
+    ["v1.2.0_blue", "", "v1.2.0+blue"],
+    ["v1.2.0-rc.1_blue", "", "v1.2.0-rc.1+blue"],
+    ["2024.06_blue", "YYYY.0M", "2024.06+blue"],
+  ])("reads the image tag %s (format %j) as %s", (tag, calver, version) => {
+    expect(versionOf(tag, calver)).toBe(version);
+  });
+
+  test.each([
+    ["v1.2.0", "", "a version already"],
+    ["latest", "", "not a version"],
+    ["1.0.01", "", "not a version, and without an underscore"],
+    ["stable_blue", "", "not a version before the underscore"],
+    ["_blue", "", "nothing before the underscore"],
+    ["v1.2.0_", "", "nothing after the underscore"],
+    ["v1.2.0_a_b", "", "two underscores"],
+    ["v1.2.0+a_b", "", "build metadata before the underscore"],
+    ["v1.2.0_blue", "YYYY.0M", "not a version of the format"],
+    ["2024_06", "YYYY_MICRO", "a version of a format with an underscore"],
+    ["2024_06_1", "YYYY_0M_MICRO", "a version of a format with two underscores"],
+    ["2024_06", "YYYY+0M", "a plus that belongs to the format"],
+  ])("leaves the tag %s (format %j) as it is: %s", (tag, calver) => {
+    expect(versionOf(tag, calver)).toBe(tag);
   });
 });
 

@@ -1,51 +1,45 @@
 import { SignJWT } from "jose";
+import * as v from "valibot";
 import { importAppKey } from "../private_key.ts";
-import { secureAddress } from "./host.ts";
-import type { AuthorizedUser, ServiceAccountKey } from "./schema.ts";
+import type { AuthorizedUser, ImpersonatedAccount, ServiceAccountKey } from "./schema.ts";
 import {
-  askTokenServer,
   type GoogleToken,
-  type GoogleTokenIo,
-  oauthAnswer,
-  type TokenQuestion,
+  requestOAuthToken,
+  requestToken,
+  type TokenContext,
+  type TokenRequest,
 } from "./token.ts";
+import { parseGoogleUrl, parseSecureUrl } from "./universe.ts";
 
+export const CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform";
 const FORM = { "content-type": "application/x-www-form-urlencoded" };
 const JWT_LIFETIME_S = 3600;
+const IMPERSONATION_LIFETIME_S = 3600;
 
-/**
- * Signs in with the key of a service account.
- *
- * @param io the world.
- * @param key the key.
- * @param source where it came from, for errors.
- * @returns a token.
- * @throws ConfigError when the key is damaged; CredentialError when it is refused.
- * @see https://developers.google.com/identity/protocols/oauth2/service-account#httprest
- */
+/** https://developers.google.com/identity/protocols/oauth2/service-account#httprest */
 export async function serviceAccountToken(
-  io: GoogleTokenIo,
+  context: TokenContext,
   key: ServiceAccountKey,
   source: string,
 ): Promise<GoogleToken> {
-  const url = secureAddress(key.token_uri, "token_uri", source).href;
-  const assertion = await signAssertion(io, key, source);
-  return requestToken(io, source, url, {
+  const url = parseSecureUrl({ text: key.token_uri, field: "token_uri", source }).href;
+  const assertion = await signAssertion(context, key, source);
+  return postForm(context, url, {
     form: { grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion },
+    source,
     advice: "was the key deleted, or is this machine's clock wrong?",
     secrets: [assertion],
   });
 }
 
 async function signAssertion(
-  io: GoogleTokenIo,
+  { clock, scope }: TokenContext,
   key: ServiceAccountKey,
   source: string,
 ): Promise<string> {
-  const now = Math.floor(io.clock.now() / 1000);
-  const kid = key.private_key_id === undefined ? {} : { kid: key.private_key_id };
-  return new SignJWT({ scope: io.scope })
-    .setProtectedHeader({ alg: "RS256", typ: "JWT", ...kid })
+  const now = Math.floor(clock.now() / 1000);
+  return new SignJWT({ scope })
+    .setProtectedHeader({ alg: "RS256", typ: "JWT", kid: key.private_key_id })
     .setIssuer(key.client_email)
     .setAudience(key.token_uri)
     .setIssuedAt(now)
@@ -53,48 +47,95 @@ async function signAssertion(
     .sign(await importAppKey(key.private_key, `private_key of ${source}`));
 }
 
-/**
- * Signs in as a person, with what gcloud left.
- *
- * @param io the world.
- * @param user the refresh token and its client.
- * @param source where it came from, for errors.
- * @returns a token.
- * @throws CredentialError when the refresh token is refused.
- * @see https://developers.google.com/identity/protocols/oauth2/native-app#offline
- */
+/** https://developers.google.com/identity/protocols/oauth2/native-app#offline */
 export function authorizedUserToken(
-  io: GoogleTokenIo,
-  user: AuthorizedUser,
+  context: TokenContext,
+  { client_id, client_secret, refresh_token }: AuthorizedUser,
   source: string,
 ): Promise<GoogleToken> {
-  const { client_id, client_secret, refresh_token } = user;
-  return requestToken(io, source, `https://oauth2.${io.universe}/token`, {
+  return postForm(context, `https://oauth2.${context.universe}/token`, {
     form: { grant_type: "refresh_token", client_id, client_secret, refresh_token },
+    source,
     advice: "run: gcloud auth application-default login",
     secrets: [client_secret, refresh_token],
   });
 }
 
-async function requestToken(
-  io: GoogleTokenIo,
-  source: string,
+async function postForm(
+  context: TokenContext,
   url: string,
-  question: { form: Record<string, string> } & Pick<TokenQuestion<unknown>, "advice" | "secrets">,
+  {
+    form,
+    ...rest
+  }: { form: Record<string, string> } & Omit<TokenRequest<v.GenericSchema>, "request" | "schema">,
 ): Promise<GoogleToken> {
-  const { form, advice, secrets } = question;
   const body = new URLSearchParams(form).toString();
-  const request = { method: "POST", url, headers: FORM, body, signal: io.signal };
-  const answer = await askTokenServer(io.http, {
-    request,
-    schema: oauthAnswer,
-    source,
-    advice,
-    secrets,
-  });
-  return {
-    accessToken: answer.access_token,
-    expiresAt: io.clock.now() + answer.expires_in * 1000,
-    source,
+  const request = { method: "POST", url, headers: FORM, body, signal: context.signal };
+  return requestOAuthToken(context, { ...rest, request });
+}
+
+/** Signs in as a service account on behalf of a user or another account. */
+export async function impersonatedToken(
+  context: TokenContext,
+  account: ImpersonatedAccount,
+  source: string,
+): Promise<GoogleToken> {
+  const field = "service_account_impersonation_url";
+  const url = parseGoogleUrl({ text: account[field], field, source }, context.universe);
+  const { source_credentials: caller, delegates } = account;
+  const wide = { ...context, scope: CLOUD_PLATFORM };
+  const token =
+    caller.type === "service_account"
+      ? await serviceAccountToken(wide, caller, source)
+      : await authorizedUserToken(wide, caller, source);
+  return impersonate(context, token, { url, delegates, source });
+}
+
+const ImpersonationResponse = v.object({
+  accessToken: v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)),
+  expireTime: v.pipe(
+    v.string(),
+    v.isoTimestamp(),
+    v.transform((text) => Date.parse(text)),
+  ),
+});
+
+export interface Impersonation {
+  /** A checked URL that issues tokens of the service account. */
+  url: string;
+  /** Defaults to an hour. */
+  lifetimeS?: number | undefined;
+  /** Intermediate service accounts. */
+  delegates?: readonly string[];
+  source: string;
+}
+
+/** https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken */
+export async function impersonate(
+  { http, scope, signal }: TokenContext,
+  caller: GoogleToken,
+  { url, lifetimeS = IMPERSONATION_LIFETIME_S, delegates = [], source }: Impersonation,
+): Promise<GoogleToken> {
+  const body = {
+    scope: [scope],
+    lifetime: `${lifetimeS}s`,
+    delegates: delegates.length === 0 ? undefined : delegates,
   };
+  const { accessToken, expireTime } = await requestToken(http, {
+    request: {
+      method: "POST",
+      url,
+      headers: {
+        "content-type": "application/json",
+        authorization: `Bearer ${caller.accessToken}`,
+      },
+      body: JSON.stringify(body),
+      signal,
+    },
+    schema: ImpersonationResponse,
+    source,
+    advice: "it needs the role Service Account Token Creator or Workload Identity User",
+    secrets: [caller.accessToken],
+  });
+  return { accessToken, expiresAt: expireTime, source };
 }

@@ -1,154 +1,145 @@
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { DewyError } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
 import { stoppedError } from "../../core/stopped.ts";
-import { createHttpClient } from "../../http/client.ts";
+import { createHttpClient, type HttpClient, type HttpContext } from "../../http/client.ts";
 import { findGoogleToken } from "./chain.ts";
-import { googleUniverse } from "./host.ts";
 import type { GoogleToken } from "./token.ts";
+import { googleUniverse } from "./universe.ts";
 
-/** What signing in to Google needs from the world. */
-export interface GoogleAuthIo {
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** The network. */
-  fetch: typeof globalThis.fetch;
-  /** Time. */
-  clock: Clock;
-  /** Hears of requests and retries. */
-  emit: EventSink;
-  /** Reads credential files; absent on the edge, where neither files nor a metadata server are looked for. */
-  readTextFile?: (path: string) => Promise<string>;
-  /** Ends a renewal that is under way. */
-  signal?: AbortSignal;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
-  random?: () => number;
-}
+/** Without `readTextFile` (on the edge), neither files nor the metadata server are tried. */
+export type GoogleAuthContext = Context & Pick<HttpContext, "random">;
 
-/** Signs in to Google. */
-export interface GoogleAuth {
-  /** Headers that say who asks; empty: anonymous. */
-  headers(signal?: AbortSignal): Promise<Readonly<Record<string, string>>>;
-  /** Where the last credentials came from; `undefined`: there are none. */
-  readonly source: string | undefined;
-  /** Where was looked for them, and what was there; for errors. */
-  readonly looked: readonly string[];
-  /** Drops what is remembered, after a refusal; returns whether that was a token. */
-  forget(): boolean;
-}
-
-/** A token is renewed this long before it ends, in milliseconds. */
 const RENEW_BEFORE_MS = 5 * 60_000;
-/** A renewal that failed is tried again after this, as long as the old token lasts. */
-const RENEW_PAUSE_MS = 60_000;
-/** Machines learn late who they are: without credentials, they are looked for again after this. */
-const LOOK_AGAIN_MS = 10 * 60_000;
+/** The pause after a failed renewal, as long as the old token is valid. */
+const RENEW_RETRY_MS = 60_000;
+/** The pause before searching again: credentials may become available after startup. */
+const SEARCH_AGAIN_MS = 10 * 60_000;
 
-interface Remembered {
+interface Outcome {
+  /** `undefined` if there are no credentials. */
   token: GoogleToken | undefined;
   renewAt: number;
 }
 
 /**
- * Finds Google's "application default credentials" when they are first wanted, turns them into access tokens, and
- * renews those before they end. Callers at the same time share one renewal.
+ * Finds Google's Application Default Credentials when they are first needed, exchanges them for access tokens and renews
+ * those before they expire. Concurrent callers share one renewal.
  *
- * @param io the world.
- * @param scope the OAuth scope that is asked for.
- * @returns who dewy is.
  * @see https://cloud.google.com/docs/authentication/application-default-credentials
  */
-export function googleAuth(io: GoogleAuthIo, scope: string): GoogleAuth {
-  const http = createHttpClient(io);
-  const looked: string[] = [];
-  let remembered: Remembered | undefined;
-  let renewal: Promise<Remembered> | undefined;
-  let seenMetadata = false;
+export class GoogleAuth {
+  readonly #context: GoogleAuthContext;
+  readonly #http: HttpClient;
+  readonly #scope: string;
+  #current: Outcome | undefined;
+  #renewal: Promise<Outcome> | undefined;
+  #hasMetadata = false;
+  #tried: readonly string[] = [];
 
-  async function renew(): Promise<Remembered> {
-    const found: string[] = [];
-    const universe = googleUniverse(io.env);
-    try {
-      const token = await findGoogleToken({ ...io, http, scope, universe, seenMetadata }, found);
-      seenMetadata ||= token?.fromMetadata === true;
-      return { token, renewAt: renewAt(token, io.clock.now()) };
-    } finally {
-      looked.splice(0, looked.length, ...found);
-    }
+  constructor(context: GoogleAuthContext, scope: string) {
+    this.#context = context;
+    this.#http = createHttpClient(context);
+    this.#scope = scope;
   }
 
-  async function renewOrKeep(last: Remembered | undefined): Promise<Remembered> {
-    try {
-      return await renew();
-    } catch (error) {
-      const lasts = last?.token !== undefined && io.clock.now() < last.token.expiresAt;
-      if (!lasts || !(error instanceof DewyError) || !error.retryable) throw error;
-      return { ...last, renewAt: io.clock.now() + RENEW_PAUSE_MS };
-    }
+  /** Where the current credentials came from; `undefined` if there are none. */
+  get source(): string | undefined {
+    return this.#current?.token?.source;
   }
 
-  function current(): Promise<Remembered> {
-    if (remembered !== undefined && isGood(remembered, io.clock.now())) {
-      return Promise.resolve(remembered);
+  /** The sources tried and what each yielded, for error messages. */
+  get tried(): readonly string[] {
+    return this.#tried;
+  }
+
+  /** The headers for a request; empty if there are no credentials. */
+  async headers(signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const { token } = await rejectOnAbort(this.#outcome(), signal);
+    if (token === undefined) return {};
+    return {
+      authorization: `Bearer ${token.accessToken}`,
+      // https://cloud.google.com/apis/docs/system-parameters
+      ...(token.quotaProject !== undefined && { "x-goog-user-project": token.quotaProject }),
+    };
+  }
+
+  /** Drops the token after a refusal. Returns whether there was one. */
+  forget(): boolean {
+    const hadToken = this.#current?.token !== undefined;
+    this.#current = undefined;
+    return hadToken;
+  }
+
+  #outcome(): Promise<Outcome> {
+    const current = this.#current;
+    if (current !== undefined && isFresh(current, this.#context.clock.now())) {
+      return Promise.resolve(current);
     }
-    renewal ??= renewOrKeep(remembered)
+    this.#renewal ??= this.#renewOrKeep(current)
       .then((renewed) => {
-        remembered = renewed;
+        this.#current = renewed;
         return renewed;
       })
       .finally(() => {
-        renewal = undefined;
+        this.#renewal = undefined;
       });
-    return renewal;
+    return this.#renewal;
   }
 
-  return {
-    headers: async (signal) => authorize((await orAborted(current(), signal)).token),
-    get source() {
-      return remembered?.token?.source;
-    },
-    looked,
-    forget() {
-      const had = remembered?.token !== undefined;
-      remembered = undefined;
-      return had;
-    },
-  };
+  async #renewOrKeep(current: Outcome | undefined): Promise<Outcome> {
+    const { clock } = this.#context;
+    try {
+      return await this.#renew();
+    } catch (error) {
+      const isValid = current?.token !== undefined && clock.now() < current.token.expiresAt;
+      if (!isValid || !(error instanceof DewyError) || !error.retryable) throw error;
+      return { ...current, renewAt: clock.now() + RENEW_RETRY_MS };
+    }
+  }
+
+  async #renew(): Promise<Outcome> {
+    const tried: string[] = [];
+    const context = {
+      ...this.#context,
+      http: this.#http,
+      scope: this.#scope,
+      universe: googleUniverse(this.#context.env),
+      hasMetadata: this.#hasMetadata,
+    };
+    try {
+      const token = await findGoogleToken(context, tried);
+      this.#hasMetadata ||= token?.fromMetadata === true;
+      return { token, renewAt: renewalTime(token, this.#context.clock.now()) };
+    } finally {
+      this.#tried = tried;
+    }
+  }
 }
 
-function authorize(token: GoogleToken | undefined): Record<string, string> {
-  if (token === undefined) return {};
-  return {
-    authorization: `Bearer ${token.accessToken}`,
-    // https://cloud.google.com/apis/docs/system-parameters
-    ...(token.quotaProject === undefined ? {} : { "x-goog-user-project": token.quotaProject }),
-  };
+function isFresh({ token, renewAt }: Outcome, now: number): boolean {
+  return now < renewAt && (token === undefined || now < token.expiresAt);
 }
 
-function isGood({ token, renewAt: due }: Remembered, now: number): boolean {
-  return now < due && (token === undefined || now < token.expiresAt);
-}
-
-/** A token that lives shortly is used for half of its life, so that it is not renewed at every call. */
-function renewAt(token: GoogleToken | undefined, now: number): number {
-  if (token === undefined) return now + LOOK_AGAIN_MS;
+/** A short-lived token is used for half its lifetime, so that it is not renewed at every call. */
+function renewalTime(token: GoogleToken | undefined, now: number): number {
+  if (token === undefined) return now + SEARCH_AGAIN_MS;
   return Math.max(token.expiresAt - RENEW_BEFORE_MS, now + (token.expiresAt - now) / 2);
 }
 
-/** One caller that leaves must not end the renewal that the others wait for. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** One caller's abort must not end the renewal that others wait for. */
+async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
+  work.catch(() => {}); // The rejection is reported to another caller, or is irrelevant.
   const stopped = (): DewyError => stoppedError("the sign-in to Google", signal.reason);
-  work.catch(() => {}); // Somebody else hears of it, or nobody needs to.
   if (signal.aborted) throw stopped();
-  let leave = (): void => {};
+  let abort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
-    leave = () => reject(stopped());
+    abort = () => reject(stopped());
   });
-  signal.addEventListener("abort", leave, { once: true });
+  signal.addEventListener("abort", abort, { once: true });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener("abort", leave);
+    signal.removeEventListener("abort", abort);
   }
 }

@@ -1,82 +1,72 @@
 import * as v from "valibot";
 import { ConfigError, CredentialError } from "../../core/error.ts";
-import { googleAddress, subjectAddress } from "./host.ts";
-import { impersonate } from "./impersonate.ts";
+import { parseJsonIfValid } from "../../http/json.ts";
+import { CLOUD_PLATFORM, impersonate } from "./account.ts";
 import type { ExternalAccount } from "./schema.ts";
-import { askTokenServer, type GoogleToken, type GoogleTokenIo, oauthAnswer } from "./token.ts";
+import { type GoogleToken, requestOAuthToken, type TokenContext } from "./token.ts";
+import { parseGoogleUrl, parseSubjectUrl } from "./universe.ts";
 
-const CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform";
 const SUBJECT_TIMEOUT_MS = 10_000;
 const MAX_SUBJECT_BYTES = 256 * 1024;
 
 /**
- * Signs in with a token of another identity provider: workload identity federation.
+ * Signs in with a token of another identity provider (workload identity federation).
  *
- * @param io the world.
- * @param account where the subject token comes from, and what it is exchanged for.
- * @param source where it came from, for errors.
- * @returns a token, of the service account where one is named.
- * @throws ConfigError when an address leads elsewhere than to Google; CredentialError when a token is refused.
  * @see https://google.aip.dev/auth/4117
  */
 export async function externalAccountToken(
-  io: GoogleTokenIo,
+  context: TokenContext,
   account: ExternalAccount,
   source: string,
 ): Promise<GoogleToken> {
-  const address = (text: string, field: string): string =>
-    googleAddress(text, field, io.universe, source);
-  const tokenUrl = address(account.token_url, "token_url");
+  const check = (text: string, field: string): string =>
+    parseGoogleUrl({ text, field, source }, context.universe);
+  const tokenUrl = check(account.token_url, "token_url");
   const { service_account_impersonation_url: target } = account;
-  const impersonationUrl = target && address(target, "service_account_impersonation_url");
+  const impersonationUrl = target && check(target, "service_account_impersonation_url");
 
-  const subject = await readSubject(io, account, source);
-  const scope = impersonationUrl === undefined ? io.scope : CLOUD_PLATFORM;
-  const federated = await exchange(io, account, { tokenUrl, subject, scope, source });
+  const subject = await readSubject(context, account, source);
+  const scope = impersonationUrl === undefined ? context.scope : CLOUD_PLATFORM;
+  const federated = await exchange(context, account, { tokenUrl, subject, scope, source });
   if (impersonationUrl === undefined) return federated;
   const lifetimeS = account.service_account_impersonation?.token_lifetime_seconds;
-  return impersonate(io, federated, { url: impersonationUrl, lifetimeS, source });
+  return impersonate(context, federated, { url: impersonationUrl, lifetimeS, source });
 }
 
 /** https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token */
 async function exchange(
-  io: GoogleTokenIo,
+  context: TokenContext,
   account: ExternalAccount,
-  what: { tokenUrl: string; subject: string; scope: string; source: string },
+  exchanged: { tokenUrl: string; subject: string; scope: string; source: string },
 ): Promise<GoogleToken> {
+  const { tokenUrl, subject, scope, source } = exchanged;
   const { client_id: id, client_secret: secret = "", workforce_pool_user_project } = account;
   const form = new URLSearchParams({
     grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
     requested_token_type: "urn:ietf:params:oauth:token-type:access_token",
     audience: account.audience,
-    scope: what.scope,
-    subject_token: what.subject,
+    scope,
+    subject_token: subject,
     subject_token_type: account.subject_token_type,
   });
   if (id === undefined && workforce_pool_user_project !== undefined) {
     form.set("options", JSON.stringify({ userProject: workforce_pool_user_project }));
   }
-  const answer = await askTokenServer(io.http, {
+  return requestOAuthToken(context, {
     request: {
       method: "POST",
-      url: what.tokenUrl,
+      url: tokenUrl,
       headers: {
         "content-type": "application/x-www-form-urlencoded",
-        ...(id === undefined ? {} : { authorization: basic(id, secret) }),
+        ...(id !== undefined && { authorization: basic(id, secret) }),
       },
       body: form.toString(),
-      signal: io.signal,
+      signal: context.signal,
     },
-    schema: oauthAnswer,
-    source: what.source,
+    source,
     advice: "check the audience, the pool's provider and the subject token",
-    secrets: [what.subject, secret],
+    secrets: [subject, secret],
   });
-  return {
-    accessToken: answer.access_token,
-    expiresAt: io.clock.now() + answer.expires_in * 1000,
-    source: what.source,
-  };
 }
 
 /** https://www.rfc-editor.org/rfc/rfc7617#section-2 */
@@ -85,62 +75,66 @@ function basic(id: string, secret: string): string {
   return `Basic ${btoa(String.fromCharCode(...bytes))}`;
 }
 
-/** The token of the other provider, fresh from its file or server. */
+/** Reads the other provider's token from its file or server. */
 async function readSubject(
-  io: GoogleTokenIo,
+  context: TokenContext,
   account: ExternalAccount,
   source: string,
 ): Promise<string> {
   const { file, url } = account.credential_source;
-  if (file !== undefined) return pick(account, await readFile(io, file, source), source);
-  if (url !== undefined) return pick(account, await readUrl(io, account, url, source), source);
+  if (file !== undefined) return pickToken(account, await readFile(context, file, source), source);
+  if (url !== undefined) {
+    return pickToken(account, await readUrl(context, account, url, source), source);
+  }
   throw new ConfigError(
-    `Cannot use ${source}: credential_source has neither file nor url; dewy knows no other source of subject tokens`,
+    `Cannot use ${source}: credential_source has neither file nor url; dewy supports no other source of subject tokens`,
   );
 }
 
-async function readFile(io: GoogleTokenIo, path: string, source: string): Promise<string> {
-  if (io.readTextFile !== undefined) return io.readTextFile(path);
+async function readFile(
+  { readTextFile }: TokenContext,
+  path: string,
+  source: string,
+): Promise<string> {
+  if (readTextFile !== undefined) return readTextFile(path);
   throw new ConfigError(
     `Cannot use ${source}: credential_source.file names a file, but there is no file system here`,
   );
 }
 
 async function readUrl(
-  io: GoogleTokenIo,
+  { http, signal }: TokenContext,
   account: ExternalAccount,
   text: string,
   source: string,
 ): Promise<string> {
-  const answer = await io.http.text({
-    url: subjectAddress(text, "credential_source.url", source),
+  const response = await http.text({
+    url: parseSubjectUrl({ text, field: "credential_source.url", source }),
     headers: account.credential_source.headers,
     redirect: "error",
     timeoutMs: SUBJECT_TIMEOUT_MS,
     maxBytes: MAX_SUBJECT_BYTES,
-    signal: io.signal,
+    signal,
   });
-  return answer.text;
+  return response.text;
 }
 
-function pick(account: ExternalAccount, text: string, source: string): string {
+function pickToken(account: ExternalAccount, text: string, source: string): string {
   const { format } = account.credential_source;
   const token =
-    format.type === "text" ? text.trim() : field(text, format.subject_token_field_name).trim();
+    format.type === "text" ? text.trim() : fieldOf(text, format.subject_token_field_name).trim();
   if (token !== "") return token;
-  const what = format.type === "text" ? "is empty" : `has no ${format.subject_token_field_name}`;
+  const problem = format.type === "text" ? "is empty" : `has no ${format.subject_token_field_name}`;
   throw new CredentialError(
-    `Cannot sign in to Google with ${source}: what credential_source leads to ${what}`,
+    `Cannot sign in to Google with ${source}: the subject token from credential_source ${problem}`,
     { retryable: true },
   );
 }
 
-function field(json: string, name: string): string {
-  try {
-    const parsed = v.safeParse(v.record(v.string(), v.unknown()), JSON.parse(json));
-    const value = parsed.success && Object.hasOwn(parsed.output, name) ? parsed.output[name] : "";
-    return typeof value === "string" ? value : "";
-  } catch {
-    return "";
-  }
+const Fields = v.record(v.string(), v.unknown());
+
+function fieldOf(json: string, name: string): string {
+  const parsed = v.safeParse(Fields, parseJsonIfValid(json));
+  const value = parsed.success && Object.hasOwn(parsed.output, name) ? parsed.output[name] : "";
+  return typeof value === "string" ? value : "";
 }

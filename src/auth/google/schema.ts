@@ -1,70 +1,6 @@
-/**
- * The credential files of Google, reduced to what dewy reads.
- *
- * @module
- */
 import * as v from "valibot";
 import { ConfigError } from "../../core/error.ts";
-
-/** What every credential file can say. */
-interface CredentialBase {
-  /** The project that pays for the requests. */
-  quota_project_id?: string | undefined;
-  /** The domain of the servers that they are for; the public cloud's unless told. */
-  universe_domain?: string | undefined;
-}
-
-/** A key of a service account. https://developers.google.com/identity/protocols/oauth2/service-account */
-export interface ServiceAccountKey extends CredentialBase {
-  type: "service_account";
-  client_email: string;
-  /** PEM. */
-  private_key: string;
-  private_key_id?: string | undefined;
-  token_uri: string;
-}
-
-/** What `gcloud auth application-default login` leaves. */
-export interface AuthorizedUser extends CredentialBase {
-  type: "authorized_user";
-  client_id: string;
-  client_secret: string;
-  refresh_token: string;
-}
-
-/** Workload identity federation. https://google.aip.dev/auth/4117 */
-export interface ExternalAccount extends CredentialBase {
-  type: "external_account";
-  audience: string;
-  subject_token_type: string;
-  token_url: string;
-  service_account_impersonation_url?: string | undefined;
-  service_account_impersonation?: { token_lifetime_seconds?: number | undefined } | undefined;
-  workforce_pool_user_project?: string | undefined;
-  client_id?: string | undefined;
-  client_secret?: string | undefined;
-  credential_source: {
-    file?: string | undefined;
-    url?: string | undefined;
-    headers: Record<string, string>;
-    format: { type: "text" } | { type: "json"; subject_token_field_name: string };
-  };
-}
-
-/** What `gcloud auth application-default login --impersonate-service-account` leaves. */
-export interface ImpersonatedAccount extends CredentialBase {
-  type: "impersonated_service_account";
-  service_account_impersonation_url: string;
-  delegates: string[];
-  source_credentials: ServiceAccountKey | AuthorizedUser;
-}
-
-/** Any of them. */
-export type CredentialFile =
-  | ServiceAccountKey
-  | AuthorizedUser
-  | ExternalAccount
-  | ImpersonatedAccount;
+import { parseSchema } from "../../http/schema.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
 const common = {
@@ -72,7 +8,8 @@ const common = {
   universe_domain: v.optional(v.string()),
 };
 
-const serviceAccount = v.object({
+/** https://developers.google.com/identity/protocols/oauth2/service-account */
+const ServiceAccountKey = v.object({
   type: v.literal("service_account"),
   client_email: text,
   private_key: text,
@@ -81,7 +18,8 @@ const serviceAccount = v.object({
   ...common,
 });
 
-const authorizedUser = v.object({
+/** Written by `gcloud auth application-default login`. */
+const AuthorizedUser = v.object({
   type: v.literal("authorized_user"),
   client_id: text,
   client_secret: text,
@@ -97,7 +35,8 @@ const format = v.optional(
   { type: "text" },
 );
 
-const externalAccount = v.object({
+/** Workload identity federation: https://google.aip.dev/auth/4117 */
+const ExternalAccount = v.object({
   type: v.literal("external_account"),
   audience: text,
   subject_token_type: text,
@@ -122,43 +61,38 @@ const externalAccount = v.object({
   ...common,
 });
 
-const impersonated = v.object({
+/** Written by `gcloud auth application-default login --impersonate-service-account`. */
+const ImpersonatedAccount = v.object({
   type: v.literal("impersonated_service_account"),
   service_account_impersonation_url: text,
   delegates: v.optional(v.array(text), []),
-  source_credentials: v.variant("type", [serviceAccount, authorizedUser]),
+  source_credentials: v.variant("type", [ServiceAccountKey, AuthorizedUser]),
   ...common,
 });
 
-const credentialFile: v.GenericSchema<unknown, CredentialFile> = v.variant("type", [
-  serviceAccount,
-  authorizedUser,
-  externalAccount,
-  impersonated,
+const CredentialFile = v.variant("type", [
+  ServiceAccountKey,
+  AuthorizedUser,
+  ExternalAccount,
+  ImpersonatedAccount,
 ]);
 
-/**
- * Reads a credential file.
- *
- * @param json its text.
- * @param source where it came from, for errors.
- * @returns the credentials.
- * @throws ConfigError that names the first field that is wrong; never its value.
- */
-export function parseCredentialFile(json: string, source: string): CredentialFile {
-  const result = v.safeParse(credentialFile, parseJson(json, source), { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new ConfigError(
-    `Cannot use ${source}: ${v.getDotPath(issue) ?? "it"} should be ${issue.expected ?? issue.type}`,
-  );
-}
+export type ServiceAccountKey = v.InferOutput<typeof ServiceAccountKey>;
+export type AuthorizedUser = v.InferOutput<typeof AuthorizedUser>;
+export type ExternalAccount = v.InferOutput<typeof ExternalAccount>;
+export type ImpersonatedAccount = v.InferOutput<typeof ImpersonatedAccount>;
+export type CredentialFile = v.InferOutput<typeof CredentialFile>;
 
-function parseJson(json: string, source: string): unknown {
+/** The ConfigError names the first invalid field, but never shows its value. */
+export function parseCredentialFile(json: string, source: string): CredentialFile {
+  const fail = (problem: string): ConfigError =>
+    new ConfigError(`Cannot use ${source}: ${problem}`);
+  let value: unknown;
   try {
-    return JSON.parse(json);
+    value = JSON.parse(json);
   } catch {
-    // The cause stays out of it: some runtimes quote the text.
-    throw new ConfigError(`Cannot use ${source}: it is no JSON`);
+    // Without the cause, since some runtimes quote the text.
+    throw fail("it is not JSON");
   }
+  return parseSchema(CredentialFile, value, fail, "it");
 }

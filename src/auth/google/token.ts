@@ -1,111 +1,102 @@
 import * as v from "valibot";
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { CredentialError, type DewyError, RemoteError } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { HttpClient, HttpRequest } from "../../http/client.ts";
-import { failureError, type HttpFailure } from "../../http/failure.ts";
+import { failureError, type HttpFailure } from "../../http/errors.ts";
+import { parseJsonIfValid } from "../../http/json.ts";
+import { parseSchema } from "../../http/schema.ts";
 
-/** An access token. */
 export interface GoogleToken {
-  /** The secret. */
   accessToken: string;
-  /** When it ends, in milliseconds since the Unix epoch. */
+  /** In milliseconds since the Unix epoch. */
   expiresAt: number;
   /** Where the credentials came from: `GOOGLE_APPLICATION_CREDENTIALS`. */
   source: string;
-  /** The project that pays for the requests, where it is not the bucket's. */
+  /** The project that pays for the requests, if it is not the bucket's. */
   quotaProject?: string;
-  /** The metadata server gave it. */
   fromMetadata?: boolean;
 }
 
-/** What it takes to get a token. */
-export interface GoogleTokenIo {
-  /** Asks token servers. */
+export interface TokenContext extends Context {
   http: HttpClient;
-  /** Time. */
-  clock: Clock;
-  /** Reads files; absent on the edge. */
-  readTextFile?: (path: string) => Promise<string>;
-  /** The OAuth scope that is asked for. */
+  /** The OAuth scope. */
   scope: string;
   /** The domain of Google's servers: `googleapis.com`. */
   universe: string;
-  /** Ends the calls. */
-  signal?: AbortSignal;
+  /** The metadata server has answered before, so that its silence is a failure, not an absence. */
+  hasMetadata: boolean;
 }
 
-/** A question to a token server. */
-export interface TokenQuestion<T> {
-  /** The request; redirects are not followed. */
+export interface TokenRequest<S extends v.GenericSchema> {
   request: HttpRequest;
-  /** What the answer should be. */
-  schema: v.GenericSchema<unknown, T>;
+  schema: S;
   /** Where the credentials came from, for errors. */
   source: string;
-  /** What to do when they are refused. */
+  /** What to do if they are refused. */
   advice: string;
-  /** What was sent and must not come back in an error. */
+  /** What was sent and must not appear in an error. */
   secrets: readonly string[];
 }
 
-/** Reads `access_token` and `expires_in`. https://www.rfc-editor.org/rfc/rfc6749#section-5.1 */
-export const oauthAnswer: v.GenericSchema<unknown, { access_token: string; expires_in: number }> =
-  v.object({
-    access_token: v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)),
-    expires_in: v.pipe(v.number(), v.minValue(1), v.maxValue(7 * 24 * 3600)),
-  });
+/** https://www.rfc-editor.org/rfc/rfc6749#section-5.1 */
+const OAuthResponse = v.object({
+  access_token: v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)),
+  expires_in: v.pipe(v.number(), v.minValue(1), v.maxValue(7 * 24 * 3600)),
+});
 
-const MAX_ANSWER_BYTES = 256 * 1024;
+const MAX_RESPONSE_BYTES = 256 * 1024;
 
-/**
- * Asks a token server.
- *
- * @param http the client.
- * @param question the request, and how to read its answer.
- * @returns the checked answer.
- * @throws CredentialError when the credentials are refused; RemoteError that names the field of an answer that is not
- * as expected; else as {@link HttpClient.json}.
- */
-export async function askTokenServer<T>(
+/** Requests a token in the form of OAuth 2.0. */
+export async function requestOAuthToken(
+  { http, clock }: Pick<TokenContext, "http" | "clock">,
+  request: Omit<TokenRequest<v.GenericSchema>, "schema">,
+): Promise<GoogleToken> {
+  const response = await requestToken(http, { ...request, schema: OAuthResponse });
+  return {
+    accessToken: response.access_token,
+    expiresAt: clock.now() + response.expires_in * 1000,
+    source: request.source,
+  };
+}
+
+export async function requestToken<S extends v.GenericSchema>(
   http: HttpClient,
-  { request, schema, source, advice, secrets }: TokenQuestion<T>,
-): Promise<T> {
-  const answer = await http.json({
+  { request, schema, source, advice, secrets }: TokenRequest<S>,
+): Promise<v.InferOutput<S>> {
+  const response = await http.json({
     ...request,
     redirect: "error",
-    // One token too many does no harm.
+    // Requesting an extra token is harmless.
     idempotent: true,
-    maxBytes: MAX_ANSWER_BYTES,
-    toError: (failure) => tokenError(failure, source, advice, secrets),
+    maxBytes: MAX_RESPONSE_BYTES,
+    toError: (failure) => tokenError(failure, { source, advice, secrets }),
   });
-  const result = v.safeParse(schema, answer, { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
+  const { method = "GET" } = request;
   const url = redactUrl(request.url);
-  throw new RemoteError(
-    `Cannot read the token from ${url}: ${v.getDotPath(issue) ?? "the answer"} should be ${issue.expected ?? issue.type}`,
-    { method: request.method ?? "GET", url },
+  return parseSchema(
+    schema,
+    response,
+    (problem) => new RemoteError(`Cannot read the token from ${url}: ${problem}`, { method, url }),
   );
 }
 
 /** https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
 function tokenError(
   failure: HttpFailure,
-  source: string,
-  advice: string,
-  secrets: readonly string[],
+  { source, advice, secrets }: Pick<TokenRequest<v.GenericSchema>, "source" | "advice" | "secrets">,
 ): DewyError {
-  const said = redactText(spoken(failure.body), secrets).replace(/\s+/g, " ").slice(0, 200);
-  const refused = [400, 401, 403, 404].includes(failure.status);
-  if (!refused) return failureError({ ...failure, message: said });
+  const { status, url, body } = failure;
+  const message = redactText(errorMessage(body), secrets).replace(/\s+/g, " ").slice(0, 200);
+  if (![400, 401, 403, 404].includes(status)) return failureError({ ...failure, message });
+  const said = message === "" ? "" : `: ${message}`;
   return new CredentialError(
-    `Cannot sign in to Google with ${source}: ${failure.url} answered HTTP ${failure.status}${said === "" ? "" : `: ${said}`}; ${advice}`,
+    `Cannot sign in to Google with ${source}: ${url} answered HTTP ${status}${said}; ${advice}`,
   );
 }
 
-const Refusal = v.union([
+const ErrorBody = v.union([
   v.pipe(
     v.object({ error: v.string(), error_description: v.optional(v.string(), "") }),
     v.transform(({ error, error_description: why }) => (why === "" ? error : `${error}: ${why}`)),
@@ -116,12 +107,8 @@ const Refusal = v.union([
   ),
 ]);
 
-/** Only what the protocol says is repeated: a page of a proxy may echo anything. */
-function spoken(body: string): string {
-  try {
-    const parsed = v.safeParse(Refusal, JSON.parse(body));
-    return parsed.success ? parsed.output : "";
-  } catch {
-    return "";
-  }
+/** Reads only what the protocol defines: a proxy's page may echo anything. */
+function errorMessage(body: string): string {
+  const parsed = v.safeParse(ErrorBody, parseJsonIfValid(body));
+  return parsed.success ? parsed.output : "";
 }

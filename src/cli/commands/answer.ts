@@ -1,9 +1,8 @@
 import type { Resolution } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 
-/** A resolution as scripts read it; what is not known is `null`. */
+/** The JSON of `dewy check`; unknown values are `null`. */
 export interface Answer {
-  /** Only `ready` can be deployed. */
   kind: "ready" | "pending" | "none";
   /** The tag as the registry spells it. */
   tag: string | null;
@@ -11,23 +10,22 @@ export interface Answer {
   version: string | null;
   /** The artifact's file name. */
   artifact: string | null;
-  /** The artifact's address. */
   url: string | null;
-  /** The artifact's bytes. */
+  /** Bytes. */
   size: number | null;
-  /** What the registry says of the bytes: `sha256:…`. */
+  /** `sha256:…` or another digest that the registry states. */
   digest: string | null;
   /** When it was published, as RFC 3339. */
   createdAt: string | null;
   /** The build metadata of the tag. */
   slot: string | null;
-  /** What is worth knowing about the choice of the artifact; only of `ready`, where there is anything. */
-  notes?: readonly string[];
-  /** Why nothing is ready; only of `pending` and `none`. */
+  /** On the choice of the artifact; only with `ready`. */
+  notes?: readonly string[] | undefined;
+  /** Why nothing is ready, for programs; only with `pending` and `none`. */
   reason?: string;
-  /** The same for people; of `none`, and of `pending` where waiting alone may not help. */
-  message?: string;
-  /** When the pending version was published; only of `pending`. */
+  /** The same for people; with `none`, and with `pending` where waiting alone may not help. */
+  message?: string | undefined;
+  /** When the pending version was published, as RFC 3339; only with `pending`. */
   since?: string | null;
 }
 
@@ -42,12 +40,6 @@ const NOTHING = {
   slot: null,
 };
 
-/**
- * Writes a resolution as the JSON of `dewy check`.
- *
- * @param resolution the registry's answer.
- * @returns plain data.
- */
 export function toAnswer(resolution: Resolution): Answer {
   switch (resolution.kind) {
     case "ready": {
@@ -62,7 +54,7 @@ export function toAnswer(resolution: Resolution): Answer {
         digest: artifact.digest ?? null,
         createdAt: release.createdAt?.toISOString() ?? null,
         slot: release.slot ?? null,
-        ...(notes === undefined ? {} : { notes }),
+        notes,
       };
     }
     case "pending":
@@ -72,7 +64,7 @@ export function toAnswer(resolution: Resolution): Answer {
         tag: resolution.tag,
         version: withoutV(resolution.tag),
         reason: resolution.reason,
-        ...(resolution.message === undefined ? {} : { message: resolution.message }),
+        message: resolution.message,
         since: resolution.since?.toISOString() ?? null,
       };
     case "none":

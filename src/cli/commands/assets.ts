@@ -4,13 +4,7 @@ import { openDeployment } from "../../agent/open_deployment.ts";
 import { assetsDeployer } from "../../deployers/assets.ts";
 import type { AssetsConfig } from "../flags/assets.ts";
 
-/**
- * `dewy assets`: keeps the files of a directory up to date.
- *
- * @param config what the command is told.
- * @returns the exit code.
- * @throws DewyError for a registry or directory that cannot be used; nothing has been written then.
- */
+/** `dewy assets`: keeps the files of a directory up to date. */
 export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
   const { registry, locator, directory, stage } = await openDeployment(config, context);
   const deployer = assetsDeployer(directory, stage);

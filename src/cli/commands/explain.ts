@@ -4,48 +4,56 @@ import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import { explainRegistry } from "../../registries/open.ts";
 import type { AskConfig } from "../flags/ask.ts";
+import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { toAnswer } from "./answer.ts";
 import { resolutionText } from "./check.ts";
-import { textTable } from "./text_table.ts";
+import { choiceMark, textTable } from "./text_table.ts";
 
-/**
- * `dewy explain`: prints every candidate, chosen or the reason why not.
- *
- * @param config what was asked.
- * @returns 0: the question was answered, whatever the answer.
- * @throws DewyError when the registry refuses or cannot be reached.
- */
+/** `dewy explain`: prints every candidate, chosen or the reason why not. */
 export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
   const explanation = await explainRegistry(registry, { signal: context.signals.stop });
   context.stdout.write(
     config.json
       ? `${JSON.stringify({ ...explanation, resolution: toAnswer(explanation.resolution) })}\n`
-      : explanationText(explanation),
+      : explanationText(explanation, terminalStyle(context.stdout, context.env)),
   );
   return 0;
 }
 
-/**
- * Writes an explanation for people; what was chosen is marked with `*`.
- *
- * @param explanation every candidate.
- * @returns lines.
- */
-export function explanationText(explanation: Explanation): string {
+/** Formats an explanation; the choice is marked with `*`, and on a terminal with `✓` and `✗`. */
+export function explanationText(explanation: Explanation, style: TerminalStyle): string {
   const { registry, platform, tags, artifacts, resolution } = explanation;
   const sections = [
     textTable([
       ["registry", registry],
       ["platform", formatPlatform(platform)],
     ]),
-    `tags (${tags.length})\n${textTable(tags.map(({ tag, chosen, reason }) => [mark(chosen), tag, reason]))}`,
-    `artifacts (${artifacts.length})\n${textTable(artifacts.map(({ name, chosen, reason }) => [mark(chosen), name, reason]))}`,
-    `answer\n${resolutionText(resolution, platform)}`,
+    candidates(
+      "tags",
+      tags.map(({ tag, ...rest }) => ({ name: tag, ...rest })),
+      style,
+    ),
+    candidates("artifacts", artifacts, style),
+    `${style.bold("answer")}\n${resolutionText(resolution, platform, style)}`,
   ];
   return sections.join("\n");
 }
 
-function mark(chosen: boolean): string {
-  return chosen ? "*" : " ";
+function candidates(
+  title: string,
+  rows: readonly { name: string; chosen: boolean; reason: string }[],
+  style: TerminalStyle,
+): string {
+  const table = textTable(
+    rows.map(({ name, chosen, reason }) => [chosen ? "*" : " ", name, reason]),
+  );
+  // Marked line by line behind the table, which would escape the colours.
+  const lines = table.split("\n").map((line, index) => {
+    const row = rows[index];
+    if (row === undefined || !style.isTerminal) return line;
+    const text = row.chosen ? line.slice(1) : style.dim(line.slice(1));
+    return `${choiceMark(row.chosen, style)}${text}`;
+  });
+  return `${style.bold(`${title} (${rows.length})`)}\n${lines.join("\n")}`;
 }

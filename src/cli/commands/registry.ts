@@ -1,27 +1,21 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured, openConfiguredLater } from "../../agent/open_configured.ts";
-import { surviveUncaught } from "../../agent/survive_uncaught.ts";
+import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
 import { redactUrl, splitUrl } from "../../core/url.ts";
-import { createGateway } from "../../gateway/gateway.ts";
+import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
 
-/** How long calls and downloads may go on after the signal to stop, in milliseconds. */
+/** How long calls and downloads may continue after the signal to stop, in milliseconds. */
 const STOP_GRACE_MS = 30_000;
 const MIN_SECRET_BYTES = 32;
 const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
 
-/**
- * `dewy registry`: serves a registry to other machines until the operator stops it.
- *
- * @param config what the command is told.
- * @returns the exit code.
- * @throws ConfigError for an upstream, or a file of a flag, that cannot be used; HostError when the port is in use.
- */
+/** `dewy registry`: serves a registry to other machines until the operator stops it. */
 export async function runRegistry(
   config: RegistryConfig,
   context: CommandContext,
@@ -34,7 +28,7 @@ export async function runRegistry(
   checkExposure(config, token);
   const io = { ...context.io, signal: work.signal };
   const upstream = await openConfigured(config, { ...context, io });
-  const gateway = createGateway({
+  const gateway = new Gateway({
     open: (platform) =>
       platform === undefined
         ? upstream
@@ -52,16 +46,16 @@ export async function runRegistry(
   });
   const tls = await readTls(config, context);
   const { port, host } = config;
-  const server = await serveRegistry(gateway.logic, {
+  const server = await serveRegistry(gateway, {
     port,
     host,
     tls,
     token,
-    fetch: gateway.fetch,
-    isServing: gateway.isServing,
+    fetch: (request) => gateway.fetch(request),
+    isServing: () => gateway.isServing(),
     emit,
   });
-  const unsubscribe = context.signals.onWake(() => {
+  const unsubscribe = context.signals.onReload(() => {
     gateway.expire();
     renewTls(config, server, context).catch((error) => warnOfTls(error, context));
   });
@@ -81,7 +75,7 @@ function checkDirect({ direct, registry }: RegistryConfig, { registries }: Comma
   const { scheme } = splitUrl(registry, "--upstream");
   if (!direct || registries[scheme]?.artifact?.isRemote !== false) return;
   throw new ConfigError(
-    `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// addresses`,
+    `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// URLs`,
   );
 }
 
@@ -96,7 +90,7 @@ async function readToken(
   const token = (await readFile("--token-file", tokenFile, context)).trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new ConfigError(
-    `Cannot use --token-file "${tokenFile}": expected one token, without blanks`,
+    `Cannot use --token-file "${tokenFile}": expected one token, without spaces`,
   );
 }
 
@@ -111,7 +105,7 @@ async function readSecret(
   );
   if (secret.byteLength >= MIN_SECRET_BYTES) return secret;
   throw new ConfigError(
-    `Cannot use --signing-key-file "${signingKeyFile}": it has ${secret.byteLength} bytes, expected at least ${MIN_SECRET_BYTES}; make one by: openssl rand -base64 32`,
+    `Cannot use --signing-key-file "${signingKeyFile}": it has ${secret.byteLength} bytes, expected at least ${MIN_SECRET_BYTES}; create one with: openssl rand -base64 32`,
   );
 }
 
@@ -126,7 +120,7 @@ async function readTls(
   };
 }
 
-/** A certificate is renewed every few weeks; nobody should have to restart for that. */
+/** Certificates are renewed every few weeks; that must not require a restart. */
 async function renewTls(
   config: RegistryConfig,
   server: RegistryServer,
@@ -138,13 +132,13 @@ async function renewTls(
 
 function warnOfTls(error: unknown, context: CommandContext): void {
   const reason = messageOf(error);
-  const message = "The TLS certificate was not renewed";
+  const message = "TLS certificate not renewed";
   context.emit({ type: "warning", message, fields: { reason }, important: true });
 }
 
 async function readFile(flag: string, path: string, context: CommandContext): Promise<string> {
   if (context.io.readTextFile === undefined)
-    throw new ConfigError(`Cannot read "${path}": no files here`);
+    throw new ConfigError(`Cannot read "${path}": this runtime cannot read files`);
   try {
     return await context.io.readTextFile(path);
   } catch (cause) {
@@ -152,13 +146,13 @@ async function readFile(flag: string, path: string, context: CommandContext): Pr
   }
 }
 
-/** A registry may be private, and everybody who reaches the gateway can read what its credentials open. */
+/** Without a token, any machine that reaches the gateway can read a private registry. */
 function checkExposure(config: RegistryConfig, token: string | undefined): void {
   const { host, isInsecurePublic } = config;
   if (isLoopbackHost(host) || token !== undefined || isInsecurePublic) return;
   throw new ConfigError(
-    `Cannot use --host "${host}" without a token: anyone who can reach it could download the artifacts; ` +
-      "add --token-file, or --insecure-public if that is what you want",
+    `Cannot use --host "${host}" without a token: anyone who can reach it can download the artifacts; ` +
+      "add --token-file, or --insecure-public if you want that",
   );
 }
 

@@ -1,16 +1,15 @@
 import { printable } from "../../core/printable.ts";
 import { shorten } from "../../core/shorten.ts";
+import type { TerminalStyle } from "../terminal.ts";
 
-/** Columns are as wide as their widest cell; the last one has URLs, which must stay whole. */
+/** The last column has URLs, which must stay whole. */
 const MAX_CELL_LENGTH = 256;
 const MAX_LAST_LENGTH = 8192;
 
 /**
- * Sets rows in columns; names from outside cannot reach the terminal as control characters.
+ * Aligns rows in columns; the last column is not padded. Control characters in names from outside are escaped.
  *
- * @param rows the cells; the last column is not padded.
  * @param indent what each line begins with.
- * @returns the lines, each with its newline.
  */
 export function textTable(rows: readonly (readonly string[])[], indent = ""): string {
   const cells = rows.map((row) =>
@@ -31,4 +30,9 @@ export function textTable(rows: readonly (readonly string[])[], indent = ""): st
       return `${indent}${padded.join("  ").trimEnd()}\n`;
     })
     .join("");
+}
+
+/** Marks what was chosen and what was not, for a terminal. */
+export function choiceMark(isChosen: boolean, style: TerminalStyle): string {
+  return isChosen ? style.green("✓") : style.red("✗");
 }

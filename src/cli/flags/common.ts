@@ -4,38 +4,26 @@ import type { ParsedArgv } from "./parse.ts";
 import { commands } from "./table.ts";
 import { choice, text, unexpected } from "./values.ts";
 
-/** How important a line of the log is. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
-/** How a line of the log is written. */
 export type LogFormat = "text" | "json";
 
-/** How a command logs. */
 export interface LogConfig {
-  /** The least important lines to log; `undefined` when the operator did not say. */
+  /** `undefined` if not set: the default depends on the command and the terminal. */
   logLevel: LogLevel | undefined;
-  /** The form of the log; `undefined` when the operator did not say. */
+  /** `undefined` if not set: the default depends on the terminal. */
   logFormat: LogFormat | undefined;
 }
 
-/** What all commands that ask a registry are told. */
+/** The configuration of all commands that query a registry. */
 export interface CommonConfig extends LogConfig {
   /** The registry's URL, as typed. */
   registry: string;
-  /** The slot; `undefined`: what the URL says, or any. */
   slot: string | undefined;
-  /** The CalVer format; `undefined`: what the URL says, or SemVer. */
   calver: string | undefined;
-  /** A PEM file of further certificate authorities. */
+  /** A PEM file of additional certificate authorities. */
   caFile: string | undefined;
 }
 
-/**
- * Reads how a command logs.
- *
- * @param argv the command line.
- * @returns what was read.
- * @throws ConfigError that names the flag.
- */
 export function readLog(argv: ParsedArgv): LogConfig {
   return {
     logLevel: choice(argv, "log-level", ["debug", "info", "warn", "error"]),
@@ -43,14 +31,6 @@ export function readLog(argv: ParsedArgv): LogConfig {
   };
 }
 
-/**
- * Reads the flags that all commands have which ask a registry.
- *
- * @param argv the command line.
- * @param registry the registry's URL, from {@link readRegistry} or wherever the command has it.
- * @returns what was read.
- * @throws ConfigError that names the flag.
- */
 export function readCommon(argv: ParsedArgv, registry: string): CommonConfig {
   return {
     ...readLog(argv),
@@ -61,37 +41,25 @@ export function readCommon(argv: ParsedArgv, registry: string): CommonConfig {
   };
 }
 
-/**
- * Finds the registry's URL: `--registry`, or where the command takes one, a word.
- *
- * @param argv the command line.
- * @returns the URL, as typed.
- * @throws ConfigError when it is missing or no URL.
- */
+/** Finds the registry's URL: `--registry` or, for `check` and `explain`, an argument. */
 export function readRegistry(argv: ParsedArgv): string {
-  const asks = argv.command === "check" || argv.command === "explain";
-  const [word, ...more] = asks ? argv.words : [];
-  const flag = argv.text("registry");
-  if (word !== undefined && flag !== "") {
-    throw new ConfigError(`unexpected "${redactUrl(word)}": --registry already names a registry`);
+  const takesArgument = argv.command === "check" || argv.command === "explain";
+  const [argument, ...more] = takesArgument ? argv.words : [];
+  const flag = text(argv, "registry");
+  if (argument !== undefined && flag !== undefined) {
+    throw new ConfigError(
+      `unexpected argument "${redactUrl(argument)}": --registry already names a registry`,
+    );
   }
   if (more[0] !== undefined) throw unexpected(more[0], argv.command);
-  const url = word ?? flag;
-  if (url === "") {
-    const example = exampleOf(argv.command);
-    throw new ConfigError(
-      `--registry is not set${example === undefined ? "" : `; for example: ${example}`}`,
-    );
+  const url = argument || flag;
+  if (!url) {
+    throw new ConfigError(`--registry is not set; for example: ${exampleOf(argv.command)}`);
   }
   return url;
 }
 
-/**
- * Looks up a command line to copy.
- *
- * @param command the command.
- * @returns such as `dewy check ghr://owner/repo`; `undefined` for a command that is not known.
- */
-export function exampleOf(command: string | undefined): string | undefined {
-  return commands.find(({ name }) => name === command)?.example;
+/** A command line to copy, such as `dewy check ghr://owner/repo`. */
+export function exampleOf(command: ParsedArgv["command"]): string {
+  return commands.find(({ name }) => name === command)?.example ?? "dewy --help";
 }

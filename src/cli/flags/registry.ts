@@ -4,38 +4,30 @@ import { type CommonConfig, exampleOf, readCommon } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { duration, port, text, textOr, unexpected } from "./values.ts";
 
-/** What `dewy registry` is told. */
+/** The configuration of `dewy registry`. */
 export interface RegistryConfig extends CommonConfig {
   command: "registry";
-  /** The port; 0: any that is free. */
+  /** 0 picks a free port. */
   port: number;
-  /** The address to listen on. Defaults to 127.0.0.1. */
+  /** Defaults to 127.0.0.1. */
   host: string;
-  /** Whether other addresses than loopback need no token. */
+  /** Whether addresses other than loopback are allowed without a token. */
   isInsecurePublic: boolean;
-  /** PEM files of the certificate and its key; `undefined`: plain text. */
+  /** PEM files; `undefined` serves plain text. */
   tls: { certFile: string; keyFile: string } | undefined;
-  /** A file of the bearer token. */
   tokenFile: string | undefined;
-  /** How machines reach the gateway, without a last slash; `undefined`: as each of them calls it. */
+  /** Base URL of artifact links, without a trailing slash; `undefined` uses each request's Host header. */
   publicUrl: string | undefined;
-  /** A file of the key that signs addresses. */
+  /** The key that signs artifact links; `undefined` generates one. */
   signingKeyFile: string | undefined;
-  /** Answer with the upstream's own addresses. */
+  /** Return the upstream's own URLs. */
   direct: boolean;
-  /** Milliseconds between polls. The default is 10 seconds. */
+  /** Milliseconds between polls. Defaults to 10 seconds. */
   intervalMs: number;
-  /** How long an answer lasts while the upstream fails, in milliseconds. The default is an hour. */
+  /** How long to serve the last answer while the upstream fails, in milliseconds. Defaults to an hour. */
   maxStaleMs: number;
 }
 
-/**
- * Reads the command line of `dewy registry`.
- *
- * @param argv the command line.
- * @returns what the command is told.
- * @throws ConfigError that names the flag.
- */
 export function readGateway(argv: ParsedArgv): RegistryConfig {
   return {
     command: "registry",
@@ -55,8 +47,8 @@ export function readGateway(argv: ParsedArgv): RegistryConfig {
 
 function readUpstream(argv: ParsedArgv): string {
   if (argv.words[0] !== undefined) throw unexpected(argv.words[0], argv.command);
-  const url = argv.text("upstream");
-  if (url === "") {
+  const url = text(argv, "upstream");
+  if (url === undefined) {
     throw new ConfigError(`--upstream is not set; for example: ${exampleOf(argv.command)}`);
   }
   splitUrl(url, "--upstream");
@@ -83,7 +75,7 @@ function publicUrl(argv: ParsedArgv): string | undefined {
   if (value === undefined) return undefined;
   if (!/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/i.test(value) || !URL.canParse(value)) {
     throw new ConfigError(
-      `Cannot use --public-url "${redactUrl(value)}": expected an address such as https://registry.example.com`,
+      `Invalid value for --public-url "${redactUrl(value)}": expected a URL such as https://registry.example.com`,
     );
   }
   return value.replace(/\/+$/, "");

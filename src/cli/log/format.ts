@@ -1,22 +1,12 @@
-/**
- * The forms of a log line.
- *
- * @module
- */
 import { formatDuration } from "../../core/duration.ts";
 import { printable } from "../../core/printable.ts";
+import type { TerminalStyle } from "../terminal.ts";
 import type { LogLine, LogValue } from "./lines.ts";
 
-/** Writes a line, without its newline. */
+/** @returns the line without its newline. */
 export type LogFormatter = (line: LogLine, now: Date) => string;
 
-/**
- * `time=… level=INFO msg="Dewy started" version=…`, as Go's slog writes it.
- *
- * @param line the line.
- * @param now its time.
- * @returns the text. https://pkg.go.dev/log/slog#TextHandler
- */
+/** `time=… level=INFO msg="Dewy started" version=…`, like https://pkg.go.dev/log/slog#TextHandler. */
 export function formatText(line: LogLine, now: Date): string {
   const pairs: [string, LogValue][] = [
     ["time", now],
@@ -30,13 +20,7 @@ export function formatText(line: LogLine, now: Date): string {
     .join(" ");
 }
 
-/**
- * One JSON object; durations are integers in nanoseconds.
- *
- * @param line the line.
- * @param now its time.
- * @returns the text. https://pkg.go.dev/log/slog#JSONHandler
- */
+/** One JSON object, with durations in nanoseconds, like https://pkg.go.dev/log/slog#JSONHandler. */
 export function formatJson(line: LogLine, now: Date): string {
   const record: Record<string, unknown> = {
     time: now.toISOString(),
@@ -49,26 +33,32 @@ export function formatJson(line: LogLine, now: Date): string {
   return JSON.stringify(record).replaceAll(/[\u007f-\u009f\u2028\u2029]/g, jsonEscape);
 }
 
-// JSON leaves these as they are; a terminal or a line-based reader would not.
+// JSON does not escape these, but terminals and line-based readers interpret them.
 function jsonEscape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-const MARKS = { debug: "  ", info: "  ", warn: "! ", error: "x " } as const;
+/** Short lines for a person at a terminal: `12:00:01 ✓ v1.1.0 deployed (2.1 s)`. */
+export function formatStory(style: TerminalStyle): LogFormatter {
+  const colours = { debug: style.dim, info: String, warn: style.yellow, error: style.red };
+  return (line, now) => {
+    const { level, story } = line;
+    const mark = story?.isSuccess ? style.green("✓") : colours[level](MARKS[level]);
+    const time = style.dim(now.toTimeString().slice(0, 8));
+    const text = printable(story?.text ?? [line.message, ...shownFields(line)].join("  "));
+    const output = (story?.output ?? []).map((one) => style.dim(`${MARGIN}${printable(one)}`));
+    return [`${time} ${mark} ${colours[level](text)}`, ...output].join("\n");
+  };
+}
 
-/**
- * A short line for a person at a terminal: `12:00:01   Deployed tag=v1.1.0 …`.
- *
- * @param line the line.
- * @param now its time.
- * @returns the text.
- */
-export function formatHuman(line: LogLine, now: Date): string {
-  const fields = Object.entries(line.fields)
+const MARKS = { debug: " ", info: " ", warn: "!", error: "✗" } as const;
+/** Puts the output of a program below the text of its line. */
+const MARGIN = " ".repeat("12:00:01 ✓ ".length);
+
+function shownFields({ fields }: LogLine): string[] {
+  return Object.entries(fields)
     .filter(([, value]) => value !== undefined && value !== "")
     .map(([key, value]) => `${quote(key)}=${quote(plain(value))}`);
-  const time = now.toTimeString().slice(0, 8);
-  return [`${time} ${MARKS[line.level]}${printable(line.message)}`, ...fields].join("  ");
 }
 
 function isDuration(value: LogValue): value is { durationMs: number } {
@@ -81,7 +71,7 @@ function plain(value: LogValue): string {
   return Array.isArray(value) ? `[${value.join(" ")}]` : String(value);
 }
 
-/** Whatever could end a field or a line, or be obeyed by a terminal, is quoted and escaped. */
+/** Quotes and escapes what could end a field or a line, or control a terminal. */
 function quote(text: string): string {
   const shown = printable(text);
   if (shown === text && text !== "" && !/[\s"=]/.test(text)) return text;

@@ -1,28 +1,28 @@
 /**
- * What the log says of each event: a level, a text that never changes, and fields.
+ * The log line of each event: a level, a static message and fields. Messages are in the past tense for what has
+ * happened, and in the present for a state or what has begun.
  *
  * @module
  */
 import type { DewyEvent, HookResult } from "../../core/event.ts";
 import type { LogLevel } from "../flags/common.ts";
+import { type Story, storyOf } from "./story.ts";
 
 /** A duration in a log line: Go's notation in text, nanoseconds in JSON. */
 export interface Duration {
-  /** Milliseconds. */
   durationMs: number;
 }
 
 /** The value of a field; `undefined` leaves it out. */
 export type LogValue = string | number | boolean | Date | Duration | readonly string[] | undefined;
 
-/** A line before it is written. */
 export interface LogLine {
-  /** How important it is. */
   level: LogLevel;
-  /** The static text. */
   message: string;
-  /** What differs, by snake-case key. */
+  /** By snake-case key. */
   fields: Readonly<Record<string, LogValue>>;
+  /** For terminals. */
+  story?: Story | undefined;
 }
 
 type Lines = {
@@ -41,10 +41,15 @@ function duration(ms: number | undefined): Duration | undefined {
   return ms === undefined ? undefined : { durationMs: ms };
 }
 
-/** No lines, no field. */
 function listed(lines: readonly string[]): readonly string[] | undefined {
   return lines.length === 0 ? undefined : lines;
 }
+
+const CREDENTIALS = {
+  used: "Credentials used",
+  refused: "Credentials refused",
+  unusable: "Credentials unusable",
+} as const;
 
 // The type makes the compiler name every event that has no line yet.
 const LINES: Lines = {
@@ -52,7 +57,7 @@ const LINES: Lines = {
     line("info", "Dewy started", { version, command, registry, directory }),
   stopping: ({ signal }) => line("info", "Dewy stopping", { signal }),
   request: ({ method, url, status, durationMs, attempt, fromCache }) =>
-    line("debug", "Request", {
+    line("debug", "Request finished", {
       method,
       url,
       status,
@@ -61,51 +66,57 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   retry: ({ method, url, reason, delayMs, attempt }) =>
-    line("warn", "Request retried", { method, url, reason, attempt, delay: duration(delayMs) }),
-  anonymous: ({ host }) => line("debug", "No credentials, asking anonymously", { host }),
+    line("warn", "Request failed, retrying", {
+      method,
+      url,
+      reason,
+      attempt,
+      delay: duration(delayMs),
+    }),
+  anonymous: ({ host }) => line("debug", "No credentials, using anonymous access", { host }),
   credentials: ({ host, source, outcome, reason }) =>
-    line("debug", `Credentials ${outcome}`, {
+    line("debug", CREDENTIALS[outcome], {
       host,
       source,
       reason: reason === "" ? undefined : reason,
     }),
   "rate-limit": ({ host, remaining, limit, resetAt }) =>
-    line(remaining === 0 ? "warn" : "debug", "Rate limit", {
+    line(remaining === 0 ? "warn" : "debug", "Rate limit received", {
       host,
       remaining,
       limit,
       reset_at: resetAt,
     }),
   "poll-spaced": ({ registry, nextAt, reason }) =>
-    line("info", "Polls spaced", { registry, next_at: nextAt, reason }),
+    line("info", "Polling slowed down", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
   "artifact-chosen": ({ tag, artifact, notes }) =>
     line("info", "Artifact chosen", { tag, artifact, notes: notes.join("; ") }),
-  "up-to-date": ({ tag }) => line("info", "Nothing to deploy", { tag }),
+  "up-to-date": ({ tag }) => line("info", "Already up to date", { tag }),
   unchanged: ({ tag }) => line("debug", "Deploy skipped", { tag }),
-  pending: ({ tag, since }) =>
-    line("debug", "Artifact not found within grace period", { tag, since }),
+  pending: ({ tag, since }) => line("debug", "Artifact not published yet, waiting", { tag, since }),
   nothing: ({ reason, message }) =>
     line(reason === "artifact-missing" ? "error" : "warn", "Nothing to deploy", {
       reason,
       detail: message,
     }),
-  held: ({ tag, running, reason }) => line("warn", "Version held", { tag, running, reason }),
+  held: ({ tag, running, reason }) =>
+    line("warn", "Newer version skipped", { tag, running, reason }),
   "bytes-changed": ({ tag, artifact, acceptedBefore }) =>
-    line("error", "Artifact bytes changed under the same tag, not deployed", {
+    line("error", "Artifact changed under the same tag, not deployed", {
       tag,
       artifact,
       hint: acceptedBefore
-        ? `--accept-changed ${tag} has accepted other bytes; start once without it to use it again`
+        ? `--accept-changed ${tag} has already accepted other bytes; start once without it to use it again`
         : `--accept-changed ${tag} deploys them`,
     }),
   "known-bad": ({ tag, reason }) =>
-    line("error", "Version known to be bad, not tried again without --retry-bad", { tag, reason }),
+    line("error", "Bad version skipped", { tag, reason, hint: "--retry-bad tries it again" }),
   phase: ({ phase, tag, durationMs }) =>
-    line("debug", "Phase done", { phase, tag, duration: duration(durationMs) }),
+    line("debug", "Phase finished", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,
   downloaded: ({ tag, artifact, bytes, resumedFrom, durationMs }) =>
-    line("info", "Downloaded artifact", {
+    line("info", "Artifact downloaded", {
       tag,
       artifact,
       bytes,
@@ -113,9 +124,9 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   unverified: ({ tag, artifact }) =>
-    line("info", "No checksum in the registry; the artifact was not verified", { tag, artifact }),
+    line("info", "Artifact not verified, the registry has no checksum", { tag, artifact }),
   extracted: ({ tag, directory, entries, bytes, durationMs }) =>
-    line("info", "Extract archive", {
+    line("info", "Archive extracted", {
       tag,
       directory,
       entries,
@@ -123,7 +134,7 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   hook: ({ tag, result }) => hookLine(tag, result),
-  activated: ({ tag, directory }) => line("info", "Create symlink", { tag, directory }),
+  activated: ({ tag, directory }) => line("info", "Symlink created", { tag, directory }),
   deployed: ({ command, tag, previousTag, directory, durationMs }) =>
     line("info", "Deployed", {
       command,
@@ -136,7 +147,7 @@ const LINES: Lines = {
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
-    line(isRepeated ? "debug" : "error", "Deploy failure", {
+    line(isRepeated ? "debug" : "error", "Deploy failed", {
       phase,
       tag,
       error: error.message,
@@ -162,28 +173,28 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   "background-ended": ({ generation, pids, programs }) =>
-    line("warn", "Ended processes that the app had left in the background", {
+    line("warn", "Background processes of the app stopped", {
       generation,
       pids: pids.map(String),
       programs,
-      hint: "they got the signal only after the main process had exited; let that one end them",
+      hint: "they received the signal only after the main process had exited; let the main process stop them",
     }),
   "app-exited": (event) => exitLine(event),
   resumed: ({ tag, generation, pid, reason }) =>
-    line("error", "App started anew has failed, the one before serves on", {
+    line("error", "Restarted app failed, the previous one keeps serving", {
       tag,
       generation,
       pid,
       reason,
     }),
   "start-failed": ({ tag, reason, retryInMs }) =>
-    line("error", "Cannot start the app", { tag, error: reason, retry_in: duration(retryInMs) }),
+    line("error", "App failed to start", { tag, error: reason, retry_in: duration(retryInMs) }),
   "crash-loop": ({ tag, crashes, action }) =>
     line("error", "App keeps crashing", { tag, crashes, action }),
-  adopted: ({ pid, tag }) => line("warn", "App of an earlier dewy found", { pid, tag }),
+  adopted: ({ pid, tag }) => line("warn", "App from a previous run found", { pid, tag }),
   "image-pulling": ({ tag, artifact }) => line("info", "Pulling image", { tag, artifact }),
   "image-pulled": ({ tag, image, durationMs }) =>
-    line("info", "Pulled image", { tag, image, duration: duration(durationMs) }),
+    line("info", "Image pulled", { tag, image, duration: duration(durationMs) }),
   "replica-ready": ({ tag, container, address, durationMs }) =>
     line("info", "Container ready", { tag, container, address, duration: duration(durationMs) }),
   "replica-retired": ({ tag, container, cut, durationMs }) =>
@@ -202,42 +213,47 @@ const LINES: Lines = {
       last_lines: listed(lastLines),
     }),
   "containers-serving": ({ tag, bakeMs }) =>
-    line("info", "Containers serve, on probation", { tag, probation: duration(bakeMs) }),
+    line("info", "New containers serving", { tag, bake: duration(bakeMs) }),
   "containers-deployed": ({ tag, ready, replicas }) =>
     line("info", "Containers deployed", { tag, ready, replicas }),
   "containers-ending": ({ containers, keep, drainMs }) =>
-    line(
-      "info",
-      keep ? "Connections drain, containers stay" : "Connections drain, containers stop",
-      {
-        containers,
-        at_most: duration(drainMs),
-      },
-    ),
+    line("info", keep ? "Connections draining, containers keep running" : "Connections draining", {
+      containers,
+      at_most: duration(drainMs),
+    }),
   "containers-adopted": ({ containers, tags }) =>
-    line("info", "Containers of an earlier dewy found", { containers, tags }),
-  "images-removed": ({ images }) => line("info", "Keep images", { removed: images }),
-  "app-restart": ({ signal }) => line("info", "Restarting the app", { signal }),
+    line("info", "Containers from a previous run found", { containers, tags }),
+  "images-removed": ({ images }) => line("info", "Old images removed", { removed: images }),
+  "app-restart": ({ signal }) => line("info", "App restarting", { signal }),
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () =>
-    line("warn", "No command after --: versions are deployed, but nothing is started"),
+    line("warn", "No command after --, versions are deployed but nothing is started"),
   "succeeded-again": ({ after }) => line("info", "Poll succeeded again", { failures: after }),
-  reported: ({ tag }) => line("debug", "Report shipping", { tag }),
-  pruned: ({ directories }) => line("info", "Keep releases", { removed: directories }),
+  reported: ({ tag }) => line("debug", "Deploy result reported", { tag }),
+  pruned: ({ directories }) => line("info", "Old releases removed", { removed: directories }),
   listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),
   "upstream-polled": ({ platform, durationMs }) =>
     line("debug", "Upstream polled", { platform, duration: duration(durationMs) }),
   "upstream-failed": ({ error, count, servedMs, retryInMs }) =>
-    line("error", servedMs === undefined ? "Upstream failed" : "Upstream failed, answers are old", {
-      error: error.message,
-      code: error.code,
-      count,
-      age: duration(servedMs),
-      retry_in: duration(retryInMs),
-    }),
+    line(
+      "error",
+      servedMs === undefined ? "Upstream failed" : "Upstream failed, serving old answers",
+      {
+        error: error.message,
+        code: error.code,
+        count,
+        age: duration(servedMs),
+        retry_in: duration(retryInMs),
+      },
+    ),
   "version-asked": ({ platform, tag, address, isStale }) =>
-    line("debug", "Version asked", { platform, tag, address, stale: isStale ? true : undefined }),
+    line("debug", "Version requested", {
+      platform,
+      tag,
+      address,
+      stale: isStale ? true : undefined,
+    }),
   "deploy-reported": ({ tag, command, host, error }) =>
     line(error === undefined ? "info" : "warn", "Deploy reported", { tag, command, host, error }),
   "artifact-sent": ({ tag, artifact, bytes, isComplete, durationMs }) =>
@@ -249,7 +265,7 @@ const LINES: Lines = {
       duration: duration(durationMs),
     }),
   uncaught: ({ error, count }) =>
-    line("error", "Unexpected error, this is a bug in dewy; it keeps running", { error, count }),
+    line("error", "Unexpected error, a bug in dewy; it keeps running", { error, count }),
   "uncaught-stack": ({ stack }) => line("debug", "Stack of the unexpected error", { stack }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
@@ -257,7 +273,7 @@ const LINES: Lines = {
 
 function hookLine(tag: string, result: HookResult): LogLine {
   const failed = result.exitCode !== 0;
-  return line(failed ? "error" : "info", failed ? "Execute hook failed" : "Execute hook", {
+  return line(failed ? "error" : "info", failed ? "Hook failed" : "Hook succeeded", {
     when: result.when,
     tag,
     command: result.command,
@@ -269,7 +285,7 @@ function hookLine(tag: string, result: HookResult): LogLine {
   });
 }
 
-/** A worker that ends with exit code 0 and may do so has finished; every other end is an error. */
+/** A worker may finish with exit code 0; any other exit is an error. */
 function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
   const { tag, generation, pid, code, signal, lastLines, hints = [], restartInMs } = event;
   const finished = code === 0 && restartInMs === undefined;
@@ -286,13 +302,9 @@ function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
   });
 }
 
-/**
- * Looks up what the log says of an event.
- *
- * @param event the event.
- * @returns the line; `undefined` for events that are not logged.
- */
+/** @returns `undefined` for events that are not logged. */
 export function logLineOf(event: DewyEvent): LogLine | undefined {
   const write = LINES[event.type] as (event: DewyEvent) => LogLine | undefined;
-  return write(event);
+  const found = write(event);
+  return found && { ...found, story: storyOf(event) };
 }

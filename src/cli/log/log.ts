@@ -2,29 +2,21 @@ import type { EventSink } from "../../core/event.ts";
 import type { LogLevel } from "../flags/common.ts";
 import type { LogFormatter } from "./format.ts";
 import { type LogLine, type LogValue, logLineOf } from "./lines.ts";
+import type { Story } from "./story.ts";
 
-/** How a log is kept. */
 export interface LoggerOptions {
-  /** The least important lines to write. */
+  /** The least important level to write. */
   level: LogLevel;
-  /** The form of a line. */
   format: LogFormatter;
-  /** Gets each line with its newline. */
   write(text: string): void;
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Takes secrets out of a text from outside. The default leaves it as it is. */
+  /** Removes secrets from text that comes from outside. */
   redact?: (text: string) => string;
 }
 
 const RANKS: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/**
- * Makes the subscriber that writes the log.
- *
- * @param options the level, the form and where to.
- * @returns the subscriber.
- */
 export function createLogger(options: LoggerOptions): EventSink {
   const redact = options.redact ?? ((text) => text);
   return (event) => {
@@ -39,7 +31,17 @@ function redacted(line: LogLine, redact: (text: string) => string): LogLine {
   for (const [key, value] of Object.entries(line.fields)) {
     fields[key] = redactedValue(value, redact);
   }
-  return { ...line, message: redact(line.message), fields };
+  const { message, story } = line;
+  return {
+    ...line,
+    message: redact(message),
+    fields,
+    story: story && redactedStory(story, redact),
+  };
+}
+
+function redactedStory(story: Story, redact: (text: string) => string): Story {
+  return { ...story, text: redact(story.text), output: story.output?.map(redact) };
 }
 
 function redactedValue(value: LogValue, redact: (text: string) => string): LogValue {

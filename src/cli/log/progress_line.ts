@@ -3,35 +3,25 @@ import type { EventSink } from "../../core/event.ts";
 import { printable } from "../../core/printable.ts";
 import type { TextSink } from "../../host/process/io.ts";
 
-/** The progress line, and the stream that goes around it. */
 export interface ProgressLine {
-  /** Draws the line as a download goes on. */
   sink: EventSink;
-  /** Writes to the same terminal without mixing with the line. */
+  /** Writes above the line. */
   write(text: string): void;
-  /** Takes the line away. */
   clear(): void;
 }
 
 const REDRAW_MS = 100;
 const ERASE = "\r\x1b[K";
 
-/**
- * Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. On anything else it only writes
- * what is written through it.
- *
- * @param terminal where to draw.
- * @param now milliseconds since the epoch.
- * @returns the line.
- */
+/** Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. Pipes get only what `write` writes. */
 export function createProgressLine(terminal: TextSink, now: () => number): ProgressLine {
   let download: { artifact: string; startedAt: number; from: number } | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
-  let shown = "";
+  let shown: string | undefined;
 
   const clear = (): void => {
-    if (shown !== "") terminal.write(ERASE);
-    shown = "";
+    if (shown !== undefined) terminal.write(ERASE);
+    shown = undefined;
   };
   const draw = (text: string): void => {
     terminal.write(`${ERASE}${text}`);
@@ -44,7 +34,7 @@ export function createProgressLine(terminal: TextSink, now: () => number): Progr
       const line = shown;
       clear();
       terminal.write(text);
-      if (line !== "") draw(line);
+      if (line !== undefined) draw(line);
     },
     sink: (event) => {
       if (!terminal.isTerminal) return;

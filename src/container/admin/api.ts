@@ -1,50 +1,34 @@
 import { messageOf } from "../../core/message_of.ts";
 import type { AdminContainer } from "./container.ts";
 
-/** What a deployer is doing. */
 export interface AdminStatus {
   command: "server" | "assets" | "container";
   /** The app. */
   name: string;
-  /** The tag that serves; empty: none yet. */
-  currentVersion: string;
-  /** How many backends clients are sent to, over all ports. */
+  /** The tag that serves. */
+  currentVersion: string | undefined;
+  /** The number of backends in rotation, over all ports. */
   backends: number;
-  /** Whether the app runs. */
   isRunning: boolean;
 }
 
-/** Who knows what the admin API tells. */
 export interface AdminSource {
-  /**
-   * Lists the containers of the app.
-   *
-   * @param signal ends the question.
-   */
   containers(signal: AbortSignal): Promise<readonly AdminContainer[]>;
-  /** @returns what the deployer is doing. */
   status(): AdminStatus;
 }
 
-/** How long the engine may take for an answer, in milliseconds. */
-const ANSWER_MS = 10_000;
+const ENGINE_TIMEOUT_MS = 10_000;
 
-/**
- * The admin API: it answers programs of this machine, and nobody's browser. It only tells; there is nothing it could be
- * made to do.
- *
- * @param source who knows.
- * @returns the function from request to answer.
- */
+/** The read-only admin API. It refuses requests from web pages of other origins. */
 export function adminApi(source: AdminSource): (request: Request) => Promise<Response> {
-  const containers = shared(() => source.containers(AbortSignal.timeout(ANSWER_MS)));
+  const containers = shared(() => source.containers(AbortSignal.timeout(ENGINE_TIMEOUT_MS)));
   const answers: Readonly<Record<string, () => unknown>> = {
     "/api/containers": async () => ({ containers: await containers() }),
     "/api/status": () => statusAnswer(source.status()),
   };
   return async (request) => {
     const url = new URL(request.url);
-    if (isForeign(request, url)) return text(403, "Only programs of this machine may ask\n");
+    if (isForeign(request, url)) return text(403, "Only programs on this machine are allowed\n");
     const answer = Object.hasOwn(answers, url.pathname) ? answers[url.pathname] : undefined;
     if (answer === undefined) return text(404, "Not found\n");
     if (request.method !== "GET") return text(405, "Method not allowed\n", { allow: "GET" });
@@ -56,7 +40,7 @@ export function adminApi(source: AdminSource): (request: Request) => Promise<Res
   };
 }
 
-/** Who asks while an answer is on its way gets the same: nobody can make the engine work by asking often. */
+/** Shares one answer among concurrent requests, to protect the engine from overload. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => {
@@ -68,8 +52,8 @@ function shared<T>(ask: () => Promise<T>): () => Promise<T> {
 }
 
 /**
- * A page elsewhere can make a browser send requests to loopback, by name as well (DNS rebinding): the first are told by
- * `Origin` and `Sec-Fetch-Site`, the others by their `Host`.
+ * A web page can make the browser send requests to loopback. `Origin` and `Sec-Fetch-Site` reveal
+ * them, and `Host` reveals DNS rebinding.
  */
 function isForeign({ headers }: Request, { hostname, origin }: URL): boolean {
   const site = headers.get("sec-fetch-site") ?? "none";
@@ -82,7 +66,7 @@ function isForeign({ headers }: Request, { hostname, origin }: URL): boolean {
 
 const COMMAND_NUMBERS = { server: 0, assets: 1, container: 2 } as const;
 
-/** In the words and the order in which the Go dewy answers. */
+/** The names and the order of the Go dewy. */
 function statusAnswer({
   command,
   name,
@@ -92,7 +76,7 @@ function statusAnswer({
 }: AdminStatus): unknown {
   return {
     command: COMMAND_NUMBERS[command],
-    current_version: currentVersion,
+    current_version: currentVersion ?? "",
     is_running: isRunning,
     name,
     proxy_backends: backends,

@@ -1,36 +1,28 @@
 import type { EngineContainer } from "../engine/engine.ts";
 
-/** A container, as the admin API tells it. */
+/** A container in the response of the admin API. */
 export interface AdminContainer {
-  /** The engine's identifier. */
   id: string;
   name: string;
-  /** The image as it was named at its start. */
+  /** The image's name in the command that started the container. */
   image: string;
   /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   status: string;
-  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`; absent when no running dewy looks after it. */
+  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`, if a dewy manages it. */
   state?: string;
-  /** Where it is reached from this machine, such as `127.0.0.1:32768`; empty: nowhere. */
+  /** The address on this machine, such as `127.0.0.1:32768`; empty if no port is published. */
   ip_port: string;
-  /** When it was started, as RFC 3339. */
+  /** RFC 3339. */
   started_at: string;
-  /** When dewy deployed it, as RFC 3339. */
+  /** RFC 3339. */
   deployed_at: string;
   labels: Readonly<Record<string, string>>;
 }
 
-/** What the engine has in place of a time that was never: Go's zero. */
+/** Go's zero time, which the engine prints for a missing time. */
 const NEVER = "0001-01-01T00:00:00Z";
 
-/**
- * Writes a container as the admin API tells it.
- *
- * @param container what the engine knows.
- * @param port the port inside the container whose address is shown. Defaults to its lowest.
- * @param state what dewy is doing with it.
- * @returns plain data.
- */
+/** @param port The container port whose address is shown. Defaults to the lowest. */
 export function adminContainer(
   container: EngineContainer,
   port?: number,

@@ -1,28 +1,19 @@
 import { type LogConfig, readLog } from "../../cli/flags/common.ts";
 import type { ParsedArgv } from "../../cli/flags/parse.ts";
 import { port, rejectProgram, unexpected } from "../../cli/flags/values.ts";
-import { readEngine } from "../config.ts";
+import { ADMIN_PORT, readEngine } from "../config.ts";
 import type { EngineName } from "../engine/engine.ts";
-import { ADMIN_PORT } from "./server.ts";
 
-/** What `dewy container list` is told. */
+/** The options of `dewy container list`. */
 export interface ContainerListConfig extends LogConfig {
   command: "container list";
-  /** The first of the ten ports to ask for an admin API. The default is 17539. */
+  /** The first of the ten ports to try. */
   adminPort: number;
-  /** The engine to ask where no dewy answers. The default is `docker`. */
+  /** The engine to query if no dewy answers. */
   engine: EngineName;
-  /** Print JSON. */
   json: boolean;
 }
 
-/**
- * Reads the command line of `dewy container list`.
- *
- * @param argv the command line.
- * @returns what the command is told.
- * @throws ConfigError that names the flag.
- */
 export function readContainerList(argv: ParsedArgv): ContainerListConfig {
   if (argv.words[0] !== undefined) throw unexpected(argv.words[0], argv.command);
   rejectProgram(argv);

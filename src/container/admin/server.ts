@@ -1,44 +1,74 @@
+import type { CommandContext } from "../../agent/context.ts";
 import { HostError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../../host/files/file_error.ts";
 import { answerByFetch } from "../../host/rpc_server/fetch.ts";
 import { type OpenPort, openPort } from "../../host/rpc_server/port.ts";
 import type { FetchHandler } from "../../host/rpc_server/types.ts";
-
-/** The first port where a dewy opens its admin API. */
-export const ADMIN_PORT = 17_539;
+import type { ContainerConfig } from "../config.ts";
+import type { ContainerEngine } from "../engine/engine.ts";
+import { managedLabels } from "../options/names.ts";
+import type { ContainerStatus } from "../supervision.ts";
+import { adminApi } from "./api.ts";
+import { adminContainer } from "./container.ts";
 
 const HOST = "127.0.0.1";
-const TRIED = 10;
+const PORTS = 10;
 const GRACE_MS = 1_000;
 
-/** An admin API that answers. */
 export interface AdminServer {
-  /** Its address, such as `http://127.0.0.1:17539`. */
+  /** Such as `http://127.0.0.1:17539`. */
   readonly url: string;
-  /** The port. */
   readonly port: number;
-  /** Stops to answer. */
   close(): Promise<void>;
 }
 
-/**
- * The ports where a dewy may have opened its admin API: several of them can run on one machine.
- *
- * @param first the first one.
- * @returns ten ports.
- */
-export function adminPorts(first: number): readonly number[] {
-  return Array.from({ length: TRIED }, (_, index) => first + index).filter((one) => one <= 65_535);
+export interface ContainerAdminParts {
+  config: Pick<ContainerConfig, "app" | "adminPort" | "mappings">;
+  engine: ContainerEngine;
+  status(): ContainerStatus;
 }
 
 /**
- * Answers on loopback, on the first port that is free.
- *
- * @param handler the function from request to answer.
- * @param first the port to try first.
- * @returns the server.
- * @throws HostError when no port can be had.
+ * Opens the admin API of `dewy container` and returns the function that closes it. If it cannot be
+ * opened, dewy warns and continues without it.
  */
+export async function openContainerAdmin(
+  { config, engine, status }: ContainerAdminParts,
+  { emit }: Pick<CommandContext, "emit">,
+): Promise<() => Promise<void>> {
+  const { app, adminPort, mappings } = config;
+  const handler = adminApi({
+    containers: async (signal) => {
+      const found = await engine.list(managedLabels(app), signal);
+      const { stateOf } = status();
+      return found.map((container) =>
+        adminContainer(container, mappings[0]?.containerPort, stateOf(container.id)),
+      );
+    },
+    status: () => {
+      const { tag, backends, isRunning } = status();
+      return { command: "container", name: app, currentVersion: tag, backends, isRunning };
+    },
+  });
+  try {
+    const server = await serveAdmin(handler, adminPort);
+    emit({ type: "listening", url: server.url, protocols: "admin API" });
+    return () => server.close();
+  } catch (error) {
+    const ports = adminPorts(adminPort);
+    const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason: messageOf(error) };
+    emit({ type: "warning", message: "Admin API not available", fields });
+    return async () => {};
+  }
+}
+
+/** The ports to try: each dewy on a machine takes the first free one. */
+export function adminPorts(first: number): readonly number[] {
+  return Array.from({ length: PORTS }, (_, index) => first + index).filter((one) => one <= 65_535);
+}
+
+/** Listens on loopback, on the first free port. */
 export async function serveAdmin(handler: FetchHandler, first: number): Promise<AdminServer> {
   for (const port of adminPorts(first)) {
     const open = await openUnlessTaken(handler, port);
@@ -54,10 +84,11 @@ async function openUnlessTaken(handler: FetchHandler, port: number): Promise<Ope
       port,
       host: HOST,
       tls: undefined,
-      handle(request, response) {
+      handle(exchange) {
+        const { request, response } = exchange;
         const authority = request.headers[":authority"] ?? request.headers.host;
         const origin = `http://${typeof authority === "string" ? authority : "unknown.invalid"}`;
-        answerByFetch(handler, origin, request, response).catch(() => response.destroy());
+        answerByFetch(handler, origin, exchange).catch(() => response.destroy());
       },
     });
   } catch (error) {

@@ -3,22 +3,11 @@ import type { AdminContainer } from "./container.ts";
 
 const GAP = 4;
 
-/**
- * Sorts containers by their names.
- *
- * @param containers the containers, in any order.
- * @returns the same, sorted.
- */
 export function byName(containers: readonly AdminContainer[]): readonly AdminContainer[] {
   return [...containers].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
-/**
- * Writes containers for people. The state stands last, where it is known: scripts written for the Go dewy count columns.
- *
- * @param containers the containers, in the order to show them.
- * @returns a table, or that there are none.
- */
+/** The state comes last, because scripts for the Go dewy count columns. */
 export function containerTable(containers: readonly AdminContainer[]): string {
   if (containers.length === 0) return "No containers found.\n";
   const hasStates = containers.some(({ state }) => state !== undefined);
@@ -43,7 +32,7 @@ export function containerTable(containers: readonly AdminContainer[]): string {
   return rows.map((row) => `${line(row)}\n`).join("");
 }
 
-/** `2026-05-01T12:00:00Z` is `2026-05-01 12:00:00`, in the zone in which it was written. */
+/** Formats `2026-05-01T12:00:00Z` as `2026-05-01 12:00:00`, without converting the time zone. */
 function dateTime(text: string): string {
   return text.slice(0, "2026-05-01T12:00:00".length).replace("T", " ");
 }

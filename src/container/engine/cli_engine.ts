@@ -1,4 +1,8 @@
+import type { Environment } from "../../core/environment.ts";
 import { ConflictError, NotFoundError } from "../../core/error.ts";
+import { type EngineCall, type EngineCommand, engineCommand } from "./command.ts";
+import { type EngineDialect, filterArgs, type HealthRuns } from "./dialect.ts";
+import { dockerDialect } from "./docker.ts";
 import type {
   ContainerEngine,
   ContainerSpec,
@@ -8,39 +12,45 @@ import type {
   LabelFilter,
   PullOptions,
 } from "./engine.ts";
-import type { EngineCommand } from "./engine_command.ts";
-import { type EngineDialect, filterArgs } from "./engine_dialect.ts";
-import { saysAbsent, saysInUse, saysPortTaken } from "./engine_failure.ts";
-import { parseContainers, parseImage } from "./engine_schema.ts";
-import { removeLogins, withLoginDirectory } from "./login_directory.ts";
-import type { HealthRuns } from "./podman_health.ts";
-import { watchEvents } from "./watch_events.ts";
+import { watchEvents } from "./events.ts";
+import { saysAbsent, saysInUse, saysPortTaken } from "./failure.ts";
+import { removeLogins, withLoginDirectory } from "./login.ts";
+import { podmanDialect } from "./podman.ts";
+import { parseContainers, parseImage } from "./schema.ts";
 
-const LOOK_MS = 30_000;
+const INSPECT_MS = 30_000;
 const CHANGE_MS = 120_000;
-/** A large image over a slow line. */
+/** Long enough for a large image over a slow connection. */
 const PULL_MS = 60 * 60_000;
-/** A free port that the engine chose may be taken before it is used. */
+/** Another program may take the free port that the engine chose. */
 const START_ATTEMPTS = 3;
-/** More containers than end at about the same time. */
 const MAX_SIGNALLED = 1_000;
 const SIGNALS: ReadonlySet<string> = new Set(["kill", "stop"]);
 
-/** An engine that is driven by its command line. */
-export class CliEngine implements ContainerEngine {
+export interface EngineOptions {
+  env: Environment;
+  /** The base of relative paths in the operator's options. */
+  cwd: string;
+  /** A directory for the logins of pulls, used by this dewy process only. Created if missing. */
+  logins: string;
+}
+
+/** Does not run the engine's program yet. */
+export function createEngine(name: EngineName, options: EngineOptions): ContainerEngine {
+  const { env, cwd, logins } = options;
+  const dialect = name === "docker" ? dockerDialect(env) : podmanDialect(env);
+  return new CliEngine(dialect, engineCommand({ program: name, env, cwd }), logins);
+}
+
+class CliEngine implements ContainerEngine {
   readonly name: EngineName;
   readonly #dialect: EngineDialect;
   readonly #command: EngineCommand;
   readonly #logins: string;
   readonly #healthRuns: HealthRuns | undefined;
-  /** Identifiers of containers, oldest first. */
+  /** IDs of containers, oldest first. */
   readonly #signalled = new Set<string>();
 
-  /**
-   * @param dialect what is special about it.
-   * @param command runs its program.
-   * @param logins where logins for pulls are kept while they are needed.
-   */
   constructor(dialect: EngineDialect, command: EngineCommand, logins: string) {
     this.name = dialect.name;
     this.#dialect = dialect;
@@ -66,7 +76,7 @@ export class CliEngine implements ContainerEngine {
   }
 
   async image(reference: string, signal: AbortSignal): Promise<EngineImage | undefined> {
-    const output = await this.#look(
+    const output = await this.#outputIfPresent(
       ["image", "inspect", reference],
       `inspect ${reference}`,
       signal,
@@ -79,7 +89,7 @@ export class CliEngine implements ContainerEngine {
     const output = await this.#command.output({
       args: ["images", "--filter", `reference=${repository}`, "--format", format],
       action: `list the images of ${repository}`,
-      timeoutMs: LOOK_MS,
+      timeoutMs: INSPECT_MS,
       signal,
     });
     const names = output.split("\n").filter((name) => name.startsWith(`${repository}:`));
@@ -90,7 +100,7 @@ export class CliEngine implements ContainerEngine {
     await this.#command.output({
       args: ["tag", reference, name],
       action: `name ${reference} ${name}`,
-      timeoutMs: LOOK_MS,
+      timeoutMs: INSPECT_MS,
       signal,
     });
   }
@@ -129,7 +139,7 @@ export class CliEngine implements ContainerEngine {
     const output = await this.#command.output({
       args: ["ps", "--all", "--quiet", "--no-trunc", ...filterArgs(labels)],
       action: "list containers",
-      timeoutMs: LOOK_MS,
+      timeoutMs: INSPECT_MS,
       signal,
     });
     const ids = output.split("\n").filter((line) => line !== "");
@@ -145,11 +155,11 @@ export class CliEngine implements ContainerEngine {
     const result = await this.#command.run({
       args: ["logs", "--tail", String(count), id],
       action: `read the output of ${id}`,
-      timeoutMs: LOOK_MS,
+      timeoutMs: INSPECT_MS,
       mergesErrors: true,
       signal,
     });
-    // A log driver need not be able to read what it has written.
+    // Some log drivers cannot read logs.
     if (result.exitCode !== 0) return [];
     return result.stdout
       .trimEnd()
@@ -160,11 +170,21 @@ export class CliEngine implements ContainerEngine {
 
   async stop(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const seconds = Math.ceil(timeoutMs / 1000);
-    await this.#unlessGone(["stop", "-t", String(seconds), id], `stop ${id}`, signal, timeoutMs);
+    await this.#ignoreAbsent({
+      args: ["stop", "-t", String(seconds), id],
+      action: `stop ${id}`,
+      timeoutMs: CHANGE_MS + timeoutMs,
+      signal,
+    });
   }
 
   async remove(id: string, signal: AbortSignal): Promise<void> {
-    await this.#unlessGone(["rm", "--volumes", id], `remove ${id}`, signal);
+    await this.#ignoreAbsent({
+      args: ["rm", "--volumes", id],
+      action: `remove ${id}`,
+      timeoutMs: CHANGE_MS,
+      signal,
+    });
   }
 
   watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void> {
@@ -172,7 +192,13 @@ export class CliEngine implements ContainerEngine {
       if (SIGNALS.has(action)) this.#rememberSignal(id);
       else onChange(id);
     };
-    return watchEvents(this.#dialect, this.#command, labels, onEvent, signal);
+    return watchEvents({
+      dialect: this.#dialect,
+      command: this.#command,
+      labels,
+      onEvent,
+      signal,
+    });
   }
 
   async #inspectChecked(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
@@ -181,9 +207,13 @@ export class CliEngine implements ContainerEngine {
     return haveChanged ? this.#inspect(ids, signal) : containers;
   }
 
-  /** Those of the containers that are there; one may go while it is looked at. */
+  /** Skips containers that do not exist. */
   async #inspect(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
-    const output = await this.#look(["container", "inspect", ...ids], "inspect containers", signal);
+    const output = await this.#outputIfPresent(
+      ["container", "inspect", ...ids],
+      "inspect containers",
+      signal,
+    );
     if (output === undefined) return [];
     const containers = parseContainers(output, this.name);
     return containers.map((one) => ({
@@ -199,9 +229,13 @@ export class CliEngine implements ContainerEngine {
     }
   }
 
-  /** @returns the output, of what is there; `undefined` when none of it is. */
-  async #look(args: string[], action: string, signal: AbortSignal): Promise<string | undefined> {
-    const call = { args, action, timeoutMs: LOOK_MS, signal };
+  /** Returns the output for the objects that exist, or `undefined` if there are none. */
+  async #outputIfPresent(
+    args: string[],
+    action: string,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const call = { args, action, timeoutMs: INSPECT_MS, signal };
     const result = await this.#command.run(call);
     if (result.exitCode === 0 || saysAbsent(result.stderr))
       return result.stdout.trim() || undefined;
@@ -219,13 +253,13 @@ export class CliEngine implements ContainerEngine {
       });
       return output.trim().split("\n").at(-1) ?? "";
     } catch (error) {
-      // Somebody else's container has the name.
+      // In a conflict, the container with this name is another one.
       if (!(error instanceof ConflictError)) await this.#discard(spec);
       throw error;
     }
   }
 
-  /** Removes what is left of a container that could not be started; also when dewy is about to end. */
+  /** Removes a container that could not be started, even if dewy is about to exit. */
   async #discard(spec: ContainerSpec): Promise<void> {
     const signal = AbortSignal.timeout(CHANGE_MS);
     try {
@@ -235,19 +269,13 @@ export class CliEngine implements ContainerEngine {
       const args = ["rm", "--force", "--volumes", left.id];
       await this.#command.output({ args, action, timeoutMs: CHANGE_MS, signal });
     } catch {
-      // The first error says more. What is left has the labels, and is found by them.
+      // The first error matters more. The next cleanup finds the container by its labels.
     }
   }
 
-  async #unlessGone(
-    args: string[],
-    action: string,
-    signal: AbortSignal,
-    beyondMs = 0,
-  ): Promise<void> {
+  async #ignoreAbsent(call: EngineCall): Promise<void> {
     try {
-      const timeoutMs = CHANGE_MS + beyondMs;
-      await this.#command.output({ args, action, timeoutMs, signal });
+      await this.#command.output(call);
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
     }
@@ -258,7 +286,7 @@ function createArgs(spec: ContainerSpec): string[] {
   return [
     ...["create", "--pull", "never", "--name", spec.name],
     ...Object.entries(spec.labels).flatMap(([name, value]) => ["--label", `${name}=${value}`]),
-    // Only loopback: the proxy is the way in. The engine chooses a free port.
+    // Clients connect to the proxy only. The engine chooses a free port.
     ...spec.ports.flatMap((port) => ["--publish", `127.0.0.1::${port}`]),
     ...(spec.user === undefined ? [] : ["--user", spec.user]),
     ...spec.args,

@@ -1,13 +1,12 @@
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import type { Environment } from "../../core/environment.ts";
 import { DOCKER_HUB, parseImageReference } from "../../registries/oci/image_reference.ts";
-import type { EngineCommand } from "./engine_command.ts";
-import type { EngineDialect } from "./engine_dialect.ts";
-import { engineLogin } from "./engine_login.ts";
-import { parse } from "./engine_schema.ts";
-import { assertLocalEndpoint } from "./local_endpoint.ts";
-import { writePrivateJson } from "./login_directory.ts";
+import type { EngineCommand } from "./command.ts";
+import { assertLocalEndpoint, type EngineDialect } from "./dialect.ts";
+import { engineLogin, writePrivateJson } from "./login.ts";
+import { parseOutput } from "./schema.ts";
 
 const Context = v.object({
   Name: v.string(),
@@ -16,16 +15,11 @@ const Context = v.object({
 const Server = v.object({ Version: v.string() });
 
 const QUICK_MS = 15_000;
-/** Docker keeps logins of Docker Hub under this name. */
+/** Docker stores Docker Hub logins under this key. */
 const DOCKER_HUB_KEY = "https://index.docker.io/v1/";
 
-/**
- * Docker's command line, 20.10 or newer.
- *
- * @param env dewy's environment.
- * @returns what is special about it.
- */
-export function dockerDialect(env: Readonly<Record<string, string | undefined>>): EngineDialect {
+/** Docker 20.10 or newer. */
+export function dockerDialect(env: Environment): EngineDialect {
   return {
     name: "docker",
     async describe(command, signal) {
@@ -38,7 +32,7 @@ export function dockerDialect(env: Readonly<Record<string, string | undefined>>)
         timeoutMs: QUICK_MS,
         signal,
       });
-      return `Docker ${parse(Server, output, "docker").Version}`;
+      return `Docker ${parseOutput(Server, output, "docker").Version}`;
     },
     async pullCall({ image, credential, signal }, directory, command) {
       const { registry } = parseImageReference(image);
@@ -56,25 +50,22 @@ export function dockerDialect(env: Readonly<Record<string, string | undefined>>)
   };
 }
 
-/** The context that the user has chosen, or `default` with the address in DOCKER_HOST. */
+/** Returns the context that the user selected, or `default` with the address in DOCKER_HOST. */
 async function currentContext(
   command: EngineCommand,
   signal: AbortSignal,
 ): Promise<v.InferOutput<typeof Context>> {
   const output = await command.output({
     args: ["context", "inspect", "--format", "{{json .}}"],
-    action: "find out where Docker is",
+    action: "find the Docker service",
     timeoutMs: QUICK_MS,
     signal,
   });
-  return parse(Context, output, "docker");
+  return parseOutput(Context, output, "docker");
 }
 
-/** Another configuration directory has no contexts; those of the user are lent to it. */
-async function linkContexts(
-  directory: string,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<void> {
+/** Links the user's contexts into a temporary configuration directory. */
+async function linkContexts(directory: string, env: Environment): Promise<void> {
   const own = env.DOCKER_CONFIG || join(env.HOME ?? "", ".docker");
   await symlink(join(own, "contexts"), join(directory, "contexts"));
 }

@@ -1,35 +1,32 @@
 import { ConfigError } from "../../core/error.ts";
 import { nearest } from "../../core/nearest.ts";
+import { LABEL_PREFIX } from "./names.ts";
 import {
   DANGEROUS_OPTIONS,
   MANAGED_OPTIONS,
   SHORT_OPTIONS,
   SWITCHES,
   VALUE_OPTIONS,
-} from "./allowed.ts";
-import { LABEL_PREFIX } from "./name.ts";
+} from "./run_options.ts";
 
 /** The operator's options for containers, checked. */
 export interface ContainerArgs {
-  /** What is passed on, without `--name`. */
+  /** All options except `--name`. */
   args: readonly string[];
-  /** The last `--name`; `undefined`: none was given. */
+  /** The last `--name`. */
   name: string | undefined;
-  /** The last `--user`; `undefined`: none was given. */
+  /** The last `--user`. */
   user: string | undefined;
-  /** The last `--stop-timeout`, in milliseconds; `undefined`: none was given. */
+  /** The last `--stop-timeout`. */
   stopTimeoutMs: number | undefined;
-  /** The variables of `--env`; `undefined`: passed on from dewy's own environment. */
+  /** The variables of `--env`. An `undefined` value is taken from dewy's own environment. */
   env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * Checks what stands after `--`: options of `docker run`, and nothing that dewy needs to keep in its own hands.
+ * Checks the arguments after `--`: options of `docker run`, except those that dewy controls.
  *
- * @param args the arguments.
- * @param allow names of dangerous options that are wanted all the same: `privileged`.
- * @returns what is passed on, and what dewy takes from it.
- * @throws ConfigError that names the option.
+ * @param allow The names of dangerous options to pass on, such as `privileged`.
  */
 export function checkContainerArgs(
   args: readonly string[],
@@ -49,7 +46,7 @@ export function checkContainerArgs(
   };
 }
 
-/** The engines have a number of seconds, or none for "for ever", which is not waited for. */
+/** The engines also accept -1 for no limit; dewy does not. */
 function stopTimeoutMs(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,5}$/.test(value)) return Number(value) * 1_000;
@@ -58,21 +55,18 @@ function stopTimeoutMs(value: string | undefined): number | undefined {
   );
 }
 
-/** `NAME=value`, or `NAME` alone. */
 function variable({ value = "" }: Option): [string, string | undefined] {
   const at = value.indexOf("=");
   return at < 0 ? [value, undefined] : [value.slice(0, at), value.slice(at + 1)];
 }
 
-/** One option, or several short ones in one word. */
 interface Option {
-  /** Its long name. */
+  /** The long name. */
   name: string;
-  /** As it was typed, without its value. */
+  /** As typed, without the value. */
   typed: string;
-  /** `undefined` where it has none. */
   value: string | undefined;
-  /** The arguments that it is made of; of a bundle of short options, only the last one has them. */
+  /** The arguments of the option. In a bundle of short options, only the last one has them. */
   words: readonly string[];
 }
 
@@ -86,11 +80,10 @@ function readOptions(args: readonly string[]): Option[] {
   return options;
 }
 
-/** @returns the options of one word, and of the next one when that is a value. */
 function readOption(word: string, next: string | undefined): Option[] {
   if (!word.startsWith("-") || word === "-" || word === "--") {
     throw new ConfigError(
-      `Cannot use "${word}" after --: it is no option, and would be taken for the image; what the container runs is told by --cmd`,
+      `Cannot use "${word}" after --: not an option; the engine would treat it as the image. Use --cmd to set the command`,
     );
   }
   return word.startsWith("--") ? [readLong(word, next)] : readShort(word, next);
@@ -100,13 +93,13 @@ function readLong(word: string, next: string | undefined): Option {
   const [, typed = word, value] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
   const name = typed.slice(2);
   if (value !== undefined || SWITCHES.has(name)) return { name, typed, value, words: [word] };
-  // One that is not known may have no value.
+  // An unknown option may or may not take a value.
   const isValue = VALUE_OPTIONS.has(name) || (next !== undefined && !next.startsWith("-"));
   if (!isValue) return { name, typed, value, words: [word] };
   return withNext({ name, typed }, word, next);
 }
 
-/** `-e A=b`, `-eA=b`, `-e=A=b`, `-dit`, `-qe A=b`: letters up to the first that has a value. */
+/** Reads `-e A=b`, `-eA=b`, `-e=A=b`, `-dit` and `-qe A=b`. */
 function readShort(word: string, next: string | undefined): Option[] {
   const options: Option[] = [];
   for (let at = 1; at < word.length; at += 1) {
@@ -147,25 +140,25 @@ function checkOption({ name, typed, value = "" }: Option, allowed: ReadonlySet<s
   if (reason !== undefined) throw new ConfigError(`Cannot use ${typed} after --: ${reason}`);
   if (DANGEROUS_OPTIONS.includes(name) && !allowed.has(name)) {
     throw new ConfigError(
-      `Cannot use ${typed} after --: it weakens the walls around the container; if that is wanted, add --allow-option ${name}`,
+      `Cannot use ${typed} after --: it weakens container isolation; to use it anyway, add --allow-option ${name}`,
     );
   }
   if (name === "label" && value.startsWith(LABEL_PREFIX)) {
     throw new ConfigError(
-      `Cannot use ${typed} "${value}" after --: labels that begin with "${LABEL_PREFIX}" are dewy's own`,
+      `Cannot use ${typed} "${value}" after --: labels that begin with "${LABEL_PREFIX}" are reserved for dewy`,
     );
   }
   if (name === "network" || name === "net") checkNetwork(typed, value);
 }
 
-/** `host`, `none`, `container:<id>`, `ns:<path>`; also as `name=host,…`. */
+/** Refuses `host`, `none`, `container:<id>` and `ns:<path>`, also as `name=host,…`. */
 function checkNetwork(typed: string, value: string): void {
   const parts = value.split(",");
   const network = parts.find((part) => part.startsWith("name="))?.slice(5) ?? parts[0] ?? "";
   const [mode = ""] = network.split(":");
   if (!["host", "none", "container", "ns"].includes(mode)) return;
   throw new ConfigError(
-    `Cannot use ${typed} ${value} after --: no port of the container would be published, and the proxy could not reach it; use a network of your own (${typed} <name>)`,
+    `Cannot use ${typed} ${value} after --: no port of the container would be published, and the proxy could not reach it; create a network and use it (${typed} <name>)`,
   );
 }
 
@@ -180,6 +173,6 @@ function checkAllowed(typed: string): string {
   }
   const meant = nearest(name, DANGEROUS_OPTIONS);
   throw new ConfigError(
-    `Cannot use --allow-option ${typed}: expected ${DANGEROUS_OPTIONS.join(", ")}${meant === undefined ? "" : `; did you mean ${meant}?`}; all other options are allowed anyway`,
+    `Cannot use --allow-option ${typed}: expected ${DANGEROUS_OPTIONS.join(", ")}${meant === undefined ? "" : `; did you mean ${meant}?`}; other options do not need it`,
   );
 }

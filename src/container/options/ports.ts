@@ -1,14 +1,42 @@
 import { ConfigError } from "../../core/error.ts";
-import type { PortMapping } from "./port_mapping.ts";
+import { type ListenSpec, parseListenSpecs } from "../../host/sockets/listen_spec.ts";
 
-/**
- * Says which ports of a container stand behind the ports of the proxy.
- *
- * @param mappings what the operator typed; none: the only port that the image exposes.
- * @param exposed the TCP ports that the image exposes.
- * @returns one for each mapping, or the only one.
- * @throws ConfigError when the image had to say it, and does not.
- */
+/** A port of the proxy, and the container port behind it. */
+export interface PortMapping {
+  listen: ListenSpec;
+  /** Defaults to the only port that the image exposes. */
+  containerPort: number | undefined;
+}
+
+export interface PortMappingOptions {
+  /** The container port for values that name only a proxy port. */
+  containerPort: number | undefined;
+  /** The addresses to listen on. If empty, the proxy listens on every address. */
+  hosts: readonly string[];
+}
+
+/** Parses `8080` or `8080:3000`. Returns one mapping for each port and address, in order. */
+export function parsePortMappings(
+  values: readonly string[],
+  { containerPort, hosts }: PortMappingOptions,
+): readonly PortMapping[] {
+  const pairs = values.map(parsePair);
+  const taken = new Set<number>();
+  for (const [proxy] of pairs) {
+    if (taken.has(proxy)) throw new ConfigError(`duplicate proxy port: ${proxy}`);
+    taken.add(proxy);
+  }
+  return pairs.flatMap(([proxy, inside = containerPort]) =>
+    listenSpecs(proxy, hosts).map((listen) => ({ listen, containerPort: inside })),
+  );
+}
+
+export function listenSpecs(port: number, hosts: readonly string[]): readonly ListenSpec[] {
+  if (hosts.length === 0) return [{ kind: "tcp", host: undefined, port }];
+  return parseListenSpecs(hosts.map((host) => `${bracketed(host)}:${port}`));
+}
+
+/** Returns the container port for each mapping, or the only exposed port without mappings. */
 export function containerPorts(
   mappings: readonly Pick<PortMapping, "containerPort">[],
   exposed: readonly number[],
@@ -30,4 +58,36 @@ function onlyPort(exposed: readonly number[]): number {
     );
   }
   return first;
+}
+
+function bracketed(host: string): string {
+  return host.split(":").length > 2 && !host.startsWith("[") ? `[${host}]` : host;
+}
+
+function parsePair(text: string): [proxy: number, inside?: number] {
+  // An empty value is a mistake, such as an unset variable.
+  if (text.trim() === "") throw new ConfigError("no valid port mappings specified");
+  const [proxy = "", inside, ...more] = text.split(":").map((part) => part.trim());
+  if (more.length > 0) {
+    throw new ConfigError(
+      `invalid port mapping format: ${text} (expected proxy:container); use --host to set the address to listen on`,
+    );
+  }
+  if (inside === undefined) return [parsePort(proxy)];
+  return [parsePort(proxy), parsePort(inside)];
+}
+
+function parsePort(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) {
+    const isList = /^\d+([,-]\d+)+$/.test(text);
+    const hint = isList
+      ? "repeat --port for each port"
+      : "expected a port such as 8080, or 8080:3000";
+    throw new ConfigError(`invalid port: ${text}; ${hint}`);
+  }
+  const port = Number(text);
+  if (port < 1 || port > 65_535) {
+    throw new ConfigError(`invalid port: port number must be between 1 and 65535, got ${text}`);
+  }
+  return port;
 }

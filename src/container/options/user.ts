@@ -1,19 +1,15 @@
-/** Who may decide which user a container runs as. */
 export interface UserChoice {
-  /** The operator's `--user`; `undefined`: none was given. */
+  /** The operator's `--user`. */
   given: string | undefined;
-  /** The image's USER; empty: root. */
+  /** The image's USER; empty for root. */
   image: string;
-  /** dewy's own user and group; `undefined` where the system has none. */
+  /** dewy's own user and group; `undefined` if the system has none. */
   own: { uid: number; gid: number } | undefined;
 }
 
 /**
- * Chooses the user of containers: the operator's, else the image's. An image that would run as root runs as dewy's own
- * user when that is not root.
- *
- * @param choice who may decide.
- * @returns the value of `--user` to add; `undefined`: nothing is to be added.
+ * Returns the `--user` to add for an image that would run as root while dewy does not: dewy's own
+ * user. The operator's `--user` and the image's USER take precedence.
  */
 export function containerUser({ given, image, own }: UserChoice): string | undefined {
   const isRoot = /^(|0+|root)(:|$)/.test(image);

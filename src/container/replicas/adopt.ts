@@ -1,66 +1,59 @@
-import type { Clock } from "../../core/clock.ts";
-import type { EventSink } from "../../core/event.ts";
+import type { Context } from "../../core/context.ts";
 import type { ContainerEngine } from "../engine/engine.ts";
-import type { Crew } from "./crew.ts";
+import { managedLabels } from "../options/names.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
-import { managedLabels } from "./name_replica.ts";
-import { FAILED_PROBES, isRunning, Replica } from "./replica.ts";
+import { isRunning, MAX_FAILED_PROBES, Replica } from "./replica.ts";
+import type { ReplicaSet } from "./replica_set.ts";
 
-/** What {@link adopt} works with. */
-export interface AdoptOptions {
+export interface AdoptOptions extends Pick<Context, "clock" | "emit"> {
   engine: ContainerEngine;
   app: string;
-  crew: Crew;
+  replicas: ReplicaSet;
   health: HealthOptions;
-  clock: Clock;
-  emit: EventSink;
 }
 
-/** Clients wait meanwhile; one that hangs must not keep them from the others. */
-const ASKED_FOR_MS = 2_000;
+/** Clients are waiting: a replica that does not answer must not hold up the others. */
+const PROBE_MS = 2_000;
 
 /**
- * Finds the containers that an earlier dewy has left, and puts each of them behind the proxies as soon as it answers:
- * one that was just being started may not listen yet. Where none answers, all that run are taken.
- *
- * @param options what it works with.
- * @param signal ends it.
- * @throws HostError when the engine cannot be asked.
+ * Adopts the containers of an earlier dewy. Each is added to the proxy once it answers, because it
+ * may have been starting. If none answers, all running containers are added.
  */
 export async function adopt(options: AdoptOptions, signal: AbortSignal): Promise<void> {
-  const { engine, app, crew, clock, emit } = options;
+  const { engine, app, replicas, clock, emit } = options;
   const containers = await engine.list(managedLabels(app), signal);
-  const replicas = containers.filter(isRunning).map((found) => {
-    const replica = new Replica(found, clock.now());
-    replica.engineDoubts = options.health.path === undefined && found.health === "unhealthy";
+  const found = containers.filter(isRunning).map((container) => {
+    const replica = new Replica(container, clock.now());
+    replica.failsHealthcheck =
+      options.health.path === undefined && container.health === "unhealthy";
     return replica;
   });
-  for (const replica of replicas) crew.add(replica);
-  await admitWhatAnswers(replicas, options, signal);
-  const names = replicas.map(({ name }) => name);
-  const tags = [...new Set(replicas.map(({ tag }) => tag))];
+  for (const replica of found) replicas.track(replica);
+  await addAnswering(found, options, signal);
+  const names = found.map(({ name }) => name);
+  const tags = [...new Set(found.map(({ tag }) => tag))];
   if (names.length > 0) emit({ type: "containers-adopted", containers: names, tags });
 }
 
-async function admitWhatAnswers(
-  replicas: readonly Replica[],
-  { crew, health, clock }: AdoptOptions,
+async function addAnswering(
+  found: readonly Replica[],
+  { replicas, health, clock }: AdoptOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
-  const probes = replicas.map(async (replica) => {
+  const probes = found.map(async (replica) => {
     await probeReplica(replica, health, either);
-    crew.admit(replica);
+    replicas.add(replica);
   });
-  const enough = clock.sleep(ASKED_FOR_MS, either);
-  await Promise.race([Promise.allSettled(probes), enough]).catch(() => {});
+  const timeout = clock.sleep(PROBE_MS, either);
+  await Promise.race([Promise.allSettled(probes), timeout]).catch(() => {});
   over.abort();
-  enough.catch(() => {});
+  timeout.catch(() => {});
   await Promise.allSettled(probes);
-  // What does not answer serves only where nothing else does; it is watched, and replaced.
-  for (const replica of replicas.filter(({ state }) => state === "starting")) {
-    replica.failedProbes = FAILED_PROBES;
-    crew.admit(replica);
+  // As unhealthy replicas, the others serve only if no healthy one does, until they are replaced.
+  for (const replica of found.filter(({ state }) => state === "starting")) {
+    replica.failedProbes = MAX_FAILED_PROBES;
+    replicas.add(replica);
   }
 }

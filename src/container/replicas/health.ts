@@ -4,50 +4,39 @@ import { messageOf } from "../../core/message_of.ts";
 import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
-import type { ContainerRelease } from "./container_release.ts";
-import { endOf, isRunning, type Replica } from "./replica.ts";
-import type { Rotation } from "./rotation.ts";
+import type { Backends } from "./backends.ts";
+import type { ContainerRelease } from "./prepare_release.ts";
+import { exitError, isRunning, type Replica } from "./replica.ts";
 
-/** When a replica counts as healthy. */
 export interface HealthOptions {
-  /** What answers 2xx or 3xx on the first port; absent: the image's HEALTHCHECK, or else an open port. */
+  /** Must answer 2xx or 3xx. Defaults to the image's HEALTHCHECK, or else to an open port. */
   path: string | undefined;
-  /** What containers expect before anything else. */
+  /** Sent before each probe. */
   proxyProtocol: ProxyProtocol | undefined;
-  /** How long it may take, in milliseconds. */
+  /** How long a replica may take to become healthy. */
   timeoutMs: number;
   engine: ContainerEngine;
-  rotation: Rotation;
+  backends: Backends;
   clock: Clock;
 }
 
-/** The same, and what of the engine is needed to find out. */
-type HealthQuestions = Omit<HealthOptions, "engine"> & { engine: EnginePatience };
-
 const PROBE_TIMEOUT_MS = 5_000;
-/** Longer than an engine takes that is merely busy. */
-const ENGINE_PATIENCE_MS = 5_000;
+/** Longer than a busy engine takes. */
+const ENGINE_TIMEOUT_MS = 5_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
-/** Asking the engine starts a program: not after each of the first, quick probes. */
+/** Inspecting a container starts a program, so the first quick probes skip it. */
 const INSPECT_FROM_PAUSE_MS = 250;
-/** How long a container must have gone on running after its port was open, where nothing else says that it is well. */
+/** How long a port must stay open if there is neither a path nor a HEALTHCHECK. */
 const SETTLE_MS = 2_000;
 
-/**
- * Asks a replica once whether it can serve.
- *
- * @param replica the replica.
- * @param options the path.
- * @param signal ends the question.
- * @throws HostError with what was seen instead; AbortedError.
- */
+/** Probes a replica once. Throws a HostError if it does not answer. */
 export async function probeReplica(
   replica: Replica,
-  { path, proxyProtocol, rotation }: Pick<HealthOptions, "path" | "proxyProtocol" | "rotation">,
+  { path, proxyProtocol, backends }: Pick<HealthOptions, "path" | "proxyProtocol" | "backends">,
   signal: AbortSignal,
 ): Promise<void> {
-  const addresses = rotation.addresses(replica);
+  const addresses = backends.addresses(replica);
   if (addresses.length === 0) throw new HostError("none of its ports is published");
   const probes = addresses.map(({ host, port }, index) => {
     const probe = { host, port, timeoutMs: PROBE_TIMEOUT_MS, proxyProtocol, signal };
@@ -56,48 +45,27 @@ export async function probeReplica(
   await Promise.all(probes);
 }
 
-/**
- * Waits until a replica can serve.
- *
- * @param replica a container that was just started.
- * @param release what it was started from.
- * @param options when it counts as healthy.
- * @param signal ends the waiting.
- * @throws DeployError with the reason when it ends, says that it is unhealthy, or takes too long; whatever the signal
- * was ended with.
- */
-export async function becomeHealthy(
+type Ports = Pick<ContainerRelease, "containerPorts" | "exposedPorts">;
+
+/** Throws a DeployError if the replica exits, fails its HEALTHCHECK, or is not healthy in time. */
+export async function waitUntilHealthy(
   replica: Replica,
-  release: Pick<ContainerRelease, "containerPorts" | "exposedPorts">,
+  ports: Ports,
   options: HealthOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, path } = options;
-  const asksEngine = path === undefined && replica.hasHealthcheck;
-  // The engine does not run a HEALTHCHECK before the first interval is over.
-  const intervalMs = asksEngine ? replica.checkEveryMs : 0;
-  const timeoutMs = options.timeoutMs + intervalMs;
   const over = new AbortController();
-  const either = AbortSignal.any([signal, replica.ended, over.signal]);
-  const patience = new EnginePatience(options.engine, clock);
-  let why = "";
-  let fault: Fault = "release";
-  const timeout = clock.sleep(timeoutMs, either).then(() => {
-    patience.throwIfOver();
-    const hint = portHint(release);
-    const text = `it was not healthy within ${timeoutMs / 1_000} s${why}${hint}`;
-    throw new DeployError("verify", text, { fault: hint === "" ? fault : "operator" });
-  });
-  const asked = { ...options, engine: patience };
-  const healthy = untilHealthy(replica, asksEngine, asked, either, (error) => {
-    why = `: ${messageOf(error)}`;
-    fault = faultOf(error);
+  const either = AbortSignal.any([signal, replica.exited, over.signal]);
+  const wait = new HealthWait(replica, options, either);
+  const healthy = wait.untilHealthy();
+  const timeout = options.clock.sleep(wait.timeoutMs, either).then(() => {
+    throw wait.timeoutError(ports);
   });
   try {
     await Promise.race([healthy, timeout]);
   } catch (error) {
     signal.throwIfAborted();
-    replica.ended.throwIfAborted();
+    replica.exited.throwIfAborted();
     throw error;
   } finally {
     over.abort();
@@ -105,103 +73,99 @@ export async function becomeHealthy(
   }
 }
 
-/** Tells an engine that does not answer from an app that is not healthy. */
-class EnginePatience implements Pick<ContainerEngine, "inspect"> {
-  readonly #engine: ContainerEngine;
-  readonly #clock: Clock;
-  #askedAt: number | undefined;
+class HealthWait {
+  readonly timeoutMs: number;
+  readonly #replica: Replica;
+  readonly #options: HealthOptions;
+  readonly #signal: AbortSignal;
+  readonly #usesHealthcheck: boolean;
+  /** When the pending inspection began; `undefined` if none is pending. */
+  #inspectingSince: number | undefined;
+  #lastError: unknown;
 
-  constructor(engine: ContainerEngine, clock: Clock) {
-    this.#engine = engine;
-    this.#clock = clock;
+  constructor(replica: Replica, options: HealthOptions, signal: AbortSignal) {
+    this.#replica = replica;
+    this.#options = options;
+    this.#signal = signal;
+    this.#usesHealthcheck = options.path === undefined && replica.hasHealthcheck;
+    // The engine runs the first HEALTHCHECK after one interval.
+    this.timeoutMs = options.timeoutMs + (this.#usesHealthcheck ? replica.checkEveryMs : 0);
   }
 
-  async inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined> {
-    this.#askedAt = this.#clock.now();
+  async untilHealthy(): Promise<void> {
+    const { clock } = this.#options;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
+      try {
+        await this.#check();
+        return;
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        if (error instanceof DeployError) throw error;
+        this.#lastError = error;
+      }
+      if (pauseMs >= INSPECT_FROM_PAUSE_MS) await this.#inspectRunning();
+      await clock.sleep(pauseMs, this.#signal);
+    }
+  }
+
+  /** If the engine does not answer, the fault is the host's, and a retry may succeed. */
+  timeoutError(ports: Ports): Error {
+    const now = this.#options.clock.now();
+    const inspectingMs = now - (this.#inspectingSince ?? now);
+    if (inspectingMs >= ENGINE_TIMEOUT_MS) {
+      return new HostError(
+        `Cannot check whether it is healthy: the engine has not answered for ${Math.round(inspectingMs / 1_000)} s`,
+      );
+    }
+    const error = this.#lastError;
+    const reason = error === undefined ? "" : `: ${messageOf(error)}`;
+    const fault: Fault = error === undefined ? "release" : faultOf(error);
+    const hint = portHint(ports);
+    const text = `it was not healthy within ${this.timeoutMs / 1_000} s${reason}${hint}`;
+    return new DeployError("verify", text, { fault: hint === "" ? fault : "operator" });
+  }
+
+  async #check(): Promise<void> {
+    const { path, clock } = this.#options;
+    if (this.#usesHealthcheck) await this.#checkHealthcheck();
+    await probeReplica(this.#replica, this.#options, this.#signal);
+    if (path === undefined && !this.#usesHealthcheck) {
+      // The engine's forwarder may have accepted the connection, and the app may still exit.
+      await clock.sleep(SETTLE_MS, this.#signal);
+      await probeReplica(this.#replica, this.#options, this.#signal);
+    }
+    await this.#inspectRunning();
+  }
+
+  async #checkHealthcheck(): Promise<void> {
+    const { health } = await this.#inspectRunning();
+    if (health === "unhealthy") {
+      throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy", {
+        fault: "release",
+      });
+    }
+    if (health === "starting") {
+      throw new HostError('its HEALTHCHECK still says "starting"', { fault: "release" });
+    }
+  }
+
+  async #inspectRunning(): Promise<EngineContainer> {
+    const { engine, clock } = this.#options;
+    this.#inspectingSince = clock.now();
     try {
-      return await this.#engine.inspect(id, signal);
+      const container = await engine.inspect(this.#replica.id, this.#signal);
+      if (!isRunning(container)) throw exitError(container, this.#replica);
+      if (container.status === "paused") throw new HostError("it was paused");
+      return container;
     } finally {
-      this.#askedAt = undefined;
+      this.#inspectingSince = undefined;
     }
   }
-
-  /** The same version may well become healthy once the engine answers. */
-  throwIfOver(): void {
-    const waitedMs = this.#clock.now() - (this.#askedAt ?? this.#clock.now());
-    if (waitedMs < ENGINE_PATIENCE_MS) return;
-    throw new HostError(
-      `Cannot tell whether it is healthy: the engine has not answered for ${Math.round(waitedMs / 1_000)} s`,
-    );
-  }
 }
 
-/** The operator may have told a port that nothing in the container listens on. */
-function portHint({
-  containerPorts,
-  exposedPorts,
-}: Pick<ContainerRelease, "containerPorts" | "exposedPorts">): string {
-  const strange = containerPorts.filter((port) => !exposedPorts.includes(port));
-  if (strange.length === 0 || exposedPorts.length === 0) return "";
-  return `; the image exposes ${exposedPorts.join(", ")}, not ${strange.join(", ")}: check --port and --container-port`;
-}
-
-async function untilHealthy(
-  replica: Replica,
-  asksEngine: boolean,
-  options: HealthQuestions,
-  signal: AbortSignal,
-  tell: (error: unknown) => void,
-): Promise<void> {
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
-    try {
-      if (asksEngine) await engineSaysHealthy(replica, options, signal);
-      await probeReplica(replica, options, signal);
-      if (options.path === undefined && !asksEngine) await settled(replica, options, signal);
-      await mustRun(replica, options, signal);
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof DeployError) throw error;
-      tell(error);
-    }
-    if (pauseMs >= INSPECT_FROM_PAUSE_MS) await mustRun(replica, options, signal);
-    await options.clock.sleep(pauseMs, signal);
-  }
-}
-
-/** The engine's own forwarder may have accepted the first connection, and the app may end at once. */
-async function settled(
-  replica: Replica,
-  options: HealthQuestions,
-  signal: AbortSignal,
-): Promise<void> {
-  await options.clock.sleep(SETTLE_MS, signal);
-  await probeReplica(replica, options, signal);
-}
-
-async function engineSaysHealthy(
-  replica: Replica,
-  options: HealthQuestions,
-  signal: AbortSignal,
-): Promise<void> {
-  const { health } = await mustRun(replica, options, signal);
-  if (health === "unhealthy") {
-    throw new DeployError("verify", "its HEALTHCHECK says that it is unhealthy", {
-      fault: "release",
-    });
-  }
-  if (health === "starting") {
-    throw new HostError('its HEALTHCHECK still says "starting"', { fault: "release" });
-  }
-}
-
-async function mustRun(
-  replica: Replica,
-  { engine }: HealthQuestions,
-  signal: AbortSignal,
-): Promise<EngineContainer> {
-  const container = await engine.inspect(replica.id, signal);
-  if (!isRunning(container)) throw endOf(container, replica.wasOutOfSight);
-  if (container.status === "paused") throw new HostError("it was paused");
-  return container;
+/** Suggests the port flags if they name a port that the image does not expose. */
+function portHint({ containerPorts, exposedPorts }: Ports): string {
+  const unexposed = containerPorts.filter((port) => !exposedPorts.includes(port));
+  if (unexposed.length === 0 || exposedPorts.length === 0) return "";
+  return `; the image exposes ${exposedPorts.join(", ")}, not ${unexposed.join(", ")}: check --port and --container-port`;
 }

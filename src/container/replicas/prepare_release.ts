@@ -1,34 +1,41 @@
 import { createHash } from "node:crypto";
 import type { ReleaseDirectory } from "../../deployers/release_directory.ts";
-import type { EngineImage } from "../engine/engine.ts";
-import type { PortMapping } from "../options/port_mapping.ts";
-import { containerPorts } from "../options/ports.ts";
+import type { AppRelease } from "../../deployers/runner.ts";
+import type { ContainerSpec, EngineImage } from "../engine/engine.ts";
+import { containerPorts, type PortMapping } from "../options/ports.ts";
 import { containerUser } from "../options/user.ts";
-import type { PrepareRelease } from "./container_release.ts";
-import { type FetchImageOptions, fetchImage } from "./fetch_image.ts";
-import { type ImageRecord, readImageRecord } from "./image_record.ts";
+import { fetchImage, type ImageRecord, type ImageSource, readImageRecord } from "./images.ts";
 
-/** What {@link prepareRelease} works with. */
-export interface PrepareOptions extends FetchImageOptions {
+/** A release whose image is in the engine's local store. */
+export interface ContainerRelease extends AppRelease {
+  /** The options of all of its containers. */
+  spec: Omit<ContainerSpec, "name" | "labels">;
+  /** The container port for each port of the proxy. */
+  containerPorts: readonly number[];
+  exposedPorts: readonly number[];
+  /** A hash of `spec` without the image. */
+  config: string;
+}
+
+/** Returns how to start a release. Pulls its image if it is missing. */
+export type PrepareRelease = (
+  release: AppRelease,
+  signal: AbortSignal,
+) => Promise<ContainerRelease>;
+
+export interface PrepareOptions extends ImageSource {
   directory: ReleaseDirectory;
   mappings: readonly PortMapping[];
-  /** The operator's own options. */
+  /** The operator's options. */
   args: readonly string[];
-  /** The `--user` among them; `undefined`: none. */
+  /** The `--user` in `args`. */
   user: string | undefined;
-  /** What to run instead of the image's own command; empty: that one. */
+  /** If empty, the image's own command runs. */
   command: readonly string[];
-  /** dewy's own user and group; `undefined` where the system has none. */
+  /** dewy's own user and group; `undefined` if the system has none. */
   own: { uid: number; gid: number } | undefined;
 }
 
-/**
- * Makes the function that says how the containers of a release are started. An image that is here is used as it is; one
- * that somebody has removed is pulled again.
- *
- * @param options the flags, and where images come from.
- * @returns the function.
- */
 export function prepareRelease(options: PrepareOptions): PrepareRelease {
   const { directory, mappings, args, command, own } = options;
   return async (release, signal) => {
@@ -49,14 +56,14 @@ export function prepareRelease(options: PrepareOptions): PrepareRelease {
 
 async function localImage(
   { reference, id, digest, name }: ImageRecord,
-  options: FetchImageOptions,
+  source: ImageSource,
   signal: AbortSignal,
 ): Promise<{ image: EngineImage; reference: string }> {
   for (const candidate of [reference, id]) {
-    const image = await options.engine.image(candidate, signal);
+    const image = await source.engine.image(candidate, signal);
     if (image?.id === id) return { image, reference: candidate };
   }
-  return fetchImage(digest, name, options, signal);
+  return fetchImage({ digest, name }, source, signal);
 }
 
 function hash(shape: object): string {

@@ -2,41 +2,35 @@ import type { Clock } from "../../core/clock.ts";
 import { CrashRow } from "../../deployers/crash_row.ts";
 import type { AppRelease, CrashLoop } from "../../deployers/runner.ts";
 
-/** What {@link Recovery} works with. */
 export interface RecoveryOptions {
-  /** Brings back what is missing; tells failures by {@link Recovery.later}. */
+  /** Replaces the lost replicas. Reports a failure with {@link Recovery.schedule}. */
   recover(): Promise<void>;
-  /** Is told once in a row of crashes. */
+  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   clock: Clock;
-  /** Ends it. */
   signal: AbortSignal;
 }
 
-/** Something is missing of a release. */
 export interface Loss {
   release: AppRelease;
-  /** What happened. */
   reason: string;
-  /** Whether the app is to blame. */
+  /** Whether the app caused the loss by crashing. */
   isCrash: boolean;
 }
 
-/** What is waited for. */
 interface Pending {
-  /** Ends the waiting. */
-  over: AbortController;
+  cancelled: AbortController;
   /** Milliseconds since the Unix epoch. */
   dueAt: number;
-  /** How long the release had run before, in milliseconds. */
+  /** How long the release had run before. */
   sinceMs: number;
-  /** Whether it has been counted as a crash. */
+  /** Whether it was counted as a crash. */
   isCrash: boolean;
 }
 
 const JITTER = 0.1;
 
-/** Brings back what was lost: soon at first, then with growing pauses. */
+/** Schedules the replacement of lost replicas with backoff, and detects crash loops. */
 export class Recovery {
   readonly #options: RecoveryOptions;
   readonly #losses = new CrashRow();
@@ -44,21 +38,15 @@ export class Recovery {
   #pending: Pending | undefined;
   #lastAt = 0;
 
-  /** @param options what it works with. */
   constructor(options: RecoveryOptions) {
     this.#options = options;
   }
 
-  /**
-   * Hears of a loss. Losses that are waited for together are one.
-   *
-   * @param loss what happened.
-   * @returns milliseconds until it is made good.
-   */
-  later({ release, reason, isCrash }: Loss): number {
+  /** Returns the milliseconds until the recovery. Losses before that count as one. */
+  schedule({ release, reason, isCrash }: Loss): number {
     const { clock, onCrashLoop } = this.#options;
     const pending = this.#pending ?? this.#wait(release);
-    // That something is missing may be seen before it is known that it crashed.
+    // A missing replica may be noticed before its crash is.
     if (isCrash && !pending.isCrash) {
       pending.isCrash = true;
       const { isLoop, count: crashes } = this.#crashes.add(release, pending.sinceMs);
@@ -67,9 +55,9 @@ export class Recovery {
     return Math.max(0, pending.dueAt - clock.now());
   }
 
-  /** Somebody else sees to it now. */
+  /** Cancels the pending recovery, because a rollout replaces it. */
   cancel(): void {
-    this.#pending?.over.abort();
+    this.#pending?.cancelled.abort();
     this.#pending = undefined;
   }
 
@@ -79,10 +67,10 @@ export class Recovery {
     const sinceMs = now - this.#lastAt;
     const pauseMs = jittered(this.#losses.add(release, sinceMs).pauseMs);
     this.#lastAt = now + pauseMs;
-    const over = new AbortController();
-    const pending: Pending = { over, dueAt: now + pauseMs, sinceMs, isCrash: false };
+    const cancelled = new AbortController();
+    const pending: Pending = { cancelled, dueAt: now + pauseMs, sinceMs, isCrash: false };
     this.#pending = pending;
-    clock.sleep(pauseMs, AbortSignal.any([over.signal, signal])).then(
+    clock.sleep(pauseMs, AbortSignal.any([cancelled.signal, signal])).then(
       () => {
         this.#pending = undefined;
         return recover();

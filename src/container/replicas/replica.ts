@@ -1,62 +1,58 @@
+import type { Clock } from "../../core/clock.ts";
 import { DeployError, type Fault } from "../../core/error.ts";
-import type { EngineContainer, PublishedPort } from "../engine/engine.ts";
-import { LABELS } from "../options/name.ts";
+import type { ContainerSpec, EngineContainer, PublishedPort } from "../engine/engine.ts";
+import { LABELS, managedLabels } from "../options/names.ts";
+import type { ContainerRelease } from "./prepare_release.ts";
 
 /**
- * Where a replica is in its life: `starting` until it is healthy, `serving` behind the proxy, `draining` while its
- * connections end, `stopping` once it was told to end, `gone` when it has ended.
+ * `starting` until it is healthy, `serving` behind the proxy, `draining` while its connections end,
+ * `stopping` after the stop signal, `gone` after its exit.
  */
 export type ReplicaState = "starting" | "serving" | "draining" | "stopping" | "gone";
 
-/** One container of the app, and what is known of it. */
+/** A replica is unhealthy after this many consecutive failed probes. */
+export const MAX_FAILED_PROBES = 3;
+
+/** A container of the app. */
 export class Replica {
-  /** The engine's identifier. */
   readonly id: string;
   readonly name: string;
-  /** The tag it was made from; empty when nobody said. */
+  /** Empty if the container has no such label. */
   readonly tag: string;
-  /** The release directory it was made for; empty when another dewy made it. */
+  /** The release directory; empty if the container has no such label. */
   readonly release: string;
-  /** What tells containers of other options apart; see `container_release.ts`. */
-  readonly config: string;
-  /** Counts the replicas of a release from 0 on. */
+  /** The hash of its options; see {@link ContainerRelease}. */
+  readonly config: string | undefined;
+  /** The index among the replicas of its release, from 0. */
   readonly index: number;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Whether the engine checks its health. */
   readonly hasHealthcheck: boolean;
-  /** The pause before each of these checks, the first as well, in milliseconds. */
+  /** The interval of its HEALTHCHECK, which is also the delay of the first check. */
   readonly checkEveryMs: number;
-  /** The only port that its image exposes; `undefined` when nobody said. */
+  /** The only port that its image exposes. */
   readonly exposedPort: number | undefined;
-  /** Where it is reached. */
   readonly ports: readonly PublishedPort[];
   state: ReplicaState = "starting";
-  /** How often in a row it did not answer. */
+  /** Consecutive failures. */
   failedProbes = 0;
-  /** Whether it was reported as unhealthy since it last answered. */
+  /** Whether it was reported as unhealthy since its last successful probe. */
   isReported = false;
-  /** Whether its own HEALTHCHECK says that it is unhealthy. */
-  engineDoubts = false;
-  /** Whether the engine has been away since the container was last seen running: its end may be the engine's doing. */
+  /** Whether its HEALTHCHECK fails. */
+  failsHealthcheck = false;
+  /** Whether the engine has been unreachable since: it may have ended the container. */
   wasOutOfSight = false;
-  /** Whether the engine holds it paused, so that it cannot answer. */
   isPaused = false;
-  readonly #ended = new AbortController();
+  readonly #exited = new AbortController();
 
-  /**
-   * Makes a replica of what the engine says of a container.
-   *
-   * @param container the container.
-   * @param now the time, where the engine's is none.
-   */
+  /** @param now The start time if the engine does not report one. */
   constructor(container: EngineContainer, now: number) {
     const { id, name, labels, ports } = container;
     this.id = id;
     this.name = name;
     this.tag = labels[LABELS.version] ?? "";
     this.release = labels[LABELS.release] ?? "";
-    this.config = labels[LABELS.config] ?? "";
+    this.config = labels[LABELS.config];
     this.index = Number(labels[LABELS.replica] ?? 0);
     this.startedAt = Date.parse(container.startedAt) || now;
     this.hasHealthcheck = container.health !== undefined;
@@ -65,53 +61,61 @@ export class Replica {
     this.ports = ports;
   }
 
-  /** Whether it still runs, as far as is known. */
   get isAlive(): boolean {
     return this.state !== "gone";
   }
 
-  /** Whether nothing speaks against sending clients to it. */
   get isHealthy(): boolean {
-    return !this.engineDoubts && this.failedProbes < FAILED_PROBES;
+    return !this.failsHealthcheck && this.failedProbes < MAX_FAILED_PROBES;
   }
 
-  /** Ends with a reason as soon as the container has ended. */
-  get ended(): AbortSignal {
-    return this.#ended.signal;
+  /** Aborted with the reason when the container exits. */
+  get exited(): AbortSignal {
+    return this.#exited.signal;
   }
 
-  /**
-   * Hears that the container has ended.
-   *
-   * @param error what happened.
-   */
-  end(error: Error): void {
+  markExited(reason: Error): void {
     this.state = "gone";
-    this.#ended.abort(error);
+    this.#exited.abort(reason);
   }
 }
 
-/** So many times in a row it may fail to answer. */
-export const FAILED_PROBES = 3;
+/** Returns the name and the labels of a new container. */
+export type NameReplica = (
+  release: ContainerRelease,
+  index: number,
+) => Pick<ContainerSpec, "name" | "labels">;
+
+/** Makes the function that names an app's containers. It never returns the same name twice. */
+export function replicaNames(app: string, root: string, clock: Clock): NameReplica {
+  const last = new Map<number, number>();
+  return ({ tag, directory, config, exposedPorts }, index) => {
+    const second = Math.max(Math.floor(clock.now() / 1_000), (last.get(index) ?? 0) + 1);
+    last.set(index, second);
+    return {
+      name: `${app}-${second}-${index}`,
+      labels: {
+        ...managedLabels(app),
+        [LABELS.version]: tag,
+        [LABELS.replica]: String(index),
+        [LABELS.deployedAt]: new Date(clock.now()).toISOString(),
+        [LABELS.release]: directory,
+        [LABELS.directory]: root,
+        [LABELS.config]: config,
+        ...(exposedPorts.length === 1 ? { [LABELS.exposed]: String(exposedPorts[0]) } : {}),
+      },
+    };
+  };
+}
 
 const RUNNING: ReadonlySet<string> = new Set(["running", "paused", "restarting", "stopping"]);
 
-/**
- * Whether a container runs.
- *
- * @param container what the engine says; `undefined`: it knows none.
- * @returns false for one that has ended, or was never started.
- */
 export function isRunning(container: EngineContainer | undefined): container is EngineContainer {
   return container !== undefined && RUNNING.has(container.status);
 }
 
-/** A container that ended although nobody asked it to: the app is to blame, rather than what it depends on. */
-export class EndedError extends DeployError {
-  /**
-   * @param message how it ended.
-   * @param fault whose fault that is.
-   */
+/** A container exited by itself, which unlike a failed health check is not due to a dependency. */
+export class ReplicaExitedError extends DeployError {
   constructor(message: string, fault: Fault = "release") {
     super("verify", message, { fault });
   }
@@ -120,15 +124,19 @@ export class EndedError extends DeployError {
 const EXITED: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
 
 /**
- * Describes how a container ended, such as `it ended with exit code 137, out of memory`, and where the fault lies: in the
- * release only if the app exited by itself, which nothing proves of an engine that `wasAway`: a restart ends its containers.
+ * Describes how a container exited. The fault is the release's only if the app exited by itself. If
+ * the engine was unreachable, nothing proves that: a restart of the engine ends its containers.
  */
-export function endOf(container: EngineContainer | undefined, wasAway = false): EndedError {
-  if (container === undefined) return new EndedError("it was removed", "host");
-  const code = container.exitCode === undefined ? "" : ` with exit code ${container.exitCode}`;
-  if (container.wasOutOfMemory) return new EndedError(`it ended${code}, out of memory`);
+export function exitError(
+  container: EngineContainer | undefined,
+  { wasOutOfSight = false } = {},
+): ReplicaExitedError {
+  if (container === undefined) return new ReplicaExitedError("it was removed", "host");
+  const { exitCode, status } = container;
+  const how = exitCode === undefined ? "it exited" : `it exited with exit code ${exitCode}`;
+  if (container.wasOutOfMemory) return new ReplicaExitedError(`${how}, out of memory`);
   if (container.wasSignalled)
-    return new EndedError(`it ended${code} after a stop or kill that was not dewy's`, "host");
-  if (wasAway) return new EndedError(`it ended${code} while the engine was away`, "host");
-  return new EndedError(`it ended${code}`, EXITED.has(container.status) ? "release" : "host");
+    return new ReplicaExitedError(`${how} after a stop or kill that was not dewy's`, "host");
+  if (wasOutOfSight) return new ReplicaExitedError(`${how} while the engine was away`, "host");
+  return new ReplicaExitedError(how, EXITED.has(status) ? "release" : "host");
 }

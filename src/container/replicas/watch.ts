@@ -1,187 +1,168 @@
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { faultOf } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
-import { LABELS } from "../options/name.ts";
-import type { Crew } from "./crew.ts";
+import { LABELS, managedLabels } from "../options/names.ts";
 import { type HealthOptions, probeReplica } from "./health.ts";
-import { managedLabels } from "./name_replica.ts";
-import { type EndedError, endOf, FAILED_PROBES, isRunning, Replica } from "./replica.ts";
+import { stopOrphans } from "./orphans.ts";
+import {
+  exitError,
+  isRunning,
+  MAX_FAILED_PROBES,
+  type Replica,
+  type ReplicaExitedError,
+} from "./replica.ts";
+import type { ReplicaSet } from "./replica_set.ts";
 
-/** What {@link watchReplicas} works with. */
-export interface WatchOptions {
+export interface WatchOptions extends Pick<Context, "clock" | "emit"> {
   engine: ContainerEngine;
   app: string;
-  crew: Crew;
+  replicas: ReplicaSet;
   health: HealthOptions;
-  /** Is told of a container that has ended although nobody asked it to. */
-  onEnded(replica: Replica, end: EndedError): Promise<void>;
-  /** Is told of a replica that has become unhealthy. */
+  /** Called when a container exits without a request from dewy. */
+  onExited(replica: Replica, exit: ReplicaExitedError): Promise<void>;
   onUnhealthy(replica: Replica, reason: string): Promise<void>;
-  /** All containers have been looked at. */
-  onLook(): void;
-  clock: Clock;
-  emit: EventSink;
+  /** Called after all containers have been checked. */
+  onChecked(): void;
 }
 
-const PROBE_MS = 2_000;
-/** Events can be lost. */
-const LOOK_MS = 10_000;
+const PROBE_INTERVAL_MS = 2_000;
+/** Checks find what lost events did not report. */
+const CHECK_INTERVAL_MS = 10_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Watches over the replicas: by the engine's events, by looking from time to time, and by asking each of them. An engine
- * that cannot be reached changes nothing; it is told once.
- *
- * @param options what it works with.
- * @param signal ends it.
+ * Watches the replicas by the engine's events, by regular checks and by probes, until the signal is
+ * aborted. While the engine is unreachable, it changes nothing and warns once.
  */
 export function watchReplicas(options: WatchOptions, signal: AbortSignal): void {
   const watcher = new Watcher(options, signal);
-  void watcher.keepListening();
-  void watcher.keepLooking();
-  void watcher.keepProbing();
-}
-
-/**
- * Ends what a dewy that was killed had begun to start, and what came up after the next one had looked around.
- *
- * @param containers all that the engine has of the app.
- * @param crew those that are known.
- * @param now the time.
- */
-export function dismissStrays(
-  containers: readonly EngineContainer[],
-  crew: Crew,
-  now: number,
-): void {
-  for (const container of containers) {
-    if (isRunning(container) && crew.isStray(container)) crew.dismiss(new Replica(container, now));
-  }
+  void watcher.followEvents();
+  void watcher.checkRegularly();
+  void watcher.probeRegularly();
 }
 
 class Watcher {
   readonly #options: WatchOptions;
   readonly #signal: AbortSignal;
-  #isLost = false;
-  #hasToldOfForeign = false;
+  #isUnreachable = false;
+  #hasWarnedOfForeign = false;
 
   constructor(options: WatchOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
   }
 
-  async keepListening(): Promise<void> {
+  async followEvents(): Promise<void> {
     const { engine, app, clock } = this.#options;
     const signal = this.#signal;
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       const startedAt = clock.now();
       try {
-        await engine.watch(managedLabels(app), (id) => void this.#lookAt(id), signal);
+        await engine.watch(managedLabels(app), (id) => void this.#checkOne(id), signal);
       } catch (error) {
-        this.#tellLost(error);
+        this.#reportUnreachable(error);
       }
       if (clock.now() - startedAt > LONGEST_PAUSE_MS) pauseMs = FIRST_PAUSE_MS;
       await clock.sleep(pauseMs * (0.5 + Math.random()), signal).catch(() => {});
       pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
-      await this.#look();
+      await this.#checkAll();
     }
   }
 
-  async keepLooking(): Promise<void> {
+  async checkRegularly(): Promise<void> {
     while (!this.#signal.aborted) {
-      await this.#look();
-      await this.#options.clock.sleep(LOOK_MS, this.#signal).catch(() => {});
+      await this.#checkAll();
+      await this.#options.clock.sleep(CHECK_INTERVAL_MS, this.#signal).catch(() => {});
     }
   }
 
-  async keepProbing(): Promise<void> {
-    const { crew, clock } = this.#options;
+  async probeRegularly(): Promise<void> {
+    const { replicas, clock } = this.#options;
     while (!this.#signal.aborted) {
-      await clock.sleep(PROBE_MS, this.#signal).catch(() => {});
+      await clock.sleep(PROBE_INTERVAL_MS, this.#signal).catch(() => {});
       if (this.#signal.aborted) return;
-      await Promise.all(crew.list("serving").map((replica) => this.#probe(replica)));
+      await Promise.all(replicas.list("serving").map((replica) => this.#probe(replica)));
     }
   }
 
-  async #look(): Promise<void> {
-    const { engine, app, crew, onLook, clock } = this.#options;
+  async #checkAll(): Promise<void> {
+    const { engine, app, replicas, onChecked, clock } = this.#options;
     if (this.#signal.aborted) return;
-    // One that is started meanwhile is not missing from the list.
-    const known = crew.list();
+    // A container that starts during the call may be missing from the list.
+    const known = replicas.list();
     try {
       const containers = await engine.list(managedLabels(app), this.#signal);
       const byId = new Map(containers.map((container) => [container.id, container]));
-      for (const replica of known) this.#judge(replica, byId.get(replica.id));
-      this.#isLost = false;
-      dismissStrays(containers, crew, clock.now());
-      this.#tellOfForeign(containers);
-      onLook();
+      for (const replica of known) this.#update(replica, byId.get(replica.id));
+      this.#isUnreachable = false;
+      stopOrphans(containers, replicas, clock.now());
+      this.#reportForeign(containers);
+      onChecked();
     } catch (error) {
-      this.#tellLost(error);
+      this.#reportUnreachable(error);
     }
   }
 
-  /** @returns whether the engine has answered. */
-  async #lookAt(id: string): Promise<boolean> {
-    const { engine, crew } = this.#options;
-    const replica = crew.find(id);
+  /** Returns whether the engine has answered. */
+  async #checkOne(id: string): Promise<boolean> {
+    const { engine, replicas } = this.#options;
+    const replica = replicas.find(id);
     if (replica === undefined) return true;
     try {
-      this.#judge(replica, await engine.inspect(id, this.#signal));
+      this.#update(replica, await engine.inspect(id, this.#signal));
       return true;
     } catch (error) {
-      this.#tellLost(error);
+      this.#reportUnreachable(error);
       return false;
     }
   }
 
-  #judge(replica: Replica, container: EngineContainer | undefined): void {
-    const { crew, health, onEnded, onUnhealthy } = this.#options;
+  #update(replica: Replica, container: EngineContainer | undefined): void {
+    const { replicas, health, onExited, onUnhealthy } = this.#options;
     if (!replica.isAlive || replica.state === "stopping") return;
     if (!isRunning(container)) {
-      void onEnded(replica, endOf(container, replica.wasOutOfSight));
+      void onExited(replica, exitError(container, replica));
       return;
     }
     replica.wasOutOfSight = false;
     replica.isPaused = container.status === "paused";
     if (health.path !== undefined) return;
     const wasHealthy = replica.isHealthy;
-    replica.engineDoubts = container.health === "unhealthy";
-    if (replica.isHealthy !== wasHealthy) crew.refresh();
+    replica.failsHealthcheck = container.health === "unhealthy";
+    if (replica.isHealthy !== wasHealthy) replicas.refresh();
     if (!wasHealthy || replica.isHealthy || replica.state !== "serving") return;
     void onUnhealthy(replica, "its HEALTHCHECK says that it is unhealthy");
   }
 
   async #probe(replica: Replica): Promise<void> {
-    const { crew, health, onUnhealthy } = this.#options;
+    const { replicas, health, onUnhealthy } = this.#options;
     const wasHealthy = replica.isHealthy;
     const error = await probeReplica(replica, health, this.#signal).then(
       () => undefined,
       (failure: unknown) => failure,
     );
     if (this.#signal.aborted || replica.state !== "serving") return;
-    // A probe that fails on this machine says nothing about the app.
+    // A probe that fails because of this machine says nothing about the app.
     if (error !== undefined && faultOf(error) !== "release") return;
     replica.failedProbes = error === undefined ? 0 : replica.failedProbes + 1;
-    if (replica.isHealthy !== wasHealthy) crew.refresh();
+    if (replica.isHealthy !== wasHealthy) replicas.refresh();
     if (error === undefined) replica.isReported = false;
-    if (replica.failedProbes < FAILED_PROBES || replica.isReported) return;
-    // The container may have ended; if the engine does not answer either, the engine may have ended it.
-    if (!(await this.#lookAt(replica.id)) || !replica.isAlive) return;
+    if (replica.failedProbes < MAX_FAILED_PROBES || replica.isReported) return;
+    // The container may have exited. If the engine does not answer, the engine may have ended it.
+    if (!(await this.#checkOne(replica.id)) || !replica.isAlive) return;
     replica.isReported = true;
     const reason = replica.isPaused ? "it was paused" : `it became unhealthy: ${messageOf(error)}`;
     void onUnhealthy(replica, reason);
   }
 
-  #tellOfForeign(containers: readonly EngineContainer[]): void {
-    const { app, crew, emit } = this.#options;
-    const found = containers.find((one) => isRunning(one) && crew.isForeign(one));
-    if (found === undefined || this.#hasToldOfForeign) return;
-    this.#hasToldOfForeign = true;
+  #reportForeign(containers: readonly EngineContainer[]): void {
+    const { app, replicas, emit } = this.#options;
+    const found = containers.find((one) => isRunning(one) && replicas.isForeign(one));
+    if (found === undefined || this.#hasWarnedOfForeign) return;
+    this.#hasWarnedOfForeign = true;
     emit({
       type: "warning",
       message: "Another dewy runs an app of the same name; give one of them another --name",
@@ -190,10 +171,10 @@ class Watcher {
     });
   }
 
-  #tellLost(error: unknown): void {
-    for (const replica of this.#options.crew.list()) replica.wasOutOfSight = true;
-    if (this.#isLost || this.#signal.aborted) return;
-    this.#isLost = true;
+  #reportUnreachable(error: unknown): void {
+    for (const replica of this.#options.replicas.list()) replica.wasOutOfSight = true;
+    if (this.#isUnreachable || this.#signal.aborted) return;
+    this.#isUnreachable = true;
     this.#options.emit({
       type: "warning",
       message: "Cannot reach the container engine; the containers are left as they are",

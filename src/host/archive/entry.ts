@@ -1,20 +1,50 @@
-/** The kinds of entries that a release can have. */
+/**
+ * Something in an archive that must not be extracted. The message names the rule only; the
+ * extractor adds the archive and the entry.
+ */
+export class BrokenRule extends Error {}
+
 export type EntryType = "file" | "directory" | "symlink" | "hardlink";
 
-/** One entry of an archive, whatever its format. */
 export interface ArchiveEntry {
-  /** As the archive spells it; not to be trusted. */
+  /** Untrusted. */
   name: string;
-  /** What it becomes; anything else is a device, a fifo or a socket and named as such. */
+  /** Anything else is refused: a device, a fifo or a socket. */
   type: EntryType | (string & {});
-  /** Where a link points; not to be trusted. */
+  /** Untrusted. */
   link: string;
-  /** Permission bits; `undefined` where the archive has none. */
+  /** Permission bits; `undefined` if the archive has none. */
   mode: number | undefined;
-  /** The time of the last change. */
   mtime: Date | undefined;
-  /** Bytes of the body, as declared. */
+  /** As declared. */
   size: number;
-  /** The next piece of the body, or `undefined` at its end. */
+  /** Returns the next piece of the body; `undefined` at its end. */
   read(): Promise<Uint8Array | undefined>;
+}
+
+const MAX_SEGMENT_BYTES = 255;
+const MAX_PATH_BYTES = 4095;
+
+/**
+ * Splits an entry's name into the segments of a path below the target: absolute names are placed
+ * below it, `a/../b` is `b`. No segments mean the target itself. Throws a BrokenRule for a name
+ * that leaves the target.
+ */
+export function entryPath(name: string): string[] {
+  if (name.includes("\0")) throw new BrokenRule("its name has a NUL character");
+  if (name.includes("\uFFFD")) throw new BrokenRule("its name is not UTF-8");
+  if (Buffer.byteLength(name) > MAX_PATH_BYTES) throw new BrokenRule("its name is too long");
+  const segments: string[] = [];
+  for (const segment of name.split("/")) {
+    if (segment === "" || segment === ".") continue;
+    if (segment !== "..") {
+      if (Buffer.byteLength(segment) > MAX_SEGMENT_BYTES) {
+        throw new BrokenRule("a part of its name is too long");
+      }
+      segments.push(segment);
+    } else if (segments.pop() === undefined) {
+      throw new BrokenRule("path traversal: its name leaves the directory");
+    }
+  }
+  return segments;
 }

@@ -1,54 +1,41 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { chmod, constants, copyFile, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { AbortedError, ArchiveError, DewyError, HostError } from "../../core/error.ts";
 import { type ArchiveKind, archiveKind } from "../../platform/artifact_kind.ts";
 import { diskError } from "../download/disk_space.ts";
-import { BrokenRule } from "./broken_rule.ts";
 import { Budget, type ExtractLimits } from "./budget.ts";
 import { readTar } from "./decompress.ts";
-import type { ArchiveEntry } from "./entry.ts";
+import { type ArchiveEntry, BrokenRule, entryPath } from "./entry.ts";
 import { tarEntries } from "./tar_entries.ts";
 import { TreeWriter } from "./tree_writer.ts";
 import { zipEntries } from "./zip_entries.ts";
 
-export { placeFile } from "./place_file.ts";
-
-/** What is to be extracted, where to, and how much of it. */
 export interface ExtractRequest {
-  /** The path of the archive. */
   file: string;
-  /** The artifact's name, which says what kind of archive it is. */
+  /** The artifact's name; its end is the kind of archive. */
   name: string;
-  /** Where its content goes: new or empty. On an error the caller removes it. */
+  /** New or empty. The caller removes it on an error. */
   directory: string;
-  /** How much it may expand to. */
   limits: ExtractLimits;
-  /** Ends it. */
   signal: AbortSignal;
 }
 
-/** What an archive had. */
 export interface Extracted {
   /** Files, directories and links. */
   entries: number;
-  /** Bytes of all files together. */
   bytes: number;
 }
 
 /**
- * Extracts an archive into a new directory. Whatever the archive says, nothing outside of the directory is
- * touched: names and links that leave it, devices and the like are refused, the set-id bits and the
- * owners are dropped; modes and times are kept.
- *
- * @param request which archive, where to and the limits.
- * @returns what it had.
- * @throws ArchiveError that names the archive, the entry and the rule; HostError when the disk refuses;
- * AbortedError when the signal ends it.
+ * Extracts an archive into a new directory. Nothing outside of it is touched: names and links that
+ * leave it, devices and the like are refused. Modes and times are kept; set-id bits and owners are
+ * dropped.
  */
 export async function extractArchive(request: ExtractRequest): Promise<Extracted> {
   const kind = archiveKind(request.name);
   if (kind === undefined) {
     throw new ArchiveError(
-      `Cannot extract ${quote(request.name)}: its name ends like no archive that dewy knows; use .tar, ` +
+      `Cannot extract ${quote(request.name)}: dewy does not know its file extension; use .tar, ` +
         ".tar.gz, .tar.bz2, .tar.xz, .tar.zst or .zip, or name a bare executable with artifact=",
     );
   }
@@ -120,12 +107,8 @@ async function translate(
     return new ArchiveError(`Cannot extract ${quote(name)}: ${where}its name is too long`);
   }
   if (syscall !== undefined) return await diskError(error, `extract ${quote(name)}`, directory);
-  return new ArchiveError(
-    `Cannot extract ${quote(name)}: ${where}damaged or cut short: ${message}`,
-    {
-      cause: error,
-    },
-  );
+  const reason = `damaged or truncated: ${message}`;
+  return new ArchiveError(`Cannot extract ${quote(name)}: ${where}${reason}`, { cause: error });
 }
 
 function causedBy(error: unknown): string | undefined {
@@ -135,4 +118,42 @@ function causedBy(error: unknown): string | undefined {
 
 function quote(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}
+
+interface PlaceRequest {
+  file: string;
+  /** Becomes the file's name in the release. */
+  name: string;
+  directory: string;
+  mode: number;
+}
+
+/**
+ * Copies a file that is not an archive, such as a bare executable, into a release, and returns its
+ * path.
+ */
+export async function placeFile(request: PlaceRequest): Promise<string> {
+  const { file, directory, mode } = request;
+  const path = join(directory, plainName(request.name));
+  try {
+    await mkdir(directory, { recursive: true });
+    await copyFile(file, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await chmod(path, mode);
+    return path;
+  } catch (error) {
+    throw await diskError(error, `place ${JSON.stringify(request.name)}`, directory);
+  }
+}
+
+function plainName(name: string): string {
+  try {
+    const segments = entryPath(name);
+    // Names in object stores have slashes; the executable is called by the last segment.
+    const last = segments.at(-1);
+    if (last !== undefined) return last;
+  } catch (error) {
+    if (!(error instanceof BrokenRule)) throw error;
+    throw new ArchiveError(`Cannot place ${JSON.stringify(name)}: ${error.message}`);
+  }
+  throw new ArchiveError(`Cannot place ${JSON.stringify(name)}: it is not a file name`);
 }

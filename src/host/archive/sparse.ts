@@ -1,26 +1,19 @@
-import { BrokenRule } from "./broken_rule.ts";
-import type { ArchiveEntry } from "./entry.ts";
+import { type ArchiveEntry, BrokenRule } from "./entry.ts";
 
 const BLOCK = 512;
 const MAX_SEGMENTS = 100_000;
 const ZEROS = new Uint8Array(1 << 16);
 
-/** A part of a sparse file that is stored; everything between is zeros. */
+/** A stored part of a sparse file; everything between is zeros. */
 interface Segment {
   offset: number;
   size: number;
 }
 
 /**
- * Makes a whole file of one that is stored without its holes, as macOS's and GNU's tar write them into pax
- * archives (format 1.0, and 0.1 with the map in the header).
- *
- * Format: https://www.gnu.org/software/tar/manual/html_section/Sparse-Formats.html
- *
- * @param entry the entry as it is stored.
- * @param pax the extended attributes of its header.
- * @returns the entry with its real name, size and content; itself when it is not sparse.
- * @throws BrokenRule when it is sparse in a form that is not known.
+ * Restores the holes of a sparse file in a pax archive of macOS's or GNU's tar: format 1.0, and 0.1
+ * with the map in the header. Returns other entries unchanged.
+ * https://www.gnu.org/software/tar/manual/html_section/Sparse-Formats.html
  */
 export function expandSparse(
   entry: ArchiveEntry,
@@ -35,7 +28,7 @@ export function expandSparse(
   const map = pax["GNU.sparse.map"];
   const known = version === "1.0" || map !== undefined;
   if (!known || !Number.isSafeInteger(size) || size < 0) {
-    throw new BrokenRule("it is a sparse file of an unknown form; pack it without --sparse", {
+    throw new BrokenRule("it is a sparse file of an unknown format; pack it without --sparse", {
       cause: name,
     });
   }
@@ -72,7 +65,7 @@ function* zeros(count: number): Generator<Uint8Array> {
   }
 }
 
-/** Before it is split: a map in the header can have millions. */
+/** Checked before the map is split, because it can have millions. */
 function hasMoreCommas(map: string, limit: number): boolean {
   let at = -1;
   for (let count = 0; count <= limit; count += 1) {
@@ -110,10 +103,10 @@ function tooManySegments(name?: string): BrokenRule {
 }
 
 function badMap(): BrokenRule {
-  return new BrokenRule("its map of a sparse file makes no sense");
+  return new BrokenRule("its map of a sparse file is invalid");
 }
 
-/** The body of an entry, read by the byte and by the piece. */
+/** Reads the body of an entry by byte and by piece. */
 class StoredBytes {
   readonly #entry: ArchiveEntry;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -135,7 +128,7 @@ class StoredBytes {
     return taken;
   }
 
-  /** @returns the next line as a decimal number. */
+  /** Reads a line as a decimal number. */
   async number(): Promise<number> {
     let digits = "";
     while (digits.length < 20) {
@@ -147,12 +140,10 @@ class StoredBytes {
     return Number(digits);
   }
 
-  /** Skips to the next block, where the content begins. */
   async skipPadding(): Promise<void> {
     for await (const _ of this.take(-this.#consumed & (BLOCK - 1)));
   }
 
-  /** @returns the next bytes, in pieces. */
   async *take(count: number): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0; ) {
       const piece = await this.#next(left);

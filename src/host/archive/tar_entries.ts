@@ -2,27 +2,18 @@ import { createTarDecoder, type ParsedTarEntry } from "modern-tar";
 import type { Budget } from "./budget.ts";
 import type { ArchiveEntry } from "./entry.ts";
 import { expandSparse } from "./sparse.ts";
-import { TarHeaderScout } from "./tar_header_scout.ts";
+import { TarHeaderGuard } from "./tar_header_guard.ts";
 
 const TYPES: Readonly<Record<string, string>> = { link: "hardlink" };
 
-/**
- * Reads the entries of a tar, one at a time: the body of one must have been read before the next is asked for;
- * what is left of it is skipped.
- *
- * @param source the bytes of the tar, decompressed.
- * @param budget counts them.
- * @returns the entries.
- * @throws Error when the tar is damaged, cut short or followed by something else; BrokenRule when it has
- * an entry of a kind that would come out wrong.
- */
+/** Reads the entries of a tar one at a time. Asking for the next one skips the rest of a body. */
 export async function* tarEntries(
   source: AsyncIterable<Uint8Array>,
   budget: Pick<Budget, "takeStream">,
 ): AsyncGenerator<ArchiveEntry> {
   const { readable, writable } = createTarDecoder({ strict: true });
   const feeding = feed(source, writable, budget);
-  // Its failure reaches the reader below as well; until it is awaited it must not count as unhandled.
+  // Its failure also reaches the reader; until it is awaited it must not count as unhandled.
   feeding.catch(() => {});
   const reader = readable.getReader();
   try {
@@ -47,11 +38,11 @@ async function feed(
 ): Promise<void> {
   const writer = writable.getWriter();
   writer.closed.catch(() => {});
-  const scout = new TarHeaderScout();
+  const guard = new TarHeaderGuard();
   try {
     for await (const chunk of source) {
       budget.takeStream(chunk.byteLength);
-      scout.scan(chunk);
+      guard.scan(chunk);
       await writer.write(chunk);
     }
     await writer.close();

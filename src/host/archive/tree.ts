@@ -1,22 +1,20 @@
-import { BrokenRule } from "./broken_rule.ts";
+import { BrokenRule } from "./entry.ts";
 
-/** A directory of the release. */
 export interface DirectoryNode {
   kind: "directory";
   children: Map<string, TreeNode>;
-  /** Given at the end, because a read-only directory cannot be filled. */
+  /** Set at the end, because a read-only directory cannot be filled. */
   mode: number | undefined;
   mtime: Date | undefined;
 }
 
-/** A symbolic link of the release, made when everything else is there. */
+/** Created when everything else is there. */
 export interface SymlinkNode {
   kind: "symlink";
   target: string;
   mtime: Date | undefined;
 }
 
-/** What is at one path of the release. */
 export type TreeNode = DirectoryNode | SymlinkNode | { kind: "file" };
 
 const MAX_TARGET_BYTES = 1024;
@@ -24,19 +22,15 @@ const MAX_LINK_HOPS = 40;
 const MAX_LINK_STEPS = 1000;
 
 /**
- * What has been extracted so far. The target directory is new and ours alone, so that this is the truth
- * about it, and every rule on paths can be checked here instead of by racing the file system.
+ * The release so far. The target directory is new and private, so this is an exact image of it, and
+ * rules on paths can be checked here without races in the file system.
  */
 export class Tree {
   readonly root: DirectoryNode = newDirectory();
 
   /**
-   * Finds the directory that an entry goes to.
-   *
-   * @param segments the entry's path.
-   * @param onNew called for every directory on the way that is not there yet, outermost first.
-   * @returns the directory.
-   * @throws BrokenRule when the way leads through a file or a symbolic link.
+   * Returns the directory of an entry, and calls `onNew` for each missing one on the way, outermost
+   * first. Throws a BrokenRule if the way leads through a file or a symbolic link.
    */
   parent(segments: readonly string[], onNew: (path: string) => void): DirectoryNode {
     let directory = this.root;
@@ -66,12 +60,7 @@ export class Tree {
     return made;
   }
 
-  /**
-   * Looks up a path without following any link.
-   *
-   * @param segments the path.
-   * @returns what is there.
-   */
+  /** Does not follow links. */
   find(segments: readonly string[]): TreeNode | undefined {
     let node: TreeNode | undefined = this.root;
     for (const segment of segments) {
@@ -82,12 +71,8 @@ export class Tree {
   }
 
   /**
-   * Makes sure that a symbolic link leads nowhere outside, whatever other links are on its way. To be asked
-   * when all entries are known: a later link can change where an earlier one leads.
-   *
-   * @param segments the path of the link.
-   * @param target where it points.
-   * @throws BrokenRule when it leaves the directory or goes round in circles.
+   * Throws if a symbolic link leads outside, also through other links. Call it when all entries are
+   * known: a later link can change where an earlier one leads.
    */
   requireInside(segments: readonly string[], target: string): void {
     const todo = target.split("/").reverse();
@@ -100,7 +85,7 @@ export class Tree {
       if (segment === undefined || segment === "" || segment === ".") continue;
       if (segment === "..") {
         way.pop();
-        if (way.length === 0) throw new BrokenRule(`${leaves(target)}`);
+        if (way.length === 0) throw new BrokenRule(leaves(target));
         continue;
       }
       const next = childOf(way.at(-1), segment);
@@ -115,12 +100,7 @@ export class Tree {
   }
 }
 
-/**
- * Checks what can be told of a symbolic link from its target alone.
- *
- * @param target where it points.
- * @throws BrokenRule when it is absolute or no path.
- */
+/** Throws if the target alone makes a symbolic link invalid. */
 export function checkTarget(target: string): void {
   if (target === "") throw new BrokenRule("it is a symbolic link to nothing");
   if (target.includes("\0")) throw new BrokenRule("its link target has a NUL character");

@@ -13,17 +13,15 @@ import {
 } from "node:fs";
 import { chmod, open, utimes } from "node:fs/promises";
 import { BatchWriter, DiskFault } from "../download/batch_writer.ts";
-import { BrokenRule } from "./broken_rule.ts";
 import type { Budget } from "./budget.ts";
-import type { ArchiveEntry } from "./entry.ts";
-import { entryPath } from "./entry_path.ts";
+import { type ArchiveEntry, BrokenRule, entryPath } from "./entry.ts";
 import { checkTarget, type DirectoryNode, Tree, type TreeNode } from "./tree.ts";
 
-// The set-user-ID, set-group-ID and sticky bits never survive.
+// Without the set-user-ID, set-group-ID and sticky bits.
 const PERMISSIONS = 0o777;
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
-// For files up to this size a few synchronous calls cost far less than the trips through the thread pool.
+// Up to this size a few synchronous calls cost far less than the thread pool.
 const SMALL_FILE_BYTES = 1 << 18;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -33,8 +31,8 @@ interface PendingLink {
 }
 
 /**
- * Makes the entries of an archive real below one directory, which must be new. Symbolic links come last,
- * so that nothing can be written through one.
+ * Writes the entries of an archive below one new directory. Symbolic links come last, so that
+ * nothing can be written through one.
  */
 export class TreeWriter {
   readonly #directory: string;
@@ -43,21 +41,11 @@ export class TreeWriter {
   /** Files and links so far. */
   leaves = 0;
 
-  /**
-   * @param directory the target; empty.
-   * @param budget counts entries and bytes.
-   */
   constructor(directory: string, budget: Budget) {
     this.#directory = directory;
     this.#budget = budget;
   }
 
-  /**
-   * Extracts one entry.
-   *
-   * @param entry the entry; its body is read to its end, or not at all.
-   * @throws BrokenRule when it must not be extracted.
-   */
   async add(entry: ArchiveEntry): Promise<void> {
     this.#budget.takeEntry();
     const segments = entryPath(entry.name);
@@ -77,11 +65,7 @@ export class TreeWriter {
     }
   }
 
-  /**
-   * Makes the symbolic links, then gives the directories their modes and times.
-   *
-   * @throws BrokenRule when a link leaves the directory.
-   */
+  /** Creates the symbolic links, then sets the modes and times of directories. */
   async finish(report: (name: string) => void): Promise<void> {
     const links: PendingLink[] = [];
     collectLinks(this.#tree.root, [], links);
@@ -94,7 +78,7 @@ export class TreeWriter {
   }
 
   #directoryEntry(segments: readonly string[], entry: ArchiveEntry): void {
-    // The target itself belongs to the caller, not to the archive.
+    // The target belongs to the caller.
     if (segments.length === 0) return;
     const parent = this.#parent(segments);
     const name = segments.at(-1) ?? "";
@@ -174,7 +158,7 @@ export class TreeWriter {
     }
     if (source?.kind !== "file") {
       throw new BrokenRule(
-        `it is a hard link to ${JSON.stringify(entry.link)}, which is no file before it in the archive`,
+        `it is a hard link to ${JSON.stringify(entry.link)}, which is not a file before it in the archive`,
       );
     }
     if (from.join("/") === segments.join("/")) return;
@@ -182,14 +166,14 @@ export class TreeWriter {
     linkSync(this.#path(from), this.#path(segments));
   }
 
-  /** Enters a file or a link into the tree; the last one of a name wins, but not over a directory. */
+  /** The last entry of a name wins, but not over a directory. */
   #makeRoom(segments: readonly string[], node: TreeNode): void {
     const name = segments.at(-1);
     if (name === undefined) throw new BrokenRule("it has no name");
     const parent = this.#parent(segments);
     const before = parent.children.get(name);
     if (before?.kind === "directory") throw new BrokenRule("there is a directory of the same name");
-    // Removed, not overwritten: the file may have other names.
+    // Not overwritten: the file may have other names.
     if (before?.kind === "file") unlinkSync(this.#path(segments));
     parent.children.set(name, node);
     this.leaves += 1;
@@ -214,7 +198,7 @@ export class TreeWriter {
     try {
       lutimesSync(path, node.mtime, node.mtime);
     } catch {
-      // Not every file system keeps the times of links, and nothing depends on them.
+      // Not every file system stores the times of links.
     }
   }
 
@@ -224,7 +208,7 @@ export class TreeWriter {
     }
     if (isRoot) return;
     if (node.mtime !== undefined) await utimes(path, node.mtime, node.mtime);
-    // As those of files, and also where the umask has taken something away.
+    // The umask does not apply, as for files.
     await chmod(path, node.mode ?? DIRECTORY_MODE);
   }
 }

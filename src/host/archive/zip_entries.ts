@@ -6,14 +6,13 @@ import {
   getFileNameLowLevel,
   type ZipFile,
 } from "yauzl";
-import { BrokenRule } from "./broken_rule.ts";
-import type { ArchiveEntry } from "./entry.ts";
+import { type ArchiveEntry, BrokenRule } from "./entry.ts";
 import { ZipReader } from "./zip_reader.ts";
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.2 and 4.4.4
 const MADE_BY_UNIX = new Set([3, 19]);
 const UTF8_FLAG = 0x800;
-// Up to this size the body is read and inflated in one piece; streams cost more than that.
+// Up to this size a body is read and inflated in one piece, which costs less than a stream.
 const SMALL_BYTES = 1 << 17;
 const MAX_TARGET_BYTES = 4096;
 const FILE_TYPES: ReadonlyMap<number, string> = new Map([
@@ -29,15 +28,7 @@ const FILE_TYPES: ReadonlyMap<number, string> = new Map([
 
 type BodyReader = () => Promise<Uint8Array | undefined>;
 
-/**
- * Reads the entries of a zip by its central directory, one at a time.
- *
- * @param file the path of the zip.
- * @param maxEntries how many there may be.
- * @returns the entries.
- * @throws Error when the zip is damaged or cut short; BrokenRule when it is encrypted, compressed in a way
- * that is not known, or has too many entries.
- */
+/** Reads the entries of a zip by its central directory, one at a time. */
 export async function* zipEntries(file: string, maxEntries: number): AsyncGenerator<ArchiveEntry> {
   const reader = new ZipReader(file);
   let zip: ZipFile | undefined;
@@ -61,7 +52,7 @@ async function toEntry(zip: ZipFile, reader: ZipReader, entry: Entry): Promise<A
   if (entry.isEncrypted()) throw new BrokenRule("it is encrypted", { cause: name });
   if (!entry.canDecodeFileData()) {
     const method = entry.compressionMethod;
-    throw new BrokenRule(`its compression method ${method} is not known`, { cause: name });
+    throw new BrokenRule(`its compression method ${method} is unknown`, { cause: name });
   }
   const unixMode = MADE_BY_UNIX.has(entry.versionMadeBy >>> 8)
     ? entry.externalFileAttributes >>> 16

@@ -6,8 +6,8 @@ import { RandomAccessReader } from "yauzl";
 const WINDOW_BYTES = 1 << 18;
 
 /**
- * Reads a zip through one window. A zip of many small files is read in tiny pieces, each of which would
- * otherwise be a trip through the thread pool.
+ * Reads a zip through one window: the many small reads of a zip would otherwise each cost a trip
+ * through the thread pool.
  */
 export class ZipReader extends RandomAccessReader {
   readonly #path: string;
@@ -15,10 +15,8 @@ export class ZipReader extends RandomAccessReader {
   readonly #window: Buffer = Buffer.alloc(WINDOW_BYTES);
   #start = 0;
   #length = 0;
-  /** The size of the file. */
   readonly bytes: number;
 
-  /** @param path the zip; opened here, closed with the zip. */
   constructor(path: string) {
     super();
     this.#path = path;
@@ -26,13 +24,7 @@ export class ZipReader extends RandomAccessReader {
     this.bytes = fstatSync(this.#file).size;
   }
 
-  /**
-   * Reads a piece.
-   *
-   * @param length at most what the window holds.
-   * @param position where it begins.
-   * @returns the bytes, shorter at the end of the file; valid until the next call.
-   */
+  /** Returns at most `length` bytes, valid until the next call. `length` is at most the window. */
   view(length: number, position: number): Buffer {
     if (position < this.#start || position + length > this.#start + this.#length) {
       this.#start = position;
@@ -61,7 +53,7 @@ export class ZipReader extends RandomAccessReader {
     } catch (error) {
       failure = error as Error;
     }
-    // yauzl is not ready for an answer within the question.
+    // yauzl does not expect a synchronous callback.
     queueMicrotask(() => callback(failure, read));
   }
 

@@ -4,20 +4,17 @@ import { join } from "node:path";
 import { ConfigError } from "../../core/error.ts";
 import type { AwsProfile } from "../../registries/driver.ts";
 
-/** An AWS profile, and where it was looked for. */
 export interface AwsProfileSearch extends AwsProfile {
-  /** The files, whether or not they are there. */
+  /** The files, existing or not. */
   files: readonly string[];
-  /** The names of all profiles in them. */
   profiles: readonly string[];
 }
 
 /**
- * Reads the AWS profile in use: `AWS_PROFILE`, else `default`. Where both files have it, the config file wins.
- *
- * @param env environment variables.
- * @throws ConfigError if the profile names services that the config file does not have: its endpoint is unknown then.
- * @see https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
+ * Reads the profile `AWS_PROFILE`, or `default`. The config file takes precedence. Throws a
+ * ConfigError if the profile names services that do not exist, because its endpoint is unknown
+ * then.
+ * https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
  */
 export async function readAwsProfile(
   env: Readonly<Record<string, string | undefined>>,
@@ -27,7 +24,7 @@ export async function readAwsProfile(
   const configFilepath = env.AWS_CONFIG_FILE || join(directory, "config");
   const filepath = env.AWS_SHARED_CREDENTIALS_FILE || join(directory, "credentials");
   const files = [configFilepath, filepath];
-  // Most machines have neither, and loading the parser takes a while.
+  // Most machines have neither, and the parser loads slowly.
   if (!files.some((path) => existsSync(path))) return { name, files, profiles: [] };
   const { loadSharedConfigFiles } = await import("@smithy/core/config");
   const found = await loadSharedConfigFiles({ filepath, configFilepath, ignoreCache: true });
@@ -45,11 +42,11 @@ export async function readAwsProfile(
     files,
     profiles: [...new Set([configFile, credentialsFile].flatMap(Object.keys))].filter(isProfile),
     ignoresEndpoints: settings.ignore_configured_endpoint_urls?.toLowerCase() === "true",
-    ...(s3Endpoint === undefined ? {} : { s3Endpoint }),
+    s3Endpoint,
   };
 }
 
-/** The parser gives sections of other kinds as `<kind>.<name>`. */
+/** The parser returns sections of other kinds as `<kind>.<name>`. */
 function isProfile(section: string): boolean {
   return !/^(services|sso-session)\./.test(section);
 }

@@ -4,15 +4,14 @@ import type { FileHandle } from "node:fs/promises";
 const BATCH_BYTES = 1 << 20;
 const MAX_BATCH_CHUNKS = 512;
 
-/** An error of the disk, told apart from one of what feeds it. */
+/** An error of the disk, as opposed to one of the source of the bytes. */
 export class DiskFault extends Error {
-  /** @param cause what the file system threw. */
   constructor(cause: unknown) {
     super("writing failed", { cause });
   }
 }
 
-/** Writes in batches: one on its way to the disk while the next one is collected. */
+/** Writes in batches: one is on its way to the disk while the next one is collected. */
 export class BatchWriter {
   readonly #file: FileHandle;
   #batch: Uint8Array[] = [];
@@ -21,20 +20,15 @@ export class BatchWriter {
   /** The position after the last byte taken. */
   bytes: number;
 
-  /**
-   * @param file where to; not closed here.
-   * @param position of the first byte.
-   */
+  /** The caller closes the file. */
   constructor(file: FileHandle, position: number) {
     this.#file = file;
     this.bytes = position;
   }
 
   /**
-   * Takes the next bytes.
-   *
-   * @param chunk not touched by the caller afterwards.
-   * @returns a promise when the disk has to catch up first; it rejects with a DiskFault.
+   * The caller must not change the chunk afterwards. Await the returned promise before the next
+   * call: the disk has to catch up. It rejects with a DiskFault.
    */
   write(chunk: Uint8Array): Promise<void> | undefined {
     this.#batch.push(chunk);
@@ -52,7 +46,7 @@ export class BatchWriter {
     this.#batch = [];
     this.#batchBytes = 0;
     this.#writing = writeAll(this.#file, batch, length, this.bytes - length);
-    // It is awaited by the next flush; until then a failure must not count as unhandled.
+    // The next flush awaits it; until then a failure must not count as unhandled.
     this.#writing.catch(() => {});
   }
 
@@ -62,7 +56,7 @@ export class BatchWriter {
     await this.#writing;
   }
 
-  /** Waits for what is on its way, and gives up the rest. */
+  /** Waits for the batch that is on its way, and gives up the rest. */
   async abandon(): Promise<void> {
     await this.#writing.catch(() => {});
   }

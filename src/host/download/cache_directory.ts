@@ -6,17 +6,11 @@ import { hostError } from "../files/atomic_file.ts";
 import { ownDirectory } from "../files/own_directory.ts";
 
 /**
- * Makes the directory that the downloads of a working directory are kept in: `.dewy/cache`. In a directory that others
- * may use as well, behind a link or named by `DEWY_CACHEDIR`, it is a directory of its own.
- *
- * @param root the working directory's real path.
- * @param shared the value of `DEWY_CACHEDIR`; empty or `undefined` if it is not set.
- * @returns its real path.
- * @throws HostError if it cannot be made, or belongs to another user.
+ * Makes `.dewy/cache`, or a subdirectory for this working directory where others may use the place
+ * too: behind a link, or in `DEWY_CACHEDIR` (`shared`). Returns its real path.
  */
 export async function cacheDirectory(root: string, shared: string | undefined): Promise<string> {
-  if (shared !== undefined && shared !== "")
-    return await ownPart(await make(resolve(shared)), root);
+  if (shared) return await ownPart(await make(resolve(shared)), root);
   const plain = join(root, ".dewy", "cache");
   const found = await ownDirectory(plain, 0o700);
   return found === plain ? plain : await ownPart(found, root);
@@ -37,7 +31,7 @@ async function ownPart(parent: string, root: string): Promise<string> {
   const { uid } = await stat(path);
   if (process.getuid === undefined || uid === process.getuid()) return path;
   throw new HostError(
-    `Cannot use ${path}: it belongs to user ${uid}, who could replace what is downloaded; remove it`,
+    `Cannot use ${path}: it belongs to user ${uid}, who could replace the downloads; remove it`,
     { fault: "operator", retryable: false },
   );
 }

@@ -3,20 +3,24 @@ import { crc32 } from "node:zlib";
 import { parseDigest } from "../../core/digest.ts";
 import { IntegrityError } from "../../core/error.ts";
 
-/** A checksum that is fed piece by piece. */
-export interface RunningDigest {
-  /** Feeds the next bytes. */
+interface RunningDigest {
   update(data: Uint8Array): void;
-  /** @returns lower-case hex; to be asked once, at the end. */
+  /** Returns lower-case hex. Call it once, at the end. */
   hex(): Promise<string>;
 }
 
-/** The digests of one file: always SHA-256, and the one that the registry stated. */
+/** The running digests of one file. */
 export interface FileDigests {
-  /** Feeds the next bytes. */
   update(data: Uint8Array): void;
-  /** @returns the SHA-256, and what the stated algorithm gives; both lower-case hex. */
-  finish(): Promise<{ sha256: string; stated: string | undefined }>;
+  /** Call it once, at the end. */
+  finish(): Promise<FileHashes>;
+}
+
+/** Lower-case hex. */
+export interface FileHashes {
+  sha256: string;
+  /** By the algorithm that the registry stated; `undefined` if it stated none. */
+  stated: string | undefined;
 }
 
 const NODE_ALGORITHMS = new Set(["sha1", "sha256", "sha384", "sha512", "md5"]);
@@ -58,12 +62,8 @@ async function openDigest(algorithm: string): Promise<RunningDigest | undefined>
 }
 
 /**
- * Starts the digests of one file.
- *
- * @param name the artifact's name, for the error.
- * @param digest what the registry stated: `<algorithm>:<hex>`; SHA-256 alone when it is absent.
- * @returns the digests, fed together.
- * @throws IntegrityError when the algorithm is not known: bytes that cannot be checked are not used.
+ * Starts SHA-256 and the algorithm of the stated digest. Throws an IntegrityError if it is unknown,
+ * because bytes that cannot be checked are not used.
  */
 export async function openDigests(name: string, digest: string | undefined): Promise<FileDigests> {
   const sha256 = nodeDigest("sha256");
@@ -87,7 +87,7 @@ async function openStated(name: string, text: string): Promise<RunningDigest | u
   const running = digest === undefined ? undefined : await openDigest(digest.algorithm);
   if (running !== undefined) return running;
   throw new IntegrityError(
-    `Cannot check "${name}": the registry states the digest "${text}", which is of no known algorithm; ` +
+    `Cannot check "${name}": the registry states the digest "${text}", which has an unknown algorithm; ` +
       "known are sha256, sha384, sha512, sha1, md5, crc32, crc32c and crc64nvme",
     { retryable: false },
   );

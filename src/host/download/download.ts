@@ -1,82 +1,62 @@
-import { rename } from "node:fs/promises";
 import { formatBytes } from "../../core/bytes.ts";
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { parseDigest } from "../../core/digest.ts";
-import { AbortedError, DewyError, IntegrityError } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
+import { AbortedError, DewyError, IntegrityError, RemoteError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import type { Artifact, OpenOptions } from "../../core/types.ts";
+import { redactUrl } from "../../core/url.ts";
 import { DiskFault } from "./batch_writer.ts";
-import { cleanStaging } from "./clean_staging.ts";
-import { openDigests } from "./digests.ts";
 import { diskError, isDiskFull, requireSpace } from "./disk_space.ts";
-import {
-  findLeftover,
-  type Leftover,
-  removeStaged,
-  type StagedPaths,
-  stagedPaths,
-  writeSidecar,
-} from "./part_file.ts";
-import { PartWriter } from "./part_writer.ts";
-import { type Beginning, NOTHING, receive, WrongBytesError } from "./receive.ts";
+import { type Beginning, cleanStaging, type Leftover, NOTHING, PartFile } from "./part_file.ts";
 
-/** What is to be downloaded, where to, and what it needs from the world. */
-export interface DownloadRequest {
-  /** What to fetch; its `size` and `digest` are checked. */
+const MAX_FRUITLESS_ATTEMPTS = 5;
+/** Attempts that bring a few bytes each must not continue indefinitely either. */
+const MAX_ATTEMPTS = 100;
+const FIRST_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 30_000;
+const PROGRESS_MS = 250;
+
+/** A download, with its clock for backoff and progress and its sink for progress and retries. */
+export interface DownloadRequest extends Pick<Context, "clock" | "emit"> {
+  /** Its `size` and `digest` are checked. */
   artifact: Artifact;
   /** The release's tag, for events and errors. */
   tag: string;
-  /** dewy's own staging directory, which exists. Downloads of other artifacts in it are removed. */
+  /** The staging directory, which exists. Downloads of other artifacts in it are removed. */
   directory: string;
-  /** The most bytes taken: `--max-artifact-size`. */
+  /** The value of `--max-artifact-size`. */
   maxBytes: number;
   /** Streams the artifact. */
   open(options: OpenOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Time, for the pauses between attempts and the pace of progress events. */
-  clock: Clock;
-  /** Hears of progress, of retries and of the end. */
-  emit: EventSink;
-  /** Ends the download; what has come is kept for the next time. */
+  /** Stops the download; the bytes so far are kept for the next run. */
   signal: AbortSignal;
-  /** Attempts in a row that may bring nothing. The default is 5. */
+  /** How many attempts in a row may bring nothing. Defaults to 5. */
   attempts?: number;
 }
 
-/** A complete, checked file. */
 export interface Downloaded {
-  /** Where it lies. */
   path: string;
-  /** Its size. */
   bytes: number;
   /** Lower-case hex. */
   sha256: string;
 }
 
 /**
- * Streams an artifact to disk, hashed on the way. It has its final name only when every byte is there,
- * checked against the size and the digest that the registry states, and safe on the disk. What is
- * interrupted goes on where it stopped, within this call and after a crash too, if the registry states a digest or the
- * server identifies the bytes. A complete file that an earlier call has left is used again without an event.
+ * Streams an artifact to disk and hashes it on the way. The file gets its final name only when
+ * every byte is there, checked against the size and the digest that the registry states, and safe
+ * on the disk. An interrupted download is resumed, within this call and after a crash too, if the
+ * registry states a digest or the server identifies the bytes. A complete file of an earlier call
+ * is used again without an event.
  *
- * @param request what, where to and by which means.
- * @returns the file.
- * @throws IntegrityError when the bytes are not those that the registry states (nothing is kept) or too
- * many, HostError when the disk refuses, AbortedError when the signal ends it, and what `open` throws when
- * it cannot be retried.
+ * @throws {IntegrityError} If the bytes are not those that the registry states (nothing is kept),
+ *   or too many.
+ * @throws {HostError} If the disk refuses.
+ * @throws {AbortedError} When the signal ends it. Errors of `open` that cannot be retried are
+ *   passed on.
  */
 export async function downloadArtifact(request: DownloadRequest): Promise<Downloaded> {
   refuseTooLarge(request);
-  const paths = stagedPaths(request.directory, request.artifact.name);
-  try {
-    const leftover = await prepare(request, paths);
-    if (leftover.kind === "complete") {
-      const again = await reuse(request, paths, leftover);
-      if (again !== undefined) return again;
-    }
-    return await fetchOrRestart(request, paths, leftover.kind === "part" ? leftover : NOTHING);
-  } catch (error) {
-    throw await translate(error, request, paths);
-  }
+  return await new Download(request).run();
 }
 
 function refuseTooLarge({ artifact, tag, maxBytes }: DownloadRequest): void {
@@ -88,118 +68,277 @@ function refuseTooLarge({ artifact, tag, maxBytes }: DownloadRequest): void {
   );
 }
 
-async function prepare(request: DownloadRequest, paths: StagedPaths): Promise<Leftover> {
-  const { artifact, directory } = request;
-  await cleanStaging(directory, artifact);
-  const leftover = await usableLeftover(paths, artifact);
-  if (leftover.kind === "none") await removeStaged(paths);
-  if (artifact.size !== undefined && leftover.kind !== "complete") {
-    const here = leftover.kind === "part" ? leftover.bytes : 0;
-    await requireSpace(`download "${artifact.name}"`, directory, artifact.size - here);
-  }
-  return leftover;
-}
+/** The bytes received are not those of the artifact. */
+class WrongBytesError extends Error {
+  /** The error to report if starting over does not help. */
+  readonly reason: DewyError;
+  /** A transfer from the start may bring the right bytes. */
+  readonly isSpliced: boolean;
 
-async function usableLeftover(paths: StagedPaths, artifact: Artifact): Promise<Leftover> {
-  const leftover = await findLeftover(paths, artifact);
-  if (leftover.kind === "none" || leftover.bytes === 0) return { kind: "none" };
-  return artifact.size !== undefined && leftover.bytes > artifact.size
-    ? { kind: "none" }
-    : leftover;
-}
-
-async function reuse(
-  { artifact }: DownloadRequest,
-  paths: StagedPaths,
-  { bytes, sha256 }: Leftover & { kind: "complete" },
-): Promise<Downloaded | undefined> {
-  const digests = await openDigests(artifact.name, artifact.digest);
-  const file = await PartWriter.open(paths.final, digests, true);
-  await file.close();
-  const found = await digests.finish();
-  const same = found.sha256 === sha256 && file.bytes === bytes;
-  if (same && isAsStated(artifact, found.stated)) return { path: paths.final, bytes, sha256 };
-  await removeStaged(paths);
-  return undefined;
-}
-
-async function fetchOrRestart(
-  request: DownloadRequest,
-  paths: StagedPaths,
-  beginning: Beginning,
-): Promise<Downloaded> {
-  try {
-    return await fetchFrom(request, paths, beginning);
-  } catch (error) {
-    if (!(error instanceof WrongBytesError && error.spliced)) throw error;
-    await removeStaged(paths);
-    return await fetchFrom(request, paths, NOTHING);
+  constructor(reason: DewyError, isSpliced: boolean) {
+    super(reason.message, { cause: reason });
+    this.reason = reason;
+    this.isSpliced = isSpliced;
   }
 }
 
-async function fetchFrom(
-  request: DownloadRequest,
-  paths: StagedPaths,
-  beginning: Beginning,
-): Promise<Downloaded> {
-  const { artifact, tag, clock, emit } = request;
-  const start = clock.now();
-  const note = (validator: string | undefined): Promise<void> =>
-    writeSidecar(paths, artifact, { validator });
-  await note(beginning.validator);
-  const received = await receive(request, paths.part, beginning, note);
-  try {
-    const { sha256, stated } = await received.digests.finish();
-    if (!isAsStated(artifact, stated)) throw mismatch(request, stated, received.resumed);
-    await received.writer.sync();
-    const { bytes } = received.writer;
-    await writeSidecar(paths, artifact, { complete: { bytes, sha256 } });
-    await rename(paths.part, paths.final);
-    const durationMs = clock.now() - start;
-    emit({
-      type: "downloaded",
-      tag,
-      artifact: artifact.name,
-      bytes,
-      resumedFrom: beginning.bytes,
-      durationMs,
+type TransferEnd = { kind: "whole" } | { kind: "interrupted"; cause: unknown };
+
+/** One download, from the leftover of an earlier run to the checked file. */
+class Download {
+  readonly #request: DownloadRequest;
+  readonly #file: PartFile;
+
+  constructor(request: DownloadRequest) {
+    this.#request = request;
+    this.#file = new PartFile(request.directory, request.artifact);
+  }
+
+  async run(): Promise<Downloaded> {
+    try {
+      const leftover = await this.#prepare();
+      const reused = await this.#reuse(leftover);
+      return reused ?? (await this.#fetchOrRestart(leftover.kind === "part" ? leftover : NOTHING));
+    } catch (error) {
+      throw await this.#translate(error);
+    }
+  }
+
+  async #prepare(): Promise<Leftover> {
+    const { artifact, directory } = this.#request;
+    await cleanStaging(directory, artifact);
+    const leftover = await this.#usableLeftover();
+    if (leftover.kind === "none") await this.#file.remove();
+    if (artifact.size !== undefined && leftover.kind !== "complete") {
+      const here = leftover.kind === "part" ? leftover.bytes : 0;
+      await requireSpace(`download "${artifact.name}"`, directory, artifact.size - here);
+    }
+    return leftover;
+  }
+
+  async #usableLeftover(): Promise<Leftover> {
+    const { size = Number.POSITIVE_INFINITY } = this.#request.artifact;
+    const leftover = await this.#file.findLeftover();
+    const isUsable = leftover.kind !== "none" && leftover.bytes > 0 && leftover.bytes <= size;
+    return isUsable ? leftover : { kind: "none" };
+  }
+
+  async #reuse(leftover: Leftover): Promise<Downloaded | undefined> {
+    if (leftover.kind !== "complete") return undefined;
+    const { bytes, sha256 } = leftover;
+    const found = await this.#file.hashComplete();
+    const isSame = found.sha256 === sha256 && found.bytes === bytes;
+    if (isSame && this.#isAsStated(found.stated)) return { path: this.#file.path, bytes, sha256 };
+    await this.#file.remove();
+    return undefined;
+  }
+
+  async #fetchOrRestart(beginning: Beginning): Promise<Downloaded> {
+    try {
+      return await this.#fetch(beginning);
+    } catch (error) {
+      if (!(error instanceof WrongBytesError && error.isSpliced)) throw error;
+      await this.#file.remove();
+      return await this.#fetch(NOTHING);
+    }
+  }
+
+  async #fetch(beginning: Beginning): Promise<Downloaded> {
+    const { artifact, tag, clock, emit } = this.#request;
+    const file = this.#file;
+    const start = clock.now();
+    try {
+      await file.open(beginning);
+      await this.#receive();
+      const sha256 = await this.#verify();
+      await file.complete(sha256);
+      const { path, bytes } = file;
+      const durationMs = clock.now() - start;
+      const resumedFrom = beginning.bytes;
+      emit({ type: "downloaded", tag, artifact: artifact.name, bytes, resumedFrom, durationMs });
+      return { path, bytes, sha256 };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Fetches the missing bytes in as many transfers as it takes. */
+  async #receive(): Promise<void> {
+    const { attempts = MAX_FRUITLESS_ATTEMPTS } = this.#request;
+    const file = this.#file;
+    for (let total = 1, fruitless = 1; !this.#isWhole(); total += 1, fruitless += 1) {
+      const before = file.bytes;
+      const end = await this.#transfer();
+      if (end.kind === "whole") return;
+      await file.flush();
+      const { isResumable } = file;
+      if (isResumable && file.bytes > before) fruitless = 1;
+      if (fruitless >= attempts || total >= MAX_ATTEMPTS) throw this.#givenUp(end.cause);
+      await this.#backOff(end.cause, fruitless);
+      if (file.bytes === 0) continue;
+      if (isResumable) file.isResumed = true;
+      else await file.open(NOTHING);
+    }
+  }
+
+  #isWhole(): boolean {
+    return this.#file.bytes === this.#request.artifact.size;
+  }
+
+  async #transfer(): Promise<TransferEnd> {
+    try {
+      await this.#pump(await this.#open());
+    } catch (error) {
+      if (this.#file.bytes > 0 && refusesOffset(error)) throw new WrongBytesError(error, true);
+      if (isFinal(error, this.#request.signal)) throw error;
+      return { kind: "interrupted", cause: error };
+    }
+    const isWhole = this.#request.artifact.size === undefined || this.#isWhole();
+    return isWhole ? { kind: "whole" } : { kind: "interrupted", cause: undefined };
+  }
+
+  async #open(): Promise<ReadableStream<Uint8Array>> {
+    const { signal } = this.#request;
+    const { bytes: offset, validator } = this.#file;
+    let answered: string | undefined;
+    const stream = await this.#request.open({
+      offset,
+      signal,
+      validator: offset > 0 ? validator : undefined,
+      onValidator: (value) => {
+        answered = value;
+      },
     });
-    return { path: paths.final, bytes, sha256 };
-  } finally {
-    await received.writer.close();
+    if (offset === 0) await this.#file.identify(answered);
+    return stream;
+  }
+
+  async #pump(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const { artifact, signal } = this.#request;
+    const file = this.#file;
+    const reportProgress = progressReporter(this.#request);
+    const reader = stream.getReader();
+    const cancel = (): void => void reader.cancel(signal.reason).catch(() => {});
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      while (true) {
+        const { done, value } = await reader.read();
+        if (signal.aborted) throw new AbortedError(`Stopped: download "${artifact.name}"`);
+        if (done) return;
+        this.#refuseExcess(file.bytes + value.byteLength);
+        const behind = file.write(value);
+        if (behind !== undefined) await behind;
+        reportProgress(file.bytes);
+      }
+    } catch (error) {
+      await reader.cancel(error).catch(() => {});
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  #refuseExcess(bytes: number): void {
+    const { artifact, tag, maxBytes } = this.#request;
+    if (bytes > maxBytes) {
+      throw new IntegrityError(
+        `Cannot download "${artifact.name}" of ${tag}: it sends more than the ${formatBytes(maxBytes)} that ` +
+          "--max-artifact-size allows; raise it if this release is right",
+        { retryable: false },
+      );
+    }
+    if (artifact.size === undefined || bytes <= artifact.size) return;
+    const error = new IntegrityError(
+      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.size} bytes, but sends more; ` +
+        "nothing was kept",
+    );
+    throw new WrongBytesError(error, this.#file.isResumed);
+  }
+
+  /** Returns the SHA-256 of the received bytes if they have the stated digest. */
+  async #verify(): Promise<string> {
+    const { artifact, tag } = this.#request;
+    const { sha256, stated } = await this.#file.hash();
+    if (this.#isAsStated(stated)) return sha256;
+    const error = new IntegrityError(
+      `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.digest}, but the download has ` +
+        `${stated}; nothing was kept`,
+    );
+    throw new WrongBytesError(error, this.#file.isResumed);
+  }
+
+  #isAsStated(stated: string | undefined): boolean {
+    const { digest } = this.#request.artifact;
+    return digest === undefined || parseDigest(digest)?.hex === stated;
+  }
+
+  async #backOff(cause: unknown, attempt: number): Promise<void> {
+    const { artifact, clock, emit, signal } = this.#request;
+    const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempt - 1));
+    const jittered = longest / 2 + (Math.random() * longest) / 2;
+    const delayMs = Math.round(Math.max(jittered, retryAfter(cause)));
+    const url = redactUrl(artifact.url);
+    emit({ type: "retry", method: "GET", url, reason: reasonOf(cause), delayMs, attempt });
+    await clock.sleep(delayMs, signal);
+  }
+
+  #givenUp(cause: unknown): Error {
+    const { artifact, tag } = this.#request;
+    const { bytes, isResumable } = this.#file;
+    const of = artifact.size === undefined ? "" : ` of ${formatBytes(artifact.size)}`;
+    return new RemoteError(
+      `Cannot download "${artifact.name}" of ${tag}: interrupted repeatedly after ` +
+        `${formatBytes(bytes)}${of}: ${reasonOf(cause)}` +
+        (bytes > 0 && isResumable ? "; the partial download is kept and resumed later" : ""),
+      { cause, method: "GET", url: redactUrl(artifact.url) },
+    );
+  }
+
+  async #translate(error: unknown): Promise<unknown> {
+    const { artifact, directory, signal, tag } = this.#request;
+    const isWrongBytes = error instanceof WrongBytesError;
+    if (isWrongBytes || error instanceof IntegrityError) await this.#file.remove();
+    if (isWrongBytes) return error.reason;
+    if (error instanceof DewyError) return error;
+    const action = `download "${artifact.name}" of ${tag}`;
+    if (signal.aborted) return new AbortedError(`Stopped: ${action}`, { cause: error });
+    const cause = error instanceof DiskFault ? error.cause : error;
+    const code = (cause as NodeJS.ErrnoException).code;
+    // A full disk hurts the apps on it more than a lost download does.
+    if (isDiskFull(cause)) await this.#file.remove();
+    return code === undefined ? error : await diskError(cause, action, directory, artifact.size);
   }
 }
 
-function isAsStated(artifact: Artifact, stated: string | undefined): boolean {
-  return artifact.digest === undefined || parseDigest(artifact.digest)?.hex === stated;
+function progressReporter(request: DownloadRequest): (bytes: number) => void {
+  const { artifact, tag, clock, emit } = request;
+  let last = Number.NEGATIVE_INFINITY;
+  return (received) => {
+    const now = clock.now();
+    if (now - last < PROGRESS_MS) return;
+    last = now;
+    const { name, size: total } = artifact;
+    emit({ type: "download-progress", tag, artifact: name, received, total });
+  };
 }
 
-function mismatch(
-  { artifact, tag }: DownloadRequest,
-  stated: string | undefined,
-  resumed: boolean,
-): Error {
-  const error = new IntegrityError(
-    `Cannot use "${artifact.name}" of ${tag}: the registry states ${artifact.digest}, but what came has ` +
-      `${stated}; nothing was kept`,
-  );
-  return new WrongBytesError(error, resumed);
+function isFinal(error: unknown, signal: AbortSignal): boolean {
+  if (signal.aborted || error instanceof DiskFault || error instanceof WrongBytesError) return true;
+  if (!(error instanceof DewyError)) return false;
+  return !error.retryable || error.code === "rate-limited" || retryAfter(error) > MAX_BACKOFF_MS;
 }
 
-async function translate(
-  error: unknown,
-  { artifact, directory, signal, tag }: DownloadRequest,
-  paths: StagedPaths,
-): Promise<unknown> {
-  const wrongBytes = error instanceof WrongBytesError;
-  if (wrongBytes || error instanceof IntegrityError) await removeStaged(paths);
-  if (wrongBytes) return error.reason;
-  if (error instanceof DewyError) return error;
-  const action = `download "${artifact.name}" of ${tag}`;
-  if (signal.aborted) return new AbortedError(`Stopped: ${action}`, { cause: error });
-  const cause = error instanceof DiskFault ? error.cause : error;
-  const code = (cause as NodeJS.ErrnoException).code;
-  // A full disk hurts what runs on it more than a lost download does.
-  if (isDiskFull(cause)) await removeStaged(paths);
-  return code === undefined ? error : await diskError(cause, action, directory, artifact.size);
+/** Whether the server says that there is no such rest: the bytes have changed. */
+function refusesOffset(error: unknown): error is DewyError {
+  if (!(error instanceof DewyError)) return false;
+  if (error instanceof RemoteError && error.status === 416) return true;
+  return error.code === "conflict" || (error.code === "integrity" && error.retryable);
+}
+
+function retryAfter(error: unknown): number {
+  return error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
+}
+
+function reasonOf(cause: unknown): string {
+  return cause === undefined ? "the body ended early" : messageOf(cause);
 }

@@ -1,116 +1,248 @@
-import { lstat, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, readdir, rename, rm, unlink } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
-import { createFile, openOwnFile, temporaryPath } from "../files/atomic_file.ts";
-import { bootId } from "../process/identity.ts";
-import { safeFileName } from "./safe_name.ts";
+import { createFile, openOwnFile, systemCode, temporaryPath } from "../files/atomic_file.ts";
+import { bootId } from "../process/processes.ts";
+import { BatchWriter } from "./batch_writer.ts";
+import { type FileDigests, type FileHashes, openDigests } from "./digests.ts";
 
-/** Where one artifact lies while it is being downloaded and after. */
-export interface StagedPaths {
-  /** The complete file. */
-  final: string;
-  /** The bytes so far. */
-  part: string;
-  /** What the bytes belong to. */
-  sidecar: string;
+const READ_BYTES = 1 << 20;
+
+/** An artifact's file from an earlier run. */
+export type Leftover =
+  | { kind: "none" }
+  | ({ kind: "part" } & Beginning)
+  | { kind: "complete"; bytes: number; sha256: string };
+
+/** The bytes that a download starts with. */
+export interface Beginning {
+  bytes: number;
+  /** The server's validator of these bytes: an ETag or a date. */
+  validator: string | undefined;
 }
 
-/** What a partial file belongs to; its bytes are used only for the very same artifact. */
+/** Where a fresh download starts. */
+export const NOTHING: Beginning = { bytes: 0, validator: undefined };
+
+/** The bytes are used for the very same artifact only. */
 interface Sidecar {
   url: string;
   revision: string | undefined;
   size: number | undefined;
   digest: string | undefined;
-  /** Which start of the machine wrote it. */
+  /** The boot of the machine during which it was written. */
   boot: string | undefined;
-  /** What the server identified the bytes by. */
   validator?: string | undefined;
   /** Written when every byte was there and checked, before the file got its final name. */
   complete?: { bytes: number; sha256: string };
 }
 
-/** What an earlier run has left of an artifact. */
-export type Leftover =
-  | { kind: "none" }
-  | { kind: "part"; bytes: number; validator: string | undefined }
-  | { kind: "complete"; bytes: number; sha256: string };
-
 /**
- * The names of an artifact's files in the staging directory.
- *
- * @param directory the staging directory.
- * @param name the artifact's name; from outside, so it is made safe.
- * @returns absolute when `directory` is.
+ * An artifact's file in the staging directory, first partial, then complete under its final name,
+ * and a sidecar that says which artifact the bytes belong to. Every byte is hashed on the way.
  */
-export function stagedPaths(directory: string, name: string): StagedPaths {
+export class PartFile {
+  /** The path of the complete file. */
+  readonly path: string;
+  readonly #artifact: Artifact;
+  readonly #part: string;
+  readonly #sidecar: string;
+  #writing: { file: FileHandle; digests: FileDigests; batches: BatchWriter } | undefined;
+  #validator: string | undefined;
+  /** Whether the bytes came in more than one transfer. */
+  isResumed = false;
+
+  constructor(directory: string, artifact: Artifact) {
+    this.#artifact = artifact;
+    const paths = stagedPaths(directory, artifact.name);
+    this.path = paths.final;
+    this.#part = paths.part;
+    this.#sidecar = paths.sidecar;
+  }
+
+  /** Returns `none` also when the sidecar does not say which artifact the bytes belong to. */
+  async findLeftover(): Promise<Leftover> {
+    const artifact = this.#artifact;
+    try {
+      const sidecar = JSON.parse(await readText(this.#sidecar)) as Sidecar;
+      if (!isSame(sidecar, artifact)) return { kind: "none" };
+      const { complete, validator } = sidecar;
+      const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
+      if (isIdentified && complete !== undefined && (await sizeOf(this.path)) === complete.bytes) {
+        return { kind: "complete", ...complete };
+      }
+      if (!isResumable(artifact, validator) || !isSound(sidecar, artifact)) return { kind: "none" };
+      const bytes = await sizeOf(this.#part);
+      return bytes === undefined ? { kind: "none" } : { kind: "part", bytes, validator };
+    } catch {
+      return { kind: "none" };
+    }
+  }
+
+  /** Hashes the complete file. */
+  async hashComplete(): Promise<FileHashes & { bytes: number }> {
+    const digests = await openDigests(this.#artifact.name, this.#artifact.digest);
+    const file = await openExisting(this.path);
+    try {
+      const bytes = await hashFile(file, digests);
+      return { bytes, ...(await digests.finish()) };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Opens the partial file after its beginning; {@link NOTHING} starts over. */
+  async open({ bytes, validator }: Beginning): Promise<void> {
+    await this.close();
+    await this.identify(validator);
+    const { name, digest } = this.#artifact;
+    const digests = await openDigests(name, digest);
+    if (bytes === 0) await rm(this.#part, { force: true });
+    const file = bytes > 0 ? await openExisting(this.#part) : await createFile(this.#part, 0o600);
+    try {
+      const kept = bytes > 0 ? await hashFile(file, digests) : 0;
+      this.#writing = { file, digests, batches: new BatchWriter(file, kept) };
+      this.isResumed = kept > 0;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The server's validator of the bytes: an ETag or a date. */
+  get validator(): string | undefined {
+    return this.#validator;
+  }
+
+  /** Records what the server identifies the bytes by, before they are written. */
+  async identify(validator: string | undefined): Promise<void> {
+    this.#validator = validator;
+    await this.#writeSidecar({ validator });
+  }
+
+  /** Bytes taken so far, those of earlier runs included. */
+  get bytes(): number {
+    return this.#open.batches.bytes;
+  }
+
+  /** Whether an interrupted download may continue where it stopped. */
+  get isResumable(): boolean {
+    return isResumable(this.#artifact, this.#validator);
+  }
+
+  /** Like {@link BatchWriter.write}. */
+  write(chunk: Uint8Array): Promise<void> | undefined {
+    const { digests, batches } = this.#open;
+    digests.update(chunk);
+    return batches.write(chunk);
+  }
+
+  /** Waits until every byte taken has been handed to the system. */
+  async flush(): Promise<void> {
+    await this.#open.batches.settle();
+  }
+
+  /** Returns the hashes of all bytes taken. Call it once. */
+  async hash(): Promise<FileHashes> {
+    return await this.#open.digests.finish();
+  }
+
+  /** Waits until every byte is safe on the disk, then gives the file its final name. */
+  async complete(sha256: string): Promise<void> {
+    const { file, batches } = this.#open;
+    await batches.settle();
+    await file.sync();
+    await this.#writeSidecar({ complete: { bytes: batches.bytes, sha256 } });
+    await rename(this.#part, this.path);
+  }
+
+  /** Closes the file. Bytes that cannot be written are given up. */
+  async close(): Promise<void> {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    if (writing === undefined) return;
+    await writing.batches.settle().catch(() => {});
+    await writing.file.close();
+  }
+
+  /** Removes everything of this artifact. */
+  async remove(): Promise<void> {
+    for (const path of [this.path, this.#part, this.#sidecar]) await rm(path, { force: true });
+  }
+
+  get #open(): { file: FileHandle; digests: FileDigests; batches: BatchWriter } {
+    if (this.#writing === undefined) throw new Error("the partial file is not open");
+    return this.#writing;
+  }
+
+  async #writeSidecar(more: Pick<Sidecar, "validator" | "complete">): Promise<void> {
+    const { url, revision, size, digest } = this.#artifact;
+    const sidecar: Sidecar = { url, revision, size, digest, boot: bootId(), ...more };
+    const temporary = temporaryPath(this.#sidecar);
+    const file = await createFile(temporary, 0o600);
+    try {
+      await file.writeFile(JSON.stringify(sidecar));
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, this.#sidecar);
+  }
+}
+
+/** Removes all downloads but that of `keep`, which can be resumed. Other files stay. */
+export async function cleanStaging(
+  directory: string,
+  keep?: Pick<Artifact, "name">,
+): Promise<void> {
+  const paths = keep === undefined ? [] : Object.values(stagedPaths(directory, keep.name));
+  const kept = new Set(paths.map((path) => basename(path)));
+  for (const name of await namesIn(directory)) {
+    if (kept.has(name) || !STAGED.test(name)) continue;
+    const path = join(directory, name);
+    if ((await lstat(path)).isFile()) await unlink(path);
+  }
+}
+
+/** The names of {@link stagedPaths}, and those of temporary files beside them. */
+const STAGED = /\.dewy(?:-part(?:\.json(?:\.[0-9a-f]{16}\.tmp)?)?)?$/;
+
+function stagedPaths(
+  directory: string,
+  name: string,
+): Record<"final" | "part" | "sidecar", string> {
   const final = join(directory, `${safeFileName(name)}.dewy`);
   return { final, part: `${final}-part`, sidecar: `${final}-part.json` };
 }
 
-/** The names above, and those of temporary files beside them. */
-const STAGED = /\.dewy(?:-part(?:\.json(?:\.[0-9a-f]{16}\.tmp)?)?)?$/;
+const MAX_NAME_LENGTH = 120;
+const UNSAFE = /[^A-Za-z0-9._+@-]/g;
 
 /**
- * Whether a file in the staging directory is dewy's.
- *
- * @param name the file's name.
- * @returns `false` for names that dewy does not give.
+ * Never a path, never hidden, never too long. A name that had to change keeps its end (the kind of
+ * archive) and gets a hash, so that different names stay different.
  */
-export function isStagedName(name: string): boolean {
-  return STAGED.test(name);
+function safeFileName(name: string): string {
+  const plain = name.replaceAll(UNSAFE, "_").replace(/^\.+/, "_");
+  if (plain === name && name !== "" && name.length <= MAX_NAME_LENGTH) return name;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 12);
+  return `${hash}-${plain.slice(-(MAX_NAME_LENGTH - hash.length - 1))}`;
 }
 
-/**
- * Whether an interrupted download may go on where it stopped: without a digest, nothing would notice that the rest is of
- * another file.
- *
- * @param artifact the artifact.
- * @param validator what the server identified the bytes so far by.
- * @returns `false` if it must start over.
- */
-export function isResumable({ digest }: Artifact, validator: string | undefined): boolean {
+/** Without a digest or a validator nothing would notice that the rest belongs to another file. */
+function isResumable({ digest }: Artifact, validator: string | undefined): boolean {
   return digest !== undefined || validator !== undefined;
 }
 
-/**
- * What a killed process wrote is there; what was written before a power cut may have holes, which only a
- * digest can tell.
- */
+/** Bytes written before a power cut may have holes, which only a digest finds. */
 function isSound({ boot }: Sidecar, artifact: Artifact): boolean {
   return artifact.digest !== undefined || (boot !== undefined && boot === bootId());
 }
 
 function isSame(sidecar: Sidecar, artifact: Artifact): boolean {
-  return (
-    sidecar.url === artifact.url &&
-    sidecar.revision === artifact.revision &&
-    sidecar.size === artifact.size &&
-    sidecar.digest === artifact.digest
-  );
-}
-
-/**
- * Looks for what an earlier run has left of the very same artifact.
- *
- * @param paths the artifact's files.
- * @param artifact the artifact.
- * @returns how much of it is there; `none` too when it cannot be told whose bytes they are.
- */
-export async function findLeftover(paths: StagedPaths, artifact: Artifact): Promise<Leftover> {
-  try {
-    const sidecar = JSON.parse(await readText(paths.sidecar)) as Sidecar;
-    if (!isSame(sidecar, artifact)) return { kind: "none" };
-    const { complete, validator } = sidecar;
-    const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
-    if (isIdentified && complete !== undefined && (await sizeOf(paths.final)) === complete.bytes) {
-      return { kind: "complete", ...complete };
-    }
-    if (!isResumable(artifact, validator) || !isSound(sidecar, artifact)) return { kind: "none" };
-    const bytes = await sizeOf(paths.part);
-    return bytes === undefined ? { kind: "none" } : { kind: "part", bytes, validator };
-  } catch {
-    return { kind: "none" };
-  }
+  const keys = ["url", "revision", "size", "digest"] as const;
+  return keys.every((key) => sidecar[key] === artifact[key]);
 }
 
 async function readText(path: string): Promise<string> {
@@ -122,43 +254,33 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** Only of a plain file: a link, or a second name of another file, is not what dewy made. */
+/** Of a plain file only: dewy makes neither links nor files with a second name. */
 async function sizeOf(path: string): Promise<number | undefined> {
   const status = await lstat(path).catch(() => undefined);
   return status?.isFile() === true && status.nlink === 1 ? status.size : undefined;
 }
 
-/**
- * Writes down whose bytes the partial file holds, in one step.
- *
- * @param paths the artifact's files.
- * @param artifact the artifact.
- * @param more what the server identified the bytes by; and, when every byte is there and checked, their number and hash.
- */
-export async function writeSidecar(
-  paths: StagedPaths,
-  artifact: Artifact,
-  more: Pick<Sidecar, "validator" | "complete"> = {},
-): Promise<void> {
-  const { url, revision, size, digest } = artifact;
-  const sidecar: Sidecar = { url, revision, size, digest, boot: bootId(), ...more };
-  const temporary = temporaryPath(paths.sidecar);
-  const file = await createFile(temporary, 0o600);
-  try {
-    await file.writeFile(JSON.stringify(sidecar));
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, paths.sidecar);
+function openExisting(path: string): Promise<FileHandle> {
+  return open(path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
 }
 
-/**
- * Removes everything of one artifact.
- *
- * @param paths the artifact's files.
- */
-export async function removeStaged(paths: StagedPaths): Promise<void> {
-  for (const path of [paths.final, paths.part, paths.sidecar]) {
-    await rm(path, { force: true });
+/** Returns the number of bytes. */
+async function hashFile(file: FileHandle, digests: FileDigests): Promise<number> {
+  const buffer = new Uint8Array(READ_BYTES);
+  let position = 0;
+  while (true) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, position);
+    if (bytesRead === 0) return position;
+    digests.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return [];
+    throw error;
   }
 }

@@ -5,13 +5,7 @@ import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 
-/**
- * Replaces a file, whole or not at all: a temporary file beside it is written, synced and renamed over it.
- *
- * @param path the file.
- * @param text its new content.
- * @throws HostError with the system's reason; the old content is still there.
- */
+/** Replaces a file atomically: writes and syncs a temporary file next to it, then renames that over it. */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
   const temporary = temporaryPath(path);
   try {
@@ -30,13 +24,7 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
   }
 }
 
-/**
- * Creates a file, and never opens one that exists: a link in its place is not followed.
- *
- * @param path the file.
- * @param mode its permissions, less what the umask takes away.
- * @returns the file, to be read and written.
- */
+/** Creates a file for reading and writing. Fails if the path exists, even as a symbolic link. The umask applies. */
 export async function createFile(path: string, mode: number): Promise<FileHandle> {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   return await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
@@ -44,21 +32,12 @@ export async function createFile(path: string, mode: number): Promise<FileHandle
 
 const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
 
-/**
- * A name beside a file that cannot be foreseen.
- *
- * @param path the file.
- * @returns the path of a temporary file, which {@link removeTemporaries} finds again.
- */
+/** An unpredictable path next to a file. {@link removeTemporaries} recognizes it. */
 export function temporaryPath(path: string): string {
   return `${path}.${randomBytes(8).toString("hex")}.tmp`;
 }
 
-/**
- * Removes the temporary files and links that a killed process left.
- *
- * @param path the file they were made for.
- */
+/** Removes what killed processes have left. */
 export async function removeTemporaries(path: string): Promise<void> {
   const directory = dirname(path);
   for (const name of await readdir(directory).catch(() => [])) {
@@ -68,11 +47,7 @@ export async function removeTemporaries(path: string): Promise<void> {
   }
 }
 
-/**
- * Makes renames and removals in a directory durable, where the system can.
- *
- * @param path the directory.
- */
+/** Makes renames and removals in a directory durable where the system supports that. */
 export async function syncDirectory(path: string): Promise<void> {
   try {
     const directory = await open(path, "r");
@@ -82,13 +57,13 @@ export async function syncDirectory(path: string): Promise<void> {
       await directory.close();
     }
   } catch {
-    // Not every file system or runtime can sync a directory; the rename itself is atomic all the same.
+    // Not every file system and runtime can sync a directory. The rename is atomic all the same.
   }
 }
 
 /**
- * Opens a file to read it. Another user may have put something else in its place, so a link is not
- * followed (`ELOOP`), and a FIFO without a writer does not block.
+ * Opens a file for reading. Another user may have replaced it, so a symbolic link is not followed (`ELOOP`), and a FIFO
+ * without a writer does not block.
  */
 export async function openOwnFile(path: string): Promise<FileHandle> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -96,11 +71,8 @@ export async function openOwnFile(path: string): Promise<FileHandle> {
 }
 
 /**
- * Reads a file that dewy wrote. A link, a FIFO or anything else in its place counts as an empty file.
- *
- * @param path the file.
- * @returns its text, or `undefined` when there is no such file.
- * @throws HostError when it is there and cannot be read.
+ * Reads a file that dewy wrote; `undefined` if it does not exist. A symbolic link, a FIFO or anything else in its place
+ * counts as an empty file.
  */
 export async function readOwnFileIfPresent(path: string): Promise<string | undefined> {
   try {
@@ -117,12 +89,6 @@ export async function readOwnFileIfPresent(path: string): Promise<string | undef
   }
 }
 
-/**
- * The system's short code of an error: `ENOENT`, `ENOSPC`, …
- *
- * @param error anything that was thrown.
- * @returns the code, or `undefined`.
- */
 export function systemCode(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
@@ -135,18 +101,14 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "not permitted; check who dewy runs as",
   EROFS: "the file system is read-only",
   ENOENT: "no such file or directory",
-  ENOTDIR: "a part of the path is no directory",
+  ENOTDIR: "a part of the path is not a directory",
   EISDIR: "it is a directory",
   ELOOP: "too many symbolic links",
   EMFILE: "dewy has too many open files",
   ENFILE: "this machine has too many open files",
 };
 
-/**
- * Says in words why the system refused, without the path, which the caller names.
- *
- * @param error an error of the file system, or of a program that could not be started.
- */
+/** Explains an error of the file system or of `spawn` in words, without the path. */
 export function systemReason(error: unknown): string {
   const known = REASONS[systemCode(error) ?? ""];
   if (known !== undefined) return known;
@@ -156,11 +118,9 @@ export function systemReason(error: unknown): string {
 }
 
 /**
- * Translates an error of the file system.
+ * Converts an error of the file system into a HostError; a DewyError is returned unchanged.
  *
- * @param action what was tried: `write /opt/app/.dewy/state.json`.
- * @param cause the system's error; one of dewy's own is given back as it is.
- * @returns the error to throw.
+ * @param action such as `write /opt/app/.dewy/state.json`.
  */
 export function hostError(action: string, cause: unknown): DewyError {
   if (cause instanceof DewyError) return cause;

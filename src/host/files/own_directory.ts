@@ -1,6 +1,6 @@
 /**
- * dewy's own directories. Often dewy is root while the app's user may write to the working directory, and could put a
- * link to any other place there.
+ * dewy's own directories. dewy often runs as root while the user of the app can write to the working directory, and could
+ * put a symbolic link to any other place there.
  *
  * @module
  */
@@ -9,17 +9,15 @@ import { dirname, join } from "node:path";
 import { HostError } from "../../core/error.ts";
 import { hostError, systemCode } from "./atomic_file.ts";
 
-/** As many as Linux follows: https://man7.org/linux/man-pages/man7/path_resolution.7.html. */
+/** The limit of Linux: https://man7.org/linux/man-pages/man7/path_resolution.7.html. */
 const MAX_LINKS = 40;
 
 /**
- * Makes a directory unless it exists, and finds its real path. Links on the way are followed only if root or dewy's
- * own user made them.
+ * Creates a directory and its missing parents, and returns its real path. Symbolic links are followed only if root or
+ * dewy's own user created them.
  *
- * @param path the absolute path; missing parents are made, too.
- * @param mode its permissions if it is made, whatever the umask is. Defaults to what the umask leaves of 0777.
- * @returns the path without links.
- * @throws HostError for a link of another user, or when it cannot be made.
+ * @param mode the permissions of a new directory, regardless of the umask. Defaults to 0777 minus the umask.
+ * @throws HostError for a link of another user, or if the directory cannot be created.
  */
 export async function ownDirectory(path: string, mode?: number): Promise<string> {
   try {
@@ -29,13 +27,7 @@ export async function ownDirectory(path: string, mode?: number): Promise<string>
   }
 }
 
-/**
- * Finds the real path of a directory that may not exist, by the rules of {@link ownDirectory}.
- *
- * @param path the absolute path.
- * @returns the path without links; `undefined` if it does not exist.
- * @throws HostError for a link of another user.
- */
+/** Returns the real path of a directory by the rules of {@link ownDirectory}; `undefined` if it does not exist. */
 export async function findOwnDirectory(path: string): Promise<string | undefined> {
   try {
     return await resolve(path);
@@ -50,7 +42,7 @@ async function resolve(path: string, onMissing?: (path: string) => Promise<void>
   const todo = path.split("/").reverse();
   let at = "/";
   let links = 0;
-  /** How many of the names that are left were not read from a link. */
+  /** How many of the remaining names were not read from a link. */
   let plain = todo.length;
   while (todo.length > 0) {
     const name = todo.pop();
@@ -62,7 +54,7 @@ async function resolve(path: string, onMissing?: (path: string) => Promise<void>
       continue;
     }
     const next = join(at, name);
-    // What a link leads to is not made: a disk that is not mounted must not be replaced by a directory.
+    // The target of a link is not created: a disk that is not mounted must not be replaced by a directory.
     const target = await linkTarget(next, isPlain ? onMissing : undefined);
     if (target === undefined) {
       at = next;
@@ -89,7 +81,7 @@ async function linkTarget(
   if (status.uid !== 0 && status.uid !== process.getuid?.()) {
     throw new HostError(
       `Cannot use ${path}: it is a symbolic link that user ${status.uid} made, and could lead anywhere; ` +
-        "remove it, or make it again as the user that dewy runs as",
+        "remove it, or create it again as the user that dewy runs as",
       { fault: "operator", retryable: false },
     );
   }
@@ -114,12 +106,7 @@ async function resolveWithoutUsers(
   return await realpath(path);
 }
 
-/**
- * Finds the directories that users other than root can write to.
- *
- * @param paths directories; one that does not exist is left out.
- * @returns each with the reason: `/opt/app (owner 1000)`.
- */
+/** Lists the directories that users other than root can write to, each with the reason: `/opt/app (owner 1000)`. */
 export async function writableByOthers(paths: readonly string[]): Promise<readonly string[]> {
   const found = await Promise.all(
     paths.map(async (path) => {

@@ -3,11 +3,8 @@ import { join } from "node:path";
 import { hostError, systemCode } from "./atomic_file.ts";
 
 /**
- * Removes a directory and all below it, also where an archive left directories without write permission.
- * Links are removed, never followed.
- *
- * @param path the directory or file; nothing happens when it is missing.
- * @throws HostError when something cannot be removed.
+ * Removes a file or a directory tree if it exists, including directories without write permission, as archives may
+ * contain them. Symbolic links are not followed.
  */
 export async function removeTree(path: string): Promise<void> {
   try {

@@ -12,7 +12,7 @@ const identity = {
   revision: v.exactOptional(v.string()),
 };
 
-/** Names from the file become paths, so they are checked like names from outside. */
+/** Names in the file become paths, so they are checked like untrusted input. */
 const directoryName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
 
 const schema = v.object({
@@ -47,12 +47,8 @@ const schema = v.object({
 });
 
 /**
- * Keeps the state in a JSON file. A file that cannot be understood is set aside: what is live is told by the symlink, so
- * that at worst a version is deployed again. Which versions are bad, and what their bytes were, is lost.
- *
- * @param path the file; its directory is made when it is missing.
- * @param emit hears the warning.
- * @returns the store.
+ * Keeps the state in a JSON file. An invalid file is set aside: the symlink `current` still says which release is live,
+ * so that at worst a version is deployed again. The record of bad versions and of known bytes is lost.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
   const exclusively = exclusive();
@@ -91,7 +87,7 @@ async function setAside(path: string, emit: EventSink): Promise<DeployState> {
   emit({
     type: "warning",
     important: true,
-    message: "Cannot read the state file; it was set aside",
+    message: "State file is not valid; it was set aside",
     fields: { path: aside },
   });
   return EMPTY_STATE;

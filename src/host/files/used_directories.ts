@@ -2,11 +2,10 @@ import { readdir, readlink } from "node:fs/promises";
 import { join, sep } from "node:path";
 
 /**
- * The directories below a directory that running processes were started from or work in, as far as this
- * process may look. Where there is no `/proc`, none are found.
+ * Returns the names of the children of a directory that running processes were started from or work in, as far as dewy
+ * may read `/proc`.
  *
- * @param parent the absolute, real path of the directory.
- * @returns the names of its children that are in use.
+ * @param parent the absolute, real path.
  */
 export async function usedDirectories(parent: string): Promise<ReadonlySet<string>> {
   const used = new Set<string>();

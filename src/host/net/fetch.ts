@@ -1,39 +1,37 @@
-/**
- * The network as a host sees it: behind proxies, and trusting private certificate authorities.
- *
- * @module
- */
 import type { EventSink } from "../../core/event.ts";
 import type { GuardFetch } from "../../registries/driver.ts";
-import type { DenoNamespace } from "./fetch_deno.ts";
-import { checkProxies, hasProxy, type ProxyChoice, proxyFor } from "./proxy.ts";
+import type { DenoNamespace } from "./deno_fetch.ts";
+import { checkProxies, hasProxy, type ProxyChoice, proxyFor } from "./proxy_variables.ts";
 
-/** What {@link createHostFetch} goes by. */
+/** Options of {@link createHostFetch}. */
 export interface HostFetchOptions {
   /**
-   * Environment variables: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` (each in lower case, too, which
-   * wins), `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`.
+   * Environment variables: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` (the lower-case
+   * names take precedence), `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`.
    */
   env: Readonly<Record<string, string | undefined>>;
-  /** A file of PEM certificates to trust besides the runtime's own; none unless told. */
+  /** A file of PEM certificates to trust in addition to the runtime's own. */
   caFile?: string | undefined;
-  /** Hears a warning when `SSL_CERT_FILE` or `NODE_EXTRA_CA_CERTS` is of no use; nobody unless told. */
+  /**
+   * Receives a warning if `SSL_CERT_FILE` or `NODE_EXTRA_CA_CERTS` is unusable. Defaults to
+   * ignoring it.
+   */
   emit?: EventSink;
 }
 
 /**
- * Makes a `fetch` that goes through the proxies of the environment and trusts private CAs, the same way on Node,
- * Deno and Bun. Without either it is the runtime's own `fetch`.
+ * Creates a `fetch` that uses the proxies of the environment and trusts private CAs, in the same
+ * way on Node, Deno and Bun. Without either it is the runtime's own `fetch`.
  *
- * `NO_PROXY` is a list of hosts, `.domains`, `host:port`, IPv4 networks (`10.0.0.0/8`) and `*`; a host excepts its
- * subdomains, too, and loopback is not excepted by itself. All certificates are added to the runtime's roots: also
- * those of `SSL_CERT_FILE`, which OpenSSL would put in their place. The proxy is chosen by the URL of the call: a
- * redirect that `fetch` follows by itself stays on it.
+ * `NO_PROXY` is a list of hosts, `.domains`, `host:port`, IPv4 networks (`10.0.0.0/8`) and `*`. A
+ * host includes its subdomains; loopback addresses are not excluded by default. All certificates
+ * are added to the runtime's roots, also those of `SSL_CERT_FILE`, which replace the roots in
+ * OpenSSL. The proxy is chosen by the URL of the call; redirects that `fetch` follows itself stay
+ * on it.
  *
- * @param options the environment, and the value of `--ca-file`.
- * @returns the function.
- * @throws ConfigError when a proxy variable is no `http://` or `https://` URL, or the CA file cannot be read or
- * holds no certificate. A variable that names a bad file is a warning.
+ * @param options The environment, and the value of `--ca-file`.
+ * @throws {ConfigError} If a proxy variable is not an `http://` or `https://` URL, or the CA file
+ * cannot be read or contains no certificate. An unusable file in a variable is a warning.
  *
  * @example
  * ```ts
@@ -56,11 +54,8 @@ export async function createHostFetch(options: HostFetchOptions): Promise<typeof
 }
 
 /**
- * Makes what guards the `fetch` of {@link createHostFetch}. Only Node can look at addresses before it connects.
- *
- * @param hostFetch the function to guard; any other is left alone.
- * @param options what it was made of.
- * @returns the guard; `undefined` on the other runtimes.
+ * Guards the `fetch` of {@link createHostFetch}; other functions stay unguarded. Returns
+ * `undefined` on Deno and Bun: only Node can check addresses before it connects.
  */
 export function createFetchGuard(
   hostFetch: typeof fetch,
@@ -69,15 +64,15 @@ export function createFetchGuard(
   if ("Deno" in globalThis || "Bun" in globalThis) return undefined;
   return async (fetch, check) => {
     if (fetch !== hostFetch) return fetch;
-    const { createNodeFetch } = await import("./fetch_node.ts");
+    const { createNodeFetch } = await import("./node_fetch.ts");
     const { env } = options;
-    // A file that is of no use was told when the function was made.
+    // createHostFetch() has warned of unusable files already.
     const certificates = await trustedCertificates({ ...options, emit: () => {} });
     return createNodeFetch((url) => proxyFor(url, env), certificates, check);
   };
 }
 
-// What follows is loaded when it is needed: a start without proxy and private CA pays for none of it.
+// The modules below are loaded on demand: a start without proxy and private CA needs none of them.
 
 async function trustedCertificates(options: HostFetchOptions): Promise<readonly string[]> {
   const { env, caFile, emit = () => {} } = options;
@@ -92,13 +87,27 @@ async function runtimeFetch(
 ): Promise<typeof fetch> {
   const { Deno, Bun } = globalThis as { Deno?: DenoNamespace; Bun?: unknown };
   if (Deno !== undefined) {
-    const { createDenoFetch } = await import("./fetch_deno.ts");
+    const { createDenoFetch } = await import("./deno_fetch.ts");
     return createDenoFetch(Deno, proxy, certificates);
   }
-  if (Bun !== undefined) {
-    const { createBunFetch } = await import("./fetch_bun.ts");
-    return createBunFetch(proxy, certificates);
-  }
-  const { createNodeFetch } = await import("./fetch_node.ts");
+  if (Bun !== undefined) return createBunFetch(proxy, certificates);
+  const { createNodeFetch } = await import("./node_fetch.ts");
   return createNodeFetch(proxy, certificates);
+}
+
+/** Bun's own `fetch` with the options that it adds: https://bun.sh/docs/runtime/networking/fetch */
+async function createBunFetch(
+  proxyFor: ProxyChoice,
+  certificates: readonly string[],
+): Promise<typeof fetch> {
+  const native = globalThis.fetch;
+  const { withRuntimeRoots } = await import("./trust.ts");
+  // `ca` replaces Bun's own roots.
+  const trust = certificates.length === 0 ? {} : { tls: { ca: withRuntimeRoots(certificates) } };
+  return (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    // Without `false` Bun reads the proxy variables itself, without the networks of NO_PROXY.
+    const bunOptions: object = { proxy: proxyFor(url)?.href ?? false, ...trust };
+    return native(input, { ...init, ...bunOptions });
+  };
 }

@@ -7,29 +7,25 @@ import { withoutFloods } from "./grpc_flood.ts";
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 type RequestArguments = Parameters<SessionManager["request"]>;
 
-/** An idle connection is closed after this time, in milliseconds, before a firewall forgets it. */
+/** An idle connection is closed before a firewall forgets it. */
 const IDLE_TIMEOUT_MS = 15 * 60_000;
 
 /**
- * The HTTP/2 connection of a gRPC channel: made when a call needs it, kept, and made again after it has ended. An idle
- * one does not keep the process running.
+ * The HTTP/2 connection of a gRPC channel: opened when a call needs it, kept, and reopened after it
+ * has closed. An idle one does not keep the process running.
  *
- * It replaces `Http2SessionManager` of connect-node 2.1.2, which fails with peers that do not speak HTTP/2. That
- * manager removes its `error` listener on abort, so that a late error of the session ends the process (Node). And when
- * a session is destroyed between its `connect` event and the next microtask (Deno), it awaits a promise that has
- * already resolved in a loop, which starves timers and signals.
+ * It replaces `Http2SessionManager` of connect-node 2.1.2, which fails with peers that do not speak
+ * HTTP/2: it removes its `error` listener on abort, so that a late error of the session ends the
+ * process (Node); and when a session is destroyed between its `connect` event and the next
+ * microtask (Deno), it awaits a resolved promise in a loop, which starves timers and signals.
  */
 export class GrpcConnection implements SessionManager {
   readonly authority: string;
   readonly #dial: () => Socket;
   #session: Session | undefined;
 
-  /**
-   * @param baseUrl `https://host:port` or `http://host:port`.
-   * @param dial opens the socket.
-   */
   constructor(baseUrl: string, dial: () => Socket) {
-    // Without a default port, as connect-node compares it.
+    // connect-node compares it without a default port.
     this.authority = new URL(baseUrl).origin;
     this.#dial = dial;
   }
@@ -41,10 +37,9 @@ export class GrpcConnection implements SessionManager {
     return this.#session.request(...request);
   }
 
-  // Only keep-alive pings would need this; each call has a deadline instead.
+  // Only keep-alive pings need this; each call has a deadline instead.
   notifyResponseByteRead(): void {}
 
-  /** Closes the connection; calls in progress fail. */
   hangUp(): void {
     this.#session?.destroy();
     this.#session = undefined;
@@ -66,7 +61,7 @@ class Session {
       settings: { enablePush: false },
     });
     this.#connected = new Promise((resolve, reject) => {
-      // These listeners stay, because both can report an error long after they were destroyed.
+      // These listeners stay, because both can emit errors long after they were destroyed.
       for (const emitter of [this.#session, socket]) {
         emitter.on("error", (error: unknown) => {
           this.#failure ??= error;
@@ -79,7 +74,7 @@ class Session {
       });
       this.#session.once("close", () => reject(closed()));
     });
-    this.#connected.catch(() => {}); // Nobody waits for it after an early hang-up.
+    this.#connected.catch(() => {}); // Not awaited after an early hangUp().
     this.#session.once("goaway", () => this.#leave());
     this.#session.setTimeout(IDLE_TIMEOUT_MS, () => this.#session.close());
   }
@@ -91,7 +86,7 @@ class Session {
 
   async request(...[method, path, headers, options]: RequestArguments): Promise<ClientHttp2Stream> {
     await this.#connected;
-    // Destroyed since its `connect` event.
+    // It can be destroyed since its `connect` event.
     if (this.#session.destroyed) throw this.#failure ?? closed();
     const stream = this.#session.request({ ...headers, ":method": method, ":path": path }, options);
     this.#streams += 1;
@@ -106,13 +101,18 @@ class Session {
     this.#end(new ConnectError("another call gave up the connection", Code.Canceled));
   }
 
-  /** After GOAWAY the open streams may finish. https://www.rfc-editor.org/rfc/rfc9113#section-6.8 */
+  /**
+   * After GOAWAY the open streams may finish. https://www.rfc-editor.org/rfc/rfc9113#section-6.8
+   */
   #leave(): void {
     this.#isLeaving = true;
     if (this.#streams === 0) this.#end();
   }
 
-  /** Later, because Deno crashes when a session is destroyed while it reads frames, as in its own events. */
+  /**
+   * Deferred, because Deno crashes when a session is destroyed while it reads frames, as in its own
+   * events.
+   */
   #end(reason?: Error): void {
     setImmediate(() => {
       this.#session.destroy(reason, constants.NGHTTP2_CANCEL);

@@ -1,17 +1,14 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 
-/** How many frames beside answers may come within a second; servers send a few for each call. */
+/** Frames other than responses within a second; servers send a few for each call. */
 const MAX_CONTROL_FRAMES = 100;
 const FRAME_HEAD_BYTES = 9;
 const [DATA, HEADERS] = [0, 1];
 
 /**
- * Ends a connection over which a flood of HTTP/2 frames comes, before a session sees it: the native code of Deno 2.9 corrupts
- * its memory in a flood, and then crashes or never returns.
- *
- * @param socket the connection to a server.
- * @returns a stream in its place.
+ * Closes a connection on a flood of HTTP/2 frames before a session sees it: the native code of Deno
+ * 2.9 corrupts its memory in a flood, then crashes or never returns.
  */
 export function withoutFloods(socket: Socket): Duplex {
   const frames = new ControlFrames();
@@ -34,14 +31,16 @@ export function withoutFloods(socket: Socket): Duplex {
   return duplex;
 }
 
-/** Counts the frames that carry no part of an answer. https://www.rfc-editor.org/rfc/rfc9113#section-4.1 */
+/**
+ * Counts frames that are not part of a response. https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+ */
 class ControlFrames {
   #head: number[] = [];
   #payloadLeft = 0;
   #count = 0;
   #since = 0;
 
-  /** Returns how many have come within this second. */
+  /** Returns the number within this second. */
   count(chunk: Buffer): number {
     const now = performance.now();
     if (now - this.#since > 1_000) {

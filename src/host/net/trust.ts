@@ -1,32 +1,19 @@
-/**
- * The private certificate authorities that calls trust besides the public ones.
- *
- * @module
- */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import * as tls from "node:tls";
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { systemReason } from "../files/atomic_file.ts";
-import type { Environment } from "./proxy.ts";
 
 const CA_VARIABLES = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] as const;
-// OpenSSL's "TRUSTED CERTIFICATE" carries extra bytes that only OpenSSL reads, so it is not taken.
+// OpenSSL's "TRUSTED CERTIFICATE" has extra bytes that only OpenSSL reads.
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
- * Reads the certificates of `--ca-file`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. All are added to the
- * runtime's own roots; OpenSSL would put `SSL_CERT_FILE` in their place, but adding never breaks a call
- * that works without it, and is the same on every runtime.
- *
- * @param env environment variables.
- * @param caFile the value of `--ca-file`: a PEM file.
- * @param emit hears a warning for a variable whose file is of no use; the machine's environment is not
- * always the operator's to change.
- * @param option what names `caFile` in errors; `--ca-file` unless told.
- * @returns PEM certificates, each once; empty when nothing is configured.
- * @throws ConfigError when `--ca-file` cannot be read or holds no certificate.
+ * Reads the certificates of `--ca-file`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`; an unusable
+ * file of a variable is a warning only. OpenSSL replaces the roots by `SSL_CERT_FILE`, but adding
+ * never breaks a call that works without it, and is the same on every runtime.
  */
 export async function readTrustedCertificates(
   env: Environment,
@@ -49,14 +36,9 @@ export async function readTrustedCertificates(
   return [...certificates];
 }
 
-/**
- * Adds certificates to those the runtime trusts by itself, for interfaces where a list replaces them.
- *
- * @param certificates PEM certificates.
- * @returns both, as PEM.
- */
+/** For interfaces in which a list replaces the runtime's own roots. */
 export function withRuntimeRoots(certificates: readonly string[]): string[] {
-  // Node 22.15 and newer say what they really trust (system store, flags); older ones have their bundle only.
+  // Node 22.15 and newer know the system store and flags; older ones have their bundle only.
   const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
   return [...(getCACertificates?.("default") ?? tls.rootCertificates), ...certificates];
 }
@@ -64,9 +46,9 @@ export function withRuntimeRoots(certificates: readonly string[]): string[] {
 async function addFile(certificates: Set<string>, source: string, path: string): Promise<void> {
   const text = await readPem(source, path);
   const found = text.match(PEM_CERTIFICATE) ?? [];
-  if (found.length === 0) throw unusable(source, path, "it holds no PEM certificate");
+  if (found.length === 0) throw unusable(source, path, "it contains no PEM certificate");
   for (const pem of found) {
-    if (!isCertificate(pem)) throw unusable(source, path, "it holds a certificate that is damaged");
+    if (!isCertificate(pem)) throw unusable(source, path, "it contains a damaged certificate");
     certificates.add(pem);
   }
 }

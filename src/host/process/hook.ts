@@ -1,49 +1,41 @@
 import type { HookResult } from "../../core/event.ts";
 import type { Redact } from "../../core/secret.ts";
-import type { HookContext, RunHook } from "../../deploy/deployer.ts";
+import type { HookVariables, RunHook } from "../../deploy/deployer.ts";
 import { run } from "./run.ts";
 
-/** The hooks of a command. */
 export interface HookOptions {
-  /** A shell command; empty: none. */
+  /** A shell command; empty for none. */
   before: string;
-  /** A shell command; empty: none. */
+  /** A shell command; empty for none. */
   after: string;
-  /** How long each may run, in milliseconds. */
   timeoutMs: number;
-  /** Where they run. */
   cwd: string;
-  /** dewy's own environment. */
   env: Readonly<Record<string, string | undefined>>;
-  /** Masks secrets in what they print. */
   redact: Redact;
 }
 
 /**
- * Makes the runner of the two hooks: `/bin/sh -c`, dewy's environment and the `DEWY_*` variables. Secrets are masked
- * in the result.
- *
- * @param options the commands and their limits.
- * @returns a function that runs one of them.
+ * Creates the runner of the two hooks. A hook is run with `/bin/sh -c` in dewy's environment plus the `DEWY_*` variables.
+ * Secrets are masked in the result.
  */
 export function createHooks(options: HookOptions): RunHook {
-  return async (when, context, signal) => {
+  return async (when, variables, signal) => {
     const command = options[when];
-    return command === "" ? undefined : runOne(when, command, context, options, signal);
+    return command === "" ? undefined : runOne(when, command, variables, options, signal);
   };
 }
 
 async function runOne(
   when: HookResult["when"],
   command: string,
-  context: HookContext,
+  variables: HookVariables,
   options: HookOptions,
   signal: AbortSignal,
 ): Promise<HookResult> {
   const result = await run({
     command: ["/bin/sh", "-c", command],
     cwd: options.cwd,
-    env: { ...options.env, ...variables(context) },
+    env: { ...options.env, ...environment(variables) },
     timeoutMs: options.timeoutMs,
     signal,
   });
@@ -59,11 +51,11 @@ async function runOne(
   };
 }
 
-function variables(context: HookContext): Record<string, string> {
+function environment(variables: HookVariables): Record<string, string> {
   return {
-    DEWY_TAG: context.tag,
-    DEWY_PREVIOUS_TAG: context.previousTag ?? "",
-    DEWY_RELEASE_DIR: context.releaseDirectory,
-    DEWY_COMMAND: context.command,
+    DEWY_TAG: variables.tag,
+    DEWY_PREVIOUS_TAG: variables.previousTag ?? "",
+    DEWY_RELEASE_DIR: variables.releaseDirectory,
+    DEWY_COMMAND: variables.command,
   };
 }

@@ -1,7 +1,7 @@
 /**
- * A lock file that one dewy at a time holds. A lock whose holder is gone is taken over under a claim: a file that only
- * one starter can create, named after the content that it is about to replace. So nobody ever replaces or removes the
- * lock of a process that lives, however many start at once.
+ * A lock file that one dewy process at a time holds. A stale lock is taken over under a claim: a file that only one
+ * process can create, named after the content that it replaces. So the lock of a live process is never replaced or
+ * removed, however many processes start at once.
  *
  * @module
  */
@@ -19,59 +19,51 @@ import {
   temporaryPath,
 } from "../files/atomic_file.ts";
 import { ownDirectory } from "../files/own_directory.ts";
-import { bootId, isRunning, pidNamespace, processStartTime } from "./identity.ts";
+import { bootId, isRunning, pidNamespace, processStartTime } from "./processes.ts";
 import { steadyClock } from "./steady_clock.ts";
 
-/** The process that holds a lock, as the file states it. */
+/** The content of a lock file. */
 interface Holder {
   pid: number;
   startTime?: string;
   host: string;
-  /** Which start of the kernel, and which PID namespace, the pid belongs to. */
+  /** The boot and the PID namespace that the pid belongs to. */
   boot?: string;
   pids?: string;
   command: string;
   since: string;
-  /** Makes the content of every lock unique. */
   id?: string;
 }
 
-/** Options of {@link acquireLock}. */
 export interface LockOptions {
-  /** Receives warnings: of a long wait, and of a lock that was lost. Defaults to none. */
+  /** Receives warnings about a long wait and about a lost lock. */
   emit?: EventSink;
-  /** Ends the wait. */
   signal?: AbortSignal;
 }
 
-/** A lock that is held. */
 export interface Lock {
-  /** Gives the lock back. Calling it again has no effect. */
   release(): Promise<void>;
 }
 
-/** How often the holder touches the file. */
 const HEARTBEAT_MS = 10_000;
-/** A holder on this kernel whose process cannot be seen from here is gone after three missed heartbeats. */
+/** A holder in another PID namespace of this kernel counts as gone after three missed heartbeats. */
 const SILENT_MS = 3 * HEARTBEAT_MS;
-/** Clocks of two machines differ, and network file systems show changes late. */
+/** Clocks of two machines differ, and network file systems delay changes. */
 const FOREIGN_STALE_MS = 2 * 60_000;
 const CONTENTION_MS = 60_000;
-const LOOK_MS = 20;
-const LONGEST_LOOK_MS = 500;
+const FIRST_RETRY_MS = 20;
+const LONGEST_RETRY_MS = 500;
 
 /**
- * Takes a lock file. A lock whose holder is gone is taken over.
+ * Acquires a lock file, or takes over a stale one.
  *
- * A holder in the same PID namespace is alive if its process runs. Of any other holder only the heartbeat is known: one
- * on this kernel (in another container, say) is watched for up to 30 s, one on another machine counts as alive until its
- * file is two minutes old.
+ * A holder in the same PID namespace is alive if its process runs. Any other holder is judged by its heartbeat: a holder
+ * on this kernel (in another container, for example) is watched for up to 30 s, a holder on another machine counts as
+ * alive until its file is two minutes old.
  *
- * @param path the lock file; its directory is made if it is missing.
- * @param command what this process is doing, for the error of the next one.
- * @param options who is warned, and what ends the wait.
- * @returns the lock.
- * @throws ConfigError with the code `locked` that names the holder; HostError if the file cannot be made.
+ * @param path the lock file; its directory is created if it is missing.
+ * @param command the dewy command, which the error of the next process names.
+ * @throws ConfigError with the code `locked` that names the holder; HostError if the file cannot be created.
  */
 export async function acquireLock(
   path: string,
@@ -117,21 +109,21 @@ function describeSelf(command: string): Holder {
 async function take(path: string, own: string, { emit, signal }: LockOptions): Promise<void> {
   const startedAt = steadyClock.now();
   let silent: { text: string; touchedAt: number; since: number } | undefined;
-  for (let pauseMs = LOOK_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_LOOK_MS)) {
-    if (await appears(path, own)) return;
-    const there = await look(path);
+  for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_RETRY_MS)) {
+    if (await linkOnce(own, path)) return;
+    const found = await readLock(path);
     const now = steadyClock.now();
-    if (there?.liveness === "silent") {
-      const { text, touchedAt } = there;
+    if (found?.liveness === "silent") {
+      const { text, touchedAt } = found;
       if (silent?.text !== text) {
         silent = { text, touchedAt, since: now };
-        emit?.({ type: "warning", message: WATCHING, fields: { path, holder: nameOf(there) } });
+        emit?.({ type: "warning", message: WATCHING, fields: { path, holder: nameOf(found) } });
       }
-      if (silent.touchedAt !== touchedAt) there.liveness = "alive";
-      else if (now - silent.since >= SILENT_MS) there.liveness = "gone";
+      if (silent.touchedAt !== touchedAt) found.liveness = "alive";
+      else if (now - silent.since >= SILENT_MS) found.liveness = "gone";
     }
-    if (there?.liveness === "alive") throw isTaken(path, there);
-    if (there?.liveness === "gone" && (await replace(path, there.text, own))) return;
+    if (found?.liveness === "alive") throw lockedError(path, found);
+    if (found?.liveness === "gone" && (await replaceStaleLock(path, found.text, own))) return;
     if (now - startedAt >= CONTENTION_MS) {
       throw new ConfigError(`Cannot lock ${path}: the lock is contended; try again`, {
         code: "locked",
@@ -141,34 +133,37 @@ async function take(path: string, own: string, { emit, signal }: LockOptions): P
   }
 }
 
-const WATCHING = "The directory was in use by a dewy that may be gone; waiting for a sign of life";
+const WATCHING =
+  "Directory is locked by a dewy process that may be gone; waiting for its heartbeat";
 
-/** A link makes the whole file appear under the name, or fails: no reader sees half of it. */
-async function appears(path: string, own: string): Promise<boolean> {
+/** Publishes the complete file under a new name; a link is atomic. Returns whether the name was free. */
+async function linkOnce(own: string, path: string): Promise<boolean> {
   try {
     await link(own, path);
     return true;
   } catch (error) {
     if (systemCode(error) !== "EEXIST") throw error;
-    // A network file system can report that of a link which it has made, when the first answer was lost.
-    const [there, ours] = await Promise.all([path, own].map((name) => lstat(name).catch(() => {})));
-    return there !== undefined && there.ino === ours?.ino && there.dev === ours.dev;
+    // A network file system also reports EEXIST if it has made the link and its first response was lost.
+    const [found, ours] = await Promise.all([path, own].map((name) => lstat(name).catch(() => {})));
+    return found !== undefined && found.ino === ours?.ino && found.dev === ours.dev;
   }
 }
 
 /**
- * Replaces a file whose process is gone, if it still has that content. Only one process can hold the claim, so the
- * content cannot change between the look and the rename.
+ * Replaces a lock by `own` if it still has the content that was judged stale. Only one process can hold the claim, so the
+ * content cannot change between the check and the rename.
+ *
+ * @returns whether the lock was replaced.
  */
-async function replace(path: string, stale: string, own: string): Promise<boolean> {
+export async function replaceStaleLock(path: string, stale: string, own: string): Promise<boolean> {
   const claim = claimPath(path, stale);
-  if (!(await appears(claim, own))) {
-    const there = await look(claim);
-    if (there?.liveness !== "gone") return false;
-    if (!(await replace(claim, there.text, own))) return false;
+  if (!(await linkOnce(own, claim))) {
+    const found = await readLock(claim);
+    if (found?.liveness !== "gone") return false;
+    if (!(await replaceStaleLock(claim, found.text, own))) return false;
   }
   try {
-    if ((await look(path))?.text !== stale) return false;
+    if ((await readLock(path))?.text !== stale) return false;
     const next = temporaryPath(path);
     await link(own, next);
     await rename(next, path);
@@ -178,38 +173,31 @@ async function replace(path: string, stale: string, own: string): Promise<boolea
   }
 }
 
-/**
- * The file that a starter creates before it replaces a lock.
- *
- * @param path the lock file.
- * @param stale the content that is to be replaced.
- * @returns a path beside it.
- */
 export function claimPath(path: string, stale: string): string {
   return `${path}.${createHash("sha256").update(stale).digest("hex").slice(0, 16)}.claim`;
 }
 
-/** What starters that were killed have left: claims to a lock that is ours by now mean nothing any more. */
+/** Removes claims and temporary files of processes that were killed while they acquired the lock. */
 async function removeLeftovers(path: string): Promise<void> {
   const directory = dirname(path);
   const leftover = /^(?:\.[0-9a-f]{16}\.(?:tmp|claim))+$/;
   for (const name of await readdir(directory)) {
     if (!name.startsWith(basename(path)) || !leftover.test(name.slice(basename(path).length)))
       continue;
-    const there = await look(join(directory, name));
-    // One that is being written has no holder yet.
-    const isOld = there?.holder !== undefined || Date.now() - (there?.touchedAt ?? 0) > SILENT_MS;
-    if (there?.liveness === "gone" && isOld) await rm(join(directory, name), { force: true });
+    const found = await readLock(join(directory, name));
+    // A file that is still being written has no holder yet.
+    const isOld = found?.holder !== undefined || Date.now() - (found?.touchedAt ?? 0) > SILENT_MS;
+    if (found?.liveness === "gone" && isOld) await rm(join(directory, name), { force: true });
   }
 }
 
-/** The heartbeat goes through the open file: whatever has the name by then, it touches no other lock. */
+/** The heartbeat uses the open file, so it never touches another lock that has replaced this one. */
 function hold(path: string, text: string, file: FileHandle, { emit }: LockOptions): Lock {
   let isLost = false;
   const beat = async (): Promise<void> => {
     const now = new Date();
     await file.utimes(now, now);
-    if ((await look(path))?.text === text || isLost) return;
+    if ((await readLock(path))?.text === text || isLost) return;
     isLost = true;
     emit?.({ type: "warning", important: true, message: LOST, fields: { path } });
   };
@@ -221,7 +209,7 @@ function hold(path: string, text: string, file: FileHandle, { emit }: LockOption
       if (isReleased) return;
       isReleased = true;
       clearInterval(heartbeat);
-      if ((await look(path).catch(() => undefined))?.text === text) {
+      if ((await readLock(path).catch(() => undefined))?.text === text) {
         await rm(path, { force: true }).catch(() => {});
       }
       await file.close();
@@ -230,38 +218,32 @@ function hold(path: string, text: string, file: FileHandle, { emit }: LockOption
 }
 
 const LOST =
-  "The lock was removed or taken by another process; two dewys may use this directory now";
+  "The lock was removed or taken by another process; two dewy processes may use this directory now";
 
-/**
- * Finds the holder of a lock.
- *
- * @param path the lock file.
- * @returns such as `dewy server (pid 7 on web1)`; `undefined` if the lock is free.
- * @throws HostError when the file cannot be read.
- */
+/** Names the holder of a lock: `dewy server (pid 7 on web1)`; `undefined` if the lock is free or stale. */
 export async function lockHolder(path: string): Promise<string | undefined> {
   try {
-    const there = await look(path);
-    return there === undefined || there.liveness === "gone" ? undefined : nameOf(there);
+    const found = await readLock(path);
+    return found === undefined || found.liveness === "gone" ? undefined : nameOf(found);
   } catch (error) {
     if (systemCode(error) === "ENOTDIR") return undefined;
     throw hostError(`read ${path}`, error);
   }
 }
 
-/** `silent`: a process of this kernel that cannot be seen from here, and has not touched its file for a while. */
+/** `silent`: the process is in another PID namespace of this kernel, so only its heartbeat can be checked. */
 type Liveness = "alive" | "silent" | "gone";
 
-interface Found {
+interface FoundLock {
   text: string;
-  /** `undefined` if the content is not that of a lock. */
+  /** `undefined` if the content is not valid. */
   holder: Holder | undefined;
   touchedAt: number;
   liveness: Liveness;
 }
 
-/** A link in the place of the file is not followed; it counts as an empty file. */
-async function look(path: string): Promise<Found | undefined> {
+/** A symbolic link is not followed; it counts as an empty file. */
+async function readLock(path: string): Promise<FoundLock | undefined> {
   let file: FileHandle;
   try {
     file = await openOwnFile(path);
@@ -281,7 +263,7 @@ async function look(path: string): Promise<Found | undefined> {
   }
 }
 
-/** A pid means nothing in another PID namespace, on another machine, or after a restart of this one. */
+/** A pid is meaningless in another PID namespace, on another machine, and after a reboot. */
 function livenessOf(holder: Holder, touchedAt: number): Liveness {
   const boot = bootId();
   const isSameHost = holder.host === hostname();
@@ -290,29 +272,29 @@ function livenessOf(holder: Holder, touchedAt: number): Liveness {
   if (sharesPids) return isRunning(holder.pid, holder.startTime) ? "alive" : "gone";
   const silentMs = Date.now() - touchedAt;
   if (holder.boot === boot) return silentMs < SILENT_MS ? "silent" : "gone";
-  // A machine of the same name that has not touched the file since this one started is this one, before its restart.
+  // The same host name and no heartbeat since boot: this machine, before its reboot.
   const isBeforeBoot = touchedAt < Date.now() - uptime() * 1000 || silentMs < -CONTENTION_MS;
   if (isSameHost && isBeforeBoot) return "gone";
   return silentMs < FOREIGN_STALE_MS ? "alive" : "gone";
 }
 
-function isTaken(path: string, found: Found): ConfigError {
+function lockedError(path: string, found: FoundLock): ConfigError {
   const { holder } = found;
   const isElsewhere = holder?.boot !== undefined && holder.boot !== bootId();
   return new ConfigError(
     `Cannot use ${dirname(dirname(path))}: ${nameOf(found)} has held it since ${holder?.since}; ` +
-      `stop that one first, or use another ${ownChoice(holder)}` +
+      `stop that process first, or use another ${directoryFlag(holder)}` +
       (isElsewhere ? "; if that machine is gone, wait two minutes" : ""),
     { code: "locked" },
   );
 }
 
-function nameOf({ holder }: Found): string {
+function nameOf({ holder }: FoundLock): string {
   return `dewy ${holder?.command} (pid ${holder?.pid} on ${holder?.host})`;
 }
 
-/** The flag that gives a command a directory of its own. */
-function ownChoice(holder: Holder | undefined): string {
+/** The flag that selects the working directory. */
+function directoryFlag(holder: Holder | undefined): string {
   return holder?.command === "container" ? "--name or --directory" : "--directory";
 }
 

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { fileError } from "../files/file_error.ts";
 
-/** Whether the content of a file is a program that a system can start: ELF, Mach-O, PE, or a script with `#!`. */
+/** Whether a file contains a program: ELF, Mach-O, PE, or a script with `#!`. */
 export async function isProgram(path: string): Promise<boolean> {
   try {
     const file = await open(path, "r");
@@ -20,10 +20,9 @@ export async function isProgram(path: string): Promise<boolean> {
 const ELF = 0x7f454c46;
 const MACH_O: ReadonlySet<number> = new Set([0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe]);
 const FAT_MACH_O: ReadonlySet<number> = new Set([0xcafebabe, 0xcafebabf]);
-/** Classes of Java begin as fat Mach-O files do, but where those count their parts, there stands a version of 45 or more. */
+/** Java class files have the magic number of fat Mach-O files, but a version of 45 or more in place of the part count. */
 const MAX_FAT_PARTS = 44;
 
-/** Whether these are the first bytes of a program. */
 export function beginsAsProgram(start: Uint8Array): boolean {
   if (start[0] === 0x23 && start[1] === 0x21) return true; // #!
   if (start.length < 8) return false;

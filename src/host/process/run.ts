@@ -1,54 +1,46 @@
 import { spawn } from "node:child_process";
 import { AbortedError, HostError } from "../../core/error.ts";
 import { systemReason } from "../files/atomic_file.ts";
+import { signalGroup } from "./processes.ts";
 
-/** What to run, and within which limits. */
 export interface RunOptions {
-  /** The program and its arguments; no shell is involved unless it is named. */
+  /** The program and its arguments; no shell is involved. */
   command: readonly [string, ...string[]];
-  /** The working directory. */
   cwd: string;
   /** The whole environment; nothing is inherited. */
   env: Readonly<Record<string, string | undefined>>;
-  /** What it reads from standard input; nothing unless told. */
+  /** Standard input. Empty by default. */
   input?: string;
-  /** How long it may run, in milliseconds. */
   timeoutMs: number;
-  /** Ends it early. */
   signal?: AbortSignal;
-  /** How many bytes of each output are kept at least, the last ones; 64 KiB unless told. */
+  /** At least this many bytes from the end of each output stream are kept. Defaults to 64 KiB. */
   keptBytes?: number;
-  /** Hears every whole line of standard output as it comes, without the line's end. */
+  /** Called with each complete line of standard output, without its newline. */
   onLine?: (line: string) => void;
 }
 
-/** How a process ended. */
 export interface RunResult {
-  /** The exit code; `null` when a signal ended it. */
+  /** `null` if the process was killed by a signal. */
   exitCode: number | null;
-  /** The end of standard output. */
+  /** The last part of standard output. */
   stdout: string;
-  /** The end of standard error. */
+  /** The last part of standard error. */
   stderr: string;
-  /** How long it ran, in milliseconds. */
   durationMs: number;
-  /** Whether the timeout ended it. */
   timedOut: boolean;
 }
 
 const KEPT_BYTES = 64 * 1024;
 /** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 5_000;
-/** How long output may still arrive after the exit: a daemon that the process left behind keeps the pipes open. */
+/** How long to wait for output after the exit: a daemon that the process has started keeps the pipes open. */
 const OUTPUT_GRACE_MS = 500;
 
 /**
- * Runs a program in a process group of its own and waits for its end. When it runs too long or the signal
- * comes, the whole group gets SIGTERM and, five seconds later, SIGKILL.
+ * Runs a program in its own process group and waits until it exits. On timeout or abort, the whole group gets SIGTERM and,
+ * five seconds later, SIGKILL. A failing exit code is not an error.
  *
- * @param options what to run, and within which limits.
- * @returns how it ended; a failing exit code is a value.
- * @throws HostError when it cannot be started; AbortedError when the signal ended it.
+ * @throws HostError if the program cannot be started; AbortedError if the signal is aborted.
  */
 export async function run(options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
@@ -59,7 +51,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     options.input === undefined
       ? spawn(program, args, { ...settings, stdio: ["ignore", "pipe", "pipe"] })
       : spawn(program, args, { ...settings, stdio: ["pipe", "pipe", "pipe"] });
-  // A program that does not read it closes the pipe early, which is no failure.
+  // A program that does not read its input closes the pipe early.
   child.stdin?.on("error", () => {});
   child.stdin?.end(options.input);
   const { keptBytes = KEPT_BYTES, onLine } = options;
@@ -68,9 +60,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const stderr = keepTail(child.stderr, keptBytes);
   let timedOut = false;
   let killTimer: ReturnType<typeof setTimeout> | undefined;
+  const kill = (signal: NodeJS.Signals): void => {
+    if (child.pid !== undefined) signalGroup(child.pid, signal);
+  };
   const end = (): void => {
-    killGroup(child.pid, "SIGTERM");
-    killTimer ??= setTimeout(() => killGroup(child.pid, "SIGKILL"), TERM_GRACE_MS);
+    kill("SIGTERM");
+    killTimer ??= setTimeout(() => kill("SIGKILL"), TERM_GRACE_MS);
   };
   const timer = setTimeout(() => {
     timedOut = true;
@@ -80,10 +75,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
   try {
     const exitCode = await exitOf(child, program);
     if (options.signal?.aborted === true) {
-      killGroup(child.pid, "SIGKILL");
-      throw new AbortedError(`${program} was ended`, { cause: options.signal.reason });
+      kill("SIGKILL");
+      throw new AbortedError(`Stopped ${program}`, { cause: options.signal.reason });
     }
-    if (timedOut) killGroup(child.pid, "SIGKILL");
+    if (timedOut) kill("SIGKILL");
     await outputEnd([child.stdout, child.stderr]);
     return {
       exitCode,
@@ -146,7 +141,7 @@ function readLines(stream: Output, onLine: (line: string) => void): void {
   });
 }
 
-/** "close" comes only when everybody who holds the pipe has let go of it, so it is not waited for long. */
+/** "close" is emitted only after every process that holds the pipe has closed it, hence the timeout. */
 function outputEnd(streams: readonly Output[]): Promise<void> {
   const closed = streams.map((stream) =>
     stream.closed ? Promise.resolve() : new Promise<void>((r) => stream.once("close", () => r())),
@@ -158,13 +153,4 @@ function outputEnd(streams: readonly Output[]): Promise<void> {
   return Promise.race([Promise.all(closed).then(() => {}), grace]).finally(() =>
     clearTimeout(timer),
   );
-}
-
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // The group has ended already.
-  }
 }

@@ -1,8 +1,7 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 
 /**
- * A clock that nobody puts forward or back, for timeouts: time goes on from the start of the process, whatever is done to
- * the time of the machine.
+ * A clock for timeouts: changes to the system time do not affect it.
  *
  * @see https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock
  */

@@ -3,13 +3,11 @@ import { run } from "./run.ts";
 const TIMEOUT_MS = 60_000;
 
 /**
- * Asks the system to bring everything written to a file system onto the disk, as far as it can: a power cut right
- * after a deploy must not leave a release of empty files behind `current`. One call is far cheaper than syncing
- * file by file. See https://man7.org/linux/man-pages/man1/sync.1.html.
+ * Flushes a file system to disk where the system has `sync -f`, so that a power failure right after a deploy does not
+ * leave a release of empty files behind `current`. One call is far cheaper than syncing file by file.
+ * https://man7.org/linux/man-pages/man1/sync.1.html
  *
- * @param directory a directory of the file system.
- * @param signal ends the waiting.
- * @throws AbortedError when the signal comes. Systems without such a program sync in their own time.
+ * @throws AbortedError if the signal is aborted; every other failure is ignored.
  */
 export async function syncFileSystem(directory: string, signal: AbortSignal): Promise<void> {
   const { PATH } = process.env;

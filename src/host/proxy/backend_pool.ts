@@ -1,39 +1,28 @@
 import type { Clock } from "../../core/clock.ts";
 import { type Backend, backendKey } from "./backend.ts";
 
-/** How a proxy chooses among several backends. */
 export type Balance = "least-connections" | "round-robin";
 
-const FIRST_REST_MS = 100;
-const LONGEST_REST_MS = 5_000;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
 
-/** One backend, and what the proxy knows of it. */
+/** A backend and its state. */
 export interface PoolMember<Connection> {
-  /** Where it is. */
   readonly backend: Backend;
-  /** Its connections, those that are still being made too. */
   readonly connections: Set<Connection>;
-  /** How many were ever given to it. */
+  /** How many connections it ever got. */
   total: number;
-  /** How often in a row connecting failed. */
+  /** Consecutive failures to connect. */
   failures: number;
   /** Gets no connection before this time, in milliseconds since the epoch. */
-  restsUntil: number;
-  /** After a rest one connection goes first; the others wait until it was made. */
+  backoffUntil: number;
+  /** After a backoff one connection is tried first; the others wait until it is established. */
   onTrial: boolean;
-  /** Whether new connections may go there. */
+  /** Whether it may get new connections. */
   inRotation: boolean;
 }
 
-/** Options of {@link BackendPool}. */
-export interface BackendPoolOptions {
-  /** How to choose. */
-  balance: Balance;
-  /** The time. */
-  clock: Clock;
-}
-
-/** The backends of a proxy: which one is next, and which ones are left alone for a while. */
+/** The backends of a proxy: chooses the next one, and backs off from those that fail. */
 export class BackendPool<Connection> {
   readonly #balance: Balance;
   readonly #clock: Clock;
@@ -43,31 +32,22 @@ export class BackendPool<Connection> {
   #hasBegun = false;
   readonly #waiting = new Set<() => void>();
 
-  /**
-   * Makes a pool without backends.
-   *
-   * @param options how to choose, and the time.
-   */
-  constructor({ balance, clock }: BackendPoolOptions) {
+  constructor({ balance, clock }: { balance: Balance; clock: Clock }) {
     this.#balance = balance;
     this.#clock = clock;
   }
 
-  /** Whether there is a backend that new connections may go to. */
+  /** Whether a backend may get new connections. */
   get hasRotation(): boolean {
     return this.#rotation.length > 0;
   }
 
-  /** Whether there has ever been one. */
+  /** Whether there has ever been such a backend. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
 
-  /**
-   * Replaces the backends that new connections go to. The connections of the others stay.
-   *
-   * @param backends all of them; one that is known keeps its state.
-   */
+  /** Replaces the backends of new connections. Connections of the others stay. */
   replace(backends: readonly Backend[]): void {
     for (const member of this.#rotation) member.inRotation = false;
     const unique = new Map(backends.map((backend) => [backendKey(backend), backend]));
@@ -77,12 +57,6 @@ export class BackendPool<Connection> {
     this.#wake();
   }
 
-  /**
-   * Takes one backend out of the rotation.
-   *
-   * @param backend the backend.
-   * @returns what is known of it; `undefined` when it is unknown or forgotten.
-   */
   remove(backend: Backend): PoolMember<Connection> | undefined {
     const member = this.#members.get(backendKey(backend));
     if (member === undefined) return undefined;
@@ -92,27 +66,16 @@ export class BackendPool<Connection> {
     return member;
   }
 
-  /** @returns every backend of the rotation, and those that still have connections. */
+  /** The backends in rotation, and those that still have connections. */
   members(): readonly PoolMember<Connection>[] {
     return [...this.#members.values()];
   }
 
-  /**
-   * Finds one backend.
-   *
-   * @param backend the backend.
-   * @returns what is known of it; `undefined` when it is unknown or forgotten.
-   */
   find(backend: Backend): PoolMember<Connection> | undefined {
     return this.#members.get(backendKey(backend));
   }
 
-  /**
-   * Gives a connection to the next backend.
-   *
-   * @param connection the connection.
-   * @returns the backend; `undefined` when there is none, or when all of them rest.
-   */
+  /** Returns `undefined` if there is no backend, or all of them back off. */
   take(connection: Connection): PoolMember<Connection> | undefined {
     const member = this.#choose();
     if (member === undefined) return undefined;
@@ -122,60 +85,36 @@ export class BackendPool<Connection> {
     return member;
   }
 
-  /**
-   * Takes a connection back: it ended, or was never made.
-   *
-   * @param member its backend.
-   * @param connection the connection.
-   */
   release(member: PoolMember<Connection>, connection: Connection): void {
     member.connections.delete(connection);
     if (!member.inRotation) this.#forget();
   }
 
-  /**
-   * Hears that a connection to a backend was made.
-   *
-   * @param member the backend.
-   */
-  succeeded(member: PoolMember<Connection>): void {
+  markHealthy(member: PoolMember<Connection>): void {
     if (member.failures === 0) return;
     member.failures = 0;
     member.onTrial = false;
     this.#wake();
   }
 
-  /**
-   * Hears that a connection to a backend could not be made: it rests, longer each time in a row.
-   *
-   * @param member the backend.
-   */
-  failed(member: PoolMember<Connection>): void {
-    const pause = Math.min(FIRST_REST_MS * 2 ** member.failures, LONGEST_REST_MS);
+  /** Puts the backend in exponential backoff. */
+  markFailed(member: PoolMember<Connection>): void {
+    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** member.failures, MAX_BACKOFF_MS);
     member.failures += 1;
     member.onTrial = false;
-    member.restsUntil = this.#clock.now() + pause;
+    member.backoffUntil = this.#clock.now() + backoff;
     this.#wake();
   }
 
-  /**
-   * Hears that connecting to a backend failed for a reason that says nothing about it.
-   *
-   * @param member the backend.
-   */
-  undecided(member: PoolMember<Connection>): void {
+  /** Call it when a connection failed for a reason that says nothing about the backend. */
+  ignore(member: PoolMember<Connection>): void {
     member.onTrial = false;
     this.#wake();
   }
 
-  /**
-   * Waits until choosing again is worth it: other backends, a rest that is over, a trial that ended.
-   *
-   * @param ms the longest wait in milliseconds.
-   * @param signal ends the wait; it then resolves as well.
-   */
+  /** Waits until take() may succeed. The abort resolves it. */
   async changed(ms: number, signal: AbortSignal): Promise<void> {
-    const ends = this.#rotation.filter(({ onTrial }) => !onTrial).map((one) => one.restsUntil);
+    const ends = this.#rotation.filter(({ onTrial }) => !onTrial).map((one) => one.backoffUntil);
     const wait = Math.min(ms, Math.max(1, Math.min(...ends) - this.#clock.now()));
     const timer = new AbortController();
     const stop = (): void => timer.abort();
@@ -193,7 +132,7 @@ export class BackendPool<Connection> {
       connections: new Set(),
       total: 0,
       failures: 0,
-      restsUntil: 0,
+      backoffUntil: 0,
       onTrial: false,
       inRotation: true,
     };
@@ -221,7 +160,7 @@ export class BackendPool<Connection> {
 
   #isReady(member: PoolMember<Connection>): boolean {
     if (member.failures === 0) return true;
-    return !member.onTrial && member.restsUntil <= this.#clock.now();
+    return !member.onTrial && member.backoffUntil <= this.#clock.now();
   }
 
   #forget(): void {

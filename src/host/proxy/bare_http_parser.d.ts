@@ -1,5 +1,4 @@
 declare module "bare-http-parser" {
-  /** Parses the messages that are sent in one direction of a connection. */
   class HttpParser {
     static readonly constants: {
       readonly REQUEST: 1;
@@ -7,15 +6,15 @@ declare module "bare-http-parser" {
       readonly DATA: 3;
       readonly END: 4;
     };
-    /** Announces that the next response has no body, whatever its head says. */
+    /** The next response has no body, even if its head says so. */
     skipBody(): void;
     push(data: Uint8Array): Generator<HttpParser.Event, void>;
-    /** Takes the bytes back that have not been parsed yet. */
+    /** Returns the bytes that have not been parsed yet, and forgets them. */
     drain(): Uint8Array;
   }
 
   namespace HttpParser {
-    /** What requests and responses have in common; repeated fields are joined with a comma. */
+    /** Repeated fields are joined with a comma. */
     interface Head {
       version: string;
       headers: Readonly<Record<string, string | undefined>>;

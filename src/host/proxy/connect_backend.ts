@@ -5,11 +5,11 @@ import type { Deadlines } from "./deadlines.ts";
 type Done = (error?: Error | null) => void;
 
 /**
- * A connection to a backend that survives a failed write: a server may answer before it has read a request, and close
- * the connection. A plain socket would then be destroyed together with the response that waits in it.
+ * Survives a failed write: a server may answer and close before it has read the request. A plain
+ * socket would be destroyed together with the unread response.
  */
 export class BackendSocket extends Socket {
-  /** Whether the backend takes nothing any more; what is written goes nowhere. */
+  /** Whether the backend no longer reads; writes are dropped. */
   isDeaf = false;
 
   override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
@@ -29,14 +29,7 @@ export class BackendSocket extends Socket {
   }
 }
 
-/**
- * Connects to a backend.
- *
- * @param backend where to.
- * @param deadlines ends the attempt when it takes too long: it is given the socket, to destroy it with an error.
- * @returns the socket, with neither listeners nor data read.
- * @throws the system's error, such as ECONNREFUSED.
- */
+/** Returns a socket without listeners, from which nothing has been read. */
 export function connectBackend(
   backend: Backend,
   deadlines: Deadlines<Socket>,
@@ -54,7 +47,7 @@ export function connectBackend(
     };
     const onError = (error: Error): void => {
       forget();
-      // A late error of a socket that nobody has any more must not end the process.
+      // A late error of an abandoned socket must not end the process.
       socket.on("error", () => {}).destroy();
       reject(error);
     };

@@ -1,25 +1,17 @@
 import type { Clock } from "../../core/clock.ts";
 
-/**
- * The same deadline for many things at once, with one timer for all of them: the set keeps the order in which they
- * were added, so that the first one is always due first.
- */
-export class Deadlines<Thing> {
+/** The same deadline for many items with one timer: the first one added is always due first. */
+export class Deadlines<Item> {
   readonly #ms: number;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
-  readonly #onDue: (thing: Thing) => void;
-  readonly #dueAt = new Map<Thing, number>();
+  readonly #onDue: (item: Item) => void;
+  readonly #dueAt = new Map<Item, number>();
   #isRunning = false;
 
-  /**
-   * Makes an empty set.
-   *
-   * @param options the deadline in milliseconds, what happens then, the time, and what ends it all.
-   */
   constructor(options: {
     ms: number;
-    onDue: (thing: Thing) => void;
+    onDue: (item: Item) => void;
     clock: Clock;
     signal: AbortSignal;
   }) {
@@ -29,23 +21,13 @@ export class Deadlines<Thing> {
     this.#signal = options.signal;
   }
 
-  /**
-   * Starts the deadline of a thing.
-   *
-   * @param thing the thing.
-   */
-  add(thing: Thing): void {
-    this.#dueAt.set(thing, this.#clock.now() + this.#ms);
+  add(item: Item): void {
+    this.#dueAt.set(item, this.#clock.now() + this.#ms);
     if (!this.#isRunning) void this.#run();
   }
 
-  /**
-   * Forgets a thing.
-   *
-   * @param thing the thing.
-   */
-  delete(thing: Thing): void {
-    this.#dueAt.delete(thing);
+  delete(item: Item): void {
+    this.#dueAt.delete(item);
   }
 
   async #run(): Promise<void> {
@@ -58,17 +40,17 @@ export class Deadlines<Thing> {
         this.#expire();
       }
     } catch {
-      // The signal: nobody waits any more.
+      // The signal: the deadlines no longer matter.
     } finally {
       this.#isRunning = false;
     }
   }
 
   #expire(): void {
-    for (const [thing, dueAt] of this.#dueAt) {
+    for (const [item, dueAt] of this.#dueAt) {
       if (dueAt > this.#clock.now()) return;
-      this.#dueAt.delete(thing);
-      this.#onDue(thing);
+      this.#dueAt.delete(item);
+      this.#onDue(item);
     }
   }
 }

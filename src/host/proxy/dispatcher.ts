@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
-import type { Clock } from "../../core/clock.ts";
-import type { EventSink } from "../../core/event.ts";
+import type { Context } from "../../core/context.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../files/file_error.ts";
 import { backendText } from "./backend.ts";
@@ -8,63 +7,42 @@ import type { BackendPool, PoolMember } from "./backend_pool.ts";
 import { type BackendSocket, connectBackend } from "./connect_backend.ts";
 import type { Deadlines } from "./deadlines.ts";
 
-/** This machine lacks something; the backend is not to blame. */
-const OWN_LACK = ["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"];
-const LACK_PAUSE_MS = 100;
+/** This machine lacks a resource; the backend may be healthy. */
+const LOCAL_FAILURES = ["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"];
+const LOCAL_BACKOFF_MS = 100;
 
-/** Options of {@link Dispatcher}. */
-export interface DispatcherOptions<Connection> {
-  /** The backends. */
+interface DispatcherOptions<Connection> extends Pick<Context, "clock" | "emit"> {
   pool: BackendPool<Connection>;
-  /** Ends attempts to connect. */
+  /** Limits attempts to connect. */
   deadlines: Deadlines<Socket>;
-  /** How long a client may wait for a backend, in milliseconds. */
   holdMs: number;
-  /** How many clients may wait at once. */
   maxHeld: number;
-  /** The time. */
-  clock: Clock;
-  /** Hears of backends that do not accept, and of clients that found none. */
-  emit: EventSink;
-  /** Ends every wait. */
   signal: AbortSignal;
 }
 
 /**
- * Finds a backend for each client. No backend has got anything of what the client says, so that any number of them can
- * be tried. Waits a while when none accepts.
+ * Finds a backend for each client. Nothing is read from a client until a backend accepts, so any
+ * number of backends can be tried.
  */
-export class Dispatcher<Connection extends { readonly isOver: boolean }> {
+export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
   readonly #options: DispatcherOptions<Connection>;
-  readonly #resting = new Set<string>();
-  #isLacking = false;
-  #wasEarly = false;
-  /** How many clients wait for a backend now. */
+  readonly #reported = new Set<string>();
+  #hasReportedOutage = false;
+  #hasReportedEarlyClient = false;
   held = 0;
-  /** How many clients got none. */
   refused = 0;
 
-  /**
-   * Makes a dispatcher.
-   *
-   * @param options the backends and the limits.
-   */
   constructor(options: DispatcherOptions<Connection>) {
     this.#options = options;
   }
 
-  /**
-   * Connects a client with a backend that accepts.
-   *
-   * @param connection the client.
-   * @returns the backend and the socket to it; `undefined` when there is none in time, or the client has gone.
-   */
+  /** Returns `undefined` if no backend accepts in time or the client has closed. */
   async connect(
     connection: Connection,
   ): Promise<{ member: PoolMember<Connection>; upstream: BackendSocket } | undefined> {
     const { pool, clock, holdMs, signal } = this.#options;
     const giveUpAt = clock.now() + holdMs;
-    while (!connection.isOver && !signal.aborted) {
+    while (!connection.isClosed && !signal.aborted) {
       const member = pool.take(connection);
       if (member !== undefined) {
         const upstream = await this.#try(member, connection);
@@ -84,19 +62,19 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
     const { pool, deadlines, clock, signal } = this.#options;
     try {
       const upstream = await connectBackend(member.backend, deadlines);
-      this.#praise(member);
+      this.#markHealthy(member);
       return upstream;
     } catch (error) {
       pool.release(member, connection);
-      if (hasCode(error, ...OWN_LACK)) {
-        pool.undecided(member);
-        await clock.sleep(LACK_PAUSE_MS, signal).catch(() => {});
-      } else this.#blame(member, error);
+      if (hasCode(error, ...LOCAL_FAILURES)) {
+        pool.ignore(member);
+        await clock.sleep(LOCAL_BACKOFF_MS, signal).catch(() => {});
+      } else this.#markFailed(member, error);
       return undefined;
     }
   }
 
-  /** @returns false when too many wait already. */
+  /** Returns false if `maxHeld` clients wait already. */
   async #hold(ms: number): Promise<boolean> {
     const { pool, maxHeld, signal } = this.#options;
     if (this.held >= maxHeld) return false;
@@ -109,33 +87,33 @@ export class Dispatcher<Connection extends { readonly isOver: boolean }> {
   #refuse(): undefined {
     const { pool, emit } = this.#options;
     this.refused += 1;
-    // Before the app is up for the first time nothing is wrong: a load balancer's checks, for example, come early.
+    // Clients before the first start of the app, such as a load balancer's checks, are normal.
     const important = pool.hasBegun;
-    if (important ? this.#isLacking : this.#wasEarly) return;
-    if (important) this.#isLacking = true;
-    else this.#wasEarly = true;
+    if (important ? this.#hasReportedOutage : this.#hasReportedEarlyClient) return;
+    if (important) this.#hasReportedOutage = true;
+    else this.#hasReportedEarlyClient = true;
     const message = important
       ? "No backend accepts connections: clients are turned away until one does"
       : "Turned away a client that came before the first backend was up";
     emit({ type: "warning", message, fields: { waiting: this.held }, important });
   }
 
-  #praise(member: PoolMember<Connection>): void {
-    this.#isLacking = false;
-    this.#resting.delete(backendText(member.backend));
-    this.#options.pool.succeeded(member);
+  #markHealthy(member: PoolMember<Connection>): void {
+    this.#hasReportedOutage = false;
+    this.#reported.delete(backendText(member.backend));
+    this.#options.pool.markHealthy(member);
   }
 
-  #blame(member: PoolMember<Connection>, error: unknown): void {
-    this.#options.pool.failed(member);
+  #markFailed(member: PoolMember<Connection>, error: unknown): void {
+    this.#options.pool.markFailed(member);
     const backend = backendText(member.backend);
-    // A backend that was taken out on purpose may go whenever it likes.
-    if (!member.inRotation || this.#resting.has(backend)) return;
-    this.#resting.add(backend);
+    // A backend that is out of rotation may stop at any time.
+    if (!member.inRotation || this.#reported.has(backend)) return;
+    this.#reported.add(backend);
     const reason = messageOf(error);
     this.#options.emit({
       type: "warning",
-      message: `Cannot connect to backend ${backend}: ${reason}; it rests, and is tried again`,
+      message: `Cannot connect to backend ${backend}: ${reason}; it is retried with backoff`,
       fields: { backend },
     });
   }

@@ -8,66 +8,62 @@ const PROXY = "PROXY ";
 const LONGEST_PROXY_LINE = 107;
 
 /**
- * Follows the HTTP/1 messages of a connection from its first byte. At the first doubt, and where there is nothing to
- * follow, it gives up for good: the connection is then neither idle nor over, and none of its bytes is changed.
+ * Follows the HTTP/1 messages of a connection from its first byte. It stops for good at the first
+ * doubt: the connection is then neither idle nor over, and its bytes pass unchanged.
  */
 export class HttpFraming {
-  /** What came before the first request: a load balancer's word on who the client is, which every backend needs. */
+  /** A load balancer's PROXY header, which every backend needs. */
   preface: Uint8Array = NOTHING;
   #requests: HttpParser | undefined;
   #responses: HttpParser | undefined;
-  #hasGivenUp = false;
+  #hasStopped = false;
   /** Requests whose response is not complete, oldest first. */
   readonly #pending: { isHead: boolean }[] = [];
   #isRequestComplete = false;
   #isResponseComplete = true;
-  #hasSaidClose = false;
+  #hasSentClose = false;
 
   /** Whether the connection is certainly between two requests. */
   get isIdle(): boolean {
-    return !this.#hasGivenUp && this.#isRequestComplete && this.#pending.length === 0;
+    return !this.#hasStopped && this.#isRequestComplete && this.#pending.length === 0;
   }
 
-  /** Whether the client has the whole response that told it to close the connection. */
+  /** Whether the client has the whole response with `Connection: close`. */
   get isOver(): boolean {
-    return this.#hasSaidClose && this.isIdle;
+    return this.#hasSentClose && this.isIdle;
   }
 
-  /** Call with the bytes that the client sends. */
   request(chunk: Uint8Array): void {
-    if (this.#hasGivenUp) return;
+    if (this.#hasStopped) return;
     const bytes = this.#requests === undefined ? this.#open(chunk) : chunk;
     if (bytes?.length === 0) return;
-    if (bytes === undefined || !this.#followRequests(bytes)) this.#giveUp();
+    if (bytes === undefined || !this.#followRequests(bytes)) this.#stop();
   }
 
   /**
-   * Call with the bytes that the backend sends.
-   *
-   * @param saysClose whether the client should close the connection after this response.
-   * @returns the bytes for the client: the same, or with `Connection: close` in the head of a final response.
-   * @see https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+   * Takes bytes of the backend and returns those for the client. With `close` the head of a final
+   * response gets `Connection: close`. https://www.rfc-editor.org/rfc/rfc9112#section-9.6
    */
-  response(chunk: Uint8Array, saysClose: boolean): Uint8Array {
-    if (this.#hasGivenUp) return chunk;
-    const sent = this.#followResponses(chunk, saysClose);
-    if (sent === undefined) this.#giveUp();
+  response(chunk: Uint8Array, close: boolean): Uint8Array {
+    if (this.#hasStopped) return chunk;
+    const sent = this.#followResponses(chunk, close);
+    if (sent === undefined) this.#stop();
     return sent ?? chunk;
   }
 
-  /** @returns the bytes behind the preface, none as long as that is not complete; `undefined` where it is not HTTP. */
+  /** Returns the bytes after the preface; `undefined` if this is not HTTP. */
   #open(chunk: Uint8Array): Uint8Array | undefined {
     const bytes = this.preface.length === 0 ? chunk : Buffer.concat([this.preface, chunk]);
     const length = prefaceLength(bytes);
     if (length === undefined) return undefined;
     const isComplete = length < bytes.length;
-    // A copy, so that an idle connection does not hold on to all that came with it.
+    // A copy, so that an idle connection does not retain the whole chunk.
     this.preface = length === 0 ? NOTHING : new Uint8Array(bytes.subarray(0, length));
     if (isComplete) this.#requests = new HttpParser();
     return bytes.subarray(length);
   }
 
-  /** @returns false when there is nothing more to follow. */
+  /** Returns false if there is nothing more to follow. */
   #followRequests(chunk: Uint8Array): boolean {
     this.#isRequestComplete = false;
     return follow(this.#requests, chunk, false, (event, end) => {
@@ -82,24 +78,24 @@ export class HttpFraming {
     });
   }
 
-  /** @returns what the client gets; `undefined` when there is nothing more to follow. */
-  #followResponses(chunk: Uint8Array, saysClose: boolean): Uint8Array | undefined {
+  /** Returns the bytes for the client; `undefined` if there is nothing more to follow. */
+  #followResponses(chunk: Uint8Array, close: boolean): Uint8Array | undefined {
     // A response to no request.
     if (this.#pending.length === 0) return undefined;
     let sent = chunk;
     let isInterim = false;
     let start = this.#isResponseComplete ? 0 : undefined;
     this.#isResponseComplete = false;
-    const isFollowed = follow(this.#responses, chunk, saysClose, (event, end) => {
+    const isFollowed = follow(this.#responses, chunk, close, (event, end) => {
       if (event.type === RESPONSE) {
         isInterim = event.code < 200;
         const isHead = this.#pending[0]?.isHead ?? false;
-        // After a 101 the parser would only collect what follows.
+        // After a 101 the parser would only buffer the rest.
         if (event.code === 101 || endsByItself(event) || !hasEnd(event, isHead)) return false;
         const isLast = this.#isRequestComplete && this.#pending.length === 1;
-        if (saysClose && isLast && !isInterim && start !== undefined) {
+        if (close && isLast && !isInterim && start !== undefined) {
           sent = withClose(chunk, start, end, event.headers.connection) ?? sent;
-          this.#hasSaidClose ||= sent !== chunk;
+          this.#hasSentClose ||= sent !== chunk;
         }
       }
       if (event.type !== END) return true;
@@ -113,8 +109,8 @@ export class HttpFraming {
     return isFollowed ? sent : undefined;
   }
 
-  #giveUp(): void {
-    this.#hasGivenUp = true;
+  #stop(): void {
+    this.#hasStopped = true;
     this.#requests = undefined;
     this.#responses = undefined;
     this.preface = NOTHING;
@@ -123,11 +119,8 @@ export class HttpFraming {
 }
 
 /**
- * Calls back with the head and the end of each message.
- *
- * @param needsHeads whether the position of a head's end is needed; that of a message's end always is.
- * @param onEvent takes an event and where in the chunk it ended; returns false to stop.
- * @returns false when it was stopped, or the bytes are not HTTP.
+ * Calls back with the head and the end of each message, and with its end in the chunk. Returns
+ * false if the callback did, or the bytes are not HTTP.
  */
 function follow(
   parser: HttpParser | undefined,
@@ -141,7 +134,7 @@ function follow(
       let left = 0;
       for (const event of parser.push(end === 0 ? chunk : chunk.subarray(end))) {
         if (event.type === DATA) continue;
-        // The parser does not report positions: what it has not parsed is taken back, and parsed next.
+        // The parser reports no positions: take back what it has not parsed, and parse it next.
         if (needsHeads || event.type === END) left = Math.max(left, parser.drain().length);
         if (!onEvent(event, chunk.length - left)) return false;
       }
@@ -153,7 +146,7 @@ function follow(
   }
 }
 
-/** @returns all of it while it is not complete; 0 where there is none; `undefined` where it is not HTTP. */
+/** The length so far; 0 without a preface; `undefined` if this is not HTTP. */
 function prefaceLength(bytes: Uint8Array): number | undefined {
   const [first = 0] = bytes;
   if (first < 0x41 || first > 0x5a) return undefined;
@@ -164,7 +157,7 @@ function prefaceLength(bytes: Uint8Array): number | undefined {
   return line.length === LONGEST_PROXY_LINE ? undefined : bytes.length;
 }
 
-/** Whether the connection ends with this exchange, without anybody's doing. */
+/** Whether the connection ends with this exchange anyway. */
 function endsByItself({ version, headers }: HttpParser.Head): boolean {
   return version !== "HTTP/1.1" || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.connection ?? "");
 }
@@ -175,7 +168,7 @@ function hasEnd({ code, headers }: HttpParser.Head & { code: number }, isHead: b
   return isSized || isHead || code < 200 || code === 204 || code === 304;
 }
 
-/** @returns `undefined` where the field is used for something else, such as naming other fields. */
+/** Returns `undefined` if the field has another purpose, such as naming other fields. */
 function withClose(
   chunk: Uint8Array,
   start: number,

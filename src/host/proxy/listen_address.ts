@@ -1,44 +1,36 @@
 import { unlink } from "node:fs/promises";
-import { connect, type Server } from "node:net";
+import type { Server } from "node:net";
 import { HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { hasCode } from "../files/file_error.ts";
 import { bindError } from "../sockets/bind_error.ts";
+import { freeUnixPath } from "../sockets/listeners.ts";
 
-/** Where a proxy listens: an address and a port, a unix socket, or a listening socket that was inherited. */
+/** An address and port, a unix socket, or an inherited listening socket. */
 export type ProxyAddress =
   | {
-      /** The address; every one, IPv6 and IPv4, when `undefined`. */
+      /** `undefined` for every address, IPv6 and IPv4. */
       host: string | undefined;
-      /** The port; 0 for any that is free. */
+      /** 0 for any free port. */
       port: number;
     }
   | {
-      /** The path of a unix socket. */
       path: string;
     }
   | {
-      /** The file descriptor of a listening socket. */
       fd: number;
     };
 
 // The kernel takes the smaller of this and net.core.somaxconn.
 const BACKLOG = 4_096;
 
-/**
- * Lets a server listen; a unix socket that a process left behind is removed first.
- *
- * @param server the server.
- * @param address where.
- * @throws HostError when the address cannot be had; ConfigError when it is none of this machine.
- */
+/** Replaces a unix socket that no process listens on. */
 export async function listenAddress(server: Server, address: ProxyAddress): Promise<void> {
   try {
     await listen(server, address);
   } catch (cause) {
-    if (!("path" in address) || !hasCode(cause, "EADDRINUSE") || (await isAlive(address.path))) {
-      throw refusal(address, cause);
-    }
+    if (!("path" in address) || !hasCode(cause, "EADDRINUSE")) throw refusal(address, cause);
+    await freeUnixPath({ kind: "unix", path: address.path });
     await unlink(address.path).catch(() => {});
     await listen(server, address).catch((error) => {
       throw refusal(address, error);
@@ -57,18 +49,7 @@ function listen(server: Server, address: ProxyAddress): Promise<void> {
     if ("fd" in address) server.listen({ fd: address.fd }, onListening);
     else if ("path" in address)
       server.listen({ path: address.path, backlog: BACKLOG }, onListening);
-    else {
-      const host = address.host === undefined ? {} : { host: address.host };
-      server.listen({ ...host, port: address.port, backlog: BACKLOG }, onListening);
-    }
-  });
-}
-
-function isAlive(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
+    else server.listen({ ...address, backlog: BACKLOG }, onListening);
   });
 }
 

@@ -4,61 +4,49 @@ import { networkCause } from "../../http/network_cause.ts";
 import { systemCode } from "../files/atomic_file.ts";
 import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
-/** What all probes are told. */
-export interface Probe {
-  /** Where the server is. */
+interface Probe {
   host: string;
-  /** Its port. */
   port: number;
-  /** How long it may take, in milliseconds: the answer, or until the connection is made. */
+  /** Limits the time to the response (HTTP) or to the connection (TCP). */
   timeoutMs: number;
-  /** What the server expects before anything else; nothing unless told. */
+  /** Set it if the server expects a PROXY header. */
   proxyProtocol?: ProxyProtocol | undefined;
-  /** Ends the probe. */
   signal?: AbortSignal | undefined;
 }
 
-/** Options of {@link probeHttp}. */
-export interface HttpProbe extends Probe {
-  /** What is asked for, with its slash. */
+interface HttpProbe extends Probe {
   path: string;
 }
 
-/** Options of {@link probeTcp}. */
-export interface TcpProbe extends Probe {
+interface TcpProbe extends Probe {
   /**
-   * How long the connection must stay open, in milliseconds: the port forwarder of a container engine accepts, and then
-   * closes, while nothing listens behind it. The default is 250.
+   * Defaults to 250: the forwarder of a container engine accepts, then closes, before the app
+   * listens.
    */
   settleMs?: number | undefined;
 }
 
 const SETTLE_MS = 250;
-/** Errors that the server causes. All others come from this machine: no descriptors, no memory, no route. */
-const SERVERS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
-/** More than any head that is fit for a health check. */
+/** Caused by the server; all other errors come from this machine, such as missing descriptors. */
+const SERVER_ERRORS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 const MAX_HEAD_BYTES = 65_536;
 
 /**
- * Asks a server over HTTP whether it is healthy. Redirects are not followed: they are an answer.
- *
- * @param probe where, and how long it may take.
- * @returns when the answer was 200 to 399.
- * @throws HostError with what was seen instead, with the fault `release` for what the server did; AbortedError when the
- * signal ended it.
+ * Passes if the server answers 200 to 399; a redirect is not followed. Throws a HostError, with the
+ * fault `release` if the server is the cause, or an AbortedError.
  */
 export function probeHttp(probe: HttpProbe): Promise<void> {
   const { path } = probe;
-  const question = `GET ${path} HTTP/1.1\r\nHost: ${authority(probe)}\r\nUser-Agent: dewy\r\nConnection: close\r\n\r\n`;
+  const request = `GET ${path} HTTP/1.1\r\nHost: ${authority(probe)}\r\nUser-Agent: dewy\r\nConnection: close\r\n\r\n`;
   return attempt(probe, `GET ${path}`, (socket, { pass, fail }) => {
     let received = "";
-    // A connection of its own: one that is kept for later would hold up the drain of what is probed.
-    socket.on("connect", () => socket.write(question));
+    // Without `Connection: close` the connection would delay a drain of the server.
+    socket.on("connect", () => socket.write(request));
     socket.on("data", (chunk) => {
       received += chunk.toString("latin1");
       const status = finalStatus(received);
       if (status === undefined && received.length < MAX_HEAD_BYTES) return;
-      if (status === undefined || Number.isNaN(status)) fail("got something else than HTTP/1");
+      if (status === undefined || Number.isNaN(status)) fail("got a response that is not HTTP/1");
       else if (status >= 200 && status < 400) pass();
       else fail(`answered ${status}`);
     });
@@ -66,7 +54,7 @@ export function probeHttp(probe: HttpProbe): Promise<void> {
   });
 }
 
-/** The status behind interim answers; NaN for what is no HTTP, `undefined` as long as it has not come. */
+/** The status after interim responses; NaN if not HTTP, `undefined` until it has arrived. */
 function finalStatus(received: string): number | undefined {
   for (let start = 0; ; ) {
     const line = received.slice(start, start + 13);
@@ -79,21 +67,14 @@ function finalStatus(received: string): number | undefined {
   }
 }
 
-/**
- * Connects to a server, and looks whether it keeps the connection or says something.
- *
- * @param probe where, and how long it may take.
- * @returns when the connection was still open after the settle time.
- * @throws HostError with what was seen instead, with the fault `release` for what the server did; AbortedError when the
- * signal ended it.
- */
+/** Passes if the server keeps the connection or sends something. Throws like probeHttp. */
 export function probeTcp(probe: TcpProbe): Promise<void> {
   const { settleMs = SETTLE_MS } = probe;
   const timeoutMs = probe.timeoutMs + settleMs;
   const what = `a connection to ${authority(probe)}`;
   return attempt({ ...probe, timeoutMs }, what, (socket, { pass, fail, after }) => {
     socket.on("connect", () => after(settleMs, pass));
-    // A server that speaks first is there, even when it then says goodbye.
+    // A server that speaks first is up, even if it then closes the connection.
     socket.on("data", pass);
     socket.on("end", () => fail("was accepted and closed at once"));
   });
@@ -102,11 +83,10 @@ export function probeTcp(probe: TcpProbe): Promise<void> {
 interface Outcome {
   pass: () => void;
   fail: (reason: string, cause?: unknown) => void;
-  /** Does something later, unless the probe is over by then. */
+  /** Runs `then` unless the probe is over by then. */
   after: (ms: number, then: () => void) => void;
 }
 
-/** A connection that ends with the probe: by what is seen, by the timeout or by the signal. */
 function attempt(
   probe: Probe,
   what: string,
@@ -124,8 +104,8 @@ function attempt(
       settle();
     };
     const fail: Outcome["fail"] = (reason, cause) => {
-      const isServers = cause === undefined || SERVERS.has(systemCode(cause) ?? "");
-      const fault = isServers ? "release" : "host";
+      const isServer = cause === undefined || SERVER_ERRORS.has(systemCode(cause) ?? "");
+      const fault = isServer ? "release" : "host";
       over(() => reject(new HostError(`${what} ${reason}`, { cause, fault })));
     };
     const onAbort = (): void => over(() => reject(ended(what, signal)));
@@ -140,7 +120,6 @@ function attempt(
   });
 }
 
-/** The probe speaks for itself. */
 function ownHeader(protocol: ProxyProtocol, socket: Socket): Uint8Array {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
   const end = (address = "", port = 0): { address: string; port: number } => ({ address, port });

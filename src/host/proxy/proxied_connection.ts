@@ -2,61 +2,44 @@ import type { Socket } from "node:net";
 import type { BackendSocket } from "./connect_backend.ts";
 import { HttpFraming } from "./http_framing.ts";
 
-/**
- * What is to become of a connection between two requests: its backend stays, or leaves while there are others, or
- * leaves without a successor.
- */
+/** Between two requests: stay with the backend, move to another one, or close. */
 export type Fate = "stays" | "moves" | "ends";
 
-/** Receives what a {@link ProxiedConnection} does. */
 export interface ConnectionObserver {
-  /** The time, in milliseconds since the epoch. */
   now(): number;
   fate(): Fate;
-  /** Bytes were handed on, to the backend or to the client. */
   onBytes(count: number, to: "backend" | "client"): void;
-  /** It has let go of its backend, between two requests. */
+  /** It has released its backend, between two requests. */
   onReleased(): void;
-  /** The client speaks, and there is no backend: {@link ProxiedConnection.attach} it to one. */
+  /** The client sends without a backend: attach one. */
   onWaiting(): void;
-  /** The backend has failed: {@link ProxiedConnection.cut} it once {@link ProxiedConnection.hasLingered}. */
+  /** The backend has failed: cut the connection once `hasLingered`. */
   onLingering(): void;
-  /** Both sockets are closed. */
   onClosed(): void;
 }
 
-/** How long a client has to read what it was sent, before a reset may take it away. */
+/** How long a client has to read what it was sent, before a reset may discard it. */
 export const UNREAD_MS = 1_000;
-/** The same for a client that goes on sending: https://www.rfc-editor.org/rfc/rfc9112#section-9.6 */
+/** The same for a client that keeps sending: https://www.rfc-editor.org/rfc/rfc9112#section-9.6 */
 const LONGEST_LINGER_MS = 30_000;
 
-/**
- * A client, and the backend it is connected with: bytes, ends, pressure and errors of one side become those of the
- * other.
- */
+/** A client and its backend: relays bytes, ends, backpressure and errors both ways. */
 export class ProxiedConnection {
-  /** The client's side. */
   readonly client: Socket;
-  /** When the last byte was handed on, in milliseconds since the epoch. */
+  /** When the last byte was relayed, in milliseconds since the epoch. */
   activeAt: number;
   readonly #observer: ConnectionObserver;
   readonly #framing = new HttpFraming();
   #upstream: BackendSocket | undefined;
   #clientSpokeLast = true;
-  /** Whether any byte has gone either way. */
   #isUsed = false;
   #isWaiting = false;
   #answeredAt = Number.NEGATIVE_INFINITY;
-  /** What the client has sent while it had no backend. */
+  /** Bytes that the client sent while it had no backend. */
   readonly #held: Uint8Array[] = [];
   #failedAt: number | undefined;
 
-  /**
-   * Takes a client, which must be paused.
-   *
-   * @param client the socket.
-   * @param observer is told what happens.
-   */
+  /** The client must be paused. */
   constructor(client: Socket, observer: ConnectionObserver) {
     this.client = client;
     this.#observer = observer;
@@ -64,27 +47,25 @@ export class ProxiedConnection {
     client.on("error", () => {});
     client.on("close", () => {
       if (hasFailed(client)) resetAfterFlush(this.#upstream);
-      this.#look();
+      this.#reportClosed();
     });
   }
 
-  /** Whether the client has gone. */
-  get isOver(): boolean {
+  get isClosed(): boolean {
     return this.client.destroyed;
   }
 
-  /** Whether the backend has said that it sends nothing any more. */
   get hasBackendEnded(): boolean {
     return this.#upstream?.readableEnded ?? false;
   }
 
   /**
-   * Whether it is certainly between two requests of HTTP/1, or before the first one, so that a client that is fit for
-   * HTTP loses nothing when it is closed: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+   * Whether closing it costs an HTTP/1 client nothing: it is between two requests, or before the
+   * first. https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
    */
   get isIdle(): boolean {
     if (this.#isUnused) return true;
-    // A client may still be busy with the response.
+    // The client may still be reading the response.
     return this.client.writableLength === 0 && this.#held.length === 0 && this.#framing.isIdle;
   }
 
@@ -100,12 +81,7 @@ export class ProxiedConnection {
     return this.client.writableLength === 0 && (isQuiet || isLong);
   }
 
-  /**
-   * Connects the client with a backend.
-   *
-   * @param upstream the socket to the backend.
-   * @param header what the backend is told before the client's first byte.
-   */
+  /** Connects the client to a backend, which gets the header first. */
   attach(upstream: BackendSocket, header?: Uint8Array): void {
     const { client } = this;
     const isFirst = client.listenerCount("data") === 0;
@@ -123,8 +99,8 @@ export class ProxiedConnection {
   }
 
   /**
-   * Lets go of a backend that leaves, if it is between two requests: the next one goes to another backend. Does so at once
-   * if it is not used yet: then the backend may be the one to speak first. Ends, if the client was told so.
+   * Between two requests: releases a backend that is out of rotation. An unused connection gets
+   * another one at once, because the backend may speak first. Closes after `Connection: close`.
    */
   moveOn(): void {
     const { client } = this;
@@ -146,8 +122,8 @@ export class ProxiedConnection {
   }
 
   /**
-   * Ends the connection now. Where the backend spoke last, the client sees an orderly end: most likely it is between
-   * two requests. Else it sees a reset, so that it cannot take half an answer for a whole one.
+   * Closes with a reset, so that the client cannot mistake half a response for a whole one; in
+   * order if the backend spoke last, which is most likely between two requests.
    */
   cut(): void {
     const { client } = this;
@@ -199,7 +175,6 @@ export class ProxiedConnection {
     const observer = this.#observer;
     const on = (event: string, receive: (chunk: Uint8Array) => void): void => {
       upstream.on(event, (chunk: Uint8Array) => {
-        // It was let go of.
         if (upstream !== this.#upstream) return;
         this.activeAt = observer.now();
         receive(chunk);
@@ -225,11 +200,11 @@ export class ProxiedConnection {
     });
     on("close", () => {
       if (hasFailed(upstream) || upstream.isDeaf) this.#fail();
-      this.#look();
+      this.#reportClosed();
     });
   }
 
-  /** What the client still sends is of no use, but is read: else it might see a reset instead of the response. */
+  /** Keeps reading: otherwise the client might see a reset instead of the response. */
   #fail(): void {
     const { client } = this;
     if (client.destroyed) return;
@@ -240,17 +215,17 @@ export class ProxiedConnection {
     else this.#observer.onLingering();
   }
 
-  #look(): void {
+  #reportClosed(): void {
     if (this.client.closed && (this.#upstream?.closed ?? true)) this.#observer.onClosed();
   }
 }
 
-/** A side that ended in order has told the other one so already; all else is a reset. */
+/** An orderly end was relayed already; everything else is a reset. */
 function hasFailed(socket: Socket): boolean {
   return !socket.readableEnded || Boolean(socket.errored);
 }
 
-/** What one side sent before it failed still reaches the other one. */
+/** The bytes that one side sent before it failed still reach the other one. */
 function resetAfterFlush(socket: Socket | undefined): void {
   if (socket === undefined || socket.destroyed) return;
   socket.pause();
@@ -259,7 +234,7 @@ function resetAfterFlush(socket: Socket | undefined): void {
   else socket.write("", () => reset(socket));
 }
 
-/** The peer sees ECONNRESET; a unix socket knows no reset, its peer sees an end. */
+/** The peer sees ECONNRESET, over a unix socket an end. */
 function reset(socket: Socket): void {
   try {
     socket.resetAndDestroy();

@@ -1,13 +1,10 @@
 import { isIPv4 } from "node:net";
 
-/** The versions of the PROXY protocol that a proxy can speak to its backends. */
 export type ProxyProtocol = "v1" | "v2";
 
-/** The two ends of a client's connection; without addresses where it came over a unix socket. */
+/** The two ends of a client's connection; without addresses over a unix socket. */
 export interface ClientAddresses {
-  /** Where the client is. */
   source: { address: string; port: number } | undefined;
-  /** Where it connected to. */
   destination: { address: string; port: number } | undefined;
 }
 
@@ -17,14 +14,7 @@ const V2_UNSPEC = 0x00;
 const V2_TCP4 = 0x11;
 const V2_TCP6 = 0x21;
 
-/**
- * Writes the header that tells a backend who the client is.
- *
- * @param version `v1` is a line of text, `v2` is binary.
- * @param addresses both ends of the client's connection.
- * @returns the bytes that come before the client's own.
- * @see https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt
- */
+/** https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt */
 export function proxyHeader(version: ProxyProtocol, addresses: ClientAddresses): Uint8Array {
   const ends = sameFamily(addresses);
   return version === "v1" ? textHeader(ends) : binaryHeader(ends);
@@ -38,7 +28,7 @@ interface Ends {
   destinationPort: number;
 }
 
-/** A header has one family: IPv4 unless one end can be written in IPv6 only. */
+/** A header has one family: IPv4, or IPv6 if one end has no IPv4 form. */
 function sameFamily({ source, destination }: ClientAddresses): Ends | undefined {
   if (source === undefined || destination === undefined) return undefined;
   const [from, to] = [plain(source.address), plain(destination.address)];
@@ -52,7 +42,7 @@ function sameFamily({ source, destination }: ClientAddresses): Ends | undefined 
   };
 }
 
-/** Without the zone of a link-local address, and IPv4 as such where a dual-stack socket saw it as IPv6. */
+/** Without the zone of a link-local address; an IPv4 address of a dual-stack socket as IPv4. */
 function plain(address: string): string {
   const [unzoned = ""] = address.split("%");
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unzoned)?.[1];

@@ -1,53 +1,59 @@
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
-import type { EventSink } from "../../core/event.ts";
+import type { Context } from "../../core/context.ts";
 import type { Backend } from "./backend.ts";
-import type { Balance } from "./backend_pool.ts";
-import type { ProxyAddress } from "./listen_address.ts";
-import { NetProxy } from "./net_proxy.ts";
-import type { ProxyProtocol } from "./proxy_header.ts";
+import { BackendPool, type Balance, type PoolMember } from "./backend_pool.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { listenAddress, type ProxyAddress } from "./listen_address.ts";
+import { type Fate, ProxiedConnection, UNREAD_MS } from "./proxied_connection.ts";
+import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
-/** Options of {@link startTcpProxy}. */
-export interface TcpProxyOptions {
+const IDLE_TIMEOUT_MS = 300_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const HOLD_MS = 5_000;
+const MAX_HELD = 1_024;
+const MAX_SWEEP_MS = 5_000;
+const KEEP_ALIVE_MS = 60_000;
+/** Servers (Node, Apache) close idle connections after as long, so clients know how to retry. */
+const IDLE_CLOSE_MS = 5_000;
+const DRAIN_CHECK_MS = 250;
+/** A backend that ended has most likely exited; its clients must not delay a drain for long. */
+const LINGER_MS = 30_000;
+
+/** Options of {@link startTcpProxy}. All times are in milliseconds. */
+export interface TcpProxyOptions extends Pick<Context, "clock" | "emit"> {
   /** Where clients connect to. */
   listen: ProxyAddress;
   /**
-   * Ends a connection over which no byte went for so long, in milliseconds; 0 is never. The default is 300,000. After
+   * Closes a connection without traffic after this time; 0 disables it. Defaults to 300,000. Once
    * the backend has ended its direction, it is 30,000 at most.
    */
   idleTimeoutMs?: number;
-  /** How long a backend may take to accept, in milliseconds. The default is 5,000. */
+  /** How long a backend may take to accept. Defaults to 5,000. */
   connectTimeoutMs?: number;
-  /** How long a client waits for a backend when there is none, in milliseconds. The default is 5,000. */
+  /** How long a client waits while no backend accepts. Defaults to 5,000. */
   holdMs?: number;
-  /** How many clients may wait so; the others are reset. The default is 1,024. */
+  /** How many clients may wait at once; more are reset. Defaults to 1,024. */
   maxHeld?: number;
-  /** How to choose among several backends. The default is `least-connections`. */
   balance?: Balance;
-  /** Tells the backends who the client is. They must expect it. */
+  /** Sends the client's address to the backends, which must expect it. */
   proxyProtocol?: ProxyProtocol;
-  /** The time. */
-  clock: Clock;
-  /** Hears of backends that do not accept, and of clients that found none. */
-  emit: EventSink;
 }
 
-/** Numbers of a proxy since it started. */
 export interface TcpProxyStats {
-  /** Clients that connected. */
   accepted: number;
-  /** Clients that are connected now, those that wait for a backend too. */
+  /** Clients that are connected now, including those that wait for a backend. */
   open: number;
   /** Clients that wait for a backend now. */
   held: number;
-  /** Clients that were reset because no backend could be had. */
+  /** Clients that were reset because no backend was available. */
   refused: number;
-  /** Connections that ended because no byte went over them. */
+  /** Connections that reached the idle timeout. */
   idle: number;
-  /** Bytes from clients to backends. */
   bytesToBackends: number;
-  /** Bytes from backends to clients. */
   bytesToClients: number;
-  /** The backends of the rotation, and those that still have connections. */
+  /** The backends in rotation, and those that still have connections. */
   backends: readonly {
     backend: Backend;
     connections: number;
@@ -57,57 +63,304 @@ export interface TcpProxyStats {
   }[];
 }
 
-/** What became of the connections of a backend that was drained. */
+/** The connections of a drained backend. */
 export interface Drained {
-  /** Ended by the client or the backend. */
+  /** Closed by the client or the backend. */
   closed: number;
-  /** Still open when the time was over. */
+  /** Still open at the timeout. */
   cut: number;
 }
 
-/** A running proxy. */
-export interface TcpProxy {
-  /** Where it listens; port 0 and the path as host for a unix socket. */
-  readonly address: { host: string; port: number };
-  /** Replaces the backends that new connections go to, at once. The connections of the others stay. */
-  setBackends(backends: readonly Backend[]): void;
-  /** @returns how many connections a backend has. */
-  connections(backend: Backend): number;
-  /** Accepts no further connection; those that are open go on. */
-  stopAccepting(): void;
-  /**
-   * Takes a backend out of the rotation and waits until its connections have ended. A proxy that has stopped accepting
-   * keeps it in the rotation and waits for all connections: there is no other backend for them.
-   *
-   * @param backend the backend.
-   * @param timeoutMs how long they may take, in milliseconds.
-   */
-  untilDrained(backend: Backend, timeoutMs: number): Promise<void>;
-  /**
-   * Takes a backend out of the rotation, waits until its connections have ended, and cuts the rest.
-   *
-   * @param backend the backend.
-   * @param timeoutMs how long they may take, in milliseconds.
-   * @param signal cuts them now.
-   */
-  drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained>;
-  /**
-   * Stops to accept, waits at most `drainMs` milliseconds (0 unless told) for the connections, and cuts the rest.
-   */
-  close(options?: { drainMs?: number }): Promise<void>;
-  /** @returns the numbers. */
-  stats(): TcpProxyStats;
-}
-
-/**
- * Starts a proxy for any protocol over TCP. It has no backend yet: clients wait until {@link TcpProxy.setBackends}.
- *
- * @param options where it listens, its limits, the clock and the sink.
- * @returns the proxy, which accepts already.
- * @throws HostError when it cannot listen there.
- */
+/** Starts a proxy for any protocol over TCP, which accepts at once. Clients wait for a backend. */
 export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> {
-  const proxy = new NetProxy(options);
+  const proxy = new TcpProxy(options);
   await proxy.listen(options.listen);
   return proxy;
+}
+
+type Member = PoolMember<ProxiedConnection>;
+
+/** A proxy on `node:net`. */
+export class TcpProxy {
+  /** Where it listens; for a unix socket, the path as host and port 0. */
+  address: { readonly host: string; readonly port: number } = { host: "", port: 0 };
+  readonly #clock: Clock;
+  readonly #idleTimeoutMs: number;
+  readonly #proxyProtocol: ProxyProtocol | undefined;
+  readonly #server: Server;
+  readonly #pool: BackendPool<ProxiedConnection>;
+  readonly #dispatcher: Dispatcher<ProxiedConnection>;
+  readonly #connections = new Set<ProxiedConnection>();
+  readonly #closed = new AbortController();
+  readonly #watchers = new Set<() => void>();
+  readonly #lingering: Deadlines<ProxiedConnection>;
+  /** Resolves when the last connection has closed; `undefined` while it accepts. */
+  #stopped: Promise<void> | undefined;
+  #isDrainingIdle = false;
+  readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
+
+  constructor(options: TcpProxyOptions) {
+    const { clock, emit, balance = "least-connections" } = options;
+    const { signal } = this.#closed;
+    this.#clock = clock;
+    this.#idleTimeoutMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+    this.#proxyProtocol = options.proxyProtocol;
+    this.#pool = new BackendPool({ clock, balance });
+    const deadlines = new Deadlines<Socket>({
+      ms: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      onDue: (socket) => socket.destroy(new Error("it did not accept in time")),
+      clock,
+      signal,
+    });
+    this.#lingering = new Deadlines<ProxiedConnection>({
+      ms: UNREAD_MS,
+      onDue: (connection) => {
+        if (connection.hasLingered) connection.cut();
+        else if (!connection.isClosed) this.#lingering.add(connection);
+      },
+      clock,
+      signal,
+    });
+    this.#dispatcher = new Dispatcher({
+      pool: this.#pool,
+      deadlines,
+      holdMs: options.holdMs ?? HOLD_MS,
+      maxHeld: options.maxHeld ?? MAX_HELD,
+      clock,
+      emit,
+      signal,
+    });
+    this.#server = createServer(
+      { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+      (client) => this.#accept(client),
+    );
+  }
+
+  async listen(address: ProxyAddress): Promise<void> {
+    await listenAddress(this.#server, address);
+    // Accepting can fail for lack of descriptors; the next attempt may succeed.
+    this.#server.on("error", () => {});
+    this.address = boundTo(this.#server.address());
+    if (this.#idleTimeoutMs > 0) void this.#sweep();
+  }
+
+  /** Replaces the backends of new connections, at once. Open connections to other backends stay. */
+  setBackends(backends: readonly Backend[]): void {
+    this.#pool.replace(backends);
+    void this.#drainIdle();
+  }
+
+  connections(backend: Backend): number {
+    return this.#pool.find(backend)?.connections.size ?? 0;
+  }
+
+  stopAccepting(): void {
+    if (this.#isClosing) return;
+    this.#stopped = new Promise((resolve) => this.#server.close(() => resolve()));
+    void this.#drainIdle();
+  }
+
+  /**
+   * Takes a backend out of the rotation and waits for its connections. After stopAccepting() it
+   * keeps the backend and waits for all connections, which have no other backend.
+   */
+  async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
+    let connections: Set<ProxiedConnection> | undefined = this.#connections;
+    if (!this.#isClosing) {
+      connections = this.#pool.remove(backend)?.connections;
+      void this.#drainIdle();
+    }
+    if (connections !== undefined) await this.#untilEmpty(connections, timeoutMs);
+  }
+
+  /** Takes a backend out of the rotation, waits for its connections, and cuts the rest. */
+  async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
+    const member = this.#pool.remove(backend);
+    if (member === undefined) return { closed: 0, cut: 0 };
+    void this.#drainIdle();
+    return this.#settle(member.connections, timeoutMs, signal);
+  }
+
+  /** Stops accepting, waits for the connections, and cuts the rest. `drainMs` defaults to 0. */
+  async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    this.stopAccepting();
+    await this.#settle(this.#connections, drainMs);
+    this.#closed.abort(new Error("the proxy was closed"));
+    await this.#stopped;
+  }
+
+  stats(): TcpProxyStats {
+    return {
+      ...this.#counts,
+      open: this.#connections.size,
+      held: this.#dispatcher.held,
+      refused: this.#dispatcher.refused,
+      backends: this.#pool
+        .members()
+        .map(({ backend, connections, total, failures, inRotation }) => ({
+          backend,
+          connections: connections.size,
+          total,
+          failures,
+          inRotation,
+        })),
+    };
+  }
+
+  #accept(client: Socket): void {
+    this.#counts.accepted += 1;
+    // Without an idle timeout only the system notices that a peer has vanished.
+    if (this.#idleTimeoutMs === 0) client.setKeepAlive(true, KEEP_ALIVE_MS);
+    const header = this.#header(client);
+    let member: Member | undefined;
+    const connection = new ProxiedConnection(client, {
+      now: this.#clock.now,
+      fate: () => this.#fateOf(member),
+      onBytes: (count, to) => {
+        if (to === "client") this.#counts.bytesToClients += count;
+        else this.#counts.bytesToBackends += count;
+      },
+      onReleased: () => {
+        this.#release(connection, member);
+        member = undefined;
+      },
+      onWaiting: () => void serve(),
+      onLingering: () => this.#lingering.add(connection),
+      onClosed: () => {
+        this.#connections.delete(connection);
+        this.#lingering.delete(connection);
+        this.#release(connection, member);
+      },
+    });
+    this.#connections.add(connection);
+    const serve = async (): Promise<void> => {
+      const route = await this.#dispatcher.connect(connection).catch(() => undefined);
+      if (route === undefined) return connection.cut();
+      member = route.member;
+      if (!connection.isClosed) return connection.attach(route.upstream, header);
+      route.upstream.destroy();
+      this.#release(connection, member);
+    };
+    void serve();
+  }
+
+  get #isClosing(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  #fateOf(member: Member | undefined): Fate {
+    if (this.#isClosing) return "ends";
+    if (member === undefined || member.inRotation) return "stays";
+    return this.#pool.hasRotation ? "moves" : "ends";
+  }
+
+  #header(client: Socket): Uint8Array | undefined {
+    if (this.#proxyProtocol === undefined) return undefined;
+    const { remoteAddress, remotePort, localAddress, localPort } = client;
+    return proxyHeader(this.#proxyProtocol, {
+      source: end(remoteAddress, remotePort),
+      destination: end(localAddress, localPort),
+    });
+  }
+
+  #release(connection: ProxiedConnection, member: Member | undefined): void {
+    if (member !== undefined) this.#pool.release(member, connection);
+    for (const watch of this.#watchers) watch();
+  }
+
+  /** Waits until a set of connections is empty, then cuts the rest. */
+  async #settle(
+    connections: Set<ProxiedConnection>,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Drained> {
+    const before = connections.size;
+    await this.#untilEmpty(connections, timeoutMs, signal);
+    const cut = connections.size;
+    for (const connection of connections) connection.cut();
+    // Destroyed sockets close by themselves, with the next turn of the event loop.
+    await this.#untilEmpty(connections, CONNECT_TIMEOUT_MS);
+    return { closed: Math.max(0, before - cut), cut };
+  }
+
+  async #untilEmpty(
+    connections: Set<ProxiedConnection>,
+    ms: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (ms <= 0) return;
+    const timer = new AbortController();
+    const stop = (): void => timer.abort();
+    const watch = (): void => {
+      if (connections.size === 0) stop();
+    };
+    this.#watchers.add(watch);
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) stop();
+    watch();
+    await this.#clock.sleep(ms, timer.signal).catch(() => {});
+    signal?.removeEventListener("abort", stop);
+    this.#watchers.delete(watch);
+  }
+
+  /**
+   * Moves idle connections of draining backends to other backends. Without another backend, closes
+   * those that have been idle for a while; the next response on the others has `Connection: close`.
+   */
+  async #drainIdle(): Promise<void> {
+    if (this.#isDrainingIdle) return;
+    this.#isDrainingIdle = true;
+    const { signal } = this.#closed;
+    for (let leaving = this.#leaving(); leaving.length > 0; leaving = this.#leaving()) {
+      const longAgo = this.#clock.now() - IDLE_CLOSE_MS;
+      const isLast = this.#isClosing || !this.#pool.hasRotation;
+      for (const connection of leaving) {
+        connection.moveOn();
+        const isLong = connection.activeAt <= longAgo;
+        if (isLast && isLong && connection.isIdle) connection.cut();
+      }
+      await this.#clock.sleep(DRAIN_CHECK_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+    }
+    this.#isDrainingIdle = false;
+  }
+
+  #leaving(): readonly ProxiedConnection[] {
+    if (this.#isClosing) return [...this.#connections];
+    const members = this.#pool.members().filter(({ inRotation }) => !inRotation);
+    return members.flatMap(({ connections }) => [...connections]);
+  }
+
+  /** One timer for all connections: each closes at most a tenth of the idle timeout late. */
+  async #sweep(): Promise<void> {
+    const pause = Math.min(MAX_SWEEP_MS, Math.ceil(this.#idleTimeoutMs / 10));
+    const { signal } = this.#closed;
+    for (;;) {
+      try {
+        await this.#clock.sleep(pause, signal);
+      } catch {
+        return;
+      }
+      const now = this.#clock.now();
+      const lingerMs = Math.min(LINGER_MS, this.#idleTimeoutMs);
+      for (const connection of this.#connections) {
+        const timeoutMs = connection.hasBackendEnded ? lingerMs : this.#idleTimeoutMs;
+        if (now - connection.activeAt < timeoutMs) continue;
+        this.#counts.idle += 1;
+        connection.cut();
+      }
+    }
+  }
+}
+
+function end(
+  address: string | undefined,
+  port: number | undefined,
+): { address: string; port: number } | undefined {
+  return address === undefined || port === undefined ? undefined : { address, port };
+}
+
+function boundTo(address: AddressInfo | string | null): { host: string; port: number } {
+  if (address === null || typeof address === "string") return { host: address ?? "", port: 0 };
+  return { host: address.address, port: address.port };
 }

@@ -1,8 +1,3 @@
-/**
- * A TCP port that speaks HTTP/1.1 and HTTP/2, in plain text or by TLS, and that ends in order.
- *
- * @module
- */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from "node:http";
 import {
@@ -18,49 +13,42 @@ import { ConfigError, HostError } from "../../core/error.ts";
 import { hasCode } from "../files/file_error.ts";
 import type { TlsFiles } from "./types.ts";
 
-/** A request, of either version of HTTP. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
-/** The answer to a {@link NodeRequest}. */
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
-/** What to listen on. */
-export interface PortOptions {
-  /** The port; 0: any that is free. */
-  port: number;
-  /** The address; `undefined`: every address of this machine. */
-  host: string | undefined;
-  /** Speaks TLS with this certificate; `undefined`: plain text. */
-  tls: TlsFiles | undefined;
-  /** Answers requests. */
-  handle(request: NodeRequest, response: NodeResponse): void;
+export interface Exchange {
+  request: NodeRequest;
+  response: NodeResponse;
 }
 
-/** A port that is listened on. */
+export interface PortOptions {
+  /** 0 for any free port. */
+  port: number;
+  /** `undefined` for every address of this machine. */
+  host: string | undefined;
+  /** `undefined` for plain text. */
+  tls: TlsFiles | undefined;
+  handle(exchange: Exchange): void;
+}
+
 export interface OpenPort {
   /** `http://<address>:<port>` or `https://…`. */
   url: string;
-  /** The port. */
   port: number;
   /**
-   * Takes another certificate for the connections to come.
-   *
-   * @param tls the certificate and its key.
-   * @throws ConfigError when they cannot be used; the ones before stay.
+   * Uses another certificate for new connections. Throws a ConfigError for an invalid one and keeps
+   * the old one.
    */
   renewTls(tls: TlsFiles): void;
-  /**
-   * Accepts no more connections and calls, and hangs up when those under way are done.
-   *
-   * @param graceMs how long they may take, in milliseconds.
-   */
+  /** Accepts no more connections and calls, waits for those in progress, and disconnects. */
   close(graceMs: number): Promise<void>;
 }
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
-/** A connection on which nothing happens is closed; gRPC clients open the next one unnoticed. */
+/** gRPC clients open another connection transparently. */
 const IDLE_TIMEOUT_MS = 10 * 60_000;
-/** Machines poll every 10 seconds or so: they keep their connection. */
+/** Agents poll every 10 seconds or so: they keep their connection. */
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 16_384;
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -68,26 +56,24 @@ const HTTP2_OPTIONS = {
   settings: { maxConcurrentStreams: 256, maxHeaderListSize: MAX_HEADER_BYTES },
   maxHeaderListPairs: 64,
 } as const;
-/** Between the last answer and the end of its connection, in milliseconds. */
+/** Between the last response and the end of its connection. */
 const FLUSH_MS = 250;
 
 /**
- * Listens on a port. Plain HTTP/2 is told from HTTP/1.1 by its preface, by TLS the client chooses (ALPN).
- *
- * @param options the address, the certificate and who answers.
- * @returns the port, open.
- * @throws HostError when the port is in use or not for us; ConfigError when the certificate cannot be used.
- * @see https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+ * Listens on a port for HTTP/1.1 and HTTP/2, with or without TLS. With TLS the client chooses
+ * (ALPN); without it the preface of HTTP/2 decides. Throws a HostError, or a ConfigError for an
+ * invalid certificate.
+ * https://www.rfc-editor.org/rfc/rfc9113#section-3.4
  */
 export async function openPort(options: PortOptions): Promise<OpenPort> {
   const calls = new Calls();
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
-  const handle = (request: NodeRequest, response: NodeResponse): void => {
+  const handle: Handle = (request, response) => {
     calls.begin(response);
-    // The end of the connection is HTTP/1.1's only way to say that the next call must go elsewhere.
+    // HTTP/1.1 has no other way to send the next call elsewhere.
     if (isClosing && request.httpVersionMajor === 1) response.setHeader("connection", "close");
-    options.handle(request, response);
+    options.handle({ request, response });
   };
   let isClosing = false;
   const secure = options.tls === undefined ? undefined : tlsServer(options.tls, handle, sessions);
@@ -96,7 +82,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    socket.on("error", () => socket.destroy()); // Whoever hangs up harms nobody else.
+    socket.on("error", () => socket.destroy()); // Other connections are not affected.
   });
   const { address, port } = await listen(server, options);
   const scheme = options.tls === undefined ? "http" : "https";
@@ -119,17 +105,16 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   };
 }
 
-/** Counts the calls that are under way. */
 class Calls {
   #running = 0;
   #waiting: (() => void)[] = [];
 
   begin(response: NodeResponse): void {
     this.#running += 1;
-    let isOver = false;
+    let hasEnded = false;
     const end = (): void => {
-      if (isOver) return;
-      isOver = true;
+      if (hasEnded) return;
+      hasEnded = true;
       this.#running -= 1;
       if (this.#running > 0) return;
       for (const resolve of this.#waiting.splice(0)) resolve();
@@ -144,7 +129,7 @@ class Calls {
   }
 }
 
-type Handle = PortOptions["handle"];
+type Handle = (request: NodeRequest, response: NodeResponse) => void;
 
 function tlsServer(
   tls: TlsFiles,
@@ -166,7 +151,7 @@ function tlsServer(
   return server;
 }
 
-/** Checked here, because OpenSSL's own errors do not say which of both is wrong, and Deno reports none. */
+/** OpenSSL's own errors do not say which of the two is wrong, and Deno reports none. */
 function checkTls({ cert, key }: TlsFiles): void {
   const refuse = (reason: string, cause?: unknown): ConfigError =>
     new ConfigError(`Cannot use the TLS certificate and key: ${reason}`, { cause });
@@ -197,7 +182,7 @@ function plainServer(handle: Handle, sessions: Set<ServerHttp2Session>): Server 
     },
     handle,
   );
-  // It listens nowhere itself, but only "listening" starts Node's check of the timeouts above.
+  // It does not listen itself, but only "listening" starts Node's check of these timeouts.
   http1.emit("listening");
   const http2 = createHttp2(HTTP2_OPTIONS, handle);
   trackSessions(http2, sessions);
@@ -218,7 +203,7 @@ function trackSessions(
   });
 }
 
-// The first three bytes tell: no method of HTTP/1.1 begins like the preface of HTTP/2.
+// No method of HTTP/1.1 begins like the preface of HTTP/2.
 const PREFACE = "PRI";
 
 function chooseProtocol(socket: Socket, servers: Record<"http1" | "http2", EventSource>): void {
@@ -237,7 +222,7 @@ function chooseProtocol(socket: Socket, servers: Record<"http1" | "http2", Event
     socket.unshift(seen);
     servers[start === PREFACE ? "http2" : "http1"].emit("connection", socket);
     if (start !== PREFACE) socket.resume();
-    // Node reads what was put back by itself, before this; Bun waits for the flow.
+    // Node reads the unshifted bytes by itself, before this; Bun waits for resume().
     else setImmediate(() => socket.readableLength > 0 && socket.resume());
   }
 }
@@ -255,7 +240,7 @@ function listen(
     server.listen(host === undefined ? { port } : { port, host }, () => {
       const bound = server.address();
       if (bound === null || typeof bound === "string")
-        reject(new HostError("Cannot tell the port"));
+        reject(new HostError("Cannot determine the port"));
       else resolve(bound);
     });
   });
@@ -271,7 +256,7 @@ function listenError(cause: Error, port: number, host: string | undefined): Host
   return new HostError(`Cannot listen on ${where}: ${why}`, { cause, retryable: false });
 }
 
-/** Says goodbye (GOAWAY): calls under way end, no new ones begin. */
+/** Sends GOAWAY: calls in progress end, no new ones begin. */
 function endOf(session: ServerHttp2Session): Promise<void> {
   return new Promise((resolve) => {
     session.once("close", resolve);

@@ -1,8 +1,3 @@
-/**
- * A server of `dewy.RegistryService`: gRPC, gRPC-Web and Connect on one port.
- *
- * @module
- */
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { systemClock } from "../../core/clock.ts";
@@ -21,53 +16,60 @@ import {
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { Health } from "../../gen/health_pb.ts";
 import { answerByFetch, sendText } from "./fetch.ts";
-import { type NodeRequest, type NodeResponse, openPort } from "./port.ts";
+import { type Exchange, type NodeRequest, type NodeResponse, openPort } from "./port.ts";
 import { isGrpcCall, refuseCall } from "./refusal.ts";
 import type { FetchHandler, TlsFiles } from "./types.ts";
 
 export type { FetchHandler, TlsFiles } from "./types.ts";
 
-/** How {@link serveRegistry} serves. */
+/** Options of {@link serveRegistry}. */
 export interface ServeRegistryOptions {
-  /** The port; 0: any that is free. */
+  /** The port. Use 0 for any free port. */
   port: number;
-  /** The address to listen on. The default is every address of this machine. */
+  /** The address to listen on. Defaults to every address of this machine. */
   host?: string | undefined;
-  /** A certificate, to speak TLS. The default is plain text, which clients accept with `?no-tls=true` only. */
+  /**
+   * A certificate for TLS. Without it the server uses plain text, which clients accept with
+   * `?no-tls=true` only.
+   */
   tls?: TlsFiles | undefined;
-  /** What calls must have as `Authorization: Bearer <token>`. The default is that anybody may call. */
+  /**
+   * The token that calls must send as `Authorization: Bearer <token>`. Without it every client may
+   * call.
+   */
   token?: string | undefined;
   /**
-   * Answers other paths than those of the service, by GET and HEAD: artifacts, a health check. Bodies are streamed. The
-   * default is that there are none.
+   * Answers GET and HEAD requests for other paths, such as artifacts or a health check. Bodies are
+   * streamed. Defaults to 404 for all of them.
    */
   fetch?: FetchHandler | undefined;
   /**
-   * Whether `grpc.health.v1` reports SERVING; that service needs no token. The default is that it does until the server
-   * closes.
+   * Whether `grpc.health.v1` reports SERVING; that service needs no token. Defaults to true until
+   * the server closes.
    */
   isServing?: (() => boolean) | undefined;
-  /** Hears of failures that callers are not told. The default is nobody. */
+  /** Receives failures that callers do not see. Defaults to ignoring them. */
   emit?: EventSink | undefined;
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface RegistryServer {
-  /** Where it listens: `http://<address>:<port>` or `https://…`. */
+  /** Its address: `http://<address>:<port>` or `https://…`. */
   readonly url: string;
   /** The port. */
   readonly port: number;
   /**
-   * Takes another certificate for the connections to come; those that are open stay. Without TLS it does nothing.
+   * Uses another certificate for new connections; open ones keep theirs. Without TLS it does
+   * nothing.
    *
-   * @param tls the certificate and its key.
-   * @throws ConfigError when they cannot be used; the ones before stay.
+   * @param tls The certificate and its key.
+   * @throws {ConfigError} If they are invalid. The previous ones stay in use.
    */
   renewTls(tls: TlsFiles): void;
   /**
-   * Stops: accepts nothing new, lets calls and downloads finish, hangs up.
+   * Stops accepting, waits for calls and downloads in progress, then disconnects the rest.
    *
-   * @param graceMs how long they may take, in milliseconds; the default is 10 seconds.
+   * @param graceMs How long to wait, in milliseconds. Defaults to 10,000.
    */
   close(graceMs?: number): Promise<void>;
 }
@@ -80,13 +82,14 @@ const METHODS: ReadonlySet<string> = new Set(
 );
 
 /**
- * Serves a registry with logic of one's own to dewy's `grpc://`: gRPC (HTTP/2, by TLS or in plain text), gRPC-Web and
- * Connect on one port, on Node, Deno and Bun.
+ * Serves your own registry logic to dewy's `grpc://`: gRPC (HTTP/2, with or without TLS), gRPC-Web
+ * and Connect on one port, on Node, Deno and Bun.
  *
- * @param logic chooses the version for each machine that asks, and hears what became of it.
- * @param options the port, TLS, and who may call.
- * @returns the server, which listens already.
- * @throws HostError when the port is in use; ConfigError when the certificate cannot be used.
+ * @param logic Chooses the version for each machine, and receives the deploy reports.
+ * @param options The port, TLS, and access control.
+ * @returns The server, which is already listening.
+ * @throws {HostError} If the port is in use.
+ * @throws {ConfigError} If the certificate is invalid.
  *
  * @example
  * ```ts
@@ -127,31 +130,32 @@ export async function serveRegistry(
     contextValues: (request): ContextValues =>
       createContextValues().set(callerKey, callerOf(request, scheme)),
   });
-  const answerCall = (path: string, request: NodeRequest, response: NodeResponse): void => {
-    if (METHODS.has(path)) call(request, response);
-    else refuseCall(request, response, "unimplemented", `There is no method ${path}`);
+  const answerCall = (path: string, exchange: Exchange): void => {
+    if (METHODS.has(path)) call(exchange.request, exchange.response);
+    else refuseCall(exchange, "unimplemented", `There is no method ${path}`);
   };
   const port = await openPort({
     port: options.port,
     host: options.host,
     tls,
-    handle(request, response) {
+    handle(exchange) {
+      const { request, response } = exchange;
       const path = (request.url ?? "").replace(/\?.*/s, "");
       const isRegistry = path.startsWith(`/${RegistryService.typeName}/`);
       if (isRegistry && mayCall !== undefined) {
-        // Before the request is read, which could be large.
+        // Checked before the request is read, which can be large.
         mayCall(request.headers.authorization ?? null).then((isAllowed) => {
-          if (isAllowed) answerCall(path, request, response);
-          else refuseCall(request, response, "unauthenticated", "A bearer token is required");
+          if (isAllowed) answerCall(path, exchange);
+          else refuseCall(exchange, "unauthenticated", "A bearer token is required");
         });
         return;
       }
       if (isRegistry || METHODS.has(path) || isGrpcCall(request)) {
-        answerCall(path, request, response);
+        answerCall(path, exchange);
         return;
       }
       const { origin = `${scheme}://localhost` } = callerOf(request, scheme);
-      answerByFetch(fetch, origin, request, response).catch((error) => fail(response, error, emit));
+      answerByFetch(fetch, origin, exchange).catch((error) => fail(response, error, emit));
     },
   });
   const close = async (graceMs = GRACE_MS): Promise<void> => {
@@ -175,5 +179,5 @@ function fail(response: NodeResponse, error: unknown, emit: EventSink): void {
   const reason = messageOf(error);
   emit({ type: "warning", message: "A request failed", fields: { reason }, important: true });
   if (response.headersSent) response.destroy();
-  else sendText(response, 500, "The server failed; its log says why\n");
+  else sendText(response, 500, "The server failed; see its log\n");
 }

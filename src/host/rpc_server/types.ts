@@ -1,18 +1,18 @@
 /**
- * What a server is told, in types that need no host's: they are part of the public API.
+ * Types of the public API, free of host types.
  *
  * @module
  */
 
-/** A certificate and its key, as PEM text. */
+/** A certificate and its key in PEM format. */
 export interface TlsFiles {
-  /** The certificate, followed by those between it and its root. */
+  /** The certificate, followed by its intermediate certificates. */
   cert: string;
-  /** The private key. */
+  /** The unencrypted private key. */
   key: string;
 }
 
-/** Answers a request; `undefined`: there is nothing at this path. */
+/** Answers a request. Return `undefined` for 404. */
 export type FetchHandler = (
   request: Request,
 ) => Promise<Response | undefined> | Response | undefined;

@@ -1,23 +1,17 @@
 import { ConfigError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { HOLDER_ROOT, isHolder } from "./holder_command.ts";
+import { parseHolder } from "./holder.ts";
 import { formatListenSpec, type ListenSpec } from "./listen_spec.ts";
 import { ownersOfPort, type SocketOwner } from "./socket_table.ts";
 
-/** A port or path that somebody else listens on. */
+/** Another process listens on a port or path. */
 export class AddressInUseError extends HostError {
-  /** Who has it, as far as this user may know. */
+  /** As far as this user may see them. */
   readonly owners: readonly SocketOwner[];
 
-  /**
-   * Makes the error.
-   *
-   * @param spec what was to be opened.
-   * @param owners who has it.
-   * @param cause the system's error.
-   */
+  /** Makes the error. */
   constructor(spec: ListenSpec, owners: readonly SocketOwner[], cause?: unknown) {
-    const owner = owners.find(isHolder) ?? owners[0];
+    const owner = owners.find(({ command }) => parseHolder(command) !== undefined) ?? owners[0];
     const by = owner === undefined ? "another process" : `process ${owner.pid} (${brief(owner)})`;
     super(
       `Cannot listen on ${formatListenSpec(spec)}: ${by} listens there already. Stop it, or choose another --port`,
@@ -29,19 +23,13 @@ export class AddressInUseError extends HostError {
 
 const SHOWN_CHARACTERS = 80;
 
-/** Arguments can hold secrets: the program's name and what it runs are enough to know it by. */
-function brief({ command }: Pick<SocketOwner, "command">): string {
-  if (isHolder({ command })) return `a dewy of ${command[HOLDER_ROOT] ?? "another directory"}`;
+/** Not the whole command line: arguments can contain secrets. */
+function brief({ command }: SocketOwner): string {
+  const holder = parseHolder(command);
+  if (holder !== undefined) return `a dewy of ${holder.root || "another directory"}`;
   return command.slice(0, 2).join(" ").split("\n", 1).join("").slice(0, SHOWN_CHARACTERS);
 }
 
-/**
- * Says why a socket could not be opened.
- *
- * @param spec where it was to listen.
- * @param cause what the runtime threw.
- * @returns the error to throw.
- */
 export function bindError(spec: ListenSpec, cause: unknown): Error {
   const where = formatListenSpec(spec);
   const code = codeOf(cause);
@@ -56,7 +44,7 @@ export function bindError(spec: ListenSpec, cause: unknown): Error {
   }
   if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN") {
     return new ConfigError(
-      `Cannot listen on ${where}: the host is no address of this machine (${code}). Use one of its own, or the port alone`,
+      `Cannot listen on ${where}: the host is not an address of this machine (${code}). Use one of its addresses, or the port alone`,
       { cause },
     );
   }

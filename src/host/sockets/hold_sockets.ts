@@ -1,73 +1,57 @@
-/**
- * The listening sockets of `dewy server`: taken over from whoever started dewy, or opened and left to a holder.
- * The process that supervises has descriptors only; it never accepts.
- *
- * @module
- */
 import { statSync } from "node:fs";
+import type { Context } from "../../core/context.ts";
 import { ConfigError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
-import type { Signals } from "../process/io.ts";
+import { isRunning, processStartTime } from "../process/processes.ts";
 import { keepFromChildren } from "./close_on_exec.ts";
 import {
   holderOf,
   type InheritedSocket,
   inheritedSockets,
+  type NamedSocket,
   RESTARTS_VARIABLE,
   SOCKET_VARIABLES,
 } from "./inherited.ts";
-import { launch } from "./launch.ts";
-import { formatListenSpec, type ListenSpec } from "./listen_spec.ts";
-import { serves, socketName } from "./socket_name.ts";
+import { type LaunchOptions, launch } from "./launch.ts";
+import { formatListenSpec, type ListenSpec, serves, socketName } from "./listen_spec.ts";
+import { removeUnixPath } from "./listeners.ts";
 import { listeningSockets, socketInode } from "./socket_table.ts";
 import { findAbandonedHolder, takeOver } from "./take_over.ts";
-import { removeUnixPath } from "./unix_path.ts";
-import { endWithHolder } from "./watch_holder.ts";
+
+const HOLDER_CHECK_MS = 1_000;
 
 /** A listening socket that can be handed to a child. */
-export interface HeldSocket {
-  /** As `SERVER_STARTER_PORT` names it: `8080`, `127.0.0.1:8080`, `[::]:8080`, `/run/app.sock`. */
-  readonly name: string;
-  /** Its descriptor in this process, and in every generation. */
-  readonly fd: number;
+export interface HeldSocket extends NamedSocket {
   /** Whether systemd or a server-starter opened it. */
   readonly inherited: boolean;
 }
 
-/** The sockets of this process. */
 export interface SocketHolder {
   readonly sockets: readonly HeldSocket[];
-  /** The orderly end: removes the paths of unix sockets that dewy made. The ports close with the process. */
+  /** Removes the paths of unix sockets. The ports close with the process. */
   close(): Promise<void>;
 }
 
-/** Either this is the process that supervises, or it was the launcher, and what it launched has ended. */
-export type Held = { kind: "held"; holder: SocketHolder } | { kind: "ended"; exitCode: number };
+/** `ended`: this process was the launcher, and the dewy that it launched has exited. */
+export type HoldResult =
+  | { kind: "held"; holder: SocketHolder }
+  | { kind: "ended"; exitCode: number };
 
-/** What {@link holdSockets} needs of the process. */
-export interface HoldOptions {
-  env: Readonly<Record<string, string | undefined>>;
-  emit: EventSink;
-  signals: Signals;
-  /** dewy's arguments, without the runtime and the script. */
-  argv: readonly string[];
-  /** The working directory of dewy: only a dewy of the same directory may take its sockets over. The process's own unless told. */
+export interface HoldOptions extends Pick<Context, "env" | "emit">, Omit<LaunchOptions, "root"> {
+  /** Defaults to the process's working directory. */
   root?: string;
 }
 
 /**
- * Gets the listening sockets: first those that systemd (`LISTEN_FDS`) or a server-starter (`SERVER_STARTER_PORT`)
- * has opened, then those that are missing. Those of a dewy whose launcher was killed are taken over. To open one, this process becomes a launcher: see `holder_script.ts`.
- *
- * @param specs where to listen; none: whatever was inherited.
- * @param options the process.
- * @returns the sockets, in the order of their descriptors, or the exit code to end with.
- * @throws ConfigError when a socket was inherited that nobody asked for; HostError when one cannot be opened.
+ * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
+ * (`SERVER_STARTER_PORT`), and the missing ones of `specs`. Without specs it takes all inherited
+ * ones. To open a socket, this process becomes a launcher, of a new holder or of one whose launcher
+ * was killed: see README.md.
  */
 export async function holdSockets(
   specs: readonly ListenSpec[],
   options: HoldOptions,
-): Promise<Held> {
+): Promise<HoldResult> {
   const { argv, signals, root = process.cwd() } = options;
   const holder = holderOf(options.env);
   const inherited = inheritedSockets(options.env);
@@ -88,27 +72,36 @@ export async function holdSockets(
   if (restarts > 0) {
     options.emit({
       type: "warning",
-      message: `dewy was killed and has been started again (${restarts} so far); the sockets stayed open`,
+      message: `dewy was killed and restarted (${restarts} so far); the sockets stayed open`,
       important: true,
     });
   }
   return { kind: "held", holder: hold(inherited.filter(isNamed), false, options.emit) };
 }
 
-type Named = InheritedSocket & { readonly name: string };
+/**
+ * Exits as if by SIGKILL with the holder, because the launcher does too and its supervisor may
+ * start dewy again. The generation keeps serving until that dewy finds it.
+ */
+function endWithHolder(holder: number): void {
+  const startTime = processStartTime(holder);
+  setInterval(() => {
+    if (!isRunning(holder, startTime)) process.kill(process.pid, "SIGKILL");
+  }, HOLDER_CHECK_MS).unref();
+}
 
-function isNamed(socket: InheritedSocket): socket is Named {
+function isNamed(socket: InheritedSocket): socket is InheritedSocket & NamedSocket {
   return socket.name !== undefined;
 }
 
-/** By address where it is known; else the first that is left over, in the order given. */
+/** By address where it is known, otherwise in the order given. */
 function match(
   specs: readonly ListenSpec[],
   inherited: readonly InheritedSocket[],
-): { matched: readonly Named[]; missing: readonly ListenSpec[] } {
+): { matched: readonly NamedSocket[]; missing: readonly ListenSpec[] } {
   if (specs.length === 0) return { matched: inherited.map(withName), missing: [] };
   const rest = new Set(inherited);
-  const matched: Named[] = [];
+  const matched: NamedSocket[] = [];
   const missing: ListenSpec[] = [];
   for (const spec of specs) {
     const socket = [...rest].find(({ address }) => address === undefined || serves(spec, address));
@@ -116,32 +109,34 @@ function match(
       missing.push(spec);
     } else {
       rest.delete(socket);
-      matched.push({ ...socket, name: socketName(spec) });
+      matched.push({ fd: socket.fd, name: socketName(spec) });
     }
   }
-  const [stranger] = rest;
-  if (stranger !== undefined) {
+  const [extra] = rest;
+  if (extra !== undefined) {
     const asked = specs.map((spec) => formatListenSpec(spec)).join(",");
     throw new ConfigError(
-      `Cannot use the inherited socket ${withName(stranger).name}: --port ${asked} does not name it. Add it to --port, or leave --port out to take all`,
+      `Cannot use the inherited socket ${withName(extra).name}: --port ${asked} does not include it. Add it to --port, or omit --port to use all inherited sockets`,
     );
   }
   return { matched, missing };
 }
 
-function withName(socket: InheritedSocket): Named {
-  const { address, fd } = socket;
-  const name = socket.name ?? (address === undefined ? `fd${fd}` : shortName(address));
-  return { ...socket, name };
+function withName({ name, fd, address }: InheritedSocket): NamedSocket {
+  return { fd, name: name ?? (address === undefined ? `fd${fd}` : shortName(address)) };
 }
 
-/** `8080` rather than `[::]:8080`, as people write it. */
+/** `8080` rather than `[::]:8080`. */
 function shortName(address: ListenSpec): string {
   const isAny = address.kind === "tcp" && (address.host === "::" || address.host === "0.0.0.0");
   return socketName(isAny ? { ...address, host: undefined } : address);
 }
 
-function hold(sockets: readonly Named[], areInherited: boolean, emit: EventSink): SocketHolder {
+function hold(
+  sockets: readonly NamedSocket[],
+  areInherited: boolean,
+  emit: EventSink,
+): SocketHolder {
   const table = listeningSockets();
   for (const { fd, name } of sockets) {
     const inode = socketInode(fd);
@@ -163,7 +158,7 @@ function hold(sockets: readonly Named[], areInherited: boolean, emit: EventSink)
   const paths = areInherited ? [] : sockets.map(({ name }) => name).filter((n) => n.includes("/"));
   const made = paths.map((path) => ({ path, inode: inodeOfPath(path) }));
   return {
-    // Generations get them from descriptor 3 on: the fewer change their number, the better (close_on_exec.ts).
+    // Generations get them from 3 on; those that keep their number need no copy (close_on_exec.ts).
     sockets: sockets
       .map(({ name, fd }) => ({ name, fd, inherited: areInherited }))
       .sort((a, b) => a.fd - b.fd),

@@ -1,40 +1,35 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
-import { processStartTime } from "../process/identity.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../process/io.ts";
-import { ownCommand } from "./command_line.ts";
-import { HOLDER_NAME, HOLDER_SCRIPT } from "./holder_script.ts";
-import { FIRST_DESCRIPTOR, type InheritedSocket } from "./inherited.ts";
+import { holderCommand } from "./holder.ts";
+import { FIRST_DESCRIPTOR, type NamedSocket } from "./inherited.ts";
 import type { ListenSpec } from "./listen_spec.ts";
-import { type Listener, listenAll, prepareAddresses } from "./listeners.ts";
-import { canReplaceProcess } from "./replace_process.ts";
-import { becomeWaiter, forwardSignals, KILLED, makeFifo, removeFifo, SHELL } from "./waiter.ts";
+import { listenAll, prepareAddresses } from "./listeners.ts";
+import {
+  becomeWaiter,
+  canReplaceProcess,
+  forwardSignals,
+  KILLED,
+  makeFifo,
+  removeFifo,
+  SHELL,
+} from "./waiter.ts";
 
-/** What a launcher knows of its process. */
 export interface LaunchOptions {
-  /** dewy's arguments. */
+  /** dewy's arguments, without the runtime and the script. */
   argv: readonly string[];
-  /** The working directory of dewy: who has the same may take the sockets over. */
+  /** The working directory of dewy: only a dewy of the same directory may take its sockets over. */
   root: string;
-  /** Tell of a signal that came before. */
   signals: Signals;
 }
 
 /**
- * Opens sockets, leaves them to a holder that starts this program once more, and waits for its end. See `holder_script.ts`.
- *
- * @param specs what to open.
- * @param inherited sockets that the second stage is to have as well, with their names.
- * @param options the process.
- * @returns dewy's exit code; on runtimes that can replace their process it never returns.
- * @throws HostError when a socket cannot be opened.
+ * Opens sockets and starts a holder with them and with `inherited`. Returns dewy's exit code,
+ * unless the runtime replaces this process.
  */
 export async function launch(
   specs: readonly ListenSpec[],
-  inherited: readonly (InheritedSocket & { readonly name: string })[],
+  inherited: readonly NamedSocket[],
   { argv, root, signals }: LaunchOptions,
 ): Promise<number> {
   const addresses = await prepareAddresses(specs);
@@ -43,7 +38,7 @@ export async function launch(
   const fifo = canReplaceProcess() ? makeFifo() : undefined;
   let holder: ChildProcess;
   try {
-    // From here to the closing of the sockets nothing is awaited that turns the event loop.
+    // Nothing from here to closing the sockets may turn the event loop.
     const opened = await listenAll(addresses);
     for (const { fd } of opened) clearNonBlocking(fd);
     holder = startHolder([...inherited, ...opened], holderCommand(fifo, root, argv));
@@ -59,31 +54,10 @@ export async function launch(
   return ended;
 }
 
-/**
- * The command line of a holder whose launcher is this process.
- *
- * @param fifo hears of its end; `undefined`: nobody listens.
- * @param root the working directory of dewy.
- * @param argv dewy's arguments.
- * @returns the arguments of `/bin/sh`.
- */
-export function holderCommand(
-  fifo: string | undefined,
-  root: string,
-  argv: readonly string[],
-): readonly string[] {
-  const next = join(tmpdir(), `dewy-${randomUUID()}`);
-  const launcher = `${process.pid}:${processStartTime(process.pid) ?? ""}`;
-  return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...ownCommand(argv)];
-}
-
-function startHolder(
-  sockets: readonly Pick<Listener, "name" | "fd">[],
-  args: readonly string[],
-): ChildProcess {
+function startHolder(sockets: readonly NamedSocket[], args: readonly string[]): ChildProcess {
   const names = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
   return spawn(SHELL, [...args], {
-    // A session of its own: see holder_script.ts.
+    // A session of its own: see README.md.
     detached: true,
     stdio: ["ignore", "inherit", "inherit", ...sockets.map(({ fd }) => fd)],
     env: { ...process.env, SERVER_STARTER_PORT: names.join(";") },
@@ -91,9 +65,9 @@ function startHolder(
 }
 
 /**
- * `O_NONBLOCK` belongs to the socket, not to the descriptor: an app that accepts with blocking calls would die of
- * EAGAIN. Runtimes clear it on what becomes a child's standard input. This is done here, once, before any app runs:
- * an app that has set it again (asyncio, nginx) relies on it, so later stages never touch it.
+ * An app with blocking accept() calls would fail with EAGAIN. Runtimes clear the flag on a child's
+ * standard input. It belongs to the socket, not to the descriptor, and an app that sets it
+ * (asyncio, nginx) relies on it: so it is cleared once, before any app runs.
  */
 function clearNonBlocking(fd: number): void {
   spawnSync(SHELL, ["-c", ":"], { stdio: [fd, "ignore", "ignore"] });

@@ -1,10 +1,4 @@
-/**
- * What Deno has no call of its own for, from the C library.
- *
- * @module
- */
-
-/** Two calls of the C library. */
+/** Calls of the C library that Deno lacks. */
 export interface Libc {
   /** Sets or clears `FD_CLOEXEC`. */
   closeOnExec(fd: number, on: boolean): void;
@@ -16,7 +10,7 @@ export interface Libc {
   ): void;
 }
 
-/** The part of the `Deno` namespace that is used here. https://docs.deno.com/api/deno/~/Deno.dlopen */
+/** https://docs.deno.com/api/deno/~/Deno.dlopen */
 interface DenoForeign {
   dlopen(
     file: string,
@@ -32,11 +26,7 @@ const FD_CLOEXEC = 1;
 let opened: Libc | undefined;
 let tried = false;
 
-/**
- * Opens the C library.
- *
- * @returns its calls; `undefined` on other runtimes than Deno, and where Deno may not use FFI.
- */
+/** Returns `undefined` on Node and Bun, and where Deno may not use FFI. */
 export function libc(): Libc | undefined {
   if (!tried) opened = open((globalThis as { Deno?: DenoForeign }).Deno);
   tried = true;
@@ -74,7 +64,7 @@ function text(value: string): Uint8Array {
   return new TextEncoder().encode(`${value}\0`);
 }
 
-/** An array of pointers with a null at its end; what they point to must stay in `kept`. */
+/** An array of pointers with a null at its end; their targets must stay in `kept`. */
 function textArray(deno: DenoForeign, values: readonly string[], kept: Uint8Array[]): Uint8Array {
   const pointers = new BigUint64Array(values.length + 1);
   values.forEach((value, index) => {

@@ -1,38 +1,27 @@
-/**
- * Where a server listens, as people write it.
- *
- * @module
- */
 import { ConfigError } from "../../core/error.ts";
 
 /** One socket to listen on. */
 export type ListenSpec =
   | {
       kind: "tcp";
-      /** A name or an IP address, without brackets; `undefined`: every address of the machine. */
+      /** An IP address without brackets, or a name; `undefined` for every address. */
       host: string | undefined;
-      /** 1 to 65535. */
       port: number;
     }
   | {
       kind: "unix";
-      /** The path of the socket, as typed. */
       path: string;
     };
 
 const MAX_PORT = 65_535;
-/** So that a slip of the finger (`80-8080`) does not take eight thousand sockets. */
+/** So that a typo (`80-8080`) does not open eight thousand sockets. */
 const MAX_RANGE = 100;
-/** Linux keeps the path of a socket in 108 bytes with a NUL at the end: https://man7.org/linux/man-pages/man7/unix.7.html */
+/** https://man7.org/linux/man-pages/man7/unix.7.html: 108 bytes with a NUL at the end. */
 export const MAX_PATH_BYTES = 107;
 
 /**
- * Reads the values of `--port`: `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080`,
- * `unix:/run/app.sock`. Blanks around a port are ignored.
- *
- * @param values what was typed, one entry a flag; each may be a list with commas.
- * @returns the sockets without duplicates: TCP by port and host, then unix sockets in the order typed.
- * @throws ConfigError for what is none, and for a value that names no socket at all.
+ * Parses `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080` and `unix:/run/app.sock`.
+ * Returns TCP by port and host, then unix sockets in the order given, without duplicates.
  */
 export function parseListenSpecs(values: readonly string[]): readonly ListenSpec[] {
   const specs = new Map<string, ListenSpec>();
@@ -42,16 +31,33 @@ export function parseListenSpecs(values: readonly string[]): readonly ListenSpec
   return [...specs.values()].sort(compare);
 }
 
-/**
- * Writes a socket as it is typed after `--port`.
- *
- * @param spec the socket.
- * @returns such as `8080`, `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`.
- */
+/** Formats a socket as a value of `--port`. */
 export function formatListenSpec(spec: ListenSpec): string {
   if (spec.kind === "unix") return `unix:${spec.path}`;
   if (spec.host === undefined) return String(spec.port);
   return spec.host.includes(":") ? `[${spec.host}]:${spec.port}` : `${spec.host}:${spec.port}`;
+}
+
+/** Names a socket as `SERVER_STARTER_PORT` does. https://metacpan.org/pod/Server::Starter */
+export function socketName(spec: ListenSpec): string {
+  return spec.kind === "unix" ? spec.path : formatListenSpec(spec);
+}
+
+export function parseSocketName(name: string): ListenSpec {
+  const tcp = /^(?:\[(?<six>[^\]]+)\]:|(?<host>[^/:]+):)?(?<port>\d+)$/.exec(name)?.groups;
+  if (tcp === undefined) return { kind: "unix", path: name };
+  return { kind: "tcp", host: tcp.six ?? tcp.host, port: Number(tcp.port) };
+}
+
+const ANY = new Set(["::", "0.0.0.0", undefined]);
+const LOOPBACK = new Set(["::1", "127.0.0.1", "localhost"]);
+
+/** Whether a socket on the address `real` matches the one that the operator asked for. */
+export function serves(asked: ListenSpec, real: ListenSpec): boolean {
+  if (asked.kind === "unix") return real.kind === "unix" && real.path === asked.path;
+  if (real.kind !== "tcp" || real.port !== asked.port) return false;
+  if (asked.host === "localhost") return real.host !== undefined && LOOPBACK.has(real.host);
+  return asked.host === real.host || (ANY.has(asked.host) && ANY.has(real.host));
 }
 
 function parseList(value: string): ListenSpec[] {

@@ -1,30 +1,23 @@
 import { lookup } from "node:dns/promises";
 import { chmodSync, renameSync, rmSync } from "node:fs";
-import { createServer, isIP, type ListenOptions, type Server } from "node:net";
+import { lstat, rm, stat } from "node:fs/promises";
+import { connect, createServer, isIP, type ListenOptions, type Server } from "node:net";
+import { dirname } from "node:path";
 import { HostError } from "../../core/error.ts";
-import { bindError } from "./bind_error.ts";
-import { type ListenSpec, MAX_PATH_BYTES } from "./listen_spec.ts";
-import { socketName } from "./socket_name.ts";
-import { freeUnixPath } from "./unix_path.ts";
+import { AddressInUseError, bindError } from "./bind_error.ts";
+import type { NamedSocket } from "./inherited.ts";
+import { type ListenSpec, MAX_PATH_BYTES, socketName } from "./listen_spec.ts";
 
-/** A socket that listens, and that this process must not go on holding. */
-export interface Listener {
-  readonly name: string;
-  readonly fd: number;
-  /** Closes this process's own descriptor; whoever inherited it keeps the socket. */
+/** A listening socket that this process must not keep. */
+export interface Listener extends NamedSocket {
+  /** Closes this process's own descriptor; a child that inherited it keeps the socket. */
   close(): void;
 }
 
-/** What the kernel keeps waiting while a generation is busy; Bun makes it 512. */
+/** How many connections the kernel queues while a generation is busy. Bun uses 512. */
 const BACKLOG = 2_048;
+const UNIX_TIMEOUT_MS = 2_000;
 
-/**
- * Finds out where sockets can be opened: resolves names, clears away what a dead server left behind.
- *
- * @param specs where to listen.
- * @returns what {@link listenAll} takes.
- * @throws HostError when somebody answers on a unix socket's path.
- */
 export async function prepareAddresses(
   specs: readonly ListenSpec[],
 ): Promise<readonly PreparedAddress[]> {
@@ -36,10 +29,8 @@ export async function prepareAddresses(
   );
 }
 
-/** Where a socket can be opened. */
-export interface PreparedAddress {
+interface PreparedAddress {
   readonly spec: ListenSpec;
-  /** An IP address; `undefined` for all, and for a path. */
   readonly host: string | undefined;
 }
 
@@ -47,7 +38,7 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
   if (spec.host === undefined || isIP(spec.host) !== 0) return spec.host;
   try {
     const found = await lookup(spec.host, { all: true });
-    // As Go's net.Listen does: of several addresses, one of IPv4.
+    // Like Go's net.Listen: of several addresses, an IPv4 one.
     return (found.find(({ family }) => family === 4) ?? found[0])?.address;
   } catch (error) {
     throw bindError(spec, error);
@@ -55,12 +46,8 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
 }
 
 /**
- * Opens sockets. The event loop does not turn in here: runtimes begin to accept when it does, so the caller has to
- * hand the descriptors on and close them without waiting for anything.
- *
- * @param addresses from {@link prepareAddresses}.
- * @returns one listener for each, in that order.
- * @throws HostError, after closing what was opened.
+ * Opens sockets without turning the event loop, on which runtimes start to accept. The caller
+ * passes the descriptors on and closes them before it awaits anything.
  */
 export async function listenAll(
   addresses: readonly PreparedAddress[],
@@ -76,14 +63,14 @@ export async function listenAll(
 }
 
 async function listen({ spec, host }: PreparedAddress): Promise<Listener> {
-  // `exclusive`: a worker of a cluster would ask its primary.
+  // Without `exclusive` a cluster worker would get the socket from its primary.
   const options = { exclusive: true, backlog: BACKLOG };
   if (spec.kind === "unix") {
     const path = temporaryPath(spec.path);
     rmSync(path, { force: true });
     const server = await bound(spec, { ...options, path });
     try {
-      // A path that is renamed stays when the runtime removes the one it knows.
+      // On close the runtime removes the path that it knows; the renamed one stays.
       chmodSync(path, 0o666 & ~process.umask());
       renameSync(path, spec.path);
     } catch (error) {
@@ -92,12 +79,7 @@ async function listen({ spec, host }: PreparedAddress): Promise<Listener> {
     }
     return listener(spec, server);
   }
-  const server = await bound(spec, {
-    ...options,
-    port: spec.port,
-    ...(host === undefined ? {} : { host }),
-  });
-  return listener(spec, server);
+  return listener(spec, await bound(spec, { ...options, port: spec.port, host }));
 }
 
 function temporaryPath(path: string): string {
@@ -105,7 +87,7 @@ function temporaryPath(path: string): string {
   return Buffer.byteLength(longer) <= MAX_PATH_BYTES ? longer : `${path.slice(0, -1)}~`;
 }
 
-/** Binding an IP address or a path takes a few ticks, but no turn of the event loop, on any of the runtimes. */
+/** Takes a few ticks, but no turn of the event loop, on any runtime. */
 function bound(spec: ListenSpec, options: ListenOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -120,14 +102,14 @@ function listener(spec: ListenSpec, server: Server): Listener {
   if (fd === undefined) {
     server.close();
     throw new HostError(
-      "Cannot get at the descriptor of a listening socket on this runtime. Use --handoff proxy, or a runtime of the supported versions",
+      "Cannot access the descriptor of a listening socket on this runtime. Use --handoff proxy, or a supported version of the runtime",
       { retryable: false },
     );
   }
   return { name: socketName(spec), fd, close: () => void server.close() };
 }
 
-/** Undocumented, and the only way: Node and Bun keep it as a property, Deno gives a duplicate. */
+/** Undocumented, but the only way: Node and Bun have it as a property, Deno returns a duplicate. */
 function descriptorOf(server: Server): number | undefined {
   const { _handle: handle } = server as unknown as {
     _handle?: { fd?: number; fdForIpc?: () => number } | null;
@@ -135,4 +117,52 @@ function descriptorOf(server: Server): number | undefined {
   const fd = handle?.fd ?? -1;
   const found = fd >= 0 ? fd : handle?.fdForIpc?.();
   return found !== undefined && found >= 0 ? found : undefined;
+}
+
+/** Throws unless the path is free or has a socket without a listener. */
+export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise<void> {
+  const there = await lstat(spec.path).catch(() => undefined);
+  if (there === undefined) return checkDirectory(spec.path);
+  if (!there.isSocket()) {
+    throw new HostError(
+      `Cannot listen on unix:${spec.path}: the path exists and is not a socket. Remove it, or choose another path`,
+      { retryable: false },
+    );
+  }
+  if (await answers(spec.path)) throw new AddressInUseError(spec, []);
+}
+
+/** Runtimes report "permission denied" for a missing directory. */
+async function checkDirectory(path: string): Promise<void> {
+  const directory = dirname(path);
+  const there = await stat(directory).catch(() => undefined);
+  if (there?.isDirectory() === true) return;
+  throw new HostError(
+    `Cannot listen on unix:${path}: the directory ${directory} does not exist; create it first: mkdir -p ${directory}`,
+    { retryable: false },
+  );
+}
+
+/** Only a refusal proves that there is no listener: one with a full backlog answers EAGAIN. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const end = (isAlive: boolean): void => {
+      socket.destroy();
+      resolve(isAlive);
+    };
+    socket.setTimeout(UNIX_TIMEOUT_MS, () => end(true));
+    socket.once("connect", () => end(true));
+    socket.once("error", (error: NodeJS.ErrnoException) => end(!isRefusal(error)));
+  });
+}
+
+function isRefusal({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ECONNREFUSED" || code === "ENOENT";
+}
+
+/** Removes the path of a socket, unless another server has replaced the file since. */
+export async function removeUnixPath(path: string, inode: number | undefined): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.isSocket() === true && there.ino === inode) await rm(path, { force: true });
 }

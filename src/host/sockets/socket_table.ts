@@ -1,19 +1,12 @@
-/**
- * What the kernel tells of listening sockets. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
- *
- * @module
- */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { ListenSpec } from "./listen_spec.ts";
 
 const TCP_LISTEN = "0A";
-/** `__SO_ACCEPTCON`: somebody called listen(). */
+/** `__SO_ACCEPTCON`: listen() was called. */
 const UNIX_LISTENS = 0x10000;
 
 /**
- * Finds every socket of this network namespace that listens.
- *
- * @returns their addresses by inode; `undefined` where the system does not tell.
+ * By inode; `undefined` without `/proc`. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
  */
 export function listeningSockets(): ReadonlyMap<string, ListenSpec> | undefined {
   const tables = ["tcp", "tcp6", "unix"].map((name) => [name, lines(`/proc/net/${name}`)] as const);
@@ -43,7 +36,7 @@ function unixRow(row: string): Row {
   return [inode, { kind: "unix", path: path.join(" ") }];
 }
 
-/** Words of 32 bits, each in the machine's byte order, which is little-endian on all that dewy runs on. */
+/** Words of 32 bits in the machine's byte order, little-endian on every platform of dewy. */
 function hostOf(hex: string): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) =>
     (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)),
@@ -64,13 +57,7 @@ function lines(path: string): readonly string[] {
   }
 }
 
-/**
- * Which socket a descriptor of a process stands for.
- *
- * @param fd the descriptor.
- * @param pid the process; this one unless told.
- * @returns its inode; `undefined` when it is no socket, is not open, or the system does not tell.
- */
+/** Returns the inode; `undefined` if the descriptor is not a socket or the system does not say. */
 export function socketInode(
   fd: number | string,
   pid: number | "self" = "self",
@@ -82,24 +69,17 @@ export function socketInode(
   }
 }
 
-/** What the link of a descriptor says that is open to a socket. */
+/** The target of a socket descriptor's link in `/proc`. */
 export function socketLink(inode: string): string {
   return `socket:[${inode}]`;
 }
 
-/** A process that has a socket open. */
 export interface SocketOwner {
   readonly pid: number;
-  /** Its command line. */
   readonly command: readonly string[];
 }
 
-/**
- * Finds who listens on a port.
- *
- * @param port the port.
- * @returns the processes that this user may look into.
- */
+/** Returns the processes that listen on a port, as far as this user may see them. */
 export function ownersOfPort(port: number): readonly SocketOwner[] {
   const inodes = new Set<string>();
   for (const [inode, address] of listeningSockets() ?? []) {
@@ -108,11 +88,7 @@ export function ownersOfPort(port: number): readonly SocketOwner[] {
   return inodes.size === 0 ? [] : processes().filter(({ pid }) => hasSocket(pid, inodes));
 }
 
-/**
- * Lists the processes of this machine.
- *
- * @returns their pids and command lines; none where there is no `/proc`.
- */
+/** Lists the processes of this machine; empty without `/proc`. */
 export function processes(): readonly SocketOwner[] {
   const pids = entries("/proc").filter((name) => /^\d+$/.test(name));
   return pids.map((pid) => ({ pid: Number(pid), command: commandLine(Number(pid)) ?? [] }));
@@ -133,12 +109,6 @@ function entries(directory: string): readonly string[] {
   }
 }
 
-/**
- * How a process was started.
- *
- * @param pid the process; this one unless told.
- * @returns the program and its arguments; `undefined` when it has ended or the system does not tell.
- */
 export function commandLine(pid: number | "self" = "self"): readonly string[] | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/cmdline`, "utf8");

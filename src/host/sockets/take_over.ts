@@ -1,7 +1,8 @@
 /**
- * A launcher that was killed leaves a holder and a dewy that go on. The next launcher of the same directory and ports
- * takes both over: the holder ends that dewy (its generation serves on), takes the environment, the output and the
- * command line of the new one, and starts it with the sockets that never closed.
+ * The next launcher of the same directory and ports takes over the holder and the dewy that a
+ * killed launcher left. The holder kills that dewy (its generation keeps serving), adopts the
+ * environment, the output and the command line of the new one, and starts it with the sockets that
+ * never closed.
  *
  * @module
  */
@@ -9,12 +10,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { environmentOf } from "../process/environment.ts";
-import { isRunning } from "../process/identity.ts";
-import { HOLDER_LAUNCHER, HOLDER_NEXT, HOLDER_ROOT, isHolder } from "./holder_command.ts";
-import { holderCommand, type LaunchOptions } from "./launch.ts";
-import type { ListenSpec } from "./listen_spec.ts";
-import { socketName } from "./socket_name.ts";
+import { environmentOf, isRunning } from "../process/processes.ts";
+import { holderCommand, parseHolder } from "./holder.ts";
+import type { LaunchOptions } from "./launch.ts";
+import { type ListenSpec, socketName } from "./listen_spec.ts";
 import { processes, socketInode } from "./socket_table.ts";
 import {
   becomeWaiter,
@@ -25,35 +24,26 @@ import {
   waitForHolder,
 } from "./waiter.ts";
 
-/** A holder whose launcher has died. */
 export interface AbandonedHolder {
   readonly pid: number;
-  /** Where it reads what to become. */
+  /** Where it reads the script of its new launcher. */
   readonly next: string;
-  /** Its environment. */
   readonly env: ReadonlyMap<string, string>;
 }
 
-/**
- * Looks for a holder that has exactly the wanted sockets, belongs to the same directory, and whose launcher is dead.
- *
- * @param specs the wanted sockets.
- * @param root the working directory of dewy.
- * @returns the holder; `undefined` when there is none, or the system does not tell.
- */
+/** Finds a holder with exactly these sockets whose launcher is dead. */
 export function findAbandonedHolder(
   specs: readonly ListenSpec[],
   root: string,
 ): AbandonedHolder | undefined {
   const wanted = specs.map(socketName).sort().join(";");
-  for (const process of processes().filter(isHolder)) {
-    const { pid, command } = process;
+  for (const { pid, command } of processes()) {
+    const holder = parseHolder(command);
+    if (holder === undefined || holder.next === "" || holder.root !== root) continue;
+    if (isRunning(holder.launcher.pid, holder.launcher.startTime)) continue;
     const env = environmentOf(pid);
-    const next = command[HOLDER_NEXT] ?? "";
-    const [launcher, startTime] = (command[HOLDER_LAUNCHER] ?? "").split(":");
-    if (env === undefined || next === "" || command[HOLDER_ROOT] !== root) continue;
-    if (isRunning(Number(launcher), startTime)) continue;
-    if (namesOf(env.get("SERVER_STARTER_PORT")) === wanted) return { pid, next, env };
+    if (env === undefined || namesOf(env.get("SERVER_STARTER_PORT")) !== wanted) continue;
+    return { pid, next: holder.next, env };
   }
   return undefined;
 }
@@ -63,18 +53,11 @@ function namesOf(sockets = ""): string {
   return names.sort().join(";");
 }
 
-/**
- * Becomes the launcher of an abandoned holder.
- *
- * @param holder from {@link findAbandonedHolder}.
- * @param options the process.
- * @returns dewy's exit code; on runtimes that can replace their process it never returns.
- * @throws HostError when the holder cannot be reached.
- */
+/** Becomes the launcher of an abandoned holder. Returns like `launch()`. */
 export async function takeOver(holder: AbandonedHolder, options: LaunchOptions): Promise<number> {
   const fifo = makeFifo();
   try {
-    if (fifo === undefined) throw new Error("there is no mkfifo");
+    if (fifo === undefined) throw new Error("mkfifo is missing");
     rmSync(holder.next, { force: true });
     writeFileSync(holder.next, nextScript(holder, fifo, options), { flag: "wx", mode: 0o600 });
     process.kill(holder.pid, "SIGUSR2");
@@ -91,7 +74,7 @@ export async function takeOver(holder: AbandonedHolder, options: LaunchOptions):
   return waitForHolder(holder.pid, fifo);
 }
 
-/** The holder reads this in its own process, so that descriptors and pid stay. It has secrets in it, and is removed first. */
+/** Runs in the holder's own process, so that descriptors and pid stay. It contains secrets. */
 function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOptions): string {
   const sockets = holder.env.get("SERVER_STARTER_PORT") ?? "";
   const env = { ...process.env, SERVER_STARTER_PORT: sockets };
@@ -110,8 +93,8 @@ function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOption
 }
 
 /**
- * A file, pipe or terminal can be opened by the holder as well. A socket (the journal, a parent on Node) cannot: a
- * process that has it copies what the holder writes.
+ * The holder can open a file, a pipe or a terminal, but not a socket (the journal, a parent on
+ * Node). A process that has the socket copies the holder's output to it.
  */
 function redirection(fd: 1 | 2, fifo: string): string {
   const target = quote(`/proc/${process.pid}/fd/${fd}`);

@@ -2,35 +2,38 @@ import { spawn, spawnSync } from "node:child_process";
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRunning } from "../process/identity.ts";
-import { WAITER_SCRIPT } from "./holder_script.ts";
-import { replaceProcess } from "./replace_process.ts";
+import { isRunning } from "../process/processes.ts";
+import { WAITER_SCRIPT } from "./holder.ts";
+import { libc } from "./libc.ts";
 
-/** The shell that every POSIX system has. */
 export const SHELL = "/bin/sh";
 /** `128 + SIGKILL`: the holder itself was killed. */
 export const KILLED = 137;
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1"] as const;
 
-/**
- * Becomes a shell that forwards signals to the holder and ends with dewy's exit code.
- *
- * @param holder the holder's pid.
- * @param fifo hears of its end.
- * @returns only where this process cannot be replaced.
- */
-export function becomeWaiter(holder: number, fifo: string): void {
-  replaceProcess(SHELL, waiterCommand(holder, fifo));
+type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => void;
+
+/** True on Bun, Node 22.15 and newer, and Deno with the permission for FFI. */
+export function canReplaceProcess(): boolean {
+  return execve() !== undefined;
+}
+
+/** https://nodejs.org/api/process.html#processexecvefile-args-env */
+function execve(): Execve | undefined {
+  const native = (process as { execve?: Execve }).execve;
+  return native?.bind(process) ?? libc()?.execve;
 }
 
 /**
- * Waits for a holder that is no child of this process.
- *
- * @param holder the holder's pid.
- * @param fifo hears of its end.
- * @returns dewy's exit code.
+ * Replaces this process (execve) with a shell that forwards signals to the holder and exits with
+ * its exit code. Returns only if that fails.
  */
+export function becomeWaiter(holder: number, fifo: string): void {
+  execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
+}
+
+/** Waits for a holder that is not a child, and returns its exit code. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
   const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
@@ -44,11 +47,7 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
   return [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder), fifo];
 }
 
-/**
- * Makes the FIFO between a holder and a waiter, in a directory of its own.
- *
- * @returns its path; `undefined` where there is no `mkfifo`.
- */
+/** Makes a FIFO in its own directory; `undefined` without `mkfifo`. */
 export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
@@ -63,7 +62,6 @@ const FIFO_DIRECTORY = /^dewy-(\d+)-[A-Za-z0-9]{6}$/;
 /** A waiter removes its own within milliseconds. */
 const ABANDONED_MS = 60_000;
 
-/** Removes the directories of launchers that were killed before their waiter could do so. */
 function removeAbandoned(): void {
   for (const name of namesIn(tmpdir())) {
     const [, pid] = FIFO_DIRECTORY.exec(name) ?? [];
@@ -80,24 +78,15 @@ function namesIn(directory: string): readonly string[] {
   try {
     return readdirSync(directory);
   } catch {
-    return []; // a directory may be writable and not readable
+    return []; // A directory may be writable but not readable.
   }
 }
 
-/**
- * Removes a FIFO that nobody is going to use.
- *
- * @param fifo from {@link makeFifo}.
- */
 export function removeFifo(fifo: string): void {
   rmSync(join(fifo, ".."), { recursive: true, force: true });
 }
 
-/**
- * Sends the operator's signals on. This process does nothing itself any more: also a second SIGTERM is dewy's to answer.
- *
- * @param holder the holder's pid.
- */
+/** Other listeners are removed: also a second SIGTERM is for dewy to handle. */
 export function forwardSignals(holder: number): void {
   for (const name of SIGNALS) {
     process.removeAllListeners(name);
@@ -105,7 +94,7 @@ export function forwardSignals(holder: number): void {
       try {
         process.kill(holder, name);
       } catch {
-        // It has ended; so will this.
+        // It has exited; so will this process.
       }
     });
   }

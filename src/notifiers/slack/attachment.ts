@@ -1,15 +1,16 @@
 import { formatDuration } from "../../core/duration.ts";
 import type { HookResult } from "../../core/event.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
+import type { RichText } from "../rich_text.ts";
 import { hookTitle } from "../texts.ts";
+import type { AppLink } from "./locator.ts";
 
 const FOOTER_ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.32.png";
 const PASSED = "#36a64f";
 const FAILED = "#dd0000";
-/** Slack cuts a field at 2,000 characters; the frame and the note on what is missing need some. */
+/** Slack cuts a field at 2,000 characters; the frame and the note on truncation need some. */
 const MAX_OUTPUT = 1900;
 
-/** One field of an attachment. */
 export interface SlackField {
   title: string;
   value: string;
@@ -27,18 +28,9 @@ export interface SlackAttachment {
   ts: number;
 }
 
-/**
- * Writes a notification as Slack shows it.
- *
- * @param notification what to tell.
- * @param app the app's name and link, both may be empty.
- * @param host this machine.
- * @param nowMs milliseconds since the epoch.
- * @returns the attachment.
- */
 export function slackAttachment(
   notification: Notification,
-  app: { title: string; url: string },
+  app: AppLink,
   host: HostIdentity,
   nowMs: number,
 ): SlackAttachment {
@@ -49,7 +41,7 @@ export function slackAttachment(
     ts: Math.floor(nowMs / 1000),
   };
   if (hook === undefined) {
-    const text = escapeText(notification.text);
+    const text = mrkdwn(notification.text);
     return { color: host.color, title: "", text, fields: [], ...common };
   }
   return {
@@ -61,11 +53,11 @@ export function slackAttachment(
   };
 }
 
-function footerOf({ title, url }: { title: string; url: string }, host: string): string {
+function footerOf({ title, url }: AppLink, host: string): string {
   const name = escapeText(host);
-  if (title === "") return name;
+  if (title === undefined) return name;
   const shown = escapeText(title);
-  if (url === "") return `${shown}/${name}`;
+  if (url === undefined) return `${shown}/${name}`;
   return `<${escapeText(url).replaceAll("|", "%7C")}|${shown.replaceAll("|", "¦")}>/${name}`;
 }
 
@@ -82,12 +74,7 @@ function hookFields(hook: HookResult): SlackField[] {
   ];
 }
 
-/**
- * Frames a hook's output; of a long one the first lines are shown, and how much is missing.
- *
- * @param output the output.
- * @returns a code block below Slack's limit.
- */
+/** Puts a hook's output into a code block; long output is cut below Slack's limit. */
 export function slackOutput(output: string): string {
   if (output.length <= MAX_OUTPUT) return codeBlock(output);
   const head = output.slice(0, MAX_OUTPUT);
@@ -96,12 +83,28 @@ export function slackOutput(output: string): string {
   return codeBlock(`${kept}\n... (${output.length - kept.length} more characters truncated)`);
 }
 
+/** What a code fence within an app's output becomes, so that it does not end the code block. */
+const FENCE_INSIDE = "\u2019\u2019\u2019";
+
+/** https://api.slack.com/reference/surfaces/formatting */
+export function mrkdwn(text: RichText): string {
+  return text
+    .map((span) => {
+      if (typeof span === "string") return escapeText(span);
+      if ("bold" in span) return `*${escapeText(span.bold)}*`;
+      if ("code" in span) return `\`${escapeText(span.code)}\``;
+      const lines = span.lines.map((line) => line.replaceAll("```", FENCE_INSIDE));
+      return `\n\`\`\`\n${escapeText(lines.join("\n"))}\n\`\`\``;
+    })
+    .join("");
+}
+
 function codeBlock(text: string): string {
-  // Three backticks inside would end the block; a zero-width space between them does not show.
+  // Three backticks would end the block; the zero-width spaces between them are invisible.
   return `\`\`\`\n${escapeText(text).replaceAll("```", "`\u200b`\u200b`")}\n\`\`\``;
 }
 
-/** Keeps names and output from becoming mentions or links. https://api.slack.com/reference/surfaces/formatting#escaping */
+/** Prevents names and output from becoming mentions or links. https://api.slack.com/reference/surfaces/formatting#escaping */
 function escapeText(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -6,7 +6,7 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../../core/url.ts";
-import { type Notifier, type NotifierDriver, type NotifierIo, QUIET } from "../driver.ts";
+import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
 import type { SlackClient } from "./client.ts";
 import { SLACK_API, type SlackLocator } from "./locator.ts";
 
@@ -14,17 +14,16 @@ const SYNTAX = "slack://<channel>";
 const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
-  { name: "title", type: "string", description: "A name for the app, shown below each message" },
-  { name: "url", type: "url", description: "Where the title links to" },
+  { name: "title", type: "string", description: "Name of the app, shown below each message" },
+  { name: "url", type: "url", description: "Link of the title" },
   QUIET,
   {
     name: "thread",
     type: "boolean",
-    description: `Reply in the thread whose timestamp the release has in ${THREAD_FILE}; errors go to the channel, too`,
+    description: `Reply in the thread whose timestamp is in the release's ${THREAD_FILE}; errors are also sent to the channel`,
   },
 ];
 
-/** Slack, by a bot token. */
 export const slack: NotifierDriver = {
   scheme: "slack",
   name: "Slack",
@@ -36,26 +35,20 @@ export const slack: NotifierDriver = {
   environment: [
     {
       name: "SLACK_TOKEN",
-      description: "A bot token with the scope chat:write",
+      description: "Bot token with the scope chat:write",
       secret: true,
       value: "token",
     },
     {
       name: "SLACK_API_URL",
-      description: `Another address of the API than ${SLACK_API}`,
+      description: `URL of the API (default: ${SLACK_API})`,
       secret: false,
     },
   ],
   open: openSlack,
 };
 
-/**
- * Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped.
- *
- * @param url the URL, taken apart.
- * @returns what it says.
- * @throws ConfigError for an unknown option or without a channel.
- */
+/** Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped. */
 export function parseSlackUrl(url: SplitUrl): SlackLocator {
   const query = readQuery(url, OPTIONS, "--notifier");
   const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+|\/+$/g, "");
@@ -65,8 +58,8 @@ export function parseSlackUrl(url: SplitUrl): SlackLocator {
   }
   return {
     channel,
-    title: query.text("title"),
-    url: query.text("url"),
+    title: query.text("title") || undefined,
+    url: query.text("url") || undefined,
     thread: query.flag("thread"),
   };
 }
@@ -76,41 +69,46 @@ function channelProblem(channel: string): string | undefined {
   return channel.includes("@") ? "a token does not belong in a URL; set SLACK_TOKEN" : undefined;
 }
 
-function openSlack(url: SplitUrl, io: NotifierIo): Notifier | undefined {
+function openSlack(url: SplitUrl, context: NotifierContext): Notifier | undefined {
   const locator = parseSlackUrl(url);
-  const token = io.env.SLACK_TOKEN ?? "";
-  if (token === "") {
-    io.emit({
+  const token = context.env.SLACK_TOKEN;
+  if (!token) {
+    context.emit({
       type: "warning",
       message: "No notifications: slack token is required; set SLACK_TOKEN",
       important: true,
     });
     return undefined;
   }
-  return createSlack(locator, token, io);
+  return createSlack(locator, token, context);
 }
 
-function createSlack(locator: SlackLocator, token: string, io: NotifierIo): Notifier {
-  let threadTs = "";
+function createSlack(locator: SlackLocator, token: string, context: NotifierContext): Notifier {
+  let threadTs: string | undefined;
   let client: Promise<SlackClient> | undefined;
   return {
     send: async (notification, signal) => {
-      client ??= import("./client.ts").then(({ slackClient }) => slackClient(locator, token, io));
+      client ??= import("./client.ts").then(({ slackClient }) =>
+        slackClient(locator, token, context),
+      );
       return (await client)(notification, threadTs, signal);
     },
     onActivated: async (directory) => {
-      threadTs = locator.thread ? await readThread(directory, io) : "";
+      threadTs = locator.thread ? await readThread(directory, context) : undefined;
     },
   };
 }
 
-/** A release without the file is reported to the channel, not to the thread of the one before. */
-async function readThread(directory: string, io: NotifierIo): Promise<string> {
-  if (io.readTextFile === undefined) return "";
+/** A release without the file is reported in the channel, not in the thread of the previous release. */
+async function readThread(
+  directory: string,
+  context: NotifierContext,
+): Promise<string | undefined> {
+  if (context.readTextFile === undefined) return undefined;
   try {
-    const text = (await io.readTextFile(`${directory}/${THREAD_FILE}`)).trim();
-    return /^\d+\.\d+$/.test(text) ? text : "";
+    const text = (await context.readTextFile(`${directory}/${THREAD_FILE}`)).trim();
+    return /^\d+\.\d+$/.test(text) ? text : undefined;
   } catch {
-    return "";
+    return undefined;
   }
 }

@@ -1,37 +1,24 @@
-import { googleUniverse } from "../../auth/google/host.ts";
+import { googleUniverse } from "../../auth/google/universe.ts";
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 
-/** The addresses of one bucket. */
+/** The URLs of one bucket. */
 export interface GcsAddress {
-  /** Whether a server is asked that wants no credentials. */
+  /** Whether the server is an emulator, which requires no credentials. */
   isEmulator: boolean;
-  /** The bucket, without a slash at its end. */
+  /** Without a trailing slash. */
   bucket: string;
-  /** An object. */
   object(name: string): string;
-  /** Where a new object is sent to. */
   upload(name: string): string;
 }
 
 const EMULATOR = "STORAGE_EMULATOR_HOST";
 
-/**
- * The addresses of a bucket.
- *
- * @param bucket its name.
- * @param env environment variables; `STORAGE_EMULATOR_HOST` (with or without `http://`) and
- * `GOOGLE_CLOUD_UNIVERSE_DOMAIN` are read.
- * @returns the addresses.
- * @throws ConfigError when the bucket or a variable cannot be part of an address.
- * @see https://cloud.google.com/storage/docs/request-endpoints#json-api
- */
-export function gcsAddress(
-  bucket: string,
-  env: Readonly<Record<string, string | undefined>>,
-): GcsAddress {
+/** https://cloud.google.com/storage/docs/request-endpoints#json-api */
+export function gcsAddress(bucket: string, env: Environment): GcsAddress {
   if (/^\.{1,2}$|[/\\]/.test(bucket)) {
-    throw new ConfigError(`Cannot use the bucket "${bucket}": it is no bucket name`);
+    throw new ConfigError(`Invalid bucket name "${bucket}"`);
   }
   const emulator = emulatorAddress(env[EMULATOR] ?? "");
   const base = emulator ?? `https://storage.${googleUniverse(env)}`;
@@ -40,7 +27,7 @@ export function gcsAddress(
     isEmulator: emulator !== undefined,
     bucket: `${base}/${path}`,
     object: (name) => `${base}/${path}/o/${encodeName(name)}`,
-    // Whoever may create objects need not be allowed to replace them.
+    // Permission to create objects does not include permission to replace them.
     upload: (name) =>
       `${base}/upload/${path}/o?uploadType=media&ifGenerationMatch=0&name=${encodeURIComponent(name)}`,
   };
@@ -60,8 +47,8 @@ function emulatorAddress(text: string): string | undefined {
   );
 }
 
-/** An object's name is one segment, slashes escaped, so that nothing in it is navigation but these two. */
+/** An object's name is one path segment with escaped slashes, so that only these two names would be resolved. */
 function encodeName(name: string): string {
   if (name !== "." && name !== "..") return encodeURIComponent(name);
-  throw new ConfigError(`Cannot ask for the object "${name}": it is no object name`);
+  throw new ConfigError(`Invalid object name "${name}"`);
 }

@@ -1,85 +1,70 @@
-/**
- * The calls of Google Cloud Storage's JSON API that dewy needs.
- *
- * @module
- */
-
-import { type GoogleAuth, type GoogleAuthIo, googleAuth } from "../../auth/google/client.ts";
+import { GoogleAuth, type GoogleAuthContext } from "../../auth/google/client.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { gcsAddress } from "./address.ts";
-import { gcsError } from "./error.ts";
+import { gcsError } from "./errors.ts";
 import { type GcsPage, PAGE_FIELDS, parsePage } from "./schema.ts";
 
-/** What to list. */
 export interface GcsListOptions {
-  /** How the names begin; empty: all. */
   prefix: string;
-  /** Whether names are cut at the next `/`; else all objects below the prefix come. */
+  /** Whether to list "directories" up to the next `/`, instead of all objects below the prefix. Defaults to false. */
   directories?: boolean;
-  /** Names an answer has at most; the server's own limit, 1,000, unless told. */
+  /** Limit for the names of a page. Defaults to the server's own limit, 1,000. */
   maxResults?: number;
-  /** Ends the call. */
   signal?: AbortSignal | undefined;
 }
 
-/** Which bytes of an object to get. */
 export interface GcsGetOptions extends RangeOptions {
   /** The generation that the object must still have. */
   generation?: string | undefined;
-  /** Ends the call and the stream. */
+  /** Aborts the call and the stream. */
   signal?: AbortSignal | undefined;
 }
 
-/** Asks one bucket. */
+/** The calls of Google Cloud Storage's JSON API that dewy needs, for one bucket. */
 export interface GcsClient {
-  /** Lists page by page, as they are asked for. */
+  /** Lists page by page, on demand. */
   list(options: GcsListOptions): AsyncIterable<GcsPage>;
   /** The bytes of an object as they are stored. */
   get(name: string, options?: GcsGetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object unless one of that name is there, which counts as done. */
+  /** Stores an object unless one of that name exists, which counts as success. */
   create(name: string, body: string, contentType: string, signal?: AbortSignal): Promise<void>;
 }
 
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
-// 1,000 names of 1,024 bytes, escaped and with their hashes, stay below.
+// Enough for 1,000 escaped names of 1,024 bytes with their hashes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens a bucket. Nothing is sent before the first question.
+ * Opens a bucket. No request is sent until a method is called.
  *
- * Every failure is a DewyError with the server's own words: a refusal is a CredentialError that says which credentials
- * were used or where dewy looked for some, a missing bucket or object a NotFoundError, an object that was replaced
- * meanwhile an IntegrityError.
- *
- * @param bucket the bucket's name.
- * @param io the world; `STORAGE_EMULATOR_HOST` names a server that wants no credentials.
- * @returns the client.
- * @throws ConfigError when the bucket or a variable cannot be part of an address.
+ * Every failure is a DewyError with the server's own message: a CredentialError for a refusal, with the credentials that
+ * were used or the sources that were tried, a NotFoundError for a missing bucket or object, an IntegrityError for an
+ * object that was replaced in the meantime.
  */
 export function createGcsClient(
   bucket: string,
-  io: GoogleAuthIo & { token?: string | undefined },
+  context: GoogleAuthContext & { token?: string | undefined },
 ): GcsClient {
-  const address = gcsAddress(bucket, io.env);
-  const auth = address.isEmulator ? undefined : authOf(io);
-  const http = createHttpClient(io);
+  const address = gcsAddress(bucket, context.env);
+  const auth = address.isEmulator ? undefined : authOf(context);
+  const http = createHttpClient({ service: "Google Cloud Storage", ...context });
   const toError = gcsError(bucket, auth);
-  let announced = false;
+  let isAnnounced = false;
 
   async function complete(request: HttpRequest): Promise<HttpRequest> {
     const credentials = (await auth?.headers(request.signal)) ?? {};
-    if (auth !== undefined && auth.source === undefined && !announced) {
-      announced = true;
-      io.emit({ type: "anonymous", host: new URL(address.bucket).host });
+    if (auth !== undefined && auth.source === undefined && !isAnnounced) {
+      isAnnounced = true;
+      context.emit({ type: "anonymous", host: new URL(address.bucket).host });
     }
     const headers = { ...request.headers, ...credentials };
     return { ...request, headers, toError, redirect: "error" };
   }
 
-  /** A token that was revoked is replaced once; without one, credentials are looked for anew the next time. */
+  /** A revoked token is replaced once; without a token, credentials are searched for again the next time. */
   async function authorized<T>(
     request: HttpRequest,
     send: (request: HttpRequest) => Promise<T>,
@@ -115,14 +100,17 @@ export function createGcsClient(
   };
 }
 
-function authOf(io: GoogleAuthIo & { token?: string | undefined }): GoogleAuth {
-  const { token } = io;
-  if (token === undefined) return googleAuth(io, SCOPE);
+/** The part of GoogleAuth that a client uses, so that a token given in code can stand in for it. */
+type GcsAuth = Pick<GoogleAuth, "headers" | "source" | "tried" | "forget">;
+
+function authOf(context: GoogleAuthContext & { token?: string | undefined }): GcsAuth {
+  const { token } = context;
+  if (token === undefined) return new GoogleAuth(context, SCOPE);
   const headers = { authorization: `Bearer ${token}` };
   return {
     headers: async () => headers,
     source: "the option token",
-    looked: [],
+    tried: [],
     forget: () => false,
   };
 }
@@ -142,11 +130,11 @@ async function* listPages(
     if (maxResults !== undefined) url.searchParams.set("maxResults", String(maxResults));
     if (token !== undefined) url.searchParams.set("pageToken", token);
     url.searchParams.set("fields", PAGE_FIELDS);
-    const answer = await http.json({ url, signal, maxBytes: MAX_LISTING_BYTES });
-    const page = parsePage(answer, url.href);
+    const response = await http.json({ url, signal, maxBytes: MAX_LISTING_BYTES });
+    const page = parsePage(response, url.href);
     if (page.next !== undefined && page.next === token) {
       throw new RemoteError(
-        `Cannot read the listing ${redactUrl(url)}: it goes on with itself; is this Google Cloud Storage?`,
+        `Cannot read the listing ${redactUrl(url)}: its next page is the same page; is this Google Cloud Storage?`,
         { method: "GET", url: redactUrl(url) },
       );
     }
@@ -169,14 +157,14 @@ function get(
   return openRange(
     { ...http, send: async (request) => refuseTranscoded(url, await http.send(request)) },
     { url, signal: options.signal },
-    // It identifies the bytes; the entity tag changes with the metadata, too.
+    // The generation identifies the bytes; the entity tag also changes with the metadata.
     { ...options, identify: (headers) => headers.get("x-goog-generation") },
   );
 }
 
 /**
- * Without `Accept-Encoding: gzip`, the server unpacks what is stored as gzip, and knows neither ranges nor checksums of
- * it; with it, `fetch` would unpack it. https://cloud.google.com/storage/docs/transcoding
+ * Without `Accept-Encoding: gzip`, the server decompresses gzip objects and supports neither ranges nor checksums of them;
+ * with it, `fetch` would decompress them. https://cloud.google.com/storage/docs/transcoding
  */
 async function refuseTranscoded(url: URL, response: Response): Promise<Response> {
   const encodings = ["x-goog-stored-content-encoding", "content-encoding"]
@@ -186,7 +174,7 @@ async function refuseTranscoded(url: URL, response: Response): Promise<Response>
   if (encoding === undefined) return response;
   await response.body?.cancel();
   throw new IntegrityError(
-    `Cannot download ${redactUrl(url)}: it is stored with Content-Encoding ${encoding}, so that its bytes change on the way; store it without`,
+    `Cannot download ${redactUrl(url)}: it is stored with Content-Encoding ${encoding}, so that its bytes change in transit; store it without`,
     { retryable: false },
   );
 }

@@ -13,9 +13,7 @@ import {
   readRegistryQuery,
 } from "../driver.ts";
 
-/** The form of a Google Cloud Storage registry URL. */
 export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
-/** The options of a Google Cloud Storage registry URL. */
 export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A prefix in a bucket of Google Cloud Storage. */
@@ -24,7 +22,7 @@ export interface GsLocator extends LocatorBase {
   type: "gs";
   /** The bucket. */
   bucket: string;
-  /** What comes before the version directories: empty, or ends in `/`. */
+  /** The part before the version directories: empty, or ends in `/`. */
   prefix: string;
 }
 
@@ -33,19 +31,13 @@ const GS_PAGES: readonly RegExp[] = [
   /^console\.cloud\.google\.com\/storage\/browser\/(.+)$/,
 ];
 
-/** The address of a bucket, in the API or in Google's console. */
+/** Recognizes the URL of a bucket, in the API or in Google's console. */
 export function gsFromWebAddress({ hostname, pathname }: URL): string | undefined {
   const found = GS_PAGES.map((page) => page.exec(hostname + pathname)?.[1]).find(Boolean);
   return found === undefined ? undefined : `gs://${found}`;
 }
 
-/**
- * Reads `gs://bucket/prefix`. Unlike S3, every slash after the first is part of the prefix.
- *
- * @param url the URL, taken apart.
- * @returns the locator.
- * @throws ConfigError when the bucket is missing.
- */
+/** Parses `gs://bucket/prefix`. Unlike for S3, every slash after the first is part of the prefix. */
 export function parseGsUrl(url: SplitUrl): GsLocator {
   const { common } = readRegistryQuery("gs", url, GS_OPTIONS);
   const bucket = decodePath(url.host, url, "--registry");

@@ -2,28 +2,24 @@ import * as v from "valibot";
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
 import { RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
+import { parseSchema } from "../../http/schema.ts";
 
-/** An object of a listing. */
 export interface GcsObject {
-  /** Its name. */
   name: string;
-  /** Bytes. */
   size: number;
-  /** Differs whenever the object is stored anew. */
+  /** Changes whenever the object is stored again. */
   generation: string;
-  /** When its bytes were stored. */
   createdAt: Date;
-  /** `md5:<hex>`, else `crc32c:<hex>`; `undefined` when the server states none. */
+  /** `md5:<hex>`, else `crc32c:<hex>`, if stated. */
   digest: string | undefined;
 }
 
-/** A page of a listing. */
 export interface GcsPage {
-  /** Names up to the next `/` after the prefix: the "directories". They end in `/`. */
+  /** The "directories" up to the next `/`, which they end in. */
   prefixes: readonly string[];
-  /** Objects; directly below the prefix only, unless all were asked for. */
+  /** The objects directly below the prefix, or all of them if no directories were requested. */
   objects: readonly GcsObject[];
-  /** Where the next page begins; `undefined` on the last one. */
+  /** The token of the next page; `undefined` on the last one. */
   next: string | undefined;
 }
 
@@ -31,10 +27,10 @@ export interface GcsPage {
 export const PAGE_FIELDS =
   "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,md5Hash,crc32c)";
 
-// Half of a surrogate pair cannot be escaped in an address; no object can be called so.
+// Half of a surrogate pair cannot be escaped in a URL, and no object can have such a name.
 const name = v.pipe(v.string(), v.nonEmpty(), v.regex(/^\P{Surrogate}+$/u));
 
-function hash(algorithm: string, length: number): v.GenericSchema<unknown, string | undefined> {
+function hash(algorithm: string, length: number) {
   return v.optional(
     v.pipe(
       v.string(),
@@ -44,8 +40,8 @@ function hash(algorithm: string, length: number): v.GenericSchema<unknown, strin
   );
 }
 
-const page = v.object({
-  // An empty listing has nothing else; without it, any "{}" would look like an empty bucket.
+const Page = v.object({
+  // An empty listing has no other field. Without it, any "{}" would look like an empty bucket.
   kind: v.literal("storage#objects"),
   nextPageToken: v.optional(v.pipe(v.string(), v.nonEmpty())),
   prefixes: v.optional(v.array(name), []),
@@ -68,25 +64,19 @@ const page = v.object({
   ),
 });
 
-/**
- * Reads an answer of objects.list.
- *
- * @param answer the parsed JSON.
- * @param url where it came from.
- * @returns the page.
- * @throws RemoteError that names the first field that is wrong.
- * @see https://cloud.google.com/storage/docs/json_api/v1/objects#resource
- */
-export function parsePage(answer: unknown, url: string): GcsPage {
-  const result = v.safeParse(page, answer, { abortEarly: true });
-  if (!result.success) {
-    const [issue] = result.issues;
-    throw new RemoteError(
-      `Cannot read the listing ${redactUrl(url)}: ${v.getDotPath(issue) ?? "the answer"} should be ${issue.expected ?? issue.type}; is this Google Cloud Storage?`,
-      { method: "GET", url: redactUrl(url) },
-    );
-  }
-  const { nextPageToken: next, prefixes, items } = result.output;
+/** https://cloud.google.com/storage/docs/json_api/v1/objects#resource */
+export function parsePage(response: unknown, url: string): GcsPage {
+  const shown = redactUrl(url);
+  const page = parseSchema(
+    Page,
+    response,
+    (problem) =>
+      new RemoteError(
+        `Cannot read the listing ${shown}: ${problem}; is this Google Cloud Storage?`,
+        { method: "GET", url: shown },
+      ),
+  );
+  const { nextPageToken: next, prefixes, items } = page;
   const objects = items.map(({ name, size, generation, timeCreated, md5Hash, crc32c }) => ({
     name,
     size,

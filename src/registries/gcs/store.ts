@@ -4,19 +4,14 @@ import type { GsLocator } from "./locator.ts";
 import { formatGsArtifactUrl } from "./locator.ts";
 import type { GcsObject } from "./schema.ts";
 
-/** How a bucket is listed. */
 export interface GsStoreOptions {
-  /** Names a page has at most; the server's own limit, 1,000, unless told. */
+  /** Limit for the names of a page. Defaults to the server's own limit, 1,000. */
   maxResults?: number;
 }
 
 /**
- * Makes a store out of a bucket. An artifact may lie in directories of its own, which are then part of its name.
- *
- * @param client the bucket.
- * @param locator the prefix in it.
- * @param options how it is listed.
- * @returns the store; a listing costs a request for every 1,000 entries.
+ * A prefix in a bucket. Listing costs a request per 1,000 entries. Artifacts may be in subdirectories, which are then part
+ * of their name.
  */
 export function gsStore(
   client: GcsClient,
@@ -54,7 +49,7 @@ function toStored(bucket: string, object: GcsObject): StoredObject {
       url: formatGsArtifactUrl({ bucket, object: name }),
       size,
       revision: generation,
-      ...(digest === undefined ? {} : { digest }),
+      digest,
     },
   };
 }

@@ -16,7 +16,7 @@ import {
 import { parseJson } from "../../http/json.ts";
 import { nextLink } from "../../http/link.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
-import { guardRedirects, type ResolveHost } from "../../http/redirect_guard.ts";
+import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
 import { type GitHubAuth, githubAuth } from "./auth.ts";
 import { type RateLimit, type RateWatch, watchRateLimit } from "./rate_limit.ts";
 import { parseWire, type Schema } from "./schema.ts";

@@ -10,9 +10,8 @@ import { type DewyError, RemoteError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { stoppedError } from "../../core/stopped.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
-import { within } from "../../http/body.ts";
-import { Late } from "../../http/network.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
+import { TimeoutError, withTimeout } from "../../http/timeout.ts";
 import type {
   GrpcAnswer,
   GrpcCallOptions,
@@ -154,7 +153,12 @@ async function attemptOnce<T>(
       timeoutMs: GRPC_DEADLINE_MS,
       headers: at.token === "" ? {} : { authorization: `Bearer ${at.token}` },
     });
-    const answer = await within(io.clock, GRPC_DEADLINE_MS, "answer", call, ended.signal);
+    const answer = await withTimeout(call, {
+      clock: io.clock,
+      ms: GRPC_DEADLINE_MS,
+      what: "answer",
+      signal: ended.signal,
+    });
     status = 200;
     return answer;
   } finally {
@@ -182,7 +186,7 @@ interface Failure {
 }
 
 function judge(thrown: unknown, context: GrpcErrorContext): Failure {
-  if (thrown instanceof Late) return silence(thrown, context);
+  if (thrown instanceof TimeoutError) return silence(thrown, context);
   const error = ConnectError.from(thrown);
   const translated = grpcError(error, context);
   if (error.code === Code.DeadlineExceeded) return silence(error, context);

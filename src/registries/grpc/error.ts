@@ -7,8 +7,7 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
-import { serverMessage } from "../../http/failure.ts";
-import { refusalIn } from "../../http/network.ts";
+import { refusalIn, serverMessage } from "../../http/errors.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
 

@@ -9,7 +9,7 @@ import type {
   Resolution,
 } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
-import { within } from "../../http/body.ts";
+import { withTimeout } from "../../http/timeout.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
 import type { RegistryContext } from "../driver.ts";
 import { openHttpsArtifact } from "../https_artifact.ts";
@@ -151,7 +151,7 @@ async function addressesOf(
   if (io.resolveHost === undefined) return [];
   const found = io.resolveHost(url.hostname.replace(/^\[(.*)\]$/, "$1"));
   try {
-    return await within(io.clock, LOOKUP_MS, "address", found, signal);
+    return await withTimeout(found, { clock: io.clock, ms: LOOKUP_MS, what: "address", signal });
   } catch {
     return [];
   }

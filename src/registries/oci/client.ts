@@ -1,27 +1,21 @@
-/**
- * The calls of the OCI Distribution API that dewy needs.
- *
- * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md
- * @module
- */
-
 import { bytesToHex, sha256 } from "../../core/encoding.ts";
 import { CredentialError, NotFoundError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import {
   createHttpClient,
+  type HttpClient,
   type HttpFailure,
   type HttpRequest,
   type HttpText,
 } from "../../http/client.ts";
 import { parseJson } from "../../http/json.ts";
 import { nextLink } from "../../http/link.ts";
-import { guardRedirects } from "../../http/redirect_guard.ts";
-import { ociAuth } from "./auth/auth.ts";
+import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
+import { OciAuth } from "./auth/auth.ts";
 import type { OciCredential, OciTarget } from "./auth/credential.ts";
-import { type OciSourcesIo, ociSources } from "./auth/sources.ts";
-import { checkDigest, ociError } from "./error.ts";
-import { watchOciLimit } from "./rate_limit.ts";
+import { type OciSourcesContext, ociSources } from "./auth/sources.ts";
+import { checkDigest, ociError } from "./errors.ts";
+import { type OciLimit, watchOciLimit } from "./rate_limit.ts";
 import {
   type Descriptor,
   type ImageConfig,
@@ -33,223 +27,215 @@ import {
   parseTags,
 } from "./schema.ts";
 
-/** A repository of a registry, and how to speak to it. */
 export interface OciRepository extends OciTarget {
-  /** Whether it is spoken to without TLS. */
   plainHttp: boolean;
-  /** A host of private address space that may hand out tokens; empty: none. */
+  /** A host in private address space that may issue tokens; may be empty. */
   realm: string;
 }
 
-/** What the client needs from the world. */
-export interface OciIo extends OciSourcesIo {
-  /** The addresses of a host; absent on the edge. */
-  resolveHost?: (host: string) => Promise<readonly string[]>;
+export interface OciContext extends OciSourcesContext {
+  /** Absent on the edge. */
+  resolveHost?: ResolveHost | undefined;
 }
 
-/** Asks one repository. */
-export interface OciClient {
-  /** All tags, page by page, in the registry's order. */
-  tags(signal: AbortSignal | undefined): AsyncIterable<readonly string[]>;
-  /** The digest that a tag has now, or `undefined` if there is no such tag. Counts as a pull only where HEAD is not enough. */
-  digest(tag: string, signal: AbortSignal | undefined): Promise<string | undefined>;
-  /** A manifest by its digest, checked; `undefined`: it is not there. */
-  manifest(digest: string, signal: AbortSignal | undefined): Promise<Manifest | undefined>;
-  /** The configuration of an image, checked. */
-  config(config: Descriptor, signal: AbortSignal | undefined): Promise<ImageConfig>;
-  /**
-   * Asks whether a manifest is there; counts as a pull only where HEAD is not enough.
-   *
-   * @returns what the registry accepted, for whoever pulls that manifest; `undefined`: it asked for nothing. A
-   * NotFoundError: it is not there.
-   */
-  credentialFor(
-    digest: string,
-    signal: AbortSignal | undefined,
-  ): Promise<OciCredential | undefined>;
-}
+type Signal = AbortSignal | undefined;
 
-/** What a page is asked to have; registries cut it down to what they allow. */
+/** Registries reduce it to what they allow. */
 const PAGE_SIZE = 1_000;
 const MAX_PAGES = 10_000;
-// A million tags of 60 characters.
 const OCI_HINT = "is this an OCI registry?";
+/** A million tags of 60 characters. */
 const MAX_TAGS_BYTES = 64 * 1024 * 1024;
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests: at least 4 MiB */
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
-/** Pages in a row without a new tag. A few may be empty, where a registry filters what it lists. */
+/** Consecutive pages without a new tag. A few may be empty if the registry filters its listing. */
 const MAX_STALE_PAGES = 8;
-/** {@link PAGE_SIZE} and the limits that servers have of their own (50, 100, 250, …) are multiples of it. */
+/** {@link PAGE_SIZE} and the limits of servers (50, 100, 250, …) are multiples of it. */
 const ROUND_LIMIT = 50;
 const DIGEST_HEADER = "docker-content-digest";
-/** Every place for credentials, and a token or two that ended. */
+/** Enough for every source of credentials and a token or two that expired. */
 const MAX_ATTEMPTS = 40;
 
-/**
- * Opens a repository. Nothing is sent before the first question.
- *
- * Every failure is a DewyError with the registry's own code and words.
- *
- * @param repository the repository.
- * @param io the world.
- * @returns the client.
- */
-export function createOciClient(repository: OciRepository, io: OciIo): OciClient {
-  const { registry, plainHttp, realm } = repository;
-  const origin = new URL(`${plainHttp ? "http" : "https"}://${registry}/`);
-  const base = new URL(`v2/${repository.repository}/`, origin);
-  const http = createHttpClient(io);
-  const limit = watchOciLimit(registry, io);
-  const { resolveHost } = io;
-  const checkRedirect = guardRedirects(origin, resolveHost);
-  const rules = {
-    registry: origin,
-    allowedHost: realm,
-    ...(resolveHost === undefined ? {} : { resolveHost }),
-  };
-  const sources = ociSources(repository, io);
-  const { clock, emit } = io;
-  const auth = ociAuth({ target: repository, rules, sources, http, clock, emit });
-
-  async function ask(request: HttpRequest): Promise<HttpText> {
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      limit.assertOpen();
-      const proof = await auth.proof(request.signal);
-      let refusal: HttpFailure | undefined;
-      try {
-        const answer = await http.text({
-          ...request,
-          headers: { ...request.headers, ...proof.headers },
-          checkRedirect,
-          followHidden: true,
-          toError(failure) {
-            if (failure.status === 401 || failure.status === 403) refusal = failure;
-            return limit.toError(failure) ?? ociError(failure);
-          },
-        });
-        limit.observe(answer.headers);
-        return answer;
-      } catch (error) {
-        if (refusal === undefined) throw error;
-        const outcome = auth.refused(proof, refusal);
-        if (outcome !== "again") throw outcome ?? error;
-      }
-    }
-    throw new CredentialError(
-      `Cannot sign in to ${registry}: it keeps asking for other credentials`,
-    );
-  }
-
-  async function* tags(signal: AbortSignal | undefined): AsyncGenerator<readonly string[]> {
-    let url: URL | undefined = new URL(`tags/list?n=${PAGE_SIZE}`, base);
-    const asked = new Set<string>();
-    const known = new Set<string>();
-    let sendsLinks = false;
-    let stale = 0;
-    while (url !== undefined) {
-      if (asked.has(url.href) || asked.size === MAX_PAGES || stale > MAX_STALE_PAGES) {
-        throw endless(url);
-      }
-      asked.add(url.href);
-      // Quay has refused a larger `n` than its own limit.
-      const accept: number[] = asked.size === 1 ? [400, 413] : [];
-      const answer: HttpText = await ask({ url, signal, maxBytes: MAX_TAGS_BYTES, accept });
-      if (accept.includes(answer.status)) {
-        url = new URL("tags/list", base);
-        continue;
-      }
-      const page = parseTags(parseJson(answer.text, url, OCI_HINT), url);
-      const fresh = page.filter((tag) => !known.has(tag));
-      for (const tag of fresh) known.add(tag);
-      if (fresh.length > 0) yield fresh;
-      stale = fresh.length > 0 ? 0 : stale + 1;
-      const linked = nextPage(answer.headers.get("link"), url);
-      sendsLinks ||= linked !== undefined;
-      url = linked ?? (sendsLinks || stale > 0 ? undefined : unlinkedPage(page, url));
-    }
-  }
-
-  // Docker Hub does not count HEAD as a pull. But some registries answer HEAD with 404 or 405, or without the digest,
-  // which the specification only recommends.
-  async function digest(
-    reference: string,
-    signal: AbortSignal | undefined,
-  ): Promise<string | undefined> {
-    const url = manifestUrl(reference);
-    const headers = { accept: MANIFEST_TYPES };
-    const head = await ask({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
-    const stated = head.headers.get(DIGEST_HEADER) ?? "";
-    if (head.status < 300 && isDigest(stated)) return stated;
-    // A 404 may well be true, and asking for what is not there costs no pull.
-    if (head.status !== 404) limit.assertPull();
-    const answer = await getManifest(url, signal);
-    return answer.status === 404 ? undefined : digestOf(answer, url);
-  }
-
-  function manifestUrl(reference: string): URL {
-    return new URL(`manifests/${encodeURIComponent(reference).replace("%3A", ":")}`, base);
-  }
-
-  function getManifest(url: URL, signal: AbortSignal | undefined): Promise<HttpText> {
-    const headers = { accept: MANIFEST_TYPES };
-    return ask({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
-  }
-
-  return {
-    tags,
-    digest,
-    async manifest(expected, signal) {
-      limit.assertPull();
-      const url = manifestUrl(expected);
-      const answer = await getManifest(url, signal);
-      if (answer.status === 404) return undefined;
-      await checkDigest(answer.text, expected, url);
-      return parseManifest(parseJson(answer.text, url, OCI_HINT), url);
-    },
-    async config(config, signal) {
-      const url = new URL(`blobs/${config.digest}`, base);
-      const answer = await ask({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
-      await checkDigest(answer.text, config.digest, url);
-      return parseImageConfig(parseJson(answer.text, url, OCI_HINT), url);
-    },
-    async credentialFor(pinned, signal) {
-      if ((await digest(pinned, signal)) !== undefined) return auth.accepted(signal);
-      throw new NotFoundError(
-        `Cannot pull ${registry}/${repository.repository}@${pinned}: the registry no longer has it; publish a newer version, or this one again`,
-      );
-    },
-  };
+export function createOciClient(repository: OciRepository, context: OciContext): OciClient {
+  return new OciClient(repository, context);
 }
 
 /**
- * The next page of a listing. Behind a proxy, a registry may link to itself by another scheme, host or port, so only the
- * path and the query are taken: every page is asked for where the first one was, and credentials stay there.
+ * The calls of the OCI Distribution API that dewy needs, for one repository. Every failure is a DewyError with the
+ * registry's own code and message.
  *
- * @param header the `Link` header.
- * @param asked the page that was answered.
- * @returns its address; `undefined` on the last page.
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md
  */
-export function nextPage(header: string | null, asked: URL): URL | undefined {
-  // Seen without the slash that makes it a path: <v2/o/r/tags/list?last=x>.
-  const next = nextLink(header?.replace(/<v2\//g, "</v2/") ?? null, asked);
+export class OciClient {
+  readonly #name: string;
+  readonly #registry: string;
+  readonly #base: URL;
+  readonly #http: HttpClient;
+  readonly #limit: OciLimit;
+  readonly #auth: OciAuth;
+  readonly #checkRedirect: (next: URL) => Promise<void>;
+
+  constructor(repository: OciRepository, context: OciContext) {
+    const { registry, plainHttp, realm } = repository;
+    const { resolveHost, clock, emit } = context;
+    const origin = new URL(`${plainHttp ? "http" : "https"}://${registry}/`);
+    this.#name = `${registry}/${repository.repository}`;
+    this.#registry = registry;
+    this.#base = new URL(`v2/${repository.repository}/`, origin);
+    this.#http = createHttpClient(context);
+    this.#limit = watchOciLimit(registry, context);
+    this.#checkRedirect = guardRedirects(origin, resolveHost);
+    this.#auth = new OciAuth({
+      target: repository,
+      rules: { registry: origin, allowedHost: realm, resolveHost },
+      sources: ociSources(repository, context),
+      http: this.#http,
+      clock,
+      emit,
+    });
+  }
+
+  /** All tags, page by page, in the registry's order. */
+  async *tags(signal: Signal): AsyncGenerator<readonly string[]> {
+    let url: URL | undefined = new URL(`tags/list?n=${PAGE_SIZE}`, this.#base);
+    const requested = new Set<string>();
+    const known = new Set<string>();
+    let sendsLinks = false;
+    let stalePages = 0;
+    while (url !== undefined) {
+      if (requested.has(url.href) || requested.size === MAX_PAGES || stalePages > MAX_STALE_PAGES) {
+        throw endlessListing(url);
+      }
+      requested.add(url.href);
+      // Quay has refused an `n` larger than its own limit.
+      const accept: number[] = requested.size === 1 ? [400, 413] : [];
+      const response = await this.#get({ url, signal, maxBytes: MAX_TAGS_BYTES, accept });
+      if (accept.includes(response.status)) {
+        url = new URL("tags/list", this.#base);
+        continue;
+      }
+      const page = parseTags(parseJson(response.text, url, OCI_HINT), url);
+      const added = page.filter((tag) => !known.has(tag));
+      for (const tag of added) known.add(tag);
+      if (added.length > 0) yield added;
+      stalePages = added.length > 0 ? 0 : stalePages + 1;
+      const linked = nextPage(response.headers.get("link"), url);
+      sendsLinks ||= linked !== undefined;
+      url = linked ?? (sendsLinks || stalePages > 0 ? undefined : unlinkedPage(page, url));
+    }
+  }
+
+  /**
+   * The current digest of a tag, or `undefined` if the tag does not exist. Counts as a pull only if HEAD is not enough:
+   * Docker Hub does not count HEAD, but some registries answer it with 404 or 405, or without the digest, which the
+   * specification only recommends.
+   */
+  async digest(reference: string, signal: Signal): Promise<string | undefined> {
+    const url = this.#manifestUrl(reference);
+    const headers = { accept: MANIFEST_TYPES };
+    const head = await this.#get({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
+    const stated = head.headers.get(DIGEST_HEADER) ?? "";
+    if (head.status < 300 && isDigest(stated)) return stated;
+    // A 404 may well be true, and requesting a manifest that does not exist costs no pull.
+    if (head.status !== 404) this.#limit.assertPull();
+    const response = await this.#getManifest(url, signal);
+    return response.status === 404 ? undefined : digestOf(response, url);
+  }
+
+  /** A verified manifest by its digest; `undefined` if it does not exist. */
+  async manifest(digest: string, signal: Signal): Promise<Manifest | undefined> {
+    this.#limit.assertPull();
+    const url = this.#manifestUrl(digest);
+    const response = await this.#getManifest(url, signal);
+    if (response.status === 404) return undefined;
+    await checkDigest(response.text, digest, url);
+    return parseManifest(parseJson(response.text, url, OCI_HINT), url);
+  }
+
+  /** The verified configuration of an image. */
+  async config({ digest }: Descriptor, signal: Signal): Promise<ImageConfig> {
+    const url = new URL(`blobs/${digest}`, this.#base);
+    const response = await this.#get({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
+    await checkDigest(response.text, digest, url);
+    return parseImageConfig(parseJson(response.text, url, OCI_HINT), url);
+  }
+
+  /**
+   * The credential that the registry accepts for pulling a manifest; `undefined` if it requires none. Throws a
+   * NotFoundError if the manifest does not exist. Counts as a pull only if HEAD is not enough.
+   */
+  async credentialFor(digest: string, signal: Signal): Promise<OciCredential | undefined> {
+    if ((await this.digest(digest, signal)) !== undefined) {
+      return this.#auth.acceptedCredential(signal);
+    }
+    throw new NotFoundError(
+      `Cannot pull ${this.#name}@${digest}: the registry no longer has it; publish a newer version, or this one again`,
+    );
+  }
+
+  async #get(request: HttpRequest): Promise<HttpText> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      this.#limit.assertOpen();
+      const authorization = await this.#auth.authorize(request.signal);
+      let refusal: HttpFailure | undefined;
+      try {
+        const response = await this.#http.text({
+          ...request,
+          headers: { ...request.headers, ...authorization.headers },
+          checkRedirect: this.#checkRedirect,
+          followHidden: true,
+          toError: (failure) => {
+            if (failure.status === 401 || failure.status === 403) refusal = failure;
+            return this.#limit.toError(failure) ?? ociError(failure);
+          },
+        });
+        this.#limit.observe(response.headers);
+        return response;
+      } catch (error) {
+        if (refusal === undefined) throw error;
+        const outcome = this.#auth.onRefusal(authorization, refusal);
+        if (outcome !== "retry") throw outcome ?? error;
+      }
+    }
+    throw new CredentialError(
+      `Cannot sign in to ${this.#registry}: it keeps requesting other credentials`,
+    );
+  }
+
+  #getManifest(url: URL, signal: Signal): Promise<HttpText> {
+    const headers = { accept: MANIFEST_TYPES };
+    return this.#get({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
+  }
+
+  #manifestUrl(reference: string): URL {
+    return new URL(`manifests/${encodeURIComponent(reference).replace("%3A", ":")}`, this.#base);
+  }
+}
+
+/**
+ * The next page of a listing. Behind a proxy, a registry may link to itself with another scheme, host or port. So only
+ * the path and query are used: every page comes from the same origin, and credentials stay there.
+ */
+export function nextPage(header: string | null, current: URL): URL | undefined {
+  // Some registries omit the leading slash: <v2/o/r/tags/list?last=x>.
+  const next = nextLink(header?.replace(/<v2\//g, "</v2/") ?? null, current);
   if (next === undefined) return undefined;
-  const page = new URL(asked);
+  const page = new URL(current);
   page.pathname = next.pathname;
   page.search = next.search;
   return page;
 }
 
 /**
- * The next page where the registry sends no `Link`, which the specification allows. More tags may follow a page that has
- * as many as were asked for, or some other round number, which could be the server's own limit.
- *
- * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
+ * The next page if the registry sends no `Link`, which the specification allows. More tags may follow a page with the
+ * requested number of tags, or some other round number, which could be the server's own limit.
+ * See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
-function unlinkedPage(page: readonly string[], asked: URL): URL | undefined {
+function unlinkedPage(page: readonly string[], current: URL): URL | undefined {
   const last = page.at(-1);
   const mayGoOn = page.length <= PAGE_SIZE && page.length % ROUND_LIMIT === 0;
   if (last === undefined || !mayGoOn) return undefined;
-  const next = new URL(asked);
+  const next = new URL(current);
   next.searchParams.set("last", last);
   return next;
 }
@@ -261,7 +247,7 @@ async function digestOf({ headers, text }: HttpText, url: URL): Promise<string> 
   return stated;
 }
 
-function endless(url: URL): RemoteError {
+function endlessListing(url: URL): RemoteError {
   return new RemoteError(
     `Cannot read the tags: the pages do not end (${redactUrl(url)}); is this an OCI registry?`,
     { method: "GET", url: redactUrl(url), retryable: false },

@@ -1,39 +1,28 @@
 import { RemoteError } from "../../core/error.ts";
 import type { ExplainedArtifact, Platform } from "../../core/types.ts";
 import type { OciClient } from "./client.ts";
-import { platformFit, platformName } from "./platform.ts";
 import type { ImageConfig, ImagePlatform, IndexEntry, Manifest } from "./schema.ts";
 
-/** What a tag holds for a machine. */
 export interface FoundImage {
-  /** The image's own manifest; `undefined`: there is none for this machine. */
+  /** The image's own manifest; `undefined` if there is none for this machine. */
   image: { digest: string; size: number } | undefined;
-  /** What there is, by platform. */
+  /** The images of the tag, by platform. */
   candidates: readonly ExplainedArtifact[];
-  /** When the image was made, or, where none fits, another one of the same tag. */
+  /** When the image was built or, if none fits, another image of the same tag. */
   createdAt: Date | undefined;
 }
 
-/** An index within an index within an index is more than anybody makes. */
+/** More than any builder nests. */
 const MAX_DEPTH = 3;
 const MAX_ENTRIES = 1_000;
-/** Entries that do not say what they are for have to be read. */
-const MAX_UNSAID = 16;
+/** Limit for entries without a platform, whose configuration has to be fetched. */
+const MAX_UNSTATED = 16;
 
-type Ask = Pick<OciClient, "manifest" | "config">;
+type ManifestReader = Pick<OciClient, "manifest" | "config">;
 
-/**
- * Walks from the manifest of a tag to the image for a machine.
- *
- * @param client the registry.
- * @param digest the manifest's digest.
- * @param machine the machine, in Go's spelling.
- * @param signal ends the walk.
- * @returns what was found; `undefined` when a manifest is not there (yet).
- * @throws RemoteError when an answer cannot be read, IntegrityError when one is not what its digest says.
- */
+/** Walks from the manifest of a tag to the image for a machine. `undefined` if a manifest does not exist (yet). */
 export async function findImage(
-  client: Ask,
+  client: ManifestReader,
   digest: string,
   machine: Platform,
   signal: AbortSignal | undefined,
@@ -46,18 +35,18 @@ export async function findImage(
   }
   const entries = await flatten(client, manifest.entries, signal);
   const known =
-    entries === undefined ? undefined : await sayPlatforms(client, entries, machine, signal);
+    entries === undefined ? undefined : await withPlatforms(client, entries, machine, signal);
   return known === undefined ? undefined : judgeIndex(client, known, machine, signal);
 }
 
 interface ReadImage {
-  /** What it is for; a text for what is no image. */
+  /** A media type if the manifest is not an image. */
   config: ImageConfig | string;
   size: number;
 }
 
 async function readImage(
-  client: Ask,
+  client: ManifestReader,
   manifest: Exclude<Manifest, { kind: "index" }>,
   signal: AbortSignal | undefined,
 ): Promise<ReadImage> {
@@ -65,15 +54,15 @@ async function readImage(
   return { config: await client.config(manifest.config, signal), size: manifest.size };
 }
 
-/** A tag without an index: old images do not say what they are for, and are taken. */
+/** A tag without an index. Old images do not state a platform and are accepted. */
 function judgeSingle(digest: string, { config, size }: ReadImage, machine: Platform): FoundImage {
   if (typeof config === "string") {
-    const candidates = [candidate(config, false, "it is no container image")];
+    const candidates = [candidate(config, false, "it is not a container image")];
     return { image: undefined, candidates, createdAt: undefined };
   }
   const { platform, createdAt } = config;
-  const isUnsaid = platform.os === "" && platform.architecture === "";
-  const fits = isUnsaid || platformFit(platform, machine) !== undefined;
+  const isUnstated = platform.os === "" && platform.architecture === "";
+  const fits = isUnstated || platformFit(platform, machine) !== undefined;
   const reason = fits ? "the only image, and it fits this machine" : OTHER;
   return {
     image: fits ? { digest, size } : undefined,
@@ -85,7 +74,7 @@ function judgeSingle(digest: string, { config, size }: ReadImage, machine: Platf
 const OTHER = "it is for another platform";
 
 async function flatten(
-  client: Ask,
+  client: ManifestReader,
   entries: readonly IndexEntry[],
   signal: AbortSignal | undefined,
   depth = 1,
@@ -115,31 +104,31 @@ interface Entry {
   platform: ImagePlatform;
 }
 
-/** Entries may leave out what they are for; it is looked up only where no other one fits. */
-async function sayPlatforms(
-  client: Ask,
+/** Entries may omit the platform; it is looked up only if no other entry fits. */
+async function withPlatforms(
+  client: ManifestReader,
   entries: readonly IndexEntry[],
   machine: Platform,
   signal: AbortSignal | undefined,
 ): Promise<Entry[] | undefined> {
-  const said = entries.flatMap(({ digest, platform }) =>
+  const known = entries.flatMap(({ digest, platform }) =>
     platform === undefined ? [] : [{ digest, platform }],
   );
-  if (said.some(({ platform }) => platformFit(platform, machine) !== undefined)) return said;
+  if (known.some(({ platform }) => platformFit(platform, machine) !== undefined)) return known;
   for (const { digest } of entries
     .filter((one) => one.platform === undefined)
-    .slice(0, MAX_UNSAID)) {
+    .slice(0, MAX_UNSTATED)) {
     const manifest = await client.manifest(digest, signal);
     if (manifest === undefined) return undefined;
     if (manifest.kind !== "image") continue;
     const { platform } = await client.config(manifest.config, signal);
-    said.push({ digest, platform });
+    known.push({ digest, platform });
   }
-  return said;
+  return known;
 }
 
 async function judgeIndex(
-  client: Ask,
+  client: ManifestReader,
   entries: readonly Entry[],
   machine: Platform,
   signal: AbortSignal | undefined,
@@ -155,7 +144,7 @@ async function judgeIndex(
       chosen ? "it fits this machine" : reason,
     );
   });
-  // Where none fits, the time of another one tells how long to wait.
+  // If none fits, the age of another image determines how long to wait.
   const read = best ?? entries[0];
   if (read === undefined) return { image: undefined, candidates, createdAt: undefined };
   const manifest = await client.manifest(read.digest, signal);
@@ -177,4 +166,39 @@ function bestFit(entries: readonly Entry[], machine: Platform): Entry | undefine
 
 function candidate(name: string, chosen: boolean, reason: string): ExplainedArtifact {
   return { name, chosen, reason };
+}
+
+/** The variant of a machine that does not state its own. */
+const DEFAULT_VARIANT: Readonly<Record<string, string>> = { arm: "v7", arm64: "v8", amd64: "v1" };
+
+/**
+ * How well an image fits a machine: higher is better, `undefined` means that it does not run there. On macOS, containers
+ * run in a Linux VM.
+ *
+ * @see https://github.com/containerd/platforms/blob/main/compare.go
+ */
+function platformFit(image: ImagePlatform, machine: Platform): number | undefined {
+  const os = machine.os === "darwin" ? "linux" : machine.os;
+  if (image.os !== os || image.architecture !== machine.arch) return undefined;
+  const usual = DEFAULT_VARIANT[machine.arch];
+  const [wanted, offered] = [machine.variant, image.variant].map((variant) =>
+    variant === undefined || variant === "" ? usual : variant.toLowerCase(),
+  );
+  if (wanted === offered) return Number.POSITIVE_INFINITY;
+  const [most, needed] = [level(wanted), level(offered)];
+  // A newer machine runs images for an older one.
+  return most !== undefined && needed !== undefined && needed < most ? needed : undefined;
+}
+
+/** `v7` → 7 */
+function level(variant: string | undefined): number | undefined {
+  const [, digits] = /^v(\d{1,2})(?:\.\d+)?$/.exec(variant ?? "") ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** `linux/arm/v7` */
+function platformName({ os, architecture, variant }: ImagePlatform): string {
+  return [os || "unknown", architecture || "unknown", variant]
+    .filter((part) => part !== "")
+    .join("/");
 }

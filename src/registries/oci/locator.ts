@@ -16,12 +16,12 @@ export const IMG_OPTIONS: readonly OptionSpec[] = [
   {
     name: "insecure",
     type: "boolean",
-    description: "Whether plain HTTP is used; only on localhost unless told",
+    description: "Whether to use plain HTTP. Defaults to true on localhost only",
   },
   {
     name: "realm",
     type: "string",
-    description: "A host in private address space that may hand out tokens for the registry",
+    description: "A host in private address space that may issue tokens for the registry",
   },
 ];
 
@@ -29,15 +29,15 @@ export const IMG_OPTIONS: readonly OptionSpec[] = [
 export interface OciLocator extends LocatorBase {
   /** The kind of registry. */
   type: "oci";
-  /** The host that speaks the distribution API, with its port. */
+  /** The host of the distribution API, with its port. */
   registry: string;
   /** The repository's name. */
   repository: string;
-  /** Plain HTTP is allowed although the registry is not on loopback. */
+  /** Whether plain HTTP is allowed although the registry is not on loopback. */
   insecure: boolean;
-  /** It is spoken to over plain HTTP. */
+  /** Whether plain HTTP is used. */
   plainHttp: boolean;
-  /** A host of private address space that may hand out tokens; empty: none. */
+  /** A host in private address space that may issue tokens; may be empty. */
   realm: string;
 }
 
@@ -50,7 +50,6 @@ const REPOSITORY =
 const IMAGE_HOSTS =
   /^(ghcr\.io|quay\.io|docker\.io|(\w+\.)?gcr\.io|[\w-]+\.pkg\.dev|\w+\.azurecr\.io|[\w.-]+\.dkr\.ecr\.[\w-]+\.amazonaws\.com)$/;
 
-/** A well-known registry's own host, or a page of Docker Hub. */
 export function imgFromWebAddress({ hostname, pathname }: URL): string | undefined {
   const [, official, user] = /^\/(?:_\/([^/]+)|r\/([^/]+\/[^/]+))/.exec(pathname) ?? [];
   if (hostname === "hub.docker.com") {
@@ -61,12 +60,8 @@ export function imgFromWebAddress({ hostname, pathname }: URL): string | undefin
 }
 
 /**
- * Reads `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
- * `localhost` belongs to Docker Hub: `img://owner/app` is an image of a user, `img://nginx` an official one.
- *
- * @param url the URL, taken apart.
- * @returns the locator.
- * @throws ConfigError when host or repository is missing or malformed.
+ * Parses `img://host/repository`. As in `docker pull`, a first segment that has neither a dot nor a colon and is not
+ * `localhost` belongs to Docker Hub: `img://owner/app` is a user's image, `img://nginx` an official one.
  */
 export function parseImgUrl(url: SplitUrl): OciLocator {
   const { common, query } = readRegistryQuery("oci", url, IMG_OPTIONS);
@@ -74,7 +69,7 @@ export function parseImgUrl(url: SplitUrl): OciLocator {
   if (!REPOSITORY.test(repository)) {
     throw badRegistryUrl(
       url,
-      `"${repository}" is no repository name; ${hintOn(repository)}`,
+      `invalid repository name "${repository}"; ${hintOn(repository)}`,
       IMG_SYNTAX,
     );
   }
@@ -86,8 +81,8 @@ export function parseImgUrl(url: SplitUrl): OciLocator {
 function hintOn(repository: string): string {
   const lower = repository.toLowerCase();
   return REPOSITORY.test(lower)
-    ? `it has no capitals; did you mean ${lower}?`
-    : "dewy chooses the tag, so give none";
+    ? `it must be lower case; did you mean ${lower}?`
+    : "omit the tag, which dewy chooses";
 }
 
 function locate(url: SplitUrl): { registry: string; repository: string } {
@@ -100,18 +95,12 @@ function locate(url: SplitUrl): { registry: string; repository: string } {
   }
   if (path === "") throw badRegistryUrl(url, "repository path is required", IMG_SYNTAX);
   if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
-    throw badRegistryUrl(url, `"${host}" is no host`, IMG_SYNTAX);
+    throw badRegistryUrl(url, `invalid host "${host}"`, IMG_SYNTAX);
   }
   return dockerHubRepository(host, path);
 }
 
-/**
- * Where a repository really is: Docker Hub's API has a host of its own, and its official images stand below `library/`.
- *
- * @param host a registry's host.
- * @param path the repository as written.
- * @returns the host to ask, and the repository's full name.
- */
+/** Resolves Docker Hub's names: its API has a host of its own, and official images are below `library/`. */
 export function dockerHubRepository(
   host: string,
   path: string,

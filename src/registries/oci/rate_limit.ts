@@ -1,31 +1,29 @@
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { RemoteError } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
 import type { HttpFailure } from "../../http/client.ts";
-import { ociMessage } from "./error.ts";
+import { ociMessage } from "./errors.ts";
 
-/** Keeps account of what a registry lets us ask. */
 export interface OciLimit {
-  /** Takes the account out of an answer. */
+  /** Reads the quota from a response. */
   observe(headers: Headers): void;
-  /** An error when an answer means "too many", else nothing. */
+  /** The error for HTTP 429. */
   toError(failure: HttpFailure): RemoteError | undefined;
-  /** Throws while the registry has asked for silence, so that no request leaves in vain. */
+  /** Throws while the registry has asked for a pause, so that no request is sent for nothing. */
   assertOpen(): void;
-  /** Throws when the registry has said that the next pull would be refused. */
+  /** Throws if the registry has announced that the next pull would be refused. */
   assertPull(): void;
 }
 
-/** A refusal that names no time. */
-const UNTOLD_MS = 60_000;
-/** The window of Docker Hub slides: something may be free again long before it ends. */
+/** The pause after a refusal without `Retry-After`. */
+const DEFAULT_PAUSE_MS = 60_000;
+/** Docker Hub's window slides, so that pulls may be available long before it ends. */
 const MAX_PULL_PAUSE_MS = 10 * 60_000;
-/** An account older than this says nothing about the next request. */
-const FRESH_MS = 60_000;
-/** Worth a word when less than this share is left. */
+/** An older quota says nothing about the next request. */
+const QUOTA_VALID_MS = 60_000;
+/** A quota below this share is reported. */
 const LOW = 0.1;
 
-interface Account {
+interface Quota {
   limit: number;
   remaining: number;
   windowMs: number;
@@ -33,79 +31,80 @@ interface Account {
 }
 
 /**
- * Watches the rate limit of a registry: 429, `Retry-After`, and Docker Hub's `RateLimit-*` headers.
+ * Tracks the rate limit of a registry: 429, `Retry-After`, and Docker Hub's `RateLimit-*` headers.
  *
- * @param host the registry, for events and errors.
- * @param io time, and who hears of a limit that is low or hit.
- * @returns the watch.
  * @see https://docs.docker.com/docker-hub/usage/pulls/#view-pull-rate-and-limit
  */
-export function watchOciLimit(host: string, io: { clock: Clock; emit: EventSink }): OciLimit {
-  const { clock, emit } = io;
-  let account: Account | undefined;
-  let told = "";
+export function watchOciLimit(host: string, context: Pick<Context, "clock" | "emit">): OciLimit {
+  const { clock, emit } = context;
+  let quota: Quota | undefined;
+  let announced = "";
   let closedUntil = Number.NEGATIVE_INFINITY;
   let why = "";
 
-  const limited = (reason: string, waitMs: number, parts: Partial<HttpFailure>): RemoteError =>
+  const limited = (
+    reason: string,
+    waitMs: number,
+    { method, url, status }: Partial<HttpFailure> = {},
+  ): RemoteError =>
     new RemoteError(
-      `Cannot ask ${host}: ${reason}; asking again in ${Math.ceil(waitMs / 1000)} s`,
+      `Cannot use ${host}: ${reason}; dewy tries again in ${Math.ceil(waitMs / 1000)} s`,
       {
         code: "rate-limited",
         retryAfterMs: waitMs,
-        ...(parts.method === undefined ? {} : { method: parts.method }),
-        ...(parts.url === undefined ? {} : { url: parts.url }),
-        ...(parts.status === undefined ? {} : { status: parts.status }),
+        method,
+        url,
+        status,
       },
     );
-  const announce = ({ limit, remaining, windowMs }: Account): void => {
+  const announce = ({ limit, remaining, windowMs }: Quota): void => {
     const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
-    if (state !== "" && state !== told) {
+    if (state !== "" && state !== announced) {
       const resetAt = new Date(clock.now() + windowMs);
       emit({ type: "rate-limit", host, remaining, limit, resetAt });
     }
-    told = state;
+    announced = state;
   };
 
   return {
     observe(headers) {
-      const read = readAccount(headers, clock.monotonic());
-      if (read === undefined) return;
-      account = read;
-      announce(read);
+      const stated = parseQuota(headers, clock.monotonic());
+      if (stated === undefined) return;
+      quota = stated;
+      announce(stated);
     },
     toError(failure) {
       if (failure.status !== 429) return undefined;
       this.observe(failure.headers);
-      const said = ociMessage(failure);
-      why = `it asks to slow down (HTTP 429${said === "" ? "" : `: ${said}`})`;
-      const waitMs = failure.retryAfterMs ?? UNTOLD_MS;
+      const message = ociMessage(failure);
+      why = `it asks to slow down (HTTP 429${message === "" ? "" : `: ${message}`})`;
+      const waitMs = failure.retryAfterMs ?? DEFAULT_PAUSE_MS;
       closedUntil = clock.monotonic() + waitMs;
       return limited(why, waitMs, failure);
     },
     assertOpen() {
       const waitMs = closedUntil - clock.monotonic();
-      if (waitMs > 0) throw limited(why, waitMs, {});
+      if (waitMs > 0) throw limited(why, waitMs);
     },
     assertPull() {
       const now = clock.monotonic();
-      if (account === undefined || account.remaining > 0 || now - account.at > FRESH_MS) return;
-      const waitMs = Math.min(account.windowMs, MAX_PULL_PAUSE_MS);
-      throw limited(`all ${account.limit} pulls of this window are used up`, waitMs, {});
+      if (quota === undefined || quota.remaining > 0 || now - quota.at > QUOTA_VALID_MS) return;
+      const waitMs = Math.min(quota.windowMs, MAX_PULL_PAUSE_MS);
+      throw limited(`all ${quota.limit} pulls of this window are used up`, waitMs);
     },
   };
 }
 
-/** `RateLimit-Limit: 100;w=21600` */
-function readAccount(headers: Headers, at: number): Account | undefined {
-  const limit = readQuota(headers.get("ratelimit-limit"));
-  const remaining = readQuota(headers.get("ratelimit-remaining"));
+function parseQuota(headers: Headers, at: number): Quota | undefined {
+  const limit = parseLimit(headers.get("ratelimit-limit"));
+  const remaining = parseLimit(headers.get("ratelimit-remaining"));
   if (limit === undefined || remaining === undefined) return undefined;
-  const windowMs = (remaining.seconds ?? limit.seconds ?? UNTOLD_MS / 1000) * 1000;
+  const windowMs = (remaining.seconds ?? limit.seconds ?? DEFAULT_PAUSE_MS / 1000) * 1000;
   return { limit: limit.count, remaining: remaining.count, windowMs, at };
 }
 
-function readQuota(
+/** `RateLimit-Limit: 100;w=21600` */
+function parseLimit(
   text: string | null,
 ): { count: number; seconds: number | undefined } | undefined {
   const [, count, seconds] = /^\s*(\d{1,9})\s*(?:;\s*w=(\d{1,9}))?/.exec(text ?? "") ?? [];

@@ -7,36 +7,33 @@ import { findImage } from "./image.ts";
 import { DOCKER_HUB, isDockerHub } from "./image_reference.ts";
 import type { OciLocator } from "./locator.ts";
 import { formatImgArtifactUrl } from "./locator.ts";
-import { spellTags } from "./tags.ts";
 
-/** The newest, and those that are asked for while it is held back. */
+/** The newest tag, and those that replace it while it is excluded. */
 const MAX_KNOWN = 8;
 
 /**
  * The tags of a repository, and the image behind one. A poll costs the list of tags and a `HEAD` of the newest; manifests
- * are read only when the digest behind that tag is a new one.
+ * are fetched only if the digest of that tag has changed.
  */
 export class ImgSource implements ReleaseSource {
   readonly #locator: OciLocator;
   readonly #client: OciClient;
   readonly #machine: Platform;
   #spelled: ReadonlyMap<string, string> = new Map();
-  /** What was read of a tag, as long as it has the same digest. */
+  /** By tag; valid as long as the tag has the same digest. */
   readonly #known: Map<string, { digest: string; files: ReleaseFiles }> = new Map();
   #last: string | undefined;
 
-  /**
-   * @param locator the repository, and how its tags are read.
-   * @param client asks the registry.
-   * @param platform the machine.
-   */
   constructor(locator: OciLocator, client: OciClient, platform: Platform) {
     this.#locator = locator;
     this.#client = client;
     this.#machine = normalizePlatform(platform);
   }
 
-  /** Lists all tags as versions; the one that was chosen last comes first, so that registries without an order do not make equal versions take turns. */
+  /**
+   * Lists all tags as versions. The one that was chosen last comes first, so that equal versions do not alternate in
+   * registries without an order.
+   */
   async *tags(signal: AbortSignal | undefined): AsyncGenerator<ListedTag> {
     const tags: string[] = [];
     for await (const page of this.#client.tags(signal)) for (const tag of page) tags.push(tag);
@@ -47,7 +44,6 @@ export class ImgSource implements ReleaseSource {
     yield* listed.filter((one) => !isLast(one));
   }
 
-  /** The image behind a listed version, for this machine. */
   async release(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined> {
     const spelled = this.spelled(tag);
     const digest = await this.#client.digest(spelled, signal);
@@ -60,18 +56,12 @@ export class ImgSource implements ReleaseSource {
     return files;
   }
 
-  /**
-   * @param version a version as the resolver reads it.
-   * @returns the tag as the registry spells it.
-   */
+  /** The registry's tag for a version. */
   spelled(version: string): string {
     return this.#spelled.get(version) ?? version;
   }
 
-  /**
-   * @param tags tags as the registry spells them.
-   * @returns the same and the versions that they stand for.
-   */
+  /** The registry's tags, and the versions that they stand for. */
   versions(tags: Iterable<string>): string[] {
     return [...tags].flatMap((tag) => [tag, versionOf(tag, this.#locator.calver)]);
   }
@@ -92,7 +82,7 @@ export class ImgSource implements ReleaseSource {
     if (found === undefined) return undefined;
     const { image, candidates, createdAt } = found;
     const { repository } = this.#locator;
-    // `docker login` knows Docker Hub by this name only.
+    // `docker login` knows Docker Hub only by this name.
     const registry = isDockerHub(this.#locator.registry) ? DOCKER_HUB : this.#locator.registry;
     const artifact =
       image === undefined
@@ -106,9 +96,36 @@ export class ImgSource implements ReleaseSource {
           };
     return {
       id: digest,
-      ...(createdAt === undefined ? {} : { createdAt }),
+      createdAt,
       files: [],
       chosen: { artifact, candidates },
     };
   }
+}
+
+/** Tags as versions. */
+interface TagSpelling {
+  listed: readonly ListedTag[];
+  /** The registry's tag by version, if they differ. */
+  spelled: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads tags as versions. A tag cannot contain a `+`, so `v1.2.0_blue` stands for `v1.2.0+blue`. If a registry has both,
+ * the literal one wins.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+ */
+function spellTags(tags: readonly string[], calver: string): TagSpelling {
+  const literal = new Set(tags);
+  const spelled = new Map<string, string>();
+  const listed = tags.map((tag): ListedTag => {
+    const version = versionOf(tag, calver);
+    if (version === tag) return { tag };
+    if (literal.has(version))
+      return { tag, unusable: `stands for ${version}, which exists itself` };
+    spelled.set(version, tag);
+    return { tag: version };
+  });
+  return { listed, spelled };
 }

@@ -1,19 +1,17 @@
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 
-/** A bucket, and the server that has it. */
 export interface S3Bucket {
-  /** The region that requests are signed for. */
   region: string;
-  /** The bucket. */
   bucket: string;
-  /** The address of a compatible service; empty: AWS. */
+  /** The URL of a compatible service; empty for AWS. */
   endpoint: string;
 }
 
-/** The environment variables that name a service, the more specific one first. */
+/** In order of precedence. */
 export const S3_ENDPOINT_VARIABLES: readonly string[] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
-// Partitions whose hosts do not end in amazonaws.com, by how their regions begin:
+// Partitions whose hosts do not end in amazonaws.com, by the prefix of their regions:
 // https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json
 const DNS_SUFFIXES: readonly (readonly [string, string])[] = [
   ["cn-", "amazonaws.com.cn"],
@@ -21,37 +19,27 @@ const DNS_SUFFIXES: readonly (readonly [string, string])[] = [
   ["us-iso-", "c2s.ic.gov"],
   ["us-isob-", "sc2s.sgov.gov"],
 ];
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but no dots: the
-// certificate of *.s3.<region>.amazonaws.com covers one label.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but without dots: the certificate of
+// *.s3.<region>.amazonaws.com covers one label.
 const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$/;
 const REGION = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-/** What the AWS profile in use says about the address of S3. */
+/** The AWS profile in use, as far as it is about the address of S3. */
 export interface AwsProfile {
   /** The profile's name. */
   name: string;
-  /** The address of an S3-compatible service, from the profile's `services` section, else its `endpoint_url`. */
+  /** The URL of an S3-compatible service, from the profile's `services` section, else its `endpoint_url`. */
   s3Endpoint?: string;
   /** Whether `ignore_configured_endpoint_urls` is true. */
   ignoresEndpoints?: boolean;
 }
 
 /**
- * The address of a service: the URL's, else the environment's, else the profile's. The environment's and the profile's
- * are ignored if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` says so, or, where that is not set, the profile.
- *
- * @param endpoint what the URL says; empty: nothing.
- * @param env environment variables.
- * @param profile the AWS profile in use.
- * @returns an `http(s)://` address without a slash at its end; empty: AWS.
- * @throws ConfigError that names the setting, but not its value, if it holds no such address.
- * @see https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+ * The endpoint: the URL's, else the environment's, else the profile's; empty for AWS. It has no trailing slash.
+ * `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` or, if that is not set, the profile decides whether the latter two are ignored.
+ * See https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
  */
-export function s3Endpoint(
-  endpoint: string,
-  env: Readonly<Record<string, string | undefined>>,
-  profile?: AwsProfile,
-): string {
+export function s3Endpoint(endpoint: string, env: Environment, profile?: AwsProfile): string {
   if (endpoint !== "") return readEndpoint(endpoint, "endpoint");
   const setting = env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS?.toLowerCase();
   if (setting ? setting === "true" : profile?.ignoresEndpoints === true) return "";
@@ -72,29 +60,22 @@ function readEndpoint(text: string, source: string): string {
     `${url.username}${url.password}${url.search}${url.hash}` === "";
   if (!usable) {
     throw new ConfigError(
-      `Cannot use ${source}: it must be an http:// or https:// address without query or credentials`,
+      `Cannot use ${source}: expected an http:// or https:// URL without query or credentials`,
     );
   }
   return url.href.replace(/\/+$/, "");
 }
 
 /**
- * The address of a bucket: `https://<bucket>.s3.<region>.amazonaws.com` on AWS where a certificate
- * covers it, else `<endpoint>/<bucket>`.
- *
- * @param at the bucket.
- * @returns an address without a slash at its end.
- * @throws ConfigError when region or bucket cannot be part of an address.
- * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+ * The URL of a bucket, without a trailing slash: `https://<bucket>.s3.<region>.amazonaws.com` on AWS if the certificate
+ * covers it, else path style. See https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
  */
 export function bucketAddress(at: S3Bucket): string {
   if (!REGION.test(at.region)) {
-    throw new ConfigError(
-      `Cannot use the S3 region "${at.region}": it has characters of no region`,
-    );
+    throw new ConfigError(`Invalid S3 region "${at.region}"`);
   }
   if (/^\.{1,2}$|[/\\]/.test(at.bucket)) {
-    throw new ConfigError(`Cannot use the S3 bucket "${at.bucket}": it is no bucket name`);
+    throw new ConfigError(`Invalid S3 bucket name "${at.bucket}"`);
   }
   if (at.endpoint !== "") return `${at.endpoint}/${encodeSegment(at.bucket)}`;
   const suffix =
@@ -106,32 +87,20 @@ export function bucketAddress(at: S3Bucket): string {
 }
 
 /**
- * The address of an object. Every character of a key can be sent, but not a segment that is `.` or
- * `..`: `fetch` resolves those, also when they are escaped, and would ask for another object.
- *
- * @param at the bucket.
- * @param key the object's key.
- * @returns the address.
- * @throws ConfigError for such a key.
- * @see https://url.spec.whatwg.org/#double-dot-path-segment
+ * The URL of an object. A key may have any character, but not a segment `.` or `..`: `fetch` resolves those even if they
+ * are escaped, and would request another object. See https://url.spec.whatwg.org/#double-dot-path-segment
  */
 export function objectAddress(at: S3Bucket, key: string): string {
   const segments = key.split("/");
   if (segments.some((segment) => segment === "." || segment === "..")) {
     throw new ConfigError(
-      `Cannot ask for the S3 object "${key}": HTTP clients resolve "." and ".." in a path; store it under another key`,
+      `Cannot request the S3 object "${key}": HTTP clients resolve "." and ".." in a path; store it under another key`,
     );
   }
   return `${bucketAddress(at)}/${segments.map(encodeSegment).join("/")}`;
 }
 
-/**
- * Escapes as SigV4 counts: everything but letters, digits and `-._~`.
- *
- * @param text one segment of a path, or a key or value of a query.
- * @returns the escaped text.
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
- */
+/** Escapes as SigV4 requires: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 export function encodeSegment(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,

@@ -1,16 +1,13 @@
-/**
- * The calls of S3 that dewy needs, on AWS and on compatible services.
- *
- * @module
- */
-
-import { type CredentialSources, findCredentials } from "../../auth/aws_credentials.ts";
-import type { Clock } from "../../core/clock.ts";
+import { type AwsContext, findCredentials } from "../../auth/aws_credentials.ts";
 import { bytesToBase64, sha256 } from "../../core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
 import { redactUrl } from "../../core/url.ts";
-import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
+import {
+  createHttpClient,
+  type HttpClient,
+  type HttpContext,
+  type HttpRequest,
+} from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import {
   type AwsProfile,
@@ -20,49 +17,38 @@ import {
   type S3Bucket,
   s3Endpoint,
 } from "./address.ts";
-import { s3Error } from "./error.ts";
+import { s3Error } from "./errors.ts";
 import { s3Signer } from "./sign.ts";
 import { parseListing, type S3Page } from "./xml.ts";
 
-/** What the client needs from the world. */
-export interface S3Io extends CredentialSources {
-  /** The network. */
-  fetch: typeof globalThis.fetch;
-  /** Time. */
-  clock: Clock;
-  /** Hears of requests and retries. */
-  emit: EventSink;
+export interface S3Context extends HttpContext, AwsContext {
   /** The AWS profile in use; absent on the edge. */
-  awsProfile?: () => Promise<AwsProfile>;
+  awsProfile?: (() => Promise<AwsProfile>) | undefined;
 }
 
-/** What to list. */
 export interface S3ListOptions {
-  /** How the keys begin; empty: all. */
   prefix: string;
-  /** Keys an answer has at most; the server's own limit, 1,000, unless told. */
+  /** Limit for the keys of a page. Defaults to the server's own limit, 1,000. */
   maxKeys?: number;
-  /** Ends the call. */
   signal?: AbortSignal | undefined;
 }
 
-/** Which bytes of an object to get. */
 export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
   etag?: string;
-  /** Ends the call and the stream. */
+  /** Aborts the call and the stream. */
   signal?: AbortSignal | undefined;
 }
 
-/** Asks one bucket. */
+/** The calls of S3 that dewy needs, for one bucket on AWS or a compatible service. */
 export interface S3Client {
-  /** Lists one level of "directories" and objects, page by page as they are asked for. */
+  /** Lists one level of "directories" and objects, page by page on demand. */
   list(options: S3ListOptions): AsyncIterable<S3Page>;
-  /** The headers of an object, checksums included; `undefined` when it is not (or no longer) `etag`. */
+  /** The headers of an object, checksums included; `undefined` if it is missing or no longer has `etag`. */
   head(key: string, options?: S3GetOptions): Promise<Headers | undefined>;
   /** The bytes of an object as they are stored. */
   get(key: string, options?: S3GetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object, over an older one. */
+  /** Stores an object, replacing an older one. */
   put(
     key: string,
     body: string | Uint8Array<ArrayBuffer>,
@@ -71,38 +57,33 @@ export interface S3Client {
   ): Promise<void>;
 }
 
-// 1,000 keys of 1,024 bytes, escaped and wrapped, stay below.
+// Enough for 1,000 escaped keys of 1,024 bytes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens a bucket. Nothing is sent before the first question.
+ * Opens a bucket. No request is sent until a method is called.
  *
- * Every failure is a DewyError with the server's own words: a wrong region is a ConfigError that names the right one,
- * refused keys are a CredentialError, a missing bucket or object a NotFoundError, an object that was replaced meanwhile
- * an IntegrityError.
- *
- * @param at the bucket.
- * @param io the world.
- * @returns the client.
- * @throws ConfigError when region or bucket cannot be part of an address.
+ * Every failure is a DewyError with the server's own message: a ConfigError for a wrong region, with the right one, a
+ * CredentialError for refused keys, a NotFoundError for a missing bucket or object, an IntegrityError for an object that
+ * was replaced in the meantime.
  */
-export function createS3Client(at: S3Bucket, io: S3Io): S3Client {
-  const http = createHttpClient(io);
-  // What can be wrong without the profile is an error at once.
-  bucketAddress({ ...at, endpoint: s3Endpoint(at.endpoint, io.env) });
+export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
+  const http = createHttpClient({ service: "S3", ...context });
+  // Errors that do not depend on the profile are thrown at once.
+  bucketAddress({ ...at, endpoint: s3Endpoint(at.endpoint, context.env) });
   let located: Promise<S3Bucket> | undefined;
   const locate = (): Promise<S3Bucket> => {
-    located ??= withEndpoint(at, io);
+    located ??= withEndpoint(at, context);
     return located;
   };
-  const known = { anonymous: false };
+  const access = { isAnonymous: false };
   const findKeys = async (): ReturnType<typeof findCredentials> =>
-    credentials(await locate(), io, known);
-  const sign = s3Signer(at.region, findKeys, io.clock);
+    credentials(await locate(), context, access);
+  const sign = s3Signer(at.region, findKeys, context.clock);
   const complete = async (request: HttpRequest): Promise<HttpRequest> => ({
     ...request,
     sign,
-    toError: s3Error(await locate(), () => known.anonymous),
+    toError: s3Error(await locate(), () => access.isAnonymous),
     redirect: "error",
   });
   const s3: HttpClient = {
@@ -137,20 +118,20 @@ export function createS3Client(at: S3Bucket, io: S3Io): S3Client {
 
 async function credentials(
   at: S3Bucket,
-  io: S3Io,
-  known: { anonymous: boolean },
+  context: S3Context,
+  access: { isAnonymous: boolean },
 ): ReturnType<typeof findCredentials> {
-  const found = await findCredentials(io);
-  if (found === undefined && !known.anonymous) {
-    io.emit({ type: "anonymous", host: new URL(bucketAddress(at)).host });
+  const found = await findCredentials(context);
+  if (found === undefined && !access.isAnonymous) {
+    context.emit({ type: "anonymous", host: new URL(bucketAddress(at)).host });
   }
-  known.anonymous = found === undefined;
+  access.isAnonymous = found === undefined;
   return found;
 }
 
-async function withEndpoint(at: S3Bucket, io: S3Io): Promise<S3Bucket> {
-  const profile = at.endpoint === "" ? await io.awsProfile?.() : undefined;
-  return { ...at, endpoint: s3Endpoint(at.endpoint, io.env, profile) };
+async function withEndpoint(at: S3Bucket, context: S3Context): Promise<S3Bucket> {
+  const profile = at.endpoint === "" ? await context.awsProfile?.() : undefined;
+  return { ...at, endpoint: s3Endpoint(at.endpoint, context.env, profile) };
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
@@ -165,17 +146,21 @@ async function* listPages(
       "list-type": "2",
       prefix: options.prefix,
       delimiter: "/",
-      // Keys may have characters that XML cannot express.
+      // Keys may contain characters that XML cannot represent.
       "encoding-type": "url",
       ...(options.maxKeys === undefined ? {} : { "max-keys": String(options.maxKeys) }),
       ...(token === undefined ? {} : { "continuation-token": token }),
     };
     const url = `${bucketUrl}?${formatQuery(query)}`;
-    const answer = await http.text({ url, signal: options.signal, maxBytes: MAX_LISTING_BYTES });
-    const page = parseListing(answer.text);
-    if (typeof page === "string") throw unreadable(url, answer.status, page);
+    const { text, status } = await http.text({
+      url,
+      signal: options.signal,
+      maxBytes: MAX_LISTING_BYTES,
+    });
+    const page = parseListing(text);
+    if (typeof page === "string") throw unreadable(url, status, page);
     if (page.next !== undefined && page.next === token) {
-      throw unreadable(url, answer.status, "it goes on with itself");
+      throw unreadable(url, status, "its next page is the same page");
     }
     yield page;
     token = page.next;
@@ -184,7 +169,7 @@ async function* listPages(
 
 function unreadable(url: string, status: number, why: string): RemoteError {
   return new RemoteError(
-    `Cannot read the listing ${redactUrl(url)}: ${why}; is this the address of an S3 service?`,
+    `Cannot read the listing ${redactUrl(url)}: ${why}; is this the URL of an S3 service?`,
     { method: "GET", url: redactUrl(url), status },
   );
 }
@@ -212,8 +197,8 @@ function get(
   isSigned: boolean,
   options: S3GetOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  // An object stored with `Content-Encoding: gzip` would be unpacked by `fetch` on the way. The server takes the
-  // header back when it is asked to, but only by a signed request.
+  // `fetch` would decode an object stored with `Content-Encoding: gzip`. The server omits the header if requested to, but
+  // only for a signed request.
   const query = isSigned ? `?${formatQuery({ "response-content-encoding": "identity" })}` : "";
   return openRange(
     { ...http, send: async (request) => refuseEncoded(url, await http.send(request)) },
@@ -227,7 +212,7 @@ async function refuseEncoded(url: string, response: Response): Promise<Response>
   if (encoding === "identity" || encoding === "aws-chunked") return response;
   await response.body?.cancel();
   throw new IntegrityError(
-    `Cannot download ${redactUrl(url)}: it is stored with Content-Encoding ${encoding}, so that its bytes change on the way; store it without, or set credentials`,
+    `Cannot download ${redactUrl(url)}: it is stored with Content-Encoding ${encoding}, so that its bytes change in transit; store it without, or set credentials`,
     { retryable: false },
   );
 }

@@ -1,6 +1,6 @@
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
 
-// The strongest first; lengths in bytes.
+// The strongest first, with lengths in bytes.
 const CHECKSUMS: readonly (readonly [string, number])[] = [
   ["sha256", 32],
   ["crc64nvme", 8],
@@ -10,13 +10,10 @@ const CHECKSUMS: readonly (readonly [string, number])[] = [
 ];
 
 /**
- * The digest that the headers of an object state: a checksum over the whole object, else the MD5 that a
- * simple ETag is. Checksums of checksums (multipart uploads) say nothing about a stream of bytes.
- *
- * @param headers of an answer to HeadObject with `x-amz-checksum-mode: ENABLED`.
- * @returns `<algorithm>:<lower-case hex>`; `undefined` when nothing usable is stated.
- * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ * The digest in the headers of an object, as `<algorithm>:<lower-case hex>`: a checksum over the whole object, else the
+ * MD5 of a simple ETag. Checksums of checksums (multipart uploads) cannot be compared with a stream of bytes.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
  */
 export function statedDigest(headers: Headers): string | undefined {
   return statedChecksum(headers) ?? simpleEtag(headers);
@@ -25,7 +22,7 @@ export function statedDigest(headers: Headers): string | undefined {
 function statedChecksum(headers: Headers): string | undefined {
   if (headers.get("x-amz-checksum-type")?.toUpperCase() === "COMPOSITE") return undefined;
   for (const [algorithm, length] of CHECKSUMS) {
-    // A composite one without a type has "-<parts>" at its end and is no base64.
+    // A composite checksum without a type ends in "-<parts>", which is not base64.
     const bytes = base64ToBytes(headers.get(`x-amz-checksum-${algorithm}`) ?? "");
     if (bytes?.length === length) return `${algorithm}:${bytesToHex(bytes)}`;
   }

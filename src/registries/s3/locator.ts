@@ -15,20 +15,18 @@ import {
   readRegistryQuery,
 } from "../driver.ts";
 
-/** The form of an S3 registry URL. */
 export const S3_SYNTAX = "s3://<region>/<bucket>/<path-prefix>";
-/** The options of an S3 registry URL. */
 export const S3_OPTIONS: readonly OptionSpec[] = [
   ...FILE_OPTIONS,
   {
     name: "region",
     type: "string",
-    description: "The region, where it is not the host of the URL",
+    description: "The region, if it is not the host of the URL",
   },
   {
     name: "endpoint",
     type: "url",
-    description: "The address of an S3-compatible service; path style is used with it",
+    description: "The URL of an S3-compatible service, which is used with path style",
   },
 ];
 
@@ -40,13 +38,13 @@ export interface S3Locator extends LocatorBase {
   region: string;
   /** The bucket. */
   bucket: string;
-  /** What comes before the version directories: empty, or ends in `/`. */
+  /** The part before the version directories: empty, or ends in `/`. */
   prefix: string;
-  /** The address of a compatible service; empty: AWS, or the environment's. */
+  /** The URL of a compatible service; empty for AWS or the environment's. */
   endpoint: string;
 }
 
-/** The address of a bucket at AWS, in path style or with the bucket as the host's first part. */
+/** Recognizes the URL of a bucket on AWS, in path style or virtual-hosted style. */
 export function s3FromWebAddress({ hostname, pathname }: URL): string | undefined {
   // https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
   const parts = /^(?:(.+)\.)?s3[.-]([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com$/.exec(hostname);
@@ -56,13 +54,6 @@ export function s3FromWebAddress({ hostname, pathname }: URL): string | undefine
   return path === "/" ? undefined : `s3://${region}${path.replace(/\/$/, "")}`;
 }
 
-/**
- * Reads `s3://region/bucket/prefix`.
- *
- * @param url the URL, taken apart.
- * @returns the locator.
- * @throws ConfigError when region or bucket is missing, or the endpoint is no http(s) address.
- */
 export function parseS3Url(url: SplitUrl): S3Locator {
   const { common, query } = readRegistryQuery("s3", url, S3_OPTIONS);
   const region = query.text("region") || decodePath(url.host, url, "--registry");
@@ -78,12 +69,7 @@ export function parseS3Url(url: SplitUrl): S3Locator {
   };
 }
 
-/**
- * One leading slash is dropped and one is added at the end.
- *
- * @param prefix what comes after the bucket.
- * @returns empty, or a prefix that ends in `/`.
- */
+/** Removes one leading slash and adds a trailing one. */
 export function normalisePrefix(prefix: string): string {
   const relative = prefix.replace(/^\//, "");
   return relative === "" || relative.endsWith("/") ? relative : `${relative}/`;
@@ -93,7 +79,7 @@ function checkEndpoint(endpoint: string, url: SplitUrl): string {
   if (endpoint === "") return "";
   if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/i.test(endpoint)) {
     throw new ConfigError(
-      `Cannot use --registry "${redactUrl(url.text)}": endpoint must be an http:// or https:// address without query or credentials`,
+      `Cannot use --registry "${redactUrl(url.text)}": endpoint must be an http:// or https:// URL without query or credentials`,
     );
   }
   return endpoint;

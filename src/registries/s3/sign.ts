@@ -4,16 +4,12 @@ import type { Clock } from "../../core/clock.ts";
 import { bytesToHex, sha256 } from "../../core/encoding.ts";
 import type { SignableRequest } from "../../http/client.ts";
 
-/** A function that computes the headers that prove who asks. */
 export type S3Sign = (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
 
 /**
- * Signs requests with SigV4, each attempt with its own time.
+ * Makes a function for `HttpRequest.sign` that signs with SigV4. It gets credentials and time for every attempt; without
+ * credentials, requests are not signed.
  *
- * @param region the region of the signature's scope.
- * @param credentials asked for at every attempt, so that renewed ones are used; `undefined`: anonymous.
- * @param clock time.
- * @returns a function for `HttpRequest.sign`.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export function s3Signer(
@@ -25,9 +21,9 @@ export function s3Signer(
   return async (request) => {
     const known = await credentials();
     if (known === undefined) return {};
-    // A key is derived for each day and secret; more than a few mean that they were renewed.
+    // A key is derived for each day and secret; many keys mean that the credentials were renewed.
     if (keys.size > 8) keys.clear();
-    // Runtimes and proxies may change others on the way: with a Range, `fetch` adds to Accept-Encoding.
+    // Runtimes and proxies may change other headers: with a Range, `fetch` adds to Accept-Encoding.
     const headers = {
       ...amzHeaders(request.headers),
       "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
@@ -41,7 +37,7 @@ export function s3Signer(
   };
 }
 
-/** The headers that must be signed, besides `host`. */
+/** The headers that must be signed in addition to `host`. */
 function amzHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("x-amz-")));
 }

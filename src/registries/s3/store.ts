@@ -5,20 +5,12 @@ import type { S3Locator } from "./locator.ts";
 import { formatS3ArtifactUrl } from "./locator.ts";
 import type { S3Object } from "./xml.ts";
 
-/** How a bucket is listed. */
 export interface S3StoreOptions {
-  /** Keys a page has at most; the server's own limit, 1,000, unless told. */
+  /** Limit for the keys of a page. Defaults to the server's own limit, 1,000. */
   maxKeys?: number;
 }
 
-/**
- * A prefix in a bucket, as the object layout reads it: 1,000 entries a request.
- *
- * @param client the bucket.
- * @param locator the prefix in it.
- * @param options how it is listed.
- * @returns the store.
- */
+/** A prefix in a bucket. Listing costs a request per 1,000 entries. */
 export function s3Store(
   client: S3Client,
   locator: S3Locator,
@@ -50,17 +42,12 @@ function stored(locator: S3Locator, object: S3Object): StoredObject {
   };
 }
 
-/** The entity tag changes with the bytes; storing the same bytes again is no change. */
+/** The entity tag changes with the bytes, not when the same bytes are stored again. */
 function formatRevision(object: S3Object): string {
   return `${object.etag || object.lastModified.toISOString()} ${object.size}`;
 }
 
-/**
- * The entity tag in an artifact's revision.
- *
- * @param artifact an artifact of this store.
- * @returns the entity tag, quotes included; `undefined` where the server states none.
- */
+/** The entity tag in an artifact's revision, quotes included. */
 export function etagOf(artifact: Artifact): string | undefined {
   return /^"[^"]*"|^[0-9a-f]{32}(?:-\d+)?(?= )/.exec(artifact.revision ?? "")?.[0];
 }

@@ -1,50 +1,44 @@
 import { XMLParser } from "fast-xml-parser";
 import * as v from "valibot";
 
-/** An object of a listing. */
 export interface S3Object {
-  /** The key, decoded. */
   key: string;
-  /** Bytes. */
   size: number;
-  /** The entity tag as the server wrote it, quotes included; empty when it states none. */
+  /** As the server wrote it, quotes included; may be empty. */
   etag: string;
-  /** When it was stored. */
   lastModified: Date;
 }
 
-/** A page of a listing. */
 export interface S3Page {
-  /** Keys below the prefix, up to the next delimiter: the "directories". They end in the delimiter. */
+  /** The "directories" up to the next delimiter, which they end in. */
   prefixes: readonly string[];
-  /** Objects directly below the prefix. */
+  /** The objects directly below the prefix. */
   objects: readonly S3Object[];
-  /** Where the next page begins; `undefined` on the last one. */
+  /** The token of the next page; `undefined` on the last one. */
   next: string | undefined;
 }
 
-/** What an S3 error answer says. */
+/** Fields may be empty. */
 export interface S3ErrorBody {
-  /** `NoSuchKey`, `SlowDown`, …; empty when the body is no S3 error. */
+  /** `NoSuchKey`, `SlowDown`, … */
   code: string;
-  /** The server's words; may be empty. */
   message: string;
-  /** The region that the server expects; empty when it states none. */
+  /** The region that the server expects. */
   region: string;
 }
 
-// Numbers stay text (a key such as "007" is none) and spaces stay where they are.
+// Numbers stay text, since a key such as "007" is not a number, and spaces are kept.
 const parser = new XMLParser({
   ignoreAttributes: true,
   parseTagValue: false,
   trimValues: false,
   processEntities: true,
-  // Without it, numeric character references such as &#13; are left as they are.
+  // Also decodes numeric character references such as &#13;.
   htmlEntities: true,
   isArray: (name) => name === "Contents" || name === "CommonPrefixes",
 });
 
-/** A page of 1,000 objects has some 20,000; parsed, each takes far more memory than its text. */
+/** A page of 1,000 objects has some 20,000. A parsed tag takes far more memory than its text. */
 const MAX_TAGS = 400_000;
 
 const Listing = v.object({
@@ -80,15 +74,12 @@ const ErrorBody = v.object({
 });
 
 /**
- * Reads an answer of ListObjectsV2.
- *
- * @param xml the body.
- * @returns the page, or in one sentence what is wrong with it.
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
+ * Returns a page, or its problem as a sentence.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
  */
 export function parseListing(xml: string): S3Page | string {
-  // The parser closes what a cut answer leaves open; a listing that lost its end must not look complete.
-  if (!xml.trimEnd().endsWith("</ListBucketResult>")) return "it is no complete listing";
+  // The parser closes open tags, but a truncated listing must not look complete.
+  if (!xml.trimEnd().endsWith("</ListBucketResult>")) return "it is not a complete listing";
   if (countTags(xml) > MAX_TAGS) return `it has more than ${MAX_TAGS} XML tags`;
   const parsed = v.safeParse(Listing, parse(xml));
   if (!parsed.success) {
@@ -97,7 +88,7 @@ export function parseListing(xml: string): S3Page | string {
   }
   const result = parsed.output.ListBucketResult;
   if (result.IsTruncated === "true" && !result.NextContinuationToken) {
-    return "it goes on, but does not say where";
+    return "it is truncated, but has no continuation token";
   }
   const decode = result.EncodingType === "url" ? decodeUrl : (text: string): string => text;
   return {
@@ -112,13 +103,7 @@ export function parseListing(xml: string): S3Page | string {
   };
 }
 
-/**
- * Reads the body of an error.
- *
- * @param xml the body, or its start.
- * @returns its parts; all empty when it is no S3 error.
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses
- */
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
 export function parseS3Error(xml: string): S3ErrorBody {
   const parsed = v.safeParse(ErrorBody, parse(xml));
   if (!parsed.success) return { code: "", message: "", region: "" };

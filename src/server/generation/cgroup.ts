@@ -1,34 +1,20 @@
-/**
- * A control group for each generation, where dewy may make one: nothing that its processes do to themselves hides them
- * there. https://docs.kernel.org/admin-guide/cgroup-v2.html
- *
- * @module
- */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** The control groups of a working directory. */
+/**
+ * One control group per generation, where dewy may create them. A process cannot leave its group by anything it does to
+ * itself. https://docs.kernel.org/admin-guide/cgroup-v2.html
+ */
 export interface GenerationCgroups {
-  /**
-   * Makes one.
-   *
-   * @param id the generation's id.
-   * @returns its directory; `undefined` where it cannot be had.
-   */
+  /** Creates the group of a generation. Returns its directory, or `undefined` if that is not possible. */
   make(id: string): string | undefined;
-  /** Removes that of a generation, unless something runs in it. */
+  /** Removes the group of a generation if it is empty. */
   remove(id: string): void;
-  /** The id of the generation that a process belongs to; `undefined` when it belongs to none of the directory. */
   idOf(pid: number): string | undefined;
 }
 
-/**
- * Opens the control groups of a working directory, and removes what earlier ones have left.
- *
- * @param root the working directory.
- * @returns the control groups; where none can be had, they are never made.
- */
+/** Opens the control groups of a working directory, and removes the empty ones of earlier dewy processes. */
 export function generationCgroups(root: string): GenerationCgroups {
   const prefix = `dewy-${createHash("sha256").update(root).digest("hex").slice(0, 16)}-`;
   const own = ownDirectory();
@@ -60,8 +46,8 @@ export function generationCgroups(root: string): GenerationCgroups {
 }
 
 /**
- * Where dewy's own control group is. One with limits of its own is left alone: programs look for the limits that
- * hold for them, such as the size of a heap, in the group that they are in, and not all look further up.
+ * The directory of dewy's own control group; `undefined` if the group has limits. Programs look up limits, for example to
+ * size a heap, in their own group, and not all look in its parents.
  */
 function ownDirectory(): string | undefined {
   const path = pathOf("self");
@@ -80,13 +66,13 @@ function ownDirectory(): string | undefined {
   return isLimited ? undefined : directory;
 }
 
-/** https://man7.org/linux/man-pages/man7/cgroups.7.html: the hierarchy of version 2 has the number 0. */
+/** Version 2 has the hierarchy number 0: https://man7.org/linux/man-pages/man7/cgroups.7.html */
 function pathOf(pid: number | "self"): string | undefined {
   const text = attempt(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"));
   return /^0::(.*)$/m.exec(text ?? "")?.[1];
 }
 
-/** No part of this is worth a failure: there are other signs. */
+/** Every failure is ignored, because there are other ways to recognize processes. */
 function attempt<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -1,36 +1,36 @@
+/**
+ * The shell command that an app is started with: it joins the control group, sets `LISTEN_PID`, and becomes the app.
+ *
+ * @module
+ */
 import { spawnSync } from "node:child_process";
 import { HostError } from "../../core/error.ts";
+import { commandLine } from "../../host/sockets/socket_table.ts";
 
-/** A user and a group, by number. */
 export interface RunAs {
   uid: number;
   gid: number;
 }
 
-/** What is really spawned. */
 export interface GenerationCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** For `spawn`, where no tool of the system changes the user. */
   readonly ids: Partial<RunAs>;
 }
 
+export interface GenerationExit {
+  code: number | null;
+  signal: string | null;
+}
+
 const SHELL = "/bin/sh";
-/** What the shell calls itself when it cannot execute the app. */
-export const EXEC_NAME = "dewy-exec";
-/** The first word is a control group to join, or empty. `LISTEN_PID` is the pid of the app, and `exec` keeps it. */
+/** The shell's `$0`, which begins its error messages. */
+const EXEC_NAME = "dewy-exec";
+/** `$1` is a control group to join, or empty. `exec` keeps the pid, so `LISTEN_PID` is that of the app. */
 const EXEC =
   '{ [ -z "$1" ] || echo $$ >"$1/cgroup.procs"; } 2>/dev/null; shift; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
-/**
- * Wraps the app's command line in what has to happen in its own process before it.
- *
- * @param command the program and its arguments.
- * @param user who it runs as; this process's user unless told.
- * @param cgroup the directory of a control group that it is to join, if it may.
- * @returns what to spawn.
- * @throws HostError when this runtime and system cannot change the user.
- */
+/** @throws HostError if this runtime and system cannot change the user. */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
@@ -51,14 +51,7 @@ export function generationCommand(
   );
 }
 
-/**
- * Whether a user may enter a directory: groups, access lists and the directories above it count as well, so it is tried.
- *
- * @param directory the absolute path.
- * @param user the user.
- * @returns `false` if not.
- * @throws HostError when this runtime and system cannot change the user.
- */
+/** Whether a user may enter a directory. This is tried out, because groups, access lists and parents count as well. */
 export function canEnter(directory: string, user: RunAs): boolean {
   const enter = [SHELL, "-c", 'cd "$1"', SHELL, directory] as const;
   const { program, args, ids } = generationCommand(enter, user, undefined);
@@ -72,7 +65,7 @@ function setpriv({ uid, gid }: RunAs): readonly string[] {
 }
 
 function hasSetpriv(): boolean {
-  // That of busybox knows no --reuid.
+  // busybox's setpriv has no --reuid.
   const { status, stdout } = spawnSync("setpriv", ["--help"], { encoding: "utf8" });
   return status === 0 && stdout.includes("--init-groups");
 }
@@ -81,12 +74,60 @@ function isInUserDatabase(uid: number): boolean {
   return spawnSync("getent", ["passwd", String(uid)], { stdio: "ignore" }).status === 0;
 }
 
-/**
- * Whether a command line is still what {@link generationCommand} made, on its way to the app's own.
- *
- * @param words the command line of a process.
- * @returns true until the app itself is executed.
- */
-export function isOnItsWay(words: readonly string[]): boolean {
+const POLL_MS = 5;
+const TIMEOUT_MS = 5_000;
+
+/** Waits until a spawned {@link generationCommand} has become the app's program; returns its exit if it exits first. */
+export async function becomesProgram(
+  pid: number,
+  exited: Promise<GenerationExit>,
+): Promise<GenerationExit | undefined> {
+  let exit: GenerationExit | undefined;
+  const end = exited.then((value) => {
+    exit = value;
+  });
+  for (const deadline = performance.now() + TIMEOUT_MS; performance.now() < deadline; ) {
+    const words = commandLine(pid);
+    if (exit !== undefined || (words !== undefined && !isWrapper(words))) return exit;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const pause = new Promise<void>((done) => {
+      timer = setTimeout(done, POLL_MS);
+    });
+    await Promise.race([pause, end]).finally(() => clearTimeout(timer));
+  }
+  return undefined;
+}
+
+function isWrapper(words: readonly string[]): boolean {
   return (words[0] === SHELL && words[2] === EXEC) || words[0] === "setpriv";
 }
+
+/** The system could not execute a program; who is at fault is decided elsewhere. */
+export class NotExecutedError extends HostError {
+  override readonly name: string = "NotExecutedError";
+  /** Such as `Exec format error`. */
+  readonly reason: string;
+
+  constructor(program: string, reason: string) {
+    super(`Cannot start "${program}": the system does not execute it (${reason})`);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Returns the error if a process exited because the system could not execute its program. The app itself may use the same
+ * exit codes, so the messages of the shell or setpriv in the output decide.
+ */
+export function notExecuted(
+  program: string,
+  { code }: GenerationExit,
+  output: string,
+): NotExecutedError | undefined {
+  // https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02
+  if (code !== 126 && code !== 127) return undefined;
+  const line = output.split("\n").find((text) => WRAPPER_MESSAGE.test(text));
+  if (line === undefined) return undefined;
+  return new NotExecutedError(program, line.split(": ").at(-1)?.trim() ?? "");
+}
+
+const WRAPPER_MESSAGE = new RegExp(`^(?:${EXEC_NAME}|setpriv): `);

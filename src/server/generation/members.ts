@@ -1,69 +1,60 @@
 /**
- * Which processes came from which start of the app. No single sign finds them all: an app puts itself into the
- * background or starts workers in sessions of their own (then parent, group and session say nothing), nginx and others
- * overwrite their environment, and daemons close descriptors.
+ * Which processes belong to which generation. No single sign finds them all: apps move to the background and start workers
+ * in their own sessions (so parent, group and session do not help), nginx and others overwrite their environment, and
+ * daemons close descriptors.
  *
  * @module
  */
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { environmentOf } from "../../host/process/environment.ts";
-import { type ProcessEntry, processTable } from "../../host/process/table.ts";
+import {
+  environmentOf,
+  groupRuns,
+  type ProcessEntry,
+  processTable,
+} from "../../host/process/processes.ts";
 import { socketInode, socketLink } from "../../host/sockets/socket_table.ts";
 import { type GenerationCgroups, generationCgroups } from "./cgroup.ts";
-import { groupRuns } from "./group.ts";
 
-/** Marks the processes of a working directory; every generation has it in its environment. */
 export const ROOT_VARIABLE = "DEWY_ROOT";
-/** Counts the starts; after a restart of dewy from 1 again. */
+/** Counts the starts of the app; after a restart of dewy it begins with 1 again. */
 export const GENERATION_VARIABLE = "DEWY_GENERATION";
-/** The version of a generation. */
 export const TAG_VARIABLE = "DEWY_TAG";
-/** The absolute path of the release that a generation was started from. */
+/** The absolute path of the release. */
 export const RELEASE_VARIABLE = "DEWY_RELEASE_DIR";
-/** Names one start; no other has the same, on any machine. */
+/** Unique for each generation, across machines. */
 export const ID_VARIABLE = "DEWY_GENERATION_ID";
 
-/** What the processes of one start of the app are recognised by. */
+/** What identifies the processes of a generation. */
 export interface GenerationMark {
-  /** What they have in {@link ID_VARIABLE}. */
+  /** The value of {@link ID_VARIABLE}. */
   readonly id: string;
   /** The main process, which leads a session. */
   readonly pid: number;
-  /** When that was started. */
   readonly startTime: string;
-  /** The other end of the readiness descriptor, such as `socket:[123]`: no other generation has it. */
+  /** The other end of the readiness descriptor, such as `socket:[123]`, which is unique for each generation. */
   readonly channel: string | undefined;
-  /** The listening sockets it was started with. */
   readonly sockets: readonly MarkedSocket[];
 }
 
-/** A listening socket that a generation was started with. */
 export interface MarkedSocket {
-  /** Such as `socket:[123]`. */
   readonly link: string;
-  /** Whether systemd or a server-starter opened it, so that others than dewy may have given it to others. */
+  /** Whether systemd or a server-starter opened it, and may have passed it to other programs as well. */
   readonly inherited: boolean;
 }
 
-/**
- * Marks a generation by a socket.
- *
- * @param fd the descriptor in this process.
- * @param inherited see {@link MarkedSocket}.
- * @returns the socket; none where the system does not tell.
- */
+/** Returns the socket of a descriptor; empty where the system does not identify it. */
 export function markedSocket(fd: number, inherited: boolean): readonly MarkedSocket[] {
   const inode = socketInode(fd);
   return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
 }
 
-/** Processes of an earlier dewy that nothing but an open socket gives away. */
+/** The id of processes of an earlier dewy that only an open socket identifies. */
 const NAMELESS = "";
-/** The owner of dewy itself and of its hooks and helpers. */
+/** The owner of dewy itself, its hooks and helpers. */
 const DEWY = "dewy";
 
-/** Finds the processes of generations: of those that this dewy has started, and of those of an earlier one. */
+/** Finds the processes of generations that this or an earlier dewy process has started. */
 export class GenerationMembers {
   readonly #root: string;
   readonly #sockets: readonly MarkedSocket[];
@@ -71,73 +62,48 @@ export class GenerationMembers {
   readonly #instance = randomUUID();
   readonly #cgroups: GenerationCgroups;
 
-  /**
-   * Looks for nothing yet.
-   *
-   * @param root the working directory.
-   * @param sockets the listening sockets that this dewy was started with.
-   */
+  /** @param sockets the listening sockets that dewy itself has inherited. */
   constructor(root: string, sockets: readonly MarkedSocket[] = []) {
     this.#root = root;
     this.#sockets = sockets;
     this.#cgroups = generationCgroups(root);
   }
 
-  /**
-   * Makes the id of a generation of this dewy.
-   *
-   * @param number its number.
-   * @returns what is to be in its {@link ID_VARIABLE}.
-   */
+  /** The id of a generation of this dewy process, for its {@link ID_VARIABLE}. */
   idOf(number: number): string {
     return `${this.#instance}.${number}`;
   }
 
-  /**
-   * Makes a control group for a generation.
-   *
-   * @param id its id.
-   * @returns the directory that its first process has to join; `undefined` where there can be none.
-   */
+  /** Creates a control group. Returns the directory that the main process has to join, if that is possible. */
   makeCgroup(id: string): string | undefined {
     return this.#cgroups.make(id);
   }
 
-  /** A generation has been started. */
   add(mark: GenerationMark): void {
     this.#marks.set(mark.id, mark);
   }
 
-  /** Nothing of a generation runs any more. */
+  /** Called when no process of a generation runs any more. */
   remove(id: string): void {
     this.#marks.delete(id);
     this.#cgroups.remove(id);
   }
 
-  /**
-   * Finds what came from a generation and still runs.
-   *
-   * @param id its id.
-   * @returns the processes; where there is no `/proc`, its main process for the whole group.
-   */
+  /** Returns the running processes of a generation. Without `/proc`, its main process stands for the whole group. */
   async of(id: string): Promise<readonly ProcessEntry[]> {
     const mark = this.#marks.get(id);
     const since = mark === undefined ? 0 : Number(mark.startTime);
-    return (await this.#look(since)).get(id) ?? (mark === undefined ? [] : groupOf(mark));
+    return (await this.#scan(since)).get(id) ?? (mark === undefined ? [] : groupOf(mark));
   }
 
-  /**
-   * Finds what an earlier dewy of the same directory has left running.
-   *
-   * @returns the processes by the id of their generation.
-   */
+  /** Returns what earlier dewy processes of the same directory have left running, by generation id. */
   async ofEarlierDewys(): Promise<ReadonlyMap<string, readonly ProcessEntry[]>> {
-    const found = await this.#look(0);
+    const found = await this.#scan(0);
     return new Map([...found].filter(([id]) => !this.#marks.has(id)));
   }
 
-  async #look(since: number): Promise<ReadonlyMap<string, readonly ProcessEntry[]>> {
-    const look = new Look({
+  async #scan(since: number): Promise<ReadonlyMap<string, readonly ProcessEntry[]>> {
+    const scan = new ProcessScan({
       table: processTable(),
       marks: [...this.#marks.values()],
       root: this.#root,
@@ -146,20 +112,20 @@ export class GenerationMembers {
       since,
     });
     const found = new Map<string, ProcessEntry[]>();
-    let looked = 0;
-    for (const entry of look.table.values()) {
-      const owner = look.ownerOf(entry.pid);
+    let scanned = 0;
+    for (const entry of scan.table.values()) {
+      const owner = scan.ownerOf(entry.pid);
       if (owner !== undefined && owner !== DEWY) {
         found.set(owner, [...(found.get(owner) ?? []), entry]);
       }
-      looked += 1;
-      if (looked % BATCH === 0) await new Promise((resolve) => setImmediate(resolve));
+      scanned += 1;
+      if (scanned % BATCH === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     return found;
   }
 }
 
-/** How many processes are looked at before something else has its turn: some have thousands of descriptors. */
+/** After so many processes, other tasks get their turn: some processes have thousands of descriptors. */
 const BATCH = 50;
 
 function groupOf({ pid, startTime }: GenerationMark): readonly ProcessEntry[] {
@@ -167,28 +133,27 @@ function groupOf({ pid, startTime }: GenerationMark): readonly ProcessEntry[] {
   return [{ pid, name: "", parent: process.pid, group: pid, session: pid, startTime }];
 }
 
-/** What a look goes by. */
-interface Signs {
+interface ScanInput {
   readonly table: ReadonlyMap<number, ProcessEntry>;
   readonly marks: readonly GenerationMark[];
   readonly root: string;
   readonly sockets: readonly MarkedSocket[];
   readonly cgroups: GenerationCgroups;
-  /** What was started before is not looked for. */
+  /** Processes that were started earlier are not examined. */
   readonly since: number;
 }
 
-/** One look at all processes. */
-class Look {
+class ProcessScan {
   readonly table: ReadonlyMap<number, ProcessEntry>;
-  readonly #signs: Signs;
+  readonly #input: ScanInput;
   readonly #owners = new Map<number, string | undefined>();
 
-  constructor(signs: Signs) {
-    this.table = signs.table;
-    this.#signs = { ...signs, marks: signs.marks.toSorted((a, b) => (isOlder(a, b) ? 1 : -1)) };
-    // What started dewy did not come from one of its apps, whatever signs it has.
-    for (const pid of ancestors(signs.table)) this.#owners.set(pid, undefined);
+  constructor(input: ScanInput) {
+    this.table = input.table;
+    // The newest first.
+    this.#input = { ...input, marks: input.marks.toSorted((a, b) => (isOlder(a, b) ? 1 : -1)) };
+    // dewy's ancestors do not belong to its apps, whatever signs they have.
+    for (const pid of ancestors(input.table)) this.#owners.set(pid, undefined);
     this.#owners.set(process.pid, DEWY);
   }
 
@@ -201,7 +166,7 @@ class Look {
   }
 
   #find(entry: ProcessEntry): string | undefined {
-    const { marks, since } = this.#signs;
+    const { marks, since } = this.#input;
     const mark = marks.find((one) => isOfSession(entry, one, this.table));
     if (mark !== undefined) return mark.id;
     const parent = this.ownerOf(entry.parent);
@@ -211,9 +176,9 @@ class Look {
     return this.#byName(entry) ?? this.#byDescriptors(entry);
   }
 
-  /** A dewy that is the first process of a container gets what has lost its parent, beside its hooks and helpers. */
+  /** As the first process of a container, dewy is the parent of orphaned processes, and of its hooks and helpers. */
   #adopted(entry: ProcessEntry): string | undefined {
-    const { marks } = this.#signs;
+    const { marks } = this.#input;
     const id = this.#byName(entry);
     const links = descriptorsOf(entry.pid);
     return marks.find(
@@ -221,22 +186,20 @@ class Look {
     )?.id;
   }
 
-  /** What its environment or its control group says. */
   #byName({ pid }: ProcessEntry): string | undefined {
-    const { marks, root, cgroups } = this.#signs;
+    const { marks, root, cgroups } = this.#input;
     const id = idInEnvironment(pid, root) ?? cgroups.idOf(pid);
     if (id === undefined || marks.some((mark) => mark.id === id)) return id;
     return seesDirectory(pid, root) ? id : undefined;
   }
 
   #byDescriptors(entry: ProcessEntry): string | undefined {
-    // The newest first.
-    const { marks, sockets } = this.#signs;
+    const { marks, sockets } = this.#input;
     if (marks.length === 0 && sockets.length === 0) return undefined;
     const links = descriptorsOf(entry.pid);
     const own = marks.find(({ channel }) => channel !== undefined && links.has(channel));
     if (own !== undefined) return own.id;
-    // Of those that had the socket when it was started, it came from the newest.
+    // The newest generation that had the socket when the process was started.
     const has = ({ link, inherited }: MarkedSocket): boolean =>
       links.has(link) && (inherited ? isNameless(entry) : entry.parent !== process.ppid);
     const mark = marks.find((one) => isOlder(one, entry) && one.sockets.some(has));
@@ -248,11 +211,11 @@ function idInEnvironment(pid: number, root: string): string | undefined {
   const env = environmentOf(pid);
   const number = env?.get(GENERATION_VARIABLE);
   if (env?.get(ROOT_VARIABLE) !== root || number === undefined) return undefined;
-  // An older dewy names none.
+  // Earlier versions of dewy do not set an id.
   return env.get(ID_VARIABLE) ?? `generation ${number}`;
 }
 
-/** As long as any process of its group or session runs, the main process's number is given to no other. */
+/** The kernel does not reuse a pid while any process of its group or session runs. */
 function isOfSession(
   { group, session, startTime }: ProcessEntry,
   mark: GenerationMark,
@@ -266,7 +229,7 @@ function isOfSession(
 
 type Start = Pick<ProcessEntry, "pid" | "startTime">;
 
-/** Within a tick of the clock, the pids tell. */
+/** Within a clock tick, the pids decide. */
 function isOlder(a: Start, b: Start): boolean {
   const [startA, startB] = [Number(a.startTime), Number(b.startTime)];
   return startA === startB ? a.pid < b.pid : startA < startB;
@@ -280,13 +243,13 @@ function ancestors(table: ReadonlyMap<number, ProcessEntry>): ReadonlySet<number
   return found;
 }
 
-/** A container may have the same path in another file system, and a dewy of its own. */
+/** A container may have the same path in another file system, with its own dewy. */
 function seesDirectory(pid: number, path: string): boolean {
   try {
     const [theirs, ours] = [statSync(`/proc/${pid}/root${path}`), statSync(path)];
     return theirs.dev === ours.dev && theirs.ino === ours.ino;
   } catch {
-    // In a chroot; in another container it would have another mount namespace.
+    // It may run in a chroot. In another container it would have another mount namespace.
     const namespace = namespaceOf(pid);
     return namespace !== undefined && namespace === namespaceOf("self");
   }
@@ -300,7 +263,7 @@ function namespaceOf(pid: number | "self"): string | undefined {
   }
 }
 
-/** systemd and server-starters give the same sockets to others, too; those of the same service have an environment. */
+/** systemd and server-starters pass the same sockets to other programs; those in the same service have an environment. */
 function isNameless({ pid }: ProcessEntry): boolean {
   return environmentOf(pid)?.size === 0 && cgroupOf(pid) === cgroupOf("self");
 }
@@ -313,7 +276,6 @@ function cgroupOf(pid: number | "self"): string | undefined {
   }
 }
 
-/** What sockets a process has open. */
 function descriptorsOf(pid: number): ReadonlySet<string> {
   const links = new Set<string>();
   for (const fd of descriptorNames(pid)) {
@@ -321,7 +283,7 @@ function descriptorsOf(pid: number): ReadonlySet<string> {
       const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
       if (link.startsWith("socket:")) links.add(link);
     } catch {
-      // It has been closed meanwhile.
+      // It was closed in the meantime.
     }
   }
   return links;
@@ -331,6 +293,6 @@ function descriptorNames(pid: number): readonly string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`);
   } catch {
-    return []; // It has ended, or may not be looked at.
+    return []; // It has exited, or cannot be read.
   }
 }

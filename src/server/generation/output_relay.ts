@@ -1,15 +1,15 @@
 /**
- * The way of the app's output: straight to dewy's own standard output and error, through small programs that outlive
- * dewy. When dewy is killed, a pipe to it would break, and with it every app that writes a line.
+ * How the app's output travels: to dewy's own standard output and error, through small programs that outlive dewy. With a
+ * pipe to dewy instead, every app that writes a line would fail once dewy is killed.
  *
  * ```text
  * app ── out ──> tee ──> dewy's standard output
- *     └─ err ──> tee ──> dewy's standard error        (one tee for both where these are the same, as under systemd)
+ *     └─ err ──> tee ──> dewy's standard error        (one tee for both if these are the same, as under systemd)
  *                 └── tail ──> tee ──> dewy, which keeps the last lines
  * ```
  *
- * All of them get open descriptors, so that none ever waits for another one to open a name: when the app has ended, or
- * dewy was killed before the app was there, nobody can write any more, and each reads to the end and exits.
+ * All programs get open descriptors, so that none waits for another to open a name. Once the app has exited, or if dewy is
+ * killed before it starts the app, no writer is left: each program reads to the end and exits.
  *
  * @module
  */
@@ -18,41 +18,35 @@ import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
 
-/** What a relay is made of. */
 export interface RelayOptions {
-  /** Where its FIFOs are made; the directory must exist. */
+  /** An existing directory for the FIFOs. */
   directory: string;
-  /** What every line begins with; empty: nothing. */
   prefix: string;
-  /** Hears everything, of both streams, as it comes. */
   onOutput(chunk: Uint8Array): void;
 }
 
-/** A relay that waits for an app. */
 export interface OutputRelay {
   /** Descriptors of this process, for the app's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
-  /** Resolves when everybody who could write has gone, and all was heard. */
+  /** Resolves when no writer is left and all output was received. */
   readonly ended: Promise<void>;
-  /** The app has been started, or never will be: closes the descriptors. */
+  /** Closes the descriptors, once the app was started or has failed to start. */
   handedOver(): void;
 }
 
 const SHELL = "/bin/sh";
-// A signal that ends dewy, to its group or from a terminal, must not end what the app still writes to.
-const DEAF = "trap '' PIPE INT TERM HUP QUIT";
-const TEE = `${DEAF}; exec tee /dev/fd/3`;
-// Without dewy it goes on reading, into nothing: opening a pipe that has no reader blocks.
-const TAIL = `${DEAF}; exec tee /dev/null`;
-const PREFIXED_TEE = `${DEAF}; tee /dev/fd/3 | exec sed -u "s|^|$1|"`;
+// A signal to dewy's process group or from a terminal must not end the programs that the app still writes to.
+const IGNORE_SIGNALS = "trap '' PIPE INT TERM HUP QUIT";
+const TEE = `${IGNORE_SIGNALS}; exec tee /dev/fd/3`;
+// Without dewy it keeps reading and discards the output: opening a pipe that has no reader blocks.
+const TAIL = `${IGNORE_SIGNALS}; exec tee /dev/null`;
+const PREFIXED_TEE = `${IGNORE_SIGNALS}; tee /dev/fd/3 | exec sed -u "s|^|$1|"`;
 
 /**
- * Starts the programs of a relay. Nothing is awaited, so that no other program is started while its descriptors are open.
+ * Synchronous, so that no other program is started in between and inherits the open descriptors.
  *
- * @param options where, and who listens.
- * @returns the relay.
- * @throws HostError when the FIFOs or the programs cannot be had.
+ * @throws HostError if the FIFOs or the programs are not available.
  */
 export function startRelay(options: RelayOptions): OutputRelay {
   const isOne = isSameFile(1, 2);
@@ -86,21 +80,20 @@ export function startRelay(options: RelayOptions): OutputRelay {
   }
 }
 
-/** The two ends of a pipe. */
 interface Fifo {
   readonly read: number;
   readonly write: number;
 }
 
-/** Pipes have no call of their own here; FIFOs whose names are gone are the same. */
+/** Node has no call for pipes; FIFOs whose names were removed are equivalent. */
 function openFifos(parent: string, count: number): readonly Fifo[] {
   const directory = mkdtempSync(join(parent, "output-"));
   try {
     const paths = Array.from({ length: count }, (_, index) => join(directory, String(index)));
-    // Others may write: the app may run as somebody else, and open /dev/stdout.
+    // Writable for others: the app may run as another user and open /dev/stdout.
     const { status, stderr } = spawnSync("mkfifo", ["-m", "0622", ...paths], { encoding: "utf8" });
     if (status !== 0) {
-      throw new HostError(`Cannot make ${paths[0]}: ${stderr?.trim() || "no mkfifo"}`);
+      throw new HostError(`Cannot create ${paths[0]}: ${stderr?.trim() || "no mkfifo"}`);
     }
     return paths.map(openFifo);
   } finally {
@@ -108,7 +101,7 @@ function openFifos(parent: string, count: number): readonly Fifo[] {
   }
 }
 
-/** Opening one end alone would wait for the other one. */
+/** Opening one end alone would wait for the other end. */
 function openFifo(path: string): Fifo {
   const both = openSync(path, "r+");
   try {

@@ -2,83 +2,76 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { HostError } from "../../core/error.ts";
 import { systemReason } from "../../host/files/atomic_file.ts";
-import { processStartTime } from "../../host/process/identity.ts";
-import { startTimeOf } from "../../host/process/table.ts";
+import { processStartTime, recordedStartTime } from "../../host/process/processes.ts";
 import { withInherited } from "../../host/sockets/close_on_exec.ts";
 import type { HeldSocket } from "../../host/sockets/hold_sockets.ts";
-import { FIRST_DESCRIPTOR } from "../../host/sockets/inherited.ts";
+import { FIRST_DESCRIPTOR, SOCKET_VARIABLES } from "../../host/sockets/inherited.ts";
 import { socketInode, socketLink } from "../../host/sockets/socket_table.ts";
-import { generationCommand, type RunAs } from "./command.ts";
-import { generationEnvironment } from "./environment.ts";
-import { becomesProgram, notExecuted } from "./execution.ts";
+import {
+  becomesProgram,
+  type GenerationExit,
+  generationCommand,
+  notExecuted,
+  type RunAs,
+} from "./command.ts";
 import { type NotifySocket, openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
 
-/** What to start as a generation of the app. */
 export interface GenerationOptions {
-  /** The program and its arguments; searched for in the `PATH` of `env`. */
+  /** The program and its arguments; looked up in the `PATH` of `env`. */
   command: readonly [string, ...string[]];
   cwd: string;
-  /** The whole environment; what speaks of dewy's own sockets is replaced. */
+  /** The whole environment; variables about dewy's own sockets are replaced. */
   env: Readonly<Record<string, string | undefined>>;
-  /** Listening sockets, which it gets as descriptors 3 and following. */
+  /** Listening sockets, inherited as descriptors 3 and up. */
   sockets: readonly HeldSocket[];
-  /** Its number, for `SERVER_STARTER_GENERATION`. */
   generation: number;
-  /** Whether it gets a descriptor to write to when it is ready: `DEWY_READY_FD`. */
+  /** Whether the app gets a descriptor to report its readiness: `DEWY_READY_FD`. */
   readyDescriptor: boolean;
-  /** Whether it gets a `NOTIFY_SOCKET` as well, where that can be had: see `notify_socket.ts`. */
+  /** Whether the app also gets a `NOTIFY_SOCKET` where that is available; see `notify_socket.ts`. */
   notifySocket?: boolean;
-  /** Who it runs as; this process's user unless told. */
   user?: RunAs | undefined;
-  /** The directory of a control group that it joins, if it may. */
+  /** The directory of a control group to join. */
   cgroup?: string | undefined;
-  /** Where the names of its output are made for a moment; the directory must exist. */
+  /** An existing directory for temporary FIFOs and the notify socket. */
   runDirectory: string;
-  /** What each of its lines begins with on dewy's own output; empty: nothing. */
+  /** Begins each line of the app on dewy's own output. */
   prefix: string;
-  /** Hears all it writes, as it comes; see `output_relay.ts` for how it gets to dewy's own output. */
+  /** Receives all output; see `output_relay.ts` for how it also reaches dewy's own output. */
   onOutput(chunk: Uint8Array): void;
-  /** Called as soon as its process is there, which is before the program itself runs. */
+  /** Called as soon as the process exists, before it becomes the program. */
   onSpawn?(process: SpawnedGeneration): void;
 }
 
-/** What a generation's processes are recognised by from the start. */
+/** What identifies the processes of a generation from the start. */
 export interface SpawnedGeneration {
   readonly pid: number;
-  /** See `processStartTime`. */
   readonly startTime: string | undefined;
-  /** What its readiness descriptor is open to, such as `socket:[123]`; `undefined` where the system does not tell. */
+  /** The link of the readiness descriptor, such as `socket:[123]`; `undefined` where the system does not say. */
   readonly channel: string | undefined;
 }
 
-/** How a generation ended. */
-export interface GenerationExit {
-  code: number | null;
-  signal: string | null;
-}
-
-/** A generation that runs, in a process group of its own. */
+/** A running generation in its own process group. */
 export interface GenerationProcess {
   readonly pid: number;
-  /** Resolves when the main process has ended and what it wrote has been heard. */
+  /** Resolves when the main process has exited and its output was received. */
   readonly exited: Promise<GenerationExit>;
-  /** Resolves when something was written to the readiness descriptor, or `READY=1` to the socket; else never. */
+  /** Resolves on a write to the readiness descriptor, or on `READY=1` on the notify socket; otherwise never. */
   readonly ready: Promise<void>;
 }
 
-/** How long output may still arrive after the exit: processes that it left behind keep the pipes open. */
+/** How long to wait for output after the exit: background processes keep the pipes open. */
 const OUTPUT_GRACE_MS = 250;
-/** How much of what the shell says is kept in case the program cannot be executed. */
-const FIRST_WORDS = 2_048;
+/** How much of the first output is kept for {@link notExecuted}. */
+const FIRST_OUTPUT_CHARACTERS = 2_048;
 
 /**
- * Starts the app with its sockets. It speaks both protocols: `SERVER_STARTER_PORT` (https://metacpan.org/pod/Server::Starter)
- * and `LISTEN_FDS` (https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html).
+ * Starts the app with its sockets. Both protocols are supported: `SERVER_STARTER_PORT`
+ * (https://metacpan.org/pod/Server::Starter) and `LISTEN_FDS`
+ * (https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html).
  *
- * @param options what to start.
- * @returns the process, once the program itself runs.
- * @throws NotExecutedError when the system does not execute it; HostError when this machine lacks what it takes.
+ * @returns the process, once it has become the program.
+ * @throws NotExecutedError if the system does not execute the program; HostError if the process cannot be created.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
@@ -94,12 +87,14 @@ async function startWith(
   options: GenerationOptions,
   notify: NotifySocket | undefined,
 ): Promise<GenerationProcess> {
-  let firstWords = "";
+  let firstOutput = "";
   const relay = startRelay({
     directory: options.runDirectory,
     prefix: options.prefix,
     onOutput: (chunk) => {
-      if (firstWords.length < FIRST_WORDS) firstWords += new TextDecoder().decode(chunk);
+      if (firstOutput.length < FIRST_OUTPUT_CHARACTERS) {
+        firstOutput += new TextDecoder().decode(chunk);
+      }
       options.onOutput(chunk);
     },
   });
@@ -118,7 +113,7 @@ async function startWith(
     throw new HostError(`Cannot start "${options.command[0]}": there is no process`);
   }
   const exit = await becomesProgram(pid, exited);
-  const error = exit && notExecuted(options.command[0], exit, firstWords);
+  const error = exit && notExecuted(options.command[0], exit, firstOutput);
   if (error !== undefined) throw error;
   return { pid, exited, ready };
 }
@@ -135,7 +130,7 @@ function spawnGeneration(
       (sockets) =>
         spawn(program, args, {
           cwd: options.cwd,
-          env: generationEnvironment({ ...options, notifySocket }),
+          env: generationEnvironment(options, notifySocket),
           stdio: [
             "ignore",
             relay.stdout,
@@ -152,28 +147,60 @@ function spawnGeneration(
   }
 }
 
+/** Variables of dewy's own service manager and supervisor, which would mislead the app. */
+const OWN_VARIABLES = [
+  ...SOCKET_VARIABLES,
+  "NOTIFY_SOCKET",
+  "WATCHDOG_USEC",
+  "WATCHDOG_PID",
+  "DEWY_READY_FD",
+];
+
+/** `LISTEN_PID` is missing here; see `command.ts`. */
+function generationEnvironment(
+  { env, sockets, readyDescriptor, generation }: GenerationOptions,
+  notifySocket: string | undefined,
+): Record<string, string> {
+  const own: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !OWN_VARIABLES.includes(name)) own[name] = value;
+  }
+  if (readyDescriptor) own.DEWY_READY_FD = String(FIRST_DESCRIPTOR + sockets.length);
+  if (notifySocket !== undefined) own.NOTIFY_SOCKET = notifySocket;
+  if (sockets.length === 0) return own;
+  const ports = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
+  return {
+    ...own,
+    SERVER_STARTER_PORT: ports.join(";"),
+    SERVER_STARTER_GENERATION: String(generation),
+    LISTEN_FDS: String(sockets.length),
+    LISTEN_FDNAMES: sockets.map(({ name }) => descriptorName(name)).join(":"),
+  };
+}
+
+/** Colons separate the names. */
+function descriptorName(name: string): string {
+  return name.replaceAll(":", "_").slice(0, 255);
+}
+
 function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
   const inode = options.readyDescriptor
     ? socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid)
     : undefined;
   const channel = inode === undefined ? undefined : socketLink(inode);
-  // On a busy machine it may have put itself into the background and ended by now.
-  return { pid, startTime: startTimeOf(pid) ?? processStartTime(pid), channel };
+  // On a busy machine the process may have moved to the background and exited already.
+  return { pid, startTime: recordedStartTime(pid) ?? processStartTime(pid), channel };
 }
 
 function exitOf(
   child: ChildProcess,
   relay: OutputRelay,
-  options: GenerationOptions,
+  { command: [name], cwd }: GenerationOptions,
 ): Promise<GenerationExit> {
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
-      const name = options.command[0];
-      reject(
-        new HostError(`Cannot start "${name}" in ${options.cwd}: ${systemReason(cause)}`, {
-          cause,
-        }),
-      );
+      const reason = systemReason(cause);
+      reject(new HostError(`Cannot start "${name}" in ${cwd}: ${reason}`, { cause }));
     });
     child.once("exit", (code, signal) => {
       const exit = { code, signal };

@@ -2,7 +2,7 @@ import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError, DeployError, type DewyError, HostError } from "../../core/error.ts";
 import type { AppRelease } from "../../deployers/runner.ts";
-import type { NotExecutedError } from "../generation/execution.ts";
+import type { NotExecutedError } from "../generation/command.ts";
 import {
   findProgram,
   isExecutableFile,
@@ -11,26 +11,23 @@ import {
   readProgramFile,
 } from "./program_problem.ts";
 
-/** A program that is about to be started. */
 export interface CheckedProgram {
-  /** As the command line names it. */
   name: string;
-  /** The working directory, which has `current` and `releases`. */
+  /** The working directory, which contains `current` and `releases`. */
   root: string;
-  /** The `PATH` that the app gets. */
+  /** The app's `PATH`. */
   searchPath: string | undefined;
-  /** What `current` points to. */
+  /** The release that `current` points to. */
   release: AppRelease;
 }
 
 /**
- * Refuses a program that cannot be executed, and says whose fault it is. What the release should contain and does not,
- * or contains in a form that cannot be executed, is the release's fault. So is a missing file, but only where another
- * release has one at the same path: otherwise the path may be mistyped, and no version is to be blamed for that. All
- * that is outside of the release is the machine's fault.
+ * Rejects a program that cannot be executed, and assigns the fault. The release is at fault if it lacks something or
+ * contains it in a form that cannot be executed. A missing file counts only if another release has one at the same path;
+ * otherwise the path may be mistyped, which must not mark a version bad. For everything outside of the release, the
+ * machine is at fault.
  *
- * @param program the program.
- * @throws DeployError, ConfigError or HostError, by whose fault it is.
+ * @throws DeployError for the release's fault, ConfigError for a mistyped path, HostError for the machine's fault.
  */
 export async function checkProgram(program: CheckedProgram): Promise<void> {
   const problem = programProblem(program.name, program.root, program.searchPath);
@@ -41,7 +38,7 @@ async function errorOf(problem: ProgramProblem, program: CheckedProgram): Promis
   const start = `Cannot start "${program.name}"`;
   if (problem.kind === "not-in-path") {
     return new HostError(
-      `${start}: no directory in PATH has a program of this name; install it, or give its path`,
+      `${start}: no directory in PATH contains a program with this name; install it, or specify its path`,
     );
   }
   const { kind, path } = problem;
@@ -49,7 +46,7 @@ async function errorOf(problem: ProgramProblem, program: CheckedProgram): Promis
     const { interpreter } = problem;
     return (await pathInRelease(interpreter, program.root)) === undefined
       ? new HostError(`${start}: it needs ${interpreter}, which is not on this machine; install it`)
-      : releaseError(`${start}: it needs ${interpreter}, which the release does not have`);
+      : releaseError(`${start}: it needs ${interpreter}, which the release does not contain`);
   }
   const inRelease = await pathInRelease(path, program.root);
   if (inRelease === undefined) {
@@ -61,7 +58,7 @@ async function errorOf(problem: ProgramProblem, program: CheckedProgram): Promis
     );
   }
   if (await otherReleaseHas(inRelease, program)) {
-    return releaseError(`${start}: ${WHY[kind]} in this release, but in another one there is`);
+    return releaseError(`${start}: ${WHY[kind]} in this release, but there is in another release`);
   }
   return new ConfigError(
     `${start}: ${WHY[kind]}, and no other release has one; correct the command, or publish a release with this file`,
@@ -99,11 +96,8 @@ async function otherReleaseHas(path: string, { root, release }: CheckedProgram):
 }
 
 /**
- * Says whose fault it is that the system did not execute a program.
- *
- * @param error what the system said.
- * @param program the program.
- * @returns a DeployError for a file of the release that no machine, or no machine of this kind, executes; else the error.
+ * Converts the error into a DeployError if the file belongs to the release, and no machine, or no machine of this
+ * architecture, can execute it.
  */
 export async function withFault(
   error: NotExecutedError,
@@ -116,19 +110,13 @@ export async function withFault(
   return releaseError(`Cannot start "${program.name}": ${foreign ?? error.reason}`);
 }
 
-/** ENOEXEC, in the words of the C library or of bash. */
+/** ENOEXEC, as worded by the C library or bash. */
 const WRONG_FORMAT = /exec format error|cannot execute binary file/i;
 
-/** Processors that also execute what was built for an older one. */
+/** Architectures that also execute programs for another one. */
 const ALSO: Readonly<Record<string, string>> = { x64: "ia32", arm64: "arm" };
 
-/**
- * Says when a program was built for another processor. It may run nevertheless, by an emulator that the system knows;
- * when it does not, this is why.
- *
- * @param program the program.
- * @returns a part of a sentence; `undefined` for a program of this machine.
- */
+/** Explains that a program was built for another architecture. It may run nevertheless, with an emulator. */
 export function foreignArchitecture(
   program: Pick<CheckedProgram, "name" | "root" | "searchPath">,
 ): string | undefined {

@@ -1,46 +1,161 @@
+import type { Clock } from "../../core/clock.ts";
 import type { AppRelease } from "../../deployers/runner.ts";
-import type { Place } from "./handoff.ts";
-import type { Endable } from "./retire.ts";
+import { groupRuns, isRunning, signalGroup, signalProcess } from "../../host/process/processes.ts";
+import type { GenerationExit } from "../generation/command.ts";
+import type { GenerationMark, GenerationMembers } from "../generation/members.ts";
+import type { Endpoint } from "./handoff.ts";
 
-/** How a program ended. */
-export interface Exit {
-  code: number | null;
-  signal: string | null;
+export interface Member {
+  readonly pid: number;
+  /** The name of its program. */
+  readonly name: string;
+  readonly parent: number;
+  readonly group: number;
+  isRunning(): boolean;
+  signal(name: string): void;
+}
+
+/** All processes of a generation, started by this or an earlier dewy process. */
+export interface GenerationProcesses {
+  /** The main process, which leads a process group. */
+  readonly pid: number;
+  /** Whether the main process runs. */
+  isRunning(): boolean;
+  /** Finds every running process of the generation, wherever it has moved. */
+  members(): Promise<readonly Member[]>;
+  signal(name: string): void;
+  /** Kills everything; resolves when nothing is left, or after a timeout. */
+  kill(): Promise<void>;
 }
 
 /** One start of the app. */
-export interface Generation extends Endable {
-  /** Counts the starts, from 1 on. */
+export interface Generation extends GenerationProcesses {
+  /** Counts the starts from 1. */
   readonly number: number;
   readonly release: AppRelease;
-  readonly place: Place;
-  /** Milliseconds since the epoch. */
+  readonly endpoint: Endpoint;
   readonly startedAt: number;
-  /** Whether the main process has ended. */
   readonly hasEnded: boolean;
-  /** Resolves when the main process has ended. */
-  readonly exited: Promise<Exit>;
-  /** Resolves when the app has written to its readiness descriptor. */
-  readonly saidReady: Promise<void>;
-  /** What it wrote last, oldest first. */
+  readonly exited: Promise<GenerationExit>;
+  /** Resolves when the app has reported its readiness. */
+  readonly reportedReady: Promise<void>;
+  /** Its last lines of output, oldest first. */
   lastLines(count: number): readonly string[];
-  /** What else helps to understand why it ended, as parts of a sentence; complete once it has. */
+  /** Further explanations of its exit, as parts of a sentence; complete once it has exited. */
   readonly hints: readonly string[];
 }
 
-/** Starts the app of a release; rejects when it cannot be executed. */
+/** Starts the app of a release; rejects if it cannot be executed. */
 export type StartGeneration = (
   release: AppRelease,
   number: number,
-  place: Place,
+  endpoint: Endpoint,
 ) => Promise<Generation>;
 
+/** `exit code 3` or `SIGSEGV`. */
+export function describeExit({ code, signal }: GenerationExit): string {
+  return code === null ? (signal ?? "an unknown signal") : `exit code ${code}`;
+}
+
+const KILL_POLL_MS = 20;
+/** A process that hangs in the kernel cannot be waited for. */
+const KILL_TIMEOUT_MS = 5_000;
+
+/** A pid alone is never trusted, because it may have been reused. */
+export function generationProcesses(
+  { id, pid, startTime }: Pick<GenerationMark, "id" | "pid" | "startTime">,
+  members: GenerationMembers,
+): GenerationProcesses {
+  // Without /proc, finding a start time requires a program.
+  const runs = (one: number, start: string): boolean =>
+    process.platform === "linux" ? isRunning(one, start) : groupRuns(one);
+  const signal = (one: number, start: string, name: string): void => {
+    if (runs(one, start)) signalProcess(one, name);
+  };
+  const find = async (): Promise<readonly Member[]> => {
+    const found = await members.of(id);
+    if (found.length === 0 && !runs(pid, startTime)) members.remove(id);
+    return found.map((entry) => ({
+      ...entry,
+      isRunning: () => runs(entry.pid, entry.startTime),
+      signal: (name) => signal(entry.pid, entry.startTime, name),
+    }));
+  };
+  const isReused = (): boolean => isRunning(pid, undefined) && !isRunning(pid, startTime);
+  return {
+    pid,
+    isRunning: () => runs(pid, startTime),
+    members: find,
+    signal: (name) => signal(pid, startTime, name),
+    kill: async () => {
+      if (!isReused()) signalGroup(pid, "SIGKILL");
+      const deadline = performance.now() + KILL_TIMEOUT_MS;
+      for (;;) {
+        const left = await find();
+        if (left.length === 0 || performance.now() > deadline) return;
+        for (const member of left) member.signal("SIGKILL");
+        await new Promise((resolve) => setTimeout(resolve, KILL_POLL_MS));
+      }
+    },
+  };
+}
+
+export interface TerminateOptions {
+  /** Such as `SIGTERM`. */
+  signalName: string;
+  /** How long the processes may take before they are killed. */
+  graceMs: number;
+  clock: Clock;
+}
+
+export interface Terminated {
+  /** Whether any process had to be killed. */
+  killed: boolean;
+  /** Processes outside of the process group that outlived the main process. */
+  background: readonly Member[];
+}
+
+const TERMINATE_POLL_MS = 50;
+
 /**
- * Says how a program ended.
- *
- * @param exit its end.
- * @returns `exit code 3` or `SIGSEGV`.
+ * Signals the main process, waits, then kills what is left. Once the main process has exited, background processes outside
+ * of its process group get the signal as well, because nothing else would send it to them.
  */
-export function describeExit({ code, signal }: Exit): string {
-  return code === null ? (signal ?? "an unknown end") : `exit code ${code}`;
+export async function terminate(
+  target: GenerationProcesses,
+  { signalName, graceMs, clock }: TerminateOptions,
+): Promise<Terminated> {
+  const deadline = clock.monotonic() + graceMs;
+  const waitFor = async (hasEnded: () => boolean): Promise<void> => {
+    for (
+      let left = deadline - clock.monotonic();
+      left > 0 && !hasEnded();
+      left = deadline - clock.monotonic()
+    ) {
+      await clock.sleep(Math.min(TERMINATE_POLL_MS, left));
+    }
+  };
+  const background = new Map<number, Member>();
+  target.signal(signalName);
+  await waitFor(() => !target.isRunning());
+  let members = await target.members();
+  while (members.length > 0 && clock.monotonic() < deadline) {
+    const running = members;
+    for (const member of detached(target, running)) {
+      if (!background.has(member.pid)) member.signal(signalName);
+      background.set(member.pid, member);
+    }
+    await waitFor(() => running.every((member) => !member.isRunning()));
+    members = await target.members();
+  }
+  if (members.length === 0) return { killed: false, background: [...background.values()] };
+  for (const member of detached(target, members)) background.set(member.pid, member);
+  await target.kill();
+  return { killed: true, background: [...background.values()] };
+}
+
+/** Members outside of the process group whose parent is not a running member. */
+function detached({ pid }: GenerationProcesses, members: readonly Member[]): readonly Member[] {
+  const pids = new Set(members.map((member) => member.pid));
+  return members.filter(({ group, parent }) => group !== pid && !pids.has(parent));
 }

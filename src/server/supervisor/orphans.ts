@@ -1,42 +1,39 @@
-/**
- * Generations that an earlier dewy of the same directory has left behind: it was killed, they serve on.
- *
- * @module
- */
 import { basename } from "node:path";
-import { environmentOf } from "../../host/process/environment.ts";
-import type { ProcessEntry } from "../../host/process/table.ts";
-import { type GenerationMembers, RELEASE_VARIABLE, TAG_VARIABLE } from "../generation/members.ts";
-import { endable } from "./generation_end.ts";
-import type { Endable } from "./retire.ts";
+import { environmentOf, type ProcessEntry } from "../../host/process/processes.ts";
+import {
+  GENERATION_VARIABLE,
+  type GenerationMembers,
+  RELEASE_VARIABLE,
+  TAG_VARIABLE,
+} from "../generation/members.ts";
+import { type GenerationProcesses, generationProcesses } from "./generation.ts";
 
-/** A generation that an earlier dewy has started, or what is left of it. */
-export interface Orphan extends Endable {
-  /** Its tag; empty when that dewy did not know it. */
+/** A generation, or a part of it, that was left behind when an earlier dewy process was killed. It keeps serving. */
+export interface Orphan extends GenerationProcesses {
+  /** Its number in the earlier process; `undefined` if that is not known. */
+  readonly number: number | undefined;
+  /** Empty if it is not known. */
   readonly tag: string;
-  /** The name of its release directory; empty when that dewy did not state it. */
+  /** The name of its release directory; empty if it is not known. */
   readonly directory: string;
 }
 
-/**
- * Finds them.
- *
- * @param members finds their processes.
- * @returns one for each generation of which something runs; none where there is no `/proc`.
- */
+/** Finds the orphans of a working directory. Without `/proc`, none are found. */
 export async function findOrphans(members: GenerationMembers): Promise<readonly Orphan[]> {
   const found = await members.ofEarlierDewys();
   return [...found].map(([id, entries]) => {
     const main = mainOf(entries);
+    const number = Number(variableOf(entries, GENERATION_VARIABLE));
     return {
-      ...endable({ id, ...main }, members),
+      ...generationProcesses({ id, ...main }, members),
+      number: number > 0 ? number : undefined,
       tag: variableOf(entries, TAG_VARIABLE),
       directory: basename(variableOf(entries, RELEASE_VARIABLE)),
     };
   });
 }
 
-/** The oldest process that none of the others has started: what was left behind may have lost its main process. */
+/** The oldest process whose parent is not among them. The main process itself may have exited. */
 function mainOf(entries: readonly ProcessEntry[]): ProcessEntry {
   const pids = new Set(entries.map(({ pid }) => pid));
   return entries
@@ -44,7 +41,7 @@ function mainOf(entries: readonly ProcessEntry[]): ProcessEntry {
     .reduce((a, b) => (Number(b.startTime) < Number(a.startTime) ? b : a));
 }
 
-/** Some programs overwrite their environment, so any of its processes may be the one that still has it. */
+/** Some programs overwrite their environment, so every process is tried. */
 function variableOf(entries: readonly ProcessEntry[], name: string): string {
   for (const { pid } of entries) {
     const value = environmentOf(pid)?.get(name);

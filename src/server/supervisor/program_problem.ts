@@ -1,20 +1,13 @@
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** Why a program cannot be executed, as far as its file tells. */
+/** Why a program cannot be executed, as far as its file shows. */
 export type ProgramProblem =
   | { kind: "not-in-path" }
   | { kind: "missing" | "directory" | "not-executable"; path: string }
   | { kind: "no-interpreter"; path: string; interpreter: string };
 
-/**
- * Looks for what keeps a program from being executed.
- *
- * @param name the program; a bare name is looked up in `searchPath`.
- * @param cwd what relative paths are relative to.
- * @param searchPath directories, as in `PATH`.
- * @returns the problem; `undefined` when none is to be seen.
- */
+/** @param searchPath directories as in `PATH`, for a name without a slash. */
 export function programProblem(
   name: string,
   cwd: string,
@@ -37,12 +30,8 @@ export function programProblem(
 }
 
 /**
- * Finds the file of a program, as a shell would.
- *
- * @param name the program.
- * @param cwd what relative paths are relative to.
- * @param searchPath directories, as in `PATH`.
- * @returns its absolute path, whether or not it is there; `undefined` for a bare name that no directory has.
+ * Finds the file of a program as a shell does. The path may not exist; `undefined` for a name without a slash that is not in
+ * `searchPath`.
  */
 export function findProgram(
   name: string,
@@ -50,16 +39,15 @@ export function findProgram(
   searchPath = "/usr/bin:/bin",
 ): string | undefined {
   if (name.includes("/")) return resolveAgainst(cwd, name);
-  const places = searchPath.split(":").map((directory) => join(resolve(cwd, directory), name));
-  return places.find(isExecutableFile) ?? places.find(exists);
+  const candidates = searchPath.split(":").map((directory) => join(resolve(cwd, directory), name));
+  return candidates.find(isExecutableFile) ?? candidates.find(exists);
 }
 
-/** Not normalized: `current` is a link, so that `..` behind it is not what stands before it. */
+/** Not normalized, because `current` is a symbolic link: `current/..` is not its parent. */
 function resolveAgainst(cwd: string, path: string): string {
   return path.startsWith("/") ? path : `${cwd}/${path}`;
 }
 
-/** Whether a path leads to a file that this process may execute. */
 export function isExecutableFile(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -73,24 +61,18 @@ function exists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** What the first bytes of a program say. */
 export interface ProgramFile {
-  /** The program after `#!`, or the loader that an ELF file asks for. */
+  /** The program after `#!`, or the loader of an ELF file. */
   readonly interpreter?: string | undefined;
-  /** The program that `env` looks for in `PATH`, as in `#!/usr/bin/env python3`. */
+  /** The program that `env` looks up in `PATH`: `python3` in `#!/usr/bin/env python3`. */
   readonly throughEnv?: string | undefined;
-  /** The processor it was built for, in Node's spelling where that has one. */
+  /** The architecture, with Node's name if there is one. */
   readonly architecture?: string;
 }
 
 const HEAD_BYTES = 8_192;
 
-/**
- * Reads what a program needs to be executed.
- *
- * @param path its file.
- * @returns what its first bytes say; nothing for a file that cannot be read.
- */
+/** Reads the first bytes of a program; empty for a file that cannot be read. */
 export function readProgramFile(path: string): ProgramFile {
   try {
     const head = readHead(path);
@@ -103,7 +85,7 @@ export function readProgramFile(path: string): ProgramFile {
 
 function readShebang(text: string): ProgramFile {
   const interpreter = /^#!\s*(\S+)/.exec(text)?.[1];
-  // Other options and assignments may change where it looks.
+  // Other options and assignments of env may change the lookup.
   return {
     interpreter,
     throughEnv: /^#!\s*\S*\/env\s+(?:-S\s+)?([\w.+][\w.+-]*)(?:\s|$)/.exec(text)?.[1],
@@ -133,7 +115,7 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: "loong64",
 };
 
-/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html. Throws for one that is cut short. */
+/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html. Throws for a truncated file. */
 function readElf(head: Buffer): ProgramFile {
   if (head.toString("latin1", 0, 4) !== "\x7fELF" || head[5] !== LITTLE_ENDIAN) return {};
   const is64 = head[4] === 2;

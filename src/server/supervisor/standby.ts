@@ -1,80 +1,63 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Generation } from "./generation.ts";
 
-interface Kept {
+interface Entry {
   readonly generation: Generation;
   readonly over: AbortController;
-  /** Aborted to begin the time again. */
-  again: AbortController;
-  isTaken: boolean;
+  /** Aborted to restart the time. */
+  prolong: AbortController;
+  isResumed: boolean;
 }
 
-/**
- * The generation that served before the current one, as long as it could serve again without a start: it has not been
- * asked to end yet.
- */
+/** Keeps the previous generation for a while, so that it can serve again without a start. */
 export class Standby {
   readonly #clock: Clock;
-  #kept: Kept | undefined;
+  #entry: Entry | undefined;
 
-  /** @param clock time. */
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * Keeps a generation for a while. One that was kept before is no longer.
+   * Keeps a generation for some time and releases the one kept before.
    *
-   * @param generation the generation.
-   * @param durationMs how long.
-   * @param signal ends it earlier.
-   * @returns whether it serves again; else it is to be ended.
+   * @returns whether the generation serves again; if not, it can be drained.
    */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
-    this.dismiss();
+    this.release();
     const over = new AbortController();
-    const kept: Kept = { generation, over, again: new AbortController(), isTaken: false };
-    this.#kept = kept;
+    const entry: Entry = { generation, over, prolong: new AbortController(), isResumed: false };
+    this.#entry = entry;
     const either = AbortSignal.any([signal, over.signal]);
     do {
-      kept.again = new AbortController();
-      const any = AbortSignal.any([either, kept.again.signal]);
+      entry.prolong = new AbortController();
+      const any = AbortSignal.any([either, entry.prolong.signal]);
       await this.#clock.sleep(durationMs, any).catch(() => {});
-    } while (kept.again.signal.aborted && !either.aborted);
-    if (this.#kept === kept) this.#kept = undefined;
-    return kept.isTaken;
+    } while (entry.prolong.signal.aborted && !either.aborted);
+    if (this.#entry === entry) this.#entry = undefined;
+    return entry.isResumed;
   }
 
-  /** Begins the time of the generation again. */
   prolong(): void {
-    this.#kept?.again.abort();
+    this.#entry?.prolong.abort();
   }
 
-  /**
-   * Takes the generation that is kept, to let it serve again.
-   *
-   * @param directory of which release; any unless told.
-   * @returns the generation; `undefined` when there is none that runs.
-   */
-  take(directory?: string): Generation | undefined {
-    const kept = this.#kept;
-    if (kept === undefined || kept.generation.hasEnded) return undefined;
-    if (directory !== undefined && kept.generation.release.directory !== directory)
+  /** Takes the generation to let it serve again, if it runs and is of the release directory, if one is given. */
+  resume(directory?: string): Generation | undefined {
+    const entry = this.#entry;
+    if (entry === undefined || entry.generation.hasEnded) return undefined;
+    if (directory !== undefined && entry.generation.release.directory !== directory)
       return undefined;
-    kept.isTaken = true;
-    this.dismiss();
-    return kept.generation;
+    entry.isResumed = true;
+    this.release();
+    return entry.generation;
   }
 
-  /**
-   * Keeps it no longer.
-   *
-   * @param directory only when it is not of this release.
-   */
-  dismiss(directory?: string): void {
-    const kept = this.#kept;
-    if (kept === undefined || kept.generation.release.directory === directory) return;
-    this.#kept = undefined;
-    kept.over.abort();
+  /** Ends the standby, unless the generation is of the release directory `except`. */
+  release(except?: string): void {
+    const entry = this.#entry;
+    if (entry === undefined || entry.generation.release.directory === except) return;
+    this.#entry = undefined;
+    entry.over.abort();
   }
 }

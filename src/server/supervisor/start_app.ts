@@ -4,9 +4,10 @@ import type { Clock } from "../../core/clock.ts";
 import type { Environment } from "../../core/environment.ts";
 import type { Redact } from "../../core/secret.ts";
 import type { AppRelease } from "../../deployers/runner.ts";
+import { TOLD_CHARACTERS } from "../../deployers/with_last_lines.ts";
 import { ownDirectory } from "../../host/files/own_directory.ts";
 import { removeTree } from "../../host/files/remove_tree.ts";
-import { NotExecutedError } from "../generation/execution.ts";
+import { NotExecutedError } from "../generation/command.ts";
 import {
   GENERATION_VARIABLE,
   type GenerationMembers,
@@ -18,53 +19,48 @@ import {
 } from "../generation/members.ts";
 import { type GenerationOptions, startGeneration } from "../generation/process.ts";
 import { checkProgram, foreignArchitecture, withFault } from "./check_program.ts";
-import type { Generation, StartGeneration } from "./generation.ts";
-import { endable } from "./generation_end.ts";
-import type { Place } from "./handoff.ts";
-import { OutputTail } from "./output_tail.ts";
-import type { Member } from "./retire.ts";
+import {
+  type Generation,
+  generationProcesses,
+  type Member,
+  type StartGeneration,
+} from "./generation.ts";
+import type { Endpoint } from "./handoff.ts";
 
-/** What the app is started with. */
 export interface AppOptions {
   /** The program and its arguments. */
   program: readonly [string, ...string[]];
-  /** The working directory of the app, and the mark of its processes. */
+  /** The working directory, which also marks the processes of the app. */
   root: string;
   /** The absolute path of a release. */
   releasePath(directory: string): string;
-  /** Finds its processes. */
   members: GenerationMembers;
-  /** Its environment, read anew for every start. */
-  environment(): Promise<Readonly<Record<string, string | undefined>>>;
-  /** Who it runs as; absent: as dewy does. */
+  /** The environment, read again for each start. */
+  environment(): Promise<Environment>;
+  /** Defaults to dewy's own user. */
   user: GenerationOptions["user"];
-  /** Whether somebody waits for its word that it is ready. */
-  saysReady: boolean;
-  /** Whether its lines begin with their generation. */
+  /** Whether the app gets a `NOTIFY_SOCKET`, because dewy waits for its readiness. */
+  reportsReady: boolean;
+  /** Whether its lines begin with the tag and the number of the generation. */
   logPrefix: boolean;
-  /** Makes what masks the secrets of its environment in its last lines. */
+  /** Masks the secrets of the app's environment in its last lines. */
   redactor(env: Environment): Redact;
   clock: Clock;
 }
 
-/**
- * Makes the function that starts the app of a release.
- *
- * @param options what the app is started with.
- * @returns the function; it rejects with a DewyError that says whose fault it is when the program cannot be executed.
- */
+/** Returns the function that starts the app of a release. It rejects with a DewyError if that cannot be executed. */
 export function appStarter(options: AppOptions): StartGeneration {
   let isFirst = true;
-  return async (release, number, place): Promise<Generation> => {
+  return async (release, number, endpoint): Promise<Generation> => {
     const runDirectory = await ownDirectory(join(options.root, ".dewy", "run"));
-    if (isFirst) await empty(runDirectory);
+    if (isFirst) await clear(runDirectory);
     isFirst = false;
     const tail = new OutputTail();
     const startedAt = options.clock.now();
     const { program, root, members } = options;
     const id = members.idOf(number);
-    const variables = await appVariables(release, number, place, options);
-    const env: typeof variables = { ...variables, [ID_VARIABLE]: id };
+    const variables = await appVariables({ release, number, endpoint }, options);
+    const env: Environment = { ...variables, [ID_VARIABLE]: id };
     const checked = { name: program[0], root, searchPath: env.PATH, release };
     await checkProgram(checked);
     let startTime = "";
@@ -72,10 +68,10 @@ export function appStarter(options: AppOptions): StartGeneration {
       command: program,
       cwd: root,
       env,
-      sockets: place.sockets,
+      sockets: endpoint.sockets,
       generation: number,
       readyDescriptor: true,
-      notifySocket: options.saysReady,
+      notifySocket: options.reportsReady,
       user: options.user,
       cgroup: members.makeCgroup(id),
       runDirectory,
@@ -83,14 +79,16 @@ export function appStarter(options: AppOptions): StartGeneration {
       onOutput: (chunk) => tail.add(chunk),
       onSpawn: (spawned) => {
         startTime = spawned.startTime ?? "";
-        const sockets = place.sockets.flatMap(({ fd, inherited }) => markedSocket(fd, inherited));
+        const sockets = endpoint.sockets.flatMap(({ fd, inherited }) =>
+          markedSocket(fd, inherited),
+        );
         members.add({ ...spawned, id, startTime, sockets });
       },
     }).catch(async (error: unknown) => {
       members.remove(id);
       throw error instanceof NotExecutedError ? await withFault(error, checked) : error;
     });
-    const processes = endable({ id, pid: child.pid, startTime }, members);
+    const processes = generationProcesses({ id, pid: child.pid, startTime }, members);
     const foreign = foreignArchitecture(checked);
     const hints = foreign === undefined ? [] : [foreign];
     let hasEnded = false;
@@ -104,13 +102,13 @@ export function appStarter(options: AppOptions): StartGeneration {
       ...processes,
       number,
       release,
-      place,
+      endpoint,
       startedAt,
       get hasEnded() {
         return hasEnded;
       },
       exited,
-      saidReady: child.ready,
+      reportedReady: child.ready,
       lastLines(count) {
         const redact = options.redactor(env);
         return tail.last(count).map((line) => redact(line));
@@ -120,43 +118,55 @@ export function appStarter(options: AppOptions): StartGeneration {
   };
 }
 
-/** An app that exits well and leaves processes running has most likely put itself into the background. */
+/** An app that exits with code 0 and leaves processes running has most likely moved to the background. */
 function backgroundHint(left: readonly Member[]): string {
   const names = [...new Set(left.map(({ name }) => name))].join(", ");
   return `it left processes running (${names}), so it seems to put itself into the background, where dewy cannot supervise it: run it in the foreground, for example with "daemon off;" (nginx) or without --daemon (gunicorn)`;
 }
 
-/** What the relays and sockets of generations are called. */
+/** The names of output FIFOs and notify sockets. */
 const RUN_NAME = /^(?:output|notify)-/;
 
-async function empty(directory: string): Promise<void> {
+async function clear(directory: string): Promise<void> {
   await chmod(directory, 0o711);
   for (const name of await readdir(directory)) {
     if (RUN_NAME.test(name)) await removeTree(join(directory, name));
   }
 }
 
-/**
- * The environment of a generation, but for what speaks of its sockets.
- *
- * @param release what is started.
- * @param number the start's number.
- * @param place where.
- * @param options what the app is started with.
- * @returns variables by name.
- */
+/** The environment of a generation without the variables of its sockets. */
 export async function appVariables(
-  release: AppRelease,
-  number: number,
-  place: Place,
+  { release, number, endpoint }: { release: AppRelease; number: number; endpoint: Endpoint },
   options: AppOptions,
-): Promise<Readonly<Record<string, string | undefined>>> {
+): Promise<Environment> {
   return {
     ...(await options.environment()),
-    ...place.env,
+    ...endpoint.env,
     [TAG_VARIABLE]: release.tag,
     [GENERATION_VARIABLE]: String(number),
     [RELEASE_VARIABLE]: options.releasePath(release.directory),
     [ROOT_VARIABLE]: options.root,
   };
+}
+
+const KEPT_LINES = 200;
+
+/** Keeps the last lines of output for the error that explains an exit. */
+class OutputTail {
+  readonly #lines: string[] = [];
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  add(chunk: Uint8Array): void {
+    const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = (parts.pop() ?? "").slice(-TOLD_CHARACTERS);
+    this.#lines.push(...parts.slice(-KEPT_LINES).map((line) => line.slice(0, TOLD_CHARACTERS)));
+    if (this.#lines.length > KEPT_LINES) this.#lines.splice(0, this.#lines.length - KEPT_LINES);
+  }
+
+  /** The newest lines, oldest first, including an incomplete one. */
+  last(count: number): readonly string[] {
+    const all = this.#rest === "" ? this.#lines : [...this.#lines, this.#rest];
+    return all.slice(-count);
+  }
 }

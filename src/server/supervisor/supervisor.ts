@@ -1,71 +1,61 @@
-import type { Clock } from "../../core/clock.ts";
 import { faultOf } from "../../core/error.ts";
-import type { EventSink } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { TOLD_LINES } from "../../deployers/with_last_lines.ts";
-import { describeExit, type Exit, type Generation, type StartGeneration } from "./generation.ts";
-import type { Handoff, Place } from "./handoff.ts";
+import type { GenerationExit } from "../generation/command.ts";
+import { BakePeriod } from "./bake_period.ts";
+import { Drainer, type DrainerOptions } from "./drainer.ts";
+import {
+  describeExit,
+  type Generation,
+  type GenerationProcesses,
+  type StartGeneration,
+} from "./generation.ts";
 import type { Orphan } from "./orphans.ts";
-import { Probation } from "./probation.ts";
-import { becomeReady, brokeDown, type ReadinessOptions } from "./readiness.ts";
+import { becomeReady, generationError, type ReadinessOptions } from "./readiness.ts";
 import { Restarts } from "./restarts.ts";
-import type { Endable } from "./retire.ts";
-import { Retirement } from "./retirement.ts";
 import { Standby } from "./standby.ts";
 
-/** What a supervisor works with. */
-export interface SupervisorOptions {
+export interface SupervisorOptions extends DrainerOptions {
   start: StartGeneration;
-  handoff: Handoff;
   readiness: ReadinessOptions;
-  /** What asks a generation to end. */
-  signalOnTerm: string;
-  /** How long an old generation stays beside a new one that is ready, so that it can serve again at once, in milliseconds. */
+  /** How long an old generation stays next to a new one that is ready, so that it can serve again at once. */
   overlapMs: number;
-  /** How long an old generation may take to finish, in milliseconds. */
-  drainMs: number;
-  /** Whether an app that ends by itself with exit code 0 is started again. */
+  /** Whether an app that exits with code 0 is restarted. */
   restart: "always" | "on-failure";
-  /** Is told when a release keeps crashing; once a row. */
+  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
-  /** Dewy is to end: nothing is started any more. */
+  /** Once aborted, nothing is started any more. */
   stopping: AbortSignal;
-  clock: Clock;
-  emit: EventSink;
 }
 
-/**
- * Keeps one generation of the app running, and replaces it without a gap. There is one supervisor a process; its
- * operations run one after the other.
- */
+/** Keeps one generation of the app running, and replaces it without a gap. All operations are serialized. */
 export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #end = new AbortController();
-  /** Nothing is started any more. */
+  /** Once aborted, nothing is started any more. */
   readonly #stop: AbortSignal;
   readonly #exclusively: Exclusively = exclusive();
   readonly #standby: Standby;
   readonly #restarts: Restarts;
-  readonly #retirement: Retirement;
-  /** Every generation that was started or adopted and of which something may still run, with the directory of its release. */
-  readonly #living = new Map<Endable, string>();
+  readonly #drainer: Drainer;
+  /** Every started or adopted generation that may still run, with its release directory. */
+  readonly #living = new Map<GenerationProcesses, string>();
   #current: Generation | undefined;
-  #probation: Probation | undefined;
-  /** Set from a failed {@link tryOut} until the caller goes back: `current` points to the failed release, so nothing may start. */
-  #mustGoBack = false;
+  #bake: BakePeriod | undefined;
+  /** Set from a failed {@link deploy} until the rollback: `current` points to the failed release, so nothing may start. */
+  #mustRollBack = false;
   #started = 0;
-  /** Resolves when nothing is left of the generation that ended last. */
+  /** Resolves when nothing is left of the generation that exited last. */
   #gone: Promise<void> = Promise.resolve();
 
-  /** @param options what it works with. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#end.signal]);
     this.#standby = new Standby(options.clock);
-    this.#retirement = new Retirement(options);
+    this.#drainer = new Drainer(options);
     this.#restarts = new Restarts({
       start: (release, signal) => this.#exclusively(() => this.#restartCrashed(release, signal)),
       onCrashLoop: options.onCrashLoop,
@@ -74,127 +64,100 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** The release that serves, or is to be started again; `undefined` when there is none. */
+  /** The release that serves or is about to be restarted. */
   get release(): AppRelease | undefined {
     return this.#current?.release;
   }
 
-  /** The generation that serves; `undefined` when there is none. */
+  /** The generation that serves. */
   get running(): { generation: number; pid: number } | undefined {
     const current = this.#current;
     return current === undefined ? undefined : { generation: current.number, pid: current.pid };
   }
 
-  /**
-   * Takes charge of processes that an earlier dewy has left behind: they end when a generation of ours can serve.
-   *
-   * @param orphans what is left.
-   */
+  /** Adopts orphans, which are stopped once a new generation serves. */
   adopt(orphans: readonly Orphan[]): void {
-    this.#retirement.adopt(orphans);
+    this.#drainer.adopt(orphans);
     for (const orphan of orphans) this.#living.set(orphan, orphan.directory);
   }
 
-  /** Ends what {@link adopt} took charge of. */
-  retireOrphans(): void {
-    this.#retirement.endOrphans();
+  stopOrphans(): void {
+    this.#drainer.stopOrphans();
   }
 
   /**
-   * Starts a new release and, once it is ready, lets it take over, on probation: {@link bake} ends that. The generation
-   * before it serves until then, stands by for a while, and finishes what it has begun afterwards. One that is still
-   * baking does not stand by: the last good one does, unless it has been asked to end already.
+   * Starts a new release and lets it take over once it is ready; {@link bake} watches it afterwards. The previous generation
+   * serves until then, stands by for the overlap, and drains. A generation that is still baking does not stand by: the last
+   * good one keeps doing so, unless it is draining already.
    *
-   * @param release what to run.
-   * @param signal ends it as long as the new one is not ready.
-   * @throws DeployError when the new one does not become ready; the old one serves on.
+   * @throws DeployError if the new release does not become ready; the previous one keeps serving.
    */
-  tryOut(release: AppRelease, signal: AbortSignal): Promise<void> {
+  deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     return this.#exclusively(async () => {
-      this.#mustGoBack = true;
-      await this.#replace(release, signal, { onProbation: true, standsBy: true });
-      this.#mustGoBack = false;
+      this.#mustRollBack = true;
+      await this.#replace(release, signal, { bakes: true, standsBy: true });
+      this.#mustRollBack = false;
     });
   }
 
-  /**
-   * Waits until the probation of a release is over; it is not restarted meanwhile.
-   *
-   * @param release which one.
-   * @param durationMs how long that is.
-   * @param signal ends it early.
-   * @returns how it ended.
-   * @throws DeployError when it ends or becomes unhealthy. What stood by serves again already.
-   */
+  /** {@inheritDoc Runner.bake} If it rejects, the generation on standby serves again already. */
   async bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome> {
-    const probation = this.#probation;
-    if (!probation?.covers({ release })) return "superseded";
+    const bake = this.#bake;
+    if (!bake?.covers({ release })) return "superseded";
     const { clock, handoff } = this.#options;
     const current = (): Generation | undefined => this.#current;
     try {
       const ended = AbortSignal.any([signal, this.#stop]);
-      const outcome = await probation.pass(durationMs, { current, handoff, clock }, ended);
-      // From here on nothing goes back by itself.
-      if (outcome === "proven") this.#standby.dismiss(this.#current?.release.directory);
+      const outcome = await bake.wait({ durationMs, current, handoff, clock }, ended);
+      // From now on, a failure does not cause a rollback.
+      if (outcome === "proven") this.#standby.release(this.#current?.release.directory);
       return outcome;
     } finally {
-      if (this.#probation === probation) this.#probation = undefined;
-      // What has failed is rolled back next; by then nothing of it may answer any more.
+      if (this.#bake === bake) this.#bake = undefined;
+      // A failed release is rolled back next. None of its processes may answer requests by then.
       await this.#gone;
     }
   }
 
-  /**
-   * Starts a release without probation, and never gives up: what cannot be started now is tried again with growing pauses.
-   *
-   * @param release what to run.
-   */
-  async insist(release: AppRelease): Promise<void> {
+  /** {@inheritDoc Runner.ensureRunning} */
+  async ensureRunning(release: AppRelease): Promise<void> {
     if (this.#stop.aborted) return;
     try {
       await this.#exclusively(async () => {
-        this.#mustGoBack = false;
+        this.#mustRollBack = false;
         await this.#replace(release, this.#stop);
       });
     } catch (error) {
-      if (!this.#stop.aborted) this.#tellFailedStart(release, error);
+      if (!this.#stop.aborted) this.#reportFailedStart(release, error);
     }
   }
 
-  /**
-   * Lets an earlier release serve again: at once while its generation stands by, else as {@link insist}.
-   *
-   * @param release what to run.
-   */
-  async goBack(release: AppRelease): Promise<void> {
+  /** {@inheritDoc Runner.rollback} The generation of the release may be on standby; otherwise the release is started. */
+  async rollback(release: AppRelease): Promise<void> {
     const serves = await this.#exclusively(async () => {
-      this.#mustGoBack = false;
+      this.#mustRollBack = false;
       const failed = this.#current;
       if (failed?.release.directory === release.directory) return true;
       const hasResumed = this.#resume(release.directory) !== undefined;
-      if (hasResumed && failed !== undefined) this.#retireLater(failed);
+      if (hasResumed && failed !== undefined) this.#drainLater(failed);
       return hasResumed;
     });
-    if (!serves) await this.insist(release);
+    if (!serves) await this.ensureRunning(release);
   }
 
-  /**
-   * Whether a release still has to be started to be the one that serves.
-   *
-   * @param directory the name of its directory.
-   */
+  /** Whether the release of a directory has to be started in order to serve. */
   mustRun(directory: string): boolean {
     return this.#current?.release.directory !== directory;
   }
 
-  /** Ends what serves, and starts nothing in its place. */
+  /** {@inheritDoc Runner.end} */
   async end(): Promise<void> {
     this.#restarts.cancel();
     await this.#exclusively(async () => {
-      this.#mustGoBack = false;
+      this.#mustRollBack = false;
       const current = this.#current;
       this.#current = undefined;
-      if (current !== undefined) await this.#retirement.end(current);
+      if (current !== undefined) await this.#drainer.drain(current);
     });
   }
 
@@ -204,11 +167,7 @@ export class Supervisor implements Runner {
     return new Set(this.#living.values());
   }
 
-  /**
-   * Starts the current release again, without a gap.
-   *
-   * @param signal ends it as long as the new generation is not ready.
-   */
+  /** Restarts the current release without a gap. */
   async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#current?.release;
@@ -217,7 +176,7 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** Ends everything; resolves when nothing runs any more. */
+  /** Drains and stops everything; resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#end.abort();
     this.#restarts.cancel();
@@ -225,23 +184,23 @@ export class Supervisor implements Runner {
     await this.#exclusively(async () => {
       const current = this.#current;
       this.#current = undefined;
-      if (current !== undefined) this.#retireLater(current);
+      if (current !== undefined) this.#drainLater(current);
     });
-    await this.#retirement.settled();
+    await this.#drainer.settled();
     await this.#options.handoff.close();
   }
 
   async #replace(
     release: AppRelease,
     signal: AbortSignal,
-    how: { onProbation?: boolean; standsBy?: boolean } = {},
+    how: { bakes?: boolean; standsBy?: boolean } = {},
   ): Promise<void> {
     const { handoff, overlapMs } = this.#options;
-    await this.#retirement.tellOrphans();
+    await this.#drainer.reportOrphans();
     const stopped = handoff.overlaps ? undefined : this.#current;
     if (stopped !== undefined) {
       this.#current = undefined;
-      await this.#retirement.end(stopped);
+      await this.#drainer.drain(stopped);
     }
     const next = await this.#startReady(release, signal).catch(async (error: unknown) => {
       if (stopped !== undefined) await this.#startAgain(stopped.release);
@@ -249,51 +208,53 @@ export class Supervisor implements Runner {
     });
     const before = this.#current;
     let { standsBy = false } = how;
-    if (how.onProbation === true) {
-      if (before !== undefined && this.#probation?.covers(before)) {
+    if (how.bakes === true) {
+      if (before !== undefined && this.#bake?.covers(before)) {
         standsBy = false;
         this.#standby.prolong();
       }
-      this.#probation?.superseded();
-      this.#probation = new Probation(release);
+      this.#bake?.supersede();
+      this.#bake = new BakePeriod(release);
     }
     this.#begin(next);
-    if (before !== undefined) this.#retireLater(before, standsBy ? overlapMs : 0);
-    this.#retirement.endOrphans();
+    if (before !== undefined) this.#drainLater(before, standsBy ? overlapMs : 0);
+    this.#drainer.stopOrphans();
   }
 
-  /** From now on this one serves, and its end is a crash. */
+  /** From now on this generation serves, and its exit is a crash. */
   #begin(generation: Generation): void {
     const { emit, clock } = this.#options;
     const { number, pid, release, startedAt } = generation;
     const durationMs = clock.now() - startedAt;
-    // The one before it may be waiting to be started again.
+    // The previous generation may be about to be restarted.
     this.#restarts.cancel();
     this.#serveWith(generation);
     void generation.exited.then((exit) => {
-      if (generation === this.#current && !this.#end.signal.aborted) this.#ended(generation, exit);
+      if (generation === this.#current && !this.#end.signal.aborted) {
+        this.#handleExit(generation, exit);
+      }
     });
     emit({ type: "generation-ready", tag: release.tag, generation: number, pid, durationMs });
   }
 
   #serveWith(generation: Generation): void {
-    this.#options.handoff.take(generation.place);
+    this.#options.handoff.switchTo(generation.endpoint);
     this.#current = generation;
   }
 
   async #startReady(release: AppRelease, signal: AbortSignal): Promise<Generation> {
     const { handoff, readiness, start } = this.#options;
-    const place: Place = await handoff.prepare();
+    const endpoint = await handoff.prepare();
     await this.#gone;
     await this.#forgetEnded();
     this.#started += 1;
-    const generation = await start(release, this.#started, place);
+    const generation = await start(release, this.#started, endpoint);
     this.#living.set(generation, release.directory);
     try {
       await becomeReady(generation, handoff, readiness, AbortSignal.any([signal, this.#stop]));
       return generation;
     } catch (error) {
-      await this.#retirement.kill(generation);
+      await this.#drainer.kill(generation);
       throw error;
     }
   }
@@ -304,52 +265,53 @@ export class Supervisor implements Runner {
     }
   }
 
-  /** Without overlap, a failed switch has already ended what served. */
+  /** Without overlap, a failed switch has already stopped the previous release. */
   async #startAgain(release: AppRelease): Promise<void> {
-    if (this.#stop.aborted || this.#mustGoBack) return;
+    if (this.#stop.aborted || this.#mustRollBack) return;
     try {
       this.#begin(await this.#startReady(release, this.#stop));
     } catch (error) {
-      this.#tellFailedStart(release, error);
+      this.#reportFailedStart(release, error);
     }
   }
 
-  #ended(generation: Generation, exit: Exit): void {
+  #handleExit(generation: Generation, exit: GenerationExit): void {
     const { restart, clock } = this.#options;
-    const killed = this.#retirement.kill(generation);
+    const killed = this.#drainer.kill(generation);
     this.#gone = this.#gone.then(() => killed);
     if (exit.code === 0 && restart === "on-failure") {
-      this.#standby.dismiss();
-      this.#tellExit(generation, exit, undefined);
+      this.#standby.release();
+      this.#reportExit(generation, exit, undefined);
       return;
     }
     const next = this.#resume();
-    if (this.#probation?.covers(generation) === true) {
-      this.#probation.ended(generation, exit);
+    if (this.#bake?.covers(generation) === true) {
+      this.#bake.exited(generation, exit);
       return;
     }
     if (next !== undefined) {
-      this.#tellResumed(next, brokeDown(generation, `it ended with ${describeExit(exit)}`).message);
+      const error = generationError(generation, `it ended with ${describeExit(exit)}`);
+      this.#reportResumed(next, error.message);
       return;
     }
     const lifeMs = clock.now() - generation.startedAt;
     const { release } = generation;
-    const restartInMs = this.#restarts.later(release, describeExit(exit), lifeMs, "release");
-    this.#tellExit(generation, exit, restartInMs);
+    const restartInMs = this.#restarts.schedule(release, describeExit(exit), lifeMs, "release");
+    this.#reportExit(generation, exit, restartInMs);
   }
 
-  /** The generation that stands by serves again, if there is one. */
+  /** Lets the generation on standby serve again, if there is one. */
   #resume(directory?: string): Generation | undefined {
-    const generation = this.#standby.take(directory);
+    const generation = this.#standby.resume(directory);
     if (generation !== undefined) this.#serveWith(generation);
     return generation;
   }
 
-  #tellResumed({ number: generation, pid, release }: Generation, reason: string): void {
+  #reportResumed({ number: generation, pid, release }: Generation, reason: string): void {
     this.#options.emit({ type: "resumed", tag: release.tag, generation, pid, reason });
   }
 
-  #tellExit(generation: Generation, exit: Exit, restartInMs: number | undefined): void {
+  #reportExit(generation: Generation, exit: GenerationExit, restartInMs: number | undefined): void {
     const { number, pid, release } = generation;
     this.#options.emit({
       type: "app-exited",
@@ -365,34 +327,34 @@ export class Supervisor implements Runner {
 
   async #restartCrashed(release: AppRelease, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    if (this.#mustGoBack) {
+    if (this.#mustRollBack) {
       this.#restarts.postpone(release);
       return;
     }
     try {
       await this.#replace(release, signal);
     } catch (error) {
-      if (!signal.aborted) this.#tellFailedStart(release, error);
+      if (!signal.aborted) this.#reportFailedStart(release, error);
     }
   }
 
-  #tellFailedStart(release: AppRelease, error: unknown): void {
+  #reportFailedStart(release: AppRelease, error: unknown): void {
     const reason = messageOf(error);
-    const retryInMs = this.#restarts.later(release, reason, 0, faultOf(error));
+    const retryInMs = this.#restarts.schedule(release, reason, 0, faultOf(error));
     this.#options.emit({ type: "start-failed", tag: release.tag, reason, retryInMs });
   }
 
-  /** Connections that are on their way to it are still accepted; it may have to serve again. */
-  #retireLater(generation: Generation, standbyMs = 0): void {
+  /** Until then, the generation accepts connections that are on their way to it, and may serve again. */
+  #drainLater(generation: Generation, standbyMs = 0): void {
     const { clock, handoff } = this.#options;
     const { signal } = this.#end;
     const pauseMs = Math.max(standbyMs, handoff.settleMs);
     const servesAgain =
       standbyMs > 0
         ? this.#standby.keep(generation, pauseMs, signal)
-        : clock.sleep(pauseMs, signal).then(isOver, isOver);
-    this.#retirement.endLater(generation, servesAgain);
+        : clock.sleep(pauseMs, signal).then(never, never);
+    this.#drainer.drainLater(generation, servesAgain);
   }
 }
 
-const isOver = (): boolean => false;
+const never = (): boolean => false;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { type GoogleAuth, type GoogleAuthIo, googleAuth } from "../../../src/auth/google/client.ts";
+import { GoogleAuth, type GoogleAuthContext } from "../../../src/auth/google/client.ts";
 import { HostError } from "../../../src/core/error.ts";
 import { type FakeClock, fakeClock } from "../../fakes/clock.ts";
 import {
@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 
 interface Options {
-  env?: GoogleAuthIo["env"];
+  env?: GoogleAuthContext["env"];
   /** Without files. */
   onEdge?: boolean;
 }
@@ -39,7 +39,7 @@ function open({ env = {}, onEdge = false }: Options = {}): GoogleAuth {
     const cause = Object.assign(new Error("no such file"), { code: "ENOENT" });
     throw new HostError(`Cannot read "${path}"`, { cause, retryable: false });
   };
-  return googleAuth(
+  return new GoogleAuth(
     {
       env: { HOME: "/home/me", ...env },
       fetch: google.fetch,
@@ -60,7 +60,7 @@ async function tokenOf(auth: GoogleAuth): Promise<string | undefined> {
   return (await auth.headers()).authorization?.replace("Bearer ", "");
 }
 
-describe("where credentials are looked for", () => {
+describe("sources of credentials", () => {
   test("GOOGLE_APPLICATION_CREDENTIALS names a file", async () => {
     files["/key.json"] = JSON.stringify(serviceAccountKey());
     const auth = open({ env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" } });
@@ -68,12 +68,12 @@ describe("where credentials are looked for", () => {
     expect(auth.source).toBe("GOOGLE_APPLICATION_CREDENTIALS (/key.json)");
   });
 
-  test("GOOGLE_APPLICATION_CREDENTIALS is the JSON itself, also without files", async () => {
+  test("GOOGLE_APPLICATION_CREDENTIALS may hold the JSON itself, also without a file system", async () => {
     const auth = open({ ...inline(serviceAccountKey()), onEdge: true });
     expect(google.tokens).toContain(await tokenOf(auth));
   });
 
-  test("what is named but cannot be read is an error, not anonymous", async () => {
+  test("a named file that cannot be read is an error, not anonymous access", async () => {
     const env = { GOOGLE_APPLICATION_CREDENTIALS: "/missing.json" };
     await expect(open({ env }).headers()).rejects.toMatchObject({
       code: "config",
@@ -93,7 +93,7 @@ describe("where credentials are looked for", () => {
     expect(auth.source).toBe(WELL_KNOWN);
   });
 
-  test("gcloud's directory can be elsewhere", async () => {
+  test("CLOUDSDK_CONFIG names gcloud's directory", async () => {
     files["/gcloud/application_default_credentials.json"] = JSON.stringify(USER);
     const auth = open({ env: { CLOUDSDK_CONFIG: "/gcloud" } });
     expect(await tokenOf(auth)).toMatch(/^ya29\.user/);
@@ -106,18 +106,18 @@ describe("where credentials are looked for", () => {
     expect(auth.source).toBe("the metadata server");
   });
 
-  test("nothing found is anonymous, and says where it looked", async () => {
+  test("without credentials, access is anonymous and the sources tried are reported", async () => {
     const auth = open();
     expect(await auth.headers()).toEqual({});
     expect(auth.source).toBeUndefined();
-    expect(auth.looked).toEqual([
+    expect(auth.tried).toEqual([
       "GOOGLE_APPLICATION_CREDENTIALS (not set)",
-      `${WELL_KNOWN} (not there)`,
-      "http://metadata.google.internal (gave no token)",
+      `${WELL_KNOWN} (not found)`,
+      "http://metadata.google.internal (no token)",
     ]);
   });
 
-  test("without files there is no machine to ask", async () => {
+  test("without a file system, the metadata server is not asked", async () => {
     google.hasMetadata = true;
     expect(await open({ onEdge: true }).headers()).toEqual({});
     expect(google.requests).toEqual([]);
@@ -132,7 +132,7 @@ describe("the metadata server", () => {
     expect(google.requests).toEqual([]);
   });
 
-  test("is not waited for where nothing answers", async () => {
+  test("is given up quickly if nothing answers", async () => {
     google.intercept(() => new Promise<Response>(() => {}));
     const headers = open().headers();
     await clock.sleeping(1_500);
@@ -141,7 +141,7 @@ describe("the metadata server", () => {
     expect(google.requests).toHaveLength(1);
   });
 
-  test("is nobody who does not say that it is Google", async () => {
+  test("is ignored without the Metadata-Flavor header", async () => {
     google.hasMetadata = true;
     google.intercept(() => Response.json({ access_token: "portal", expires_in: 3600 }));
     expect(await open().headers()).toEqual({});
@@ -149,19 +149,19 @@ describe("the metadata server", () => {
     expect(await open().headers()).toEqual({});
   });
 
-  test("that gives a machine no account is no error", async () => {
+  test("without a service account is not an error", async () => {
     const headers = { "metadata-flavor": "Google" };
     google.intercept(() => new Response("no account", { status: 404, headers }));
     expect(await open().headers()).toEqual({});
   });
 
-  test("that is there but fails is an error, not anonymous", async () => {
+  test("that fails is an error, not anonymous access", async () => {
     const headers = { "metadata-flavor": "Google" };
     google.intercept(() => new Response("busy", { status: 503, headers }));
     await expect(open().headers()).rejects.toMatchObject({ code: "remote", status: 503 });
   });
 
-  test("that answered before is not forgotten when it is silent", async () => {
+  test("that answered before must answer again", async () => {
     google.hasMetadata = true;
     const auth = open();
     await auth.headers();
@@ -170,7 +170,7 @@ describe("the metadata server", () => {
     await expect(auth.headers()).rejects.toMatchObject({ code: "remote" });
   });
 
-  test("that GCE_METADATA_HOST names has to answer", async () => {
+  test("named by GCE_METADATA_HOST must answer", async () => {
     const env = { GCE_METADATA_HOST: "metadata.google.internal" };
     await expect(open({ env }).headers()).rejects.toMatchObject({ code: "remote" });
     await expect(open({ env: { GCE_METADATA_HOST: "a/b?c" } }).headers()).rejects.toMatchObject({
@@ -180,7 +180,7 @@ describe("the metadata server", () => {
 });
 
 describe("a token", () => {
-  test("is used until five minutes before its end, then renewed", async () => {
+  test("is renewed five minutes before it expires", async () => {
     const auth = open(inline(serviceAccountKey()));
     const first = await tokenOf(auth);
     clock.advance(google.lifetimeS * 1000 - 5 * MINUTE_MS - 1);
@@ -190,7 +190,7 @@ describe("a token", () => {
     expect(google.requests).toHaveLength(2);
   });
 
-  test("that lives shortly is used for half of its life", async () => {
+  test("that is short-lived is used for half its lifetime", async () => {
     google.lifetimeS = 60;
     const auth = open(inline(serviceAccountKey()));
     const first = await tokenOf(auth);
@@ -200,14 +200,14 @@ describe("a token", () => {
     expect(await tokenOf(auth)).not.toBe(first);
   });
 
-  test("is asked for once by callers at the same time", async () => {
+  test("is requested once for concurrent callers", async () => {
     const auth = open(inline(serviceAccountKey()));
     const tokens = await Promise.all([tokenOf(auth), tokenOf(auth), tokenOf(auth)]);
     expect(new Set(tokens).size).toBe(1);
     expect(google.requests).toHaveLength(1);
   });
 
-  test("comes for the others when one caller leaves", async () => {
+  test("still arrives for the others if one caller aborts", async () => {
     const auth = open(inline(serviceAccountKey()));
     const leaving = new AbortController();
     const first = auth.headers(leaving.signal);
@@ -218,7 +218,7 @@ describe("a token", () => {
     expect(google.requests).toHaveLength(1);
   });
 
-  test("that still lasts is used on when it cannot be renewed", async () => {
+  test("that is still valid is kept if it cannot be renewed", async () => {
     const auth = open(inline(serviceAccountKey()));
     const first = await tokenOf(auth);
     clock.advance(google.lifetimeS * 1000 - 4 * MINUTE_MS);
@@ -232,7 +232,7 @@ describe("a token", () => {
     expect(await tokenOf(auth)).not.toBe(first);
   });
 
-  test("of a key that was revoked is not used on", async () => {
+  test("of a revoked key is not kept", async () => {
     const auth = open(inline(serviceAccountKey()));
     await auth.headers();
     clock.advance(google.lifetimeS * 1000 - 4 * MINUTE_MS);
@@ -240,7 +240,7 @@ describe("a token", () => {
     await expect(auth.headers()).rejects.toMatchObject({ code: "credential" });
   });
 
-  test("carries the project that pays", async () => {
+  test("carries the quota project", async () => {
     const file = { ...USER, quota_project_id: "of-file" };
     const own = await open(inline(file)).headers();
     expect(own["x-goog-user-project"]).toBe("of-file");
@@ -251,7 +251,7 @@ describe("a token", () => {
 });
 
 describe("kinds of credentials", () => {
-  test("a key file is read anew at every renewal", async () => {
+  test("a key file is read again at every renewal", async () => {
     files["/key.json"] = JSON.stringify(serviceAccountKey());
     const auth = open({ env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" } });
     expect(await tokenOf(auth)).toMatch(/^ya29\.sa/);
@@ -276,7 +276,7 @@ describe("kinds of credentials", () => {
     ]);
   });
 
-  test("a subject token comes from a field of a server's JSON, and a service account acts", async () => {
+  test("a subject token comes from a server's JSON, and a service account is impersonated", async () => {
     const file = {
       ...FEDERATION,
       service_account_impersonation_url: IMPERSONATION_URL,
@@ -299,7 +299,7 @@ describe("kinds of credentials", () => {
     expect(google.bodies[1]).toEqual({ scope: [SCOPE], lifetime: "1200s" });
   });
 
-  test("a person acts as a service account", async () => {
+  test("a user impersonates a service account", async () => {
     const file = {
       type: "impersonated_service_account",
       service_account_impersonation_url: IMPERSONATION_URL,
@@ -310,7 +310,7 @@ describe("kinds of credentials", () => {
     expect(google.bodies[1]).toMatchObject({ delegates: ["projects/-/serviceAccounts/between"] });
   });
 
-  test("a workforce pool names the project, and a client signs in with its secret", async () => {
+  test("a workforce pool sends its project, and a client its secret", async () => {
     files["/subject"] = google.subject;
     const file = { ...FEDERATION, credential_source: { file: "/subject" } };
     await open(inline({ ...file, workforce_pool_user_project: "42" })).headers();
@@ -325,11 +325,11 @@ describe("kinds of credentials", () => {
   });
 });
 
-describe("credentials that cannot be used", () => {
+describe("unusable credentials", () => {
   const federated = { ...FEDERATION, credential_source: { file: "/subject" } };
 
   test.each([
-    ["no JSON", "{", "is no JSON"],
+    ["invalid JSON", "{", "is not JSON"],
     ["another type", { type: "gdch_service_account" }, "type should be"],
     ["a missing field", { ...serviceAccountKey(), private_key: "" }, "private_key should be"],
     ["a damaged key", { ...serviceAccountKey(), private_key: "secret-pem" }, "RSA private key"],
@@ -356,7 +356,7 @@ describe("credentials that cannot be used", () => {
       { ...FEDERATION, credential_source: { environment_id: "aws1" } },
       "neither file nor url",
     ],
-  ])("%s: an error that names the field, before anything is sent", async (_, file, message) => {
+  ])("%s: an error names the field, and nothing is sent", async (_, file, message) => {
     files["/subject"] = google.subject;
     const json = typeof file === "string" ? file : JSON.stringify(file);
     const failed = open({ env: { GOOGLE_APPLICATION_CREDENTIALS: json } }).headers();
@@ -368,7 +368,7 @@ describe("credentials that cannot be used", () => {
     expect(google.requests).toEqual([]);
   });
 
-  test("a subject token may come by plain HTTP from this machine or its platform", async () => {
+  test("a subject token may come over plain HTTP from this machine or its platform", async () => {
     for (const url of ["http://127.0.0.1:9/t", "http://localhost/t", "http://169.254.169.254/t"]) {
       google.intercept(() => new Response(google.subject));
       const file = { ...FEDERATION, credential_source: { url } };
@@ -385,7 +385,7 @@ describe("credentials that cannot be used", () => {
     expect(google.requests).toHaveLength(1);
   });
 
-  test("a refused refresh token says what to do, and never shows the token", async () => {
+  test("a refused refresh token is reported with advice, but never shown", async () => {
     const file = { ...USER, refresh_token: "another-refresh-token" };
     const failed = open(inline(file)).headers();
     await expect(failed).rejects.toMatchObject({
@@ -396,7 +396,7 @@ describe("credentials that cannot be used", () => {
     });
   });
 
-  test("a clock that is wrong is named", async () => {
+  test("a wrong clock is suggested", async () => {
     google = fakeIdentity(() => clock.now() + 7_200_000);
     await expect(open(inline(serviceAccountKey())).headers()).rejects.toMatchObject({
       code: "credential",
@@ -404,7 +404,7 @@ describe("credentials that cannot be used", () => {
     });
   });
 
-  test("an account that may not act says whom it asked", async () => {
+  test("a refused impersonation names the service account", async () => {
     files["/subject"] = google.subject;
     const file = { ...federated, service_account_impersonation_url: IMPERSONATION_URL };
     google.intercept(() => Response.json({ access_token: "ya29.unknown", expires_in: 3600 }));
@@ -414,7 +414,7 @@ describe("credentials that cannot be used", () => {
     });
   });
 
-  test("an empty subject is worth another try", async () => {
+  test("an empty subject token is retryable", async () => {
     files["/subject"] = "\n";
     await expect(open(inline(federated)).headers()).rejects.toMatchObject({
       code: "credential",
@@ -430,7 +430,7 @@ describe("credentials that cannot be used", () => {
     });
   });
 
-  test("credentials of another cloud are used when the operator names it", async () => {
+  test("credentials of another cloud are used if the operator configures its universe", async () => {
     const file = {
       ...federated,
       token_url: "https://sts.sovereign.test/v1/token",

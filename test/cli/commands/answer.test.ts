@@ -1,9 +1,11 @@
-import { expect, test } from "vitest";
-import { parseVersion, type Resolution } from "../../../mod.ts";
+import { describe, expect, test } from "vitest";
+import { type Explanation, parseVersion, type Resolution } from "../../../mod.ts";
 import { toAnswer } from "../../../src/cli/commands/answer.ts";
 import { resolutionText } from "../../../src/cli/commands/check.ts";
 import { explanationText } from "../../../src/cli/commands/explain.ts";
+import { terminalStyle } from "../../../src/cli/terminal.ts";
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
 const PLATFORM = { os: "linux", arch: "amd64", libc: "musl" } as const;
 const AT = new Date(Date.UTC(2026, 4, 1));
 
@@ -38,7 +40,7 @@ test("a ready answer has every field, its URL without secrets", () => {
   });
 });
 
-test("a pending answer says since when, one of nothing says why", () => {
+test("a pending answer has its date, an empty one its reason", () => {
   const nothing = {
     artifact: null,
     url: null,
@@ -65,17 +67,17 @@ test("a pending answer says since when, one of nothing says why", () => {
   });
 });
 
-test("what is worth knowing about the artifact, or about waiting for it, is told", () => {
+test("notes on the artifact, and on waiting for it, are included", () => {
   const noted = { ...ready("v1.0.0"), notes: ["2 files fit"] };
   expect(toAnswer(noted)).toMatchObject({ kind: "ready", notes: ["2 files fit"] });
-  expect(resolutionText(noted, PLATFORM)).toContain("\nnote       2 files fit\n");
+  expect(resolutionText(noted, PLATFORM, PLAIN)).toContain("\nnote       2 files fit\n");
   const hopeless = { ...PENDING, message: "no artifact matches" };
   expect(toAnswer(hopeless)).toMatchObject({ kind: "pending", message: "no artifact matches" });
-  expect(resolutionText(hopeless, PLATFORM)).toContain("\nreason     no artifact matches\n");
+  expect(resolutionText(hopeless, PLATFORM, PLAIN)).toContain("\nreason     no artifact matches\n");
 });
 
-test("people get aligned lines, without what is not known", () => {
-  expect(resolutionText(ready("v1.0.0"), PLATFORM)).toBe(
+test("the text is aligned, without unknown values", () => {
+  expect(resolutionText(ready("v1.0.0"), PLATFORM, PLAIN)).toBe(
     [
       "version    v1.0.0",
       "artifact   a.tar",
@@ -88,24 +90,51 @@ test("people get aligned lines, without what is not known", () => {
       "",
     ].join("\n"),
   );
-  expect(resolutionText(PENDING, PLATFORM)).toContain("pending    v2.0.0\nreason     ");
-  expect(resolutionText(NONE, PLATFORM)).toContain(
+  expect(resolutionText(PENDING, PLATFORM, PLAIN)).toContain("pending    v2.0.0\nreason     ");
+  expect(resolutionText(NONE, PLATFORM, PLAIN)).toContain(
     "none      filtered\nreason    all are pre-releases\n",
   );
 });
 
-test("an explanation marks what was chosen, and obeys no tag", () => {
-  const text = explanationText({
-    registry: "ghr://o/r",
-    platform: PLATFORM,
-    tags: [
-      { tag: "v1.0.0", chosen: true, reason: "newest" },
-      { tag: "\u001b[31mred\n", chosen: false, reason: "no version" },
-    ],
-    artifacts: [],
-    resolution: NONE,
-  });
+const EXPLANATION: Explanation = {
+  registry: "ghr://o/r",
+  platform: PLATFORM,
+  tags: [
+    { tag: "v1.0.0", chosen: true, reason: "newest" },
+    { tag: "\u001b[31mred\n", chosen: false, reason: "no version" },
+  ],
+  artifacts: [],
+  resolution: NONE,
+};
+
+test("an explanation marks what was chosen, and escapes control characters in tags", () => {
+  const text = explanationText(EXPLANATION, PLAIN);
   expect(text).toContain("*  v1.0.0 ");
   expect(text).toContain("   \\x1b[31mred\\n  no version\n");
   expect(text).toContain("\nartifacts (0)\n");
+});
+
+describe("at a terminal", () => {
+  const style = terminalStyle({ isTerminal: true, columns: 80 }, { NO_COLOR: "1" });
+  test.each([
+    ["✓", "version", ready("v1.0.0")],
+    ["✗", "pending", PENDING],
+    ["✗", "none", NONE],
+  ])("a mark %s precedes %s", (mark, name, resolution) => {
+    const [first, ...rest] = resolutionText(resolution, PLATFORM, style).trimEnd().split("\n");
+    expect(first).toMatch(new RegExp(`^${mark} ${name} `));
+    for (const line of rest) expect(line).toMatch(/^ {2}\w/);
+  });
+  test("an explanation marks each candidate", () => {
+    const text = explanationText(EXPLANATION, style);
+    expect(text).toContain("\ntags (2)\n✓  v1.0.0 ");
+    expect(text).toContain("\n✗  \\x1b[31mred\\n  no version\n");
+    expect(text).toContain("\nartifacts (0)\n\nanswer\n✗ none ");
+    expect(text).not.toContain("\u001b");
+  });
+  test("the choice is green, what was skipped is dim", () => {
+    const text = explanationText(EXPLANATION, terminalStyle({ isTerminal: true }, {}));
+    expect(text).toContain("\u001b[32m✓\u001b[39m  v1.0.0 ");
+    expect(text).toContain("\u001b[31m✗\u001b[39m\u001b[2m  \\x1b[31mred");
+  });
 });

@@ -52,16 +52,16 @@ describe("the command line of dewy registry", () => {
 
   test.each([
     [[], "--port is not set"],
-    [["-p", "65536"], 'Cannot use --port "65536"'],
-    [["-p", "http"], 'Cannot use --port "http"'],
+    [["-p", "65536"], 'Invalid value for --port "65536"'],
+    [["-p", "http"], 'Invalid value for --port "http"'],
     [["-p", "1", "--tls-cert", "c"], "--tls-cert needs --tls-key"],
     [["-p", "1", "--tls-key", "c"], "--tls-key needs --tls-cert"],
-    [["-p", "1", "--public-url", "registry.example.com"], "Cannot use --public-url"],
+    [["-p", "1", "--public-url", "registry.example.com"], "Invalid value for --public-url"],
     [["-p", "1", "--public-url", "https://a/?token=x"], "https://a/?token=…"],
-    [["-p", "1", "--public-url", "https://u:p@a"], 'Cannot use --public-url "https://a"'],
-    [["-p", "1", "-i", "10ms"], "Cannot use --interval"],
-    [["-p", "1", "--registry", "ghr://o/r"], "--registry is no flag"],
-    [["-p", "1", "word"], 'unexpected "word"'],
+    [["-p", "1", "--public-url", "https://u:p@a"], 'Invalid value for --public-url "https://a"'],
+    [["-p", "1", "-i", "10ms"], "Invalid value for --interval"],
+    [["-p", "1", "--registry", "ghr://o/r"], "unknown flag --registry for"],
+    [["-p", "1", "word"], 'unexpected argument "word"'],
   ])("is refused: %j", (argv, message) => {
     expect(() => config(...argv)).toThrow(message);
   });
@@ -102,7 +102,7 @@ describe("dewy registry", () => {
       body: JSON.stringify({ os: "linux", arch: "amd64", arifactName }),
     });
 
-  test("serves until it is told to stop, and says where", async () => {
+  test("serves until SIGTERM, and logs its URL", async () => {
     const { io, ended, url } = await start({});
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:/);
     const { tag, artifactUrl } = await (await ask(url)).json();
@@ -140,13 +140,13 @@ describe("dewy registry", () => {
     expect(io.err()).not.toContain("t0ken");
   });
 
-  test("warns of nothing with a public https:// address of a proxy", async () => {
+  test("does not warn with a public https:// URL of a proxy", async () => {
     const argv = ["--host", "0.0.0.0", "--public-url", "https://registry.example.com"];
     const { io } = await start({ env: TOKEN }, ...argv);
     expect(io.err()).not.toContain("WARN");
   });
 
-  test("opens itself to everybody only when it is told so, with a warning", async () => {
+  test("listens without a token only with --insecure-public, and warns", async () => {
     const { io, url } = await start({}, "--host", "0.0.0.0", "--insecure-public");
     expect((await ask(`http://127.0.0.1:${new URL(url).port}`)).status).toBe(200);
     expect(io.err()).toContain("Anyone who can reach this port can download the artifacts");
@@ -164,7 +164,7 @@ describe("dewy registry", () => {
     },
   );
 
-  test("needs files and upstreams that it can use", async () => {
+  test("refuses invalid files and upstreams", async () => {
     const directory = await tempDirectory();
     const short = join(directory, "short");
     const blank = join(directory, "blank");
@@ -181,7 +181,7 @@ describe("dewy registry", () => {
     expect(await fails()).toEqual([1, has("--upstream is not set")]);
     expect(await fails(...up, "--direct")).toEqual([1, has("cannot reach file://")]);
     expect(await fails(...up, "--signing-key-file", short)).toEqual([1, has("has 9 bytes")]);
-    expect(await fails(...up, "--token-file", blank)).toEqual([1, has("without blanks")]);
+    expect(await fails(...up, "--token-file", blank)).toEqual([1, has("without spaces")]);
     expect(await fails(...up, "--token-file", join(directory, "none"))).toEqual([
       1,
       has("Cannot use --token-file: Cannot read"),

@@ -2,13 +2,15 @@ import { describe, expect, test } from "vitest";
 import { type DewyEvent, type HookResult, RemoteError } from "../../../mod.ts";
 import type { LogLevel } from "../../../src/cli/flags/common.ts";
 import {
-  formatHuman,
   formatJson,
+  formatStory,
   formatText,
   type LogFormatter,
 } from "../../../src/cli/log/format.ts";
 import { createLogger } from "../../../src/cli/log/log.ts";
+import { terminalStyle } from "../../../src/cli/terminal.ts";
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
 const NOW = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
 const HOOK: HookResult = {
   when: "before",
@@ -55,7 +57,7 @@ describe("the log as text", () => {
   });
   test("writes durations in Go's notation, and empty values in quotes", () => {
     expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }])).toContain(
-      'msg="Execute hook" when=before tag=v1.0.0 command="echo hi" stdout=hi stderr="" exit_code=0 duration=1.5s',
+      'msg="Hook succeeded" when=before tag=v1.0.0 command="echo hi" stdout=hi stderr="" exit_code=0 duration=1.5s',
     );
   });
   test("an event is one line, whatever its fields hold", () => {
@@ -69,7 +71,7 @@ describe("the log as text", () => {
 describe("the log as JSON", () => {
   test("writes durations as integers of nanoseconds", () => {
     expect(log([{ type: "hook", tag: "v1.0.0", result: HOOK }], "info", formatJson)).toBe(
-      '{"time":"2026-05-01T12:00:00.123Z","level":"INFO","msg":"Execute hook","when":"before","tag":"v1.0.0","command":"echo hi","stdout":"hi","stderr":"","exit_code":0,"duration":1500000000}\n',
+      '{"time":"2026-05-01T12:00:00.123Z","level":"INFO","msg":"Hook succeeded","when":"before","tag":"v1.0.0","command":"echo hi","stdout":"hi","stderr":"","exit_code":0,"duration":1500000000}\n',
     );
   });
   test("an event is one line of valid JSON, whatever its fields hold", () => {
@@ -78,22 +80,87 @@ describe("the log as JSON", () => {
     expect(written.trimEnd()).toMatch(/^[\u0020-\u007e]+$/);
     expect(JSON.parse(written)).toMatchObject({ level: "DEBUG", tag });
   });
-  test("writes lists as lists", () => {
+  test("writes lists as arrays", () => {
     const written = log([{ type: "pruned", directories: ["a", "b"] }], "info", formatJson);
-    expect(JSON.parse(written)).toMatchObject({ msg: "Keep releases", removed: ["a", "b"] });
+    expect(JSON.parse(written)).toMatchObject({ msg: "Old releases removed", removed: ["a", "b"] });
   });
 });
 
-describe("the log for people", () => {
-  test("is short, and shows control characters instead of obeying them", () => {
-    const written = log(
-      [{ type: "activated", tag: "v1\u001b[2J", directory: "/d" }],
-      "info",
-      formatHuman,
-    );
-    expect(written).toMatch(/^\d\d:\d\d:\d\d {3}Create symlink {2}tag=/);
-    expect(written).toContain("v1\\x1b[2J");
-    expect(written).not.toContain("\u001b");
+describe("the log at a terminal", () => {
+  const ESCAPE = "\u001b";
+  const story = (event: DewyEvent, level: LogLevel = "info"): string =>
+    log([event], level, formatStory(PLAIN)).replace(/^\d\d:\d\d:\d\d /, "");
+  const DEPLOYED = {
+    type: "deployed",
+    command: "assets",
+    tag: "v1.2.0",
+    previousTag: "v1.1.0",
+    directory: "/d",
+    durationMs: 2_140,
+  } as const;
+  const FAILED = {
+    type: "failed",
+    phase: "stage",
+    tag: "v2",
+    error: new RemoteError("no answer"),
+    count: 1,
+    retryInMs: 65_000,
+  } as const;
+
+  test.each<[DewyEvent, string]>([
+    [STARTED, "  dewy 1.2.3 assets started: ghr://o/r → /srv/my app\n"],
+    [DEPLOYED, "✓ v1.2.0 deployed, was v1.1.0 (2.1 s)\n"],
+    [{ ...DEPLOYED, previousTag: undefined, durationMs: 90 }, "✓ v1.2.0 deployed (90 ms)\n"],
+    [{ type: "up-to-date", tag: "v1" }, "✓ v1 is up to date\n"],
+    [FAILED, "✗ deploy of v2 failed: no answer; retry in 1 min 5 s\n"],
+    [{ ...FAILED, tag: undefined, retryInMs: undefined }, "✗ poll failed: no answer\n"],
+    [
+      { type: "rolled-back", tag: "v2", to: "v1", reason: "it exited" },
+      "✗ v2 rolled back to v1: it exited\n",
+    ],
+    [
+      { type: "hook", tag: "v1", result: { ...HOOK, stdout: "one\ntwo" } },
+      "  before-deploy hook succeeded: echo hi (1.5 s)\n           one\n           two\n",
+    ],
+    [
+      { type: "hook", tag: "v1", result: { ...HOOK, exitCode: 3, stdout: "" } },
+      "✗ before-deploy hook failed (3): echo hi (1.5 s)\n",
+    ],
+    [
+      { type: "warning", message: "Look", fields: { here: 1, at: "a b" } },
+      '! Look  here=1  at="a b"\n',
+    ],
+  ])("tells a story: %j", (event, text) => {
+    expect(story(event)).toBe(text);
+  });
+  test("has a line for the same events as the other formats", () => {
+    expect(log([STARTED, FAILED], "error", formatStory(PLAIN)).split("\n")).toHaveLength(2);
+    expect(story({ type: "download-progress", tag: "v1", artifact: "a", received: 1 })).toBe("");
+  });
+  test("shows control characters instead of letting the terminal interpret them", () => {
+    const activated = {
+      type: "activated",
+      tag: "v1",
+      directory: `/d${ESCAPE}[2J\n✓ owned`,
+    } as const;
+    expect(story(activated)).toBe("  current → /d\\x1b[2J\\n✓ owned\n");
+    const result = { ...HOOK, stdout: `a${ESCAPE}[2J` };
+    expect(story({ type: "hook", tag: "v1", result })).toContain("a\\x1b[2J\n");
+  });
+  test("has no secrets, not even in the output of an app", () => {
+    const redact = (text: string): string => text.replaceAll("hunter2hunter2", "…");
+    const result = { ...HOOK, command: "login hunter2hunter2", stderr: "as hunter2hunter2" };
+    const written = log([{ type: "hook", tag: "v1", result }], "info", formatStory(PLAIN), redact);
+    expect(written).toContain("login …");
+    expect(written).not.toContain("hunter2");
+  });
+  test("is coloured by level", () => {
+    const style = terminalStyle({ isTerminal: true, columns: 80 }, {});
+    const coloured = (event: DewyEvent): string => log([event], "debug", formatStory(style));
+    expect(coloured(DEPLOYED)).toContain(`${ESCAPE}[32m✓${ESCAPE}[39m v1.2.0 deployed`);
+    expect(coloured(FAILED)).toContain(`${ESCAPE}[31m✗${ESCAPE}[39m ${ESCAPE}[31mdeploy of v2`);
+    expect(coloured({ type: "warning", message: "Look" })).toContain(`${ESCAPE}[33mLook`);
+    expect(coloured({ type: "unchanged", tag: "v1" })).toContain(`${ESCAPE}[2mDeploy skipped`);
   });
 });
 
@@ -126,13 +193,13 @@ describe("levels", () => {
   ] as const)("%s lets %i of four through", (level, count) => {
     expect(log(events, level).trimEnd().split("\n")).toHaveLength(count);
   });
-  test("a failure that repeats is a matter for debug", () => {
+  test("a repeated failure is logged at debug", () => {
     const failed = events.filter(({ type }) => type === "failed");
     const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
     expect(log(again, "info")).toBe("");
-    expect(log(again, "debug")).toContain("Deploy failure");
+    expect(log(again, "debug")).toContain("Deploy failed");
   });
-  test("waiting for an artifact within the grace period is a matter for debug", () => {
+  test("waiting for an artifact within the grace period is logged at debug", () => {
     expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
   });
   test("a hook that fails is an error", () => {
@@ -140,15 +207,15 @@ describe("levels", () => {
       [{ type: "hook", tag: "v1", result: { ...HOOK, exitCode: null, timedOut: true } }],
       "error",
     );
-    expect(written).toContain('level=ERROR msg="Execute hook failed"');
+    expect(written).toContain('level=ERROR msg="Hook failed"');
     expect(written).toContain("timed_out=true");
   });
-  test("what the operator must see is logged where only errors are", () => {
+  test("an important warning is logged even where only errors are", () => {
     const warning: DewyEvent = { type: "warning", message: "Look", fields: { here: 1 } };
     expect(log([warning], "error")).toBe("");
     expect(log([{ ...warning, important: true }], "error")).toContain("msg=Look here=1");
   });
-  test("progress is no matter for the log", () => {
+  test("download progress is not logged", () => {
     expect(log([{ type: "download-progress", tag: "v1", artifact: "a", received: 1 }])).toBe("");
   });
 });
@@ -204,7 +271,7 @@ describe("the log of an app", () => {
     ],
     [
       { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "exit code 1" },
-      'level=ERROR msg="App started anew has failed, the one before serves on" tag=v1 generation=2 pid=7 reason="exit code 1"',
+      'level=ERROR msg="Restarted app failed, the previous one keeps serving" tag=v1 generation=2 pid=7 reason="exit code 1"',
     ],
     [
       { type: "crash-loop", tag: "v1", crashes: 5, action: "back to v0" },
@@ -212,19 +279,16 @@ describe("the log of an app", () => {
     ],
     [
       { type: "adopted", pid: 7, tag: "v1" },
-      'level=WARN msg="App of an earlier dewy found" pid=7 tag=v1',
+      'level=WARN msg="App from a previous run found" pid=7 tag=v1',
     ],
-    [
-      { type: "app-restart", signal: "SIGHUP" },
-      'level=INFO msg="Restarting the app" signal=SIGHUP',
-    ],
+    [{ type: "app-restart", signal: "SIGHUP" }, 'level=INFO msg="App restarting" signal=SIGHUP'],
     [
       { type: "directory-of-program", directory: "/opt/app", program: "/opt/app/current/app" },
       'level=INFO msg="Working directory taken from the command" directory=/opt/app program=/opt/app/current/app',
     ],
     [
       { type: "no-program" },
-      'level=WARN msg="No command after --: versions are deployed, but nothing is started"',
+      'level=WARN msg="No command after --, versions are deployed but nothing is started"',
     ],
   ];
   test.each(lines)("%j", (event, line) => {
@@ -248,7 +312,7 @@ describe("the log of containers", () => {
   const lines: [DewyEvent, string][] = [
     [
       { type: "image-pulled", tag: "v1", image: "h/a@sha256:1", durationMs: 10 },
-      'level=INFO msg="Pulled image" tag=v1 image=h/a@sha256:1 duration=10ms',
+      'level=INFO msg="Image pulled" tag=v1 image=h/a@sha256:1 duration=10ms',
     ],
     [
       { type: "image-pulling", tag: "v1", artifact: "h/a:v1" },
@@ -256,7 +320,7 @@ describe("the log of containers", () => {
     ],
     [
       { type: "containers-serving", tag: "v1", bakeMs: 30_000 },
-      'level=INFO msg="Containers serve, on probation" tag=v1 probation=30s',
+      'level=INFO msg="New containers serving" tag=v1 bake=30s',
     ],
     [
       {
@@ -290,19 +354,19 @@ describe("the log of containers", () => {
     ],
     [
       { type: "containers-adopted", containers: ["a", "b"], tags: ["v1"] },
-      'level=INFO msg="Containers of an earlier dewy found" containers="[a b]" tags=[v1]',
+      'level=INFO msg="Containers from a previous run found" containers="[a b]" tags=[v1]',
     ],
     [
       { type: "containers-ending", containers: ["a"], keep: false, drainMs: 30_000 },
-      'level=INFO msg="Connections drain, containers stop" containers=[a] at_most=30s',
+      'level=INFO msg="Connections draining" containers=[a] at_most=30s',
     ],
     [
       { type: "containers-ending", containers: ["a"], keep: true, drainMs: 0 },
-      'level=INFO msg="Connections drain, containers stay" containers=[a] at_most=0s',
+      'level=INFO msg="Connections draining, containers keep running" containers=[a] at_most=0s',
     ],
     [
       { type: "images-removed", images: ["dewy/app:v0"] },
-      'level=INFO msg="Keep images" removed=[dewy/app:v0]',
+      'level=INFO msg="Old images removed" removed=[dewy/app:v0]',
     ],
   ];
   test.each(lines)("%j", (event, line) => {
@@ -310,7 +374,7 @@ describe("the log of containers", () => {
   });
 });
 
-test("secrets are taken out of every field", () => {
+test("secrets are removed from every field", () => {
   const result = { ...HOOK, stdout: "token=hunter2hunter2" };
   const written = log([{ type: "hook", tag: "v1", result }], "info", formatJson, (text) =>
     text.replaceAll("hunter2hunter2", "…"),

@@ -10,7 +10,7 @@ function progress(received: number, total?: number) {
   return total === undefined ? base : { ...base, total };
 }
 
-test("a terminal shows how much has come, and how fast", () => {
+test("a terminal shows progress and speed", () => {
   const io = fakeProcess({ isTerminal: true });
   const clock = fakeClock();
   const line = createProgressLine(io.stderr, clock.now);
@@ -52,14 +52,14 @@ test("log lines and the progress line do not mix", () => {
   expect(io.err()).toContain(`${drawn}\r\u001b[Ka log line\n\r\u001b[K${drawn}`);
 });
 
-test("names from outside reach no terminal as they are", () => {
+test("control characters in names are escaped", () => {
   const io = fakeProcess({ isTerminal: true });
   const line = createProgressLine(io.stderr, fakeClock().now);
   line.sink({ ...progress(1, 2), artifact: "a\u001b]0;owned\u0007" });
   expect(io.err()).toContain("a\\x1b]0;owned\\x07");
 });
 
-test("where nobody looks, nothing is drawn", () => {
+test("nothing is drawn on a pipe", () => {
   const io = fakeProcess();
   const line = createProgressLine(io.stderr, fakeClock().now);
   line.sink(progress(1, 2));

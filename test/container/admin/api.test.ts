@@ -99,17 +99,17 @@ describe("adminContainer", () => {
     [[at(90), at(80)], undefined, "127.0.0.1:32080"],
     [[at(90), at(80)], 90, "127.0.0.1:32090"],
     [[at(80, "::1")], undefined, "[::1]:32080"],
-  ])("of the ports %j, asked for %j, shows %j", (ports, port, shown) => {
+  ])("with the ports %j and the container port %j shows %j", (ports, port, shown) => {
     expect(adminContainer({ ...CONTAINER, ports }, port).ip_port).toBe(shown);
   });
-  test("a time of deployment that is none is the time of the start", () => {
+  test("falls back to the start time for an invalid deploy time", () => {
     const labels = { "dewy.deployed_at": "yesterday" };
     expect(adminContainer({ ...CONTAINER, labels }).deployed_at).toBe("2026-07-16T10:00:00Z");
   });
 });
 
 describe("the admin API", () => {
-  test("tells containers and what the deployer does", async () => {
+  test("returns the containers and the status", async () => {
     const container = adminContainer(CONTAINER);
     const source: AdminSource = {
       containers: async () => [container],
@@ -133,12 +133,12 @@ describe("the admin API", () => {
     expect([response.status, response.headers.get("allow")]).toEqual([405, "GET"]);
   });
   test.each(["/", "/api", "/api/containers/", "/metrics", "/constructor"])(
-    "has nothing at %s",
+    "answers 404 for %s",
     async (path) => {
       expect((await ask(path)).status).toBe(404);
     },
   );
-  test("says so when the engine cannot tell", async () => {
+  test("answers 500 with the reason if the engine fails", async () => {
     const containers = async (): Promise<never> => {
       throw new Error("Cannot list containers: dockerd is down");
     };
@@ -146,7 +146,7 @@ describe("the admin API", () => {
     expect(response.status).toBe(500);
     expect(await response.text()).toBe("Cannot list containers: dockerd is down\n");
   });
-  test("asks the engine once, however many ask meanwhile", async () => {
+  test("shares one engine call among concurrent requests", async () => {
     let asked = 0;
     let answer = (): void => {};
     const containers = (): Promise<[]> => {
@@ -168,12 +168,12 @@ describe("the admin API", () => {
   });
 });
 
-describe("a browser", () => {
+describe("the admin API: a browser", () => {
   const URLS = ["http://localhost:17539", "http://127.0.0.1:17539", "http://[::1]:17539"];
   const from = (url: string, headers: Record<string, string> = {}): Promise<Response> =>
     adminApi(SOURCE)(new Request(`${url}/api/status`, { headers }));
 
-  test.each(URLS)("may look at %s itself", async (url) => {
+  test.each(URLS)("may request %s itself", async (url) => {
     expect((await from(url)).status).toBe(200);
     expect((await from(url, { origin: url, "sec-fetch-site": "same-origin" })).status).toBe(200);
     expect((await from(url, { "sec-fetch-site": "none" })).status).toBe(200);
@@ -185,16 +185,16 @@ describe("a browser", () => {
     { origin: "https://127.0.0.1:17539" },
     { "sec-fetch-site": "cross-site" },
     { "sec-fetch-site": "same-site" },
-  ])("may not ask from elsewhere: %j", async (headers) => {
+  ])("is refused from another origin: %j", async (headers) => {
     expect((await from("http://127.0.0.1:17539", headers)).status).toBe(403);
   });
   test.each(["evil.example", "evil.example:17539", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"])(
-    "may not ask under the name %s, wherever that leads",
+    "is refused under the host name %s",
     async (host) => {
       expect((await from(`http://${host}`)).status).toBe(403);
     },
   );
-  test("may not even try what is refused anyway", async () => {
+  test("is refused before the method is checked", async () => {
     const request = new Request("http://127.0.0.1/api/status", {
       method: "POST",
       headers: { origin: "https://evil.example" },

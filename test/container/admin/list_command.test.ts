@@ -20,7 +20,7 @@ const CONTAINER = {
   labels: { "dewy.app": "app" },
 };
 
-/** Where a list looks: ten ports that nobody uses. */
+/** The first of ten free ports in a row. */
 async function firstPort(): Promise<number> {
   const { first, servers } = await portsInARow(10);
   await Promise.all(servers.map(closeServer));
@@ -46,7 +46,7 @@ async function list(
   port: number,
   ...flags: string[]
 ): Promise<{ code: number; out: string; err: string }> {
-  // Without PATH there is no engine to ask.
+  // Without PATH, no engine is found.
   const io = fakeProcess({ env: { PATH: "/nonexistent" } });
   const code = await run(["container", "list", "--admin-port", String(port), ...flags], io);
   return { code, out: io.out(), err: io.err() };
@@ -58,11 +58,11 @@ describe("containerTable", () => {
     ({ in: { containers } }) => containerTable(byName(containers as Listed)),
     ["containerList"],
   );
-  test("shows control characters instead of obeying them", () => {
+  test("escapes control characters", () => {
     const table = containerTable([{ ...CONTAINER, name: "app\u001b[2J" }]);
     expect(table).toContain("app\\x1b[2J");
   });
-  test("shows the state of each container in the last column, where it is known", () => {
+  test("shows the state in the last column if it is known", () => {
     const draining = { ...CONTAINER, name: "app-1-1", ip_port: "", state: "draining" };
     const table = containerTable([{ ...CONTAINER, state: "serving" }, draining]);
     expect(table.split("\n")).toEqual([
@@ -72,7 +72,7 @@ describe("containerTable", () => {
       "",
     ]);
   });
-  test("a container that is reached nowhere has its place all the same", () => {
+  test("keeps the column of a container without an address", () => {
     expect(containerTable([{ ...CONTAINER, ip_port: "" }])).toBe(
       "UPSTREAM    DEPLOY TIME            NAME\n            2026-05-01 12:00:00    app-1-0\n",
     );
@@ -87,7 +87,7 @@ describe("dewy container list", () => {
     return { body, code, out: found?.out };
   };
 
-  test.each(["default port hit", "null list"])("%s, as recorded", async (name) => {
+  test.each(["default port hit", "null list"])("matches the recorded output: %s", async (name) => {
     const { body, code, out } = named(name);
     const { exit, stderr, stdout } = out as { exit: number; stderr: string; stdout: string };
     expect(await list(await answering(code, body))).toEqual({
@@ -96,7 +96,7 @@ describe("dewy container list", () => {
       out: stdout,
     });
   });
-  test("an admin API that fails is named, with what it said; the exit code is that of the network", async () => {
+  test("reports a failing admin API with its response and the network's exit code", async () => {
     const { body, code } = named("admin API error");
     expect(await list(await answering(code, body))).toMatchObject({
       code: 2,
@@ -104,7 +104,7 @@ describe("dewy container list", () => {
       out: "",
     });
   });
-  test("without a dewy and without an engine it says where it looked", async () => {
+  test("names the ports it tried if there is neither a dewy nor an engine", async () => {
     const port = await firstPort();
     const { code, err, out } = await list(port);
     expect([code, out]).toEqual([3, ""]);
@@ -112,7 +112,7 @@ describe("dewy container list", () => {
       `Error: no running dewy instances found (tried ports ${port}-${port + 9}), and docker cannot be asked: `,
     );
   });
-  test("asks every dewy that runs, and prints all their containers in order", async () => {
+  test("prints the containers of every running dewy in order", async () => {
     const one = JSON.stringify({ containers: [{ ...CONTAINER, name: "web-1-0" }] });
     const two = JSON.stringify({ containers: [CONTAINER] });
     const port = await answering(200, one);
@@ -128,12 +128,12 @@ describe("dewy container list", () => {
     [200, "<html>"],
     [200, '{"containers":"many"}'],
     [302, ""],
-  ])("another program that answers %i %j is no dewy", async (status, body) => {
+  ])("ignores another program that answers %i %j", async (status, body) => {
     const { code, err } = await list(await answering(status, body));
     expect(code).toBe(3);
     expect(err).toContain("no running dewy instances found");
   });
-  test("asks this machine, whatever proxy is set", async () => {
+  test("connects directly even if an HTTP proxy is set", async () => {
     const port = await answering(200, JSON.stringify({ containers: [CONTAINER] }));
     const proxy = `http://127.0.0.1:${await answering(200, '{"containers":[]}')}`;
     const io = fakeProcess({

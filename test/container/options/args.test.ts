@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { appNameOf } from "../../../src/container/options/app_name.ts";
 import { checkContainerArgs } from "../../../src/container/options/args.ts";
+import { appNameOf } from "../../../src/container/options/names.ts";
 import { ConfigError } from "../../../src/core/error.ts";
 import { REFUSED, testVectors, type VectorCase } from "../../support/vectors.ts";
 
@@ -67,13 +67,13 @@ describe("checkContainerArgs", () => {
     [["--device", "/dev/kvm"], "device"],
     [["--userns=host"], "userns"],
     [["--cgroupns", "host"], "cgroupns"],
-  ])("refuses %j unless it is allowed on purpose", (args, option) => {
+  ])("refuses %j without --allow-option", (args, option) => {
     expect(refusal(args)).toMatch(`--allow-option ${option}`);
     expect(refusal(args, [option])).toBe("allowed");
     expect(refusal(args, [`--${option}`])).toBe("allowed");
   });
 
-  test("does not let through what dewy needs in its own hands, allowed or not", () => {
+  test("refuses --allow-option for options that dewy controls", () => {
     expect(refusal([], ["rm"])).toMatch("--rm is never passed on");
     expect(refusal([], ["priviledged"])).toMatch("did you mean privileged?");
   });
@@ -83,7 +83,7 @@ describe("checkContainerArgs", () => {
     "--net=none",
     "--network=container:db",
     "--network=name=host,alias=a",
-  ])("refuses %s, with which nothing would be published", (option) => {
+  ])("refuses %s, which would publish no port", (option) => {
     expect(refusal([option])).toMatch("no port of the container would be published");
     expect(refusal(option.split(/=(.*)/s).slice(0, 2))).toMatch("no port");
   });
@@ -109,8 +109,8 @@ describe("checkContainerArgs", () => {
     [["-e", "A=b", "ubuntu", "sh"]],
     [["--init", "ubuntu"]],
     [["--", "-e"]],
-  ])("refuses %j, of which the engine would take a word for the image", (args) => {
-    expect(refusal(args)).toMatch("it is no option");
+  ])("refuses %j, where the engine would treat a word as the image", (args) => {
+    expect(refusal(args)).toMatch("not an option");
   });
 
   test("refuses an option without its value, which would swallow the image", () => {
@@ -119,22 +119,22 @@ describe("checkContainerArgs", () => {
     expect(refusal(["--memory"])).toBe("Cannot use --memory after --: its value is missing");
   });
 
-  test("refuses short options that no engine has", () => {
+  test("refuses unknown short options", () => {
     expect(refusal(["-qx"])).toMatch("has an option -x");
   });
 
-  test("tells how long a container may take to end", () => {
+  test("reads the stop timeout", () => {
     expect(checkContainerArgs(["--stop-timeout", "60"]).stopTimeoutMs).toBe(60_000);
     expect(checkContainerArgs([]).stopTimeoutMs).toBeUndefined();
     expect(() => checkContainerArgs(["--stop-timeout=-1"])).toThrow("a number of seconds");
   });
 
-  test("tells the variables, and which ones are taken from dewy's own", () => {
+  test("reads the variables, including those taken from dewy's environment", () => {
     const { env } = checkContainerArgs(["-e", "A=b=c", "--env=D", "-eE=", "--env-file", "x"]);
     expect(env).toEqual({ A: "b=c", D: undefined, E: "" });
   });
 
-  test("takes the name out and tells the user", () => {
+  test("removes the name and returns it with the user", () => {
     expect(checkContainerArgs(["--name=a", "-u", "1:2", "--name", "b", "-u5"])).toMatchObject({
       args: ["-u", "1:2", "-u5"],
       name: "b",

@@ -3,15 +3,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EngineImage } from "../../../src/container/engine/engine.ts";
-import { imageName } from "../../../src/container/options/name.ts";
-import type { PortMapping } from "../../../src/container/options/port_mapping.ts";
+import { imageName } from "../../../src/container/options/names.ts";
+import type { PortMapping } from "../../../src/container/options/ports.ts";
+import { pruneImages, stageImage } from "../../../src/container/replicas/images.ts";
 import {
   type PrepareOptions,
   prepareRelease,
 } from "../../../src/container/replicas/prepare_release.ts";
-import { pruneImages } from "../../../src/container/replicas/prune_images.ts";
-import { stageImage } from "../../../src/container/replicas/stage_image.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
+import type { Retention } from "../../../src/deploy/state.ts";
 import {
   openReleaseDirectory,
   type ReleaseDirectory,
@@ -20,9 +20,9 @@ import type { StageRelease } from "../../../src/deployers/stage_release.ts";
 import type { ImageRegistry } from "../../../src/registries/oci/image_registry.ts";
 import { candidate, eventsOf, jumpingClock, testRegistry } from "../../deploy/world.ts";
 import { type FakeEngine, fakeEngine, unreachable } from "../../fakes/engine.ts";
-import { never } from "./world.ts";
+import { never } from "./service_fixture.ts";
 
-interface ImageWorld {
+interface ImageFixture {
   engine: FakeEngine;
   directory: ReleaseDirectory;
   events: DewyEvent[];
@@ -39,7 +39,7 @@ const mapping = (containerPort: number | undefined): PortMapping => ({
   containerPort,
 });
 
-async function imageWorld(): Promise<ImageWorld> {
+async function imageFixture(): Promise<ImageFixture> {
   const root = await mkdtemp(join(tmpdir(), "dewy-images-"));
   const engine = fakeEngine();
   onTestFinished(async () => {
@@ -59,7 +59,7 @@ async function imageWorld(): Promise<ImageWorld> {
     }),
   };
   const check = ({ exposedPorts }: EngineImage): void => {
-    if (exposedPorts.length === 0) throw new Error("it exposes nothing");
+    if (exposedPorts.length === 0) throw new Error("no port is exposed");
   };
   const stage = stageImage({ engine, registry, directory, app: APP, check, clock, emit });
   return {
@@ -89,8 +89,8 @@ async function imageWorld(): Promise<ImageWorld> {
 }
 
 describe("stageImage", () => {
-  it("pulls by digest, names the image, and makes a release that tells of it", async () => {
-    const { engine, directory, events, staged } = await imageWorld();
+  it("pulls by digest, names the image, and records it in a release", async () => {
+    const { engine, directory, events, staged } = await imageFixture();
     const name = await staged("v1.0.0+blue", { exposedPorts: [80] });
     const record = await import(join(directory.path(name), "image.json"), {
       with: { type: "json" },
@@ -106,19 +106,16 @@ describe("stageImage", () => {
     expect(eventsOf(events, "image-pulled")).toHaveLength(1);
   });
 
-  it.each(["pull", "tag", "image"] as const)(
-    "leaves no release when %s fails",
-    async (operation) => {
-      const { engine, directory, staged } = await imageWorld();
-      engine.fail.set(operation, unreachable());
-      await expect(staged("v1.0.0")).rejects.toThrow("Cannot reach the container engine");
-      expect(await readdir(directory.root)).toEqual([]);
-    },
-  );
+  it.each(["pull", "tag", "image"] as const)("leaves no release if %s fails", async (operation) => {
+    const { engine, directory, staged } = await imageFixture();
+    engine.fail.set(operation, unreachable());
+    await expect(staged("v1.0.0")).rejects.toThrow("Cannot reach the container engine");
+    expect(await readdir(directory.root)).toEqual([]);
+  });
 
-  it("leaves no release of an image that could not be reached, or without a digest", async () => {
-    const { directory, stage, staged } = await imageWorld();
-    await expect(staged("v1.0.0", { exposedPorts: [] })).rejects.toThrow("it exposes nothing");
+  it("leaves no release of an unreachable image or without a digest", async () => {
+    const { directory, stage, staged } = await imageFixture();
+    await expect(staged("v1.0.0", { exposedPorts: [] })).rejects.toThrow("no port is exposed");
     await expect(stage(candidate("v1.0.0"), never, async () => {})).rejects.toThrow(
       "states no digest",
     );
@@ -126,7 +123,7 @@ describe("stageImage", () => {
   });
 
   it("leaves no release that cannot be recorded", async () => {
-    const { engine, directory, stage } = await imageWorld();
+    const { engine, directory, stage } = await imageFixture();
     engine.publish("registry.test/shop@sha256:v1.0.0");
     const digest = "sha256:v1.0.0";
     const full = stage(candidate("v1.0.0", { digest }), never, async () => {
@@ -143,8 +140,8 @@ describe("prepareRelease", () => {
     directory,
   });
 
-  it("uses the image that is here, without the network", async () => {
-    const { engine, staged, prepare } = await imageWorld();
+  it("uses a local image without the network", async () => {
+    const { engine, staged, prepare } = await imageFixture();
     const name = await staged("v1.0.0", { exposedPorts: [3000], user: "app" });
     engine.fail.set("pull", new Error("no network"));
     const prepared = await prepare({ args: ["-e", "A=b"], command: ["serve"] })(
@@ -164,8 +161,8 @@ describe("prepareRelease", () => {
     });
   });
 
-  it("finds it by its identifier when it has lost its name, and pulls it again when it is gone", async () => {
-    const { engine, staged, prepare } = await imageWorld();
+  it("finds an image without its name by its ID, and pulls a missing one again", async () => {
+    const { engine, staged, prepare } = await imageFixture();
     const name = await staged("v1.0.0");
     engine.forget("registry.test/shop@sha256:v1.0.0");
     const byId = await prepare()(release(name), never);
@@ -176,8 +173,8 @@ describe("prepareRelease", () => {
     expect(engine.names()).toContain(imageName(APP, "v1.0.0"));
   });
 
-  it("tells containers of other flags apart, and none of the same", async () => {
-    const { staged, prepare } = await imageWorld();
+  it("distinguishes containers by their flags", async () => {
+    const { staged, prepare } = await imageFixture();
     const name = await staged("v1.0.0", { exposedPorts: [80] });
     const config = async (over: Partial<PrepareOptions>): Promise<string> =>
       (await prepare(over)(release(name), never)).config;
@@ -193,20 +190,22 @@ describe("prepareRelease", () => {
     expect(await config({ mappings: [mapping(80)] })).toBe(configs[0]);
   });
 
-  it("says what is wrong with a release whose record is gone", async () => {
-    const { directory, staged, prepare } = await imageWorld();
+  it("reports a missing record", async () => {
+    const { directory, staged, prepare } = await imageFixture();
     const name = await staged("v1.0.0");
     await rm(join(directory.path(name), "image.json"));
     await expect(prepare()(release(name), never)).rejects.toThrow(/Cannot read .*image\.json/);
   });
 });
 
+const keepSeven = async (): Promise<Retention> => ({ keep: new Set(), others: 7 });
+
 describe("pruneImages", () => {
-  it("keeps the seven newest, and removes the others with the names they had", async () => {
-    const { engine, directory, events, staged, prune } = await imageWorld();
+  it("keeps the seven newest images, and removes the names of the others", async () => {
+    const { engine, directory, events, staged, prune } = await imageFixture();
     const releases: string[] = [];
     for (let minor = 0; minor < 9; minor += 1) releases.push(await staged(`v1.${minor}.0`));
-    expect(await prune(new Set(), 7)).toEqual(releases.slice(0, 2).reverse());
+    expect(await prune(keepSeven)).toEqual(releases.slice(0, 2).reverse());
     const left = engine.names().filter((name) => name.startsWith("localhost/"));
     expect(left.sort()).toEqual(
       Array.from({ length: 7 }, (_, index) => imageName(APP, `v1.${index + 2}.0`)),
@@ -216,8 +215,8 @@ describe("pruneImages", () => {
     expect(await directory.has(releases[2] ?? "")).toBe(true);
   });
 
-  it("never takes what another app has named, what a container uses, or what a kept release shares", async () => {
-    const { engine, staged, prune } = await imageWorld();
+  it("keeps images of other apps, of containers, and of kept releases", async () => {
+    const { engine, staged, prune } = await imageFixture();
     const same = "sha256:same";
     await staged("v1.0.0", {}, same);
     await staged("v1.1.0");
@@ -236,7 +235,7 @@ describe("pruneImages", () => {
     );
     for (let minor = 2; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     await staged("v1.8.0", {}, same);
-    await prune(new Set(), 7);
+    await prune(keepSeven);
     const names = engine.names();
     expect(names).toContain("localhost/dewy/other:v1.1.0");
     expect(names).toContain(imageName(APP, "v1.1.0"));
@@ -244,19 +243,19 @@ describe("pruneImages", () => {
     expect(names).not.toContain(imageName(APP, "v1.0.0"));
   });
 
-  it("also removes names that a crash has left without a release", async () => {
-    const { engine, staged, prune } = await imageWorld();
+  it("removes names that a crash has left without a release", async () => {
+    const { engine, staged, prune } = await imageFixture();
     await staged("v1.0.0");
     await engine.tag("registry.test/shop@sha256:v1.0.0", imageName(APP, "v0.1.0"), never);
-    await prune(new Set(), 7);
+    await prune(keepSeven);
     expect(engine.names()).not.toContain(imageName(APP, "v0.1.0"));
   });
 
-  it("warns, and prunes releases all the same, when the engine cannot be reached", async () => {
-    const { engine, events, staged, prune } = await imageWorld();
+  it("warns if the engine is unreachable, and still prunes releases", async () => {
+    const { engine, events, staged, prune } = await imageFixture();
     for (let minor = 0; minor < 8; minor += 1) await staged(`v1.${minor}.0`);
     engine.fail.set("imageNames", unreachable());
-    expect(await prune(new Set(), 7)).toHaveLength(1);
+    expect(await prune(keepSeven)).toHaveLength(1);
     expect(eventsOf(events, "warning")).toHaveLength(1);
   });
 });

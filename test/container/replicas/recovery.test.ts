@@ -7,14 +7,14 @@ const RELEASE = { tag: "v1.1.0", directory: "r2" };
 const CRASH = { release: RELEASE, reason: "exit code 1", isCrash: true };
 const MISSING = { release: RELEASE, reason: "replicas are missing", isCrash: false };
 
-interface World {
+interface Fixture {
   recovery: Recovery;
   loops: CrashLoop[];
-  /** Lets the pause end. @returns when what is missing has been brought back. */
+  /** Ends the pause, and resolves after the recovery. */
   pauseEnds(): Promise<void>;
 }
 
-function world(): World {
+function fixture(): Fixture {
   const clock = fakeClock();
   const loops: CrashLoop[] = [];
   let recovered = (): void => {};
@@ -33,30 +33,30 @@ function world(): World {
 }
 
 describe("Recovery", () => {
-  it("counts a crash that something else was seen of before", async () => {
-    const { recovery, loops, pauseEnds } = world();
+  it("counts a crash that was noticed as a missing replica before", async () => {
+    const { recovery, loops, pauseEnds } = fixture();
     for (let crash = 1; crash <= 5; crash += 1) {
-      const pause = recovery.later(MISSING);
-      expect(recovery.later(CRASH)).toBe(pause);
+      const pause = recovery.schedule(MISSING);
+      expect(recovery.schedule(CRASH)).toBe(pause);
       expect(loops).toHaveLength(crash === 5 ? 1 : 0);
       await pauseEnds();
     }
     expect(loops).toEqual([{ release: RELEASE, crashes: 5, reason: "exit code 1" }]);
   });
 
-  it("counts what crashes together once", async () => {
-    const { recovery, loops, pauseEnds } = world();
+  it("counts simultaneous crashes once", async () => {
+    const { recovery, loops, pauseEnds } = fixture();
     for (let crash = 1; crash <= 4; crash += 1) {
-      for (let replica = 0; replica < 3; replica += 1) recovery.later(CRASH);
+      for (let replica = 0; replica < 3; replica += 1) recovery.schedule(CRASH);
       await pauseEnds();
     }
     expect(loops).toEqual([]);
   });
 
-  it("does not count what is only missing", async () => {
-    const { recovery, loops, pauseEnds } = world();
+  it("does not count missing replicas as crashes", async () => {
+    const { recovery, loops, pauseEnds } = fixture();
     for (let loss = 1; loss <= 8; loss += 1) {
-      recovery.later(MISSING);
+      recovery.schedule(MISSING);
       await pauseEnds();
     }
     expect(loops).toEqual([]);

@@ -17,7 +17,7 @@ import {
 const [NODE] = cliRuntimes as [CliRuntime, ...CliRuntime[]];
 const missing = missingEngine("docker") ?? missingDockerRegistry();
 
-describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container does", () => {
+describe.skipIf(missing !== undefined)(missing ?? "the admin API and container list", () => {
   let peers: ContainerPeers;
   beforeAll(async () => {
     peers = await startContainerPeers("docker");
@@ -46,7 +46,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     return dewy.ended();
   };
 
-  it.each(cliRuntimes)("is told by the admin API and the list, on $name", async (runtime) => {
+  it.each(cliRuntimes)("report the containers and the status on $name", async (runtime) => {
     const app = await serveContainers(peers, runtime);
     await app.publish("v1.0.0");
     const dewy = app.start(["--replicas", "2"]);
@@ -92,7 +92,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     await expect(fetch(`${url}/api/status`)).rejects.toThrow();
   });
 
-  it("lists what the engine has when no dewy runs", async () => {
+  it("list the engine's containers if no dewy runs", async () => {
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");
     const dewy = app.start(["--keep-containers"]);
@@ -105,7 +105,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     expect(listed(stdout, app.app).map(({ name }) => name)).toEqual(names);
   });
 
-  it("goes on without the admin API when all of its ports are taken", async () => {
+  it("are optional: dewy runs on if all admin ports are taken", async () => {
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");
     const dewy = app.start(["--admin-port", "65535"]);
@@ -115,7 +115,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     const second = other.start(["--admin-port", "65535"]);
     await deployed(second, "v1.0.0");
     expect(second.lines()).toContainEqual(
-      expect.objectContaining({ level: "WARN", msg: "No admin API" }),
+      expect.objectContaining({ level: "WARN", msg: "Admin API not available" }),
     );
     expect(await Promise.all([endOf(dewy), endOf(second)])).toEqual([0, 0]);
   });
@@ -127,7 +127,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
       const line = argv.map((word) => (word === `${app.port}:3000` ? `${port}:3000` : word));
       return runDewy(line as [string, ...string[]], [], { cwd: app.root, env });
     };
-    it("cannot take the containers of the first one, wherever it remembers", async () => {
+    it("cannot take over the containers of a running one from any directory", async () => {
       const app = await serveContainers(peers, NODE);
       await app.publish("v1.0.0");
       const dewy = app.start();
@@ -149,7 +149,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     });
   });
 
-  it("leaves nothing behind when a flag or the engine cannot be used", async () => {
+  it("are not started if a flag or the engine is invalid, which leaves nothing behind", async () => {
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");
     const run = (
@@ -158,7 +158,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who asks what dewy container 
     ): ReturnType<typeof runDewy> =>
       runDewy(app.command(flags).argv, [], { cwd: app.root, env: { ...peers.engine.env, ...env } });
     const cases: [Readonly<Record<string, string>>, string[], number | string, string][] = [
-      [{}, ["--replicas", "0"], 1, "Cannot use --replicas"],
+      [{}, ["--replicas", "0"], 1, "Invalid value for --replicas"],
       [{ PATH: "/nonexistent" }, [], 3, "it is not installed, or not in PATH"],
       [{ DOCKER_HOST: "unix:///nonexistent.sock" }, [], 3, "Cannot connect to the Docker daemon"],
       [{ DOCKER_HOST: "tcp://192.0.2.1:2375" }, [], 1, "it is another machine"],

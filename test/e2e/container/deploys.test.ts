@@ -8,7 +8,7 @@ import { type ContainerPeers, serveContainers, startContainerPeers } from "./ser
 
 describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) => {
   const missing = missingEngine(engine) ?? missingDockerRegistry();
-  describe.skipIf(missing !== undefined)(missing ?? "that is a real one", () => {
+  describe.skipIf(missing !== undefined)(missing ?? "as a real engine", () => {
     let peers: ContainerPeers;
     beforeAll(async () => {
       peers = await startContainerPeers(engine);
@@ -47,15 +47,15 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         dewy.child.kill("SIGKILL");
         await dewy.ended();
         dewy = app.start();
-        await dewy.seen("adoption", ({ msg }) => msg === "Containers of an earlier dewy found");
+        await dewy.seen("adoption", ({ msg }) => msg === "Containers from a previous run found");
         expect(await get(app)).toMatch(/^v1\.2\.0 /);
         await dewy.seen("a poll", ({ msg }) => msg === "Deploy skipped");
         expect(await app.containers()).toEqual(before);
         await endPolitely(app, dewy);
-        // That of the dewy that was killed ends with the next event.
+        // The stream of the killed dewy ends with the next event.
         await until(
           async () => (await eventStreams(engine, `dewy.app=${app.app}`)).length === 0,
-          () => "the end of all streams of events",
+          () => "the end of all event streams",
         );
       },
     );

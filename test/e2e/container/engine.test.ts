@@ -27,7 +27,7 @@ const BASIC: OciCredential = { kind: "basic", ...LOGIN };
 
 describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
   const missing = missingEngine(name) ?? missingDockerRegistry();
-  describe.skipIf(missing !== undefined)(missing ?? "that is a real one", () => {
+  describe.skipIf(missing !== undefined)(missing ?? "for real", () => {
     let peer: EnginePeer;
     let registry: DockerRegistry;
     let image = "";
@@ -42,7 +42,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       await registry?.stop();
     });
 
-    /** Pushes an image and has the engine pull it. @returns its name by digest. */
+    /** Pushes an image, pulls it with the engine, and returns its name by digest. */
     async function pulled(app: AppImage, repository = `app-${app.version}`): Promise<string> {
       await registry.push(repository, app.version, await appImage(app));
       const access = await accessTo(registry, repository);
@@ -87,12 +87,12 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         () => `an answer of ${container.name}`,
       );
 
-    test("says which version answers", async () => {
+    test("reports its version", async () => {
       const title = name === "docker" ? "Docker" : "Podman";
       expect(await peer.engine.describe(signal)).toMatch(new RegExp(`^${title} \\d+\\.\\d+`));
     });
 
-    test("tells of an image what dewy needs to know", async () => {
+    test("describes an image", async () => {
       const reference = await pulled({
         version: "v2.0.0",
         ports: [8080, 3000],
@@ -110,7 +110,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.image("localhost/dewy/none:v1", signal)).toBeUndefined();
     });
 
-    test("starts a container that is reached on loopback alone, and finds it by its labels", async () => {
+    test("starts a container that listens on loopback only, and finds it by its labels", async () => {
       const labels = { ...APP, "dewy.app": "other", "dewy.version": "v1.0.0" };
       const container = await started({ labels, args: ["--env", "VERSION=v9", "-l", "mine=yes"] });
       expect(container).toMatchObject({
@@ -130,14 +130,14 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.list({ "dewy.app": "nobody" }, signal)).toEqual([]);
     });
 
-    test("publishes several ports, each on one of its own", async () => {
+    test("publishes each of several ports on its own host port", async () => {
       const env = ["-e", "PORT=3000", "-e", "PORT2=3001"];
       const { ports } = await started({ ports: [3000, 3001], args: env });
       expect(ports.map((port) => port.container).sort()).toEqual([3000, 3001]);
       expect(new Set(ports.map((port) => port.port)).size).toBe(2);
     });
 
-    test("runs another command, and a user who is not root", async () => {
+    test("runs another command as another user", async () => {
       const container = await started({ command: ["/app", "check"], user: "1234:1234" });
       await until(
         async () => (await peer.engine.inspect(container.id, signal))?.status === "exited",
@@ -149,7 +149,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       });
     });
 
-    test("stops a container as it asks for, ends one that does not listen, and removes both", async () => {
+    test("stops a container gracefully, kills one that ignores the signal, and removes both", async () => {
       const polite = await started();
       const rude = await started({ args: ["-e", "IGNORE_TERM=1"] });
       await Promise.all([answers(polite), answers(rude)]);
@@ -166,7 +166,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       }
     });
 
-    test("takes a container that is gone for one that is stopped and removed", async () => {
+    test("treats a missing container as stopped and removed", async () => {
       const { id } = await started();
       await peer.run("rm", "--force", id);
       await peer.engine.stop(id, 1_000, signal);
@@ -174,7 +174,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.lastLines(id, 5, signal)).toEqual([]);
     });
 
-    test("reads the last lines of both outputs, in the order in which they were written", async () => {
+    test("reads the last lines of both output streams in order", async () => {
       const { id } = await started({ args: ["-e", "FAIL=3"] });
       await until(
         async () => (await peer.engine.inspect(id, signal))?.exitCode === 3,
@@ -185,7 +185,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.lastLines(id, 1, signal)).toHaveLength(1);
     });
 
-    test("tells a container that was killed from one that ended by itself", async () => {
+    test("distinguishes a killed container from one that exited by itself", async () => {
       const labels = { ...APP, "dewy.app": "signalled" };
       const stop = new AbortController();
       onTestFinished(() => stop.abort());
@@ -210,7 +210,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       await watching;
     });
 
-    test("says that a container ran out of memory", async () => {
+    test("reports that a container ran out of memory", async () => {
       const container = await started({ args: ["-m", "16m", "--memory-swap", "16m"] });
       await answers(container);
       await get(container, "/eat").catch(() => "");
@@ -220,7 +220,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       );
       const ended = await peer.engine.inspect(container.id, signal);
       expect(ended?.exitCode).toBe(137);
-      // With the first version of control groups, Podman does not learn why.
+      // With cgroups v1, Podman does not report the reason.
       if (name === "docker") expect(ended?.wasOutOfMemory).toBe(true);
     });
 
@@ -239,14 +239,14 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       await becomes("unhealthy");
     });
 
-    test("leaves nothing of a container that could not be started", async () => {
+    test("removes a container that cannot be started", async () => {
       const labels = { ...APP, "dewy.app": "failing" };
       const program = await pulled({ version: "v5.0.0", command: ["/nope"] });
       const own = await pulled({ version: "v5.1.0", user: "nobody-here" });
       const failing = [
-        { options: { image: program }, says: "no such program", fault: "release" },
-        { options: { command: ["/nope"] }, says: "no such program", fault: "operator" },
-        { options: { image: own }, says: "does not know the user", fault: "release" },
+        { options: { image: program }, says: "program is missing", fault: "release" },
+        { options: { command: ["/nope"] }, says: "program is missing", fault: "operator" },
+        { options: { image: own }, says: "has no such user", fault: "release" },
         { options: { user: "nobody-here" }, says: "nobody-here", fault: "operator" },
         {
           options: { image: `localhost/dewy/none@${DIGEST}` },
@@ -255,7 +255,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         },
         {
           options: { args: ["--no-such-option"] },
-          says: "does not know an option after --",
+          says: "does not support an option after --",
           fault: "operator",
         },
         { options: { args: ["--env-file", "/nowhere/env"] }, says: "/nowhere/env", fault: "host" },
@@ -276,14 +276,14 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.list(labels, signal)).toEqual([]);
     });
 
-    test("does not touch a container of the same name", async () => {
+    test("does not touch another container with the same name", async () => {
       const first = await started();
       const again = peer.engine.start(spec({ name: first.name }), signal);
       await expect(again).rejects.toMatchObject({ code: "conflict" });
       expect(await peer.engine.inspect(first.id, signal)).toEqual(first);
     });
 
-    test("starts nothing once it was told to stop", async () => {
+    test("starts nothing after its signal is aborted", async () => {
       const labels = { ...APP, "dewy.app": "aborted" };
       const stop = new AbortController();
       const start = peer.engine.start(spec({ labels }), stop.signal);
@@ -296,7 +296,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       );
     });
 
-    test("names an image, and removes it with its last name only, and not while it is in use", async () => {
+    test("removes an image with its last name, but not while it is in use", async () => {
       const reference = await pulled({ version: "v3.0.0" }, "named");
       const [one, other] = ["localhost/dewy/named:v3.0.0", "localhost/dewy/named:kept"];
       await peer.engine.tag(reference, one, signal);
@@ -317,13 +317,13 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(await peer.engine.removeImage(other, signal)).toBe(true);
     });
 
-    test("watches containers die, until it is told to stop, and leaves no process behind", async () => {
+    test("reports exits until its signal is aborted, and leaves no process behind", async () => {
       const labels = { ...APP, "dewy.app": "watched" };
       const stop = new AbortController();
       const seen: string[] = [];
       const watching = peer.engine.watch(labels, (id) => seen.push(id), stop.signal);
       const other = await started();
-      // Until the stream is open, nothing is heard; so one dies after the other.
+      // Events before the stream opens are lost, so containers exit until one is reported.
       await until(
         async () => {
           const { id } = await started({ labels, command: ["/app", "check"] });
@@ -366,7 +366,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         },
       );
 
-      test("with a refresh token", async () => {
+      test("use a refresh token", async () => {
         const closed = await startDockerRegistry({ auth: "token" });
         try {
           await closed.push("private", "v1.0.0", await appImage({ version: "v1.0.0" }));
@@ -382,8 +382,8 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
 
       test(
         name === "docker"
-          ? "with a token as it is"
-          : "and says that it knows no tokens as they are",
+          ? "use a registry token"
+          : "fail with a registry token, which Podman does not support",
         async () => {
           const closed = await startDockerRegistry({ auth: "token" });
           try {
@@ -404,7 +404,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         },
       );
 
-      test("anonymously although this user has a login", async () => {
+      test("are anonymous even if the user has a login", async () => {
         const closed = await startDockerRegistry({ auth: "htpasswd" });
         try {
           await closed.push("private", "v2.0.0", await appImage({ version: "v2.0.0" }));
@@ -423,7 +423,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         }
       });
 
-      test("nothing that is not there, from nobody who is not there", async () => {
+      test("fail for a missing image and for an unreachable registry", async () => {
         const access = await accessTo(registry, "app-v1.0.0");
         const gone = `${registry.host}/app@${DIGEST}`;
         await expect(peer.engine.pull({ ...access, image: gone, signal })).rejects.toMatchObject({
@@ -436,7 +436,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         });
       });
 
-      test("and forgets the login of a pull that was cut off", async () => {
+      test("leave no login behind if they are killed", async () => {
         const left = join(peer.directory, "logins", "login-aBc123");
         await mkdir(left, { recursive: true });
         await writeFile(join(left, "config.json"), "{}");
@@ -449,7 +449,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
 
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
-/** How dewy finds out how to pull the newest image. */
+/** Resolves the newest image as dewy does. */
 async function accessTo(
   registry: DockerRegistry,
   repository: string,
@@ -461,7 +461,7 @@ async function accessTo(
   return opened.pullAccess(found.artifact.digest ?? "");
 }
 
-/** What `docker login` would have left. */
+/** The configuration that `docker login` writes. */
 function dockerLogin(
   registry: DockerRegistry,
   login: Readonly<Record<string, string>>,

@@ -14,48 +14,47 @@ import {
   startContainerPeers,
 } from "./served_containers.ts";
 
-/** An option after `--` that names something that does not exist yet. */
+/** An option after `--` whose value does not exist yet. */
 interface Fault {
   option: string;
   /** The engine that has the option; both if omitted. */
   engine?: "docker";
-  args(app: Place): readonly string[];
+  args(app: Surroundings): readonly string[];
   says: RegExp;
-  mend(app: Place): Promise<unknown>;
+  repair(app: Surroundings): Promise<unknown>;
 }
 
-/** Where a test can put what is missing. */
-interface Place {
+interface Surroundings {
   peers: ContainerPeers;
   path: string;
   image: string;
 }
 
-const MENDABLE: readonly Fault[] = [
+const REPAIRABLE: readonly Fault[] = [
   {
     option: "--env-file",
     args: ({ path }) => ["--env-file", path],
     says: /no such file or directory/,
-    mend: ({ path }) => writeFile(path, "A=B\n"),
+    repair: ({ path }) => writeFile(path, "A=B\n"),
   },
   {
     option: "--network",
     args: () => ["--network", "appnet"],
     says: /appnet/,
-    mend: ({ peers }) => peers.engine.run("network", "create", "appnet"),
+    repair: ({ peers }) => peers.engine.run("network", "create", "appnet"),
   },
   {
     option: "--mount",
     args: ({ path }) => ["--mount", `type=bind,source=${path},target=/data`],
     says: /no such file or directory|does not exist/,
-    mend: ({ path }) => mkdir(path),
+    repair: ({ path }) => mkdir(path),
   },
   {
     option: "--link",
     engine: "docker",
     args: () => ["--link", "db"],
     says: /No such container: db/,
-    mend: ({ peers, image }) => peers.engine.run("run", "--detach", "--name", "db", image),
+    repair: ({ peers, image }) => peers.engine.run("run", "--detach", "--name", "db", image),
   },
 ];
 
@@ -66,7 +65,7 @@ async function badVersions(app: ServedContainers): Promise<readonly string[]> {
 
 /** Waits until two attempts have failed, both of this version. */
 async function failsTwice(dewy: Dewy, tag: string, says: RegExp): Promise<void> {
-  const failures = (): LogLine[] => dewy.lines().filter(({ msg }) => msg === "Deploy failure");
+  const failures = (): LogLine[] => dewy.lines().filter(({ msg }) => msg === "Deploy failed");
   await until(
     () => failures().length >= 2,
     () => `two failures of ${tag}\n${dewy.stderr()}`,
@@ -81,7 +80,7 @@ async function failsTwice(dewy: Dewy, tag: string, says: RegExp): Promise<void> 
   }
 }
 
-/** Only this version was tried, and no version is marked as bad. */
+/** Expects that only this version was tried, and that no version is marked bad. */
 async function expectOnly(app: ServedContainers, dewy: Dewy, tag: string): Promise<void> {
   expect(await badVersions(app)).toEqual([]);
   const tried = dewy.lines().flatMap((line) => ("tag" in line ? [line.tag] : []));
@@ -90,17 +89,17 @@ async function expectOnly(app: ServedContainers, dewy: Dewy, tag: string): Promi
 
 describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) => {
   const missing = missingEngine(engine) ?? missingDockerRegistry();
-  describe.skipIf(missing !== undefined)(missing ?? "on a machine that is not ready", () => {
+  describe.skipIf(missing !== undefined)(missing ?? "on a machine with a missing resource", () => {
     let peers: ContainerPeers;
     beforeAll(async () => {
       peers = await startContainerPeers(engine);
     });
     afterAll(() => peers?.stop());
 
-    it.each(MENDABLE.filter((fault) => (fault.engine ?? engine) === engine))(
-      "retries the newest version until what $option names exists",
+    it.each(REPAIRABLE.filter((fault) => (fault.engine ?? engine) === engine))(
+      "retries the newest version until the value of $option exists",
       { timeout: 120_000 },
-      async ({ args, says, mend }) => {
+      async ({ args, says, repair }) => {
         const own: string[] = [];
         const app = await serveContainers(peers, NODE, { args: own });
         const image = `${peers.registry.host}/${app.app}:v1.0.0`;
@@ -111,7 +110,7 @@ describe.each(["docker", "podman"] as const)("dewy container with %s", (engine) 
         const dewy = app.start();
         await failsTwice(dewy, "v1.0.1", says);
         expect(await app.containers()).toEqual([]);
-        await mend(place);
+        await repair(place);
         await deployed(dewy, "v1.0.1");
         await expectOnly(app, dewy, "v1.0.1");
         await endPolitely(app, dewy);
@@ -132,7 +131,7 @@ describe.skipIf(missing !== undefined)(
     afterAll(() => peers?.stop());
 
     it.each(["without a restart", "after a restart"])(
-      "lets the old version serve, and deploys the new one %s",
+      "keeps the old version serving, and deploys the new one %s",
       { timeout: 120_000 },
       async (when) => {
         const own: string[] = [];
@@ -166,15 +165,15 @@ describe.skipIf(missing !== undefined)(
     it.each([
       { option: "--gpus all", flags: [], args: ["--gpus", "all"], says: /device driver/ },
       { option: "--runtime nosuch", flags: [], args: ["--runtime", "nosuch"], says: /nosuch/ },
-      { option: "--cmd", flags: ["--cmd", "/nope"], args: [], says: /no such program/ },
+      { option: "--cmd", flags: ["--cmd", "/nope"], args: [], says: /program is missing/ },
       {
         option: "--entrypoint",
         flags: [],
         args: ["--entrypoint", "nope"],
-        says: /no such program/,
+        says: /program is missing/,
       },
     ])(
-      "runs the newest version once it is started without an unusable $option",
+      "runs the newest version after a start without the unusable $option",
       { timeout: 120_000 },
       async ({ flags, args, says }) => {
         const own = [...args];
@@ -212,7 +211,7 @@ describe.skipIf(missing !== undefined)(
         },
       ],
     ])(
-      "tries a version again that did not finish its bake because %s",
+      "retries a version whose bake failed because %s",
       { timeout: 120_000 },
       async (_, says, happens) => {
         const app = await serveContainers(peers, NODE);
@@ -225,14 +224,14 @@ describe.skipIf(missing !== undefined)(
         const serving = (): LogLine[] =>
           dewy
             .lines()
-            .filter(({ msg, tag }) => msg.startsWith("Containers serve") && tag === "v1.1.0");
+            .filter(({ msg, tag }) => msg.startsWith("New containers serving") && tag === "v1.1.0");
         await until(
           () => serving().length === 1,
           () => `the bake\n${dewy.stderr()}`,
         );
         const replica = (await app.containers()).find(({ tag }) => tag === "v1.1.0");
         await happens(replica?.id ?? "");
-        const failure = await dewy.seen("the failure", ({ msg }) => msg === "Deploy failure");
+        const failure = await dewy.seen("the failure", ({ msg }) => msg === "Deploy failed");
         expect(failure).toMatchObject({ level: "ERROR", retry_in: expect.any(Number) });
         expect(failure.error).toMatch(says);
         await until(

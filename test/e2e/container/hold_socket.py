@@ -1,5 +1,5 @@
-"""Listens on a port and runs a program with the socket as descriptor 3 (LISTEN_FDS), again whenever it ends, as systemd
-does. Prints the number of each process. SIGTERM: the program is asked to end, and is not started again.
+"""Listens on a port and runs a program with the socket as descriptor 3 (LISTEN_FDS). Restarts the program when it
+exits, as systemd does, and prints the PID of each process. SIGTERM stops the program for good.
 
     python3 hold_socket.py <port> <program> [argument...]
 """

@@ -23,17 +23,17 @@ const missing =
 const isSoak = process.env.DEWY_SOAK === "1";
 const RESTARTS = isSoak ? 20 : 3;
 
-/** A place in an update where dewy can be held, or found. */
+/** A step of an update at which dewy is killed. */
 interface Step {
   name: string;
   flags?: readonly string[];
-  /** One of those that are tried every time; `npm run soak` tries all. */
+  /** Whether the normal run has this step; `npm run soak` has all. */
   isUsual?: boolean;
   /** Resolves when dewy is there. */
   reached(app: ServedContainers, dewy: Dewy): Promise<unknown>;
 }
 
-/** Stays at a place of the new version until the file `go` is there. */
+/** Waits during the new version until the file `go` exists. */
 const HOLD = '[ "$DEWY_TAG" = v1.0.0 ] || { touch here; while [ ! -e go ]; do sleep 0.1; done; }';
 const here = ({ directory }: ServedContainers, dewy: Dewy): Promise<void> =>
   until(
@@ -60,7 +60,7 @@ const STEPS: readonly Step[] = [
     reached: (_, dewy) =>
       dewy.seen("the pull", ({ msg, tag }) => msg === "Pulling image" && tag === NEW),
   },
-  { name: "before anything is changed", flags: ["--before-deploy-hook", HOLD], reached: here },
+  { name: "before the first change", flags: ["--before-deploy-hook", HOLD], reached: here },
   {
     name: "while the first new container starts",
     isUsual: true,
@@ -69,8 +69,8 @@ const STEPS: readonly Step[] = [
   },
   { name: "after the first new container", isUsual: true, reached: ready(1) },
   { name: "after the second new container", reached: ready(2) },
-  { name: "in the bake time", isUsual: true, flags: ["--bake", "10s"], reached: ready(REPLICAS) },
-  { name: "when it is committed", flags: ["--after-deploy-hook", HOLD], reached: here },
+  { name: "during the bake", isUsual: true, flags: ["--bake", "10s"], reached: ready(REPLICAS) },
+  { name: "after the bake", flags: ["--after-deploy-hook", HOLD], reached: here },
 ];
 
 describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", () => {
@@ -82,7 +82,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", (
 
   describe.each(isSoak ? cliRuntimes : cliRuntimes.slice(0, 1))("on $name", (runtime) => {
     it.each(isSoak ? STEPS : STEPS.filter(({ isUsual }) => isUsual))(
-      "$name: the containers serve on, and the next dewy finishes the update without a loss",
+      "$name: the containers keep serving, and the next dewy finishes the update without loss",
       { timeout: 90_000 },
       async ({ flags = [], reached }) => {
         const app = await serveContainers(peers, runtime);
@@ -110,7 +110,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", (
       },
     );
 
-    it(`loses what is open, and what comes while nobody listens, but nothing else (${RESTARTS} times)`, {
+    it(`loses only open connections and those during the gap (${RESTARTS} times)`, {
       timeout: 120_000,
     }, async () => {
       const app = await serveContainers(peers, runtime);
@@ -130,10 +130,10 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", (
       const result = await load.stop();
       expect(failedOutside(gaps, result), JSON.stringify(gaps)).toEqual([]);
       expect(await app.running()).toEqual(["v1.0.0", "v1.0.0"]);
-      tell("SIGKILL", result, gaps);
+      printFigures("SIGKILL", result, gaps);
     });
 
-    it(`with an inherited socket refuses nobody, and loses only what is open (${RESTARTS} times)`, {
+    it(`loses only open connections with an inherited socket (${RESTARTS} times)`, {
       timeout: 120_000,
     }, async () => {
       const { app, dewy, pids } = await startHeld(peers, runtime);
@@ -149,7 +149,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", (
       expect(pids()).toHaveLength(RESTARTS + 1);
       expect(failedOutside(gaps, result), JSON.stringify(gaps)).toEqual([]);
       expect(Object.keys(result.total.reasons)).not.toContain("ECONNREFUSED");
-      tell("SIGKILL with an inherited socket", result, gaps);
+      printFigures("SIGKILL with an inherited socket", result, gaps);
     });
   });
 });
@@ -162,7 +162,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGTERM of dewy container", (
   afterAll(() => peers?.stop());
 
   describe.each(isSoak ? cliRuntimes : cliRuntimes.slice(0, 1))("on $name", (runtime) => {
-    it(`with an inherited socket and --keep-containers loses nothing at all (${RESTARTS} times)`, {
+    it(`loses nothing with an inherited socket and --keep-containers (${RESTARTS} times)`, {
       timeout: 120_000,
     }, async () => {
       const { app, dewy, pids } = await startHeld(peers, runtime, ["--keep-containers"]);
@@ -176,7 +176,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGTERM of dewy container", (
       const result = await load.stop();
       expectNothingLost(result, dewy.stderr());
       expect((await app.containers()).map(({ id }) => id).sort()).toEqual(before);
-      tell("SIGTERM with an inherited socket", result, []);
+      printFigures("SIGTERM with an inherited socket", result, []);
     });
   });
 });
@@ -186,12 +186,12 @@ interface Gap {
   to: number;
 }
 
-/** A dewy that is started again whenever it ends, with the same listening socket. */
+/** A dewy that is restarted with the same listening socket when it exits. */
 interface HeldDewy {
   app: ServedContainers;
-  /** Who holds the socket. */
+  /** The process that holds the socket. */
   dewy: Dewy;
-  /** The dewys so far. */
+  /** The PIDs of all dewy processes so far. */
   pids(): readonly number[];
 }
 
@@ -228,7 +228,7 @@ async function startedWhenOpen(app: ServedContainers, dewy: Dewy): Promise<Runni
   return load;
 }
 
-/** A request that begins now gets its answer: whoever restarts is done. */
+/** Resolves when a new request is answered: the restart is complete. */
 async function untilAnswered({ port }: ServedContainers, dewy: Dewy): Promise<void> {
   const answers = (): Promise<boolean> =>
     fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } }).then(
@@ -238,13 +238,13 @@ async function untilAnswered({ port }: ServedContainers, dewy: Dewy): Promise<vo
   await until(answers, dewy.stderr);
 }
 
-/** What went wrong although dewy was there; a request of before the gap may be told late. */
+/** Returns the failures outside the gaps. A request that began before a gap may fail late. */
 function failedOutside(gaps: readonly Gap[], { samples }: LoadResult): LoadResult["samples"] {
   return samples.filter(({ at }) => !gaps.some(({ from, to }) => from <= at && at <= to + 500));
 }
 
 /** The figures of docs/container.md. */
-function tell(what: string, { total, ms }: LoadResult, gaps: readonly Gap[]): void {
+function printFigures(what: string, { total, ms }: LoadResult, gaps: readonly Gap[]): void {
   if (!isSoak) return;
   const { sent, answered, reasons } = total;
   const listenedAfterMs = gaps.map(({ from, to }) => to - from);

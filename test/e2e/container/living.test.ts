@@ -19,14 +19,14 @@ import { type ContainerPeers, serveContainers, startContainerPeers } from "./ser
 
 const missing = missingEngine("docker") ?? missingDockerRegistry();
 
-describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", () => {
+describe.skipIf(missing !== undefined)(missing ?? "dewy container in operation", () => {
   let peers: ContainerPeers;
   beforeAll(async () => {
     peers = await startContainerPeers("docker");
   });
   afterAll(() => peers?.stop());
 
-  it("keeps three replicas behind the proxy, also during an update", {
+  it("keeps three replicas behind the proxy, including during an update", {
     timeout: 120_000,
   }, async () => {
     const { app, dewy } = await firstDeploy(peers, ["--replicas", "3"]);
@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(app, dewy);
   });
 
-  it("replaces a replica that ends or turns unhealthy later", { timeout: 120_000 }, async () => {
+  it("replaces a replica that exits or becomes unhealthy", { timeout: 120_000 }, async () => {
     const { app, dewy } = await firstDeploy(peers, ["--replicas", "2"]);
     const before = (await app.containers()).map(({ id }) => id);
     const load = await startLoad(app);
@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(app, dewy);
   });
 
-  it("looks after its own app alone", { timeout: 120_000 }, async () => {
+  it("manages only its own app", { timeout: 120_000 }, async () => {
     const [one, other] = [await serveContainers(peers, NODE), await serveContainers(peers, NODE)];
     await Promise.all([one.publish("v1.0.0"), other.publish("v1.0.0")]);
     const [first, second] = [one.start(), other.start(["--replicas", "2"])];
@@ -79,7 +79,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(other, second);
   });
 
-  it("keeps the seven newest images of its app, and those of others", {
+  it("keeps the seven newest images of its app, and all images of others", {
     timeout: 120_000,
   }, async () => {
     const { app, dewy } = await firstDeploy(peers, ["--bake", "0s"]);
@@ -102,7 +102,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(app, dewy);
   });
 
-  it("starts what runs anew when the operator's options have changed", {
+  it("replaces the containers if the operator's options change", {
     timeout: 60_000,
   }, async () => {
     const app = await serveContainers(peers, NODE);
@@ -126,7 +126,9 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(app, dewy);
   });
 
-  it("starts anew what went with the service of the engine", { timeout: 120_000 }, async () => {
+  it("replaces the containers that a restart of the engine ended", {
+    timeout: 120_000,
+  }, async () => {
     const { app, dewy } = await firstDeploy(peers, ["--replicas", "2"]);
     const before = (await app.containers()).map(({ id }) => id);
     await peers.engine.crash();
@@ -148,7 +150,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container, day by day", 
     await endPolitely(app, dewy);
   });
 
-  it("points current at the release that runs", async () => {
+  it("points current at the running release", async () => {
     const { app, dewy } = await firstDeploy(peers);
     const release = await readlink(join(app.directory, "current"));
     const record = await readFile(join(app.directory, release, "image.json"), "utf8");

@@ -9,7 +9,7 @@ import { type ContainerPeers, serveContainers, startContainerPeers } from "./ser
 const [NODE] = cliRuntimes as [CliRuntime, ...CliRuntime[]];
 const missing = missingEngine("docker") ?? missingDockerRegistry();
 
-describe.skipIf(missing !== undefined)(missing ?? "what people are told of containers", () => {
+describe.skipIf(missing !== undefined)(missing ?? "notifications of dewy container", () => {
   let peers: ContainerPeers;
   beforeAll(async () => {
     peers = await startContainerPeers("docker");
@@ -25,15 +25,15 @@ describe.skipIf(missing !== undefined)(missing ?? "what people are told of conta
         /^Pulled image for `v1\.0\.0`$/,
         /^Container deployed successfully: `2\/2` replicas of `v1\.0\.0`$/,
         /^Pulled image for `v1\.1\.0`$/,
-        /^Rolled back from `v1\.1\.0` to `v1\.0\.0`: .*ended with exit code 3.*no database/,
-        /^Error occurred \(count: 1\): .*v1\.1\.0.*ended with exit code 3/,
-        /^Container `app\d+-\d+-\d` of `v1\.0\.0` is lost: it ended with exit code 137 after a stop or kill that was not dewy's, replaced in [\d.]+m?s\n```\n/,
+        /^Rolled back from `v1\.1\.0` to `v1\.0\.0`: .*exited with exit code 3.*no database/,
+        /^Error occurred \(count: 1\): .*v1\.1\.0.*exited with exit code 3/,
+        /^Container `app\d+-\d+-\d` of `v1\.0\.0` is lost: it exited with exit code 137 after a stop or kill that was not dewy's, replaced in [\d.]+m?s\n```\n/,
         /^Restarted receiving by `SIGHUP` signal$/,
         /^Stop receiving by `terminated` signal$/,
       ],
     ],
     [
-      "what a quiet channel wants to hear",
+      "the important events of a quiet channel",
       "slack://deploy?quiet=true",
       [
         /^Container deployed successfully: `2\/2` replicas of `v1\.0\.0`$/,
@@ -52,7 +52,7 @@ describe.skipIf(missing !== undefined)(missing ?? "what people are told of conta
     });
     await deployed(dewy, "v1.0.0");
     await app.publish("v1.1.0", { env: { FAIL: "3" } });
-    await dewy.seen("the verdict", ({ msg }) => msg.startsWith("Version known to be bad"));
+    await dewy.seen("the bad version", ({ msg }) => msg.startsWith("Bad version skipped"));
     const [one] = await app.containers();
     await peers.engine.run("kill", one?.id ?? "");
     await dewy.seen("the loss", ({ msg }) => msg === "Container lost");
@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(missing ?? "what people are told of conta
       () => `two replicas\n${dewy.stderr()}`,
     );
     dewy.child.kill("SIGHUP");
-    await dewy.seen("the restart", ({ msg }) => msg === "Restarting the app");
+    await dewy.seen("the restart", ({ msg }) => msg === "App restarting");
     dewy.child.kill("SIGTERM");
     expect(await dewy.ended()).toBe(0);
     expect(texts, texts.join("\n")).toHaveLength(wanted.length);

@@ -12,10 +12,10 @@ import {
   serveContainers,
 } from "./served_containers.ts";
 
-/** The runtime of what is tested on one only. */
+/** The runtime of tests that run on one only. */
 export const NODE: CliRuntime = cliRuntimes[0] as CliRuntime;
 
-/** Serves v1.0.0 of an app of its own. */
+/** Deploys v1.0.0 of a new app. */
 export async function firstDeploy(
   peers: ContainerPeers,
   flags: readonly string[] = [],
@@ -27,14 +27,14 @@ export async function firstDeploy(
   return { app, dewy };
 }
 
-/** Asks through the proxy, over a connection of its own. */
+/** Sends a request through the proxy over a new connection. */
 export async function get(app: ServedContainers, path = "/"): Promise<string> {
   const url = `http://127.0.0.1:${app.port}${path}`;
   const response = await fetch(url, { headers: { connection: "close" } });
   return response.text();
 }
 
-/** Waits until clients have met as many replicas of a version. */
+/** Waits until this many replicas of a version have answered. */
 export async function answersOf(
   app: ServedContainers,
   version: string,
@@ -51,27 +51,27 @@ export async function answersOf(
   );
 }
 
-/** Clients that keep their connections, and clients that do not. */
+/** Clients with and without keep-alive. */
 export function startLoad(app: ServedContainers): ReturnType<typeof startTestLoad> {
   const target = { host: "127.0.0.1", port: app.port };
   return startTestLoad([lanes.keepAlive(target), lanes.perRequest(target)]);
 }
 
-/** What a container was about to answer when it crashed, nobody can answer. */
+/** Allows for the requests in flight when a container crashes. */
 export function expectAlmostNothingLost({ total, samples }: LoadResult): void {
   expect(total.failed, JSON.stringify(samples)).toBeLessThan(total.answered / 20);
 }
 
-/** Resolves with what is logged of a deploy that failed. */
+/** Resolves with the logged error of a failed deploy. */
 export async function failureOf(dewy: Dewy, tag: string): Promise<string> {
   const line = await dewy.seen(
     `the failure of ${tag}`,
-    ({ msg, error }) => msg === "Deploy failure" && String(error).includes(` ${tag}: `),
+    ({ msg, error }) => msg === "Deploy failed" && String(error).includes(` ${tag}: `),
   );
   return String(line.error);
 }
 
-/** Waits until a version is remembered as bad. @returns the reason. */
+/** Waits until a version is marked bad, and returns the reason. */
 export async function remembered(app: ServedContainers, dewy: Dewy, tag: string): Promise<string> {
   const file = join(app.directory, ".dewy", "state.json");
   let reason = "";
@@ -86,7 +86,7 @@ export async function remembered(app: ServedContainers, dewy: Dewy, tag: string)
   return reason;
 }
 
-/** Waits until another container runs instead of one. */
+/** Waits until a container is replaced. */
 export async function replaced(app: ServedContainers, dewy: Dewy, id: string): Promise<void> {
   const before = (await app.containers()).length;
   await until(
@@ -99,7 +99,7 @@ export async function replaced(app: ServedContainers, dewy: Dewy, id: string): P
   );
 }
 
-/** SIGTERM takes the containers with it. */
+/** Stops dewy with SIGTERM, which removes the containers. */
 export async function endPolitely(app: ServedContainers, dewy: Dewy): Promise<void> {
   dewy.child.kill("SIGTERM");
   expect(await dewy.ended(), dewy.stderr()).toBe(0);

@@ -18,7 +18,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the ports of dewy container",
   afterAll(() => peers?.stop());
 
   describe.each(isSoak ? cliRuntimes : cliRuntimes.slice(0, 1))("on $name", (runtime) => {
-    it("lead to several ports of the containers, by IPv4 and IPv6, and share clients out in turns", async () => {
+    it("lead to several container ports over IPv4 and IPv6, in round-robin order", async () => {
       const [other = 0] = await freePorts(1);
       const app = await serveContainers(peers, runtime, { args: ["-e", "PORT2=3001"] });
       await app.publish("v1.0.0", { ports: [3000, 3001] });
@@ -44,7 +44,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the ports of dewy container",
       for (const way of ways) expect((await ask(way, "/")).body).toMatch(/^v1\.1\.0 /);
     });
 
-    it("tell the containers who the client is, by the PROXY protocol, also when their health is asked", async () => {
+    it("send the client's address in the PROXY protocol, including for health checks", async () => {
       const app = await serveContainers(peers, runtime, { args: ["-e", "PROXY=1"] });
       await app.publish("v1.0.0");
       const dewy = app.start(["--proxy-protocol", "v1"]);
@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the ports of dewy container",
   });
 });
 
-/** One request over a connection of its own. */
+/** Sends one request over a new connection. */
 function ask(
   to: { host: string; port: number },
   path: string,

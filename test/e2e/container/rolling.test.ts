@@ -13,11 +13,11 @@ const UPDATES = isSoak ? 50 : 4;
 const MINUTES = isSoak ? 30 : 3;
 const SLOW_MS = 10_000;
 const UPLOAD_BYTES = 32 * 1024 * 1024;
-/** With its pauses, some four seconds. */
+/** About four seconds with the pauses. */
 const MESSAGES = 80;
 
 describe.each(["docker", "podman"] as const)(
-  "rolling updates of real containers by %s",
+  "rolling updates of real containers with %s",
   (engine) => {
     const missing = missingEngine(engine) ?? missingDockerRegistry();
     describe.skipIf(missing !== undefined)(missing ?? "under load", () => {
@@ -35,7 +35,7 @@ describe.each(["docker", "podman"] as const)(
       );
 
       async function updateUnderLoad(runtime: CliRuntime): Promise<void> {
-        // Told to end, it is gone: whatever it could still do for its clients must not be needed.
+        // The stop signal kills the app: it cannot finish its requests.
         const app = await serveContainers(peers, runtime, { args: ["--stop-signal", "KILL"] });
         await app.publish("v1.0.0");
         const dewy = app.start(["--replicas", "2", "--surge", "2"]);
@@ -61,9 +61,9 @@ describe.each(["docker", "podman"] as const)(
         const about = `${runtime.name}\n${JSON.stringify(result.lanes)}\n${dewy.stderr()}`;
         if (isSoak) console.log(runtime.name, engine, JSON.stringify(result.lanes.map(figures)));
         expectNothingLost(result, about);
-        // No client met a connection that had just been closed: the proxy has moved them between two requests.
+        // The proxy moved connections between two requests, so no client found one closed.
         expect(result.total.retried, about).toBe(0);
-        // The last ones of the release before have their connections' time to end.
+        // The last replicas of the previous release may still drain.
         await until(
           async () => (await app.running()).join() === `v1.${updates}.0,v1.${updates}.0`,
           () => about,

@@ -15,7 +15,6 @@ export interface ContainerPeers {
   stop(): Promise<void>;
 }
 
-/** Starts both. */
 export async function startContainerPeers(name: EnginePeer["name"]): Promise<ContainerPeers> {
   const [engine, registry] = await Promise.all([startEngine(name), startDockerRegistry()]);
   return {
@@ -28,42 +27,39 @@ export async function startContainerPeers(name: EnginePeer["name"]): Promise<Con
   };
 }
 
-/** A container that runs, as the engine's command line tells it. */
+/** A container in the output of the engine's command line. */
 export interface RunningContainer {
   id: string;
   name: string;
-  /** The tag it was deployed from. */
   tag: string;
-  /** `running`, `exited` and so on. */
+  /** Such as `running` or `exited`. */
   state: string;
 }
 
-/** An app that dewy runs in containers. */
 export interface ServedContainers {
   app: string;
-  /** Where dewy is started. */
+  /** The directory in which dewy is started. */
   root: string;
-  /** Where dewy remembers what runs. */
+  /** The working directory of dewy. */
   directory: string;
-  /** Where clients connect to. */
+  /** The port of the proxy. */
   port: number;
-  /** Pushes an image; its tag is the version. */
+  /** Pushes an image with the version as its tag. */
   publish(version: string, options?: Partial<AppImage>): Promise<void>;
-  /** Starts dewy; again, after it has ended. */
+  /** Starts dewy, or restarts it after it has exited. */
   start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
   /** The command line that {@link start} runs, and its environment. */
   command(flags?: readonly string[]): { argv: readonly [string, ...string[]]; env: Environment };
-  /** The containers of the app, in whatever state. */
+  /** The containers of the app in any state. */
   containers(): Promise<readonly RunningContainer[]>;
-  /** The tags of those that run, sorted. */
+  /** The tags of the running containers, sorted. */
   running(): Promise<readonly string[]>;
-  /** How many answers all containers together have counted. */
+  /** The number of responses that all containers have counted. */
   answers(): Promise<number>;
 }
 
 type Environment = Readonly<Record<string, string>>;
 
-/** Quick enough for a test. */
 const QUICK: readonly string[] = [
   "--interval",
   "1s",
@@ -87,9 +83,8 @@ function runningContainer({ Id, Name, State, Config }: Inspected): RunningContai
   return { id: Id, name: Name.replace(/^\//, ""), tag, state: State.Status };
 }
 
-/** What differs from the usual. */
 export interface ServeOptions {
-  /** Another registry than that of the peers. */
+  /** Defaults to the peers' registry. */
   registry?: DockerRegistry;
   /** The query of the registry's URL, with its question mark. */
   query?: string;
@@ -98,12 +93,8 @@ export interface ServeOptions {
 }
 
 /**
- * Makes an app with a directory, a repository and a port of its own. What is left of its containers is removed with the
- * test.
- *
- * @param peers the engine and the registry.
- * @param runtime what dewy runs on.
- * @param options what differs from the usual.
+ * Makes an app with its own directory, repository and port. Remaining containers are removed after
+ * the test.
  */
 export async function serveContainers(
   { engine, ...peers }: ContainerPeers,
@@ -123,14 +114,14 @@ export async function serveContainers(
       const ids = (await engine.run("ps", "-aq", "--no-trunc", "--filter", filter)).split("\n");
       const known = ids.filter((id) => id !== "");
       if (known.length === 0) return [];
-      // One that goes in between makes the whole call fail.
+      // The call fails if a container is removed meanwhile.
       const text = await engine.run("container", "inspect", ...known).catch(() => undefined);
       if (text !== undefined) return (JSON.parse(text) as Inspected[]).map(runningContainer);
     }
   };
   onTestFinished(async () => {
     for (let left = await list(); left.length > 0; left = await list()) {
-      // The engine may be removing one at this moment, as dewy has asked it to.
+      // The engine may be removing a container for dewy.
       await engine.run("rm", "-f", ...left.map(({ id }) => id)).catch(() => "");
     }
   });

@@ -15,11 +15,11 @@ import {
 } from "./served_containers.ts";
 
 const missing = missingEngine("docker") ?? missingDockerRegistry();
-/** A hook that does not end before the file `go` is there, for v1.2.0 only. */
+/** For v1.2.0, a hook that waits until the file `go` exists. */
 const HELD = `[ "$DEWY_TAG" != v1.2.0 ] || { touch here; while [ ! -e go ]; do sleep 0.1; done; }`;
 
 describe.skipIf(missing !== undefined)(
-  missing ?? "dewy container, when a newer version does not wait",
+  missing ?? "dewy container with a newer version during a bake",
   () => {
     let peers: ContainerPeers;
     beforeAll(async () => {
@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined)(
     });
     afterAll(() => peers?.stop());
 
-    it("lets it take over during a bake, and goes back from it to the last good version", {
+    it("lets it take over, and rolls back from it to the last good version", {
       timeout: 120_000,
     }, async () => {
       const app = await serveContainers(peers, NODE);
@@ -39,7 +39,10 @@ describe.skipIf(missing !== undefined)(
       await app.publish("v1.1.0");
       const dewy = app.start(["--bake", "10m", "--drain-time", "1s"]);
       const serves = (tag: string): Promise<unknown> =>
-        dewy.seen(`${tag} serving`, (line) => /on probation/.test(line.msg) && line.tag === tag);
+        dewy.seen(
+          `${tag} serving`,
+          (line) => /^New containers serving$/.test(line.msg) && line.tag === tag,
+        );
       await serves("v1.1.0");
       const load = await startLoad(app);
       await app.publish("v1.2.0", { env: { CRASH_AFTER: "8000" } });
@@ -48,13 +51,13 @@ describe.skipIf(missing !== undefined)(
         return msg === "Version superseded" && tag === "v1.1.0";
       });
       expectNothingLost(await load.stop(), dewy.stderr());
-      const line = await dewy.seen("the way back", ({ msg }) => msg === "Rolled back");
+      const line = await dewy.seen("the rollback", ({ msg }) => msg === "Rolled back");
       expect(line).toMatchObject({ tag: "v1.2.0", to: "v1.0.0" });
       expect((await stateOf(app)).bad.map(({ tag }) => tag)).toEqual(["v1.2.0"]);
       await endPolitely(app, dewy);
     });
 
-    it("goes back at the fifth crash while a hook of the next version runs", {
+    it("rolls back at the fifth crash while a hook of the next version runs", {
       timeout: 120_000,
     }, async () => {
       const { app, dewy } = await firstDeploy(peers, ["--bake", "0", "--before-deploy-hook", HELD]);
@@ -65,7 +68,7 @@ describe.skipIf(missing !== undefined)(
         () => stat(join(app.directory, "here")).then(Boolean, () => false),
         () => `the hook\n${dewy.stderr()}`,
       );
-      await dewy.seen("the way back", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
+      await dewy.seen("the rollback", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
       await until(
         async () => (await app.running()).join() === "v1.0.0",
         () => `v1.0.0 again\n${dewy.stderr()}`,

@@ -16,7 +16,7 @@ import {
 } from "./served_containers.ts";
 
 const UID = 1234;
-/** dewy as a user who is not root. */
+/** dewy as a user other than root. */
 const AS_USER: CliRuntime = {
   name: "Node as another user",
   command: ["setpriv", `--reuid=${UID}`, `--regid=${UID}`, "--clear-groups", ...NODE.command],
@@ -24,7 +24,7 @@ const AS_USER: CliRuntime = {
 const missing =
   missingEngine("docker") ?? missingDockerRegistry() ?? missingPeer(["setpriv"], "util-linux");
 
-describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
+describe.skipIf(missing !== undefined)(missing ?? "the user of dewy and of its containers", () => {
   let peers: ContainerPeers;
   beforeAll(async () => {
     peers = await startContainerPeers("docker");
@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
     return app;
   }
 
-  /** What the engine was asked for. */
+  /** The options that the engine received. */
   async function configOf(app: ServedContainers): Promise<{ user: string; capabilities: string }> {
     const [container] = await app.containers();
     const format = "{{.Config.User}}|{{json .HostConfig.CapAdd}}";
@@ -49,10 +49,10 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
   }
 
   it.each([
-    ["an image of root as dewy's own user", AS_USER, undefined, [], `${UID}:${UID}`],
-    ["an image with a user as that one", AS_USER, "app", [], "app"],
-    ["any image as the user that the operator wants", AS_USER, "app", ["--user", "0:0"], "0:0"],
-    ["an image of root as root when dewy is root", NODE, undefined, [], ""],
+    ["an image with the user root as dewy's own user", AS_USER, undefined, [], `${UID}:${UID}`],
+    ["an image with a user as that user", AS_USER, "app", [], "app"],
+    ["any image as the operator's --user", AS_USER, "app", ["--user", "0:0"], "0:0"],
+    ["an image with the user root as root if dewy is root", NODE, undefined, [], ""],
   ])("runs %s", async (_, runtime, user, args, expected) => {
     const socket = join(peers.engine.directory, "docker.sock");
     await chmod(socket, 0o666);
@@ -64,7 +64,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
     await endPolitely(app, dewy);
   });
 
-  it("says what to do when this user may not use Docker", async () => {
+  it("explains what to do if the user is not allowed to use Docker", async () => {
     await chmod(join(peers.engine.directory, "docker.sock"), 0o600);
     const app = await serve(AS_USER);
     await app.publish("v1.0.0");
@@ -73,7 +73,7 @@ describe.skipIf(missing !== undefined)(missing ?? "who runs what", () => {
     expect(dewy.stderr()).toMatch("add it to the group of its socket");
   });
 
-  it("passes a dangerous option on when it is allowed by its name, and tells hooks what it deploys", async () => {
+  it("passes on an allowed dangerous option, and passes the image record to hooks", async () => {
     const app = await serve(NODE, { args: ["--cap-add", "NET_ADMIN"] });
     await app.publish("v1.0.0");
     const refused = app.start();

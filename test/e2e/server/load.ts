@@ -1,20 +1,20 @@
 /**
- * What a load is and what came of it: shared by the load client, which is a process of its own, and those who start it.
+ * A load and its results: shared by the load client, which is a separate process, and the tests that start it.
  *
  * @module
  */
 
 /** Connections that send one request after another, all in the same way. */
 export interface Lane {
-  /** What the results call it. */
+  /** Its name in the results. */
   name: string;
-  /** Where: a loopback address, or the path of a unix socket. */
+  /** A loopback address, or the path of a unix socket. */
   target: { host: string; port: number } | { path: string };
-  /** The path of each request; `/` unless told. */
+  /** The path of each request. Defaults to `/`. */
   path?: string;
   /**
-   * `get` unless told; `upload`: a POST with a body of this many bytes, answered by their number; `echo`: an upgraded
-   * connection, where each message comes back, and which the client ends after so many messages.
+   * Defaults to `get`. `upload`: a POST with a body of this many bytes, answered with their number. `echo`: an upgraded
+   * connection that returns each message, and that the client ends after so many messages.
    */
   kind?: "get" | { upload: number } | { echo: number };
   /** One connection for all requests of a worker, or one for each request. */
@@ -36,17 +36,16 @@ export interface Load {
   timeoutMs: number;
 }
 
-/** What a lane has seen. */
 export interface LaneResult {
   name: string;
-  /** Requests, each counted once however often it was tried. */
+  /** Requests, each counted once regardless of retries. */
   sent: number;
   answered: number;
   failed: number;
   /** How often each reason made a request fail. */
   reasons: Record<string, number>;
   /**
-   * Requests sent once more, on a new connection, because a kept-alive one was closed before any byte of the answer.
+   * Requests sent again, on a new connection, because a kept-alive one was closed before any byte of the answer.
    * A server may close an idle connection at the very moment of the next request, and cannot know; so every HTTP client
    * does this for idempotent requests (RFC 9112, section 9.3.1), and so does this one, once. Anything else is a failure.
    */
@@ -59,7 +58,6 @@ export interface LaneResult {
   histogram: Record<string, number>;
 }
 
-/** What came of a load. */
 export interface LoadResult {
   lanes: LaneResult[];
   /** All lanes together. */
@@ -68,13 +66,13 @@ export interface LoadResult {
   versions: { version: string; first: number; last: number; answers: number }[];
   /** The first failures, to read. */
   samples: { lane: string; target: Lane["target"]; at: number; reason: string; detail: string }[];
-  /** How long the client itself stood still, at most: what it saw of others in that time says nothing. */
+  /** The longest time that the client itself was stalled; its observations in that time are meaningless. */
   longestStallMs: number;
-  /** How long it took. */
+  /** The duration. */
   ms: number;
 }
 
-/** Told while the load runs: the first answer of a version. */
+/** Reported while the load runs: the first answer of a version. */
 export interface VersionSeen {
   version: string;
   /** Milliseconds since the epoch. */

@@ -5,13 +5,13 @@ import { join } from "node:path";
 export interface AppProcess {
   pid: number;
   group: number;
-  /** What it was started with. */
+  /** Its initial environment. */
   env: Readonly<Record<string, string>>;
 }
 
 /**
- * The processes that have a variable of this value in their environment: dewy's children inherit it, whoever adopted
- * them since. Reads `/proc`, so that it does not depend on what dewy knows.
+ * The processes with this variable in their environment: dewy's children inherit it, whatever their parent is now. Reads
+ * `/proc`, so that it does not depend on dewy's own knowledge.
  */
 export async function processesWith(name: string, value: string): Promise<AppProcess[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
@@ -32,7 +32,7 @@ async function appProcess(pid: number): Promise<AppProcess | undefined> {
   return { pid, group: Number(group), env: Object.fromEntries(pairs) };
 }
 
-/** What the descriptors of a process are: `socket:[…]`, `pipe:[…]`, or a path. */
+/** The targets of the descriptors of a process: `socket:[…]`, `pipe:[…]`, or a path. */
 export async function descriptorsOf(pid: number | "self"): Promise<Map<number, string>> {
   const directory = join("/proc", String(pid), "fd");
   const names = await readdir(directory);
@@ -45,12 +45,12 @@ export async function descriptorsOf(pid: number | "self"): Promise<Map<number, s
   return new Map(links);
 }
 
-/** Kills what {@link processesWith} finds. */
+/** Kills the processes that {@link processesWith} finds. */
 export async function killAllWith(name: string, value: string): Promise<void> {
   for (const { pid } of await processesWith(name, value)) kill(pid);
 }
 
-/** Kills what names a directory in its command line, with its group: nginx writes over its environment. */
+/** Kills processes with a directory in their command line, and their groups: nginx overwrites its environment. */
 export async function killAllNaming(directory: string): Promise<void> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
   for (const pid of pids) {
@@ -64,6 +64,6 @@ function kill(target: number): void {
   try {
     process.kill(target, "SIGKILL");
   } catch {
-    // It has ended meanwhile.
+    // It has exited in the meantime.
   }
 }

@@ -1,9 +1,9 @@
 import { type CliRuntime, cliRuntimes } from "../dewy.ts";
 
 /**
- * How much of this directory is run: everything (`npm run test:server`), a hundred switches of each app instead of five
- * (`npm run soak`), or the covering set of CI (`npm run test:cover`). That one takes three minutes; in it every kind of app,
- * of connection and of mishap comes up once, and every runtime several times.
+ * Which tests of this directory run: all (`npm run test:server`), a hundred switches of each app instead of five
+ * (`npm run soak`), or the covering set of CI (`npm run test:cover`). The covering set takes three minutes and includes
+ * each kind of app, connection and failure once, and each runtime several times.
  */
 export const suite: "all" | "soak" | "cover" =
   process.env.DEWY_SOAK === "1" ? "soak" : process.env.DEWY_COVER === "1" ? "cover" : "all";
@@ -14,7 +14,7 @@ export type RuntimeName = "Node" | "Deno" | "Bun";
 /**
  * The runtimes of a test.
  *
- * @param covering on which of them it belongs to the covering set.
+ * @param covering the runtimes on which it belongs to the covering set.
  */
 export function on(...covering: readonly RuntimeName[]): readonly CliRuntime[] {
   return cliRuntimes.filter(({ name }) => suite !== "cover" || covering.includes(nameOf(name)));
@@ -31,7 +31,7 @@ export interface OnRuntime<T> {
  * The cases of a test on all runtimes.
  *
  * @param all the cases.
- * @param covering which of them, by index, belong to the covering set.
+ * @param covering the indexes of the cases that belong to the covering set.
  */
 export function casesOn<T>(
   all: readonly T[],

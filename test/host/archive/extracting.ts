@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { EXTRACT_LIMITS, type ExtractLimits } from "../../../src/host/archive/budget.ts";
 import { type Extracted, extractArchive } from "../../../src/host/archive/extract.ts";
 
-/** A directory for one test with a neighbour that nobody may touch. */
+/** A directory for one test, with a sibling that must not change. */
 export interface Sandbox {
   /** Everything. */
   root: string;

@@ -198,7 +198,7 @@ testWith(["tar", "xz"], "an xz cut short is refused with the program's own reaso
   const source = await makeSource(box);
   const bytes = execFileSync("tar", ["cJ", "-C", source, "."]);
   await expect(extractBytes(box, bytes.subarray(0, -100), "app.tar.xz")).rejects.toThrow(
-    /damaged or cut short: .*xz/,
+    /damaged or truncated: .*xz/,
   );
   await chmod(join(source, "locked"), 0o755);
 });

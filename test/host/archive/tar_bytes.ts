@@ -1,7 +1,7 @@
-/** One header of a tar as a test wants it, valid or not. */
+/** One header of a tar, valid or not. */
 export interface TarSpec {
   name: string;
-  /** The type flag; "0" unless told. */
+  /** The type flag. Defaults to "0". */
   type?: string;
   content?: string | Uint8Array;
   link?: string;
@@ -9,11 +9,11 @@ export interface TarSpec {
   /** Seconds since the epoch. */
   mtime?: number;
   uid?: number;
-  /** What the header says instead of the content's real size. */
+  /** The size in the header, instead of the content's. */
   size?: number;
   /** Written as a pax header before it. */
   pax?: Readonly<Record<string, string>>;
-  /** The body of the pax header as it is, for what `pax` cannot say. */
+  /** The body of the pax header, for invalid ones. */
   rawPax?: Uint8Array;
 }
 
@@ -59,7 +59,7 @@ function paxBody(records: Readonly<Record<string, string>>): Uint8Array {
   return encoder.encode(lines.join(""));
 }
 
-/** Writes headers and bodies as they are told, without the blocks at the end. */
+/** Writes headers and bodies without the blocks at the end. */
 export function tarBlocks(specs: readonly TarSpec[]): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const spec of specs) {

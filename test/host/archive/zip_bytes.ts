@@ -1,14 +1,14 @@
 import { crc32, deflateRawSync } from "node:zlib";
 
-/** One entry of a zip as a test wants it, valid or not. */
+/** One entry of a zip, valid or not. */
 export interface ZipSpec {
   name: string | Uint8Array;
   content?: string | Uint8Array;
-  /** Unix mode with the file type; 0 is none. */
+  /** Unix mode with the file type; 0 for no mode. */
   mode?: number;
   /** Compressed unless `false`. */
   deflate?: boolean;
-  /** What the headers say instead of the truth. */
+  /** Wrong values for the headers. */
   crc?: number;
   size?: number;
   flags?: number;

@@ -13,7 +13,7 @@ const NONE = new Error("Could not load credentials from any providers");
 const KEYS: AwsCredentials = { accessKeyId: "a", secretAccessKey: "b" };
 
 describe("lazyAwsCredentials", () => {
-  it("looks once, also for many who ask at the same time", async () => {
+  it("loads once for concurrent calls", async () => {
     let loads = 0;
     const loadChain = async () => {
       loads += 1;
@@ -26,7 +26,7 @@ describe("lazyAwsCredentials", () => {
     expect(loads).toBe(1);
   });
 
-  it("renews temporary credentials five minutes before they end", async () => {
+  it("renews temporary credentials five minutes before they expire", async () => {
     const clock = fakeClock();
     let asked = 0;
     const loadChain = async () => async () => {
@@ -43,7 +43,7 @@ describe("lazyAwsCredentials", () => {
     expect(asked).toBe(2);
   });
 
-  it("says that there are none where nothing is configured, and looks again after a minute", async () => {
+  it("returns undefined where nothing is configured, and checks again after a minute", async () => {
     const clock = fakeClock();
     let asked = 0;
     const loadChain = async () => async () => {
@@ -58,7 +58,7 @@ describe("lazyAwsCredentials", () => {
     expect(asked).toBe(2);
   });
 
-  it("refuses to go on anonymously when the operator named a source", async () => {
+  it("fails instead of staying anonymous if the operator named a source", async () => {
     const loadChain = async () => async () => Promise.reject(NONE);
     const ask = lazyAwsCredentials({ env: { AWS_PROFILE: "prod" }, clock: fakeClock(), loadChain });
     await expect(ask()).rejects.toMatchObject({
@@ -67,7 +67,7 @@ describe("lazyAwsCredentials", () => {
     });
   });
 
-  it("says that the profile in AWS_PROFILE is missing, and which there are", async () => {
+  it("reports a missing profile, and lists the existing ones", async () => {
     const directory = await tempDirectory();
     const config = join(directory, "config");
     await writeFile(config, "[default]\nregion = a\n[profile prod]\nregion = a\n");
@@ -91,7 +91,7 @@ describe("lazyAwsCredentials", () => {
     await expect(found).rejects.toThrow("Could not load credentials");
   });
 
-  it("passes on why a source fails", async () => {
+  it("reports why a source fails", async () => {
     const loadChain = async () => async () =>
       Promise.reject(new Error("The SSO session has expired"));
     const ask = lazyAwsCredentials({ env: {}, clock: fakeClock(), loadChain });
@@ -101,7 +101,7 @@ describe("lazyAwsCredentials", () => {
     });
   });
 
-  it("does not wait for ever for a source", async () => {
+  it("limits the time of a source", async () => {
     const clock = fakeClock({ skipUpTo: 20_000 });
     const ask = lazyAwsCredentials({
       env: {},
@@ -130,7 +130,7 @@ describe.each(runtimes)("the standard chain on $name", (runtime) => {
     expect(await find(runtime, env)).toMatchObject({ accessKeyId: "AKPROFILE" });
   });
 
-  it("asks the container's credential service", async () => {
+  it("calls the container's credential service", async () => {
     const server = createServer((request, response) => {
       expect(request.headers.authorization).toBe("let-me-in");
       const Expiration = new Date(Date.now() + 3_600_000).toISOString();
@@ -169,7 +169,7 @@ describe.each(runtimes)("the standard chain on $name", (runtime) => {
     expect(await find(runtime, env)).toMatchObject({ accessKeyId: "AKWEB" });
   });
 
-  it("finds nothing without asking the metadata service where that is switched off", async () => {
+  it("does not call the metadata service where it is switched off", async () => {
     expect(await find(runtime, { AWS_EC2_METADATA_DISABLED: "true" })).toBeNull();
   });
 });

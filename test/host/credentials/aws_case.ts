@@ -1,4 +1,4 @@
-// Prints what the machine's own chain finds, on whichever runtime this is.
+// Prints what the machine's own chain finds on this runtime.
 import process from "node:process";
 import { systemClock } from "../../../src/core/clock.ts";
 import { lazyAwsCredentials } from "../../../src/host/credentials/aws.ts";

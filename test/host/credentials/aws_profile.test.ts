@@ -67,13 +67,13 @@ describe("readAwsProfile", () => {
     expect(found.ignoresEndpoints).toBe(profile === "ignoring");
   });
 
-  it("refuses a profile whose services are not there, rather than ask AWS instead", async () => {
+  it("refuses a profile whose services are missing instead of calling AWS", async () => {
     await expect(readAwsProfile(await environment("lost-services"))).rejects.toThrow(
       /"lost-services": there is no section \[services lost\] in .*config; add it/,
     );
   });
 
-  it("lists the profiles of both files, but no sections of other kinds", async () => {
+  it("lists the profiles of both files without sections of other kinds", async () => {
     const { profiles, files } = await readAwsProfile(await environment(""));
     expect([...profiles].sort()).toEqual([
       "default",
@@ -87,7 +87,7 @@ describe("readAwsProfile", () => {
     expect(files).toHaveLength(2);
   });
 
-  it("finds nothing where there are no files", async () => {
+  it("finds nothing without files", async () => {
     const HOME = await tempDirectory();
     expect(await readAwsProfile({ HOME })).toEqual({
       name: "default",

@@ -18,7 +18,7 @@ const ask = async (script: string): Promise<unknown> =>
   credentialHelper(await helper(script))("test", "registry.example");
 
 describe("a credential helper", () => {
-  test("is told the server and gives the login", async () => {
+  test("gets the server and returns the login", async () => {
     const script = `[ "$1" = get ] || exit 9
       printf '{"ServerURL":"%s","Username":"of %s","Secret":"s"}' "$(cat)" "$1"`;
     expect(await ask(script)).toEqual({ username: "of get", secret: "s" });
@@ -26,19 +26,19 @@ describe("a credential helper", () => {
     expect(await ask(echo)).toEqual({ username: "registry.example", secret: "s" });
   });
 
-  test("that has none says so", async () => {
+  test("without a login returns undefined", async () => {
     const script = 'echo "credentials not found in native keychain"; exit 1';
     expect(await ask(script)).toBeUndefined();
   });
 
-  test("that does not read what it is told is no failure", async () => {
+  test("that does not read its input may succeed", async () => {
     const script = `exec <&-; sleep 0; printf '{"Username":"u","Secret":"s"}'`;
     expect(await ask(script)).toEqual({ username: "u", secret: "s" });
   });
 
   test.each([
-    ["fails", 'echo "no display"; exit 3', /docker-credential-test: it ended with 3: no display/],
-    ["is no JSON", "echo secret-text", /its answer is no JSON$/],
+    ["fails", 'echo "no display"; exit 3', /docker-credential-test: it exited with 3: no display/],
+    ["is not JSON", "echo secret-text", /its output is not JSON$/],
     ["has no secret", `echo '{"Username":"secret-text"}'`, /has no Username and Secret$/],
   ])("whose answer %s is named, and its secrets are not", async (_, script, message) => {
     const answer = ask(script);
@@ -47,13 +47,13 @@ describe("a credential helper", () => {
     await expect(answer).rejects.not.toThrow(/secret-text/);
   });
 
-  test("that is not there, or is no name, is an error", async () => {
+  test("that is missing or has an invalid name is an error", async () => {
     const find = credentialHelper({ PATH: process.env.PATH });
     await expect(find("of-nobody", "h")).rejects.toMatchObject({ code: "host" });
-    await expect(find("../../bin/sh", "h")).rejects.toThrow(/is no name/);
+    await expect(find("../../bin/sh", "h")).rejects.toThrow(/invalid name/);
   });
 
-  test("ends with the signal", async () => {
+  test("is killed by the signal", async () => {
     const find = credentialHelper(await helper("sleep 60"));
     const abort = new AbortController();
     const answer = find("test", "h", abort.signal);

@@ -13,7 +13,7 @@ test("downloads are kept in .dewy/cache, which only dewy's user can enter", asyn
   expect((await stat(join(root, ".dewy", "cache"))).mode & 0o777).toBe(0o700);
 });
 
-test("working directories that share a place have a directory each, by DEWY_CACHEDIR or by a link", async () => {
+test("working directories that share DEWY_CACHEDIR or a link have a directory each", async () => {
   const shared = await tempDirectory();
   const roots = [await tempDirectory(), await tempDirectory()];
   const named = await Promise.all(roots.map((root) => cacheDirectory(root, join(shared, "new"))));

@@ -9,8 +9,8 @@ import {
   RemoteError,
 } from "../../../src/core/error.ts";
 import type { Artifact, OpenOptions } from "../../../src/core/types.ts";
-import { cleanStaging } from "../../../src/host/download/clean_staging.ts";
 import { downloadArtifact } from "../../../src/host/download/download.ts";
+import { cleanStaging } from "../../../src/host/download/part_file.ts";
 import { ARTIFACT, BODY, downloadCase, FakeOpen, SHA256 } from "./downloading.ts";
 
 const FINAL = `${ARTIFACT.name}.dewy`;
@@ -76,7 +76,7 @@ test("a digest of an unknown algorithm is refused before anything is fetched", a
   });
 });
 
-test("without a digest and a size what comes is taken as it is", async () => {
+test("without a digest and a size the bytes are accepted unchecked", async () => {
   await using c = await downloadCase();
   const artifact: Artifact = { name: "app", url: "https://example.com/app" };
   const downloaded = await downloadArtifact(c.request(new FakeOpen({}), { artifact }));
@@ -93,7 +93,7 @@ test("wrong bytes of a fresh download are refused, and nothing is kept", async (
   expect(await c.files()).toEqual([]);
 });
 
-test("more bytes than stated are refused as soon as they come", async () => {
+test("more bytes than stated are refused as soon as they arrive", async () => {
   await using c = await downloadCase();
   const body = new Uint8Array(2_000_000);
   const registry = new FakeOpen({ body });
@@ -123,7 +123,7 @@ test("an unannounced size above the limit stops the download at once", async () 
   expect(await c.files()).toEqual([]);
 });
 
-test("an interrupted download goes on where it stopped: a reset, then a short body", async () => {
+test("an interrupted download is resumed: after a reset, then after a short body", async () => {
   await using c = await downloadCase();
   const registry = new FakeOpen({ bytes: 120_000, error: reset }, { bytes: 30_000 }, {});
   const downloaded = await downloadArtifact(c.request(registry));
@@ -133,7 +133,7 @@ test("an interrupted download goes on where it stopped: a reset, then a short bo
   expect(retries).toEqual(["connection reset", "the body ended early"]);
 });
 
-test("attempts that bring nothing are paused longer and longer, and given up after five", async () => {
+test("attempts that bring nothing back off exponentially and stop after five", async () => {
   await using c = await downloadCase();
   const failing = { bytes: 0, error: reset };
   const registry = new FakeOpen({ bytes: 100, error: reset }, failing, failing, failing, failing);
@@ -152,7 +152,7 @@ test("attempts that bring nothing are paused longer and longer, and given up aft
   expect(await c.files()).toEqual([PART, SIDECAR]);
 });
 
-test("an attempt that brings something starts the count anew", async () => {
+test("an attempt that brings bytes resets the count", async () => {
   await using c = await downloadCase();
   const failing = { bytes: 0, error: reset };
   const some = { bytes: 1000, error: reset };
@@ -170,23 +170,21 @@ test("an attempt that brings something starts the count anew", async () => {
   expect((await downloadArtifact(c.request(registry))).sha256).toBe(SHA256);
 });
 
-test("attempts that bring a little each do not go on for ever", async () => {
+test("attempts that bring a few bytes each are limited", async () => {
   await using c = await downloadCase();
   const drops = Array.from({ length: 100 }, () => ({ bytes: 10, error: reset }));
   const registry = new FakeOpen(...drops);
-  await expect(downloadArtifact(c.request(registry))).rejects.toThrow(
-    /interrupted again and again/,
-  );
+  await expect(downloadArtifact(c.request(registry))).rejects.toThrow(/interrupted repeatedly/);
   expect(registry.unused).toBe(0);
 });
 
-test("what cannot be retried is thrown as it is", async () => {
+test("an error that cannot be retried is passed on", async () => {
   await using c = await downloadCase();
   const gone = new NotFoundError("no such asset");
   await expect(downloadArtifact(c.request(new FakeOpen({ error: gone })))).rejects.toBe(gone);
 });
 
-test("a server that asks for a long pause is left to the poll loop", async () => {
+test("a long Retry-After is left to the poll loop", async () => {
   await using c = await downloadCase();
   const busy = new RemoteError("503", { retryAfterMs: 600_000 });
   await expect(downloadArtifact(c.request(new FakeOpen({ error: busy })))).rejects.toBe(busy);
@@ -213,7 +211,7 @@ async function interrupted(c: Awaited<ReturnType<typeof downloadCase>>): Promise
   await writeFile(join(c.directory, PART), BODY.subarray(0, 120_000));
 }
 
-test("a download that an earlier process left goes on where it stopped", async () => {
+test("a download of an earlier process is resumed", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   const registry = new FakeOpen({});
@@ -230,7 +228,7 @@ const others: Record<string, Partial<Artifact>> = {
   "another digest": { digest: `sha512:${DIGESTS.sha512}` },
 };
 for (const [what, change] of Object.entries(others)) {
-  test(`what an earlier process left is not used for ${what}`, async () => {
+  test(`a download of an earlier process is not used for ${what}`, async () => {
     await using c = await downloadCase();
     await interrupted(c);
     const registry = new FakeOpen({});
@@ -239,7 +237,7 @@ for (const [what, change] of Object.entries(others)) {
   });
 }
 
-test("what an earlier process left without a readable sidecar is not used", async () => {
+test("a download of an earlier process without a readable sidecar is not used", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   await writeFile(join(c.directory, SIDECAR), '{"url":');
@@ -248,7 +246,7 @@ test("what an earlier process left without a readable sidecar is not used", asyn
   expect(registry.offsets).toEqual([0]);
 });
 
-test("a resumed file with wrong bytes is thrown away and fetched once more from the start", async () => {
+test("a resumed file with wrong bytes is discarded and fetched again from the start", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   await writeFile(join(c.directory, PART), new Uint8Array(120_000));
@@ -257,7 +255,7 @@ test("a resumed file with wrong bytes is thrown away and fetched once more from 
   expect(registry.offsets).toEqual([120_000, 0]);
 });
 
-test("a download that was interrupted and got wrong bytes is fetched once more from the start", async () => {
+test("an interrupted download with wrong bytes is fetched again from the start", async () => {
   await using c = await downloadCase();
   const other = new Uint8Array(BODY.byteLength);
   const registry = new FakeOpen({ body: other, bytes: 120_000, error: reset }, {}, {});
@@ -265,7 +263,7 @@ test("a download that was interrupted and got wrong bytes is fetched once more f
   expect(registry.offsets).toEqual([0, 120_000, 0]);
 });
 
-test("what an earlier process left is not used when nothing tells whose bytes they are", async () => {
+test("a download of an earlier process is not used if nothing identifies its bytes", async () => {
   await using c = await downloadCase();
   const artifact: Artifact = { name: ARTIFACT.name, url: ARTIFACT.url, size: BODY.byteLength };
   const failing = Array.from({ length: 5 }, () => ({ bytes: 1000, error: reset }));
@@ -276,7 +274,7 @@ test("what an earlier process left is not used when nothing tells whose bytes th
   expect(registry.offsets).toEqual([0]);
 });
 
-test("with what the server identified the bytes by it is used after a kill, but not after a restart of the machine", async () => {
+test("with a validator it is used after a kill, but not after a reboot", async () => {
   await using c = await downloadCase();
   const { digest: _, ...artifact } = ARTIFACT;
   const failing = Array.from({ length: 4 }, () => ({ bytes: 0, error: reset }));
@@ -297,7 +295,7 @@ test("with what the server identified the bytes by it is used after a kill, but 
   }
 });
 
-test("without a digest an interrupted download starts over if the server does not identify the bytes", async () => {
+test("without a digest and a validator an interrupted download starts over", async () => {
   await using c = await downloadCase();
   const { digest: _, ...artifact } = ARTIFACT;
   const registry = new FakeOpen({ bytes: 120_000, error: reset }, {});
@@ -305,7 +303,7 @@ test("without a digest an interrupted download starts over if the server does no
   expect(registry.offsets).toEqual([0, 0]);
 });
 
-test("without a digest it goes on where it stopped, with what the server identified the bytes by", async () => {
+test("without a digest it is resumed with the validator", async () => {
   await using c = await downloadCase();
   const { digest: _, ...artifact } = ARTIFACT;
   const registry = new FakeOpen({ bytes: 120_000, error: reset, validator: '"a"' }, {});
@@ -314,7 +312,7 @@ test("without a digest it goes on where it stopped, with what the server identif
   expect(registry.validators).toEqual([undefined, '"a"']);
 });
 
-test("a file that has changed since the beginning came is fetched from the start, by a later process too", async () => {
+test("a file that has changed since is fetched from the start, also by a later process", async () => {
   await using c = await downloadCase();
   const { digest: _, ...artifact } = ARTIFACT;
   const page = new TextEncoder().encode("<html>Please sign in</html>");
@@ -347,7 +345,7 @@ test.each(["a link to it", "a second name of it"])(
   },
 );
 
-test("what is not a download is never removed from the staging directory", async () => {
+test("only downloads are removed from the staging directory", async () => {
   await using c = await downloadCase();
   await mkdir(join(c.directory, "mine.dewy"));
   await writeFile(join(c.directory, "app.tar.gz.part"), "mine");
@@ -362,7 +360,7 @@ test("what is not a download is never removed from the staging directory", async
   ]);
 });
 
-test("wrong bytes again after that are refused, and nothing is kept", async () => {
+test("wrong bytes a second time are refused, and nothing is kept", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   const body = new Uint8Array(BODY.byteLength);
@@ -385,14 +383,14 @@ for (const refusal of [
   });
 }
 
-test("a partial file that is complete already is not asked for again", async () => {
+test("a partial file that has all bytes is not requested again", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   await writeFile(join(c.directory, PART), BODY);
   expect((await downloadArtifact(c.request(new FakeOpen()))).sha256).toBe(SHA256);
 });
 
-test("a complete file of the same artifact is used again, without a request and without an event", async () => {
+test("a complete file of the same artifact is reused without a request and an event", async () => {
   await using c = await downloadCase();
   await downloadArtifact(c.request(new FakeOpen({})));
   c.events.length = 0;
@@ -400,7 +398,7 @@ test("a complete file of the same artifact is used again, without a request and 
   expect(c.events).toEqual([]);
 });
 
-test("a complete file that was changed since is fetched again", async () => {
+test("a complete file that was modified is fetched again", async () => {
   await using c = await downloadCase();
   const { path } = await downloadArtifact(c.request(new FakeOpen({})));
   await writeFile(path, new Uint8Array(BODY.byteLength));
@@ -435,7 +433,7 @@ for (const name of [
   });
 }
 
-test("progress is told at most every 250 ms", async () => {
+test("progress is reported at most every 250 ms", async () => {
   await using c = await downloadCase();
   const registry = new FakeOpen({});
   const open = async (options: OpenOptions): Promise<ReadableStream<Uint8Array>> =>
@@ -458,7 +456,7 @@ test("progress is told at most every 250 ms", async () => {
   );
 });
 
-test("an abort keeps what has come", async () => {
+test("an abort keeps the bytes so far", async () => {
   await using c = await downloadCase();
   await interrupted(c);
   expect(await c.files()).toEqual([PART, SIDECAR]);

@@ -7,7 +7,7 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Artifact, OpenOptions } from "../../../src/core/types.ts";
 import type { DownloadRequest } from "../../../src/host/download/download.ts";
 
-/** Bytes to download, and what a registry would say of them. */
+/** Bytes to download, and their artifact. */
 export const BODY: Uint8Array = new Uint8Array(300_000).map((_, index) => (index * 7919) >>> 3);
 export const SHA256: string = createHash("sha256").update(BODY).digest("hex");
 export const ARTIFACT: Artifact = {
@@ -18,13 +18,12 @@ export const ARTIFACT: Artifact = {
   revision: "asset-1",
 };
 
-/** What a fake registry does when it is asked: stream some bytes, then end or fail. */
+/** A response of a fake registry: it streams some bytes, then ends or fails. */
 export interface Reply {
-  /** What it identifies the bytes by. */
   validator?: string;
   /** The bytes of the whole artifact; those before the offset are left out. */
   body?: Uint8Array;
-  /** How many bytes come; all unless told. */
+  /** How many bytes are sent. Defaults to all. */
   bytes?: number;
   /** How it fails after them. */
   error?: unknown;
@@ -32,12 +31,12 @@ export interface Reply {
   hang?: boolean;
 }
 
-/** A registry that gives its replies in order, and fails on a request too many. */
+/** A registry that gives its replies in order, and fails on an extra request. */
 export class FakeOpen {
   readonly #replies: Reply[];
-  /** The offsets that were asked for. */
+  /** The offsets that were requested. */
   readonly offsets: number[] = [];
-  /** What the bytes before them were identified by. */
+  /** The validators that were sent with them. */
   readonly validators: (string | undefined)[] = [];
   /** How many bytes were handed out. */
   pulled = 0;
@@ -86,7 +85,7 @@ export class FakeOpen {
   }
 }
 
-/** A clock that moves only when somebody sleeps or a test says so. */
+/** A clock that moves only with sleep() and advance(). */
 export class FakeClock implements Clock {
   #now = 1_000_000;
   readonly slept: number[] = [];

@@ -13,7 +13,7 @@ const isRoot = process.getuid?.() === 0;
 const why = isRoot ? "" : " [skipped: only root can give files to another user]";
 
 describe("ownDirectory", () => {
-  it("makes the directory and what is above it, with the mode whatever the umask is", async () => {
+  it("creates the directory and its parents, with the mode regardless of the umask", async () => {
     const umask = process.umask(0o077);
     onTestFinished(() => void process.umask(umask));
     const root = await tempDirectory();
@@ -22,14 +22,14 @@ describe("ownDirectory", () => {
     expect((await stat(join(root, "a"))).mode & 0o777).toBe(0o700);
   });
 
-  it("leaves the mode of a directory that exists as it is", async () => {
+  it("does not change the mode of an existing directory", async () => {
     const root = await tempDirectory();
     await chmod(root, 0o750);
     await ownDirectory(root, 0o711);
     expect((await stat(root)).mode & 0o777).toBe(0o750);
   });
 
-  it("follows links of its own user, and makes what is missing behind them", async () => {
+  it("follows links of its own user and creates missing directories below them", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "disk", "deep"), { recursive: true });
     await symlink("disk/deep/..", join(root, "one"));
@@ -37,21 +37,21 @@ describe("ownDirectory", () => {
     expect(await ownDirectory(join(root, "two", "cache"))).toBe(join(root, "disk", "cache"));
   });
 
-  it("does not make what a link leads to: it may be a disk that is not mounted", async () => {
+  it("does not create the target of a link, which may be a disk that is not mounted", async () => {
     const root = await tempDirectory();
     await symlink("disk/cache", join(root, "link"));
     await expect(ownDirectory(join(root, "link"))).rejects.toThrow("no such file or directory");
     expect(await readdir(root)).toEqual(["link"]);
   });
 
-  it("gives up on links that lead to each other", async () => {
+  it("rejects links that point to each other", async () => {
     const root = await tempDirectory();
     await symlink("b", join(root, "a"));
     await symlink("a", join(root, "b"));
     await expect(ownDirectory(join(root, "a"))).rejects.toThrow("too many links");
   });
 
-  it.skipIf(!isRoot)(`refuses links of another user, also on the way${why}`, async () => {
+  it.skipIf(!isRoot)(`rejects links of another user anywhere in the path${why}`, async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "disk", "cache"), { recursive: true });
     await symlink("disk", join(root, "theirs"));
@@ -66,7 +66,7 @@ describe("ownDirectory", () => {
 });
 
 describe("findOwnDirectory", () => {
-  it("finds what is there, and makes nothing", async () => {
+  it("finds an existing directory and creates nothing", async () => {
     const root = await tempDirectory();
     expect(await findOwnDirectory(join(root, "a", "b"))).toBeUndefined();
     expect(await readdir(root)).toEqual([]);
@@ -83,7 +83,7 @@ describe.skipIf(!isRoot)(`writableByOthers${why}`, () => {
     [0, 0, 0o757, "everybody"],
     [0, 0, 0o1777, "everybody"],
     [7, 0, 0o700, "owner 7"],
-  ])("says of owner %i, group %i and mode %o: %s", async (uid, gid, mode, reason) => {
+  ])("owner %i, group %i, mode %o: %s", async (uid, gid, mode, reason) => {
     const path = await tempDirectory();
     await chown(path, uid, gid);
     await chmod(path, mode);

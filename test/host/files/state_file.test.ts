@@ -45,14 +45,14 @@ describe("stateFile", () => {
     expect(await (await open()).store.load()).toEqual(EMPTY_STATE);
   });
 
-  it("gives back what was saved, and leaves no temporary file", async () => {
+  it("returns the saved state and leaves no temporary file", async () => {
     const { directory, store } = await open();
     await store.update(() => state);
     expect(await store.load()).toEqual(state);
     expect(await readdir(join(directory, ".dewy"))).toEqual(["state.json"]);
   });
 
-  it("loses no change of those that are made at the same time", async () => {
+  it("loses no concurrent change", async () => {
     const { store } = await open();
     const tags = Array.from({ length: 20 }, (_, minor) => `v1.${minor}.0`);
     const add = (tag: string) => (before: DeployState) => ({
@@ -63,7 +63,7 @@ describe("stateFile", () => {
     expect((await store.load()).bad.map(({ tag }) => tag)).toEqual(tags);
   });
 
-  it("goes on after a change that failed", async () => {
+  it("continues after a failed change", async () => {
     const { store } = await open();
     const failing = store.update(() => {
       throw new Error("no");
@@ -73,7 +73,7 @@ describe("stateFile", () => {
     expect(await following).toEqual(state);
   });
 
-  it("reads a file from before dewy remembered the bytes of every tag", async () => {
+  it("reads a file of a version that did not record the bytes of every tag", async () => {
     const { directory, store } = await open();
     const { known: _, ...before } = state;
     await store.update(() => EMPTY_STATE);

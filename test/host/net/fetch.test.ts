@@ -35,7 +35,7 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     return JSON.parse(stdout) as Asked;
   }
 
-  test("without proxy and private CA is the runtime's own, which refuses the private site", async () => {
+  test("is the runtime's own without proxy and private CA, and refuses the private site", async () => {
     const asked = await ask({ urls: [network.plainUrl, network.tlsUrl] });
     expect(asked).toEqual({
       answers: ["200 hello text/plain", "refused"],
@@ -66,12 +66,12 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     expect(asked).toMatchObject({ answers: ["200 hello text/plain"], warnings: [] });
   });
 
-  test("does not trust a CA that was not named", async () => {
+  test("does not trust other CAs", async () => {
     const asked = await ask({ urls: [network.tlsUrl], caFile: network.otherCaFile });
     expect(asked.answers).toEqual(["refused"]);
   });
 
-  test("goes through the proxies, a tunnel for https, with the proxy's credentials", async () => {
+  test("uses the proxies with their credentials, and a tunnel for https", async () => {
     const asked = await ask(
       { urls: [network.plainUrl, network.tlsUrl], caFile: network.caFile },
       {
@@ -90,14 +90,14 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     ]);
   });
 
-  test("takes a percent sign in the proxy's password as it stands", async () => {
+  test("accepts a literal percent sign in the proxy's password", async () => {
     const env = { https_proxy: `http://me:100%@${network.proxy}` };
     const asked = await ask({ urls: [network.tlsUrl], caFile: network.caFile }, env);
     expect(asked.answers).toEqual(["200 hello text/plain"]);
     expect(network.takeProxied()[0]).toContain(`Basic ${btoa("me:100%")}`);
   });
 
-  test("takes ALL_PROXY for both kinds of URL", async () => {
+  test("uses ALL_PROXY for both kinds of URL", async () => {
     const urls = [network.plainUrl, network.tlsUrl];
     await ask({ urls, caFile: network.caFile }, { ALL_PROXY: network.proxy });
     expect(network.takeProxied()).toHaveLength(3);
@@ -116,7 +116,7 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     },
   );
 
-  test("goes through the proxy where NO_PROXY names another port", async () => {
+  test("uses the proxy if NO_PROXY names another port", async () => {
     await ask(
       { urls: [network.plainUrl] },
       { HTTP_PROXY: `http://${network.proxy}`, no_proxy: "127.0.0.1:1" },
@@ -124,7 +124,7 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     expect(network.takeProxied()).toHaveLength(2);
   });
 
-  test("refuses a --ca-file that is not there, and one that holds no certificate", async () => {
+  test("refuses a --ca-file that is missing or contains no certificate", async () => {
     const empty = join(network.directory, "empty.pem");
     await writeFile(empty, "no certificate\n");
     const [missing, none] = await Promise.all(
@@ -133,10 +133,10 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
     expect(missing?.error).toBe(
       'ConfigError: Cannot use --ca-file "/no/such.pem": no such file or directory; expected a file of PEM certificates',
     );
-    expect(none?.error).toContain("it holds no PEM certificate");
+    expect(none?.error).toContain("it contains no PEM certificate");
   });
 
-  test("warns of a variable that names a bad file, and calls on", async () => {
+  test("warns about a variable with an unusable file, and continues", async () => {
     const asked = await ask({ urls: [network.plainUrl] }, { SSL_CERT_FILE: "/no/such.pem" });
     expect(asked.answers).toEqual(["200 hello text/plain"]);
     expect(asked.warnings).toHaveLength(1);
@@ -144,15 +144,15 @@ describe.each(runtimes)("createHostFetch on $name", (runtime) => {
   });
 });
 
-test("createHostFetch refuses a certificate that is damaged", async () => {
+test("createHostFetch refuses a damaged certificate", async () => {
   const caFile = join(network.directory, "damaged.pem");
   await writeFile(caFile, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
   await expect(createHostFetch({ env: {}, caFile })).rejects.toThrow(
-    `Cannot use --ca-file "${caFile}": it holds a certificate that is damaged`,
+    `Cannot use --ca-file "${caFile}": it contains a damaged certificate`,
   );
 });
 
-test("createHostFetch refuses a proxy that it cannot use, and keeps its password to itself", async () => {
+test("createHostFetch refuses an invalid proxy without showing its password", async () => {
   await expect(
     createHostFetch({ env: { HTTPS_PROXY: "socks5://me:secret@proxy:1080" } }),
   ).rejects.toThrow(

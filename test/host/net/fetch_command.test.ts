@@ -37,7 +37,7 @@ describe.each(runtimes)("dewy check on $name", (runtime) => {
     });
   }
 
-  test("asks a registry of a private CA through the proxy", async () => {
+  test("reaches a registry with a private CA through the proxy", async () => {
     network.takeProxied();
     const { code, stdout, stderr } = await check(["--ca-file", network.caFile], {
       HTTPS_PROXY: `http://${network.proxy}`,
@@ -50,7 +50,7 @@ describe.each(runtimes)("dewy check on $name", (runtime) => {
     expect(network.takeProxied()).toContain(`CONNECT ${new URL(network.tlsUrl).host}`);
   });
 
-  test("exits 1 and names the flag when the CA file is not there", async () => {
+  test("exits 1 and names the flag if the CA file is missing", async () => {
     const { code, stdout } = await check(["--ca-file", "/no/such.pem"], {});
     expect(code).toBe(1);
     expect(JSON.parse(stdout).message).toContain('Cannot use --ca-file "/no/such.pem"');

@@ -14,7 +14,7 @@ async function site(): Promise<{ url: string; asked(): number }> {
   return { url: served.url.replace("127.0.0.1", "localhost"), asked: () => asked };
 }
 
-test("a guarded fetch connects to addresses that were shown to the check", async () => {
+test("a guarded fetch connects to addresses that pass the check", async () => {
   const { url } = await site();
   const io = await createHostIo({ env: {} });
   const shown: [string, readonly string[]][] = [];
@@ -23,7 +23,7 @@ test("a guarded fetch connects to addresses that were shown to the check", async
   expect(shown).toEqual([["localhost", expect.arrayContaining(["127.0.0.1"])]]);
 });
 
-test("a guarded fetch does not connect to addresses that the check refuses, and does not try again", async () => {
+test("a guarded fetch does not connect to addresses that the check refuses, and does not retry", async () => {
   const { url, asked } = await site();
   const io = await createHostIo({ env: {} });
   let checks = 0;
@@ -40,7 +40,7 @@ test("a guarded fetch does not connect to addresses that the check refuses, and 
   expect([checks, asked()]).toEqual([1, 0]);
 });
 
-test("a fetch that is not the host's own is not replaced", async () => {
+test("other fetch functions are not replaced", async () => {
   const io = await createHostIo({ env: {} });
   const own: typeof fetch = async () => new Response("mine");
   expect(await io.guardFetch?.(own, () => {})).toBe(own);

@@ -35,7 +35,7 @@ describe("withoutFloods", () => {
   it.each([
     ["ping frames", frames(PING, "12345678", 101)],
     ["empty data frames", frames(DATA, "", 101)],
-  ])("ends a connection over which a flood of %s comes", async (_, bytes) => {
+  ])("closes a connection on a flood of %s", async (_, bytes) => {
     const [peer, stream] = await connection();
     stream.resume();
     const failed = once(stream, "error");
@@ -45,7 +45,7 @@ describe("withoutFloods", () => {
     expect(error.message).toContain("Flooding was detected");
   });
 
-  it("hands on answers of any number and size, both ways", async () => {
+  it("relays responses of any number and size, both ways", async () => {
     const [peer, stream] = await connection();
     const bytes = Buffer.concat([
       frames(PING, "12345678", 100),

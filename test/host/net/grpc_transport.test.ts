@@ -17,13 +17,13 @@ async function warningsOf(baseUrl: string, env: Record<string, string>): Promise
 
 const HTTPS_PROXY = "http://me:s3cret@proxy.example.com:3128";
 
-test("gRPC over HTTP/2 says that it passes the proxy by, without the proxy's password", async () => {
+test("gRPC over HTTP/2 warns that it does not use the proxy, without the proxy's password", async () => {
   const warnings = await warningsOf("https://registry.example.com", { HTTPS_PROXY });
   expect(warnings).toEqual([
     {
       type: "warning",
       important: true,
-      message: expect.stringContaining("goes through no proxy"),
+      message: expect.stringContaining("does not use the proxy"),
       fields: { registry: "registry.example.com", proxy: "proxy.example.com:3128" },
     },
   ]);
@@ -46,12 +46,12 @@ test.each(["http://127.0.0.1:80", "https://127.0.0.1:443"])(
 test.each([
   ["where no proxy is set", "https://registry.example.com", {}],
   [
-    "where NO_PROXY excepts the registry",
+    "where NO_PROXY excludes the registry",
     "https://registry.example.com",
     { HTTPS_PROXY, NO_PROXY: "example.com" },
   ],
   ["where the proxy is for another kind of URL", "http://registry.example.com", { HTTPS_PROXY }],
   ["on this machine", "https://localhost:9000", { HTTPS_PROXY }],
-])("gRPC over HTTP/2 says nothing of proxies %s", async (_, baseUrl, env) => {
+])("gRPC over HTTP/2 does not warn about proxies %s", async (_, baseUrl, env) => {
   expect(await warningsOf(baseUrl, env)).toEqual([]);
 });

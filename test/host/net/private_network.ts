@@ -19,19 +19,19 @@ export interface PrivateNetwork {
   plainUrl: string;
   /** The CA of {@link tlsUrl}, as a PEM file. */
   caFile: string;
-  /** The certificate of a CA that signed nothing here, as a PEM file. */
+  /** An unrelated CA, as a PEM file. */
   otherCaFile: string;
   /** A directory for more files. */
   directory: string;
   /** `127.0.0.1:<port>` of the proxy. */
   proxy: string;
-  /** What the proxy was asked for since the last call: `CONNECT host:port`, `GET url`, with credentials. */
+  /** The proxy's requests since the last call: `CONNECT host:port`, `GET url`, with credentials. */
   takeProxied(): string[];
   /** Stops everything. */
   close(): Promise<void>;
 }
 
-/** Says hello; sends back what is posted. */
+/** Answers `hello`, or the body of a POST. */
 const greet: RequestListener = (request, response) => {
   if (request.method === "POST") request.pipe(response);
   else response.end(`hello ${request.headers.accept}`);
@@ -77,7 +77,7 @@ export async function startPrivateNetwork(
 
 type Pem = Awaited<ReturnType<typeof generate>>;
 
-/** An authority that nobody trusts by itself. */
+/** A private authority. */
 export function certificateAuthority(commonName: string): Promise<Pem> {
   return generate([{ name: "commonName", value: commonName }], {
     keyType: "ec",

@@ -27,17 +27,17 @@ function hooks(over: Partial<HookOptions>): ReturnType<typeof createHooks> {
 }
 
 describe("createHooks", () => {
-  it("runs nothing when no hook is configured", async () => {
+  it("runs nothing if no hook is configured", async () => {
     expect(await hooks({})("before", context, never)).toBeUndefined();
   });
 
-  it("tells the hook what is deployed, and runs it in the working directory", async () => {
+  it("passes the DEWY_* variables and runs the hook in the working directory", async () => {
     const before = "echo $DEWY_TAG $DEWY_PREVIOUS_TAG $DEWY_RELEASE_DIR $DEWY_COMMAND $PWD";
     const result = await hooks({ before })("before", context, never);
     expect(result?.stdout).toBe("v1.1.0 v1.0.0 /app/releases/x assets /tmp");
   });
 
-  it("gives an empty previous tag at the first deploy", async () => {
+  it("passes an empty previous tag on the first deploy", async () => {
     const run = hooks({ after: 'echo "[$DEWY_PREVIOUS_TAG]"' });
     const result = await run("after", { ...context, previousTag: undefined }, never);
     expect(result?.stdout).toBe("[]");
@@ -52,7 +52,7 @@ describe("createHooks", () => {
     });
   });
 
-  it("cuts the values of secret variables out of what it gives back", async () => {
+  it("masks the values of secret variables in the result", async () => {
     const env = { PATH: process.env.PATH, GITHUB_TOKEN: "ghp_0123456789", PLAIN: "visible-value" };
     const result = await hooks({ env, before: "echo $GITHUB_TOKEN $PLAIN" })(
       "before",
@@ -62,7 +62,7 @@ describe("createHooks", () => {
     expect(result?.stdout).toBe("… visible-value");
   });
 
-  it("says that it took too long", async () => {
+  it("reports a timeout", async () => {
     const result = await hooks({ timeoutMs: 100, before: "sleep 300" })("before", context, never);
     expect(result).toMatchObject({ timedOut: true, exitCode: null });
   });

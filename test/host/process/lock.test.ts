@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import { bootId, pidNamespace, processStartTime } from "../../../src/host/process/identity.ts";
-import { acquireLock, claimPath } from "../../../src/host/process/lock.ts";
+import { acquireLock, claimPath, replaceStaleLock } from "../../../src/host/process/lock.ts";
+import { bootId, pidNamespace, processStartTime } from "../../../src/host/process/processes.ts";
 import { ROOT, type Runtime, runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
@@ -28,7 +28,7 @@ async function writeHolder(path: string, over: Record<string, unknown>): Promise
   await writeFile(path, JSON.stringify(holder));
 }
 
-/** A pid that has just been used and is free again. */
+/** The pid of a process that has exited. */
 async function deadPid(): Promise<number> {
   const child = spawn("true");
   await once(child, "exit");
@@ -36,7 +36,7 @@ async function deadPid(): Promise<number> {
 }
 
 describe("acquireLock", () => {
-  it("keeps a second one out and says who holds it", async () => {
+  it("rejects a second process and names the holder", async () => {
     const path = await lockPath();
     await acquireLock(path, "assets");
     const error = await acquireLock(path, "server").catch((e: unknown) => e);
@@ -44,28 +44,28 @@ describe("acquireLock", () => {
     expect(String(error)).toContain(`dewy assets (pid ${process.pid} on ${hostname()})`);
   });
 
-  it("can be taken again after it was given back", async () => {
+  it("can be acquired again after its release", async () => {
     const path = await lockPath();
     await (await acquireLock(path, "assets")).release();
     await (await acquireLock(path, "assets")).release();
     expect(await readdir(join(path, ".."))).toEqual([]);
   });
 
-  it("is taken over from a process that has ended", async () => {
+  it("takes over the lock of a process that has exited", async () => {
     const path = await lockPath();
     await writeHolder(path, { pid: await deadPid(), startTime: "1" });
     await acquireLock(path, "assets");
     expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({ pid: process.pid });
   });
 
-  it("is taken over when the pid belongs to another process by now", async () => {
+  it("takes over a lock whose pid has been reused by another process", async () => {
     const path = await lockPath();
     await writeHolder(path, { pid: process.ppid, startTime: `${processStartTime(process.ppid)}0` });
     await acquireLock(path, "assets");
     expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({ pid: process.pid });
   });
 
-  it("is respected when another machine on a shared directory has touched it lately", async () => {
+  it("respects a recent heartbeat of another machine on a shared directory", async () => {
     const path = await lockPath();
     await writeHolder(path, { host: "another-machine" });
     await expect(acquireLock(path, "assets")).rejects.toThrow("another-machine");
@@ -73,14 +73,14 @@ describe("acquireLock", () => {
     await acquireLock(path, "assets");
   });
 
-  it("is taken over when the file makes no sense", async () => {
+  it("takes over a lock whose content is not valid", async () => {
     const path = await lockPath();
     await (await acquireLock(path, "assets")).release();
     await writeFile(path, "{");
     await acquireLock(path, "assets");
   });
 
-  it("is taken over after a restart of this machine, however the clock was set", async () => {
+  it("takes over a lock from before a reboot, whatever the clock says", async () => {
     for (const touchedAt of [1, Date.now() / 1000 + 3600]) {
       const path = await lockPath();
       await writeHolder(path, { pid: process.pid, boot: "another start", pids: pidNamespace() });
@@ -89,13 +89,13 @@ describe("acquireLock", () => {
     }
   });
 
-  it("is respected when a machine of the same name has touched it lately", async () => {
+  it("respects a recent heartbeat of a machine with the same name", async () => {
     const path = await lockPath();
     await writeHolder(path, { pid: await deadPid(), boot: "another machine's" });
     await expect(acquireLock(path, "assets")).rejects.toThrow("if that machine is gone");
   });
 
-  it("is taken over from a starter that was killed while it took the lock over", async () => {
+  it("takes over the claim of a process that was killed during its takeover", async () => {
     const path = await lockPath();
     const dead = { pid: await deadPid(), startTime: "1" };
     await writeHolder(path, dead);
@@ -109,7 +109,7 @@ describe("acquireLock", () => {
     await lock.release();
   });
 
-  it("waits for a starter that is taking the lock over, and not longer", async () => {
+  it("waits for another process to finish its takeover", async () => {
     const path = await lockPath();
     await writeHolder(path, { pid: await deadPid(), startTime: "1" });
     const claim = claimPath(path, await readFile(path, "utf8"));
@@ -124,7 +124,7 @@ describe("acquireLock", () => {
     await (await lock).release();
   });
 
-  it("warns when another process has taken it, and leaves the file alone", async () => {
+  it("warns when another process has replaced the lock, and leaves the file alone", async () => {
     vi.useFakeTimers({ toFake: ["setInterval"] });
     onTestFinished(() => void vi.useRealTimers());
     const path = await lockPath();
@@ -141,7 +141,7 @@ describe("acquireLock", () => {
     expect(await readFile(path, "utf8")).toContain("another-machine");
   });
 
-  it("does not follow a link in its place", async () => {
+  it("does not follow a symbolic link in place of the file", async () => {
     const path = await lockPath();
     await writeHolder(path, {});
     const elsewhere = join(await tempDirectory(), "lock");
@@ -158,8 +158,8 @@ describe("acquireLock", () => {
   const needsRoot =
     process.getuid?.() === 0 && process.platform === "linux"
       ? ""
-      : " [skipped: mounting a read-only disk takes root on Linux]";
-  it.skipIf(needsRoot !== "")(`says that the file system is read-only${needsRoot}`, async () => {
+      : " [skipped: mounting a read-only disk requires root on Linux]";
+  it.skipIf(needsRoot !== "")(`reports a read-only file system${needsRoot}`, async () => {
     const directory = await tempDirectory();
     execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", directory]);
     onTestFinished(() => void execFileSync("umount", ["-l", directory]));
@@ -170,7 +170,37 @@ describe("acquireLock", () => {
   });
 });
 
-/** A process that takes locks when it is told. */
+describe("replaceStaleLock", () => {
+  it("replaces a lock that still has the content that was judged stale", async () => {
+    const { path, own } = await twoLocks("stale");
+    expect(await replaceStaleLock(path, "stale", own)).toBe(true);
+    expect(await readFile(path, "utf8")).toBe("ours");
+  });
+
+  it("leaves a lock alone that another process has taken over since then", async () => {
+    const { path, own } = await twoLocks("taken over by another process");
+    expect(await replaceStaleLock(path, "stale", own)).toBe(false);
+    expect(await readFile(path, "utf8")).toBe("taken over by another process");
+    expect((await readdir(join(path, ".."))).sort()).toEqual(["lock", "own"]);
+  });
+
+  it("does not create a lock that was released since then", async () => {
+    const { path, own } = await twoLocks("stale");
+    await rm(path);
+    expect(await replaceStaleLock(path, "stale", own)).toBe(false);
+    expect(await readdir(join(path, ".."))).toEqual(["own"]);
+  });
+
+  async function twoLocks(content: string): Promise<{ path: string; own: string }> {
+    const directory = await tempDirectory();
+    const [path, own] = [join(directory, "lock"), join(directory, "own")];
+    await writeFile(path, content);
+    await writeFile(own, "ours");
+    return { path, own };
+  }
+});
+
+/** A process that acquires locks on command. */
 interface Contender {
   tell(line: string): Promise<string>;
   kill(): Promise<void>;
@@ -199,7 +229,7 @@ async function startContender(
   };
 }
 
-/** Lets all of them try for the same lock at the same moment, and counts how many got it. */
+/** All contenders try to acquire the same lock at the same moment. Returns their sorted answers. */
 async function race(contenders: readonly Contender[], path: string): Promise<readonly string[]> {
   const at = Date.now() + 20;
   const answers = await Promise.all(contenders.map((one) => one.tell(`take ${path} ${at}`)));
@@ -209,13 +239,15 @@ async function race(contenders: readonly Contender[], path: string): Promise<rea
 
 const canUnshare =
   process.platform === "linux" && spawnSync("unshare", ["--pid", "--fork", "true"]).status === 0;
-const whyNotUnshared = canUnshare ? "" : " [skipped: making a PID namespace takes root on Linux]";
+const whyNotUnshared = canUnshare
+  ? ""
+  : " [skipped: making a PID namespace requires root on Linux]";
 
 describe.skipIf(!canUnshare)(`in another PID namespace of this machine${whyNotUnshared}`, () => {
   const unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
   const [node] = runtimes;
 
-  it("a holder that lives is respected, whatever its pid is here", async () => {
+  it("a live holder keeps its lock, whatever its pid is outside", async () => {
     const path = await lockPath();
     const holder = await startContender(node, ...unshare);
     expect(await holder.tell(`take ${path} 0`)).toBe("won");
@@ -227,7 +259,7 @@ describe.skipIf(!canUnshare)(`in another PID namespace of this machine${whyNotUn
     expect(await inside.tell(`take ${path} 0`)).toBe("won");
   });
 
-  it("a holder that was killed is replaced when it has shown no sign of life for half a minute", async () => {
+  it("a killed holder is replaced after half a minute without a heartbeat", async () => {
     const path = await lockPath();
     const holder = await startContender(node, ...unshare);
     expect(await holder.tell(`take ${path} 0`)).toBe("won");
@@ -239,12 +271,12 @@ describe.skipIf(!canUnshare)(`in another PID namespace of this machine${whyNotUn
   });
 });
 
-describe("starters at the same moment", () => {
+describe("processes that start at the same moment", () => {
   const [node, deno, bun] = runtimes;
   it.each([
     ["three on Node", [node, node, node]],
     ["six on three runtimes", [node, deno, bun, node, deno, bun]],
-  ])("of which there are %s: exactly one gets a stale lock, in every round", async (_, chosen) => {
+  ])("%s: exactly one takes over a stale lock in every round", async (_, chosen) => {
     const contenders = await Promise.all(chosen.map((runtime) => startContender(runtime)));
     const one = [...Array.from({ length: chosen.length - 1 }, () => "lost"), "won"];
     const parent = await tempDirectory();

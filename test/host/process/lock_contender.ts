@@ -1,5 +1,5 @@
-// Takes locks as it is told on standard input, a line each: `take <path> <milliseconds since the epoch>` waits for that
-// moment without giving the processor away, so that several processes try at once; `release` gives the lock back.
+// Acquires locks on command, one line of standard input each: `take <path> <milliseconds since the epoch>` waits for that
+// moment busily, so that several processes try at once; `release` releases the lock.
 
 import process from "node:process";
 import { createInterface } from "node:readline";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isRunning } from "../../../src/host/process/identity.ts";
+import { isRunning } from "../../../src/host/process/processes.ts";
 import { run } from "../../../src/host/process/run.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
@@ -13,7 +13,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe("run", () => {
-  it("gives back exit code, standard output and standard error", async () => {
+  it("returns exit code, standard output and standard error", async () => {
     const result = await run({
       ...base,
       command: ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"],
@@ -36,23 +36,23 @@ describe("run", () => {
     expect(result.stdout).toBe("0\nv1.0.0\n");
   });
 
-  it("keeps the end of a flood of output", async () => {
+  it("keeps only the end of long output", async () => {
     const result = await run({ ...base, command: ["/bin/sh", "-c", "seq 1 200000; echo the end"] });
     expect(result.stdout.length).toBeLessThanOrEqual(64 * 1024);
     expect(result.stdout.endsWith("the end\n")).toBe(true);
   });
 
-  it("ends the whole group when the time is up", async () => {
+  it("stops the whole process group on timeout", async () => {
     const directory = await tempDirectory();
     const script = `sleep 300 & echo $! > ${join(directory, "pid")}; wait`;
-    // Long enough for the shell to have told the number.
+    // Long enough for the shell to write the pid.
     const result = await run({ ...base, timeoutMs: 3_000, command: ["/bin/sh", "-c", script] });
     expect(result).toMatchObject({ timedOut: true, exitCode: null });
     const pid = Number(await readFile(join(directory, "pid"), "utf8"));
     await until(() => !isAlive(pid));
   });
 
-  it("kills what ignores SIGTERM", async () => {
+  it("kills a process that ignores SIGTERM", async () => {
     const result = await run({
       ...base,
       timeoutMs: 100,
@@ -61,7 +61,7 @@ describe("run", () => {
     expect(result).toMatchObject({ timedOut: true, exitCode: null });
   });
 
-  it("is ended by the signal", async () => {
+  it("stops the process on abort", async () => {
     const stop = new AbortController();
     const running = run({ ...base, signal: stop.signal, command: ["sleep", "300"] });
     stop.abort();
@@ -78,7 +78,7 @@ describe("run", () => {
     process.kill(pid, "SIGKILL");
   });
 
-  it("says which program cannot be run", async () => {
+  it("names the program that cannot be started", async () => {
     await expect(run({ ...base, command: ["/no/such/program"] })).rejects.toThrow(
       "/no/such/program",
     );

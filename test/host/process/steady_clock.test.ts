@@ -5,7 +5,7 @@ import { startTcpProxy } from "../../../src/host/proxy/tcp_proxy.ts";
 import { connected, received, startBackend, until } from "../proxy/sockets.ts";
 
 describe("steadyClock", () => {
-  it("keeps a proxy from ending connections when the clock of the machine is put forward", async () => {
+  it("keeps proxied connections open when the system clock jumps forward", async () => {
     const listen = { host: "127.0.0.1", port: 0 };
     const idleTimeoutMs = 10_000;
     let sleeps = 0;
@@ -32,7 +32,7 @@ describe("steadyClock", () => {
     expect(proxy.stats()).toMatchObject({ open: 1, idle: 0 });
   });
 
-  it("tells the time, as far as nobody has changed it", () => {
+  it("agrees with the system clock as long as that is not changed", () => {
     expect(Math.abs(steadyClock.now() - Date.now())).toBeLessThan(60_000);
   });
 });

@@ -22,7 +22,7 @@ async function useSync(exitCode: number | undefined): Promise<string> {
   return bin;
 }
 
-it("syncFileSystem asks the system's sync for the file system of the directory", async () => {
+it("syncFileSystem runs sync -f on the directory", async () => {
   const bin = await useSync(0);
   await syncFileSystem("/srv/app", never);
   expect(await readFile(join(bin, "asked"), "utf8")).toBe("-f /srv/app\n");

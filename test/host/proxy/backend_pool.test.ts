@@ -15,7 +15,7 @@ function pool(balance: "least-connections" | "round-robin" = "least-connections"
   return { pool: made, clock, take: () => made.take({})?.backend.name };
 }
 
-test("without a backend there is none to take", () => {
+test("take() returns undefined without a backend", () => {
   const { pool: empty, take } = pool();
   expect(take()).toBeUndefined();
   empty.replace([A]);
@@ -24,7 +24,7 @@ test("without a backend there is none to take", () => {
   expect(take()).toBeUndefined();
 });
 
-test("round-robin takes turns, whatever the load", () => {
+test("round-robin alternates regardless of load", () => {
   const { pool: turns, take } = pool("round-robin");
   turns.replace([A, B]);
   const first = turns.take({});
@@ -32,7 +32,7 @@ test("round-robin takes turns, whatever the load", () => {
   expect([take(), take(), take()]).toEqual(["b", "a", "b"]);
 });
 
-test("backends with equally many connections take turns", () => {
+test("backends with equally many connections alternate", () => {
   const { pool: equal } = pool();
   equal.replace([A, B]);
   const names = [1, 2, 3, 4].map(() => {
@@ -44,7 +44,7 @@ test("backends with equally many connections take turns", () => {
   expect(names).toEqual(["a", "b", "a", "b"]);
 });
 
-test("one that fails rests, twice as long each time, 5 s at most", () => {
+test("a failed backend backs off exponentially, up to 5 s", () => {
   const { pool: failing, clock } = pool();
   failing.replace([A]);
   const rests: number[] = [];
@@ -53,8 +53,8 @@ test("one that fails rests, twice as long each time, 5 s at most", () => {
     const member = failing.take(connection);
     if (member === undefined) throw new Error("it still rests");
     failing.release(member, connection);
-    failing.failed(member);
-    rests.push(member.restsUntil - clock.now());
+    failing.markFailed(member);
+    rests.push(member.backoffUntil - clock.now());
     clock.advance((rests.at(-1) ?? 0) - 1);
     expect(failing.take({})).toBeUndefined();
     clock.advance(1);
@@ -62,32 +62,32 @@ test("one that fails rests, twice as long each time, 5 s at most", () => {
   expect(rests).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
 });
 
-test("after a rest one connection goes first, and the others follow when it was made", () => {
+test("after a backoff one connection is tried first, and the others follow once it succeeds", () => {
   const { pool: resting, clock, take } = pool();
   resting.replace([A]);
   const member = resting.take({});
   if (member === undefined) throw new Error("no backend");
-  resting.failed(member);
+  resting.markFailed(member);
   clock.advance(100);
   expect(take()).toBe("a");
   expect(take()).toBeUndefined();
-  resting.succeeded(member);
+  resting.markHealthy(member);
   expect([take(), take()]).toEqual(["a", "a"]);
 });
 
-test("one that is named again keeps its connections and its rest", () => {
+test("replace() keeps the connections and the backoff of known backends", () => {
   const { pool: kept, take } = pool();
   kept.replace([A]);
   const member = kept.take({});
   if (member === undefined) throw new Error("no backend");
-  kept.failed(member);
+  kept.markFailed(member);
   kept.replace([B]);
   kept.replace([A, B]);
   expect(kept.find(A)?.connections.size).toBe(1);
   expect([take(), take()]).toEqual(["b", "b"]);
 });
 
-test("one that left is forgotten with its last connection", () => {
+test("a removed backend is forgotten with its last connection", () => {
   const { pool: leaving } = pool();
   leaving.replace([A, B]);
   const connection = {};
@@ -99,7 +99,7 @@ test("one that left is forgotten with its last connection", () => {
   expect(leaving.members().map(({ backend }) => backend.name)).toEqual(["b"]);
 });
 
-test("who waits is woken by other backends, by the end of a rest and by a signal", async () => {
+test("changed() resolves on other backends, the end of a backoff, and the signal", async () => {
   const { pool: waiting, clock } = pool();
   const { signal } = new AbortController();
   const forBackends = waiting.changed(9_000, signal);
@@ -107,7 +107,7 @@ test("who waits is woken by other backends, by the end of a rest and by a signal
   await forBackends;
   const member = waiting.take({});
   if (member === undefined) throw new Error("no backend");
-  waiting.failed(member);
+  waiting.markFailed(member);
   const forRest = waiting.changed(9_000, signal);
   clock.advance(100);
   await forRest;

@@ -9,7 +9,7 @@ import { startProxy } from "./proxy_process.ts";
 import { closed, connected, deadBackend, received, startBackend, until } from "./sockets.ts";
 
 describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
-  test("a client is connected with the next one when the first does not accept", async () => {
+  test("a client gets the next backend if the first does not accept", async () => {
     const proxy = await startProxy(runtime, { balance: "round-robin" });
     const dead = await deadBackend();
     const { backend } = await startBackend((socket) => socket.pipe(socket));
@@ -25,11 +25,11 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     const messages = await proxy.messages();
     expect(messages).toHaveLength(1);
     expect(messages[0]).toMatch(
-      new RegExp(`^Cannot connect to backend 127.0.0.1:${dead.port}: .*it rests`),
+      new RegExp(`^Cannot connect to backend 127.0.0.1:${dead.port}: .*retried with backoff`),
     );
   });
 
-  test("the one with the fewest connections is next", async () => {
+  test("the backend with the fewest connections is next", async () => {
     const proxy = await startProxy(runtime);
     const greet = (socket: Socket): void => void socket.write("hello");
     const [first, second] = [await startBackend(greet), await startBackend(greet)];
@@ -45,7 +45,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     expect([first.sockets.length, second.sockets.length]).toEqual([6, 3]);
   });
 
-  test("a client waits while there is none, and loses nothing", async () => {
+  test("a client waits while there is no backend, and loses nothing", async () => {
     const proxy = await startProxy(runtime);
     const client = await connected(proxy.address);
     client.write("ping");
@@ -55,7 +55,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     expect((await received(client, 4)).toString()).toBe("ping");
   });
 
-  test("a client waits while none accepts, until one does", async () => {
+  test("a client waits until a backend accepts", async () => {
     const proxy = await startProxy(runtime);
     await proxy.setBackends([await deadBackend()]);
     const client = await connected(proxy.address);
@@ -66,7 +66,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     expect((await received(client, 4)).toString()).toBe("ping");
   });
 
-  test("a client that waited in vain is reset", async () => {
+  test("a client is reset if no backend accepts in time", async () => {
     const proxy = await startProxy(runtime, { holdMs: 50 });
     await proxy.setBackends([await deadBackend()]);
     await proxy.setBackends([]);
@@ -80,7 +80,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     ]);
   });
 
-  test("only so many clients wait", async () => {
+  test("at most maxHeld clients wait", async () => {
     const proxy = await startProxy(runtime, { maxHeld: 2 });
     const clients = [await connected(proxy.address), await connected(proxy.address)];
     await until(async () => (await proxy.stats()).held === 2);
@@ -92,7 +92,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
     for (const client of clients) expect((await received(client, 5)).toString()).toBe("hello");
   });
 
-  test("close lets those go that wait", async () => {
+  test("close() releases waiting clients", async () => {
     const proxy = await startProxy(runtime);
     const client = await connected(proxy.address);
     await until(async () => (await proxy.stats()).held === 1);
@@ -102,7 +102,7 @@ describe.each(runtimes)("the backends of a proxy on $name", (runtime) => {
   });
 });
 
-test("a client that comes before the first backend is up is not an error; later, it is", async () => {
+test("a client without a backend is an error only after the first backend has started", async () => {
   const events: DewyEvent[] = [];
   const listen = { host: "127.0.0.1", port: 0 };
   const emit = (event: DewyEvent): void => void events.push(event);

@@ -25,7 +25,7 @@ const options = {
 } as const;
 const timeout = MINUTES * 60_000;
 
-test(`changes no byte but in the head of a final response that may end its connection (seed ${SEED})`, {
+test(`changes only the head of a final response that may end its connection (seed ${SEED})`, {
   timeout,
 }, () => {
   const until = fc.nat({ max: 30 });
@@ -35,7 +35,7 @@ test(`changes no byte but in the head of a final response that may end its conne
       for (const { chunk, sent, at } of relay(conversation, how, closesFrom)) {
         if (sent === chunk.bytes) continue;
         changed += 1;
-        // All of a request was asked, and nothing behind it.
+        // The whole request was sent, and nothing after it.
         const exchange = conversation.exchanges.find(({ request }) => request.end === at.client);
         expect(sent).toBe(exchange && told(chunk.bytes, at.backend, exchange));
       }
@@ -45,7 +45,7 @@ test(`changes no byte but in the head of a final response that may end its conne
   expect(changed).toBeGreaterThan(0);
 });
 
-test(`takes a connection for idle between two requests only (seed ${SEED})`, { timeout }, () => {
+test(`reports a connection as idle between two requests only (seed ${SEED})`, { timeout }, () => {
   fc.assert(
     fc.property(conversations, cuts, (conversation, how) => {
       for (const { at, chunk, isIdle } of relay(conversation, how, Infinity)) {
@@ -58,7 +58,7 @@ test(`takes a connection for idle between two requests only (seed ${SEED})`, { t
   );
 });
 
-test(`takes a connection for idle after every exchange of plain HTTP/1 (seed ${SEED})`, {
+test(`reports a connection as idle after every exchange of plain HTTP/1 (seed ${SEED})`, {
   timeout,
 }, () => {
   fc.assert(
@@ -82,7 +82,7 @@ interface Relayed {
   isIdle: boolean;
 }
 
-/** @param closesFrom the chunk from which on the connection is to end. */
+/** `closesFrom` is the first chunk after which the connection should end. */
 function relay(conversation: Conversation, how: Cuts, closesFrom: number): Relayed[] {
   const framing = new HttpFraming();
   const position = { client: 0, backend: 0 };
@@ -103,7 +103,7 @@ function isBetween({ exchanges }: Conversation, at: Relayed["at"]): boolean {
   );
 }
 
-/** A chunk in which the client is told to close its connection. */
+/** A chunk with `Connection: close`. */
 function told(bytes: string, position: number, { head }: Exchange): string {
   const [start, end] = [head.start - position, head.end - position];
   if (start < 0 || end > bytes.length) return bytes;

@@ -23,7 +23,7 @@ const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CLOSE = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
 
-/** What a client gets that has asked, when its connection is to end. */
+/** The response that a client gets when its connection should end. */
 function told(asked: string, answer: string): string {
   const framing = new HttpFraming();
   framing.request(bytes(asked));
@@ -48,7 +48,7 @@ describe("HttpFraming.response", () => {
       "HTTP/1.1 200 OK\r\nX: \u00e9\r\nContent-Length: 1\r\n\r\n\u00ff",
       "HTTP/1.1 200 OK\r\nX: \u00e9\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\u00ff",
     ],
-  ])("tells the client to close in %s", (_, before, after) => {
+  ])("adds Connection: close to %s", (_, before, after) => {
     expect(told(GET, before)).toBe(after);
   });
 
@@ -82,7 +82,7 @@ describe("HttpFraming.response", () => {
       GET,
       "HTTP/1.1 200 OK\r\nConnection: X\r\nContent-Length: 0\r\n\r\n",
     ],
-  ])("leaves %s alone", (_, asked, answer) => {
+  ])("does not change %s", (_, asked, answer) => {
     expect(told(asked, answer)).toBe(answer);
   });
 });
@@ -155,8 +155,8 @@ describe("HttpFraming.isIdle", () => {
 
 const DRAIN_MS = 60_000;
 
-describe("a backend that leaves while there are others", () => {
-  test("hands idle connections on: the next request goes to another one, and the drain is over", async () => {
+describe("draining a backend while there are others", () => {
+  test("moves idle connections to another backend, and the drain ends", async () => {
     const { proxy } = await started();
     const old = await httpServer("old");
     const fresh = await httpServer("new");
@@ -165,12 +165,12 @@ describe("a backend that leaves while there are others", () => {
     expect(await ask(proxy, agent)).toBe("old GET keep-alive");
     proxy.setBackends([fresh]);
     expect(await proxy.drain(old, DRAIN_MS)).toEqual({ closed: 0, cut: 0 });
-    // No client would try this again by itself.
+    // No client would retry this by itself.
     expect(await ask(proxy, agent, "POST")).toBe("new POST keep-alive");
     expect(proxy.stats()).toMatchObject({ accepted: 1, open: 1 });
   });
 
-  test("finishes the response that it has begun first, and changes nothing in it", async () => {
+  test("finishes the current response first, unchanged", async () => {
     const { proxy } = await started();
     const [old, fresh] = [await startBackend(), await startBackend()];
     proxy.setBackends([old.backend]);
@@ -189,7 +189,7 @@ describe("a backend that leaves while there are others", () => {
     expect((await received(await fresh.accepted(), GET.length)).toString()).toBe(GET);
   });
 
-  test("tells the next one who the client is, as the load balancer and the proxy have said it", async () => {
+  test("sends the PROXY headers of the load balancer and of the proxy to the next backend", async () => {
     const { proxy } = await started({ proxyProtocol: "v1" });
     const [old, fresh] = [await startBackend(), await startBackend()];
     proxy.setBackends([old.backend]);
@@ -205,7 +205,7 @@ describe("a backend that leaves while there are others", () => {
     expect((await received(await fresh.accepted(), own.length)).toString()).toBe(own);
   });
 
-  test("hands on a connection that is not used yet at once: the next one may speak first", async () => {
+  test("moves an unused connection at once: the next backend may speak first", async () => {
     const { proxy, clock } = await started();
     const [old, fresh] = [await startBackend(), await startBackend((one) => one.write("220 hi"))];
     proxy.setBackends([old.backend]);
@@ -221,7 +221,7 @@ describe("a backend that leaves while there are others", () => {
     expect((await received(await fresh.accepted(), 8)).toString()).toBe("EHLO a\r\n");
   });
 
-  test("lets a client go that ends its connection in between", async () => {
+  test("accepts that a client closes its connection between two requests", async () => {
     const { proxy } = await started();
     const old = await httpServer("old");
     proxy.setBackends([old]);
@@ -239,7 +239,7 @@ describe("a backend that leaves while there are others", () => {
     ["a response that has not ended", GET, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"],
     ["another protocol", "EHLO a\r\n", "250 hello\r\n"],
     ["a tunnel", GET, "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
-  ])("keeps %s until the drain is over", async (_, asked, answer) => {
+  ])("keeps %s until the drain ends", async (_, asked, answer) => {
     const { proxy, clock } = await started();
     const old = await startBackend((socket) => socket.on("data", () => socket.write(answer)));
     proxy.setBackends([old.backend]);
@@ -255,7 +255,7 @@ describe("a backend that leaves while there are others", () => {
     expect(await drained).toEqual({ closed: 0, cut: 1 });
   });
 
-  test("takes nothing back from one that serves again", async () => {
+  test("keeps connections on a backend that is added again", async () => {
     const { proxy } = await started();
     const server = await httpServer("old");
     proxy.setBackends([server]);
@@ -268,8 +268,8 @@ describe("a backend that leaves while there are others", () => {
   });
 });
 
-describe("a proxy that ends", () => {
-  test("tells a client in use in its next response, and has then ended", async () => {
+describe("closing a proxy", () => {
+  test("adds Connection: close to the next response, then ends", async () => {
     const { proxy } = await started();
     proxy.setBackends([await httpServer("old")]);
     const agent = keepAlive();
@@ -279,7 +279,7 @@ describe("a proxy that ends", () => {
     await over;
   });
 
-  test("ends the connection of a client that waits for that after it was told", async () => {
+  test("closes the connection of a client that got Connection: close and waits", async () => {
     const { proxy } = await started();
     const server = await startBackend((socket) => {
       socket.on("data", () => socket.write(OK)).on("end", () => socket.end());
@@ -295,7 +295,7 @@ describe("a proxy that ends", () => {
     await over;
   });
 
-  test("closes a connection that waits for a request after as long as servers do", async () => {
+  test("closes an idle connection after the time that servers use", async () => {
     const { proxy, clock } = await started();
     const server = await startBackend((socket) => socket.on("data", () => socket.write(OK)));
     proxy.setBackends([server.backend]);
@@ -311,7 +311,7 @@ describe("a proxy that ends", () => {
     await over;
   });
 
-  test("closes a connection that is not used yet after as long", async () => {
+  test("closes an unused connection after the same time", async () => {
     const { proxy, clock } = await started();
     const server = await startBackend();
     proxy.setBackends([server.backend]);
@@ -324,7 +324,7 @@ describe("a proxy that ends", () => {
     await over;
   });
 
-  test("gives a client that reads slowly all of its response", async () => {
+  test("sends a slow client its whole response", async () => {
     const { proxy, clock } = await started();
     const server = await startBackend();
     proxy.setBackends([server.backend]);
@@ -371,7 +371,7 @@ describe("a proxy that ends", () => {
     ],
     ["what looks like a response in an upgraded connection", GET, UPGRADE],
     ["what looks like a response in a tunnel", TUNNEL, OK],
-  ])("changes no byte of %s", async (_, asked, answer) => {
+  ])("does not change %s", async (_, asked, answer) => {
     const { proxy } = await started();
     const server = await startBackend();
     proxy.setBackends([server.backend]);
@@ -405,7 +405,7 @@ async function started(
   return { proxy, clock };
 }
 
-/** Lets time pass, and the proxy look around after each second. */
+/** Advances time second by second, so that the proxy checks after each. */
 async function pass(clock: FakeClock, ms: number, look = (): void => {}): Promise<void> {
   for (let passed = 0; passed < ms; passed += 1_000) {
     await clock.sleeping(250);
@@ -415,7 +415,7 @@ async function pass(clock: FakeClock, ms: number, look = (): void => {}): Promis
   }
 }
 
-/** A number that does not change any more. */
+/** Waits until a number no longer changes. */
 async function settled(number: () => number): Promise<number> {
   for (let last = -1, same = 0; ; ) {
     same = number() === last && last > 0 ? same + 1 : 0;
@@ -440,7 +440,7 @@ function keepAlive(): Agent {
   return agent;
 }
 
-/** @returns who answered what, and what becomes of the connection. */
+/** Returns which backend answered what, and what happens to the connection. */
 function ask({ address }: TcpProxy, agent: Agent, method = "GET"): Promise<string> {
   return new Promise((resolve, reject) => {
     const call = request({ ...address, agent, method }, (response) => {

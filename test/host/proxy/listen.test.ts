@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -8,7 +9,7 @@ import { startProxy } from "./proxy_process.ts";
 import { connected, listening, received, startBackend } from "./sockets.ts";
 
 describe.each(runtimes)("a proxy on $name", (runtime) => {
-  test("listens on a unix socket, and takes the place of one that was left behind", async () => {
+  test("listens on a unix socket, and replaces one that a dead process left", async () => {
     const path = join(await tempDirectory(), "app.sock");
     const { backend } = await startBackend((socket) => socket.pipe(socket));
     const first = await startProxy(runtime, { listen: { path } });
@@ -29,7 +30,16 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     expect((await received(other, 4)).toString()).toBe("pong");
   });
 
-  test("serves a listening socket that it inherited", async () => {
+  test("does not replace a file that is not a socket", async () => {
+    const path = join(await tempDirectory(), "app.sock");
+    await writeFile(path, "precious");
+    await expect(startProxy(runtime, { listen: { path } })).rejects.toThrow(
+      `Cannot listen on unix:${path}: the path exists and is not a socket`,
+    );
+    expect(await readFile(path, "utf8")).toBe("precious");
+  });
+
+  test("serves an inherited listening socket", async () => {
     const server = createServer();
     const port = await listening(server);
     const fd = descriptor(server);
@@ -44,7 +54,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     expect((await received(client, 4)).toString()).toBe("ping");
   });
 
-  test("listens on IPv6 and IPv4 when it is told no address", async () => {
+  test("listens on IPv6 and IPv4 by default", async () => {
     const proxy = await startProxy(runtime, { listen: { host: undefined, port: 0 } });
     const { backend } = await startBackend((socket) => socket.write("hello"), { host: "::1" });
     await proxy.setBackends([backend]);
@@ -54,7 +64,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     }
   });
 
-  test("says who listens on a port that is taken", async () => {
+  test("names the process that listens on a port in use", async () => {
     const { backend } = await startBackend();
     await expect(startProxy(runtime, { listen: backend })).rejects.toThrow(
       `Cannot listen on 127.0.0.1:${backend.port}: process ${process.pid} (`,

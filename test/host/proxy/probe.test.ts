@@ -28,7 +28,7 @@ test.each([400, 404, 500, 503])("a server that answers %i is not healthy", async
 test.each([
   ["after an interim answer", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", undefined],
   ["in pieces", "HTTP/1.0 20|4 No Content\r\n\r\n", undefined],
-  ["that is none", "SSH-2.0-OpenSSH_9\r\n", "GET / got something else than HTTP/1"],
+  ["that is not HTTP", "SSH-2.0-OpenSSH_9\r\n", "GET / got a response that is not HTTP/1"],
   ["that is cut off", "HTTP/1.1", "GET / got no answer: the connection was closed"],
 ])("an answer %s", async (_, answer, failure) => {
   const { backend } = await startBackend((socket) => {
@@ -65,25 +65,25 @@ test.each(["v1", "v2"] as const)(
   },
 );
 
-test("a server that accepts and says nothing is not healthy", async () => {
+test("a server that accepts and sends nothing is not healthy", async () => {
   const { backend } = await startBackend();
   const probe = probeHttp({ ...backend, path: "/", timeoutMs: 50 });
   await expect(probe).rejects.toThrow("GET / got nothing within 50 ms");
 });
 
-test("nothing stays connected after a probe", async () => {
+test("a probe leaves no connection open", async () => {
   const server = await startBackend((socket) => socket.on("end", () => socket.end()));
   await probeTcp({ ...server.backend, timeoutMs, settleMs: 1 });
   await until(() => server.sockets.every((socket) => socket.destroyed));
 });
 
-test("a port that nobody listens on is not healthy, whatever is asked", async () => {
+test("a port without a listener is not healthy for either probe", async () => {
   const dead = await deadBackend();
   await expect(probeHttp({ ...dead, path: "/", timeoutMs })).rejects.toThrow("ECONNREFUSED");
   await expect(probeTcp({ ...dead, timeoutMs })).rejects.toThrow("ECONNREFUSED");
 });
 
-test("a port that accepts and closes, as a container engine's forwarder does, is not healthy", async () => {
+test("a port that accepts and closes, like a container engine's forwarder, is not healthy", async () => {
   const { backend } = await startBackend((socket) => socket.end());
   await expect(probeTcp({ ...backend, timeoutMs, settleMs: timeoutMs })).rejects.toThrow(
     "was accepted and closed at once",
@@ -95,7 +95,7 @@ test("a server that speaks first is healthy at once", async () => {
   await probeTcp({ ...backend, timeoutMs, settleMs: timeoutMs });
 });
 
-test("what a server does is its own fault, and what this machine cannot do is not", async () => {
+test("failures of the server have the fault release, failures of this machine the fault host", async () => {
   const sick = { ...(await httpServer(503)), path: "/", timeoutMs };
   const { backend: silent } = await startBackend();
   const { backend: closing } = await startBackend((socket) => socket.end());
@@ -111,7 +111,7 @@ test("what a server does is its own fault, and what this machine cannot do is no
   expect(await Promise.all(faults)).toEqual(["release", "release", "release", "release", "host"]);
 });
 
-test("a signal ends a probe", async () => {
+test("the signal aborts a probe", async () => {
   const server = await startBackend();
   const abort = new AbortController();
   const probes = [

@@ -27,13 +27,13 @@ test("v1 is a line of text", () => {
   );
 });
 
-test("an IPv4 client of a dual-stack socket is an IPv4 client", () => {
+test("an IPv4 client of a dual-stack socket is written as IPv4", () => {
   expect(text("::ffff:10.0.0.1", "::ffff:10.0.0.2")).toBe(
     "PROXY TCP4 10.0.0.1 10.0.0.2 56324 443\r\n",
   );
 });
 
-test("a zone is left out, and one family is used for both ends", () => {
+test("zones are omitted, and both ends have the same family", () => {
   expect(text("fe80::1%eth0", "10.0.0.2")).toBe("PROXY TCP6 fe80::1 ::ffff:10.0.0.2 56324 443\r\n");
 });
 
@@ -47,7 +47,7 @@ test("v2 is binary", () => {
   );
 });
 
-test("a client without an address is an unknown one", () => {
+test("a client without an address is UNKNOWN", () => {
   const none = { source: undefined, destination: undefined };
   expect(Buffer.from(proxyHeader("v1", none)).toString()).toBe("PROXY UNKNOWN\r\n");
   expect(Buffer.from(proxyHeader("v2", none)).toString("hex")).toBe(`${V2}21000000`);

@@ -35,7 +35,7 @@ interface Answer {
  * Starts a proxy; it ends with the test.
  *
  * @param runtime what it runs on.
- * @param options those of the proxy; it listens on a free port of 127.0.0.1 unless told.
+ * @param options those of the proxy; `listen` defaults to a free port of 127.0.0.1.
  * @param inherited a descriptor that the process gets as number 3.
  */
 export async function startProxy(

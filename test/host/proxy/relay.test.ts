@@ -9,7 +9,7 @@ import { closed, connected, received, startBackend, until, untilEnd } from "./so
 const MIB = 1024 * 1024;
 
 describe.each(runtimes)("a proxied connection on $name", (runtime) => {
-  test("hands bytes on in both directions", async () => {
+  test("relays bytes in both directions", async () => {
     const proxy = await startProxy(runtime);
     const server = await startBackend((socket) => socket.pipe(socket));
     await proxy.setBackends([server.backend]);
@@ -65,7 +65,7 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     expect(await end).toBe("ECONNRESET");
   });
 
-  test("resets the client when the backend resets, after what it had sent", async () => {
+  test("resets the client when the backend resets, after relaying its bytes", async () => {
     const proxy = await startProxy(runtime);
     const server = await startBackend((socket) => socket.write("half an answer"));
     await proxy.setBackends([server.backend]);
@@ -100,7 +100,7 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     },
   );
 
-  test("carries 64 MiB each way past readers that stand still, with flat memory", async () => {
+  test("relays 64 MiB each way past stalled readers with flat memory", async () => {
     const proxy = await startProxy(runtime);
     const server = await startBackend((socket) => socket.pause());
     await proxy.setBackends([server.backend]);
@@ -122,7 +122,7 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     expect(Math.max(...later) - first).toBeLessThan(160 * MIB);
   });
 
-  test("ends a connection over which nothing went for the idle timeout", async () => {
+  test("closes a connection without traffic after the idle timeout", async () => {
     const proxy = await startProxy(runtime, { idleTimeoutMs: 200 });
     const server = await startBackend((socket) => socket.write("hello"));
     await proxy.setBackends([server.backend]);

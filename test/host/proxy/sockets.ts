@@ -16,7 +16,7 @@ export interface TestBackend {
 /**
  * Starts a TCP server that ends with the test.
  *
- * @param onSocket what it does with a connection; nothing unless told.
+ * @param onSocket handles a connection; defaults to doing nothing.
  * @param options its address and name.
  */
 export async function startBackend(

@@ -30,7 +30,7 @@ describe.each(runtimes)("a switch of backends on $name", (runtime) => {
     expect((await proxy.stats()).refused).toBe(0);
   });
 
-  test("lets a long connection live until it ends by itself", async () => {
+  test("keeps a long connection open until it ends by itself", async () => {
     const proxy = await startProxy(runtime);
     const [old, fresh] = [await startEcho("old"), await startEcho("new")];
     await proxy.setBackends([old]);
@@ -51,7 +51,7 @@ describe.each(runtimes)("a switch of backends on $name", (runtime) => {
     expect(await drained).toEqual({ closed: 1, cut: 0 });
   });
 
-  test("cuts what is still open when the drain is over: a reset in the middle, an end in between", async () => {
+  test("cuts open connections at the drain timeout: a reset during a request, an end between two", async () => {
     const proxy = await startProxy(runtime);
     const server = await startEcho("old");
     await proxy.setBackends([server]);
@@ -65,7 +65,7 @@ describe.each(runtimes)("a switch of backends on $name", (runtime) => {
     expect(await Promise.all(ends)).toEqual(["end", "ECONNRESET"]);
   });
 
-  test("closes after its connections have ended, and accepts none meanwhile", async () => {
+  test("close() waits for its connections and accepts no new ones", async () => {
     const proxy = await startProxy(runtime);
     const server = await startEcho("old");
     await proxy.setBackends([server]);
@@ -86,7 +86,7 @@ describe.each(runtimes)("a switch of backends on $name", (runtime) => {
   });
 });
 
-/** Answers each message with its name; but to "wait" it says nothing. */
+/** Answers each message with its name, except "wait". */
 async function startEcho(name: string): Promise<Backend> {
   const server = await startBackend(
     (socket) => {
@@ -105,7 +105,7 @@ interface Generation {
   server: Server;
 }
 
-/** Does nothing to let its clients go, and answers uploads before it has read them. */
+/** Never closes connections, and answers uploads before it has read them. */
 async function startGeneration(name: string): Promise<Generation> {
   const server = createServer({ keepAliveTimeout: 0 }, (_request, response) => response.end(name));
   onTestFinished(() => {
@@ -119,7 +119,7 @@ async function startGeneration(name: string): Promise<Generation> {
 interface Load {
   /** Resolves when a client with and one without keep-alive were answered by this generation. */
   answersFrom(name: string): Promise<void>;
-  /** Ends the load, and tells what failed. */
+  /** Ends the load, and returns the failures. */
   stop(): Promise<string[]>;
 }
 

@@ -13,7 +13,7 @@ async function idleProxy(): Promise<{
   proxy: TcpProxy;
   client: Socket;
   upstream: Socket;
-  /** Moves time, and waits until the proxy has looked. */
+  /** Advances time, and waits until the proxy has checked. */
   pass(ms: number): Promise<void>;
 }> {
   const clock = fakeClock();
@@ -33,7 +33,7 @@ async function idleProxy(): Promise<{
   return { clock, proxy, client, upstream, pass };
 }
 
-test("bytes of either side keep a connection from being idle", async () => {
+test("traffic in either direction resets the idle timeout", async () => {
   const { proxy, client, upstream, pass } = await idleProxy();
   await pass(IDLE_MS - 1);
   client.write("ping");
@@ -48,7 +48,7 @@ test("bytes of either side keep a connection from being idle", async () => {
   expect(proxy.stats().idle).toBe(1);
 });
 
-test("a client that does not notice that its backend has ended lingers for 30 s", async () => {
+test("a client that does not notice the end of its backend is closed after 30 s", async () => {
   const { proxy, client, upstream, pass } = await idleProxy();
   upstream.end("goodbye");
   expect(await untilEnd(client)).toBe("goodbye");
@@ -58,7 +58,7 @@ test("a client that does not notice that its backend has ended lingers for 30 s"
   await until(() => proxy.stats().open === 0);
 });
 
-test("a client that ended may wait for its answer as long as any other", async () => {
+test("a half-closed client has the same idle timeout for its response", async () => {
   const { proxy, client, upstream, pass } = await idleProxy();
   client.end("question");
   expect(await untilEnd(upstream)).toBe("question");
@@ -68,7 +68,7 @@ test("a client that ended may wait for its answer as long as any other", async (
   expect(await untilEnd(client)).toBe("answer");
 });
 
-test("deadlines come in the order in which they began, and not for what was deleted", async () => {
+test("deadlines expire in the order of add(), but not for deleted items", async () => {
   const clock = fakeClock();
   const due: string[] = [];
   const { signal } = new AbortController();

@@ -7,7 +7,7 @@ import type { HoldCase } from "./hold_case.ts";
 
 export { freePort } from "../../peers/ports.ts";
 
-/** One line of what the case says. */
+/** One line of the case's output. */
 export interface Said {
   held?: readonly { name: string; fd: number; inherited: boolean }[];
   pid?: number;
@@ -118,7 +118,7 @@ export function ask(where: { port: number; host: string } | { path: string }): P
   });
 }
 
-/** Asks again and again, two at a time. */
+/** Sends requests continuously, two at a time. */
 export function load(port: number): {
   answers: readonly string[];
   stop(): Promise<{ asked: number; failures: readonly string[] }>;

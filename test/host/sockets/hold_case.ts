@@ -3,8 +3,8 @@
  * standard output, one JSON value a line.
  */
 import { tmpdir } from "node:os";
-import { signalProcess } from "../../../src/host/process/group.ts";
 import { openProcess } from "../../../src/host/process/io.ts";
+import { signalProcess } from "../../../src/host/process/processes.ts";
 import { run } from "../../../src/host/process/run.ts";
 import { holdSockets } from "../../../src/host/sockets/hold_sockets.ts";
 import { parseListenSpecs } from "../../../src/host/sockets/listen_spec.ts";
@@ -72,7 +72,7 @@ try {
       if (current !== undefined) signalProcess(current.pid, "SIGTERM");
       current = started;
     };
-    io.signals.onWake(() => void next());
+    io.signals.onReload(() => void next());
     await next();
     const hold = setInterval(() => {}, 60_000);
     await new Promise<void>((resolve) => {

@@ -2,14 +2,14 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { isRunning } from "../../../src/host/process/identity.ts";
+import { isRunning } from "../../../src/host/process/processes.ts";
 import { runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { ask, eventually, freePort, kill, load, startCase } from "./case_process.ts";
 
 const PYTHON = "/usr/bin/python3";
 
-/** Answers with its pid, on every socket, with accept() calls that block. */
+/** Answers with its pid on every socket, with blocking accept() calls. */
 const BLOCKING_APP: readonly [string, ...string[]] = [
   PYTHON,
   "-c",
@@ -29,7 +29,7 @@ os.write(int(os.environ["DEWY_READY_FD"]), b"READY=1")
 `,
 ];
 
-/** Answers with its pid on descriptor 3; finishes what it accepted when it is told to end. */
+/** Answers with its pid on descriptor 3. On SIGTERM it finishes the connections it accepted. */
 const NODE_APP: readonly [string, ...string[]] = [
   process.execPath,
   "-e",
@@ -41,7 +41,7 @@ const NODE_APP: readonly [string, ...string[]] = [
   server.listen({ fd: 3 }, () => require("fs").writeSync(Number(process.env.DEWY_READY_FD), "x"));`,
 ];
 
-/** Opens sockets as systemd does, and becomes the program. */
+/** Opens sockets like systemd, then becomes the program. */
 function activated(port: number, variables: string): readonly string[] {
   const script = `import os, socket, sys
 s = socket.create_server(("127.0.0.1", ${port}))
@@ -55,7 +55,7 @@ os.execvp(sys.argv[1], sys.argv[1:])`;
 const LISTEN_FDS = 'LISTEN_FDS="1", LISTEN_PID=str(os.getpid())';
 
 describe.each(runtimes)("holdSockets on $name", (runtime) => {
-  it("hands sockets of IPv4, IPv6 and a path to an app that blocks in accept()", async () => {
+  it("passes IPv4, IPv6 and unix sockets to an app that blocks in accept()", async () => {
     const [first, second, third] = [await freePort(), await freePort(), await freePort()];
     const path = join(await tempDirectory(), "app.sock");
     const ports = [String(first), `127.0.0.1:${second}`, `[::1]:${third}`, `unix:${path}`];
@@ -72,7 +72,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await readdir(join(path, ".."))).toEqual([]);
   });
 
-  it("switches generations under load, without one connection failing", async () => {
+  it("switches generations under load without a failed connection", async () => {
     const port = await freePort();
     const dewy = await startCase(runtime, { ports: [String(port)], app: NODE_APP });
     await dewy.until(({ ready }) => ready === 1);
@@ -88,7 +88,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(new Set(traffic.answers).size).toBe(4);
   });
 
-  it("comes back after SIGKILL with the same sockets, and no connection is refused", async () => {
+  it("restarts after SIGKILL with the same sockets, and no connection is refused", async () => {
     const port = await freePort();
     const dewy = await startCase(runtime, { ports: [String(port)], app: NODE_APP });
     const { generationPid } = await dewy.until(({ ready }) => ready === 1);
@@ -96,7 +96,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     kill(generationPid ?? 0, "SIGKILL");
     await dewy.until(({ exit }) => exit !== undefined);
     kill(pid, "SIGKILL");
-    // Nobody accepts now; the connection waits in the socket.
+    // Nothing accepts now; the connection waits in the socket.
     const answer = ask({ host: "127.0.0.1", port });
     const second = await dewy.until(({ pid: again }) => again !== undefined && again !== pid);
     expect(second.held).toEqual([{ name: String(port), fd: 3, inherited: false }]);
@@ -111,7 +111,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await dewy.exited).toBe(0);
   });
 
-  it("takes over the sockets that a killed launcher left, while the app serves on", async () => {
+  it("takes over the sockets of a killed launcher while the app keeps serving", async () => {
     const port = await freePort();
     const wanted = { ports: [String(port)], app: NODE_APP };
     const first = await startCase(runtime, wanted);
@@ -130,7 +130,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await second.exited).toBe(0);
   });
 
-  it("ends when its holder is killed, and leaves the app alone", async () => {
+  it("exits when its holder is killed, and leaves the app running", async () => {
     const port = await freePort();
     const dewy = await startCase(runtime, { ports: [String(port)], app: NODE_APP });
     const { generationPid } = await dewy.until(({ ready }) => ready === 1);
@@ -141,12 +141,12 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await ask({ host: "127.0.0.1", port })).toBe(String(generationPid));
   });
 
-  it("ends with the exit code of dewy", async () => {
+  it("exits with the exit code of dewy", async () => {
     const dewy = await startCase(runtime, { ports: [String(await freePort())], exit: 4 });
     expect(await dewy.exited).toBe(4);
   });
 
-  it("takes what systemd has opened, without a launcher", async () => {
+  it("takes sockets of systemd without a launcher", async () => {
     const port = await freePort();
     const wanted = { ports: [], app: BLOCKING_APP };
     const dewy = await startCase(runtime, wanted, activated(port, LISTEN_FDS));
@@ -158,7 +158,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await ask({ host: "127.0.0.1", port })).toBe(String(generationPid));
   });
 
-  it("takes what a server-starter has opened, by the address that was asked for", async () => {
+  it("matches sockets of a server-starter with --port by their address", async () => {
     const port = await freePort();
     const ports = [`127.0.0.1:${port}`];
     const launcher = activated(port, 'SERVER_STARTER_PORT="whatever=3"');
@@ -169,7 +169,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(await ask({ host: "127.0.0.1", port })).toBe(String(generationPid));
   });
 
-  it("opens what is missing beside what was inherited", async () => {
+  it("opens missing sockets in addition to inherited ones", async () => {
     const [inherited, missing] = [await freePort(), await freePort()];
     const ports = [`127.0.0.1:${inherited}`, String(missing)];
     const launcher = activated(inherited, LISTEN_FDS);
@@ -187,7 +187,7 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     expect(dewy.said[0]?.error).toContain(`the inherited socket 127.0.0.1:${port}`);
   });
 
-  it("keeps the sockets from everything but generations", async () => {
+  it("passes the sockets to generations only", async () => {
     const hook = ["/bin/ls", "-l", "/proc/self/fd"] as const;
     const dewy = await startCase(runtime, { ports: [String(await freePort())], hook });
     const { held } = await dewy.until((said) => said.held !== undefined);
@@ -217,7 +217,7 @@ time.sleep(60)`;
     expect(Number.parseInt(flags ?? "0", 8) & 0o4000).toBe(0o4000);
   });
 
-  it("says who has the port", async () => {
+  it("names the process that has the port", async () => {
     const port = await freePort();
     const server = createServer().listen(port);
     onTestFinished(() => void server.close());
@@ -226,7 +226,7 @@ time.sleep(60)`;
     expect(dewy.said[0]?.error).toContain(`Cannot listen on ${port}: process ${process.pid} (`);
   });
 
-  it("replaces the path of a dead server, and refuses that of a live one", async () => {
+  it("replaces the unix socket of a dead server, and refuses that of a live one", async () => {
     const path = join(await tempDirectory(), "app.sock");
     const first = await startCase(runtime, { ports: [`unix:${path}`], app: NODE_APP });
     const { generationPid } = await first.until(({ ready }) => ready === 1);
@@ -241,7 +241,7 @@ time.sleep(60)`;
     expect(await ask({ path })).toBe(String(next));
   });
 
-  it("leaves a file alone that is no socket", async () => {
+  it("leaves a file alone that is not a socket", async () => {
     const path = join(await tempDirectory(), "app.sock");
     await writeFile(path, "mine");
     const dewy = await startCase(runtime, { ports: [`unix:${path}`] });

@@ -8,7 +8,7 @@ function parsed(...values: string[]): string[] {
   return parseListenSpecs(values).map(formatListenSpec);
 }
 
-describe("parseListenSpecs: the recorded ports", () => {
+describe("parseListenSpecs: recorded values of the Go dewy", () => {
   testVectors("cli-ports", ({ op, in: { input }, out }) => {
     try {
       const ports = parsed(...(Array.isArray(input) ? input.map(String) : [String(input)]));
@@ -30,7 +30,7 @@ describe("parseListenSpecs: the recorded ports", () => {
 });
 
 describe("parseListenSpecs", () => {
-  test("reads hosts, IPv6 in brackets and paths", () => {
+  test("parses hosts, IPv6 in brackets and paths", () => {
     expect(
       parseListenSpecs(["127.0.0.1:8080", "[::1]:81,LOCALHOST:80", "unix:/run/app.sock"]),
     ).toEqual([
@@ -40,7 +40,7 @@ describe("parseListenSpecs", () => {
       { kind: "unix", path: "/run/app.sock" },
     ]);
   });
-  test("a port without a host is one of every address", () => {
+  test("a port without a host is open on every address", () => {
     expect(parseListenSpecs(["8080"])).toEqual([{ kind: "tcp", host: undefined, port: 8080 }]);
   });
   test("sorts by number, not by text, and keeps the order of paths", () => {
@@ -51,7 +51,7 @@ describe("parseListenSpecs", () => {
       "unix:/a",
     ]);
   });
-  test("a socket counts once, however often it is named", () => {
+  test("a socket that is named twice is listed once", () => {
     expect(parsed("80", "080,79-81", "[::]:80", "[::]:80", "unix:/a", "unix:/a")).toEqual([
       "79",
       "80",
@@ -63,7 +63,7 @@ describe("parseListenSpecs", () => {
   test("several ranges may add up to more than the maximum of one", () => {
     expect(parsed("1-100", "201-300")).toHaveLength(200);
   });
-  test("formatListenSpec writes what was read", () => {
+  test("formatListenSpec is the inverse of parseListenSpecs", () => {
     const all = ["80", "127.0.0.1:80", "[::1]:80", "app.internal:81", "unix:run/app.sock"];
     expect(parsed(...all)).toEqual(all);
   });

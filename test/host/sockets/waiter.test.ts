@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { makeFifo, removeFifo } from "../../../src/host/sockets/waiter.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
-it("makeFifo removes what a launcher left that was killed, and nothing else", async () => {
+it("makeFifo removes the directories of killed launchers, and nothing else", async () => {
   const directory = await tempDirectory();
   vi.stubEnv("TMPDIR", directory);
   onTestFinished(() => void vi.unstubAllEnvs());

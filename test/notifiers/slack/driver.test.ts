@@ -3,15 +3,20 @@ import { driverEnvironment } from "../../../src/core/environment.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import { hostColor, isRed } from "../../../src/host/host_identity.ts";
 import type { Notification, Notifier } from "../../../src/notifiers/driver.ts";
+import { code, rich } from "../../../src/notifiers/rich_text.ts";
 import { slackAttachment, slackOutput } from "../../../src/notifiers/slack/attachment.ts";
 import { parseSlackUrl, slack } from "../../../src/notifiers/slack/driver.ts";
+import type { AppLink } from "../../../src/notifiers/slack/locator.ts";
 import { testVectors } from "../../support/vectors.ts";
 import vectors from "../../vectors/notifier.json" with { type: "json" };
-import { type FakeNotifierIo, notifierIo } from "../io.ts";
+import { type FakeNotifierContext, notifierContext } from "../context.ts";
 
 const POST = "POST https://slack.com/api/chat.postMessage";
 const OK = (): Response => Response.json({ ok: true });
-const MESSAGE: Notification = { kind: "message", text: "Downloaded artifact for `v1`" };
+const MESSAGE: Notification = {
+  kind: "message",
+  text: rich`Downloaded artifact for ${code("v1")}`,
+};
 const NEVER = new AbortController().signal;
 
 interface Case<In, Out> {
@@ -52,14 +57,19 @@ interface AttachmentOut {
 }
 type OutputOut = string | { prefix: string; suffix: string; length: number };
 
-function open(url: string, io: FakeNotifierIo): Notifier {
-  const notifier = slack.open(splitUrl(url, "--notifier"), io);
+/** The recorded program has "" for unset. */
+function link({ title, url }: { title: string; url: string }): AppLink {
+  return { title: title || undefined, url: url || undefined };
+}
+
+function open(url: string, context: FakeNotifierContext): Notifier {
+  const notifier = slack.open(splitUrl(url, "--notifier"), context);
   if (notifier === undefined) throw new Error("no notifier");
   return notifier;
 }
 
-function form(io: FakeNotifierIo, index = 0): URLSearchParams {
-  return new URLSearchParams(io.server.requests[index]?.body);
+function form(context: FakeNotifierContext, index = 0): URLSearchParams {
+  return new URLSearchParams(context.server.requests[index]?.body);
 }
 
 describe("slack:// URLs", () => {
@@ -67,8 +77,7 @@ describe("slack:// URLs", () => {
     const { channel, title, url, thread } = out;
     expect(parseSlackUrl(splitUrl(`slack://${input.schema}`, "--notifier"))).toEqual({
       channel: channel.replace(/^\//, ""), // Slack knows no channel with a slash in front
-      title,
-      url,
+      ...link({ title, url }),
       thread,
     });
   });
@@ -90,11 +99,13 @@ describe("slack:// URLs", () => {
     expect(() => parseSlackUrl(splitUrl(url, "--notifier"))).toThrow(message);
   });
   test.each(["", " ", "\n"])(
-    "with the token %j there is one warning that is seen at every log level, and no notifier",
+    "with the token %j there is an important warning, and no notifier",
     (SLACK_TOKEN) => {
-      const io = notifierIo({ env: driverEnvironment({ SLACK_TOKEN }, slack.environment) });
-      expect(slack.open(splitUrl("slack://general", "--notifier"), io)).toBeUndefined();
-      expect(io.events).toEqual([
+      const context = notifierContext({
+        env: driverEnvironment({ SLACK_TOKEN }, slack.environment),
+      });
+      expect(slack.open(splitUrl("slack://general", "--notifier"), context)).toBeUndefined();
+      expect(context.events).toEqual([
         expect.objectContaining({
           type: "warning",
           important: true,
@@ -135,7 +146,7 @@ describe("attachments", () => {
       input.message === undefined
         ? {
             kind: input.exitCode === 0 ? "hook-passed" : "hook-failed",
-            text: "",
+            text: [],
             hook: {
               when: input.hookType.startsWith("Before") ? "before" : "after",
               command: input.command,
@@ -146,8 +157,8 @@ describe("attachments", () => {
               timedOut: false,
             },
           }
-        : { kind: "message", text: input.message };
-    const got = slackAttachment(notification, input, host, NOW);
+        : { kind: "message", text: [input.message] };
+    const got = slackAttachment(notification, link(input), host, NOW);
     expect({ ...got, footer: unescaped(got.footer) }).toEqual({
       color: out.color,
       title: out.title,
@@ -169,8 +180,8 @@ describe("attachments", () => {
       timedOut: false,
     } as const;
     const got = slackAttachment(
-      { kind: "hook-failed", text: "", hook },
-      { title: "", url: "" },
+      { kind: "hook-failed", text: [], hook },
+      { title: undefined, url: undefined },
       host,
       NOW,
     );
@@ -197,7 +208,7 @@ describe("attachments", () => {
   test("names and output become neither mentions nor the end of a block", () => {
     const text = "<!channel> & <@U1>";
     const got = slackAttachment(
-      { kind: "message", text },
+      { kind: "message", text: [text] },
       { title: "a|b>", url: "https://u|v" },
       host,
       NOW,
@@ -212,33 +223,35 @@ describe("sending to Slack", () => {
   test.each(of<{ thread: boolean; ts: string; via: string }, Record<string, string>>("slackPost"))(
     "$name",
     async ({ in: input, out }) => {
-      const io = { ...notifierIo(), readTextFile: async () => input.ts };
-      io.server.on(POST, OK);
-      const notifier = open(`slack://deploy?thread=${input.thread}`, io);
+      const context = { ...notifierContext(), readTextFile: async () => input.ts };
+      context.server.on(POST, OK);
+      const notifier = open(`slack://deploy?thread=${input.thread}`, context);
       await notifier.onActivated?.("/srv/app/releases/1");
       await notifier.send({ ...MESSAGE, kind: input.via === "error" ? "error" : "message" }, NEVER);
-      io.server.verify();
+      context.server.verify();
       const { token, ...fields } = out; // the token travels in a header, which no redirect takes along
       expect(token).toBe("<bot token>");
-      expect(io.server.requests[0]?.headers.get("authorization")).toBe("Bearer xoxb-test-token");
-      const sent = Object.fromEntries(form(io));
+      expect(context.server.requests[0]?.headers.get("authorization")).toBe(
+        "Bearer xoxb-test-token",
+      );
+      const sent = Object.fromEntries(form(context));
       expect(JSON.parse(sent.attachments ?? "")).toHaveLength(1);
       delete sent.attachments;
       expect(sent).toEqual(fields);
     },
   );
   test("an error in a thread is shown in the channel, too", async () => {
-    const io = { ...notifierIo(), readTextFile: async () => "1.1\n" };
-    io.server.on(POST, OK);
-    const notifier = open("slack://deploy?thread=true", io);
+    const context = { ...notifierContext(), readTextFile: async () => "1.1\n" };
+    context.server.on(POST, OK);
+    const notifier = open("slack://deploy?thread=true", context);
     await notifier.onActivated?.("/d");
-    await notifier.send({ kind: "error", text: "boom" }, NEVER);
-    expect(form(io).get("thread_ts")).toBe("1.1");
-    expect(form(io).get("reply_broadcast")).toBe("true");
+    await notifier.send({ kind: "error", text: ["boom"] }, NEVER);
+    expect(form(context).get("thread_ts")).toBe("1.1");
+    expect(form(context).get("reply_broadcast")).toBe("true");
   });
   const threadOf = async (flag: boolean, files: unknown[]): Promise<string> => {
-    const io = {
-      ...notifierIo(),
+    const context = {
+      ...notifierContext(),
       readTextFile: async (path: string) => {
         expect(path).toBe("/d/.slack-thread-ts");
         const text = files.shift();
@@ -246,11 +259,11 @@ describe("sending to Slack", () => {
         return text;
       },
     };
-    io.server.on(POST, OK);
-    const notifier = open(`slack://deploy?thread=${flag}`, io);
+    context.server.on(POST, OK);
+    const notifier = open(`slack://deploy?thread=${flag}`, context);
     for (const _ of [...files]) await notifier.onActivated?.("/d");
     await notifier.send(MESSAGE, NEVER);
-    return form(io).get("thread_ts") ?? "";
+    return form(context).get("thread_ts") ?? "";
   };
   testVectors(
     "notifier",
@@ -258,7 +271,7 @@ describe("sending to Slack", () => {
     ["threadFile"],
   );
   test.each([[null], [""], ["no timestamp"]])(
-    "a later release whose thread file is %j is told in the channel",
+    "a later release whose thread file is %j is reported in the channel",
     async (second) => {
       expect(await threadOf(true, ["1.1", second])).toBe("");
     },
@@ -267,25 +280,25 @@ describe("sending to Slack", () => {
     ["channel_not_found", "remote", false],
     ["invalid_auth", "credential", false],
     ["ratelimited", "remote", true],
-  ])("the answer %s is an error", async (code, kind, retryable) => {
-    const io = notifierIo();
-    io.server.on(POST, Response.json({ ok: false, error: code }));
-    await expect(open("slack://deploy", io).send(MESSAGE, NEVER)).rejects.toMatchObject({
+  ])("the response %s is an error", async (code, kind, retryable) => {
+    const context = notifierContext();
+    context.server.on(POST, Response.json({ ok: false, error: code }));
+    await expect(open("slack://deploy", context).send(MESSAGE, NEVER)).rejects.toMatchObject({
       code: kind,
       retryable,
       message: expect.stringContaining(code),
     });
   });
-  test("a page instead of an answer is an error", async () => {
-    const io = notifierIo();
-    io.server.on(POST, new Response("<html>"));
-    await expect(open("slack://deploy", io).send(MESSAGE, NEVER)).rejects.toThrow("not JSON");
+  test("a response that is not JSON is an error", async () => {
+    const context = notifierContext();
+    context.server.on(POST, new Response("<html>"));
+    await expect(open("slack://deploy", context).send(MESSAGE, NEVER)).rejects.toThrow("not JSON");
   });
   test("SLACK_API_URL moves the API", async () => {
     const env = { SLACK_TOKEN: "t", SLACK_API_URL: "https://slack.internal/api" };
-    const io = notifierIo({ env });
-    io.server.on("POST https://slack.internal/api/chat.postMessage", OK);
-    await open("slack://deploy", io).send(MESSAGE, NEVER);
-    io.server.verify();
+    const context = notifierContext({ env });
+    context.server.on("POST https://slack.internal/api/chat.postMessage", OK);
+    await open("slack://deploy", context).send(MESSAGE, NEVER);
+    context.server.verify();
   });
 });

@@ -103,7 +103,7 @@ describe.skipIf(missing !== undefined)(
         REGION,
         { AWS_ACCESS_KEY_ID: "nobody" },
         {},
-        /the access key is unknown there; check AWS_ACCESS_KEY_ID/,
+        /the service does not know the access key; check AWS_ACCESS_KEY_ID/,
       ],
       [
         "a wrong region",
@@ -125,7 +125,7 @@ describe.skipIf(missing !== undefined)(
         REGION,
         { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" },
         {},
-        /asked without credentials: set AWS_ACCESS_KEY_ID/,
+        /sent without credentials: set AWS_ACCESS_KEY_ID/,
       ],
     ];
     test.each(refusals)("refuses %s, and the error says what to do", async (...given) => {

@@ -112,7 +112,7 @@ describe("a registry in GCS", () => {
     for (const offset of [0, 4]) {
       await expect(registry.open(artifact, { offset })).rejects.toMatchObject({
         code: "integrity",
-        message: expect.stringContaining("replaced meanwhile"),
+        message: expect.stringContaining("replaced in the meantime"),
       });
     }
   });

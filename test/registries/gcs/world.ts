@@ -11,17 +11,12 @@ import type { FakeGcs } from "../../fakes/gcs.ts";
 /** A day after the fake's objects were stored: no grace period. */
 const NOW = Date.parse("2026-01-02T00:00:00.000Z");
 
-/** What a test can change of the world. */
 export interface GsWorldOptions extends GsStoreOptions {
-  /** Environment variables. */
   env?: RegistryContext["env"];
   /** Milliseconds since the Unix epoch. */
   now?: number;
-  /** Hears everything. */
   emit?: (event: DewyEvent) => void;
-  /** Reads files. */
   readTextFile?: (path: string) => Promise<string>;
-  /** Another network. */
   fetch?: typeof globalThis.fetch;
 }
 
@@ -38,11 +33,10 @@ export function openFakeGs(fake: FakeGcs, url: string, options: GsWorldOptions =
 }
 
 /**
- * The world around a fake bucket: linux/amd64, no credentials, and pauses that are over at once.
+ * The context of a fake bucket: linux/amd64, no credentials, and pauses that end at once.
  *
  * @param fake the bucket's server.
  * @param options what differs.
- * @returns the io of a driver.
  */
 export function gsIo(fake: FakeGcs, options: GsWorldOptions = {}): RegistryContext {
   const { env = {}, now = NOW, emit = () => {}, readTextFile, fetch = fake.fetch } = options;

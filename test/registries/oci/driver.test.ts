@@ -234,7 +234,7 @@ describe("a registry whose HEAD is not enough", () => {
 
   test.each([
     ["has no Docker-Content-Digest", { headers: { [DIGEST]: "" } }],
-    ["has a digest that is none", { headers: { [DIGEST]: "sha256:ABC" } }],
+    ["has a malformed digest", { headers: { [DIGEST]: "sha256:ABC" } }],
     ["is 404", { headers: { [DIGEST]: "" }, headStatus: 404 }],
     ["is 405", { headStatus: 405 }],
   ])("because it %s is asked by GET, and the digest is that of the bytes", async (_, options) => {
@@ -352,7 +352,7 @@ describe("an image for this machine", () => {
     });
   });
 
-  test("attestations are no images, and indexes may be nested", async () => {
+  test("attestations are skipped, and indexes may be nested", async () => {
     const fake = fakeOci();
     const wanted = fake.push("a", { salt: "wanted" });
     const type = "application/vnd.oci.image.index.v1+json";
@@ -394,7 +394,7 @@ describe("an image for this machine", () => {
     });
   });
 
-  test("a time that reproducible builds make up is no time", async () => {
+  test("the placeholder time of reproducible builds is ignored", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0", { created: "1970-01-01T00:00:00Z" });
     const answer = await openFakeImg(fake).registry.resolve();
@@ -402,11 +402,11 @@ describe("an image for this machine", () => {
   });
 });
 
-describe("answers that are not what they should be", () => {
+describe("malformed responses", () => {
   test.each([
     ["tags/list", { tags: [1] }, /tags\.0 should be string/],
     ["tags/list", { tags: "v1" }, /tags should be/],
-    ["tags/list", [], /tags should be/],
+    ["tags/list", [], /tags is missing/],
   ])("%s with %j names the field", async (path, body, message) => {
     const fake = fakeOci();
     fake.options.instead = (request) =>
@@ -418,15 +418,15 @@ describe("answers that are not what they should be", () => {
     [{ manifests: [{ digest: "sha256:abc", size: 1 }] }, /manifests\.0\.digest/],
     [{ manifests: {} }, /manifests should be/],
     [{ config: { digest: `sha256:${"0".repeat(64)}`, size: -1 }, layers: [] }, /config\.size/],
-    [{ hello: 1 }, /config should be/],
-    [7, /the answer should be/],
+    [{ hello: 1 }, /config is missing/],
+    [7, /the response should be/],
   ])("a manifest %j names the field", async (manifest, message) => {
     const fake = fakeOci();
     fake.tag("v1.0.0", fake.put(manifest).digest);
     await expect(openFakeImg(fake).registry.resolve()).rejects.toThrow(message);
   });
 
-  test("bytes that are not those of the digest are refused", async () => {
+  test("bytes with another digest are refused", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     fake.options.instead = ({ method, url }) =>
@@ -434,7 +434,7 @@ describe("answers that are not what they should be", () => {
     await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ code: "integrity" });
   });
 
-  test("a page of a proxy is no listing", async () => {
+  test("a proxy's page is not a listing", async () => {
     const fetch = async (): Promise<Response> => new Response("<html>log in</html>");
     await expect(openFakeImg({ fetch }).registry.resolve()).rejects.toThrow(/not JSON/);
   });

@@ -3,7 +3,7 @@ import { DewyError } from "../../../src/core/error.ts";
 import { isPrivateAddress } from "../../../src/core/private_address.ts";
 import type { Registry } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
-import { checkRealm } from "../../../src/registries/oci/auth/realm.ts";
+import { checkRealm } from "../../../src/registries/oci/auth/challenge.ts";
 import { environmentLogin } from "../../../src/registries/oci/auth/sources.ts";
 import { nextPage } from "../../../src/registries/oci/client.ts";
 import { parseImageReference } from "../../../src/registries/oci/image_reference.ts";

@@ -9,7 +9,7 @@ import type { FakeOci } from "../../fakes/oci.ts";
 /** "Now" in the tests. */
 export const NOW: number = Date.UTC(2026, 5, 1, 12);
 
-/** A world around a fake, and what was heard in it. */
+/** An open registry with its clock and the events it has emitted. */
 export interface ImgWorld {
   registry: Registry;
   events: DewyEvent[];
@@ -22,7 +22,7 @@ export interface ImgWorld {
  * @param fake the registry.
  * @param options what differs.
  * @param url the registry's URL.
- * @returns the world.
+ * @returns the registry with its clock and events.
  */
 export function openFakeImg(
   fake: Pick<FakeOci, "fetch">,

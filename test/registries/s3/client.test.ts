@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { CredentialSources } from "../../../src/auth/aws_credentials.ts";
+import type { AwsContext } from "../../../src/auth/aws_credentials.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { AwsProfile, S3Bucket } from "../../../src/registries/s3/address.ts";
 import { createS3Client, type S3Client } from "../../../src/registries/s3/client.ts";
@@ -7,7 +7,7 @@ import { fakeClock } from "../../fakes/clock.ts";
 import { type StrictFake, strictFake } from "../../fakes/handler.ts";
 
 const AT: S3Bucket = { region: "us-east-1", bucket: "releases", endpoint: "http://s3.test" };
-const KEYS: CredentialSources = {
+const KEYS: AwsContext = {
   env: { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "secret-of-the-key" },
 };
 const LIST = "GET /releases?list-type=2&prefix=app%2F&delimiter=%2F&encoding-type=url";
@@ -19,7 +19,7 @@ interface World {
 }
 
 function world(
-  sources: CredentialSources & { awsProfile?: () => Promise<AwsProfile> } = KEYS,
+  sources: AwsContext & { awsProfile?: () => Promise<AwsProfile> } = KEYS,
   at: S3Bucket = AT,
 ): World {
   const server = strictFake();
@@ -165,9 +165,9 @@ describe("listings of S3", () => {
 
   const broken: [string, Response][] = [
     ["ends early", new Response("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>")],
-    ["is no listing", new Response("<html>Welcome</html>")],
-    ["does not say whether it goes on", listing("")],
-    ["does not say where it goes on", listing("<IsTruncated>true</IsTruncated>")],
+    ["is not a listing", new Response("<html>Welcome</html>")],
+    ["does not state whether it is truncated", listing("")],
+    ["is truncated without a continuation token", listing("<IsTruncated>true</IsTruncated>")],
     [
       "has no size",
       listing(
@@ -223,23 +223,20 @@ describe("refusals of S3", () => {
     [403, "InvalidAccessKeyId", "credential", "AWS_ACCESS_KEY_ID"],
     [403, "SignatureDoesNotMatch", "credential", "AWS_SECRET_ACCESS_KEY"],
     [403, "RequestTimeTooSkewed", "credential", "clock"],
-    [400, "ExpiredToken", "credential", "session is over"],
+    [400, "ExpiredToken", "credential", "session has expired"],
     [403, "AccessDenied", "credential", "s3:GetObject"],
     [404, "NoSuchBucket", "not-found", '"releases"'],
     [404, "XAdminUserNotFound", "credential", "AWS_ACCESS_KEY_ID"],
-  ])(
-    "say in the server's words and ours what to do (%i %s)",
-    async (status, code, kind, advice) => {
-      const { server, client } = world();
-      server.on(LIST, refusal(status, code));
-      await expect(listAll(client)).rejects.toMatchObject({
-        code: kind,
-        message: expect.stringMatching(
-          new RegExp(`HTTP ${status}: ${code}: words of the server.*${advice}`),
-        ),
-      });
-    },
-  );
+  ])("quote the server's message and add advice (%i %s)", async (status, code, kind, advice) => {
+    const { server, client } = world();
+    server.on(LIST, refusal(status, code));
+    await expect(listAll(client)).rejects.toMatchObject({
+      code: kind,
+      message: expect.stringMatching(
+        new RegExp(`HTTP ${status}: ${code}: words of the server.*${advice}`),
+      ),
+    });
+  });
 });
 
 describe("refusals of requests without credentials", () => {

@@ -21,7 +21,7 @@ describe("bucketAddress", () => {
     ["us-east-1", ".."],
     ["us-east-1", "a/b"],
   ])("refuses region %j and bucket %j", (region, bucket) => {
-    expect(() => bucketAddress({ region, bucket, endpoint: "" })).toThrow(/^Cannot use the S3/);
+    expect(() => bucketAddress({ region, bucket, endpoint: "" })).toThrow(/^Invalid S3/);
   });
 });
 

@@ -50,12 +50,17 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
   const onCrashLoop = (loop: CrashLoop): void => {
     const { supervisor, clock, events } = made;
     const emit: EventSink = (event) => void events.push(event);
-    const io = { store, switches, clock, emit };
-    const parts = { directory: { ...directory, point }, runner: supervisor, io, signal: never };
+    const context = { store, switches, clock, emit };
+    const parts = {
+      directory: { ...directory, point },
+      runner: supervisor,
+      context,
+      signal: never,
+    };
     void fallBack(loop, parts);
   };
   const made = world({ onCrashLoop });
-  await made.supervisor.insist(NEW);
+  await made.supervisor.ensureRunning(NEW);
   return {
     ...made,
     live: directory.live,
@@ -65,7 +70,7 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
   };
 }
 
-it("goes back to the release before one that keeps crashing, says so, and remembers it as bad", async () => {
+it("rolls back from a crash-looping release, reports that, and marks it bad", async () => {
   const { supervisor, events, broken, generations, live, bad } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   generations[0]?.exit({ code: 3 });
@@ -79,7 +84,7 @@ it("goes back to the release before one that keeps crashing, says so, and rememb
   await supervisor.stop();
 });
 
-it("goes back at once although that cannot be remembered yet, and remembers it later", async () => {
+it("rolls back at once although the mark cannot be saved yet, and saves it later", async () => {
   const { supervisor, events, broken, generations, bad, full } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   full.saves = 3;
@@ -88,7 +93,7 @@ it("goes back at once although that cannot be remembered yet, and remembers it l
   await until(async () => (await bad()).length === 1);
   const warnings = eventsOf(events, "warning").filter(({ message }) => /bad/.test(message));
   expect(warnings.map(({ message }) => message)).toEqual(
-    Array(3).fill("Cannot remember the version as bad"),
+    Array(3).fill("Cannot remember the bad version"),
   );
   expect(warnings[0]?.fields?.error).toContain("no space left");
   const pauses = warnings.map(({ fields }) => Number(fields?.retry_in_ms));
@@ -97,7 +102,7 @@ it("goes back at once although that cannot be remembered yet, and remembers it l
   await supervisor.stop();
 });
 
-it("tries again to go back when that has failed", async () => {
+it("retries a failed rollback", async () => {
   const { supervisor, events, broken, generations, live, full } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   full.links = 2;
@@ -105,7 +110,7 @@ it("tries again to go back when that has failed", async () => {
   await until(() => supervisor.release?.tag === OLD.tag);
   expect(await live()).toBe(OLD.directory);
   const warnings = eventsOf(events, "warning").map(({ message }) => message);
-  const told = warnings.filter((message) => message === "Cannot go back to the version before");
+  const told = warnings.filter((message) => message === "Cannot roll back to the previous version");
   expect(told).toHaveLength(2);
   expect(eventsOf(events, "rolled-back")).toHaveLength(1);
   await supervisor.stop();
@@ -128,7 +133,7 @@ it("does not wait for a newer version that is getting ready", async () => {
   await supervisor.stop();
 });
 
-it("lets a newer version get ready where there is no way back", async () => {
+it("lets a newer version get ready if there is no rollback target", async () => {
   const { broken, generations, switches, supervisor, bad } = await crashing([NEW]);
   broken.add(NEW.tag);
   let isGivenUp = false;
@@ -146,7 +151,7 @@ it("lets a newer version get ready where there is no way back", async () => {
   await supervisor.stop();
 });
 
-it("keeps trying, and says that there is no way back, when the older one crashes as well", async () => {
+it("keeps trying, and reports that there is no rollback target, if the older release crashes as well", async () => {
   const { supervisor, events, broken, generations, live } = await crashing([OLD, NEW]);
   broken.add(NEW.tag).add(OLD.tag);
   generations[0]?.exit({ code: 3 });
@@ -162,7 +167,7 @@ it("keeps trying, and says that there is no way back, when the older one crashes
   await supervisor.stop();
 });
 
-it("does not leave a release for one that it does not know, and marks it as bad", async () => {
+it("does not roll back to a release without a record, but marks the crashing one bad", async () => {
   const { supervisor, events, broken, generations, live, bad } = await crashing([NEW]);
   broken.add(NEW.tag);
   generations[0]?.exit({ code: 3 });

@@ -9,11 +9,11 @@ const v1 = { tag: "v1.0.0", directory: "d1" };
 const v2 = { tag: "v1.1.0", directory: "d2" };
 const v3 = { tag: "v1.2.0", directory: "d3" };
 
-describe("Supervisor.tryOut", () => {
-  it("lets the old generation serve until the new one is ready, then ends it", async () => {
+describe("Supervisor.deploy", () => {
+  it("lets the old generation serve until the new one is ready, then stops it", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const [first, second] = generations;
     await until(() => first?.isAlive() === false);
     expect(first?.signals).toEqual(["SIGTERM"]);
@@ -21,55 +21,55 @@ describe("Supervisor.tryOut", () => {
     expect(supervisor.release).toEqual(v2);
   });
 
-  it("keeps the old one, untouched, when the new one ends before it is ready, and says what it wrote", async () => {
+  it("keeps the old generation if the new one exits before it is ready, and reports its output", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.1.0");
-    const error = await supervisor.tryOut(v2, never).catch((e: unknown) => e);
+    const error = await supervisor.deploy(v2, never).catch((e: unknown) => e);
     expect(String(error)).toContain("exit code 3");
     expect(String(error)).toContain("panic: no database");
     expect(generations[0]?.signals).toEqual([]);
     expect(supervisor.release).toEqual(v1);
   });
 
-  it("kills a new one that does not become ready in time", async () => {
+  it("kills a new generation on readiness timeout", async () => {
     const ready = (): Promise<void> => new Promise(() => {});
     const { supervisor, generations } = world({ handoff: { ready } });
-    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("not ready within 1 s");
+    await expect(supervisor.deploy(v1, never)).rejects.toThrow("not ready within 1 s");
     expect(generations[0]?.signals).toEqual(["KILL"]);
   });
 
-  it("kills the group of an old one that does not end in time", async () => {
+  it("kills an old generation that does not exit in time", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await until(() => eventsOf(events, "drained").length === 1);
     expect(first?.signals).toEqual(["SIGTERM", "KILL"]);
     expect(eventsOf(events, "drained")).toMatchObject([{ generation: 1, killed: true }]);
   });
 
-  it("ends the old one first where two cannot run side by side, and starts it again when it is told to go back", async () => {
+  it("stops the old generation first if two cannot run side by side, and restarts it on rollback", async () => {
     const { supervisor, generations, broken } = world({ handoff: { overlaps: false } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.1.0");
-    await expect(supervisor.tryOut(v2, never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.deploy(v2, never)).rejects.toThrow("exit code 3");
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0"]);
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.1.0", "v1.0.0"]);
     expect(generations[2]?.isAlive()).toBe(true);
     expect(supervisor.release).toEqual(v1);
   });
 
-  it("stops waiting when it is told to, and leaves the old one alone", async () => {
+  it("stops waiting on abort, and leaves the old generation alone", async () => {
     let isStuck = false;
     const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
     const { supervisor, generations } = world({ handoff: { ready } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     isStuck = true;
     const stop = new AbortController();
-    const replacing = supervisor.tryOut(v2, stop.signal);
+    const replacing = supervisor.deploy(v2, stop.signal);
     await until(() => generations.length === 2);
     stop.abort();
     await expect(replacing).rejects.toMatchObject({ code: "aborted" });
@@ -79,24 +79,24 @@ describe("Supervisor.tryOut", () => {
 });
 
 describe("Supervisor.bake", () => {
-  it("is content with a generation that stays up", async () => {
+  it("resolves if the generation stays up", async () => {
     const { supervisor } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await expect(supervisor.bake(v1, 3_000, never)).resolves.toBe("proven");
   });
 
-  it("is over at once when dewy is to end, and nothing speaks against the generation", async () => {
+  it("resolves at once when dewy is stopping", async () => {
     const { supervisor, generations, clock } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const before = clock.now();
     await supervisor.bake(v1, 30_000, AbortSignal.abort());
     expect(clock.now()).toBe(before);
     expect(generations[0]?.isAlive()).toBe(true);
   });
 
-  it("tells when it ends, and leaves the judgement to the caller", async () => {
+  it("rejects if the generation exits, and does not restart it", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 30_000, never);
     generations[0]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
@@ -104,28 +104,28 @@ describe("Supervisor.bake", () => {
     expect(generations).toHaveLength(1);
   });
 
-  it("tells of an end that came before it was called", async () => {
+  it("rejects if the generation exited before the call", async () => {
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
     await expect(supervisor.bake(v1, 30_000, never)).rejects.toThrow("exit code 1");
     expect(generations).toHaveLength(1);
   });
 
-  it("tells when it becomes unhealthy three times in a row", async () => {
+  it("rejects after three consecutive failed checks", async () => {
     let checks = 0;
     const check = async (): Promise<void> => {
       checks += 1;
       if (checks !== 2) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor } = world({ handoff: { check } });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await expect(supervisor.bake(v1, 60_000, never)).rejects.toThrow("unhealthy: HTTP 500");
     expect(checks).toBe(5);
   });
 
-  it("does not take a check that this machine cannot make for a failed one", async () => {
+  it("does not count a check that fails because of this machine", async () => {
     let checks = 0;
     const { supervisor } = world({
       handoff: {
@@ -135,23 +135,23 @@ describe("Supervisor.bake", () => {
         },
       },
     });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     await supervisor.bake(v1, 10_000, never);
     expect(checks).toBeGreaterThan(3);
   });
 
-  it("goes on with a generation that was started anew meanwhile", async () => {
+  it("continues with a restarted generation", async () => {
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 20_000, never);
     await supervisor.restart(never);
     await until(() => generations[0]?.hasEnded === true);
     await expect(baking).resolves.toBe("proven");
   });
 
-  it("does not take the end of a worker that has done its work for a failure", async () => {
+  it("does not fail if a worker finishes its work", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 3_000, never);
     generations[0]?.exit({ code: 0 });
     await expect(baking).resolves.toBe("proven");
@@ -159,14 +159,14 @@ describe("Supervisor.bake", () => {
   });
 });
 
-describe("a release that takes over while another one is on probation", () => {
-  it("ends that probation, and lets the last good one stand by for as long again", async () => {
+describe("a release that takes over while another one bakes", () => {
+  it("ends that bake, and restarts the standby of the last good one", async () => {
     const { supervisor, generations, clock } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 600_000, never);
     await clock.sleep(4_000);
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     await expect(baking).resolves.toBe("superseded");
     await until(() => generations[1]?.hasEnded === true);
     await clock.sleep(4_000);
@@ -174,112 +174,112 @@ describe("a release that takes over while another one is on probation", () => {
     const next = supervisor.bake(v3, 600_000, never);
     generations[2]?.exit({ code: 1 });
     await expect(next).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
     expect(generations).toHaveLength(3);
   });
 
-  it("never lets that one stand by: the last good one is started again", async () => {
+  it("never puts the baking one on standby: the last good one is restarted", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await until(() => generations[0]?.hasEnded === true);
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     const baking = supervisor.bake(v3, 600_000, never);
     await until(() => generations[1]?.signals.length === 1);
     generations[2]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(generations.map(({ release }) => release.tag).at(-1)).toBe("v1.0.0");
   });
 
-  it("that does not become ready leaves the probation as it is", async () => {
+  it("that does not become ready does not affect the bake", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 600_000, never);
     broken.add("v1.2.0");
-    await expect(supervisor.tryOut(v3, never)).rejects.toThrow("exit code 3");
-    await supervisor.goBack(v2);
+    await expect(supervisor.deploy(v3, never)).rejects.toThrow("exit code 3");
+    await supervisor.rollback(v2);
     expect(generations[1]?.signals).toEqual([]);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("after it had taken over");
   });
 
-  it("says why it was given up", async () => {
+  it("reports why it was aborted", async () => {
     const ready = (): Promise<void> => new Promise(() => {});
     const { supervisor, generations } = world({ handoff: { ready } });
     const given = new AbortController();
-    const trying = supervisor.tryOut(v2, given.signal);
+    const trying = supervisor.deploy(v2, given.signal);
     await until(() => generations.length === 1);
     given.abort(new DeployError("verify", "v1.0.0 keeps crashing"));
     await expect(trying).rejects.toThrow("v1.0.0 keeps crashing");
   });
 });
 
-describe("the generation that stands by", () => {
-  it("serves on at once, without a new start, when the new one ends while they overlap", async () => {
-    const places: string[] = [];
-    const take = (place: { name?: string }): void => void places.push(place.name ?? "");
+describe("the generation on standby", () => {
+  it("serves again at once, without a start, if the new one exits in the overlap", async () => {
+    const endpoints: string[] = [];
+    const switchTo = ({ name }: { name?: string }): void => void endpoints.push(name ?? "");
     let prepared = 0;
-    const prepare = async (): Promise<Generation["place"]> => {
+    const prepare = async (): Promise<Generation["endpoint"]> => {
       prepared += 1;
-      return { sockets: [], env: {}, name: `place ${prepared}` };
+      return { sockets: [], env: {}, name: `endpoint ${prepared}` };
     };
-    const { supervisor, generations, events } = world({ handoff: { take, prepare } });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    const { supervisor, generations, events } = world({ handoff: { switchTo, prepare } });
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 30_000, never);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running).toEqual({ generation: 1, pid: 1001 });
-    expect(places).toEqual(["place 1", "place 2", "place 1"]);
+    expect(endpoints).toEqual(["endpoint 1", "endpoint 2", "endpoint 1"]);
     expect(generations).toHaveLength(2);
     expect(generations[0]?.signals).toEqual([]);
     await supervisor.stop();
     expect(eventsOf(events, "app-exited")).toEqual([]);
   });
 
-  it("serves on when the new one becomes unhealthy, which then ends", async () => {
+  it("serves again if the new one becomes unhealthy, which is then stopped", async () => {
     let isSick = false;
     const check = async (): Promise<void> => {
       if (isSick) throw new HostError("HTTP 500", { fault: "release" });
     };
     const { supervisor, generations } = world({ handoff: { check }, overlapMs: 20_000 });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     isSick = true;
     await expect(supervisor.bake(v2, 30_000, never)).rejects.toThrow("unhealthy");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     await until(() => generations[1]?.hasEnded === true);
     expect(supervisor.running?.generation).toBe(1);
     expect(generations[0]?.signals).toEqual([]);
   });
 
-  it("is asked to end when the overlap is over; after that a failure needs a new start", async () => {
+  it("is stopped at the end of the overlap; after that, a rollback has to start it", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     const baking = supervisor.bake(v2, 60_000, never);
     await until(() => generations[0]?.hasEnded === true);
     generations[1]?.exit({ code: 1 });
     await expect(baking).rejects.toThrow("exit code 1");
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     expect(supervisor.running?.generation).toBe(3);
   });
 
-  it("is asked to end at the end of the bake time, however long the overlap is", async () => {
+  it("is stopped at the end of the bake, however long the overlap is", async () => {
     const { supervisor, generations } = world({ overlapMs: 3_600_000 });
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await supervisor.bake(v2, 1_000, never);
     await until(() => generations[0]?.hasEnded === true);
   });
 
-  it("serves on when the same release was started anew and ends, and says why", async () => {
+  it("serves again if a restarted generation of the same release exits, and reports why", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     generations[1]?.exit({ code: 7 });
     await until(() => eventsOf(events, "resumed").length === 1);
@@ -291,9 +291,9 @@ describe("the generation that stands by", () => {
     expect(eventsOf(events, "app-exited")).toMatchObject([{ generation: 1, restartInMs: 1_000 }]);
   });
 
-  it("is not called upon when it has ended itself", async () => {
+  it("does not serve again if it has exited itself", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     generations[0]?.exit({ code: 1 });
     generations[1]?.exit({ code: 1 });
@@ -301,41 +301,51 @@ describe("the generation that stands by", () => {
     expect(supervisor.running?.generation).not.toBe(1);
   });
 
-  it("ends with everything else when dewy is stopped", async () => {
+  it("is stopped when dewy is stopped", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
-    await supervisor.tryOut(v2, never);
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
     await supervisor.stop();
     expect(generations.map(({ hasEnded }) => hasEnded)).toEqual([true, true]);
   });
 });
 
 describe("Supervisor.adopt", () => {
-  it("tells of what an earlier dewy has left, and ends it once a generation of ours is ready", async () => {
+  it("reports orphans, and stops them once a new generation is ready", async () => {
     const { supervisor, events, broken } = world();
     const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
     supervisor.adopt([orphan]);
     broken.add("v1.0.0");
-    await expect(supervisor.tryOut(v1, never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.deploy(v1, never)).rejects.toThrow("exit code 3");
     expect(orphan.isAlive()).toBe(true);
     broken.clear();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await until(() => !orphan.isAlive());
     expect(eventsOf(events, "adopted")).toEqual([{ type: "adopted", pid: 1009, tag: "v1.0.0" }]);
+    expect(eventsOf(events, "draining")).toMatchObject([{ generation: 9, pid: 1009 }]);
+  });
+
+  it("reports no number for an orphan whose number is not known", async () => {
+    const { supervisor, events } = world();
+    const orphan = { ...fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), ...v1 };
+    supervisor.adopt([{ ...orphan, number: undefined }]);
+    await supervisor.ensureRunning(v1);
+    await until(() => eventsOf(events, "drained").length === 1);
+    expect(eventsOf(events, "drained")).toMatchObject([{ generation: undefined, pid: 1009 }]);
   });
 });
 
 describe("Supervisor.inUse", () => {
-  it("names the releases of what serves, stands by, drains, or was left by an earlier dewy", async () => {
+  it("returns the releases of everything that serves, stands by, drains, or is an orphan", async () => {
     const { supervisor, generations } = world({ drainMs: 3_600_000 });
     const orphan = Object.assign(fakeGeneration(v1, 9, { sockets: [], env: {} }, 0), v1);
     orphan.obeys = false;
     supervisor.adopt([orphan]);
     expect(await supervisor.inUse()).toEqual(new Set(["d1"]));
-    await supervisor.insist(v2);
+    await supervisor.ensureRunning(v2);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v3, never);
+    await supervisor.deploy(v3, never);
     expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
     await until(() => first?.signals.length === 1);
     expect(await supervisor.inUse()).toEqual(new Set(["d1", "d2", "d3"]));
@@ -346,9 +356,9 @@ describe("Supervisor.inUse", () => {
 });
 
 describe("Supervisor", () => {
-  it("starts a crashed app again, with growing pauses, and tells its last lines", async () => {
+  it("restarts a crashed app with backoff, and reports its last lines", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length === 2);
     await until(() => eventsOf(events, "generation-ready").length === 2);
@@ -360,9 +370,9 @@ describe("Supervisor", () => {
     ]);
   });
 
-  it("calls for the previous release once when a release keeps crashing, and keeps trying", async () => {
+  it("reports a crash loop once, and keeps trying", async () => {
     const { supervisor, generations, loops, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations.length >= 7);
@@ -371,10 +381,10 @@ describe("Supervisor", () => {
     await supervisor.stop();
   });
 
-  it("starts nothing and takes nothing back before all processes of what has crashed have ended", async () => {
+  it("neither starts nor rolls back before all processes of a crashed generation have exited", async () => {
     let letGo = (): void => {};
     const { supervisor, generations } = world();
-    await supervisor.tryOut(v1, never);
+    await supervisor.deploy(v1, never);
     const [first] = generations;
     if (first === undefined) throw new Error("nothing was started");
     first.kill = () =>
@@ -388,7 +398,7 @@ describe("Supervisor", () => {
     first.exit({ code: 1 });
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(isOver).toBe(false);
-    const again = supervisor.insist(v2);
+    const again = supervisor.ensureRunning(v2);
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(generations).toHaveLength(1);
     letGo();
@@ -397,9 +407,9 @@ describe("Supervisor", () => {
     expect(generations).toHaveLength(2);
   });
 
-  it("tells with the end of an app what may explain it", async () => {
+  it("reports hints with the exit of an app", async () => {
     const { supervisor, generations, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.hints.push("it put itself into the background");
     generations[0]?.exit({ code: 0 });
     await until(() => eventsOf(events, "app-exited").length === 1);
@@ -410,23 +420,23 @@ describe("Supervisor", () => {
   it.each([
     ["the operator", new ConfigError('Cannot read --env-file "app.env"')],
     ["this machine", new HostError("Cannot start app: too many processes")],
-    ["nobody in particular", new TypeError("x is undefined")],
-  ])("goes on trying, and does not call it a crash loop, when %s is to blame", async (_, error) => {
+    ["an unknown error", new TypeError("x is undefined")],
+  ])("keeps trying without a crash loop if %s is at fault", async (_, error) => {
     let isBroken = true;
     let starts = 0;
     const { supervisor, loops, events } = world({
-      start: async (release, number, place) => {
+      start: async (release, number, endpoint) => {
         starts += 1;
         if (isBroken) throw error;
-        return fakeGeneration(release, number, place, 0);
+        return fakeGeneration(release, number, endpoint, 0);
       },
     });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await until(() => starts >= 7);
     expect(loops).toEqual([]);
-    const told = eventsOf(events, "start-failed");
-    expect(told[0]).toMatchObject({ tag: "v1.0.0", reason: error.message });
-    expect(told.map(({ retryInMs }) => retryInMs).slice(0, 4)).toEqual([
+    const failures = eventsOf(events, "start-failed");
+    expect(failures[0]).toMatchObject({ tag: "v1.0.0", reason: error.message });
+    expect(failures.map(({ retryInMs }) => retryInMs).slice(0, 4)).toEqual([
       1_000, 2_000, 4_000, 8_000,
     ]);
     isBroken = false;
@@ -434,9 +444,9 @@ describe("Supervisor", () => {
     await supervisor.stop();
   });
 
-  it("does not start an app again that ended well, with --restart on-failure", async () => {
+  it("does not restart an app that exits with code 0, with --restart on-failure", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     generations[0]?.exit({ code: 0 });
     await until(() => eventsOf(events, "app-exited").length === 1);
     expect(eventsOf(events, "app-exited")[0]?.restartInMs).toBeUndefined();
@@ -445,9 +455,9 @@ describe("Supervisor", () => {
     expect(generations).toEqual([]);
   });
 
-  it("goes on trying to start a crashed app when a restart by hand has failed as well", async () => {
+  it("keeps trying to start a crashed app if a manual restart has failed as well", async () => {
     const { supervisor, generations, broken } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
@@ -457,18 +467,18 @@ describe("Supervisor", () => {
     expect(generations.length).toBeGreaterThan(2);
   });
 
-  it("does not start an app again that crashed while its successor was getting ready", async () => {
+  it("does not restart an app that crashed while its successor was getting ready", async () => {
     let letReady = (): void => {};
     const ready = (): Promise<void> =>
       new Promise((resolve) => {
         letReady = resolve;
       });
     const { supervisor, generations, events } = world({ handoff: { ready } });
-    const first = supervisor.insist(v1);
+    const first = supervisor.ensureRunning(v1);
     await until(() => generations.length === 1);
     letReady();
     await first;
-    const second = supervisor.tryOut(v2, never);
+    const second = supervisor.deploy(v2, never);
     await until(() => generations.length === 2);
     generations[0]?.exit({ code: 1 });
     await until(() => eventsOf(events, "app-exited").length === 1);
@@ -480,27 +490,27 @@ describe("Supervisor", () => {
     expect(supervisor.release).toEqual(v2);
   });
 
-  it("does not start a crashed app again while the command still leads to a release that has failed", async () => {
+  it("does not restart a crashed app while current still points to a failed release", async () => {
     let isStuck = false;
     const ready = (): Promise<void> => (isStuck ? new Promise(() => {}) : Promise.resolve());
     const { supervisor, generations, clock } = world({ handoff: { ready } });
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     isStuck = true;
-    const trying = supervisor.tryOut(v2, never);
+    const trying = supervisor.deploy(v2, never);
     await until(() => generations.length === 2);
     generations[0]?.exit({ code: 1 });
     await expect(trying).rejects.toThrow("not ready");
     await clock.sleep(3_000);
     expect(generations).toHaveLength(2);
     isStuck = false;
-    await supervisor.goBack(v1);
+    await supervisor.rollback(v1);
     await until(() => generations.length === 3);
     expect(generations[2]?.release).toEqual(v1);
   });
 
-  it("takes a worker that ends well before it was ready for one that has done its work", async () => {
+  it("accepts a worker that exits with code 0 before it was ready", async () => {
     const { supervisor, generations, events } = world({ restart: "on-failure" });
-    const starting = supervisor.insist(v1);
+    const starting = supervisor.ensureRunning(v1);
     await until(() => generations.length === 1);
     generations[0]?.exit({ code: 0 });
     await starting;
@@ -511,14 +521,14 @@ describe("Supervisor", () => {
 
   it("restarts the same release without a gap", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.restart(never);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
     await until(() => generations[0]?.isAlive() === false);
     expect(generations[1]?.isAlive()).toBe(true);
   });
 
-  it("starts nothing once dewy is stopping, and does not wait for what is getting ready", async () => {
+  it("starts nothing once dewy is stopping, and does not wait for readiness", async () => {
     const stopping = new AbortController();
     const ready = (): Promise<void> => {
       stopping.abort();
@@ -526,26 +536,26 @@ describe("Supervisor", () => {
     };
     const made = world({ stopping: stopping.signal, handoff: { ready } });
     const { supervisor, generations, events } = made;
-    await supervisor.insist(v2);
-    await supervisor.goBack(v1);
+    await supervisor.ensureRunning(v2);
+    await supervisor.rollback(v1);
     expect(generations.map(({ signals }) => signals)).toEqual([["KILL"]]);
     expect(eventsOf(events, "start-failed")).toEqual([]);
     await supervisor.stop();
   });
 
-  it("ends everything when it is stopped, what is still finishing as well", async () => {
+  it("stops everything, including draining generations", async () => {
     const { supervisor, generations } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     const [first] = generations;
     if (first !== undefined) first.obeys = false;
-    await supervisor.tryOut(v2, never);
+    await supervisor.deploy(v2, never);
     await supervisor.stop();
     expect(generations.map((generation) => generation.isAlive())).toEqual([false, false]);
   });
 
-  it("does not take an end that it asked for, for a crash", async () => {
+  it("does not treat a requested exit as a crash", async () => {
     const { supervisor, events } = world();
-    await supervisor.insist(v1);
+    await supervisor.ensureRunning(v1);
     await supervisor.stop();
     expect(eventsOf(events, "app-exited")).toEqual([]);
   });

@@ -1,19 +1,19 @@
 import type { Clock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import type { Exit, Generation } from "../../../src/server/supervisor/generation.ts";
+import type { GenerationExit } from "../../../src/server/generation/command.ts";
+import type { Generation, Member } from "../../../src/server/supervisor/generation.ts";
 import type { Handoff } from "../../../src/server/supervisor/handoff.ts";
-import type { Member } from "../../../src/server/supervisor/retire.ts";
 import { Supervisor, type SupervisorOptions } from "../../../src/server/supervisor/supervisor.ts";
 import { hastyClock } from "../../fakes/clock.ts";
 
-/** A generation that a test ends. */
+/** A generation in memory; the test ends it. */
 export interface FakeGeneration extends Generation {
-  exit(exit?: Partial<Exit>): void;
+  exit(exit?: Partial<GenerationExit>): void;
   signals: string[];
   hints: string[];
   isAlive(): boolean;
   main: Member;
-  /** Whether it ends when it is asked to. */
+  /** Whether it exits on a signal. */
   obeys: boolean;
 }
 
@@ -24,11 +24,11 @@ export interface SupervisorWorld {
   events: DewyEvent[];
   generations: FakeGeneration[];
   loops: string[];
-  /** Releases whose generations end at once. */
+  /** Tags whose generations exit at once. */
   broken: Set<string>;
 }
 
-/** Makes one; what it starts are generations in memory, and its clock jumps whenever nothing else is left to do. */
+/** Its generations are in memory, and its clock jumps whenever nothing else is left to do. */
 export function world(
   over: Partial<Omit<SupervisorOptions, "handoff">> & { handoff?: Partial<Handoff> } = {},
 ): SupervisorWorld {
@@ -39,8 +39,8 @@ export function world(
   const { handoff, ...options } = over;
   const clock = hastyClock();
   const supervisor = new Supervisor({
-    start: async (release, number, place) => {
-      const generation = fakeGeneration(release, number, place, clock.now());
+    start: async (release, number, endpoint) => {
+      const generation = fakeGeneration(release, number, endpoint, clock.now());
       generations.push(generation);
       if (broken.has(release.tag)) generation.exit({ code: 3 });
       return generation;
@@ -49,10 +49,10 @@ export function world(
       overlaps: true,
       settleMs: 0,
       prepare: async () => ({ sockets: [], env: {} }),
-      take: () => {},
+      switchTo: () => {},
       stopAccepting: () => {},
       drain: async () => {},
-      cut: async () => {},
+      closeConnections: async () => {},
       close: async () => {},
       ...handoff,
     },
@@ -76,29 +76,28 @@ export function world(
   return { clock, supervisor, events, generations, loops, broken };
 }
 
-/** Makes a generation that runs until a test ends it. */
 export function fakeGeneration(
   release: Generation["release"],
   number: number,
-  place: Generation["place"],
+  endpoint: Generation["endpoint"],
   startedAt: number,
 ): FakeGeneration {
   let alive = true;
-  let resolveExit: (exit: Exit) => void = () => {};
-  const exited = new Promise<Exit>((resolve) => {
+  let resolveExit: (exit: GenerationExit) => void = () => {};
+  const exited = new Promise<GenerationExit>((resolve) => {
     resolveExit = resolve;
   });
   const generation: FakeGeneration = {
     number,
     release,
-    place,
+    endpoint,
     startedAt,
     pid: 1000 + number,
     get hasEnded() {
       return !alive;
     },
     exited,
-    saidReady: new Promise(() => {}),
+    reportedReady: new Promise(() => {}),
     signals: [],
     obeys: true,
     lastLines: () => ["panic: no database"],

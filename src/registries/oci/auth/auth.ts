@@ -1,239 +1,224 @@
-import type { Clock } from "../../../core/clock.ts";
+import type { Context } from "../../../core/context.ts";
 import { CredentialError, DewyError, RemoteError } from "../../../core/error.ts";
-import type { EventSink } from "../../../core/event.ts";
 import type { HttpClient, HttpFailure } from "../../../http/client.ts";
-import { ociMessage } from "../error.ts";
+import { ociMessage } from "../errors.ts";
 import { isDockerHub } from "../image_reference.ts";
-import { type Challenge, parseChallenges } from "./challenge.ts";
+import {
+  type Challenge,
+  checkRealm,
+  chooseChallenge,
+  isTrustedRealm,
+  type RealmRules,
+} from "./challenge.ts";
 import {
   basicHeader,
   type CredentialSource,
   type OciCredential,
   type OciTarget,
 } from "./credential.ts";
-import { checkRealm, isTrustedRealm, type RealmRules } from "./realm.ts";
-import { askToken, type TokenScope } from "./token.ts";
+import { requestToken, type TokenScope } from "./token.ts";
 
-/** What signing in to a registry needs. */
-export interface OciAuthParts {
-  /** The repository. */
+export interface OciAuthOptions extends Pick<Context, "clock" | "emit"> {
   target: OciTarget;
-  /** Who may hand out tokens. */
   rules: RealmRules;
-  /** Where credentials may be found, in this order; anonymous comes last by itself. */
+  /** In the order in which they are tried; anonymous access always comes last. */
   sources: readonly CredentialSource[];
-  /** Asks token services. */
+  /** Sends requests to token services. */
   http: HttpClient;
-  /** Time. */
-  clock: Clock;
-  /** Hears which credentials are used and refused. */
-  emit: EventSink;
 }
 
-/** Proof of who asks, for one request. */
-export interface OciProof {
-  /** Headers to send; none before the registry has asked for any. */
+/** What to send with one request. */
+export interface OciAuthorization {
+  /** Empty until the registry has sent a challenge. */
   headers: Readonly<Record<string, string>>;
-  /** It is the answer to a challenge, and this was its first use. */
+  /** Whether this is the first use of the answer to a challenge. */
   isFresh: boolean;
 }
 
-/** Signs in to one registry. */
-export interface OciAuth {
-  /** What to send with the next request; asks for a token when the last one has ended. */
-  proof(signal: AbortSignal | undefined): Promise<OciProof>;
-  /**
-   * Takes note of a refusal (401, 403).
-   *
-   * @returns whether to ask again, with another {@link OciAuth.proof}; the error to throw when nothing is left to try.
-   */
-  refused(proof: OciProof, failure: HttpFailure): "again" | DewyError | undefined;
-  /**
-   * @returns the credential that the last question was answered with, looked up anew; `undefined`: it was anonymous.
-   */
-  accepted(signal: AbortSignal | undefined): Promise<OciCredential | undefined>;
-}
-
-interface Held {
+interface ChallengeAnswer {
   headers: Readonly<Record<string, string>>;
-  /** Not used after this, in milliseconds since the Unix epoch. */
-  until: number;
-  /** It was used before. */
-  used: boolean;
+  /** In milliseconds since the Unix epoch. */
+  expiresAt: number;
 }
 
-/** A token that ends on the way is of no use. */
+/** A token must not expire while the request is on its way. */
 const MARGIN_MS = 5_000;
 const ANONYMOUS = "anonymous";
+const NEVER = Number.POSITIVE_INFINITY;
 
 /**
- * Signs in as the registry asks for, by Basic or by Bearer tokens, with the first credentials that it does not refuse;
- * anonymously when all are. Nothing is sent before the registry has asked for it.
- *
- * @param parts the repository, the places to look at, and the world.
- * @returns who dewy is.
+ * Signs in to one repository as its registry requires, with Basic or Bearer tokens. The first credentials that the
+ * registry accepts are used; if it accepts none, access is anonymous. Nothing is sent before the registry asks for it.
  */
-export function ociAuth(parts: OciAuthParts): OciAuth {
-  const { target, rules, sources, http, clock, emit } = parts;
-  let challenge: Challenge | undefined;
-  let held: Held | undefined;
-  let at = 0;
-  let tried: string[] = [];
-  let told = "";
+export class OciAuth {
+  readonly #options: OciAuthOptions;
+  /** The last challenge of the registry. */
+  #challenge: Challenge | undefined;
+  #current: (ChallengeAnswer & { wasUsed: boolean }) | undefined;
+  /** The index of the current source; anonymous access has the index after the last. */
+  #index = 0;
+  /** The sources that were rejected, with reasons, for the error. */
+  #rejected: string[] = [];
+  /** The source that the last event named, so that each is announced once. */
+  #announced = "";
 
-  const sourceName = (): string => sources[at]?.name ?? ANONYMOUS;
-
-  /** The present credentials are of no use: on to the next. */
-  function turnDown(outcome: "refused" | "unusable", reason: string): void {
-    const source = sourceName();
-    tried.push(`${source} (${reason})`);
-    emit({ type: "credentials", host: target.registry, source, outcome, reason });
-    held = undefined;
-    told = "";
-    at += 1;
+  constructor(options: OciAuthOptions) {
+    this.#options = options;
   }
 
-  function announce(): void {
-    const source = sourceName();
-    if (told === source) return;
-    told = source;
+  /** What to send with the next request. Requests a new token if the current one is about to expire. */
+  async authorize(signal: AbortSignal | undefined): Promise<OciAuthorization> {
+    if (this.#challenge === undefined) return { headers: {}, isFresh: false };
+    let current = this.#current;
+    if (current === undefined || this.#options.clock.now() >= current.expiresAt - MARGIN_MS) {
+      current = { ...(await this.#findAnswer(this.#challenge, signal)), wasUsed: false };
+      this.#current = current;
+    }
+    const isFresh = !current.wasUsed;
+    current.wasUsed = true;
+    return { headers: current.headers, isFresh };
+  }
+
+  /**
+   * Handles a refusal (401, 403). Returns whether to retry with a new authorization, or the error to throw once nothing
+   * is left to try; `undefined` leaves the failure as it is.
+   */
+  onRefusal(
+    { headers, isFresh }: OciAuthorization,
+    failure: HttpFailure,
+  ): "retry" | DewyError | undefined {
+    const challenge = chooseChallenge(failure.headers.get("www-authenticate") ?? "");
+    if (headers.authorization === undefined) {
+      if (failure.status !== 401 || challenge === undefined) return undefined;
+      this.#challenge = challenge;
+      return "retry";
+    }
+    // A concurrent call has already moved on.
+    if (this.#current?.headers !== headers) return "retry";
+    this.#challenge = challenge ?? this.#challenge;
+    if (failure.status === 401 && !isFresh) {
+      this.#current = undefined;
+      return "retry";
+    }
+    this.#reject("refused", `HTTP ${failure.status} ${ociMessage(failure)}`.trim());
+    return this.#index > this.#options.sources.length ? this.#exhausted() : "retry";
+  }
+
+  /** Finds the accepted credential again; `undefined` for anonymous access. */
+  async acceptedCredential(signal: AbortSignal | undefined): Promise<OciCredential | undefined> {
+    return this.#challenge === undefined
+      ? undefined
+      : this.#options.sources[this.#index]?.find(signal);
+  }
+
+  get #sourceName(): string {
+    return this.#options.sources[this.#index]?.name ?? ANONYMOUS;
+  }
+
+  async #findAnswer(
+    challenge: Challenge,
+    signal: AbortSignal | undefined,
+  ): Promise<ChallengeAnswer> {
+    const { sources } = this.#options;
+    while (this.#index <= sources.length) {
+      try {
+        const credential = await sources[this.#index]?.find(signal);
+        if (credential === undefined && this.#index < sources.length) {
+          this.#index += 1;
+          continue;
+        }
+        const answer = await this.#answer(challenge, credential, signal);
+        this.#announce();
+        return answer;
+      } catch (error) {
+        if (error instanceof RealmError) throw error.cause;
+        if (!isRefusal(error)) throw error;
+        this.#reject(error instanceof CredentialError ? "refused" : "unusable", error.message);
+      }
+    }
+    throw this.#exhausted();
+  }
+
+  async #answer(
+    challenge: Challenge,
+    credential: OciCredential | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<ChallengeAnswer> {
+    const source = this.#sourceName;
+    if (credential?.kind === "bearer") return bearer(credential.token, NEVER);
+    if (challenge.scheme === "basic") {
+      if (credential?.kind !== "basic") {
+        const required = credential === undefined ? "a user name" : "a password";
+        throw new CredentialError(`not possible: the registry requires ${required}`);
+      }
+      const { username, password, expiresAt = NEVER } = credential;
+      return { headers: { authorization: basicHeader(username, password, source) }, expiresAt };
+    }
+    const scope = await this.#scopeOf(challenge);
+    if (credential !== undefined && !isTrustedRealm(scope.realm, this.#options.rules)) {
+      throw new CredentialError(`not sent: ${scope.realm.origin} has no TLS`);
+    }
+    const token = await requestToken(this.#options, { scope, credential, source, signal });
+    return bearer(token.token, token.expiresAt);
+  }
+
+  async #scopeOf({ parameters }: Challenge): Promise<TokenScope> {
+    const { rules, target } = this.#options;
+    const realm = await checkRealm(parameters.get("realm") ?? "", rules).catch((cause: unknown) => {
+      throw new RealmError("The realm was refused", { cause });
+    });
+    return {
+      realm,
+      service: parameters.get("service") ?? "",
+      // Artifactory and gcr.io send none, and a token without a scope allows nothing.
+      scope: parameters.get("scope") || `repository:${target.repository}:pull`,
+    };
+  }
+
+  /** Rejects the current credentials and moves on to the next source. */
+  #reject(outcome: "refused" | "unusable", reason: string): void {
+    const source = this.#sourceName;
+    const host = this.#options.target.registry;
+    this.#rejected.push(`${source} (${reason})`);
+    this.#options.emit({ type: "credentials", host, source, outcome, reason });
+    this.#current = undefined;
+    this.#announced = "";
+    this.#index += 1;
+  }
+
+  #announce(): void {
+    const source = this.#sourceName;
+    if (this.#announced === source) return;
+    this.#announced = source;
+    const { emit, target } = this.#options;
     const host = target.registry;
     if (source === ANONYMOUS) emit({ type: "anonymous", host });
     else emit({ type: "credentials", host, source, outcome: "used", reason: "" });
   }
 
-  /** Everything was refused. The next question starts over, so that a new login is seen. */
-  function exhausted(): CredentialError {
-    const where = `${target.registry}/${target.repository}`;
-    const attempts = tried.join("; ");
-    const login = isDockerHub(target.registry) ? "docker login" : `docker login ${target.registry}`;
-    at = 0;
-    tried = [];
-    held = undefined;
-    challenge = undefined;
+  /** Everything was refused. The next request starts over, so that a new login is noticed. */
+  #exhausted(): CredentialError {
+    const { registry, repository } = this.#options.target;
+    const tried = this.#rejected.join("; ");
+    const login = isDockerHub(registry) ? "docker login" : `docker login ${registry}`;
+    this.#index = 0;
+    this.#rejected = [];
+    this.#current = undefined;
+    this.#challenge = undefined;
     return new CredentialError(
-      `Cannot sign in to ${target.registry} for ${where}: tried ${attempts}; run "${login}", or set DOCKER_USERNAME and DOCKER_PASSWORD`,
+      `Cannot sign in to ${registry} for ${registry}/${repository}: tried ${tried}; run "${login}", or set DOCKER_USERNAME and DOCKER_PASSWORD`,
     );
   }
-
-  async function mint(asked: Challenge, signal: AbortSignal | undefined): Promise<Held> {
-    for (;;) {
-      const source = sources[at];
-      const isAnonymous = at === sources.length;
-      if (at > sources.length) throw exhausted();
-      let credential: OciCredential | undefined;
-      try {
-        credential = await source?.find(signal);
-        if (!isAnonymous && credential === undefined) {
-          at += 1;
-          continue;
-        }
-        const made = await answer(asked, credential, signal);
-        announce();
-        return { ...made, used: false };
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        turnDown(error instanceof CredentialError ? "refused" : "unusable", error.message);
-      }
-    }
-  }
-
-  async function answer(
-    asked: Challenge,
-    credential: OciCredential | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Omit<Held, "used">> {
-    const source = sourceName();
-    const forEver = Number.POSITIVE_INFINITY;
-    if (credential?.kind === "bearer") {
-      return { headers: { authorization: `Bearer ${credential.token}` }, until: forEver };
-    }
-    if (asked.scheme === "basic") {
-      if (credential?.kind !== "basic") {
-        const why = credential === undefined ? "it wants a user name" : "it wants a password";
-        throw new CredentialError(`not possible: ${why}`);
-      }
-      const { username, password, expiresAt = forEver } = credential;
-      return {
-        headers: { authorization: basicHeader(username, password, source) },
-        until: expiresAt,
-      };
-    }
-    const scope = await scopeOf(asked);
-    if (credential !== undefined && !isTrustedRealm(scope.realm, rules)) {
-      throw new CredentialError(`not sent: ${scope.realm.origin} has no TLS`);
-    }
-    const { token, expiresAt } = await askToken(http, clock, { scope, credential, source, signal });
-    return { headers: { authorization: `Bearer ${token}` }, until: expiresAt };
-  }
-
-  async function scopeOf({ parameters }: Challenge): Promise<TokenScope> {
-    const realm = await checkRealm(parameters.get("realm") ?? "", rules).catch((error: unknown) => {
-      // No other credentials would change this.
-      throw error instanceof DewyError ? new RealmRefused(error) : error;
-    });
-    return {
-      realm,
-      service: parameters.get("service") ?? "",
-      // Artifactory and gcr.io name none, and a token without one allows nothing.
-      scope: parameters.get("scope") || `repository:${target.repository}:pull`,
-    };
-  }
-
-  return {
-    async proof(signal) {
-      if (challenge === undefined) return { headers: {}, isFresh: false };
-      if (held === undefined || clock.now() >= held.until - MARGIN_MS) {
-        const asked = challenge;
-        held = await mint(asked, signal).catch((error: unknown) => {
-          throw error instanceof RealmRefused ? error.error : error;
-        });
-      }
-      const proof = { headers: held.headers, isFresh: !held.used };
-      held.used = true;
-      return proof;
-    },
-    refused(proof, failure) {
-      const next = chooseChallenge(failure.headers.get("www-authenticate") ?? "");
-      if (proof.headers.authorization === undefined) {
-        if (failure.status !== 401 || next === undefined) return undefined;
-        challenge = next;
-        return "again";
-      }
-      // Another call has moved on already.
-      if (held === undefined || held.headers !== proof.headers) return "again";
-      challenge = next ?? challenge;
-      if (failure.status === 401 && !proof.isFresh) {
-        held = undefined;
-        return "again";
-      }
-      turnDown("refused", `HTTP ${failure.status} ${ociMessage(failure)}`.trim());
-      return at > sources.length ? exhausted() : "again";
-    },
-    async accepted(signal) {
-      return challenge === undefined ? undefined : sources[at]?.find(signal);
-    },
-  };
 }
 
-/** Ends the search for credentials. */
-class RealmRefused extends Error {
-  readonly error: DewyError;
-  constructor(error: DewyError) {
-    super(error.message);
-    this.error = error;
-  }
+/** Ends the search for credentials, since no others would change the realm. */
+class RealmError extends Error {}
+
+function bearer(token: string, expiresAt: number): ChallengeAnswer {
+  return { headers: { authorization: `Bearer ${token}` }, expiresAt };
 }
 
-/** Credentials that are wrong or unusable: others may do. A service that is out of reach says nothing about them. */
+/** Whether other credentials may work. An unreachable service says nothing about the credentials. */
 function isRefusal(error: unknown): error is DewyError {
   return error instanceof DewyError && !(error instanceof RemoteError) && error.code !== "aborted";
-}
-
-function chooseChallenge(header: string): Challenge | undefined {
-  const challenges = parseChallenges(header);
-  return (
-    challenges.find(({ scheme }) => scheme === "bearer") ??
-    challenges.find(({ scheme }) => scheme === "basic")
-  );
 }

@@ -1,19 +1,15 @@
 import * as v from "valibot";
+import type { Context } from "../../../core/context.ts";
 import { CredentialError, RemoteError } from "../../../core/error.ts";
 import type { HttpClient, HttpRequest } from "../../../http/client.ts";
-import { checkAnswer } from "../error.ts";
+import { parseResponse } from "../errors.ts";
 import type { OciCredential } from "./credential.ts";
 
-/** What signing in to Azure needs. */
-export interface AzureIo {
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** The client. */
+/** Without `readTextFile` (on the edge), the metadata service is not asked either. */
+export interface AzureContext extends Pick<Context, "env" | "readTextFile"> {
   http: HttpClient;
-  /** Asks once, and not again: a machine outside of Azure has no metadata service. */
+  /** Does not retry: a machine outside of Azure has no metadata service. */
   probe: HttpClient;
-  /** Reads the federated token; absent on the edge, where no metadata service is asked, either. */
-  readTextFile?: (path: string) => Promise<string>;
 }
 
 const SCOPE = "https://containerregistry.azure.net";
@@ -24,60 +20,49 @@ const token = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/));
 const AccessToken = v.object({ access_token: token });
 const RefreshToken = v.object({ refresh_token: token });
 
-/**
- * Tells whether a host is a registry of Azure.
- *
- * @param host the registry's host.
- * @returns whether it is one, of any of Azure's clouds.
- */
+/** Whether a host is an Azure Container Registry, in any of Azure's clouds. */
 export function isAzureRegistry(host: string): boolean {
   return /^[a-z0-9-]+(\.[a-z0-9-]+)*\.azurecr\.(io|cn|us)$/i.test(host);
 }
 
 /**
- * Exchanges Azure credentials (a client's secret, a workload's federated token, a managed identity) for a refresh token
- * of the registry.
+ * Exchanges Azure credentials (a client secret, a workload's federated token, a managed identity) for a refresh token of
+ * the registry. `undefined` without Azure credentials.
  *
- * @param registry the registry's host.
- * @param io the environment and the client.
- * @param signal ends the calls.
- * @returns the refresh token; `undefined` when there are no Azure credentials.
- * @throws CredentialError when they are refused.
  * @see https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
  */
 export async function azureRefreshToken(
   registry: string,
-  io: AzureIo,
+  context: AzureContext,
   signal: AbortSignal | undefined,
 ): Promise<OciCredential | undefined> {
-  const accessToken = await entraToken(io, signal);
+  const accessToken = await entraToken(context, signal);
   if (accessToken === undefined) return undefined;
-  const tenant = io.env.AZURE_TENANT_ID ?? "";
+  const tenant = context.env.AZURE_TENANT_ID ?? "";
   const request = form(`https://${registry}/oauth2/exchange`, {
     grant_type: "access_token",
     service: registry,
     ...(tenant === "" ? {} : { tenant }),
     access_token: accessToken,
   });
-  const answer = await ask(io.http, { ...request, signal }, `the registry ${registry}`);
-  const refresh = checkAnswer(RefreshToken, answer, request.url).refresh_token;
+  const response = await send(context.http, { ...request, signal }, `the registry ${registry}`);
+  const refresh = parseResponse(RefreshToken, response, request.url).refresh_token;
   return { kind: "refresh", token: refresh };
 }
 
 /** https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow */
 async function entraToken(
-  io: AzureIo,
+  context: AzureContext,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  const { AZURE_TENANT_ID: tenant = "", AZURE_CLIENT_ID: client = "" } = io.env;
-  const proof = tenant === "" || client === "" ? undefined : await clientProof(io);
-  if (proof === undefined) return managedIdentityToken(io, client, signal);
-  const authority = (io.env.AZURE_AUTHORITY_HOST || "https://login.microsoftonline.com").replace(
-    /\/+$/,
-    "",
-  );
+  const { AZURE_TENANT_ID: tenant = "", AZURE_CLIENT_ID: client = "" } = context.env;
+  const proof = tenant === "" || client === "" ? undefined : await clientAssertion(context);
+  if (proof === undefined) return managedIdentityToken(context, client, signal);
+  const authority = (
+    context.env.AZURE_AUTHORITY_HOST || "https://login.microsoftonline.com"
+  ).replace(/\/+$/, "");
   if (!authority.startsWith("https://")) {
-    throw new CredentialError("Cannot use AZURE_AUTHORITY_HOST: it is no https:// address");
+    throw new CredentialError("Cannot use AZURE_AUTHORITY_HOST: expected an https:// URL");
   }
   const request = form(`${authority}/${encodeURIComponent(tenant)}/oauth2/v2.0/token`, {
     grant_type: "client_credentials",
@@ -85,15 +70,15 @@ async function entraToken(
     scope: `${SCOPE}/.default`,
     ...proof,
   });
-  const answer = await ask(io.http, { ...request, signal }, "Microsoft Entra ID");
-  return checkAnswer(AccessToken, answer, request.url).access_token;
+  const response = await send(context.http, { ...request, signal }, "Microsoft Entra ID");
+  return parseResponse(AccessToken, response, request.url).access_token;
 }
 
-async function clientProof(io: AzureIo): Promise<Record<string, string> | undefined> {
-  const { AZURE_CLIENT_SECRET: secret = "", AZURE_FEDERATED_TOKEN_FILE: path = "" } = io.env;
+async function clientAssertion(context: AzureContext): Promise<Record<string, string> | undefined> {
+  const { AZURE_CLIENT_SECRET: secret = "", AZURE_FEDERATED_TOKEN_FILE: path = "" } = context.env;
   if (secret !== "") return { client_secret: secret };
-  if (path === "" || io.readTextFile === undefined) return undefined;
-  const assertion = (await io.readTextFile(path)).trim();
+  if (path === "" || context.readTextFile === undefined) return undefined;
+  const assertion = (await context.readTextFile(path)).trim();
   return { client_assertion_type: ASSERTION, client_assertion: assertion };
 }
 
@@ -102,34 +87,34 @@ async function clientProof(io: AzureIo): Promise<Record<string, string> | undefi
  * https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
  */
 async function managedIdentityToken(
-  io: AzureIo,
+  context: AzureContext,
   client: string,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  if (io.readTextFile === undefined) return undefined;
-  const { IDENTITY_ENDPOINT: endpoint = "", IDENTITY_HEADER: header = "" } = io.env;
-  const ofApp = endpoint !== "" && header !== "";
-  const url = new URL(ofApp ? endpoint : METADATA);
-  url.searchParams.set("api-version", ofApp ? "2019-08-01" : "2018-02-01");
+  if (context.readTextFile === undefined) return undefined;
+  const { IDENTITY_ENDPOINT: endpoint = "", IDENTITY_HEADER: header = "" } = context.env;
+  const isAppService = endpoint !== "" && header !== "";
+  const url = new URL(isAppService ? endpoint : METADATA);
+  url.searchParams.set("api-version", isAppService ? "2019-08-01" : "2018-02-01");
   url.searchParams.set("resource", SCOPE);
   if (client !== "") url.searchParams.set("client_id", client);
-  const headers: Record<string, string> = ofApp
+  const headers: Record<string, string> = isAppService
     ? { "x-identity-header": header }
     : { metadata: "true" };
   try {
-    const answer = await (ofApp ? io.http : io.probe).json({
+    const response = await (isAppService ? context.http : context.probe).json({
       url,
       headers,
       signal,
       redirect: "error",
       timeoutMs: METADATA_TIMEOUT_MS,
-      ...(ofApp ? {} : { accept: [400, 404] }),
+      accept: isAppService ? [] : [400, 404],
     });
-    const found = v.safeParse(AccessToken, answer);
+    const found = v.safeParse(AccessToken, response);
     return found.success ? found.output.access_token : undefined;
   } catch (error) {
-    // Not on Azure, or without an identity: nothing to sign in with.
-    if (!ofApp && error instanceof RemoteError) return undefined;
+    // Not on Azure, or a machine without an identity.
+    if (!isAppService && error instanceof RemoteError) return undefined;
     throw error;
   }
 }
@@ -145,13 +130,13 @@ function form(url: string, fields: Record<string, string>): HttpRequest & { url:
   };
 }
 
-function ask(http: HttpClient, request: HttpRequest, who: string): Promise<unknown> {
+function send(http: HttpClient, request: HttpRequest, peer: string): Promise<unknown> {
   return http.json({
     ...request,
-    // Nothing of the body is repeated: it may hold what was sent.
+    // Without the body, which may echo the credentials.
     toError: ({ status, url }) =>
       [400, 401, 403].includes(status)
-        ? new CredentialError(`Cannot sign in to Azure: ${who} answered HTTP ${status} (${url})`)
+        ? new CredentialError(`Cannot sign in to Azure: ${peer} answered HTTP ${status} (${url})`)
         : undefined,
   });
 }

@@ -1,3 +1,6 @@
+import { isFileAbsent } from "../../../auth/absent_file.ts";
+import type { Context } from "../../../core/context.ts";
+import type { Environment } from "../../../core/environment.ts";
 import { HostError } from "../../../core/error.ts";
 import type { CredentialSource, OciCredential, OciTarget } from "./credential.ts";
 import {
@@ -8,95 +11,85 @@ import {
   readDockerConfig,
 } from "./docker_config.ts";
 
-/** What a credential helper answers. */
+/** The answer of a credential helper. */
 export interface HelperAnswer {
-  /** The user name; `<token>`: the secret is a refresh token. */
+  /** `<token>` means that the secret is a refresh token. */
   username: string;
-  /** The secret. */
+  /** The password or token. */
   secret: string;
 }
 
-/** Asks `docker-credential-<helper>` for the login of a server; `undefined` when it has none. */
+/** Asks `docker-credential-<helper>` for the login of a server; `undefined` if it has none. */
 export type CredentialHelper = (
   helper: string,
   server: string,
   signal?: AbortSignal,
 ) => Promise<HelperAnswer | undefined>;
 
-/** Where logins of Docker and Podman may be. */
-export interface DockerIo {
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** Reads a file of this machine; absent on the edge. */
-  readTextFile?: (path: string) => Promise<string>;
+export interface DockerContext extends Pick<Context, "env" | "readTextFile"> {
   /** Absent on the edge. */
-  credentialHelper?: CredentialHelper;
+  credentialHelper?: CredentialHelper | undefined;
 }
 
-/** A text of Docker's configuration, and what it is called. */
 interface ConfigFile {
   name: string;
   read(): Promise<string | undefined>;
 }
 
 /**
- * The places where `docker login` and `podman login` leave credentials: `DOCKER_AUTH_CONFIG`, Docker's config.json,
- * Podman's auth.json; of each, the credential helper first, then what stands in the file.
- *
- * @param target the registry and repository.
- * @param io the environment and files.
- * @returns the places, in order.
+ * The places where `docker login` and `podman login` store credentials: `DOCKER_AUTH_CONFIG`, Docker's config.json,
+ * Podman's auth.json. For each, the credential helper comes before the file itself.
  */
-export function dockerSources(target: OciTarget, io: DockerIo): CredentialSource[] {
-  return configFiles(io).flatMap((file) => {
+export function dockerSources(target: OciTarget, context: DockerContext): CredentialSource[] {
+  return configFiles(context).flatMap((file) => {
     const config = async (): Promise<DockerConfig> => readDockerConfig((await file.read()) ?? "");
     const fromHelper: CredentialSource = {
       name: `the credential helper of ${file.name}`,
       async find(signal) {
-        // The next source reads the same file, and reports what is wrong with it.
+        // The next source reads the same file and reports the error.
         const found = await config().catch(() => undefined);
         const helper = found === undefined ? undefined : dockerHelper(found, target);
-        return askHelper(helper, target.registry, io, signal);
+        return askHelper(helper, target.registry, context, signal);
       },
     };
     const fromFile: CredentialSource = {
       name: file.name,
       find: async () => dockerLogin(await config(), target),
     };
-    return io.credentialHelper === undefined ? [fromFile] : [fromHelper, fromFile];
+    return context.credentialHelper === undefined ? [fromFile] : [fromHelper, fromFile];
   });
 }
 
 async function askHelper(
   helper: string | undefined,
   registry: string,
-  io: DockerIo,
+  context: DockerContext,
   signal: AbortSignal | undefined,
 ): Promise<OciCredential | undefined> {
   if (helper === undefined) return undefined;
-  const found = await io.credentialHelper?.(helper, helperServer(registry), signal);
+  const found = await context.credentialHelper?.(helper, helperServer(registry), signal);
   if (found === undefined || found.secret === "") return undefined;
   // https://github.com/docker/cli/blob/master/cli/config/credentials/native_store.go
   if (found.username === "<token>") return { kind: "refresh", token: found.secret };
   return { kind: "basic", username: found.username, password: found.secret };
 }
 
-function configFiles(io: DockerIo): ConfigFile[] {
-  const inline = io.env.DOCKER_AUTH_CONFIG ?? "";
-  const { readTextFile } = io;
+function configFiles(context: DockerContext): ConfigFile[] {
+  const inline = context.env.DOCKER_AUTH_CONFIG ?? "";
+  const { readTextFile } = context;
   return [
     ...(inline === "" ? [] : [{ name: "DOCKER_AUTH_CONFIG", read: async () => inline }]),
     ...(readTextFile === undefined
       ? []
-      : configPaths(io.env).map((path) => ({
+      : configPaths(context.env).map((path) => ({
           name: path,
-          read: () => readIfThere(readTextFile, path),
+          read: () => readIfPresent(readTextFile, path),
         }))),
   ];
 }
 
 /** https://docs.docker.com/reference/cli/docker/#configuration-files */
-function configPaths(env: DockerIo["env"]): string[] {
+function configPaths(env: Environment): string[] {
   const home = directory(env.HOME) ?? directory(env.USERPROFILE);
   const docker = directory(env.DOCKER_CONFIG) ?? below(home, "/.docker");
   const podman = directory(env.XDG_CONFIG_HOME) ?? below(home, "/.config");
@@ -116,23 +109,15 @@ function below(path: string | undefined, rest: string): string | undefined {
   return path === undefined ? undefined : path + rest;
 }
 
-async function readIfThere(
+async function readIfPresent(
   readTextFile: (path: string) => Promise<string>,
   path: string,
 ): Promise<string | undefined> {
   try {
     return await readTextFile(path);
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (isFileAbsent(error)) return undefined;
     if (error instanceof HostError) throw error;
     throw new HostError(`Cannot read "${path}"`, { cause: error });
   }
-}
-
-/** A host's error carries that of its system. */
-function isAbsent(error: unknown): boolean {
-  const codeOf = (value: unknown): unknown =>
-    typeof value === "object" && value !== null && "code" in value ? value.code : undefined;
-  const cause = error instanceof Error ? error.cause : undefined;
-  return [error, cause].some((value) => codeOf(value) === "ENOENT" || codeOf(value) === "ENOTDIR");
 }

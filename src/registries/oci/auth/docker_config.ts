@@ -1,13 +1,14 @@
 import * as v from "valibot";
 import { CredentialError } from "../../../core/error.ts";
 import { redactUrl } from "../../../core/url.ts";
+import { parseSchema } from "../../../http/schema.ts";
 import { DOCKER_HUB, isDockerHub } from "../image_reference.ts";
 import type { OciCredential, OciTarget } from "./credential.ts";
 
-/** The fields of Docker's config.json or Podman's auth.json. Each is checked only where it is used. */
+/** Docker's config.json or Podman's auth.json. Each field is checked only where it is used. */
 export type DockerConfig = Readonly<Record<string, unknown>>;
 
-// Docker Desktop has written nulls, which Docker itself reads as if the field were absent.
+// Docker Desktop has written nulls, which Docker itself treats as absent fields.
 const optional = v.nullish(v.string(), "");
 const entry = v.object({
   auth: optional,
@@ -18,13 +19,12 @@ const entry = v.object({
 });
 const object = v.nullish(v.record(v.string(), v.unknown()), {});
 
-/** Docker Hub's key since before registries had names. */
+/** Docker Hub's key from the time before registries had names. */
 const LEGACY_HUB_SERVER = "https://index.docker.io/v1/";
 
 /**
- * Reads Docker's config.json or Podman's auth.json.
+ * Parses Docker's config.json or Podman's auth.json. A malformed entry is an error only where it is used.
  *
- * @throws CredentialError if it is not JSON of that form. A broken entry is an error only where it is used.
  * @see https://github.com/docker/cli/blob/master/cli/config/configfile/file.go
  * @see https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
  */
@@ -33,17 +33,13 @@ export function readDockerConfig(json: string): DockerConfig {
   try {
     value = json.trim() === "" ? undefined : JSON.parse(json);
   } catch {
-    // The parser's own words could repeat a secret.
+    // Without the cause, which could repeat a secret.
     throw new CredentialError("Cannot read it: it is not JSON");
   }
   return check(object, value, "it");
 }
 
-/**
- * The credential helper for a registry: `<helper>` of `docker-credential-<helper>`, or `undefined` if there is none.
- *
- * @throws CredentialError that names the entry, if it is not a text.
- */
+/** The credential helper for a registry: `<helper>` of `docker-credential-<helper>`. */
 export function dockerHelper(file: DockerConfig, target: OciTarget): string | undefined {
   const own = bestMatch(file, "credHelpers", target);
   const helper =
@@ -53,11 +49,7 @@ export function dockerHelper(file: DockerConfig, target: OciTarget): string | un
   return helper || undefined;
 }
 
-/**
- * The login for a registry in the file itself, or `undefined` if there is none.
- *
- * @throws CredentialError that names the entry and the field, if the entry cannot be used.
- */
+/** The login for a registry in the file itself. */
 export function dockerLogin(file: DockerConfig, target: OciTarget): OciCredential | undefined {
   const found = bestMatch(file, "auths", target);
   if (found === undefined) return undefined;
@@ -68,22 +60,19 @@ export function dockerLogin(file: DockerConfig, target: OciTarget): OciCredentia
   return username === "" || password === "" ? undefined : { kind: "basic", username, password };
 }
 
-/**
- * The name under which credential helpers know a registry.
- *
- * @param registry its host.
- * @returns the host, or Docker Hub's legacy address.
- */
+/** The name under which credential helpers know a registry. */
 export function helperServer(registry: string): string {
   return isDockerHub(registry) ? LEGACY_HUB_SERVER : registry;
 }
 
-function check<T>(schema: v.GenericSchema<unknown, T>, value: unknown, what: string): T {
-  const result = v.safeParse(schema, value, { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const field = v.getDotPath(issue) ?? "it";
-  throw new CredentialError(`Cannot use ${what}: ${field} should be ${issue.expected}`);
+function check<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  what: string,
+): v.InferOutput<S> {
+  const fail = (problem: string): CredentialError =>
+    new CredentialError(`Cannot use ${what}: ${problem}`);
+  return parseSchema(schema, value, fail, "it");
 }
 
 /** The entry whose key names the longest part of the repository's path, from the registry on. */

@@ -1,15 +1,13 @@
 import * as v from "valibot";
-import { type CredentialSources, findCredentials } from "../../../auth/aws_credentials.ts";
+import { type AwsContext, findCredentials } from "../../../auth/aws_credentials.ts";
 import { signAws } from "../../../auth/aws_sign.ts";
-import type { Clock } from "../../../core/clock.ts";
+import type { Context } from "../../../core/context.ts";
 import { CredentialError } from "../../../core/error.ts";
 import type { HttpClient } from "../../../http/client.ts";
-import { checkAnswer } from "../error.ts";
+import { parseResponse } from "../errors.ts";
 import type { OciCredential } from "./credential.ts";
 
-/** A private registry of Amazon ECR, read from its host. */
 export interface EcrHost {
-  /** The region. */
   region: string;
   /** The host of ECR's API. */
   api: string;
@@ -19,12 +17,7 @@ export interface EcrHost {
 const CLASSIC = /^\d+\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.(amazonaws\.com(?:\.cn)?)$/;
 const DUAL_STACK = /^\d+\.dkr-ecr(-fips)?\.([a-z0-9-]+)\.on\.(aws|amazonwebservices\.com\.cn)$/;
 
-/**
- * Reads the host of a private ECR registry.
- *
- * @param host the registry's host.
- * @returns its region and API; `undefined` when it is no such registry (`public.ecr.aws` is none).
- */
+/** Parses the host of a private ECR registry. (`public.ecr.aws` is a public one.) */
 export function readEcrHost(host: string): EcrHost | undefined {
   const name = host.toLowerCase();
   const [, fips = "", region, domain] = CLASSIC.exec(name) ?? [];
@@ -38,8 +31,8 @@ export function readEcrHost(host: string): EcrHost | undefined {
   return { region: dualRegion, api: `ecr${dualFips}.${dualRegion}.${api}` };
 }
 
-// The shape of the answer: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
-const Answer = v.object({
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+const TokenResponse = v.object({
   authorizationData: v.pipe(
     v.array(
       v.object({
@@ -51,33 +44,21 @@ const Answer = v.object({
   ),
 });
 
-/** What asking ECR needs. */
-export interface EcrIo extends CredentialSources {
-  /** The client. */
+export interface EcrContext extends AwsContext, Pick<Context, "clock"> {
   http: HttpClient;
-  /** Time. */
-  clock: Clock;
 }
 
-/**
- * Exchanges AWS credentials for a password of ECR, which lasts 12 hours.
- *
- * @param host the registry.
- * @param io where AWS credentials come from, and the world.
- * @param signal ends the call.
- * @returns the password; `undefined` when there are no AWS credentials.
- * @throws CredentialError when they are refused.
- */
+/** Exchanges AWS credentials for a password, which is valid for 12 hours. `undefined` without AWS credentials. */
 export async function ecrPassword(
   host: EcrHost,
-  io: EcrIo,
+  context: EcrContext,
   signal: AbortSignal | undefined,
 ): Promise<OciCredential | undefined> {
-  const credentials = await findCredentials(io);
+  const credentials = await findCredentials(context);
   if (credentials === undefined) return undefined;
   const url = `https://${host.api}/`;
   const body = "{}";
-  const answer = await io.http.json({
+  const response = await context.http.json({
     method: "POST",
     url,
     body,
@@ -93,17 +74,17 @@ export async function ecrPassword(
         credentials,
         service: "ecr",
         region: host.region,
-        now: io.clock.now(),
+        now: context.clock.now(),
       }),
-    // AWS says 400 for credentials that it does not accept.
+    // AWS answers 400 to credentials that it does not accept.
     toError: (failure) =>
       failure.status === 400 || failure.status === 403
         ? new CredentialError(
-            `Cannot get a password of ECR from ${host.api}: HTTP ${failure.status}: ${failure.message}`,
+            `Cannot get a password for ECR from ${host.api}: HTTP ${failure.status}: ${failure.message}`,
           )
         : undefined,
   });
-  const [data] = checkAnswer(Answer, answer, url).authorizationData;
+  const [data] = parseResponse(TokenResponse, response, url).authorizationData;
   const [username = "", password = ""] = atob(data?.authorizationToken ?? "").split(/:(.*)/s);
   return { kind: "basic", username, password, expiresAt: (data?.expiresAt ?? 0) * 1000 };
 }

@@ -1,62 +1,37 @@
-import type { AwsCredentials } from "../../../auth/aws_credentials.ts";
-import { googleAuth } from "../../../auth/google/client.ts";
-import type { Clock } from "../../../core/clock.ts";
-import type { EventSink } from "../../../core/event.ts";
+import type { AwsContext } from "../../../auth/aws_credentials.ts";
+import { GoogleAuth } from "../../../auth/google/client.ts";
+import type { Context } from "../../../core/context.ts";
+import type { Environment } from "../../../core/environment.ts";
 import { createHttpClient } from "../../../http/client.ts";
 import { azureRefreshToken, isAzureRegistry } from "./azure.ts";
 import type { CredentialSource, OciCredential, OciTarget } from "./credential.ts";
-import { type DockerIo, dockerSources } from "./docker.ts";
+import { type DockerContext, dockerSources } from "./docker.ts";
 import { ecrPassword, readEcrHost } from "./ecr.ts";
 
-/** Where credentials for registries of images may come from. */
-export interface OciSourcesIo extends DockerIo {
-  /** The network. */
-  fetch: typeof globalThis.fetch;
-  /** Time. */
-  clock: Clock;
-  /** Hears of requests. */
-  emit: EventSink;
-  /** Given in code; wins over all others. */
-  registryLogin?: { username: string; password: string };
-  /** The AWS credentials of this machine beyond the environment; absent on the edge. */
-  awsCredentials?: () => Promise<AwsCredentials | undefined>;
+export interface OciSourcesContext extends Context, DockerContext, AwsContext {
+  /** Given in code; takes precedence over all others. */
+  registryLogin?: { username: string; password: string } | undefined;
 }
 
-type Environment = OciSourcesIo["env"];
-
-/**
- * All places where credentials for a registry may be, in the order in which they are tried.
- *
- * @param target the registry and repository.
- * @param io the environment, files and helpers.
- * @returns the places; those that cannot have any for this host are left out.
- */
-export function ociSources(target: OciTarget, io: OciSourcesIo): CredentialSource[] {
-  const { registryLogin: login } = io;
+/** The sources that may have credentials for a registry, in the order in which they are tried. */
+export function ociSources(target: OciTarget, context: OciSourcesContext): CredentialSource[] {
+  const { registryLogin: login, env } = context;
   return [
     ...(login === undefined ? [] : [source("the options", () => basic(login))]),
-    ...environmentLogins(target.registry, io.env).slice(0, 1),
-    ...dockerSources(target, io),
-    ...environmentLogins(target.registry, io.env).slice(1),
-    ...cloudSources(target.registry, io),
+    ...environmentLogins(target.registry, env).slice(0, 1),
+    ...dockerSources(target, context),
+    ...environmentLogins(target.registry, env).slice(1),
+    ...cloudSources(target.registry, context),
   ];
 }
 
-/** User name and password of a registry out of the environment. */
+/** Empty fields are not set. */
 export interface EnvironmentLogin {
-  /** The user name; empty: none. */
   username: string;
-  /** The password; empty: none. */
   password: string;
 }
 
-/**
- * What the environment has for a registry; half of a pair is shown, but never used.
- *
- * @param registry the registry's host.
- * @param env environment variables.
- * @returns user name and password, both empty where there are none.
- */
+/** The login in the environment. A user name without a password is returned, but never used. */
 export function environmentLogin(registry: string, env: Environment): EnvironmentLogin {
   const complete = candidates(registry, env)
     .map(({ read }) => read())
@@ -66,7 +41,7 @@ export function environmentLogin(registry: string, env: Environment): Environmen
 
 interface Candidate {
   name: string;
-  /** Called only when this login is tried, since a variable that cannot be used must not rule out the others. */
+  /** Called only when this login is tried, since an invalid variable must not rule out the others. */
   read(): EnvironmentLogin;
 }
 
@@ -80,7 +55,7 @@ function candidates(registry: string, env: Environment): Candidate[] {
   const ecr = (): EnvironmentLogin => ({ username: "AWS", password: env.AWS_ECR_PASSWORD ?? "" });
   const gcr = (): EnvironmentLogin => {
     const password = env.GCR_TOKEN ?? "";
-    // An access token is no key: https://cloud.google.com/artifact-registry/docs/docker/authentication
+    // An access token is not a key: https://cloud.google.com/artifact-registry/docs/docker/authentication
     const username = password.startsWith("ya29.") ? "oauth2accesstoken" : "_json_key";
     return { username, password };
   };
@@ -96,7 +71,7 @@ function isComplete({ username, password }: EnvironmentLogin): boolean {
   return username !== "" && password !== "";
 }
 
-/** The first is that of `DOCKER_USERNAME`, empty where it is not set. */
+/** The first is `DOCKER_USERNAME`, whether or not it is set. */
 function environmentLogins(registry: string, env: Environment): CredentialSource[] {
   return candidates(registry, env).map(({ name, read }) =>
     source(name, () => {
@@ -106,29 +81,24 @@ function environmentLogins(registry: string, env: Environment): CredentialSource
   );
 }
 
-/**
- * Tells whether a host is a registry of Google.
- *
- * @param host the registry's host.
- * @returns whether it is Container Registry or Artifact Registry.
- */
+/** Whether a host is Google's Container Registry or Artifact Registry. */
 export function isGoogleRegistry(host: string): boolean {
   return /^([a-z0-9-]+\.)?gcr\.io$|^[a-z0-9-]+(\.[a-z0-9-]+)*\.pkg\.dev$/i.test(host);
 }
 
-// The only scope that Artifact Registry, which serves gcr.io as well, knows.
+// The only scope of Artifact Registry, which also serves gcr.io.
 const GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
-function cloudSources(registry: string, io: OciSourcesIo): CredentialSource[] {
-  const http = createHttpClient(io);
+function cloudSources(registry: string, context: OciSourcesContext): CredentialSource[] {
+  const http = createHttpClient(context);
   const ecr = readEcrHost(registry);
   if (ecr !== undefined) {
     const find = (signal: AbortSignal | undefined): Promise<OciCredential | undefined> =>
-      ecrPassword(ecr, { ...io, http }, signal);
+      ecrPassword(ecr, { ...context, http }, signal);
     return [{ name: "AWS credentials", find }];
   }
   if (isGoogleRegistry(registry)) {
-    const auth = googleAuth(io, GOOGLE_SCOPE);
+    const auth = new GoogleAuth(context, GOOGLE_SCOPE);
     return [
       {
         name: "Google credentials",
@@ -141,11 +111,11 @@ function cloudSources(registry: string, io: OciSourcesIo): CredentialSource[] {
     ];
   }
   if (isAzureRegistry(registry)) {
-    const probe = createHttpClient({ ...io, retries: 0 });
+    const probe = createHttpClient({ ...context, retries: 0 });
     return [
       {
         name: "Azure credentials",
-        find: (signal) => azureRefreshToken(registry, { ...io, http, probe }, signal),
+        find: (signal) => azureRefreshToken(registry, { ...context, http, probe }, signal),
       },
     ];
   }

@@ -1,25 +1,22 @@
 import * as v from "valibot";
-import type { Clock } from "../../../core/clock.ts";
+import type { Context } from "../../../core/context.ts";
 import { CredentialError, type DewyError } from "../../../core/error.ts";
 import type { HttpClient, HttpFailure, HttpRequest } from "../../../http/client.ts";
-import { checkAnswer, ociError } from "../error.ts";
+import { ociError, parseResponse } from "../errors.ts";
 import { basicHeader, type OciCredential } from "./credential.ts";
 
-/** What a token is asked for. */
 export interface TokenScope {
-  /** The token service. */
+  /** The URL of the token service. */
   realm: URL;
-  /** The registry as the token service knows it; empty: not said. */
+  /** The registry's name at the token service; may be empty. */
   service: string;
-  /** What it shall allow: `repository:o/r:pull`. */
+  /** `repository:o/r:pull` */
   scope: string;
 }
 
-/** A token for a registry. */
 export interface OciToken {
-  /** The secret. */
   token: string;
-  /** When it ends, in milliseconds since the Unix epoch. */
+  /** In milliseconds since the Unix epoch. */
   expiresAt: number;
 }
 
@@ -27,11 +24,11 @@ const HEADER_SAFE = /^[\x21-\x7e]+$/;
 /** https://distribution.github.io/distribution/spec/auth/token/#token-response-fields */
 const DEFAULT_EXPIRES_IN = 60;
 const MAX_EXPIRES_IN = 7 * 24 * 3600;
-const MAX_ANSWER_BYTES = 1024 * 1024;
+const MAX_RESPONSE_BYTES = 1024 * 1024;
 const CLIENT_ID = "dewy";
 
 const text = v.optional(v.nullable(v.string()));
-const Answer: v.GenericSchema<unknown, { token: string; expires_in: number }> = v.pipe(
+const TokenResponse = v.pipe(
   v.object({
     token: text,
     access_token: text,
@@ -39,74 +36,53 @@ const Answer: v.GenericSchema<unknown, { token: string; expires_in: number }> = 
   }),
   v.transform(({ token, access_token, expires_in }) => ({
     token: token || access_token || "",
-    // Zero is said by services that forgot to fill it in.
+    // Some services send 0 if the field is unset.
     expires_in: Math.min(expires_in || DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN),
   })),
   v.object({ token: v.pipe(v.string(), v.regex(HEADER_SAFE)), expires_in: v.number() }),
 );
 
-/** Asks for a token. */
-export interface TokenQuestion {
-  /** What for. */
+export interface TokenRequest {
   scope: TokenScope;
-  /** Who asks; `undefined`: anonymous. */
+  /** `undefined` for anonymous access. */
   credential: Exclude<OciCredential, { kind: "bearer" }> | undefined;
   /** Where the credential came from, for errors. */
   source: string;
-  /** Ends the call. */
   signal: AbortSignal | undefined;
 }
 
+type TokenContext = Pick<Context, "clock"> & { http: HttpClient };
+
 /**
- * Asks a token service: by GET with user name and password, by an OAuth2 POST with a refresh token, or where the service
- * knows no GET.
+ * Requests a token: with GET for a user name and password, with an OAuth2 POST for a refresh token or if the service
+ * does not support GET.
  *
- * @param http the client.
- * @param clock time.
- * @param question what for, and who asks.
- * @returns the token.
- * @throws CredentialError when the service refuses; RemoteError when it cannot be reached or its answer cannot be read.
  * @see https://distribution.github.io/distribution/spec/auth/token/
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
  */
-export async function askToken(
-  http: HttpClient,
-  clock: Clock,
-  question: TokenQuestion,
-): Promise<OciToken> {
-  const { credential, source } = question;
+export async function requestToken(context: TokenContext, wanted: TokenRequest): Promise<OciToken> {
+  const { credential, source, scope } = wanted;
   if (credential?.kind === "refresh") {
-    return ask(http, clock, question, {
-      ...oauthRequest(question.scope, {
-        grant_type: "refresh_token",
-        refresh_token: credential.token,
-      }),
-    });
+    const grant = { grant_type: "refresh_token", refresh_token: credential.token };
+    return send(context, wanted, oauthRequest(scope, grant));
   }
-  const url = tokenUrl(question.scope);
-  if (credential === undefined) return ask(http, clock, question, { url });
+  const url = tokenUrl(scope);
+  if (credential === undefined) return send(context, wanted, { url });
   const { username, password } = credential;
-  let knowsNoGet = false;
+  const headers = { authorization: basicHeader(username, password, source) };
+  let isUnsupported = false;
   try {
-    const authorization = basicHeader(username, password, source);
-    const headers = { authorization };
-    return await ask(http, clock, question, { url, headers }, ({ status }) => {
-      knowsNoGet = status === 404 || status === 405;
+    return await send(context, wanted, { url, headers }, ({ status }) => {
+      isUnsupported = status === 404 || status === 405;
     });
   } catch (error) {
-    if (!knowsNoGet) throw error;
+    if (!isUnsupported) throw error;
     const grant = { grant_type: "password", username, password };
-    return ask(http, clock, question, oauthRequest(question.scope, grant));
+    return send(context, wanted, oauthRequest(scope, grant));
   }
 }
 
-/**
- * The address of a token request.
- *
- * @param scope what for.
- * @returns the realm with `scope` and `service` added to its query, keys in order.
- */
-export function tokenUrl({ realm, service, scope }: TokenScope): URL {
+function tokenUrl({ realm, service, scope }: TokenScope): URL {
   const url = new URL(realm);
   if (service !== "") url.searchParams.set("service", service);
   url.searchParams.set("scope", scope);
@@ -122,38 +98,37 @@ function oauthRequest(scope: TokenScope, grant: Record<string, string>): HttpReq
     url: scope.realm,
     headers: { "content-type": "application/x-www-form-urlencoded" },
     body: body.toString(),
-    // One token too many does no harm.
+    // Requesting an extra token is harmless.
     idempotent: true,
   };
 }
 
-async function ask(
-  http: HttpClient,
-  clock: Clock,
-  question: TokenQuestion,
+async function send(
+  { http, clock }: TokenContext,
+  wanted: TokenRequest,
   request: HttpRequest,
   onFailure: (failure: HttpFailure) => void = () => {},
 ): Promise<OciToken> {
-  const askedAt = clock.now();
-  const answer = await http.json({
+  const requestedAt = clock.now();
+  const response = await http.json({
     ...request,
-    signal: question.signal,
-    // Where a token service leads to could be anywhere, private address space included.
+    signal: wanted.signal,
+    // A redirect could lead anywhere, into private address space too.
     redirect: "error",
-    maxBytes: MAX_ANSWER_BYTES,
+    maxBytes: MAX_RESPONSE_BYTES,
     toError: (failure) => {
       onFailure(failure);
-      return tokenError(failure, question);
+      return tokenError(failure, wanted);
     },
   });
-  const { token, expires_in: seconds } = checkAnswer(Answer, answer, request.url);
-  return { token, expiresAt: askedAt + seconds * 1000 };
+  const { token, expires_in: seconds } = parseResponse(TokenResponse, response, request.url);
+  return { token, expiresAt: requestedAt + seconds * 1000 };
 }
 
-function tokenError(failure: HttpFailure, { credential, source }: TokenQuestion): DewyError {
+function tokenError(failure: HttpFailure, { credential, source }: TokenRequest): DewyError {
   const secret = credential?.kind === "basic" ? credential.password : (credential?.token ?? "");
   const error = ociError(failure, [secret]);
-  // RFC 6749 wants 400 for a grant that is not good (any more).
+  // RFC 6749 requires 400 for an invalid grant.
   if (![400, 401, 403].includes(failure.status)) return error;
   return new CredentialError(`${error.message} (${source})`);
 }

@@ -1,0 +1,95 @@
+import type { Clock } from "../../core/clock.ts";
+import { type DeployError, faultOf } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
+import type { BakeOutcome } from "../../deploy/deployer.ts";
+import type { AppRelease } from "../../deployers/runner.ts";
+import type { GenerationExit } from "../generation/command.ts";
+import { describeExit, type Generation } from "./generation.ts";
+import type { Handoff } from "./handoff.ts";
+import { generationError } from "./readiness.ts";
+
+const CHECK_MS = 1_000;
+const FAILED_CHECKS = 3;
+
+export interface BakeOptions {
+  durationMs: number;
+  /** The generation that serves at the moment. */
+  current: () => Generation | undefined;
+  handoff: Handoff;
+  clock: Clock;
+}
+
+/** The bake of a release. A generation of it that is restarted by the operator in this time continues the bake. */
+export class BakePeriod {
+  readonly #directory: string;
+  readonly #verdict: Promise<"superseded">;
+  #fail: (error: DeployError) => void = () => {};
+  #supersede: () => void = () => {};
+
+  constructor({ directory }: AppRelease) {
+    this.#directory = directory;
+    this.#verdict = new Promise((resolve, reject) => {
+      this.#fail = reject;
+      this.#supersede = () => resolve("superseded");
+    });
+    this.#verdict.catch(() => {});
+  }
+
+  /** Whether a failure of the generation fails the bake. */
+  covers({ release }: Pick<Generation, "release">): boolean {
+    return release.directory === this.#directory;
+  }
+
+  /** Ends the bake because another release has taken over. */
+  supersede(): void {
+    this.#supersede();
+  }
+
+  /** Fails the bake because a generation of the release has exited. */
+  exited(generation: Generation, exit: GenerationExit): void {
+    const reason = `it ended with ${describeExit(exit)} after it had taken over`;
+    this.#fail(generationError(generation, reason));
+  }
+
+  /**
+   * Waits for the end of the bake. If the signal is aborted, the release counts as proven.
+   *
+   * @throws DeployError if the release has failed.
+   */
+  async wait(options: BakeOptions, signal: AbortSignal): Promise<BakeOutcome> {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const proven = (): BakeOutcome => "proven";
+    const timeout = options.clock.sleep(options.durationMs, either).then(proven, proven);
+    const checks = this.#check(options, either);
+    try {
+      return await Promise.race([this.#verdict, checks, timeout]);
+    } finally {
+      over.abort();
+      checks.catch(() => {});
+    }
+  }
+
+  async #check({ current, handoff, clock }: BakeOptions, signal: AbortSignal): Promise<never> {
+    let failed = 0;
+    while (!signal.aborted) {
+      await clock.sleep(CHECK_MS, signal).catch(() => {});
+      const generation = current();
+      if (signal.aborted || handoff.check === undefined) break;
+      if (generation === undefined || !this.covers(generation)) continue;
+      const reason = await handoff
+        .check(generation.endpoint, signal)
+        .then(() => undefined, whyUnhealthy);
+      failed = reason === undefined ? 0 : failed + 1;
+      if (failed === FAILED_CHECKS && !signal.aborted) {
+        throw generationError(generation, `it became unhealthy: ${reason}`);
+      }
+    }
+    return new Promise<never>(() => {}); // One of the others wins the race.
+  }
+}
+
+/** A check that fails because of this machine is not the app's fault. */
+function whyUnhealthy(error: unknown): string | undefined {
+  return faultOf(error) === "release" ? messageOf(error) : undefined;
+}

@@ -1,0 +1,27 @@
+import type { DewyEvent } from "../../src/core/event.ts";
+import type { NotifierContext } from "../../src/notifiers/driver.ts";
+import { type FakeClock, fakeClock } from "../fakes/clock.ts";
+import { type StrictFake, strictFake } from "../fakes/handler.ts";
+
+export interface FakeNotifierContext extends NotifierContext {
+  clock: FakeClock;
+  server: StrictFake;
+  /** Everything that was emitted. */
+  events: DewyEvent[];
+}
+
+/** A machine called `web-1` with a Slack token. */
+export function notifierContext(overrides: Partial<NotifierContext> = {}): FakeNotifierContext {
+  const server = strictFake();
+  const events: DewyEvent[] = [];
+  return {
+    env: { SLACK_TOKEN: "xoxb-test-token" },
+    fetch: server.fetch,
+    emit: (event) => void events.push(event),
+    host: { name: "web-1", color: "#421AA9" },
+    ...overrides,
+    clock: fakeClock(),
+    server,
+    events,
+  };
+}
