@@ -69,7 +69,7 @@ describe("file://", () => {
     const path = await write("a-file");
     await expect(openDirectory(path).resolve()).rejects.toMatchObject({
       code: "not-found",
-      message: expect.stringContaining("it is not a directory"),
+      message: expect.stringContaining("not a directory"),
     });
   });
 
