@@ -27,32 +27,9 @@ export {
 } from "./src/core/error.ts";
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
-export type { OptionSpec, OptionType, SplitUrl } from "./src/core/url.ts";
 export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";
 export { selectArtifact } from "./src/platform/artifact_name.ts";
-export type {
-  ArtifactName,
-  ArtifactScheme,
-  AwsCredentials,
-  AwsProfile,
-  CredentialHelper,
-  DeployCommand,
-  EnvironmentSpec,
-  GrpcAnswer,
-  GrpcCallOptions,
-  GrpcChannel,
-  GrpcChannelOptions,
-  GrpcQuestion,
-  GrpcReport,
-  GuardFetch,
-  HelperAnswer,
-  LocatorBase,
-  OpenGrpcChannel,
-  RegistryContext,
-  RegistryDriver,
-  RegistryFeature,
-  RegistryTable,
-} from "./src/registries/driver.ts";
+export type { RegistryLogin } from "./src/registries/driver.ts";
 export type { FileLocator } from "./src/registries/file_locator.ts";
 export type { GsLocator } from "./src/registries/gcs/locator.ts";
 export type { GhrLocator } from "./src/registries/github/locator.ts";
@@ -65,6 +42,7 @@ export {
   openRegistry,
   parseRegistryUrl,
   type RegistryOptions,
+  type SchemeOptions,
 } from "./src/registries/open.ts";
 export type { S3Locator } from "./src/registries/s3/locator.ts";
 export { type RegistryLocator, redactUrl, registries } from "./src/registries/table.ts";

@@ -1,5 +1,5 @@
-// What an idle poll of GitHub costs: 300 releases with 20 assets each, polled every 10 s for an hour, while somebody
-// downloads between any two polls. Run: npm run bench -- poll
+// What an idle poll of GitHub costs: 300 releases with 20 assets each, polled every 10 s for an hour, while a client
+// downloads between any two polls. Kilobytes are of uncompressed JSON. Run it with `npm run bench -- poll`.
 import { openRegistry } from "../mod.ts";
 import { fakeClock } from "../test/fakes/clock.ts";
 import { type FakeCall, FakeGitHub } from "../test/fakes/github.ts";

@@ -1,5 +1,6 @@
-// What dewy's TCP proxy costs on each runtime, against going direct and against haproxy in TCP mode with one thread, the
-// ways taking turns in each round. Needs haproxy and wrk. Run: npm run bench -- proxy [rounds] [seconds]
+// What dewy's TCP proxy costs on each runtime, against a direct connection and against haproxy in TCP mode with one thread
+// (and splicing). The order rotates from round to round; needs haproxy and wrk.
+// Run it with `npm run bench -- proxy [rounds] [seconds]`.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -7,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ROOT, runtimes } from "../test/runtime/runtimes.ts";
+import { median, rotated } from "./support/measure.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 3);
 const SECONDS = Number(process.argv[3] ?? 2);
@@ -47,7 +49,7 @@ async function main(): Promise<void> {
     const ways = await startWays(directory);
     const samples = new Map<Way, Sample[]>(ways.map((way) => [way, []]));
     for (let round = 0; round < ROUNDS; round += 1) {
-      for (const way of ways) samples.get(way)?.push(await measure(way));
+      for (const way of rotated(ways, round)) samples.get(way)?.push(await measure(way));
     }
     report(ways, samples);
     await reportIdle(ways.slice(1));
@@ -76,6 +78,7 @@ async function startWays(directory: string): Promise<Way[]> {
   server one ${HOST}:${backend}
 listen bulk
   bind ${HOST}:${throughBulk} backlog 4096
+  option splice-auto
   server one ${HOST}:${bulk}`,
   );
   await Promise.all([backend, through, throughBulk].map(accepts));
@@ -222,7 +225,7 @@ function cpuSeconds(pids: readonly number[]): number {
   return ticks / CLOCK_TICKS;
 }
 
-/** A process of its own reads, so that the reader is the same one for each way. */
+/** Reads in a separate process, so that the reader is the same for each way. */
 async function transfer(port: number): Promise<number> {
   const program = `
     const socket = require("node:net").connect({
@@ -258,11 +261,6 @@ function report(ways: readonly Way[], samples: ReadonlyMap<Way, readonly Sample[
     );
     console.log([way.name, ...rates, ...rest].join(" | "));
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 async function reportIdle(ways: readonly Way[]): Promise<void> {

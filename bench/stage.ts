@@ -1,59 +1,47 @@
-// Download and extraction: dewy (Node) against `curl | tar xz`, wall time and peak memory, from a server on
-// this machine. Run it with `npm run bench -- stage [MB…]`; 100 and 500 unless told, then 20,000 small files.
-import { spawn } from "node:child_process";
+// From "published" to "live" for an archive: `dewy assets --once` on each runtime against `curl | tar xz`, from an S3 server
+// on this machine. Wall time, CPU time and peak memory (of the largest process) of each, as medians.
+// Run it with `npm run bench -- stage [MB…]`. Defaults to 100 and 500 MB, and 20,000 small files.
 import { randomBytes } from "node:crypto";
 import {
   createReadStream,
   createWriteStream,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   rmSync,
   statSync,
 } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { createGzip } from "node:zlib";
 import { createTarPacker } from "modern-tar";
+import { type Cost, measure, medianCost, rotated } from "./support/measure.ts";
 
 const ROUNDS = 3;
-const FILE_BYTES = 8 << 20;
-const CHILD = fileURLToPath(new URL("support/stage_child.mjs", import.meta.url));
+const FILE_BYTES = 256 << 10;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const BIN = join(ROOT, "node_modules", ".bin");
 
-interface Archive {
-  name: string;
-  path: string;
-  what: string;
-}
-
-interface ChildResult {
-  downloadMs: number;
-  extractMs: number;
-  peakMiB: number;
-}
-
-/** Compresses about two to one, like programs do. */
+/** Compresses about two to one, as programs do. */
 function content(bytes: number): Uint8Array {
   const block = Buffer.alloc(bytes);
   const noise = randomBytes(bytes >> 1);
   for (let at = 0; at < noise.byteLength; at += 64) {
     noise.copy(block, at * 2, at, at + 64);
-    block.fill("the same text over and over; ", at * 2 + 64, at * 2 + 128);
+    block.fill("some repeated text; ", at * 2 + 64, at * 2 + 128);
   }
   return block;
 }
 
 async function makeArchive(
-  directory: string,
-  name: string,
-  what: string,
+  path: string,
   isEnough: (compressed: number, files: number) => boolean,
   body: Uint8Array,
-): Promise<Archive> {
-  const path = join(directory, name);
+): Promise<void> {
   const gzip = createGzip({ level: 1 });
   const file = createWriteStream(path);
   const { readable, controller } = createTarPacker();
@@ -67,97 +55,92 @@ async function makeArchive(
   }
   controller.finalize();
   await written;
-  return { name, path, what };
 }
 
-function run(program: string, args: readonly string[]): Promise<{ ms: number; stdout: string }> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
-    let stdout = "";
-    child.stdout.on("data", (chunk) => {
-      stdout += chunk;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve({ ms: performance.now() - start, stdout });
-      else reject(new Error(`${program} ended with ${code}`));
-    });
-  });
-}
-
-function median<T>(values: readonly T[], by: (value: T) => number): T {
-  const sorted = [...values].sort((a, b) => by(a) - by(b));
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error("nothing was measured");
-  return middle;
-}
-
-async function compare(archive: Archive, origin: string, directory: string): Promise<object> {
-  const url = `${origin}/${archive.name}`;
-  const size = statSync(archive.path).size;
-  const curl: number[] = [];
-  const dewy: ({ ms: number } & ChildResult)[] = [];
-  // In turns, so that a busy moment of the machine hits both.
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const target = join(directory, `${archive.name}-${round}`);
-    mkdirSync(join(target, "curl"), { recursive: true });
-    const pipe = `curl -sf '${url}' | tar xz -C '${join(target, "curl")}'`;
-    curl.push((await run("sh", ["-c", pipe])).ms);
-    const { ms, stdout } = await run("node", [CHILD, url, join(target, "dewy"), String(size)]);
-    dewy.push({ ms, ...(JSON.parse(stdout) as ChildResult) });
-    // ext4 is slow to hand out inodes that were freed a moment ago: many files are left until the end.
-    if (size > 50e6) rmSync(target, { recursive: true, force: true });
+/** The bucket `b` with one release, as far as a listing and a download need it. */
+function serve(archive: string, request: IncomingMessage, response: ServerResponse): void {
+  const url = new URL(request.url ?? "", "http://localhost");
+  const key = `v1.0.0/${basename(archive)}`;
+  const size = statSync(archive).size;
+  if (!url.searchParams.has("list-type")) {
+    response.setHeader("content-length", size);
+    createReadStream(archive, { highWaterMark: 1 << 18 }).pipe(response);
+    return;
   }
-  const ours = median(dewy, ({ ms }) => ms);
-  const theirs = median(curl, (ms) => ms);
-  return {
-    archive: archive.what,
-    "MB compressed": Math.round(size / 1e6),
-    "curl | tar (s)": Number((theirs / 1000).toFixed(2)),
-    "dewy (s)": Number((ours.ms / 1000).toFixed(2)),
-    ratio: Number((ours.ms / theirs).toFixed(2)),
-    "download (s)": Number((ours.downloadMs / 1000).toFixed(2)),
-    "extract (s)": Number((ours.extractMs / 1000).toFixed(2)),
-    "peak memory (MiB)": Math.round(Math.max(...dewy.map(({ peakMiB }) => peakMiB))),
+  const found =
+    url.searchParams.get("prefix") === "v1.0.0/"
+      ? `<Contents><Key>${key}</Key><Size>${size}</Size><ETag>"0-2"</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>`
+      : "<CommonPrefixes><Prefix>v1.0.0/</Prefix></CommonPrefixes>";
+  response.end(
+    `<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated>${found}</ListBucketResult>`,
+  );
+}
+
+async function compare(title: string, archive: string, endpoint: string): Promise<object[]> {
+  const work = join(directory, "work");
+  const release = `${endpoint}/b/v1.0.0/${basename(archive)}`;
+  const assets = ["assets", "--once", "--registry", "s3://us-east-1/b", "-d", join(work, "app")];
+  const deno = [join(BIN, "deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"];
+  const ways = [
+    {
+      name: "curl | tar xz",
+      argv: ["sh", "-c", `curl -sf '${release}' | tar xz -C '${work}/app'`],
+      costs: [] as Cost[],
+    },
+    { name: "dewy, Node", argv: ["node", "dist/cli.js", ...assets], costs: [] as Cost[] },
+    { name: "dewy, Deno", argv: [...deno, "cli.ts", ...assets], costs: [] as Cost[] },
+    { name: "dewy, Bun", argv: [join(BIN, "bun"), "cli.ts", ...assets], costs: [] as Cost[] },
+  ];
+  const env = {
+    ...process.env,
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_ACCESS_KEY_ID: "bench",
+    AWS_SECRET_ACCESS_KEY: "bench",
   };
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { name, argv, costs } of rotated(ways, round)) {
+      mkdirSync(join(work, "app"), { recursive: true });
+      costs.push(await measure(argv, { cwd: ROOT, env }));
+      const live = join(work, "app", name.startsWith("dewy") ? "current/app/d0" : "app/d0");
+      if (!existsSync(live)) throw new Error(`${name} left no ${live}`);
+      rmSync(work, { recursive: true });
+    }
+  }
+  const [{ costs: yardstick } = { costs: [] }] = ways;
+  const base = medianCost(yardstick);
+  return ways.map(({ name, costs }) => {
+    const { wallMs, cpuMs, peakMiB } = medianCost(costs);
+    return {
+      archive: title,
+      way: name,
+      "wall (s)": (wallMs / 1000).toFixed(2),
+      "CPU (s)": (cpuMs / 1000).toFixed(2),
+      "peak (MiB)": peakMiB.toFixed(0),
+      "wall ratio": (wallMs / base.wallMs).toFixed(2),
+      "CPU ratio": (cpuMs / base.cpuMs).toFixed(2),
+    };
+  });
 }
 
 const sizes = process.argv.slice(2).map(Number);
 const directory = mkdtempSync(join(tmpdir(), "dewy-bench-stage-"));
-const server = createServer((request, response) => {
-  const path = join(directory, (request.url ?? "").slice(1));
-  response.setHeader("content-length", statSync(path).size);
-  createReadStream(path, { highWaterMark: 1 << 18 }).pipe(response);
-});
+const archive = join(directory, `app_${process.platform}_${process.arch}.tar.gz`);
+const server = createServer((request, response) => serve(archive, request, response));
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 try {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const origin = `http://127.0.0.1:${address.port}`;
+  const endpoint = `http://127.0.0.1:${address.port}`;
   const rows: object[] = [];
   for (const megabytes of sizes.length > 0 ? sizes : [100, 500]) {
-    const isEnough = (compressed: number): boolean => compressed >= megabytes * 1e6;
-    const what = `files of ${FILE_BYTES >> 20} MiB`;
-    const archive = await makeArchive(
-      directory,
-      `${megabytes}.tar.gz`,
-      what,
-      isEnough,
-      content(FILE_BYTES),
-    );
-    rows.push(await compare(archive, origin, directory));
-    rmSync(archive.path);
+    await makeArchive(archive, (size) => size >= megabytes * 1e6, content(FILE_BYTES));
+    rows.push(...(await compare(`${megabytes} MB`, archive, endpoint)));
   }
-  const isEnough = (_: number, files: number): boolean => files >= 20_000;
-  const many = await makeArchive(
-    directory,
-    "many.tar.gz",
-    "20,000 files of 4 KiB",
-    isEnough,
-    content(4096),
-  );
-  rows.push(await compare(many, origin, directory));
+  if (sizes.length === 0) {
+    await makeArchive(archive, (_, files) => files >= 20_000, content(4096));
+    rows.push(...(await compare("20,000 files of 4 KiB", archive, endpoint)));
+  }
+  console.log(`Median of ${ROUNDS} rounds`);
   console.table(rows);
 } finally {
   server.close();

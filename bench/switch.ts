@@ -1,6 +1,6 @@
 // Switches of `dewy server` on each runtime, and of Debian's start_server (libserver-starter-perl) in the same run: the
 // same compiled app, the same load. Run: npm run bench -- switch [switches]
-// start_server is told of each version by SIGHUP; dewy finds it by polling once a second, so "seen" is counted as well.
+// start_server learns of each version by SIGHUP; dewy polls once a second, so the time from "seen" is measured as well.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { freePorts } from "../test/peers/ports.ts";
 import { DENO_RUN } from "../test/runtime/runtimes.ts";
 
 const SWITCHES = Number(process.argv[2] ?? 10);
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 const PAUSE_MS = 1500;
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BIN = join(ROOT, "node_modules", ".bin");
@@ -172,7 +172,7 @@ async function ask(port: number): Promise<string> {
 }
 
 async function until(condition: () => Promise<boolean>, what: () => string): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`did not come: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -5,7 +5,7 @@ import { ROOT, run } from "./runtime/runtimes.ts";
 import { codeBlocks, documents } from "./support/documents.ts";
 
 const DENO = join(ROOT, "node_modules", ".bin", "deno");
-const ENTRIES = ["mod.ts", "src/host/mod.ts"];
+const ENTRIES = ["mod.ts", "src/registries/spi.ts", "src/host/mod.ts"];
 /** Uses the installed packages, so that a test asks no package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
 /** `deno doc` would fetch every package on a machine that has none of them yet, and tell of it among its findings. */

@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "auth/google": ["core", "http"],
   gen: [],
   deploy: ["core", "version", "platform", "resolve"],
-  gateway: ["core", "platform", "http", "gen"],
+  gateway: ["core", "platform", "gen"],
   notifiers: ["core"],
   "notifiers/slack": ["core", "http"],
   registries: ["core", "version", "platform", "resolve", "http", "auth"],
@@ -76,7 +76,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: [
     "core",
     "deploy",
-    "notifiers",
     "deployers",
     "host/files",
     "host/process",

@@ -76,7 +76,9 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     writeFileSync(
       join(project, "consumer.mjs"),
       `import { latestTag } from "dewy";
+       import { readRegistryQuery } from "dewy/driver";
        import { hostPlatform, hostRegistries } from "dewy/host";
+       if (typeof readRegistryQuery !== "function") throw new Error("dewy/driver is incomplete");
        console.log(latestTag(["v1.0.0", "v1.1.0"]), hostPlatform().os, Object.keys(hostRegistries));`,
     );
     const { stdout, stderr } = await inProject(process.execPath, "consumer.mjs");
@@ -93,10 +95,12 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
       writeFileSync(
         join(project, "consumer.mts"),
         `import { type Resolution, type Version, latest, parseVersion } from "dewy";
-       import { createHostFetch, hostPlatform } from "dewy/host";
+       import type { RegistryDriver } from "dewy/driver";
+       import { latest as latestHere } from "dewy/host";
+       export const driver: RegistryDriver | undefined = undefined;
        export const version: Version | undefined = parseVersion("v1.0.0");
        export const answer = async (): Promise<Resolution> =>
-         latest("ghr://a/b", { fetch: await createHostFetch({ env: {} }), platform: hostPlatform() });
+         (await latest("ghr://a/b", { token: "t", timeoutMs: 1000 })) ?? latestHere("file:///srv/a");
        // @ts-expect-error a tag is a text: the types are really there
        parseVersion(1);`,
       );

@@ -1,17 +1,21 @@
-// What the benchmarks share: one run of a program with its costs, and the median.
+// What the benchmarks share: one run of a program with its costs, and the median. Needs python3.
+import { spawn } from "node:child_process";
 
-/** The part of Bun that is used here: unlike Node, it reports what a child process used. */
-declare const Bun: {
-  spawn(
-    argv: readonly string[],
-    options: { cwd?: string; env?: Record<string, string | undefined>; stdio: unknown[] },
-  ): {
-    stdout: ReadableStream<Uint8Array>;
-    stderr: ReadableStream<Uint8Array>;
-    exited: Promise<number>;
-    resourceUsage(): { maxRSS: number; cpuTime: { total: bigint | number } };
-  };
-};
+/**
+ * Python runs the program, because it is small: on Linux the peak memory of a child is never below that of the process
+ * that started it, and neither Node nor Bun reports the children of a child.
+ */
+const RUN = `
+import json, resource, subprocess, sys, time
+children = lambda: resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu = lambda used: (used.ru_utime + used.ru_stime) * 1e3
+before, start = children(), time.perf_counter() # a wrapper of python3 may have had children already
+run = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True)
+wall = time.perf_counter() - start
+used = children()
+cost = {"wallMs": wall * 1e3, "cpuMs": cpu(used) - cpu(before), "peakMiB": used.ru_maxrss / 1024}
+print(json.dumps({"code": run.returncode, "stderr": run.stderr.decode(errors="replace"), "cost": cost}))
+`;
 
 /** What a program and the children that it waited for used. */
 export interface Cost {
@@ -25,19 +29,17 @@ export interface Cost {
 /** Runs a program to its end. */
 export async function measure(
   argv: readonly string[],
-  options: { cwd?: string; env?: Record<string, string | undefined> } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Cost> {
-  const start = performance.now();
-  const child = Bun.spawn(argv, { ...options, stdio: ["ignore", "pipe", "pipe"] });
-  const output = Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  const code = await child.exited;
-  const wallMs = performance.now() - start;
-  if (code !== 0) throw new Error(`${argv.join(" ")} exited with ${code}: ${await output}`);
-  const { maxRSS, cpuTime } = child.resourceUsage();
-  return { wallMs, cpuMs: Number(cpuTime.total) / 1000, peakMiB: maxRSS / 2 ** 20 };
+  const child = spawn("python3", ["-c", RUN, ...argv], {
+    ...options,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  for await (const chunk of child.stdout) output += chunk;
+  const { code, stderr, cost } = JSON.parse(output);
+  if (code !== 0) throw new Error(`${argv.join(" ")} exited with ${code}: ${stderr}`);
+  return cost;
 }
 
 /** The middle value; the mean of the middle two if their number is even. */

@@ -20,7 +20,7 @@ import { createHooks } from "../host/process/hook.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import type { LocatorBase } from "../registries/driver.ts";
-import { withPollDeadline } from "../registries/poll_deadline.ts";
+import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./uncaught.ts";

@@ -2,7 +2,7 @@ import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import { loadRegistry, openRegistry, type RegistryOptions } from "../registries/open.ts";
-import { withPollDeadline } from "../registries/poll_deadline.ts";
+import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;

@@ -1,5 +1,5 @@
 import type { Environment } from "../core/environment.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import type { CommandContext } from "./context.ts";
 import { redactor } from "./redactor.ts";
 

@@ -1,12 +1,11 @@
-import type { CommandContext } from "../agent/context.ts";
-import { redactor } from "../agent/redactor.ts";
+import type { CommandContext, DriverTables } from "../agent/context.ts";
+import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { systemClock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import { hostRegistries } from "../host/registries.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
 import { type Config, isDeploying } from "./config.ts";
@@ -31,12 +30,17 @@ const FLUSH_MS = 5000;
  *
  * @throws ConfigError for a registry of another command, or an invalid notifier or CA file.
  */
-export async function assemble(config: Config, io: ProcessIo): Promise<Assembled> {
-  if ("registry" in config) checkCommandFits(config.command, config.registry, hostRegistries);
+export async function assemble(
+  config: Config,
+  io: ProcessIo,
+  tables: DriverTables,
+): Promise<Assembled> {
+  if ("registry" in config) checkCommandFits(config.command, config.registry, tables.registries);
   const clock = systemClock;
+  const redactor = redactorOf(tables.registries, tables.notifiers);
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
-  const sinks: EventSink[] = [progress.sink, logger(config, io, progress)];
+  const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
   // The notifier subscribes later: it needs the network, which itself emits events.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
@@ -46,14 +50,14 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
     clock,
     emit,
   });
-  const closeNotifier = await subscribeNotifier(config, hostIo, sinks);
+  const closeNotifier = await subscribeNotifier(config, hostIo, sinks, tables.notifiers, redactor);
   const context: CommandContext = {
     ...io,
     clock,
     fetch: hostIo.fetch,
     emit,
     io: hostIo,
-    registries: hostRegistries,
+    ...tables,
     redactor,
     version: VERSION,
   };
@@ -67,7 +71,12 @@ export async function assemble(config: Config, io: ProcessIo): Promise<Assembled
 }
 
 /** A deploy at a terminal tells its story; services and scripts get the format and level they ask for. */
-function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSink {
+function logger(
+  config: Config,
+  io: ProcessIo,
+  progress: ProgressLine,
+  redactor: Redactor,
+): EventSink {
   const isWatched = io.stderr.isTerminal && isDeploying(config);
   const isStory = isWatched && config.logLevel === undefined && config.logFormat === undefined;
   const format = config.logFormat === "json" ? formatJson : formatText;
@@ -82,15 +91,16 @@ function logger(config: Config, io: ProcessIo, progress: ProgressLine): EventSin
 
 async function subscribeNotifier(
   config: Config,
-  io: RegistryContext,
+  context: RegistryContext,
   sinks: EventSink[],
+  notifiers: DriverTables["notifiers"],
+  redactor: Redactor,
 ): Promise<() => Promise<void>> {
   if (!isDeploying(config) || config.notifier === undefined) return async () => {};
   const { openNotifier } = await import("../notifiers/open.ts");
-  const { notifiers } = await import("../notifiers/table.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const notifierIo = { ...io, host: hostIdentity() };
-  const notifications = openNotifier(config.notifier, notifiers, notifierIo, redactor(io.env));
+  const own = { ...context, host: hostIdentity() };
+  const notifications = openNotifier(config.notifier, notifiers, own, redactor(context.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }

@@ -1,10 +1,10 @@
-import { type ContainerListConfig, readContainerList } from "../container/admin/list_config.ts";
-import { type ContainerConfig, readContainer } from "../container/config.ts";
-import { readServer, type ServerConfig } from "../server/config.ts";
-import { type AskConfig, readAsk } from "./flags/ask.ts";
-import { type AssetsConfig, readAssets } from "./flags/assets.ts";
+import type { ContainerListConfig } from "../container/admin/list_config.ts";
+import type { ContainerConfig } from "../container/config.ts";
+import type { ServerConfig } from "../server/config.ts";
+import type { AskConfig } from "./flags/ask.ts";
+import type { AssetsConfig } from "./flags/assets.ts";
 import type { ParsedArgv } from "./flags/parse.ts";
-import { type RegistryConfig, readGateway } from "./flags/registry.ts";
+import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
 
 /** The configuration of a command: typed, checked and with its defaults. */
@@ -17,17 +17,26 @@ export function isDeploying(config: Config): config is DeployingConfig {
   return DEPLOYING.includes(config.command);
 }
 
-/** @throws ConfigError that names the flag. */
-export function readConfig(command: CommandName, argv: ParsedArgv): Config {
-  return READERS[command](argv);
+/** Checks a command line and fills in the defaults of the flag table. Throws a ConfigError that names the flag. */
+export type ReadConfig = (argv: ParsedArgv) => Config;
+
+/** Loads the reader of a command; the modules of other commands stay unloaded. */
+export function loadReader(command: CommandName): Promise<ReadConfig> {
+  return READERS[command]();
 }
 
-const READERS: Readonly<Record<CommandName, (argv: ParsedArgv) => Config>> = {
-  server: readServer,
-  assets: readAssets,
-  container: readContainer,
-  "container list": readContainerList,
-  check: (argv) => readAsk("check", argv),
-  explain: (argv) => readAsk("explain", argv),
-  registry: readGateway,
+const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
+  server: async () => (await import("../server/config.ts")).readServer,
+  assets: async () => (await import("./flags/assets.ts")).readAssets,
+  container: async () => (await import("../container/config.ts")).readContainer,
+  "container list": async () =>
+    (await import("../container/admin/list_config.ts")).readContainerList,
+  check: () => readerOfQuestion("check"),
+  explain: () => readerOfQuestion("explain"),
+  registry: async () => (await import("./flags/registry.ts")).readGateway,
 };
+
+async function readerOfQuestion(command: "check" | "explain"): Promise<ReadConfig> {
+  const { readAsk } = await import("./flags/ask.ts");
+  return (argv) => readAsk(command, argv);
+}

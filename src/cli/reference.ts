@@ -46,6 +46,8 @@ const OWN_VARIABLES: readonly EnvironmentSpec[] = [
   own("NO_PROXY", "Hosts to reach directly: names, `.domains`, `host:port`, `10.0.0.0/8`, `*`"),
   own("SSL_CERT_FILE", "PEM file of additional certificate authorities to trust"),
   own("NODE_EXTRA_CA_CERTS", "The same"),
+  own("NO_COLOR", "Not empty: no colours on a terminal; `TERM=dumb` has the same effect"),
+  own("COLUMNS", "The width of `--help`, from 40 to 100 (default: that of the terminal, or 80)"),
   own("LISTEN_FDS", "Sockets from systemd, with `LISTEN_PID` and `LISTEN_FDNAMES`"),
   own("SERVER_STARTER_PORT", "Sockets from Server::Starter, with `SERVER_STARTER_GENERATION`"),
   own("STATE_DIRECTORY", "`container`: the state directory of a systemd unit"),

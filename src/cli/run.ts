@@ -1,7 +1,7 @@
-import type { CommandContext } from "../agent/context.ts";
+import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { exitCodeOf } from "../agent/exit_code.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process/io.ts";
 import type { Config } from "./config.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./flags/parse.ts";
@@ -14,27 +14,44 @@ import type { HelpTables } from "./help.ts";
  *
  * @returns the exit code; a `DewyError` is printed.
  */
-export async function run(argv: readonly string[], io: ProcessIo): Promise<number> {
+export async function run(
+  argv: readonly string[],
+  io: ProcessIo,
+  loadTables: LoadTables = loadDriverTables,
+): Promise<number> {
   let parsed: ParsedArgv | undefined;
   try {
     parsed = parseArgv(argv);
-    return await dispatch(parsed, io);
+    return await dispatch(parsed, io, loadTables);
   } catch (error) {
     const asked = {
       once: parsed?.flag("once") ?? false,
       json: parsed?.flag("json") ?? argv.includes("--json"),
     };
-    return await fail(error, parsed?.command ?? commandIn(argv), asked, io);
+    return await fail(error, parsed?.command ?? commandIn(argv), asked, io, loadTables);
   }
 }
 
-async function dispatch(parsed: ParsedArgv, io: ProcessIo): Promise<number> {
+async function dispatch(
+  parsed: ParsedArgv,
+  io: ProcessIo,
+  loadTables: LoadTables,
+): Promise<number> {
   const { command } = parsed;
-  if (parsed.flag("help")) return printHelp(command, io);
+  if (parsed.flag("help")) return printHelp(command, io, loadTables);
   if (parsed.flag("version")) return printVersion(io);
   if (command === undefined) throw noCommand(undefined);
-  const { readConfig } = await import("./config.ts");
-  return start(readConfig(command, parsed), io);
+  const { loadReader } = await import("./config.ts");
+  const read = await loadReader(command);
+  return start(read(parsed), io, loadTables);
+}
+
+type LoadTables = () => Promise<DriverTables>;
+
+async function loadDriverTables(): Promise<DriverTables> {
+  const { hostRegistries: registries } = await import("../host/registries.ts");
+  const { notifiers } = await import("../notifiers/table.ts");
+  return { registries, notifiers };
 }
 
 type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;
@@ -53,14 +70,14 @@ const COMMANDS: Loaders = {
   registry: async () => (await import("./commands/registry.ts")).runRegistry,
 };
 
-async function start(config: Config, io: ProcessIo): Promise<number> {
+async function start(config: Config, io: ProcessIo, loadTables: LoadTables): Promise<number> {
   if (config.command === "server") {
     const { launchServer } = await import("../server/launch.ts");
     const exitCode = await launchServer(config, io);
     if (exitCode !== undefined) return exitCode;
   }
   const { assemble } = await import("./assemble.ts");
-  const assembled = await assemble(config, io);
+  const assembled = await assemble(config, io, await loadTables());
   try {
     const runCommand = (await COMMANDS[config.command]()) as RunCommand<Config>;
     return await runCommand(config, assembled.context);
@@ -69,22 +86,24 @@ async function start(config: Config, io: ProcessIo): Promise<number> {
   }
 }
 
-async function printHelp(command: ParsedArgv["command"], io: ProcessIo): Promise<number> {
+async function printHelp(
+  command: ParsedArgv["command"],
+  io: ProcessIo,
+  loadTables: LoadTables,
+): Promise<number> {
   const { commandHelp, programHelp } = await import("./help.ts");
   const { terminalStyle } = await import("./terminal.ts");
   const style = terminalStyle(io.stdout, io.env);
   io.stdout.write(
     command === undefined
       ? programHelp(style)
-      : commandHelp(command, await loadHelpTables(), style),
+      : commandHelp(command, drivers(await loadTables()), style),
   );
   return 0;
 }
 
-async function loadHelpTables(): Promise<HelpTables> {
-  const { hostRegistries } = await import("../host/registries.ts");
-  const { notifiers } = await import("../notifiers/table.ts");
-  return { registries: Object.values(hostRegistries), notifiers: Object.values(notifiers) };
+function drivers({ registries, notifiers }: DriverTables): HelpTables {
+  return { registries: Object.values(registries), notifiers: Object.values(notifiers) };
 }
 
 async function printVersion(io: ProcessIo): Promise<number> {
@@ -98,6 +117,7 @@ async function fail(
   command: ParsedArgv["command"],
   { once, json }: { once: boolean; json: boolean },
   io: ProcessIo,
+  loadTables: LoadTables,
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
@@ -106,8 +126,9 @@ async function fail(
     return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
-  const { redactor } = await import("../agent/redactor.ts");
-  const message = printable(redactor(io.env)(error.message), "\n");
+  const { redactorOf } = await import("../agent/redactor.ts");
+  const { registries, notifiers } = await loadTables();
+  const message = printable(redactorOf(registries, notifiers)(io.env)(error.message), "\n");
   if (json) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);

@@ -18,41 +18,30 @@ export interface TerminalStyle {
   yellow(text: string): string;
 }
 
-/** Neither colours nor marks: for pipes, and wherever a script may read the output. */
-export const PLAIN: TerminalStyle = styleOf({ isTerminal: false, columns: DEFAULT_COLUMNS }, false);
-
 /** Colours follow https://no-color.org: an empty `NO_COLOR` does not count. */
 export function terminalStyle(
   { isTerminal, columns }: Pick<TextSink, "isTerminal" | "columns">,
   env: Environment,
 ): TerminalStyle {
   const width = Number(env.COLUMNS) || columns || DEFAULT_COLUMNS;
-  return styleOf(
-    { isTerminal, columns: Math.max(MIN_COLUMNS, Math.min(width, MAX_COLUMNS)) },
-    isTerminal && !env.NO_COLOR && !isDumb(env),
-  );
-}
-
-/** Whether the terminal does not understand escape sequences. */
-export function isDumb(env: Environment): boolean {
-  return env.TERM === "dumb";
-}
-
-function styleOf(
-  base: Pick<TerminalStyle, "isTerminal" | "columns">,
-  hasColours: boolean,
-): TerminalStyle {
+  const hasColours = isTerminal && !env.NO_COLOR && !isDumb(env);
   // https://en.wikipedia.org/wiki/ANSI_escape_code#Select_Graphic_Rendition_parameters
   const sgr = (on: number, off: number) => (text: string) =>
     hasColours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
   return {
-    ...base,
+    isTerminal,
+    columns: Math.max(MIN_COLUMNS, Math.min(width, MAX_COLUMNS)),
     bold: sgr(1, 22),
     dim: sgr(2, 22),
     red: sgr(31, 39),
     green: sgr(32, 39),
     yellow: sgr(33, 39),
   };
+}
+
+/** Whether the terminal does not understand escape sequences. */
+export function isDumb(env: Environment): boolean {
+  return env.TERM === "dumb";
 }
 
 /** Breaks a text into lines of at most `width` characters; longer words keep a line of their own. */

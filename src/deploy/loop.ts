@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { abortWith } from "../core/abort_with.ts";
+
 import type { Clock } from "../core/clock.ts";
 import type { Context } from "../core/context.ts";
 import { DeployError, DewyError, HostError } from "../core/error.ts";
 import type { DewyEvent } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
+import { abortWith } from "../core/timeout.ts";
 import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
 /** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */

@@ -1,7 +1,7 @@
 import type { Context } from "../core/context.ts";
-import { DeadlineError, withDeadline } from "../core/deadline.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
+import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";
 
@@ -208,7 +208,7 @@ export class PolledRegistry {
     try {
       return await withDeadline(clock, POLL_TIMEOUT_MS, signal, work);
     } catch (cause) {
-      if (!(cause instanceof DeadlineError)) throw cause;
+      if (!(cause instanceof TimeoutError)) throw cause;
       const message = `The upstream registry did not answer within ${POLL_TIMEOUT_MS / 1000} s`;
       throw new RemoteError(message, { code: "timeout", cause });
     }

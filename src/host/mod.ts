@@ -9,8 +9,8 @@ export type {
   VersionAnswer,
   VersionQuestion,
 } from "../gateway/contract.ts";
-export { createHostIo, type HostIoOptions } from "./io.ts";
 export { createHostFetch, type HostFetchOptions } from "./net/fetch.ts";
+export { explain, latest, openArtifact, openRegistry } from "./open.ts";
 export { hostPlatform } from "./platform.ts";
 export { hostRegistries } from "./registries.ts";
 export {

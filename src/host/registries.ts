@@ -1,15 +1,9 @@
-/**
- * THE table of a host: the library's registries, and those that need this machine's files.
- *
- * @module
- */
-
 import type { RegistryTable } from "../registries/driver.ts";
 import { file } from "../registries/file/driver.ts";
 import { registries } from "../registries/table.ts";
 
 /**
- * The registries of a host, to be passed to `openRegistry`, `latest` and `explain`.
+ * The registries of a host: those of the library, and `file://`. Extend it to add a driver of your own.
  *
  * @example
  * ```ts

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { RemoteError } from "../core/error.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
-import { withTimeout } from "./timeout.ts";
 
 export interface BodyGuard {
   clock: Clock;

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { abortWith } from "../core/abort_with.ts";
+
 import type { Context } from "../core/context.ts";
 import { ConfigError, DewyError, RemoteError } from "../core/error.ts";
 import { stoppedError } from "../core/stopped.ts";
+import { abortWith, TimeoutError, withTimeout } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
 import {
   type BodyGuard,
@@ -33,7 +34,6 @@ import {
   type RedirectStep,
 } from "./redirect.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS, retryAfterMs } from "./retry.ts";
-import { TimeoutError, withTimeout } from "./timeout.ts";
 
 export type { HttpFailure } from "./errors.ts";
 

@@ -7,10 +7,10 @@ import {
   RemoteError,
 } from "../core/error.ts";
 import { redactText } from "../core/secret.ts";
+import { TimeoutError } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
 import { networkCause } from "./network_cause.ts";
 import { describePause } from "./retry.ts";
-import { TimeoutError } from "./timeout.ts";
 
 export interface HttpFailure {
   method: string;

@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import type { Context } from "../core/context.ts";
-import { DeadlineError, withDeadline } from "../core/deadline.ts";
 import { DewyError, RemoteError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
+import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { Notification, Notifier } from "./driver.ts";
 
 export interface QueueOptions extends Pick<Context, "clock" | "emit"> {
@@ -64,7 +64,7 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
         notifier.send(notification, signal),
       );
     } catch (cause) {
-      if (!(cause instanceof DeadlineError)) throw cause;
+      if (!(cause instanceof TimeoutError)) throw cause;
       const message = `the notifier did not answer within ${timeoutMs / 1_000} s`;
       throw new RemoteError(message, { code: "timeout", cause });
     }

@@ -1,4 +1,4 @@
-import { shorten } from "../core/shorten.ts";
+import { shorten } from "../core/text.ts";
 import type { ExplainedArtifact, Platform } from "../core/types.ts";
 import {
   type Candidate,

@@ -6,7 +6,7 @@
 
 import type { AwsCredentials } from "../auth/aws_credentials.ts";
 import type { Clock } from "../core/clock.ts";
-import type { EnvironmentSpec } from "../core/environment.ts";
+import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
@@ -24,7 +24,7 @@ import type { CredentialHelper } from "./oci/auth/docker.ts";
 import type { AwsProfile } from "./s3/address.ts";
 
 export type { AwsCredentials } from "../auth/aws_credentials.ts";
-export type { EnvironmentSpec } from "../core/environment.ts";
+export type { Environment, EnvironmentSpec } from "../core/environment.ts";
 export type * from "./grpc/channel.ts";
 export type { CredentialHelper, HelperAnswer } from "./oci/auth/docker.ts";
 export type { AwsProfile } from "./s3/address.ts";
@@ -62,47 +62,57 @@ export type GuardFetch = (
   check: (host: string, addresses: readonly string[]) => void,
 ) => Promise<typeof globalThis.fetch>;
 
-/** What a driver needs from the world, all of it passed in. */
-export interface RegistryContext {
-  /** The machine that artifacts are chosen for. */
-  platform: Platform;
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** The network. */
-  fetch: typeof globalThis.fetch;
-  /** Time. */
-  clock: Clock;
-  /** Hears of requests, limits and warnings. */
-  emit: EventSink;
+/** What a host offers to drivers beyond web standards. On the edge, all of it is absent. */
+export interface HostServices {
+  /** Reads a text file. Rejects with a HostError if it cannot. */
+  readTextFile?: ((path: string) => Promise<string>) | undefined;
   /**
-   * Reads a file of this machine as text; absent on the edge. Rejects with a HostError when it cannot.
-   */
-  readTextFile?: (path: string) => Promise<string>;
-  /**
-   * The AWS credentials of this machine beyond the environment (profiles, SSO, web identity, container
-   * and instance roles), `undefined` when it has none; absent on the edge.
+   * The AWS credentials of this machine beyond the environment: profiles, SSO, web identity, container and instance
+   * roles. `undefined` if it has none.
    */
   awsCredentials?: () => Promise<AwsCredentials | undefined>;
-  /** What the AWS profile in use says about the address of S3; absent on the edge. */
+  /** The S3 endpoint settings of the AWS profile in use. */
   awsProfile?: () => Promise<AwsProfile>;
-  /**
-   * Asks `docker-credential-<helper>` for the login of a server, `undefined` when it has none; absent on the edge.
-   */
+  /** Asks `docker-credential-<helper>` for the login of a server; `undefined` if it has none. */
   credentialHelper?: CredentialHelper;
-  /** The addresses of a host name; absent on the edge. Rejects when it cannot be looked up. */
+  /** The addresses of a host name. Rejects if it cannot be looked up. */
   resolveHost?: (host: string) => Promise<readonly string[]>;
-  /** Guards a `fetch` against names that change; absent on the edge. */
+  /** Guards a `fetch` against names that change their address. */
   guardFetch?: GuardFetch;
-  /** The login of a registry of images, given in code. */
-  registryLogin?: { username: string; password: string };
-  /** Opens gRPC over HTTP/2; absent on the edge, where there is only `fetch`. */
+  /** Opens gRPC over HTTP/2. */
   grpcChannel?: OpenGrpcChannel;
-  /** The table that the registry was opened from; `openRegistry` fills it in. */
+}
+
+/** Everything a driver gets from its surroundings. */
+export interface RegistryContext extends HostServices {
+  /** The platform that artifacts are chosen for. */
+  platform: Platform;
+  /** Environment variables. The driver's own are checked when they are read. */
+  env: Environment;
+  /** Sends HTTP requests. */
+  fetch: typeof globalThis.fetch;
+  /** Tells the time and sleeps. */
+  clock: Clock;
+  /** Receives requests, retries, rate limits and warnings. */
+  emit: EventSink;
+  /** The main credential, given in code; it takes precedence over all others. */
+  token?: string | undefined;
+  /** The login of an image registry, given in code. */
+  registryLogin?: RegistryLogin | undefined;
+  /** The table that the registry was opened from. */
   registries?: RegistryTable;
-  /** Streams the bytes behind an artifact URL of any registry of the table; `openRegistry` fills it in. */
+  /** Streams the bytes behind an artifact URL of any registry of the table. */
   openArtifact?: (url: string, options?: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
-  /** Ends everything that is opened with this. */
-  signal?: AbortSignal;
+  /** Aborts everything that was opened with this context. */
+  signal?: AbortSignal | undefined;
+}
+
+/** The login of an image registry. */
+export interface RegistryLogin {
+  /** The user name. */
+  username: string;
+  /** The password or access token. */
+  password: string;
 }
 
 /** An artifact URL, as far as other registries need to know it. */
@@ -156,6 +166,8 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   readonly credentialPrefixes?: readonly string[];
   /** Its artifact URLs, if it has a form of its own for them. */
   readonly artifact?: ArtifactScheme;
+  /** What the option `token` is: `GitHub token`. Without it, the option is refused. */
+  readonly token?: string;
   /** The optional members of its registries. */
   readonly features: readonly RegistryFeature[];
   /** Reads the URL; throws a ConfigError that names the part that is wrong. */
@@ -217,16 +229,25 @@ export const IMAGE_OPTIONS: readonly OptionSpec[] = [PRE_RELEASE, CALVER, CONSTR
 export const RESOLVED_OPTIONS: readonly OptionSpec[] = [CALVER, SLOT];
 
 /**
- * Checks the query of a registry URL and reads what is common to all of them.
+ * Checks the query of a registry URL and reads the options that all registries share.
  *
- * @param type the locator's type.
- * @param url the URL.
- * @param options the options that the driver has.
- * @returns the common part, and a reader for the rest.
- * @throws ConfigError for an unknown option or a value that cannot be read, a CalVer format or a
- * constraint that cannot be used.
+ * @param type The locator's `type`.
+ * @param url The URL.
+ * @param options All options of the driver.
+ * @returns The common part of a locator, and a reader for the other options.
+ * @throws {ConfigError} For an unknown option, an invalid value, CalVer format or constraint, or a user name in the URL.
+ *
+ * @example
+ * ```ts
+ * import { FILE_OPTIONS, readRegistryQuery } from "dewy/driver";
+ *
+ * const query = new Map([["slot", "blue"]]);
+ * const url = { text: "shelf://a?slot=blue", scheme: "shelf", host: "a", path: "", query };
+ * const { common } = readRegistryQuery("shelf", url, FILE_OPTIONS);
+ * if (common.slot !== "blue") throw new Error(common.slot);
+ * ```
  */
-export function readCommon<T extends string>(
+export function readRegistryQuery<T extends string>(
   type: T,
   url: SplitUrl,
   options: readonly OptionSpec[],

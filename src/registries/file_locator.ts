@@ -1,5 +1,11 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "./driver.ts";
+import { decodePath, encodePath, type OptionSpec, readQuery, type SplitUrl } from "../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "./driver.ts";
 
 /** The form of a directory registry URL. */
 export const FILE_SYNTAX = "file:///<directory>";
@@ -22,11 +28,26 @@ export interface FileLocator extends LocatorBase {
  * @throws ConfigError when the URL names a host or no directory.
  */
 export function parseFileUrl(url: SplitUrl): FileLocator {
-  const { common } = readCommon("file", url, FILE_URL_OPTIONS);
+  const { common } = readRegistryQuery("file", url, FILE_URL_OPTIONS);
   if (url.host !== "" && url.host !== "localhost") {
     throw badRegistryUrl(url, `"${url.host}" would be a host; write three slashes`, FILE_SYNTAX);
   }
   const dir = decodePath(url.path, url, "--registry");
   if (dir === "" || dir === "/") throw badRegistryUrl(url, "directory is required", FILE_SYNTAX);
   return { ...common, dir };
+}
+
+/** @returns `file:///<absolute path>`. */
+export function formatFileArtifactUrl(path: string): string {
+  return `file://${encodePath(path, true)}`;
+}
+
+/** Reads `file:///<absolute path>`. Throws a ConfigError for a host or without a path. */
+export function parseFileArtifactUrl(url: SplitUrl): string {
+  readQuery(url, [], "the artifact URL");
+  const path = decodePath(url.path, url, "the artifact URL");
+  if ((url.host !== "" && url.host !== "localhost") || path === "") {
+    throw badArtifactUrl(url, "file:///<absolute path>");
+  }
+  return path;
 }

@@ -1,33 +1,55 @@
+import type { Clock } from "../core/clock.ts";
 import type { Registry, ResolveOptions } from "../core/types.ts";
 import { exactPattern } from "../platform/artifact_pattern.ts";
 import {
   GRACE_MS,
+  type ListedTag,
   type Policy,
+  type ReleaseFiles,
   type ReleaseSource,
   resolve,
+  SAME_POLL_MS,
   type ResolveOptions as SourceOptions,
 } from "../resolve/resolve.ts";
 import type { LocatorBase, RegistryContext } from "./driver.ts";
-import { rememberListing } from "./remember_listing.ts";
 
-/** What makes a registry out of a source. */
+/** What {@link listRegistry} is made of. */
 export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "report"> {
-  /** What is wanted of the registry. */
+  /** The version policy of the registry's URL. */
   locator: LocatorBase;
-  /** The world around it. */
+  /** The driver's context. */
   io: RegistryContext;
-  /** What it lists. */
+  /** Lists tags and files. */
   source: ReleaseSource;
-  /** The repository's name, as a hint at which of several programs is its own. The default is none. */
+  /** The repository's name. If a release holds several programs, the one of this name is chosen. */
   repository?: string;
 }
 
 /**
- * Makes a registry out of something that lists tags and files.
+ * Makes a registry of a source that lists tags and files: the newest tag within the policy is chosen, and its artifact for
+ * the platform.
  *
- * @param parts the locator, the world, the source, and the calls that are passed on as they are; they
- * join `io.signal` themselves.
- * @returns the registry; `exists` and `report` are there only when they were given.
+ * @param parts The locator, the context, the source, and the other methods of the registry.
+ * @returns The registry.
+ *
+ * @example
+ * ```ts
+ * import { listRegistry, type LocatorBase, type RegistryContext } from "dewy/driver";
+ *
+ * const open = (locator: LocatorBase, io: RegistryContext) =>
+ *   listRegistry({
+ *     locator,
+ *     io,
+ *     source: {
+ *       async *tags() {
+ *         yield { tag: "v1.0.0" };
+ *       },
+ *       release: async (tag) => ({ id: tag, files: [{ name: "app.tar.gz", url: `shelf://a/${tag}` }] }),
+ *     },
+ *     open: async () => new Blob([]).stream(),
+ *   });
+ * if (typeof open !== "function") throw new Error("unexpected");
+ * ```
  */
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, repository, open, exists, report } = parts;
@@ -66,17 +88,69 @@ function question(
   return { now: io.clock.now(), exclude, explain, signal: joinSignals(signal, io.signal) };
 }
 
-/**
- * One signal for two.
- *
- * @param a a signal, if there is one.
- * @param b another, if there is one.
- * @returns a signal that is aborted with the first of them; `undefined` when there is none.
- */
+/** Joins two optional signals into one that aborts with the first of them. */
 export function joinSignals(
   a: AbortSignal | undefined,
   b: AbortSignal | undefined,
 ): AbortSignal | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return AbortSignal.any([a, b]);
+}
+
+interface Listing {
+  listedAt: number;
+  tags: readonly ListedTag[];
+  releases: Map<string, ReleaseFiles | undefined>;
+}
+
+/**
+ * Keeps the last complete listing of a source, so that one listing can answer for several platforms. The source that it
+ * returns lists again if the kept listing is older than `maxAgeMs`, or without `maxAgeMs`. Calls must not overlap.
+ */
+function rememberListing(
+  source: ReleaseSource,
+  clock: Clock,
+): (maxAgeMs: number | undefined) => ReleaseSource {
+  let last: Listing | undefined;
+  return (maxAgeMs = -1) => ({
+    async *tags(signal) {
+      const now = clock.monotonic();
+      if (last !== undefined && now - last.listedAt <= maxAgeMs) {
+        yield* last.tags;
+        return;
+      }
+      const tags: ListedTag[] = [];
+      for await (const tag of source.tags(signal)) {
+        tags.push(tag);
+        yield tag;
+      }
+      last = { listedAt: now, tags, releases: new Map() };
+    },
+    async release(tag, signal) {
+      if (last?.releases.has(tag)) return last.releases.get(tag);
+      const release = await source.release(tag, signal);
+      last?.releases.set(tag, release);
+      return release;
+    },
+  });
+}
+
+/**
+ * Passes over version directories in which no release is left. In the layout `<prefix><tag>/<artifact>` dewy's own
+ * records of deploys keep the directory of a deleted release alive, so that its tag is still listed. A registry of that
+ * layout answers `pending` without `since` for such a tag, and is asked again without it.
+ */
+export function skipAbandoned(registry: Registry): Registry {
+  return {
+    ...registry,
+    async resolve(options = {}) {
+      const exclude = new Set(options.exclude);
+      for (let asked = options; ; asked = { maxAgeMs: SAME_POLL_MS, ...options }) {
+        const resolution = await registry.resolve({ ...asked, exclude });
+        const isAbandoned = resolution.kind === "pending" && resolution.since === undefined;
+        if (!isAbandoned || exclude.has(resolution.tag)) return resolution;
+        exclude.add(resolution.tag);
+      }
+    },
+  };
 }

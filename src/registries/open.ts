@@ -20,81 +20,115 @@ import type {
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 import type {
-  AwsCredentials,
-  AwsProfile,
-  CredentialHelper,
-  GuardFetch,
+  HostServices,
   LocatorBase,
   RegistryContext,
   RegistryDriver,
+  RegistryLogin,
   RegistryTable,
 } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
-import type { OpenGrpcChannel } from "./grpc/channel.ts";
-import { openHttpsArtifact } from "./https_artifact.ts";
 import { type RegistryLocator, registries } from "./table.ts";
+import { inTime, withTimeout } from "./timeout.ts";
 
-/** What can be given to {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
-export interface RegistryOptions {
-  /** The machine that artifacts are chosen for. The default is the one this runs on. */
-  platform?: Platform;
-  /** Environment variables. The default is the runtime's environment, if it has one. */
-  env?: Readonly<Record<string, string | undefined>>;
-  /** The network. The default is the runtime's `fetch`. */
-  fetch?: typeof globalThis.fetch;
-  /** Time. The default is the runtime's clock. */
-  clock?: Clock;
-  /** Hears of requests, retries, rate limits and warnings. The default is nobody. */
-  emit?: EventSink;
-  /** Ends everything that was opened with it. */
-  signal?: AbortSignal;
-  /** The registries to choose from. The default is {@link registries}; a host gives `hostRegistries`. */
-  registries?: RegistryTable;
-  /** Reads a file of this machine; `createHostIo` of `dewy/host` gives one. */
-  readTextFile?: (path: string) => Promise<string>;
-  /** AWS credentials beyond the environment; `createHostIo` of `dewy/host` gives them. */
-  awsCredentials?: () => Promise<AwsCredentials | undefined>;
-  /** What the AWS profile in use says about the address of S3; `createHostIo` of `dewy/host` reads it. */
-  awsProfile?: () => Promise<AwsProfile>;
-  /** Opens gRPC over HTTP/2; `createHostIo` of `dewy/host` gives it. */
-  grpcChannel?: OpenGrpcChannel;
-  /** Whether pre-releases count. The default is false. */
-  preRelease?: boolean;
-  /** The artifact's name, or a pattern for it. The default is to choose by platform. */
-  artifact?: string;
-  /** Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits. The default is false. */
-  emulation?: boolean;
-  /** A CalVer format. The default is SemVer. */
-  calver?: string;
-  /** A semver range that versions must satisfy. The default is any. */
-  constraint?: string;
-  /** The build metadata that a version must have. The default is any. */
-  slot?: string;
-  /** The region of `s3://`. The default is the host of the URL. */
-  region?: string;
-  /** The address of an S3-compatible service. */
-  endpoint?: string;
-  /** Whether `grpc://` speaks plain text. The default is TLS. */
-  noTls?: boolean;
-  /** What `grpc://` speaks. The default is `grpc` on a host, and `connect` where there is only `fetch`. */
-  protocol?: "grpc" | "grpc-web" | "connect";
-  /** A file of PEM certificates that `grpc://` trusts as well, on a host. The default is none. */
-  caFile?: string;
-  /** What the artifact URLs of a `grpc://` server may use: `http`, `file`, `endpoint`, hosts; with commas between. */
-  allow?: string;
-  /** Whether `img://` uses plain HTTP. The default is true for `localhost`, else false. */
-  insecure?: boolean;
-  /** A host in private address space that may hand out tokens for `img://`. The default is none. */
-  realm?: string;
-  /** The login for `img://`; wins over all others. */
-  registryLogin?: { username: string; password: string };
-  /** Asks Docker's credential helpers; `createHostIo` of `dewy/host` gives one. */
-  credentialHelper?: CredentialHelper;
-  /** Looks up the addresses of a host; `createHostIo` of `dewy/host` gives one. */
-  resolveHost?: (host: string) => Promise<readonly string[]>;
-  /** Guards a `fetch` against names that change; `createHostIo` of `dewy/host` gives one. */
-  guardFetch?: GuardFetch;
+/** Options of {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
+export interface RegistryOptions extends SchemeOptions {
+  /** The platform that artifacts are chosen for. Defaults to the one this code runs on. */
+  platform?: Platform | undefined;
+  /** Environment variables. Defaults to the runtime's environment, if it has one. */
+  env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Sends HTTP requests. Defaults to the runtime's `fetch`. */
+  fetch?: typeof globalThis.fetch | undefined;
+  /** Tells the time and sleeps. Defaults to the runtime's clock. */
+  clock?: Clock | undefined;
+  /** Receives requests, retries, rate limits and warnings. Defaults to none. */
+  emit?: EventSink | undefined;
+  /** Aborts everything that was opened with it. */
+  signal?: AbortSignal | undefined;
+  /**
+   * The main credential of the registry: a token for GitHub, a bearer token for `grpc://`, an access token for Google Cloud
+   * Storage, a password or access token for an image registry (with the user name `token`; see `registryLogin`). It takes
+   * precedence over the environment. `s3://` and `file://` have none. Defaults to the environment's credentials.
+   */
+  token?: string | undefined;
+  /**
+   * A limit in milliseconds on how long a question or the start of a download may take, retries included. If it is exceeded,
+   * the call rejects with a `RemoteError` of code `timeout`. Defaults to no limit beyond that of each request.
+   */
+  timeoutMs?: number | undefined;
+  /** Whether pre-releases count. Defaults to false. */
+  preRelease?: boolean | undefined;
+  /** The artifact's name, or a pattern for it. Defaults to a choice by platform. */
+  artifact?: string | undefined;
+  /** Whether macOS and Windows on arm64 may run a file for amd64 if nothing else fits. Defaults to false. */
+  emulation?: boolean | undefined;
+  /** A CalVer format such as `YYYY.0M.MICRO`. Defaults to SemVer. */
+  calver?: string | undefined;
+  /** A semver range that versions must satisfy. Defaults to any version. */
+  constraint?: string | undefined;
+  /** The build metadata that a version must have. Defaults to any. */
+  slot?: string | undefined;
+  /** The registries to choose from. Defaults to all that need no host; `dewy/host` adds `file://`. */
+  registries?: RegistryTable | undefined;
 }
+
+/** Options of single kinds of registries. They can also be set in the query of the URL. */
+export interface SchemeOptions {
+  /** The region of `s3://`. Defaults to the host of the URL. */
+  region?: string | undefined;
+  /** The address of an S3-compatible service. Defaults to AWS. */
+  endpoint?: string | undefined;
+  /** Whether `grpc://` uses plain text. Defaults to false: TLS. */
+  noTls?: boolean | undefined;
+  /** The protocol of `grpc://`. Defaults to `grpc` on a host, and to `connect` where there is only `fetch`. */
+  protocol?: "grpc" | "grpc-web" | "connect" | undefined;
+  /** A file of PEM certificates that `grpc://` trusts in addition. Defaults to none. */
+  caFile?: string | undefined;
+  /** What the artifact URLs of a `grpc://` server may use: `http`, `file`, `endpoint`, hosts; separated by commas. */
+  allow?: string | undefined;
+  /** Whether `img://` uses plain HTTP. Defaults to true for `localhost`, otherwise to false. */
+  insecure?: boolean | undefined;
+  /** A host in private address space that may issue tokens for `img://`. Defaults to none. */
+  realm?: string | undefined;
+  /** The login of `img://`. It takes precedence over `token` and the environment. */
+  registryLogin?: RegistryLogin | undefined;
+}
+
+/** Options that are passed on as they are, by name; all others belong to a driver's URL. */
+const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
+  platform: true,
+  env: true,
+  fetch: true,
+  clock: true,
+  emit: true,
+  signal: true,
+  token: true,
+  timeoutMs: true,
+  registries: true,
+  registryLogin: true,
+  readTextFile: true,
+  awsCredentials: true,
+  awsProfile: true,
+  grpcChannel: true,
+  credentialHelper: true,
+  resolveHost: true,
+  guardFetch: true,
+  openArtifact: true,
+  exclude: true,
+  explain: true,
+  maxAgeMs: true,
+  offset: true,
+  validator: true,
+  onValidator: true,
+};
+
+type ContextOption =
+  | keyof RegistryContext
+  | keyof OpenOptions
+  | Exclude<keyof ResolveOptions, "artifact">
+  | "timeoutMs";
+
+type Options = RegistryOptions & HostServices;
 
 /**
  * Reads a registry URL without asking anybody.
@@ -135,40 +169,48 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * if (typeof registry.resolve !== "function") throw new Error("unexpected");
  * ```
  */
-export function openRegistry(url: string, options: RegistryOptions = {}): Registry {
+export function openRegistry(url: string, options: RegistryOptions & HostServices = {}): Registry {
   const { driver, locator, context } = prepare(url, options);
   let opened: Promise<Registry> | undefined;
-  return lazyRegistry(driver, () => {
+  const registry = lazyRegistry(driver, () => {
     opened ??= Promise.resolve(driver.open(locator, context));
     return opened;
   });
+  return withTimeout(registry, options.timeoutMs, context.clock);
 }
 
-/**
- * Opens a registry whose driver is loaded at once, so that a driver that cannot be opened fails here and not at the first
- * question.
- */
+/** Opens a registry and loads its driver at once, so that errors in the environment show now. */
 export async function loadRegistry(
   url: string,
-  options: RegistryOptions = {},
+  options: Options = {},
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
-  return { registry: await driver.open(locator, context), locator };
+  const registry = await driver.open(locator, context);
+  return { registry: withTimeout(registry, options.timeoutMs, context.clock), locator };
 }
 
 function prepare(
   url: string,
-  options: RegistryOptions,
+  options: Options,
 ): { driver: RegistryDriver; locator: LocatorBase; context: RegistryContext } {
   const table = options.registries ?? registries;
-  const split = overlayQuery(splitRegistryUrl(url, table), queryOf(options));
+  const query = queryOf(options, table);
+  const split = overlayQuery(splitRegistryUrl(url, table), query);
   const driver = findDriver(split, table);
-  return { driver, locator: driver.parse(split), context: ioOf(options, driver) };
+  checkToken(options, driver);
+  return { driver, locator: driver.parse(split), context: contextOf(options, driver) };
+}
+
+function checkToken({ token }: Options, driver: RegistryDriver): void {
+  if (token === undefined || driver.token !== undefined) return;
+  const variables = driver.environment.filter(({ secret }) => secret).map(({ name }) => name);
+  const instead = variables.length === 0 ? "" : `; set ${variables.join(", ")}`;
+  throw new ConfigError(`Cannot use the option token with ${driver.scheme}://${instead}`);
 }
 
 type Method = (...args: unknown[]) => unknown;
 
-/** A registry that is opened when one of its methods is called. */
+/** A registry that is opened at the first call of one of its methods. */
 function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): Registry {
   const methods = driver.features.filter((feature) => feature !== "anyPlatform");
   const optional = methods.map((name): [string, Method] => [
@@ -206,7 +248,7 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
  */
 export function latest(
   url: string,
-  options: RegistryOptions & ResolveOptions = {},
+  options: RegistryOptions & HostServices & ResolveOptions = {},
 ): Promise<Resolution> {
   return Promise.resolve().then(() =>
     openRegistry(url, options).resolve({ exclude: options.exclude }),
@@ -235,7 +277,7 @@ export function latest(
  */
 export async function explain(
   url: string,
-  options: RegistryOptions & ResolveOptions = {},
+  options: RegistryOptions & HostServices & ResolveOptions = {},
 ): Promise<Explanation> {
   return explainRegistry(openRegistry(url, options), { exclude: options.exclude });
 }
@@ -271,24 +313,34 @@ export async function explainRegistry(
  */
 export async function openArtifact(
   artifactUrl: string,
-  options: RegistryOptions & OpenOptions = {},
+  options: RegistryOptions & HostServices & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
+  const { offset, validator, onValidator, signal, timeoutMs, clock = systemClock } = options;
+  return inTime(timeoutMs, clock, signal, "open the artifact", (limited) =>
+    startArtifact(artifactUrl, options, { offset, validator, onValidator, signal: limited }),
+  );
+}
+
+async function startArtifact(
+  artifactUrl: string,
+  options: Options,
+  open: OpenOptions,
+): Promise<ReadableStream<Uint8Array>> {
+  const table = options.registries ?? registries;
+  queryOf(options, table);
   const split = splitUrl(artifactUrl, "the artifact URL");
-  const { offset, validator, onValidator, signal } = options;
-  const open: OpenOptions = {
-    ...(offset === undefined ? {} : { offset }),
-    ...(validator === undefined ? {} : { validator }),
-    ...(onValidator === undefined ? {} : { onValidator }),
-    ...(signal === undefined ? {} : { signal }),
-  };
-  if (isWebAddress(split, options)) return openHttpsArtifact(split, ioOf(options), open);
-  const driver = findDriver(split, options.registries ?? registries, ["https"]);
+  if (isWebAddress(split, options)) {
+    const { openHttpsArtifact } = await import("./https_artifact.ts");
+    return openHttpsArtifact(split, contextOf(options), open);
+  }
+  const driver = findDriver(split, table, ["https"]);
+  checkToken(options, driver);
   if (driver.artifact === undefined) {
     throw new ConfigError(
       `Cannot open "${redactUrl(artifactUrl)}": ${driver.name} has no files to download`,
     );
   }
-  return driver.artifact.open(split, ioOf(options, driver), open);
+  return driver.artifact.open(split, contextOf(options, driver), open);
 }
 
 /** Plain HTTP only where the caller allows it, as a `grpc://` registry with the same option does. */
@@ -347,99 +399,40 @@ function ownEntry(table: RegistryTable, scheme: string): RegistryDriver | undefi
   return Object.hasOwn(table, scheme) ? table[scheme] : undefined;
 }
 
-function queryOf(options: RegistryOptions): Record<string, string | boolean | undefined> {
-  return {
-    "pre-release": options.preRelease,
-    artifact: options.artifact,
-    emulation: options.emulation,
-    calver: options.calver,
-    constraint: options.constraint,
-    slot: options.slot,
-    region: options.region,
-    endpoint: options.endpoint,
-    "no-tls": options.noTls,
-    protocol: options.protocol,
-    "ca-file": options.caFile,
-    allow: options.allow,
-    insecure: options.insecure,
-    realm: options.realm,
-  };
+/** Options that belong to the query of a URL: `noTls` is `no-tls`. A typing error in JavaScript must not be ignored. */
+function queryOf(options: Options, table: RegistryTable): Record<string, string | boolean> {
+  const known = Object.values(table).flatMap((driver) => driver.options.map(({ name }) => name));
+  const query: Record<string, string | boolean> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (Object.hasOwn(CONTEXT_OPTIONS, name)) continue;
+    const key = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (!known.includes(key)) throw unknownOption(name, known);
+    if (typeof value === "string" || typeof value === "boolean") query[key] = value;
+  }
+  return query;
 }
 
-type AnyOptions = RegistryOptions & RegistryContext & ResolveOptions & OpenOptions;
-
-/** Every option there is: a typing error in JavaScript must not be ignored. */
-const OPTION_NAMES: Readonly<Record<keyof AnyOptions, true>> = {
-  platform: true,
-  env: true,
-  fetch: true,
-  clock: true,
-  emit: true,
-  signal: true,
-  registries: true,
-  readTextFile: true,
-  awsCredentials: true,
-  awsProfile: true,
-  grpcChannel: true,
-  preRelease: true,
-  artifact: true,
-  emulation: true,
-  calver: true,
-  constraint: true,
-  slot: true,
-  region: true,
-  endpoint: true,
-  noTls: true,
-  protocol: true,
-  caFile: true,
-  allow: true,
-  insecure: true,
-  realm: true,
-  registryLogin: true,
-  credentialHelper: true,
-  resolveHost: true,
-  guardFetch: true,
-  openArtifact: true,
-  exclude: true,
-  explain: true,
-  maxAgeMs: true,
-  offset: true,
-  validator: true,
-  onValidator: true,
-};
-
-function checkOptions(options: object): void {
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTION_NAMES, name));
-  if (unknown === undefined) return;
-  const meant = nearest(unknown, Object.keys(OPTION_NAMES));
-  throw new ConfigError(
-    `unknown option "${unknown}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+function unknownOption(name: string, keys: readonly string[]): ConfigError {
+  const names = keys.map((key) =>
+    key.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+  );
+  const meant = nearest(name, [...Object.keys(CONTEXT_OPTIONS), ...names]);
+  return new ConfigError(
+    `unknown option "${name}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
   );
 }
 
-function ioOf(options: RegistryOptions, driver?: RegistryDriver): RegistryContext {
-  checkOptions(options);
-  const table = options.registries ?? registries;
-  const { readTextFile, awsCredentials, awsProfile, grpcChannel, signal } = options;
-  const { registryLogin, credentialHelper, resolveHost, guardFetch } = options;
+function contextOf(options: Options, driver?: RegistryDriver): RegistryContext {
   return {
+    ...options,
     platform: normalizePlatform(options.platform ?? runtimePlatform()),
     env: driverEnvironment(options.env ?? runtimeEnvironment(), driver?.environment ?? []),
     // A bare `globalThis.fetch` passed on loses its receiver, which workerd refuses.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
-    ...(readTextFile === undefined ? {} : { readTextFile }),
-    ...(awsCredentials === undefined ? {} : { awsCredentials }),
-    ...(awsProfile === undefined ? {} : { awsProfile }),
-    ...(registryLogin === undefined ? {} : { registryLogin }),
-    ...(credentialHelper === undefined ? {} : { credentialHelper }),
-    ...(resolveHost === undefined ? {} : { resolveHost }),
-    ...(guardFetch === undefined ? {} : { guardFetch }),
-    ...(grpcChannel === undefined ? {} : { grpcChannel }),
-    registries: table,
-    openArtifact: (url, open) => openArtifact(url, { ...options, ...open }),
-    ...(signal === undefined ? {} : { signal }),
+    registries: options.registries ?? registries,
+    openArtifact: (url, open) => openArtifact(url, { ...options, token: undefined, ...open }),
   };
 }
 

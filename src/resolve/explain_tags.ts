@@ -1,4 +1,4 @@
-import { shorten } from "../core/shorten.ts";
+import { shorten } from "../core/text.ts";
 import type { ExplainedTag, Version } from "../core/types.ts";
 import { MAX_TAG_LENGTH } from "../version/semver.ts";
 import {

@@ -1,4 +1,4 @@
-import { shorten } from "../core/shorten.ts";
+import { shorten } from "../core/text.ts";
 import type { Resolution } from "../core/types.ts";
 import { isChecksumList } from "../platform/artifact_kind.ts";
 import { formatPlatform, normalizePlatform } from "../platform/platform.ts";

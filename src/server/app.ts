@@ -7,7 +7,6 @@ import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
-import { notifiers } from "../notifiers/table.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -78,7 +77,7 @@ const OWN_VARIABLES: ReadonlySet<string> = new Set([
  */
 export async function appEnvironment(
   config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,
-  context: Pick<CommandContext, "env" | "registries">,
+  context: Pick<CommandContext, "env" | "registries" | "notifiers">,
   user: AppUser | undefined,
 ): Promise<Environment> {
   return {
@@ -90,7 +89,7 @@ export async function appEnvironment(
 
 function inherited(
   isolate: boolean,
-  { env, registries }: Pick<CommandContext, "env" | "registries">,
+  { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
   const declared = new Set(

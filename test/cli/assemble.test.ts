@@ -1,8 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { DewyEvent } from "../../mod.ts";
 import { assemble } from "../../src/cli/assemble.ts";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
+import { hostRegistries } from "../../src/host/registries.ts";
+import { notifiers } from "../../src/notifiers/table.ts";
+import { readConfig } from "../support/read_config.ts";
 import { fakeProcess } from "./process.ts";
 
 const DEPLOYED: DewyEvent = {
@@ -25,6 +27,7 @@ async function shown(argv: readonly string[], options: Options, event = DEPLOYED
   const { context, close } = await assemble(
     readConfig("assets", parseArgv(["assets", "--registry", "file:///srv/x", ...argv])),
     io,
+    { registries: hostRegistries, notifiers },
   );
   onTestFinished(close);
   context.emit(event);

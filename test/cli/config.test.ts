@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { readConfig } from "../../src/cli/config.ts";
 import type { AskConfig } from "../../src/cli/flags/ask.ts";
 import type { AssetsConfig } from "../../src/cli/flags/assets.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { formatListenSpec } from "../../src/host/sockets/listen_spec.ts";
 import type { ServerConfig } from "../../src/server/config.ts";
 import { directoryOfArguments } from "../../src/server/program.ts";
+import { readConfig } from "../support/read_config.ts";
 
 function assets(...argv: string[]): AssetsConfig {
   return readConfig(

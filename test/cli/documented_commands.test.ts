@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { ROOT } from "../runtime/runtimes.ts";
 import { codeBlocks, documents } from "../support/documents.ts";
+import { readConfig } from "../support/read_config.ts";
 
 /** The shell of a document, and the commands that its examples of output begin with. */
 function shellOf(text: string): string {

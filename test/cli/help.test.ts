@@ -79,6 +79,19 @@ test("flags are grouped, and a default stays in one line", async () => {
   expect(out).not.toContain("\u00a0");
 });
 
+// A flag that several commands share has a text for each, or one that fits them all.
+test.each([
+  [/container/i, ["container", "container list"]],
+  [/\bgeneration\b|\bthe app\b|\bworker\b/i, ["server"]],
+  [/gateway|upstream/i, ["registry"]],
+] as const)("texts with %s are only in the help of %j", (pattern, owners) => {
+  const others = flags.filter(({ description }) => pattern.test(description));
+  expect(others.length).toBeGreaterThan(0);
+  for (const { name, commands: shown } of others) {
+    for (const command of shown) expect(owners, `--${name}`).toContain(command);
+  }
+});
+
 describe("colours", () => {
   const isTerminal = true;
   test("are for terminals", async () => {

@@ -1,5 +1,4 @@
 import { ConfigError } from "../../mod.ts";
-import { readConfig } from "../../src/cli/config.ts";
 import type { AssetsConfig } from "../../src/cli/flags/assets.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { run } from "../../src/cli/run.ts";
@@ -7,6 +6,7 @@ import { versionText } from "../../src/cli/version.ts";
 import { formatListenSpec } from "../../src/host/sockets/listen_spec.ts";
 import { openRegistry } from "../../src/registries/open.ts";
 import type { ServerConfig } from "../../src/server/config.ts";
+import { readConfig } from "../support/read_config.ts";
 import { testVectors } from "../support/vectors.ts";
 import { fakeProcess } from "./process.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../mod.ts";
-import { readConfig } from "../../src/cli/config.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import type { ContainerConfig } from "../../src/container/config.ts";
+import { readConfig } from "../support/read_config.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/cli-container.json" with { type: "json" };
 import { formatPortMapping } from "./options/format_port_mapping.ts";

@@ -6,7 +6,7 @@ import { ODD_NAMES } from "./odd_names.ts";
 import { CONTRACT_NOW, registryContract } from "./registry.ts";
 
 registryContract("gs (fake)", {
-  // Carriage return and line feed are the only characters that an object's name cannot have.
+  // Carriage return and line feed are the only characters that an object's name cannot contain.
   // https://cloud.google.com/storage/docs/objects#naming
   oddNames: ODD_NAMES.map((name) => name.replace(/[\r\n]+/g, "")),
   async setup() {

@@ -225,7 +225,7 @@ describe("tick", () => {
       return made;
     }
 
-    it("refuses them, and says so", async () => {
+    it("rejects them, and reports that", async () => {
       const { world, look } = await detour(changed);
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
       expect(eventsOf(world.events, "bytes-changed")).toEqual([
@@ -233,42 +233,42 @@ describe("tick", () => {
       ]);
     });
 
-    it("deploys the bytes that it knows", async () => {
+    it("deploys the recorded bytes", async () => {
       const { look } = await detour(ready("v1.1.0"));
       expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("refuses an artifact of another name, unless the operator names it", async () => {
+    it("rejects an artifact of another name, unless the operator names it", async () => {
       const { look } = await detour(ready("v1.1.0", { name: "other.tar.gz" }));
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
       expect(await look({ artifact: "other.tar.gz" })).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("goes on to a version above the live one", async () => {
+    it("deploys a version above the live one", async () => {
       const { world, look } = await detour(changed);
       world.registry.answers = [changed, ready("v1.0.5"), ready("v1.0.0")];
       expect(await look()).toEqual({ deployed: true, live: "v1.0.5" });
     });
 
-    it("remembers them longer than the release itself", async () => {
+    it("keeps the record longer than the release itself", async () => {
       const { world, look } = await detour(changed);
       world.setState({ ...world.state(), releases: world.state().releases.slice(-1) });
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     });
 
-    it("knows those of releases that were staged before dewy remembered bytes", async () => {
+    it("uses the digests of releases that were staged before bytes were recorded", async () => {
       const { world, look } = await detour(changed);
       world.setState({ ...world.state(), known: [] });
       expect(await look()).toEqual({ deployed: false, live: "v1.0.0" });
     });
 
-    it("deploys them when the operator accepts them for this tag", async () => {
+    it("deploys them if the operator accepts them for this tag", async () => {
       const { look } = await detour(changed);
       expect(await look({ acceptChanged: ["v1.0.0"] })).toMatchObject({ deployed: false });
       expect(await look({ acceptChanged: ["v1.1.0"] })).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("deploys those of the live version when the operator accepts them", async () => {
+    it("deploys those of the live version if the operator accepts them", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       await look();
       world.registry.answers = [changed];
@@ -278,7 +278,7 @@ describe("tick", () => {
       expect(await look()).toEqual({ deployed: false, live: "v1.1.0" });
     });
 
-    it("does not try accepted bytes of the live version again when they are bad", async () => {
+    it("does not retry accepted bytes of the live version if they are bad", async () => {
       const { world, look } = worldWith(ready("v1.1.0"));
       await look();
       world.registry.answers = [changed];
@@ -292,7 +292,7 @@ describe("tick", () => {
       expect(world.live()).toBe("d1");
     });
 
-    it("tries accepted bytes again when they failed for no fault of the release", async () => {
+    it("retries accepted bytes that failed for no fault of the release", async () => {
       const { world, look, failed } = await detour(changed);
       world.hooks.before = 1;
       expect(await look({ acceptChanged: ["v1.1.0"] })).toHaveProperty("failure");
@@ -301,7 +301,7 @@ describe("tick", () => {
       expect(await look()).toEqual({ deployed: true, live: "v1.1.0" });
     });
 
-    it("accepts only the bytes that are there at the first look", async () => {
+    it("accepts only the bytes of the first poll", async () => {
       const { world, look } = await detour(changed);
       const flag = { acceptChanged: ["v1.1.0"] };
       await look(flag);

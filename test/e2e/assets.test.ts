@@ -18,7 +18,7 @@ import { filePublisher } from "./publishers.ts";
 const LOG = ["--log-level", "debug", "--log-format", "json"];
 
 describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
-  it("deploys the newest version, notices the next one, switches, and stops when it is told to", async () => {
+  it("deploys the newest version, switches to the next one, and stops on SIGTERM", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -35,7 +35,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
       () => `v1.1.0\n${dewy.stderr()}`,
     );
     expect((await stat(join(cwd, "current", "bin", "app"))).mode & 0o777).toBe(0o755);
-    // The symlink moves before the deploy ends: stop when it has been committed and told.
+    // The symlink moves before the deploy ends: stop after it was committed and logged.
     await dewy.seen(
       "the end of the second deploy",
       (line) => line.msg === "Deployed" && line.tag === "v1.1.0",
@@ -45,7 +45,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     await expectTidy(cwd);
   });
 
-  it("runs the hooks around the switch, and tells them what is deployed", async () => {
+  it("runs the hooks around the switch, with the DEWY_* variables", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -75,7 +75,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     );
   });
 
-  it("keeps the running version when the before hook fails, and exits with 4", async () => {
+  it("keeps the running version if the before hook fails, and exits with 4", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -90,7 +90,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(await liveVersion(cwd)).toBe("v1.0.0");
   });
 
-  it("keeps the running version when the new archive is broken, and exits with 3", async () => {
+  it("keeps the running version if the new archive is broken, and exits with 3", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -105,7 +105,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(await readdir(join(cwd, "releases"))).toHaveLength(1);
   });
 
-  it("lets only one dewy into a directory, and says who is in there", async () => {
+  it("allows one dewy process per directory, and names the holder of the lock", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -134,7 +134,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     await deployed("v1.2.0");
   });
 
-  it("stops in the middle of a hook, leaves the running version, and goes on at the next start", async () => {
+  it("stops during a hook, keeps the running version, and continues at the next start", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -152,7 +152,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(await liveVersion(cwd)).toBe("v1.0.0");
   });
 
-  it("exits with 143 when --once is stopped before anything is live, and with 0 when something is", async () => {
+  it("exits with 143 if --once is stopped before anything is live, and with 0 otherwise", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     const once = ["assets", "--registry", publisher.url, "--once"];
@@ -170,7 +170,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(await liveVersion(cwd)).toBe("v1.0.0");
   });
 
-  it("runs the after hook again at the next start when it was stopped in it", async () => {
+  it("runs an interrupted after hook again at the next start", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -189,7 +189,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(await readdir(cwd)).not.toContain("ended");
   });
 
-  it("exits with 2 when there is nothing to deploy, and says what was seen", async () => {
+  it("exits with 2 if there is nothing to deploy, and reports what the registry contains", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0-rc.1", await makeArtifact("v1.0.0-rc.1"));
@@ -202,7 +202,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect(stderr).toContain("pre-release=true");
   });
 
-  it("places a bare executable that artifact= names", async () => {
+  it("deploys a single executable named by artifact=", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish(
@@ -219,7 +219,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     expect((await stat(join(cwd, "current", "app-linux"))).mode & 0o777).toBe(0o755);
   });
 
-  it("places a bare executable under a name that stays, chosen by platform", async () => {
+  it("deploys a single executable under a stable name, chosen by platform", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     const { os, arch } = hostPlatform();
@@ -241,7 +241,7 @@ describe("dewy assets", () => {
   const [node] = cliRuntimes;
   const command = node?.command ?? ["node"];
 
-  it("changes nothing on disk when it is called wrongly", async () => {
+  it("changes nothing on disk after a usage error", async () => {
     const cwd = await tempDirectory();
     const { code } = await runDewy(command, ["assets", "--registry", "ftp://example.com/x"], {
       cwd,
@@ -250,7 +250,7 @@ describe("dewy assets", () => {
     await expectTidy(cwd);
   });
 
-  it("refuses a directory whose current it did not make", async () => {
+  it("rejects a directory whose current it did not create", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await mkdir(join(cwd, "current"));
@@ -261,10 +261,10 @@ describe("dewy assets", () => {
       { cwd },
     );
     expect(code).toBe(1);
-    expect(stderr).toContain("no symlink");
+    expect(stderr).toContain("not a symlink");
   });
 
-  it("works in the directory that --directory names", async () => {
+  it("uses the directory given with --directory", async () => {
     const publisher = await filePublisher();
     const [cwd, directory] = [await tempDirectory(), await tempDirectory()];
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -277,7 +277,7 @@ describe("dewy assets", () => {
     expect(await liveVersion(cwd)).toBeUndefined();
   });
 
-  it("refuses other bytes of a tag that came back after a detour, until they are accepted", async () => {
+  it("rejects other bytes of a tag that came back after another version, until they are accepted", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     const args = ["assets", "--registry", publisher.url, "--once"];
@@ -298,7 +298,7 @@ describe("dewy assets", () => {
     expect(await live("--accept-changed", "v1.1.0")).toBe("v1.1.0 of somebody else");
   });
 
-  it("takes a file that was only touched for the same", async () => {
+  it("treats a file that was only touched as unchanged", async () => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));

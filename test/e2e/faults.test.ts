@@ -70,8 +70,8 @@ describe.each(cliRuntimes)("a deploy on $name succeeds although", ({ command }) 
   });
 });
 
-describe("the running version stays, and the exit code tells why, when", () => {
-  it("the bytes are not those that GitHub states (2)", async () => {
+describe("the running version stays, and the exit code shows the reason, if", () => {
+  it("the bytes do not match the digest that GitHub states (2)", async () => {
     const { publisher, cwd, run } = await deployed(nodeCommand);
     await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
     publisher.github.inject(BYTES, tamper(), 1);
@@ -91,7 +91,7 @@ describe("the running version stays, and the exit code tells why, when", () => {
     expect(await liveVersion(cwd)).toBe("v1.0.0");
   });
 
-  it("the token is revoked (2), and the token is in no line", async () => {
+  it("the token is revoked (2), and no line contains the token", async () => {
     const { publisher, cwd, run } = await deployed(nodeCommand);
     publisher.github.revoke("ghp_writer");
     const { code, stderr } = await run();
@@ -152,7 +152,7 @@ describe("the running version stays, and the exit code tells why, when", () => {
   });
 });
 
-describe("a fault of the machine or the command line marks no version as bad", () => {
+describe("a fault of the machine or the command line does not mark a version bad", () => {
   async function server(): Promise<{
     publisher: Awaited<ReturnType<typeof filePublisher>>;
     cwd: string;
@@ -184,7 +184,7 @@ describe("a fault of the machine or the command line marks no version as bad", (
     (line: LogLine): boolean =>
       line.msg === "Deployed" && line.tag === tag;
 
-  it("and deploys no older one at the first deploy, but the newest when it is mended", async () => {
+  it("and deploys no older version on the first deploy, but the newest once the fault is fixed", async () => {
     const { publisher, cwd, start, bad } = await server();
     const dewy = await start();
     await rm(join(cwd, "app.env"));
@@ -209,7 +209,7 @@ describe("a fault of the machine or the command line marks no version as bad", (
     expect(await dewy.ended()).toBe(0);
   });
 
-  it("and leaves the running one alone, also when that cannot be started again", async () => {
+  it("and leaves the running version alone, even if that cannot be restarted", async () => {
     const { publisher, cwd, start, bad } = await server();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
     const dewy = await start();

@@ -86,7 +86,7 @@ describe("dewy killed by SIGKILL", () => {
     await expectTidy(cwd);
   });
 
-  it("in a download goes on from where it was", async () => {
+  it("during a download resumes it at the next start", async () => {
     const { publisher, cwd, once } = await deployed();
     await publisher.publish("v1.1.0", await makeArtifact("v1.1.0", 20_000_000));
     const [runtime] = runtimes;

@@ -120,6 +120,7 @@ process.exitCode = await runAgent(
     emit,
     io: hostIo,
     registries: hostRegistries,
+    notifiers: {},
     redactor,
     version: "test",
   },

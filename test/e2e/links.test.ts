@@ -73,7 +73,7 @@ describe.skipIf(!isRoot).each(cliRuntimes)(`dewy as root on $name${why}`, ({ com
     },
   );
 
-  it("writes and removes nothing through links in the place of its files", async () => {
+  it("writes and removes nothing through links in place of its files", async () => {
     const { cwd, victim, file, plant, untouched } = await attacked();
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -92,7 +92,7 @@ const [node] = cliRuntimes;
 const nodeCommand = node?.command ?? ["node"];
 
 describe.skipIf(!isRoot)(`dewy as root${why}`, () => {
-  it("downloads into a directory of its own behind a link that root made, and removes nothing else there", async () => {
+  it("downloads into its own directory behind a link created by root, and removes nothing else there", async () => {
     const { cwd, victim, plant } = await attacked();
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -110,7 +110,7 @@ describe.skipIf(!isRoot)(`dewy as root${why}`, () => {
     expect(await readFile(join(victim, "app.tar.gz.part.json"), "utf8")).toBe("{}");
   });
 
-  it("keeps releases behind a link that root made", async () => {
+  it("keeps releases behind a link created by root", async () => {
     const { cwd, victim, plant } = await attacked();
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -122,7 +122,7 @@ describe.skipIf(!isRoot)(`dewy as root${why}`, () => {
     expect(await readlink(join(cwd, "releases"))).toBe(victim);
   });
 
-  it("says at the start that another user can write to its directories, and is silent when none can", async () => {
+  it("warns at startup if another user can write to its directories", async () => {
     const publisher = await filePublisher();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
     const args = ["assets", "--registry", publisher.url, "--once"];

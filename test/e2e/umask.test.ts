@@ -28,7 +28,7 @@ async function artifact(): Promise<Uint8Array<ArrayBuffer>> {
 describe.skipIf(!isRoot).each(cliRuntimes)(
   `dewy server --user on $name, started with umask 077${why}`,
   ({ command }) => {
-    it("says that the user cannot enter the working directory, before anything is deployed", async () => {
+    it("reports that the user cannot enter the working directory before anything is deployed", async () => {
       const cwd = await tempDirectory();
       const args = ["server", "--user", "nobody", "--registry", "file:///nowhere", "--", "true"];
       const { code, stderr } = await runDewy(command, args, { cwd });
@@ -36,7 +36,7 @@ describe.skipIf(!isRoot).each(cliRuntimes)(
       expect(stderr).toContain(`as user nobody: that user may not enter ${cwd};`);
     });
 
-    it("makes releases that the app's user can enter, and keeps downloads to itself", async () => {
+    it("creates releases that the app's user can enter, and keeps downloads private", async () => {
       const publisher = await filePublisher();
       const cwd = await tempDirectory();
       await chmod(cwd, 0o755);

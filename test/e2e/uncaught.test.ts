@@ -29,10 +29,10 @@ async function fail(dewy: Dewy, times: number): Promise<void> {
   );
 }
 
-describe.each(cliRuntimes)("an error that nothing catches, on $name,", ({ command }) => {
+describe.each(cliRuntimes)("an uncaught error, on $name,", ({ command }) => {
   const failing = withUncaught(command);
 
-  test("does not end an agent, and is logged and notified once", async () => {
+  test("does not end an agent, and is logged and reported once", async () => {
     const { texts, url } = await slack(async () => Response.json({ ok: true, ts: "1.1" }));
     const [publisher, cwd] = [await filePublisher(), await tempDirectory()];
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
@@ -77,7 +77,7 @@ describe.each(cliRuntimes)("an error that nothing catches, on $name,", ({ comman
     expect(await dewy.ended()).toBe(0);
   });
 
-  test("ends a command that only answers a question", async () => {
+  test("ends a command that only prints an answer", async () => {
     const silent = await serveFetch(() => new Promise(() => {}));
     onTestFinished(() => silent.close());
     const { code, stderr } = await runDewy(failing, ["check", "ghr://owner/repo"], {

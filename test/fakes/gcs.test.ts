@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FakeGcs, fakeGcs } from "./gcs.ts";
 import { type Served, serveFetch } from "./serve.ts";
 
-describe("the GCS fake, asked by @google-cloud/storage", () => {
+describe("the GCS fake with @google-cloud/storage", () => {
   let fake: FakeGcs;
   let served: Served;
   let bucket: ReturnType<Storage["bucket"]>;
@@ -49,7 +49,7 @@ describe("the GCS fake, asked by @google-cloud/storage", () => {
     });
   });
 
-  test("gives bytes that pass the client's own validation, and ranges of them", async () => {
+  test("serves bytes that pass the client's own validation, and ranges of them", async () => {
     fake.put("dir/a b?#%+.bin", { body: "0123456789" });
     const file = bucket.file("dir/a b?#%+.bin");
     const [whole] = await file.download({ validation: "crc32c" });
@@ -58,7 +58,7 @@ describe("the GCS fake, asked by @google-cloud/storage", () => {
     expect([whole, md5, part].map(String)).toEqual(["0123456789", "0123456789", "456"]);
   });
 
-  test("takes an upload, and states its checksums", async () => {
+  test("accepts an upload and states its checksums", async () => {
     const file = bucket.file("up/ä.txt");
     await file.save("hello", { resumable: false, validation: "crc32c", contentType: "text/plain" });
     expect(new TextDecoder().decode(fake.objects.get("up/ä.txt")?.bytes)).toBe("hello");
@@ -70,7 +70,7 @@ describe("the GCS fake, asked by @google-cloud/storage", () => {
     });
   });
 
-  test("refuses a write whose precondition does not hold", async () => {
+  test("refuses a write with a failed precondition", async () => {
     fake.put("a");
     const file = bucket.file("a", {});
     const save = file.save("x", {
@@ -80,7 +80,7 @@ describe("the GCS fake, asked by @google-cloud/storage", () => {
     await expect(save).rejects.toMatchObject({ code: 412 });
   });
 
-  test("says what is not there in the vendor's words", async () => {
+  test("reports missing objects in the vendor's words", async () => {
     await expect(bucket.file("missing").getMetadata()).rejects.toMatchObject({
       code: 404,
       errors: [{ reason: "notFound" }],
@@ -88,7 +88,7 @@ describe("the GCS fake, asked by @google-cloud/storage", () => {
     expect(await bucket.file("missing").exists()).toEqual([false]);
   });
 
-  test("deletes", async () => {
+  test("deletes objects", async () => {
     fake.put("a");
     await bucket.file("a").delete();
     expect([...fake.objects.keys()]).toEqual([]);

@@ -5,21 +5,17 @@ import { crc32c } from "./gcs_crc32c.ts";
 import { selectFields } from "./gcs_fields.ts";
 import { fetchOf, type Handler } from "./handler.ts";
 
-/** An object to put into a fake bucket. */
 export interface GcsContent {
-  /** The bytes; its own name unless told. */
+  /** Defaults to its name. */
   body?: string | Uint8Array;
-  /** When it was stored, ISO 8601. */
+  /** ISO 8601. */
   at?: string;
-  /** Made of several: then there is no MD5. */
+  /** A composite object has no MD5. */
   composite?: boolean;
-  /** `Content-Encoding` of what is stored. */
   contentEncoding?: string;
-  /** `Content-Type` of what is stored. */
   contentType?: string;
 }
 
-/** An object as it is kept. */
 export interface GcsStored {
   name: string;
   bytes: Uint8Array;
@@ -30,44 +26,37 @@ export interface GcsStored {
   contentType: string;
 }
 
-/** A fake Google Cloud Storage. */
 export interface FakeGcs {
-  /** The server, to be served over HTTP. */
+  /** To serve it over HTTP. */
   handler: Handler;
-  /** Stands in for the network; knows `https://storage.googleapis.com` only. */
+  /** Replaces the network; only `https://storage.googleapis.com` exists. */
   fetch: typeof globalThis.fetch;
   /** Every request, in order: `GET /storage/v1/b/…`. */
   readonly requests: string[];
-  /** Every `Authorization` that came, in order; `none` where there was none. */
+  /** Every `Authorization` header, in order; `none` if there was none. */
   readonly authorizations: string[];
-  /** Stores an object, over an older one. */
+  /** Stores an object, replacing an older one. */
   put(name: string, content?: GcsContent): GcsStored;
-  /** Takes an object away. */
   delete(name: string): void;
-  /** What is stored. */
   readonly objects: ReadonlyMap<string, GcsStored>;
-  /** Answers in place of the next request that fits; `undefined` lets it pass. */
+  /** Answers the next matching request instead; `undefined` lets it pass. */
   intercept(answer: (request: Request) => Response | undefined): void;
 }
 
-/** Options of {@link fakeGcs}. */
 export interface FakeGcsOptions {
-  /** The only bucket; `b` unless told. */
+  /** The only bucket. Defaults to `b`. */
   bucket?: string;
-  /** Tokens that may read and write; `undefined`: everybody may. */
+  /** Tokens that may read and write. Defaults to anyone. */
   tokens?: ReadonlySet<string> | undefined;
-  /** Whether everybody may read. */
+  /** Whether anyone may read. */
   isPublic?: boolean;
-  /** Names of a page at most, whatever is asked for; 1,000 unless told. */
+  /** Limit for the names of a page. Defaults to 1,000. */
   pageSize?: number;
 }
 
 /**
- * Makes a Google Cloud Storage with one bucket, held to the vendor's types and proved with the vendor's client in
- * test/fakes/gcs.test.ts. What it does not know is answered with 501.
- *
- * @param options its bucket, and who may use it.
- * @returns the fake.
+ * A Google Cloud Storage with one bucket, checked against the vendor's types and, in test/fakes/gcs.test.ts, with the
+ * vendor's client. Unsupported requests are answered with 501.
  * @see https://cloud.google.com/storage/docs/json_api/v1/objects
  */
 export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
@@ -275,7 +264,7 @@ function notMet(): Response {
   );
 }
 
-/** Names come in the order of their bytes in UTF-8. */
+/** Orders names by their bytes in UTF-8. */
 function byUtf8(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ACCOUNT, type FakeIdentity, FEDERATION, fakeIdentity } from "./gcs_auth.ts";
 import { type Served, serveFetch } from "./serve.ts";
 
-describe("the fake of Google's identity servers, asked by @google-cloud/storage", () => {
+describe("the fake of Google's identity servers with @google-cloud/storage", () => {
   let google: FakeIdentity;
   let served: Served;
   let directory: string;
@@ -48,11 +48,11 @@ describe("the fake of Google's identity servers, asked by @google-cloud/storage"
     return new Storage({ projectId: "p", credentials }).authClient.getAccessToken();
   }
 
-  test("gives a token for a subject token", async () => {
+  test("exchanges a subject token for a token", async () => {
     expect(await federation()).toBe("ya29.sts-1");
   });
 
-  test("gives a token of a service account to who may act as it", async () => {
+  test("issues a token of a service account for impersonation", async () => {
     const path = `v1/projects/-/serviceAccounts/${ACCOUNT}:generateAccessToken`;
     const service_account_impersonation_url = `${served.url}/iamcredentials.googleapis.com/${path}`;
     expect(await federation({ service_account_impersonation_url })).toBe("ya29.acting-2");
@@ -62,7 +62,7 @@ describe("the fake of Google's identity servers, asked by @google-cloud/storage"
     await expect(federation({}, "another")).rejects.toThrow("invalid_grant");
   });
 
-  test("gives a machine its token", async () => {
+  test("issues a machine's token", async () => {
     vi.stubEnv("GCE_METADATA_HOST", served.url.replace("http://", ""));
     vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", "");
     vi.stubEnv("CLOUDSDK_CONFIG", directory);

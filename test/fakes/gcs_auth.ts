@@ -1,33 +1,30 @@
 import { createVerify, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { fetchOf, type Handler } from "./handler.ts";
 
-/** What Google's identity servers know; a test may change it. */
+/** Google's identity servers; a test may change the state. */
 export interface FakeIdentity {
-  /** The servers, told apart by the request's host. */
   handler: Handler;
-  /** Stands in for the network. */
+  /** Replaces the network. */
   fetch: typeof globalThis.fetch;
-  /** Every request that came: `POST https://oauth2.googleapis.com/token`. */
+  /** Every request, in order: `POST https://oauth2.googleapis.com/token`. */
   readonly requests: string[];
-  /** The forms and JSON bodies that came, in order. */
+  /** The forms and JSON bodies of the requests, in order. */
   readonly bodies: Record<string, unknown>[];
-  /** Tokens that are good. */
+  /** Valid tokens. */
   readonly tokens: Set<string>;
-  /** Seconds that a token lives. */
   lifetimeS: number;
-  /** Whether there is a metadata server. */
+  /** Whether the metadata server exists. */
   hasMetadata: boolean;
-  /** The subject token that is trusted. */
+  /** The valid subject token. */
   subject: string;
-  /** Answers in place of the next request; `undefined` lets it pass. */
+  /** Answers the next request instead; `undefined` lets it pass. */
   intercept(answer: (request: Request) => Response | undefined | Promise<Response>): void;
 }
 
-/** The fake's service account. */
 export const ACCOUNT = "dewy@project.iam.gserviceaccount.com";
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 
-/** @returns the fields of a service account's key file. */
+/** The content of a service account's key file. */
 export function serviceAccountKey(): Record<string, string> {
   return {
     type: "service_account",
@@ -40,7 +37,7 @@ export function serviceAccountKey(): Record<string, string> {
   };
 }
 
-/** What gcloud leaves for a person. */
+/** Written by gcloud for a user. */
 export const USER = {
   type: "authorized_user",
   client_id: "client.apps.example",
@@ -48,7 +45,7 @@ export const USER = {
   refresh_token: "refresh-token-of-a-person",
 } as const;
 
-/** Workload identity federation without a subject source. */
+/** Workload identity federation, without its `credential_source`. */
 export const FEDERATION: Readonly<
   Record<"type" | "audience" | "subject_token_type" | "token_url", string>
 > = {
@@ -58,15 +55,10 @@ export const FEDERATION: Readonly<
   token_url: "https://sts.googleapis.com/v1/token",
 };
 
-/** Where tokens of the service account are given to those who may act as it. */
+/** Issues tokens of the service account for impersonation. */
 export const IMPERSONATION_URL: string = `https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/${ACCOUNT}:generateAccessToken`;
 
-/**
- * Makes Google's identity servers: OAuth, STS, IAM credentials and the metadata server.
- *
- * @param now time, in milliseconds since the Unix epoch.
- * @returns the fake.
- */
+/** Google's identity servers: OAuth, STS, IAM credentials and the metadata server. */
 export function fakeIdentity(now: () => number): FakeIdentity {
   const interceptors: ((request: Request) => Response | undefined | Promise<Response>)[] = [];
   let issued = 0;

@@ -1,12 +1,7 @@
 // Reflected Castagnoli polynomial: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
 const POLYNOMIAL = 0x82f63b78;
 
-/**
- * The CRC-32C of some bytes as GCS writes it: big-endian, in base64.
- *
- * @param bytes the bytes.
- * @returns the text.
- */
+/** CRC-32C as GCS writes it: big-endian, in base64. */
 export function crc32c(bytes: Uint8Array): string {
   let crc = 0xffffffff;
   for (const byte of bytes) {

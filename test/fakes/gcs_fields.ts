@@ -1,10 +1,6 @@
 /**
- * Keeps of an answer what the `fields` parameter names, as Google's servers do, so that a client never sees what it
- * did not ask for.
- *
- * @param answer the whole answer.
- * @param fields `a,b(c,d)`; `null`: everything.
- * @returns the answer, cut down.
+ * Reduces a response to what the `fields` parameter names, as Google's servers do, so that a client never sees a field
+ * that it did not request. `fields` is like `a,b(c,d)`; `null` keeps everything.
  * @see https://cloud.google.com/storage/docs/json_api#partial-response
  */
 export function selectFields(answer: object, fields: string | null): object {

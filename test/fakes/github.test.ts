@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => served.close());
 
-describe("the fake, driven by GitHub's own client", () => {
+describe("the fake with GitHub's own client", () => {
   test("lists all pages of releases, newest first", async () => {
     const client = octokit("ghp_reader");
     const releases = await client.paginate(client.rest.repos.listReleases, {
@@ -37,7 +37,7 @@ describe("the fake, driven by GitHub's own client", () => {
     github.verify();
   });
 
-  test("shows drafts to who may write only, and never by tag", async () => {
+  test("shows drafts only with write access, and never by tag", async () => {
     github.publish("v2.0.0", [], { draft: true });
     const first = async (token: string): Promise<string | undefined> =>
       (await octokit(token).rest.repos.listReleases({ ...REPO, per_page: 1 })).data[0]?.tag_name;
@@ -56,7 +56,7 @@ describe("the fake, driven by GitHub's own client", () => {
     expect(data[0]?.ref).toBe("refs/tags/v1.0.0");
   });
 
-  test("finds one release, and streams its asset from another origin", async () => {
+  test("finds a release and streams its asset from another origin", async () => {
     const client = octokit("ghp_reader");
     const { data } = await client.rest.repos.getReleaseByTag({ ...REPO, tag: "v1.7.0" });
     const asset = data.assets[0];
@@ -74,7 +74,7 @@ describe("the fake, driven by GitHub's own client", () => {
     github.verify();
   });
 
-  test("takes uploads once, from who may write", async () => {
+  test("accepts an upload once, with write access", async () => {
     const { id, tag } = github.release("v1.0.0");
     const upload = (token: string): Promise<unknown> => {
       const client = octokit(token);
@@ -92,7 +92,7 @@ describe("the fake, driven by GitHub's own client", () => {
     expect(Buffer.from(github.release(tag).assets[1]?.bytes ?? []).toString()).toBe("hello");
   });
 
-  test("counts requests; a 304 is free with a token and paid for without", async () => {
+  test("counts requests; a 304 is free only with a token", async () => {
     for (const [identity, price] of [
       ["ghp_reader", 0],
       ["anonymous", 1],
@@ -110,7 +110,7 @@ describe("the fake, driven by GitHub's own client", () => {
     }
   });
 
-  test("changes the ETag of releases with every download, and that of tags never", async () => {
+  test("changes the ETag of releases with every download, but not that of tags", async () => {
     const client = octokit("ghp_reader");
     const etags = async (): Promise<(string | undefined)[]> => [
       (await client.rest.repos.listReleases(REPO)).headers.etag,
@@ -123,7 +123,7 @@ describe("the fake, driven by GitHub's own client", () => {
     expect(tagsLater).toBe(tags);
   });
 
-  test("refuses unknown tokens, and everybody whose limit is used up", async () => {
+  test("refuses unknown tokens and exceeded limits", async () => {
     await expect(octokit("ghp_none").rest.repos.get(REPO)).rejects.toMatchObject({ status: 401 });
     github.useUp("ghp_reader", 0);
     await expect(octokit("ghp_reader").rest.repos.get(REPO)).rejects.toMatchObject({
@@ -132,7 +132,7 @@ describe("the fake, driven by GitHub's own client", () => {
     });
   });
 
-  test("injects faults, and notices those that were never met", async () => {
+  test("injects faults, and reports unused ones", async () => {
     github.inject(/GET .*\/releases$/, status(503));
     const list = (): Promise<unknown> => octokit("ghp_reader").rest.repos.listReleases(REPO);
     await expect(list()).rejects.toMatchObject({ status: 503 });
@@ -142,7 +142,7 @@ describe("the fake, driven by GitHub's own client", () => {
   });
 });
 
-test("the fake notices private headers at its storage", async () => {
+test("the fake reports private headers at its storage", async () => {
   const asset = github.release("v1.0.0").assets[0];
   const url = `${github.urls.storage}/storage/${asset?.id}?sig=s3cretsignature`;
   const leak = await fetch(url, { headers: { "x-github-api-version": "2022-11-28" } });
@@ -150,7 +150,7 @@ test("the fake notices private headers at its storage", async () => {
   expect(() => github.verify()).toThrow("x-github-api-version");
 });
 
-test("the fake gives tokens to the App it knows, and to nobody else", async () => {
+test("the fake issues tokens only to its own App", async () => {
   const { privateKey, publicKey } = await generateKeyPair("RS256");
   const app = { id: "17", installationId: "42", publicKey };
   const withApp = await serveGitHub({ clock: systemClock, app, isPrivate: true });

@@ -15,41 +15,38 @@ import {
 import { fetchOf, type Handler } from "./handler.ts";
 import { serveFetch } from "./serve.ts";
 
-/** What the fake starts with. */
 export interface FakeGitHubOptions {
-  /** Time: of releases, limits and tokens. */
+  /** For releases, limits and tokens. */
   clock: Pick<Clock, "now">;
-  /** `owner/repo`; `acme/app` unless told. */
+  /** `owner/repo`. Defaults to `acme/app`. */
   repo?: string;
-  /** Tokens it knows, and whether they may write; `{ ghp_writer: true, ghp_reader: false }` unless told. */
+  /** Valid tokens, and whether they may write. Defaults to `{ ghp_writer: true, ghp_reader: false }`. */
   tokens?: Record<string, boolean>;
-  /** Whether only a token shows the repository. */
+  /** Whether the repository is visible only with a token. */
   isPrivate?: boolean;
-  /** A GitHub App that may ask for tokens. */
+  /** A GitHub App that may request tokens. */
   app?: { id: string; installationId: string; publicKey: CryptoKey };
-  /** Requests an hour with a token and without; 5000 and 60 unless told. */
+  /** Requests per hour with a token and without. Defaults to 5000 and 60. */
   limits?: { token: number; anonymous: number };
-  /** Whether refs come in pages, as the documentation once said, or all at once, as they do. */
+  /** Whether refs are paged, as once documented, or sent at once, as they are. */
   pagedRefs?: boolean;
 }
 
-/** A file to publish. */
 export interface FakeAsset {
   name: string;
   bytes?: string | Uint8Array<ArrayBuffer>;
   state?: "uploaded" | "open";
-  /** `null`: none, as for old assets; the right one unless told. */
+  /** `null` for none, as for old assets. Defaults to the right one. */
   digest?: string | null;
 }
 
-/** One call that was answered. */
 export interface FakeCall {
   /** `GET /path?query`. */
   call: string;
   status: number;
-  /** Bytes of the answer's body, not compressed. */
+  /** Length of the response body, uncompressed. */
   bytes: number;
-  /** Whether it was counted against the rate limit. */
+  /** Whether it counted against the rate limit. */
   counted: boolean;
 }
 
@@ -58,15 +55,15 @@ const HOUR_MS = 3_600_000;
 const WINDOW_OPENS = { used: 0, resetAt: 0 };
 
 /**
- * GitHub's REST API for releases, as far as dewy and its tests need it. Its answers have the types of GitHub's own
- * OpenAPI document, and test/fakes/github.test.ts drives it with GitHub's own client.
+ * GitHub's REST API for releases, as far as dewy and its tests need it. Its responses have the types of GitHub's OpenAPI
+ * document, and test/fakes/github.test.ts checks it with GitHub's own client.
  */
 export class FakeGitHub {
-  /** Everything that was answered, in order; downloads from storage as well. */
+  /** Every answered call, in order, including downloads from the storage. */
   readonly calls: FakeCall[] = [];
-  /** What should never have come: unknown paths, and private headers at the storage. */
+  /** Calls that must not happen: unknown paths, and private headers at the storage. */
   readonly violations: string[] = [];
-  /** Where it is reached. */
+  /** The URLs of its servers. */
   urls: FakeUrls = {
     api: "https://api.github.test",
     uploads: "https://uploads.github.test",
@@ -76,7 +73,7 @@ export class FakeGitHub {
   readonly repo: string;
   /** Tags and their commits. */
   readonly tags: Map<string, string> = new Map();
-  /** Whether the repository can be seen at all. */
+  /** Whether the repository exists. */
   visible = true;
   readonly #options: FakeGitHubOptions;
   readonly #tokens: Record<string, boolean>;
@@ -92,7 +89,7 @@ export class FakeGitHub {
     this.#tokens = { ...(options.tokens ?? { ghp_writer: true, ghp_reader: false }) };
   }
 
-  /** Stands in for the network. */
+  /** Replaces the network. */
   get fetch(): typeof globalThis.fetch {
     return fetchOf(this.handler);
   }
@@ -163,40 +160,40 @@ export class FakeGitHub {
     return stored;
   }
 
-  /** Somebody elsewhere downloads every asset once: the list's ETag changes, that of the tags does not. */
+  /** Another client downloads every asset once: the ETag of the list changes, that of the tags does not. */
   countDownloads(): void {
     for (const release of this.#releases) for (const asset of release.assets) asset.downloads += 1;
   }
 
-  /** A token that is refused from now on. */
+  /** Revokes a token. */
   revoke(token: string): void {
     delete this.#tokens[token];
     this.#appTokens.delete(token);
   }
 
-  /** Spoils the next answers to calls that fit, such as `/GET .*releases/`. */
+  /** Injects faults into the next responses to matching calls, such as `/GET .*releases/`. */
   inject(on: RegExp, fault: Fault, times = 1): void {
     this.#faults.push({ on, fault, times });
   }
 
-  /** What is left of an identity's limit: a token, or `anonymous`. */
+  /** The remaining limit of an identity: a token, or `anonymous`. */
   remaining(identity: string): number {
     return this.#limitOf(identity) - this.#window(identity).used;
   }
 
-  /** Lets others use up an identity's limit, but for so many requests. */
+  /** Uses up an identity's limit, except for so many requests. */
   useUp(identity: string, left: number): void {
     this.#window(identity).used = this.#limitOf(identity) - left;
   }
 
-  /** Throws when something came that should not have. */
+  /** Throws if a call was unexpected. */
   verify(): void {
     if (this.violations.length > 0) throw new Error(this.violations.join("\n"));
     const unused = this.#faults.filter((fault) => fault.times > 0).map(({ on }) => String(on));
     if (unused.length > 0) throw new Error(`never came: ${unused.join(", ")}`);
   }
 
-  /** API, uploads and storage in one, told apart by their addresses. */
+  /** API, uploads and storage, distinguished by their URLs. */
   readonly handler: Handler = async (request) => {
     const url = new URL(request.url);
     const call = `${request.method} ${url.pathname}${url.search}`;
@@ -262,7 +259,7 @@ export class FakeGitHub {
     return identity === "anonymous" ? limits.anonymous : limits.token;
   }
 
-  /** @returns the token that was sent, `anonymous`, or nothing for a token it does not know. */
+  /** The token of the request, `anonymous`, or `undefined` for an unknown token. */
   #identify(request: Request): string | undefined {
     const header = request.headers.get("authorization");
     if (header === null) return "anonymous";
@@ -419,7 +416,7 @@ export class FakeGitHub {
     return { status: 201, body };
   }
 
-  /** https://www.rfc-editor.org/rfc/rfc9110#section-14 ; a signed address and a token together are refused. */
+  /** https://www.rfc-editor.org/rfc/rfc9110#section-14 ; a signed URL together with a token is refused. */
   async #storage(request: Request, url: URL): Promise<Response> {
     const call = `${request.method} ${url.pathname}`;
     const log = (status: number, bytes: number): void => {
@@ -471,7 +468,6 @@ function refuse(status: number, message: string): Answer {
   return { status, body: errorPayload(status, message) };
 }
 
-/** A fake that listens. */
 export interface ServedGitHub {
   github: FakeGitHub;
   /** For `GITHUB_API_URL`. */
@@ -479,12 +475,7 @@ export interface ServedGitHub {
   close(): Promise<void>;
 }
 
-/**
- * Serves the fake over real HTTP: the API on one port of loopback, the storage on another, so that they are two origins.
- *
- * @param options as for the fake itself.
- * @returns the fake and its address.
- */
+/** Serves the fake over real HTTP: API and storage on two loopback ports, so that they have different origins. */
 export async function serveGitHub(options: FakeGitHubOptions): Promise<ServedGitHub> {
   const github = new FakeGitHub(options);
   const api = await serveFetch(github.handler);

@@ -1,14 +1,14 @@
 import { ConnectionReset } from "./serve.ts";
 
-/** Spoils an answer: gets the real one on demand, returns what is sent. */
+/** Gets the real response on demand, and returns the one to send. */
 export type Fault = (answer: () => Promise<Response>) => Promise<Response>;
 
-/** @returns a fault that answers with a status instead, such as 503, or 429 with `retry-after`. */
+/** Answers with a status instead, such as 503, or 429 with `retry-after`. */
 export function status(code: number, headers: Record<string, string> = {}): Fault {
   return async () => Response.json({ message: `fault ${code}` }, { status: code, headers });
 }
 
-/** @returns a fault that hangs up instead of answering. */
+/** Closes the connection instead of answering. */
 export function reset(): Fault {
   return async () => {
     const cause = Object.assign(new ConnectionReset("reset"), { code: "ECONNRESET" });
@@ -16,7 +16,7 @@ export function reset(): Fault {
   };
 }
 
-/** @returns a fault that hangs up after some bytes of the body. */
+/** Closes the connection after some bytes of the body. */
 export function cutAfter(bytes: number): Fault {
   return (answer) =>
     withBody(answer, (sent) => {
@@ -25,18 +25,18 @@ export function cutAfter(bytes: number): Fault {
     });
 }
 
-/** @returns a fault that goes silent after some bytes of the body, without hanging up. */
+/** Stalls after some bytes of the body, without closing the connection. */
 export function stallAfter(bytes: number): Fault {
   return (answer) =>
     withBody(answer, (sent) => (sent >= bytes ? new Promise<number>(() => {}) : bytes - sent));
 }
 
-/** @returns a fault that sends the body in pieces of so many bytes, pausing between them. */
+/** Sends the body in chunks of so many bytes, with pauses in between. */
 export function drip(bytes: number, pause: () => Promise<void>): Fault {
   return (answer) => withBody(answer, (sent) => (sent === 0 ? bytes : pause().then(() => bytes)));
 }
 
-/** @returns a fault that changes the first byte of the body. */
+/** Changes the first byte of the body. */
 export function tamper(): Fault {
   return async (answer) => {
     const response = await answer();

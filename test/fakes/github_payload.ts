@@ -1,18 +1,12 @@
 import type { components } from "@octokit/openapi-types";
 
 type Schemas = components["schemas"];
-/** GitHub's own type of a release. */
 export type ReleasePayload = Schemas["release"];
-/** GitHub's own type of an asset. */
 export type AssetPayload = Schemas["release-asset"];
-/** GitHub's own type of a tag. */
 export type RefPayload = Schemas["git-ref"];
-/** GitHub's own type of an error. */
 export type ErrorPayload = Schemas["basic-error"];
-/** GitHub's own type of an App's token. */
 export type TokenPayload = Schemas["installation-token"];
 
-/** A release of the fake. */
 export interface StoredRelease {
   id: number;
   tag: string;
@@ -23,7 +17,6 @@ export interface StoredRelease {
   assets: StoredAsset[];
 }
 
-/** A file of a release of the fake. */
 export interface StoredAsset {
   id: number;
   name: string;
@@ -35,19 +28,16 @@ export interface StoredAsset {
   updatedAt: number;
 }
 
-/** Where the fake is reached. */
 export interface FakeUrls {
-  /** The API. */
   api: string;
-  /** Where assets are uploaded to. */
+  /** For uploading assets. */
   uploads: string;
-  /** Where assets are downloaded from: another origin. */
+  /** For downloading assets; another origin. */
   storage: string;
 }
 
 const iso = (time: number): string => new Date(time).toISOString().replace(/\.\d+Z$/, "Z");
 
-/** @returns a release as GitHub would send it. */
 export function releasePayload(
   urls: FakeUrls,
   repo: string,
@@ -78,7 +68,6 @@ export function releasePayload(
   };
 }
 
-/** @returns an asset as GitHub would send it. */
 export function assetPayload(
   urls: FakeUrls,
   repo: string,
@@ -103,7 +92,6 @@ export function assetPayload(
   };
 }
 
-/** @returns a tag as GitHub would send it. */
 export function refPayload(urls: FakeUrls, repo: string, tag: string, sha: string): RefPayload {
   return {
     ref: `refs/tags/${tag}`,
@@ -113,7 +101,6 @@ export function refPayload(urls: FakeUrls, repo: string, tag: string, sha: strin
   };
 }
 
-/** @returns an error as GitHub would send it. */
 export function errorPayload(status: number, message: string): ErrorPayload {
   return { message, documentation_url: "https://docs.github.test/rest", status: String(status) };
 }

@@ -1,7 +1,7 @@
 /** A server as a function. */
 export type Handler = (request: Request) => Response | Promise<Response>;
 
-/** A request that came. */
+/** A received request. */
 export interface RecordedRequest {
   method: string;
   url: string;
@@ -18,37 +18,32 @@ interface Expectation {
   calls: number;
 }
 
-/** How often a call is expected. */
 export interface Times {
-  /** Exactly this often; once unless told. */
+  /** Exactly this often. Defaults to once. */
   times?: number;
-  /** Any number of times, but not never. */
+  /** Once or more often. */
   any?: boolean;
 }
 
-/** A server that knows which calls will come, and in the end which ones did not. */
+/** A server with expected calls. It fails on an unexpected call, and at the end on a missing one. */
 export interface StrictFake {
-  /** Stands in for the network. */
+  /** Replaces the network. */
   fetch: typeof globalThis.fetch;
-  /** The server itself, to be served over HTTP. */
+  /** To serve it over HTTP. */
   handler: Handler;
-  /** Everything that came, in order. */
+  /** Every request, in order. */
   requests: RecordedRequest[];
   /**
-   * Expects a call. Of several that fit, the first that is not used up answers.
+   * Expects a call. If several expectations match, the first that is not used up answers.
    *
    * @param call `GET https://host/path?query`, or only `GET /path?query` for any host.
    */
   on(call: string, respond: Handler | Response, times?: Times): StrictFake;
-  /** Throws when an unexpected call came, or an expected one did not. */
+  /** Throws after an unexpected call, or if an expected one is missing. */
   verify(): void;
 }
 
-/**
- * Makes a fake without expectations.
- *
- * @returns the fake; call `verify` at the end of the test.
- */
+/** Makes a fake without expectations. Call `verify` at the end of the test. */
 export function strictFake(): StrictFake {
   const expectations: Expectation[] = [];
   const requests: RecordedRequest[] = [];
@@ -106,10 +101,8 @@ async function record(request: Request): Promise<RecordedRequest> {
 }
 
 /**
- * A `fetch` that asks a handler instead of the network. It redirects nothing: dewy follows redirects itself.
- *
- * @param handler the server.
- * @returns the function; like the real one it rejects when the signal ends the call, and its bodies end with it.
+ * A `fetch` that calls a handler. It follows no redirects, since dewy does so itself. Like the real one it rejects when
+ * the signal aborts, and its bodies fail.
  */
 export function fetchOf(handler: Handler): typeof globalThis.fetch {
   return async (input, init) => {

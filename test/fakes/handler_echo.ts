@@ -2,8 +2,8 @@ import type { Handler } from "./handler.ts";
 import { ConnectionReset } from "./serve.ts";
 
 /**
- * A server to try a client on: `/echo` says what came, `/redirect?status=&to=` sends elsewhere, `/short` promises
- * more bytes than it sends, `/gzip` sends a compressed body with its length, `/range` knows ranges.
+ * A server for testing a client: `/echo` returns the request, `/redirect?status=&to=` redirects, `/short` announces more
+ * bytes than it sends, `/gzip` sends a compressed body with its length, `/range` supports ranges.
  */
 export const echoHandler: Handler = async (request) => {
   const url = new URL(request.url);

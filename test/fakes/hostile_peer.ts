@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import type { Certificate } from "./grpc.ts";
 
-/** What a peer does with a connection; `reset` ends it with a TCP RST. */
+/** Handles a connection; `reset` closes it with a TCP RST. */
 export type PeerBehaviour = (socket: Socket, reset: () => void) => void;
 
 /** A server whose behaviour a test can change. */
@@ -40,7 +40,7 @@ const HELLO = [frame(SETTINGS), frame(SETTINGS, "", 0, ACK)];
 
 type Bytes = Buffer | string;
 
-/** Waits for the first bytes, answers them, and leaves the connection open or ends it. */
+/** Waits for the first bytes, answers, and leaves the connection open or closes it. */
 function answer(bytes: readonly Bytes[], then: "stay" | "end" | "reset" = "stay"): PeerBehaviour {
   const all = Buffer.concat(bytes.map((part) => Buffer.from(part as string, "latin1")));
   return (socket, reset) =>
@@ -67,8 +67,8 @@ const http1 = (status: string): string =>
   `HTTP/1.1 ${status}\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\nbad gateway\n`;
 
 /**
- * Peers that do not speak HTTP/2, or speak it badly. A flood of CONTINUATION is missing, because it makes Node 20 and
- * 24 abort in one of ten runs, within native code (`Http2Session::~Http2Session`).
+ * Peers without HTTP/2, or with broken HTTP/2. A flood of CONTINUATION is missing, because it makes Node 20 and 24 abort
+ * in one of ten runs, within native code (`Http2Session::~Http2Session`).
  */
 export const hostilePeers: Readonly<Record<string, PeerBehaviour>> = {
   "closes the connection at once": (socket) => void socket.end(),
@@ -101,7 +101,7 @@ export const hostilePeers: Readonly<Record<string, PeerBehaviour>> = {
   "floods letters": flood(Buffer.from("A".repeat(64)), []),
 };
 
-/** Passes everything on to a real server at `127.0.0.1:<port>`; `floodAfterMs` adds a flood of PING to its answers. */
+/** Forwards to a real server at `127.0.0.1:<port>`; `floodAfterMs` adds a flood of PING frames to its answers. */
 export function relayTo(target: string, floodAfterMs?: number): PeerBehaviour {
   const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(PING, "12345678")));
   return (socket) => {
@@ -117,13 +117,7 @@ export function relayTo(target: string, floodAfterMs?: number): PeerBehaviour {
   };
 }
 
-/**
- * Starts a peer on loopback.
- *
- * @param behaviour what it does with each connection.
- * @param tls its certificate; defaults to plain text.
- * @returns the peer.
- */
+/** Starts a peer on loopback, with TLS if it has a certificate. */
 export async function serveHostilePeer(
   behaviour: PeerBehaviour,
   tls?: PeerTls,

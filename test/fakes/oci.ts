@@ -1,68 +1,64 @@
 import { createHash } from "node:crypto";
 import { fetchOf, type Handler } from "./handler.ts";
 
-/** A platform as an index names it. */
 export interface FakePlatform {
   os: string;
   architecture: string;
   variant?: string;
 }
 
-/** An image to push. */
 export interface FakeImage {
-  /** One image for each; a single image without an index unless told. */
+  /** One image each, with an index. Defaults to a single image without an index. */
   platforms?: readonly FakePlatform[];
-  /** When it was made; not said unless told. */
+  /** Build time. Defaults to none. */
   created?: string;
-  /** Makes the bytes others. */
+  /** Changes the bytes. */
   salt?: string;
 }
 
-/** How the fake behaves. */
 export interface FakeOciOptions {
-  /** The registry's host. */
   host?: string;
-  /** How it wants to be asked; anybody may ask unless told. */
+  /** The required authentication. Defaults to none. */
   auth?: "none" | "basic" | "bearer";
   /** Passwords by user name. */
   users?: Readonly<Record<string, string>>;
-  /** Refresh tokens that are good. */
+  /** Valid refresh tokens. */
   refreshTokens?: readonly string[];
-  /** Whether anybody gets a token. */
+  /** Whether tokens are issued without credentials. */
   anonymous?: boolean;
-  /** Seconds that tokens last; time is that of `now`. */
+  /** Lifetime of tokens in seconds, by the time of `now`. */
   expiresIn?: number;
   now?: () => number;
-  /** The token service; `https://auth.example/token` unless told. */
+  /** The token service. Defaults to `https://auth.example/token`. */
   realm?: string;
-  /** The challenge, where it is an odd one. */
+  /** Replaces the usual challenge. */
   challenge?: string;
-  /** Tags a page has at most, whatever `n` asks for. Defaults to all. */
+  /** Limit for the tags of a page, whatever `n` is. Defaults to all. */
   pageSize?: number;
-  /** Pages as `n` and `last` ask for, in lexical order, without a `Link`. */
+  /** Sends pages by `n` and `last`, in lexical order, without a `Link`. */
   unlinked?: boolean;
   /** Answers HEAD with this status. */
   headStatus?: number;
-  /** Headers of every answer about manifests. */
+  /** Headers of every response for a manifest. */
   headers?: Readonly<Record<string, string>>;
-  /** Answers instead; `undefined`: as usual. */
+  /** Answers instead; `undefined` lets the request pass. */
   instead?: (request: Request) => Response | undefined;
 }
 
-/** A registry in memory, and its token service and store of blobs. */
+/** A registry in memory, with its token service and blob storage. */
 export interface FakeOci {
   handler: Handler;
   fetch: typeof globalThis.fetch;
-  /** `GET https://host/path?query` and who asked, in order. */
+  /** `GET https://host/path?query` with its authorization, in order. */
   requests: { call: string; authorization: string }[];
   options: FakeOciOptions;
   /** Stores JSON as a blob or manifest; returns its digest. */
   put(value: unknown, mediaType?: string): { mediaType: string; digest: string; size: number };
   /** Pushes an image; returns the digest of its tag. */
   push(tag: string, image?: FakeImage): string;
-  /** Points a tag at a digest, or at nothing. */
+  /** Points a tag at a digest, or deletes it. */
   tag(name: string, digest: string | undefined): void;
-  /** Drops all tokens. */
+  /** Revokes all tokens. */
   revoke(): void;
 }
 
@@ -72,12 +68,7 @@ const CONFIG = "application/vnd.oci.image.config.v1+json";
 const REPOSITORY = "o/app";
 const AMD64: FakePlatform = { os: "linux", architecture: "amd64" };
 
-/**
- * Makes a registry with the empty repository `o/app`.
- *
- * @param options how it behaves.
- * @returns the fake.
- */
+/** Makes a registry with the empty repository `o/app`. */
 export function fakeOci(options: FakeOciOptions = {}): FakeOci {
   const host = options.host ?? "registry.example";
   const realm = new URL(options.realm ?? "https://auth.example/token");
@@ -157,7 +148,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
     if (auth === "bearer" && until !== undefined && now() < until) return undefined;
     const usual =
       auth === "basic"
-        ? 'Basic realm="registry, of ours"'
+        ? 'Basic realm="registry, a fake"'
         : `Bearer realm="${realm.href}",service="${host}",scope="repository:${REPOSITORY}:pull"`;
     return errorOf(401, "UNAUTHORIZED", "authentication required", {
       "www-authenticate": challenge ?? usual,
@@ -235,7 +226,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
   return fake;
 }
 
-/** An error as the distribution specification words it. */
+/** An error in the form of the distribution specification. */
 export function errorOf(
   status: number,
   code: string,

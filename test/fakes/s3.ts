@@ -1,35 +1,31 @@
 import { createHash } from "node:crypto";
 import type { Handler } from "./handler.ts";
 
-/** An object of the fake. */
 export interface FakeObject {
   body: Uint8Array<ArrayBuffer>;
   lastModified: Date;
   headers: Readonly<Record<string, string>>;
 }
 
-/** S3 in memory: path style, one user, signatures looked at but not verified (radosgw does that). */
+/** S3 in memory: path style, one user. Signatures are parsed, but not verified (radosgw does that). */
 export interface FakeS3 {
-  /** The server. */
   handler: Handler;
-  /** `METHOD /bucket/key?query` of everything that came. */
+  /** `METHOD /bucket/key?query` of every request. */
   calls: string[];
   /** Stores an object, as another client would. */
   store(key: string, body: string | Uint8Array<ArrayBuffer>, options?: StoreOptions): void;
   /** Removes everything below a prefix. */
   remove(prefix: string): void;
-  /** What is stored, by key. */
+  /** By key. */
   readonly objects: ReadonlyMap<string, FakeObject>;
 }
 
-/** Options of {@link FakeS3.store}. */
 export interface StoreOptions {
   lastModified?: Date;
-  /** Headers that GET and HEAD answer with, such as checksums. */
+  /** Response headers of GET and HEAD, such as checksums. */
   headers?: Readonly<Record<string, string>>;
 }
 
-/** Makes a server with one bucket. */
 export function fakeS3(bucket: string, now: () => number): FakeS3 {
   const objects = new Map<string, FakeObject>();
   const calls: string[] = [];
@@ -123,14 +119,14 @@ function error(status: number, code: string): Response {
   return new Response(xml, { status, headers: { "content-type": "application/xml" } });
 }
 
-/** A simple ETag is the MD5, unless a test says otherwise. */
+/** A simple ETag is the MD5. A test may set another. */
 function etagOf(object: FakeObject | undefined): string {
   if (object === undefined) return '""';
   const md5 = createHash("md5").update(object.body).digest("hex");
   return object.headers.etag ?? `"${md5}"`;
 }
 
-/** As AWS does: a space is "+". */
+/** Like AWS, with "+" for a space. */
 function urlEncode(text: string): string {
   return encodeURIComponent(text).replaceAll("%20", "+").replaceAll("%2F", "/");
 }

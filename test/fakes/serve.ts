@@ -2,23 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { Handler } from "./handler.ts";
 
-/** A handler that listens. */
 export interface Served {
   /** `http://127.0.0.1:<port>`. */
   url: string;
-  /** Stops it and hangs up on everybody. */
+  /** Stops the server and closes all connections. */
   close(): Promise<void>;
 }
 
-/** A handler that throws this cuts the connection instead of answering. */
+/** A handler throws this to close the connection instead of answering. */
 export class ConnectionReset extends Error {}
 
-/**
- * Serves a handler over real HTTP on a free port of loopback.
- *
- * @param handler the server.
- * @returns where it listens. A body that fails on the way cuts the connection.
- */
+/** Serves a handler over real HTTP on a free loopback port. A failing body closes the connection. */
 export async function serveFetch(handler: Handler): Promise<Served> {
   const server = createServer((incoming, outgoing) => {
     answer(handler, incoming, outgoing).catch(() => outgoing.destroy());

@@ -8,6 +8,7 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
+import { declarePrintable } from "../../src/core/url.ts";
 import { createHttpClient, type HttpClient, type HttpContext } from "../../src/http/client.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 import { fetchOf, type StrictFake, strictFake } from "../fakes/handler.ts";
@@ -45,6 +46,7 @@ function answers(fake: StrictFake, ...responses: (Response | (() => Response))[]
 
 describe("send", () => {
   test("sends method, headers, body and a user agent, and emits an event", async () => {
+    declarePrintable({ test: { requestKeys: ["page"] } });
     const fake = strictFake().on(`POST ${URL_A}?token=x&page=2`, Response.json({ ok: true }));
     const { http, events } = setup(fake.fetch, { userAgent: "dewy/1" });
     const request = { url: `${URL_A}?token=x&page=2`, method: "POST", body: "hi" };
@@ -56,6 +58,14 @@ describe("send", () => {
       { type: "request", method: "POST", url: `${URL_A}?token=…&page=2`, status: 200, attempt: 1 },
     ]);
     fake.verify();
+  });
+
+  test("drops the body of a 304, which some runtimes have", async () => {
+    const notModified = (): Response =>
+      Object.defineProperty(new Response("x"), "status", { value: 304 });
+    const fake = answers(strictFake(), notModified);
+    const response = await setup(fake.fetch).http.send({ url: URL_A, accept: [304] });
+    expect(response.body).toBeNull();
   });
 
   test("returns accepted statuses, a 304 without a body", async () => {
@@ -82,6 +92,10 @@ describe("send", () => {
     expect(error).toBeInstanceOf(ConfigError);
     expect(error.message).toContain("authorization");
     expect(error.message).not.toContain("s3cret");
+    const sign = async (): Promise<Record<string, string>> => ({ "X-Token": "s3cret\nx" });
+    const unsigned = await thrownBy(http.send({ url: URL_A, sign }));
+    expect(unsigned).toBeInstanceOf(ConfigError);
+    expect(unsigned.message).not.toContain("s3cret");
   });
 
   test.each([["https://me:s3cret@api.test/"], ["ftp://api.test/"], ["nonsense"]])(
@@ -230,11 +244,28 @@ describe("retries", () => {
     fake.verify();
   });
 
+  test.each([400, 408, 425, 501, 505])("HTTP %i is not retried", async (status) => {
+    const fake = answers(strictFake(), new Response("no", { status }));
+    expect(await thrownBy(setup(fake.fetch).http.text({ url: URL_A }))).toMatchObject({
+      status,
+      retryable: false,
+    });
+    fake.verify();
+  });
+
   test("stop after four attempts with the last error", async () => {
     const bad = new Response("busy", { status: 503 });
     const fake = answers(strictFake(), bad, bad, bad, bad);
     const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A }));
     expect(error).toMatchObject({ code: "remote", status: 503, method: "GET", retryable: true });
+    fake.verify();
+  });
+
+  test("an error of the caller's is not retried unless its status is transient", async () => {
+    const fake = answers(strictFake(), new Response("x", { status: 400 }));
+    const toError = (): RemoteError => new RemoteError("mine", { status: 400 });
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A, toError }));
+    expect(error).toMatchObject({ message: "mine", retryable: true });
     fake.verify();
   });
 
@@ -329,12 +360,35 @@ describe("retries", () => {
 describe("timeouts", () => {
   const silent: HttpContext["fetch"] = fetchOf(() => new Promise(() => {}));
 
-  test("a silent server times out", async () => {
-    const { http, clock } = setup(silent, { retries: 0 });
+  test("a silent server times out, and the connection is closed", async () => {
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const fetch: HttpContext["fetch"] = (url, init) => {
+      signals.push(init?.signal);
+      return silent(url, init);
+    };
+    const { http, clock } = setup(fetch, { retries: 0 });
     const outcome = thrownBy(http.text({ url: URL_A, timeoutMs: 40_000 }));
     await clock.sleeping(40_000);
     clock.advance(40_000);
-    expect(await outcome).toMatchObject({ code: "timeout", retryable: true });
+    expect(await outcome).toMatchObject({
+      code: "timeout",
+      retryable: true,
+      message: "Cannot reach api.test: no response within 40 s",
+    });
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
+  });
+
+  test("the caller's signal no longer matters after the end of the body", async () => {
+    const fake = answers(strictFake(), new Response("fine"));
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const fetch: HttpContext["fetch"] = (url, init) => {
+      signals.push(init?.signal);
+      return fake.fetch(url, init);
+    };
+    const stop = new AbortController();
+    await setup(fetch).http.text({ url: URL_A, signal: stop.signal });
+    stop.abort();
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false]);
   });
 
   test("a stalled body times out, and the connection is closed", async () => {
@@ -408,12 +462,13 @@ describe("timeouts", () => {
   });
 
   test("the caller's own timeout is reported as a timeout and not retried", async () => {
-    const { http, clock } = setup(silent);
+    const { http, clock, events } = setup(silent);
     const stop = new AbortController();
     const asking = thrownBy(http.text({ url: URL_A, signal: stop.signal, timeoutMs: 50_000 }));
     await clock.sleeping(50_000);
     stop.abort(new DOMException("The operation timed out.", "TimeoutError"));
     const error = await asking;
+    expect(events.map(({ type }) => type)).toEqual(["request"]);
     expect(error).toMatchObject({ code: "timeout", fault: "remote" });
     expect(error.message).toContain("the caller's timeout expired");
   });
@@ -434,6 +489,30 @@ describe("bodies", () => {
     );
     const answer = await setup(fake.fetch).http.send({ url: URL_A });
     expect((await thrownBy(answer.text())).message).toContain("ended after 4 of 8 bytes");
+  });
+
+  test("of HEAD are empty, whatever Content-Length is", async () => {
+    const headers = { "content-length": "99" };
+    const fake = strictFake().on(`HEAD ${URL_A}`, () => new Response("", { headers }));
+    const { http } = setup(fake.fetch);
+    expect((await http.text({ url: URL_A, method: "HEAD" })).text).toBe("");
+  });
+
+  test("of errors are read only at the start", async () => {
+    let sent = 0;
+    const endless = (): Response =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            sent += 32 * 1024;
+            controller.enqueue(new Uint8Array(32 * 1024));
+            if (sent > 1024 * 1024) controller.close();
+          },
+        }),
+        { status: 400 },
+      );
+    await thrownBy(setup(answers(strictFake(), endless).fetch).http.text({ url: URL_A }));
+    expect(sent).toBeLessThanOrEqual(128 * 1024);
   });
 
   test("may differ from Content-Length if fetch decodes them", async () => {
@@ -472,7 +551,8 @@ describe("redirects", () => {
   test("keep all headers at the same origin, and only public ones at another", async () => {
     const fake = answers(strictFake(), to("/b"))
       .on("GET https://api.test/b", to("https://else.test/c"))
-      .on("GET https://else.test/c", new Response("found"));
+      .on("GET https://else.test/c", to("/d"))
+      .on("GET https://else.test/d", new Response("found"));
     const sign = async (): Promise<Record<string, string>> => ({ "x-amz-date": "now" });
     const headers = { authorization: "Bearer s3cret", range: "bytes=1-" };
     const { http } = setup(fake.fetch);
@@ -483,6 +563,7 @@ describe("redirects", () => {
     expect(seen).toEqual([
       ["Bearer s3cret", "now", "bytes=1-"],
       ["Bearer s3cret", "now", "bytes=1-"],
+      [null, null, "bytes=1-"],
       [null, null, "bytes=1-"],
     ]);
     fake.verify();
@@ -520,6 +601,36 @@ describe("redirects", () => {
     fake.verify();
   });
 
+  test("are returned to a caller that handles them itself", async () => {
+    const fake = answers(strictFake(), to("https://else.test/"));
+    const response = await setup(fake.fetch).http.send({ url: URL_A, redirect: "manual" });
+    expect(response.headers.get("location")).toBe("https://else.test/");
+    fake.verify();
+  });
+
+  test("have their body cancelled", async () => {
+    let isCancelled = false;
+    const cancel = (): void => {
+      isCancelled = true;
+    };
+    const redirect = (): Response =>
+      new Response(new ReadableStream({ cancel }), { status: 302, headers: { location: "/b" } });
+    const fake = answers(strictFake(), redirect).on("GET https://api.test/b", new Response("ok"));
+    await setup(fake.fetch).http.text({ url: URL_A });
+    expect(isCancelled).toBe(true);
+    fake.verify();
+  });
+
+  test("are checked by the caller before they are followed", async () => {
+    const fake = answers(strictFake(), to("https://else.test/"));
+    const checkRedirect = (next: URL): void => {
+      throw new ConflictError(`not to ${next.host}`);
+    };
+    const error = await thrownBy(setup(fake.fetch).http.text({ url: URL_A, checkRedirect }));
+    expect(error.message).toBe("not to else.test");
+    fake.verify();
+  });
+
   test("fail where none is expected, and after five", async () => {
     const fake = answers(strictFake(), ...Array.from({ length: 7 }, () => to(URL_A)));
     const { http } = setup(fake.fetch);
@@ -538,6 +649,20 @@ describe("redirects", () => {
     test("are followed by the runtime if nothing private can leak", async () => {
       const headers = { authorization: "Bearer x" };
       expect((await setup(opaque).http.text({ url: URL_A, headers })).text).toBe("followed");
+    });
+
+    test("are refused if the caller would have to check them", async () => {
+      const { http } = setup(opaque);
+      const request = { url: URL_A, checkRedirect: () => {} };
+      expect((await thrownBy(http.text(request))).message).toContain("not expected");
+      expect((await http.text({ ...request, followHidden: true })).text).toBe("followed");
+    });
+
+    test("are refused if the body could leak", async () => {
+      const error = await thrownBy(
+        setup(opaque).http.text({ url: URL_A, method: "PUT", body: "b" }),
+      );
+      expect(error.message).toContain("the body must not reach another host");
     });
 
     test("are refused if a header could leak", async () => {

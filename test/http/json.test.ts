@@ -20,6 +20,8 @@ describe("parseJson", () => {
     );
     const tricky = { '["\\"': ["[".repeat(200), '\\"[{', "\\"] };
     expect(parse(JSON.stringify(tricky))).toEqual(tricky);
+    const quoted = `"${"[".repeat(200)}`;
+    expect(parse(JSON.stringify(quoted))).toBe(quoted);
   });
 
   test.each([

@@ -117,6 +117,16 @@ test("skips the known bytes only if the file has not changed", async () => {
   expect(await download(RESUMED, all)).toBe("456789");
 });
 
+test.each([
+  ["a part", { status: 206, headers: { "content-range": "bytes 4-9/10" } }, "456789"],
+  ["the whole file", { headers: { etag: '"a"' } }, "0123456789"],
+])("a resumed download reports its validator again for %s", async (_, init, body) => {
+  const found: (string | undefined)[] = [];
+  const onValidator = (validator: string | undefined): void => void found.push(validator);
+  expect(await download({ ...RESUMED, onValidator }, new Response(body, init))).toBe("456789");
+  expect(found).toEqual(['"a"']);
+});
+
 const PART = { "content-range": "bytes 4-9/10" };
 
 test.each([

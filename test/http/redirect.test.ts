@@ -1,6 +1,75 @@
 import { describe, expect, test } from "vitest";
 import { RemoteError } from "../../src/core/error.ts";
-import { guardRedirects } from "../../src/http/redirect.ts";
+import {
+  assertSafeToFollow,
+  guardRedirects,
+  nextStep,
+  type RedirectStep,
+} from "../../src/http/redirect.ts";
+
+function step(parts: Partial<RedirectStep> = {}): RedirectStep {
+  const url = new URL("https://api.test/a");
+  return { method: "GET", url, headers: {}, body: undefined, trusted: true, ...parts };
+}
+
+describe("nextStep", () => {
+  const redirect = (status: number, location: string): Response =>
+    new Response(null, { status, headers: { location } });
+
+  // https://www.rfc-editor.org/rfc/rfc9110#section-15.4
+  test.each([
+    ["POST", 301, "GET", undefined],
+    ["POST", 302, "GET", undefined],
+    ["POST", 303, "GET", undefined],
+    ["PUT", 303, "GET", undefined],
+    ["PUT", 301, "PUT", "b"],
+    ["PUT", 302, "PUT", "b"],
+    ["POST", 307, "POST", "b"],
+    ["POST", 308, "POST", "b"],
+  ])("%s after %i becomes %s with body %j", (method, status, next, body) => {
+    const request = step({ method, body: "b", headers: { "content-type": "a/b" } });
+    expect(nextStep(request, redirect(status, "/b"))).toEqual({
+      method: next,
+      url: new URL("https://api.test/b"),
+      headers: body === undefined ? {} : { "content-type": "a/b" },
+      body,
+      trusted: true,
+    });
+  });
+
+  test("HEAD stays HEAD after every status", () => {
+    for (const status of [301, 302, 303, 307, 308]) {
+      expect(nextStep(step({ method: "HEAD" }), redirect(status, "/b")).method).toBe("HEAD");
+    }
+  });
+
+  test("keeps only public headers at another origin, and trusts it no more", () => {
+    const kept = {
+      accept: "a",
+      "accept-encoding": "b",
+      "accept-language": "c",
+      "cache-control": "d",
+      "if-range": "e",
+      range: "f",
+      "user-agent": "g",
+    };
+    const headers = { ...kept, authorization: "s3cret", "x-amz-date": "now", cookie: "s3cret" };
+    const other = nextStep(step({ headers }), redirect(302, "https://else.test/"));
+    expect(other).toMatchObject({ headers: kept, trusted: false });
+    expect(nextStep(other, redirect(302, "/next")).trusted).toBe(false);
+    expect(nextStep(other, redirect(302, "https://api.test/")).trusted).toBe(false);
+  });
+});
+
+describe("assertSafeToFollow", () => {
+  test.each(["authorization", "accept", "x-github-api-version"])("allows the header %s", (name) => {
+    expect(() => assertSafeToFollow(step({ headers: { [name]: "x" } }))).not.toThrow();
+  });
+
+  test.each(["x-amz-date", "cookie", "private-token"])("refuses the header %s", (name) => {
+    expect(() => assertSafeToFollow(step({ headers: { [name]: "x" } }))).toThrow(name);
+  });
+});
 
 const PUBLIC = new URL("https://api.github.com/");
 const NAMES: Readonly<Record<string, string[]>> = {

@@ -25,16 +25,20 @@ async function file(name: string, text: string): Promise<string> {
 describe("the app's environment", () => {
   test("is dewy's own", async () => {
     const env = { ENVIRONMENT: "staging", PATH: "/bin", GITHUB_TOKEN: "t" };
-    expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual(env);
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual(env);
   });
   test("has no variables about dewy's own process", async () => {
     const env = { A: "1", NODE_CHANNEL_FD: "3", DEWY_HOLDER: "9", DEWY_HOLDER_RESTARTS: "1" };
-    expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual({ A: "1" });
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual({
+      A: "1",
+    });
   });
   test("includes the files; a later file overrides an earlier one, and both override dewy's", async () => {
     const envFiles = [await file("a", "A=a\nB=a\nC=a"), await file("b", "B=b")];
     const env = { A: "dewy", Z: "dewy" };
-    expect(await appEnvironment({ ...CONFIG, envFiles }, { env, registries }, undefined)).toEqual({
+    expect(
+      await appEnvironment({ ...CONFIG, envFiles }, { env, registries, notifiers }, undefined),
+    ).toEqual({
       A: "a",
       B: "b",
       C: "a",
@@ -43,13 +47,13 @@ describe("the app's environment", () => {
   });
   test("applies a changed file at the next start", async () => {
     const config = { ...CONFIG, envFiles: [await file("a", "A=1")] };
-    const context = { env: {}, registries };
+    const context = { env: {}, registries, notifiers };
     await appEnvironment(config, context, undefined);
     await file("a", "A=2");
     expect(await appEnvironment(config, context, undefined)).toEqual({ A: "2" });
   });
   test("rejects a missing or invalid file", async () => {
-    const context = { env: {}, registries };
+    const context = { env: {}, registries, notifiers };
     const missing = { ...CONFIG, envFiles: [join(dir, "missing")] };
     await expect(appEnvironment(missing, context, undefined)).rejects.toMatchObject({
       code: "config",
@@ -65,7 +69,7 @@ describe("the app's environment", () => {
   });
   test("has the home of the app's user", async () => {
     const env = { HOME: "/root", USER: "root", LOGNAME: "root" };
-    const context = { env, registries };
+    const context = { env, registries, notifiers };
     expect(await appEnvironment({ ...CONFIG, user: "app" }, context, NOBODY)).toEqual({
       HOME: "/home/app",
       USER: "app",
@@ -94,7 +98,7 @@ describe("--isolate-env", () => {
   test.each([...new Set([...named, ...others])])("keeps %s from the app", async (name) => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { [name]: "secret", PATH: "/bin", ENVIRONMENT: "staging" };
-    expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
+    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
       PATH: "/bin",
       ENVIRONMENT: "staging",
     });
@@ -106,18 +110,18 @@ describe("--isolate-env", () => {
     ["npm_config_https_proxy", "user:secret@proxy.example:3128", "proxy.example:3128"],
     ["HTTPS_PROXY", "http://proxy.example:3128", "http://proxy.example:3128"],
     ["NO_PROXY", "localhost,.example.com", "localhost,.example.com"],
-  ])("leaves the app %s, but not who it signs in as (%s)", async (name, value, expected) => {
+  ])("keeps %s without its credentials (%s)", async (name, value, expected) => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { [name]: value };
-    expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
+    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
       [name]: expected,
     });
-    expect(await appEnvironment(CONFIG, { env, registries }, undefined)).toEqual(env);
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual(env);
   });
-  test("leaves what a file gives the app", async () => {
+  test("does not remove variables from files", async () => {
     const config = { ...CONFIG, isolateEnv: true, envFiles: [await file("a", "AWS_REGION=app")] };
     const env = { AWS_REGION: "dewy", AWS_PROFILE: "dewy" };
-    expect(await appEnvironment(config, { env, registries }, undefined)).toEqual({
+    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
       AWS_REGION: "app",
     });
   });

@@ -50,7 +50,7 @@ describe("parseEnvFile", () => {
     ['A="x"y', 'line 1: there is text after the closing " of A'],
     ['A="1\n2"\nB', "line 3: expected KEY=VALUE"],
     ["A=x\0y", "line 1: the value of A contains a NUL"],
-  ])("refuses %j and says where", (text, message) => {
+  ])("rejects %j and names the line", (text, message) => {
     expect(() => parsed(text)).toThrow(`Cannot read --env-file "app.env", ${message}`);
   });
   test("an error never shows a value", () => {
@@ -58,7 +58,7 @@ describe("parseEnvFile", () => {
     expect(attempt).toThrow(ConfigError);
     expect(attempt).not.toThrow("hunter2");
   });
-  test("gives back every value that was quoted", () => {
+  test("returns every quoted value", () => {
     const value = fc.string({ unit: "binary" }).map((text) => text.replaceAll(/[\0\r]/g, ""));
     fc.assert(
       fc.property(value, (text) => {

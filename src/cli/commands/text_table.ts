@@ -1,5 +1,4 @@
-import { printable } from "../../core/printable.ts";
-import { shorten } from "../../core/shorten.ts";
+import { printable, shorten } from "../../core/text.ts";
 import type { TerminalStyle } from "../terminal.ts";
 
 /** The last column has URLs, which must stay whole. */

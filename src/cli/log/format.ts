@@ -1,5 +1,5 @@
 import { formatDuration } from "../../core/duration.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { TerminalStyle } from "../terminal.ts";
 import type { LogLine, LogValue } from "./lines.ts";
 

@@ -1,6 +1,6 @@
 import { formatBytes } from "../../core/bytes.ts";
 import type { EventSink } from "../../core/event.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { TextSink } from "../../host/process/io.ts";
 
 export interface ProgressLine {

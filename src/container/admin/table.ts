@@ -1,4 +1,4 @@
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { AdminContainer } from "./container.ts";
 
 const GAP = 4;

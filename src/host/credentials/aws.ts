@@ -1,10 +1,10 @@
 import process from "node:process";
 import type { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { Context } from "../../core/context.ts";
-import { withDeadline } from "../../core/deadline.ts";
 import type { Environment } from "../../core/environment.ts";
 import { CredentialError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { withDeadline } from "../../core/timeout.ts";
 import type { AwsCredentials } from "../../registries/driver.ts";
 import { readAwsProfile } from "./aws_profile.ts";
 

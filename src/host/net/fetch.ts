@@ -46,7 +46,11 @@ export async function createHostFetch(options: HostFetchOptions): Promise<typeof
   checkProxies(env);
   const certificates = await trustedCertificates(options);
   if (certificates.length === 0 && !hasProxy(env)) return globalThis.fetch;
-  return runtimeFetch((url) => proxyFor(url, env), certificates);
+  let made: Promise<typeof fetch> | undefined;
+  return async (input, init) => {
+    made ??= runtimeFetch((url) => proxyFor(url, env), certificates);
+    return (await made)(input, init);
+  };
 }
 
 /**

@@ -1,7 +1,12 @@
 import { lastPart, type RegistryDriver } from "../driver.ts";
-import { FILE_SYNTAX, FILE_URL_OPTIONS, type FileLocator, parseFileUrl } from "../file_locator.ts";
+import {
+  FILE_SYNTAX,
+  FILE_URL_OPTIONS,
+  type FileLocator,
+  parseFileArtifactUrl,
+  parseFileUrl,
+} from "../file_locator.ts";
 import { joinSignals } from "../list_registry.ts";
-import { parseFileArtifactUrl } from "./artifact_url.ts";
 
 /** Releases in a local or mounted directory, `<directory>/<tag>/<artifact>`. */
 export const file: RegistryDriver<FileLocator> = {

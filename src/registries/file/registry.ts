@@ -7,21 +7,18 @@ import { fileError, hasCode } from "../../host/files/file_error.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
 import type { FileLocator } from "../file_locator.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
-import { skipAbandoned } from "../skip_abandoned.ts";
-import { parseFileArtifactUrl } from "./artifact_url.ts";
+import { parseFileArtifactUrl } from "../file_locator.ts";
+import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
 import { findChecksum } from "./checksum.ts";
 import { directoryHolds, fileSource } from "./source.ts";
-import { openFile } from "./stream.ts";
 
 /** Opens a directory. */
 export function openFileRegistry(locator: FileLocator, io: RegistryContext): Registry {
-  const open: Registry["open"] = async (artifact, options = {}) =>
-    openFile(pathOf(artifact), {
-      ...options,
-      signal: joinSignals(options.signal, io.signal),
-      ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
-    });
+  const open: Registry["open"] = async (artifact, options = {}) => {
+    const { openFile } = await import("./stream.ts");
+    const signal = joinSignals(options.signal, io.signal);
+    return openFile(pathOf(artifact), { ...options, signal, revision: artifact.revision });
+  };
   const registry = skipAbandoned(
     listRegistry({
       locator,

@@ -5,7 +5,7 @@ import type { Artifact } from "../../core/types.ts";
 import { fileError, hasCode } from "../../host/files/file_error.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
 import { isAuditName } from "../audit.ts";
-import { formatFileArtifactUrl } from "./artifact_url.ts";
+import { formatFileArtifactUrl } from "../file_locator.ts";
 
 /** Names that copying programs and editors give to what is not complete yet; and hidden ones. */
 const UNFINISHED = /^\.|\.(?:part|partial|tmp|temp|swp|crdownload|filepart)$|~$/i;

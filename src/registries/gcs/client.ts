@@ -44,9 +44,12 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  * were used or the sources that were tried, a NotFoundError for a missing bucket or object, an IntegrityError for an
  * object that was replaced in the meantime.
  */
-export function createGcsClient(bucket: string, context: GoogleAuthContext): GcsClient {
+export function createGcsClient(
+  bucket: string,
+  context: GoogleAuthContext & { token?: string | undefined },
+): GcsClient {
   const address = gcsAddress(bucket, context.env);
-  const auth = address.isEmulator ? undefined : new GoogleAuth(context, SCOPE);
+  const auth = address.isEmulator ? undefined : authOf(context);
   const http = createHttpClient({ service: "Google Cloud Storage", ...context });
   const toError = gcsError(bucket, auth);
   let isAnnounced = false;
@@ -94,6 +97,21 @@ export function createGcsClient(bucket: string, context: GoogleAuthContext): Gcs
     get: async (name, options = {}) => get(gcs, address.object(name), options),
     create: (name, body, contentType, signal) =>
       create(gcs, address.upload(name), { body, contentType, signal }),
+  };
+}
+
+/** The part of GoogleAuth that a client uses, so that a token given in code can stand in for it. */
+type GcsAuth = Pick<GoogleAuth, "headers" | "source" | "tried" | "forget">;
+
+function authOf(context: GoogleAuthContext & { token?: string | undefined }): GcsAuth {
+  const { token } = context;
+  if (token === undefined) return new GoogleAuth(context, SCOPE);
+  const headers = { authorization: `Bearer ${token}` };
+  return {
+    headers: async () => headers,
+    source: "the option token",
+    tried: [],
+    forget: () => false,
   };
 }
 

@@ -1,7 +1,13 @@
 import { GOOGLE_VARIABLES } from "../cloud_environment.ts";
 import { type EnvironmentSpec, lastPart, type RegistryDriver } from "../driver.ts";
-import { parseGsArtifactUrl } from "./artifact_url.ts";
-import { GS_OPTIONS, GS_SYNTAX, type GsLocator, gsFromWebAddress, parseGsUrl } from "./locator.ts";
+import {
+  GS_OPTIONS,
+  GS_SYNTAX,
+  type GsLocator,
+  gsFromWebAddress,
+  parseGsArtifactUrl,
+  parseGsUrl,
+} from "./locator.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   ...GOOGLE_VARIABLES,
@@ -25,6 +31,7 @@ export const gs: RegistryDriver<GsLocator> = {
   environment: ENVIRONMENT,
   parse: parseGsUrl,
   fromWebAddress: gsFromWebAddress,
+  token: "An OAuth access token",
   features: ["anyPlatform", "exists", "report"],
   artifact: {
     isRemote: true,

@@ -1,5 +1,17 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import {
+  decodePath,
+  encodePath,
+  type OptionSpec,
+  readQuery,
+  type SplitUrl,
+} from "../../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "../driver.ts";
 
 export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
 export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
@@ -27,10 +39,31 @@ export function gsFromWebAddress({ hostname, pathname }: URL): string | undefine
 
 /** Parses `gs://bucket/prefix`. Unlike for S3, every slash after the first is part of the prefix. */
 export function parseGsUrl(url: SplitUrl): GsLocator {
-  const { common } = readCommon("gs", url, GS_OPTIONS);
+  const { common } = readRegistryQuery("gs", url, GS_OPTIONS);
   const bucket = decodePath(url.host, url, "--registry");
   if (bucket === "") throw badRegistryUrl(url, "bucket is required", GS_SYNTAX);
   const path = decodePath(url.path.slice(1), url, "--registry");
   const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
   return { ...common, bucket, prefix };
+}
+
+/** An object in Google Cloud Storage. */
+export interface GsArtifact {
+  type: "gs";
+  bucket: string;
+  object: string;
+}
+
+/** @returns `gs://bucket/object`. */
+export function formatGsArtifactUrl(a: Omit<GsArtifact, "type">): string {
+  return `gs://${encodePath(a.bucket, false)}/${encodePath(a.object, true)}`;
+}
+
+/** Reads `gs://bucket/object`. Throws a ConfigError if a part is missing or superfluous. */
+export function parseGsArtifactUrl(url: SplitUrl): GsArtifact {
+  readQuery(url, [], "the artifact URL");
+  const bucket = decodePath(url.host, url, "the artifact URL");
+  const object = decodePath(url.path.slice(1), url, "the artifact URL");
+  if (bucket === "" || object === "") throw badArtifactUrl(url, "gs://<bucket>/<object>");
+  return { type: "gs", bucket, object };
 }

@@ -2,12 +2,11 @@ import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/typ
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
+import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
-import { skipAbandoned } from "../skip_abandoned.ts";
-import { parseGsArtifactUrl } from "./artifact_url.ts";
 import { createGcsClient, type GcsClient } from "./client.ts";
 import type { GsLocator } from "./locator.ts";
+import { parseGsArtifactUrl } from "./locator.ts";
 import { type GsStoreOptions, gsStore } from "./store.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { ObjectPage, ObjectStore, StoredObject } from "../object_layout.ts";
-import { formatGsArtifactUrl } from "./artifact_url.ts";
 import type { GcsClient } from "./client.ts";
 import type { GsLocator } from "./locator.ts";
+import { formatGsArtifactUrl } from "./locator.ts";
 import type { GcsObject } from "./schema.ts";
 
 export interface GsStoreOptions {

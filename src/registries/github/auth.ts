@@ -27,6 +27,8 @@ export interface GitHubAuthIo {
   http: HttpClient;
   /** The address of the API, without a slash at its end. */
   baseUrl: string;
+  /** Given in code; it takes precedence over the environment. */
+  token?: string | undefined;
   /** Reads the key file; absent on the edge. */
   readTextFile?: (path: string) => Promise<string>;
 }
@@ -42,12 +44,13 @@ const RENEW_BEFORE_MS = 5 * 60_000;
  * @throws ConfigError when the variables of an App are incomplete or malformed.
  */
 export function githubAuth(io: GitHubAuthIo): GitHubAuth {
+  if (io.token !== undefined) return fixedToken("the option token", io.token);
   const app = readApp(io);
   if (app !== undefined) return app;
   for (const source of ["GH_TOKEN", "GITHUB_TOKEN"]) {
     const token = io.env[source];
     if (token === undefined || token === "") continue;
-    return { kind: "token", source, token: async () => token, forget: () => false };
+    return fixedToken(source, token);
   }
   return {
     kind: "anonymous",
@@ -55,6 +58,10 @@ export function githubAuth(io: GitHubAuthIo): GitHubAuth {
     token: async () => undefined,
     forget: () => false,
   };
+}
+
+function fixedToken(source: string, token: string): GitHubAuth {
+  return { kind: "token", source, token: async () => token, forget: () => false };
 }
 
 function readApp(io: GitHubAuthIo): GitHubAuth | undefined {

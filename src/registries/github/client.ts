@@ -32,6 +32,8 @@ export interface GitHubIo {
   clock: Clock;
   /** Hears of requests, retries and the rate limit. */
   emit: EventSink;
+  /** Given in code; it takes precedence over the environment. */
+  token?: string | undefined;
   /** Reads the key file of a GitHub App; absent on the edge. */
   readTextFile?: (path: string) => Promise<string>;
   /** Looks up the addresses of a host; absent on the edge. */
@@ -102,12 +104,13 @@ interface Page<T> {
 export function createGitHubClient(io: GitHubIo): GitHubClient {
   const baseUrl = readBaseUrl(io.env);
   const http = createHttpClient(io);
-  const { readTextFile } = io;
+  const { readTextFile, token } = io;
   const auth = githubAuth({
     env: io.env,
     clock: io.clock,
     http,
     baseUrl,
+    token,
     ...(readTextFile === undefined ? {} : { readTextFile }),
   });
   const checkRedirect = guardRedirects(new URL(baseUrl), io.resolveHost);

@@ -1,10 +1,10 @@
 import type { EnvironmentSpec, RegistryDriver } from "../driver.ts";
-import { parseGhrArtifactUrl } from "./artifact_url.ts";
 import {
   GHR_OPTIONS,
   GHR_SYNTAX,
   type GhrLocator,
   ghrFromWebAddress,
+  parseGhrArtifactUrl,
   parseGhrUrl,
 } from "./locator.ts";
 
@@ -63,6 +63,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   environment: ENVIRONMENT,
   parse: parseGhrUrl,
   fromWebAddress: ghrFromWebAddress,
+  token: "A token for GitHub",
   features: ["anyPlatform", "exists", "report"],
   artifact: {
     isRemote: true,

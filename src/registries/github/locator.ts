@@ -1,5 +1,17 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import {
+  decodePath,
+  encodePath,
+  type OptionSpec,
+  readQuery,
+  type SplitUrl,
+} from "../../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "../driver.ts";
 
 /** The form of a GitHub Releases URL. */
 export const GHR_SYNTAX = "ghr://<owner>/<repo>";
@@ -34,7 +46,7 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
  * @throws ConfigError when owner or repository is missing, malformed, or followed by more.
  */
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
-  const { common } = readCommon("ghr", url, GHR_OPTIONS);
+  const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
   const owner = decodePath(url.host, url, "--registry");
   const name = decodePath(repo, url, "--registry");
@@ -52,4 +64,33 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
     }
   }
   return { ...common, owner, repo: name };
+}
+
+/** A file of a GitHub release. */
+export interface GhrArtifact {
+  type: "ghr";
+  owner: string;
+  repo: string;
+  tag: string;
+  artifact: string;
+}
+
+/** @returns `ghr://owner/repo/tag/<tag>/<artifact>`. */
+export function formatGhrArtifactUrl(a: Omit<GhrArtifact, "type">): string {
+  const part = (text: string): string => encodePath(text, false);
+  return `ghr://${part(a.owner)}/${part(a.repo)}/tag/${part(a.tag)}/${part(a.artifact)}`;
+}
+
+/** Reads `ghr://owner/repo/tag/<tag>/<artifact>`. Throws a ConfigError if a part is missing or superfluous. */
+export function parseGhrArtifactUrl(url: SplitUrl): GhrArtifact {
+  const syntax = "ghr://<owner>/<repo>/tag/<tag>/<artifact>";
+  readQuery(url, [], "the artifact URL");
+  const parts = [url.host, ...url.path.slice(1).split("/")].map((part) =>
+    decodePath(part, url, "the artifact URL"),
+  );
+  const [owner = "", repo = "", word, tag = "", artifact = ""] = parts;
+  if (parts.length !== 5 || word !== "tag" || parts.some((part) => part === "")) {
+    throw badArtifactUrl(url, syntax);
+  }
+  return { type: "ghr", owner, repo, tag, artifact };
 }

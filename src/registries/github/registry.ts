@@ -3,9 +3,9 @@ import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/typ
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
-import { parseGhrArtifactUrl } from "./artifact_url.ts";
 import { createGitHubClient } from "./client.ts";
 import type { GhrLocator } from "./locator.ts";
+import { parseGhrArtifactUrl } from "./locator.ts";
 import { type GhrRepository, ghrRepository } from "./repository.ts";
 import type { GitHubAsset } from "./schema.ts";
 import { findAsset, GhrSource, revisionOf } from "./source.ts";

@@ -9,9 +9,9 @@ import type { Clock } from "../../core/clock.ts";
 import { type DewyError, RemoteError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { stoppedError } from "../../core/stopped.ts";
+import { TimeoutError, withTimeout } from "../../core/timeout.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
-import { TimeoutError, withTimeout } from "../../http/timeout.ts";
 import type {
   GrpcAnswer,
   GrpcCallOptions,

@@ -24,6 +24,7 @@ export const grpc: RegistryDriver<GrpcLocator> = {
     },
   ],
   parse: parseGrpcUrl,
+  token: "A bearer token for the server",
   features: ["report"],
   async open(locator, context) {
     const { openGrpc } = await import("./registry.ts");

@@ -1,6 +1,11 @@
 import { ConfigError } from "../../core/error.ts";
 import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, type LocatorBase, RESOLVED_OPTIONS, readCommon } from "../driver.ts";
+import {
+  badRegistryUrl,
+  type LocatorBase,
+  RESOLVED_OPTIONS,
+  readRegistryQuery,
+} from "../driver.ts";
 
 /** The environment variable with the server's bearer token. */
 export const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
@@ -64,7 +69,7 @@ const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
  * @throws ConfigError when the host is missing or no host, a path follows, or an option cannot be used.
  */
 export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
-  const { common, query } = readCommon("grpc", url, GRPC_OPTIONS);
+  const { common, query } = readRegistryQuery("grpc", url, GRPC_OPTIONS);
   const host = decodePath(url.host, url, "--registry");
   if (host === "") throw badRegistryUrl(url, "server host is required", GRPC_SYNTAX);
   if (url.path !== "" && url.path !== "/") {

@@ -1,5 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import { withTimeout } from "../../core/timeout.ts";
 import type {
   Artifact,
   Candidates,
@@ -9,7 +10,6 @@ import type {
   Resolution,
 } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
-import { withTimeout } from "../../http/timeout.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
 import type { RegistryContext } from "../driver.ts";
 import { openHttpsArtifact } from "../https_artifact.ts";
@@ -92,17 +92,17 @@ function chooseProtocol(locator: GrpcLocator, io: RegistryContext): GrpcProtocol
 
 function noHttp2(locator: GrpcLocator): ConfigError {
   return new ConfigError(
-    `Cannot use "${locator.url}": gRPC over HTTP/2 needs a host (createHostIo of dewy/host); ` +
+    `Cannot use "${locator.url}": gRPC over HTTP/2 needs a host (dewy/host); ` +
       "with fetch alone use protocol=connect or protocol=grpc-web",
   );
 }
 
 function tokenFor(locator: GrpcLocator, io: RegistryContext): string {
-  const token = io.env[TOKEN_VARIABLE] ?? "";
+  const token = io.token ?? io.env[TOKEN_VARIABLE] ?? "";
   if (token === "" || !locator.noTLS || isLoopback(locator.target)) return token;
   io.emit({
     type: "warning",
-    message: `${TOKEN_VARIABLE} is not sent: with no-tls=true anyone on the way could read it`,
+    message: `${io.token === undefined ? TOKEN_VARIABLE : "The token"} is not sent: with no-tls=true anyone on the way could read it`,
     fields: { registry: locator.url },
   });
   return "";

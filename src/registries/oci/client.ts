@@ -15,7 +15,7 @@ import { OciAuth } from "./auth/auth.ts";
 import type { OciCredential, OciTarget } from "./auth/credential.ts";
 import { type OciSourcesContext, ociSources } from "./auth/sources.ts";
 import { checkDigest, ociError } from "./errors.ts";
-import { type OciLimit, watchOciLimit } from "./rate_limit.ts";
+import { OciLimit } from "./rate_limit.ts";
 import {
   type Descriptor,
   type ImageConfig,
@@ -83,7 +83,7 @@ export class OciClient {
     this.#registry = registry;
     this.#base = new URL(`v2/${repository.repository}/`, origin);
     this.#http = createHttpClient(context);
-    this.#limit = watchOciLimit(registry, context);
+    this.#limit = new OciLimit(registry, context);
     this.#checkRedirect = guardRedirects(origin, resolveHost);
     this.#auth = new OciAuth({
       target: repository,
@@ -229,8 +229,7 @@ export function nextPage(header: string | null, current: URL): URL | undefined {
 /**
  * The next page if the registry sends no `Link`, which the specification allows. More tags may follow a page with the
  * requested number of tags, or some other round number, which could be the server's own limit.
- *
- * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
+ * See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
 function unlinkedPage(page: readonly string[], current: URL): URL | undefined {
   const last = page.at(-1);

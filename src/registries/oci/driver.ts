@@ -99,9 +99,11 @@ export const img: RegistryDriver<OciLocator> = {
   environment: ENVIRONMENT,
   parse: parseImgUrl,
   fromWebAddress: imgFromWebAddress,
+  token: "A password or access token, with the user name `token`",
   features: ["exists", "pullAccess"],
   async open(locator, context) {
     const { openImg } = await import("./registry.ts");
-    return openImg(locator, context);
+    const { token, registryLogin = token && { username: "token", password: token } } = context;
+    return openImg(locator, { ...context, registryLogin: registryLogin || undefined });
   },
 };

@@ -18,9 +18,7 @@ export const DOCKER_HUB_HOST = "registry-1.docker.io";
 
 /**
  * Splits the name of an image, such as `nginx`, `ghcr.io/o/r:v1` or `localhost:5000/app@sha256:…`. The parts are not
- * validated.
- *
- * @see https://github.com/distribution/reference/blob/main/reference.go
+ * validated. See https://github.com/distribution/reference/blob/main/reference.go
  */
 export function parseImageReference(text: string): ImageReference {
   const [named = "", digest = ""] = text.split("@", 2);

@@ -1,5 +1,11 @@
-import { decodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, IMAGE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import { decodePath, encodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  IMAGE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "../driver.ts";
 import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.ts";
 
 /** The form of an OCI registry URL. */
@@ -58,7 +64,7 @@ export function imgFromWebAddress({ hostname, pathname }: URL): string | undefin
  * `localhost` belongs to Docker Hub: `img://owner/app` is a user's image, `img://nginx` an official one.
  */
 export function parseImgUrl(url: SplitUrl): OciLocator {
-  const { common, query } = readCommon("oci", url, IMG_OPTIONS);
+  const { common, query } = readRegistryQuery("oci", url, IMG_OPTIONS);
   const { registry, repository } = locate(url);
   if (!REPOSITORY.test(repository)) {
     throw badRegistryUrl(
@@ -101,4 +107,27 @@ export function dockerHubRepository(
 ): { registry: string; repository: string } {
   if (!isDockerHub(host)) return { registry: host, repository: path };
   return { registry: DOCKER_HUB_HOST, repository: path.includes("/") ? path : `library/${path}` };
+}
+
+/** An image in a registry. */
+export interface ImgArtifact {
+  type: "oci";
+  imageRef: string;
+}
+
+/** @returns `img://host/repository:tag`. */
+export function formatImgArtifactUrl(a: {
+  registry: string;
+  repository: string;
+  tag: string;
+}): string {
+  return `img://${a.registry}/${encodePath(a.repository, true)}:${encodePath(a.tag, false)}`;
+}
+
+/** Reads `img://host/repository:tag`. Throws a ConfigError if a part is missing or superfluous. */
+export function parseImgArtifactUrl(url: SplitUrl): ImgArtifact {
+  const host = decodePath(url.host, url, "the artifact URL");
+  const image = decodePath(url.path.slice(1), url, "the artifact URL");
+  if (host === "" || image === "") throw badArtifactUrl(url, "img://<host>/<repository>:<tag>");
+  return { type: "oci", imageRef: `${host}/${image}` };
 }

@@ -3,17 +3,6 @@ import { RemoteError } from "../../core/error.ts";
 import type { HttpFailure } from "../../http/client.ts";
 import { ociMessage } from "./errors.ts";
 
-export interface OciLimit {
-  /** Reads the quota from a response. */
-  observe(headers: Headers): void;
-  /** The error for HTTP 429. */
-  toError(failure: HttpFailure): RemoteError | undefined;
-  /** Throws while the registry has asked for a pause, so that no request is sent for nothing. */
-  assertOpen(): void;
-  /** Throws if the registry has announced that the next pull would be refused. */
-  assertPull(): void;
-}
-
 /** The pause after a refusal without `Retry-After`. */
 const DEFAULT_PAUSE_MS = 60_000;
 /** Docker Hub's window slides, so that pulls may be available long before it ends. */
@@ -35,64 +24,75 @@ interface Quota {
  *
  * @see https://docs.docker.com/docker-hub/usage/pulls/#view-pull-rate-and-limit
  */
-export function watchOciLimit(host: string, context: Pick<Context, "clock" | "emit">): OciLimit {
-  const { clock, emit } = context;
-  let quota: Quota | undefined;
-  let announced = "";
-  let closedUntil = Number.NEGATIVE_INFINITY;
-  let why = "";
+export class OciLimit {
+  readonly #host: string;
+  readonly #context: Pick<Context, "clock" | "emit">;
+  #quota: Quota | undefined;
+  /** The state that was last announced, so that each is announced once. */
+  #announced: "hit" | "low" | "" = "";
+  #closedUntil = Number.NEGATIVE_INFINITY;
+  #reason = "";
 
-  const limited = (
+  constructor(host: string, context: Pick<Context, "clock" | "emit">) {
+    this.#host = host;
+    this.#context = context;
+  }
+
+  /** Reads the quota from a response. */
+  observe(headers: Headers): void {
+    const quota = parseQuota(headers, this.#context.clock.monotonic());
+    if (quota === undefined) return;
+    this.#quota = quota;
+    this.#announce(quota);
+  }
+
+  /** The error for HTTP 429. */
+  toError(failure: HttpFailure): RemoteError | undefined {
+    if (failure.status !== 429) return undefined;
+    this.observe(failure.headers);
+    const message = ociMessage(failure);
+    this.#reason = `it asks to slow down (HTTP 429${message === "" ? "" : `: ${message}`})`;
+    const waitMs = failure.retryAfterMs ?? DEFAULT_PAUSE_MS;
+    this.#closedUntil = this.#context.clock.monotonic() + waitMs;
+    return this.#error(this.#reason, waitMs, failure);
+  }
+
+  /** Throws while the registry has asked for a pause, so that no request is sent for nothing. */
+  assertOpen(): void {
+    const waitMs = this.#closedUntil - this.#context.clock.monotonic();
+    if (waitMs > 0) throw this.#error(this.#reason, waitMs);
+  }
+
+  /** Throws if the registry has announced that the next pull would be refused. */
+  assertPull(): void {
+    const quota = this.#quota;
+    const now = this.#context.clock.monotonic();
+    if (quota === undefined || quota.remaining > 0 || now - quota.at > QUOTA_VALID_MS) return;
+    const waitMs = Math.min(quota.windowMs, MAX_PULL_PAUSE_MS);
+    throw this.#error(`all ${quota.limit} pulls of this window are used up`, waitMs);
+  }
+
+  #announce({ limit, remaining, windowMs }: Quota): void {
+    const { clock, emit } = this.#context;
+    const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
+    if (state !== "" && state !== this.#announced) {
+      const resetAt = new Date(clock.now() + windowMs);
+      emit({ type: "rate-limit", host: this.#host, remaining, limit, resetAt });
+    }
+    this.#announced = state;
+  }
+
+  #error(
     reason: string,
     waitMs: number,
     { method, url, status }: Partial<HttpFailure> = {},
-  ): RemoteError =>
-    new RemoteError(
-      `Cannot use ${host}: ${reason}; dewy tries again in ${Math.ceil(waitMs / 1000)} s`,
-      {
-        code: "rate-limited",
-        retryAfterMs: waitMs,
-        method,
-        url,
-        status,
-      },
+  ): RemoteError {
+    const seconds = Math.ceil(waitMs / 1000);
+    return new RemoteError(
+      `Cannot use ${this.#host}: ${reason}; dewy tries again in ${seconds} s`,
+      { code: "rate-limited", retryAfterMs: waitMs, method, url, status },
     );
-  const announce = ({ limit, remaining, windowMs }: Quota): void => {
-    const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
-    if (state !== "" && state !== announced) {
-      const resetAt = new Date(clock.now() + windowMs);
-      emit({ type: "rate-limit", host, remaining, limit, resetAt });
-    }
-    announced = state;
-  };
-
-  return {
-    observe(headers) {
-      const stated = parseQuota(headers, clock.monotonic());
-      if (stated === undefined) return;
-      quota = stated;
-      announce(stated);
-    },
-    toError(failure) {
-      if (failure.status !== 429) return undefined;
-      this.observe(failure.headers);
-      const message = ociMessage(failure);
-      why = `it asks to slow down (HTTP 429${message === "" ? "" : `: ${message}`})`;
-      const waitMs = failure.retryAfterMs ?? DEFAULT_PAUSE_MS;
-      closedUntil = clock.monotonic() + waitMs;
-      return limited(why, waitMs, failure);
-    },
-    assertOpen() {
-      const waitMs = closedUntil - clock.monotonic();
-      if (waitMs > 0) throw limited(why, waitMs);
-    },
-    assertPull() {
-      const now = clock.monotonic();
-      if (quota === undefined || quota.remaining > 0 || now - quota.at > QUOTA_VALID_MS) return;
-      const waitMs = Math.min(quota.windowMs, MAX_PULL_PAUSE_MS);
-      throw limited(`all ${quota.limit} pulls of this window are used up`, waitMs);
-    },
-  };
+  }
 }
 
 function parseQuota(headers: Headers, at: number): Quota | undefined {

@@ -2,11 +2,11 @@ import type { Platform } from "../../core/types.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
 import { versionOf } from "../../version/version.ts";
-import { formatImgArtifactUrl } from "./artifact_url.ts";
 import type { OciClient } from "./client.ts";
 import { findImage } from "./image.ts";
 import { DOCKER_HUB, isDockerHub } from "./image_reference.ts";
 import type { OciLocator } from "./locator.ts";
+import { formatImgArtifactUrl } from "./locator.ts";
 
 /** The newest tag, and those that replace it while it is excluded. */
 const MAX_KNOWN = 8;

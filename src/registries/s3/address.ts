@@ -37,8 +37,7 @@ export interface AwsProfile {
 /**
  * The endpoint: the URL's, else the environment's, else the profile's; empty for AWS. It has no trailing slash.
  * `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` or, if that is not set, the profile decides whether the latter two are ignored.
- *
- * @see https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+ * See https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
  */
 export function s3Endpoint(endpoint: string, env: Environment, profile?: AwsProfile): string {
   if (endpoint !== "") return readEndpoint(endpoint, "endpoint");
@@ -69,9 +68,7 @@ function readEndpoint(text: string, source: string): string {
 
 /**
  * The URL of a bucket, without a trailing slash: `https://<bucket>.s3.<region>.amazonaws.com` on AWS if the certificate
- * covers it, else path style.
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+ * covers it, else path style. See https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
  */
 export function bucketAddress(at: S3Bucket): string {
   if (!REGION.test(at.region)) {
@@ -91,9 +88,7 @@ export function bucketAddress(at: S3Bucket): string {
 
 /**
  * The URL of an object. A key may have any character, but not a segment `.` or `..`: `fetch` resolves those even if they
- * are escaped, and would request another object.
- *
- * @see https://url.spec.whatwg.org/#double-dot-path-segment
+ * are escaped, and would request another object. See https://url.spec.whatwg.org/#double-dot-path-segment
  */
 export function objectAddress(at: S3Bucket, key: string): string {
   const segments = key.split("/");
@@ -105,11 +100,7 @@ export function objectAddress(at: S3Bucket, key: string): string {
   return `${bucketAddress(at)}/${segments.map(encodeSegment).join("/")}`;
 }
 
-/**
- * Escapes a path segment, or a key or value of a query, as SigV4 requires: everything but letters, digits and `-._~`.
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
- */
+/** Escapes as SigV4 requires: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 export function encodeSegment(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,

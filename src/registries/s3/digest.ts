@@ -12,9 +12,8 @@ const CHECKSUMS: readonly (readonly [string, number])[] = [
 /**
  * The digest in the headers of an object, as `<algorithm>:<lower-case hex>`: a checksum over the whole object, else the
  * MD5 of a simple ETag. Checksums of checksums (multipart uploads) cannot be compared with a stream of bytes.
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
  */
 export function statedDigest(headers: Headers): string | undefined {
   return statedChecksum(headers) ?? simpleEtag(headers);

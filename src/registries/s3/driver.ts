@@ -1,7 +1,13 @@
 import { AWS_VARIABLES } from "../cloud_environment.ts";
 import { lastPart, type RegistryDriver } from "../driver.ts";
-import { parseS3ArtifactUrl } from "./artifact_url.ts";
-import { parseS3Url, S3_OPTIONS, S3_SYNTAX, type S3Locator, s3FromWebAddress } from "./locator.ts";
+import {
+  parseS3ArtifactUrl,
+  parseS3Url,
+  S3_OPTIONS,
+  S3_SYNTAX,
+  type S3Locator,
+  s3FromWebAddress,
+} from "./locator.ts";
 
 /** Releases in a bucket of S3, or of a compatible service. */
 export const s3: RegistryDriver<S3Locator> = {

@@ -1,6 +1,19 @@
 import { ConfigError } from "../../core/error.ts";
-import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
-import { badRegistryUrl, FILE_OPTIONS, type LocatorBase, readCommon } from "../driver.ts";
+import {
+  decodePath,
+  encodePath,
+  type OptionSpec,
+  readQuery,
+  redactUrl,
+  type SplitUrl,
+} from "../../core/url.ts";
+import {
+  badArtifactUrl,
+  badRegistryUrl,
+  FILE_OPTIONS,
+  type LocatorBase,
+  readRegistryQuery,
+} from "../driver.ts";
 
 export const S3_SYNTAX = "s3://<region>/<bucket>/<path-prefix>";
 export const S3_OPTIONS: readonly OptionSpec[] = [
@@ -42,7 +55,7 @@ export function s3FromWebAddress({ hostname, pathname }: URL): string | undefine
 }
 
 export function parseS3Url(url: SplitUrl): S3Locator {
-  const { common, query } = readCommon("s3", url, S3_OPTIONS);
+  const { common, query } = readRegistryQuery("s3", url, S3_OPTIONS);
   const region = query.text("region") || decodePath(url.host, url, "--registry");
   const [bucket = "", ...rest] = url.path.slice(1).split("/");
   if (region === "") throw badRegistryUrl(url, "region is required", S3_SYNTAX);
@@ -70,4 +83,44 @@ function checkEndpoint(endpoint: string, url: SplitUrl): string {
     );
   }
   return endpoint;
+}
+
+/** An object in S3. */
+export interface S3Artifact {
+  type: "s3";
+  region: string;
+  bucket: string;
+  key: string;
+  endpoint: string;
+}
+
+/** @returns `s3://region/bucket/key`, with `?endpoint=` where one is set. */
+export function formatS3ArtifactUrl(a: Omit<S3Artifact, "type">): string {
+  const query = a.endpoint === "" ? "" : `?endpoint=${encodePath(a.endpoint, true)}`;
+  return `s3://${encodePath(a.region, false)}/${encodePath(a.bucket, false)}/${encodePath(a.key, true)}${query}`;
+}
+
+/** Reads `s3://region/bucket/key[?endpoint=…]`. Throws a ConfigError if a part is missing or superfluous. */
+export function parseS3ArtifactUrl(url: SplitUrl): S3Artifact {
+  const query = readQuery(
+    url,
+    [
+      { name: "endpoint", type: "url", description: "The address of an S3-compatible service" },
+      { name: "region", type: "string", description: "The region" },
+    ],
+    "the artifact URL",
+  );
+  const [bucket = "", ...rest] = url.path.slice(1).split("/");
+  const region = query.text("region") || decodePath(url.host, url, "the artifact URL");
+  const key = decodePath(rest.join("/"), url, "the artifact URL");
+  if (region === "" || bucket === "" || key === "") {
+    throw badArtifactUrl(url, "s3://<region>/<bucket>/<key>");
+  }
+  return {
+    type: "s3",
+    region,
+    bucket: decodePath(bucket, url, "the artifact URL"),
+    key,
+    endpoint: query.text("endpoint"),
+  };
 }

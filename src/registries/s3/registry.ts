@@ -2,13 +2,12 @@ import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "..
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
+import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
 import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
-import { skipAbandoned } from "../skip_abandoned.ts";
-import { parseS3ArtifactUrl } from "./artifact_url.ts";
 import { createS3Client, type S3Client } from "./client.ts";
 import { statedDigest } from "./digest.ts";
 import type { S3Locator } from "./locator.ts";
+import { parseS3ArtifactUrl } from "./locator.ts";
 import { etagOf, type S3StoreOptions, s3Store } from "./store.ts";
 
 /**

@@ -1,8 +1,8 @@
 import type { Artifact } from "../../core/types.ts";
 import type { ObjectPage, ObjectStore, StoredObject } from "../object_layout.ts";
-import { formatS3ArtifactUrl } from "./artifact_url.ts";
 import type { S3Client } from "./client.ts";
 import type { S3Locator } from "./locator.ts";
+import { formatS3ArtifactUrl } from "./locator.ts";
 import type { S3Object } from "./xml.ts";
 
 export interface S3StoreOptions {

@@ -74,9 +74,8 @@ const ErrorBody = v.object({
 });
 
 /**
- * Parses a response of ListObjectsV2. Returns the page, or its problem as a sentence.
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
+ * Returns a page, or its problem as a sentence.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
  */
 export function parseListing(xml: string): S3Page | string {
   // The parser closes open tags, but a truncated listing must not look complete.
@@ -104,11 +103,7 @@ export function parseListing(xml: string): S3Page | string {
   };
 }
 
-/**
- * Parses the body of an error, or its start.
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses
- */
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
 export function parseS3Error(xml: string): S3ErrorBody {
   const parsed = v.safeParse(ErrorBody, parse(xml));
   if (!parsed.success) return { code: "", message: "", region: "" };

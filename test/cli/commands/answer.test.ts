@@ -3,8 +3,9 @@ import { type Explanation, parseVersion, type Resolution } from "../../../mod.ts
 import { toAnswer } from "../../../src/cli/commands/answer.ts";
 import { resolutionText } from "../../../src/cli/commands/check.ts";
 import { explanationText } from "../../../src/cli/commands/explain.ts";
-import { PLAIN, terminalStyle } from "../../../src/cli/terminal.ts";
+import { terminalStyle } from "../../../src/cli/terminal.ts";
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
 const PLATFORM = { os: "linux", arch: "amd64", libc: "musl" } as const;
 const AT = new Date(Date.UTC(2026, 4, 1));
 

@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { readConfig } from "../../../src/cli/config.ts";
 import { parseArgv } from "../../../src/cli/flags/parse.ts";
 import type { RegistryConfig } from "../../../src/cli/flags/registry.ts";
 import { run } from "../../../src/cli/run.ts";
 import { filePublisher } from "../../e2e/publishers.ts";
+import { readConfig } from "../../support/read_config.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { type FakeProcess, fakeProcess } from "../process.ts";
 

@@ -8,8 +8,9 @@ import {
   type LogFormatter,
 } from "../../../src/cli/log/format.ts";
 import { createLogger } from "../../../src/cli/log/log.ts";
-import { PLAIN, terminalStyle } from "../../../src/cli/terminal.ts";
+import { terminalStyle } from "../../../src/cli/terminal.ts";
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
 const NOW = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
 const HOOK: HookResult = {
   when: "before",

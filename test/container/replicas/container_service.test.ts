@@ -6,6 +6,7 @@ import { unreachable } from "../../fakes/engine.ts";
 import {
   ask,
   crowd,
+  fastClock,
   never,
   nth,
   only,
@@ -338,6 +339,18 @@ describe("ContainerService.bake", () => {
     expect(await baking).toBe("proven");
   });
 
+  it("fails if new options make its own release exit, which is not retried", async () => {
+    const { service, release, engine, events, shape } = await startService();
+    await service.deploy(release(v1), never);
+    const baked = expect(service.bake(v1, 1e9, never)).rejects.toThrow("exit code 1");
+    release(v1, { exitsWith: 1 });
+    engine.forget("registry.test/app@v1.0.0");
+    shape.config = "c2";
+    await service.ensureRunning(v1);
+    await baked;
+    expect(eventsOf(events, "start-failed")).toEqual([]);
+  });
+
   it("ends at once if dewy is stopping", async () => {
     const { service, release } = await startService();
     await service.deploy(release(v1), never);
@@ -608,6 +621,10 @@ describe("ContainerService: recovery", () => {
     const pauses = eventsOf(events, "start-failed").map(({ retryInMs }) => retryInMs);
     expect(pauses.length).toBeGreaterThan(3);
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
+    const starts = (): number => engine.calls.filter((call) => call.startsWith("start ")).length;
+    const before = starts();
+    await service.restart(never);
+    expect(starts()).toBe(before);
     await service.ensureRunning(release(v2));
     expect(loops).toHaveLength(1);
   });
@@ -695,6 +712,44 @@ describe("ContainerService: an aborted deploy", () => {
     engine.forget("registry.test/app@v1.1.0");
     await service.restart(never);
     await until(() => versions().join() === "v1.1.0");
+  });
+});
+
+describe("ContainerService.end", () => {
+  it("drains the release, and does not start it again", async () => {
+    const { service, release, engine } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    await service.end();
+    await until(() => engine.running().length === 0);
+    expect(service.release).toBeUndefined();
+    const checks = (): number => engine.calls.filter((call) => call === "list").length;
+    const before = checks();
+    await until(() => checks() > before + 3);
+    expect(engine.containers).toHaveLength(1);
+  });
+
+  it("takes precedence over a recovery that was scheduled before it", async () => {
+    const { service, release, engine, events } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    const { start } = engine;
+    const gate = new AbortController();
+    engine.start = async (spec, signal) => {
+      await until(() => gate.signal.aborted);
+      return start(spec, signal);
+    };
+    const restarted = service.restart(never);
+    const ended = service.end();
+    await nth(engine, 0).crash();
+    await until(() => eventsOf(events, "replica-lost").length === 1);
+    await fastClock().sleep(4_000);
+    gate.abort();
+    await restarted;
+    await ended;
+    await until(() => engine.running().length === 0);
+    await fastClock().sleep(4_000);
+    expect(engine.containers).toHaveLength(2);
   });
 });
 

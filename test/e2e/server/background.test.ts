@@ -36,7 +36,7 @@ const named = (all: OnRuntime<Case>[]): (OnRuntime<Case> & { what: string })[] =
     return { ...each, what: opensPort ? `${mode}, on a port of its own` : mode };
   });
 
-describe("an app that puts itself into the background", () => {
+describe("an app that moves to the background", () => {
   for (const { one, what, ...on } of named(
     casesOn(DAEMONS, { Node: [0, 3, 5], Deno: [1, 4], Bun: [2] }),
   )) {
@@ -60,9 +60,9 @@ describe("an app that puts itself into the background", () => {
   }
 });
 
-describe("a worker in a session of its own", () => {
+describe("a worker in its own session", () => {
   it.each(on("Node"))(
-    "is asked to end with its generation at a switch, and answers no more, on $name",
+    "is stopped with its generation in a switch, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const { app, dewy, port } = await running(runtime, "worker");
@@ -77,7 +77,7 @@ describe("a worker in a session of its own", () => {
   );
 
   it.each(on("Bun"))(
-    "is ended by the next dewy when it is all that is left of an earlier one, on $name",
+    "is stopped by the next dewy process if it is all that is left of an earlier one, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const { app, dewy: killed, port } = await running(runtime, "worker");

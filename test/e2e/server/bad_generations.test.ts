@@ -75,7 +75,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "lets the old generation serve on when the new one fails while it still stands by, on $name",
+    "lets the old generation serve again if the new one fails during the overlap, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -99,7 +99,7 @@ describe("dewy server", () => {
   );
 
   it.each(on())(
-    "brings the previous version back when the new one fails after that, in its bake time, on $name",
+    "rolls back to the previous version if the new one fails later in its bake, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -118,7 +118,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Node"))(
-    "deploys another version at once when the first one ever fails in its bake time, on $name",
+    "deploys another version at once if the first one ever fails its bake, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -132,7 +132,7 @@ describe("dewy server", () => {
   );
 
   it.each(on())(
-    "goes back to the old generation behind the proxy, which has stayed without connections, on $name",
+    "rolls back to the old generation behind the proxy, which has kept running without connections, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "port");
@@ -152,7 +152,7 @@ describe("dewy server", () => {
   );
 
   it.each(on())(
-    "serves on when a restart by hand does not work out, on $name",
+    "keeps serving if a manual restart fails, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -164,7 +164,9 @@ describe("dewy server", () => {
       const load = await startTestLoad(fullLoad(app));
       await writeFile(join(app.cwd, "env"), "APP_DIES_AFTER=2000\n");
       dewy.child.kill("SIGHUP");
-      await dewy.seen("the way back", ({ msg }) => msg.startsWith("Restarted app failed"));
+      await dewy.seen("the previous generation", ({ msg }) =>
+        msg.startsWith("Restarted app failed"),
+      );
       expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
       expect((await app.generations())[0]?.pid).toBe(before?.pid);
       expectQuickAnswers(await load.stop(), dewy);
@@ -173,7 +175,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "says on $name what to do about an app that opens the port itself",
+    "explains on $name what to do about an app that opens the port itself",
     { timeout: 60_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");

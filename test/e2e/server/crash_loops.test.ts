@@ -10,7 +10,7 @@ const HELD = `[ "$DEWY_TAG" != v1.2.0 ] || { touch here; while [ ! -e go ]; do s
 
 describe("dewy server", () => {
   it.each(on("Node"))(
-    "goes back at the fifth crash while a hook of the next version runs, on $name",
+    "rolls back at the fifth crash while a hook of the next version runs, on $name",
     { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -21,7 +21,7 @@ describe("dewy server", () => {
       await deployed(dewy, "v1.1.0");
       await app.publish("v1.2.0");
       await until(() => exists(join(app.cwd, "here")), dewy.stderr);
-      await dewy.seen("the way back", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
+      await dewy.seen("the rollback", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
       expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
       expect((await stateOf(app)).bad.map(({ tag }) => tag)).toEqual(["v1.1.0"]);
 

@@ -25,7 +25,7 @@ describe("dewy server --handoff proxy", () => {
       { Node: [0, 3], Deno: [2], Bun: [1] },
     ).map((one) => ({ ...one, how: one.one.how })),
   )(
-    "ends an app that does not handle TERM after its requests, not before: $how, on $name",
+    "stops an app that does not handle TERM only after its requests: $how, on $name",
     { timeout: 90_000 },
     async ({ runtime, one: { flags, end } }) => {
       const { app, dewy, port } = await running(runtime, [...LONG_DRAIN, ...flags]);
@@ -54,7 +54,7 @@ describe("dewy server --handoff proxy", () => {
   );
 
   it.each(on("Node"))(
-    "gives the app time to end after its connections have used up the drain time, on $name",
+    "gives the app time to exit after its connections have used up the drain time, on $name",
     { timeout: 60_000 },
     async (runtime) => {
       const { app, dewy, port } = await running(runtime, ["--drain-time", "2s"], {

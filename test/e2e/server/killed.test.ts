@@ -100,7 +100,7 @@ describe("SIGKILL of the supervising dewy", () => {
   );
 
   it.each(on())(
-    "does not end an app that goes on writing to its output, on $name",
+    "does not end an app that keeps writing to its output, on $name",
     async (runtime) => {
       const [, step] = STEPS;
       if (step === undefined) throw new Error("no step");
@@ -116,7 +116,7 @@ describe("SIGKILL of the supervising dewy", () => {
 
 describe("SIGKILL of all of dewy", () => {
   it.each(stepsOn({ Bun: [1] }))(
-    "$step on $name: the app goes on answering, and after the next start one generation of v1.1.0 serves",
+    "$step on $name: the app keeps serving, and after the next start one generation of v1.1.0 serves",
     { timeout: 60_000 },
     async ({ runtime, one: step }) => {
       const { app, dewy: killed } = await hold(runtime, step);

@@ -19,7 +19,7 @@ const RESTARTS = suite === "cover" ? 1 : 2;
 
 describe("dewy server", () => {
   it.each(casesOn(["SIGHUP", "SIGUSR1"] as const, { Bun: [0] }))(
-    "starts the same version anew on $one without losing a request, on $name",
+    "restarts the same version on $one without losing a request, on $name",
     { timeout: 60_000 },
     async ({ runtime, one: signal }) => {
       const { app, dewy } = await running(runtime, "node");
@@ -45,7 +45,7 @@ describe("dewy server", () => {
   );
 
   it.each(casesOn(["node", "port"] as const, { Deno: [0], Node: [1] }))(
-    "finishes a request in flight before it ends on SIGTERM ($one), on $name",
+    "finishes a request in flight before it exits on SIGTERM ($one), on $name",
     async ({ runtime, one: kind }) => {
       const { app, dewy } = await running(runtime, kind, [], { APP_CHATTY: "1" });
       const [target] = app.targets;
@@ -66,7 +66,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Deno"))(
-    "lets neither a hook nor the ready command inherit the listening socket, on $name",
+    "passes the listening socket neither to hooks nor to the ready command, on $name",
     async (runtime) => {
       const list = (name: string): string => `ls -l /proc/$$/fd > ${name}.fds`;
       const { app, dewy } = await running(runtime, "node", [
@@ -92,7 +92,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Deno"))(
-    "stops the app before it starts the next one, and starts it again when that one fails, with --handoff none, on $name",
+    "stops the app before it starts the next one, and restarts it if that fails, with --handoff none, on $name",
     async (runtime) => {
       const app = await serveApp(runtime, "bind");
       await app.publish("v1.0.0");
@@ -106,7 +106,7 @@ describe("dewy server", () => {
       await deployed(dewy, "v1.1.0");
       expect(await answer()).toBe("v1.1.0");
       await app.publishBad("exits-at-once", "v1.2.0");
-      await dewy.seen("the way back", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.2.0");
+      await dewy.seen("the rollback", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.2.0");
       await until(
         async () => (await answer().catch(() => "")) === "v1.1.0",
         () => `v1.1.0\n${dewy.stderr()}`,
@@ -116,7 +116,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Node"))(
-    "keeps the release of a generation that still finishes a request, however many newer ones there are, on $name",
+    "keeps the release of a generation that still finishes a request, however many newer releases there are, on $name",
     { timeout: 120_000 },
     async (runtime) => {
       const flags = ["--bake", "0", "--overlap", "0", "--drain-time", "10m"];
@@ -145,7 +145,7 @@ describe("dewy server", () => {
 
   const noNotify = missingProgram("systemd-notify");
   it.skipIf(noNotify !== undefined).each(on("Bun"))(
-    `waits for the app to say by sd_notify that it is ready, on $name${noNotify === undefined ? "" : `: ${noNotify}`}`,
+    `waits for the app to report its readiness with sd_notify, on $name${noNotify === undefined ? "" : `: ${noNotify}`}`,
     async (runtime) => {
       const { app, dewy } = await running(runtime, "node", ["--ready-command", "false"], {
         APP_NOTIFY: "1",
@@ -155,7 +155,7 @@ describe("dewy server", () => {
   );
 
   it.each(on())(
-    "starts the release on disk at once when the registry is unreachable, and polls on, on $name",
+    "starts the release on disk at once if the registry is unreachable, and keeps polling, on $name",
     async (runtime) => {
       const { app, dewy: first } = await running(runtime, "node");
       first.child.kill("SIGTERM");
@@ -174,7 +174,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "with --once deploys, goes on supervising, and asks the registry no more, on $name",
+    "with --once deploys, keeps supervising, and does not poll again, on $name",
     async (runtime) => {
       const { app, dewy } = await running(runtime, "node", ["--once"]);
       await app.publish("v1.1.0");
@@ -197,7 +197,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Node"))(
-    "ends at once on SIGTERM while a version is on probation, which then counts as good, on $name",
+    "exits at once on SIGTERM during a bake, and the version counts as good, on $name",
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");

@@ -151,7 +151,7 @@ async function anotherDewy(
   return pid;
 }
 
-/** Whoever has the working directory. */
+/** The process that holds the lock of the working directory. */
 async function dewyOf(app: ServedApp): Promise<number> {
   const { pid }: { pid: number } = JSON.parse(
     await readFile(join(app.cwd, ".dewy", "lock"), "utf8"),

@@ -19,7 +19,7 @@ const LONG_BAKE = ["--bake", "10m"];
 
 describe("dewy server", () => {
   it.each(on("Node"))(
-    "lets a newer version take over from one whose bake has not ended, without losing a request, on $name",
+    "lets a newer version take over from a baking one, without losing a request, on $name",
     { timeout: 90_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
@@ -41,12 +41,12 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "goes back from a version that fails to the last one whose bake has ended, on $name",
+    "rolls back from a failed version to the last one that has passed its bake, on $name",
     { timeout: 90_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
       await app.publishBad("exits-after-3s", "v1.2.0");
-      const line = await dewy.seen("the way back", ({ msg }) => msg === "Rolled back");
+      const line = await dewy.seen("the rollback", ({ msg }) => msg === "Rolled back");
       expect(line).toMatchObject({ tag: "v1.2.0", to: "v1.0.0" });
       // It has not failed: it is the newest that is not bad.
       await dewy.seen("v1.1.0 again", () => {
@@ -56,7 +56,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "runs the hooks of two versions one after the other, on $name",
+    "runs the hooks of two versions one at a time, on $name",
     { timeout: 90_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
@@ -81,7 +81,7 @@ describe("dewy server", () => {
   );
 
   it.each(on("Deno"))(
-    "goes on after SIGKILL with the version that has superseded another, on $name",
+    "continues after SIGKILL with the version that has superseded another, on $name",
     { timeout: 90_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);

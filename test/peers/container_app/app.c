@@ -1,22 +1,22 @@
 /*
- * An app for containers without anything else in them: gcc -static -O2 -pthread.
+ * An app that is the only file of its image: gcc -static -O2 -pthread.
  *
- *   GET  /           "<version> <host name>"; the version is VERSION
+ *   GET  /           "<version> <host name>", with the version in VERSION
  *   GET  /health     200, or the status of the last POST /health?<status>
- *   GET  /slow?<ms>  answers after that time
- *   GET  /client     the address that the PROXY protocol told, with PROXY=1
- *   POST /upload     "<bytes>" once all of them have come
- *   any with Upgrade: 101, then every byte comes back until the client ends
- *   POST /exit?<code>, POST /eat (all the memory there is), POST /hang (nothing is answered any more)
+ *   GET  /slow?<ms>  responds after that time
+ *   GET  /client     the address from the PROXY protocol, with PROXY=1
+ *   POST /upload     "<bytes>" after the whole body
+ *   any with Upgrade: 101, then an echo until the client closes
+ *   POST /exit?<code>, POST /eat (allocates all memory), POST /hang (stops responding)
  *
  *   START_DELAY=ms  listens later          NO_LISTEN=1      never listens
- *   FAIL=code       ends at once           CRASH_AFTER=ms   ends with 1 then
- *   HEALTH=status   of GET /health         IGNORE_TERM=1    does not end when asked
- *   COUNTS=dir      a file there, named after the host, has the number of answers but to /health
- *   PORT, PORT2     where it listens
+ *   FAIL=code       exits at once          CRASH_AFTER=ms   exits with 1 after that time
+ *   HEALTH=status   of GET /health         IGNORE_TERM=1    ignores SIGTERM
+ *   COUNTS=dir      a directory for a file with the number of responses, named after the host
+ *   PORT, PORT2     the ports to listen on
  *
- * "app check" is a HEALTHCHECK: ends with 0 when GET /health answers 200.
- * SIGTERM: listens no more, ends when every answer has been given and every upgraded client is gone.
+ * "app check" is a HEALTHCHECK: it exits with 0 if GET /health responds with 200.
+ * SIGTERM stops listening. The app exits after all responses, when all upgraded clients are gone.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -89,7 +89,7 @@ static int answer(struct connection *c, int status, const char *body, int close_
   return !close_it;
 }
 
-/* Reads until the head is whole; returns its length, 0 at the end. */
+/* Reads a complete head, and returns its length; 0 at the end. */
 static size_t read_head(struct connection *c) {
   for (;;) {
     char *end = memmem(c->head, c->length, "\r\n\r\n", 4);
@@ -121,7 +121,7 @@ static const char *header(const char *head, const char *name, char *value, size_
   return NULL;
 }
 
-/* Returns how many bytes of the body did not come. */
+/* Returns the number of missing bytes of the body. */
 static long read_body(struct connection *c, long left) {
   size_t here = (long)c->length < left ? c->length : (size_t)left;
   forget(c, here);
@@ -189,7 +189,7 @@ static int serve(struct connection *c) {
   if (!strcmp(target, "/upload")) snprintf(text, sizeof text, "%ld", body);
   if (!strcmp(target, "/client")) snprintf(text, sizeof text, "%s", c->peer);
   if (!strcmp(target, "/exit")) {
-    fprintf(stderr, "told to end with %ld\n", number);
+    fprintf(stderr, "exits with %ld on request\n", number);
     _exit((int)number);
   }
   if (!strcmp(target, "/eat")) eat();
@@ -211,7 +211,7 @@ static int read_proxy_line(struct connection *c) {
   return 0;
 }
 
-/* The end of the process must not cut off what an idle client is about to ask: it gets its answer and "close". */
+/* Before the process exits, an idle client may send a last request: it gets its response and "close". */
 static void *connection(void *fd) {
   struct connection *c = calloc(1, sizeof *c);
   c->fd = (int)(long)fd;

@@ -64,12 +64,12 @@ describe("file://", () => {
     await expect(openDirectory(dir).exists?.("v1.0.0")).rejects.toMatchObject(missing);
   });
 
-  it("says that a file is no directory of releases", async () => {
+  it("reports a file instead of a directory of releases", async () => {
     const { write } = await world();
     const path = await write("a-file");
     await expect(openDirectory(path).resolve()).rejects.toMatchObject({
       code: "not-found",
-      message: expect.stringContaining("no directory"),
+      message: expect.stringContaining("it is not a directory"),
     });
   });
 

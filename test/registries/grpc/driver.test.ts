@@ -7,6 +7,7 @@ import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Resolution } from "../../../src/core/types.ts";
 import { createHostIo } from "../../../src/host/io.ts";
 import { hostRegistries } from "../../../src/host/registries.ts";
+import type { HostServices } from "../../../src/registries/driver.ts";
 import {
   explainRegistry,
   openRegistry,
@@ -28,7 +29,7 @@ import { fetchOf } from "../../fakes/handler.ts";
 const LINUX = { os: "linux", arch: "x64" };
 const PROTOCOLS = ["grpc", "grpc-web", "connect"] as const;
 
-interface Setup extends RegistryOptions {
+interface Setup extends RegistryOptions, HostServices {
   server?: FakeGrpcOptions;
   env?: Record<string, string>;
 }

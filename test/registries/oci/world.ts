@@ -1,5 +1,6 @@
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry } from "../../../src/core/types.ts";
+import type { HostServices } from "../../../src/registries/driver.ts";
 import { img } from "../../../src/registries/oci/driver.ts";
 import { openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import { fakeClock } from "../../fakes/clock.ts";
@@ -25,7 +26,7 @@ export interface ImgWorld {
  */
 export function openFakeImg(
   fake: Pick<FakeOci, "fetch">,
-  options: RegistryOptions = {},
+  options: RegistryOptions & HostServices = {},
   url = "img://registry.example/o/app",
 ): ImgWorld {
   const events: DewyEvent[] = [];

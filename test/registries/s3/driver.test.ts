@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Registry, Resolution } from "../../../src/core/types.ts";
+import type { HostServices } from "../../../src/registries/driver.ts";
 import {
   explainRegistry,
   openRegistry,
@@ -15,7 +16,7 @@ const NOW = Date.UTC(2026, 5, 1, 12);
 const ARTIFACT = "app_linux_amd64.tar.gz";
 
 function world(
-  options: RegistryOptions = {},
+  options: RegistryOptions & HostServices = {},
   url = "s3://us-east-1/b/app",
 ): { server: FakeS3; registry: Registry } {
   const server = fakeS3("b", () => NOW);

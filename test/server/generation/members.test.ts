@@ -182,20 +182,20 @@ describe("GenerationMembers.of", () => {
     expect(await pidsOf(members, started)).toContain(started.pid);
   });
 
-  it("finds what a process in the background has started", async () => {
+  it("finds the children of a background process", async () => {
     const { members, start } = await world();
     const started = await start(["daemon", "erase", "child", "close3"]);
     await expect.poll(() => pidsOf(members, started)).toHaveLength(2);
   });
 
-  it("finds a process that only a listening socket of dewy gives away", async () => {
+  it("finds a process that only a listening socket of dewy identifies", async () => {
     const { members, start } = await world();
     const sockets = [await listener()];
     const started = await start(["daemon", "erase", "close4"], { sockets });
     await expectOnly(members, started);
   });
 
-  it("takes such a process for one of the newest generation that was there when it was started", async () => {
+  it("assigns such a process to the newest generation that existed when it was started", async () => {
     const { members, start } = await world();
     const sockets = [await listener()];
     const steps = ["daemon", "erase", "close4"];
@@ -204,7 +204,7 @@ describe("GenerationMembers.of", () => {
     await expectOnly(members, after);
   });
 
-  it("leaves what the next generation has put into the background to that one", async () => {
+  it("assigns a background process of the next generation to that generation", async () => {
     const { members, start } = await world();
     const sockets = [await listener()];
     const before = await start([], { sockets });
@@ -213,7 +213,7 @@ describe("GenerationMembers.of", () => {
     await expectOnly(members, after);
   });
 
-  it("finds it among sockets that systemd opened only when its environment is gone", async () => {
+  it("finds it by sockets of systemd only if its environment is gone", async () => {
     const { members, start } = await world();
     const sockets = [await listener()];
     const how = { sockets, inherited: true };
@@ -223,7 +223,7 @@ describe("GenerationMembers.of", () => {
     process.kill(sidecar.pid, 0);
   });
 
-  it("does not take a process for its own that has the number of a main process which is gone", async () => {
+  it("does not claim a process that has reused the pid of an exited main process", async () => {
     const { members, start } = await world();
     const { pid } = (await start([], { env: {}, isOurs: false })).main;
     const startTime = String(Number(processStartTime(pid)) - 1);
@@ -232,7 +232,7 @@ describe("GenerationMembers.of", () => {
     expect(await pidsOf(members, gone)).toEqual([]);
   });
 
-  it("does not find the operator's ready command, whose environment is that of the app but for the id", async () => {
+  it("does not find the ready command, whose environment is that of the app without the id", async () => {
     const { root, members, start } = await world();
     const started = await start([]);
     const env = { [ROOT_VARIABLE]: root, [GENERATION_VARIABLE]: "1" };
@@ -241,7 +241,7 @@ describe("GenerationMembers.of", () => {
     process.kill(readyCommand.pid, 0);
   });
 
-  it("finds what dewy itself has adopted, as the first process of a container", async () => {
+  it("finds orphaned processes that dewy has adopted as the first process of a container", async () => {
     const { members, start } = await world();
     const started = await start([]);
     const adopted = await start([], { id: started.id, isOurs: false });
@@ -255,7 +255,7 @@ describe("GenerationMembers.of", () => {
   const noCgroup = nowhere.makeCgroup("test") === undefined;
   nowhere.remove("test");
   it.skipIf(noCgroup)(
-    `finds a process that nothing but its control group gives away${noCgroup ? ": dewy may make none here" : ""}`,
+    `finds a process that only its control group identifies${noCgroup ? ": dewy may make none here" : ""}`,
     async () => {
       const { members, start } = await world();
       const started = await start(["join", "daemon", "erase", "close3"], {
@@ -270,7 +270,7 @@ describe("GenerationMembers.of", () => {
     },
   );
 
-  it("finds nothing any more when all have ended", async () => {
+  it("finds nothing once all have exited", async () => {
     const { members, start } = await world();
     const started = await start(["daemon"]);
     process.kill(started.pid, "SIGKILL");
@@ -284,7 +284,7 @@ async function earlierOnes(members: GenerationMembers): Promise<Record<string, n
 }
 
 describe("GenerationMembers.ofEarlierDewys", () => {
-  it("finds what an earlier dewy of the directory has started, and nothing of this one", async () => {
+  it("finds what an earlier dewy process has started, and nothing of this one", async () => {
     const { members, start } = await world();
     const earlier = await start(["daemon"], { id: "earlier", isOurs: false });
     await start(["daemon"]);

@@ -53,7 +53,7 @@ describe.each(runtimes)("the programs behind an app's output, on $name", (runtim
     },
   );
 
-  it("take what the app writes after dewy was killed, and end with it", async () => {
+  it("receive what the app writes after dewy was killed, and exit with it", async () => {
     const directory = await tempDirectory();
     const script = `while [ ! -e ${directory}/go ]; do echo out; echo err >&2; sleep 0.1; done; echo end > ${directory}/end`;
     const mark = await killed(runtime, { directory, prefix: "", app: ["/bin/sh", "-c", script] });

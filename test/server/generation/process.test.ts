@@ -50,14 +50,14 @@ async function processesNaming(word: string): Promise<string[]> {
 }
 
 describe("startGeneration", () => {
-  it("loses nothing that a program wrote before it ended", async () => {
+  it("loses no output that a program wrote before it exited", async () => {
     const generation = await shell("head -c 3000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
     expect(await generation.exited).toEqual({ code: 3, signal: null });
     expect(generation.output().length).toBe(3_000_004);
     expect(generation.output()).toContain("end\n");
   });
 
-  it("ends although a process that was left behind keeps the output open", async () => {
+  it("resolves although a background process keeps the output open", async () => {
     const generation = await shell("sleep 60 & echo started");
     expect(await generation.exited).toEqual({ code: 0, signal: null });
     expect(generation.output()).toBe("started\n");
@@ -66,7 +66,7 @@ describe("startGeneration", () => {
     await eventually(() => !groupRuns(generation.pid));
   });
 
-  it("does not count a process that has ended and that nobody waited for", async () => {
+  it("does not count a zombie", async () => {
     const script = `import os, time
 pid = os.fork()
 if pid == 0:
@@ -81,7 +81,7 @@ time.sleep(60)`;
     expect(process.kill(Number(line), 0)).toBe(true);
   });
 
-  it("says which signal ended it, and reaches the main process or the whole group", async () => {
+  it("reports the signal that killed it, and signals the main process or the whole group", async () => {
     const generation = await shell("trap 'exit 7' TERM; sleep 60 & echo deaf; wait");
     await eventually(() => generation.output() !== "");
     signalProcess(generation.pid, "SIGTERM");
@@ -92,12 +92,12 @@ time.sleep(60)`;
     expect(await other.exited).toEqual({ code: null, signal: "SIGKILL" });
   });
 
-  it("hears when the program is ready", async () => {
+  it("resolves when the program reports its readiness", async () => {
     const generation = await shell('eval "echo READY=1 >&$DEWY_READY_FD"; sleep 60');
     await generation.ready;
   });
 
-  it("hears READY=1 of sd_notify, and nothing else, where the program is told to say it", async () => {
+  it("receives READY=1 of sd_notify, and nothing else", async () => {
     const go = join(await tempDirectory(), "go");
     const say = (text: string): string => `send(S, "${text}", 0, $to) or die $!; print "sent\\n";`;
     const script = `$| = 1; socket(S, AF_UNIX, SOCK_DGRAM, 0); $to = sockaddr_un($ENV{NOTIFY_SOCKET});
@@ -121,7 +121,7 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
     await eventually(async () => (await processesNaming(runDirectory)).length === 0);
   });
 
-  it("starts a program without NOTIFY_SOCKET where its path would be too long", async () => {
+  it("starts a program without NOTIFY_SOCKET if its path would be too long", async () => {
     const runDirectory = join(await tempDirectory(), "x".repeat(100));
     await mkdir(runDirectory);
     const script = `echo "socket \${NOTIFY_SOCKET-none}"`;
@@ -130,7 +130,7 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
     expect(generation.output()).toBe("socket none\n");
   });
 
-  it("gives it no variable of dewy's own sockets and service manager", async () => {
+  it("passes no variable of dewy's own sockets and service manager", async () => {
     const env = {
       PATH,
       KEPT: "yes",
@@ -150,7 +150,7 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
     expect(names.filter((name) => name !== "PWD" && name !== "_").sort()).toEqual(["KEPT", "PATH"]);
   });
 
-  it("lets no signal stay ignored", async () => {
+  it("resets ignored signals", async () => {
     const generation = await start(["/bin/grep", "SigIgn", "/proc/self/status"]);
     await generation.exited;
     const ignored = Number.parseInt(generation.output().split("\t")[1] ?? "", 16);
@@ -164,7 +164,7 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
     expect(generation.output()).toMatch(/^uid=65534\S* gid=65534\S* groups=65534\S*\n$/);
   });
 
-  it("says so when the system does not execute it, and blames no release for that", async () => {
+  it("reports that the system does not execute a program, without blaming the release", async () => {
     const error = await start(["/no/such/program"]).catch((e: unknown) => e);
     expect(error).toMatchObject({
       fault: "host",
@@ -174,7 +174,7 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
     });
   });
 
-  it("takes an exit code of 127 of the program itself for what it is", async () => {
+  it("does not misread an exit code of 127 of the program itself", async () => {
     const generation = await shell("sleep 0.2; exit 127");
     expect(await generation.exited).toEqual({ code: 127, signal: null });
     const quick = await shell("exit 126");

@@ -37,7 +37,7 @@ function check(root: string, name: string, over: Partial<CheckedProgram> = {}): 
 const GOOD: Contents = { "bin/app": "+x#!/bin/sh\n" };
 
 describe("checkProgram", () => {
-  it("has nothing against a program of the release, nor against one of the system", async () => {
+  it("accepts a program of the release and of the system", async () => {
     const root = await world({}, GOOD);
     await check(root, `${root}/current/bin/app`);
     await check(root, `${root}/./current/./bin/app`);
@@ -46,7 +46,7 @@ describe("checkProgram", () => {
 
   it.each<[string, Contents, Contents, string]>([
     ["is not in it, but was in an earlier one", GOOD, {}, "there is no such file"],
-    ["is a directory, but was none", GOOD, { "bin/app/x": "" }, "it is a directory"],
+    ["is a directory, but was a file", GOOD, { "bin/app/x": "" }, "it is a directory"],
     ["may not be executed", GOOD, { "bin/app": "" }, "not an executable file; chmod +x it in the"],
     ["may never be executed", {}, { "bin/app": "" }, "not an executable file; chmod +x it in the"],
     [
@@ -55,13 +55,13 @@ describe("checkProgram", () => {
       { "bin/app": "+x#!ROOT/current/bin/python" },
       "current/bin/python, which the release does not contain",
     ],
-  ])("blames the release when its program %s", async (_, before, now, reason) => {
+  ])("blames the release if its program %s", async (_, before, now, reason) => {
     const root = await world(before, now);
     const error = await check(root, `${root}/current/bin/app`).catch((e: unknown) => e);
     expect(error).toMatchObject({ fault: "release", message: expect.stringContaining(reason) });
   });
 
-  it("blames no release for a path that none has: it may be mistyped", async () => {
+  it("does not blame a release for a path that no release has, which may be mistyped", async () => {
     const root = await world(GOOD, GOOD);
     const error = await check(root, `${root}/current/bin/ap`).catch((e: unknown) => e);
     expect(error).toMatchObject({
@@ -70,7 +70,7 @@ describe("checkProgram", () => {
     });
   });
 
-  it("knows the release by another name of the directory, too", async () => {
+  it("recognizes the release by another path of the directory", async () => {
     const root = await world(GOOD, {});
     const other = `${await tempDirectory()}/app`;
     await symlink(root, other);
@@ -78,7 +78,7 @@ describe("checkProgram", () => {
     expect(error).toMatchObject({ fault: "release" });
   });
 
-  it("blames the machine for an interpreter that it lacks", async () => {
+  it("blames the machine for a missing interpreter", async () => {
     const root = await world(GOOD, { "bin/app": "+x#!/no/such/python -u\n" });
     const error = await check(root, `${root}/current/bin/app`).catch((e: unknown) => e);
     expect(error).toMatchObject({
@@ -116,7 +116,7 @@ describe("checkProgram", () => {
     expect(error).toMatchObject({ fault: "host", message: expect.stringContaining(reason) });
   });
 
-  it("says in one line that a program is in no directory of PATH, and not which these are", async () => {
+  it("reports in one line that PATH does not contain a program, without the directories", async () => {
     const root = await world(GOOD, GOOD);
     const searchPath = `${root}:/usr/bin`;
     const error = await check(root, "no-such-program", { searchPath }).catch((e: unknown) => e);
@@ -128,7 +128,7 @@ describe("checkProgram", () => {
     });
   });
 
-  it("blames the release for what is found in it by way of PATH", async () => {
+  it("blames the release for a program that PATH finds in it", async () => {
     const root = await world({}, { "bin/app": "" });
     const searchPath = `${root}/current/bin`;
     const error = await check(root, "app", { searchPath }).catch((e: unknown) => e);
@@ -154,7 +154,7 @@ describe("withFault", () => {
     const checked = { name, root, searchPath: "", release };
     return withFault(new NotExecutedError(name, reason), checked);
   };
-  it("blames the release for a program that was built for another machine, or for none", async () => {
+  it("blames the release for a program of another architecture, or an invalid one", async () => {
     expect(await fault("Exec format error", elf(S390X))).toMatchObject({
       fault: "release",
       message: expect.stringMatching(
@@ -166,7 +166,7 @@ describe("withFault", () => {
       message: expect.stringMatching(/": Exec format error$/),
     });
   });
-  it("blames the machine for everything else, and for all that is outside of the release", async () => {
+  it("blames the machine for everything else, and for everything outside of the release", async () => {
     expect(await fault("Permission denied", Buffer.from("#!/bin/sh\n"))).toMatchObject({
       fault: "host",
     });
@@ -182,14 +182,14 @@ describe("foreignArchitecture", () => {
     await writeFile(join(root, "app"), bytes, { mode: 0o755 });
     return foreignArchitecture({ name: join(root, "app"), root, searchPath: "" });
   };
-  it("says for which processor a program was built when that is another one", async () => {
+  it("names the architecture of a program that was built for another one", async () => {
     const [name = "", machine = 0] =
       Object.entries(machines).find(([each]) => each !== process.arch && each !== "ia32") ?? [];
     expect(await told(elf(machine))).toBe(
       `it was built for ${name}, and this machine is ${process.arch}`,
     );
   });
-  it("says nothing of a program of this machine, of a script, and of what it cannot read", async () => {
+  it("returns undefined for a program of this architecture, a script and an unreadable file", async () => {
     const root = await tempDirectory();
     const own = { name: process.execPath, root, searchPath: "" };
     expect(foreignArchitecture(own)).toBeUndefined();

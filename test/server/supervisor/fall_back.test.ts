@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { HostError } from "../../../src/core/error.ts";
 import type { EventSink } from "../../../src/core/event.ts";
 import { EMPTY_STATE } from "../../../src/deploy/state.ts";
@@ -47,6 +47,13 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
     if (--full.links >= 0) throw new HostError("no space left on device");
     return directory.point(name);
   };
+  const end = new AbortController();
+  const running: Promise<void>[] = [];
+  // Before the directory is removed.
+  onTestFinished(async () => {
+    end.abort();
+    await Promise.all(running);
+  });
   const onCrashLoop = (loop: CrashLoop): void => {
     const { supervisor, clock, events } = made;
     const emit: EventSink = (event) => void events.push(event);
@@ -55,9 +62,9 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
       directory: { ...directory, point },
       runner: supervisor,
       context,
-      signal: never,
+      signal: end.signal,
     };
-    void fallBack(loop, parts);
+    running.push(fallBack(loop, parts));
   };
   const made = world({ onCrashLoop });
   await made.supervisor.ensureRunning(NEW);
@@ -70,7 +77,7 @@ async function crashing(known: readonly (typeof OLD)[]): Promise<CrashingWorld> 
   };
 }
 
-it("goes back to the release before one that keeps crashing, says so, and remembers it as bad", async () => {
+it("rolls back from a crash-looping release, reports that, and marks it bad", async () => {
   const { supervisor, events, broken, generations, live, bad } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   generations[0]?.exit({ code: 3 });
@@ -84,7 +91,7 @@ it("goes back to the release before one that keeps crashing, says so, and rememb
   await supervisor.stop();
 });
 
-it("goes back at once although that cannot be remembered yet, and remembers it later", async () => {
+it("rolls back at once although the mark cannot be saved yet, and saves it later", async () => {
   const { supervisor, events, broken, generations, bad, full } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   full.saves = 3;
@@ -102,7 +109,7 @@ it("goes back at once although that cannot be remembered yet, and remembers it l
   await supervisor.stop();
 });
 
-it("tries again to go back when that has failed", async () => {
+it("retries a failed rollback", async () => {
   const { supervisor, events, broken, generations, live, full } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
   full.links = 2;
@@ -133,7 +140,7 @@ it("does not wait for a newer version that is getting ready", async () => {
   await supervisor.stop();
 });
 
-it("lets a newer version get ready where there is no way back", async () => {
+it("lets a newer version get ready if there is no rollback target", async () => {
   const { broken, generations, switches, supervisor, bad } = await crashing([NEW]);
   broken.add(NEW.tag);
   let isGivenUp = false;
@@ -151,7 +158,7 @@ it("lets a newer version get ready where there is no way back", async () => {
   await supervisor.stop();
 });
 
-it("keeps trying, and says that there is no way back, when the older one crashes as well", async () => {
+it("keeps trying, and reports that there is no rollback target, if the older release crashes as well", async () => {
   const { supervisor, events, broken, generations, live } = await crashing([OLD, NEW]);
   broken.add(NEW.tag).add(OLD.tag);
   generations[0]?.exit({ code: 3 });
@@ -167,7 +174,7 @@ it("keeps trying, and says that there is no way back, when the older one crashes
   await supervisor.stop();
 });
 
-it("does not leave a release for one that it does not know, and marks it as bad", async () => {
+it("does not roll back to a release without a record, but marks the crashing one bad", async () => {
   const { supervisor, events, broken, generations, live, bad } = await crashing([NEW]);
   broken.add(NEW.tag);
   generations[0]?.exit({ code: 3 });

@@ -7,11 +7,11 @@ import { findOrphans } from "../../../src/server/supervisor/orphans.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 it.each([
-  ["the release directory that it was started from", "/releases/20260101T000000Z"],
-  ["no release directory where an earlier dewy did not state it", undefined],
-])("finds a generation of an earlier dewy by its environment, with %s", async (_, release) => {
+  ["its release directory", "/releases/20260101T000000Z"],
+  ["no release directory if an earlier dewy did not set it", undefined],
+])("finds an orphan by its environment, with %s", async (_, release) => {
   const root = await tempDirectory();
-  // An app has lost its parent when its dewy was killed.
+  // The app of a killed dewy process has lost its parent.
   const parent = spawn("/bin/sh", ["-c", "setsid sleep 1000 >&- & echo $!"], {
     stdio: ["ignore", "pipe", "ignore"],
     env: {
@@ -22,13 +22,14 @@ it.each([
       ...(release === undefined ? {} : { DEWY_RELEASE_DIR: `${root}${release}` }),
     },
   });
-  const [said] = await Promise.all([text(parent.stdout), once(parent, "exit")]);
-  const pid = Number(said);
+  const [output] = await Promise.all([text(parent.stdout), once(parent, "exit")]);
+  const pid = Number(output);
   onTestFinished(() => void process.kill(pid, "SIGKILL"));
   const [orphan, ...others] = await findOrphans(new GenerationMembers(root));
   expect(others).toEqual([]);
   expect(orphan).toMatchObject({
     pid,
+    number: 3,
     tag: "v1.0.0",
     directory: release === undefined ? "" : "20260101T000000Z",
   });

@@ -17,8 +17,8 @@ it.each([
   ["with a socket", { sockets: [socket], env: {} }, "use --handoff proxy or --handoff none"],
   ["behind the proxy", { sockets: [], env: { PORT: "4711" } }, "listen on 127.0.0.1:$PORT (4711)"],
   ["without a port", { sockets: [], env: {} }, "another process has the port that it wants"],
-])("an app %s that finds its port taken is told what to do", async (_, place, hint) => {
-  const generation = fakeGeneration(release, 1, place, 0);
+])("the error for an app %s whose port is taken says what to do", async (_, endpoint, hint) => {
+  const generation = fakeGeneration(release, 1, endpoint, 0);
   generation.lastLines = () => ["Error: listen EADDRINUSE: address already in use :::8080"];
   generation.exit({ code: 1 });
   const error = await becomeReady(generation, socketHandoff([]), ready, AbortSignal.timeout(9_000))
@@ -38,7 +38,7 @@ describe("a ready command", () => {
     [126, "operator"],
     [127, "operator"],
     [null, "release"],
-  ])("that ends with exit code %s all the time is the fault of the %s", async (code, fault) => {
+  ])("that always exits with code %s is the fault of the %s", async (code, fault) => {
     const options = { ...soon, command: async () => code };
     const failed = becomeReady(generation(), socketHandoff([]), options, never);
     await expect(failed).rejects.toMatchObject({ fault, phase: "verify" });
@@ -53,7 +53,7 @@ describe("a ready command", () => {
     await expect(failed).rejects.toMatchObject({ fault: "host" });
   });
 
-  it("that fails in a way nobody expects is not the release's fault", async () => {
+  it("that fails unexpectedly is not the release's fault", async () => {
     const command = async (): Promise<number> => {
       throw new TypeError("x is undefined");
     };
@@ -64,23 +64,23 @@ describe("a ready command", () => {
 
 it.each([
   ["answers 503", "release"],
-  ["cannot be asked: too many open files", "host"],
-] as const)("an app that %s until the time is up: fault of the %s", async (reason, fault) => {
+  ["cannot be probed: too many open files", "host"],
+] as const)("an app that %s until the timeout: fault of the %s", async (reason, fault) => {
   const handoff: Handoff = {
     ...socketHandoff([]),
-    ready: async (_place, signal, tell) => {
-      tell(reason, fault);
+    ready: async (_endpoint, signal, report) => {
+      report(reason, fault);
       await systemClock.sleep(60_000, signal);
     },
   };
-  const place = { sockets: [], env: { PORT: "4711" } };
+  const endpoint = { sockets: [], env: { PORT: "4711" } };
   const options = { ...ready, timeoutMs: 5_000, clock: hastyClock() };
-  const failed = becomeReady(fakeGeneration(release, 1, place, 0), handoff, options, never);
+  const failed = becomeReady(fakeGeneration(release, 1, endpoint, 0), handoff, options, never);
   await expect(failed).rejects.toMatchObject({ fault });
   await expect(failed).rejects.toThrow(`not ready within 5 s: ${reason}`);
 });
 
-it("an app with a socket has not done its work when it ends with exit code 0", async () => {
+it("an app with a socket that exits with code 0 has failed", async () => {
   const generation = fakeGeneration(release, 1, { sockets: [socket], env: {} }, 0);
   generation.exit({ code: 0 });
   const readiness = becomeReady(generation, socketHandoff([]), ready, AbortSignal.timeout(9_000));

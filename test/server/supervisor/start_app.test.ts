@@ -6,7 +6,7 @@ import { appStarter } from "../../../src/server/supervisor/start_app.ts";
 import { until } from "../../e2e/dewy.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
-test("the last lines of an app are without the secrets of its environment and of dewy's", async () => {
+test("secrets of the app's and dewy's environment are masked in the last lines", async () => {
   const key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\n-----END KEY-----";
   const app = { PATH: process.env.PATH, APP_PASSWORD: "hunter2hunter2", PLAIN: "visible-value" };
   const root = await tempDirectory();

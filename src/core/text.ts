@@ -21,3 +21,8 @@ function escapeOf(character: string): string {
     ? `\\x${code.toString(16).padStart(2, "0")}`
     : `\\u${code.toString(16).padStart(4, "0")}`;
 }
+
+/** Truncates untrusted text to `length` characters plus `…`, so that output stays bounded. */
+export function shorten(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length)}…`;
+}

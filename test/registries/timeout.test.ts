@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Registry, Resolution } from "../../src/core/types.ts";
 import { openRegistry } from "../../src/registries/open.ts";
-import { withPollDeadline } from "../../src/registries/poll_deadline.ts";
+import { withPollDeadline } from "../../src/registries/timeout.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 

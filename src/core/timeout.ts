@@ -1,0 +1,69 @@
+import type { Clock } from "./clock.ts";
+
+/** Something took too long. Callers translate it into a RemoteError of code `timeout`. */
+export class TimeoutError extends Error {
+  readonly ms: number;
+
+  constructor(what: string, ms: number) {
+    super(`no ${what} within ${ms / 1000} s`);
+    this.ms = ms;
+  }
+}
+
+export interface Timeout {
+  clock: Clock;
+  ms: number;
+  /** The missing thing in the message of the TimeoutError: `response`. */
+  what: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** Waits for work that cannot be cancelled: at the timeout or abort it rejects at once and leaves the work running. */
+export async function withTimeout<T>(work: Promise<T>, timeout: Timeout): Promise<T> {
+  const { clock, ms, what, signal } = timeout;
+  const finished = new AbortController();
+  const detach = signal && abortWith(finished, signal);
+  const overdue = clock.sleep(ms, finished.signal).then(() => {
+    throw new TimeoutError(what, ms);
+  });
+  try {
+    return await Promise.race([work, overdue]);
+  } finally {
+    detach?.();
+    finished.abort();
+  }
+}
+
+/**
+ * Runs work with a timeout in milliseconds. The work receives a signal that aborts at the timeout or with `signal`; it
+ * rejects by itself on the latter.
+ */
+export async function withDeadline<T>(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController();
+  const detach = signal && abortWith(ended, signal);
+  try {
+    return await withTimeout(work(ended.signal), { clock, ms, what: "result" });
+  } catch (error) {
+    // Not after success: a stream that the work opened may go on.
+    if (error instanceof TimeoutError) ended.abort(error);
+    throw error;
+  } finally {
+    detach?.();
+  }
+}
+
+/**
+ * Aborts a controller with a longer-lived signal; returns a function that detaches them. Node keeps a reference at the
+ * source of every `AbortSignal.any`, so a loop would leak.
+ */
+export function abortWith(controller: AbortController, signal: AbortSignal): () => void {
+  const abort = (): void => controller.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  return () => signal.removeEventListener("abort", abort);
+}

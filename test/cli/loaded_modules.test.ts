@@ -1,0 +1,38 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { ROOT, run } from "../runtime/runtimes.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
+
+const RECORD = fileURLToPath(new URL("loaded_modules.mjs", import.meta.url));
+
+/** The modules that one command line loads, from the project's root. */
+async function loadedBy(...argv: string[]): Promise<string[]> {
+  const loaded = join(await tempDirectory(), "loaded");
+  const cli = join(ROOT, "dist", "cli.js");
+  const env = { DEWY_LOADED: loaded };
+  const { code, stderr } = await run(process.execPath, ["--import", RECORD, cli, ...argv], { env });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const urls = (await readFile(loaded, "utf8")).trim().split("\n");
+  return [...new Set(urls)].map((url) => url.replace(/^.*?\/(?=node_modules\/|dist\/)/, ""));
+}
+
+test("a directory is asked without the packages of other registries", async () => {
+  const directory = await tempDirectory();
+  await mkdir(join(directory, "v1.0.0"));
+  await writeFile(join(directory, "v1.0.0", "app.tar.gz"), "");
+  const loaded = await loadedBy("check", `file://${directory}`);
+  const packages = loaded.filter((path) => path.startsWith("node_modules/"));
+  expect(packages.map((path) => path.split("/")[1]).sort()).toEqual(["cac", "semver"]);
+  expect(loaded.filter((path) => /registries\/\w+\/(client|registry)/.test(path))).toEqual([
+    "dist/src/registries/file/registry.js",
+  ]);
+  expect(loaded.length).toBeLessThan(100);
+});
+
+test("the version is printed without any registry", async () => {
+  const loaded = await loadedBy("--version");
+  expect(loaded.filter((path) => path.includes("/registries/"))).toEqual([]);
+  expect(loaded.length).toBeLessThan(20);
+});
