@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { HostError } from "../../src/core/error.ts";
 import type { Candidate } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { candidate, jumpingClock } from "./world.ts";
 
 const CANDIDATE: Candidate = {
   release: {
@@ -27,5 +29,22 @@ describe("FailedCandidates", () => {
     expect(failed.waitsUntil(CANDIDATE)).toBe(retryAt);
     now = Date.UTC(2026, 10, 26);
     expect(failed.waitsUntil(CANDIDATE)).toBeUndefined();
+  });
+});
+
+describe("the memory of failed versions", () => {
+  it("is bounded: the oldest of more than 32 does not wait any more", () => {
+    const clock = jumpingClock();
+    const failed = new FailedCandidates({ intervalMs: 10_000, clock, random: () => 0.5 });
+    const versions = Array.from({ length: 33 }, (_, nth) => candidate(`v1.0.${nth}`));
+    for (const one of versions) failed.add(one, new HostError("the disk is full"));
+    const waiting = versions.map((one) => failed.waitsUntil(one) !== undefined);
+    expect(waiting).toEqual([false, ...Array(32).fill(true)]);
+  });
+
+  it("does not let a version wait that has not failed", () => {
+    const clock = jumpingClock();
+    const failed = new FailedCandidates({ intervalMs: 10_000, clock });
+    expect(failed.waitsUntil(candidate("v1.0.0"))).toBeUndefined();
   });
 });

@@ -501,3 +501,146 @@ describe("placedName", () => {
     expect(placedName("decade-linux-amd64", "v1.2.3")).toBe("decade");
   });
 });
+
+describe("a choice", () => {
+  const tentative = (names: readonly string[], options: ArtifactOptions = {}) =>
+    choose("linux/amd64", names, options).isTentative;
+
+  test.each([
+    ["app-linux-amd64.zip", false],
+    ["app-linux-amd64", true],
+    ["app-linux.zip", true],
+    ["site.zip", true],
+  ])("of %s may still be replaced by a better file: %s", (name, expected) => {
+    expect(tentative([name])).toBe(expected);
+  });
+
+  test("by artifact= may still be replaced if that is a pattern", () => {
+    const names = ["app-1.0.jar", "app-linux-amd64.zip"];
+    expect(tentative(names, { artifact: "app-1.0.jar" })).toBe(false);
+    expect(tentative(names, { artifact: "app-{version}.jar", tag: "v1.0" })).toBe(false);
+    expect(tentative(names, { artifact: "*.jar" })).toBe(true);
+  });
+
+  test("is named only by the very name", () => {
+    const named = (artifact: string) =>
+      choose("linux/amd64", ["app-1.0.jar"], { artifact }).isNamed;
+    expect(named("app-1.0.jar")).toBe(true);
+    expect(named("app-*.jar")).toBe(false);
+    expect(named("nope.jar")).toBe(false);
+  });
+
+  test.each(["app-1.0.jar", "*.jar"])("by artifact=%s has no notes", (artifact) => {
+    expect(choose("linux/amd64", ["app-1.0.jar"], { artifact })).toMatchObject({
+      notes: [],
+      problem: undefined,
+    });
+  });
+
+  test("by artifact= is explained for every file", () => {
+    const explain = (artifact: string, ...names: string[]) =>
+      choose("linux/amd64", names, { artifact }).explained.map(({ name, reason }) => [
+        name,
+        reason,
+      ]);
+    expect(explain("a.jar", "a.jar", "b.jar")).toEqual([
+      ["a.jar", "named by artifact=a.jar"],
+      ["b.jar", "not the one named by artifact=a.jar"],
+    ]);
+    expect(explain("app-*", "app-linux-amd64.zip", "app-darwin-amd64.zip", "tool.zip")).toEqual([
+      ["app-linux-amd64.zip", "named by artifact=app-*"],
+      ["app-darwin-amd64.zip", "for darwin"],
+      ["tool.zip", "not the one named by artifact=app-*"],
+    ]);
+    expect(explain("nope", "a.jar")).toEqual([["a.jar", "not the one named by artifact=nope"]]);
+  });
+
+  test.each([
+    ["artifact= has no wildcards", { artifact: "{version}.zip" }],
+    ["the tag is unknown", { artifact: "app-{tag}.zip" }],
+  ])("of nothing has no notes: %s", (_, options) => {
+    expect(choose("linux/amd64", ["app.zip"], options)).toMatchObject({
+      name: undefined,
+      notes: [],
+    });
+  });
+
+  test("is possible for names of up to 1,024 characters", () => {
+    const suffix = "-linux-amd64.tar.gz";
+    const longest = `${"a".repeat(1024 - suffix.length)}${suffix}`;
+    expect(chosen("linux/amd64", [longest])).toBe(longest);
+    expect(chosen("linux/amd64", [`a${longest}`])).toBeUndefined();
+    expect(choose("linux/amd64", [`a${longest}`, longest]).explained).toMatchObject([
+      { chosen: false, reason: "its name is longer than 1024 characters" },
+      { name: longest, chosen: true },
+    ]);
+  });
+
+  test("that is tied is explained by the tie", () => {
+    const names = ["app-linux.zip", "tool-linux.zip"];
+    const problem =
+      "2 files fit equally well (app-linux.zip, tool-linux.zip); set artifact= to one of them";
+    expect(choose("linux/amd64", names)).toMatchObject({ notes: [], problem });
+    expect(choose("linux/amd64", names).explained.map(({ reason }) => reason)).toEqual([
+      problem,
+      problem,
+    ]);
+  });
+});
+
+describe("what is missing in the name of a file is the problem", () => {
+  const problemOf = (host: string, ...names: string[]) => choose(host, names).problem;
+
+  test("if nothing else fits", () => {
+    expect(problemOf("linux/amd64", "app-x86_64.zip")).toBe(
+      "app-x86_64.zip: its name has no operating system; set artifact= to use it",
+    );
+    expect(problemOf("linux/arm64", "app-linux.zip")).toBe(
+      "app-linux.zip: its name has no architecture; set artifact= to use it",
+    );
+  });
+
+  test("of an archive rather than of a bare executable", () => {
+    expect(problemOf("linux/amd64", "tool-x86_64", "app-x86_64.zip")).toContain("app-x86_64.zip: ");
+    expect(problemOf("linux/amd64", "tool-x86_64", "checksums.txt")).toContain("tool-x86_64: ");
+  });
+
+  test("but not if a file states all and is for another machine", () => {
+    expect(problemOf("linux/amd64", "app-darwin-amd64.zip", "app.txt")).toBeUndefined();
+  });
+});
+
+describe("another program in place of the repository's own", () => {
+  const pick = (host: string, repository: string, ...names: string[]) =>
+    choose(host, names, { repository }).name;
+
+  test("is taken if it is a certain archive", () => {
+    const names = ["mimir-linux-amd64.zip", "mimirtool-windows-amd64.zip"];
+    expect(pick("windows/amd64", "mimir", ...names)).toBe(names[1]);
+    expect(pick("windows/amd64", "mimir", "mimir-linux-amd64.zip", "tool-win.zip")).toBeUndefined();
+  });
+
+  test("is not taken if its own is only for another architecture", () => {
+    const names = ["mimir-linux-amd64", "mimirtool-linux-arm64"];
+    expect(pick("linux/arm64", "mimir", ...names)).toBeUndefined();
+  });
+
+  test("is taken if the release has no program of its own", () => {
+    const names = ["other-linux-amd64", "tool-windows-amd64.exe"];
+    expect(pick("windows/amd64", "mimir", ...names)).toBe(names[1]);
+    expect(pick("windows/amd64", "mimir", "mimir.txt", names[1] ?? "")).toBe(names[1]);
+    expect(pick("windows/amd64", "", ...names)).toBe(names[1]);
+  });
+});
+
+describe("equal files", () => {
+  test.each(["baseline", "compat", "portable"])("are a build and its %s build", (word) => {
+    const names = [`app-linux-x64-${word}.zip`, "app-linux-x64.zip"];
+    expect(choose("linux/amd64", names).name).toBe(names[0]);
+  });
+
+  test("are listed without a remainder if there are five", () => {
+    const names = Array.from({ length: 5 }, (_, nth) => `app${nth}-linux-x64.zip`);
+    expect(choose("linux/amd64", names).notes[0]).toContain(`(${names.join(", ")});`);
+  });
+});

@@ -20,6 +20,55 @@ describe("normalizePlatform", () => {
     expect(normalizePlatform(expected)).toEqual(expected);
   });
 
+  test.each([
+    ["windows", ["win32", "win", "Windows"]],
+    ["darwin", ["macos", "macosx", "mac", "osx", "Darwin"]],
+    ["solaris", ["sunos"]],
+  ])("knows %s by the names %j", (os, names) => {
+    const spelled = names.map((name) => normalizePlatform({ os: name, arch: "amd64" }).os);
+    expect(new Set(spelled)).toEqual(new Set([os]));
+  });
+
+  test.each([
+    ["amd64", ["x64", "x86_64", "x86-64", "AMD64"]],
+    ["386", ["ia32", "x86", "i386", "i486", "i586", "i686"]],
+    ["arm64", ["aarch64", "armv8", "armv8l"]],
+    ["mipsle", ["mipsel"]],
+    ["mips64le", ["mips64el"]],
+    ["ppc64le", ["ppc64el", "powerpc64le"]],
+    ["ppc64", ["powerpc64"]],
+    ["riscv64", ["riscv64gc"]],
+    ["loong64", ["loongarch64"]],
+  ])("knows %s by the names %j", (arch, names) => {
+    for (const name of names) {
+      expect(normalizePlatform({ os: "linux", arch: name })).toEqual({ os: "linux", arch });
+    }
+  });
+
+  test.each([
+    ["armv5tel", "v5"],
+    ["armv6", "v6"],
+    ["armv7", "v7"],
+    ["armv7hl", "v7"],
+    ["arm32v7", "v7"],
+    ["armhf", "v7"],
+    ["armel", "v5"],
+  ])("reads the variant in %s as %s", (arch, variant) => {
+    expect(normalizePlatform({ os: "linux", arch })).toEqual({ os: "linux", arch: "arm", variant });
+  });
+
+  test.each(["armv9", "charmv7", "armv7-2"])(
+    "leaves the unknown architecture %s as it is",
+    (arch) => {
+      expect(normalizePlatform({ os: "linux", arch })).toEqual({ os: "linux", arch });
+    },
+  );
+
+  test("has no variant if that is empty", () => {
+    const { variant } = normalizePlatform({ os: "linux", arch: "amd64", variant: "" });
+    expect(variant).toBeUndefined();
+  });
+
   test("keeps variant and C library", () => {
     expect(normalizePlatform({ os: "linux", arch: "arm", variant: "6", libc: "musl" })).toEqual({
       os: "linux",
@@ -47,7 +96,26 @@ describe("runtimePlatform", () => {
       config: { variables: { arm_version: "6" } },
     });
     expect(runtimePlatform()).toEqual({ os: "linux", arch: "arm", variant: "v6" });
+    for (const config of [undefined, {}, { variables: {} }]) {
+      vi.stubGlobal("process", { platform: "linux", arch: "arm", config });
+      expect(runtimePlatform()).toEqual({ os: "linux", arch: "arm" });
+    }
   });
+
+  test("reads the ARM version of Node's build only on ARM", () => {
+    const config = { variables: { arm_version: "6" } };
+    vi.stubGlobal("process", { platform: "linux", arch: "x64", config });
+    expect(runtimePlatform()).toEqual({ os: "linux", arch: "amd64" });
+  });
+
+  test.each([{}, { build: {} }, { build: { os: "linux" } }, { build: { os: "", arch: "" } }])(
+    "asks Node if Deno is incomplete: %j",
+    (deno) => {
+      vi.stubGlobal("Deno", deno);
+      vi.stubGlobal("process", { platform: "win32", arch: "arm64" });
+      expect(runtimePlatform()).toEqual({ os: "windows", arch: "arm64" });
+    },
+  );
 
   test("asks Deno before the process it imitates", () => {
     vi.stubGlobal("Deno", { build: { os: "darwin", arch: "aarch64" } });
@@ -56,6 +124,10 @@ describe("runtimePlatform", () => {
 
   test.each([
     ["Linux aarch64", { os: "linux", arch: "arm64" }],
+    ["Linux", { os: "linux", arch: "amd64" }],
+    ["Linux armv7l", { os: "linux", arch: "arm", variant: "v7" }],
+    ["MacARM", { os: "darwin", arch: "arm64" }],
+    ["Android", { os: "linux", arch: "amd64" }],
     ["MacIntel", { os: "darwin", arch: "amd64" }],
     ["Win32", { os: "windows", arch: "amd64" }],
     ["", { os: "linux", arch: "amd64" }],
