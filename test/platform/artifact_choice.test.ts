@@ -342,6 +342,10 @@ describe("emulation", () => {
     expect(chosen(host, names, { emulation: true })).toBe(expected);
   });
 
+  test("is not worth a note if nothing can be emulated", () => {
+    expect(choose("darwin/arm64", ["app-linux-x64.zip"], { emulation: true }).notes).toEqual([]);
+  });
+
   test("comes after everything that runs natively, and is worth a note", () => {
     const options = { emulation: true };
     expect(chosen("darwin/arm64", [...names, "app-macos-arm64"], options)).toBe("app-macos-arm64");
