@@ -7,9 +7,7 @@ import {
   readRegistryQuery,
 } from "./driver.ts";
 
-/** The form of a directory registry URL. */
 export const FILE_SYNTAX = "file:///<directory>";
-/** The options of a directory registry URL. */
 export const FILE_URL_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A directory of this machine in the layout of an S3 registry. */
@@ -20,7 +18,6 @@ export interface FileLocator extends LocatorBase {
   dir: string;
 }
 
-/** Reads `file:///dir`. */
 export function parseFileUrl(url: SplitUrl): FileLocator {
   const { common } = readRegistryQuery("file", url, FILE_URL_OPTIONS);
   if (url.host !== "" && url.host !== "localhost") {

@@ -10,7 +10,6 @@ import { redactUrl } from "../core/url.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../resolve/resolve.ts";
 import { isAuditName } from "./audit.ts";
 
-/** An object of a store. */
 export interface StoredObject {
   /** Its whole name, prefix included. */
   name: string;
@@ -20,21 +19,16 @@ export interface StoredObject {
   artifact: Omit<Artifact, "name">;
 }
 
-/** A page of a listing. */
 export interface ObjectPage {
   /** What is below directories of their own, where those are not looked into; they end in `/`. */
   directories: readonly string[];
-  /** Objects. */
   objects: readonly StoredObject[];
 }
 
-/** A bucket that can be listed. */
 export interface ObjectStore {
   /** What comes before the tags: empty, or ends in `/`. */
   prefix: string;
-  /** Lists what is directly below the prefix. */
   listTags(signal: AbortSignal | undefined): AsyncIterable<Pick<ObjectPage, "directories">>;
-  /** Lists the files of a version directory. */
   listFiles(directory: string, signal: AbortSignal | undefined): AsyncIterable<ObjectPage>;
 }
 
@@ -86,7 +80,6 @@ function publishedIn(page: ObjectPage, directory: string): StoredObject[] {
   return page.objects.filter(({ name }) => !isAuditName(name.slice(directory.length)));
 }
 
-/** Says whether a release is there. */
 export async function holdsRelease(
   store: ObjectStore,
   tag: string,
@@ -99,7 +92,6 @@ export async function holdsRelease(
   return false;
 }
 
-/** Compares an offset with the size that an artifact has. */
 export function isComplete(artifact: Artifact, offset: number): boolean {
   if (artifact.size === undefined || offset < artifact.size) return false;
   if (offset === artifact.size) return offset > 0;

@@ -39,7 +39,6 @@ export function withTimeout(
   };
 }
 
-/** Throws a RemoteError of code `timeout` if the work takes too long. */
 export async function inTime<T>(
   timeoutMs: number | undefined,
   clock: Clock,

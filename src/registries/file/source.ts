@@ -58,7 +58,6 @@ async function readRelease(dir: string, tag: string): Promise<ReleaseFiles | und
   return { id: tag, createdAt: new Date(Math.trunc(newest)), files };
 }
 
-/** Says whether a release is there. */
 export async function directoryHolds(dir: string, tag: string): Promise<boolean> {
   if (!isName(tag)) return false;
   await list(dir);

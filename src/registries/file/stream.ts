@@ -14,7 +14,6 @@ export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** Streams a regular file. */
 export async function openFile(
   path: string,
   options: OpenFileOptions,

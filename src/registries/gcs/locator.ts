@@ -47,7 +47,6 @@ export function parseGsUrl(url: SplitUrl): GsLocator {
   return { ...common, bucket, prefix };
 }
 
-/** An object in Google Cloud Storage. */
 export interface GsArtifact {
   type: "gs";
   bucket: string;

@@ -3,11 +3,17 @@ import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
-import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
+import {
+  holdsRelease,
+  isComplete,
+  type ObjectPage,
+  type ObjectStore,
+  objectSource,
+  type StoredObject,
+} from "../object_layout.ts";
 import { createGcsClient, type GcsClient } from "./client.ts";
-import type { GsLocator } from "./locator.ts";
-import { parseGsArtifactUrl } from "./locator.ts";
-import { type GsStoreOptions, gsStore } from "./store.ts";
+import { formatGsArtifactUrl, type GsLocator, parseGsArtifactUrl } from "./locator.ts";
+import type { GcsObject } from "./schema.ts";
 
 /**
  * Opens a registry in Google Cloud Storage. An idle poll costs two requests: the tags and the files of the newest one
@@ -58,7 +64,6 @@ async function writeRecord(
   await client.create(name, "", "text/plain", signal);
 }
 
-/** Streams the bytes behind an artifact URL. */
 export async function openGsArtifact(
   url: SplitUrl,
   io: RegistryContext,
@@ -67,4 +72,54 @@ export async function openGsArtifact(
   const { bucket, object } = parseGsArtifactUrl(url);
   const signal = joinSignals(options.signal, io.signal);
   return createGcsClient(bucket, io).get(object, { ...options, signal });
+}
+
+export interface GsStoreOptions {
+  /** Limit for the names of a page. Defaults to the server's own limit, 1,000. */
+  maxResults?: number;
+}
+
+/**
+ * A prefix in a bucket. Listing costs a request per 1,000 entries. Artifacts may be in subdirectories, which are then part
+ * of their name.
+ */
+export function gsStore(
+  client: GcsClient,
+  locator: GsLocator,
+  options: GsStoreOptions = {},
+): ObjectStore {
+  const { bucket, prefix } = locator;
+  return {
+    prefix,
+    listTags: (signal) => list(client, bucket, { ...options, prefix, directories: true, signal }),
+    listFiles: (directory, signal) =>
+      list(client, bucket, { ...options, prefix: directory, signal }),
+  };
+}
+
+async function* list(
+  client: GcsClient,
+  bucket: string,
+  options: Parameters<GcsClient["list"]>[0],
+): AsyncGenerator<ObjectPage> {
+  for await (const { prefixes, objects } of client.list(options)) {
+    yield {
+      directories: prefixes,
+      objects: objects.map((object) => toStored(bucket, object)),
+    };
+  }
+}
+
+function toStored(bucket: string, object: GcsObject): StoredObject {
+  const { name, size, generation, digest, createdAt } = object;
+  return {
+    name,
+    storedAt: createdAt,
+    artifact: {
+      url: formatGsArtifactUrl({ bucket, object: name }),
+      size,
+      revision: generation,
+      digest,
+    },
+  };
 }

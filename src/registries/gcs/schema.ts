@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
 import { RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 
 export interface GcsObject {
   name: string;

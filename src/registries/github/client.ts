@@ -13,8 +13,7 @@ import {
   type HttpFailure,
   type HttpRequest,
 } from "../../http/client.ts";
-import { parseJson } from "../../http/json.ts";
-import { nextLink } from "../../http/link.ts";
+import { nextLink, parseJson } from "../../http/json.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
 import { type GitHubAuth, githubAuth } from "./auth.ts";

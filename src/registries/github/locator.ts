@@ -13,9 +13,7 @@ import {
   readRegistryQuery,
 } from "../driver.ts";
 
-/** The form of a GitHub Releases URL. */
 export const GHR_SYNTAX = "ghr://<owner>/<repo>";
-/** The options of a GitHub Releases URL. */
 export const GHR_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A repository on GitHub or GitHub Enterprise. */
@@ -38,7 +36,6 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
   return NAME.test(owner) && NAME.test(repo) ? `ghr://${owner}/${repo}` : undefined;
 }
 
-/** Reads `ghr://owner/repo`. */
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
   const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
@@ -60,7 +57,6 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
   return { ...common, owner, repo: name };
 }
 
-/** A file of a GitHub release. */
 export interface GhrArtifact {
   type: "ghr";
   owner: string;

@@ -6,9 +6,7 @@ import { boundedPauseMs } from "../../http/retry.ts";
 
 /** How much may still be asked. https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 export interface RateLimit {
-  /** Requests a window. */
   limit: number;
-  /** Requests left in this window. */
   remaining: number;
   /** When the next window begins, in milliseconds of {@link Clock.monotonic}. */
   resetAt: number;
@@ -16,13 +14,10 @@ export interface RateLimit {
   window: number;
 }
 
-/** Keeps account of the limit of one identity. */
 export interface RateWatch {
   /** The last account; `undefined` before the first answer, and where the server has no limits. */
   readonly current: RateLimit | undefined;
-  /** Takes the account out of an answer. */
   observe(headers: Headers): void;
-  /** An error when an answer means "too many", else nothing. */
   toError(failure: HttpFailure): RemoteError | undefined;
   /** Throws while the server has asked for a pause, so that no request is sent only to be refused. */
   assertOpen(): void;
@@ -33,7 +28,6 @@ const SECONDARY_MS = 60_000;
 /** Worth a word when less than this share is left. */
 const LOW = 0.1;
 
-/** Watches a rate limit. */
 export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink }): RateWatch {
   let current: RateLimit | undefined;
   let told = "";

@@ -7,7 +7,6 @@ import { type AnsweredArtifact, type ArtifactRules, readAnsweredArtifact } from 
 import type { GrpcAnswer } from "./channel.ts";
 import type { GrpcLocator } from "./locator.ts";
 
-/** What an answer is judged by. */
 export interface AnswerContext {
   locator: GrpcLocator;
   rules: ArtifactRules;
@@ -15,7 +14,6 @@ export interface AnswerContext {
   platform: Platform;
   /** Milliseconds since the Unix epoch. */
   now: number;
-  /** Tags that must not be chosen. */
   exclude: ResolveOptions["exclude"];
 }
 

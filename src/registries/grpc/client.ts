@@ -21,11 +21,9 @@ import type {
 } from "./channel.ts";
 import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
 
-/** What {@link createGrpcClient} goes by. */
 export interface GrpcClientOptions {
   /** `https://host:port` or `http://host:port`. */
   baseUrl: string;
-  /** What the channel speaks. */
   protocol: "grpc" | "grpc-web" | "connect";
   /** Sent as `authorization: Bearer`; empty: nothing is. */
   token: string;
@@ -41,15 +39,12 @@ export interface GrpcIo {
 
 /** Asks a server which version to run, and tells it what became of it. */
 export interface GrpcClient {
-  /** Asks for the version for a machine. */
   current(question: GrpcQuestion, signal: AbortSignal | undefined): Promise<GrpcAnswer>;
-  /** Tells the outcome of a deploy. */
   report(report: GrpcReport, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** How long one attempt may take, from the connection to the whole answer. */
 export const GRPC_DEADLINE_MS = 10_000;
-/** Attempts after the first. */
 const RETRIES = 3;
 
 type Method = "Current" | "Report";

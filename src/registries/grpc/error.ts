@@ -11,15 +11,10 @@ import { refusalIn, serverMessage } from "../../http/errors.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
 
-/** The context of an error in addition to the message of the server. */
 export interface GrpcErrorContext {
-  /** The method's name: `Current`. */
   method: string;
-  /** The address of the server. */
   baseUrl: string;
-  /** What is spoken. */
   protocol: "grpc" | "grpc-web" | "connect";
-  /** The bearer token that was sent; it never appears. */
   token: string;
   /** Milliseconds since the Unix epoch. */
   now: number;

@@ -28,7 +28,6 @@ import { type GrpcLocator, type GrpcProtocol, TOKEN_VARIABLE } from "./locator.t
 
 const LOOKUP_MS = 5_000;
 
-/** Opens the registry of a server. */
 export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
   const client = lazyClient(locator, io);
   const platform = normalizePlatform(io.platform);

@@ -8,9 +8,7 @@ import {
 } from "../driver.ts";
 import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.ts";
 
-/** The form of an OCI registry URL. */
 export const IMG_SYNTAX = "img://<registry-host>/<repository>";
-/** The options of an OCI registry URL. */
 export const IMG_OPTIONS: readonly OptionSpec[] = [
   ...IMAGE_OPTIONS,
   {
@@ -109,7 +107,6 @@ export function dockerHubRepository(
   return { registry: DOCKER_HUB_HOST, repository: path.includes("/") ? path : `library/${path}` };
 }
 
-/** An image in a registry. */
 export interface ImgArtifact {
   type: "oci";
   imageRef: string;

@@ -56,7 +56,6 @@ export class ImgSource implements ReleaseSource {
     return files;
   }
 
-  /** The registry's tag for a version. */
   spelled(version: string): string {
     return this.#spelled.get(version) ?? version;
   }
@@ -103,7 +102,6 @@ export class ImgSource implements ReleaseSource {
   }
 }
 
-/** Tags as versions. */
 interface TagSpelling {
   listed: readonly ListedTag[];
   /** The registry's tag by version, if they differ. */

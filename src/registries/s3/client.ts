@@ -1,5 +1,11 @@
-import { type AwsContext, findCredentials } from "../../auth/aws_credentials.ts";
-import { bytesToBase64, sha256 } from "../../core/encoding.ts";
+import {
+  type AwsContext,
+  type AwsCredentials,
+  findCredentials,
+} from "../../auth/aws_credentials.ts";
+import { signAws } from "../../auth/aws_sign.ts";
+import type { Clock } from "../../core/clock.ts";
+import { bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import {
@@ -7,6 +13,7 @@ import {
   type HttpClient,
   type HttpContext,
   type HttpRequest,
+  type SignableRequest,
 } from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import {
@@ -18,7 +25,6 @@ import {
   s3Endpoint,
 } from "./address.ts";
 import { s3Error } from "./errors.ts";
-import { s3Signer } from "./sign.ts";
 import { parseListing, type S3Page } from "./xml.ts";
 
 export interface S3Context extends HttpContext, AwsContext {
@@ -36,19 +42,15 @@ export interface S3ListOptions {
 export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
   etag?: string;
-  /** Aborts the call and the stream. */
   signal?: AbortSignal | undefined;
 }
 
 /** The calls of S3 that dewy needs, for one bucket on AWS or a compatible service. */
 export interface S3Client {
-  /** Lists one level of "directories" and objects, page by page on demand. */
   list(options: S3ListOptions): AsyncIterable<S3Page>;
   /** The headers of an object, checksums included; `undefined` if it is missing or no longer has `etag`. */
   head(key: string, options?: S3GetOptions): Promise<Headers | undefined>;
-  /** The bytes of an object as they are stored. */
   get(key: string, options?: S3GetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object, replacing an older one. */
   put(
     key: string,
     body: string | Uint8Array<ArrayBuffer>,
@@ -225,4 +227,42 @@ function formatQuery(query: Readonly<Record<string, string>>): string {
   return Object.entries(query)
     .map(([name, value]) => `${encodeSegment(name)}=${encodeSegment(value)}`)
     .join("&");
+}
+
+export type S3Sign = (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
+
+/**
+ * Makes a function for `HttpRequest.sign` that signs with SigV4. It gets credentials and time for every attempt; without
+ * credentials, requests are not signed.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ */
+export function s3Signer(
+  region: string,
+  credentials: () => Promise<AwsCredentials | undefined>,
+  clock: Clock,
+): S3Sign {
+  const keys = new Map<string, ArrayBuffer>();
+  return async (request) => {
+    const known = await credentials();
+    if (known === undefined) return {};
+    // A key is derived for each day and secret; many keys mean that the credentials were renewed.
+    if (keys.size > 8) keys.clear();
+    // Runtimes and proxies may change other headers: with a Range, `fetch` adds to Accept-Encoding.
+    const headers = {
+      ...amzHeaders(request.headers),
+      "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
+    };
+    const now = clock.now();
+    const added = await signAws(
+      { ...request, headers, body: undefined },
+      { credentials: known, service: "s3", region, now, cache: keys },
+    );
+    return { "x-amz-content-sha256": headers["x-amz-content-sha256"], ...added };
+  };
+}
+
+/** The headers that must be signed in addition to `host`. */
+function amzHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("x-amz-")));
 }

@@ -1,14 +1,20 @@
+import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
 import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
-import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
+import {
+  holdsRelease,
+  isComplete,
+  type ObjectPage,
+  type ObjectStore,
+  objectSource,
+  type StoredObject,
+} from "../object_layout.ts";
 import { createS3Client, type S3Client } from "./client.ts";
-import { statedDigest } from "./digest.ts";
-import type { S3Locator } from "./locator.ts";
-import { parseS3ArtifactUrl } from "./locator.ts";
-import { etagOf, type S3StoreOptions, s3Store } from "./store.ts";
+import { formatS3ArtifactUrl, parseS3ArtifactUrl, type S3Locator } from "./locator.ts";
+import type { S3Object } from "./xml.ts";
 
 /**
  * Opens a registry in S3. An idle poll costs two requests: the tags and the files of the newest one (and one more for
@@ -87,7 +93,6 @@ async function writeRecord(
   await client.put(key, "", "text/plain", signal);
 }
 
-/** Streams the bytes behind an artifact URL. */
 export async function openS3Artifact(
   url: SplitUrl,
   io: RegistryContext,
@@ -105,4 +110,88 @@ function keyOf(artifact: Artifact): string {
 function expected(artifact: Artifact): { etag?: string } {
   const etag = etagOf(artifact);
   return etag === undefined ? {} : { etag };
+}
+
+// The strongest first, with lengths in bytes.
+const CHECKSUMS: readonly (readonly [string, number])[] = [
+  ["sha256", 32],
+  ["crc64nvme", 8],
+  ["crc32c", 4],
+  ["crc32", 4],
+  ["sha1", 20],
+];
+
+/**
+ * The digest in the headers of an object, as `<algorithm>:<lower-case hex>`: a checksum over the whole object, else the
+ * MD5 of a simple ETag. Checksums of checksums (multipart uploads) cannot be compared with a stream of bytes.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ */
+export function statedDigest(headers: Headers): string | undefined {
+  return statedChecksum(headers) ?? simpleEtag(headers);
+}
+
+function statedChecksum(headers: Headers): string | undefined {
+  if (headers.get("x-amz-checksum-type")?.toUpperCase() === "COMPOSITE") return undefined;
+  for (const [algorithm, length] of CHECKSUMS) {
+    // A composite checksum without a type ends in "-<parts>", which is not base64.
+    const bytes = base64ToBytes(headers.get(`x-amz-checksum-${algorithm}`) ?? "");
+    if (bytes?.length === length) return `${algorithm}:${bytesToHex(bytes)}`;
+  }
+  return undefined;
+}
+
+function simpleEtag(headers: Headers): string | undefined {
+  const encryption = headers.get("x-amz-server-side-encryption") ?? "";
+  const customerKey = headers.has("x-amz-server-side-encryption-customer-algorithm");
+  if (encryption.startsWith("aws:kms") || customerKey) return undefined;
+  const [, md5] = /^"?([0-9a-f]{32})"?$/.exec(headers.get("etag") ?? "") ?? [];
+  return md5 === undefined ? undefined : `md5:${md5}`;
+}
+
+export interface S3StoreOptions {
+  /** Limit for the keys of a page. Defaults to the server's own limit, 1,000. */
+  maxKeys?: number;
+}
+
+/** A prefix in a bucket. Listing costs a request per 1,000 entries. */
+export function s3Store(
+  client: S3Client,
+  locator: S3Locator,
+  options: S3StoreOptions = {},
+): ObjectStore {
+  async function* list(
+    prefix: string,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ObjectPage> {
+    for await (const { prefixes, objects } of client.list({ ...options, prefix, signal })) {
+      yield { directories: prefixes, objects: objects.map((object) => stored(locator, object)) };
+    }
+  }
+  return {
+    prefix: locator.prefix,
+    listTags: (signal) => list(locator.prefix, signal),
+    listFiles: list,
+  };
+}
+
+function stored(locator: S3Locator, object: S3Object): StoredObject {
+  const { region, bucket, endpoint } = locator;
+  const { key, size, lastModified } = object;
+  const url = formatS3ArtifactUrl({ region, bucket, key, endpoint });
+  return {
+    name: key,
+    storedAt: lastModified,
+    artifact: { url, size, revision: formatRevision(object) },
+  };
+}
+
+/** The entity tag changes with the bytes, not when the same bytes are stored again. */
+function formatRevision(object: S3Object): string {
+  return `${object.etag || object.lastModified.toISOString()} ${object.size}`;
+}
+
+/** The entity tag in an artifact's revision, quotes included. */
+export function etagOf(artifact: Artifact): string | undefined {
+  return /^"[^"]*"|^[0-9a-f]{32}(?:-\d+)?(?= )/.exec(artifact.revision ?? "")?.[0];
 }

@@ -12,7 +12,6 @@ export interface S3Object {
 export interface S3Page {
   /** The "directories" up to the next delimiter, which they end in. */
   prefixes: readonly string[];
-  /** The objects directly below the prefix. */
   objects: readonly S3Object[];
   /** The token of the next page; `undefined` on the last one. */
   next: string | undefined;
@@ -23,7 +22,6 @@ export interface S3ErrorBody {
   /** `NoSuchKey`, `SlowDown`, … */
   code: string;
   message: string;
-  /** The region that the server expects. */
   region: string;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bucketAddress, objectAddress, s3Endpoint } from "../../../src/registries/s3/address.ts";
-import { statedDigest } from "../../../src/registries/s3/digest.ts";
+import { statedDigest } from "../../../src/registries/s3/registry.ts";
 
 describe("bucketAddress", () => {
   it.each([
