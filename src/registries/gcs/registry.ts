@@ -1,14 +1,11 @@
-import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
+import type { OpenOptions, Registry } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
-import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
+import { joinSignals } from "../list_registry.ts";
 import {
-  holdsRelease,
-  isComplete,
   type ObjectPage,
   type ObjectStore,
-  objectSource,
+  objectRegistry,
   type StoredObject,
 } from "../object_layout.ts";
 import { createGcsClient, type GcsClient } from "./client.ts";
@@ -25,43 +22,17 @@ export function openGs(
   options: GsStoreOptions = {},
 ): Registry {
   const client = createGcsClient(locator.bucket, io);
-  const store = gsStore(client, locator, options);
-  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
-    joinSignals(given?.signal, io.signal);
-  return skipAbandoned(
-    listRegistry({
-      locator,
-      io,
-      source: objectSource(store),
-      open: async (artifact, open) => openObject(client, artifact, open, signalOf(open)),
-      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
-      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
-    }),
-  );
-}
-
-async function openObject(
-  client: GcsClient,
-  artifact: Artifact,
-  options: OpenOptions | undefined,
-  signal: AbortSignal | undefined,
-): Promise<ReadableStream<Uint8Array>> {
-  const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
-  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  const { size, revision } = artifact;
-  return client.get(object, { ...options, size, generation: revision, signal });
-}
-
-async function writeRecord(
-  client: GcsClient,
-  locator: GsLocator,
-  deployment: Deployment,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const name = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
-  await client.create(name, "", "text/plain", signal);
+  return objectRegistry({
+    locator,
+    io,
+    store: gsStore(client, locator, options),
+    get(artifact, open) {
+      const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
+      // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+      return client.get(object, { ...open, generation: artifact.revision });
+    },
+    put: (name, signal) => client.create(name, "", "text/plain", signal),
+  });
 }
 
 export async function openGsArtifact(

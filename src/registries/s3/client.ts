@@ -41,7 +41,7 @@ export interface S3ListOptions {
 
 export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
-  etag?: string;
+  etag?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 

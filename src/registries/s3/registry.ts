@@ -1,15 +1,12 @@
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
-import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../../core/types.ts";
+import type { Artifact, OpenOptions, Registry, Resolution } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
-import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
+import { joinSignals } from "../list_registry.ts";
 import {
-  holdsRelease,
-  isComplete,
   type ObjectPage,
   type ObjectStore,
-  objectSource,
+  objectRegistry,
   type StoredObject,
 } from "../object_layout.ts";
 import { createS3Client, type S3Client } from "./client.ts";
@@ -26,23 +23,21 @@ export function openS3(
   options: S3StoreOptions = {},
 ): Registry {
   const client = createS3Client(locator, io);
-  const store = s3Store(client, locator, options);
-  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
-    joinSignals(given?.signal, io.signal);
-  const registry = skipAbandoned(
-    listRegistry({
-      locator,
-      io,
-      source: objectSource(store),
-      open: (artifact, open) => openObject(client, artifact, open, signalOf(open)),
-      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
-      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
-    }),
-  );
+  const registry = objectRegistry({
+    locator,
+    io,
+    store: s3Store(client, locator, options),
+    // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+    get: (artifact, open) => client.get(keyOf(artifact), { ...open, etag: etagOf(artifact) }),
+    put: (key, signal) => client.put(key, "", "text/plain", signal),
+  });
   const complete = digestReader(client);
   return {
     ...registry,
-    resolve: async (options) => complete(await registry.resolve(options), signalOf(options)),
+    async resolve(options) {
+      const signal = joinSignals(options?.signal, io.signal);
+      return complete(await registry.resolve(options), signal);
+    },
   };
 }
 
@@ -59,7 +54,7 @@ function digestReader(
     const { artifact } = resolution;
     const id = `${artifact.url} ${artifact.revision}`;
     if (!known.has(id)) {
-      const headers = await client.head(keyOf(artifact), { ...expected(artifact), signal });
+      const headers = await client.head(keyOf(artifact), { etag: etagOf(artifact), signal });
       // Replaced or deleted since it was listed: the next poll will tell.
       if (headers === undefined) return resolution;
       if (known.size >= MAX_DIGESTS) known.clear();
@@ -68,29 +63,6 @@ function digestReader(
     const digest = known.get(id);
     return digest === undefined ? resolution : { ...resolution, artifact: { ...artifact, digest } };
   };
-}
-
-async function openObject(
-  client: S3Client,
-  artifact: Artifact,
-  options: OpenOptions | undefined,
-  signal: AbortSignal | undefined,
-): Promise<ReadableStream<Uint8Array>> {
-  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
-  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  const { size } = artifact;
-  return client.get(keyOf(artifact), { ...options, size, ...expected(artifact), signal });
-}
-
-async function writeRecord(
-  client: S3Client,
-  locator: S3Locator,
-  deployment: Deployment,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const key = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
-  await client.put(key, "", "text/plain", signal);
 }
 
 export async function openS3Artifact(
@@ -105,11 +77,6 @@ export async function openS3Artifact(
 
 function keyOf(artifact: Artifact): string {
   return parseS3ArtifactUrl(splitUrl(artifact.url, "the artifact URL")).key;
-}
-
-function expected(artifact: Artifact): { etag?: string } {
-  const etag = etagOf(artifact);
-  return etag === undefined ? {} : { etag };
 }
 
 // The strongest first, with lengths in bytes.
