@@ -112,7 +112,7 @@ export async function resolve(
   policy: Policy,
   options: ResolveOptions,
 ): Promise<Resolution> {
-  const rules = { ...tagRules(policy), exclude: [...(options.exclude ?? [])] };
+  const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
   const newest = new NewestTag(rules);
   const tally = new TagTally();
   const listed: ListedTag[] = [];
@@ -150,11 +150,6 @@ function judgeListed(newest: NewestTag, tally: TagTally, listed: ListedTag): voi
   else tally.add(listed.tag, newest.offer(listed.tag, listed.preRelease));
 }
 
-function tagRules(policy: Policy): Pick<Policy, "preRelease" | "calver" | "constraint" | "slot"> {
-  const { preRelease, calver, constraint, slot } = policy;
-  return { preRelease, calver, constraint, slot };
-}
-
 function resolveFiles(
   tag: string,
   release: ReleaseFiles | undefined,
@@ -184,7 +179,7 @@ function resolveFiles(
       tag,
       reason: "artifact-missing",
       since,
-      ...(message === undefined ? {} : { message }),
+      message,
     };
   }
   return {
@@ -218,7 +213,7 @@ function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Rele
     id: files.id,
     tag,
     version,
-    ...(files.createdAt === undefined ? {} : { createdAt: files.createdAt }),
-    ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
+    createdAt: files.createdAt,
+    slot: version.buildMetadata || undefined,
   };
 }

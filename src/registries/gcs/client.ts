@@ -2,7 +2,7 @@ import { GoogleAuth, type GoogleAuthContext } from "../../auth/google/client.ts"
 import { googleUniverse } from "../../auth/google/universe.ts";
 import type { Environment } from "../../core/environment.ts";
 import { ConfigError, IntegrityError, RemoteError } from "../../core/error.ts";
-import { redactUrl } from "../../core/url.ts";
+import { readBaseUrl, redactUrl } from "../../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { gcsError } from "./errors.ts";
@@ -226,12 +226,8 @@ export function gcsAddress(bucket: string, env: Environment): GcsAddress {
 function emulatorAddress(text: string): string | undefined {
   if (text === "") return undefined;
   const full = text.includes("://") ? text : `http://${text}`;
-  const url = URL.canParse(full) ? new URL(full) : undefined;
-  const isUsable =
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    `${url.username}${url.password}${url.search}${url.hash}` === "";
-  if (isUsable) return url.href.replace(/\/+$/, "");
+  const url = readBaseUrl(full);
+  if (url !== undefined) return url;
   throw new ConfigError(
     `Cannot use ${EMULATOR} "${redactUrl(text)}": expected <host>:<port> or http://<host>:<port>`,
   );

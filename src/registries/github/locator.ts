@@ -1,10 +1,4 @@
-import {
-  decodePath,
-  encodePath,
-  type OptionSpec,
-  readQuery,
-  type SplitUrl,
-} from "../../core/url.ts";
+import { decodePath, encodePath, readQuery, type SplitUrl } from "../../core/url.ts";
 import {
   badArtifactUrl,
   badRegistryUrl,
@@ -14,7 +8,6 @@ import {
 } from "../driver.ts";
 
 export const GHR_SYNTAX = "ghr://<owner>/<repo>";
-export const GHR_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A repository on GitHub or GitHub Enterprise. */
 export interface GhrLocator extends LocatorBase {
@@ -37,7 +30,7 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
 }
 
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
-  const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
+  const { common } = readRegistryQuery("ghr", url, FILE_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
   const owner = decodePath(url.host, url, "--registry");
   const name = decodePath(repo, url, "--registry");

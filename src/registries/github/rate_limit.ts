@@ -46,13 +46,17 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       resetAt: new Date(io.clock.now() + limit.resetAt - io.clock.monotonic()),
     });
   };
-  const limited = (why: string, waitMs: number, parts: Partial<HttpFailure>): RemoteError =>
+  const limited = (
+    why: string,
+    waitMs: number,
+    { method, url, status }: Partial<HttpFailure>,
+  ): RemoteError =>
     new RemoteError(`Cannot ask ${host}: ${why}; asking again in ${Math.ceil(waitMs / 1000)} s`, {
       code: "rate-limited",
       retryAfterMs: waitMs,
-      ...(parts.method === undefined ? {} : { method: parts.method }),
-      ...(parts.url === undefined ? {} : { url: parts.url }),
-      ...(parts.status === undefined ? {} : { status: parts.status }),
+      method,
+      url,
+      status,
     });
 
   return {

@@ -260,7 +260,7 @@ function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artif
     url: formatGhrArtifactUrl({ owner, repo, tag, artifact: name }),
     size,
     revision: revisionOf(asset),
-    ...(/^sha256:[0-9a-f]{64}$/.test(digest) ? { digest } : {}),
+    digest: /^sha256:[0-9a-f]{64}$/.test(digest) ? digest : undefined,
   };
 }
 

@@ -40,9 +40,8 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
     return { kind: "none", reason: "filtered", tag, message };
   }
   if (answer.artifactUrl === "") {
-    const since = createdAt;
-    if (since !== undefined && now - since.getTime() < GRACE_MS) {
-      return { kind: "pending", tag, reason: "artifact-missing", since };
+    if (createdAt !== undefined && now - createdAt.getTime() < GRACE_MS) {
+      return { kind: "pending", tag, reason: "artifact-missing", since: createdAt };
     }
     const message = `Cannot resolve "${locator.url}": the server names no artifact of ${tag} for ${platform.os}/${platform.arch}`;
     return { kind: "none", reason: "artifact-missing", tag, message };
@@ -53,8 +52,8 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
       id,
       tag,
       version,
-      ...(createdAt === undefined ? {} : { createdAt }),
-      ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
+      createdAt,
+      slot: version.buildMetadata || undefined,
     },
     artifact: readArtifact(answer.artifactUrl, context),
   };

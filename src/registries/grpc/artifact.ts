@@ -48,7 +48,7 @@ export function readAnsweredArtifact(text: string, rules: ArtifactRules): Answer
   if (name === "" || name === "." || name === ".." || /[\0/]/.test(name)) {
     throw new ConfigError("it names no file");
   }
-  return { name, url, ...(digest === undefined ? {} : { digest }) };
+  return { name, url, digest };
 }
 
 function readDigest(fragment: string): string {

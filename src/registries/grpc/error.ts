@@ -3,6 +3,7 @@ import {
   ConfigError,
   CredentialError,
   type DewyError,
+  type ErrorCode,
   NotFoundError,
   RemoteError,
 } from "../../core/error.ts";
@@ -29,6 +30,10 @@ const LASTING: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
+const REMOTE_CODES: ReadonlyMap<Code, ErrorCode> = new Map([
+  [Code.DeadlineExceeded, "timeout"],
+  [Code.ResourceExhausted, "rate-limited"],
+]);
 const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
   [Code.Canceled, "CANCELLED"],
   [Code.Unknown, "UNKNOWN"],
@@ -77,13 +82,11 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
     case Code.Unimplemented:
       return new ConfigError(`${what}; ${whyUnimplemented(context)}`, { cause });
     default: {
-      const wait = retryAfterMs(error.metadata, now);
       return new RemoteError(`${what}${foreign(error, context)}`, {
         ...remote(context, cause),
         retryable: !LASTING.has(error.code),
-        ...(wait === undefined ? {} : { retryAfterMs: wait }),
-        ...(error.code === Code.DeadlineExceeded ? { code: "timeout" as const } : {}),
-        ...(error.code === Code.ResourceExhausted ? { code: "rate-limited" as const } : {}),
+        retryAfterMs: retryAfterMs(error.metadata, now),
+        code: REMOTE_CODES.get(error.code) ?? "remote",
       });
     }
   }

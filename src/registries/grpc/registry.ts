@@ -51,8 +51,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
     open: (artifact, options = {}) => openAnswered(artifact, rules, io, options),
     async report({ id, tag, command, error }, options = {}) {
       const signal = joinSignals(options.signal, io.signal);
-      const report = { id, tag, command, ...(error === undefined ? {} : { err: error }) };
-      await (await client()).report(report, signal);
+      await (await client()).report({ id, tag, command, err: error }, signal);
     },
   };
 }
@@ -120,7 +119,7 @@ async function openAnswered(
   // Checked once more: between the answer and here lie a state file and other code.
   const { url } = readAnsweredArtifact(artifact.url, rules);
   const signal = joinSignals(options.signal, io.signal);
-  const open = { ...options, ...(signal === undefined ? {} : { signal }) };
+  const open = { ...options, signal };
   if (/^https?:/.test(url)) {
     const checked = new Map<string, URL>();
     const check = async (next: URL): Promise<void> => {
