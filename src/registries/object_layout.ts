@@ -17,18 +17,18 @@ export interface StoredObject {
   name: string;
   /** When its bytes were stored. */
   storedAt: Date;
-  /** What it is as an artifact, but for the name. */
+  /** The artifact without its name. */
   artifact: Omit<Artifact, "name">;
 }
 
 export interface ObjectPage {
-  /** What is below directories of their own, where those are not looked into; they end in `/`. */
+  /** The "directories" up to the next `/`, which they end in. */
   directories: readonly string[];
   objects: readonly StoredObject[];
 }
 
 export interface ObjectStore {
-  /** What comes before the tags: empty, or ends in `/`. */
+  /** The part before the tags: empty, or ends in `/`. */
   prefix: string;
   listTags(signal: AbortSignal | undefined): AsyncIterable<Pick<ObjectPage, "directories">>;
   listFiles(directory: string, signal: AbortSignal | undefined): AsyncIterable<ObjectPage>;

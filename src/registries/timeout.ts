@@ -6,7 +6,7 @@ import type { Registry } from "../core/types.ts";
 const POLL_TIMEOUT_MS = 60_000;
 
 /**
- * Limits how long a poll may take. Each request has a timeout of its own, but a response that drips, or many retries,
+ * Limits how long a poll may take. Each request has its own timeout, but a response that drips, or many retries,
  * would hold a poll for minutes.
  */
 export function withPollDeadline(

@@ -66,7 +66,7 @@ export async function directoryHolds(dir: string, tag: string): Promise<boolean>
 
 /**
  * A text that changes when a file is replaced or written to. No inode: remote file systems renumber at every mount;
- * whole milliseconds: not every runtime tells more.
+ * whole milliseconds, since some runtimes round.
  */
 export function revisionOf(stats: Stats): string {
   return `${Math.trunc(stats.mtimeMs)} ${stats.size}`;

@@ -8,7 +8,7 @@ import { revisionOf } from "./source.ts";
 /** Which bytes of a file to read. Its revision is what identifies them. */
 export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
   signal: AbortSignal | undefined;
-  /** What {@link revisionOf} said when the file was chosen. */
+  /** The result of {@link revisionOf} when the file was chosen. */
   revision?: string;
 }
 

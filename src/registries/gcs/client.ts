@@ -22,14 +22,6 @@ export interface GcsGetOptions extends RangeOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The calls of Google Cloud Storage's JSON API that dewy needs, for one bucket. */
-export interface GcsClient {
-  list(options: GcsListOptions): AsyncIterable<GcsPage>;
-  get(name: string, options?: GcsGetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object unless one of that name exists, which counts as success. */
-  create(name: string, body: string, contentType: string, signal?: AbortSignal): Promise<void>;
-}
-
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
 // Enough for 1,000 escaped names of 1,024 bytes with their hashes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
@@ -44,7 +36,7 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 export function createGcsClient(
   bucket: string,
   context: GoogleAuthContext & { token?: string | undefined },
-): GcsClient {
+) {
   const address = gcsAddress(bucket, context.env);
   const auth = address.isEmulator ? undefined : authOf(context);
   const http = createHttpClient({ service: "Google Cloud Storage", ...context });
@@ -90,12 +82,16 @@ export function createGcsClient(
     json: (request) => authorized(request, (ready) => http.json(ready)),
   };
   return {
-    list: (options) => listPages(gcs, address.bucket, options),
-    get: async (name, options = {}) => get(gcs, address.object(name), options),
-    create: (name, body, contentType, signal) =>
+    list: (options: GcsListOptions) => listPages(gcs, address.bucket, options),
+    get: async (name: string, options: GcsGetOptions = {}) =>
+      get(gcs, address.object(name), options),
+    /** An existing object of that name counts as success. */
+    create: (name: string, body: string, contentType: string, signal?: AbortSignal) =>
       create(gcs, address.upload(name), { body, contentType, signal }),
   };
 }
+
+export type GcsClient = ReturnType<typeof createGcsClient>;
 
 /** The part of GoogleAuth that a client uses, so that a token given in code can stand in for it. */
 type GcsAuth = Pick<GoogleAuth, "headers" | "source" | "tried" | "forget">;

@@ -28,7 +28,7 @@ export function openGs(
     store: gsStore(client, locator, options),
     get(artifact, open) {
       const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-      // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+      // Parts of two objects must never be joined.
       return client.get(object, { ...open, generation: artifact.revision });
     },
     put: (name, signal) => client.create(name, "", "text/plain", signal),

@@ -127,7 +127,7 @@ export class GitHubClient {
     );
   }
 
-  /** Adds a text file to a release; one that is there already counts as done. */
+  /** Adds a text file to a release; an existing one counts as success. */
   async upload(uploadUrl: string, name: string, text: string, signal?: AbortSignal): Promise<void> {
     const url = new URL(uploadUrl.replace(/\{.*$/s, "")); // https://www.rfc-editor.org/rfc/rfc6570
     url.searchParams.set("name", name);

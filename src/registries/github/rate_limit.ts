@@ -10,7 +10,7 @@ export interface RateLimit {
   remaining: number;
   /** When the next window begins, in milliseconds of {@link Clock.monotonic}. */
   resetAt: number;
-  /** The same as the server says it: tells one window from the next. */
+  /** The same in the spelling of the server; identifies the window. */
   window: number;
 }
 

@@ -18,7 +18,7 @@ export interface GhrSourceIo {
   random?: () => number;
 }
 
-/** What is known of the repository since the last complete answer. */
+/** The state of the repository after the last complete listing. */
 interface Knowledge {
   /** Tags and what they point at; `undefined` where Git refs cannot be read. */
   tags: ReadonlyMap<string, string> | undefined;
@@ -51,7 +51,7 @@ export class GhrSource implements ReleaseSource {
   #known: Knowledge | undefined;
   /** Releases that would have been chosen, but had no artifact for us. */
   readonly #incomplete: Set<string> = new Set();
-  /** Tags that are newer than the newest release that can be chosen, by tag; each has a grace period of its own. */
+  /** Tags that are newer than the newest release that can be chosen, by tag; each has its own grace period. */
   #unreleased: ReadonlyMap<string, Unreleased> = new Map();
   #polledAt = Number.NEGATIVE_INFINITY;
   #spacedUntil = Number.NEGATIVE_INFINITY;
@@ -190,7 +190,7 @@ export class GhrSource implements ReleaseSource {
     return awaited;
   }
 
-  /** The tags that could be chosen if they had a release, newest first, down to the newest one that has. */
+  /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
   #tagsWithoutRelease(): string[] {
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
@@ -246,7 +246,7 @@ export function findAsset(release: GitHubRelease, name: string): GitHubAsset | u
   return uploadedAssets(release).find((asset) => asset.name === name);
 }
 
-/** Tells the bytes behind a name from those before. */
+/** Changes with the bytes of an asset. */
 export function revisionOf(asset: GitHubAsset): string {
   return `${asset.id}@${asset.updated_at}`;
 }

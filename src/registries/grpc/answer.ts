@@ -71,7 +71,7 @@ function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undef
   throw malformed(locator, "created_at", `${createdAt.seconds} s is not a valid time`);
 }
 
-/** Custom logic may use tags of its own; what follows a `+` is the slot all the same. */
+/** A server may use tags that are not versions; the part after `+` is still the slot. */
 function readVersion(tag: string, calver: string): Version {
   const [, buildMetadata = ""] = /\+(.*)$/s.exec(tag) ?? [];
   return (

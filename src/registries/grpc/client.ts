@@ -12,13 +12,7 @@ import { stoppedError } from "../../core/stopped.ts";
 import { TimeoutError, withTimeout } from "../../core/timeout.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
-import type {
-  GrpcAnswer,
-  GrpcCallOptions,
-  GrpcChannel,
-  GrpcQuestion,
-  GrpcReport,
-} from "./channel.ts";
+import type { GrpcCallOptions, GrpcChannel, GrpcQuestion, GrpcReport } from "./channel.ts";
 import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
 
 export interface GrpcClientOptions {
@@ -37,12 +31,6 @@ export interface GrpcIo {
   random?: () => number;
 }
 
-/** Asks a server which version to run, and tells it what became of it. */
-export interface GrpcClient {
-  current(question: GrpcQuestion, signal: AbortSignal | undefined): Promise<GrpcAnswer>;
-  report(report: GrpcReport, signal: AbortSignal | undefined): Promise<void>;
-}
-
 /** How long one attempt may take, from the connection to the whole answer. */
 export const GRPC_DEADLINE_MS = 10_000;
 const RETRIES = 3;
@@ -52,17 +40,19 @@ type Method = "Current" | "Report";
 /**
  * Makes a client. A call ends after ten seconds. UNAVAILABLE and connections that break are tried again with growing,
  * jittered pauses, at most three times, on a new connection; a connection that has answered before and is silent now
- * is given up, and the call tried once more.
+ * is given up, and the call is sent again.
  */
-export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo): GrpcClient {
+export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo) {
   const call = caller(options, io);
   return {
-    current: (question, signal) =>
+    current: (question: GrpcQuestion, signal: AbortSignal | undefined) =>
       call("Current", signal, (channel, how) => channel.current(question, how)),
-    report: (report, signal) =>
+    report: (report: GrpcReport, signal: AbortSignal | undefined) =>
       call("Report", signal, (channel, how) => channel.report(report, how)),
   };
 }
+
+export type GrpcClient = ReturnType<typeof createGrpcClient>;
 
 type Call = <T>(
   method: Method,
@@ -172,11 +162,11 @@ async function attemptOnce<T>(
 
 interface Failure {
   error: DewyError;
-  /** The server itself said so: the connection is good. */
+  /** Whether the error came from the server, so that the connection works. */
   answered: boolean;
-  /** No answer came in time. */
+  /** Whether no answer came in time. */
   silent: boolean;
-  /** The same call may go well in a moment. */
+  /** Whether the same call may soon succeed. */
   transient: boolean;
 }
 

@@ -95,7 +95,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
 /** Whether the connection broke before the server answered. */
 export function isBrokenConnection(error: ConnectError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
-  // CANCELLED is our own end of a connection: another call on it gave up.
+  // CANCELLED: another call on the same connection was given up.
   if (error.code === Code.Canceled) return true;
   return error.cause !== undefined || /^http\/2 (stream|connection)/.test(error.rawMessage);
 }
@@ -115,7 +115,7 @@ function connectionError(error: ConnectError, context: GrpcErrorContext): Remote
   });
 }
 
-/** What most often is wrong. A server that has spoken TLS is never a reason to turn TLS off. */
+/** The most likely mistake. The hint never suggests turning TLS off for a server that has spoken TLS. */
 function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext): string {
   const isPlain = baseUrl.startsWith("http:");
   switch (kind) {

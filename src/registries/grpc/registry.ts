@@ -56,7 +56,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
   };
 }
 
-/** The packages are loaded at the first call: who polls another registry does not pay for them. */
+/** The gRPC packages are loaded at the first call. */
 function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<GrpcClient> {
   const protocol = chooseProtocol(locator, io);
   const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
@@ -116,7 +116,7 @@ async function openAnswered(
   io: RegistryContext,
   options: OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  // Checked once more: between the answer and here lie a state file and other code.
+  // Checked again, since the URL may come from a state file.
   const { url } = readAnsweredArtifact(artifact.url, rules);
   const signal = joinSignals(options.signal, io.signal);
   const open = { ...options, signal };
@@ -140,7 +140,7 @@ async function openAnswered(
   return io.openArtifact(url, open);
 }
 
-/** What a name stands for; nothing where nobody knows, or not soon: behind a proxy it need not be known here. */
+/** The addresses of a host; empty if the lookup fails or is slow: a proxy may know names that this machine does not. */
 async function addressesOf(
   url: URL,
   io: RegistryContext,

@@ -98,7 +98,7 @@ function locate(url: SplitUrl): { registry: string; repository: string } {
   return dockerHubRepository(host, path);
 }
 
-/** Resolves Docker Hub's names: its API has a host of its own, and official images are below `library/`. */
+/** Resolves Docker Hub's names: its API has its own host, and official images are below `library/`. */
 export function dockerHubRepository(
   host: string,
   path: string,

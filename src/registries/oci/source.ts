@@ -31,7 +31,7 @@ export class ImgSource implements ReleaseSource {
   }
 
   /**
-   * Lists all tags as versions. The one that was chosen last comes first, so that equal versions do not alternate in
+   * Lists all tags as versions. The last chosen tag comes first, so that equal versions do not alternate in
    * registries without an order.
    */
   async *tags(signal: AbortSignal | undefined): AsyncGenerator<ListedTag> {

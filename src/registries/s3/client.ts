@@ -45,31 +45,17 @@ export interface S3GetOptions extends RangeOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The calls of S3 that dewy needs, for one bucket on AWS or a compatible service. */
-export interface S3Client {
-  list(options: S3ListOptions): AsyncIterable<S3Page>;
-  /** The headers of an object, checksums included; `undefined` if it is missing or no longer has `etag`. */
-  head(key: string, options?: S3GetOptions): Promise<Headers | undefined>;
-  get(key: string, options?: S3GetOptions): Promise<ReadableStream<Uint8Array>>;
-  put(
-    key: string,
-    body: string | Uint8Array<ArrayBuffer>,
-    contentType: string,
-    signal?: AbortSignal | undefined,
-  ): Promise<void>;
-}
-
 // Enough for 1,000 escaped keys of 1,024 bytes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens a bucket. No request is sent until a method is called.
+ * Opens a bucket on AWS or a compatible service. No request is sent until a method is called.
  *
  * Every failure is a DewyError with the server's own message: a ConfigError for a wrong region, with the right one, a
  * CredentialError for refused keys, a NotFoundError for a missing bucket or object, an IntegrityError for an object that
  * was replaced in the meantime.
  */
-export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
+export function createS3Client(at: S3Bucket, context: S3Context) {
   const http = createHttpClient({ service: "S3", ...context });
   // Errors that do not depend on the profile are thrown at once.
   bucketAddress({ ...at, endpoint: s3Endpoint(at.endpoint, context.env) });
@@ -96,15 +82,21 @@ export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
   const addressOf = async (key: string): Promise<string> => objectAddress(await locate(), key);
 
   return {
-    async *list(options) {
+    async *list(options: S3ListOptions) {
       yield* listPages(s3, bucketAddress(await locate()), options);
     },
-    head: async (key, options = {}) => head(s3, await addressOf(key), options),
-    get: async (key, options = {}) => {
+    head: async (key: string, options: S3GetOptions = {}) =>
+      head(s3, await addressOf(key), options),
+    get: async (key: string, options: S3GetOptions = {}) => {
       const isSigned = (await findKeys()) !== undefined;
       return get(s3, await addressOf(key), isSigned, options);
     },
-    put: async (key, body, contentType, signal) => {
+    put: async (
+      key: string,
+      body: string | Uint8Array<ArrayBuffer>,
+      contentType: string,
+      signal?: AbortSignal,
+    ) => {
       const checksum = bytesToBase64(await sha256(body));
       const response = await s3.send({
         method: "PUT",
@@ -117,6 +109,8 @@ export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
     },
   };
 }
+
+export type S3Client = ReturnType<typeof createS3Client>;
 
 async function credentials(
   at: S3Bucket,

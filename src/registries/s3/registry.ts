@@ -27,7 +27,7 @@ export function openS3(
     locator,
     io,
     store: s3Store(client, locator, options),
-    // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
+    // Parts of two objects must never be joined.
     get: (artifact, open) => client.get(keyOf(artifact), { ...open, etag: etagOf(artifact) }),
     put: (key, signal) => client.put(key, "", "text/plain", signal),
   });
@@ -55,7 +55,7 @@ function digestReader(
     const id = `${artifact.url} ${artifact.revision}`;
     if (!known.has(id)) {
       const headers = await client.head(keyOf(artifact), { etag: etagOf(artifact), signal });
-      // Replaced or deleted since it was listed: the next poll will tell.
+      // Replaced or deleted since it was listed: the next poll lists again.
       if (headers === undefined) return resolution;
       if (known.size >= MAX_DIGESTS) known.clear();
       known.set(id, statedDigest(headers));
