@@ -221,7 +221,7 @@ async function runBeforeHook(
   if (result.exitCode !== 0) {
     throw new DeployError(
       "before",
-      `the before-deploy hook ${result.timedOut ? "took too long" : `ended with exit code ${result.exitCode}`}`,
+      `the before-deploy hook ${result.timedOut ? "took too long" : `exited with exit code ${result.exitCode}`}`,
     );
   }
 }

@@ -89,7 +89,7 @@ async function commandSucceeds(
   for (;;) {
     const code = await command();
     if (code === 0) return;
-    const end = code === null ? "was killed" : `ended with exit code ${code}`;
+    const end = code === null ? "was killed" : `exited with exit code ${code}`;
     report(`the ready command ${end}`, NOT_EXECUTED.includes(code) ? "operator" : "release");
     await clock.sleep(COMMAND_PAUSE_MS, signal);
   }
