@@ -40,7 +40,7 @@ export async function becomeReady(
   const mayFinish = options.mayFinish && generation.endpoint.sockets.length === 0;
   const end = generation.exited.then((exit) => {
     if (exit.code === 0 && mayFinish) return;
-    throw generationError(generation, `it ended with ${describeExit(exit)} before it was ready`);
+    throw generationError(generation, `it ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason, origin) => {
     why = `: ${reason}`;
