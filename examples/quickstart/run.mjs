@@ -133,7 +133,7 @@ async function isRemembered(list, tag) {
 async function until(what, condition) {
   const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
-    if (dewy.exitCode !== null) throw new Error(`dewy exited with code ${dewy.exitCode}`);
+    if (dewy.exitCode !== null) throw new Error(`dewy exited with exit code ${dewy.exitCode}`);
     if (Date.now() > deadline) throw new Error(`Timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

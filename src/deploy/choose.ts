@@ -1,8 +1,3 @@
-/**
- * Decides what to do about the registry's answer: deploy, stay, or report a problem. Nothing here changes any state.
- *
- * @module
- */
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
@@ -10,9 +5,14 @@ import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
 import { compareVersions, latestTag, versionOf } from "../version/version.ts";
 import type { Candidate } from "./deployer.ts";
-import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
+import {
+  type ByteIdentity,
+  type DeployedRelease,
+  type DeployState,
+  knownBytes,
+  sameBytes,
+} from "./state.ts";
 
-/** What the registry URL and the flags allow. */
 export interface VersionPolicy {
   preRelease: boolean;
   calver: string;
@@ -24,7 +24,7 @@ export interface VersionPolicy {
   acceptChanged: readonly string[];
 }
 
-export interface ChoiceInput {
+interface ChoiceInput {
   registry: Registry;
   state: DeployState;
   /** The live directory. */
@@ -36,7 +36,7 @@ export interface ChoiceInput {
   signal: AbortSignal;
 }
 
-export type Choice = Verdict & {
+type Choice = Verdict & {
   /** Candidates that `acceptChanged` has accepted. They must be saved before anything else is done. */
   accepted?: readonly Candidate[];
 };
@@ -47,7 +47,7 @@ type Verdict =
   /** No version, or not the newest, can be deployed. That is reported as a failure. */
   | { kind: "problem"; error: NotFoundError; candidate?: Candidate };
 
-/** More than the number of recorded bad versions. The limit protects against a registry that ignores `exclude`. */
+/** More than the recorded bad versions: a registry may ignore `exclude`. */
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
@@ -78,9 +78,8 @@ async function choose(input: Search): Promise<Verdict> {
 
 function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdict {
   if (problem === undefined || choice.kind === "problem") return choice;
-  return choice.kind === "deploy"
-    ? { kind: "problem", error: problem, candidate: choice.candidate }
-    : { kind: "problem", error: problem };
+  const candidate = choice.kind === "deploy" ? choice.candidate : undefined;
+  return { kind: "problem", error: problem, candidate };
 }
 
 interface Skipped {
@@ -95,16 +94,13 @@ async function skippedTag(resolution: Resolution, input: Search): Promise<Skippe
   const isLive = input.live !== undefined;
   if (resolution.kind === "pending") {
     const { tag, since } = resolution;
-    input.emit({ type: "pending", tag, ...(since === undefined ? {} : { since }) });
+    input.emit({ type: "pending", tag, since });
     return { tag, final: isLive };
   }
   if (resolution.kind === "none") {
-    if (resolution.reason !== "artifact-missing" || resolution.tag === undefined) return undefined;
-    return {
-      tag: resolution.tag,
-      final: isLive,
-      problem: new NotFoundError(resolution.message),
-    };
+    const { reason, tag, message } = resolution;
+    if (reason !== "artifact-missing" || tag === undefined) return undefined;
+    return { tag, final: isLive, problem: new NotFoundError(message) };
   }
   return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
 }
@@ -129,8 +125,8 @@ async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
     return false;
   }
   if (isAccepted || !(await isChanged(candidate, input))) return true;
-  const wasUsedUp = policy.acceptChanged.includes(tag) ? { acceptedBefore: true as const } : {};
-  emit({ type: "bytes-changed", tag, artifact: artifact.name, ...wasUsedUp });
+  const acceptedBefore = policy.acceptChanged.includes(tag) || undefined;
+  emit({ type: "bytes-changed", tag, artifact: artifact.name, acceptedBefore });
   return false;
 }
 
@@ -156,7 +152,7 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
 
 /** A new revision does not prove other bytes. The digest decides if the registry can compute it. */
 async function isSame(
-  known: { digest?: string; revision?: string },
+  known: ByteIdentity,
   artifact: Artifact,
   { registry, signal }: ChoiceInput,
 ): Promise<boolean> {
@@ -175,14 +171,10 @@ async function judge(
   if (resolution.kind === "pending") return { kind: "stay" };
   const { running } = input;
   const candidate: Candidate = resolution;
-  const { tag } = candidate.release;
-  input.emit({
-    type: "resolved",
-    tag,
-    artifact: candidate.artifact.name,
-    url: candidate.artifact.url,
-  });
-  if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
+  const { release, artifact } = candidate;
+  const { tag } = release;
+  input.emit({ type: "resolved", tag, artifact: artifact.name, url: artifact.url });
+  if (running?.tag !== tag) emitNotes(resolution, input.emit);
   if (running === undefined) return { kind: "deploy", candidate };
   if (await isLiveAlready(candidate, input)) {
     input.emit({ type: "unchanged", tag });
@@ -212,7 +204,7 @@ function judgeNothing(
   return { kind: "problem", error: new NotFoundError(resolution.message) };
 }
 
-/** Also true if the policy no longer allows the running version: the operator has changed the policy. */
+/** Also true if the operator has changed the policy, and the running version is not allowed any more. */
 function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
   const { preRelease, calver, constraint, slot } = policy;
   const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));

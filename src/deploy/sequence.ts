@@ -1,6 +1,6 @@
 /**
- * The deploy, visible in two functions: {@link takeOver} until a version serves, {@link bakeAndCommit} until it counts as
- * deployed. Each phase is timed, emits its event, and wraps its failure in a DeployError with its name.
+ * The deploy, visible in two functions: {@link takeOver} until a version serves, {@link bakeAndCommit}
+ * until it counts as deployed.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import {
 import { messageOf } from "../core/message_of.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import {
+  type ByteIdentity,
   beginSwitch,
   cancelSwitch,
   commitSwitch,
@@ -36,39 +37,24 @@ const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step may still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
-/** A release that serves and still has to pass its bake. */
+/** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
 export interface Trial {
   release: DeployedRelease;
   variables: HookVariables;
-  /** When the deploy began, in milliseconds since the epoch. */
   startedAt: number;
   underway: Underway;
 }
 
-/** A change of what is live. */
-export interface Switch {
+interface Switch {
   release: DeployedRelease;
   /** The directory that was live before and still serves. */
   from: string | undefined;
 }
 
 /**
- * Deploys one version: stage, before hook, activate, verify, bake, commit, then the steps that may fail without harm. Once
- * the version is live, the signal affects only `verify` and the bake.
- *
- * @throws DeployError that names the phase; the previous release keeps running.
+ * Stages, activates and verifies a version. Once it is live, the signal affects only `verify`. If it
+ * throws a DeployError, the previous release keeps running.
  */
-export async function deploy(
-  candidate: Candidate,
-  context: DeployContext,
-  signal: AbortSignal,
-): Promise<DeployedRelease> {
-  const trial = await takeOver(candidate, context, signal);
-  await bakeAndCommit(trial, context, signal);
-  return trial.release;
-}
-
-/** The first half of {@link deploy}: stage, before hook, activate, verify. Afterwards the version serves. */
 export async function takeOver(
   candidate: Candidate,
   context: DeployContext,
@@ -93,8 +79,8 @@ export async function takeOver(
 }
 
 /**
- * The second half of {@link deploy}: bake, commit, then the steps that may fail without harm. A version that is superseded
- * during its bake has neither failed nor been deployed.
+ * Bakes and commits a version, then takes the steps that may fail without harm. A version that is
+ * superseded during its bake has neither failed nor been deployed.
  */
 export async function bakeAndCommit(
   trial: Trial,
@@ -124,7 +110,6 @@ export async function bakeAndCommit(
   return "proven";
 }
 
-/** The end of a deploy, after its commit: best effort, each step reported, none fatal. */
 async function finish(
   { release, variables, startedAt }: Trial,
   context: DeployContext,
@@ -181,7 +166,7 @@ async function stage(
   const now = clock.now();
   const { release, artifact } = candidate;
   const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
-    const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
+    const identified = { ...artifact, digest: artifact.digest ?? digest };
     return deployedRelease(release, identified, directory, now);
   };
   const staged = await deployer.stage(candidate, signal, async (made) => {
@@ -191,7 +176,7 @@ async function stage(
 }
 
 /** Without any identity of the bytes, an earlier directory may contain others. */
-function isIdentified(artifact: { digest?: string; revision?: string }): boolean {
+function isIdentified(artifact: ByteIdentity): boolean {
   return artifact.digest !== undefined || artifact.revision !== undefined;
 }
 
@@ -218,15 +203,12 @@ async function runBeforeHook(
   const result = await context.runHook("before", variables, signal);
   if (result === undefined) return;
   context.emit({ type: "hook", tag: variables.tag, result });
-  if (result.exitCode !== 0) {
-    throw new DeployError(
-      "before",
-      `the before-deploy hook ${result.timedOut ? "took too long" : `ended with exit code ${result.exitCode}`}`,
-    );
-  }
+  if (result.exitCode === 0) return;
+  const end = result.timedOut ? "took too long" : `exited with exit code ${result.exitCode}`;
+  throw new DeployError("before", `the before-deploy hook ${end}`);
 }
 
-/** Runs the after-deploy hook. The state records it until it has ended, so that an interrupted hook runs again. */
+/** The state records the hook until it has ended, so that an interrupted hook runs again. */
 export async function runAfterHook(
   { directory }: DeployedRelease,
   variables: HookVariables,
@@ -274,10 +256,8 @@ async function switchTo(
 }
 
 /**
- * Waits until the live release serves; it is then under way until {@link bakeAndCommit} has ended. A release that does not
- * serve is rolled back, and marked bad if the fault is its own.
- *
- * @throws DeployError of the phase `verify`.
+ * Waits until the live release serves; it is then under way until {@link bakeAndCommit} has ended. A
+ * release that does not serve is rolled back, and marked bad if the fault is its own.
  */
 export async function verify(
   change: Switch,
@@ -322,7 +302,7 @@ async function bake(
   return inPhase("verify", release.tag, context, () => watched);
 }
 
-/** Rolls back a release that failed while it served, without waiting for a newer release that is getting ready. */
+/** Rolls back a release that failed while it served, even while a newer release is getting ready. */
 async function rollBackServing(
   release: DeployedRelease,
   error: unknown,
@@ -330,7 +310,7 @@ async function rollBackServing(
   signal: AbortSignal,
 ): Promise<void> {
   const { deployer, store, switches } = context;
-  // First, so that the newer release's attempt, which is aborted next, does not roll back to this release.
+  // First, so that the newer release's attempt, aborted next, does not roll back to this release.
   await markFailed(release, error, context, signal);
   await switches.urgently(`${release.tag} failed`, async () => {
     const live = await deployer.live();
@@ -343,7 +323,6 @@ async function rollBackServing(
   });
 }
 
-/** Marks a release bad, unless the fault is not its own or the deploy is being aborted. */
 async function markFailed(
   release: DeployedRelease,
   error: unknown,
@@ -357,7 +336,7 @@ async function markFailed(
   });
 }
 
-/** Returns whether it succeeded. If not, the switch stays on record, and `settle` retries the rollback. */
+/** If it fails, the switch stays on record, and `settle` retries the rollback. */
 async function rollBack(
   tag: string,
   to: string | undefined,
@@ -404,7 +383,7 @@ async function reportRollback(
   emit({ type: "warning", message, fields });
 }
 
-/** Removes old releases, best effort. At most `most` of those without a record stay, such as another deployer's. */
+/** At most `most` releases without a record stay, such as another deployer's. */
 export async function removeOldReleases(
   context: DeployContext,
   signal: AbortSignal,
@@ -428,7 +407,6 @@ async function prune(context: DeployContext, most: number): Promise<void> {
   });
 }
 
-/** Reports a deploy to the registry, best effort. */
 async function reportDeploy(
   { id, tag }: { id: string; tag: string },
   error: string | undefined,

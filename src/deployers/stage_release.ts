@@ -16,21 +16,17 @@ import type { ReleaseDirectory } from "./release_directory.ts";
 
 export type StageRelease = Deployer["stage"];
 
-export interface StageOptions extends Pick<Context, "clock" | "emit"> {
+interface StageOptions extends Pick<Context, "clock" | "emit"> {
   registry: Registry;
   directory: ReleaseDirectory;
-  /** Creates the directory for downloads, from which an interrupted download is resumed. */
+  /** Creates the directory from which an interrupted download is resumed. */
   downloads(): Promise<string>;
   maxArtifactBytes: number;
   /** The largest size after extraction. */
   maxExpandedBytes: number;
 }
 
-/**
- * Returns the function that downloads, verifies and extracts an artifact into a new release directory. A download that
- * cannot be extracted is removed if its bytes were not verified, so that the next attempt downloads it again, and always
- * if the disk is full.
- */
+/** Returns the function that downloads, verifies and extracts an artifact into a new release. */
 export function stageRelease(options: StageOptions): StageRelease {
   let unverified = "";
   return async (candidate, signal, record) => {
@@ -66,7 +62,7 @@ export function stageRelease(options: StageOptions): StageRelease {
   };
 }
 
-/** Whether to download again, or to free the disk space. */
+/** Unverified bytes are downloaded again, and a full disk needs the space. */
 function isUseless(error: unknown, { digest }: Candidate["artifact"]): boolean {
   if (error instanceof ArchiveError) return digest === undefined;
   return error instanceof HostError && isDiskFull(error.cause);

@@ -70,7 +70,8 @@ const STORIES: Stories = {
   drained: ({ generation, killed, durationMs }) =>
     `generation ${generation} ${killed ? "killed after the drain time" : "drained"} (${humanDuration(durationMs)})`,
   "app-exited": ({ tag, code, signal, restartInMs, lastLines, hints = [] }) => {
-    const end = code === null ? `was ended by ${signal ?? "a signal"}` : `exited with code ${code}`;
+    const end =
+      code === null ? `was ended by ${signal ?? "a signal"}` : `exited with exit code ${code}`;
     return {
       text: `${tag} ${end}${next("restart", restartInMs)}`,
       output: [...lastLines, ...hints],

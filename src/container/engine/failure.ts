@@ -182,7 +182,7 @@ const MAX_OUTPUT = 500;
 export function engineFailure(failed: FailedCommand): DewyError {
   const { program, action, exitCode } = failed;
   const output = tidy(failed.output);
-  const how = exitCode === null ? "was killed by a signal" : `exited with code ${exitCode}`;
+  const how = exitCode === null ? "was killed by a signal" : `exited with exit code ${exitCode}`;
   const message = `Cannot ${action}: ${output === "" ? `${program} ${how}` : `${program} says: ${output}`}`;
   const known = KNOWN_FAILURES.find(({ pattern }) => pattern.test(failed.output));
   return known?.error(message, failed) ?? new HostError(message);

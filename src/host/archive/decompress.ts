@@ -94,7 +94,8 @@ async function runDecompressor(
       const [code, killedBy] = await exit;
       if (code !== 0) {
         throw new Error(
-          stderr.trim() || `${program} ended with ${killedBy ?? `exit code ${code}`}`,
+          stderr.trim() ||
+            `${program} ${code === null ? `was ended by ${killedBy}` : `exited with exit code ${code}`}`,
         );
       }
     } finally {

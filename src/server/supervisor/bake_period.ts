@@ -47,7 +47,7 @@ export class BakePeriod {
 
   /** Fails the bake because a generation of the release has exited. */
   exited(generation: Generation, exit: GenerationExit): void {
-    const reason = `it ended with ${describeExit(exit)} after it had taken over`;
+    const reason = `it ${describeExit(exit)} after it had taken over`;
     this.#fail(generationError(generation, reason));
   }
 

@@ -52,9 +52,9 @@ export type StartGeneration = (
   endpoint: Endpoint,
 ) => Promise<Generation>;
 
-/** `exit code 3` or `SIGSEGV`. */
+/** `exited with exit code 3` or `was ended by SIGSEGV`. */
 export function describeExit({ code, signal }: GenerationExit): string {
-  return code === null ? (signal ?? "an unknown signal") : `exit code ${code}`;
+  return code === null ? `was ended by ${signal ?? "a signal"}` : `exited with exit code ${code}`;
 }
 
 const KILL_POLL_MS = 20;

@@ -40,7 +40,7 @@ export async function becomeReady(
   const mayFinish = options.mayFinish && generation.endpoint.sockets.length === 0;
   const end = generation.exited.then((exit) => {
     if (exit.code === 0 && mayFinish) return;
-    throw generationError(generation, `it ended with ${describeExit(exit)} before it was ready`);
+    throw generationError(generation, `it ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason, origin) => {
     why = `: ${reason}`;
@@ -89,7 +89,7 @@ async function commandSucceeds(
   for (;;) {
     const code = await command();
     if (code === 0) return;
-    const end = code === null ? "was killed" : `ended with exit code ${code}`;
+    const end = code === null ? "was killed" : `exited with exit code ${code}`;
     report(`the ready command ${end}`, NOT_EXECUTED.includes(code) ? "operator" : "release");
     await clock.sleep(COMMAND_PAUSE_MS, signal);
   }

@@ -290,7 +290,7 @@ export class Supervisor implements Runner {
       return;
     }
     if (next !== undefined) {
-      const error = generationError(generation, `it ended with ${describeExit(exit)}`);
+      const error = generationError(generation, `it ${describeExit(exit)}`);
       this.#reportResumed(next, error.message);
       return;
     }
