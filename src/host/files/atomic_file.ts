@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 
-/** Replaces a file atomically: writes and syncs a temporary file next to it, then renames that over it. */
+/** Writes and syncs a temporary file next to it, then renames that over it. */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
   const temporary = temporaryPath(path);
   try {
@@ -37,7 +37,7 @@ export function temporaryPath(path: string): string {
   return `${path}.${randomBytes(8).toString("hex")}.tmp`;
 }
 
-/** Removes what killed processes have left. */
+/** Killed processes leave them. */
 export async function removeTemporaries(path: string): Promise<void> {
   const directory = dirname(path);
   for (const name of await readdir(directory).catch(() => [])) {
@@ -108,7 +108,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENFILE: "this machine has too many open files",
 };
 
-/** Explains an error of the file system or of `spawn` in words, without the path. */
+/** Explains an error of the file system or of `spawn`, without the path. */
 export function systemReason(error: unknown): string {
   const known = REASONS[systemCode(error) ?? ""];
   if (known !== undefined) return known;
@@ -117,11 +117,7 @@ export function systemReason(error: unknown): string {
   return text ?? messageOf(error);
 }
 
-/**
- * Converts an error of the file system into a HostError; a DewyError is returned unchanged.
- *
- * @param action such as `write /opt/app/.dewy/state.json`.
- */
+/** `action` is such as `write /opt/app/.dewy/state.json`. A DewyError is returned unchanged. */
 export function hostError(action: string, cause: unknown): DewyError {
   if (cause instanceof DewyError) return cause;
   const code = systemCode(cause);

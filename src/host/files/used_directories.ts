@@ -3,9 +3,7 @@ import { join, sep } from "node:path";
 
 /**
  * Returns the names of the children of a directory that running processes were started from or work in, as far as dewy
- * may read `/proc`.
- *
- * @param parent the absolute, real path.
+ * may read `/proc`. `parent` is a real path.
  */
 export async function usedDirectories(parent: string): Promise<ReadonlySet<string>> {
   const used = new Set<string>();

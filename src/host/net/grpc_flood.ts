@@ -31,16 +31,14 @@ export function withoutFloods(socket: Socket): Duplex {
   return duplex;
 }
 
-/**
- * Counts frames that are not part of a response. https://www.rfc-editor.org/rfc/rfc9113#section-4.1
- */
+/** https://www.rfc-editor.org/rfc/rfc9113#section-4.1 */
 class ControlFrames {
   #head: number[] = [];
   #payloadLeft = 0;
   #count = 0;
   #since = 0;
 
-  /** Returns the number within this second. */
+  /** Returns the number of frames within this second that are not part of a response. */
   count(chunk: Buffer): number {
     const now = performance.now();
     if (now - this.#since > 1_000) {

@@ -18,9 +18,9 @@ export function keepFromChildren(fds: readonly number[]): boolean {
 }
 
 /** The entries in the `stdio` of a child, from 3 on. */
-export type Inheritance = readonly (number | "ignore")[];
+type Inheritance = readonly (number | "ignore")[];
 
-/** The child gets the descriptors as 3 and following. `start` must not be asynchronous. */
+/** `start` must not be asynchronous. */
 export function withInherited<T>(fds: readonly number[], start: (stdio: Inheritance) => T): T {
   if (!isDeno()) return start(fds);
   const calls = libc();

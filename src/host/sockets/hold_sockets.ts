@@ -26,21 +26,16 @@ export interface HeldSocket extends NamedSocket {
   readonly inherited: boolean;
 }
 
-export interface SocketHolder {
+interface SocketHolder {
   readonly sockets: readonly HeldSocket[];
   /** Removes the paths of unix sockets. The ports close with the process. */
   close(): Promise<void>;
 }
 
 /** `ended`: this process was the launcher, and the dewy that it launched has exited. */
-export type HoldResult =
-  | { kind: "held"; holder: SocketHolder }
-  | { kind: "ended"; exitCode: number };
+type HoldResult = { kind: "held"; holder: SocketHolder } | { kind: "ended"; exitCode: number };
 
-export interface HoldOptions extends Pick<Context, "env" | "emit">, Omit<LaunchOptions, "root"> {
-  /** Defaults to the process's working directory. */
-  root?: string;
-}
+interface HoldOptions extends Pick<Context, "env" | "emit">, LaunchOptions {}
 
 /**
  * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
@@ -52,7 +47,7 @@ export async function holdSockets(
   specs: readonly ListenSpec[],
   options: HoldOptions,
 ): Promise<HoldResult> {
-  const { argv, signals, root = process.cwd() } = options;
+  const { argv, signals, root } = options;
   const holder = holderOf(options.env);
   const inherited = inheritedSockets(options.env);
   const restarts = Number(options.env[RESTARTS_VARIABLE] ?? 0);
@@ -76,7 +71,7 @@ export async function holdSockets(
       important: true,
     });
   }
-  return { kind: "held", holder: hold(inherited.filter(isNamed), false, options.emit) };
+  return { kind: "held", holder: hold(inherited.map(withName), false, options.emit) };
 }
 
 /**
@@ -88,10 +83,6 @@ function endWithHolder(holder: number): void {
   setInterval(() => {
     if (!isRunning(holder, startTime)) process.kill(process.pid, "SIGKILL");
   }, HOLDER_CHECK_MS).unref();
-}
-
-function isNamed(socket: InheritedSocket): socket is InheritedSocket & NamedSocket {
-  return socket.name !== undefined;
 }
 
 /** By address where it is known, otherwise in the order given. */
@@ -156,18 +147,14 @@ function hold(
     });
   }
   const paths = areInherited ? [] : sockets.map(({ name }) => name).filter((n) => n.includes("/"));
-  const made = paths.map((path) => ({ path, inode: inodeOfPath(path) }));
+  const made = paths.map((path) => [path, statSync(path, { throwIfNoEntry: false })?.ino] as const);
   return {
     // Generations get them from 3 on; those that keep their number need no copy (close_on_exec.ts).
     sockets: sockets
       .map(({ name, fd }) => ({ name, fd, inherited: areInherited }))
       .sort((a, b) => a.fd - b.fd),
     close: async () => {
-      for (const { path, inode } of made) await removeUnixPath(path, inode);
+      for (const [path, inode] of made) await removeUnixPath(path, inode);
     },
   };
-}
-
-function inodeOfPath(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
 }

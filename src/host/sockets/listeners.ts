@@ -4,12 +4,11 @@ import { lstat, rm, stat } from "node:fs/promises";
 import { connect, createServer, isIP, type ListenOptions, type Server } from "node:net";
 import { dirname } from "node:path";
 import { HostError } from "../../core/error.ts";
-import { AddressInUseError, bindError } from "./bind_error.ts";
+import { addressInUse, bindError } from "./bind_error.ts";
 import type { NamedSocket } from "./inherited.ts";
 import { type ListenSpec, MAX_PATH_BYTES, socketName } from "./listen_spec.ts";
 
-/** A listening socket that this process must not keep. */
-export interface Listener extends NamedSocket {
+interface Listener extends NamedSocket {
   /** Closes this process's own descriptor; a child that inherited it keeps the socket. */
   close(): void;
 }
@@ -17,6 +16,11 @@ export interface Listener extends NamedSocket {
 /** How many connections the kernel queues while a generation is busy. Bun uses 512. */
 const BACKLOG = 2_048;
 const UNIX_TIMEOUT_MS = 2_000;
+
+interface PreparedAddress {
+  readonly spec: ListenSpec;
+  readonly host: string | undefined;
+}
 
 export async function prepareAddresses(
   specs: readonly ListenSpec[],
@@ -27,11 +31,6 @@ export async function prepareAddresses(
       return { spec, host: spec.kind === "tcp" ? await literal(spec) : undefined };
     }),
   );
-}
-
-interface PreparedAddress {
-  readonly spec: ListenSpec;
-  readonly host: string | undefined;
 }
 
 async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | undefined> {
@@ -129,7 +128,7 @@ export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise
       { retryable: false },
     );
   }
-  if (await answers(spec.path)) throw new AddressInUseError(spec, []);
+  if (await answers(spec.path)) throw addressInUse(spec);
 }
 
 /** Runtimes report "permission denied" for a missing directory. */
@@ -153,12 +152,10 @@ function answers(path: string): Promise<boolean> {
     };
     socket.setTimeout(UNIX_TIMEOUT_MS, () => end(true));
     socket.once("connect", () => end(true));
-    socket.once("error", (error: NodeJS.ErrnoException) => end(!isRefusal(error)));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      end(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
   });
-}
-
-function isRefusal({ code }: NodeJS.ErrnoException): boolean {
-  return code === "ECONNREFUSED" || code === "ENOENT";
 }
 
 /** Removes the path of a socket, unless another server has replaced the file since. */

@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRunning } from "../process/processes.ts";
+import { isRunning, namesIn, signalProcess } from "../process/processes.ts";
 import { WAITER_SCRIPT } from "./holder.ts";
 import { libc } from "./libc.ts";
 
@@ -33,7 +33,7 @@ export function becomeWaiter(holder: number, fifo: string): void {
   execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
 }
 
-/** Waits for a holder that is not a child, and returns its exit code. */
+/** For a holder that is not a child. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
   const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
@@ -74,14 +74,6 @@ function removeAbandoned(): void {
   }
 }
 
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return []; // A directory may be writable but not readable.
-  }
-}
-
 export function removeFifo(fifo: string): void {
   rmSync(join(fifo, ".."), { recursive: true, force: true });
 }
@@ -90,12 +82,6 @@ export function removeFifo(fifo: string): void {
 export function forwardSignals(holder: number): void {
   for (const name of SIGNALS) {
     process.removeAllListeners(name);
-    process.on(name, () => {
-      try {
-        process.kill(holder, name);
-      } catch {
-        // It has exited; so will this process.
-      }
-    });
+    process.on(name, () => signalProcess(holder, name));
   }
 }
