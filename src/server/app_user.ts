@@ -42,7 +42,7 @@ export async function findAppUser(
   const gid = group === undefined ? entry.gid : await groupId(group, options);
   if (gid === undefined) {
     throw new ConfigError(
-      `Cannot use --user "${user}": the system does not know this user or its group; add --group`,
+      `Invalid value for --user "${user}": the system does not know this user or its group; add --group`,
     );
   }
   return { ...entry, gid };
@@ -66,7 +66,7 @@ async function userEntry(user: string, options: AppUserOptions): Promise<UserEnt
     return { uid: Number(uid), gid: Number(gid), name, home: home || undefined };
   }
   const uid = numberOf(user);
-  if (uid === undefined) throw new ConfigError(`Cannot use --user "${user}": unknown user`);
+  if (uid === undefined) throw new ConfigError(`Invalid value for --user "${user}": unknown user`);
   return { uid, gid: undefined, name: undefined, home: undefined };
 }
 
@@ -76,7 +76,7 @@ async function groupId(group: string, options: AppUserOptions): Promise<number> 
   const line = await findEntry("group", group, options.groupPath ?? "/etc/group", options.env);
   const gid = numberOf(line?.split(":")[2] ?? "");
   if (gid === undefined) {
-    throw new ConfigError(`Cannot use --group "${group}": unknown group`);
+    throw new ConfigError(`Invalid value for --group "${group}": unknown group`);
   }
   return gid;
 }

@@ -1,6 +1,6 @@
 import { type FetchConfig, readFetching } from "../cli/flags/assets.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
-import { choice, duration, healthPath, text, textOr } from "../cli/flags/values.ts";
+import { choiceOr, duration, healthPath, text, textOr } from "../cli/flags/values.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
 import { type ListenSpec, parseListenSpecs } from "../host/sockets/listen_spec.ts";
@@ -68,7 +68,7 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     ...readDirectory(argv, program),
     program,
     ports,
-    handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? "socket",
+    handoff: choiceOr(argv, "handoff", ["socket", "proxy", "none"]),
     healthPath: healthPath(argv),
     healthTimeoutMs: duration(argv, "health-timeout", 1),
     readyAfterMs: duration(argv, "ready-after", 0),
@@ -77,7 +77,7 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     signalOnTerm: readSignal(argv),
     drainTimeMs: duration(argv, "drain-time", 0),
     bakeMs: duration(argv, "bake", 0),
-    restart: choice(argv, "restart", ["always", "on-failure"]) ?? "always",
+    restart: choiceOr(argv, "restart", ["always", "on-failure"]),
     logPrefix: argv.flag("log-prefix"),
     envFiles: argv.texts("env-file").filter((path) => path !== ""),
     isolateEnv: argv.flag("isolate-env"),
@@ -157,7 +157,7 @@ function readSignal(argv: ParsedArgv): ServerSignal {
   const signal = SERVER_SIGNALS.find((known) => known === name);
   if (signal === undefined) {
     const known = SERVER_SIGNALS.map((one) => one.slice(3)).join(", ");
-    throw new ConfigError(`Invalid value "${value}" for --signal-on-term: expected ${known}`);
+    throw new ConfigError(`Invalid value for --signal-on-term "${value}": expected ${known}`);
   }
   return signal;
 }
