@@ -15,11 +15,8 @@ export interface AppUser {
 export interface AppUserOptions {
   /** The user that dewy runs as; `undefined` where the system has no users. */
   uid?: number | undefined;
-  /** Defaults to `/etc/passwd`. */
   passwdPath?: string;
-  /** Defaults to `/etc/group`. */
   groupPath?: string;
-  /** For `getent`. */
   env?: Environment;
 }
 
@@ -27,9 +24,7 @@ const LOOKUP_TIMEOUT_MS = 10_000;
 
 /**
  * Looks up `--user` and `--group`, which are names or numbers, in `/etc/passwd` and `/etc/group`, then with the system's
- * `getent` (LDAP, for example). The group defaults to that of the user. Returns `undefined` if neither flag is set.
- *
- * @throws ConfigError for an unknown user or group, and if dewy does not run as root.
+ * `getent` (LDAP, for example). The group defaults to that of the user.
  */
 export async function findAppUser(
   { user, group }: Pick<ServerConfig, "user" | "group">,
