@@ -2,9 +2,9 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
-import { anchor } from "../src/cli/reference.ts";
 import { neutralEnvironment, ROOT } from "./runtime/runtimes.ts";
 import { codeBlocks, documents, proseOf } from "./support/documents.ts";
+import { anchor } from "./support/reference.ts";
 import { tempDirectory } from "./support/temp_directory.ts";
 
 const all = documents();

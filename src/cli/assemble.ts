@@ -9,7 +9,6 @@ import type { ProcessIo } from "../host/process/io.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
 import { type Config, isDeploying } from "./config.ts";
-import type { CommandName } from "./flags/table.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
@@ -35,7 +34,7 @@ export async function assemble(
   io: ProcessIo,
   tables: DriverTables,
 ): Promise<Assembled> {
-  if ("registry" in config) checkCommandFits(config.command, config.registry, tables.registries);
+  if ("registry" in config) checkRegistry(config, tables.registries);
   const clock = systemClock;
   const redactor = redactorOf(tables.registries, tables.notifiers);
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
@@ -105,24 +104,32 @@ async function subscribeNotifier(
   return () => notifications.close(FLUSH_MS);
 }
 
-/** Refuses a registry that another command deploys, and names that command. */
-function checkCommandFits(
-  command: Exclude<CommandName, "container list">,
-  registry: string,
+/** Refuses a registry that the command cannot use, and names the one that can. */
+function checkRegistry(
+  config: Exclude<Config, { command: "container list" }>,
   registries: RegistryTable,
 ): void {
-  const { scheme } = splitRegistryUrl(registry, registries);
+  const { command, registry } = config;
+  const flag = command === "registry" ? "--upstream" : "--registry";
+  const { scheme } = splitRegistryUrl(registry, registries, flag);
   if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
-  const fitting = registries[scheme]?.commands ?? [];
-  if (command === "registry") {
-    if (fitting.includes("assets")) return;
+  const shown = `${flag} "${redactUrl(registry)}"`;
+  const { commands: fitting = [], artifact } = registries[scheme] ?? {};
+  if (command !== "registry") {
+    if (fitting.includes(command)) return;
+    const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
     throw new ConfigError(
-      `Cannot use --upstream "${redactUrl(registry)}" with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+      `Cannot use ${shown} with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
     );
   }
-  if (fitting.includes(command)) return;
-  const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
-  throw new ConfigError(
-    `Cannot use --registry "${redactUrl(registry)}" with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
-  );
+  if (!fitting.includes("assets")) {
+    throw new ConfigError(
+      `Cannot use ${shown} with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+    );
+  }
+  if (config.direct && artifact?.isRemote === false) {
+    throw new ConfigError(
+      `Cannot use --direct with ${shown}: other machines cannot reach ${scheme}:// URLs`,
+    );
+  }
 }

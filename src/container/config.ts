@@ -1,10 +1,19 @@
 import { type DeployConfig, readDeploying } from "../cli/flags/deploy.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
-import { choice, count, duration, healthPath, port, text } from "../cli/flags/values.ts";
+import {
+  choice,
+  choiceOr,
+  count,
+  duration,
+  healthPath,
+  numericDefault,
+  port,
+  text,
+  unexpected,
+} from "../cli/flags/values.ts";
 import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import { redactUrl } from "../core/url.ts";
 import type { Balance } from "../host/proxy/backend_pool.ts";
 import type { ProxyProtocol } from "../host/proxy/proxy_header.ts";
 import type { EngineName } from "./engine/engine.ts";
@@ -12,7 +21,6 @@ import { checkContainerArgs } from "./options/args.ts";
 import { appNameOf, checkAppName } from "./options/names.ts";
 import { listenSpecs, type PortMapping, parsePortMappings } from "./options/ports.ts";
 
-export const ADMIN_PORT = 17_539;
 /** The engines' default. */
 const STOP_TIMEOUT_MS = 10_000;
 
@@ -80,16 +88,16 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     drainTimeMs: duration(argv, "drain-time", 0),
     bakeMs: duration(argv, "bake", 0),
     proxyIdleTimeoutMs: duration(argv, "proxy-idle-timeout", 0),
-    balance: choice(argv, "balance", ["least-connections", "round-robin"]) ?? "least-connections",
+    balance: choiceOr(argv, "balance", ["least-connections", "round-robin"]),
     proxyProtocol: choice(argv, "proxy-protocol", ["v1", "v2"]),
-    engine: readEngine(argv),
+    engine: choiceOr(argv, "runtime", ["docker", "podman"]),
     cmd: nonEmpty(argv, "cmd"),
     args,
     user,
     containerEnv,
     stopTimeoutMs,
     keepContainers: argv.flag("keep-containers"),
-    adminPort: port(argv, "admin-port", 1) ?? ADMIN_PORT,
+    adminPort: port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port"),
   };
   if (config.surge === 0 && config.replicas === 1) {
     throw new ConfigError(
@@ -97,16 +105,6 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     );
   }
   return config;
-}
-
-export function readEngine(argv: ParsedArgv): EngineName {
-  const value = text(argv, "runtime") ?? "docker";
-  const known: readonly EngineName[] = ["docker", "podman"];
-  const found = known.find((name) => name === value.toLowerCase());
-  if (found !== undefined) return found;
-  const near = nearest(value.toLowerCase(), known);
-  const hint = near === undefined ? "" : `; did you mean ${near}?`;
-  throw new ConfigError(`Cannot use --runtime "${value}": expected docker or podman${hint}`);
 }
 
 function readApp(argv: ParsedArgv, fromArgs: string | undefined, registry: string): string {
@@ -123,7 +121,7 @@ function readHosts(argv: ParsedArgv): readonly string[] {
       listenSpecs(1, [host]);
     } catch (cause) {
       throw new ConfigError(
-        `Cannot use --host "${host}": expected an address of this machine, such as 127.0.0.1 or ::1`,
+        `Invalid value for --host "${host}": expected an address of this machine, such as 127.0.0.1 or ::1`,
         { cause },
       );
     }
@@ -155,6 +153,6 @@ function nonEmpty(argv: ParsedArgv, name: string): readonly string[] {
 function unexpectedWord(word: string): ConfigError {
   const meant = nearest(word, ["list"]) === undefined ? "" : "; did you mean dewy container list?";
   return new ConfigError(
-    `unexpected "${redactUrl(word)}": dewy container takes no such word; options of docker run go after "--"${meant}`,
+    `${unexpected(word, "container").message}; options of docker run go after "--"${meant}`,
   );
 }

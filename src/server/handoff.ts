@@ -14,22 +14,12 @@ import { type Handoff, noHandoff, proxyHandoff, socketHandoff } from "./supervis
 
 /** The handoff, or the exit code of the dewy process that has run in place of this one. */
 export type OpenedHandoff =
-  | {
-      kind: "open";
-      handoff: Handoff;
-      /** Whether the app has a port; otherwise it is a worker. */
-      withPort: boolean;
-    }
+  | { kind: "open"; handoff: Handoff; withPort: boolean }
   | { kind: "ended"; exitCode: number };
 
 const PROBE_TIMEOUT_MS = 5_000;
 
-/**
- * Opens the ports as `--handoff` requires.
- *
- * @param orphans generations of an earlier dewy process.
- * @throws HostError for a port that is not available; ConfigError for inherited sockets that no flag mentions.
- */
+/** Opens the ports as `--handoff` requires; `orphans` are generations of an earlier dewy process. */
 export async function openHandoff(
   config: ServerConfig,
   root: string,

@@ -1,5 +1,5 @@
 import { ConfigError } from "../../core/error.ts";
-import { redactUrl, splitUrl } from "../../core/url.ts";
+import { redactUrl } from "../../core/url.ts";
 import { type CommonConfig, exampleOf, readCommon } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { duration, port, text, textOr, unexpected } from "./values.ts";
@@ -51,7 +51,6 @@ function readUpstream(argv: ParsedArgv): string {
   if (url === undefined) {
     throw new ConfigError(`--upstream is not set; for example: ${exampleOf(argv.command)}`);
   }
-  splitUrl(url, "--upstream");
   return url;
 }
 

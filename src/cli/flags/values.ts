@@ -6,6 +6,7 @@
 import { parseBytes } from "../../core/bytes.ts";
 import { parseDuration } from "../../core/duration.ts";
 import { ConfigError } from "../../core/error.ts";
+import { nearest } from "../../core/nearest.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { flagsOf } from "./table.ts";
@@ -28,8 +29,20 @@ export function choice<T extends string>(
   const value = text(argv, name);
   if (value === undefined) return undefined;
   const chosen = choices.find((candidate) => candidate === value.toLowerCase());
-  if (chosen === undefined) throw invalid(name, value, choices.join(", "));
-  return chosen;
+  if (chosen !== undefined) return chosen;
+  // A short word is close to every other: a suggestion would be a guess.
+  const near = value.length > 3 ? nearest(value.toLowerCase(), choices) : undefined;
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  throw invalid(name, value, `${choices.join(", ")}${hint}`);
+}
+
+/** Reads one of a few words, or its default from the flag table. */
+export function choiceOr<T extends string>(
+  argv: ParsedArgv,
+  name: string,
+  choices: readonly T[],
+): T {
+  return choice(argv, name, choices) ?? (defaultOf(argv, name) as T);
 }
 
 /**
@@ -92,7 +105,8 @@ function invalid(name: string, value: string, expected: string): ConfigError {
   return new ConfigError(`Invalid value for --${name} "${value}": expected ${expected}`);
 }
 
-function numericDefault(argv: ParsedArgv, name: string): number {
+/** Reads a number's default from the flag table. */
+export function numericDefault(argv: ParsedArgv, name: string): number {
   return Number(defaultOf(argv, name));
 }
 

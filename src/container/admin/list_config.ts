@@ -1,7 +1,12 @@
 import { type LogConfig, readLog } from "../../cli/flags/common.ts";
 import type { ParsedArgv } from "../../cli/flags/parse.ts";
-import { port, rejectProgram, unexpected } from "../../cli/flags/values.ts";
-import { ADMIN_PORT, readEngine } from "../config.ts";
+import {
+  choiceOr,
+  numericDefault,
+  port,
+  rejectProgram,
+  unexpected,
+} from "../../cli/flags/values.ts";
 import type { EngineName } from "../engine/engine.ts";
 
 /** The options of `dewy container list`. */
@@ -20,8 +25,8 @@ export function readContainerList(argv: ParsedArgv): ContainerListConfig {
   return {
     command: "container list",
     ...readLog(argv),
-    adminPort: port(argv, "admin-port", 1) ?? ADMIN_PORT,
-    engine: readEngine(argv),
+    adminPort: port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port"),
+    engine: choiceOr(argv, "runtime", ["docker", "podman"]),
     json: argv.flag("json"),
   };
 }

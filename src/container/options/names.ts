@@ -36,7 +36,7 @@ export function checkAppName(name: string, flag: string): string {
   const lower = name.toLowerCase();
   const hint = APP_NAME.test(lower) && lower !== name ? `; did you mean ${lower}?` : "";
   throw new ConfigError(
-    `Cannot use ${flag} "${name}": expected lower-case letters and digits, with "-", "_" or "." between them, at most ${MAX_APP_NAME_LENGTH}${hint}`,
+    `Invalid value for ${flag} "${name}": expected lower-case letters and digits, with "-", "_" or "." between them, at most ${MAX_APP_NAME_LENGTH}${hint}`,
   );
 }
 

@@ -7,7 +7,6 @@ import type { Endpoint } from "./handoff.ts";
 
 export interface Member {
   readonly pid: number;
-  /** The name of its program. */
   readonly name: string;
   readonly parent: number;
   readonly group: number;
@@ -39,13 +38,11 @@ export interface Generation extends GenerationProcesses {
   readonly exited: Promise<GenerationExit>;
   /** Resolves when the app has reported its readiness. */
   readonly reportedReady: Promise<void>;
-  /** Its last lines of output, oldest first. */
   lastLines(count: number): readonly string[];
   /** Further explanations of its exit, as parts of a sentence; complete once it has exited. */
   readonly hints: readonly string[];
 }
 
-/** Starts the app of a release; rejects if it cannot be executed. */
 export type StartGeneration = (
   release: AppRelease,
   number: number,
@@ -100,16 +97,7 @@ export function generationProcesses(
   };
 }
 
-export interface TerminateOptions {
-  /** Such as `SIGTERM`. */
-  signalName: string;
-  /** How long the processes may take before they are killed. */
-  graceMs: number;
-  clock: Clock;
-}
-
 export interface Terminated {
-  /** Whether any process had to be killed. */
   killed: boolean;
   /** Processes outside of the process group that outlived the main process. */
   background: readonly Member[];
@@ -123,7 +111,7 @@ const TERMINATE_POLL_MS = 50;
  */
 export async function terminate(
   target: GenerationProcesses,
-  { signalName, graceMs, clock }: TerminateOptions,
+  { signalName, graceMs, clock }: { signalName: string; graceMs: number; clock: Clock },
 ): Promise<Terminated> {
   const deadline = clock.monotonic() + graceMs;
   const waitFor = async (hasEnded: () => boolean): Promise<void> => {

@@ -17,12 +17,7 @@ export interface ReadinessOptions {
 
 const COMMAND_PAUSE_MS = 250;
 
-/**
- * Waits until a generation can serve.
- *
- * @throws DeployError with the reason and the last lines of output if the generation exits or the timeout expires;
- * AbortedError; HostError if its readiness cannot be checked.
- */
+/** Waits until a generation can serve. Rejects if it exits, or the timeout expires. */
 export async function becomeReady(
   generation: Generation,
   handoff: Handoff,
@@ -95,7 +90,6 @@ async function commandSucceeds(
   }
 }
 
-/** The error for a generation that has failed, with its last lines of output and hints. */
 export function generationError(
   generation: Generation,
   reason: string,

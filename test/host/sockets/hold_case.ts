@@ -59,7 +59,6 @@ try {
         env: io.env,
         sockets,
         generation: number,
-        readyDescriptor: true,
         user: wanted.user,
         runDirectory: tmpdir(),
         prefix: "",
