@@ -7,9 +7,7 @@ export interface Clock {
    * https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock.
    */
   monotonic(): number;
-  /**
-   * Resolves after `ms` milliseconds; rejects with the signal's reason if it is aborted first.
-   */
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason if it is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

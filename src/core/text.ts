@@ -3,9 +3,7 @@ const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: matching control characters is the purpose.
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
-/**
- * Makes text from outside safe for a terminal: control characters are shown as escapes, not obeyed.
- */
+/** Makes text from outside safe for a terminal: control characters are shown as escapes, not obeyed. */
 export function printable(text: string, keep = ""): string {
   return text.replaceAll(UNPRINTABLE, (character) =>
     keep.includes(character) ? character : escapeOf(character),

@@ -206,9 +206,7 @@ export interface Registry {
   resolve(options?: ResolveOptions): Promise<Resolution>;
   /** Streams an artifact, starting at `offset`. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
-  /**
-   * Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download.
-   */
+  /** Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download. */
   digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
   /** Looks up one tag; `false` only if the registry states that it is gone. */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;

@@ -94,9 +94,7 @@ export function encodePath(text: string, keepSlash: boolean): string {
   return keepSlash ? encoded.replaceAll("%2F", "/") : encoded;
 }
 
-/**
- * Lays options given in code over those of the query; an explicit one wins, an empty one is unset.
- */
+/** Lays options given in code over those of the query; an explicit one wins, an empty one is unset. */
 export function overlayQuery(
   url: SplitUrl,
   options: Readonly<Record<string, string | boolean | undefined>>,

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
@@ -36,7 +35,10 @@ export function hostServices({ env, caFile, clock, emit }: HostServiceOptions): 
       const { credentialHelper } = await import("./credentials/docker.ts");
       return credentialHelper(env)(helper, server, signal);
     },
-    resolveHost: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+    resolveHost: async (host) => {
+      const { lookup } = await import("node:dns/promises");
+      return (await lookup(host, { all: true })).map(({ address }) => address);
+    },
     grpcChannel: async (channel) => {
       const { openHttp2Channel } = await import("./net/grpc_transport.ts");
       return openHttp2Channel(channel, { env, caFile, emit });

@@ -5,9 +5,7 @@ import { readWords, type Word } from "./artifact_words.ts";
 const VERSION =
   /(?<![a-z0-9.])(?:v?[0-9]+(?:\.[0-9]+)+|v[0-9]+|20[0-9]{6})(?:[-._]?(?:m|a|b|rc|pre|dev|alpha|beta|snapshot)(?:[-.]?[0-9]+)?)?(?![a-z0-9])/gi;
 
-/**
- * Returns the program's words in a name without its suffix: those before the platform, or else those after it.
- */
+/** Returns the program's words in a name without its suffix: those before the platform, or else those after it. */
 export function programWords(stem: string): readonly string[] {
   const words = readWords(stem.replaceAll(VERSION, " "));
   const isPlatform = platformWords(words, false);

@@ -38,9 +38,7 @@ export interface ObjectStore {
   listFiles(directory: string, signal: AbortSignal | undefined): AsyncIterable<ObjectPage>;
 }
 
-/**
- * Reads `<prefix><tag>/<artifact>` as releases: one listing for the tags, one for the files of a tag.
- */
+/** Reads `<prefix><tag>/<artifact>` as releases: one listing for the tags, one for the files of a tag. */
 export function objectSource(store: ObjectStore): ReleaseSource {
   return {
     tags: (signal) => listTags(store, signal),

@@ -68,3 +68,47 @@ export const anyTag = (): fc.Arbitrary<string> =>
     { weight: 1, arbitrary: fc.string() },
     { weight: 1, arbitrary: fc.stringMatching(/^[v=]{0,2}[0-9.]{0,8}[-+.0-9a-z]{0,8}$/) },
   );
+
+const smallNumber = (): fc.Arbitrary<string> => fc.constantFrom("0", "0", "1", "2", "3", "10");
+const smallPreRelease = (): fc.Arbitrary<string> =>
+  fc.constantFrom("", "", "", "-0", "-rc.1", "-rc.10", "-alpha", "-a-b.2");
+
+/** A version that is likely to be near another one. */
+export const smallVersion = (): fc.Arbitrary<string> =>
+  fc
+    .tuple(smallNumber(), smallNumber(), smallNumber(), smallPreRelease())
+    .map(([major, minor, patch, pre]) => `${major}.${minor}.${patch}${pre}`);
+
+/** A version whose last parts may be missing or `x`. */
+const partialVersion = (): fc.Arbitrary<string> =>
+  fc.oneof(
+    smallVersion(),
+    fc
+      .tuple(smallNumber(), smallNumber(), fc.constantFrom("1", "1.2", "1.2.x", "1.x", "X.x", "*"))
+      .map(([major, minor, form]) => form.replace("1", major).replace("2", minor)),
+  );
+
+const comparator = (): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.constantFrom("", "^", "~", "~>", ">", ">=", "<", "<=", "="),
+      fc.constantFrom("", "", " "),
+      fc.constantFrom("", "", "v"),
+      partialVersion(),
+      fc.constantFrom("", "", "+build.1"),
+    )
+    .map(([operator, space, v, version, build]) => {
+      const isWhole = /^\d+\.\d+\.\d+/.test(version);
+      return `${operator}${operator && space}${v}${version}${isWhole ? build : ""}`;
+    });
+
+/** A range in the notation of the `semver` package. */
+export const constraint = (): fc.Arbitrary<string> => {
+  const hyphen = fc
+    .tuple(partialVersion(), partialVersion())
+    .map(([from, to]) => `${from} - ${to}`);
+  const all = fc.array(comparator(), { maxLength: 3 }).map((parts) => parts.join(" "));
+  return fc
+    .array(fc.oneof({ weight: 3, arbitrary: all }, hyphen), { minLength: 1, maxLength: 3 })
+    .map((parts) => parts.join(" || "));
+};

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -34,7 +33,8 @@ const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
 
 /** An unpredictable path next to a file. {@link removeTemporaries} recognizes it. */
 export function temporaryPath(path: string): string {
-  return `${path}.${randomBytes(8).toString("hex")}.tmp`;
+  const random = crypto.getRandomValues(Buffer.alloc(8));
+  return `${path}.${random.toString("hex")}.tmp`;
 }
 
 /** Killed processes leave them. */

@@ -30,7 +30,7 @@ export interface HostFetchOptions {
  *
  * @param options The environment, and the value of `--ca-file`.
  * @throws {ConfigError} If a proxy variable is not an `http://` or `https://` URL, or the CA file
- * cannot be read or contains no certificate. An unusable file in a variable is a warning.
+ * cannot be read or contains no certificate. An unusable file in a variable is a warning at the first request.
  *
  * @example
  * ```ts
@@ -41,15 +41,22 @@ export interface HostFetchOptions {
  * ```
  */
 export async function createHostFetch(options: HostFetchOptions): Promise<typeof fetch> {
-  const { env } = options;
+  const { env, caFile } = options;
   checkProxies(env);
-  const certificates = await trustedCertificates(options);
-  if (certificates.length === 0 && !hasProxy(env)) return globalThis.fetch;
+  if (!hasProxy(env) && !namesCertificates(options)) return globalThis.fetch;
+  // Checking all certificates of a system takes longer than a start: those of variables wait for a request.
+  const checked = caFile ? await trustedCertificates(options) : undefined;
   let made: Promise<typeof fetch> | undefined;
   return async (input, init) => {
-    made ??= runtimeFetch((url) => proxyFor(url, env), certificates);
+    made ??= Promise.resolve(checked ?? trustedCertificates(options)).then((certificates) =>
+      runtimeFetch(env, certificates),
+    );
     return (await made)(input, init);
   };
+}
+
+function namesCertificates({ env, caFile }: HostFetchOptions): boolean {
+  return Boolean(caFile || env.SSL_CERT_FILE || env.NODE_EXTRA_CA_CERTS);
 }
 
 /** Returns `undefined` on Deno and Bun: only Node can check addresses before it connects. */
@@ -72,15 +79,17 @@ export function createFetchGuard(
 
 async function trustedCertificates(options: HostFetchOptions): Promise<readonly string[]> {
   const { env, caFile, emit = () => {} } = options;
-  if (!caFile && !env.SSL_CERT_FILE && !env.NODE_EXTRA_CA_CERTS) return [];
+  if (!namesCertificates(options)) return [];
   const { readTrustedCertificates } = await import("./trust.ts");
   return readTrustedCertificates(env, caFile, emit);
 }
 
 async function runtimeFetch(
-  proxy: ProxyChoice,
+  env: HostFetchOptions["env"],
   certificates: readonly string[],
 ): Promise<typeof fetch> {
+  if (certificates.length === 0 && !hasProxy(env)) return globalThis.fetch;
+  const proxy: ProxyChoice = (url) => proxyFor(url, env);
   const { Deno, Bun } = globalThis as { Deno?: DenoNamespace; Bun?: unknown };
   if (Deno !== undefined) return createDenoFetch(Deno, proxy, certificates);
   if (Bun !== undefined) return createBunFetch(proxy, certificates);

@@ -49,6 +49,8 @@ async function addFile(certificates: Set<string>, source: string, path: string):
   const found = text.match(PEM_CERTIFICATE) ?? [];
   if (found.length === 0) throw unusable(source, path, "it contains no PEM certificate");
   for (const pem of found) {
+    // The variables often name the same file.
+    if (certificates.has(pem)) continue;
     if (!isCertificate(pem)) throw unusable(source, path, "it contains a damaged certificate");
     certificates.add(pem);
   }

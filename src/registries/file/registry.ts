@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Artifact, Deployment, Registry, Resolution } from "../../core/types.ts";
@@ -61,6 +60,7 @@ function digestReader(open: Registry["open"]): NonNullable<Registry["digest"]> {
 }
 
 async function sha256(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const { createHash } = await import("node:crypto"); // Bun takes milliseconds to load it.
   const hash = createHash("sha256");
   const reader = stream.getReader();
   for (;;) {

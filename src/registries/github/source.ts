@@ -63,9 +63,7 @@ export class GhrSource implements ReleaseSource {
     this.#io = io;
   }
 
-  /**
-   * Takes note of what became of a listing, so that the next poll looks after a release that is incomplete.
-   */
+  /** Takes note of what became of a listing, so that the next poll looks after a release that is incomplete. */
   settle(resolution: Resolution): void {
     const missing =
       resolution.kind === "pending" ||

@@ -9,9 +9,7 @@ import type { ImageRegistry } from "./image_registry.ts";
 import type { OciLocator } from "./locator.ts";
 import { ImgSource } from "./source.ts";
 
-/**
- * Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull.
- */
+/** Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull. */
 export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry {
   const client = createOciClient(locator, io);
   const source = new ImgSource(locator, client, io.platform);
