@@ -1,5 +1,5 @@
 // Runs one benchmark of this directory on the built library: npm run bench -- <name>
-// TypeScript is run by Bun, because Node 20 cannot; what is measured on Node is started from there.
+// Bun runs the TypeScript, because Node 20 cannot; what is measured on Node is started from there.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,10 @@
-// Mutation testing of one folder: changes src/FOLDER in many small ways, and shows which changes no test notices.
+// Mutation testing of one folder: changes src/FOLDER in many small ways, and shows which changes no
+// test notices.
 //
 //   npm run mutate -- FOLDER[/FILE.ts]… [--tests PATH]…
 //
-// It runs the tests of test/FOLDER, or those of --tests. The report is printed, and written to reports/mutation/.
+// It runs the tests of test/FOLDER, or those of --tests. The report is printed, and written to
+// reports/mutation/.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,10 +1,11 @@
 /**
- * Runs `dewy server` with a small app under load: it deploys v1.0.0, updates to v1.1.0, and rolls back a broken v1.2.0.
- * The last lines report how many requests were lost.
+ * Runs `dewy server` with a small app under load: it deploys v1.0.0, updates to v1.1.0, and rolls
+ * back a broken v1.2.0. The last lines report how many requests were lost.
  *
- *     npm ci && npm run quickstart
+ * npm ci && npm run quickstart
  *
- * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after `npm run build`.
+ * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after
+ * `npm run build`.
  */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";

@@ -227,7 +227,10 @@ describe("dewy server", () => {
   }
 });
 
-/** The inodes of the app's TCP sockets that listen: https://docs.kernel.org/networking/proc_net_tcp.html */
+/**
+ * The inodes of the app's listening TCP sockets:
+ * https://docs.kernel.org/networking/proc_net_tcp.html
+ */
 async function listeningInodes({ targets }: ServedApp): Promise<string[]> {
   const lines = (await readFile("/proc/net/tcp", "utf8")).split("\n").slice(1);
   const rows = lines.map((line) => line.trim().split(/\s+/));

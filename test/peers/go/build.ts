@@ -1,5 +1,5 @@
 /**
- * Builds the programs of `peers.ts` that are not there yet, before any test runs.
+ * Builds the missing programs of `peers.ts` before any test runs.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import process from "node:process";
 import { GO_PEER_DIRECTORY, GO_PEERS, type GoPeer, goPeerPath } from "./peers.ts";
 
 /**
- * Called by vitest. A program that cannot be built is left out with the reason, or ends the run with it under
- * `DEWY_REQUIRE_PEERS=1`.
+ * Called by vitest. If a program cannot be built, its tests are skipped with the reason; with
+ * `DEWY_REQUIRE_PEERS=1` the run fails.
  */
 export async function setup(): Promise<void> {
   const names = Object.keys(GO_PEERS) as GoPeer[];
