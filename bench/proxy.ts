@@ -109,10 +109,10 @@ function startHaproxy(directory: string, name: string, sections: string): number
   const file = join(directory, `${name}.cfg`);
   const config = `global
   nbthread 1
-  maxconn 8000
+  maxconn 6000
 defaults
   mode tcp
-  maxconn 8000
+  maxconn 6000
   timeout connect 5s
   timeout client 10m
   timeout server 10m

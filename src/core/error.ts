@@ -62,7 +62,11 @@ export class DewyError extends Error {
   /** Where the cause lies. Defaults to `host` for errors without a more specific class. */
   readonly fault: Fault;
 
-  /** @param message action, value, reason, and what to do next; never a secret. */
+  /**
+   * Creates the error.
+   *
+   * @param message action, value, reason, and what to do next; never a secret.
+   */
   constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
@@ -76,7 +80,11 @@ export class ConfigError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ConfigError";
 
-  /** @param message the flag or URL part, and a valid value. */
+  /**
+   * Creates the error.
+   *
+   * @param message the flag or URL part, and a valid value.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "config", fault: "operator", ...options });
   }
@@ -87,7 +95,11 @@ export class CredentialError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "CredentialError";
 
-  /** @param message the credential, the host, and where dewy looked. */
+  /**
+   * Creates the error.
+   *
+   * @param message the credential, the host, and where dewy looked.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "credential", fault: "operator", ...options });
   }
@@ -98,7 +110,11 @@ export class NotFoundError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "NotFoundError";
 
-  /** @param message the missing object and its location. */
+  /**
+   * Creates the error.
+   *
+   * @param message the missing object and its location.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "not-found", fault: "remote", ...options });
   }
@@ -109,7 +125,11 @@ export class ConflictError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ConflictError";
 
-  /** @param message the object to write, and what exists already. */
+  /**
+   * Creates the error.
+   *
+   * @param message the object to write, and what exists already.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "conflict", fault: "remote", ...options });
   }
@@ -141,7 +161,11 @@ export class RemoteError extends DewyError {
   /** Milliseconds to wait before the next call, as requested by the server. */
   readonly retryAfterMs: number | undefined;
 
-  /** @param message the call, its status and what to do next. */
+  /**
+   * Creates the error.
+   *
+   * @param message the call, its status and what to do next.
+   */
   constructor(message: string, options: RemoteErrorOptions = {}) {
     super(message, { code: "remote", fault: "remote", retryable: true, ...options });
     this.method = options.method;
@@ -156,7 +180,11 @@ export class IntegrityError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "IntegrityError";
 
-  /** @param message the artifact, the expected and the actual value. */
+  /**
+   * Creates the error.
+   *
+   * @param message the artifact, the expected and the actual value.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "integrity", fault: "remote", retryable: true, ...options });
   }
@@ -167,7 +195,11 @@ export class ArchiveError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ArchiveError";
 
-  /** @param message the archive, the entry and the rule it breaks. */
+  /**
+   * Creates the error.
+   *
+   * @param message the archive, the entry and the rule it breaks.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "archive", fault: "release", ...options });
   }
@@ -178,7 +210,11 @@ export class HostError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "HostError";
 
-  /** @param message the action, the path and the system's reason. */
+  /**
+   * Creates the error.
+   *
+   * @param message the action, the path and the system's reason.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "host", retryable: true, ...options });
   }
@@ -203,6 +239,8 @@ export class DeployError extends DewyError {
   readonly phase: DeployPhase;
 
   /**
+   * Creates the error.
+   *
    * @param phase the phase that failed.
    * @param message the version, the failure, and the version that runs now.
    * @param options the fault defaults to that of the cause, and to `host` without a cause.
@@ -218,7 +256,11 @@ export class AbortedError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "AbortedError";
 
-  /** @param message the interrupted action. */
+  /**
+   * Creates the error.
+   *
+   * @param message the interrupted action.
+   */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "aborted", fault: "operator", ...options });
   }

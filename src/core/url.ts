@@ -108,8 +108,11 @@ export function overlayQuery(
   return { ...url, query };
 }
 
+/** The checked values of a query. */
 export interface QueryReader {
+  /** The text of an option; empty if it is unset. */
   text(name: string): string;
+  /** Whether an option is true; false if it is unset. */
   flag(name: string): boolean;
 }
 

@@ -6,9 +6,6 @@ const SUFFIX = ".txt";
  * The name of the record that a deploy leaves beside its artifacts:
  * `shipped_to_<host>_<command>_at_<YYYYMMDDTHHMMSS.nnnnnnnnnZ>.txt`. Characters of a host name that could mean
  * something in a path or a URL become `-`.
- *
- * @param deployment which command deployed on which host, and when.
- * @returns the file name.
  */
 export function auditName(deployment: Pick<Deployment, "host" | "command" | "at">): string {
   const host = deployment.host.toLowerCase().replaceAll(/[^a-z0-9._-]/g, "-");
@@ -17,22 +14,12 @@ export function auditName(deployment: Pick<Deployment, "host" | "command" | "at"
   return `shipped_to_${host}_${deployment.command}_at_${at}${SUFFIX}`;
 }
 
-/**
- * The content of that record.
- *
- * @param name the file name.
- * @returns the name as a sentence: spaces for `_`, no extension.
- */
+/** The content of that record. */
 export function auditText(name: string): string {
   return name.slice(0, -SUFFIX.length).replaceAll("_", " ");
 }
 
-/**
- * Tells the records of deploys from artifacts.
- *
- * @param name a file name.
- * @returns whether dewy wrote it.
- */
+/** Tells the records of deploys from artifacts. */
 export function isAuditName(name: string): boolean {
   return name.startsWith("shipped_to_") && name.endsWith(SUFFIX);
 }

@@ -20,13 +20,7 @@ export interface FileLocator extends LocatorBase {
   dir: string;
 }
 
-/**
- * Reads `file:///dir`.
- *
- * @param url the URL, taken apart.
- * @returns the locator.
- * @throws ConfigError when the URL names a host or no directory.
- */
+/** Reads `file:///dir`. */
 export function parseFileUrl(url: SplitUrl): FileLocator {
   const { common } = readRegistryQuery("file", url, FILE_URL_OPTIONS);
   if (url.host !== "" && url.host !== "localhost") {

@@ -5,16 +5,7 @@ import { openRange } from "../http/range.ts";
 import type { RegistryContext } from "./driver.ts";
 import { joinSignals } from "./list_registry.ts";
 
-/**
- * Streams a file from a plain web server.
- *
- * @param url an `https://` address.
- * @param io the world.
- * @param options which bytes.
- * @param checkRedirect looks at where a redirect leads, and throws to refuse.
- * @returns the bytes, from `offset` on, also where the server knows no ranges.
- * @throws RemoteError, NotFoundError or CredentialError as the server answers.
- */
+/** Streams a file from a plain web server. */
 export function openHttpsArtifact(
   url: SplitUrl,
   io: RegistryContext,

@@ -40,9 +40,6 @@ export interface ObjectStore {
 
 /**
  * Reads `<prefix><tag>/<artifact>` as releases: one listing for the tags, one for the files of a tag.
- *
- * @param store the bucket.
- * @returns the source; an abandoned directory is no release, see `skipAbandoned`.
  */
 export function objectSource(store: ObjectStore): ReleaseSource {
   return {
@@ -91,14 +88,7 @@ function publishedIn(page: ObjectPage, directory: string): StoredObject[] {
   return page.objects.filter(({ name }) => !isAuditName(name.slice(directory.length)));
 }
 
-/**
- * Says whether a release is there.
- *
- * @param store the bucket.
- * @param tag the tag.
- * @param signal ends the call.
- * @returns `false` when nothing is left in the version directory but dewy's own records.
- */
+/** Says whether a release is there. */
 export async function holdsRelease(
   store: ObjectStore,
   tag: string,
@@ -111,14 +101,7 @@ export async function holdsRelease(
   return false;
 }
 
-/**
- * Compares an offset with the size that an artifact has.
- *
- * @param artifact the artifact.
- * @param offset the first byte wanted.
- * @returns whether nothing is left to download.
- * @throws IntegrityError when the offset is beyond the end.
- */
+/** Compares an offset with the size that an artifact has. */
 export function isComplete(artifact: Artifact, offset: number): boolean {
   if (artifact.size === undefined || offset < artifact.size) return false;
   if (offset === artifact.size) return offset > 0;

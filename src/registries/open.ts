@@ -1,9 +1,3 @@
-/**
- * The way in: from a URL to a registry, an answer, or a stream of bytes.
- *
- * @module
- */
-
 import { type Clock, systemClock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
@@ -131,11 +125,11 @@ type ContextOption =
 type Options = RegistryOptions & HostServices;
 
 /**
- * Reads a registry URL without asking anybody.
+ * Parses a registry URL. No request is sent.
  *
  * @param url `ghr://…`, `s3://…`, `gs://…`, `img://…`, `grpc://…` or `file://…`.
- * @returns its parts; `type` tells which.
- * @throws ConfigError that names the part that is wrong.
+ * @returns Its parts; the property `type` is the kind of registry.
+ * @throws {ConfigError} If a part of the URL is invalid.
  *
  * @example
  * ```ts
@@ -154,12 +148,13 @@ export function parseRegistryUrl(url: string): RegistryLocator {
 }
 
 /**
- * Opens a registry. Nothing is sent before its first question.
+ * Opens a registry. No request is sent until you call one of its methods. Its driver is loaded at the first call; an
+ * invalid environment variable is reported then.
  *
- * @param url the registry's URL.
- * @param options the world around it, and registry options by name; an explicit one wins over the URL's.
- * @returns the registry.
- * @throws ConfigError for a URL, option, CalVer format or constraint that cannot be used.
+ * @param url `ghr://owner/repo`, `s3://region/bucket/prefix`, … Query parameters set registry options.
+ * @param options Platform, credentials and network, plus registry options by name. These override the URL's.
+ * @returns The registry.
+ * @throws {ConfigError} If the URL or an option is invalid.
  *
  * @example
  * ```ts
@@ -227,12 +222,12 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
 }
 
 /**
- * Asks a registry for its newest version: the one-liner for serverless functions.
+ * Resolves the newest version: the one-liner for serverless functions.
  *
- * @param url the registry's URL.
- * @param options as for {@link openRegistry}, and tags to exclude.
- * @returns the answer; "nothing" and "not there yet" are values.
- * @throws DewyError when the URL is wrong, access is refused, or the registry cannot be reached.
+ * @param url As for {@link openRegistry}.
+ * @param options As for {@link openRegistry}, and the tags to exclude.
+ * @returns The answer. "Pending" and "none" are values.
+ * @throws {DewyError} If the URL is invalid, access is refused, or the registry cannot be reached.
  *
  * @example
  * ```ts
@@ -256,12 +251,12 @@ export function latest(
 }
 
 /**
- * Asks a registry for every candidate, chosen or the reason why not.
+ * Explains every candidate: chosen, or the reason why not.
  *
- * @param url the registry's URL.
- * @param options as for {@link latest}.
- * @returns tags, artifacts, and the answer they lead to.
- * @throws DewyError as {@link latest} does.
+ * @param url As for {@link openRegistry}.
+ * @param options As for {@link latest}.
+ * @returns The tags, the artifacts, and the answer they lead to.
+ * @throws {DewyError} As {@link latest} does.
  *
  * @example
  * ```ts
@@ -293,13 +288,13 @@ export async function explainRegistry(
 }
 
 /**
- * Streams the bytes behind an artifact's URL.
+ * Streams the bytes behind an artifact URL.
  *
  * @param artifactUrl `ghr://owner/repo/tag/<tag>/<artifact>`, `s3://region/bucket/key`, `gs://bucket/object`, `https://…`;
  * `http://…` with `allow: "http"`; on a host `file://…`.
- * @param options as for {@link openRegistry}, and which bytes.
- * @returns the bytes, from `offset` on. Digests are not checked here: the stream may be only a part.
- * @throws DewyError when the URL is wrong, or the bytes cannot be had.
+ * @param options As for {@link openRegistry}, and which bytes to stream.
+ * @returns The bytes, from `offset` on. Digests are not checked here, since the stream may be only a part.
+ * @throws {DewyError} If the URL is invalid, access is refused, or the artifact is missing.
  *
  * @example
  * ```ts
@@ -348,14 +343,7 @@ function isWebAddress({ scheme }: SplitUrl, { allow = "" }: RegistryOptions): bo
   return scheme === "https" || (scheme === "http" && allow.split(",").includes("http"));
 }
 
-/**
- * Takes a registry URL apart.
- *
- * @param url the URL, as typed.
- * @param table the drivers, which recognise web addresses of their own.
- * @returns its parts; its scheme need not be one of the table's.
- * @throws ConfigError with the URL that was probably meant, if a driver knows.
- */
+/** Splits a registry URL. If it is a web address that a driver recognises, the error suggests the registry URL. */
 export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
   declarePrintable(table);
   if (typeof url !== "string" || url === "") {

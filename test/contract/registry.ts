@@ -15,9 +15,9 @@ import { fakeClock } from "../fakes/clock.ts";
 /** A release to publish. */
 export interface ContractRelease {
   tag: string;
-  /** Bytes by file name, in the order in which they are published; one archive for linux/amd64 unless told. */
+  /** Bytes by file name, in the order in which they are published; defaults to one archive for linux/amd64. */
   files?: Readonly<Record<string, string>>;
-  /** When; an hour before the test's "now" unless told. */
+  /** Defaults to an hour before the test's "now". */
   createdAt?: Date;
 }
 
@@ -25,7 +25,7 @@ export interface ContractRelease {
 export interface ContractRegistry {
   /** Its URL, without options. */
   url: string;
-  /** The world that it is opened with. */
+  /** The options it is opened with. */
   options: RegistryOptions;
   /** Publishes a release, or replaces the files of one. */
   publish(releases: readonly ContractRelease[]): Promise<void>;
@@ -37,7 +37,7 @@ export interface ContractRegistry {
 export interface ContractDriver {
   /** Makes an empty registry; cleans up by `onTestFinished`. */
   setup(): Promise<ContractRegistry>;
-  /** What the clock of the registry says; {@link CONTRACT_NOW} unless told. */
+  /** What the clock of the registry says; defaults to {@link CONTRACT_NOW}. */
   now?: () => number;
   /** How it spells a tag that it cannot hold as it is. */
   spell?: (tag: string) => string;
@@ -351,7 +351,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect((await explainRegistry(registry)).tags).toHaveLength(1_100);
     });
 
-    it("ends when it is told to", async () => {
+    it("ends when its signal aborts", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
       const { artifact } = ready(await registry.resolve());
       const signal = AbortSignal.abort();
@@ -368,7 +368,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
 
-    unless("network")("does not wait for ever for an answer", async () => {
+    unless("network")("does not wait indefinitely for an answer", async () => {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
       const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
@@ -392,7 +392,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
   });
 }
 
-/** Never answers, but hears the signal. */
+/** Never answers, but obeys the signal. */
 const silence: typeof globalThis.fetch = (_input, init) =>
   new Promise((_, reject) => {
     const signal = init?.signal;

@@ -75,7 +75,7 @@ describe("listRegistry", () => {
     expect(listings).toBe(2);
   });
 
-  test("answers by the locator, the platform and the clock of its world", async () => {
+  test("answers by the locator, the platform and the clock of its context", async () => {
     const registry = listRegistry({
       locator,
       io: io(),
@@ -114,7 +114,7 @@ describe("listRegistry", () => {
     expect([full.open, full.report, full.exists]).toEqual([open, report, exists]);
   });
 
-  test.each(["the call's", "the world's"])("ends with %s signal", async (whose) => {
+  test.each(["the call's", "the context's"])("ends with %s signal", async (whose) => {
     const call = new AbortController();
     const world = new AbortController();
     const seen: (AbortSignal | undefined)[] = [];

@@ -136,7 +136,7 @@ describe("parseRegistryUrl", () => {
 describe("openArtifact", () => {
   const url = "https://example.com/app.tar.gz";
 
-  it("tells what identifies the bytes, and resumes only if they are still the same", async () => {
+  it("passes on what identifies the bytes, and resumes only if they are still the same", async () => {
     const url = "https://example.com/app.tar.gz";
     const found: (string | undefined)[] = [];
     const answer = (etag: string) => async (): Promise<Response> =>

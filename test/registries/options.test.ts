@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../mod.ts";
+import { hostRegistries } from "../../src/host/registries.ts";
+import { loadRegistry } from "../../src/registries/open.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 
@@ -74,4 +76,23 @@ describe("the option timeoutMs", () => {
     stop.abort(new Error("enough"));
     await expect(read).rejects.toMatchObject({ code: "aborted" });
   });
+});
+
+describe("the features that a driver declares", () => {
+  it.each(Object.values(hostRegistries))(
+    "are those of a registry of $scheme://",
+    async (driver) => {
+      const { registry } = await loadRegistry(driver.example, {
+        ...MACHINE,
+        registries: hostRegistries,
+      });
+      const members = ["anyPlatform", "exists", "report", "digest", "pullAccess"].filter(
+        (name) => ({ ...registry })[name as "exists"],
+      );
+      expect(members).toEqual(driver.features);
+      const lazy = openRegistry(driver.example, { ...MACHINE, registries: hostRegistries });
+      expect(Object.keys(registry).sort()).toEqual(expect.arrayContaining(members));
+      expect(members.filter((name) => !{ ...lazy }[name as "exists"])).toEqual([]);
+    },
+  );
 });

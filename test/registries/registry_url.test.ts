@@ -130,7 +130,7 @@ describe("img://", () => {
     expect(img(rest)).toMatchObject({ registry: "registry-1.docker.io", repository });
   });
 
-  test.each(["", "ghcr.io", "localhost/", "nginx:5000"])("%s alone is no repository", (rest) => {
+  test.each(["", "ghcr.io", "localhost/", "nginx:5000"])("%s alone is not a repository", (rest) => {
     expect(() => img(rest)).toThrow(/is required: img:/);
   });
 

@@ -173,7 +173,7 @@ test("a gateway can stand in front of it, also with --direct", async () => {
   }
 });
 
-test("a deploy from it is told by the made-up notifier, without secrets", async () => {
+test("the made-up notifier reports a deploy from it, without secrets", async () => {
   const url = stock("v1.0.0");
   const directory = join(await tempDirectory(), "app");
   await mkdir(directory);

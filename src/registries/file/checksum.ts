@@ -8,11 +8,7 @@ const MAX_BYTES = 1024 * 1024;
 /**
  * The SHA-256 that a checksum file beside an artifact states: `<artifact>.sha256`, else a line of `checksums.txt` or
  * `SHA256SUMS`, as `sha256sum` writes them (also with `--tag`).
- *
- * @param path the artifact.
- * @returns `sha256:<hex>`; `undefined` when no such file has a line for it.
- * @throws HostError when a checksum file is there but cannot be read.
- * @see https://www.gnu.org/software/coreutils/manual/html_node/cksum-output-modes.html
+ * https://www.gnu.org/software/coreutils/manual/html_node/cksum-output-modes.html
  */
 export async function findChecksum(path: string): Promise<string | undefined> {
   const name = basename(path);

@@ -36,7 +36,7 @@ export function openFileRegistry(locator: FileLocator, io: RegistryContext): Reg
   };
 }
 
-/** Whoever publishes checksum files beside the artifacts wants them to be checked. */
+/** A published checksum file counts as the digest of its artifact. */
 async function addDigest(resolution: Resolution): Promise<Resolution> {
   if (resolution.kind !== "ready") return resolution;
   const { artifact } = resolution;

@@ -9,15 +9,10 @@ import { formatFileArtifactUrl } from "../file_locator.ts";
 
 /** Names that copying programs and editors give to what is not complete yet; and hidden ones. */
 const UNFINISHED = /^\.|\.(?:part|partial|tmp|temp|swp|crdownload|filepart)$|~$/i;
-/** What a name becomes when its bytes are no UTF-8: there is no way back to the file. */
+/** Stands in a name for bytes that are not valid UTF-8: such a file cannot be opened by that name. */
 const UNREADABLE = "\uFFFD";
 
-/**
- * Reads `<directory>/<tag>/<artifact>` as releases, in the order of their names.
- *
- * @param dir the directory that holds the version directories.
- * @returns the source.
- */
+/** Reads `<directory>/<tag>/<artifact>` as releases, in the order of their names. */
 export function fileSource(dir: string): ReleaseSource {
   return { tags: () => listTags(dir), release: (tag) => readRelease(dir, tag) };
 }
@@ -63,14 +58,7 @@ async function readRelease(dir: string, tag: string): Promise<ReleaseFiles | und
   return { id: tag, createdAt: new Date(Math.trunc(newest)), files };
 }
 
-/**
- * Says whether a release is there.
- *
- * @param dir the directory that holds the version directories.
- * @param tag the tag.
- * @returns `false` when the version directory is gone, or only dewy's records are left in it.
- * @throws NotFoundError when `dir` itself is gone: a share that is not mounted says nothing about its releases.
- */
+/** Says whether a release is there. */
 export async function directoryHolds(dir: string, tag: string): Promise<boolean> {
   if (!isName(tag)) return false;
   await list(dir);
@@ -78,11 +66,8 @@ export async function directoryHolds(dir: string, tag: string): Promise<boolean>
 }
 
 /**
- * A text that changes when a file is replaced or written to. No inode: remote file systems number anew at every mount;
+ * A text that changes when a file is replaced or written to. No inode: remote file systems renumber at every mount;
  * whole milliseconds: not every runtime tells more.
- *
- * @param stats the file.
- * @returns its time and size.
  */
 export function revisionOf(stats: Stats): string {
   return `${Math.trunc(stats.mtimeMs)} ${stats.size}`;

@@ -7,7 +7,6 @@ import { revisionOf } from "./source.ts";
 
 /** Which bytes of a file to read. Its revision is what identifies them. */
 export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
-  /** Ends the stream. */
   signal: AbortSignal | undefined;
   /** What {@link revisionOf} said when the file was chosen. */
   revision?: string;
@@ -15,15 +14,7 @@ export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
 
 const CHUNK_BYTES = 256 * 1024;
 
-/**
- * Streams a regular file.
- *
- * @param path the file, or a link to it.
- * @param options from where, and which revision of it.
- * @returns its bytes, read as they are asked for.
- * @throws NotFoundError when it is not there; HostError when it is no regular file or cannot be read; IntegrityError when
- * it was replaced since, or is shorter than `offset`.
- */
+/** Streams a regular file. */
 export async function openFile(
   path: string,
   options: OpenFileOptions,
@@ -56,7 +47,7 @@ async function checkedRevision(
 ): Promise<string> {
   const stats = await handle.stat();
   if (!stats.isFile()) {
-    throw new HostError(`Cannot read "${path}": it is no regular file`, { retryable: false });
+    throw new HostError(`Cannot read "${path}": it is not a regular file`, { retryable: false });
   }
   const found = revisionOf(stats);
   if ([revision, validator].some((known) => known !== undefined && known !== found)) {

@@ -12,12 +12,6 @@ import { type GsStoreOptions, gsStore } from "./store.ts";
 /**
  * Opens a registry in Google Cloud Storage. An idle poll costs two requests: the tags and the files of the newest one
  * (and one more for every further 1,000).
- *
- * @param locator the bucket and prefix.
- * @param io the world.
- * @param options how the bucket is listed.
- * @returns the registry.
- * @throws ConfigError when the bucket, or a variable that names a server, cannot be used.
  */
 export function openGs(
   locator: GsLocator,

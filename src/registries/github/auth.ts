@@ -1,6 +1,6 @@
 import { type CryptoKey, SignJWT } from "jose";
 import { importAppKey } from "../../auth/private_key.ts";
-import type { Clock } from "../../core/clock.ts";
+import type { Context } from "../../core/context.ts";
 import { ConfigError, CredentialError } from "../../core/error.ts";
 import type { HttpClient, HttpFailure } from "../../http/client.ts";
 import { installationTokenSchema, parseWire } from "./schema.ts";
@@ -13,37 +13,26 @@ export interface GitHubAuth {
   readonly source: string;
   /** A token that is good for some minutes; `undefined` when anonymous. */
   token(signal?: AbortSignal): Promise<string | undefined>;
-  /** Drops what is remembered, after a 401; returns whether a new token may be had. */
+  /** Drops the cached token after a 401; returns whether a new one can be requested. */
   forget(): boolean;
 }
 
-/** What signing in needs from the world. */
-export interface GitHubAuthIo {
-  /** Environment variables. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** Time. */
-  clock: Clock;
-  /** Asks for installation tokens. */
+export interface GitHubAuthContext extends Pick<Context, "env" | "clock" | "readTextFile"> {
   http: HttpClient;
   /** The address of the API, without a slash at its end. */
   baseUrl: string;
-  /** Given in code; it takes precedence over the environment. */
+  /** Takes precedence over the environment. */
   token?: string | undefined;
-  /** Reads the key file; absent on the edge. */
-  readTextFile?: (path: string) => Promise<string>;
 }
 
 /** A token is replaced this long before it ends, in milliseconds. */
 const RENEW_BEFORE_MS = 5 * 60_000;
 
 /**
- * Finds credentials: a GitHub App wins over `GH_TOKEN`, that over `GITHUB_TOKEN`; without any, anonymous.
- *
- * @param io the world.
- * @returns who dewy is; nothing is asked or read before the first token is wanted.
- * @throws ConfigError when the variables of an App are incomplete or malformed.
+ * Finds credentials: the option `token`, then a GitHub App, then `GH_TOKEN`, then `GITHUB_TOKEN`; otherwise anonymous.
+ * Throws a ConfigError if the variables of an App are incomplete or malformed.
  */
-export function githubAuth(io: GitHubAuthIo): GitHubAuth {
+export function githubAuth(io: GitHubAuthContext): GitHubAuth {
   if (io.token !== undefined) return fixedToken("the option token", io.token);
   const app = readApp(io);
   if (app !== undefined) return app;
@@ -64,7 +53,7 @@ function fixedToken(source: string, token: string): GitHubAuth {
   return { kind: "token", source, token: async () => token, forget: () => false };
 }
 
-function readApp(io: GitHubAuthIo): GitHubAuth | undefined {
+function readApp(io: GitHubAuthContext): GitHubAuth | undefined {
   const appId = io.env.GITHUB_APP_ID || undefined;
   const installationId = io.env.GITHUB_APP_INSTALLATION_ID || undefined;
   const inline = io.env.GITHUB_APP_PRIVATE_KEY || undefined;
@@ -99,7 +88,7 @@ function number(name: string, value: string | undefined): string {
 }
 
 function appAuth(
-  io: GitHubAuthIo,
+  io: GitHubAuthContext,
   appId: string,
   installationId: string,
   readKey: () => Promise<CryptoKey>,
@@ -139,7 +128,7 @@ async function signJwt(key: CryptoKey, appId: string, now: number): Promise<stri
 
 /** https://docs.github.com/rest/apps/apps#create-an-installation-access-token-for-an-app */
 async function requestToken(
-  io: GitHubAuthIo,
+  io: GitHubAuthContext,
   installationId: string,
   jwt: string,
   signal: AbortSignal | undefined,

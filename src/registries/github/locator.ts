@@ -38,13 +38,7 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
   return NAME.test(owner) && NAME.test(repo) ? `ghr://${owner}/${repo}` : undefined;
 }
 
-/**
- * Reads `ghr://owner/repo`.
- *
- * @param url the URL, taken apart.
- * @returns the locator.
- * @throws ConfigError when owner or repository is missing, malformed, or followed by more.
- */
+/** Reads `ghr://owner/repo`. */
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
   const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
@@ -60,7 +54,7 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
     ["repo", name],
   ] as const) {
     if (!NAME.test(value) || value === "." || value === "..") {
-      throw badRegistryUrl(url, `"${value}" is no ${part} name`, GHR_SYNTAX);
+      throw badRegistryUrl(url, `"${value}" is not a valid ${part} name`, GHR_SYNTAX);
     }
   }
   return { ...common, owner, repo: name };

@@ -2,37 +2,23 @@ import type { RateLimit } from "./rate_limit.ts";
 
 /** How often the whole list of releases is read although no tag has changed, in milliseconds. */
 export const FULL_LISTING_MS: number = 15 * 60_000;
-/** Without a token, every page of that list is paid for: at most a fifth of the usual 60 requests an hour. */
+/** Without a token, every page of that list counts against the rate limit: at most a fifth of the usual 60 requests an hour. */
 const ANONYMOUS_PAGE_MS = 5 * 60_000;
 
 /** A tag without a release is asked for at every poll while it is this young, in milliseconds … */
 const EAGER_MS = 2 * 60_000;
-/** … then this often, because the answer "404" is paid for, … */
+/** … then this often, because a 404 counts against the rate limit, … */
 const PATIENT_MS = 30_000;
 /** … and no longer than this after it was first seen. */
 export const RELEASE_GRACE_MS: number = 30 * 60_000;
 
-/**
- * When the whole list is due next.
- *
- * @param pages how many pages it has.
- * @param anonymous whether every page is paid for.
- * @param random a number from 0 up to 1; a tenth of the time is jitter, so that a fleet spreads out.
- * @returns milliseconds from now.
- */
+/** When the whole list is due next. */
 export function listingPauseMs(pages: number, anonymous: boolean, random: () => number): number {
   const pause = anonymous ? Math.max(FULL_LISTING_MS, pages * ANONYMOUS_PAGE_MS) : FULL_LISTING_MS;
   return pause * (0.95 + random() * 0.1);
 }
 
-/**
- * Whether a tag without a release is worth another question.
- *
- * @param now the time, in milliseconds of a clock that is never set.
- * @param since when the tag was first seen without one.
- * @param askedAt when it was last asked for.
- * @returns whether to ask now.
- */
+/** Whether a tag without a release is worth another question. */
 export function isReleaseDue(now: number, since: number, askedAt: number): boolean {
   if (now - since > RELEASE_GRACE_MS) return false;
   return now - since <= EAGER_MS || now - askedAt >= PATIENT_MS;
@@ -41,12 +27,6 @@ export function isReleaseDue(now: number, since: number, askedAt: number): boole
 /**
  * When a client without a token may ask again, so that its rate limit lasts until the next window. A reserve stays
  * untouched for what a new release costs: the whole list, twice, and the download.
- *
- * @param now the time, in milliseconds.
- * @param limit what is left.
- * @param cost requests of an idle poll.
- * @param pages how many pages the whole list has.
- * @returns the time, in milliseconds.
  */
 export function nextPollAt(now: number, limit: RateLimit, cost: number, pages: number): number {
   const reserve = Math.min(Math.floor(limit.limit / 2), 5 + 2 * pages);

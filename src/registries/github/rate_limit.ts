@@ -24,7 +24,7 @@ export interface RateWatch {
   observe(headers: Headers): void;
   /** An error when an answer means "too many", else nothing. */
   toError(failure: HttpFailure): RemoteError | undefined;
-  /** Throws while the server has asked for silence, so that no request leaves in vain. */
+  /** Throws while the server has asked for a pause, so that no request is sent only to be refused. */
   assertOpen(): void;
 }
 
@@ -33,13 +33,7 @@ const SECONDARY_MS = 60_000;
 /** Worth a word when less than this share is left. */
 const LOW = 0.1;
 
-/**
- * Watches a rate limit.
- *
- * @param host whose limit it is, for events and errors.
- * @param io time, and who hears of a limit that is low or hit (once a window each).
- * @returns the watch.
- */
+/** Watches a rate limit. */
 export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink }): RateWatch {
   let current: RateLimit | undefined;
   let told = "";

@@ -3,10 +3,10 @@ import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/typ
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals, listRegistry } from "../list_registry.ts";
-import { createGitHubClient } from "./client.ts";
+import { GitHubClient } from "./client.ts";
 import type { GhrLocator } from "./locator.ts";
 import { parseGhrArtifactUrl } from "./locator.ts";
-import { type GhrRepository, ghrRepository } from "./repository.ts";
+import { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset } from "./schema.ts";
 import { findAsset, GhrSource, revisionOf } from "./source.ts";
 
@@ -20,7 +20,7 @@ export async function openGhrArtifact(
   options: OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const { owner, repo, tag, artifact } = parseGhrArtifactUrl(url);
-  const repository = ghrRepository(createGitHubClient(io), owner, repo);
+  const repository = new GitHubRepository(new GitHubClient(io), owner, repo);
   const signal = joinSignals(options.signal, io.signal);
   const asset = await findRemoteAsset(repository, tag, artifact, signal);
   return repository.download(asset, options, signal);
@@ -29,8 +29,8 @@ export async function openGhrArtifact(
 /** Opens the releases of a repository. */
 export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
-  const github = createGitHubClient(io);
-  const repository = ghrRepository(github, locator.owner, locator.repo);
+  const github = new GitHubClient(io);
+  const repository = new GitHubRepository(github, locator.owner, locator.repo);
   const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });
 
   let warned = false;
@@ -91,7 +91,7 @@ function assertSame(artifact: Artifact, asset: GitHubAsset): void {
 }
 
 async function findRemoteAsset(
-  repository: GhrRepository,
+  repository: GitHubRepository,
   tag: string,
   name: string,
   signal: AbortSignal | undefined,

@@ -8,20 +8,14 @@ import type { GitHubClient } from "./client.ts";
 import type { GhrLocator } from "./locator.ts";
 import { formatGhrArtifactUrl } from "./locator.ts";
 import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./pace.ts";
-import type { GhrRepository } from "./repository.ts";
+import type { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset, GitHubRelease } from "./schema.ts";
-
-/** What the source needs from the world. */
 export interface GhrSourceIo {
-  /** Tells whether a token is there, and what may still be asked. */
   github: Pick<GitHubClient, "auth" | "limit">;
-  /** Asks about the repository. */
-  repository: GhrRepository;
-  /** Time. */
+  repository: GitHubRepository;
   clock: Clock;
-  /** Hears when polls are spaced. */
   emit: EventSink;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -64,10 +58,6 @@ export class GhrSource implements ReleaseSource {
   #spacedUntil = Number.NEGATIVE_INFINITY;
   #announcedSpacingMs = 0;
 
-  /**
-   * @param locator the repository, and which versions count.
-   * @param io the world.
-   */
   constructor(locator: GhrLocator, io: GhrSourceIo) {
     this.#locator = locator;
     this.#io = io;
@@ -75,8 +65,6 @@ export class GhrSource implements ReleaseSource {
 
   /**
    * Takes note of what became of a listing, so that the next poll looks after a release that is incomplete.
-   *
-   * @param resolution the answer that was given.
    */
   settle(resolution: Resolution): void {
     const missing =
@@ -85,7 +73,7 @@ export class GhrSource implements ReleaseSource {
     if (missing && resolution.tag !== undefined) this.#incomplete.add(resolution.tag);
   }
 
-  /** Makes the next poll read everything anew: something that was listed turned out to be gone. */
+  /** Makes the next poll read everything again, after a listed file turned out to be gone. */
   expire(): void {
     if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
   }
@@ -218,7 +206,7 @@ export class GhrSource implements ReleaseSource {
     return found;
   }
 
-  /** Without a token, unchanged answers are paid for as well. */
+  /** Without a token, unchanged answers count against the rate limit as well. */
   #space(cost: number): void {
     const { github, clock } = this.#io;
     if (github.auth.kind !== "anonymous" || github.limit === undefined) return;
@@ -256,23 +244,12 @@ function uploadedAssets(release: GitHubRelease): GitHubAsset[] {
   return release.assets.filter((asset) => asset.state === "uploaded" && !isAuditName(asset.name));
 }
 
-/**
- * Finds a file of a release.
- *
- * @param release the release.
- * @param name the file name.
- * @returns the asset; `undefined` while it is not there or not complete.
- */
+/** Finds a file of a release. */
 export function findAsset(release: GitHubRelease, name: string): GitHubAsset | undefined {
   return uploadedAssets(release).find((asset) => asset.name === name);
 }
 
-/**
- * Tells the bytes behind a name from those before.
- *
- * @param asset the asset.
- * @returns another text when it was replaced.
- */
+/** Tells the bytes behind a name from those before. */
 export function revisionOf(asset: GitHubAsset): string {
   return `${asset.id}@${asset.updated_at}`;
 }

@@ -9,7 +9,6 @@ import type { GrpcLocator } from "./locator.ts";
 
 /** What an answer is judged by. */
 export interface AnswerContext {
-  /** The registry. */
   locator: GrpcLocator;
   rules: ArtifactRules;
   /** The machine that was asked for, in Go's spelling. */
@@ -24,14 +23,8 @@ const MAX_TAG_LENGTH = 256;
 const MAX_ID_LENGTH = 1024;
 
 /**
- * Turns a server's answer into ours. The server chooses: its tag need not be a version, and no rule of ours is asked
+ * Turns a server's answer into a resolution. The server chooses: its tag need not be a version, and no policy applies
  * but the slot and the tags to exclude.
- *
- * @param answer what came, decoded.
- * @param context what was asked.
- * @returns `none` without a tag, for another slot and for an excluded tag; without an artifact `pending` in the first
- * half hour after `created_at`, then `none`.
- * @throws RemoteError that names the field that cannot be used.
  */
 export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resolution {
   const { locator, platform, now } = context;
@@ -78,7 +71,7 @@ function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undef
   if (createdAt === undefined) return undefined;
   const date = new Date(Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6);
   if (!Number.isNaN(date.getTime())) return date;
-  throw malformed(locator, "created_at", `${createdAt.seconds} s is no time`);
+  throw malformed(locator, "created_at", `${createdAt.seconds} s is not a valid time`);
 }
 
 /** Custom logic may use tags of its own; what follows a `+` is the slot all the same. */

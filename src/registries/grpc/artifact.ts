@@ -31,7 +31,6 @@ export function artifactRules(
 
 /** An artifact URL that may be used. */
 export interface AnsweredArtifact {
-  /** The file name: the last part of the path, decoded. */
   name: string;
   /** The URL without its fragment. */
   url: string;
@@ -42,14 +41,7 @@ export interface AnsweredArtifact {
 const MAX_URL_LENGTH = 8192;
 const SHA256 = /^sha256=([0-9a-f]{64})$/i;
 
-/**
- * Reads and checks the artifact URL of an answer.
- *
- * @param text `ghr://…`, `s3://…`, `gs://…` or `https://…`, with an optional `#sha256=<hex>`.
- * @param rules what the user allows besides.
- * @returns its parts.
- * @throws ConfigError that says what is wrong with it, and what would allow it.
- */
+/** Reads and checks the artifact URL of an answer. */
 export function readAnsweredArtifact(text: string, rules: ArtifactRules): AnsweredArtifact {
   if (text.length > MAX_URL_LENGTH || /[\s\p{Cc}\\]/u.test(text)) {
     throw new ConfigError("it is too long, or has blanks, backslashes or control characters");
@@ -66,7 +58,7 @@ export function readAnsweredArtifact(text: string, rules: ArtifactRules): Answer
 
 function readDigest(fragment: string): string {
   const [, hex] = SHA256.exec(fragment) ?? [];
-  if (hex === undefined) throw new ConfigError("its fragment is no sha256=<64 hex digits>");
+  if (hex === undefined) throw new ConfigError("its fragment is not sha256=<64 hex digits>");
   return `sha256:${hex.toLowerCase()}`;
 }
 
@@ -83,7 +75,7 @@ function readName(text: string, rules: ArtifactRules): string {
   const found = known.find(({ scheme }) => scheme === url.scheme);
   if (found === undefined) {
     const remote = known.filter(({ artifact }) => artifact.isRemote).map(({ scheme }) => scheme);
-    throw new ConfigError(`its scheme is none of ${[...remote, "https"].join(", ")}`);
+    throw new ConfigError(`its scheme is not one of ${[...remote, "https"].join(", ")}`);
   }
   if (!found.artifact.isRemote) {
     assertAllowed(url.scheme, "it names a file of this machine", rules);
@@ -101,7 +93,7 @@ function assertEndpoint(endpoint: string, rules: ArtifactRules): void {
 function readWebUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new ConfigError("it is no http:// or https:// address");
+    throw new ConfigError("it is not an http:// or https:// address");
   }
   if (url.username !== "" || url.password !== "") {
     throw new ConfigError("it carries credentials");
@@ -109,14 +101,7 @@ function readWebUrl(text: string): URL {
   return url;
 }
 
-/**
- * Checks an address of the web, the answer's own or one it redirects to.
- *
- * @param url the address.
- * @param rules what the user allows.
- * @throws ConfigError for plain http, and for hosts inside this machine or its network, unless they are allowed or
- * the registry itself.
- */
+/** Checks an address of the web, the answer's own or one it redirects to. */
 export function assertMayAsk(url: URL, rules: ArtifactRules): void {
   if (url.protocol !== "https:")
     assertAllowed("http", "plain http can be changed on its way", rules);
@@ -127,13 +112,8 @@ export function assertMayAsk(url: URL, rules: ArtifactRules): void {
 }
 
 /**
- * Checks what a host's name stands for: a name of anybody's may point at this machine. Private networks are no reason
- * to refuse here; names for their hosts are what they are run with.
- *
- * @param url an address that {@link assertMayAsk} lets pass.
- * @param rules what the user allows.
- * @param addresses what the name resolves to; empty where that is not known.
- * @throws ConfigError when it is this machine, or the metadata service of its cloud.
+ * Checks what a host's name stands for: any name can point at this machine. Private networks are
+ * not refused here: their hosts are reached by name.
  */
 export function assertResolvesElsewhere(
   url: URL,

@@ -2,13 +2,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import type { GrpcChannel } from "./channel.ts";
 
-/**
- * Makes a channel out of a transport of Connect.
- *
- * @param transport speaks one of the protocols.
- * @param hangUp drops its connection, where it has one of its own.
- * @returns the channel.
- */
+/** Makes a channel out of a transport of Connect. */
 export function channelOver(transport: Transport, hangUp: () => void): GrpcChannel {
   const client = createClient(RegistryService, transport);
   return {

@@ -10,7 +10,7 @@ export interface GrpcChannelOptions {
 export interface GrpcCallOptions {
   /** Ends the call. */
   signal: AbortSignal;
-  /** The deadline that the server is told, in milliseconds. */
+  /** The deadline that is sent to the server, in milliseconds. */
   timeoutMs: number;
   /** Metadata that is sent along. */
   headers: Readonly<Record<string, string>>;

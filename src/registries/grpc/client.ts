@@ -1,5 +1,5 @@
 /**
- * The calls of `dewy.RegistryService`: each with a deadline, bounded retries, and errors of ours.
+ * The calls of `dewy.RegistryService`: each with a deadline, bounded retries, and `DewyError`s.
  *
  * @see ../../proto/dewy.proto
  * @module
@@ -32,14 +32,10 @@ export interface GrpcClientOptions {
   /** Opens the channel; asked once, before the first call, and again after it failed. */
   open: () => Promise<GrpcChannel>;
 }
-
-/** What the client needs from the world. */
 export interface GrpcIo {
-  /** Time. */
   clock: Clock;
-  /** Hears of calls and retries. */
   emit: EventSink;
-  /** A number from 0 up to 1, for jitter; `Math.random` unless told. */
+  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -62,10 +58,6 @@ type Method = "Current" | "Report";
  * Makes a client. A call ends after ten seconds. UNAVAILABLE and connections that break are tried again with growing,
  * jittered pauses, at most three times, on a new connection; a connection that has answered before and is silent now
  * is given up, and the call tried once more.
- *
- * @param options the server.
- * @param io time and who listens.
- * @returns the client.
  */
 export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo): GrpcClient {
   const call = caller(options, io);
@@ -127,7 +119,7 @@ function caller(options: GrpcClientOptions, io: GrpcIo): Call {
   };
 }
 
-/** A channel that could not be opened, say for a missing CA file, is opened anew at the next call. */
+/** A channel that could not be opened, say for a missing CA file, is reopened at the next call. */
 function openedOnce(open: () => Promise<GrpcChannel>): { open: () => Promise<GrpcChannel> } {
   let channel: Promise<GrpcChannel> | undefined;
   return {

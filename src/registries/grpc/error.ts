@@ -11,7 +11,7 @@ import { refusalIn, serverMessage } from "../../http/errors.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
 
-/** What an error says besides what the server said. */
+/** The context of an error in addition to the message of the server. */
 export interface GrpcErrorContext {
   /** The method's name: `Current`. */
   method: string;
@@ -53,16 +53,7 @@ const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
   [Code.Unauthenticated, "UNAUTHENTICATED"],
 ]);
 
-/**
- * Translates what a call threw.
- *
- * @param error what was thrown.
- * @param context the call.
- * @returns the error to throw: UNAUTHENTICATED and PERMISSION_DENIED CredentialError, NOT_FOUND NotFoundError,
- * UNIMPLEMENTED ConfigError, all else RemoteError, whose code is `timeout` for DEADLINE_EXCEEDED and `rate-limited`
- * for RESOURCE_EXHAUSTED.
- * @see https://grpc.io/docs/guides/status-codes/
- */
+/** Translates what a call threw. https://grpc.io/docs/guides/status-codes/ */
 export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyError {
   if (isBrokenConnection(error)) return connectionError(error, context);
   const { method, baseUrl, token, now } = context;
@@ -71,7 +62,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   if (unreadable !== undefined) {
     const answer = method === "Current" ? "dewy.CurrentResponse" : "google.protobuf.Empty";
     return new RemoteError(
-      `Cannot call ${method} of ${baseUrl}: the answer is no ${answer}: ${unreadable}`,
+      `Cannot call ${method} of ${baseUrl}: the response is not a ${answer}: ${unreadable}`,
       { ...remote(context, error), retryable: false },
     );
   }
@@ -103,12 +94,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
   }
 }
 
-/**
- * Tells whether no server answered: what broke is the way there, not the call.
- *
- * @param error what a call threw.
- * @returns true for refused, reset and untrusted connections, and what is no answer of the protocol.
- */
+/** Whether the connection broke before the server answered. */
 export function isBrokenConnection(error: ConnectError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
   // CANCELLED is our own end of a connection: another call on it gave up.

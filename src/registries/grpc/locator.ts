@@ -61,13 +61,7 @@ export interface GrpcLocator extends LocatorBase {
 const PROTOCOLS: readonly GrpcProtocol[] = ["grpc", "grpc-web", "connect"];
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
 
-/**
- * Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are no options.
- *
- * @param url the URL, taken apart.
- * @returns the locator; without a port, 443 or, with `no-tls`, 80.
- * @throws ConfigError when the host is missing or no host, a path follows, or an option cannot be used.
- */
+/** Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are not supported. */
 export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
   const { common, query } = readRegistryQuery("grpc", url, GRPC_OPTIONS);
   const host = decodePath(url.host, url, "--registry");
@@ -78,7 +72,11 @@ export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
   const noTLS = query.flag("no-tls");
   const target = /:\d+$/.test(host) ? host : `${host}:${noTLS ? 80 : 443}`;
   if (!HOST.test(target.toLowerCase()) || !URL.canParse(`https://${target}`)) {
-    throw badRegistryUrl(url, `"${host}" is no host, or its port is none`, GRPC_SYNTAX);
+    throw badRegistryUrl(
+      url,
+      `"${host}" is not a valid host, or its port is not valid`,
+      GRPC_SYNTAX,
+    );
   }
   const protocol = readProtocol(url, query.text("protocol"));
   const caFile = query.text("ca-file");
@@ -100,7 +98,7 @@ export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
 function readProtocol(url: SplitUrl, text: string): GrpcProtocol | undefined {
   const protocol = PROTOCOLS.find((one) => one === text);
   if (protocol !== undefined || text === "") return protocol;
-  throw unusable(url, `protocol=${text} is none of ${PROTOCOLS.join(", ")}`);
+  throw unusable(url, `protocol=${text} is not one of ${PROTOCOLS.join(", ")}`);
 }
 
 function readAllow(url: SplitUrl, text: string): string[] {
@@ -111,7 +109,7 @@ function readAllow(url: SplitUrl, text: string): string[] {
     .filter((entry) => entry !== "");
   for (const entry of entries) {
     if (!HOST.test(entry)) {
-      throw unusable(url, `allow=${entry} is none of http, file, endpoint, and no host[:port]`);
+      throw unusable(url, `allow=${entry} is neither http, file or endpoint, nor a host[:port]`);
     }
   }
   return entries;

@@ -10,13 +10,8 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * Opens a channel over `fetch`.
- *
- * @param protocol `connect` or `grpc-web`.
- * @param baseUrl `https://host:port` or `http://host:port`.
- * @param fetch the network.
- * @returns the channel; connections are `fetch`'s own.
- * @see https://connectrpc.com/docs/protocol
- * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+ * https://connectrpc.com/docs/protocol
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
  */
 export function openFetchChannel(
   protocol: GrpcFetchProtocol,
@@ -31,7 +26,7 @@ export function openFetchChannel(
 /** Redirects are not followed, and an answer without end is not read to it. */
 function wary(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
   return async (input, init) => {
-    // workerd knows no redirect: "error". A redirect that comes back is no answer of the protocol.
+    // workerd does not support redirect: "error". A redirect is then refused as a malformed response.
     const response = await fetch(input, { ...init, redirect: "manual" });
     if (response.body === null) return response;
     const { status, statusText, headers } = response;

@@ -11,10 +11,6 @@ import { ImgSource } from "./source.ts";
 
 /**
  * Opens a registry of images. An idle poll costs the list of tags and a `HEAD`, neither of which counts as a pull.
- *
- * @param locator the repository.
- * @param io the world.
- * @returns the registry; its artifacts are for a container runtime to pull.
  */
 export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry {
   const client = createOciClient(locator, io);

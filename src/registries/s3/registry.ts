@@ -13,12 +13,6 @@ import { etagOf, type S3StoreOptions, s3Store } from "./store.ts";
 /**
  * Opens a registry in S3. An idle poll costs two requests: the tags and the files of the newest one (and one more for
  * every further 1,000). The digest of the chosen file is asked for once, and again when its entity tag changes.
- *
- * @param locator the bucket and prefix.
- * @param io the world.
- * @param options how the bucket is listed.
- * @returns the registry.
- * @throws ConfigError when region, bucket or endpoint cannot be used.
  */
 export function openS3(
   locator: S3Locator,

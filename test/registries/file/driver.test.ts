@@ -64,12 +64,12 @@ describe("file://", () => {
     await expect(openDirectory(dir).exists?.("v1.0.0")).rejects.toMatchObject(missing);
   });
 
-  it("reports a file instead of a directory of releases", async () => {
+  it("says that a file is not a directory of releases", async () => {
     const { write } = await world();
     const path = await write("a-file");
     await expect(openDirectory(path).resolve()).rejects.toMatchObject({
       code: "not-found",
-      message: expect.stringContaining("it is not a directory"),
+      message: expect.stringContaining("not a directory"),
     });
   });
 
@@ -152,7 +152,7 @@ describe("file://", () => {
     expect(artifactOf(await registry.resolve()).digest).toBeUndefined();
   });
 
-  it("streams files larger than its buffer, and lets go of them when it is told to", async () => {
+  it("streams files larger than its buffer, and closes them when it is stopped", async () => {
     const { registry, write } = await world();
     await write(`v1.0.0/${ARTIFACT}`, "0123456789".repeat(100_000));
     const artifact = artifactOf(await registry.resolve());

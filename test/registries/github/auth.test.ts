@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { beforeAll, describe, expect, test } from "vitest";
 import { driverEnvironment } from "../../../src/core/environment.ts";
 import { ConfigError, CredentialError } from "../../../src/core/error.ts";
-import { createGitHubClient, type GitHubClient } from "../../../src/registries/github/client.ts";
+import { GitHubClient } from "../../../src/registries/github/client.ts";
 import { ghr } from "../../../src/registries/github/driver.ts";
 import { repositorySchema } from "../../../src/registries/github/schema.ts";
 import { fakeClock } from "../../fakes/clock.ts";
@@ -33,7 +33,7 @@ async function world(
   const app = { id: "17", installationId: "42", publicKey: await importSPKI(publicPem, "RS256") };
   const tokens = { first: false, second: false };
   const github = new FakeGitHub({ clock, app, tokens });
-  const client = createGitHubClient({
+  const client = new GitHubClient({
     env: driverEnvironment({ GITHUB_API_URL: github.urls.api, ...env }, ghr.environment),
     fetch: github.fetch,
     clock,
@@ -60,7 +60,7 @@ testVectors(
     const secrets = { ...(env as Record<string, string>) };
     if (secrets.GITHUB_APP_PRIVATE_KEY !== undefined) secrets.GITHUB_APP_PRIVATE_KEY = pem("pkcs1");
     try {
-      const client = createGitHubClient({
+      const client = new GitHubClient({
         env: secrets,
         fetch: async (input) => {
           asked.push(new Request(input).url);
@@ -171,7 +171,7 @@ describe("an App's token", () => {
   });
 });
 
-test("a refused App is told what to check", async () => {
+test("the error of a refused App says what to check", async () => {
   const GITHUB_APP_PRIVATE_KEY = pem("pkcs1");
   for (const wrong of [{ GITHUB_APP_ID: "18" }, { GITHUB_APP_INSTALLATION_ID: "43" }]) {
     const { client } = await world({ ...APP, GITHUB_APP_PRIVATE_KEY, ...wrong });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { NotFoundError, RemoteError } from "../../../src/core/error.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import { createGitHubClient, type GitHubClient } from "../../../src/registries/github/client.ts";
+import { GitHubClient } from "../../../src/registries/github/client.ts";
 import {
   refsSchema,
   releaseSchema,
@@ -37,7 +37,7 @@ function clientOf(
   env: Record<string, string>,
   events: DewyEvent[] = [],
 ): GitHubClient {
-  return createGitHubClient({ env, fetch, clock, emit: (event) => void events.push(event) });
+  return new GitHubClient({ env, fetch, clock, emit: (event) => void events.push(event) });
 }
 
 const fail = (work: Promise<unknown>): Promise<RemoteError> =>
@@ -139,7 +139,7 @@ describe("malformed answers", () => {
     return clientOf(fake.fetch, fakeClock(), {}).get("/x", releaseSchema);
   };
 
-  test("are told from good ones", async () => {
+  test("are distinguished from good ones", async () => {
     expect(await read(RELEASE)).toMatchObject({ id: 1 });
   });
 
@@ -152,7 +152,7 @@ describe("malformed answers", () => {
       { ...RELEASE, assets: [{ ...RELEASE.assets[0], size: "s3cret" }] },
     ],
     ["id is missing", []],
-    ["the answer should be", "text"],
+    ["the response should be", "text"],
   ])("name the field: %s", async (field, body) => {
     const error = await fail(read(body));
     expect(error).toBeInstanceOf(RemoteError);
@@ -233,7 +233,7 @@ describe("rate limits", () => {
     github.verify();
   });
 
-  test("are told from a plain refusal", async () => {
+  test("are distinguished from a plain refusal", async () => {
     const { github, client } = world();
     github.inject(/GET/, status(403));
     expect(await fail(ask(client))).toMatchObject({ code: "credential" });

@@ -158,7 +158,7 @@ describe("downloads", () => {
   }
   const STORAGE = /GET \/storage/;
 
-  test("take no header of ours to the storage", async () => {
+  test("send none of dewy's headers to the storage", async () => {
     const { registry, artifact, github } = await setUp();
     await new Response(await registry.open(artifact, { offset: 1 })).text();
     expect(github.calls.at(-1)).toMatchObject({ status: 206 });
@@ -174,7 +174,7 @@ describe("downloads", () => {
     expect(await download(4, { on: /GET .*assets/, fault, times: 2 })).toBe("456789");
   });
 
-  test("that the storage refuses are no matter of our credentials or our limit", async () => {
+  test("refused by the storage do not count as a problem of credentials or limits", async () => {
     const { registry, artifact, github } = await setUp();
     for (const code of [403, 429]) {
       github.inject(STORAGE, status(code, { "retry-after": "99" }));

@@ -20,7 +20,7 @@ export interface GhrWorld {
   setForward(ms: number): void;
 }
 
-/** @returns a world whose token reads, unless `env` says otherwise; pauses are over at once, timeouts are not. */
+/** @returns a context whose token reads, unless `env` says otherwise; pauses are over at once, timeouts are not. */
 export function ghrWorld(
   parts: { env?: Record<string, string>; github?: Partial<FakeGitHubOptions> } = {},
 ): GhrWorld {

@@ -24,7 +24,7 @@ describe("an artifact URL that a server answers with", () => {
     expect(read(url)).toEqual({ name, url });
   });
 
-  test("may state a digest, which is no part of the address", () => {
+  test("may state a digest, which is not part of the address", () => {
     const url = "https://example.com/app.tar.gz";
     const artifact = { name: "app.tar.gz", url, digest: `sha256:${HEX}` };
     expect(read(`${url}#sha256=${HEX.toUpperCase()}`)).toEqual(artifact);
@@ -63,10 +63,10 @@ describe("an artifact URL that a server answers with", () => {
     ["https://example.com/app\n.tar.gz", "control characters"],
     ["https://example.com/", "names no file"],
     ["https://example.com/a/%2E%2E%2F..", "names no file"],
-    ["ftp://example.com/app.tar.gz", "none of ghr, s3, gs, https"],
-    ["FILE:///etc/passwd", "none of ghr"],
-    ["img://ghcr.io/o/r", "none of ghr"],
-    ["grpc://example.com", "none of ghr"],
+    ["ftp://example.com/app.tar.gz", "not one of ghr, s3, gs, https"],
+    ["FILE:///etc/passwd", "not one of ghr"],
+    ["img://ghcr.io/o/r", "not one of ghr"],
+    ["grpc://example.com", "not one of ghr"],
     ["javascript:alert(1)", "expected <scheme>"],
     ["ghr://o/r/app.tar.gz", "expected ghr://"],
     ["ghr://o/r/tag/v1/app.tar.gz?token=1", "unknown option"],

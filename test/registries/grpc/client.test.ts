@@ -84,7 +84,7 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("a status over %s", (pro
     [Code.InvalidArgument, { code: "remote", retryable: false }, 1],
     [Code.FailedPrecondition, { code: "remote", retryable: false }, 1],
     [Code.DataLoss, { code: "remote", retryable: false }, 1],
-  ])("%i becomes an error of ours", async (code, expected, attempts) => {
+  ])("%i becomes a DewyError", async (code, expected, attempts) => {
     const { client, server } = await serve({ current: failing(code, "so it is") }, protocol);
     const error: Error = await client.current(QUESTION, undefined).then(
       () => expect.fail("no error"),
@@ -151,7 +151,7 @@ test("a server without Report is said to have none", async () => {
   });
 });
 
-test("a server that is silent is given up after the deadline, which it is told", async () => {
+test("a server that is silent is given up after the deadline, which is sent to it", async () => {
   let timeout: string | null = null;
   const { client, clock } = await serve({
     current: (_, context) => {
@@ -184,7 +184,7 @@ test("a server that accepts and says nothing is given up after the deadline", as
   await outcome;
 });
 
-test("a connection that has answered before and is dead now is made anew within the call", async () => {
+test("a connection that has answered before and is dead now is reopened within the call", async () => {
   let isDead = false;
   const upstream = await serveGrpc();
   onTestFinished(() => upstream.close());
@@ -196,7 +196,7 @@ test("a connection that has answered before and is dead now is made anew within 
     const behind = connect(Number(port), "127.0.0.1");
     behind.on("error", () => {});
     const first = connections === 1;
-    // As a firewall that has forgotten the connection: nothing passes, and nobody is told.
+    // As a firewall that has forgotten the connection: nothing passes, and neither side is notified.
     socket.on("data", (chunk) => !(first && isDead) && behind.write(chunk));
     behind.on("data", (chunk) => socket.write(chunk));
   });
@@ -211,7 +211,7 @@ test("a connection that has answered before and is dead now is made anew within 
 });
 
 test.each([true, false])(
-  "a connection that the server closes is made anew (politely: %j)",
+  "a connection that the server closes is reopened (politely: %j)",
   async (politely) => {
     const { client, server } = await serve({});
     await client.current(QUESTION, undefined);
@@ -223,7 +223,7 @@ test.each([true, false])(
   },
 );
 
-test("a connection that breaks during a call is made anew", async () => {
+test("a connection that breaks during a call is reopened", async () => {
   let calls = 0;
   const { client, server } = await serve({
     current: async () => {
@@ -273,7 +273,7 @@ test("the caller's signal ends a call, and one that has not begun", async () => 
   expect(server.asked).toHaveLength(1);
 });
 
-describe("bytes that are no answer", () => {
+describe("malformed responses", () => {
   const answerRaw = async (
     headers: Record<string, string>,
     body: Uint8Array,
@@ -302,9 +302,19 @@ describe("bytes that are no answer", () => {
       Buffer.from("<h1>Hello</h1>"),
       /unsupported content type text\/html.*no gRPC server/,
     ],
-    ["a message that is cut off", GRPC, framed(0x12, 0x7f, 0x76), /is no dewy.CurrentResponse: /],
-    ["a field of a wrong type", GRPC, framed(0x10, 0x01), /is no dewy.CurrentResponse: /],
-    ["text that is no UTF-8", GRPC, framed(0x12, 0x02, 0xff, 0xfe), /is no dewy.CurrentResponse: /],
+    [
+      "a message that is cut off",
+      GRPC,
+      framed(0x12, 0x7f, 0x76),
+      /is not a dewy.CurrentResponse: /,
+    ],
+    ["a field of a wrong type", GRPC, framed(0x10, 0x01), /is not a dewy.CurrentResponse: /],
+    [
+      "text that is not UTF-8",
+      GRPC,
+      framed(0x12, 0x02, 0xff, 0xfe),
+      /is not a dewy.CurrentResponse: /,
+    ],
     ["no message", GRPC, new Uint8Array(), /missing output message/],
     ["half a frame", GRPC, Uint8Array.from([0, 0, 0]), /protocol error|premature|incomplete/],
     [

@@ -137,7 +137,7 @@ describe("the answer", () => {
     });
   });
 
-  test("without a tag is none", async () => {
+  test("without a tag resolves to none", async () => {
     const none = await resolve({});
     expect(none).toMatchObject({ kind: "none", reason: "empty" });
     expect(none).toHaveProperty("message", expect.stringContaining("no version for linux/amd64"));
@@ -158,7 +158,7 @@ describe("the answer", () => {
     expect(await resolve(answer)).toMatchObject(missing);
   });
 
-  test("of another slot is none, and says which", async () => {
+  test("of another slot resolves to none, and names the slot", async () => {
     const filtered = await resolve({ ...ANSWER, tag: "v1.2.3+green" }, { slot: "blue" });
     expect(filtered).toMatchObject({ kind: "none", reason: "filtered", tag: "v1.2.3+green" });
     expect(filtered).toHaveProperty(
@@ -177,14 +177,14 @@ describe("the answer", () => {
     });
   });
 
-  test("may have a tag that is no version: the server chose it", async () => {
+  test("may have a tag that is not a version: the server chose it", async () => {
     expect(await resolve({ ...ANSWER, tag: "nightly+blue" }, { slot: "blue" })).toMatchObject({
       kind: "ready",
       release: { tag: "nightly+blue", slot: "blue", version: { segments: [] } },
     });
   });
 
-  test("that is excluded is none", async () => {
+  test("that is excluded resolves to none", async () => {
     expect(await resolve(ANSWER, {}, ["v1.2.3"])).toMatchObject({
       kind: "none",
       reason: "filtered",
@@ -345,7 +345,7 @@ describe("TLS", () => {
     });
   });
 
-  test("a ca-file that is none is an error", async () => {
+  test("an invalid ca-file is an error", async () => {
     const { registry } = await setup({
       server: { tls: await loopbackCertificate() },
       caFile: "/nowhere/ca.pem",
@@ -411,14 +411,14 @@ describe("the URL", () => {
   test.each([
     ["grpc://", "server host is required"],
     ["grpc://h/path", "a path has no meaning"],
-    ["grpc://h:99999", "is no host"],
-    ["grpc://h:0", "is no host"],
-    ["grpc://::1", "is no host"],
-    ["grpc://a%20b", "is no host"],
+    ["grpc://h:99999", "is not a valid host"],
+    ["grpc://h:0", "is not a valid host"],
+    ["grpc://::1", "is not a valid host"],
+    ["grpc://a%20b", "is not a valid host"],
     ["grpc://h?pre-release=true", 'unknown option "pre-release"'],
     ["grpc://h?artifact=a", 'unknown option "artifact"'],
-    ["grpc://h?protocol=http", "protocol=http is none of"],
-    ["grpc://h?allow=http://x", "allow=http://x is none of"],
+    ["grpc://h?protocol=http", "protocol=http is not one of"],
+    ["grpc://h?allow=http://x", "allow=http://x is neither"],
     ["grpc://h?no-tls=true&ca-file=a", "ca-file has no effect with no-tls=true"],
     ["grpc://h?protocol=connect&ca-file=a", "ca-file has no effect with protocol=connect"],
   ])("%s is refused", (url, problem) => {
