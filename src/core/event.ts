@@ -274,6 +274,16 @@ export type DewyEvent =
     }
   | { type: "uncaught-stack"; stack: string }
   | {
+      /** An event of a registry's or notifier's own: the log and the notifiers show it without knowing the driver. */
+      type: "driver";
+      scheme: string;
+      /** What happened, in the past tense. */
+      message: string;
+      fields?: Readonly<Record<string, string | number | boolean>>;
+      /** Whether to send a notification. */
+      notify?: boolean;
+    }
+  | {
       type: "warning";
       message: string;
       fields?: Readonly<Record<string, string | number | boolean>>;

@@ -71,6 +71,8 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       );
     case "rolled-back":
       return error(rich`Rolled back from ${code(event.tag)} to ${code(event.to)}: ${event.reason}`);
+    case "driver":
+      return event.notify ? message(rich`${event.scheme}: ${event.message}`) : undefined;
     case "superseded":
       return message(
         rich`${code(event.tag)} was superseded by ${code(event.by)} before it counted as deployed`,

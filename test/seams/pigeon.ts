@@ -27,6 +27,8 @@ export const pigeon: NotifierDriver = {
     return {
       async send({ kind, text }) {
         letters.push({ loft: `${url.host} ${query.text("feather")}`, kind, text: plainText(text) });
+        const fields = { loft: url.host };
+        io.emit({ type: "driver", scheme: "pigeon", message: "Pigeon released", fields });
       },
     };
   },

@@ -181,10 +181,15 @@ test("the made-up notifier reports a deploy from it, without secrets", async () 
   const { err } = await dewy(
     ...["assets", "--registry", `${url}&artifact=page`, "--directory", directory, "--once"],
     ...["--notifier", notifier, "--before-deploy-hook", "echo $PIGEON_WHISTLE; exit 3"],
+    ...["--log-level", "info"],
   );
   expect(letters.length).toBeGreaterThan(0);
   expect(letters.every(({ loft }) => loft === "north-tower grey")).toBe(true);
   expect(letters.map(({ kind }) => kind)).toContain("hook-failed");
+  // Events of their own: the registry's is logged and sent, the notifier's is logged.
+  expect(letters.map(({ text }) => text)).toContain("shelf: Shelf dusted");
+  expect(err()).toMatch(/msg="Shelf dusted" scheme=shelf shelf="?shelf/);
+  expect(err()).toMatch(/msg="Pigeon released" scheme=pigeon loft=north-tower/);
   expect(JSON.stringify(letters) + err()).not.toContain("la-la-li-la-la");
 });
 

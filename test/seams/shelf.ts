@@ -70,6 +70,8 @@ function openShelf(locator: ShelfLocator, io: RegistryContext): Registry {
         durationMs: 0,
         attempt: 1,
       });
+      const fields = { shelf: locator.shelf };
+      io.emit({ type: "driver", scheme: "shelf", message: "Shelf dusted", fields, notify: true });
       for (const tag of releases().keys()) yield { tag };
     },
     async release(tag) {

@@ -267,6 +267,7 @@ const LINES: Lines = {
   uncaught: ({ error, count }) =>
     line("error", "Unexpected error, a bug in dewy; it keeps running", { error, count }),
   "uncaught-stack": ({ stack }) => line("debug", "Stack of the unexpected error", { stack }),
+  driver: ({ scheme, message, fields }) => line("info", message, { scheme, ...fields }),
   warning: ({ message, fields, important }) =>
     line(important ? "error" : "warn", message, fields ?? {}),
 };
