@@ -167,6 +167,15 @@ describe("an older version", () => {
 });
 
 describe("the bytes of the live version", () => {
+  it("stay although they are marked bad: going back is not a matter of choice", async () => {
+    const bad = [{ tag: "v1.0.0", revision: "rev-v1.0.0", reason: "it crashed", at: "" }];
+    const { choice, events } = await choose(testRegistry(ready("v1.0.0")), "v1.0.0", {
+      state: { bad },
+    });
+    expect(choice).toEqual({ kind: "stay" });
+    expect(events.map(({ type }) => type)).toEqual(["resolved", "unchanged"]);
+  });
+
   it("are not read again if the registry states a digest", async () => {
     const registry = testRegistry(ready("v1.0.0", { digest: `sha256:${"1".repeat(64)}` }));
     registry.digest = () => Promise.reject(new Error("unexpected download"));

@@ -319,3 +319,17 @@ it("a release that fails its bake while dewy is stopping is not reported", async
   expect(world.registry.reports).toEqual([]);
   expect(world.state().bad).toEqual([]);
 });
+
+it("a report that hangs does not hold dewy up that is stopped meanwhile", async () => {
+  const world = testWorld();
+  const stop = new AbortController();
+  world.registry.report = () => {
+    setImmediate(() => stop.abort());
+    return new Promise(() => {});
+  };
+  await deploy(candidate("v1.0.0"), world.io, stop.signal);
+  expect(warningsOf(world)[0]).toEqual({
+    message: "Cannot leave an audit record",
+    error: "it took too long while dewy was stopping",
+  });
+});
