@@ -8,7 +8,7 @@ import { settle } from "./recover.ts";
 import { bakeAndCommit, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
 
-interface TickOptions {
+export interface TickOptions {
   policy: VersionPolicy;
   failed: FailedCandidates;
   later?: Later | undefined;

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
 import { bakingWorld, until } from "./baking_world.ts";
-import { candidate, eventsOf, never, type TestWorld, testWorld } from "./world.ts";
+import { candidate, deploy, eventsOf, never, type TestWorld, testWorld } from "./world.ts";
 
 /** A directory of releases in which v1.0.0 is live. */
 async function worldWithV1(): Promise<TestWorld> {
