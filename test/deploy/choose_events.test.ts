@@ -68,8 +68,9 @@ describe("the choice of a version", () => {
     expect((await choose(testRegistry({ ...pending, since }), "v1.0.0")).events).toEqual([
       { type: "pending", tag: "v1.1.0", since },
     ]);
-    const [event] = (await choose(testRegistry(pending), "v1.0.0")).events;
-    expect(Object.keys(event ?? {})).toEqual(["type", "tag"]);
+    expect((await choose(testRegistry(pending), "v1.0.0")).events).toEqual([
+      { type: "pending", tag: "v1.1.0" },
+    ]);
   });
 
   it("is a problem if there is no version at all", async () => {
@@ -100,7 +101,7 @@ describe("the choice of a version", () => {
   it("has no candidate beside the problem if nothing else is left", async () => {
     const { choice } = await choose(testRegistry(missing("v1.2.0")), undefined);
     expect(choice).toMatchObject({ kind: "problem", error: { message: "no artifact of v1.2.0" } });
-    expect(choice).not.toHaveProperty("candidate");
+    expect("candidate" in choice && choice.candidate).toBeUndefined();
   });
 
   it("asks for a fresh listing first, and then accepts the one of the same poll", async () => {
