@@ -147,7 +147,8 @@ describe("the error of a failed deploy", () => {
     const world = await worldWithV1();
     world.hooks.before = 3;
     expect(await failureOf(world, "v1.1.0")).toMatchObject({
-      message: "Cannot deploy v1.1.0: before failed: the before-deploy hook exited with exit code 3",
+      message:
+        "Cannot deploy v1.1.0: before failed: the before-deploy hook exited with exit code 3",
     });
     const { runHook } = world.io;
     world.io.runHook = async (...args) => {
