@@ -13,7 +13,6 @@ const LOCAL_BACKOFF_MS = 100;
 
 interface DispatcherOptions<Connection> extends Pick<Context, "clock" | "emit"> {
   pool: BackendPool<Connection>;
-  /** Limits attempts to connect. */
   deadlines: Deadlines<Socket>;
   holdMs: number;
   maxHeld: number;
@@ -74,7 +73,7 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     }
   }
 
-  /** Returns false if `maxHeld` clients wait already. */
+  /** Returns false if too many clients wait already. */
   async #hold(ms: number): Promise<boolean> {
     const { pool, maxHeld, signal } = this.#options;
     if (this.held >= maxHeld) return false;
@@ -110,11 +109,7 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     // A backend that is out of rotation may stop at any time.
     if (!member.inRotation || this.#reported.has(backend)) return;
     this.#reported.add(backend);
-    const reason = messageOf(error);
-    this.#options.emit({
-      type: "warning",
-      message: `Cannot connect to backend ${backend}: ${reason}; it is retried with backoff`,
-      fields: { backend },
-    });
+    const message = `Cannot connect to backend ${backend}: ${messageOf(error)}; it is retried with backoff`;
+    this.#options.emit({ type: "warning", message, fields: { backend } });
   }
 }
