@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { systemCode } from "../files/atomic_file.ts";
 
-/** A running process, as `/proc/PID/stat` describes it. */
 export interface ProcessEntry {
   readonly pid: number;
   /** The name of its program, cut to 15 characters. */
@@ -26,7 +25,7 @@ export function processTable(): ReadonlyMap<number, ProcessEntry> {
   return table;
 }
 
-/** Lists the processes of this machine; empty without `/proc`. */
+/** Empty without `/proc`. */
 export function pids(): readonly number[] {
   return namesIn("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -82,13 +81,9 @@ function hasEnded(fields: readonly string[]): boolean {
   return (fields[0] === "Z" || fields[0] === "X") && Number(fields[17]) <= 1;
 }
 
-/** The start time of a zombie. */
 const ENDED = "ended";
 
-/**
- * Returns when a process was started, as an opaque text. A pid is reused; a pid with its start time is unique. Returns
- * `undefined` if there is no such process or the system does not say.
- */
+/** An opaque text: a pid is reused, a pid with its start time is unique. `undefined` if the system does not say. */
 export function processStartTime(pid: number): string | undefined {
   const stat = readStat(pid);
   if (stat === undefined) return process.platform === "linux" ? undefined : startTimeByPs(pid);
@@ -106,7 +101,7 @@ export function recordedStartTime(pid: number): string | undefined {
   return readStat(pid)?.fields[START_TIME];
 }
 
-/** Whether the process with this pid runs and was started at this time; an unknown time matches every process. */
+/** An unknown start time matches every process. */
 export function isRunning(pid: number, startTime: string | undefined): boolean {
   if (!acceptsSignals(pid)) return false;
   const now = processStartTime(pid);
@@ -138,10 +133,7 @@ export function signalGroup(leader: number, signal: string): void {
   signalProcess(-leader, signal);
 }
 
-/**
- * Returns the environment that a process was started with: empty if the process has overwritten it, `undefined` if it
- * cannot be read.
- */
+/** The environment that a process was started with; empty if the process has overwritten it. */
 export function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
   const variables = tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8"));
   if (variables === undefined) return undefined;
@@ -153,12 +145,11 @@ export function environmentOf(pid: number): ReadonlyMap<string, string> | undefi
   );
 }
 
-/** Identifies this boot of the kernel; `undefined` where the system has no such id. */
 export function bootId(): string | undefined {
   return tryRead(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
 }
 
-/** Identifies dewy's PID namespace: a pid names the same process only within one namespace. */
+/** A pid names the same process only within one namespace. */
 export function pidNamespace(): string | undefined {
   return tryRead(() => readlinkSync("/proc/self/ns/pid"));
 }

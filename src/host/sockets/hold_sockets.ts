@@ -20,7 +20,6 @@ import { findAbandonedHolder, takeOver } from "./take_over.ts";
 
 const HOLDER_CHECK_MS = 1_000;
 
-/** A listening socket that can be handed to a child. */
 export interface HeldSocket extends NamedSocket {
   /** Whether systemd or a server-starter opened it. */
   readonly inherited: boolean;
@@ -38,10 +37,9 @@ type HoldResult = { kind: "held"; holder: SocketHolder } | { kind: "ended"; exit
 interface HoldOptions extends Pick<Context, "env" | "emit">, LaunchOptions {}
 
 /**
- * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
- * (`SERVER_STARTER_PORT`), and the missing ones of `specs`. Without specs it takes all inherited
- * ones. To open a socket, this process becomes a launcher, of a new holder or of one whose launcher
- * was killed: see README.md.
+ * Gets the inherited sockets of systemd or a server-starter, and the missing ones of `specs`. To
+ * open a socket, this process becomes a launcher, of a new holder or of one whose launcher was
+ * killed: see README.md.
  */
 export async function holdSockets(
   specs: readonly ListenSpec[],
