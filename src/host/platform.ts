@@ -43,10 +43,7 @@ function systemLibc(): Libc {
   );
 }
 
-/**
- * Detects the C library by the dynamic loader, whose path follows the headers of an executable.
- * https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#interpreter
- */
+/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#interpreter */
 export function interpreterLibc(programStart: Uint8Array): Libc {
   const text = new TextDecoder("latin1").decode(programStart);
   if (!text.startsWith("\x7fELF")) return undefined;

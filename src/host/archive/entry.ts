@@ -1,7 +1,4 @@
-/**
- * Something in an archive that must not be extracted. The message names the rule only; the
- * extractor adds the archive and the entry.
- */
+/** The message names the rule only; the extractor adds the archive and the entry. */
 export class BrokenRule extends Error {}
 
 export interface ArchiveEntry {

@@ -17,17 +17,11 @@ const MAX_TARGET_BYTES = 1024;
 const MAX_LINK_HOPS = 40;
 const MAX_LINK_STEPS = 1000;
 
-/**
- * The release so far. The target directory is new and private, so this is an exact image of it, and
- * rules on paths can be checked here without races in the file system.
- */
+/** The release so far: the target is new and private, so rules are checked here without races. */
 export class Tree {
   readonly root: DirectoryNode = newDirectory();
 
-  /**
-   * Returns the directory of an entry, and calls `onNew` for each missing one on the way, outermost
-   * first. Throws a BrokenRule if the way leads through a file or a symbolic link.
-   */
+  /** Calls `onNew` for each missing directory on the way, outermost first. */
   parent(segments: readonly string[], onNew: (path: string) => void): DirectoryNode {
     let directory = this.root;
     for (const [depth, segment] of segments.slice(0, -1).entries()) {
@@ -56,10 +50,7 @@ export class Tree {
     return node;
   }
 
-  /**
-   * Throws if a symbolic link leads outside, also through other links. Call it when all entries are
-   * known: a later link can change where an earlier one leads.
-   */
+  /** Call it when all entries are known: a later link can change where an earlier one leads. */
   requireInside(segments: readonly string[], target: string): void {
     const todo = target.split("/").reverse();
     const way: (TreeNode | undefined)[] = [this.root];

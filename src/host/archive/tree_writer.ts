@@ -25,10 +25,7 @@ const DIRECTORY_MODE = 0o755;
 const SMALL_FILE_BYTES = 1 << 18;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
-/**
- * Writes the entries of an archive below one new directory. Symbolic links come last, so that
- * nothing can be written through one.
- */
+/** Symbolic links come last, so that nothing can be written through one. */
 export class TreeWriter {
   readonly #directory: string;
   readonly #budget: Budget;

@@ -32,10 +32,7 @@ const SOURCES = [
   "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ] as const;
 
-/**
- * Returns `undefined` if none are configured; rejects if a configured source fails.
- * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
- */
+/** https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html */
 export function lazyAwsCredentials(
   context: AwsCredentialsContext,
 ): () => Promise<AwsCredentials | undefined> {

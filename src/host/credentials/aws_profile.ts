@@ -10,10 +10,7 @@ interface AwsProfileSearch extends AwsProfile {
   profiles: readonly string[];
 }
 
-/**
- * Throws a ConfigError if the profile names services that do not exist: its endpoint is unknown.
- * https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
- */
+/** https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html */
 export async function readAwsProfile(env: Environment): Promise<AwsProfileSearch> {
   const name = env.AWS_PROFILE || "default";
   const directory = join(env.HOME || env.USERPROFILE || homedir(), ".aws");

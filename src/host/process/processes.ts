@@ -12,10 +12,7 @@ export interface ProcessEntry {
   readonly startTime: string;
 }
 
-/**
- * Running processes by pid. Zombies are left out: as the first process of a container, dewy may be the parent of
- * processes that it did not start.
- */
+/** Without zombies: as the first process of a container, dewy is the parent of processes that it did not start. */
 export function processTable(): ReadonlyMap<number, ProcessEntry> {
   const table = new Map<number, ProcessEntry>();
   for (const pid of pids()) {
@@ -73,10 +70,7 @@ function readStat(pid: number): { name: string; fields: readonly string[] } | un
   return { name, fields: stat.slice(end + 2).split(" ") };
 }
 
-/**
- * Whether a process has exited, reaped or not. As long as it has other threads, only its first thread has: a killed
- * process still finishes their system calls.
- */
+/** The other threads of a killed process still finish their system calls after the first one has exited. */
 function hasEnded(fields: readonly string[]): boolean {
   return (fields[0] === "Z" || fields[0] === "X") && Number(fields[17]) <= 1;
 }

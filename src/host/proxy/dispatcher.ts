@@ -19,10 +19,7 @@ interface DispatcherOptions<Connection> extends Pick<Context, "clock" | "emit"> 
   signal: AbortSignal;
 }
 
-/**
- * Finds a backend for each client. Nothing is read from a client until a backend accepts, so any
- * number of backends can be tried.
- */
+/** Nothing is read from a client until a backend accepts: any number of them can be tried. */
 export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
   readonly #options: DispatcherOptions<Connection>;
   readonly #reported = new Set<string>();

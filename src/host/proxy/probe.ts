@@ -19,10 +19,7 @@ const SETTLE_MS = 250;
 const SERVER_ERRORS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 const MAX_HEAD_BYTES = 65_536;
 
-/**
- * Passes if the server answers 200 to 399; a redirect is not followed. Throws a HostError, with the
- * fault `release` if the server is the cause, or an AbortedError.
- */
+/** 200 to 399 pass. The fault of the error is `release` if the server is the cause. */
 export function probeHttp(probe: Probe & { path: string }): Promise<void> {
   const { path } = probe;
   const request = `GET ${path} HTTP/1.1\r\nHost: ${authority(probe)}\r\nUser-Agent: dewy\r\nConnection: close\r\n\r\n`;

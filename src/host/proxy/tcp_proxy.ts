@@ -151,10 +151,7 @@ export class TcpProxy {
     void this.#drainIdle();
   }
 
-  /**
-   * Takes a backend out of the rotation and waits for its connections. After stopAccepting() it
-   * keeps the backend and waits for all connections, which have no other backend.
-   */
+  /** After stopAccepting() it waits for all connections, which have no other backend. */
   async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
     let connections: Set<ProxiedConnection> | undefined = this.#connections;
     if (!this.#isClosing) {

@@ -72,10 +72,7 @@ export async function holdSockets(
   return { kind: "held", holder: hold(inherited.map(withName), false, options.emit) };
 }
 
-/**
- * Exits as if by SIGKILL with the holder, because the launcher does too and its supervisor may
- * start dewy again. The generation keeps serving until that dewy finds it.
- */
+/** The launcher exits too, and its supervisor may start a dewy that finds the generation. */
 function endWithHolder(holder: number): void {
   const startTime = processStartTime(holder);
   setInterval(() => {

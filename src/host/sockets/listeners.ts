@@ -44,10 +44,7 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
   }
 }
 
-/**
- * Opens sockets without turning the event loop, on which runtimes start to accept. The caller
- * passes the descriptors on and closes them before it awaits anything.
- */
+/** Runtimes accept at the next turn of the event loop: pass the descriptors on and close first. */
 export async function listenAll(
   addresses: readonly PreparedAddress[],
 ): Promise<readonly Listener[]> {
