@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 
@@ -84,4 +85,41 @@ function endOfString(text: string, start: number): number {
     if ((end - before) % 2 === 1) return end;
   }
   return text.length;
+}
+
+/**
+ * Reads the URL of the next page from a `Link` header.
+ * See https://www.rfc-editor.org/rfc/rfc8288#section-3.
+ *
+ * @param base the URL of the current page, for relative links.
+ */
+export function nextLink(header: string | null, base: string | URL): URL | undefined {
+  for (const [, target = "", parameters = ""] of (header ?? "").matchAll(
+    /<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,
+  )) {
+    const relations = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]*))/i.exec(parameters);
+    const names = (relations?.[1] ?? relations?.[2] ?? "").toLowerCase().split(/\s+/);
+    if (names.includes("next") && URL.canParse(target, base)) return new URL(target, base);
+  }
+  return undefined;
+}
+
+/**
+ * Returns the value as the schema's type.
+ *
+ * @param fail makes the error from the problem, such as `assets[0].size should be number`.
+ * @param whole names the value itself in the problem.
+ */
+export function parseSchema<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  fail: (problem: string) => Error,
+  whole = "the response",
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const problem =
+    issue.received === "undefined" ? "is missing" : `should be ${issue.expected ?? issue.type}`;
+  throw fail(`${v.getDotPath(issue) ?? whole} ${problem}`);
 }

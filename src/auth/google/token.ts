@@ -5,8 +5,7 @@ import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { HttpClient, HttpRequest } from "../../http/client.ts";
 import { failureError, type HttpFailure } from "../../http/errors.ts";
-import { parseJsonIfValid } from "../../http/json.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseJsonIfValid, parseSchema } from "../../http/json.ts";
 
 export interface GoogleToken {
   accessToken: string;

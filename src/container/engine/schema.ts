@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { HostError } from "../../core/error.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 import type { EngineContainer, EngineImage, PublishedPort } from "./engine.ts";
 
 const text = v.nullish(v.string(), "");

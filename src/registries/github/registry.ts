@@ -13,7 +13,6 @@ import { findAsset, GhrSource, revisionOf } from "./source.ts";
 const NO_RECORD =
   "No audit record is left on GitHub: that takes GH_TOKEN, GITHUB_TOKEN or a GitHub App";
 
-/** Streams the bytes behind an artifact URL. */
 export async function openGhrArtifact(
   url: SplitUrl,
   io: RegistryContext,

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 
 /** Reads one kind of answer. */
 export type Schema<T> = v.GenericSchema<unknown, T>;
