@@ -7,13 +7,8 @@ import { equal, rejects } from "./check.ts";
 
 const api = adminApi({
   containers: async () => [],
-  status: () => ({
-    command: "container",
-    name: "app",
-    currentVersion: "v1",
-    backends: 1,
-    isRunning: true,
-  }),
+  name: "app",
+  status: () => ({ tag: "v1", backends: 1, isRunning: true }),
 });
 
 /**
