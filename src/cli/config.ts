@@ -1,5 +1,4 @@
-import type { ContainerListConfig } from "../container/admin/list_config.ts";
-import type { ContainerConfig } from "../container/config.ts";
+import type { ContainerConfig, ContainerListConfig } from "../container/config.ts";
 import type { ServerConfig } from "../server/config.ts";
 import type { AskConfig } from "./flags/ask.ts";
 import type { AssetsConfig } from "./flags/assets.ts";
@@ -29,8 +28,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   server: async () => (await import("../server/config.ts")).readServer,
   assets: async () => (await import("./flags/assets.ts")).readAssets,
   container: async () => (await import("../container/config.ts")).readContainer,
-  "container list": async () =>
-    (await import("../container/admin/list_config.ts")).readContainerList,
+  "container list": async () => (await import("../container/config.ts")).readContainerList,
   check: () => readerOfQuestion("check"),
   explain: () => readerOfQuestion("explain"),
   registry: async () => (await import("./flags/registry.ts")).readGateway,
