@@ -11,7 +11,7 @@ const FAILED = "#dd0000";
 /** Slack cuts a field at 2,000 characters; the frame and the note on truncation need some. */
 const MAX_OUTPUT = 1900;
 
-export interface SlackField {
+interface SlackField {
   title: string;
   value: string;
   short: boolean;
@@ -86,7 +86,6 @@ export function slackOutput(output: string): string {
 /** What a code fence within an app's output becomes, so that it does not end the code block. */
 const FENCE_INSIDE = "\u2019\u2019\u2019";
 
-/** https://api.slack.com/reference/surfaces/formatting */
 export function mrkdwn(text: RichText): string {
   return text
     .map((span) => {
