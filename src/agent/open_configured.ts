@@ -15,7 +15,6 @@ function optionsOf(
   return { ...io, registries, slot, calver };
 }
 
-/** Opens the registry of a command line. */
 export function loadConfigured(
   config: Config,
   context: Pick<CommandContext, "io" | "registries">,

@@ -12,7 +12,6 @@ import { choiceMark, textTable } from "./text_table.ts";
 /** The exit code if there is nothing to deploy. */
 const NOT_READY = 2;
 
-/** `dewy check`: prints the newest version for this machine. */
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
   const resolution = await registry.resolve({ signal: context.signals.stop });

@@ -3,7 +3,7 @@ import { printable } from "../../core/text.ts";
 import type { TerminalStyle } from "../terminal.ts";
 import type { LogLine, LogValue } from "./lines.ts";
 
-/** @returns the line without its newline. */
+/** Returns the line without its newline. */
 export type LogFormatter = (line: LogLine, now: Date) => string;
 
 /** `time=… level=INFO msg="Dewy started" version=…`, like https://pkg.go.dev/log/slog#TextHandler. */
