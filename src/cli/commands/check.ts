@@ -29,11 +29,14 @@ export function resolutionText(
   platform: Platform,
   style: TerminalStyle,
 ): string {
-  const rows = resolutionRows(resolution);
+  const { notes = [] } = resolution.kind === "ready" ? resolution : {};
+  const rows = [
+    ...resolutionRows(resolution),
+    ["platform", formatPlatform(platform)],
+    ...notes.map((note) => ["note", note]),
+  ];
   const table = textTable(
-    [...rows, ["platform", formatPlatform(platform)], ...noteRows(resolution)].flatMap(
-      ([name, value]) => (value === undefined ? [] : [[name, value]]),
-    ),
+    rows.flatMap(([name = "", value]) => (value === undefined ? [] : [[name, value]])),
     style.isTerminal ? "  " : "",
   );
   if (!style.isTerminal) return table;
@@ -66,9 +69,4 @@ function resolutionRows(resolution: Resolution): [name: string, value: string | 
         ["reason", resolution.message],
       ];
   }
-}
-
-function noteRows(resolution: Resolution): [string, string][] {
-  const { notes = [] } = resolution.kind === "ready" ? resolution : {};
-  return notes.map((note) => ["note", note]);
 }
