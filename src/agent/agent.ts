@@ -260,7 +260,7 @@ async function keepPolling(
   });
 }
 
-/** The exit code tells a cron job or a pipeline whether a version is live. */
+/** The exit code shows a cron job or a pipeline whether a version is live. */
 async function pollOnce(
   poll: Poll,
   { supervision }: Agent,

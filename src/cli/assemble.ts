@@ -59,7 +59,7 @@ export async function assemble(
   };
 }
 
-/** A deploy at a terminal tells its story; services and scripts get the format and level they ask for. */
+/** A deploy at a terminal is logged as a story; services and scripts get the format and level they ask for. */
 function logger(
   config: Config,
   io: ProcessIo,

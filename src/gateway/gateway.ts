@@ -27,7 +27,7 @@ export interface GatewayOptions extends Pick<Context, "clock" | "emit"> {
   /** The token that `/metrics` requires. */
   token: string | undefined;
   signal: AbortSignal;
-  /** Aborted when a shutdown begins: `/healthz` reports it, while running work goes on. */
+  /** Aborted when a shutdown begins: `/healthz` reports it, while running work continues. */
   stopping: AbortSignal;
 }
 
@@ -146,7 +146,7 @@ export class Gateway implements RegistryLogic {
       case "none": {
         const { reason, message, tag } = resolution;
         this.#emit({ type: "nothing", reason, message });
-        // A tag without an artifact and a date tells the client what is missing, and not to wait for it.
+        // A tag without an artifact and a date shows the client what is missing, so that it does not wait.
         return reason === "artifact-missing" && tag !== undefined ? { id: "", tag } : undefined;
       }
       case "pending":

@@ -21,7 +21,6 @@ import {
 import { normalizePlatform } from "../platform/platform.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
 
-/** What the host knows about a call. */
 export interface Caller {
   /** The IP address; `undefined` where the runtime does not say. */
   address: string | undefined;

@@ -26,7 +26,7 @@ export interface NotifierContext extends Context {
 
 export interface HostIdentity {
   name: string;
-  /** A colour that tells machines apart at a glance, as `#RRGGBB`. */
+  /** A colour that distinguishes machines at a glance, as `#RRGGBB`. */
   color: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a person at a terminal reads about an event, instead of the static message and its fields.
+ * The text of an event at a terminal, instead of the static message and its fields.
  *
  * @module
  */

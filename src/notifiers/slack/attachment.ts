@@ -67,7 +67,7 @@ export function slackOutput(output: string): string {
   return codeBlock(`${kept}\n... (${output.length - kept.length} more characters truncated)`);
 }
 
-/** What a code fence within an app's output becomes, so that it does not end the code block. */
+/** Replaces a code fence within an app's output, which would end the code block. */
 const FENCE_INSIDE = "\u2019\u2019\u2019";
 
 export function mrkdwn(text: RichText): string {
