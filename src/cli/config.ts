@@ -6,9 +6,8 @@ import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
 
-/** The configuration of a command: typed, checked and with its defaults. */
 export type Config = DeployingConfig | ContainerListConfig | AskConfig | RegistryConfig;
-export type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
+type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
 const DEPLOYING: readonly Config["command"][] = ["assets", "server", "container"];
 
@@ -17,9 +16,9 @@ export function isDeploying(config: Config): config is DeployingConfig {
 }
 
 /** Checks a command line and fills in the defaults of the flag table. Throws a ConfigError that names the flag. */
-export type ReadConfig = (argv: ParsedArgv) => Config;
+type ReadConfig = (argv: ParsedArgv) => Config;
 
-/** Loads the reader of a command; the modules of other commands stay unloaded. */
+/** The modules of other commands stay unloaded. */
 export function loadReader(command: CommandName): Promise<ReadConfig> {
   return READERS[command]();
 }
