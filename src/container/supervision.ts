@@ -18,7 +18,7 @@ import { ContainerService } from "./replicas/container_service.ts";
 import { pruneImages, readImageRecord, stageImage } from "./replicas/images.ts";
 import { prepareRelease } from "./replicas/prepare_release.ts";
 
-export interface ContainerParts {
+interface ContainerParts {
   config: ContainerConfig;
   directory: ReleaseDirectory;
   registry: ImageRegistry;
@@ -38,7 +38,7 @@ export interface ContainerStatus {
   stateOf(id: string): string | undefined;
 }
 
-export interface SupervisedContainer {
+interface SupervisedContainer {
   deployer: Deployer;
   supervision: Supervision;
   status(): ContainerStatus;
@@ -76,7 +76,7 @@ class ContainerSupervision implements Supervision {
   readonly #tagOf: TagOf;
   /** Until the owner is checked, a failed start must not stop another dewy's containers. */
   #ownsContainers = false;
-  #io: DeployContext | undefined;
+  #deploying: DeployContext | undefined;
 
   constructor(parts: ContainerParts, context: CommandContext, tagOf: TagOf) {
     this.#parts = parts;
@@ -95,8 +95,8 @@ class ContainerSupervision implements Supervision {
     await this.service.adopt();
   }
 
-  async begin(io: DeployContext): Promise<void> {
-    this.#io = io;
+  async begin(context: DeployContext): Promise<void> {
+    this.#deploying = context;
     const live = await this.#parts.directory.live();
     if (live === undefined) return;
     await this.service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
@@ -116,10 +116,11 @@ class ContainerSupervision implements Supervision {
   }
 
   #rollBack(loop: CrashLoop): void {
+    const context = this.#deploying;
+    if (context === undefined) return;
     const { directory } = this.#parts;
     const { stop: signal } = this.#context.signals;
-    if (this.#io === undefined) return;
-    void fallBack(loop, { directory, runner: this.service, context: this.#io, signal });
+    void fallBack(loop, { directory, runner: this.service, context, signal });
   }
 }
 
@@ -130,7 +131,8 @@ function createService(
 ): ContainerService {
   const { app, mappings, args, user, cmd: command, replicas, surge } = config;
   const { healthPath: path, proxyProtocol, healthTimeoutMs: timeoutMs } = config;
-  const own = ownUser();
+  const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+  const own = uid === undefined || gid === undefined ? undefined : { uid, gid };
   return new ContainerService({
     engine,
     app,
@@ -184,10 +186,4 @@ async function openExposed({ config, directory, proxy }: ContainerParts): Promis
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
   }
-}
-
-function ownUser(): { uid: number; gid: number } | undefined {
-  const uid = process.getuid?.();
-  const gid = process.getgid?.();
-  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
