@@ -280,7 +280,7 @@ export class TcpProxy {
 
   /**
    * Moves idle connections of draining backends to other backends. Without another backend, closes
-   * those that have been idle for a while; the next response on the others has `Connection: close`.
+   * long idle connections; the next response on the others has `Connection: close`.
    */
   async #drainIdle(): Promise<void> {
     if (this.#isDrainingIdle) return;

@@ -22,7 +22,7 @@ export interface Sandbox {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Makes a directory of its own for a test. */
+/** Makes a directory for one test. */
 export async function sandbox(): Promise<Sandbox> {
   const root = await mkdtemp(join(tmpdir(), "dewy-archive-"));
   await mkdir(join(root, "outside"));
