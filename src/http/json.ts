@@ -13,8 +13,6 @@ const MAX_KEYS = 10_000;
 
 /**
  * Parses the JSON of a response. A text that would take much more memory than its length is refused unparsed.
- *
- * @param hint what to check if it is not JSON, as a question.
  * @throws {RemoteError} If it is not JSON, is nested too deeply, or has too many keys, arrays or objects.
  */
 export function parseJson(text: string, url: string | URL, hint: string): unknown {
@@ -87,12 +85,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/**
- * Reads the URL of the next page from a `Link` header.
- * See https://www.rfc-editor.org/rfc/rfc8288#section-3.
- *
- * @param base the URL of the current page, for relative links.
- */
+/** Reads the URL of the next page from a `Link` header. See https://www.rfc-editor.org/rfc/rfc8288#section-3. */
 export function nextLink(header: string | null, base: string | URL): URL | undefined {
   for (const [, target = "", parameters = ""] of (header ?? "").matchAll(
     /<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,

@@ -8,7 +8,6 @@ import type { Policy } from "./resolve.ts";
 const SHOWN = 5;
 const MAX_SHOWN_LENGTH = 80;
 
-/** How often a kind occurred, and its first few names. */
 interface Seen {
   count: number;
   names: string[];

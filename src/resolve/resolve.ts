@@ -167,7 +167,7 @@ function resolveFiles(
       tag,
       reason: "artifact-missing",
       since,
-      message,
+      ...(message === undefined ? {} : { message }),
     };
   }
   return {
@@ -201,7 +201,7 @@ function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Rele
     id: files.id,
     tag,
     version,
-    createdAt: files.createdAt,
-    slot: version.buildMetadata || undefined,
+    ...(files.createdAt === undefined ? {} : { createdAt: files.createdAt }),
+    ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
   };
 }

@@ -57,7 +57,6 @@ export function scanSemver(tag: string, out: TagScan): boolean {
   for (; at < length; at++) {
     const code = tag.charCodeAt(at);
     if (code >= ZERO && code <= NINE) {
-      // A leading zero.
       if (value === 0 && digits > 0) return false;
       value = value * 10 + (code - ZERO);
       digits++;

@@ -36,7 +36,6 @@ export interface GitHubGetOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** All items of a list, in GitHub's order. */
 export interface GitHubList<T> {
   items: T[];
   pages: number;

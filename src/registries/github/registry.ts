@@ -25,7 +25,6 @@ export async function openGhrArtifact(
   return repository.download(asset, options, signal);
 }
 
-/** Opens the releases of a repository. */
 export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
   const github = new GitHubClient(io);

@@ -14,7 +14,6 @@ export interface GhrSourceIo {
   repository: GitHubRepository;
   clock: Clock;
   emit: EventSink;
-  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -24,7 +23,6 @@ interface Knowledge {
   tags: ReadonlyMap<string, string> | undefined;
   /** Releases by tag, in GitHub's order. */
   releases: Map<string, GitHubRelease>;
-  /** How many pages the list of releases has. */
   pages: number;
   /** When the whole list is due, whatever the tags say. */
   listDueAt: number;
@@ -88,7 +86,6 @@ export class GhrSource implements ReleaseSource {
     }
   }
 
-  /** The files of a listed release, from memory. */
   async release(tag: string): Promise<ReleaseFiles | undefined> {
     const release = this.#published(tag);
     if (release === undefined) return undefined;
@@ -241,7 +238,6 @@ function uploadedAssets(release: GitHubRelease): GitHubAsset[] {
   return release.assets.filter((asset) => asset.state === "uploaded" && !isAuditName(asset.name));
 }
 
-/** Finds a file of a release. */
 export function findAsset(release: GitHubRelease, name: string): GitHubAsset | undefined {
   return uploadedAssets(release).find((asset) => asset.name === name);
 }

@@ -16,7 +16,6 @@ import type { GrpcCallOptions, GrpcChannel, GrpcQuestion, GrpcReport } from "./c
 import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
 
 export interface GrpcClientOptions {
-  /** `https://host:port` or `http://host:port`. */
   baseUrl: string;
   protocol: "grpc" | "grpc-web" | "connect";
   /** Sent as `authorization: Bearer`; empty: nothing is. */
@@ -27,7 +26,6 @@ export interface GrpcClientOptions {
 export interface GrpcIo {
   clock: Clock;
   emit: EventSink;
-  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 

@@ -219,12 +219,12 @@ describe.skipIf(missing !== undefined)(title, () => {
     ],
     [
       "an unknown key",
-      (io) => ({ env: { ...io.env, AWS_ACCESS_KEY_ID: "nobody" } }),
+      (io) => ({ env: { ...io.env, AWS_ACCESS_KEY_ID: "unknown" } }),
       /InvalidAccessKeyId.*AWS_ACCESS_KEY_ID/,
     ],
     ["a wrong clock", () => ({ clock: shifted(-3_600_000) }), /RequestTimeTooSkewed.*clock/],
     [
-      "nobody at all",
+      "a request without credentials",
       (io) => ({ env: { AWS_ENDPOINT_URL: io.env.AWS_ENDPOINT_URL } }),
       /AccessDenied.*without credentials/,
     ],

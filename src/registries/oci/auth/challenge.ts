@@ -51,7 +51,6 @@ export function parseChallenges(header: string): Challenge[] {
   }
 }
 
-/** Prefers Bearer to Basic. */
 export function chooseChallenge(header: string): Challenge | undefined {
   const challenges = parseChallenges(header);
   return (
