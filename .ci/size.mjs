@@ -1,4 +1,5 @@
-// Prints how large the source is: lines, files, the share of comment lines, and the folders by size.
+// Prints how large the source is: lines, files, the share of comment lines, and the folders by
+// size.
 //
 //   node .ci/size.mjs [path…]
 //
@@ -13,16 +14,13 @@ const FOLDERS_SHOWN = 15;
 const GENERATED = /(?:^|\/)(?:gen|node_modules|dist)$/;
 
 /**
- * Counts a file's lines.
- *
- * @param {string} source TypeScript or JavaScript.
- * @returns {{ lines: number, comments: number, code: number }} all lines; those that hold nothing but a comment;
- *   those that hold code. The rest are blank.
+ * Counts a file's lines: all of them, those with only a comment, and those with code. The rest are
+ * blank.
  */
 export function countLines(source) {
   const lines = source.split("\n");
   if (lines.at(-1) === "") lines.pop();
-  // Blanks out the comments; what was not blank before and is now, held nothing else.
+  // Blanks out the comments: a line that is blank now, but was not, held only a comment.
   let code = "";
   let at = 0;
   for (const { kind, pieces } of literalsOf(source)) {
@@ -39,11 +37,8 @@ export function countLines(source) {
 }
 
 /**
- * Measures source files.
- *
- * @param {readonly string[]} paths files, or directories to look into.
- * @returns {{ total: Size, folders: Map<string, Size> }} a folder's size is that of the files right in it.
- * @typedef {{ files: number, lines: number, comments: number, code: number }} Size
+ * Measures source files, and those in directories. A folder's size is that of the files directly in
+ * it.
  */
 export function measure(paths = DEFAULT_PATHS) {
   const total = emptySize();
@@ -61,7 +56,7 @@ export function measure(paths = DEFAULT_PATHS) {
   return { total, folders };
 }
 
-/** The share of comment lines in those that are not blank, in percent. */
+/** The percentage of comment lines among the lines that are not blank. */
 export function commentShare({ comments, code }) {
   return (100 * comments) / Math.max(1, comments + code);
 }

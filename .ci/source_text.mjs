@@ -1,8 +1,11 @@
-// Reads source files as the lint for prose and the size report need them: comments, string literals, lines.
+// Reads source files for the prose lint and the size report: comments, string literals, lines.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** Before a slash, these end an expression's operator: what follows is a regular expression, not a division. */
+/**
+ * Before a slash, these end an expression's operator: what follows is a regular expression, not a
+ * division.
+ */
 const BEFORE_REGEX =
   /(?:^|[(,=:[!&|?{};+\-*%<>~^}]|\b(?:return|typeof|case|in|of|void|delete|new|else|await|yield))$/;
 const REGEX = /\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/[a-z]*/y;
@@ -10,11 +13,11 @@ const COMMENT = /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/y;
 const QUOTED = /"(?:\\[\s\S]|[^"\\\n])*"?|'(?:\\[\s\S]|[^'\\\n])*'?/y;
 
 /**
- * Finds the comments and string literals of TypeScript or JavaScript.
+ * Finds the comments and string literals of TypeScript or JavaScript, in source order. A template
+ * literal has a piece before, between and after its `${}`.
  *
- * @param {string} source the text of a file.
- * @returns {{ kind: "comment" | "string", pieces: [start: number, end: number][] }[]} in source order.
- *   A template literal has a piece before, between and after its `${}`.
+ * @param {string} source
+ * @returns {{ kind: "comment" | "string", pieces: [start: number, end: number][] }[]}
  */
 export function literalsOf(source) {
   const found = [];
@@ -74,13 +77,7 @@ export function literalsOf(source) {
   return found;
 }
 
-/**
- * Lists files, recursively and in order.
- *
- * @param {string} path a file, or a directory to look into.
- * @param {(path: string) => boolean} isSkipped whether to leave out a file or a directory.
- * @returns {string[]} the paths.
- */
+/** Lists a file, or the files in a directory, recursively and in order. */
 export function filesIn(path, isSkipped = () => false) {
   if (isSkipped(path)) return [];
   if (!statSync(path).isDirectory()) return [path];
@@ -90,7 +87,6 @@ export function filesIn(path, isSkipped = () => false) {
   return names.sort().flatMap((name) => filesIn(join(path, name), isSkipped));
 }
 
-/** Reads a text file. */
 export function textOf(path) {
   return readFileSync(path, "utf8");
 }

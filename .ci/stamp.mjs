@@ -1,4 +1,5 @@
-// Writes the commit and its time into the built package, where it is built from a Git clone: dewy --version.
+// Writes the commit and its time into the built package, where it is built from a Git clone: dewy
+// --version.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 

@@ -1,8 +1,10 @@
-// Refuses phrases that make prose hard to read, in comments, strings and Markdown. Run it on what you edit:
+// Refuses phrases that make prose hard to read, in comments, strings and Markdown. Run it on what
+// you edit:
 //
 //   node .ci/voice.mjs [--advice] [path…]
 //
-// Without paths it reads the whole project. --advice adds phrases that are often, but not always, wrong.
+// Without paths it reads the whole project. --advice adds phrases that are often, but not always,
+// wrong.
 import { readdirSync } from "node:fs";
 import { extname, relative } from "node:path";
 import { argv, exit } from "node:process";
@@ -11,13 +13,15 @@ import { filesIn, literalsOf, textOf } from "./source_text.mjs";
 
 /** Stands for `${…}` in the text of a template literal. */
 const HOLE = "\uFFFC";
-const NOT_AFTER_THERE = String.raw`(?<!\bthere (?:\w+ ){0,2})`;
+const NOT_AFTER_THERE = String.raw`(?<!\b[Tt]here (?:\w+ ){0,2})`;
 /** "is no longer" and its like compare; they do not negate a noun. */
 const AFTER_IS_NO =
   "longer|more|less|fewer|later|earlier|sooner|better|worse|different|bigger|larger|greater|smaller|higher|lower|older|newer|faster|slower|shorter|one|doubt";
 const PROTOCOL = String.raw`(?:plain[- ])?(?:TLS|HTTPS?(?:/[\d.]+)?|gRPC(?:-Web)?|TCP|SSH|UDP)`;
 
-/** Phrases with no innocent use, and what to write. @type {readonly (readonly [RegExp, string])[]} */
+/**
+ * Phrases with no innocent use, and what to write. @type {readonly (readonly [RegExp, string])[]}
+ */
 export const REFUSED = [
   [/\bof (?:ours|theirs|yours)\b/giu, "name the thing: a `DewyError`, your own registry"],
   [/\bunless (?:told|said)\b/giu, '"Defaults to …", or "unless you set …"'],
@@ -48,7 +52,7 @@ export const REFUSED = [
   [
     new RegExp(
       String.raw`${NOT_AFTER_THERE}(?<!\bdefault )\b(?:is|are|was|were|be) none\b(?! of \S+ business)`,
-      "giu",
+      "gu",
     ),
     '"is not one", "is not one of …"',
   ],
@@ -83,7 +87,9 @@ export const REFUSED = [
   [/\blives? shortly\b/giu, "short-lived"],
 ];
 
-/** Phrases to look at twice: fine in some sentences. @type {readonly (readonly [RegExp, string])[]} */
+/**
+ * Phrases to look at twice: fine in some sentences. @type {readonly (readonly [RegExp, string])[]}
+ */
 export const ADVICE = [
   [/\b(?:no|some)body\b/giu, "name the role: the client, the operator"],
   [/(?:^|[.:;] )Wh(?:o|at) (?:is|are|has|was|does|can|it|the|a)\b/gu, "start with the subject"],
@@ -112,17 +118,17 @@ const TEXT = new Set([
   ".yaml",
   ".yml",
 ]);
-/** Not ours to word: generated code, installed packages, test vectors; and the phrases themselves. */
+/**
+ * Not prose of this project: generated code, installed packages, test vectors; and the phrases
+ * themselves.
+ */
 const SKIPPED =
   /(?:^|\/)(?:node_modules|dist|gen|vectors|\.git|\.stryker-tmp|\.ci\/voice\.mjs|test\/voice\.test\.ts|LICENSE)$/;
 
 /**
- * Finds refused phrases in a file's text.
+ * Finds refused phrases in a file's text; the extension of its path decides what of it is prose.
  *
- * @param {string} path decides by its extension what of the text is prose.
- * @param {string} text the file.
- * @param {readonly (readonly [RegExp, string])[]} table phrases and what to write.
- * @returns {{ line: number, phrase: string, instead: string }[]} in order of lines.
+ * @returns {{ line: number, phrase: string, instead: string }[]} in the order of lines.
  */
 export function findPhrases(path, text, table = REFUSED) {
   const blocks = SOURCE.has(extname(path)) ? sourceBlocks(text) : paragraphs(text);
@@ -140,11 +146,8 @@ export function findPhrases(path, text, table = REFUSED) {
 }
 
 /**
- * Finds refused phrases in files and directories.
- *
- * @param {readonly string[]} paths where to look.
- * @param {readonly (readonly [RegExp, string])[]} table phrases and what to write.
- * @returns {string[]} a line for each: `file:line: "phrase": what to write`.
+ * Finds refused phrases in files and directories. Returns a line for each:
+ * `file:line: "phrase": what to write`.
  */
 export function check(paths, table = REFUSED) {
   return paths
@@ -213,7 +216,7 @@ function lineCounter(source) {
   };
 }
 
-/** What a check of the whole project reads: its folders and files, not its tools' hidden ones. */
+/** The project's folders and files, without the hidden ones of tools. */
 export const projectPaths = () =>
   readdirSync(".").filter((name) => name === ".ci" || !/^\.|\.(?:json|lock)$/.test(name));
 

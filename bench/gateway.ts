@@ -1,6 +1,7 @@
-// What a fleet costs: 1,000 machines poll GitHub (a fake, in its own process) through `dewy registry`, and directly, at the
-// same pace. Run it with `npm run bench -- gateway [interval in s]`.
-// All machines are one Bun process: at the 99th percentile, latencies are also that of its event loop.
+// The cost of a fleet: 1,000 machines poll GitHub (a fake, in its own process) through
+// `dewy registry`, and directly, at the same pace. Run it with
+// `npm run bench -- gateway [interval in s]`. All machines are one Bun process, so that latencies
+// at the 99th percentile include its event loop.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -24,13 +25,13 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 interface Way {
   way: string;
   machines: readonly Registry[];
-  /** What GitHub was asked. */
+  /** Requests to GitHub. */
   calls: number;
   counted: number;
   latencies: number[];
-  /** What the gateway worked meanwhile. */
+  /** CPU time of the gateway. */
   cpuMs: number;
-  /** What this process, which is all machines, worked. */
+  /** CPU time of this process, which is all machines. */
   machinesCpuMs: number;
 }
 
@@ -95,7 +96,7 @@ function print(ways: readonly Way[], idle: number, busy: number): void {
   );
 }
 
-/** Every machine is a registry of its own, with its own connection, and has polled once. */
+/** Every machine is a registry with its own connection, and has polled once. */
 async function fleet(way: string, url: string, env: Record<string, string>): Promise<Way> {
   const machines = await Promise.all(
     Array.from({ length: MACHINES }, async (_, at): Promise<Registry> => {

@@ -1,5 +1,6 @@
-// What an idle poll of GitHub costs: 300 releases with 20 assets each, polled every 10 s for an hour, while a client
-// downloads between any two polls. Kilobytes are of uncompressed JSON. Run it with `npm run bench -- poll`.
+// The cost of an idle poll of GitHub: 300 releases with 20 assets each, polled every 10 s for an
+// hour, while a client downloads between any two polls. Kilobytes are of uncompressed JSON. Run it
+// with `npm run bench -- poll`.
 import { openRegistry } from "../mod.ts";
 import { fakeClock } from "../test/fakes/clock.ts";
 import { type FakeCall, FakeGitHub } from "../test/fakes/github.ts";
@@ -53,7 +54,7 @@ function setUp(): { clock: ReturnType<typeof fakeClock>; github: FakeGitHub } {
   return { clock, github };
 }
 
-/** An hour in one row, and its polls between two listings of all releases in another. */
+/** An hour in one row, and the polls between two listings of all releases in another. */
 async function dewy(way: string, env: Record<string, string>): Promise<Row[]> {
   const { clock, github } = setUp();
   const registry = openRegistry("ghr://acme/app", {
@@ -86,7 +87,7 @@ async function dewy(way: string, env: Record<string, string>): Promise<Row[]> {
   ];
 }
 
-/** What is common: the releases, page after page, at every poll. */
+/** The common way: lists the releases, page after page, at every poll. */
 async function listing(way: string, conditional: boolean): Promise<Row[]> {
   const { clock, github } = setUp();
   const etags = new Map<string, string>();

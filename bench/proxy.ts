@@ -1,6 +1,6 @@
-// What dewy's TCP proxy costs on each runtime, against a direct connection and against haproxy in TCP mode with one thread
-// (and splicing). The order rotates from round to round; needs haproxy and wrk.
-// Run it with `npm run bench -- proxy [rounds] [seconds]`.
+// The cost of dewy's TCP proxy on each runtime, against a direct connection and against haproxy in
+// TCP mode with one thread (and splicing). The order rotates from round to round. Needs haproxy and
+// wrk. Run it with `npm run bench -- proxy [rounds] [seconds]`.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -88,7 +88,7 @@ listen bulk
   ];
   for (const { name, command } of runtimes) {
     const [program, ...args] = await command(join(ROOT, "test/runtime/proxy_case.ts"));
-    // This benchmark is run by Bun, so that the first runtime would be Bun again.
+    // Bun runs this benchmark, so that the first runtime would be Bun again.
     const isNode = name.startsWith("Node");
     const argv = [isNode ? "node" : program, ...args] as const;
     const [http, large] = [await startDewy(argv, backend), await startDewy(argv, bulk)];
@@ -158,7 +158,7 @@ function startDewy(
   });
 }
 
-/** Answers a connection's first byte with many; a zero byte with silence. */
+/** Answers the first byte of a connection with many bytes; a zero byte with silence. */
 async function startBulkServer(): Promise<number> {
   const program = `
     const block = Buffer.alloc(256 * 1024, 120);
@@ -284,7 +284,7 @@ async function openIdle(port: number, count: number): Promise<Socket[]> {
     const batch = Array.from({ length: 100 }, () => openSocket(port));
     sockets.push(...(await Promise.all(batch)));
   }
-  // The last of them reach the backend a moment after they were accepted.
+  // The last connections reach the backend a moment after they were accepted.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   return sockets;
 }

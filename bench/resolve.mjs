@@ -1,6 +1,6 @@
-// How long the choice of the newest tag takes, against a one-pass maximum with the semver package in the same run, which
-// parses each tag once. Times are CPU times (user and system), medians of several rounds.
-// Run it with `npm run bench -- resolve`.
+// The time to choose the newest tag, against a one-pass maximum with the semver package
+// in the same run, which parses each tag once. Times are CPU times (user and system), medians of
+// several rounds. Run it with `npm run bench -- resolve`.
 import semver from "semver";
 import { latestTag } from "../dist/mod.js";
 
@@ -38,7 +38,7 @@ const LISTS = {
   ],
 };
 
-/** What a reader would write with the semver package. */
+/** The obvious implementation with the semver package. */
 function latestBySemver(tags) {
   let best = null;
   let bestTag;
@@ -92,7 +92,7 @@ function heading(title) {
   console.log(`  ${"".padEnd(26)}${sizes}${"x10 tags".padStart(9)}`);
 }
 
-// As a registry's answer is: parsed from JSON. Nothing is compiled yet when it is first asked.
+// Parsed from JSON, like a registry's answer. Nothing is compiled yet at the first call.
 const first = JSON.parse(JSON.stringify(LISTS["mixed, unsorted"](100_000)));
 const firstMs = cpuMs(() => latestTag(first), 1);
 console.log(`The first call of the process, 100,000 tags: ${firstMs.toFixed(1)} ms of CPU`);

@@ -1,6 +1,6 @@
-// Cold start: `dewy --version` and `dewy check file://…` on each runtime, against an empty program on the same runtime,
-// in wall and CPU time; then the modules that `check` loads on Node.
-// Run it with `npm run bench -- start [rounds]`.
+// The cold start of the command line: `dewy --version` and `dewy check file://…` on each runtime,
+// against an empty program on the same runtime, in wall and CPU time; then the modules that `check`
+// loads on Node. Run it with `npm run bench -- start [rounds]`.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { type Cost, measure, medianCost, rotated } from "./support/measure.ts";
 const ROUNDS = Number(process.argv[2] ?? 15);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BIN = join(ROOT, "node_modules", ".bin");
-/** What a registry of files needs none of. */
+/** Packages that a registry of files does not need. */
 const HEAVY = ["jose", "fast-xml-parser", "aws4fetch", "undici"];
 
 const runtimes = {
@@ -64,7 +64,10 @@ async function main(): Promise<void> {
   await printModules(["node", runtimes.node.cli, ...check]);
 }
 
-/** Node writes the scripts that it ran to a directory. https://nodejs.org/api/cli.html#node_v8_coveragedir */
+/**
+ * Node writes the scripts that it ran to a directory:
+ * https://nodejs.org/api/cli.html#node_v8_coveragedir
+ */
 async function printModules(argv: readonly string[]): Promise<void> {
   const coverage = join(directory, "coverage");
   await measure(argv, { cwd: ROOT, env: { ...process.env, NODE_V8_COVERAGE: coverage } });

@@ -1,6 +1,7 @@
-// Switches of `dewy server` on each runtime, and of Debian's start_server (libserver-starter-perl) in the same run: the
-// same compiled app, the same load. Run: npm run bench -- switch [switches]
-// start_server learns of each version by SIGHUP; dewy polls once a second, so the time from "seen" is measured as well.
+// The switches of `dewy server` on each runtime, against Debian's start_server
+// (libserver-starter-perl) in the same run: the same compiled app, the same load. Run it with
+// `npm run bench -- switch [switches]`. start_server learns of each version by SIGHUP; dewy polls
+// once a second, so the time from "seen" is also measured.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -97,7 +98,7 @@ async function race(
   port: number,
 ): Promise<Outcome> {
   const [program, ...args] = command(home, port);
-  // The first version is there before the supervisor: there is nobody to tell yet.
+  // The first version is published before the supervisor starts: there is no process to signal yet.
   const nobody = { kill: () => true } as unknown as ChildProcess;
   await publish(home, "v1.0.0", nobody);
   const supervisor = spawn(program, args, {
@@ -118,7 +119,7 @@ async function race(
   const load = await startLoad([lanes.keepAlive(target, 4), lanes.perRequest(target, 4)]);
   const outcome = { visibleMs: [] as number[], seenMs: [] as number[] };
   for (let minor = 1; minor <= SWITCHES; minor += 1) {
-    // Not in step with dewy's polls.
+    // Out of step with dewy's polls.
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS + Math.random() * 1000));
     const version = `v1.${minor}.0`;
     await publish(home, version, supervisor);
@@ -150,7 +151,7 @@ function seenAt(log: string, version: string): number | undefined {
   return line?.time === undefined ? undefined : Date.parse(line.time);
 }
 
-/** The proportional share of all processes of the supervisor, the app's apart. */
+/** The proportional share of all the supervisor's processes, without the app's. */
 async function memory(report: string): Promise<number> {
   const all = await processesWith("APP_REPORT", report);
   const sizes = all.map(async ({ pid }) => {

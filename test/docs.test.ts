@@ -6,9 +6,12 @@ import { codeBlocks, documents } from "./support/documents.ts";
 
 const DENO = join(ROOT, "node_modules", ".bin", "deno");
 const ENTRIES = ["mod.ts", "src/registries/spi.ts", "src/host/mod.ts"];
-/** Uses the installed packages, so that a test asks no package registry. */
+/** Uses the installed packages, so that no test queries a package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
-/** `deno doc` would fetch every package on a machine that has none of them yet, and tell of it among its findings. */
+/**
+ * Without it `deno doc` fetches every package that the machine lacks, and lists that among its
+ * findings.
+ */
 const DOC = ["doc", "--quiet", "--no-npm"];
 const TIMEOUT_MS = 300_000;
 
@@ -22,7 +25,7 @@ interface Documented {
   }[];
 }
 
-/** What `deno doc` sees of the public API. */
+/** The public API as `deno doc` sees it. */
 async function publicSymbols(): Promise<Documented[]> {
   const { stdout, stderr, code } = await run(DENO, [...DOC, "--json", ...ENTRIES]);
   if (code !== 0) throw new Error(stderr);
@@ -48,7 +51,7 @@ describe("the documentation of the public API", { timeout: TIMEOUT_MS }, () => {
     expect(bare.map(({ name }) => name)).toEqual([]);
   });
 
-  test("has examples that hold, without network", async () => {
+  test("has examples that pass, without network", async () => {
     const files = new Set(
       symbols.flatMap(({ declarations }) =>
         declarations
@@ -66,7 +69,7 @@ describe("the documentation of the public API", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).toMatch(/ok \| \d+ passed/);
   });
 
-  test("has no TypeScript in a document that does not compile", async () => {
+  test("contains only TypeScript that compiles, in every document", async () => {
     const files = documents()
       .filter(({ text }) => codeBlocks(text).some(({ language }) => language === "ts"))
       .map(({ file }) => file);

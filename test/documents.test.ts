@@ -2,9 +2,9 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
-import { anchor } from "../src/cli/reference.ts";
 import { neutralEnvironment, ROOT } from "./runtime/runtimes.ts";
 import { codeBlocks, documents, proseOf } from "./support/documents.ts";
+import { anchor } from "./support/reference.ts";
 import { tempDirectory } from "./support/temp_directory.ts";
 
 const all = documents();
@@ -13,7 +13,10 @@ const blocks = all.flatMap(({ file, text }) =>
 );
 const textOf = (name: string): string => all.find(({ file }) => file === name)?.text ?? "";
 
-/** Type-checked by docs.test.ts; parsed by documented_commands.test.ts and here; output or a picture. */
+/**
+ * docs.test.ts type-checks `ts`; documented_commands.test.ts and this file parse the rest, except
+ * `text`.
+ */
 const LANGUAGES = ["ts", "sh", "ini", "json", "text"];
 
 describe("a code block", () => {
@@ -52,13 +55,13 @@ describe("a code block", () => {
 test("README.md shows what the quickstart prints", () => {
   const [folder, name] = ["examples/quickstart", /^run\.\w+$/];
   const file = readdirSync(join(ROOT, folder)).find((one) => name.test(one)) ?? "";
-  // Numbers differ from run to run, and stand in the source as `${…}`.
+  // Numbers differ from run to run; the source has `${…}` in their place.
   const source = readFileSync(join(ROOT, folder, file), "utf8").replaceAll(/\$\{[^}]*\}/g, "N");
   const readme = codeBlocks(textOf("README.md"));
   const command = readme.findIndex(({ code }) => code.includes("npm run quickstart"));
   const lines = (readme[command + 1]?.code ?? "")
     .split("\n")
-    // The list of versions is put together at run time.
+    // The list of versions is built at run time.
     .map((line) => line.replace(/(meanwhile: ).*/, "$1"))
     .filter((line) => line !== "");
   expect(lines.at(-1)).toBe("Requests lost: 0");
@@ -78,7 +81,7 @@ test("getting-started.md works as written", async () => {
   );
   const steps = codeBlocks(part).map(({ language, code }) => ({
     language,
-    // An agent would not end: each step deploys once, and the second version is deployed by hand.
+    // An agent would not exit: each step deploys once, and the second version is deployed by hand.
     code: code.replaceAll("/tmp", directory).replace("--interval 5s", "--once"),
   }));
   const deploy = steps.find(({ code }) => code.includes("dewy assets"))?.code ?? "";
@@ -100,7 +103,7 @@ test("getting-started.md works as written", async () => {
   expect(expected).toBe(2);
 });
 
-/** Without what differs from machine to machine. */
+/** Removes what differs between machines. */
 function stable(output: string): string {
   return output
     .replaceAll(/site_\w+\.tar\.gz/g, "site.tar.gz")

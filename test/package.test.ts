@@ -54,7 +54,7 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     const pages = files.filter((file) => file.endsWith(".md"));
     const dead = pages.flatMap((page) =>
       linksOf(page)
-        .filter((target) => !/^(src|test)(\/|$)/.test(target)) // these stay in the repository
+        .filter((target) => !/^(src|test)(\/|$)/.test(target)) // These stay in the repository.
         .filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`)))
         .map((target) => `${page}: ${target}`),
     );
@@ -72,7 +72,7 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: expect.stringContaining(VERSION) });
   });
 
-  test("is a library for JavaScript, on the edge and on a host", async () => {
+  test("exports the library to JavaScript, for the edge and for a host", async () => {
     writeFileSync(
       join(project, "consumer.mjs"),
       `import { latestTag } from "dewy";
@@ -90,7 +90,7 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     ["nodenext", "nodenext"],
     ["preserve", "bundler"],
   ])(
-    "has types that hold for a consumer with module %s and %s resolution",
+    "has types that compile for a consumer with module %s and %s resolution",
     async (module, moduleResolution) => {
       writeFileSync(
         join(project, "consumer.mts"),
@@ -101,7 +101,7 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
        export const version: Version | undefined = parseVersion("v1.0.0");
        export const answer = async (): Promise<Resolution> =>
          (await latest("ghr://a/b", { token: "t", timeoutMs: 1000 })) ?? latestHere("file:///srv/a");
-       // @ts-expect-error a tag is a text: the types are really there
+       // @ts-expect-error A tag is a string: the types are really there.
        parseVersion(1);`,
       );
       const tsconfig = `tsconfig.${moduleResolution}.json`;
@@ -126,7 +126,6 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
   );
 });
 
-/** The files and folders that a page links to, relative to the project's root. */
 function linksOf(page: string): string[] {
   const text = readFileSync(join(ROOT, page), "utf8");
   return [...text.matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)/g)].map(([, target = ""]) =>
@@ -134,7 +133,10 @@ function linksOf(page: string): string[] {
   );
 }
 
-/** Packs the built project and lays it out as an installation, its dependencies being the project's own. */
+/**
+ * Packs the built project and lays it out as an installation that shares the project's
+ * dependencies.
+ */
 async function installPacked(project: string): Promise<string[]> {
   const packed = await run("npm", [
     "pack",
@@ -204,7 +206,7 @@ describe("npm's and Deno's manifests", () => {
   });
 
   // Without it `deno run` rewrites deno.lock of a fresh clone, and `--frozen` refuses to run.
-  test("are what Deno's lock file was made from; npm run lock:deno updates it", () => {
+  test("match Deno's lock file, which npm run lock:deno updates", () => {
     const { workspace } = JSON.parse(readFileSync(join(ROOT, "deno.lock"), "utf8"));
     const wanted = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
     expect(workspace.packageJson.dependencies).toEqual(

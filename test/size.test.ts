@@ -55,7 +55,7 @@ describe("the source", () => {
     expect(wide).toEqual([]);
   });
 
-  test("has every folder that may hold more files", () => {
+  test("contains every folder that may hold more files", () => {
     expect(Object.keys(WIDE_FOLDERS).filter((name) => !folders.has(name))).toEqual([]);
   });
 });

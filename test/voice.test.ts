@@ -46,6 +46,7 @@ describe("the lint for prose", () => {
     "An error code tells the two cases apart; they can be told apart.",
     "The default is none. A world-wide unique name.",
     "What became of the deploy is recorded.",
+    "if answer is None: continue",
   ])("accepts %j", (text) => {
     expect(phrasesIn("page.md", text)).toEqual([]);
   });
@@ -73,7 +74,7 @@ describe("the lint for prose", () => {
     ]);
   });
 
-  test("takes a paragraph as one, and each row of a table on its own", () => {
+  test("reads a paragraph as one text, and each row of a table separately", () => {
     const page = "The answer is\nno JSON.\n\nThe answer is\n\nno list.\n\n| is |\n| no list |\n";
     expect(findPhrases("page.md", page).map(({ line }) => line)).toEqual([1]);
   });

@@ -1,8 +1,10 @@
-// Mutation testing of one folder: changes src/FOLDER in many small ways, and shows which changes no test notices.
+// Mutation testing of one folder: changes src/FOLDER in many small ways, and shows which changes no
+// test notices.
 //
 //   npm run mutate -- FOLDER[/FILE.ts]… [--tests PATH]…
 //
-// It runs the tests of test/FOLDER, or those of --tests. The report is printed, and written to reports/mutation/.
+// It runs the tests of test/FOLDER, or those of --tests. The report is printed, and written to
+// reports/mutation/.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -16,7 +18,7 @@ const STRYKER = join(HERE, "node_modules", "@stryker-mutator", "core", "bin", "s
 const CONFIG = "stryker.generated.json";
 
 const { values, positionals } = options();
-if (positionals.length === 0) fail("Name what to mutate");
+if (positionals.length === 0) fail("Cannot mutate: no folder given");
 const targets = positionals.map(targetOf);
 const tests = values.tests ?? [...new Set(targets.map(({ tests }) => tests))];
 for (const path of tests)
@@ -51,7 +53,7 @@ function options() {
   }
 }
 
-/** What to mutate for an argument, and the tests that should notice. */
+/** Returns the files to mutate for an argument, and the tests that should notice. */
 function targetOf(name) {
   const path = `src/${name.replace(/^src\//, "").replace(/\/$/, "")}`;
   if (!existsSync(join(ROOT, path))) {

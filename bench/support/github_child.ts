@@ -1,4 +1,5 @@
-// A GitHub fake in a process of its own: prints its address; then, per line on standard input, what was asked since.
+// A GitHub fake in its own process. Prints its address; then, for each line on standard input, the
+// requests since the last one.
 import { createInterface } from "node:readline";
 import { systemClock } from "../../src/core/clock.ts";
 import { serveGitHub } from "../../test/fakes/github.ts";

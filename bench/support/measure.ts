@@ -1,9 +1,9 @@
-// What the benchmarks share: one run of a program with its costs, and the median. Needs python3.
+// Shared by the benchmarks: one run of a program with its costs, and the median. Needs python3.
 import { spawn } from "node:child_process";
 
 /**
- * Python runs the program, because it is small: on Linux the peak memory of a child is never below that of the process
- * that started it, and neither Node nor Bun reports the children of a child.
+ * Python runs the program, because it is small: on Linux the peak memory of a child is never below
+ * that of the process that started it, and neither Node nor Bun reports the children of a child.
  */
 const RUN = `
 import json, resource, subprocess, sys, time
@@ -17,7 +17,7 @@ cost = {"wallMs": wall * 1e3, "cpuMs": cpu(used) - cpu(before), "peakMiB": used.
 print(json.dumps({"code": run.returncode, "stderr": run.stderr.decode(errors="replace"), "cost": cost}))
 `;
 
-/** What a program and the children that it waited for used. */
+/** Resources used by a program and by the children that it waited for. */
 export interface Cost {
   wallMs: number;
   /** User and system time. */
@@ -26,7 +26,7 @@ export interface Cost {
   peakMiB: number;
 }
 
-/** Runs a program to its end. */
+/** Runs a program until it exits. */
 export async function measure(
   argv: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},

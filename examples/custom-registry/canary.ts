@@ -1,5 +1,6 @@
 /**
- * A canary: some of the machines get the new version first. After one of them reports a failure, none does.
+ * A canary: some of the machines get the new version first. After one of them reports a failure,
+ * none does.
  */
 import type { RegistryLogic, VersionQuestion } from "dewy/host";
 
@@ -11,7 +12,9 @@ export interface CanaryOptions {
   canary: string;
   /** The percentage of machines that try it. */
   percent: number;
-  /** Returns the artifact's URL for a kind of machine: `ghr://…`, `s3://…`, `gs://…` or `https://…`. */
+  /**
+   * Returns the artifact's URL for a kind of machine: `ghr://…`, `s3://…`, `gs://…` or `https://…`.
+   */
   artifactUrl(tag: string, machine: Pick<VersionQuestion, "os" | "arch">): string;
 }
 
@@ -35,8 +38,8 @@ export function canaryRegistry(options: CanaryOptions): RegistryLogic {
 }
 
 /**
- * Maps a name to one of a hundred buckets, always to the same one. The version is part of the name, so that each version
- * is tried on different machines.
+ * Maps a name to one of a hundred buckets, always to the same one. The version is part of the name,
+ * so that each version is tried on different machines.
  */
 function bucketOf(name: string): number {
   // FNV-1a with a final mix: http://www.isthe.com/chongo/tech/comp/fnv/

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The app of the quickstart: it listens on the socket that dewy passes, and finishes its requests on SIGTERM.
+// The app of the quickstart: it listens on the socket that dewy passes, and finishes its requests
+// on SIGTERM.
 const { createServer } = require("node:http");
 
 const server = createServer((_, response) => {

@@ -1,10 +1,11 @@
 /**
- * Runs `dewy server` with a small app under load: it deploys v1.0.0, updates to v1.1.0, and rolls back a broken v1.2.0.
- * The last lines report how many requests were lost.
+ * Runs `dewy server` with a small app under load: it deploys v1.0.0, updates to v1.1.0, and rolls
+ * back a broken v1.2.0. The last lines report how many requests were lost.
  *
- *     npm ci && npm run quickstart
+ * npm ci && npm run quickstart
  *
- * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after `npm run build`.
+ * It is JavaScript, so that Node 20 runs it as it is. Deno and Bun run it, too, after
+ * `npm run build`.
  */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
@@ -133,7 +134,7 @@ async function isRemembered(list, tag) {
 async function until(what, condition) {
   const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
-    if (dewy.exitCode !== null) throw new Error(`dewy exited with code ${dewy.exitCode}`);
+    if (dewy.exitCode !== null) throw new Error(`dewy exited with exit code ${dewy.exitCode}`);
     if (Date.now() > deadline) throw new Error(`Timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

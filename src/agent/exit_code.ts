@@ -1,18 +1,5 @@
 import { DewyError, type ErrorCode } from "../core/error.ts";
 
-/** For the documentation. */
-export const EXIT_CODES: readonly { code: number; meaning: string }[] = [
-  { code: 0, meaning: "Done, or stopped by the operator" },
-  { code: 1, meaning: "Configuration or usage: a flag, a URL, an option, or a directory in use" },
-  { code: 2, meaning: "Network or registry; for `dewy check`, also: nothing is ready" },
-  {
-    code: 3,
-    meaning:
-      "This machine: a full disk, a port in use, missing permissions, an archive that is refused, no container engine",
-  },
-  { code: 4, meaning: "Application: a hook or the new version failed" },
-];
-
 const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   config: 1,
   locked: 1,

@@ -9,33 +9,21 @@ import type { ProcessIo } from "../host/process/io.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/open.ts";
 import { type Config, isDeploying } from "./config.ts";
-import type { CommandName } from "./flags/table.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
 import { isDumb, terminalStyle } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
-export interface Assembled {
-  context: CommandContext;
-  /** Removes the progress line and sends the last notifications. */
-  close(): Promise<void>;
-}
-
-/** How long dewy waits for the notifier before it exits. */
 const FLUSH_MS = 5000;
 
-/**
- * Builds the context of a command: the network, the drivers and the subscribers of events.
- *
- * @throws ConfigError for a registry of another command, or an invalid notifier or CA file.
- */
+/** Builds the context of a command: the network, the drivers and the subscribers of events. */
 export async function assemble(
   config: Config,
   io: ProcessIo,
   tables: DriverTables,
-): Promise<Assembled> {
-  if ("registry" in config) checkCommandFits(config.command, config.registry, tables.registries);
+): Promise<{ context: CommandContext; close(): Promise<void> }> {
+  if ("registry" in config) checkRegistry(config, tables.registries);
   const clock = systemClock;
   const redactor = redactorOf(tables.registries, tables.notifiers);
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
@@ -63,6 +51,7 @@ export async function assemble(
   };
   return {
     context,
+    /** Removes the progress line and sends the last notifications. */
     close: async () => {
       progress.clear();
       await closeNotifier();
@@ -70,7 +59,7 @@ export async function assemble(
   };
 }
 
-/** A deploy at a terminal tells its story; services and scripts get the format and level they ask for. */
+/** A deploy at a terminal is logged as a story; services and scripts get the format and level they ask for. */
 function logger(
   config: Config,
   io: ProcessIo,
@@ -105,24 +94,32 @@ async function subscribeNotifier(
   return () => notifications.close(FLUSH_MS);
 }
 
-/** Refuses a registry that another command deploys, and names that command. */
-function checkCommandFits(
-  command: Exclude<CommandName, "container list">,
-  registry: string,
+/** Refuses a registry that the command cannot use, and names the one that can. */
+function checkRegistry(
+  config: Exclude<Config, { command: "container list" }>,
   registries: RegistryTable,
 ): void {
-  const { scheme } = splitRegistryUrl(registry, registries);
+  const { command, registry } = config;
+  const flag = command === "registry" ? "--upstream" : "--registry";
+  const { scheme } = splitRegistryUrl(registry, registries, flag);
   if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
-  const fitting = registries[scheme]?.commands ?? [];
-  if (command === "registry") {
-    if (fitting.includes("assets")) return;
+  const shown = `${flag} "${redactUrl(registry)}"`;
+  const { commands: fitting = [], artifact } = registries[scheme] ?? {};
+  if (command !== "registry") {
+    if (fitting.includes(command)) return;
+    const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
     throw new ConfigError(
-      `Cannot use --upstream "${redactUrl(registry)}" with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+      `Cannot use ${shown} with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
     );
   }
-  if (fitting.includes(command)) return;
-  const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
-  throw new ConfigError(
-    `Cannot use --registry "${redactUrl(registry)}" with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
-  );
+  if (!fitting.includes("assets")) {
+    throw new ConfigError(
+      `Cannot use ${shown} with dewy registry: it serves files, and ${scheme}:// has images, which machines pull themselves`,
+    );
+  }
+  if (config.direct && artifact?.isRemote === false) {
+    throw new ConfigError(
+      `Cannot use --direct with ${shown}: other machines cannot reach ${scheme}:// URLs`,
+    );
+  }
 }

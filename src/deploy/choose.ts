@@ -1,18 +1,18 @@
-/**
- * Decides what to do about the registry's answer: deploy, stay, or report a problem. Nothing here changes any state.
- *
- * @module
- */
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
+import type { Artifact, Registry, Resolution } from "../core/types.ts";
 import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
 import { compareVersions, latestTag, versionOf } from "../version/version.ts";
 import type { Candidate } from "./deployer.ts";
-import { type DeployedRelease, type DeployState, knownBytes, sameBytes } from "./state.ts";
+import {
+  type ByteIdentity,
+  type DeployedRelease,
+  type DeployState,
+  knownBytes,
+  sameBytes,
+} from "./state.ts";
 
-/** What the registry URL and the flags allow. */
 export interface VersionPolicy {
   preRelease: boolean;
   calver: string;
@@ -24,19 +24,17 @@ export interface VersionPolicy {
   acceptChanged: readonly string[];
 }
 
-export interface ChoiceInput {
+interface ChoiceInput {
   registry: Registry;
   state: DeployState;
-  /** The live directory. */
   live: string | undefined;
-  /** Its record; `undefined` if it is lost. */
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
   emit: EventSink;
   signal: AbortSignal;
 }
 
-export type Choice = Verdict & {
+type Choice = Verdict & {
   /** Candidates that `acceptChanged` has accepted. They must be saved before anything else is done. */
   accepted?: readonly Candidate[];
 };
@@ -47,7 +45,7 @@ type Verdict =
   /** No version, or not the newest, can be deployed. That is reported as a failure. */
   | { kind: "problem"; error: NotFoundError; candidate?: Candidate };
 
-/** More than the number of recorded bad versions. The limit protects against a registry that ignores `exclude`. */
+/** More than the recorded bad versions: a registry may ignore `exclude`. */
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
@@ -78,9 +76,8 @@ async function choose(input: Search): Promise<Verdict> {
 
 function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdict {
   if (problem === undefined || choice.kind === "problem") return choice;
-  return choice.kind === "deploy"
-    ? { kind: "problem", error: problem, candidate: choice.candidate }
-    : { kind: "problem", error: problem };
+  const candidate = choice.kind === "deploy" ? choice.candidate : undefined;
+  return { kind: "problem", error: problem, candidate };
 }
 
 interface Skipped {
@@ -95,24 +92,19 @@ async function skippedTag(resolution: Resolution, input: Search): Promise<Skippe
   const isLive = input.live !== undefined;
   if (resolution.kind === "pending") {
     const { tag, since } = resolution;
-    input.emit({ type: "pending", tag, ...(since === undefined ? {} : { since }) });
+    input.emit({ type: "pending", tag, since });
     return { tag, final: isLive };
   }
   if (resolution.kind === "none") {
-    if (resolution.reason !== "artifact-missing" || resolution.tag === undefined) return undefined;
-    return {
-      tag: resolution.tag,
-      final: isLive,
-      problem: new NotFoundError(resolution.message),
-    };
+    const { reason, tag, message } = resolution;
+    if (reason !== "artifact-missing" || tag === undefined) return undefined;
+    return { tag, final: isLive, problem: new NotFoundError(message) };
   }
-  return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
-}
-
-/** If the live version is unknown, any version but the newest might be older. */
-function skipReady(tag: string, { live, running }: ChoiceInput): Skipped {
-  const isUnknown = live !== undefined && running === undefined;
-  return { tag, final: isUnknown || tag === running?.tag };
+  if (await isFit(resolution, input)) return undefined;
+  const { tag } = resolution.release;
+  // If the live version is unknown, any version but the newest might be older.
+  const isUnknown = isLive && input.running === undefined;
+  return { tag, final: isUnknown || tag === input.running?.tag };
 }
 
 async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
@@ -129,8 +121,8 @@ async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
     return false;
   }
   if (isAccepted || !(await isChanged(candidate, input))) return true;
-  const wasUsedUp = policy.acceptChanged.includes(tag) ? { acceptedBefore: true as const } : {};
-  emit({ type: "bytes-changed", tag, artifact: artifact.name, ...wasUsedUp });
+  const acceptedBefore = policy.acceptChanged.includes(tag) || undefined;
+  emit({ type: "bytes-changed", tag, artifact: artifact.name, acceptedBefore });
   return false;
 }
 
@@ -143,7 +135,6 @@ async function isLiveAlready(
   return isSame(running, artifact, input);
 }
 
-/** Whether a tag has other bytes now than when it was last staged. */
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
@@ -156,7 +147,7 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
 
 /** A new revision does not prove other bytes. The digest decides if the registry can compute it. */
 async function isSame(
-  known: { digest?: string; revision?: string },
+  known: ByteIdentity,
   artifact: Artifact,
   { registry, signal }: ChoiceInput,
 ): Promise<boolean> {
@@ -171,21 +162,26 @@ async function judge(
   input: ChoiceInput,
   hasExcluded: boolean,
 ): Promise<Verdict> {
-  if (resolution.kind === "none") return judgeNothing(resolution, input, hasExcluded);
+  const { running, emit } = input;
+  if (resolution.kind === "none") {
+    const { reason, message } = resolution;
+    emit({ type: "nothing", reason, message });
+    // Every excluded version was reported already.
+    if (hasExcluded) return { kind: "stay" };
+    return { kind: "problem", error: new NotFoundError(message) };
+  }
   if (resolution.kind === "pending") return { kind: "stay" };
-  const { running } = input;
   const candidate: Candidate = resolution;
-  const { tag } = candidate.release;
-  input.emit({
-    type: "resolved",
-    tag,
-    artifact: candidate.artifact.name,
-    url: candidate.artifact.url,
-  });
-  if (running?.tag !== candidate.release.tag) emitNotes(resolution, input.emit);
+  const { release, artifact } = candidate;
+  const { tag } = release;
+  emit({ type: "resolved", tag, artifact: artifact.name, url: artifact.url });
+  const { notes = [] } = resolution;
+  if (running?.tag !== tag && notes.length > 0) {
+    emit({ type: "artifact-chosen", tag, artifact: artifact.name, notes });
+  }
   if (running === undefined) return { kind: "deploy", candidate };
   if (await isLiveAlready(candidate, input)) {
-    input.emit({ type: "unchanged", tag });
+    emit({ type: "unchanged", tag });
     return { kind: "stay" };
   }
   // Other bytes of the live version were accepted, or another artifact of it was named.
@@ -196,23 +192,7 @@ async function judge(
   return judgeOlder(candidate, running, input);
 }
 
-function emitNotes({ release, artifact, notes = [] }: ReadyResolution, emit: EventSink): void {
-  if (notes.length === 0) return;
-  emit({ type: "artifact-chosen", tag: release.tag, artifact: artifact.name, notes });
-}
-
-function judgeNothing(
-  resolution: Extract<Resolution, { kind: "none" }>,
-  input: ChoiceInput,
-  hasExcluded: boolean,
-): Verdict {
-  input.emit({ type: "nothing", reason: resolution.reason, message: resolution.message });
-  // Every excluded version was reported already.
-  if (hasExcluded) return { kind: "stay" };
-  return { kind: "problem", error: new NotFoundError(resolution.message) };
-}
-
-/** Also true if the policy no longer allows the running version: the operator has changed the policy. */
+/** Also true if the operator has changed the policy, and the running version is not allowed any more. */
 function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
   const { preRelease, calver, constraint, slot } = policy;
   const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));

@@ -2,14 +2,13 @@ import type { Context } from "../core/context.ts";
 import { backoffMs, requestedPauseMs } from "./backoff.ts";
 import type { Candidate } from "./deployer.ts";
 
-export interface FailedCandidatesOptions extends Pick<Context, "clock"> {
+interface Options extends Pick<Context, "clock"> {
   intervalMs: number;
   random?: () => number;
 }
 
 interface Failed {
   failures: number;
-  /** Milliseconds since the epoch. */
   retryAt: number;
   pauseMs: number;
 }
@@ -18,18 +17,18 @@ interface Failed {
 const MAX_REMEMBERED = 32;
 
 /**
- * The versions that failed before they were live. Each waits longer after every failure. Other versions, and other bytes
- * of the same version, do not wait. Nothing is saved, so a restart of dewy retries at once.
+ * The versions that failed before they were live. Each waits longer after every failure; other bytes
+ * of the same version do not wait. Nothing is saved, so a restart of dewy retries at once.
  */
 export class FailedCandidates {
-  readonly #options: FailedCandidatesOptions;
+  readonly #options: Options;
   readonly #failed = new Map<string, Failed>();
 
-  constructor(options: FailedCandidatesOptions) {
+  constructor(options: Options) {
     this.#options = options;
   }
 
-  /** When a version may be retried, in milliseconds since the epoch; `undefined` if it does not have to wait. */
+  /** Milliseconds since the epoch; `undefined` if the version does not have to wait. */
   waitsUntil(candidate: Candidate): number | undefined {
     const { retryAt, pauseMs } = this.#failed.get(keyOf(candidate)) ?? { retryAt: 0, pauseMs: 0 };
     const leftMs = retryAt - this.#options.clock.now();
@@ -37,7 +36,7 @@ export class FailedCandidates {
     return leftMs > 0 && leftMs <= pauseMs ? retryAt : undefined;
   }
 
-  /** Records a failure. Returns when the version may be retried, in milliseconds since the epoch. */
+  /** Returns when the version may be retried, in milliseconds since the epoch. */
   add(candidate: Candidate, error: unknown): number {
     const { intervalMs, clock, random = Math.random } = this.#options;
     const key = keyOf(candidate);

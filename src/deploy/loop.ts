@@ -1,10 +1,3 @@
-/**
- * Polling at a steady interval, with backoff while the registry fails and never faster than the registry allows. A version
- * that fails does not slow polling down, so that a fixed version is noticed at the next poll.
- *
- * @module
- */
-
 import type { Clock } from "../core/clock.ts";
 import type { Context } from "../core/context.ts";
 import { DeployError, DewyError, HostError } from "../core/error.ts";
@@ -24,18 +17,10 @@ export type PollOutcome =
   | { kind: "failed"; tag: string; error: DewyError; retryAt: number | undefined };
 
 export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
-  /**
-   * Polls once; rejects if the registry cannot be reached.
-   *
-   * @param report takes an outcome that is known only after the poll.
-   */
+  /** Rejects if the registry cannot be reached. `report` takes an outcome that comes after the poll. */
   poll(signal: AbortSignal, report: (outcome: PollOutcome) => void): Promise<PollOutcome>;
   intervalMs: number;
-  /**
-   * Registers a listener that triggers a poll; during a poll it triggers another one.
-   *
-   * @returns a function that unsubscribes.
-   */
+  /** Registers a listener that triggers a poll, and returns the function that unsubscribes it. */
   onWake(listener: () => void): () => void;
   signal: AbortSignal;
   random?: () => number;
@@ -43,7 +28,11 @@ export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
 
 type LoopOutcome = PollOutcome | { kind: "unreachable"; error: DewyError };
 
-/** Polls until the signal is aborted. */
+/**
+ * Polls until the signal is aborted: with backoff while the registry fails, and never faster than it
+ * allows. A version that fails does not slow polling down, so that a fixed version is noticed at the
+ * next poll.
+ */
 export async function pollLoop(options: LoopOptions): Promise<void> {
   const { clock, signal } = options;
   const wake = new WakeSignal();
@@ -68,18 +57,23 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
 export function failedEvent(
   error: DewyError,
   count: number,
-  details: { tag?: string | undefined; retryInMs?: number | undefined; isRepeated?: boolean } = {},
+  { tag, retryInMs, isRepeated }: { tag?: string; retryInMs?: number; isRepeated?: boolean } = {},
 ): Extract<DewyEvent, { type: "failed" }> {
-  const { tag, retryInMs, isRepeated } = details;
   const phase = error instanceof DeployError ? error.phase : "resolve";
-  const repeated = isRepeated ? { isRepeated } : {};
-  return { type: "failed", phase, tag, error, count, retryInMs, ...repeated };
+  return {
+    type: "failed",
+    phase,
+    tag,
+    error,
+    count,
+    retryInMs,
+    isRepeated: isRepeated || undefined,
+  };
 }
 
 export function asDewyError(error: unknown): DewyError {
   if (error instanceof DewyError) return error;
-  const message = messageOf(error);
-  return new HostError(`Unexpected failure: ${message}`, { cause: error });
+  return new HostError(`Unexpected failure: ${messageOf(error)}`, { cause: error });
 }
 
 async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcome> {
@@ -93,7 +87,6 @@ async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcom
 
 type Report = (outcome: LoopOutcome, pauseMs: number) => void;
 
-/** How long the same failure counts as repeated. */
 const REPEATED_MS = 3_600_000;
 
 /** Reports each failure with its number in a row, and the success that ends the row. */
@@ -115,24 +108,24 @@ function reporter({ emit, clock }: LoopOptions): Report {
     const isRepeated = lastMessage === error.message && now - firstReportedAt < REPEATED_MS;
     if (!isRepeated) firstReportedAt = now;
     lastMessage = error.message;
-    if (outcome.kind !== "failed") {
-      emit(failedEvent(error, failures, { retryInMs: pauseMs, isRepeated }));
-      return;
-    }
-    const { tag, retryAt } = outcome;
-    const retryInMs = retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now());
-    emit(failedEvent(error, failures, { tag, retryInMs, isRepeated }));
+    const retry =
+      outcome.kind === "failed"
+        ? { tag: outcome.tag, retryInMs: msUntilRetry(outcome, clock) }
+        : { retryInMs: pauseMs };
+    emit(failedEvent(error, failures, { ...retry, isRepeated }));
   };
+}
+
+function msUntilRetry(outcome: LoopOutcome, clock: Clock): number | undefined {
+  const retryAt = "retryAt" in outcome ? outcome.retryAt : undefined;
+  return retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now());
 }
 
 function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): number {
   const { intervalMs, clock, random = Math.random } = options;
   const pollMs = backoffMs(intervalMs, unreachable, random);
   if (outcome.kind === "fine") return pollMs;
-  const retryInMs =
-    "retryAt" in outcome && outcome.retryAt !== undefined
-      ? Math.max(0, outcome.retryAt - clock.now())
-      : undefined;
+  const retryInMs = msUntilRetry(outcome, clock);
   const requestedMs = "error" in outcome ? requestedPauseMs(outcome.error, random) : 0;
   // The retry of a failed version already respects the requested pause.
   if (requestedMs > 0) return retryInMs ?? Math.max(requestedMs, pollMs);

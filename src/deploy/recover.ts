@@ -15,10 +15,8 @@ import {
 } from "./state.ts";
 
 /**
- * Cleans up at startup, and resumes or undoes an interrupted switch.
- *
- * @returns the release that still has to pass its bake, if there is one.
- * @throws DewyError if the directory cannot be read or written.
+ * Cleans up at startup, and resumes or undoes an interrupted switch. Returns the release that still
+ * has to pass its bake.
  */
 export async function recover(
   context: DeployContext,
@@ -42,11 +40,7 @@ export async function recover(
   return undefined;
 }
 
-/**
- * Finishes what an earlier poll has left half done: a failed rollback, and an after-deploy hook that has not run.
- *
- * @throws DewyError if the rollback fails again.
- */
+/** Retries a rollback that failed in an earlier poll, and an after-deploy hook that has not run. */
 export async function settle(context: DeployContext, signal: AbortSignal): Promise<void> {
   const { switches, store, deployer } = context;
   const isLeft = ({ switching }: DeployState): boolean =>
@@ -71,7 +65,6 @@ export async function settle(context: DeployContext, signal: AbortSignal): Promi
   await runAfterHook(release, variables, context, signal);
 }
 
-/** Rolls back a failed or interrupted switch, and a live version that is marked bad. */
 async function undoLeftovers(
   state: DeployState,
   live: string | undefined,

@@ -1,6 +1,6 @@
 /**
- * The deploy, visible in two functions: {@link takeOver} until a version serves, {@link bakeAndCommit} until it counts as
- * deployed. Each phase is timed, emits its event, and wraps its failure in a DeployError with its name.
+ * The deploy, visible in two functions: {@link takeOver} until a version serves, {@link bakeAndCommit}
+ * until it counts as deployed.
  *
  * @module
  */
@@ -36,39 +36,24 @@ const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step may still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
-/** A release that serves and still has to pass its bake. */
+/** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
 export interface Trial {
   release: DeployedRelease;
   variables: HookVariables;
-  /** When the deploy began, in milliseconds since the epoch. */
   startedAt: number;
   underway: Underway;
 }
 
-/** A change of what is live. */
-export interface Switch {
+interface Switch {
   release: DeployedRelease;
   /** The directory that was live before and still serves. */
   from: string | undefined;
 }
 
 /**
- * Deploys one version: stage, before hook, activate, verify, bake, commit, then the steps that may fail without harm. Once
- * the version is live, the signal affects only `verify` and the bake.
- *
- * @throws DeployError that names the phase; the previous release keeps running.
+ * Stages, activates and verifies a version. Once it is live, the signal affects only `verify`. If it
+ * throws a DeployError, the previous release keeps running.
  */
-export async function deploy(
-  candidate: Candidate,
-  context: DeployContext,
-  signal: AbortSignal,
-): Promise<DeployedRelease> {
-  const trial = await takeOver(candidate, context, signal);
-  await bakeAndCommit(trial, context, signal);
-  return trial.release;
-}
-
-/** The first half of {@link deploy}: stage, before hook, activate, verify. Afterwards the version serves. */
 export async function takeOver(
   candidate: Candidate,
   context: DeployContext,
@@ -93,8 +78,8 @@ export async function takeOver(
 }
 
 /**
- * The second half of {@link deploy}: bake, commit, then the steps that may fail without harm. A version that is superseded
- * during its bake has neither failed nor been deployed.
+ * Bakes and commits a version, then takes the steps that may fail without harm. A version that is
+ * superseded during its bake has neither failed nor been deployed.
  */
 export async function bakeAndCommit(
   trial: Trial,
@@ -108,7 +93,9 @@ export async function bakeAndCommit(
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded") {
       leave();
-      await reportSuperseded(release, context);
+      const live = await context.deployer.live();
+      const by = findRelease(await context.store.load(), live)?.tag ?? "";
+      context.emit({ type: "superseded", tag, by });
       await removeOldReleases(context, signal);
       return outcome;
     }
@@ -124,7 +111,6 @@ export async function bakeAndCommit(
   return "proven";
 }
 
-/** The end of a deploy, after its commit: best effort, each step reported, none fatal. */
 async function finish(
   { release, variables, startedAt }: Trial,
   context: DeployContext,
@@ -141,15 +127,6 @@ async function finish(
   });
   await reportDeploy(release, undefined, context, signal);
   await removeOldReleases(context, signal);
-}
-
-async function reportSuperseded(
-  { tag }: DeployedRelease,
-  { deployer, store, emit }: DeployContext,
-): Promise<void> {
-  const live = await deployer.live();
-  const by = findRelease(await store.load(), live)?.tag ?? "";
-  emit({ type: "superseded", tag, by });
 }
 
 async function cleanUp(
@@ -169,30 +146,26 @@ async function stage(
 ): Promise<DeployedRelease> {
   const state = await store.load();
   const live = await deployer.live();
-  const known = state.releases.findLast(
-    (release) =>
-      release.tag === candidate.release.tag &&
-      release.artifact === candidate.artifact.name &&
-      release.directory !== live &&
-      isIdentified(candidate.artifact) &&
-      sameBytes(release, candidate.artifact),
-  );
-  if (known !== undefined && (await deployer.has(known.directory))) return known;
-  const now = clock.now();
   const { release, artifact } = candidate;
+  const known = state.releases.findLast(
+    (one) =>
+      one.tag === release.tag &&
+      one.artifact === artifact.name &&
+      one.directory !== live &&
+      sameBytes(one, artifact),
+  );
+  // Without any identity of the bytes, an earlier directory may contain others.
+  const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
+  if (known !== undefined && isIdentified && (await deployer.has(known.directory))) return known;
+  const now = clock.now();
   const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
-    const identified = { ...(digest === undefined ? {} : { digest }), ...artifact };
+    const identified = { ...artifact, digest: artifact.digest ?? digest };
     return deployedRelease(release, identified, directory, now);
   };
   const staged = await deployer.stage(candidate, signal, async (made) => {
     await store.update((latest) => withRelease(latest, recordOf(made)));
   });
   return recordOf(staged);
-}
-
-/** Without any identity of the bytes, an earlier directory may contain others. */
-function isIdentified(artifact: { digest?: string; revision?: string }): boolean {
-  return artifact.digest !== undefined || artifact.revision !== undefined;
 }
 
 /** The previous tag is that of the rollback target. */
@@ -218,15 +191,12 @@ async function runBeforeHook(
   const result = await context.runHook("before", variables, signal);
   if (result === undefined) return;
   context.emit({ type: "hook", tag: variables.tag, result });
-  if (result.exitCode !== 0) {
-    throw new DeployError(
-      "before",
-      `the before-deploy hook ${result.timedOut ? "took too long" : `ended with exit code ${result.exitCode}`}`,
-    );
-  }
+  if (result.exitCode === 0) return;
+  const end = result.timedOut ? "took too long" : `exited with exit code ${result.exitCode}`;
+  throw new DeployError("before", `the before-deploy hook ${end}`);
 }
 
-/** Runs the after-deploy hook. The state records it until it has ended, so that an interrupted hook runs again. */
+/** The state records the hook until it has ended, so that an interrupted hook runs again. */
 export async function runAfterHook(
   { directory }: DeployedRelease,
   variables: HookVariables,
@@ -274,10 +244,8 @@ async function switchTo(
 }
 
 /**
- * Waits until the live release serves; it is then under way until {@link bakeAndCommit} has ended. A release that does not
- * serve is rolled back, and marked bad if the fault is its own.
- *
- * @throws DeployError of the phase `verify`.
+ * Waits until the live release serves; it is then under way until {@link bakeAndCommit} has ended. A
+ * release that does not serve is rolled back, and marked bad if the fault is its own.
  */
 export async function verify(
   change: Switch,
@@ -322,7 +290,7 @@ async function bake(
   return inPhase("verify", release.tag, context, () => watched);
 }
 
-/** Rolls back a release that failed while it served, without waiting for a newer release that is getting ready. */
+/** Rolls back a release that failed while it served, even while a newer release is getting ready. */
 async function rollBackServing(
   release: DeployedRelease,
   error: unknown,
@@ -330,7 +298,7 @@ async function rollBackServing(
   signal: AbortSignal,
 ): Promise<void> {
   const { deployer, store, switches } = context;
-  // First, so that the newer release's attempt, which is aborted next, does not roll back to this release.
+  // First, so that the newer release's attempt, aborted next, does not roll back to this release.
   await markFailed(release, error, context, signal);
   await switches.urgently(`${release.tag} failed`, async () => {
     const live = await deployer.live();
@@ -343,7 +311,6 @@ async function rollBackServing(
   });
 }
 
-/** Marks a release bad, unless the fault is not its own or the deploy is being aborted. */
 async function markFailed(
   release: DeployedRelease,
   error: unknown,
@@ -357,7 +324,7 @@ async function markFailed(
   });
 }
 
-/** Returns whether it succeeded. If not, the switch stays on record, and `settle` retries the rollback. */
+/** If it fails, the switch stays on record, and `settle` retries the rollback. */
 async function rollBack(
   tag: string,
   to: string | undefined,
@@ -404,7 +371,7 @@ async function reportRollback(
   emit({ type: "warning", message, fields });
 }
 
-/** Removes old releases, best effort. At most `most` of those without a record stay, such as another deployer's. */
+/** At most `most` releases without a record stay, such as another deployer's. */
 export async function removeOldReleases(
   context: DeployContext,
   signal: AbortSignal,
@@ -428,7 +395,6 @@ async function prune(context: DeployContext, most: number): Promise<void> {
   });
 }
 
-/** Reports a deploy to the registry, best effort. */
 async function reportDeploy(
   { id, tag }: { id: string; tag: string },
   error: string | undefined,

@@ -1,40 +1,28 @@
-/**
- * The persistent state of a working directory, and its transitions. Which release is live is not part of it: only the
- * symlink `current` says so.
- *
- * @module
- */
+// Which release is live is not part of the state: only the symlink `current` says so.
 import { parseDigest } from "../core/digest.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
-export interface DeployedRelease {
+/** The digest is the registry's or computed from the download; the revision is opaque. */
+export type ByteIdentity = Pick<Artifact, "digest" | "revision">;
+
+export interface DeployedRelease extends ByteIdentity {
   id: string;
   tag: string;
   artifact: string;
-  /** The registry's, or computed from the download. */
-  digest?: string;
-  /** The registry's opaque identity of the bytes. */
-  revision?: string;
-  /** The name of its directory below `releases/`. */
   directory: string;
   stagedAt: string;
 }
 
-/** A version that failed after its activation. */
-export interface BadVersion {
+interface BadVersion extends ByteIdentity {
   tag: string;
-  digest?: string;
-  revision?: string;
   reason: string;
   at: string;
 }
 
 /** The bytes of a tag when it was last staged. This record outlives the release. */
-export interface KnownBytes {
+interface KnownBytes extends ByteIdentity {
   tag: string;
   artifact: string;
-  digest?: string;
-  revision?: string;
   /** `--accept-changed` has accepted these bytes, and accepts no others of this tag. */
   accepted?: true;
 }
@@ -84,21 +72,12 @@ export function deployedRelease(
   };
 }
 
-function identityOf(artifact: { digest?: string; revision?: string }): {
-  digest?: string;
-  revision?: string;
-} {
-  return {
-    ...(artifact.digest === undefined ? {} : { digest: artifact.digest }),
-    ...(artifact.revision === undefined ? {} : { revision: artifact.revision }),
-  };
+function identityOf({ digest, revision }: ByteIdentity): ByteIdentity {
+  return { digest, revision };
 }
 
-/** Whether two records name the same bytes, as far as is known. Digests take precedence over revisions. */
-export function sameBytes(
-  a: { digest?: string; revision?: string },
-  b: { digest?: string; revision?: string },
-): boolean {
+/** As far as is known: digests take precedence over revisions. */
+export function sameBytes(a: ByteIdentity, b: ByteIdentity): boolean {
   const [digestA, digestB] = [a.digest, b.digest];
   const haveDigests = digestA !== undefined && digestB !== undefined;
   if (haveDigests && algorithmOf(digestA) === algorithmOf(digestB)) return digestA === digestB;
@@ -110,7 +89,6 @@ function algorithmOf(digest: string): string | undefined {
   return parseDigest(digest)?.algorithm;
 }
 
-/** The record of a directory, if dewy made it. */
 export function findRelease(
   state: DeployState,
   directory: string | undefined,
@@ -127,8 +105,8 @@ function withKnown(state: DeployState, bytes: Omit<KnownBytes, "accepted">): Dep
   const { tag, artifact } = bytes;
   const isEarlier = (one: KnownBytes): boolean => one.tag === tag && one.artifact === artifact;
   const wasAccepted = state.known.some((one) => isEarlier(one) && one.accepted);
-  const accepted = wasAccepted ? { accepted: true as const } : {};
-  const entry: KnownBytes = { tag, artifact, ...identityOf(bytes), ...accepted };
+  const accepted = wasAccepted || undefined;
+  const entry: KnownBytes = { tag, artifact, ...identityOf(bytes), accepted };
   const others = state.known.filter((one) => !isEarlier(one));
   return { ...state, known: [...others, entry].slice(-MAX_KNOWN) };
 }
@@ -140,43 +118,37 @@ export function knownBytes({ releases, known }: DeployState, tag: string): reado
 }
 
 export function acceptBytes(state: DeployState, tag: string, artifact: Artifact): DeployState {
-  const next = withKnown(state, { tag, artifact: artifact.name, ...identityOf(artifact) });
+  const next = withKnown(state, { ...artifact, tag, artifact: artifact.name });
   const known = next.known.map((one): KnownBytes => {
     return one.tag === tag && one.artifact === artifact.name ? { ...one, accepted: true } : one;
   });
   return { ...next, known };
 }
 
-/** Removes the acceptances of tags other than `except`; returns the same object if nothing changes. */
+/** Returns the same object if nothing changes. */
 export function forgetAcceptances(state: DeployState, except: readonly string[]): DeployState {
   const isStale = (one: KnownBytes): boolean => one.accepted === true && !except.includes(one.tag);
   if (!state.known.some(isStale)) return state;
-  const known = state.known.map((one): KnownBytes => {
-    const { accepted: _, ...rest } = one;
-    return isStale(one) ? rest : one;
-  });
+  const known = state.known.map((one) => (isStale(one) ? { ...one, accepted: undefined } : one));
   return { ...state, known };
 }
 
-/** The directories that the state refers to. */
 export function directoriesIn({ releases, previous, switching }: DeployState): readonly string[] {
   const directories = [...releases.map((one) => one.directory), previous, switching?.from];
   return [...new Set(directories.filter((directory) => directory !== undefined))];
 }
 
-/** Removes the records of directories that do not exist any more, and every reference to them as a rollback target. */
+/** Removes the records of missing directories, and every reference to them as a rollback target. */
 export function withoutReleases(state: DeployState, directories: readonly string[]): DeployState {
-  const gone = new Set(directories);
-  const ifPresent = (directory: string | undefined): string | undefined =>
-    directory === undefined || gone.has(directory) ? undefined : directory;
-  const { previous, switching, ...rest } = state;
-  const left = ifPresent(previous);
-  const from = ifPresent(switching?.from) ?? (switching?.from === undefined ? undefined : left);
+  const isGone = (directory = ""): boolean => directories.includes(directory);
+  const { releases, switching } = state;
+  const previous = isGone(state.previous) ? undefined : state.previous;
+  const from = isGone(switching?.from) ? previous : switching?.from;
   return {
-    ...rest,
-    releases: state.releases.filter((release) => !gone.has(release.directory)),
-    ...(left === undefined ? {} : { previous: left }),
-    ...(switching === undefined ? {} : { switching: switchOf(switching.to, from) }),
+    ...state,
+    releases: releases.filter(({ directory }) => !isGone(directory)),
+    previous,
+    switching: switching && { ...switching, from },
   };
 }
 
@@ -185,7 +157,7 @@ export function isBad(state: DeployState, directory: string | undefined): boolea
   return release !== undefined && findBad(state, release.tag, release) !== undefined;
 }
 
-/** The directory to roll back to from the live one: the last good release that is not marked bad. */
+/** The directory to roll back to: the last good release that is not marked bad. */
 export function wayBack(state: DeployState, live: string | undefined): string | undefined {
   const { switching, previous } = state;
   const last = switching?.to === live ? switching?.from : live;
@@ -199,29 +171,24 @@ export function wayBack(state: DeployState, live: string | undefined): string | 
 }
 
 export function beginSwitch(state: DeployState, to: string, live: string | undefined): DeployState {
-  return { ...state, switching: switchOf(to, wayBack(state, live)) };
+  return { ...state, switching: { to, from: wayBack(state, live) } };
 }
 
-/**
- * The state after a release has passed its bake, possibly while a newer release is getting ready. Its after-deploy hook
- * has not run yet.
- */
+/** The state after a release has passed its bake, possibly while a newer release is getting ready. */
 export function commitSwitch(state: DeployState, directory: string): DeployState {
-  const { switching, ...rest } = state;
-  if (switching === undefined) return state;
-  const { to, from = directory } = switching;
-  const previousTag = from === directory ? undefined : findRelease(state, from)?.tag;
-  const committed = {
-    ...rest,
-    ...(from === directory || isBad(state, from) ? {} : { previous: from }),
-    afterHook: { directory, ...(previousTag === undefined ? {} : { previousTag }) },
+  if (state.switching === undefined) return state;
+  const { to, from = directory } = state.switching;
+  const isFirst = from === directory;
+  return {
+    ...state,
+    previous: isFirst || isBad(state, from) ? state.previous : from,
+    afterHook: { directory, previousTag: isFirst ? undefined : findRelease(state, from)?.tag },
+    switching: to === directory ? undefined : { to, from: directory },
   };
-  return to === directory ? committed : { ...committed, switching: switchOf(to, directory) };
 }
 
 export function withoutAfterHook(state: DeployState, directory: string): DeployState {
-  const { afterHook, ...rest } = state;
-  return afterHook?.directory === directory ? rest : state;
+  return state.afterHook?.directory === directory ? { ...state, afterHook: undefined } : state;
 }
 
 export interface Retention {
@@ -244,14 +211,10 @@ export function cancelSwitch(
   live: string | undefined,
   isBaking: boolean,
 ): DeployState {
-  const { switching, ...rest } = state;
-  if (live === undefined || switching === undefined || live === switching.from) return rest;
-  if (!isBaking) return rest;
-  return { ...rest, switching: switchOf(live, switching.from) };
-}
-
-function switchOf(to: string, from: string | undefined): NonNullable<DeployState["switching"]> {
-  return from === undefined ? { to } : { to, from };
+  const from = state.switching?.from;
+  const isUnfinished = isBaking && state.switching !== undefined && live !== from;
+  const switching = isUnfinished && live !== undefined ? { to: live, from } : undefined;
+  return { ...state, switching };
 }
 
 export function markBad(
@@ -270,11 +233,10 @@ export function markBad(
   return { ...state, bad: [...others, entry].slice(-MAX_BAD_VERSIONS) };
 }
 
-/** The record that marks these bytes of a version bad. */
 export function findBad(
   state: DeployState,
   tag: string,
-  artifact: { digest?: string; revision?: string },
+  artifact: ByteIdentity,
 ): BadVersion | undefined {
   return state.bad.find((bad) => bad.tag === tag && sameBytes(bad, artifact));
 }

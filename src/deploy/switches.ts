@@ -6,12 +6,8 @@ export interface Underway {
   readonly directory: string;
 }
 
-/**
- * Serializes the changes of what is live: switch, rollback, restart, prune. An urgent change aborts attempts and does not
- * wait for them.
- */
+/** Serializes the changes of what is live: switch, rollback, restart, prune. */
 export class Switches {
-  /** Runs work while nothing else changes what is live. */
   readonly exclusively: Exclusively = exclusive();
   /** The deploys whose release bakes or runs its after-deploy hook, the latest last. */
   readonly underway: Set<Underway> = new Set();
@@ -21,11 +17,7 @@ export class Switches {
     return [...this.underway].some((one) => one.directory === directory);
   }
 
-  /**
-   * Runs a change that an urgent change may abort.
-   *
-   * @param work receives a signal that combines `signal` with that of an urgent change.
-   */
+  /** Runs a change that an urgent change may abort with the signal passed to `work`. */
   async attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const preempted = new AbortController();
     this.#attempts.add(preempted);
@@ -40,11 +32,7 @@ export class Switches {
     }
   }
 
-  /**
-   * Runs a change that cannot wait: aborts all attempts first.
-   *
-   * @param reason the rest of "it was given up, because …".
-   */
+  /** Aborts all attempts first. `reason` is the rest of "it was given up, because …". */
   urgently<T>(reason: string, work: () => Promise<T>): Promise<T> {
     for (const attempt of this.#attempts) {
       const options = { fault: "host", retryable: true } as const;

@@ -10,13 +10,14 @@ import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts"
 
 export interface TickOptions {
   policy: VersionPolicy;
-  /** Versions that have to wait; the tick adds to them. */
   failed: FailedCandidates;
-  /** Receives a deploy whose version is still baking. If absent, the tick waits for the end of the bake. */
   later?: Later | undefined;
 }
 
-/** @param settled resolves with the result of the deploy, or with `undefined` if a newer version has superseded it. */
+/**
+ * Receives a deploy whose version is still baking; it resolves with `undefined` if a newer version
+ * has superseded it. Without it, the tick waits for the end of the bake.
+ */
 export type Later = (settled: Promise<TickResult | undefined>) => void;
 
 export interface TickResult {
@@ -24,27 +25,19 @@ export interface TickResult {
   live: string | undefined;
   /** Set if nothing failed, but there is no version, or no artifact of the newest version. */
   problem?: DewyError;
-  /** The version that should have been deployed. */
   failure?: Failure;
   /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
-  /** Whether the live version is still baking. */
-  isBaking?: true;
+  isBaking?: true | undefined;
 }
 
-/** A deploy that failed. */
-export interface Failure {
+interface Failure {
   tag: string;
   error: DewyError;
-  /** When it is retried, in milliseconds since the epoch; `undefined` if only a change triggers a retry. */
+  /** Milliseconds since the epoch; `undefined` if only a change triggers a retry. */
   retryAt: number | undefined;
 }
 
-/**
- * Polls the registry once and deploys if there is something to deploy.
- *
- * @throws DewyError if the registry cannot be reached, or the signal is aborted.
- */
 export async function tick(
   { policy, failed, later }: TickOptions,
   context: DeployContext,
@@ -62,13 +55,9 @@ export async function tick(
   };
   const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
   for (const candidate of choice.accepted ?? []) await accept(candidate, context);
-  const problem = choice.kind === "problem" ? { problem: choice.error } : {};
-  const unchanged: TickResult = {
-    deployed: false,
-    live: running?.tag,
-    ...problem,
-    ...(running !== undefined && state.switching?.to === live ? { isBaking: true } : {}),
-  };
+  const problem = choice.kind === "problem" ? choice.error : undefined;
+  const isBaking = (running !== undefined && state.switching?.to === live) || undefined;
+  const unchanged: TickResult = { deployed: false, live: running?.tag, problem, isBaking };
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   const { candidate } = choice;
   const waitsUntil = failed.waitsUntil(candidate);
@@ -82,7 +71,7 @@ export async function tick(
   const finished = async (trial: Trial): Promise<TickResult | undefined> => {
     if ((await bakeAndCommit(trial, context, signal)) === "superseded") return undefined;
     failed.clear();
-    return { deployed: true, live: tag, ...problem };
+    return { deployed: true, live: tag, problem };
   };
   try {
     const trial = await takeOver(candidate, context, signal);
@@ -91,13 +80,13 @@ export async function tick(
       return (await settled) ?? unchanged;
     }
     later(settled);
-    return { deployed: false, live: tag, ...problem, isBaking: true };
+    return { deployed: false, live: tag, problem, isBaking: true };
   } catch (thrown) {
     return failure(thrown);
   }
 }
 
-/** Whether the rollback of a version is not finished yet. Its failure has still to be reported then. */
+/** The failure of a version is reported only once its rollback is finished. */
 function isRollingBack(tag: string, state: DeployState, { switches }: DeployContext): boolean {
   return state.releases.some((one) => one.tag === tag && switches.isUnderway(one.directory));
 }

@@ -6,7 +6,7 @@ const LONGEST_PAUSE_MS = 60_000;
 const STABLE_MS = 60_000;
 const CRASHES_OF_A_LOOP = 5;
 
-export interface Crash {
+interface Crash {
   count: number;
   pauseMs: number;
   /** Whether the row has just become a crash loop; once per row. */

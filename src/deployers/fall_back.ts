@@ -5,34 +5,38 @@ import { type DeployedRelease, findRelease, isBad, markBad, wayBack } from "../d
 import type { ReleaseDirectory } from "./release_directory.ts";
 import type { AppRelease, CrashLoop, Runner } from "./runner.ts";
 
-export interface FallBackParts {
+interface FallBackParts {
   directory: Pick<ReleaseDirectory, "live" | "has" | "point">;
   runner: Pick<Runner, "ensureRunning">;
   context: Pick<DeployContext, "store" | "switches" | "clock" | "emit">;
-  /** Ends the retries. */
   signal: AbortSignal;
+}
+
+interface Step {
+  what: string;
+  take(): Promise<void>;
 }
 
 const FIRST_PAUSE_MS = 1_000;
 
 /**
- * Marks a release that keeps crashing bad, and rolls back to the previous good release. Failed steps are retried with
- * backoff. Without a rollback target, the runner keeps restarting the release.
+ * Marks a release that keeps crashing bad, and rolls back to the previous good release. Without one,
+ * the runner keeps restarting the release.
  */
 export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<void> {
   const { release } = loop;
   const { clock, emit } = parts.context;
   const why = `it crashed ${loop.crashes} times in a row; the last time, ${loop.reason}`;
   // The rollback does not depend on the mark: a disk may stay full.
-  let steps: readonly { what: string; take(): Promise<void> }[] = [
+  let steps: readonly Step[] = [
     { what: "report the crash loop", take: () => report(loop, parts) },
     { what: "remember the bad version", take: () => remember(release, why, parts) },
     { what: "roll back to the previous version", take: () => rollBack(release, why, parts) },
   ];
   for (let failures = 1; !parts.signal.aborted; failures += 1) {
-    const failed: { what: string; take(): Promise<void>; error: unknown }[] = [];
-    for (const { what, take } of steps) {
-      await take().catch((error: unknown) => failed.push({ what, take, error }));
+    const failed: (Step & { error: unknown })[] = [];
+    for (const step of steps) {
+      await step.take().catch((error: unknown) => failed.push({ ...step, error }));
     }
     const [first] = failed;
     if (first === undefined) return;
@@ -83,7 +87,6 @@ async function rollBack(release: AppRelease, why: string, parts: FallBackParts):
   });
 }
 
-/** The last good release before the crashing one. */
 async function previousGood(
   crashing: AppRelease,
   { directory, context }: FallBackParts,

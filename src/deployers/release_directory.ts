@@ -12,6 +12,7 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ConfigError } from "../core/error.ts";
+import type { Deployer } from "../deploy/deployer.ts";
 import type { Retention } from "../deploy/state.ts";
 import {
   hostError,
@@ -27,30 +28,20 @@ import { usedDirectories } from "../host/files/used_directories.ts";
 const RELEASE_NAME = /^\d{8}T\d{6}Z(?:-\d+)?$/;
 const INCOMPLETE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{16}\.tmp)?$/;
 
-/** A working directory: complete releases in `releases/`, and the symlink `current` to the live one. */
-export interface ReleaseDirectory {
-  /** Its absolute path. */
+/** Complete releases in `releases/`, and the symlink `current` to the live one. */
+export interface ReleaseDirectory
+  extends Pick<Deployer, "path" | "has" | "live" | "clean" | "prune"> {
   readonly root: string;
-  /** The absolute path of a release. */
-  path(name: string): string;
-  has(name: string): Promise<boolean>;
-  /** The name of the release that `current` points to, if it exists. */
-  live(): Promise<string | undefined>;
   /** Points `current` to a release; `undefined` removes the link. */
   point(name: string | undefined): Promise<void>;
-  /** Creates a release: `fill` gets an empty directory, which is renamed to `name` once it is complete. */
+  /** `fill` gets an empty directory, which is renamed to `name` once it is complete. */
   create(now: Date, fill: (directory: string, name: string) => Promise<void>): Promise<string>;
-  /** Removes incomplete releases that a crash has left. */
-  clean(): Promise<void>;
-  /** See `Deployer.prune`. */
-  prune(retention: () => Promise<Retention>): Promise<readonly string[]>;
 }
 
 /**
  * Opens a working directory without writing to it.
  *
- * @param mode the permissions of new releases, regardless of the umask. Defaults to 0777 minus the umask.
- * @throws ConfigError if it is not a directory, or if dewy did not create the `current` in it.
+ * @param mode The permissions of new releases, regardless of the umask.
  */
 export async function openReleaseDirectory(
   directory: string,
@@ -93,12 +84,11 @@ async function checkedRoot(directory: string): Promise<string> {
 async function checkCurrent(current: string, releases: string): Promise<void> {
   const status = await orIfMissing(lstat(current), undefined, current);
   if (status === undefined) return;
-  const problem = !status.isSymbolicLink()
-    ? "is not a symlink"
-    : (await target(current, releases)) === undefined
-      ? `points to ${await readlink(current)}, not into ${releases}`
-      : undefined;
-  if (problem === undefined) return;
+  const isLink = status.isSymbolicLink();
+  if (isLink && (await target(current, releases)) !== undefined) return;
+  const problem = isLink
+    ? `points to ${await readlink(current)}, not into ${releases}`
+    : "is not a symlink";
   throw new ConfigError(
     `Cannot use ${current}: it ${problem}; dewy creates this link itself, so move it away`,
   );
@@ -209,7 +199,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined, path))?.isDirectory() === true;
 }
 
-/** Returns `otherwise` if the path does not exist. Every other failure is an error, because the file may exist. */
+/** Every failure but a missing path is an error, because the file may exist. */
 async function orIfMissing<T, U>(found: Promise<T>, otherwise: U, path: string): Promise<T | U> {
   try {
     return await found;

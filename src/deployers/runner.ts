@@ -6,7 +6,6 @@ export interface AppRelease {
   directory: string;
 }
 
-/** A release that crashes again and again. */
 export interface CrashLoop {
   release: AppRelease;
   crashes: number;
@@ -18,20 +17,16 @@ export interface Runner {
   /** The release that serves or is about to be restarted. */
   readonly release: AppRelease | undefined;
   /**
-   * Starts a new release and lets it take over without a gap; {@link Runner.bake} watches it afterwards. The signal aborts
-   * this until the new release is ready.
-   *
-   * @throws DeployError if the new release does not become ready.
+   * Starts a new release and lets it take over without a gap. The signal aborts this until the new
+   * release is ready. Throws a DeployError if it does not become ready.
    */
   deploy(release: AppRelease, signal: AbortSignal): Promise<void>;
   /**
-   * Watches a release that has taken over. It is not restarted in this time. If the signal is aborted, the release counts
-   * as proven.
-   *
-   * @throws DeployError if it exits or becomes unhealthy.
+   * Watches a release that has taken over, without restarting it. If the signal is aborted, it counts
+   * as proven. Throws a DeployError if it exits or becomes unhealthy.
    */
   bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome>;
-  /** Starts a release and lets it take over without a bake. A failed start is retried indefinitely with backoff. */
+  /** Starts a release without a bake. A failed start is retried indefinitely with backoff. */
   ensureRunning(release: AppRelease): Promise<void>;
   /** Lets an earlier release serve again. Nothing is started if all of it still runs. */
   rollback(release: AppRelease): Promise<void>;

@@ -106,7 +106,9 @@ function exitNotification(event: EventOf<"app-exited">): Notification | undefine
   const { tag, code: exitCode, signal, restartInMs } = event;
   if (exitCode === 0 && restartInMs === undefined) return message(rich`${code(tag)} finished`);
   const end =
-    exitCode === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${exitCode}`;
+    exitCode === null
+      ? `was ended by ${signal ?? "a signal"}`
+      : `exited with exit code ${exitCode}`;
   const next = restartInMs === undefined ? "" : `, starts again in ${formatDuration(restartInMs)}`;
   return error(rich`${code(tag)} ${end}${next}${lastOf(event.lastLines)}`);
 }

@@ -339,15 +339,15 @@ function isWebAddress({ scheme }: SplitUrl, { allow = "" }: RegistryOptions): bo
 }
 
 /** Splits a registry URL. If it is a web address that a driver recognises, the error suggests the registry URL. */
-export function splitRegistryUrl(url: string, table: RegistryTable): SplitUrl {
+export function splitRegistryUrl(url: string, table: RegistryTable, flag = "--registry"): SplitUrl {
   declarePrintable(table);
   if (typeof url !== "string" || url === "") {
     throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
   }
   const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
-  if (meant === undefined) return splitUrl(url, "--registry");
+  if (meant === undefined) return splitUrl(url, flag);
   throw new ConfigError(
-    `Cannot read --registry "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
+    `Cannot read ${flag} "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
   );
 }
 

@@ -15,11 +15,7 @@ import type { GenerationMembers } from "./generation/members.ts";
 import { resolveProgram } from "./program.ts";
 import type { AppOptions } from "./supervisor/start_app.ts";
 
-/**
- * Checks how the app is to be started before anything is deployed.
- *
- * @throws ConfigError for an invalid environment file, user or group, and for a directory that the user cannot enter.
- */
+/** Checks how the app is to be started before anything is deployed. */
 export async function appOptions(
   config: ServerConfig & { program: readonly [string, ...string[]] },
   directory: ReleaseDirectory,
@@ -72,8 +68,6 @@ const OWN_VARIABLES: ReadonlySet<string> = new Set([
  * The environment of a generation without the variables of its endpoint: dewy's own, without credentials if
  * `--isolate-env` is set, the user's `HOME`, and the environment files. These are read again each time, so that a restart
  * of the app applies their changes.
- *
- * @throws ConfigError for a file that cannot be read.
  */
 export async function appEnvironment(
   config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,

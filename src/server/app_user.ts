@@ -15,11 +15,8 @@ export interface AppUser {
 export interface AppUserOptions {
   /** The user that dewy runs as; `undefined` where the system has no users. */
   uid?: number | undefined;
-  /** Defaults to `/etc/passwd`. */
   passwdPath?: string;
-  /** Defaults to `/etc/group`. */
   groupPath?: string;
-  /** For `getent`. */
   env?: Environment;
 }
 
@@ -27,9 +24,7 @@ const LOOKUP_TIMEOUT_MS = 10_000;
 
 /**
  * Looks up `--user` and `--group`, which are names or numbers, in `/etc/passwd` and `/etc/group`, then with the system's
- * `getent` (LDAP, for example). The group defaults to that of the user. Returns `undefined` if neither flag is set.
- *
- * @throws ConfigError for an unknown user or group, and if dewy does not run as root.
+ * `getent` (LDAP, for example). The group defaults to that of the user.
  */
 export async function findAppUser(
   { user, group }: Pick<ServerConfig, "user" | "group">,
@@ -42,7 +37,7 @@ export async function findAppUser(
   const gid = group === undefined ? entry.gid : await groupId(group, options);
   if (gid === undefined) {
     throw new ConfigError(
-      `Cannot use --user "${user}": the system does not know this user or its group; add --group`,
+      `Invalid value for --user "${user}": the system does not know this user or its group; add --group`,
     );
   }
   return { ...entry, gid };
@@ -66,7 +61,7 @@ async function userEntry(user: string, options: AppUserOptions): Promise<UserEnt
     return { uid: Number(uid), gid: Number(gid), name, home: home || undefined };
   }
   const uid = numberOf(user);
-  if (uid === undefined) throw new ConfigError(`Cannot use --user "${user}": unknown user`);
+  if (uid === undefined) throw new ConfigError(`Invalid value for --user "${user}": unknown user`);
   return { uid, gid: undefined, name: undefined, home: undefined };
 }
 
@@ -76,7 +71,7 @@ async function groupId(group: string, options: AppUserOptions): Promise<number> 
   const line = await findEntry("group", group, options.groupPath ?? "/etc/group", options.env);
   const gid = numberOf(line?.split(":")[2] ?? "");
   if (gid === undefined) {
-    throw new ConfigError(`Cannot use --group "${group}": unknown group`);
+    throw new ConfigError(`Invalid value for --group "${group}": unknown group`);
   }
   return gid;
 }

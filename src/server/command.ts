@@ -14,12 +14,6 @@ import { directoryOfArguments } from "./program.ts";
 import { superviseServer } from "./supervision.ts";
 import { findOrphans } from "./supervisor/orphans.ts";
 
-/**
- * `dewy server`: keeps a program up to date without losing a request.
- *
- * @returns the exit code.
- * @throws DewyError for a registry, directory, port or user that cannot be used.
- */
 export async function runServer(config: ServerConfig, context: CommandContext): Promise<number> {
   // The user of the app must be able to enter releases, regardless of the umask.
   const mode = config.user === undefined && config.group === undefined ? undefined : 0o755;
@@ -39,7 +33,7 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
   await awaitPredecessor(config, root, context);
   const orphans = await findOrphans(members);
   const opened = await openHandoff(config, root, orphans, context);
-  if (opened.kind === "ended") return opened.exitCode;
+  if (typeof opened === "number") return opened;
   if (config.directoryFrom === "command") {
     context.emit({ type: "directory-of-program", directory: root, program: program[0] });
   }
@@ -59,8 +53,6 @@ const PREDECESSOR_POLL_MS = 200;
 /**
  * Waits for the exit of the previous dewy process if a server-starter starts the new one first
  * (https://metacpan.org/pod/start_server, SIGHUP). In all other cases, a locked directory is an error.
- *
- * @throws ConfigError with the code `locked` on timeout; AbortError when dewy is stopped.
  */
 async function awaitPredecessor(
   config: Pick<ServerConfig, "command" | "drainTimeMs">,

@@ -1,74 +1,24 @@
-import { type FetchConfig, readFetching } from "../cli/flags/assets.ts";
+import { readFetching } from "../cli/flags/assets.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
-import { choice, duration, healthPath, text, textOr } from "../cli/flags/values.ts";
+import { choiceOr, duration, healthPath, text, textOr } from "../cli/flags/values.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ConfigError } from "../core/error.ts";
 import { type ListenSpec, parseListenSpecs } from "../host/sockets/listen_spec.ts";
 import { directoryOfProgram } from "./program.ts";
 
-/** How a new generation of the app takes over from the old one. */
-export type HandoffKind = "socket" | "proxy" | "none";
+export type ServerConfig = ReturnType<typeof readServer>;
 
-/** The parsed command line of `dewy server`. Durations are in milliseconds. */
-export interface ServerConfig extends FetchConfig {
-  command: "server";
-  /** The source of {@link FetchConfig.directory}: `--directory`, a program `<dir>/current/…`, or neither. */
-  directoryFrom: "flag" | "command" | "default";
-  /** The app and its arguments, as typed; without it, dewy only deploys. */
-  program: readonly [string, ...string[]] | undefined;
-  /** Empty for a worker. */
-  ports: readonly ListenSpec[];
-  /** Defaults to `socket`, for a worker as well: two of them run for a moment. */
-  handoff: HandoffKind;
-  /** The path of the health check; only behind the proxy. */
-  healthPath: string | undefined;
-  /** How long a generation may take to become ready. Defaults to 30 seconds. */
-  healthTimeoutMs: number;
-  /** The uptime after which a generation counts as ready. Defaults to 1 second. */
-  readyAfterMs: number;
-  /** A shell command that exits with code 0 once the app is ready. */
-  readyCommand: string | undefined;
-  /** How long an old generation stays next to a new one that is ready. Defaults to 5 seconds. */
-  overlapMs: number;
-  /** The signal that asks a generation to exit. Defaults to `SIGTERM`. */
-  signalOnTerm: ServerSignal;
-  /** How long an old generation may take to drain. Defaults to 30 seconds; 0 kills it at once. */
-  drainTimeMs: number;
-  /** How long a new version bakes. Defaults to 30 seconds; 0 disables the bake. */
-  bakeMs: number;
-  /** Whether an app that exits with code 0 is restarted. Defaults to `always`. */
-  restart: "always" | "on-failure";
-  logPrefix: boolean;
-  /** Files of `KEY=VALUE` lines for the app; later files override earlier ones. */
-  envFiles: readonly string[];
-  /** Whether dewy's own credentials are removed from the app's environment. */
-  isolateEnv: boolean;
-  user: string | undefined;
-  group: string | undefined;
-}
-
-export const SERVER_SIGNALS = [
-  "SIGTERM",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGHUP",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGWINCH",
-] as const;
-export type ServerSignal = (typeof SERVER_SIGNALS)[number];
-
-/** @throws ConfigError that names the flag. */
-export function readServer(argv: ParsedArgv): ServerConfig {
+export function readServer(argv: ParsedArgv) {
   const program = readProgram(argv);
   const ports = readPorts(argv);
-  const config: ServerConfig = {
-    command: "server",
+  const config = {
+    command: "server" as const,
     ...readFetching(argv),
     ...readDirectory(argv, program),
     program,
+    /** Empty for a worker. */
     ports,
-    handoff: choice(argv, "handoff", ["socket", "proxy", "none"]) ?? "socket",
+    handoff: choiceOr(argv, "handoff", ["socket", "proxy", "none"]),
     healthPath: healthPath(argv),
     healthTimeoutMs: duration(argv, "health-timeout", 1),
     readyAfterMs: duration(argv, "ready-after", 0),
@@ -77,8 +27,9 @@ export function readServer(argv: ParsedArgv): ServerConfig {
     signalOnTerm: readSignal(argv),
     drainTimeMs: duration(argv, "drain-time", 0),
     bakeMs: duration(argv, "bake", 0),
-    restart: choice(argv, "restart", ["always", "on-failure"]) ?? "always",
+    restart: choiceOr(argv, "restart", ["always", "on-failure"]),
     logPrefix: argv.flag("log-prefix"),
+    /** Later files override earlier ones. */
     envFiles: argv.texts("env-file").filter((path) => path !== ""),
     isolateEnv: argv.flag("isolate-env"),
     user: text(argv, "user"),
@@ -131,15 +82,12 @@ function readProgram(argv: ParsedArgv): readonly [string, ...string[]] | undefin
   return program === undefined ? undefined : [program, ...args];
 }
 
-function readDirectory(
-  argv: ParsedArgv,
-  program: readonly string[] | undefined,
-): Pick<ServerConfig, "directory" | "directoryFrom"> {
+function readDirectory(argv: ParsedArgv, program: readonly string[] | undefined) {
   const flag = text(argv, "directory");
-  if (flag !== undefined) return { directory: flag, directoryFrom: "flag" };
+  if (flag !== undefined) return { directory: flag, directoryFrom: "flag" as const };
   const implied = directoryOfProgram(program?.[0] ?? "");
-  if (implied !== undefined) return { directory: implied, directoryFrom: "command" };
-  return { directory: textOr(argv, "directory"), directoryFrom: "default" };
+  if (implied !== undefined) return { directory: implied, directoryFrom: "command" as const };
+  return { directory: textOr(argv, "directory"), directoryFrom: "default" as const };
 }
 
 function readPorts(argv: ParsedArgv): readonly ListenSpec[] {
@@ -151,13 +99,12 @@ function readPorts(argv: ParsedArgv): readonly ListenSpec[] {
   }
 }
 
-function readSignal(argv: ParsedArgv): ServerSignal {
+const SIGNALS = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH"];
+
+function readSignal(argv: ParsedArgv): string {
   const value = textOr(argv, "signal-on-term");
-  const name = `SIG${value.toUpperCase().replace(/^SIG/, "")}`;
-  const signal = SERVER_SIGNALS.find((known) => known === name);
-  if (signal === undefined) {
-    const known = SERVER_SIGNALS.map((one) => one.slice(3)).join(", ");
-    throw new ConfigError(`Invalid value "${value}" for --signal-on-term: expected ${known}`);
-  }
-  return signal;
+  const name = value.toUpperCase().replace(/^SIG/, "");
+  if (SIGNALS.includes(name)) return `SIG${name}`;
+  const known = SIGNALS.join(", ");
+  throw new ConfigError(`Invalid value for --signal-on-term "${value}": expected ${known}`);
 }

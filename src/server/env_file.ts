@@ -8,9 +8,7 @@ const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
  * Parses `KEY=VALUE` lines. `export ` before a key, empty lines and comments (`#` at the beginning of a line or after a
  * space) are ignored. A value in single quotes is literal; in double quotes, `\n`, `\r` and `\t` are control characters,
  * and a backslash makes any other character literal. Quoted values may span lines. Nothing is expanded. If a key is
- * repeated, the last line wins.
- *
- * @throws ConfigError that names the file and the line, but never the value.
+ * repeated, the last line wins. Errors name the file and the line, but never the value.
  */
 export function parseEnvFile(text: string, path: string): Readonly<Record<string, string>> {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
@@ -53,7 +51,6 @@ interface Quoted {
   value: string;
   /** The text after the closing quote on its line. */
   after: string;
-  /** How many lines it spans. */
   lines: number;
 }
 

@@ -12,7 +12,6 @@ import { findOrphans } from "./supervisor/orphans.ts";
  * everything else that is wrong with the command line.
  *
  * @returns the exit code of the started process; `undefined` if there is nothing to open, or orphans to stop first.
- * @throws HostError for a socket that cannot be opened.
  */
 export async function launchServer(
   config: ServerConfig,

@@ -16,21 +16,17 @@ import type { ReadinessOptions } from "./supervisor/readiness.ts";
 import { type AppOptions, appStarter, appVariables } from "./supervisor/start_app.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
 
-export interface ServerParts {
-  config: ServerConfig;
-  directory: ReleaseDirectory;
-  stage: StageRelease;
-  handoff: Handoff;
-  /** Whether the app has a port. */
-  withPort: boolean;
-  app: AppOptions;
-  /** They are stopped once a new generation serves. */
-  orphans: readonly Orphan[];
-}
-
 /** Connects the supervisor to the deploy sequence and the agent. */
 export function superviseServer(
-  parts: ServerParts,
+  parts: {
+    config: ServerConfig;
+    directory: ReleaseDirectory;
+    stage: StageRelease;
+    handoff: Handoff;
+    withPort: boolean;
+    app: AppOptions;
+    orphans: readonly Orphan[];
+  },
   context: CommandContext,
 ): { deployer: Deployer; supervision: Supervision } {
   const { config, directory, stage, handoff, withPort, app, orphans } = parts;

@@ -243,7 +243,7 @@ describe("readConfig of server", () => {
     [["--bake", "soon"], '--bake "soon": expected a duration such as 10 (seconds), 30s or 5m'],
     [
       ["--signal-on-term", "KILL"],
-      'Invalid value "KILL" for --signal-on-term: expected TERM, INT, QUIT',
+      'Invalid value for --signal-on-term "KILL": expected TERM, INT, QUIT',
     ],
     [["--restart", "never"], '--restart "never": expected always, on-failure'],
     [["--", ""], 'the command after "--" is empty'],

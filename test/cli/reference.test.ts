@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { anchor, renderReference } from "../../src/cli/reference.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
+import { anchor, renderReference } from "../support/reference.ts";
 
 const REFERENCE = new URL("../../docs/reference/", import.meta.url);
 const COMMAND = "npm run reference";

@@ -3,7 +3,7 @@ import { FakeGitHub } from "../fakes/github.ts";
 import { CONTRACT_NOW, registryContract } from "./registry.ts";
 
 registryContract("ghr (fake)", {
-  // GitHub itself replaces what is not a letter, a digit, or one of a few signs.
+  // GitHub itself replaces all characters except letters, digits and a few signs.
   oddNames: ["v1.0.0", "dots..in...it.zip", "a+b_c-d.tar.gz", "-leading.zip"],
   skip: { leftovers: "assets, and so the records, go with their release" },
   async setup() {

@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(
       async setup() {
         repositories += 1;
         const repository = `contract/app-${repositories}`;
-        // A repository exists as soon as something was pushed to it.
+        // A repository does not exist before the first push.
         await server.push(repository, "none");
         await server.remove(repository, "none");
         return {

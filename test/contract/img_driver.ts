@@ -1,13 +1,16 @@
 import type { ContractDriver, ContractRelease } from "./registry.ts";
 
-/** The image for one platform takes the place of a file. */
+/** An image for a platform stands in for a file. */
 const PLATFORM_OF: Readonly<Record<string, string>> = {
   "app_linux_amd64.tar.gz": "linux/amd64",
   "app_darwin_arm64.tar.gz": "darwin/arm64",
   "notes.txt": "linux/s390x",
 };
 
-/** The platforms of the images in place of a release's files, as `os/architecture`, in the order of the files. */
+/**
+ * The platforms of the images that stand in for a release's files, as `os/architecture`, in the
+ * order of the files.
+ */
 export function platformsOf(release: ContractRelease): string[] {
   return Object.keys(release.files ?? {}).map(platformOf);
 }
@@ -16,7 +19,7 @@ function platformOf(file: string): string {
   return PLATFORM_OF[file] ?? file;
 }
 
-/** What registries of images do not support, and how they name things. */
+/** What image registries do not support, and how they name things. */
 export const IMAGES: Pick<ContractDriver, "oddNames" | "nameOf"> & {
   skip: NonNullable<ContractDriver["skip"]>;
 } = {

@@ -1,4 +1,4 @@
-/** Names that are legal for an object and for a file, and hard to carry through a URL. */
+/** Names that are legal for an object and a file, but hard to carry through a URL. */
 export const ODD_NAMES: readonly string[] = [
   "a b+c%20d.tar.gz",
   "q?x=1&y#z.zip",

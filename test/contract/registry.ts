@@ -1,6 +1,6 @@
 /**
- * What every registry of files must do, whatever it speaks. A runner brings the driver to life and says, with a reason,
- * what cannot be asked of it.
+ * The behaviour of every registry of files, whatever its protocol. A test file sets up the driver,
+ * and names the cases that do not apply, each with a reason.
  *
  * @module
  */
@@ -12,38 +12,39 @@ import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/r
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
-/** A release to publish. */
 export interface ContractRelease {
   tag: string;
-  /** Bytes by file name, in the order in which they are published; defaults to one archive for linux/amd64. */
+  /**
+   * Bytes by file name, in the order in which they are published; defaults to one archive for
+   * linux/amd64.
+   */
   files?: Readonly<Record<string, string>>;
   /** Defaults to an hour before the test's "now". */
   createdAt?: Date;
 }
 
-/** A registry that a test publishes into. */
 export interface ContractRegistry {
-  /** Its URL, without options. */
+  /** Without options. */
   url: string;
-  /** The options it is opened with. */
+  /** The options to open it with. */
   options: RegistryOptions;
-  /** Publishes a release, or replaces the files of one. */
+  /** Publishes releases, or replaces the files of existing ones. */
   publish(releases: readonly ContractRelease[]): Promise<void>;
-  /** Removes the artifacts of a release, but not what dewy wrote. */
+  /** Removes the artifacts of a release, but not dewy's own files. */
   remove(tag: string): Promise<void>;
 }
 
-/** How a driver is brought to life, and where it differs. */
+/** How to set up a driver, and where it differs. */
 export interface ContractDriver {
-  /** Makes an empty registry; cleans up by `onTestFinished`. */
+  /** Creates an empty registry. `onTestFinished` cleans it up. */
   setup(): Promise<ContractRegistry>;
-  /** What the clock of the registry says; defaults to {@link CONTRACT_NOW}. */
+  /** The time of the registry's clock. Defaults to {@link CONTRACT_NOW}. */
   now?: () => number;
-  /** How it spells a tag that it cannot hold as it is. */
+  /** How it writes a tag that it cannot store unchanged. */
   spell?: (tag: string) => string;
-  /** What it calls a file, where it holds something else. */
+  /** How it names a file, if it stores something else. */
   nameOf?: (file: string) => string;
-  /** Names of artifacts that it must carry unchanged. */
+  /** Names of artifacts that it has to keep unchanged. */
   oddNames: readonly string[];
   /** Cases that do not apply, with the reason. */
   skip?: Partial<Record<ContractCase, string>>;
@@ -60,18 +61,12 @@ export type ContractCase =
   | "records"
   | "leftovers";
 
-/** "Now" in the tests. */
 export const CONTRACT_NOW: number = Date.UTC(2026, 5, 1, 12);
 
 const ARTIFACT = "app_linux_amd64.tar.gz";
 const MINUTE = 60_000;
 
-/**
- * Runs the suite against a driver.
- *
- * @param name what it is.
- * @param driver how to bring it to life.
- */
+/** Declares the tests of a driver. */
 export function registryContract(name: string, driver: ContractDriver): void {
   const now = driver.now ?? (() => CONTRACT_NOW);
   const { spell = (tag) => tag, nameOf = (file) => file } = driver;
@@ -116,12 +111,12 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
-    unless("backdating")("says when the release was published", async () => {
+    unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
       expect(release.createdAt).toEqual(released(90));
     });
 
-    it("leaves pre-releases out unless they are asked for", async () => {
+    it("chooses a pre-release only with preRelease", async () => {
       const tags = ["v1.0.0", "v1.1.0-rc.1"];
       expect(ready(await current(tags)).release.tag).toBe("v1.0.0");
       expect(ready(await current(tags, { preRelease: true })).release.tag).toBe("v1.1.0-rc.1");
@@ -134,31 +129,31 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(release).toMatchObject({ tag: spell("v1.1.0+blue"), slot: "blue" });
     });
 
-    it("understands CalVer", async () => {
+    it("chooses the newest CalVer version", async () => {
       const { release } = ready(
         await current(["2024.06.1", "2024.10.0", "v9.0.0"], { calver: "YYYY.0M.MICRO" }),
       );
       expect(release.tag).toBe("2024.10.0");
     });
 
-    it("keeps within a constraint", async () => {
+    it("chooses the newest version within a constraint", async () => {
       const { release } = ready(
         await current(["v1.2.3", "v1.4.0", "v2.0.0"], { constraint: "^1.2" }),
       );
       expect(release.tag).toBe("v1.4.0");
     });
 
-    it("goes to the next version when one is excluded", async () => {
+    it("chooses the next newest version if one is excluded", async () => {
       expect(ready(await current(["v1.0.0", "v1.1.0"], {}, ["v1.1.0"])).release.tag).toBe("v1.0.0");
     });
 
-    unless("files")("takes the artifact that is named, whatever the platform", async () => {
+    unless("files")("chooses the named artifact, whatever the platform", async () => {
       const files = { [ARTIFACT]: "archive", app: "executable" };
       const { artifact } = ready(await current([{ tag: "v1.0.0", files }], { artifact: "app" }));
       expect(artifact).toMatchObject({ name: "app", size: "executable".length });
     });
 
-    unless("files")("gives a bare executable where there is no archive", async () => {
+    unless("files")("chooses a bare executable if there is no archive", async () => {
       const files = { "app_1.0.0_linux_amd64": "\x7fELF", "app_1.0.0_darwin_arm64": "mach-o" };
       const { registry } = await open([{ tag: "v1.0.0", files }]);
       const { artifact } = ready(await registry.resolve());
@@ -166,7 +161,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, artifact)).toBe("\x7fELF");
     });
 
-    unless("files")("gives the artifact that a pattern names in every version", async () => {
+    unless("files")("chooses the artifact that matches a pattern", async () => {
       const files = {
         [ARTIFACT]: "archive",
         "app-1.0.0.jar": "jar",
@@ -188,7 +183,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       if (driver.skip?.backdating === undefined) expect(answer).toMatchObject({ since: createdAt });
     });
 
-    unless("backdating")("says what is missing when the grace period is over", async () => {
+    unless("backdating")("reports what is missing after the grace period", async () => {
       const late = {
         tag: "v1.1.0",
         files: { "notes.txt": "n" },
@@ -200,23 +195,23 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(message(answer)).toContain(nameOf("notes.txt"));
     });
 
-    unless("backdating", "files")("names the artifact that is missing", async () => {
+    unless("backdating", "files")("names the missing artifact", async () => {
       const answer = await current(["v1.0.0"], { artifact: "x.zip" });
       expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing" });
       expect(message(answer)).toMatch(/artifact not found: .*x\.zip/);
     });
 
-    it("says that nothing is published", async () => {
+    it("reports that nothing is published", async () => {
       expect(await current([])).toMatchObject({ kind: "none", reason: "empty" });
     });
 
-    it("says that nothing published is a version", async () => {
+    it("reports that none of the tags is a version", async () => {
       const answer = await current(["latest", "nightly"]);
       expect(answer).toMatchObject({ kind: "none", reason: "no-version" });
       expect(message(answer)).toContain("latest");
     });
 
-    it.each(driver.oddNames)("gives back the bytes of an artifact named %j", async (artifact) => {
+    it.each(driver.oddNames)("returns the bytes of an artifact named %j", async (artifact) => {
       const files = { [artifact]: `bytes of ${artifact}`, "other.txt": "other" };
       const { registry } = await open([{ tag: "v1.0.0", files }], { artifact });
       const answer = ready(await registry.resolve());
@@ -224,7 +219,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, answer.artifact)).toBe(files[artifact]);
     });
 
-    unless("files")("streams from an offset, also at the very end", async () => {
+    unless("files")("streams from an offset, including the very end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
       const { artifact } = ready(await registry.resolve());
       expect(await read(registry, artifact)).toBe("0123456789");
@@ -232,24 +227,22 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await read(registry, artifact, 10)).toBe("");
     });
 
-    unless("files")(
-      "resumes only with bytes of the file that the beginning came from",
-      async () => {
-        const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
-        const { artifact } = ready(await registry.resolve());
-        const found: (string | undefined)[] = [];
-        const onValidator = (one: string | undefined): void => void found.push(one);
-        await new Response(await registry.open(artifact, { onValidator })).text();
-        const [validator] = found;
-        if (validator === undefined) throw new Error("nothing identifies the bytes");
-        const rest = await registry.open(artifact, { offset: 7, validator });
-        expect(await new Response(rest).text()).toBe("789");
-        const other = validator.replace(/.(?=.$)/, (digit) => (digit === "0" ? "1" : "0"));
-        await expect(
-          registry.open(artifact, { offset: 7, validator: other }),
-        ).rejects.toMatchObject({ code: "integrity", retryable: true });
-      },
-    );
+    unless("files")("resumes only with bytes of the same file", async () => {
+      const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
+      const { artifact } = ready(await registry.resolve());
+      const found: (string | undefined)[] = [];
+      const onValidator = (one: string | undefined): void => void found.push(one);
+      await new Response(await registry.open(artifact, { onValidator })).text();
+      const [validator] = found;
+      if (validator === undefined) throw new Error("nothing identifies the bytes");
+      const rest = await registry.open(artifact, { offset: 7, validator });
+      expect(await new Response(rest).text()).toBe("789");
+      const other = validator.replace(/.(?=.$)/, (digit) => (digit === "0" ? "1" : "0"));
+      await expect(registry.open(artifact, { offset: 7, validator: other })).rejects.toMatchObject({
+        code: "integrity",
+        retryable: true,
+      });
+    });
 
     unless("files")("refuses an offset beyond the end", async () => {
       const { registry } = await open([{ tag: "v1.0.0", files: { [ARTIFACT]: "0123456789" } }]);
@@ -257,7 +250,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(read(registry, artifact, 11)).rejects.toMatchObject({ code: "integrity" });
     });
 
-    unless("digest")("states a digest that the bytes have", async () => {
+    unless("digest")("states the digest of the bytes", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
       const { artifact } = ready(await registry.resolve());
       const [algorithm = "", hex] = (artifact.digest ?? "").split(":");
@@ -266,7 +259,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
     });
 
     unless("replacing")(
-      "tells replaced bytes apart, and does not join them with the old ones",
+      "detects replaced bytes, and does not append them to the old ones",
       async () => {
         const { registry, publish } = await open([
           { tag: "v1.0.0", files: { [ARTIFACT]: "old bytes" } },
@@ -285,21 +278,21 @@ export function registryContract(name: string, driver: ContractDriver): void {
       },
     );
 
-    it("knows directly whether a release is there", async () => {
+    it("looks up whether a release exists", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
       expect(await registry.exists?.("v1.0.0")).toBe(true);
       expect(await registry.exists?.("v1.0")).toBe(false);
       expect(await registry.exists?.("v2.0.0")).toBe(false);
     });
 
-    it("moves to the newest version that is left when one is deleted", async () => {
+    it("chooses the newest remaining version after one is deleted", async () => {
       const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
       await remove("v1.1.0");
       expect(ready(await registry.resolve()).release.tag).toBe("v1.0.0");
       expect(await registry.exists?.("v1.1.0")).toBe(false);
     });
 
-    unless("records")("does not take its own record of a deploy for an artifact", async () => {
+    unless("records")("does not list its own record of a deploy as an artifact", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
       const before = ready(await registry.resolve());
       await registry.report?.(deployment(before.release.id, "v1.0.0"));
@@ -308,19 +301,16 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(artifacts.map((artifact) => artifact.name)).toEqual([ARTIFACT]);
     });
 
-    unless("leftovers")(
-      "takes a release of which only its own record is left for deleted",
-      async () => {
-        const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
-        const { release } = ready(await registry.resolve());
-        await registry.report?.(deployment(release.id, "v1.1.0"));
-        await remove("v1.1.0");
-        expect(ready(await registry.resolve()).release.tag).toBe("v1.0.0");
-        expect(await registry.exists?.("v1.1.0")).toBe(false);
-      },
-    );
+    unless("leftovers")("treats a release as deleted if only its own record is left", async () => {
+      const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      const { release } = ready(await registry.resolve());
+      await registry.report?.(deployment(release.id, "v1.1.0"));
+      await remove("v1.1.0");
+      expect(ready(await registry.resolve()).release.tag).toBe("v1.0.0");
+      expect(await registry.exists?.("v1.1.0")).toBe(false);
+    });
 
-    it("explains every tag and every file, and chooses as it would deploy", async () => {
+    it("explains every tag and file, and makes the same choice as resolve", async () => {
       const files = { "app_darwin_arm64.tar.gz": "d", [ARTIFACT]: "l" };
       const { registry } = await open([
         { tag: "v1.0.0" },
@@ -351,7 +341,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect((await explainRegistry(registry)).tags).toHaveLength(1_100);
     });
 
-    it("ends when its signal aborts", async () => {
+    it("stops when its signal aborts", async () => {
       const { registry } = await open([{ tag: "v1.0.0" }]);
       const { artifact } = ready(await registry.resolve());
       const signal = AbortSignal.abort();
@@ -359,7 +349,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(registry.open(artifact, { signal })).rejects.toSatisfy(isAbort);
     });
 
-    unless("network")("ends while it waits for an answer", async () => {
+    unless("network")("stops waiting for an answer when its signal aborts", async () => {
       const made = await driver.setup();
       const registry = openRegistry(made.url, { ...made.options, fetch: silence });
       const abort = new AbortController();
@@ -368,7 +358,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
 
-    unless("network")("does not wait indefinitely for an answer", async () => {
+    unless("network")("times out if the server never answers", async () => {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
       const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
@@ -392,7 +382,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
   });
 }
 
-/** Never answers, but obeys the signal. */
+/** Never answers, but aborts on the signal. */
 const silence: typeof globalThis.fetch = (_input, init) =>
   new Promise((_, reject) => {
     const signal = init?.signal;

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
 import type { DeployContext } from "../../src/deploy/deployer.ts";
 import { recover as recoverUntilServing, settle } from "../../src/deploy/recover.ts";
-import { bakeAndCommit, deploy } from "../../src/deploy/sequence.ts";
+import { bakeAndCommit } from "../../src/deploy/sequence.ts";
 import { markBad } from "../../src/deploy/state.ts";
-import { candidate, eventsOf, never, testWorld } from "./world.ts";
+import { candidate, deploy, eventsOf, never, testWorld } from "./world.ts";
 
 const KILLED = new Error("killed");
 

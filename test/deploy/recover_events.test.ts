@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { AbortedError, HostError } from "../../src/core/error.ts";
 import { recover, settle } from "../../src/deploy/recover.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
 import { EMPTY_STATE } from "../../src/deploy/state.ts";
-import { candidate, eventsOf, never, testWorld } from "./world.ts";
+import { candidate, deploy, eventsOf, never, testWorld } from "./world.ts";
 
 describe("recover", () => {
   it("says what it has done with an interrupted switch", async () => {

@@ -8,9 +8,8 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { Staged } from "../../src/deploy/deployer.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
 import { deployedRelease, withRelease } from "../../src/deploy/state.ts";
-import { candidate, eventsOf, never, testWorld } from "./world.ts";
+import { candidate, deploy, eventsOf, never, testWorld } from "./world.ts";
 
 describe("deploy", () => {
   it("runs the steps in the documented order", async () => {

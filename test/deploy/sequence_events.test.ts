@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError } from "../../src/core/error.ts";
-import { deploy } from "../../src/deploy/sequence.ts";
 import { bakingWorld, until } from "./baking_world.ts";
-import { candidate, eventsOf, never, type TestWorld, testWorld } from "./world.ts";
+import { candidate, deploy, eventsOf, never, type TestWorld, testWorld } from "./world.ts";
 
 /** A directory of releases in which v1.0.0 is live. */
 async function worldWithV1(): Promise<TestWorld> {
@@ -139,7 +138,7 @@ describe("the release that a deploy stages", () => {
 
   it("is not recorded with a digest that neither states", async () => {
     const world = await worldWithV1();
-    expect(world.state().releases[0]).not.toHaveProperty("digest");
+    expect(world.state().releases[0]?.digest).toBeUndefined();
   });
 });
 
@@ -148,7 +147,8 @@ describe("the error of a failed deploy", () => {
     const world = await worldWithV1();
     world.hooks.before = 3;
     expect(await failureOf(world, "v1.1.0")).toMatchObject({
-      message: "Cannot deploy v1.1.0: before failed: the before-deploy hook ended with exit code 3",
+      message:
+        "Cannot deploy v1.1.0: before failed: the before-deploy hook exited with exit code 3",
     });
     const { runHook } = world.io;
     world.io.runHook = async (...args) => {
@@ -318,4 +318,18 @@ it("a release that fails its bake while dewy is stopping is not reported", async
   await deploy(candidate("v1.1.0"), world.io, stop.signal).catch(() => {});
   expect(world.registry.reports).toEqual([]);
   expect(world.state().bad).toEqual([]);
+});
+
+it("a report that hangs does not hold dewy up that is stopped meanwhile", async () => {
+  const world = testWorld();
+  const stop = new AbortController();
+  world.registry.report = () => {
+    setImmediate(() => stop.abort());
+    return new Promise(() => {});
+  };
+  await deploy(candidate("v1.0.0"), world.io, stop.signal);
+  expect(warningsOf(world)[0]).toEqual({
+    message: "Cannot leave an audit record",
+    error: "it took too long while dewy was stopping",
+  });
 });

@@ -13,7 +13,13 @@ import type {
   Deployer,
   HookVariables,
 } from "../../src/deploy/deployer.ts";
-import { type DeployState, EMPTY_STATE, type StateStore } from "../../src/deploy/state.ts";
+import { bakeAndCommit, takeOver } from "../../src/deploy/sequence.ts";
+import {
+  type DeployedRelease,
+  type DeployState,
+  EMPTY_STATE,
+  type StateStore,
+} from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
 import { parseVersion } from "../../src/version/version.ts";
 
@@ -236,4 +242,15 @@ export function eventsOf<T extends DewyEvent["type"]>(
   type: T,
 ): Extract<DewyEvent, { type: T }>[] {
   return events.filter((event): event is Extract<DewyEvent, { type: T }> => event.type === type);
+}
+
+/** Deploys one version, and waits for the end of its bake. */
+export async function deploy(
+  version: Candidate,
+  context: DeployContext,
+  signal: AbortSignal,
+): Promise<DeployedRelease> {
+  const trial = await takeOver(version, context, signal);
+  await bakeAndCommit(trial, context, signal);
+  return trial.release;
 }

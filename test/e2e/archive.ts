@@ -2,20 +2,14 @@ import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 
-/** The file that tells which version a release is. */
+/** Contains the version of its release. */
 export const VERSION_FILE = "version.txt";
-/** The last file of an archive: a release without it is not whole. */
+/** The last file of an archive: a release without it is incomplete. */
 export const LAST_FILE = "z-last.txt";
-/** The name that is chosen on this machine. */
+/** The artifact that dewy chooses on this machine. */
 export const ARTIFACT: string = `app_${process.platform}_${process.arch}.tar.gz`;
 
-/**
- * Makes the artifact of a version.
- *
- * @param version what {@link VERSION_FILE} says.
- * @param fillerBytes incompressible bytes in between, to make it slow.
- * @returns a tar.gz.
- */
+/** Returns the artifact of a version, a tar.gz. Incompressible filler makes it slow to download. */
 export async function makeArtifact(
   version: string,
   fillerBytes = 0,

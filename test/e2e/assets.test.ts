@@ -35,7 +35,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
       () => `v1.1.0\n${dewy.stderr()}`,
     );
     expect((await stat(join(cwd, "current", "bin", "app"))).mode & 0o777).toBe(0o755);
-    // The symlink moves before the deploy ends: stop after it was committed and logged.
+    // The symlink moves before the deploy ends: stop only after the commit was logged.
     await dewy.seen(
       "the end of the second deploy",
       (line) => line.msg === "Deployed" && line.tag === "v1.1.0",

@@ -7,16 +7,14 @@ import { DENO_RUN, neutralEnvironment, ROOT, type Runtime, runtimes } from "../r
 import { LAST_FILE, VERSION_FILE } from "./archive.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
-const PATIENCE_MS = 45_000;
+const TIMEOUT_MS = 45_000;
 
-/** A line of dewy's log. */
 export interface LogLine {
   level: string;
   msg: string;
   [field: string]: unknown;
 }
 
-/** A dewy that runs. */
 export interface Dewy {
   child: ChildProcess;
   /** Everything on standard error so far. */
@@ -25,19 +23,18 @@ export interface Dewy {
   stdout(): string;
   /** The log so far. */
   lines(): LogLine[];
-  /** Resolves with the first line that fits. */
+  /** Resolves with the first matching line. */
   seen(what: string, fits: (line: LogLine) => boolean): Promise<LogLine>;
-  /** Resolves with the exit code, or the signal's name. */
+  /** Resolves with the exit code or the name of the signal. */
   ended(): Promise<number | string>;
 }
 
-/** A runtime and how it starts the command line. */
 export interface CliRuntime {
   name: string;
   command: readonly [string, ...string[]];
 }
 
-/** Node on the built package, Deno and Bun on the sources. */
+/** Node runs the built package; Deno and Bun run the sources. */
 export const cliRuntimes: readonly CliRuntime[] = runtimes.map((runtime) => ({
   name: runtime.name,
   command: cliCommand(runtime),
@@ -49,14 +46,7 @@ function cliCommand(runtime: Runtime): readonly [string, ...string[]] {
   return [process.execPath, join(ROOT, "dist", "cli.js")];
 }
 
-/**
- * Starts dewy; it is killed when the test ends.
- *
- * @param command how, see {@link cliRuntimes}.
- * @param args its arguments.
- * @param options where, and with which further variables.
- * @returns the process.
- */
+/** Starts dewy with a command of {@link cliRuntimes}, and kills it when the test ends. */
 export function startDewy(
   command: readonly [string, ...string[]],
   args: readonly string[],
@@ -103,11 +93,7 @@ export function startDewy(
   };
 }
 
-/**
- * Runs dewy to its end.
- *
- * @returns its exit code and what it printed.
- */
+/** Runs dewy until it exits. */
 export async function runDewy(
   ...args: Parameters<typeof startDewy>
 ): Promise<{ code: number | string; stdout: string; stderr: string; lines: LogLine[] }> {
@@ -116,19 +102,19 @@ export async function runDewy(
   return { code, stdout: dewy.stdout(), stderr: dewy.stderr(), lines: dewy.lines() };
 }
 
-/** Waits for a condition, and says what did not come. */
+/** Waits for a condition; the error names it. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: () => string,
 ): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`did not come: ${what()}`);
+    if (Date.now() > deadline) throw new Error(`timeout while waiting for ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** The version that is live, when its release is whole; `undefined` when nothing is live. */
+/** Returns the live version, whose release has to be complete, or `undefined` if none is live. */
 export async function liveVersion(directory: string): Promise<string | undefined> {
   const current = join(directory, "current");
   const target = await readlink(current).catch(() => undefined);
@@ -138,7 +124,7 @@ export async function liveVersion(directory: string): Promise<string | undefined
   return version;
 }
 
-/** Expects that nothing half made, temporary or locked is left. */
+/** Expects that there are no incomplete, temporary or lock files. */
 export async function expectTidy(directory: string): Promise<void> {
   const names = await readdir(directory);
   const releases = names.includes("releases") ? await readdir(join(directory, "releases")) : [];

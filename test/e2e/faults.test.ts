@@ -152,17 +152,17 @@ describe("the running version stays, and the exit code shows the reason, if", ()
   });
 });
 
-describe("a fault of the machine or the command line does not mark a version bad", () => {
+describe("after a fault of the machine or the command line, dewy", () => {
   async function server(): Promise<{
     publisher: Awaited<ReturnType<typeof filePublisher>>;
     cwd: string;
-    /** Starts dewy, which has found the file by then. */
+    /** Starts dewy with the environment file in place. */
     start(): Promise<Dewy>;
     bad(): Promise<unknown>;
   }> {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();
-    // Without the two dashes, Node takes --env-file for itself.
+    // Without the two dashes, Node would interpret --env-file itself.
     const [program, ...script] = nodeCommand;
     const command = [program, "--", ...script] as const;
     const args = ["server", "--registry", publisher.url, "-i", "1s", "--ready-after", "50ms"];
@@ -184,7 +184,7 @@ describe("a fault of the machine or the command line does not mark a version bad
     (line: LogLine): boolean =>
       line.msg === "Deployed" && line.tag === tag;
 
-  it("and deploys no older version on the first deploy, but the newest once the fault is fixed", async () => {
+  it("marks no version bad, and first deploys the newest version once the fault is fixed, not an older one", async () => {
     const { publisher, cwd, start, bad } = await server();
     const dewy = await start();
     await rm(join(cwd, "app.env"));
@@ -209,7 +209,7 @@ describe("a fault of the machine or the command line does not mark a version bad
     expect(await dewy.ended()).toBe(0);
   });
 
-  it("and leaves the running version alone, even if that cannot be restarted", async () => {
+  it("marks no version bad, and leaves the running version alone even if it cannot be restarted", async () => {
     const { publisher, cwd, start, bad } = await server();
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
     const dewy = await start();

@@ -58,7 +58,7 @@ async function startGateway(
   return { dewy, url: String(url), target: new URL(String(url)).host };
 }
 
-/** What makes the gateway poll. */
+/** Makes the gateway poll. */
 function askByConnect({ url }: RunningGateway): Promise<Response> {
   return fetch(`${url}/dewy.RegistryService/Current`, {
     method: "POST",

@@ -57,7 +57,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
     };
 
     answerWith("v1", digestOf(bytes));
-    expect(await deploy("http")).not.toBe(0); // a host inside this machine needs its name, too
+    expect(await deploy("http")).not.toBe(0); // A host inside this machine has to be named as well.
     expect(await liveVersion(cwd)).toBeUndefined();
     expect(await deploy(`http,${files}`)).toBe(0);
     expect(await liveVersion(cwd)).toBe("v1");
@@ -105,7 +105,7 @@ describe.each(cliRuntimes)("dewy assets on $name", ({ command }) => {
         ["assets", "--interval", "1s", "--registry", `grpc://${peer.target}?${query}`],
         { cwd, env: { SSL_CERT_FILE: join(trust, "ca.pem") } },
       );
-      // A signal asks for a poll at once, so that the test does not wait for the growing pauses after failures.
+      // A signal triggers a poll at once, instead of waiting out the backoff after failures.
       const pollUntil = (condition: () => boolean | Promise<boolean>, what: string) =>
         until(
           async () => {

@@ -7,7 +7,7 @@ const missing = missingDockerRegistry();
 describe.skipIf(missing !== undefined)(
   `dewy check img://${missing === undefined ? "" : ` (${missing})`}`,
   () => {
-    test("queries a real registry, for people and as JSON", async () => {
+    test("queries a real registry, and prints text or JSON", async () => {
       const server = await startDockerRegistry({ auth: "htpasswd" });
       onTestFinished(() => server.stop());
       await server.buildah("app", "v1.2.0", ["linux/amd64", "linux/arm64"]);

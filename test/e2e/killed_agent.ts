@@ -1,6 +1,6 @@
 /**
- * `dewy assets --once` that kills itself at a boundary: the environment says at which event, or before or
- * after which step. Nobody can hold a real process at these places from outside.
+ * `dewy assets --once` that kills itself at the boundary in its environment: at an event, or before
+ * or after a step. From outside, a real process cannot be stopped at these places.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const emit: EventSink = (event) => {
   if (event.type === "hook") dieAt(`hook ${event.result.when}`);
 };
 
-/** Dies when half of the bytes have come. */
+/** Dies after half of the bytes. */
 function deadlyStream(stream: ReadableStream<Uint8Array>, size = 0): ReadableStream<Uint8Array> {
   let received = 0;
   const counter = new TransformStream<Uint8Array, Uint8Array>({

@@ -19,7 +19,7 @@ const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 const why = isRoot ? "" : " [skipped: only root can give files to another user]";
 
-/** A working directory that belongs to another user, and a directory and a file of root's. */
+/** A working directory of another user, and a directory and a file of root's. */
 async function attacked(): Promise<{
   cwd: string;
   victim: string;

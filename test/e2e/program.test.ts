@@ -11,7 +11,7 @@ import { killAllWith } from "./server/processes.ts";
 const PROGRAM = "dewy-test-program";
 
 it.each(cliRuntimes)(
-  "waits for a program that is not in PATH yet, and holds that against no version, on $name",
+  "waits for a program that is not in PATH yet, and marks no version bad, on $name",
   async ({ command }) => {
     const publisher = await filePublisher();
     const cwd = await tempDirectory();

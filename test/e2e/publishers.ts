@@ -8,21 +8,20 @@ import type { Radosgw } from "../peers/radosgw.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { ARTIFACT } from "./archive.ts";
 
-/** A registry that releases can be published in. */
+/** A registry that a test publishes to. */
 export interface Publisher {
-  /** What `--registry` gets. */
+  /** The value of `--registry`. */
   url: string;
-  /** What the environment gets. */
+  /** Variables for dewy's environment. */
   env: Readonly<Record<string, string>>;
   /** Publishes a version with one artifact. */
   publish(tag: string, bytes: Uint8Array<ArrayBuffer>, name?: string): Promise<void>;
-  /** Takes a version back. */
+  /** Deletes a version. */
   withdraw(tag: string): Promise<void>;
-  /** The names of all files of a version, audit records among them. */
+  /** The names of all files of a version, including audit records. */
   audits(tag: string): Promise<string[]>;
 }
 
-/** A directory. */
 export async function filePublisher(): Promise<Publisher & { directory: string }> {
   const directory = await tempDirectory();
   return {
@@ -63,7 +62,7 @@ export async function githubPublisher(
   };
 }
 
-/** A bucket of its own in a real S3 server. */
+/** A new bucket in a real S3 server. */
 export async function s3Publisher(gateway: Radosgw): Promise<Publisher> {
   const bucket = `e2e-${randomUUID()}`;
   const client = await gateway.createBucket(bucket);

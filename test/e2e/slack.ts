@@ -1,7 +1,10 @@
 import { onTestFinished } from "vitest";
 import { serveFetch } from "../fakes/serve.ts";
 
-/** A Slack that records the texts, and all values, that it is sent; `answer` decides how it responds. */
+/**
+ * A Slack that records the texts, and all fields, of its messages; `answer` decides how it
+ * responds.
+ */
 export async function slack(
   answer: () => Promise<Response>,
 ): Promise<{ texts: string[]; forms: string[]; url: string }> {

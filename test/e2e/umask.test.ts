@@ -10,7 +10,7 @@ const isRoot = process.getuid?.() === 0;
 const why = isRoot ? "" : " [skipped: only root can start a program as another user]";
 const APP = "#!/bin/sh\ncat current/etc/deep/settings && id -u && exec sleep 300\n";
 
-/** Directories are not among its entries: dewy makes them on the way. */
+/** Has no entries for directories, so that dewy creates them itself. */
 async function artifact(): Promise<Uint8Array<ArrayBuffer>> {
   const file = (
     name: string,

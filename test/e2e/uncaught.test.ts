@@ -10,7 +10,7 @@ import { slack } from "./slack.ts";
 
 const PRELOAD = join(ROOT, "test", "e2e", "uncaught_preload.mjs");
 
-/** The same runtime, with errors that nothing catches. */
+/** The same command, with errors that nothing catches. */
 function withUncaught(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
   const [program, ...rest] = command;
   if (rest[0] === "run") return [program, "run", "--preload", PRELOAD, ...rest.slice(1)];
@@ -18,7 +18,7 @@ function withUncaught(command: readonly [string, ...string[]]): readonly [string
   return [program, "--preload", PRELOAD, ...rest];
 }
 
-/** Causes both errors, and waits until both are in the log `times` times in all. */
+/** Causes both errors, and waits until each is in the log `times` times. */
 async function fail(dewy: Dewy, times: number): Promise<void> {
   dewy.child.kill("SIGUSR2");
   const count = (what: string): number =>
@@ -58,8 +58,8 @@ describe.each(cliRuntimes)("an uncaught error, on $name,", ({ command }) => {
     const errors = dewy.lines().filter(({ level }) => level === "ERROR");
     expect(errors).toHaveLength(2);
     expect(dewy.lines().filter(({ level, stack }) => level === "DEBUG" && stack)).toHaveLength(2);
-    const told = texts.filter((text) => text.includes("an error"));
-    expect(told).toHaveLength(2);
+    const notified = texts.filter((text) => text.includes("an error"));
+    expect(notified).toHaveLength(2);
     expect(dewy.stderr() + texts.join("\n")).not.toContain("xoxb");
   });
 

@@ -12,7 +12,10 @@ const PAGE = "<html>Please sign in</html>\n";
 const [node] = cliRuntimes;
 const nodeCommand = node?.command ?? ["node"];
 
-/** A bucket whose ETags are no MD5, as those of multipart uploads; the first download gets another answer. */
+/**
+ * A bucket whose ETags are not MD5 digests, as after a multipart upload. The first download gets
+ * another answer.
+ */
 async function bucket(
   wrongAnswer: (right: Response) => Response | Promise<Response>,
   headers: Readonly<Record<string, string>> = { etag: '"0123456789abcdef0123456789abcdef-2"' },
@@ -40,7 +43,7 @@ async function bucket(
 }
 
 describe("a version whose registry states no digest is deployed although the first download", () => {
-  it("had other bytes of the right size: they are thrown away when they cannot be extracted", async () => {
+  it("had other bytes of the right size, which are discarded when they cannot be extracted", async () => {
     const { run, cwd } = await bucket(async (right) => {
       const { byteLength } = await right.arrayBuffer();
       return new Response(new Uint8Array(byteLength).fill(7), right);
@@ -69,7 +72,7 @@ describe("a version whose registry states no digest is deployed although the fir
 });
 
 describe("a version that was not verified", () => {
-  it("is told at the level info, once; one that was is not", async () => {
+  it("is logged once at level info, unlike a verified version", async () => {
     const isNote = ({ msg }: { msg: string }): boolean => msg.startsWith("Artifact not verified");
     const without = await (await bucket((right) => right)).run();
     expect(without.lines.filter(isNote)).toMatchObject([{ level: "INFO", tag: "v1.0.0" }]);

@@ -6,30 +6,25 @@ interface Sleeper {
   wake: () => void;
 }
 
-/** Time that only moves when a test says so. */
+/** Time that moves only when a test advances it. */
 export interface FakeClock extends Clock {
-  /** Moves time, and wakes who is due, in order. */
+  /** Moves time, and wakes the sleeps that are due, in order. */
   advance(ms: number): void;
-  /** Resolves as soon as somebody sleeps for exactly so long. */
+  /** Resolves as soon as any code sleeps for exactly this long. */
   sleeping(ms: number): Promise<void>;
   /** The lengths of all sleeps so far, in milliseconds. */
   readonly slept: readonly number[];
 }
 
-/** Options of {@link fakeClock}. */
 export interface FakeClockOptions {
-  /** The time at the start; 2026-01-02T03:04:05.678Z unless told. */
+  /** The time at the start. Defaults to 2026-01-02T03:04:05.678Z. */
   now?: number;
-  /** Sleeps up to this long, in milliseconds, are over at once and move time: pauses, but not timeouts. */
+  /**
+   * Sleeps of at most this many milliseconds end at once and move time: pauses, but not timeouts.
+   */
   skipUpTo?: number;
 }
 
-/**
- * Makes a clock for a test.
- *
- * @param options where it starts, and what it does not wait for.
- * @returns the clock.
- */
 export function fakeClock(options: FakeClockOptions = {}): FakeClock {
   let now = options.now ?? Date.UTC(2026, 0, 2, 3, 4, 5, 678);
   const skipUpTo = options.skipUpTo ?? -1;
@@ -79,15 +74,15 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
   };
 }
 
-/** Turns of the event loop without a new sleep: everybody else has had the chance to act. */
+/**
+ * Turns of the event loop without a new sleep, after which all other code had its chance to run.
+ */
 const QUIET_TURNS = 3;
 
 /**
- * Makes a clock whose time jumps to the next sleep that ends whenever nothing else is left to do: hours pass in a
- * moment and in order, however slow the machine is. For code that waits for nothing but the clock.
- *
- * @param start its time at the start; 2026-01-02T03:04:05.678Z unless told.
- * @returns the clock.
+ * Creates a clock that jumps to the end of the next sleep whenever nothing else is left to do:
+ * hours pass in a moment and in order, however slow the machine is. For code that waits only for
+ * the clock. `start` defaults to 2026-01-02T03:04:05.678Z.
  */
 export function hastyClock(start: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678)): Clock {
   let now = start;

@@ -1,4 +1,5 @@
-// The vendor's own client works with the fake: so what dewy does with it, it can do with the real one.
+// Google's own client works with the fake, so the fake behaves like the real service where dewy
+// uses it.
 import { Storage } from "@google-cloud/storage";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FakeGcs, fakeGcs } from "./gcs.ts";

@@ -55,8 +55,8 @@ export interface FakeGcsOptions {
 }
 
 /**
- * A Google Cloud Storage with one bucket, checked against the vendor's types and, in test/fakes/gcs.test.ts, with the
- * vendor's client. Unsupported requests are answered with 501.
+ * A Google Cloud Storage with one bucket, checked against the vendor's types and, in
+ * test/fakes/gcs.test.ts, with the vendor's client. Unsupported requests are answered with 501.
  * @see https://cloud.google.com/storage/docs/json_api/v1/objects
  */
 export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
@@ -216,7 +216,10 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
   };
 }
 
-/** https://cloud.google.com/storage/docs/transcoding, https://cloud.google.com/storage/docs/json_api/v1/parameters#range */
+/**
+ * https://cloud.google.com/storage/docs/transcoding,
+ * https://cloud.google.com/storage/docs/json_api/v1/parameters#range
+ */
 function media(request: Request, object: GcsStored): Response {
   const { bytes, contentEncoding, generation, contentType } = object;
   const headers = new Headers({

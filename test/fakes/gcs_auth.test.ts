@@ -1,5 +1,6 @@
-// The vendor's own client signs in with the fake: so where dewy signs in with it, it can with the real one. Its key
-// of a service account always goes to Google's own address; that the fake checks such a key's signature is node:crypto's.
+// Google's own client signs in with the fake, so the fake behaves like the real servers where dewy
+// signs in. A service account's key is not covered: the client always sends it to Google's own
+// address. The fake checks its signature with node:crypto.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ describe("the fake of Google's identity servers with @google-cloud/storage", () 
   beforeEach(async () => {
     google = fakeIdentity(Date.now);
     google.hasMetadata = true;
-    // Addresses of the vendor's client lead here; their first segment says whom it wants.
+    // Addresses of Google's client lead here; the first path segment names the intended host.
     served = await serveFetch((request) => {
       const { pathname, search } = new URL(request.url);
       const target = pathname.startsWith("/computeMetadata/")
@@ -62,7 +63,7 @@ describe("the fake of Google's identity servers with @google-cloud/storage", () 
     await expect(federation({}, "another")).rejects.toThrow("invalid_grant");
   });
 
-  test("issues a machine's token", async () => {
+  test("issues a token of the machine", async () => {
     vi.stubEnv("GCE_METADATA_HOST", served.url.replace("http://", ""));
     vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", "");
     vi.stubEnv("CLOUDSDK_CONFIG", directory);

@@ -1,6 +1,6 @@
 /**
- * Reduces a response to what the `fields` parameter names, as Google's servers do, so that a client never sees a field
- * that it did not request. `fields` is like `a,b(c,d)`; `null` keeps everything.
+ * Reduces a response to what the `fields` parameter names, as Google's servers do, so that a client
+ * never sees a field that it did not request. `fields` is like `a,b(c,d)`; `null` keeps everything.
  * @see https://cloud.google.com/storage/docs/json_api#partial-response
  */
 export function selectFields(answer: object, fields: string | null): object {

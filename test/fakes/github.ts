@@ -20,7 +20,10 @@ export interface FakeGitHubOptions {
   clock: Pick<Clock, "now">;
   /** `owner/repo`. Defaults to `acme/app`. */
   repo?: string;
-  /** Valid tokens, and whether they may write. Defaults to `{ ghp_writer: true, ghp_reader: false }`. */
+  /**
+   * Valid tokens, and whether they may write. Defaults to
+   * `{ ghp_writer: true, ghp_reader: false }`.
+   */
   tokens?: Record<string, boolean>;
   /** Whether the repository is visible only with a token. */
   isPrivate?: boolean;
@@ -55,8 +58,9 @@ const HOUR_MS = 3_600_000;
 const WINDOW_OPENS = { used: 0, resetAt: 0 };
 
 /**
- * GitHub's REST API for releases, as far as dewy and its tests need it. Its responses have the types of GitHub's OpenAPI
- * document, and test/fakes/github.test.ts checks it with GitHub's own client.
+ * GitHub's REST API for releases, as far as dewy and its tests need it. Its responses have the
+ * types of GitHub's OpenAPI document, and test/fakes/github.test.ts checks it with GitHub's own
+ * client.
  */
 export class FakeGitHub {
   /** Every answered call, in order, including downloads from the storage. */
@@ -160,7 +164,10 @@ export class FakeGitHub {
     return stored;
   }
 
-  /** Another client downloads every asset once: the ETag of the list changes, that of the tags does not. */
+  /**
+   * Downloads every asset once, as another client: the ETag of the list changes, that of the tags
+   * does not.
+   */
   countDownloads(): void {
     for (const release of this.#releases) for (const asset of release.assets) asset.downloads += 1;
   }
@@ -416,7 +423,10 @@ export class FakeGitHub {
     return { status: 201, body };
   }
 
-  /** https://www.rfc-editor.org/rfc/rfc9110#section-14 ; a signed URL together with a token is refused. */
+  /**
+   * https://www.rfc-editor.org/rfc/rfc9110#section-14 ; a signed URL together with a token is
+   * refused.
+   */
   async #storage(request: Request, url: URL): Promise<Response> {
     const call = `${request.method} ${url.pathname}`;
     const log = (status: number, bytes: number): void => {
@@ -475,7 +485,10 @@ export interface ServedGitHub {
   close(): Promise<void>;
 }
 
-/** Serves the fake over real HTTP: API and storage on two loopback ports, so that they have different origins. */
+/**
+ * Serves the fake over real HTTP: API and storage on two loopback ports, so that they have
+ * different origins.
+ */
 export async function serveGitHub(options: FakeGitHubOptions): Promise<ServedGitHub> {
   const github = new FakeGitHub(options);
   const api = await serveFetch(github.handler);

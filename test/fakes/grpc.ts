@@ -23,29 +23,27 @@ import {
   type ReportRequest,
 } from "../../src/gen/dewy_pb.ts";
 
-/** What a server answers with. */
+/** Answers a `Current` request. */
 export type Current = (
   request: CurrentRequest,
   context: HandlerContext,
 ) => Promise<MessageInitShape<typeof CurrentResponseSchema>>;
 
-/** How a server is set up. */
 export interface FakeGrpcOptions {
-  /** Answers `Current`; v1.2.3 from GitHub unless told. */
+  /** Defaults to v1.2.3 from GitHub. */
   current?: Current;
-  /** Hears `Report`. */
+  /** Receives `Report`. */
   report?: (request: ReportRequest, context: HandlerContext) => Promise<void>;
-  /** Methods that it does not know. */
+  /** Methods that it does not implement. */
   without?: "report";
-  /** A certificate to speak TLS with. */
+  /** For TLS. Defaults to plain text. */
   tls?: Certificate;
-  /** HTTP/1.1 instead of HTTP/2, as serverless platforms speak it. */
+  /** Speaks HTTP/1.1 instead of HTTP/2, as serverless platforms do. */
   http1?: boolean;
-  /** The port; a free one unless told. */
+  /** Defaults to a free port. */
   port?: number;
 }
 
-/** A server that listens on loopback. */
 export interface FakeGrpc {
   /** `127.0.0.1:<port>`. */
   target: string;
@@ -53,11 +51,10 @@ export interface FakeGrpc {
   asked: { request: CurrentRequest; headers: Headers; protocol: string }[];
   /** The `Report` requests so far. */
   reports: ReportRequest[];
-  /** How many connections were made. */
+  /** The number of connections so far. */
   connections(): number;
-  /** Drops all connections; `politely` says so before, by GOAWAY. */
+  /** Closes all connections; `politely` sends GOAWAY first. */
   hangUp(politely?: boolean): void;
-  /** Stops it. */
   close(): Promise<void>;
 }
 
@@ -67,19 +64,14 @@ export interface Certificate {
   cert: string;
 }
 
-/** The answer of a server that was told nothing else. */
+/** The default answer. */
 export const ANSWER = {
   id: "id-1",
   tag: "v1.2.3",
   artifactUrl: "ghr://o/r/tag/v1.2.3/app_linux_amd64.tar.gz",
 } as const;
 
-/**
- * Serves gRPC, gRPC-Web and Connect.
- *
- * @param options what it does.
- * @returns the server, when it listens.
- */
+/** Serves gRPC, gRPC-Web and Connect on loopback. */
 export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc> {
   const asked: FakeGrpc["asked"] = [];
   const reports: ReportRequest[] = [];
@@ -134,12 +126,12 @@ export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc
   };
 }
 
-/** @returns a handler of `Current` that ends with a status. */
+/** Returns a handler of `Current` that fails with a status. */
 export function failing(code: Code, message: string, metadata: HeadersInit = {}): Current {
   return () => Promise.reject(new ConnectError(message, code, metadata));
 }
 
-/** @returns a certificate for 127.0.0.1 and localhost that is its own authority. */
+/** Creates a self-signed certificate for 127.0.0.1 and localhost. */
 export async function loopbackCertificate(): Promise<Certificate> {
   const { private: key, cert } = await generate([{ name: "commonName", value: "localhost" }], {
     algorithm: "sha256",

@@ -25,7 +25,9 @@ export interface Times {
   any?: boolean;
 }
 
-/** A server with expected calls. It fails on an unexpected call, and at the end on a missing one. */
+/**
+ * A server with expected calls. It fails on an unexpected call, and at the end on a missing one.
+ */
 export interface StrictFake {
   /** Replaces the network. */
   fetch: typeof globalThis.fetch;
@@ -101,8 +103,8 @@ async function record(request: Request): Promise<RecordedRequest> {
 }
 
 /**
- * A `fetch` that calls a handler. It follows no redirects, since dewy does so itself. Like the real one it rejects when
- * the signal aborts, and its bodies fail.
+ * A `fetch` that calls a handler. It follows no redirects, since dewy does so itself. Like the real
+ * one it rejects when the signal aborts, and its bodies fail.
  */
 export function fetchOf(handler: Handler): typeof globalThis.fetch {
   return async (input, init) => {

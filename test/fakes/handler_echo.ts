@@ -2,8 +2,9 @@ import type { Handler } from "./handler.ts";
 import { ConnectionReset } from "./serve.ts";
 
 /**
- * A server for testing a client: `/echo` returns the request, `/redirect?status=&to=` redirects, `/short` announces more
- * bytes than it sends, `/gzip` sends a compressed body with its length, `/range` supports ranges.
+ * A server for testing a client: `/echo` returns the request, `/redirect?status=&to=` redirects,
+ * `/short` announces more bytes than it sends, `/gzip` sends a compressed body with its length,
+ * `/range` supports ranges.
  */
 export const echoHandler: Handler = async (request) => {
   const url = new URL(request.url);

@@ -67,8 +67,8 @@ const http1 = (status: string): string =>
   `HTTP/1.1 ${status}\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\nbad gateway\n`;
 
 /**
- * Peers without HTTP/2, or with broken HTTP/2. A flood of CONTINUATION is missing, because it makes Node 20 and 24 abort
- * in one of ten runs, within native code (`Http2Session::~Http2Session`).
+ * Peers without HTTP/2, or with broken HTTP/2. A flood of CONTINUATION is missing, because it makes
+ * Node 20 and 24 abort in one of ten runs, within native code (`Http2Session::~Http2Session`).
  */
 export const hostilePeers: Readonly<Record<string, PeerBehaviour>> = {
   "closes the connection at once": (socket) => void socket.end(),
@@ -101,7 +101,10 @@ export const hostilePeers: Readonly<Record<string, PeerBehaviour>> = {
   "floods letters": flood(Buffer.from("A".repeat(64)), []),
 };
 
-/** Forwards to a real server at `127.0.0.1:<port>`; `floodAfterMs` adds a flood of PING frames to its answers. */
+/**
+ * Forwards to a real server at `127.0.0.1:<port>`; `floodAfterMs` adds a flood of PING frames to
+ * its answers.
+ */
 export function relayTo(target: string, floodAfterMs?: number): PeerBehaviour {
   const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(PING, "12345678")));
   return (socket) => {

@@ -136,7 +136,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
     if (odd !== undefined) return odd;
     if (url.origin + url.pathname === realm.origin + realm.pathname) return giveToken(request);
     if (url.host === "blobs.example") return giveBlob(url.pathname.slice(1), authorization);
-    if (url.host !== host) return new Response("no such host in this world", { status: 418 });
+    if (url.host !== host) return new Response("unknown host", { status: 418 });
     return refuse(authorization) ?? route(request, url);
   }
 

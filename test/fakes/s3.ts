@@ -7,7 +7,9 @@ export interface FakeObject {
   headers: Readonly<Record<string, string>>;
 }
 
-/** S3 in memory: path style, one user. Signatures are parsed, but not verified (radosgw does that). */
+/**
+ * S3 in memory: path style, one user. Signatures are parsed, but not verified (radosgw does that).
+ */
 export interface FakeS3 {
   handler: Handler;
   /** `METHOD /bucket/key?query` of every request. */

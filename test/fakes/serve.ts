@@ -12,7 +12,9 @@ export interface Served {
 /** A handler throws this to close the connection instead of answering. */
 export class ConnectionReset extends Error {}
 
-/** Serves a handler over real HTTP on a free loopback port. A failing body closes the connection. */
+/**
+ * Serves a handler over real HTTP on a free loopback port. A failing body closes the connection.
+ */
 export async function serveFetch(handler: Handler): Promise<Served> {
   const server = createServer((incoming, outgoing) => {
     answer(handler, incoming, outgoing).catch(() => outgoing.destroy());

@@ -167,7 +167,7 @@ describe("an app that keeps crashing", () => {
       type: "replica-lost",
       tag: "v1",
       container: `app-${Math.random()}-0`,
-      reason: "ended with exit code 1",
+      reason: "exited with exit code 1",
       lastLines: [],
       replaceInMs,
     });

@@ -36,7 +36,7 @@ const LOST = {
   type: "replica-lost",
   tag: "v1",
   container: "app-1-0",
-  reason: "ended with exit code 1",
+  reason: "exited with exit code 1",
   lastLines: [],
   replaceInMs: 1_000,
 } as const;
@@ -107,20 +107,20 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [{ ...STARTED, withPort: false }, "Server started for `v1` without port"],
   [{ ...STARTED, restarted: true, withPort: false }, "Server restarted for `v1` without port"],
   [{ type: "app-restart", signal: "SIGUSR1" }, "Restarted receiving by `SIGUSR1` signal"],
-  [EXITED, "`v1` ended with exit code 3, starts again in 1s"],
-  [{ ...EXITED, restartInMs: undefined }, "`v1` ended with exit code 3"],
+  [EXITED, "`v1` exited with exit code 3, starts again in 1s"],
+  [{ ...EXITED, restartInMs: undefined }, "`v1` exited with exit code 3"],
   [
     { ...EXITED, code: null, signal: "SIGSEGV", lastLines: ["a", "b"] },
     "`v1` was ended by SIGSEGV, starts again in 1s\n```\na\nb\n```",
   ],
   [
     { ...EXITED, code: 0, lastLines: ["bye"] },
-    "`v1` ended with exit code 0, starts again in 1s\n```\nbye\n```",
+    "`v1` exited with exit code 0, starts again in 1s\n```\nbye\n```",
   ],
   [{ ...EXITED, code: 0, restartInMs: undefined }, "`v1` finished"],
   [
-    { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it ended with exit code 1" },
-    "`v1` failed when it was restarted; the previous process keeps serving: it ended with exit code 1",
+    { type: "resumed", tag: "v1", generation: 2, pid: 7, reason: "it exited with exit code 1" },
+    "`v1` failed when it was restarted; the previous process keeps serving: it exited with exit code 1",
   ],
   [
     { type: "start-failed", tag: "v1", reason: "no app.env", retryInMs: 2_000 },
@@ -151,10 +151,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     { type: "containers-adopted", containers: ["a", "b", "c"], tags: ["v1", "v2"] },
     "Found 3 containers of `v1`, `v2` still running from an earlier start of dewy",
   ],
-  [LOST, "Container `app-1-0` of `v1` is lost: ended with exit code 1, replaced in 1s"],
+  [LOST, "Container `app-1-0` of `v1` is lost: exited with exit code 1, replaced in 1s"],
   [
     { ...LOST, replaceInMs: undefined, lastLines: ["a", "b"] },
-    "Container `app-1-0` of `v1` is lost: ended with exit code 1\n```\na\nb\n```",
+    "Container `app-1-0` of `v1` is lost: exited with exit code 1\n```\na\nb\n```",
   ],
   [{ type: "replica-ready", tag: "v1", container: "a", address: "b", durationMs: 1 }, undefined],
   [{ type: "replica-retired", tag: "v1", container: "a", cut: 0, durationMs: 1 }, undefined],
@@ -227,7 +227,7 @@ test("a quiet notifier sends deployed containers once, and lost ones", () => {
 test("a text can be rendered without markup", () => {
   const notification = notificationOf({ ...EXITED, lastLines: ["a", "b"] }, false);
   expect(plainText(notification?.text ?? [])).toBe(
-    "v1 ended with exit code 3, starts again in 1s\na\nb",
+    "v1 exited with exit code 3, starts again in 1s\na\nb",
   );
   expect(plainText(rich`by ${{ bold: "Dewy" }} (${1})`)).toBe("by Dewy (1)");
 });

@@ -20,7 +20,6 @@ const SOURCE = fileURLToPath(new URL("container_app/app.c", import.meta.url));
 const call = promisify(execFile);
 
 export interface AppImage {
-  /** The version in its responses. */
   version: string;
   /** The variables that `app.c` documents. */
   env?: Readonly<Record<string, string>>;
@@ -34,7 +33,6 @@ export interface AppImage {
   command?: readonly string[];
 }
 
-/** Describes an image of the app, for a registry's `push`. */
 export async function appImage(options: AppImage): Promise<PushedImage> {
   const { version, env = {}, ports = [3000], user, checkEveryS, command = ["/app"] } = options;
   const variables = Object.entries({ ...env, VERSION: version });

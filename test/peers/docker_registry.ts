@@ -1,5 +1,6 @@
 /**
- * A real registry: Debian's docker-registry, open, with passwords, with tokens, with TLS; and images made by buildah.
+ * A real registry, Debian's docker-registry: open, with passwords, with tokens or with TLS. buildah
+ * makes images for it.
  *
  * Debian: `apt-get install -y --no-install-recommends docker-registry buildah`.
  *
@@ -23,82 +24,75 @@ import { freePorts } from "./ports.ts";
 const PROGRAMS = ["docker-registry", "buildah"];
 const call = promisify(execFile);
 
-/** The login of registries that want one. */
+/** The login of registries with authentication. */
 export const LOGIN = { username: "dewy", password: "secret" };
 // bcrypt, of the password above.
 const HTPASSWD = "dewy:$2b$05$v5TLNmupdz14AlN/aVSl9uE8gf5EfvDjWUtuMcVRewhaG7JfLXy7K\n";
 
-/** What the token service exchanges for tokens, as if `docker login` had left it. */
+/** A refresh token that the token service accepts, as `docker login` would have stored it. */
 export const REFRESH_TOKEN = "refresh-token-of-dewy";
 
-/** How the registry wants to be asked. */
 export interface DockerRegistryOptions {
   auth?: "none" | "htpasswd" | "token";
   /** With a certificate of a private authority. */
   tls?: boolean;
-  /** Whether the token service gives tokens to anybody. */
+  /** Whether the token service issues tokens without a login. */
   anonymousTokens?: boolean;
 }
 
-/** A running registry. */
 export interface DockerRegistry {
   /** `127.0.0.1:<port>` */
   host: string;
   /** A PEM file of the authority; empty without TLS. */
   caFile: string;
-  /** Requests for tokens so far. */
+  /** The number of token requests so far. */
   tokenRequests(): number;
-  /** A token that lets pull from a repository. */
+  /** Returns a token for pulling from a repository. */
   pullToken(repository: string): Promise<string>;
-  /** Pushes one small image, without an index; not over TLS. */
+  /** Pushes one small image without an index. Not over TLS. */
   push(repository: string, tag: string, image?: PushedImage): Promise<void>;
-  /** Pushes an index of small images, one for each `os/architecture`; not over TLS. */
+  /** Pushes an index of small images, one for each `os/architecture`. Not over TLS. */
   pushIndex(
     repository: string,
     tag: string,
     platforms: readonly string[],
     image?: PushedImage,
   ): Promise<void>;
-  /** Pushes an image whose layer is gone, so that it can be found, but not pulled. */
+  /** Pushes an image whose layer is missing: it can be found, but not pulled. */
   pushBroken(repository: string, tag: string): Promise<void>;
-  /** Deletes what a tag points at, and with it the tag. */
+  /** Deletes the manifest that a tag points to, and the tag with it. */
   remove(repository: string, tag: string): Promise<void>;
-  /** Builds an image for every platform, and pushes them under one index, all by buildah. */
+  /** Builds an image for each platform with buildah, and pushes them under one index. */
   buildah(repository: string, tag: string, platforms: readonly string[]): Promise<void>;
-  /** Ends the registry and removes its data. */
+  /** Stops the registry and removes its data. */
   stop(): Promise<void>;
 }
 
-/** An image of a test. */
 export interface PushedImage {
   os?: string;
   architecture?: string;
   created?: string;
-  /** Docker's format, which older tools make, instead of the OCI's. */
+  /** Whether it has Docker's format, as made by older tools, instead of OCI's. */
   isDocker?: boolean;
-  /** What is in it; nothing unless told. */
+  /** Its content. Defaults to none. */
   layer?: ImageLayer;
   /** How it runs: https://github.com/opencontainers/image-spec/blob/main/config.md#properties */
   config?: Readonly<Record<string, unknown>>;
 }
 
-/** A layer of an image. */
 export interface ImageLayer {
   /** A tar.gz. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** The digest of the tar in it. */
+  /** The digest of the tar inside. */
   diffId: string;
 }
 
-/**
- * Why no registry can be started here; `undefined` when one can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so
- * that a suite cannot be skipped unnoticed.
- */
+/** Returns why a registry cannot be started here; see {@link missingPeer}. */
 export function missingDockerRegistry(): string | undefined {
   return missingPeer(PROGRAMS, "docker-registry buildah");
 }
 
-/** Starts a registry in memory; about a tenth of a second. */
+/** Starts a registry in memory, in about a tenth of a second. */
 export async function startDockerRegistry(
   options: DockerRegistryOptions = {},
 ): Promise<DockerRegistry> {
@@ -127,9 +121,9 @@ export async function startDockerRegistry(
   try {
     await untilItAnswers(host, server);
   } catch (error) {
-    const said = await readFile(log, "utf8").catch(() => "");
+    const output = await readFile(log, "utf8").catch(() => "");
     await stop();
-    throw new Error(`docker-registry did not start: ${String(error)}\n${said.slice(-2000)}`);
+    throw new Error(`docker-registry did not start: ${String(error)}\n${output.slice(-2000)}`);
   }
   const client = rawClient(`http://${host}`, keys, options);
   return {
@@ -158,7 +152,7 @@ export async function startDockerRegistry(
   };
 }
 
-/** Ends the registry when this process is gone, however it went. */
+/** Stops the registry when this process exits, for whatever reason. */
 function watchOver(server: ChildProcess, directory: string): void {
   const script = 'read -r end; kill -9 "$1" 2>/dev/null; rm -rf -- "$0"';
   const shell = spawn("/bin/sh", ["-c", script, directory, String(server.pid)], {
@@ -186,14 +180,14 @@ function configuration(
         : {}),
     },
     ...(auth === "htpasswd"
-      ? { auth: { htpasswd: { realm: "registry, of ours", path: join(directory, "htpasswd") } } }
+      ? { auth: { htpasswd: { realm: "registry, of tests", path: join(directory, "htpasswd") } } }
       : {}),
     ...(auth === "token"
       ? {
           auth: {
             token: {
               realm: `${issuer}/token`,
-              service: "registry of ours",
+              service: "registry of tests",
               issuer: "dewy-test",
               rootcertbundle: join(directory, "signer.pem"),
             },
@@ -207,7 +201,6 @@ function configuration(
 
 interface Keys {
   certFile: string;
-  /** Signs a token. */
   sign(access: object): Promise<string>;
 }
 
@@ -235,7 +228,7 @@ async function makeKeys(directory: string): Promise<Keys> {
       new SignJWT({ access: [access] })
         .setProtectedHeader({ alg: "ES256", typ: "JWT", x5c })
         .setIssuer("dewy-test")
-        .setAudience("registry of ours")
+        .setAudience("registry of tests")
         .setSubject("")
         .setJti(randomUUID())
         .setIssuedAt()
@@ -283,7 +276,7 @@ type RawClient = (
   type?: string,
 ) => Promise<Response>;
 
-/** Speaks to the registry as a publisher, which dewy is not. */
+/** Talks to the registry as a publisher, which dewy is not. */
 function rawClient(base: string, keys: Keys, { auth }: DockerRegistryOptions): RawClient {
   return async (method, path, repository, body, type) => {
     const headers = new Headers();
@@ -423,7 +416,7 @@ async function untilItAnswers(host: string, server: ChildProcess): Promise<void>
       socket.once("connect", () => socket.destroy());
     });
     if (answers) return;
-    if (Date.now() > deadline) throw new Error("nobody listens");
+    if (Date.now() > deadline) throw new Error("the registry does not listen");
     await systemClock.sleep(20);
   }
 }

@@ -1,4 +1,5 @@
-"""A dewy gRPC client as somebody else would write one: asks, reports, and prints the answer or the status as JSON.
+"""A dewy gRPC client as another project would write it: calls Current and Report, and prints the
+answer or the status as JSON.
 
 usage: grpc_client.py <directory of the generated modules> <host:port> <token or ""> [<CA file>]
 """

@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     env: Record<string, string> = {},
   ): Promise<{
     registry: ReturnType<typeof openRegistry>;
-    heard: Record<string, unknown>[];
+    requests: Record<string, unknown>[];
   }> {
     const server = await python.serve(answer, secure ? tls : undefined);
     onTestFinished(() => server.stop());
@@ -59,15 +59,15 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     });
     const url = `grpc://${server.target}${secure ? "" : "?no-tls=true"}`;
     const registry = openRegistry(url, { ...io, registries: hostRegistries });
-    return { registry, heard: server.heard };
+    return { registry, requests: server.requests };
   }
 
   describe.each([
     ["h2c", false],
     ["TLS with a private CA", true],
   ])("over %s", (_, secure) => {
-    test("a Python server is asked and reported to", async () => {
-      const { registry, heard } = await registryOf(VERSION, secure, {
+    test("dewy queries a Python server and reports to it", async () => {
+      const { registry, requests } = await registryOf(VERSION, secure, {
         DEWY_REGISTRY_TOKEN: "s3cr3t",
       });
       expect(await registry.resolve()).toMatchObject({
@@ -87,9 +87,9 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
       const deployment = { id: "42", tag: "v1.2.3", command: "server", host: "h", at: new Date() };
       await registry.report?.({ ...deployment, error: "something error" });
       await registry.report?.(deployment);
-      // The peer says what it heard after it has answered.
+      // The server prints a request after it has answered it.
       await expect
-        .poll(() => heard)
+        .poll(() => requests)
         .toEqual([
           {
             method: "Current",
@@ -104,7 +104,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
         ]);
     });
 
-    test("a Python client asks a server of the same contract", async () => {
+    test("a Python client queries a server of the same contract", async () => {
       const createdAt = timestampFromDate(new Date(VERSION.created_at));
       const options: FakeGrpcOptions = { current: async () => ({ ...ANSWER, createdAt }) };
       const server = await serveGrpc(secure ? { ...options, tls } : options);
@@ -130,7 +130,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     ["RESOURCE_EXHAUSTED", "rate-limited"],
     ["INTERNAL", "remote"],
     ["UNIMPLEMENTED", "config"],
-  ])("a Python server's %s is an error of ours, with its words", async (status, code) => {
+  ])("a Python server's %s becomes a DewyError with its details", async (status, code) => {
     const { registry } = await registryOf({ status, details: "Größe 100% no" }, false);
     await expect(registry.resolve()).rejects.toMatchObject({
       code,
@@ -138,7 +138,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     });
   });
 
-  test("a Python client reads our statuses", async () => {
+  test("a Python client reads the statuses of a server in TypeScript", async () => {
     const server = await serveGrpc({ current: failing(Code.FailedPrecondition, "not yet: ü") });
     onTestFinished(() => server.close());
     expect(await python.ask(server.target)).toEqual({
@@ -147,7 +147,7 @@ describe.skipIf(missing !== undefined)(`gRPC with Python${missing ? ` (${missing
     });
   });
 
-  test("an empty answer of a Python server is none", async () => {
+  test("an empty answer of a Python server means that there is no release", async () => {
     const { registry } = await registryOf({ id: "", tag: "", artifact_url: "" }, false);
     expect(await registry.resolve()).toMatchObject({ kind: "none", reason: "empty" });
   });

@@ -1,8 +1,9 @@
 /**
  * A gRPC server and client in Python, with code that protoc generates from proto/dewy.proto.
  *
- * Debian: `apt-get install -y --no-install-recommends protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
- * python3-grpcio python3-protobuf`.
+ * Debian:
+ * `apt-get install -y --no-install-recommends protobuf-compiler protobuf-compiler-grpc
+ * libprotobuf-dev python3-grpcio python3-protobuf`.
  *
  * @module
  */
@@ -15,41 +16,38 @@ import { promisify } from "node:util";
 import type { Certificate } from "../fakes/grpc.ts";
 import { neutralEnvironment, ROOT } from "../runtime/runtimes.ts";
 
-/** Debian's own: another one in PATH does not have its packages. */
+/** Debian's own: another Python in PATH does not have its packages. */
 const PYTHON = "/usr/bin/python3";
 const START_TIMEOUT_MS = 45_000;
 const run = promisify(execFile);
 
-/** What a Python server answers: a version, or a status. */
+/** The answer of a Python server: a version, or a status. */
 export type PythonAnswer =
   | { id: string; tag: string; artifact_url: string; created_at?: string }
   | { status: string; details: string };
 
-/** A Python server that listens on loopback. */
 export interface PythonServer {
   /** `127.0.0.1:<port>`. */
   target: string;
-  /** What it heard so far. */
-  heard: Record<string, unknown>[];
-  /** Stops it. */
+  /** The requests so far. */
+  requests: Record<string, unknown>[];
   stop(): Promise<void>;
 }
 
-/** Both sides in Python. */
+/** gRPC's own implementation in Python, as a server and as a client. */
 export interface GrpcPython {
-  /** Starts a server. */
   serve(answer: PythonAnswer, tls?: Certificate): Promise<PythonServer>;
-  /** Asks a server and reports an error to it. */
+  /** Calls `Current` and reports an error to the server. */
   ask(target: string, options?: { token?: string; caFile?: string }): Promise<unknown>;
-  /** A directory for files of a test. */
+  /** For the files of a test. */
   directory: string;
-  /** Removes what was generated. */
+  /** Removes the generated code. */
   remove(): Promise<void>;
 }
 
 /**
- * Why there is no Python peer here; `undefined` when there is one. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so
- * that a suite cannot be skipped unnoticed.
+ * Returns why there is no Python peer here, or `undefined` if there is one. With
+ * `DEWY_REQUIRE_PEERS=1` it throws the reason, so that no suite is skipped unnoticed.
  */
 export function missingGrpcPython(): string | undefined {
   const missing: string[] = [];
@@ -94,7 +92,10 @@ export async function grpcPython(): Promise<GrpcPython> {
   };
 }
 
-/** gRPC's C core would go through proxies of the environment, and write bytecode beside the sources. */
+/**
+ * Without it, gRPC's C core would use the environment's proxies, and Python would write bytecode
+ * beside the sources.
+ */
 function pythonEnvironment(): NodeJS.ProcessEnv {
   return { ...neutralEnvironment(), PYTHONDONTWRITEBYTECODE: "1", GRPC_VERBOSITY: "NONE" };
 }
@@ -111,13 +112,13 @@ async function serve(
     await writeFile(files[1], tls.cert);
     args.push(...files);
   }
-  // It ends with its standard input: also when the test is gone.
+  // It exits when its standard input closes, and so also when the test is killed.
   const child = spawn(PYTHON, args, { stdio: ["pipe", "pipe", "pipe"], env: pythonEnvironment() });
-  const heard: Record<string, unknown>[] = [];
-  const port = await listening(child, heard);
+  const requests: Record<string, unknown>[] = [];
+  const port = await listening(child, requests);
   return {
     target: `127.0.0.1:${port}`,
-    heard,
+    requests,
     stop: () =>
       new Promise((resolve) => {
         child.once("exit", () => resolve());
@@ -126,7 +127,7 @@ async function serve(
   };
 }
 
-function listening(child: ChildProcess, heard: Record<string, unknown>[]): Promise<number> {
+function listening(child: ChildProcess, requests: Record<string, unknown>[]): Promise<number> {
   return new Promise((resolve, reject) => {
     let errors = "";
     const fail = (what: string): void => reject(new Error(`the Python server ${what}: ${errors}`));
@@ -144,11 +145,11 @@ function listening(child: ChildProcess, heard: Record<string, unknown>[]): Promi
     });
     if (child.stdout === null) return fail("has no output");
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const said = JSON.parse(line);
-      if (said.port === undefined) heard.push(said);
+      const message = JSON.parse(line);
+      if (message.port === undefined) requests.push(message);
       else {
         clearTimeout(timer);
-        resolve(said.port);
+        resolve(message.port);
       }
     });
   });

@@ -1,4 +1,7 @@
-"""Calls dewy.RegistryService once per line of standard input; prints an answer per line. See grpc_python_client.ts."""
+"""Calls dewy.RegistryService once per line of standard input, and prints an answer per line.
+
+See grpc_python_client.ts.
+"""
 
 import json
 import sys
@@ -36,7 +39,7 @@ for line in sys.stdin:
             request = health_pb2.HealthCheckRequest(**call["request"])
             result = {"status": health.Check(request, timeout=10, metadata=metadata).status}
         elif call["method"] == "Watch":
-            # The first call begins to watch; each call waits for one more status.
+            # The first call starts the watch; each call waits for the next status.
             if watching is None:
                 watching = health.Watch(health_pb2.HealthCheckRequest(**call["request"]))
             result = {"status": next(watching).status}

@@ -6,15 +6,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ROOT } from "../runtime/runtimes.ts";
 
-/** gRPC's own client library, in Python. */
 export interface PythonGrpcClient {
-  /** Calls a method; the answer is the response, or `{ code, details }`. */
+  /** Calls a method. Returns the response, or `{ code, details }`. */
   call(
     method: "Current" | "Report" | "Check" | "Watch" | `/${string}`,
     request: Readonly<Record<string, string>>,
     metadata?: Readonly<Record<string, string>>,
   ): Promise<Record<string, string | number>>;
-  /** Ends it. */
   close(): Promise<void>;
 }
 
@@ -23,8 +21,8 @@ const PACKAGES =
   "protobuf-compiler protobuf-compiler-grpc libprotobuf-dev python3-grpcio python3-protobuf";
 
 /**
- * Why there is no client here; `undefined` when there is one. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
- * a suite cannot be skipped unnoticed.
+ * Returns why there is no client here, or `undefined` if there is one. With `DEWY_REQUIRE_PEERS=1`
+ * it throws the reason, so that no suite is skipped unnoticed.
  */
 export function missingPythonGrpc(): string | undefined {
   const imports = spawnSync(PYTHON, ["-c", "import grpc, google.protobuf"]);
@@ -39,11 +37,8 @@ export function missingPythonGrpc(): string | undefined {
 }
 
 /**
- * Starts a client of `proto/dewy.proto`.
- *
- * @param target `host:port`.
- * @param caFile the certificates to trust; `undefined`: plain text.
- * @returns the client.
+ * Starts gRPC's own client library, in Python, for `proto/dewy.proto`. Without `caFile` it uses
+ * plain text.
  */
 export async function startPythonGrpcClient(
   target: string,

@@ -1,6 +1,8 @@
-"""A dewy gRPC server as somebody else would write one: answers Current, and prints what it hears as lines of JSON.
+"""A dewy gRPC server as another project would write it: answers Current, and prints the requests as
+lines of JSON.
 
-usage: grpc_server.py <directory of the generated modules> <answer as JSON> [<key file> <certificate file>]
+usage: grpc_server.py <directory of the generated modules> <answer as JSON>
+                      [<key file> <certificate file>]
 """
 
 import json
@@ -18,8 +20,8 @@ import dewy_pb2_grpc  # noqa: E402
 ANSWER = json.loads(sys.argv[2])
 
 
-def tell(**what):
-    print(json.dumps(what), flush=True)
+def log(**fields):
+    print(json.dumps(fields), flush=True)
 
 
 def optional(message, field):
@@ -29,7 +31,7 @@ def optional(message, field):
 class Registry(dewy_pb2_grpc.RegistryServiceServicer):
     def Current(self, request, context):
         metadata = dict(context.invocation_metadata())
-        tell(
+        log(
             method="Current",
             arch=request.arch,
             os=request.os,
@@ -47,7 +49,7 @@ class Registry(dewy_pb2_grpc.RegistryServiceServicer):
         return answer
 
     def Report(self, request, context):
-        tell(
+        log(
             method="Report",
             id=request.id,
             tag=request.tag,
@@ -66,6 +68,6 @@ if len(sys.argv) > 3:
 else:
     port = server.add_insecure_port("127.0.0.1:0")
 server.start()
-tell(port=port)
-sys.stdin.read()  # until the test closes it or is gone
+log(port=port)
+sys.stdin.read()  # until the test closes it or exits
 server.stop(None)

@@ -1,19 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { systemClock } from "../../src/core/clock.ts";
 
-/** Watches over the servers of a test. */
 export interface Guardian {
-  /** Has a server ended with the others. */
+  /** Stops this server with the others. */
   watch(server: ChildProcess): void;
-  /** Ends the servers and removes their data. */
+  /** Stops the servers and removes their data. */
   stop(): Promise<void>;
 }
 
 /**
- * Ends servers and removes their data on `stop`, or when this process is gone for any reason. It is a shell that reads
- * process ids until its input ends, in a session of its own so that Ctrl-C does not reach it.
- *
- * @param directory the servers' data.
+ * Stops servers and removes their data on `stop`, or when this process exits for any reason. It is
+ * a shell that reads process ids until its input ends, in its own session so that Ctrl-C does not
+ * reach it.
  */
 export function startGuardian(directory: string): Guardian {
   const script = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids; rm -rf -- "$0"';
@@ -32,12 +30,7 @@ export function startGuardian(directory: string): Guardian {
   };
 }
 
-/**
- * Waits until a server answers over HTTP.
- *
- * @param endpoint its address.
- * @param servers the processes it takes; one that exits ends the wait with an error.
- */
+/** Waits until a server answers over HTTP. Fails if one of its processes exits. */
 export async function untilItAnswers(
   endpoint: string,
   servers: readonly ChildProcess[],

@@ -2,12 +2,8 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /**
- * Why a peer cannot be started here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so
- * that a suite cannot be skipped unnoticed.
- *
- * @param programs what it is made of.
- * @param packages the Debian packages that have them.
- * @returns the reason, for the name of what is skipped.
+ * Returns why a peer cannot be started here, with the Debian packages to install, or `undefined` if
+ * it can. With `DEWY_REQUIRE_PEERS=1` it throws the reason, so that no suite is skipped unnoticed.
  */
 export function missingPeer(programs: readonly string[], packages: string): string | undefined {
   const missing = programs.filter((program) => !isInstalled(program));

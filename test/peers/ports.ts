@@ -1,16 +1,19 @@
 import { createServer, type Server } from "node:net";
 import process from "node:process";
 
-/** Below those that the system gives to clients: else a connection of another test may take one in between. */
+/**
+ * Below the ports that the system gives to clients, or a connection of another test may take one in
+ * between.
+ */
 const LOWEST = 10_000;
-/** Each worker of vitest has some of its own. */
+/** Each worker of vitest has its own slice. */
 const SLICE = 4_000;
 const SLICES = 5;
 
 const first = LOWEST + (Number(process.env.VITEST_POOL_ID ?? 0) % SLICES) * SLICE;
 let next = Math.floor(Math.random() * SLICE);
 
-/** Finds TCP ports that nobody uses right now. */
+/** Finds TCP ports that are free right now. */
 export async function freePorts(count: number): Promise<number[]> {
   const found: number[] = [];
   while (found.length < count) {
@@ -20,7 +23,6 @@ export async function freePorts(count: number): Promise<number[]> {
   return found;
 }
 
-/** Finds one. */
 export async function freePort(): Promise<number> {
   const [port = 0] = await freePorts(1);
   return port;
@@ -34,15 +36,11 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** The system hands out ports from 32768 on: below, nobody's server stands by chance. */
+/** The system hands out ports from 32768 on. Below it, no server listens by chance. */
 const FIRST_OF_A_ROW = 20_000;
 const LAST_OF_A_ROW = 32_000;
 
-/**
- * Holds TCP ports in a row on loopback.
- *
- * @returns the servers that hold them, in the order of their ports.
- */
+/** Holds consecutive TCP ports on loopback, with a server for each in the order of the ports. */
 export async function portsInARow(count: number): Promise<{ first: number; servers: Server[] }> {
   const start = FIRST_OF_A_ROW + (process.pid % 500) * 20;
   for (let first = start; first < LAST_OF_A_ROW; first += count) {
@@ -55,7 +53,6 @@ export async function portsInARow(count: number): Promise<{ first: number; serve
   throw new Error(`no ${count} free ports in a row`);
 }
 
-/** Ends a server. */
 export function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs a command where container engines can do no harm: with processes, mounts and a network of its own (loopback only),
-# all of which end with it. Without root, or where the system does not allow it, the command runs as it is, and what needs
-# an engine says why it is skipped.
+# Runs a command isolated from the machine, so that container engines cannot harm it: with its own
+# processes, mounts and network (loopback only), all of which end with the command. Without root, or
+# if the system does not allow it, the command runs without isolation, and the tests that need an
+# engine are skipped with the reason.
 if [ "$(id -u)" != 0 ] || ! unshare --net --mount --pid --fork true 2>/dev/null; then
   exec "$@"
 fi
@@ -11,7 +12,7 @@ TMPDIR=$directory DEWY_PRIVATE_MACHINE=$directory \
     ip link set lo up && mount -t tmpfs none /run && mkdir -p /run/lock && "$@"
   ' sh "$@"
 code=$?
-# What the engines made and could not remove when they were killed.
+# Created by the engines, which could not remove it when they were killed.
 find /sys/fs/cgroup -depth -type d \( -path "*/$(basename "$directory")*" -o -path "*/libpod_parent*" \) -exec rmdir {} + 2>/dev/null
 rm -rf "$directory"
 exit "$code"

@@ -20,26 +20,22 @@ import { type S3Publisher, s3Publisher } from "./s3_publisher.ts";
 const PROGRAMS = ["radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "monmaptool"];
 const run = promisify(execFile);
 
-/** A running gateway. */
 export interface Radosgw extends S3Publisher {
   /** `http://127.0.0.1:<port>` */
   endpoint: string;
   user: AwsCredentials;
   /** The user's credentials and the endpoint as environment variables. */
   env: Readonly<Record<string, string>>;
-  /** Ends the servers and removes their data. */
+  /** Stops the servers and removes their data. */
   stop(): Promise<void>;
 }
 
-/**
- * Why no gateway can be started here; `undefined` when one can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so
- * that a suite cannot be skipped unnoticed.
- */
+/** Returns why a gateway cannot be started here; see {@link missingPeer}. */
 export function missingRadosgw(): string | undefined {
   return missingPeer(PROGRAMS, "radosgw ceph-mon ceph-osd");
 }
 
-/** Starts a gateway with one user; about a second. */
+/** Starts a gateway with one user, in about a second. */
 export async function startRadosgw(): Promise<Radosgw> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-radosgw-"));
   const guardian = startGuardian(directory);

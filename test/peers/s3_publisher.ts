@@ -4,11 +4,13 @@ import { createHttpClient } from "../../src/http/client.ts";
 import { objectAddress, type S3Bucket } from "../../src/registries/s3/address.ts";
 import { createS3Client, type S3Client, s3Signer } from "../../src/registries/s3/client.ts";
 
-/** What a test does on an S3 server, and dewy does not. */
+/** Requests to an S3 server that only tests send. */
 export interface S3Publisher {
-  /** Makes a bucket, and returns dewy's client for it. */
+  /** Creates a bucket and returns dewy's client for it. */
   createBucket(name: string): Promise<S3Client>;
-  /** Sends a request that dewy's client does not know: DELETE, or an object with headers of its own. */
+  /**
+   * Sends a request that dewy's client does not support: DELETE, or an object with extra headers.
+   */
   send(
     method: string,
     bucket: string,
@@ -18,12 +20,7 @@ export interface S3Publisher {
   ): Promise<void>;
 }
 
-/**
- * Publishes on an S3 server.
- *
- * @param at the region and address of the server.
- * @param user a user who may do everything.
- */
+/** Publishes on an S3 server as a user with all permissions. */
 export function s3Publisher(at: Omit<S3Bucket, "bucket">, user: AwsCredentials): S3Publisher {
   const io = { fetch: globalThis.fetch, clock: systemClock, emit: () => {} };
   return {

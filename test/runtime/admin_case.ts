@@ -1,4 +1,5 @@
-// What the admin API's server promises on every runtime. Run by test/host/admin_server.test.ts.
+// The behaviour of the admin API's server, the same on every runtime. Run by
+// test/container/admin/server.test.ts.
 import { request } from "node:http";
 import { adminApi } from "../../src/container/admin/api.ts";
 import { serveAdmin } from "../../src/container/admin/server.ts";
@@ -7,20 +8,11 @@ import { equal, rejects } from "./check.ts";
 
 const api = adminApi({
   containers: async () => [],
-  status: () => ({
-    command: "container",
-    name: "app",
-    currentVersion: "v1",
-    backends: 1,
-    isRunning: true,
-  }),
+  name: "app",
+  status: () => ({ tag: "v1", backends: 1, isRunning: true }),
 });
 
-/**
- * Runs all checks.
- *
- * @returns their names, when none fails.
- */
+/** Runs all checks and returns their names. Throws if one fails. */
 export async function adminCase(): Promise<string[]> {
   const passed: string[] = [];
   for (const [name, check] of Object.entries(checks)) {
@@ -43,7 +35,7 @@ const checks = {
     equal(again.port, first, "the port is free again");
     await again.close();
   },
-  "refuses names that are not of loopback, and other origins": async () => {
+  "refuses host names other than loopback, and other origins": async () => {
     const first = await tenFreePorts();
     const server = await serveAdmin(api, first);
     for (const host of ["evil.example", `evil.example:${first}`, "a b", "127.0.0.1@evil.example"]) {
@@ -53,7 +45,7 @@ const checks = {
     equal((await ask(first, { host: `localhost:${first}` }))[0], 200, "localhost");
     await server.close();
   },
-  "takes the next port when one is taken, and none when ten are": async () => {
+  "takes the next port if one is in use, and fails if ten are": async () => {
     const { first, servers } = await portsInARow(10);
     await rejects(serveAdmin(api, first), "host", "ten");
     const [freed, ...others] = servers.reverse();
@@ -84,7 +76,7 @@ function ask(
   });
 }
 
-/** Ten ports in a row that are free. */
+/** Finds ten consecutive free ports. */
 async function tenFreePorts(): Promise<number> {
   const { first, servers } = await portsInARow(10);
   await Promise.all(servers.map(closeServer));

@@ -1,10 +1,10 @@
-/** A check that every runtime can run: nothing but the language. */
+/** Compares two values with the language only, so that it runs on every runtime. */
 export function equal(actual: unknown, expected: unknown, what: string): void {
   const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
   if (left !== right) throw new Error(`${what}: expected ${right}, got ${left}`);
 }
 
-/** Checks that a promise is rejected with an error of this code. */
+/** Expects a rejection with an error of this code. */
 export async function rejects(
   promise: Promise<unknown>,
   code: string,

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 describe.each(runtimes)("$name", (runtime) => {
-  test.each(["h2c", "TLS with a private CA"])("asks, reports and ends, over %s", async (how) => {
+  test.each(["h2c", "TLS with a private CA"])("polls, reports and exits, over %s", async (how) => {
     const server = how === "h2c" ? plain : secure;
     const silentUrl = `grpc://127.0.0.1:${(silent.address() as AddressInfo).port}`;
     const env: Record<string, string> =
@@ -63,7 +63,7 @@ describe.each(runtimes)("$name", (runtime) => {
   });
 });
 
-test("workerd speaks Connect and gRPC-Web, and says what a plain gRPC server lacks", async () => {
+test("workerd speaks Connect and gRPC-Web, and explains that a plain gRPC server does not", async () => {
   const urls = [web, plain].map(({ target }) => JSON.stringify(`grpc://${target}?no-tls=true`));
   const worker = await startWorker(
     await bundleForEdge(`

@@ -1,4 +1,5 @@
-// Asks a gRPC server on whichever runtime this is, and ends by itself: connections that are kept must not keep it alive.
+// Queries a gRPC server on the current runtime, and then has to exit by itself: idle connections
+// must not keep it alive.
 import process from "node:process";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
@@ -17,7 +18,7 @@ const { id, tag } = answer.release;
 const deployment = { id, tag, command: "assets", host: "host", at: new Date(0) };
 await registry.report?.({ ...deployment, error: "it crashed" });
 
-// A server that accepts and says nothing: the caller's signal ends the call.
+// A server that accepts and never answers: the caller's signal ends the call.
 const code = await open(SILENT)
   .resolve({ signal: AbortSignal.timeout(300) })
   .then(

@@ -6,7 +6,7 @@ import { hostilePeers, type PeerTls, serveHostilePeer } from "../fakes/hostile_p
 import { tempDirectory } from "../support/temp_directory.ts";
 import { runCase, runtimes } from "./runtimes.ts";
 
-/** Starts one peer of each kind; returns its registry URL by its name. */
+/** Starts one peer of each kind, and returns their registry URLs by name. */
 async function servePeers(query: string, tls?: PeerTls): Promise<Record<string, string>> {
   const urls: Record<string, string> = {};
   for (const [name, behaviour] of Object.entries(hostilePeers)) {

@@ -1,4 +1,5 @@
-// Polls servers that are not gRPC servers, all at once; an error without a listener would end this process.
+// Polls servers that do not speak gRPC, all at once. An error event without a listener would end
+// this process.
 import process from "node:process";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { createHostIo } from "../../src/host/io.ts";

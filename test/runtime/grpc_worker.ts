@@ -1,12 +1,9 @@
-// Asks servers of Connect and gRPC-Web with nothing but `fetch`.
+// Queries servers of Connect and gRPC-Web with only `fetch`.
 import { openRegistry } from "../../mod.ts";
 
 /**
- * Runs in a worker.
- *
- * @param url `grpc://127.0.0.1:<port>?no-tls=true` of a server that speaks HTTP/1.1.
- * @param plain the same of a plain gRPC server.
- * @returns what came.
+ * Runs in a worker. Of the two `grpc://127.0.0.1:<port>?no-tls=true`, `url` is a server that speaks
+ * HTTP/1.1, and `plain` is a plain gRPC server.
  */
 export async function grpcInWorker(url: string, plain: string): Promise<string[]> {
   const results: string[] = [];
@@ -33,7 +30,7 @@ export async function grpcInWorker(url: string, plain: string): Promise<string[]
   return results;
 }
 
-/** Does not wait between attempts, and does not wait for ever. */
+/** Skips the pauses between attempts, but not the timeouts. */
 const hasty = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,5 +1,5 @@
-// A bucket of Google Cloud Storage with a service account's key, by nothing but web standards: signing, escaping,
-// ranges and checks are those of the runtime.
+// A bucket of Google Cloud Storage with a service account's key, on web standards only: signing,
+// escaping, ranges and checks are the runtime's own.
 import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../mod.ts";
 import { equal, rejects } from "./check.ts";
 
@@ -8,11 +8,9 @@ const URL_OF_REGISTRY = `gs://b/my%20app?artifact=${encodeURIComponent(NAME)}`;
 const PLATFORM = { os: "linux", arch: "amd64" };
 
 /**
- * Runs all checks against the servers of test/runtime/gs.test.ts.
- *
- * @param base `http://127.0.0.1:<port>`, which answers for Google's hosts below `/<host>`.
- * @param key the JSON of the service account's key.
- * @returns the names of the checks, when none fails.
+ * Runs all checks against the servers of test/runtime/gs.test.ts and returns their names. Throws if
+ * one fails. `base` is `http://127.0.0.1:<port>`, which stands for Google's hosts below `/<host>`;
+ * `key` is the JSON of the service account's key.
  */
 export async function gsCase(base: string, key: string): Promise<string[]> {
   const passed: string[] = [];
@@ -52,11 +50,11 @@ const checks: Record<string, (base: string, key: string) => Promise<void>> = {
     await registry.report?.(deployment);
   },
 
-  async "nobody is refused"(base) {
+  async "a request without credentials is refused"(base) {
     await rejects(latest(URL_OF_REGISTRY, optionsOf(base, {})), "credential", "anonymous");
   },
 
-  async "an emulator wants no credentials"(base) {
+  async "an emulator needs no credentials"(base) {
     const env = { STORAGE_EMULATOR_HOST: `${base}/emulator`.replace("http://", "") };
     const options = { env, platform: PLATFORM };
     const answer = await latest(URL_OF_REGISTRY, options);

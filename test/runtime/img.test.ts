@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => served.close());
 
 describe.each(runtimes)("$name", (runtime) => {
-  test("asks an OCI registry", async () => {
+  test("queries an OCI registry", async () => {
     const env = { BASE: served.url };
     const { code, stdout, stderr } = await runCase(runtime, "test/runtime/img_main.ts", env);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -37,7 +37,7 @@ describe.each(runtimes)("$name", (runtime) => {
   });
 });
 
-test("workerd asks an OCI registry", async () => {
+test("workerd queries an OCI registry", async () => {
   const worker = await startWorker(
     await bundleForEdge(`
       import { imgCase } from "./test/runtime/img_case.ts";

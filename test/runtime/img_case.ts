@@ -1,15 +1,14 @@
-// An OCI registry by nothing but web standards: challenges, tokens, redirects of blobs and digests are checked by the
-// runtime's own fetch and crypto.
+// An OCI registry on web standards only: challenges, tokens, redirects of blobs and digests are
+// checked with the runtime's own fetch and crypto.
 import { explain, latest, type RegistryOptions } from "../../mod.ts";
 import { equal, rejects } from "./check.ts";
 
 const URL_OF_REGISTRY = "img://registry.example/o/app";
 
 /**
- * Runs all checks against the servers of test/runtime/img.test.ts.
- *
- * @param base `http://127.0.0.1:<port>`, which answers for the registry's hosts below `/<host>`.
- * @returns the names of the checks, when none fails.
+ * Runs all checks against the servers of test/runtime/img.test.ts and returns their names. Throws
+ * if one fails. `base` is `http://127.0.0.1:<port>`, which stands for the registry's hosts below
+ * `/<host>`.
  */
 export async function imgCase(base: string): Promise<string[]> {
   const passed: string[] = [];
@@ -31,7 +30,7 @@ const checks: Record<string, (base: string) => Promise<void>> = {
     equal(artifact.digest?.length, 71, "digest");
   },
 
-  async "every platform of the index is named"(base) {
+  async "explain names every platform of the index"(base) {
     const why = await explain(URL_OF_REGISTRY, optionsOf(base, "secret"));
     equal(
       why.artifacts.map(({ name, chosen }) => [name, chosen]),
@@ -43,7 +42,7 @@ const checks: Record<string, (base: string) => Promise<void>> = {
     );
   },
 
-  async "who has no password is refused"(base) {
+  async "a wrong password is refused"(base) {
     await rejects(latest(URL_OF_REGISTRY, optionsOf(base, "wrong")), "credential", "refused");
   },
 };

@@ -1,4 +1,4 @@
-// What the library promises, with nothing but web standards; the same on Node, Deno, Bun and workerd.
+// The behaviour of the library on web standards only, the same on Node, Deno, Bun and workerd.
 import {
   ConfigError,
   compareVersions,
@@ -16,11 +16,7 @@ import { equal, rejects } from "./check.ts";
 
 const LINUX = { os: "linux", arch: "x64" };
 
-/**
- * Runs all checks.
- *
- * @returns their names, when none fails.
- */
+/** Runs all checks and returns their names. Throws if one fails. */
 export async function libraryCase(): Promise<string[]> {
   const passed: string[] = [];
   for (const [name, check] of Object.entries(checks)) {

@@ -11,7 +11,7 @@ import { type Certificate, loopbackCertificate } from "../fakes/grpc.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { runCase, runtimes } from "./runtimes.ts";
 
-/** What nobody should have to read. */
+/** Raw text of TLS libraries and runtimes, which must not be in a message. */
 const RAW =
   /SSL routines|OPENSSL|error:[0-9a-f]{6}|os error|errno|NGHTTP2|0x[0-9a-f]|fatal alert|client error|verbose: true|\[\w+\]/i;
 
@@ -30,12 +30,12 @@ type ServerName = keyof typeof SERVERS;
 
 const CLOSED = /the connection was (closed|reset)/;
 const NOT_TLS = /the server does not speak TLS on this port|the TLS handshake failed/;
-// Deno may notice first that it cannot write any more.
+// Deno may first notice that it can no longer write.
 const NOT_HTTP2 =
   /the server does not speak HTTP\/2 on this port|the connection was (closed|reset)/;
 const NO_TLS_ADVICE = /check the port; only a server without TLS/;
 
-/** How a server is reached, and what the error says. */
+/** How a server is reached, and the words of the error. */
 const CASES: readonly (readonly [string, ServerName, RegExp, RegExp?])[] = [
   ["https:", "http", NOT_TLS],
   ["https:", "ssh", NOT_TLS],
@@ -69,7 +69,7 @@ async function startServers(tls: Certificate): Promise<Map<string, number>> {
 }
 
 describe.each(runtimes)("a network error on $name", (runtime) => {
-  test("says in words what is wrong, and never to turn TLS off where it is spoken", async () => {
+  test("explains the cause, and never suggests turning TLS off for a server that speaks it", async () => {
     const tls = await loopbackCertificate();
     const caFile = join(await tempDirectory(), "ca.pem");
     await writeFile(caFile, tls.cert);

@@ -1,4 +1,4 @@
-// Asks servers that are reached in the wrong way, one after the other, and prints the errors.
+// Connects to servers in the wrong way, one after another, and prints the errors.
 import process from "node:process";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { createHostIo } from "../../src/host/io.ts";

@@ -12,12 +12,12 @@ afterAll(() => Promise.all(servers.map((server) => server.close())));
 
 const bases = (): [string, string] => [servers[0]?.url ?? "", servers[1]?.url ?? ""];
 
-test("redirects leak nothing in this process", async () => {
+test("redirects send no secrets to another origin, in this process", async () => {
   expect(await redirectCase(globalThis.fetch, ...bases())).not.toEqual([]);
 });
 
 describe.each(runtimes)("$name", (runtime) => {
-  test("redirects leak nothing, and bodies cannot end early unnoticed", async () => {
+  test("redirects send no secrets to another origin, and a body that ends early is an error", async () => {
     const [HERE, THERE] = bases();
     const output = await runCase(runtime, "test/runtime/redirect_main.ts", { HERE, THERE });
     expect(output).toMatchObject({ code: 0, stderr: "" });

@@ -1,4 +1,5 @@
-// What no runtime's fetch may get wrong under dewy's client: secrets at redirects, and bodies that end early.
+// What dewy's client has to get right with the fetch of every runtime: secrets at redirects, and
+// bodies that end early.
 
 import { systemClock } from "../../src/core/clock.ts";
 import { createHttpClient, type HttpClient } from "../../src/http/client.ts";
@@ -21,12 +22,8 @@ interface Echo {
 }
 
 /**
- * Runs all checks against two servers of test/fakes/handler_echo.ts, which are two origins.
- *
- * @param fetch the runtime's.
- * @param here `http://127.0.0.1:<port>` of the first.
- * @param there the same of the second.
- * @returns the names of the checks, when none fails.
+ * Runs all checks with a runtime's fetch and returns their names. Throws if one fails. `here` and
+ * `there`, both `http://127.0.0.1:<port>`, are servers of test/fakes/handler_echo.ts: two origins.
  */
 export async function redirectCase(
   fetch: typeof globalThis.fetch,
@@ -67,7 +64,7 @@ const checks: Record<string, (http: HttpClient, here: string, there: string) => 
     for (const name of Object.keys(SECRETS)) equal(headers[name], undefined, name);
   },
 
-  async "a redirect can be looked at"(http, here) {
+  async "a redirect is returned, not followed, if the request says so"(http, here) {
     const answer = await http.send({ url: `${here}/redirect?to=/echo`, redirect: "manual" });
     equal(answer.status, 302, "status");
     equal(answer.headers.get("location"), "/echo", "location");
@@ -84,16 +81,16 @@ const checks: Record<string, (http: HttpClient, here: string, there: string) => 
     await rejects(streamed, "remote", "stream");
   },
 
-  async "a compressed body is not held against its length"(http, here) {
+  async "the length of a compressed body is not checked"(http, here) {
     equal((await http.text({ url: `${here}/gzip` })).text, "z", "text");
   },
 
-  async "a download goes on where it stopped"(http, here) {
+  async "a download resumes where it stopped"(http, here) {
     const rest = await openRange(http, { url: `${here}/range` }, { offset: 4 });
     equal(await new Response(rest).text(), "456789", "rest");
   },
 
-  async "a refused connection is an error of ours"(http) {
+  async "a refused connection is a DewyError"(http) {
     await rejects(http.text({ url: "http://127.0.0.1:1/" }), "remote", "refused");
   },
 };

@@ -4,21 +4,20 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** The root of the project. */
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 const BIN = join(ROOT, "node_modules", ".bin");
 const CASE_TIMEOUT_MS = 60_000;
 
-/** A runtime that dewy has to work on. */
+/** A runtime that dewy supports. */
 export interface Runtime {
-  /** As people call it, with the version where several are tested. */
+  /** Its common name, with the version where several are tested. */
   name: string;
-  /** Makes the command line that runs a TypeScript file of the project. */
+  /** Returns the command line that runs a TypeScript file of the project. */
   command(file: string): Promise<readonly [string, ...string[]]>;
 }
 
-/** Node that runs this test, Deno and Bun of the dev dependencies. */
+/** Node as it runs this test; Deno and Bun from the dev dependencies. */
 export const runtimes: readonly Runtime[] = [
   {
     name: `Node ${process.versions.node}`,
@@ -31,7 +30,7 @@ export const runtimes: readonly Runtime[] = [
   { name: "Bun", command: async (file) => [join(BIN, "bun"), file] },
 ];
 
-/** Uses the installed packages, so that a test asks no package registry. */
+/** Uses the installed packages, so that no test queries a package registry. */
 export const DENO_RUN: readonly string[] = [
   "run",
   "-A",
@@ -40,7 +39,6 @@ export const DENO_RUN: readonly string[] = [
   "--node-modules-dir=manual",
 ];
 
-/** What came out of a process. */
 export interface Output {
   code: number | string;
   stdout: string;
@@ -48,12 +46,8 @@ export interface Output {
 }
 
 /**
- * Runs a TypeScript file of the project on a runtime, in an environment without proxies and private CAs.
- *
- * @param runtime the runtime.
- * @param file its path, from the project's root.
- * @param env variables to add.
- * @returns what came out.
+ * Runs a TypeScript file of the project on a runtime, in an environment without proxies and private
+ * CAs. `file` is its path from the project's root.
  */
 export async function runCase(
   runtime: Runtime,
@@ -65,12 +59,8 @@ export async function runCase(
 }
 
 /**
- * Runs a program to its end, at most a minute.
- *
- * @param program the program.
- * @param args its arguments.
- * @param options variables to add to the environment, and the directory; the project's root unless told.
- * @returns what came out, whatever the exit code.
+ * Runs a program until it exits, for at most a minute and in the project's root by default.
+ * Resolves with the output, whatever the exit code.
  */
 export function run(
   program: string,
@@ -96,18 +86,21 @@ export function run(
   });
 }
 
-/** The environment, without what changes how the network is reached. */
+/** The environment without variables that change how the network is reached. */
 export function neutralEnvironment(): NodeJS.ProcessEnv {
   const foreign =
     /^(SSL_CERT_|NODE_EXTRA_CA_CERTS$|NODE_OPTIONS$|DENO_|AWS_|GITHUB_|GH_TOKEN$|.*_proxy$)/i;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
-  // Once a day Deno asks, through the proxies of the environment, whether there is a newer one.
+  // Once a day Deno checks for a newer version, through the environment's proxies.
   return { ...Object.fromEntries(kept), NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
 }
 
 const compiled = new Map<string, Promise<string>>();
 
-/** Node 20 runs no TypeScript: the file and the project's own modules become one; packages stay outside. */
+/**
+ * Bundles the file with the project's own modules, since Node 20 does not run TypeScript. Packages
+ * stay external.
+ */
 function compileForNode(file: string): Promise<string> {
   const known = compiled.get(file);
   if (known !== undefined) return known;

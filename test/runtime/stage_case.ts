@@ -53,7 +53,7 @@ function pack(name: string): Uint8Array | undefined {
   }
 }
 
-/** Two halves: the first one ends in a reset. */
+/** Opens the bytes in two halves; the first one ends with a reset. */
 function opener(bytes: Uint8Array): DownloadRequest["open"] {
   return async ({ offset = 0 }) => {
     const half = Math.max(offset, bytes.byteLength >> 1);

@@ -4,7 +4,7 @@ import { echoHandler } from "../fakes/handler_echo.ts";
 import { serveFetch } from "../fakes/serve.ts";
 import { bundleForEdge, startWorker } from "./workerd.ts";
 
-/** Runs a case in workerd: the worker's body is JSON, the arguments of the function. */
+/** Runs a function in workerd. Its arguments are the JSON body of a request. */
 async function runInWorker(
   module: string,
   name: string,
@@ -33,12 +33,12 @@ async function runInWorker(
   }
 }
 
-test("workerd keeps the library's promises", async () => {
+test("workerd passes the checks of the library", async () => {
   const passed = await runInWorker("./test/runtime/library_case.ts", "libraryCase", []);
   expect(passed).toContain("newest version of a bucket, signed");
 });
 
-test("workerd leaks nothing at redirects, and bodies cannot end early unnoticed", async () => {
+test("workerd sends no secrets to another origin, and reports a body that ends early", async () => {
   const servers = [await serveFetch(echoHandler), await serveFetch(echoHandler)];
   try {
     const bases = servers.map(({ url }) => url);
@@ -53,10 +53,10 @@ test("workerd leaks nothing at redirects, and bodies cannot end early unnoticed"
   }
 });
 
-// The README names these numbers.
+// docs/library.md names these numbers.
 test.each([
-  ["all of the library", 'export * from "./mod.ts";', 136],
-  ["versions and names alone", 'export { latestTag, selectArtifact } from "./mod.ts";', 16],
+  ["the whole library", 'export * from "./mod.ts";', 136],
+  ["only versions and names", 'export { latestTag, selectArtifact } from "./mod.ts";', 16],
 ])("a bundle of %s needs no other module and stays small", async (_, code, maxKibibytes) => {
   const bundle = await bundleForEdge(code, true);
   expect(gzipSync(bundle, { level: 9 }).length).toBeLessThan(maxKibibytes * 1024);

@@ -8,21 +8,14 @@ import { neutralEnvironment, ROOT } from "./runtimes.ts";
 
 const START_TIMEOUT_MS = 45_000;
 
-/** A worker that answers on loopback. */
 export interface Worker {
-  /** Where it answers. */
   url: string;
-  /** Ends it. */
   close(): Promise<void>;
 }
 
 /**
- * Bundles code for a runtime that has web standards only, as a serverless platform would.
- *
- * @param contents an ES module; imports are relative to the project's root.
- * @param minify whether to make it small.
- * @returns the bundle, with nothing left to import.
- * @throws Error when anything in it needs a `node:` module.
+ * Bundles code for a runtime that has only web standards, as a serverless platform would. Imports
+ * are relative to the project's root. Throws if anything in it needs a `node:` module.
  */
 export async function bundleForEdge(contents: string, minify = false): Promise<string> {
   const { outputFiles, metafile } = await build({
@@ -44,10 +37,8 @@ export async function bundleForEdge(contents: string, minify = false): Promise<s
 }
 
 /**
- * Starts workerd, without Node compatibility.
- *
- * @param script an ES module with a default export, as Workers have.
- * @returns the worker, when it accepts connections.
+ * Starts workerd without Node compatibility, and waits until it accepts connections. `script` is an
+ * ES module with a default export, as Workers have.
  */
 export async function startWorker(script: string): Promise<Worker> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-workerd-"));
@@ -84,7 +75,7 @@ const config :Workerd.Config = (
 );
 `;
 
-/** The port of the first line of JSON that workerd writes to the control descriptor. */
+/** Returns the port from the first line of JSON that workerd writes to the control descriptor. */
 function listening(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     let errors = "";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** An empty directory that goes when the test ends. */
+/** Creates a directory that is removed when the test ends. */
 export async function tempDirectory(): Promise<string> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), "dewy-test-")));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));

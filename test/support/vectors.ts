@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
-/** One case: what goes in, and what comes out or that it is refused. */
+/** A case: the input, and either the output or that it is refused. */
 export interface VectorCase {
   name: string;
   op: string;
@@ -23,17 +23,17 @@ function readJson<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8")) as T;
 }
 
-/** The vectors that are deliberately not followed, with the reasons. */
+/** Vectors that dewy deliberately does not follow, with the reasons. */
 export const notFollowed: readonly NotFollowed[] = readJson<NotFollowed[]>("not_followed");
 
-/** @returns the cases of one file under test/vectors. */
+/** Returns the cases of a file in test/vectors. */
 export function readVectors(name: string): readonly VectorCase[] {
   return readJson<VectorCase[]>(name);
 }
 
 /**
- * Declares one test a case. `run` gives what we answer, or a promise of it, in the vector's own terms; a case that is
- * listed in not_followed.json must differ, so that the list stays true.
+ * Declares one test per case. `run` returns dewy's answer, or a promise of it, in the vector's own
+ * terms. A case listed in not_followed.json has to differ, so that the list stays true.
  */
 export function testVectors(
   name: string,

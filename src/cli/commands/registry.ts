@@ -5,22 +5,18 @@ import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import { redactUrl, splitUrl } from "../../core/url.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
 
-/** How long calls and downloads may continue after the signal to stop, in milliseconds. */
 const STOP_GRACE_MS = 30_000;
 const MIN_SECRET_BYTES = 32;
 const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
 
-/** `dewy registry`: serves a registry to other machines until the operator stops it. */
 export async function runRegistry(
   config: RegistryConfig,
   context: CommandContext,
 ): Promise<number> {
-  checkDirect(config, context);
   const { emit, clock } = context;
   const { stop } = context.signals;
   const work = new AbortController();
@@ -69,14 +65,6 @@ export async function runRegistry(
   await server.close(STOP_GRACE_MS);
   work.abort(stop.reason);
   return 0;
-}
-
-function checkDirect({ direct, registry }: RegistryConfig, { registries }: CommandContext): void {
-  const { scheme } = splitUrl(registry, "--upstream");
-  if (!direct || registries[scheme]?.artifact?.isRemote !== false) return;
-  throw new ConfigError(
-    `Cannot use --direct with --upstream "${redactUrl(registry)}": other machines cannot reach ${scheme}:// URLs`,
-  );
 }
 
 async function readToken(

@@ -6,6 +6,7 @@
 import { parseBytes } from "../../core/bytes.ts";
 import { parseDuration } from "../../core/duration.ts";
 import { ConfigError } from "../../core/error.ts";
+import { nearest } from "../../core/nearest.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { flagsOf } from "./table.ts";
@@ -19,7 +20,6 @@ export function textOr(argv: ParsedArgv, name: string): string {
   return text(argv, name) ?? String(defaultOf(argv, name));
 }
 
-/** Reads one of a few words, in any case. */
 export function choice<T extends string>(
   argv: ParsedArgv,
   name: string,
@@ -28,14 +28,23 @@ export function choice<T extends string>(
   const value = text(argv, name);
   if (value === undefined) return undefined;
   const chosen = choices.find((candidate) => candidate === value.toLowerCase());
-  if (chosen === undefined) throw invalid(name, value, choices.join(", "));
-  return chosen;
+  if (chosen !== undefined) return chosen;
+  // A short word is close to every other: a suggestion would be a guess.
+  const near = value.length > 3 ? nearest(value.toLowerCase(), choices) : undefined;
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  throw invalid(name, value, `${choices.join(", ")}${hint}`);
 }
 
-/**
- * @param min the shortest duration that is accepted, in milliseconds.
- * @returns milliseconds.
- */
+/** Reads one of a few words, or its default from the flag table. */
+export function choiceOr<T extends string>(
+  argv: ParsedArgv,
+  name: string,
+  choices: readonly T[],
+): T {
+  return choice(argv, name, choices) ?? (defaultOf(argv, name) as T);
+}
+
+/** Returns milliseconds, at least `min`. */
 export function duration(argv: ParsedArgv, name: string, min: number): number {
   const value = text(argv, name);
   if (value === undefined) return numericDefault(argv, name);
@@ -67,7 +76,6 @@ export function healthPath(argv: ParsedArgv): string | undefined {
   throw invalid("health-path", value, "a path such as /health");
 }
 
-/** @returns bytes, more than 0. */
 export function bytes(argv: ParsedArgv, name: string): number {
   const value = text(argv, name);
   if (value === undefined) return numericDefault(argv, name);
@@ -76,7 +84,6 @@ export function bytes(argv: ParsedArgv, name: string): number {
   throw invalid(name, value, "a size such as 512MiB or 2GiB, more than 0");
 }
 
-/** Refuses words after `--`, for commands that do not start a program. */
 export function rejectProgram(argv: ParsedArgv): void {
   if (argv.rest.length === 0) return;
   throw new ConfigError(
@@ -92,7 +99,8 @@ function invalid(name: string, value: string, expected: string): ConfigError {
   return new ConfigError(`Invalid value for --${name} "${value}": expected ${expected}`);
 }
 
-function numericDefault(argv: ParsedArgv, name: string): number {
+/** Reads a number's default from the flag table. */
+export function numericDefault(argv: ParsedArgv, name: string): number {
   return Number(defaultOf(argv, name));
 }
 

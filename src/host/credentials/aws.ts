@@ -1,5 +1,4 @@
 import process from "node:process";
-import type { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { Context } from "../../core/context.ts";
 import type { Environment } from "../../core/environment.ts";
 import { CredentialError } from "../../core/error.ts";
@@ -9,18 +8,16 @@ import type { AwsCredentials } from "../../registries/driver.ts";
 import { readAwsProfile } from "./aws_profile.ts";
 
 interface AwsCredentialsContext extends Pick<Context, "env" | "clock"> {
-  /** Replaces the standard chain of the AWS SDK in tests. */
+  /** For tests. */
   loadChain?: () => Promise<AwsChain>;
 }
 
-/** Rejects if no provider of the chain has credentials. */
-export type AwsChain = () => Promise<AwsCredentials>;
+type AwsChain = () => Promise<AwsCredentials>;
 
 /** For all providers together: a command, a token exchange, two metadata calls. */
 const CHAIN_TIMEOUT_MS = 20_000;
 /** Short, because most machines have no metadata service. */
 const METADATA_TIMEOUT_MS = 1_000;
-/** How long before their expiry temporary credentials are renewed. */
 const RENEW_BEFORE_MS = 5 * 60_000;
 /** Credentials without an expiry may change on disk. */
 const RECHECK_MS = 15 * 60_000;
@@ -35,12 +32,7 @@ const SOURCES = [
   "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ] as const;
 
-/**
- * Finds AWS credentials beyond the environment's keys: profiles, SSO, `credential_process`, web
- * identity, container and instance roles. The SDK is loaded at the first call. Returns `undefined`
- * if none are configured; rejects with a CredentialError if a configured source fails.
- * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
- */
+/** https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html */
 export function lazyAwsCredentials(
   context: AwsCredentialsContext,
 ): () => Promise<AwsCredentials | undefined> {
@@ -68,24 +60,16 @@ export function lazyAwsCredentials(
 }
 
 async function loadStandardChain(env: Environment): Promise<AwsChain> {
-  const sdk: { defaultProvider: typeof defaultProvider } = await import(
-    "@aws-sdk/credential-provider-node"
-  );
-  const profile = env.AWS_PROFILE ?? "";
-  const options = { timeout: METADATA_TIMEOUT_MS, maxRetries: 0 };
+  const { defaultProvider } = await import("@aws-sdk/credential-provider-node");
+  const profile = env.AWS_PROFILE || undefined;
+  const options = { timeout: METADATA_TIMEOUT_MS, maxRetries: 0, profile };
   // A new provider for each call: it memoizes, even if files have changed since.
-  return () =>
-    withoutVersionWarning(() =>
-      sdk.defaultProvider(profile === "" ? options : { ...options, profile })(),
-    );
+  return () => withoutVersionWarning(() => defaultProvider(options)());
 }
 
 const NO_VERSION_WARNING = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED";
 
-/**
- * The SDK prints on standard error which Node versions its future releases will need. It reads the
- * variable once per process, when it creates its first client.
- */
+/** The SDK prints which Node versions its future releases will need; it reads the variable once. */
 async function withoutVersionWarning<T>(work: () => Promise<T>): Promise<T> {
   if (process.env[NO_VERSION_WARNING] !== undefined) return work();
   process.env[NO_VERSION_WARNING] = "true";
@@ -96,7 +80,7 @@ async function withoutVersionWarning<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** An empty chain is not an error, unless the operator named a source. */
+/** An empty chain is not an error, unless the operator has named a source. */
 async function explainFailure(error: unknown, env: Environment): Promise<undefined> {
   const reason = messageOf(error);
   const named = SOURCES.filter((name) => (env[name] ?? "") !== "");

@@ -1,24 +1,17 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import type { AwsProfile } from "../../registries/driver.ts";
 
-export interface AwsProfileSearch extends AwsProfile {
-  /** The files, existing or not. */
+interface AwsProfileSearch extends AwsProfile {
   files: readonly string[];
   profiles: readonly string[];
 }
 
-/**
- * Reads the profile `AWS_PROFILE`, or `default`. The config file takes precedence. Throws a
- * ConfigError if the profile names services that do not exist, because its endpoint is unknown
- * then.
- * https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
- */
-export async function readAwsProfile(
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<AwsProfileSearch> {
+/** https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html */
+export async function readAwsProfile(env: Environment): Promise<AwsProfileSearch> {
   const name = env.AWS_PROFILE || "default";
   const directory = join(env.HOME || env.USERPROFILE || homedir(), ".aws");
   const configFilepath = env.AWS_CONFIG_FILE || join(directory, "config");

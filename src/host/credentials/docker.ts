@@ -1,3 +1,5 @@
+import * as v from "valibot";
+import type { Environment } from "../../core/environment.ts";
 import { CredentialError, HostError } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
 import type { CredentialHelper, HelperAnswer } from "../../registries/driver.ts";
@@ -9,13 +11,8 @@ const MAX_OUTPUT = 200;
 // https://github.com/docker/docker-credential-helpers/blob/master/credentials/error.go
 const NOT_FOUND = /credentials not found in native keychain|no credentials (server URL|username)/i;
 
-/**
- * Calls Docker's credential helpers, found in `PATH`.
- * https://github.com/docker/docker-credential-helpers#development
- */
-export function credentialHelper(
-  env: Readonly<Record<string, string | undefined>>,
-): CredentialHelper {
+/** https://github.com/docker/docker-credential-helpers#development */
+export function credentialHelper(env: Environment): CredentialHelper {
   return async (helper, server, signal) => {
     const program = `docker-credential-${helper}`;
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
@@ -42,23 +39,18 @@ export function credentialHelper(
   };
 }
 
+const answerSchema = v.pipe(
+  v.object({ Username: v.string(), Secret: v.string() }),
+  v.transform(({ Username: username, Secret: secret }) => ({ username, secret })),
+);
+
 function readAnswer(stdout: string, program: string): HelperAnswer {
-  const { Username: username, Secret: secret }: Answer = parse(stdout, program);
-  if (typeof username === "string" && typeof secret === "string") return { username, secret };
-  throw new CredentialError(`Cannot use ${program}: its output has no Username and Secret`);
-}
-
-interface Answer {
-  Username?: unknown;
-  Secret?: unknown;
-}
-
-function parse(stdout: string, program: string): Answer {
   try {
-    const value: unknown = JSON.parse(stdout);
-    if (typeof value === "object" && value !== null) return value;
+    const answer = v.safeParse(answerSchema, JSON.parse(stdout));
+    if (answer.success) return answer.output;
   } catch {
     // The parser's message could repeat a secret.
+    throw new CredentialError(`Cannot use ${program}: its output is not JSON`);
   }
-  throw new CredentialError(`Cannot use ${program}: its output is not JSON`);
+  throw new CredentialError(`Cannot use ${program}: its output has no Username and Secret`);
 }

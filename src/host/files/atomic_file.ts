@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 
-/** Replaces a file atomically: writes and syncs a temporary file next to it, then renames that over it. */
+/** Writes and syncs a temporary file next to it, then renames that over it. */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
   const temporary = temporaryPath(path);
   try {
@@ -23,7 +23,7 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
   }
 }
 
-/** Creates a file for reading and writing. Fails if the path exists, even as a symbolic link. The umask applies. */
+/** Fails if the path exists, even as a symbolic link. The umask applies. */
 export async function createFile(path: string, mode: number): Promise<FileHandle> {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   return await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
@@ -37,7 +37,7 @@ export function temporaryPath(path: string): string {
   return `${path}.${random.toString("hex")}.tmp`;
 }
 
-/** Removes what killed processes have left. */
+/** Killed processes leave them. */
 export async function removeTemporaries(path: string): Promise<void> {
   const directory = dirname(path);
   for (const name of await readdir(directory).catch(() => [])) {
@@ -61,19 +61,13 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/**
- * Opens a file for reading. Another user may have replaced it, so a symbolic link is not followed (`ELOOP`), and a FIFO
- * without a writer does not block.
- */
+/** Another user may have replaced it: a symbolic link is not followed (`ELOOP`), a FIFO without a writer does not block. */
 export async function openOwnFile(path: string): Promise<FileHandle> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   return await open(path, O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0));
 }
 
-/**
- * Reads a file that dewy wrote; `undefined` if it does not exist. A symbolic link, a FIFO or anything else in its place
- * counts as an empty file.
- */
+/** A symbolic link, a FIFO or anything else in its place counts as an empty file. */
 export async function readOwnFileIfPresent(path: string): Promise<string | undefined> {
   try {
     const file = await openOwnFile(path);
@@ -108,7 +102,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENFILE: "this machine has too many open files",
 };
 
-/** Explains an error of the file system or of `spawn` in words, without the path. */
+/** Explains an error of the file system or of `spawn`, without the path. */
 export function systemReason(error: unknown): string {
   const known = REASONS[systemCode(error) ?? ""];
   if (known !== undefined) return known;
@@ -117,11 +111,7 @@ export function systemReason(error: unknown): string {
   return text ?? messageOf(error);
 }
 
-/**
- * Converts an error of the file system into a HostError; a DewyError is returned unchanged.
- *
- * @param action such as `write /opt/app/.dewy/state.json`.
- */
+/** `action` is such as `write /opt/app/.dewy/state.json`. A DewyError is returned unchanged. */
 export function hostError(action: string, cause: unknown): DewyError {
   if (cause instanceof DewyError) return cause;
   const code = systemCode(cause);

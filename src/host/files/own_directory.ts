@@ -1,23 +1,15 @@
-/**
- * dewy's own directories. dewy often runs as root while the user of the app can write to the working directory, and could
- * put a symbolic link to any other place there.
- *
- * @module
- */
 import { chmod, lstat, mkdir, readlink, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { HostError } from "../../core/error.ts";
 import { hostError, systemCode } from "./atomic_file.ts";
 
-/** The limit of Linux: https://man7.org/linux/man-pages/man7/path_resolution.7.html. */
+/** https://man7.org/linux/man-pages/man7/path_resolution.7.html */
 const MAX_LINKS = 40;
 
 /**
  * Creates a directory and its missing parents, and returns its real path. Symbolic links are followed only if root or
- * dewy's own user created them.
- *
- * @param mode the permissions of a new directory, regardless of the umask. Defaults to 0777 minus the umask.
- * @throws HostError for a link of another user, or if the directory cannot be created.
+ * dewy's own user created them: dewy often runs as root while the user of the app can write to the working directory, and
+ * could put a link to any other place there. `mode` applies regardless of the umask; it defaults to 0777 minus the umask.
  */
 export async function ownDirectory(path: string, mode?: number): Promise<string> {
   try {
@@ -38,7 +30,10 @@ export async function findOwnDirectory(path: string): Promise<string | undefined
 }
 
 async function resolve(path: string, onMissing?: (path: string) => Promise<void>): Promise<string> {
-  if (process.getuid === undefined) return await resolveWithoutUsers(path, onMissing);
+  if (process.getuid === undefined) {
+    if (onMissing !== undefined) await mkdir(path, { recursive: true });
+    return await realpath(path);
+  }
   const todo = path.split("/").reverse();
   let at = "/";
   let links = 0;
@@ -91,19 +86,10 @@ async function linkTarget(
 async function make(path: string, mode: number | undefined): Promise<void> {
   try {
     await mkdir(path);
+    if (mode !== undefined) await chmod(path, mode);
   } catch (error) {
-    if (systemCode(error) === "EEXIST") return;
-    throw error;
+    if (systemCode(error) !== "EEXIST") throw error;
   }
-  if (mode !== undefined) await chmod(path, mode);
-}
-
-async function resolveWithoutUsers(
-  path: string,
-  onMissing: ((path: string) => Promise<void>) | undefined,
-): Promise<string> {
-  if (onMissing !== undefined) await mkdir(path, { recursive: true });
-  return await realpath(path);
 }
 
 /** Lists the directories that users other than root can write to, each with the reason: `/opt/app (owner 1000)`. */

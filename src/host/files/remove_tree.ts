@@ -1,18 +1,14 @@
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { hostError, systemCode } from "./atomic_file.ts";
+import { hostError } from "./atomic_file.ts";
+import { hasCode } from "./file_error.ts";
 
-/**
- * Removes a file or a directory tree if it exists, including directories without write permission, as archives may
- * contain them. Symbolic links are not followed.
- */
+/** Includes directories without write permission, as archives may contain them. Symbolic links are not followed. */
 export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
-    if (!["EACCES", "EPERM", "ENOTEMPTY"].includes(systemCode(error) ?? "")) {
-      throw hostError(`remove ${path}`, error);
-    }
+    if (!hasCode(error, "EACCES", "EPERM", "ENOTEMPTY")) throw hostError(`remove ${path}`, error);
     await makeWritable(path);
     await rm(path, { recursive: true, force: true }).catch((cause: unknown) => {
       throw hostError(`remove ${path}`, cause);

@@ -1,6 +1,5 @@
 import type { EventSink } from "../../core/event.ts";
 import type { GuardFetch } from "../../registries/driver.ts";
-import type { DenoNamespace } from "./deno_fetch.ts";
 import { checkProxies, hasProxy, type ProxyChoice, proxyFor } from "./proxy_variables.ts";
 
 /** Options of {@link createHostFetch}. */
@@ -12,10 +11,7 @@ export interface HostFetchOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** A file of PEM certificates to trust in addition to the runtime's own. */
   caFile?: string | undefined;
-  /**
-   * Receives a warning if `SSL_CERT_FILE` or `NODE_EXTRA_CA_CERTS` is unusable. Defaults to
-   * ignoring it.
-   */
+  /** Receives a warning for an unusable file in a variable. Defaults to ignoring it. */
   emit?: EventSink;
 }
 
@@ -60,10 +56,7 @@ function namesCertificates({ env, caFile }: HostFetchOptions): boolean {
   return Boolean(caFile || env.SSL_CERT_FILE || env.NODE_EXTRA_CA_CERTS);
 }
 
-/**
- * Guards the `fetch` of {@link createHostFetch}; other functions stay unguarded. Returns
- * `undefined` on Deno and Bun: only Node can check addresses before it connects.
- */
+/** Returns `undefined` on Deno and Bun: only Node can check addresses before it connects. */
 export function createFetchGuard(
   hostFetch: typeof fetch,
   options: HostFetchOptions,
@@ -79,7 +72,7 @@ export function createFetchGuard(
   };
 }
 
-// The modules below are loaded on demand: a start without proxy and private CA needs none of them.
+// Modules are loaded on demand: a start without proxy and private CA needs none of them.
 
 async function trustedCertificates(options: HostFetchOptions): Promise<readonly string[]> {
   const { env, caFile, emit = () => {} } = options;
@@ -95,10 +88,7 @@ async function runtimeFetch(
   if (certificates.length === 0 && !hasProxy(env)) return globalThis.fetch;
   const proxy: ProxyChoice = (url) => proxyFor(url, env);
   const { Deno, Bun } = globalThis as { Deno?: DenoNamespace; Bun?: unknown };
-  if (Deno !== undefined) {
-    const { createDenoFetch } = await import("./deno_fetch.ts");
-    return createDenoFetch(Deno, proxy, certificates);
-  }
+  if (Deno !== undefined) return createDenoFetch(Deno, proxy, certificates);
   if (Bun !== undefined) return createBunFetch(proxy, certificates);
   const { createNodeFetch } = await import("./node_fetch.ts");
   return createNodeFetch(proxy, certificates);
@@ -119,4 +109,53 @@ async function createBunFetch(
     const bunOptions: object = { proxy: proxyFor(url)?.href ?? false, ...trust };
     return native(input, { ...init, ...bunOptions });
   };
+}
+
+/** https://docs.deno.com/api/deno/~/Deno.createHttpClient */
+interface DenoNamespace {
+  createHttpClient(options: { caCerts?: string[]; proxy?: { url: string } }): unknown;
+  env: {
+    get(name: string): string | undefined;
+    set(name: string, value: string): void;
+    delete(name: string): void;
+  };
+}
+
+/** Deno's own `fetch` with one client for each proxy and one for direct calls. */
+function createDenoFetch(
+  deno: DenoNamespace,
+  proxyFor: ProxyChoice,
+  certificates: readonly string[],
+): typeof fetch {
+  const native = globalThis.fetch;
+  const clients = new Map<string, unknown>();
+  const createClient = (proxy: URL | undefined): unknown => {
+    const options = proxy === undefined ? {} : { proxy: { url: proxy.href } };
+    return withoutProxyVariables(deno, () =>
+      deno.createHttpClient({ ...options, caCerts: [...certificates] }),
+    );
+  };
+  return (input, init) => {
+    const proxy = proxyFor(new URL(input instanceof Request ? input.url : input));
+    const key = proxy?.href ?? "";
+    const client = clients.get(key) ?? createClient(proxy);
+    clients.set(key, client);
+    const clientOption: object = { client };
+    return native(input, { ...init, ...clientOption });
+  };
+}
+
+const DENO_PROXY_VARIABLES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].flatMap(
+  (name) => [name, name.toUpperCase()],
+);
+
+/** A client always copies the variables, and ignores the ports and the `*` of NO_PROXY. */
+function withoutProxyVariables<T>(deno: DenoNamespace, make: () => T): T {
+  const saved = DENO_PROXY_VARIABLES.map((name) => [name, deno.env.get(name)] as const);
+  for (const [name] of saved) deno.env.delete(name);
+  try {
+    return make();
+  } finally {
+    for (const [name, value] of saved) if (value !== undefined) deno.env.set(name, value);
+  }
 }

@@ -11,10 +11,7 @@ type RequestArguments = Parameters<SessionManager["request"]>;
 const IDLE_TIMEOUT_MS = 15 * 60_000;
 
 /**
- * The HTTP/2 connection of a gRPC channel: opened when a call needs it, kept, and reopened after it
- * has closed. An idle one does not keep the process running.
- *
- * It replaces `Http2SessionManager` of connect-node 2.1.2, which fails with peers that do not speak
+ * Replaces `Http2SessionManager` of connect-node 2.1.2, which fails with peers that do not speak
  * HTTP/2: it removes its `error` listener on abort, so that a late error of the session ends the
  * process (Node); and when a session is destroyed between its `connect` event and the next
  * microtask (Deno), it awaits a resolved promise in a loop, which starves timers and signals.
@@ -101,18 +98,13 @@ class Session {
     this.#end(new ConnectError("another call gave up the connection", Code.Canceled));
   }
 
-  /**
-   * After GOAWAY the open streams may finish. https://www.rfc-editor.org/rfc/rfc9113#section-6.8
-   */
+  /** Open streams may finish: https://www.rfc-editor.org/rfc/rfc9113#section-6.8 */
   #leave(): void {
     this.#isLeaving = true;
     if (this.#streams === 0) this.#end();
   }
 
-  /**
-   * Deferred, because Deno crashes when a session is destroyed while it reads frames, as in its own
-   * events.
-   */
+  /** Deferred: Deno crashes when a session is destroyed while it reads frames, as in its events. */
   #end(reason?: Error): void {
     setImmediate(() => {
       this.#session.destroy(reason, constants.NGHTTP2_CANCEL);

@@ -6,10 +6,7 @@ const MAX_CONTROL_FRAMES = 100;
 const FRAME_HEAD_BYTES = 9;
 const [DATA, HEADERS] = [0, 1];
 
-/**
- * Closes a connection on a flood of HTTP/2 frames before a session sees it: the native code of Deno
- * 2.9 corrupts its memory in a flood, then crashes or never returns.
- */
+/** The native code of Deno 2.9 corrupts its memory in a flood, then crashes or never returns. */
 export function withoutFloods(socket: Socket): Duplex {
   const frames = new ControlFrames();
   const duplex = new Duplex({
@@ -31,16 +28,14 @@ export function withoutFloods(socket: Socket): Duplex {
   return duplex;
 }
 
-/**
- * Counts frames that are not part of a response. https://www.rfc-editor.org/rfc/rfc9113#section-4.1
- */
+/** https://www.rfc-editor.org/rfc/rfc9113#section-4.1 */
 class ControlFrames {
   #head: number[] = [];
   #payloadLeft = 0;
   #count = 0;
   #since = 0;
 
-  /** Returns the number within this second. */
+  /** Returns the number of frames within this second that are not part of a response. */
   count(chunk: Buffer): number {
     const now = performance.now();
     if (now - this.#since > 1_000) {

@@ -9,19 +9,14 @@ import { GrpcConnection } from "./grpc_connection.ts";
 import { proxyFor } from "./proxy_variables.ts";
 import { readTrustedCertificates, withRuntimeRoots } from "./trust.ts";
 
-export interface GrpcContext extends Pick<Context, "env" | "emit"> {
-  /** The value of `--ca-file`. */
+interface GrpcContext extends Pick<Context, "env" | "emit"> {
   caFile?: string | undefined;
 }
 
 /** A real response has a few hundred bytes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/**
- * Opens a channel for gRPC over HTTP/2, with TLS or, for `http://`, without. It connects at the
- * first call, reconnects when needed, and does not keep the process running.
- * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
- */
+/** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
 export async function openHttp2Channel(
   options: GrpcChannelOptions,
   context: GrpcContext,
@@ -72,9 +67,9 @@ async function trustedAuthorities(
   { caFile }: GrpcChannelOptions,
   { env, caFile: globalCaFile, emit }: GrpcContext,
 ): Promise<ConnectionOptions> {
-  const certificates = new Set(await readTrustedCertificates(env, globalCaFile, emit));
-  for (const one of await readTrustedCertificates({}, caFile, emit, "ca-file")) {
-    certificates.add(one);
-  }
+  const certificates = new Set([
+    ...(await readTrustedCertificates(env, globalCaFile, emit)),
+    ...(await readTrustedCertificates({}, caFile, emit, "ca-file")),
+  ]);
   return certificates.size === 0 ? {} : { ca: withRuntimeRoots([...certificates]) };
 }

@@ -6,10 +6,9 @@ import type { GuardFetch } from "../../registries/driver.ts";
 import type { ProxyChoice } from "./proxy_variables.ts";
 import { withRuntimeRoots } from "./trust.ts";
 
-/** Throws to refuse the addresses of a host. */
 type AddressCheck = Parameters<GuardFetch>[1];
 
-/** undici has types of its own; its values are those of the runtime. */
+/** undici's own types differ; its values are those of the runtime. */
 type FetchWithDispatcher = (
   url: string,
   init: RequestInit & { dispatcher: unknown },
@@ -61,11 +60,9 @@ function checkedLookup(check: AddressCheck): LookupFunction {
   return (host, options, answer) => {
     lookup(host, { ...options, all: true }, (error, found: LookupAddress[]) => {
       if (error !== null) return answer(error, []);
+      const addresses = found.map(({ address }) => address);
       try {
-        check(
-          host,
-          found.map(({ address }) => address),
-        );
+        check(host, addresses);
       } catch (refusal) {
         return answer(refusal as Error, []);
       }

@@ -1,14 +1,8 @@
-/**
- * The three runtimes read the proxy variables differently (Node not at all, Deno without the ports
- * and the `*` of NO_PROXY, Bun without its networks), so dewy reads them itself.
- *
- * @module
- */
 import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 
-/** Returns `undefined` to connect directly. */
+/** `undefined` connects directly. */
 export type ProxyChoice = (url: URL) => URL | undefined;
 
 /** Metadata services answer only this machine. */
@@ -20,14 +14,14 @@ export function hasProxy(env: Environment): boolean {
   return PROXY_VARIABLES.some((name) => read(env, name) !== undefined);
 }
 
-/** Throws a ConfigError for an invalid proxy variable, at the start instead of at a later call. */
 export function checkProxies(env: Environment): void {
   for (const name of PROXY_VARIABLES) proxyOf(env, name);
 }
 
 /**
  * Like curl: lower case takes precedence over upper case, `ALL_PROXY` is the default for the other
- * two, `NO_PROXY` excludes hosts. Metadata services are never proxied.
+ * two, `NO_PROXY` excludes hosts. The runtimes differ: Node does not read these variables, Deno
+ * ignores the ports and the `*` of NO_PROXY, Bun its networks.
  * https://everything.curl.dev/usingcurl/proxies/env.html
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
@@ -81,8 +75,7 @@ function isBareIpv6(entry: string): boolean {
 /** IPv4 only: NO_PROXY is not used with networks of IPv6. */
 function isInNetwork(host: string, network: string): boolean {
   const [base = "", bits = ""] = network.split("/");
-  const address = ipv4(host);
-  const start = ipv4(base);
+  const [address, start] = [ipv4(host), ipv4(base)];
   if (address === undefined || start === undefined || !/^\d{1,2}$/.test(bits)) return false;
   const size = 2 ** (32 - Math.min(32, Number(bits)));
   return Math.floor(address / size) === Math.floor(start / size);

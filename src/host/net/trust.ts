@@ -11,9 +11,8 @@ const CA_VARIABLES = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] as const;
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
- * Reads the certificates of `--ca-file`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`; an unusable
- * file of a variable is a warning only. OpenSSL replaces the roots by `SSL_CERT_FILE`, but adding
- * never breaks a call that works without it, and is the same on every runtime.
+ * An unusable file of a variable is a warning only. OpenSSL replaces the roots by `SSL_CERT_FILE`,
+ * but adding never breaks a call that works without it, and is the same on every runtime.
  */
 export async function readTrustedCertificates(
   env: Environment,
@@ -44,7 +43,9 @@ export function withRuntimeRoots(certificates: readonly string[]): string[] {
 }
 
 async function addFile(certificates: Set<string>, source: string, path: string): Promise<void> {
-  const text = await readPem(source, path);
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw unusable(source, path, systemReason(cause), cause);
+  });
   const found = text.match(PEM_CERTIFICATE) ?? [];
   if (found.length === 0) throw unusable(source, path, "it contains no PEM certificate");
   for (const pem of found) {
@@ -52,14 +53,6 @@ async function addFile(certificates: Set<string>, source: string, path: string):
     if (certificates.has(pem)) continue;
     if (!isCertificate(pem)) throw unusable(source, path, "it contains a damaged certificate");
     certificates.add(pem);
-  }
-}
-
-async function readPem(source: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw unusable(source, path, systemReason(cause), cause);
   }
 }
 

@@ -1,61 +1,42 @@
-import type { HookResult } from "../../core/event.ts";
+import type { Environment } from "../../core/environment.ts";
 import type { Redact } from "../../core/secret.ts";
-import type { HookVariables, RunHook } from "../../deploy/deployer.ts";
+import type { RunHook } from "../../deploy/deployer.ts";
 import { run } from "./run.ts";
 
 export interface HookOptions {
-  /** A shell command; empty for none. */
+  /** A shell command; empty for none, as `after`. */
   before: string;
-  /** A shell command; empty for none. */
   after: string;
   timeoutMs: number;
   cwd: string;
-  env: Readonly<Record<string, string | undefined>>;
+  env: Environment;
   redact: Redact;
 }
 
-/**
- * Creates the runner of the two hooks. A hook is run with `/bin/sh -c` in dewy's environment plus the `DEWY_*` variables.
- * Secrets are masked in the result.
- */
-export function createHooks(options: HookOptions): RunHook {
-  return async (when, variables, signal) => {
-    const command = options[when];
-    return command === "" ? undefined : runOne(when, command, variables, options, signal);
-  };
-}
-
-async function runOne(
-  when: HookResult["when"],
-  command: string,
-  variables: HookVariables,
-  options: HookOptions,
-  signal: AbortSignal,
-): Promise<HookResult> {
-  const result = await run({
-    command: ["/bin/sh", "-c", command],
-    cwd: options.cwd,
-    env: { ...options.env, ...environment(variables) },
-    timeoutMs: options.timeoutMs,
-    signal,
-  });
-  const clean = (text: string): string => options.redact(text).trim();
-  return {
-    when,
-    command: options.redact(command),
-    exitCode: result.exitCode,
-    stdout: clean(result.stdout),
-    stderr: clean(result.stderr),
-    durationMs: result.durationMs,
-    timedOut: result.timedOut,
-  };
-}
-
-function environment(variables: HookVariables): Record<string, string> {
-  return {
-    DEWY_TAG: variables.tag,
-    DEWY_PREVIOUS_TAG: variables.previousTag ?? "",
-    DEWY_RELEASE_DIR: variables.releaseDirectory,
-    DEWY_COMMAND: variables.command,
+/** A hook runs in dewy's environment plus the `DEWY_*` variables. Secrets are masked in the result. */
+export function createHooks({ cwd, env, timeoutMs, redact, ...hooks }: HookOptions): RunHook {
+  return async (when, { tag, previousTag, releaseDirectory, command }, signal) => {
+    const hook = hooks[when];
+    if (hook === "") return undefined;
+    const variables = {
+      DEWY_TAG: tag,
+      DEWY_PREVIOUS_TAG: previousTag ?? "",
+      DEWY_RELEASE_DIR: releaseDirectory,
+      DEWY_COMMAND: command,
+    };
+    const result = await run({
+      command: ["/bin/sh", "-c", hook],
+      cwd,
+      env: { ...env, ...variables },
+      timeoutMs,
+      signal,
+    });
+    return {
+      ...result,
+      when,
+      command: redact(hook),
+      stdout: redact(result.stdout).trim(),
+      stderr: redact(result.stderr).trim(),
+    };
   };
 }

@@ -1,16 +1,10 @@
-/**
- * The process that dewy runs in: arguments, streams, environment and signals. This file imports nothing, so that the
- * signal handlers are in place before anything heavy is loaded: an early `SIGUSR1` would open Node's inspector, an early
- * `SIGHUP` would end the program.
- *
- * @module
- */
+// This file imports nothing, so that the signal handlers are in place before anything heavy is loaded: an early `SIGUSR1`
+// would open Node's inspector, an early `SIGHUP` would end the program.
 
 export interface TextSink {
   /** Writes text unchanged; never throws, not even if the reader has closed the pipe. */
   write(text: string): void;
   readonly isTerminal: boolean;
-  /** The width of the terminal; absent for pipes and files. */
   readonly columns?: number | undefined;
 }
 
@@ -18,11 +12,7 @@ export interface Signals {
   /** Aborted by the first SIGINT, SIGTERM or SIGQUIT; the second one exits immediately. */
   readonly stop: AbortSignal;
   stoppedBy(): StopSignal | undefined;
-  /**
-   * Calls the listener with `SIGHUP` or `SIGUSR1` for each such signal.
-   *
-   * @returns a function that unsubscribes.
-   */
+  /** Calls the listener with each `SIGHUP` or `SIGUSR1`. Returns a function that unsubscribes. */
   onReload(listener: (signal: string) => void): () => void;
 }
 
@@ -39,17 +29,15 @@ export interface ProcessIo {
   keepRunning(listener: (error: unknown) => void): void;
 }
 
-/** 128 plus the number of the signal, as a shell reports it. */
 export const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = {
   SIGINT: 130,
   SIGQUIT: 131,
   SIGTERM: 143,
 };
 
-export interface HostProcess extends ProcessIo {
-  /** Handles uncaught errors until {@link ProcessIo.keepRunning} is called. The handler should end the process. */
+interface HostProcess extends ProcessIo {
+  /** Handles uncaught errors until {@link ProcessIo.keepRunning} is called. */
   onUncaught(handler: (error: unknown) => void): void;
-  /** Flushes all output first. */
   exit(code: number): Promise<void>;
 }
 
@@ -82,7 +70,7 @@ export function openProcess(): HostProcess {
 function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<void> } {
   let last: Promise<void> = Promise.resolve();
   const gone = new Promise<void>((resolve) => {
-    // `dewy check | head` closes the pipe early, which is not an error.
+    // `dewy check | head` closes the pipe early.
     stream.on("error", () => resolve());
     stream.once("close", () => resolve());
   });

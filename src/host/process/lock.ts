@@ -1,14 +1,8 @@
-/**
- * A lock file that one dewy process at a time holds. A stale lock is taken over under a claim: a file that only one
- * process can create, named after the content that it replaces. So the lock of a live process is never replaced or
- * removed, however many processes start at once.
- *
- * @module
- */
 import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
 import { basename, dirname, join } from "node:path";
+import * as v from "valibot";
 import { AbortedError, ConfigError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import {
@@ -22,21 +16,21 @@ import { ownDirectory } from "../files/own_directory.ts";
 import { bootId, isRunning, pidNamespace, processStartTime } from "./processes.ts";
 import { steadyClock } from "./steady_clock.ts";
 
-/** The content of a lock file. */
-interface Holder {
-  pid: number;
-  startTime?: string;
-  host: string;
+const holderSchema = v.object({
+  pid: v.number(),
+  startTime: v.optional(v.string()),
+  host: v.string(),
   /** The boot and the PID namespace that the pid belongs to. */
-  boot?: string;
-  pids?: string;
-  command: string;
-  since: string;
-  id?: string;
-}
+  boot: v.optional(v.string()),
+  pids: v.optional(v.string()),
+  command: v.string(),
+  since: v.string(),
+  id: v.optional(v.string()),
+});
 
-export interface LockOptions {
-  /** Receives warnings about a long wait and about a lost lock. */
+type Holder = v.InferOutput<typeof holderSchema>;
+
+interface LockOptions {
   emit?: EventSink;
   signal?: AbortSignal;
 }
@@ -55,14 +49,10 @@ const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 500;
 
 /**
- * Acquires a lock file, or takes over a stale one.
- *
  * A holder in the same PID namespace is alive if its process runs. Any other holder is judged by its heartbeat: a holder
  * on this kernel (in another container, for example) is watched for up to 30 s, a holder on another machine counts as
  * alive until its file is two minutes old.
  *
- * @param path the lock file; its directory is created if it is missing.
- * @param command the dewy command, which the error of the next process names.
  * @throws ConfigError with the code `locked` that names the holder; HostError if the file cannot be created.
  */
 export async function acquireLock(
@@ -95,11 +85,12 @@ export async function acquireLock(
 }
 
 function describeSelf(command: string): Holder {
-  const known = { startTime: processStartTime(process.pid), boot: bootId(), pids: pidNamespace() };
   return {
     pid: process.pid,
+    startTime: processStartTime(process.pid),
     host: hostname(),
-    ...Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined)),
+    boot: bootId(),
+    pids: pidNamespace(),
     command,
     since: new Date().toISOString(),
     id: randomUUID(),
@@ -136,7 +127,7 @@ async function take(path: string, own: string, { emit, signal }: LockOptions): P
 const WATCHING =
   "Directory is locked by a dewy process that may be gone; waiting for its heartbeat";
 
-/** Publishes the complete file under a new name; a link is atomic. Returns whether the name was free. */
+/** Publishes the complete file; a link is atomic. Returns whether the name was free. */
 async function linkOnce(own: string, path: string): Promise<boolean> {
   try {
     await link(own, path);
@@ -150,10 +141,9 @@ async function linkOnce(own: string, path: string): Promise<boolean> {
 }
 
 /**
- * Replaces a lock by `own` if it still has the content that was judged stale. Only one process can hold the claim, so the
- * content cannot change between the check and the rename.
- *
- * @returns whether the lock was replaced.
+ * Replaces a lock by `own` if it still has the content that was judged stale. Only one process can create the claim, a
+ * file named after that content, so the content cannot change between the check and the rename: the lock of a live
+ * process is never replaced, however many processes start at once.
  */
 export async function replaceStaleLock(path: string, stale: string, own: string): Promise<boolean> {
   const claim = claimPath(path, stale);
@@ -220,7 +210,7 @@ function hold(path: string, text: string, file: FileHandle, { emit }: LockOption
 const LOST =
   "The lock was removed or taken by another process; two dewy processes may use this directory now";
 
-/** Names the holder of a lock: `dewy server (pid 7 on web1)`; `undefined` if the lock is free or stale. */
+/** Returns `dewy server (pid 7 on web1)`; `undefined` if the lock is free or stale. */
 export async function lockHolder(path: string): Promise<string | undefined> {
   try {
     const found = await readLock(path);
@@ -236,7 +226,6 @@ type Liveness = "alive" | "silent" | "gone";
 
 interface FoundLock {
   text: string;
-  /** `undefined` if the content is not valid. */
   holder: Holder | undefined;
   touchedAt: number;
   liveness: Liveness;
@@ -281,9 +270,10 @@ function livenessOf(holder: Holder, touchedAt: number): Liveness {
 function lockedError(path: string, found: FoundLock): ConfigError {
   const { holder } = found;
   const isElsewhere = holder?.boot !== undefined && holder.boot !== bootId();
+  const flag = holder?.command === "container" ? "--name or --directory" : "--directory";
   return new ConfigError(
     `Cannot use ${dirname(dirname(path))}: ${nameOf(found)} has held it since ${holder?.since}; ` +
-      `stop that process first, or use another ${directoryFlag(holder)}` +
+      `stop that process first, or use another ${flag}` +
       (isElsewhere ? "; if that machine is gone, wait two minutes" : ""),
     { code: "locked" },
   );
@@ -293,27 +283,10 @@ function nameOf({ holder }: FoundLock): string {
   return `dewy ${holder?.command} (pid ${holder?.pid} on ${holder?.host})`;
 }
 
-/** The flag that selects the working directory. */
-function directoryFlag(holder: Holder | undefined): string {
-  return holder?.command === "container" ? "--name or --directory" : "--directory";
-}
-
 function parseHolder(text: string): Holder | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    return isHolder(value) ? value : undefined;
+    return v.parse(holderSchema, JSON.parse(text));
   } catch {
     return undefined;
   }
-}
-
-function isHolder(value: unknown): value is Holder {
-  if (typeof value !== "object" || value === null) return false;
-  const { pid, host, command, since, ...rest } = value as Partial<Record<keyof Holder, unknown>>;
-  const optional = [rest.startTime, rest.boot, rest.pids, rest.id];
-  return (
-    typeof pid === "number" &&
-    [host, command, since].every((text) => typeof text === "string") &&
-    optional.every((text) => text === undefined || typeof text === "string")
-  );
 }

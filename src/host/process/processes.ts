@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { systemCode } from "../files/atomic_file.ts";
 
-/** A running process, as `/proc/PID/stat` describes it. */
 export interface ProcessEntry {
   readonly pid: number;
   /** The name of its program, cut to 15 characters. */
@@ -12,24 +12,33 @@ export interface ProcessEntry {
   readonly startTime: string;
 }
 
-/**
- * Lists running processes by pid; empty where there is no `/proc`. Zombies are left out: as the first process of a
- * container, dewy may be the parent of processes that it did not start.
- */
+/** Without zombies: as the first process of a container, dewy is the parent of processes that it did not start. */
 export function processTable(): ReadonlyMap<number, ProcessEntry> {
   const table = new Map<number, ProcessEntry>();
-  for (const name of entriesOf("/proc")) {
-    const entry = /^\d+$/.test(name) ? processEntry(Number(name)) : undefined;
-    if (entry !== undefined) table.set(entry.pid, entry);
+  for (const pid of pids()) {
+    const entry = processEntry(pid);
+    if (entry !== undefined) table.set(pid, entry);
   }
   return table;
 }
 
-function entriesOf(directory: string): readonly string[] {
+/** Empty without `/proc`. */
+export function pids(): readonly number[] {
+  return namesIn("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+export function namesIn(directory: string): readonly string[] {
+  return tryRead(() => readdirSync(directory)) ?? [];
+}
+
+/** For files that may vanish, or that this user may not read. */
+export function tryRead<T>(read: () => T): T | undefined {
   try {
-    return readdirSync(directory);
+    return read();
   } catch {
-    return [];
+    return undefined;
   }
 }
 
@@ -49,40 +58,26 @@ function processEntry(pid: number): ProcessEntry | undefined {
 
 const START_TIME = 19;
 
-interface Stat {
-  name: string;
-  /** The fields after the name, beginning with the state. */
-  fields: readonly string[];
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-function readStat(pid: number): Stat | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name may contain spaces and parentheses.
-    const end = stat.lastIndexOf(")");
-    const name = stat.slice(stat.indexOf("(") + 1, end);
-    return { name, fields: stat.slice(end + 2).split(" ") };
-  } catch {
-    return undefined;
-  }
-}
-
 /**
- * Whether a process has exited, reaped or not. As long as it has other threads, only its first thread has: a killed
- * process still finishes their system calls.
+ * The fields begin with the state, after the name, which may contain spaces and parentheses.
+ * https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
  */
+function readStat(pid: number): { name: string; fields: readonly string[] } | undefined {
+  const stat = tryRead(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  if (stat === undefined) return undefined;
+  const end = stat.lastIndexOf(")");
+  const name = stat.slice(stat.indexOf("(") + 1, end);
+  return { name, fields: stat.slice(end + 2).split(" ") };
+}
+
+/** The other threads of a killed process still finish their system calls after the first one has exited. */
 function hasEnded(fields: readonly string[]): boolean {
   return (fields[0] === "Z" || fields[0] === "X") && Number(fields[17]) <= 1;
 }
 
-/** The start time of a zombie. It differs from that of every running process. */
 const ENDED = "ended";
 
-/**
- * Returns when a process was started, as an opaque text. A pid is reused; a pid with its start time is unique. Returns
- * `undefined` if there is no such process or the system does not say.
- */
+/** An opaque text: a pid is reused, a pid with its start time is unique. `undefined` if the system does not say. */
 export function processStartTime(pid: number): string | undefined {
   const stat = readStat(pid);
   if (stat === undefined) return process.platform === "linux" ? undefined : startTimeByPs(pid);
@@ -90,15 +85,9 @@ export function processStartTime(pid: number): string | undefined {
 }
 
 function startTimeByPs(pid: number): string | undefined {
-  try {
-    const output = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
-      timeout: 5_000,
-      encoding: "utf8",
-    });
-    return output.trim() || undefined;
-  } catch {
-    return undefined;
-  }
+  const args = ["-o", "lstart=", "-p", String(pid)];
+  const output = tryRead(() => execFileSync("ps", args, { timeout: 5_000, encoding: "utf8" }));
+  return output?.trim() || undefined;
 }
 
 /** Like {@link processStartTime}, but only from `/proc`, and that of a zombie, too. */
@@ -106,7 +95,7 @@ export function recordedStartTime(pid: number): string | undefined {
   return readStat(pid)?.fields[START_TIME];
 }
 
-/** Whether the process with this pid runs and was started at this time; an unknown time matches every process. */
+/** An unknown start time matches every process. */
 export function isRunning(pid: number, startTime: string | undefined): boolean {
   if (!acceptsSignals(pid)) return false;
   const now = processStartTime(pid);
@@ -125,57 +114,36 @@ function acceptsSignals(target: number): boolean {
     process.kill(target, 0);
     return true;
   } catch (error) {
-    // EPERM: it runs as another user.
-    return typeof error === "object" && error !== null && "code" in error && error.code === "EPERM";
+    return systemCode(error) === "EPERM"; // It runs as another user.
   }
 }
 
+/** Does nothing if the process has exited. */
 export function signalProcess(pid: number, signal: string): void {
-  send(pid, signal);
+  tryRead(() => process.kill(pid, signal));
 }
 
 export function signalGroup(leader: number, signal: string): void {
-  send(-leader, signal);
+  signalProcess(-leader, signal);
 }
 
-function send(target: number, signal: string): void {
-  try {
-    process.kill(target, signal);
-  } catch {
-    // It has exited already.
-  }
-}
-
-/**
- * Returns the environment that a process was started with: empty if the process has overwritten it, `undefined` if it
- * cannot be read.
- */
+/** The environment that a process was started with; empty if the process has overwritten it. */
 export function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
-  try {
-    const variables = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-    const pairs = variables.map((text) => [text, text.indexOf("=")] as const);
-    return new Map(
-      pairs.filter(([, at]) => at > 0).map(([text, at]) => [text.slice(0, at), text.slice(at + 1)]),
-    );
-  } catch {
-    return undefined;
-  }
+  const variables = tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8"));
+  if (variables === undefined) return undefined;
+  return new Map(
+    variables.split("\0").flatMap((text) => {
+      const at = text.indexOf("=");
+      return at > 0 ? [[text.slice(0, at), text.slice(at + 1)] as const] : [];
+    }),
+  );
 }
 
-/** Identifies this boot of the kernel; `undefined` where the system has no such id. */
 export function bootId(): string | undefined {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return undefined;
-  }
+  return tryRead(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
 }
 
-/** Identifies dewy's PID namespace: a pid names the same process only within one namespace. */
+/** A pid names the same process only within one namespace. */
 export function pidNamespace(): string | undefined {
-  try {
-    return readlinkSync("/proc/self/ns/pid");
-  } catch {
-    return undefined;
-  }
+  return tryRead(() => readlinkSync("/proc/self/ns/pid"));
 }

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { fileError } from "../files/file_error.ts";
 
-/** Whether a file contains a program: ELF, Mach-O, PE, or a script with `#!`. */
+/** ELF, Mach-O, PE, or a script with `#!`. */
 export async function isProgram(path: string): Promise<boolean> {
   try {
     const file = await open(path, "r");

@@ -1,15 +1,15 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import type { Environment } from "../../core/environment.ts";
 import { AbortedError, HostError } from "../../core/error.ts";
 import { systemReason } from "../files/atomic_file.ts";
 import { signalGroup } from "./processes.ts";
 
-export interface RunOptions {
-  /** The program and its arguments; no shell is involved. */
+interface RunOptions {
   command: readonly [string, ...string[]];
   cwd: string;
   /** The whole environment; nothing is inherited. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** Standard input. Empty by default. */
+  env: Environment;
   input?: string;
   timeoutMs: number;
   signal?: AbortSignal;
@@ -22,31 +22,26 @@ export interface RunOptions {
 export interface RunResult {
   /** `null` if the process was killed by a signal. */
   exitCode: number | null;
-  /** The last part of standard output. */
   stdout: string;
-  /** The last part of standard error. */
   stderr: string;
   durationMs: number;
   timedOut: boolean;
 }
 
 const KEPT_BYTES = 64 * 1024;
-/** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 5_000;
 /** How long to wait for output after the exit: a daemon that the process has started keeps the pipes open. */
 const OUTPUT_GRACE_MS = 500;
 
 /**
- * Runs a program in its own process group and waits until it exits. On timeout or abort, the whole group gets SIGTERM and,
- * five seconds later, SIGKILL. A failing exit code is not an error.
- *
- * @throws HostError if the program cannot be started; AbortedError if the signal is aborted.
+ * The program has its own process group: on timeout or abort, the whole group gets SIGTERM and, five seconds later,
+ * SIGKILL. A failing exit code is not an error.
  */
 export async function run(options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
   const startedAt = performance.now();
   const [program, ...args] = options.command;
-  const settings = { cwd: options.cwd, env: definedOnly(options.env), detached: true };
+  const settings = { cwd: options.cwd, env: options.env, detached: true };
   const child =
     options.input === undefined
       ? spawn(program, args, { ...settings, stdio: ["ignore", "pipe", "pipe"] })
@@ -96,12 +91,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
   }
 }
 
-function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const defined: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) if (value !== undefined) defined[name] = value;
-  return defined;
-}
-
 function exitOf(child: ReturnType<typeof spawn>, program: string): Promise<number | null> {
   return new Promise((resolve, reject) => {
     child.once("error", (cause) => {
@@ -111,16 +100,10 @@ function exitOf(child: ReturnType<typeof spawn>, program: string): Promise<numbe
   });
 }
 
-interface Output {
-  on(event: "data", listener: (chunk: Buffer) => void): unknown;
-  once(event: "close", listener: () => void): unknown;
-  readonly closed: boolean;
-}
-
-function keepTail(stream: Output, keptBytes: number): () => string {
+function keepTail(stream: Readable, keptBytes: number): () => string {
   let chunks: Buffer[] = [];
   let length = 0;
-  stream.on("data", (chunk) => {
+  stream.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
     length += chunk.length;
     if (length > 2 * keptBytes) {
@@ -131,10 +114,10 @@ function keepTail(stream: Output, keptBytes: number): () => string {
   return () => Buffer.concat(chunks).subarray(-keptBytes).toString("utf8");
 }
 
-function readLines(stream: Output, onLine: (line: string) => void): void {
+function readLines(stream: Readable, onLine: (line: string) => void): void {
   const decoder = new TextDecoder();
   let rest = "";
-  stream.on("data", (chunk) => {
+  stream.on("data", (chunk: Buffer) => {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) onLine(line);
@@ -142,15 +125,13 @@ function readLines(stream: Output, onLine: (line: string) => void): void {
 }
 
 /** "close" is emitted only after every process that holds the pipe has closed it, hence the timeout. */
-function outputEnd(streams: readonly Output[]): Promise<void> {
-  const closed = streams.map((stream) =>
-    stream.closed ? Promise.resolve() : new Promise<void>((r) => stream.once("close", () => r())),
-  );
+async function outputEnd(streams: readonly Readable[]): Promise<void> {
+  const open = streams.filter((stream) => !stream.closed);
+  const closed = open.map((stream) => new Promise((end) => stream.once("close", end)));
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const grace = new Promise<void>((resolve) => {
+  const grace = new Promise((resolve) => {
     timer = setTimeout(resolve, OUTPUT_GRACE_MS);
   });
-  return Promise.race([Promise.all(closed).then(() => {}), grace]).finally(() =>
-    clearTimeout(timer),
-  );
+  await Promise.race([Promise.all(closed), grace]);
+  clearTimeout(timer);
 }

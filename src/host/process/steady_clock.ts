@@ -1,12 +1,7 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 
-/**
- * A clock for timeouts: changes to the system time do not affect it.
- *
- * @see https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock
- */
+/** For timeouts: changes to the system time do not affect it. https://www.w3.org/TR/hr-time-3/#dfn-monotonic-clock */
 export const steadyClock: Clock = {
+  ...systemClock,
   now: () => performance.timeOrigin + performance.now(),
-  monotonic: systemClock.monotonic,
-  sleep: systemClock.sleep,
 };

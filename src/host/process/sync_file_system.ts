@@ -6,19 +6,12 @@ const TIMEOUT_MS = 60_000;
  * Flushes a file system to disk where the system has `sync -f`, so that a power failure right after a deploy does not
  * leave a release of empty files behind `current`. One call is far cheaper than syncing file by file.
  * https://man7.org/linux/man-pages/man1/sync.1.html
- *
- * @throws AbortedError if the signal is aborted; every other failure is ignored.
  */
 export async function syncFileSystem(directory: string, signal: AbortSignal): Promise<void> {
   const { PATH } = process.env;
+  const command = ["sync", "-f", directory] as const;
   try {
-    await run({
-      command: ["sync", "-f", directory],
-      cwd: "/",
-      env: { PATH },
-      timeoutMs: TIMEOUT_MS,
-      signal,
-    });
+    await run({ command, cwd: "/", env: { PATH }, timeoutMs: TIMEOUT_MS, signal });
   } catch (error) {
     if (signal.aborted) throw error;
   }

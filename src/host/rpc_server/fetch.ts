@@ -1,15 +1,15 @@
 import type { Writable } from "node:stream";
 import type { Exchange, NodeRequest, NodeResponse } from "./port.ts";
-import type { FetchHandler } from "./types.ts";
+
+/** Answers a request. Return `undefined` for 404. */
+export type FetchHandler = (
+  request: Request,
+) => Promise<Response | undefined> | Response | undefined;
 
 /** A client that reads nothing for this time has gone. */
 const WRITE_STALL_MS = 60_000;
 
-/**
- * Answers with a `fetch` handler. Request bodies are not read. The response body is read only as
- * fast as the client takes it, and cancelled when the client disconnects. `origin` is
- * `<scheme>://<host>`.
- */
+/** Request bodies are not read. The response is read only as fast as the client takes it. */
 export async function answerByFetch(
   handler: FetchHandler,
   origin: string,
@@ -17,8 +17,8 @@ export async function answerByFetch(
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => {
-    if (!outgoing.writableFinished)
-      gone.abort(new DOMException("The client disconnected", "AbortError"));
+    if (outgoing.writableFinished) return;
+    gone.abort(new DOMException("The client disconnected", "AbortError"));
   });
   const request = toRequest(incoming, origin, gone.signal);
   const response = request === undefined ? undefined : await handler(request);

@@ -11,7 +11,14 @@ import {
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { ConfigError, HostError } from "../../core/error.ts";
 import { hasCode } from "../files/file_error.ts";
-import type { TlsFiles } from "./types.ts";
+
+/** A certificate and its key in PEM format. */
+export interface TlsFiles {
+  /** The certificate, followed by its intermediate certificates. */
+  cert: string;
+  /** The unencrypted private key. */
+  key: string;
+}
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -21,26 +28,17 @@ export interface Exchange {
   response: NodeResponse;
 }
 
-export interface PortOptions {
-  /** 0 for any free port. */
+interface PortOptions {
   port: number;
-  /** `undefined` for every address of this machine. */
   host: string | undefined;
-  /** `undefined` for plain text. */
   tls: TlsFiles | undefined;
   handle(exchange: Exchange): void;
 }
 
 export interface OpenPort {
-  /** `http://<address>:<port>` or `https://…`. */
   url: string;
   port: number;
-  /**
-   * Uses another certificate for new connections. Throws a ConfigError for an invalid one and keeps
-   * the old one.
-   */
   renewTls(tls: TlsFiles): void;
-  /** Accepts no more connections and calls, waits for those in progress, and disconnects. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -60,9 +58,8 @@ const HTTP2_OPTIONS = {
 const FLUSH_MS = 250;
 
 /**
- * Listens on a port for HTTP/1.1 and HTTP/2, with or without TLS. With TLS the client chooses
- * (ALPN); without it the preface of HTTP/2 decides. Throws a HostError, or a ConfigError for an
- * invalid certificate.
+ * Serves HTTP/1.1 and HTTP/2 on one port. With TLS the client chooses (ALPN); without it the
+ * preface of HTTP/2 decides.
  * https://www.rfc-editor.org/rfc/rfc9113#section-3.4
  */
 export async function openPort(options: PortOptions): Promise<OpenPort> {
@@ -106,17 +103,14 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
 }
 
 class Calls {
-  #running = 0;
+  readonly #running = new Set<NodeResponse>();
   #waiting: (() => void)[] = [];
 
   begin(response: NodeResponse): void {
-    this.#running += 1;
-    let hasEnded = false;
+    this.#running.add(response);
     const end = (): void => {
-      if (hasEnded) return;
-      hasEnded = true;
-      this.#running -= 1;
-      if (this.#running > 0) return;
+      this.#running.delete(response);
+      if (this.#running.size > 0) return;
       for (const resolve of this.#waiting.splice(0)) resolve();
     };
     response.once("close", end);
@@ -124,7 +118,7 @@ class Calls {
   }
 
   none(): Promise<void> {
-    if (this.#running === 0) return Promise.resolve();
+    if (this.#running.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
@@ -137,16 +131,9 @@ function tlsServer(
   sessions: Set<ServerHttp2Session>,
 ): Http2SecureServer {
   checkTls(tls);
-  const server = createSecureServer(
-    {
-      ...HTTP2_OPTIONS,
-      ...tls,
-      allowHTTP1: true,
-      minVersion: "TLSv1.2",
-      handshakeTimeout: HEADERS_TIMEOUT_MS,
-    },
-    handle,
-  );
+  const handshake = { minVersion: "TLSv1.2", handshakeTimeout: HEADERS_TIMEOUT_MS } as const;
+  const options = { ...HTTP2_OPTIONS, ...tls, ...handshake, allowHTTP1: true };
+  const server = createSecureServer(options, handle);
   trackSessions(server, sessions);
   return server;
 }
@@ -239,9 +226,9 @@ function listen(
     server.once("error", (cause) => reject(listenError(cause, port, host)));
     server.listen(host === undefined ? { port } : { port, host }, () => {
       const bound = server.address();
-      if (bound === null || typeof bound === "string")
+      if (bound === null || typeof bound === "string") {
         reject(new HostError("Cannot determine the port"));
-      else resolve(bound);
+      } else resolve(bound);
     });
   });
 }

@@ -1,4 +1,4 @@
-import { type ContextValues, createContextValues } from "@connectrpc/connect";
+import { Code, type ContextValues, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { systemClock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
@@ -15,12 +15,16 @@ import {
 } from "../../gateway/rpc_routes.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { Health } from "../../gen/health_pb.ts";
-import { answerByFetch, sendText } from "./fetch.ts";
-import { type Exchange, type NodeRequest, type NodeResponse, openPort } from "./port.ts";
-import { isGrpcCall, refuseCall } from "./refusal.ts";
-import type { FetchHandler, TlsFiles } from "./types.ts";
+import { answerByFetch, type FetchHandler, sendText } from "./fetch.ts";
+import {
+  type Exchange,
+  type NodeRequest,
+  type NodeResponse,
+  openPort,
+  type TlsFiles,
+} from "./port.ts";
 
-export type { FetchHandler, TlsFiles } from "./types.ts";
+export type { FetchHandler, TlsFiles };
 
 /** Options of {@link serveRegistry}. */
 export interface ServeRegistryOptions {
@@ -28,25 +32,13 @@ export interface ServeRegistryOptions {
   port: number;
   /** The address to listen on. Defaults to every address of this machine. */
   host?: string | undefined;
-  /**
-   * A certificate for TLS. Without it the server uses plain text, which clients accept with
-   * `?no-tls=true` only.
-   */
+  /** The certificate. Without it: plain text, which clients accept with `?no-tls=true` only. */
   tls?: TlsFiles | undefined;
-  /**
-   * The token that calls must send as `Authorization: Bearer <token>`. Without it every client may
-   * call.
-   */
+  /** The bearer token that calls must send. Without it every client may call. */
   token?: string | undefined;
-  /**
-   * Answers GET and HEAD requests for other paths, such as artifacts or a health check. Bodies are
-   * streamed. Defaults to 404 for all of them.
-   */
+  /** Answers GET and HEAD for other paths; bodies are streamed. Defaults to 404. */
   fetch?: FetchHandler | undefined;
-  /**
-   * Whether `grpc.health.v1` reports SERVING; that service needs no token. Defaults to true until
-   * the server closes.
-   */
+  /** Whether `grpc.health.v1`, which needs no token, reports SERVING. Defaults to true. */
   isServing?: (() => boolean) | undefined;
   /** Receives failures that callers do not see. Defaults to ignoring them. */
   emit?: EventSink | undefined;
@@ -59,8 +51,7 @@ export interface RegistryServer {
   /** The port. */
   readonly port: number;
   /**
-   * Uses another certificate for new connections; open ones keep theirs. Without TLS it does
-   * nothing.
+   * Uses another certificate for new connections. Without TLS it does nothing.
    *
    * @param tls The certificate and its key.
    * @throws {ConfigError} If they are invalid. The previous ones stay in use.
@@ -138,7 +129,7 @@ export async function serveRegistry(
     port: options.port,
     host: options.host,
     tls,
-    handle(exchange) {
+    handle: (exchange) => {
       const { request, response } = exchange;
       const path = (request.url ?? "").replace(/\?.*/s, "");
       const isRegistry = path.startsWith(`/${RegistryService.typeName}/`);
@@ -173,6 +164,43 @@ function callerOf(request: NodeRequest, scheme: string): Caller {
   const isHost =
     typeof authority === "string" && /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?$/i.test(authority);
   return { address, origin: isHost ? `${scheme}://${authority}` : undefined };
+}
+
+/** The gRPC code, and the HTTP status of Connect. */
+const REFUSALS = {
+  unauthenticated: [Code.Unauthenticated, 401],
+  unimplemented: [Code.Unimplemented, 501],
+} as const;
+
+function isGrpcCall(request: NodeRequest): boolean {
+  return /^application\/grpc\b/i.test(request.headers["content-type"] ?? "");
+}
+
+/** Refuses a gRPC, gRPC-Web or Connect call without reading its request. */
+function refuseCall(
+  { request, response }: Exchange,
+  reason: keyof typeof REFUSALS,
+  message: string,
+): void {
+  const [code, status] = REFUSALS[reason];
+  if ("stream" in response) {
+    // The rest of the request is not read. https://www.rfc-editor.org/rfc/rfc9113#section-8.1
+    response.once("finish", () => response.stream?.close(0));
+  }
+  if (isGrpcCall(request)) {
+    response.setHeader("content-type", request.headers["content-type"] ?? "application/grpc");
+    response.setHeader("grpc-status", String(code));
+    // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+    response.setHeader(
+      "grpc-message",
+      message.replaceAll(/[^\x20-\x24\x26-\x7e]/g, encodeURIComponent),
+    );
+    response.end();
+    return;
+  }
+  response.statusCode = status;
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ code: reason, message }));
 }
 
 function fail(response: NodeResponse, error: unknown, emit: EventSink): void {

@@ -4,21 +4,14 @@ import { parseHolder } from "./holder.ts";
 import { formatListenSpec, type ListenSpec } from "./listen_spec.ts";
 import { ownersOfPort, type SocketOwner } from "./socket_table.ts";
 
-/** Another process listens on a port or path. */
-export class AddressInUseError extends HostError {
-  /** As far as this user may see them. */
-  readonly owners: readonly SocketOwner[];
-
-  /** Makes the error. */
-  constructor(spec: ListenSpec, owners: readonly SocketOwner[], cause?: unknown) {
-    const owner = owners.find(({ command }) => parseHolder(command) !== undefined) ?? owners[0];
-    const by = owner === undefined ? "another process" : `process ${owner.pid} (${brief(owner)})`;
-    super(
-      `Cannot listen on ${formatListenSpec(spec)}: ${by} listens there already. Stop it, or choose another --port`,
-      { cause },
-    );
-    this.owners = owners;
-  }
+export function addressInUse(spec: ListenSpec, cause?: unknown): HostError {
+  const owners = spec.kind === "tcp" ? ownersOfPort(spec.port) : [];
+  const owner = owners.find(({ command }) => parseHolder(command) !== undefined) ?? owners[0];
+  const by = owner === undefined ? "another process" : `process ${owner.pid} (${brief(owner)})`;
+  return new HostError(
+    `Cannot listen on ${formatListenSpec(spec)}: ${by} listens there already. Stop it, or choose another --port`,
+    { cause },
+  );
 }
 
 const SHOWN_CHARACTERS = 80;
@@ -32,10 +25,8 @@ function brief({ command }: SocketOwner): string {
 
 export function bindError(spec: ListenSpec, cause: unknown): Error {
   const where = formatListenSpec(spec);
-  const code = codeOf(cause);
-  if (code === "EADDRINUSE") {
-    return new AddressInUseError(spec, spec.kind === "tcp" ? ownersOfPort(spec.port) : [], cause);
-  }
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return addressInUse(spec, cause);
   if (code === "EACCES" && spec.kind === "tcp") {
     return new HostError(
       `Cannot listen on ${where}: ports below 1024 need the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE). Grant it, or choose a higher --port`,
@@ -48,11 +39,5 @@ export function bindError(spec: ListenSpec, cause: unknown): Error {
       { cause },
     );
   }
-  const reason = messageOf(cause);
-  return new HostError(`Cannot listen on ${where}: ${reason}`, { cause });
-}
-
-function codeOf(cause: unknown): string | undefined {
-  const known = typeof cause === "object" && cause !== null && "code" in cause;
-  return known && typeof cause.code === "string" ? cause.code : undefined;
+  return new HostError(`Cannot listen on ${where}: ${messageOf(cause)}`, { cause });
 }

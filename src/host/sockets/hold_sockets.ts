@@ -20,39 +20,32 @@ import { findAbandonedHolder, takeOver } from "./take_over.ts";
 
 const HOLDER_CHECK_MS = 1_000;
 
-/** A listening socket that can be handed to a child. */
 export interface HeldSocket extends NamedSocket {
   /** Whether systemd or a server-starter opened it. */
   readonly inherited: boolean;
 }
 
-export interface SocketHolder {
+interface SocketHolder {
   readonly sockets: readonly HeldSocket[];
   /** Removes the paths of unix sockets. The ports close with the process. */
   close(): Promise<void>;
 }
 
 /** `ended`: this process was the launcher, and the dewy that it launched has exited. */
-export type HoldResult =
-  | { kind: "held"; holder: SocketHolder }
-  | { kind: "ended"; exitCode: number };
+type HoldResult = { kind: "held"; holder: SocketHolder } | { kind: "ended"; exitCode: number };
 
-export interface HoldOptions extends Pick<Context, "env" | "emit">, Omit<LaunchOptions, "root"> {
-  /** Defaults to the process's working directory. */
-  root?: string;
-}
+interface HoldOptions extends Pick<Context, "env" | "emit">, LaunchOptions {}
 
 /**
- * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
- * (`SERVER_STARTER_PORT`), and the missing ones of `specs`. Without specs it takes all inherited
- * ones. To open a socket, this process becomes a launcher, of a new holder or of one whose launcher
- * was killed: see README.md.
+ * Gets the inherited sockets of systemd or a server-starter, and the missing ones of `specs`. To
+ * open a socket, this process becomes a launcher, of a new holder or of one whose launcher was
+ * killed: see README.md.
  */
 export async function holdSockets(
   specs: readonly ListenSpec[],
   options: HoldOptions,
 ): Promise<HoldResult> {
-  const { argv, signals, root = process.cwd() } = options;
+  const { argv, signals, root } = options;
   const holder = holderOf(options.env);
   const inherited = inheritedSockets(options.env);
   const restarts = Number(options.env[RESTARTS_VARIABLE] ?? 0);
@@ -76,22 +69,15 @@ export async function holdSockets(
       important: true,
     });
   }
-  return { kind: "held", holder: hold(inherited.filter(isNamed), false, options.emit) };
+  return { kind: "held", holder: hold(inherited.map(withName), false, options.emit) };
 }
 
-/**
- * Exits as if by SIGKILL with the holder, because the launcher does too and its supervisor may
- * start dewy again. The generation keeps serving until that dewy finds it.
- */
+/** The launcher exits too, and its supervisor may start a dewy that finds the generation. */
 function endWithHolder(holder: number): void {
   const startTime = processStartTime(holder);
   setInterval(() => {
     if (!isRunning(holder, startTime)) process.kill(process.pid, "SIGKILL");
   }, HOLDER_CHECK_MS).unref();
-}
-
-function isNamed(socket: InheritedSocket): socket is InheritedSocket & NamedSocket {
-  return socket.name !== undefined;
 }
 
 /** By address where it is known, otherwise in the order given. */
@@ -156,18 +142,14 @@ function hold(
     });
   }
   const paths = areInherited ? [] : sockets.map(({ name }) => name).filter((n) => n.includes("/"));
-  const made = paths.map((path) => ({ path, inode: inodeOfPath(path) }));
+  const made = paths.map((path) => [path, statSync(path, { throwIfNoEntry: false })?.ino] as const);
   return {
     // Generations get them from 3 on; those that keep their number need no copy (close_on_exec.ts).
     sockets: sockets
       .map(({ name, fd }) => ({ name, fd, inherited: areInherited }))
       .sort((a, b) => a.fd - b.fd),
     close: async () => {
-      for (const { path, inode } of made) await removeUnixPath(path, inode);
+      for (const [path, inode] of made) await removeUnixPath(path, inode);
     },
   };
-}
-
-function inodeOfPath(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
 }

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { processStartTime } from "../process/processes.ts";
 import { commandLine } from "./socket_table.ts";
 
-/** The comment by which a holder is recognised among other shells. */
 const HOLDER_MARK = "# dewy: holds the listening sockets";
 const HOLDER_NAME = "dewy-holder";
 
@@ -17,7 +16,7 @@ const HOLDER_NAME = "dewy-holder";
  * SIGKILL and SIGSEGV. HUP and USR1 are ignored until dewy has its own handlers, which a signal on
  * the way must not overtake.
  */
-const HOLDER_SCRIPT: string = `${HOLDER_MARK}
+const HOLDER_SCRIPT = `${HOLDER_MARK}
 fifo=$1 next=$2; shift 4
 [ -z "$fifo" ] || { exec 0>"$fifo"; echo up >&0; }
 export DEWY_HOLDER=$$ DEWY_HOLDER_RESTARTS=0
@@ -45,7 +44,7 @@ exit $code
 `;
 
 /** Arguments: the holder's pid and the FIFO, which also closes when the holder is killed. */
-export const WAITER_SCRIPT: string = `# dewy: waits for the holder of the listening sockets
+export const WAITER_SCRIPT = `# dewy: waits for the holder of the listening sockets
 heard=
 for s in TERM INT QUIT HUP USR1; do trap "heard=1; kill -$s $1 2>/dev/null" $s; done
 exec 4<>"$2" 3<"$2"
@@ -59,7 +58,7 @@ while :; do
 done
 `;
 
-/** Returns the arguments of `/bin/sh` for a holder whose launcher is this process. */
+/** The arguments of `/bin/sh`. */
 export function holderCommand(
   fifo: string | undefined,
   root: string,
@@ -70,14 +69,13 @@ export function holderCommand(
   return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...ownCommand(argv)];
 }
 
-export interface Holder {
+interface Holder {
   /** Where it reads the script of a new launcher. */
   readonly next: string;
   readonly launcher: { readonly pid: number; readonly startTime: string | undefined };
   readonly root: string;
 }
 
-/** Returns `undefined` if the command line is not a holder's. */
 export function parseHolder(command: readonly string[]): Holder | undefined {
   if (command[2]?.startsWith(HOLDER_MARK) !== true) return undefined;
   const [next = "", launcher = "", root = ""] = command.slice(5);
@@ -87,11 +85,7 @@ export function parseHolder(command: readonly string[]): Holder | undefined {
 
 /** This program's command line, with all flags of the runtime. */
 function ownCommand(argv: readonly string[]): readonly [string, ...string[]] {
-  const [, ...args] = commandLine() ?? [
-    "",
-    ...process.execArgv,
-    ...(process.argv[1] === undefined ? [] : [process.argv[1]]),
-    ...argv,
-  ];
+  const script = process.argv.slice(1, 2);
+  const [, ...args] = commandLine() ?? ["", ...process.execArgv, ...script, ...argv];
   return [process.execPath, ...args];
 }

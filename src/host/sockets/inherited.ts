@@ -10,7 +10,6 @@ export interface NamedSocket {
   readonly fd: number;
 }
 
-/** A socket that this process was started with. */
 export interface InheritedSocket {
   readonly fd: number;
   readonly name: string | undefined;
@@ -21,10 +20,8 @@ export interface InheritedSocket {
 /** https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html */
 export const FIRST_DESCRIPTOR = 3;
 
-/** Set by dewy's own holder: its pid. */
+/** The pid of dewy's own holder. */
 export const HOLDER_VARIABLE = "DEWY_HOLDER";
-
-/** Set by the holder: how often it has restarted dewy. */
 export const RESTARTS_VARIABLE = "DEWY_HOLDER_RESTARTS";
 
 /** Variables about sockets, which must not reach a child by accident. */

@@ -16,17 +16,13 @@ import {
 } from "./waiter.ts";
 
 export interface LaunchOptions {
-  /** dewy's arguments, without the runtime and the script. */
   argv: readonly string[];
-  /** The working directory of dewy: only a dewy of the same directory may take its sockets over. */
+  /** Only a dewy of the same working directory may take the sockets over. */
   root: string;
   signals: Signals;
 }
 
-/**
- * Opens sockets and starts a holder with them and with `inherited`. Returns dewy's exit code,
- * unless the runtime replaces this process.
- */
+/** Returns dewy's exit code, unless the runtime replaces this process. */
 export async function launch(
   specs: readonly ListenSpec[],
   inherited: readonly NamedSocket[],
@@ -57,7 +53,7 @@ export async function launch(
 function startHolder(sockets: readonly NamedSocket[], args: readonly string[]): ChildProcess {
   const names = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
   return spawn(SHELL, [...args], {
-    // A session of its own: see README.md.
+    // Its own session: see README.md.
     detached: true,
     stdio: ["ignore", "inherit", "inherit", ...sockets.map(({ fd }) => fd)],
     env: { ...process.env, SERVER_STARTER_PORT: names.join(";") },
@@ -76,9 +72,8 @@ function clearNonBlocking(fd: number): void {
 function exitCodeOf(holder: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     holder.once("error", (cause) => {
-      reject(
-        new HostError(`Cannot start ${SHELL} to hold the sockets: ${cause.message}`, { cause }),
-      );
+      const message = `Cannot start ${SHELL} to hold the sockets: ${cause.message}`;
+      reject(new HostError(message, { cause }));
     });
     holder.once("exit", (code) => resolve(code ?? KILLED));
   });

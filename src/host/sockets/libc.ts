@@ -1,13 +1,10 @@
+import type { Environment } from "../../core/environment.ts";
+
 /** Calls of the C library that Deno lacks. */
-export interface Libc {
-  /** Sets or clears `FD_CLOEXEC`. */
+interface Libc {
   closeOnExec(fd: number, on: boolean): void;
-  /** Replaces the process; returns only when the system refused. */
-  execve(
-    file: string,
-    args: readonly string[],
-    env: Readonly<Record<string, string | undefined>>,
-  ): void;
+  /** Returns only if the system refuses. */
+  execve(file: string, args: readonly string[], env: Environment): void;
 }
 
 /** https://docs.deno.com/api/deno/~/Deno.dlopen */
@@ -23,14 +20,12 @@ const NAMES = ["libc.so.6", "libSystem.B.dylib", "libc.so"];
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-let opened: Libc | undefined;
-let tried = false;
+let opened: { libc: Libc | undefined } | undefined;
 
 /** Returns `undefined` on Node and Bun, and where Deno may not use FFI. */
 export function libc(): Libc | undefined {
-  if (!tried) opened = open((globalThis as { Deno?: DenoForeign }).Deno);
-  tried = true;
-  return opened;
+  opened ??= { libc: open((globalThis as { Deno?: DenoForeign }).Deno) };
+  return opened.libc;
 }
 
 function open(deno: DenoForeign | undefined): Libc | undefined {

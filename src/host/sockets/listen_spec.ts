@@ -1,17 +1,9 @@
 import { ConfigError } from "../../core/error.ts";
 
-/** One socket to listen on. */
+/** `host` is an IP address without brackets, or a name; `undefined` for every address. */
 export type ListenSpec =
-  | {
-      kind: "tcp";
-      /** An IP address without brackets, or a name; `undefined` for every address. */
-      host: string | undefined;
-      port: number;
-    }
-  | {
-      kind: "unix";
-      path: string;
-    };
+  | { kind: "tcp"; host: string | undefined; port: number }
+  | { kind: "unix"; path: string };
 
 const MAX_PORT = 65_535;
 /** So that a typo (`80-8080`) does not open eight thousand sockets. */
@@ -19,10 +11,7 @@ const MAX_RANGE = 100;
 /** https://man7.org/linux/man-pages/man7/unix.7.html: 108 bytes with a NUL at the end. */
 export const MAX_PATH_BYTES = 107;
 
-/**
- * Parses `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080` and `unix:/run/app.sock`.
- * Returns TCP by port and host, then unix sockets in the order given, without duplicates.
- */
+/** Returns TCP by port and host, then unix sockets in the order given, without duplicates. */
 export function parseListenSpecs(values: readonly string[]): readonly ListenSpec[] {
   const specs = new Map<string, ListenSpec>();
   for (const value of values) {
@@ -31,14 +20,14 @@ export function parseListenSpecs(values: readonly string[]): readonly ListenSpec
   return [...specs.values()].sort(compare);
 }
 
-/** Formats a socket as a value of `--port`. */
+/** As a value of `--port`. */
 export function formatListenSpec(spec: ListenSpec): string {
   if (spec.kind === "unix") return `unix:${spec.path}`;
   if (spec.host === undefined) return String(spec.port);
   return spec.host.includes(":") ? `[${spec.host}]:${spec.port}` : `${spec.host}:${spec.port}`;
 }
 
-/** Names a socket as `SERVER_STARTER_PORT` does. https://metacpan.org/pod/Server::Starter */
+/** As in `SERVER_STARTER_PORT`: https://metacpan.org/pod/Server::Starter */
 export function socketName(spec: ListenSpec): string {
   return spec.kind === "unix" ? spec.path : formatListenSpec(spec);
 }
@@ -64,7 +53,7 @@ function parseList(value: string): ListenSpec[] {
   const parts = value
     .split(",")
     .map((part) => part.trim())
-    .filter((part) => part !== "");
+    .filter(Boolean);
   if (parts.length === 0) {
     throw new ConfigError(
       `no port in "${value}"; expected such as 8080, 8000-8005, 127.0.0.1:8080 or unix:/run/app.sock`,
@@ -140,11 +129,9 @@ function parsePort(text: string): number {
 }
 
 function compare(a: ListenSpec, b: ListenSpec): number {
-  if (a.kind === "unix" || b.kind === "unix")
+  if (a.kind === "unix" || b.kind === "unix") {
     return Number(a.kind === "unix") - Number(b.kind === "unix");
-  return a.port - b.port || compareText(a.host ?? "", b.host ?? "");
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
+  }
+  const [hostA, hostB] = [a.host ?? "", b.host ?? ""];
+  return a.port - b.port || Number(hostA > hostB) - Number(hostA < hostB);
 }

@@ -4,12 +4,11 @@ import { lstat, rm, stat } from "node:fs/promises";
 import { connect, createServer, isIP, type ListenOptions, type Server } from "node:net";
 import { dirname } from "node:path";
 import { HostError } from "../../core/error.ts";
-import { AddressInUseError, bindError } from "./bind_error.ts";
+import { addressInUse, bindError } from "./bind_error.ts";
 import type { NamedSocket } from "./inherited.ts";
 import { type ListenSpec, MAX_PATH_BYTES, socketName } from "./listen_spec.ts";
 
-/** A listening socket that this process must not keep. */
-export interface Listener extends NamedSocket {
+interface Listener extends NamedSocket {
   /** Closes this process's own descriptor; a child that inherited it keeps the socket. */
   close(): void;
 }
@@ -17,6 +16,11 @@ export interface Listener extends NamedSocket {
 /** How many connections the kernel queues while a generation is busy. Bun uses 512. */
 const BACKLOG = 2_048;
 const UNIX_TIMEOUT_MS = 2_000;
+
+interface PreparedAddress {
+  readonly spec: ListenSpec;
+  readonly host: string | undefined;
+}
 
 export async function prepareAddresses(
   specs: readonly ListenSpec[],
@@ -27,11 +31,6 @@ export async function prepareAddresses(
       return { spec, host: spec.kind === "tcp" ? await literal(spec) : undefined };
     }),
   );
-}
-
-interface PreparedAddress {
-  readonly spec: ListenSpec;
-  readonly host: string | undefined;
 }
 
 async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | undefined> {
@@ -45,10 +44,7 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
   }
 }
 
-/**
- * Opens sockets without turning the event loop, on which runtimes start to accept. The caller
- * passes the descriptors on and closes them before it awaits anything.
- */
+/** Runtimes accept at the next turn of the event loop: pass the descriptors on and close first. */
 export async function listenAll(
   addresses: readonly PreparedAddress[],
 ): Promise<readonly Listener[]> {
@@ -119,7 +115,6 @@ function descriptorOf(server: Server): number | undefined {
   return found !== undefined && found >= 0 ? found : undefined;
 }
 
-/** Throws unless the path is free or has a socket without a listener. */
 export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise<void> {
   const there = await lstat(spec.path).catch(() => undefined);
   if (there === undefined) return checkDirectory(spec.path);
@@ -129,7 +124,7 @@ export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise
       { retryable: false },
     );
   }
-  if (await answers(spec.path)) throw new AddressInUseError(spec, []);
+  if (await answers(spec.path)) throw addressInUse(spec);
 }
 
 /** Runtimes report "permission denied" for a missing directory. */
@@ -153,15 +148,13 @@ function answers(path: string): Promise<boolean> {
     };
     socket.setTimeout(UNIX_TIMEOUT_MS, () => end(true));
     socket.once("connect", () => end(true));
-    socket.once("error", (error: NodeJS.ErrnoException) => end(!isRefusal(error)));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      end(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
   });
 }
 
-function isRefusal({ code }: NodeJS.ErrnoException): boolean {
-  return code === "ECONNREFUSED" || code === "ENOENT";
-}
-
-/** Removes the path of a socket, unless another server has replaced the file since. */
+/** Does nothing if another server has replaced the socket since. */
 export async function removeUnixPath(path: string, inode: number | undefined): Promise<void> {
   const there = await lstat(path).catch(() => undefined);
   if (there?.isSocket() === true && there.ino === inode) await rm(path, { force: true });

@@ -1,13 +1,12 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
+import { namesIn, pids, tryRead } from "../process/processes.ts";
 import type { ListenSpec } from "./listen_spec.ts";
 
 const TCP_LISTEN = "0A";
 /** `__SO_ACCEPTCON`: listen() was called. */
 const UNIX_LISTENS = 0x10000;
 
-/**
- * By inode; `undefined` without `/proc`. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
- */
+/** By inode; `undefined` without `/proc`: https://man7.org/linux/man-pages/man5/proc_pid_net.5.html */
 export function listeningSockets(): ReadonlyMap<string, ListenSpec> | undefined {
   const tables = ["tcp", "tcp6", "unix"].map((name) => [name, lines(`/proc/net/${name}`)] as const);
   if (tables.every(([, rows]) => rows.length === 0)) return undefined;
@@ -50,26 +49,16 @@ function hostOf(hex: string): string {
 }
 
 function lines(path: string): readonly string[] {
-  try {
-    return readFileSync(path, "utf8").split("\n").slice(1).filter(Boolean);
-  } catch {
-    return [];
-  }
+  const text = tryRead(() => readFileSync(path, "utf8")) ?? "";
+  return text.split("\n").slice(1).filter(Boolean);
 }
 
-/** Returns the inode; `undefined` if the descriptor is not a socket or the system does not say. */
-export function socketInode(
-  fd: number | string,
-  pid: number | "self" = "self",
-): string | undefined {
-  try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
-  } catch {
-    return undefined;
-  }
+/** `undefined` if the descriptor is not a socket or the system does not say. */
+export function socketInode(fd: number | string, pid?: number): string | undefined {
+  const target = tryRead(() => readlinkSync(`/proc/${pid ?? "self"}/fd/${fd}`)) ?? "";
+  return /^socket:\[(\d+)\]$/.exec(target)?.[1];
 }
 
-/** The target of a socket descriptor's link in `/proc`. */
 export function socketLink(inode: string): string {
   return `socket:[${inode}]`;
 }
@@ -79,7 +68,7 @@ export interface SocketOwner {
   readonly command: readonly string[];
 }
 
-/** Returns the processes that listen on a port, as far as this user may see them. */
+/** As far as this user may see them. */
 export function ownersOfPort(port: number): readonly SocketOwner[] {
   const inodes = new Set<string>();
   for (const [inode, address] of listeningSockets() ?? []) {
@@ -88,32 +77,18 @@ export function ownersOfPort(port: number): readonly SocketOwner[] {
   return inodes.size === 0 ? [] : processes().filter(({ pid }) => hasSocket(pid, inodes));
 }
 
-/** Lists the processes of this machine; empty without `/proc`. */
 export function processes(): readonly SocketOwner[] {
-  const pids = entries("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map((pid) => ({ pid: Number(pid), command: commandLine(Number(pid)) ?? [] }));
+  return pids().map((pid) => ({ pid, command: commandLine(pid) ?? [] }));
 }
 
 function hasSocket(pid: number, inodes: ReadonlySet<string>): boolean {
-  return entries(`/proc/${pid}/fd`).some((fd) => {
+  return namesIn(`/proc/${pid}/fd`).some((fd) => {
     const inode = socketInode(fd, pid);
     return inode !== undefined && inodes.has(inode);
   });
 }
 
-function entries(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
 export function commandLine(pid: number | "self" = "self"): readonly string[] | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    return text === "" ? undefined : text.replace(/\0$/, "").split("\0");
-  } catch {
-    return undefined;
-  }
+  const text = tryRead(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+  return text ? text.replace(/\0$/, "").split("\0") : undefined;
 }

@@ -1,11 +1,3 @@
-/**
- * The next launcher of the same directory and ports takes over the holder and the dewy that a
- * killed launcher left. The holder kills that dewy (its generation keeps serving), adopts the
- * environment, the output and the command line of the new one, and starts it with the sockets that
- * never closed.
- *
- * @module
- */
 import { spawn, spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
@@ -24,9 +16,8 @@ import {
   waitForHolder,
 } from "./waiter.ts";
 
-export interface AbandonedHolder {
+interface AbandonedHolder {
   readonly pid: number;
-  /** Where it reads the script of its new launcher. */
   readonly next: string;
   readonly env: ReadonlyMap<string, string>;
 }
@@ -53,7 +44,11 @@ function namesOf(sockets = ""): string {
   return names.sort().join(";");
 }
 
-/** Becomes the launcher of an abandoned holder. Returns like `launch()`. */
+/**
+ * The holder kills its dewy (whose generation keeps serving), adopts the environment, the output
+ * and the command line of the new one, and starts it with the sockets that never closed. Returns
+ * like `launch()`.
+ */
 export async function takeOver(holder: AbandonedHolder, options: LaunchOptions): Promise<number> {
   const fifo = makeFifo();
   try {
@@ -63,9 +58,8 @@ export async function takeOver(holder: AbandonedHolder, options: LaunchOptions):
     process.kill(holder.pid, "SIGUSR2");
   } catch (cause) {
     if (fifo !== undefined) removeFifo(fifo);
-    const reason = messageOf(cause);
     throw new HostError(
-      `Cannot take over the sockets of process ${holder.pid}, whose dewy was killed: ${reason}. End it with kill ${holder.pid} and start again`,
+      `Cannot take over the sockets of process ${holder.pid}, whose dewy was killed: ${messageOf(cause)}. End it with kill ${holder.pid} and start again`,
       { cause },
     );
   }
@@ -76,8 +70,7 @@ export async function takeOver(holder: AbandonedHolder, options: LaunchOptions):
 
 /** Runs in the holder's own process, so that descriptors and pid stay. It contains secrets. */
 function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOptions): string {
-  const sockets = holder.env.get("SERVER_STARTER_PORT") ?? "";
-  const env = { ...process.env, SERVER_STARTER_PORT: sockets };
+  const env = { ...process.env, SERVER_STARTER_PORT: holder.env.get("SERVER_STARTER_PORT") };
   const gone = [...holder.env.keys()].filter((name) => !(name in env) && isName(name));
   const kept = Object.entries(env).filter(([name]) => isName(name));
   return [
@@ -98,18 +91,13 @@ function nextScript(holder: AbandonedHolder, fifo: string, options: LaunchOption
  */
 function redirection(fd: 1 | 2, fifo: string): string {
   const target = quote(`/proc/${process.pid}/fd/${fd}`);
-  if (!isSocket(fd)) return `if (: >>${target}) 2>/dev/null; then exec ${fd}>>${target}; fi`;
+  if (socketInode(fd) === undefined)
+    return `if (: >>${target}) 2>/dev/null; then exec ${fd}>>${target}; fi`;
   const relay = `${fifo}.${fd}`;
   if (spawnSync("mkfifo", ["-m", "600", relay], { stdio: "ignore" }).status !== 0) return ":";
-  spawn("cat", [relay], { detached: true, stdio: ["ignore", fd, "ignore"] }).once(
-    "error",
-    () => {},
-  );
+  const relaying = spawn("cat", [relay], { detached: true, stdio: ["ignore", fd, "ignore"] });
+  relaying.once("error", () => {});
   return `exec ${fd}>${quote(relay)}`;
-}
-
-function isSocket(fd: number): boolean {
-  return socketInode(fd) !== undefined;
 }
 
 function isName(name: string): boolean {

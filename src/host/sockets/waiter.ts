@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRunning } from "../process/processes.ts";
+import { isRunning, namesIn, signalProcess } from "../process/processes.ts";
 import { WAITER_SCRIPT } from "./holder.ts";
 import { libc } from "./libc.ts";
 
@@ -25,15 +25,12 @@ function execve(): Execve | undefined {
   return native?.bind(process) ?? libc()?.execve;
 }
 
-/**
- * Replaces this process (execve) with a shell that forwards signals to the holder and exits with
- * its exit code. Returns only if that fails.
- */
+/** The shell forwards signals to the holder and exits with its exit code. Returns only if that fails. */
 export function becomeWaiter(holder: number, fifo: string): void {
   execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
 }
 
-/** Waits for a holder that is not a child, and returns its exit code. */
+/** For a holder that is not a child. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
   const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
@@ -47,7 +44,7 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
   return [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder), fifo];
 }
 
-/** Makes a FIFO in its own directory; `undefined` without `mkfifo`. */
+/** Returns `undefined` without `mkfifo`. */
 export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
@@ -74,14 +71,6 @@ function removeAbandoned(): void {
   }
 }
 
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return []; // A directory may be writable but not readable.
-  }
-}
-
 export function removeFifo(fifo: string): void {
   rmSync(join(fifo, ".."), { recursive: true, force: true });
 }
@@ -90,12 +79,6 @@ export function removeFifo(fifo: string): void {
 export function forwardSignals(holder: number): void {
   for (const name of SIGNALS) {
     process.removeAllListeners(name);
-    process.on(name, () => {
-      try {
-        process.kill(holder, name);
-      } catch {
-        // It has exited; so will this process.
-      }
-    });
+    process.on(name, () => signalProcess(holder, name));
   }
 }

@@ -2,20 +2,14 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
-/**
- * One control group per generation, where dewy may create them. A process cannot leave its group by anything it does to
- * itself. https://docs.kernel.org/admin-guide/cgroup-v2.html
- */
-export interface GenerationCgroups {
-  /** Creates the group of a generation. Returns its directory, or `undefined` if that is not possible. */
-  make(id: string): string | undefined;
-  /** Removes the group of a generation if it is empty. */
-  remove(id: string): void;
-  idOf(pid: number): string | undefined;
-}
+export type GenerationCgroups = ReturnType<typeof generationCgroups>;
 
-/** Opens the control groups of a working directory, and removes the empty ones of earlier dewy processes. */
-export function generationCgroups(root: string): GenerationCgroups {
+/**
+ * Opens the control groups of a working directory, and removes the empty ones of earlier dewy processes. Each generation
+ * has one, where dewy may create it. A process cannot leave its group by anything it does to itself.
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html
+ */
+export function generationCgroups(root: string) {
   const prefix = `dewy-${createHash("sha256").update(root).digest("hex").slice(0, 16)}-`;
   const own = ownDirectory();
   const remove = (name: string): void => {
@@ -27,7 +21,8 @@ export function generationCgroups(root: string): GenerationCgroups {
     for (const name of names.filter((one) => one.startsWith(prefix))) remove(name);
   }
   return {
-    make: (id) => {
+    /** Returns the directory that the main process has to join, if that is possible. */
+    make: (id: string) => {
       if (own === undefined) return undefined;
       const directory = join(own, `${prefix}${id}`);
       return attempt(() => {
@@ -35,8 +30,8 @@ export function generationCgroups(root: string): GenerationCgroups {
         return directory;
       });
     },
-    remove: (id) => remove(`${prefix}${id}`),
-    idOf: (pid) => {
+    remove: (id: string) => remove(`${prefix}${id}`),
+    idOf: (pid: number) => {
       const name = pathOf(pid)
         ?.split("/")
         .find((part) => part.startsWith(prefix));
@@ -72,8 +67,8 @@ function pathOf(pid: number | "self"): string | undefined {
   return /^0::(.*)$/m.exec(text ?? "")?.[1];
 }
 
-/** Every failure is ignored, because there are other ways to recognize processes. */
-function attempt<T>(work: () => T): T | undefined {
+/** Every failure is ignored: processes exit at any time, and there are several ways to recognize them. */
+export function attempt<T>(work: () => T): T | undefined {
   try {
     return work();
   } catch {

@@ -1,8 +1,3 @@
-/**
- * The shell command that an app is started with: it joins the control group, sets `LISTEN_PID`, and becomes the app.
- *
- * @module
- */
 import { spawnSync } from "node:child_process";
 import { HostError } from "../../core/error.ts";
 import { commandLine } from "../../host/sockets/socket_table.ts";
@@ -10,12 +5,6 @@ import { commandLine } from "../../host/sockets/socket_table.ts";
 export interface RunAs {
   uid: number;
   gid: number;
-}
-
-export interface GenerationCommand {
-  readonly program: string;
-  readonly args: readonly string[];
-  readonly ids: Partial<RunAs>;
 }
 
 export interface GenerationExit {
@@ -30,13 +19,12 @@ const EXEC_NAME = "dewy-exec";
 const EXEC =
   '{ [ -z "$1" ] || echo $$ >"$1/cgroup.procs"; } 2>/dev/null; shift; LISTEN_PID=$$; [ -z "$LISTEN_FDS" ] || export LISTEN_PID; exec "$@"';
 
-/** @throws HostError if this runtime and system cannot change the user. */
 export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
   cgroup: string | undefined,
-): GenerationCommand {
-  const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
+) {
+  const wrap = (words: readonly string[], ids: Partial<RunAs>) => ({
     program: SHELL,
     args: ["-c", EXEC, EXEC_NAME, cgroup ?? "", ...words],
     ids,
@@ -102,7 +90,6 @@ function isWrapper(words: readonly string[]): boolean {
   return (words[0] === SHELL && words[2] === EXEC) || words[0] === "setpriv";
 }
 
-/** The system could not execute a program; who is at fault is decided elsewhere. */
 export class NotExecutedError extends HostError {
   override readonly name: string = "NotExecutedError";
   /** Such as `Exec format error`. */

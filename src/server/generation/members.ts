@@ -14,20 +14,17 @@ import {
   processTable,
 } from "../../host/process/processes.ts";
 import { socketInode, socketLink } from "../../host/sockets/socket_table.ts";
-import { type GenerationCgroups, generationCgroups } from "./cgroup.ts";
+import { attempt, type GenerationCgroups, generationCgroups } from "./cgroup.ts";
 
 export const ROOT_VARIABLE = "DEWY_ROOT";
 /** Counts the starts of the app; after a restart of dewy it begins with 1 again. */
 export const GENERATION_VARIABLE = "DEWY_GENERATION";
 export const TAG_VARIABLE = "DEWY_TAG";
-/** The absolute path of the release. */
 export const RELEASE_VARIABLE = "DEWY_RELEASE_DIR";
 /** Unique for each generation, across machines. */
 export const ID_VARIABLE = "DEWY_GENERATION_ID";
 
-/** What identifies the processes of a generation. */
 export interface GenerationMark {
-  /** The value of {@link ID_VARIABLE}. */
   readonly id: string;
   /** The main process, which leads a session. */
   readonly pid: number;
@@ -43,7 +40,6 @@ export interface MarkedSocket {
   readonly inherited: boolean;
 }
 
-/** Returns the socket of a descriptor; empty where the system does not identify it. */
 export function markedSocket(fd: number, inherited: boolean): readonly MarkedSocket[] {
   const inode = socketInode(fd);
   return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
@@ -54,7 +50,6 @@ const NAMELESS = "";
 /** The owner of dewy itself, its hooks and helpers. */
 const DEWY = "dewy";
 
-/** Finds the processes of generations that this or an earlier dewy process has started. */
 export class GenerationMembers {
   readonly #root: string;
   readonly #sockets: readonly MarkedSocket[];
@@ -62,19 +57,16 @@ export class GenerationMembers {
   readonly #instance = randomUUID();
   readonly #cgroups: GenerationCgroups;
 
-  /** @param sockets the listening sockets that dewy itself has inherited. */
   constructor(root: string, sockets: readonly MarkedSocket[] = []) {
     this.#root = root;
     this.#sockets = sockets;
     this.#cgroups = generationCgroups(root);
   }
 
-  /** The id of a generation of this dewy process, for its {@link ID_VARIABLE}. */
   idOf(number: number): string {
     return `${this.#instance}.${number}`;
   }
 
-  /** Creates a control group. Returns the directory that the main process has to join, if that is possible. */
   makeCgroup(id: string): string | undefined {
     return this.#cgroups.make(id);
   }
@@ -83,7 +75,6 @@ export class GenerationMembers {
     this.#marks.set(mark.id, mark);
   }
 
-  /** Called when no process of a generation runs any more. */
   remove(id: string): void {
     this.#marks.delete(id);
     this.#cgroups.remove(id);
@@ -96,7 +87,6 @@ export class GenerationMembers {
     return (await this.#scan(since)).get(id) ?? (mark === undefined ? [] : groupOf(mark));
   }
 
-  /** Returns what earlier dewy processes of the same directory have left running, by generation id. */
   async ofEarlierDewys(): Promise<ReadonlyMap<string, readonly ProcessEntry[]>> {
     const found = await this.#scan(0);
     return new Map([...found].filter(([id]) => !this.#marks.has(id)));
@@ -256,11 +246,7 @@ function seesDirectory(pid: number, path: string): boolean {
 }
 
 function namespaceOf(pid: number | "self"): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`);
-  } catch {
-    return undefined;
-  }
+  return attempt(() => readlinkSync(`/proc/${pid}/ns/mnt`));
 }
 
 /** systemd and server-starters pass the same sockets to other programs; those in the same service have an environment. */
@@ -269,30 +255,11 @@ function isNameless({ pid }: ProcessEntry): boolean {
 }
 
 function cgroupOf(pid: number | "self"): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/cgroup`, "utf8");
-  } catch {
-    return undefined;
-  }
+  return attempt(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"));
 }
 
 function descriptorsOf(pid: number): ReadonlySet<string> {
-  const links = new Set<string>();
-  for (const fd of descriptorNames(pid)) {
-    try {
-      const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      if (link.startsWith("socket:")) links.add(link);
-    } catch {
-      // It was closed in the meantime.
-    }
-  }
-  return links;
-}
-
-function descriptorNames(pid: number): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`);
-  } catch {
-    return []; // It has exited, or cannot be read.
-  }
+  const names = attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? [];
+  const links = names.map((fd) => attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? "");
+  return new Set(links.filter((link) => link.startsWith("socket:")));
 }

@@ -10,7 +10,6 @@ import { MAX_PATH_BYTES } from "../../host/sockets/listen_spec.ts";
  * instead; Debian and most other systems have Perl.
  */
 export interface NotifySocket {
-  /** For the app's `NOTIFY_SOCKET`. */
   readonly path: string;
   /** Resolves at the first `READY=1`; otherwise never. */
   readonly ready: Promise<void>;

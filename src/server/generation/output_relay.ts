@@ -17,16 +17,15 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
+import { attempt } from "./cgroup.ts";
 
 export interface RelayOptions {
-  /** An existing directory for the FIFOs. */
   directory: string;
   prefix: string;
   onOutput(chunk: Uint8Array): void;
 }
 
 export interface OutputRelay {
-  /** Descriptors of this process, for the app's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
   /** Resolves when no writer is left and all output was received. */
@@ -45,13 +44,15 @@ const PREFIXED_TEE = `${IGNORE_SIGNALS}; tee /dev/fd/3 | exec sed -u "s|^|$1|"`;
 
 /**
  * Synchronous, so that no other program is started in between and inherits the open descriptors.
- *
- * @throws HostError if the FIFOs or the programs are not available.
  */
 export function startRelay(options: RelayOptions): OutputRelay {
   const isOne = isSameFile(1, 2);
   const [tail, out, err = out] = openFifos(options.directory, isOne ? 2 : 3) as [Fifo, Fifo, Fifo?];
   const fifos = new Set([tail, out, err]);
+  const handedOver = (): void => {
+    closeSync(out.write);
+    if (err !== out) closeSync(err.write);
+  };
   try {
     const reader = start([SHELL, "-c", TAIL], [tail.read, "pipe", "ignore"]);
     const prefix = options.prefix.replaceAll(/[\\&|\n]/g, (c) => (c === "\n" ? " " : `\\${c}`));
@@ -65,14 +66,10 @@ export function startRelay(options: RelayOptions): OutputRelay {
       stdout: out.write,
       stderr: err.write,
       ended: new Promise((resolve) => reader.once("close", () => resolve())),
-      handedOver: () => {
-        closeSync(out.write);
-        if (err !== out) closeSync(err.write);
-      },
+      handedOver,
     };
   } catch (error) {
-    closeSync(out.write);
-    if (err !== out) closeSync(err.write);
+    handedOver();
     throw error;
   } finally {
     closeSync(tail.write);
@@ -112,12 +109,8 @@ function openFifo(path: string): Fifo {
 }
 
 function isSameFile(a: number, b: number): boolean {
-  try {
-    const [one, other] = [fstatSync(a), fstatSync(b)];
-    return one.dev === other.dev && one.ino === other.ino;
-  } catch {
-    return false;
-  }
+  const [one, other] = [a, b].map((fd) => attempt(() => fstatSync(fd)));
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
 function start(

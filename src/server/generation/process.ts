@@ -14,6 +14,7 @@ import {
   notExecuted,
   type RunAs,
 } from "./command.ts";
+import type { GenerationMark } from "./members.ts";
 import { type NotifySocket, openNotifySocket } from "./notify_socket.ts";
 import { type OutputRelay, startRelay } from "./output_relay.ts";
 
@@ -26,32 +27,19 @@ export interface GenerationOptions {
   /** Listening sockets, inherited as descriptors 3 and up. */
   sockets: readonly HeldSocket[];
   generation: number;
-  /** Whether the app gets a descriptor to report its readiness: `DEWY_READY_FD`. */
-  readyDescriptor: boolean;
-  /** Whether the app also gets a `NOTIFY_SOCKET` where that is available; see `notify_socket.ts`. */
+  /** Whether the app also gets a `NOTIFY_SOCKET` where that is available. */
   notifySocket?: boolean;
   user?: RunAs | undefined;
-  /** The directory of a control group to join. */
   cgroup?: string | undefined;
   /** An existing directory for temporary FIFOs and the notify socket. */
   runDirectory: string;
   /** Begins each line of the app on dewy's own output. */
   prefix: string;
-  /** Receives all output; see `output_relay.ts` for how it also reaches dewy's own output. */
   onOutput(chunk: Uint8Array): void;
   /** Called as soon as the process exists, before it becomes the program. */
-  onSpawn?(process: SpawnedGeneration): void;
+  onSpawn?(process: Omit<GenerationMark, "id" | "sockets">): void;
 }
 
-/** What identifies the processes of a generation from the start. */
-export interface SpawnedGeneration {
-  readonly pid: number;
-  readonly startTime: string | undefined;
-  /** The link of the readiness descriptor, such as `socket:[123]`; `undefined` where the system does not say. */
-  readonly channel: string | undefined;
-}
-
-/** A running generation in its own process group. */
 export interface GenerationProcess {
   readonly pid: number;
   /** Resolves when the main process has exited and its output was received. */
@@ -68,10 +56,8 @@ const FIRST_OUTPUT_CHARACTERS = 2_048;
 /**
  * Starts the app with its sockets. Both protocols are supported: `SERVER_STARTER_PORT`
  * (https://metacpan.org/pod/Server::Starter) and `LISTEN_FDS`
- * (https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html).
- *
- * @returns the process, once it has become the program.
- * @throws NotExecutedError if the system does not execute the program; HostError if the process cannot be created.
+ * (https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html). Resolves once the process has become the
+ * program.
  */
 export async function startGeneration(options: GenerationOptions): Promise<GenerationProcess> {
   const notify = options.notifySocket ? await openNotifySocket(options.runDirectory) : undefined;
@@ -131,13 +117,7 @@ function spawnGeneration(
         spawn(program, args, {
           cwd: options.cwd,
           env: generationEnvironment(options, notifySocket),
-          stdio: [
-            "ignore",
-            relay.stdout,
-            relay.stderr,
-            ...sockets,
-            options.readyDescriptor ? "pipe" : "ignore",
-          ],
+          stdio: ["ignore", relay.stdout, relay.stderr, ...sockets, "pipe"],
           detached: true,
           ...ids,
         }),
@@ -158,14 +138,14 @@ const OWN_VARIABLES = [
 
 /** `LISTEN_PID` is missing here; see `command.ts`. */
 function generationEnvironment(
-  { env, sockets, readyDescriptor, generation }: GenerationOptions,
+  { env, sockets, generation }: GenerationOptions,
   notifySocket: string | undefined,
 ): Record<string, string> {
   const own: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value !== undefined && !OWN_VARIABLES.includes(name)) own[name] = value;
   }
-  if (readyDescriptor) own.DEWY_READY_FD = String(FIRST_DESCRIPTOR + sockets.length);
+  own.DEWY_READY_FD = String(FIRST_DESCRIPTOR + sockets.length);
   if (notifySocket !== undefined) own.NOTIFY_SOCKET = notifySocket;
   if (sockets.length === 0) return own;
   const ports = sockets.map(({ name }, index) => `${name}=${FIRST_DESCRIPTOR + index}`);
@@ -174,22 +154,15 @@ function generationEnvironment(
     SERVER_STARTER_PORT: ports.join(";"),
     SERVER_STARTER_GENERATION: String(generation),
     LISTEN_FDS: String(sockets.length),
-    LISTEN_FDNAMES: sockets.map(({ name }) => descriptorName(name)).join(":"),
+    LISTEN_FDNAMES: sockets.map(({ name }) => name.replaceAll(":", "_").slice(0, 255)).join(":"),
   };
 }
 
-/** Colons separate the names. */
-function descriptorName(name: string): string {
-  return name.replaceAll(":", "_").slice(0, 255);
-}
-
-function spawned(pid: number, options: GenerationOptions): SpawnedGeneration {
-  const inode = options.readyDescriptor
-    ? socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid)
-    : undefined;
+function spawned(pid: number, options: GenerationOptions) {
+  const inode = socketInode(FIRST_DESCRIPTOR + options.sockets.length, pid);
   const channel = inode === undefined ? undefined : socketLink(inode);
   // On a busy machine the process may have moved to the background and exited already.
-  return { pid, startTime: recordedStartTime(pid) ?? processStartTime(pid), channel };
+  return { pid, startTime: recordedStartTime(pid) ?? processStartTime(pid) ?? "", channel };
 }
 
 function exitOf(
@@ -215,7 +188,6 @@ function exitOf(
 
 function readyOf(child: ChildProcess, options: GenerationOptions): Promise<void> {
   return new Promise((resolve) => {
-    if (!options.readyDescriptor) return;
     const stream = child.stdio[FIRST_DESCRIPTOR + options.sockets.length] as Readable | null;
     stream?.once("data", () => {
       resolve();

@@ -13,7 +13,6 @@ const FAILED_CHECKS = 3;
 
 export interface BakeOptions {
   durationMs: number;
-  /** The generation that serves at the moment. */
   current: () => Generation | undefined;
   handoff: Handoff;
   clock: Clock;
@@ -40,22 +39,16 @@ export class BakePeriod {
     return release.directory === this.#directory;
   }
 
-  /** Ends the bake because another release has taken over. */
   supersede(): void {
     this.#supersede();
   }
 
-  /** Fails the bake because a generation of the release has exited. */
   exited(generation: Generation, exit: GenerationExit): void {
-    const reason = `it ended with ${describeExit(exit)} after it had taken over`;
+    const reason = `it ${describeExit(exit)} after it had taken over`;
     this.#fail(generationError(generation, reason));
   }
 
-  /**
-   * Waits for the end of the bake. If the signal is aborted, the release counts as proven.
-   *
-   * @throws DeployError if the release has failed.
-   */
+  /** Rejects if the release has failed. If the signal is aborted, the release counts as proven. */
   async wait(options: BakeOptions, signal: AbortSignal): Promise<BakeOutcome> {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);

@@ -15,9 +15,7 @@ export interface CheckedProgram {
   name: string;
   /** The working directory, which contains `current` and `releases`. */
   root: string;
-  /** The app's `PATH`. */
   searchPath: string | undefined;
-  /** The release that `current` points to. */
   release: AppRelease;
 }
 
@@ -26,8 +24,6 @@ export interface CheckedProgram {
  * contains it in a form that cannot be executed. A missing file counts only if another release has one at the same path;
  * otherwise the path may be mistyped, which must not mark a version bad. For everything outside of the release, the
  * machine is at fault.
- *
- * @throws DeployError for the release's fault, ConfigError for a mistyped path, HostError for the machine's fault.
  */
 export async function checkProgram(program: CheckedProgram): Promise<void> {
   const problem = programProblem(program.name, program.root, program.searchPath);

@@ -1,5 +1,5 @@
 import type { Context } from "../../core/context.ts";
-import { type Generation, type GenerationProcesses, type Member, terminate } from "./generation.ts";
+import { type Generation, type GenerationProcesses, terminate } from "./generation.ts";
 import type { Handoff } from "./handoff.ts";
 import type { Orphan } from "./orphans.ts";
 
@@ -10,9 +10,7 @@ const FLUSH_MS = 5_000;
 
 export interface DrainerOptions extends Pick<Context, "clock" | "emit"> {
   handoff: Handoff;
-  /** The signal that asks a generation to exit. */
   signalOnTerm: string;
-  /** How long connections and processes may take to finish. */
   drainMs: number;
 }
 
@@ -27,7 +25,6 @@ export class Drainer {
     this.#options = options;
   }
 
-  /** Drains the connections of a generation, then stops it. */
   async drain(generation: Generation): Promise<void> {
     const { handoff, drainMs } = this.#options;
     const { endpoint } = generation;
@@ -54,7 +51,6 @@ export class Drainer {
     }
   }
 
-  /** Stops the adopted orphans in the background. */
   stopOrphans(): void {
     for (const orphan of this.#orphans) this.#inBackground(this.#stop(orphan));
     this.#orphans = [];
@@ -67,7 +63,6 @@ export class Drainer {
     await killed;
   }
 
-  /** Resolves when nothing is being drained any more. */
   async settled(): Promise<void> {
     await Promise.all(this.#running);
   }
@@ -87,7 +82,9 @@ export class Drainer {
     const graceMs = Math.max(drainMs - elapsedMs(), Math.min(drainMs, SHORTEST_GRACE_MS));
     const { killed, background } = await terminate(target, { signalName, graceMs, clock });
     if (background.length > 0) {
-      emit({ type: "background-ended", generation, ...summary(background) });
+      const pids = background.map((member) => member.pid);
+      const programs = [...new Set(background.map(({ name }) => name))];
+      emit({ type: "background-ended", generation, pids, programs });
     }
     emit({ type: "drained", generation, pid, durationMs: elapsedMs(), killed });
   }
@@ -96,14 +93,4 @@ export class Drainer {
     const tracked = work.catch(() => {}).finally(() => this.#running.delete(tracked));
     this.#running.add(tracked);
   }
-}
-
-function summary(members: readonly Member[]): {
-  pids: readonly number[];
-  programs: readonly string[];
-} {
-  return {
-    pids: members.map(({ pid }) => pid),
-    programs: [...new Set(members.map(({ name }) => name))],
-  };
 }

@@ -7,7 +7,6 @@ import type { Endpoint } from "./handoff.ts";
 
 export interface Member {
   readonly pid: number;
-  /** The name of its program. */
   readonly name: string;
   readonly parent: number;
   readonly group: number;
@@ -39,22 +38,20 @@ export interface Generation extends GenerationProcesses {
   readonly exited: Promise<GenerationExit>;
   /** Resolves when the app has reported its readiness. */
   readonly reportedReady: Promise<void>;
-  /** Its last lines of output, oldest first. */
   lastLines(count: number): readonly string[];
   /** Further explanations of its exit, as parts of a sentence; complete once it has exited. */
   readonly hints: readonly string[];
 }
 
-/** Starts the app of a release; rejects if it cannot be executed. */
 export type StartGeneration = (
   release: AppRelease,
   number: number,
   endpoint: Endpoint,
 ) => Promise<Generation>;
 
-/** `exit code 3` or `SIGSEGV`. */
+/** `exited with exit code 3` or `was ended by SIGSEGV`. */
 export function describeExit({ code, signal }: GenerationExit): string {
-  return code === null ? (signal ?? "an unknown signal") : `exit code ${code}`;
+  return code === null ? `was ended by ${signal ?? "a signal"}` : `exited with exit code ${code}`;
 }
 
 const KILL_POLL_MS = 20;
@@ -100,31 +97,16 @@ export function generationProcesses(
   };
 }
 
-export interface TerminateOptions {
-  /** Such as `SIGTERM`. */
-  signalName: string;
-  /** How long the processes may take before they are killed. */
-  graceMs: number;
-  clock: Clock;
-}
-
-export interface Terminated {
-  /** Whether any process had to be killed. */
-  killed: boolean;
-  /** Processes outside of the process group that outlived the main process. */
-  background: readonly Member[];
-}
-
 const TERMINATE_POLL_MS = 50;
 
 /**
  * Signals the main process, waits, then kills what is left. Once the main process has exited, background processes outside
- * of its process group get the signal as well, because nothing else would send it to them.
+ * of its process group get the signal as well, because nothing else would send it to them; they are returned.
  */
 export async function terminate(
   target: GenerationProcesses,
-  { signalName, graceMs, clock }: TerminateOptions,
-): Promise<Terminated> {
+  { signalName, graceMs, clock }: { signalName: string; graceMs: number; clock: Clock },
+): Promise<{ killed: boolean; background: readonly Member[] }> {
   const deadline = clock.monotonic() + graceMs;
   const waitFor = async (hasEnded: () => boolean): Promise<void> => {
     for (

@@ -15,13 +15,11 @@ import type { HeldSocket } from "../../host/sockets/hold_sockets.ts";
 /** Where a generation accepts connections. */
 export interface Endpoint {
   sockets: readonly HeldSocket[];
-  /** Environment variables, such as `PORT`. */
   env: Readonly<Record<string, string>>;
   /** Distinguishes endpoints behind a proxy. */
   name?: string;
 }
 
-/** Called with the reason why a generation is not ready yet. */
 export type ReportNotReady = (reason: string, fault: Fault) => void;
 
 export interface Handoff {
@@ -38,7 +36,6 @@ export interface Handoff {
   /** Rejects with the reason if a generation does not serve any more. Absent if that cannot be checked. */
   check?(endpoint: Endpoint, signal: AbortSignal): Promise<void>;
   switchTo(endpoint: Endpoint): void;
-  /** Stops accepting connections, before dewy exits. */
   stopAccepting(): void;
   /** Sends no more connections to an endpoint; resolves when its connections have ended, or on timeout. */
   drain(endpoint: Endpoint, timeoutMs: number): Promise<void>;
@@ -113,7 +110,7 @@ export function proxyHandoff(options: ProxyHandoffOptions): Handoff {
 
 /** Named, because the port of a generation that is gone may be given out again. */
 function backendOf({ env, name }: Endpoint): Backend {
-  return { host: LOOPBACK, port: Number(env.PORT), ...(name === undefined ? {} : { name }) };
+  return { host: LOOPBACK, port: Number(env.PORT), name };
 }
 
 async function probe(

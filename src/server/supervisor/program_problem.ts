@@ -1,13 +1,11 @@
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** Why a program cannot be executed, as far as its file shows. */
 export type ProgramProblem =
   | { kind: "not-in-path" }
   | { kind: "missing" | "directory" | "not-executable"; path: string }
   | { kind: "no-interpreter"; path: string; interpreter: string };
 
-/** @param searchPath directories as in `PATH`, for a name without a slash. */
 export function programProblem(
   name: string,
   cwd: string,
@@ -66,7 +64,6 @@ export interface ProgramFile {
   readonly interpreter?: string | undefined;
   /** The program that `env` looks up in `PATH`: `python3` in `#!/usr/bin/env python3`. */
   readonly throughEnv?: string | undefined;
-  /** The architecture, with Node's name if there is one. */
   readonly architecture?: string;
 }
 

@@ -17,12 +17,7 @@ export interface ReadinessOptions {
 
 const COMMAND_PAUSE_MS = 250;
 
-/**
- * Waits until a generation can serve.
- *
- * @throws DeployError with the reason and the last lines of output if the generation exits or the timeout expires;
- * AbortedError; HostError if its readiness cannot be checked.
- */
+/** Waits until a generation can serve. Rejects if it exits, or the timeout expires. */
 export async function becomeReady(
   generation: Generation,
   handoff: Handoff,
@@ -40,7 +35,7 @@ export async function becomeReady(
   const mayFinish = options.mayFinish && generation.endpoint.sockets.length === 0;
   const end = generation.exited.then((exit) => {
     if (exit.code === 0 && mayFinish) return;
-    throw generationError(generation, `it ended with ${describeExit(exit)} before it was ready`);
+    throw generationError(generation, `it ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason, origin) => {
     why = `: ${reason}`;
@@ -89,13 +84,12 @@ async function commandSucceeds(
   for (;;) {
     const code = await command();
     if (code === 0) return;
-    const end = code === null ? "was killed" : `ended with exit code ${code}`;
+    const end = code === null ? "was killed" : `exited with exit code ${code}`;
     report(`the ready command ${end}`, NOT_EXECUTED.includes(code) ? "operator" : "release");
     await clock.sleep(COMMAND_PAUSE_MS, signal);
   }
 }
 
-/** The error for a generation that has failed, with its last lines of output and hints. */
 export function generationError(
   generation: Generation,
   reason: string,

@@ -25,11 +25,8 @@ export class Restarts {
   }
 
   /**
-   * Counts a crash or a failed start, and schedules the restart. Only crashes that are the release's fault count towards a
-   * crash loop.
-   *
-   * @param lifeMs the uptime before the crash.
-   * @returns the pause before the restart.
+   * Counts a crash or a failed start, schedules the restart, and returns the pause before it. Only crashes that are the
+   * release's fault count towards a crash loop.
    */
   schedule(release: AppRelease, reason: string, lifeMs: number, fault: Fault): number {
     const { pauseMs } = this.#failures.add(release, lifeMs);

@@ -18,11 +18,7 @@ export class Standby {
     this.#clock = clock;
   }
 
-  /**
-   * Keeps a generation for some time and releases the one kept before.
-   *
-   * @returns whether the generation serves again; if not, it can be drained.
-   */
+  /** Releases the generation kept before. Resolves to whether this one serves again; if not, it can be drained. */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
     this.release();
     const over = new AbortController();

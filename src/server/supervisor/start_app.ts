@@ -28,27 +28,22 @@ import {
 import type { Endpoint } from "./handoff.ts";
 
 export interface AppOptions {
-  /** The program and its arguments. */
   program: readonly [string, ...string[]];
   /** The working directory, which also marks the processes of the app. */
   root: string;
-  /** The absolute path of a release. */
   releasePath(directory: string): string;
   members: GenerationMembers;
   /** The environment, read again for each start. */
   environment(): Promise<Environment>;
-  /** Defaults to dewy's own user. */
   user: GenerationOptions["user"];
   /** Whether the app gets a `NOTIFY_SOCKET`, because dewy waits for its readiness. */
   reportsReady: boolean;
-  /** Whether its lines begin with the tag and the number of the generation. */
   logPrefix: boolean;
   /** Masks the secrets of the app's environment in its last lines. */
   redactor(env: Environment): Redact;
   clock: Clock;
 }
 
-/** Returns the function that starts the app of a release. It rejects with a DewyError if that cannot be executed. */
 export function appStarter(options: AppOptions): StartGeneration {
   let isFirst = true;
   return async (release, number, endpoint): Promise<Generation> => {
@@ -70,7 +65,6 @@ export function appStarter(options: AppOptions): StartGeneration {
       env,
       sockets: endpoint.sockets,
       generation: number,
-      readyDescriptor: true,
       notifySocket: options.reportsReady,
       user: options.user,
       cgroup: members.makeCgroup(id),
@@ -78,11 +72,11 @@ export function appStarter(options: AppOptions): StartGeneration {
       prefix: options.logPrefix ? `[${release.tag || "?"} #${number}] ` : "",
       onOutput: (chunk) => tail.add(chunk),
       onSpawn: (spawned) => {
-        startTime = spawned.startTime ?? "";
+        startTime = spawned.startTime;
         const sockets = endpoint.sockets.flatMap(({ fd, inherited }) =>
           markedSocket(fd, inherited),
         );
-        members.add({ ...spawned, id, startTime, sockets });
+        members.add({ ...spawned, id, sockets });
       },
     }).catch(async (error: unknown) => {
       members.remove(id);

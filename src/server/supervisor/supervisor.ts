@@ -21,9 +21,8 @@ import { Standby } from "./standby.ts";
 export interface SupervisorOptions extends DrainerOptions {
   start: StartGeneration;
   readiness: ReadinessOptions;
-  /** How long an old generation stays next to a new one that is ready, so that it can serve again at once. */
+  /** How long an old generation stays next to its ready successor, so that it can serve again at once. */
   overlapMs: number;
-  /** Whether an app that exits with code 0 is restarted. */
   restart: "always" | "on-failure";
   /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
@@ -35,7 +34,6 @@ export interface SupervisorOptions extends DrainerOptions {
 export class Supervisor implements Runner {
   readonly #options: SupervisorOptions;
   readonly #end = new AbortController();
-  /** Once aborted, nothing is started any more. */
   readonly #stop: AbortSignal;
   readonly #exclusively: Exclusively = exclusive();
   readonly #standby: Standby;
@@ -69,7 +67,6 @@ export class Supervisor implements Runner {
     return this.#current?.release;
   }
 
-  /** The generation that serves. */
   get running(): { generation: number; pid: number } | undefined {
     const current = this.#current;
     return current === undefined ? undefined : { generation: current.number, pid: current.pid };
@@ -88,9 +85,7 @@ export class Supervisor implements Runner {
   /**
    * Starts a new release and lets it take over once it is ready; {@link bake} watches it afterwards. The previous generation
    * serves until then, stands by for the overlap, and drains. A generation that is still baking does not stand by: the last
-   * good one keeps doing so, unless it is draining already.
-   *
-   * @throws DeployError if the new release does not become ready; the previous one keeps serving.
+   * good one keeps doing so, unless it is draining already. Rejects if the new release does not become ready.
    */
   deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     return this.#exclusively(async () => {
@@ -100,7 +95,7 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** {@inheritDoc Runner.bake} If it rejects, the generation on standby serves again already. */
+  /** If it rejects, the generation on standby serves again already. */
   async bake(release: AppRelease, durationMs: number, signal: AbortSignal): Promise<BakeOutcome> {
     const bake = this.#bake;
     if (!bake?.covers({ release })) return "superseded";
@@ -119,7 +114,6 @@ export class Supervisor implements Runner {
     }
   }
 
-  /** {@inheritDoc Runner.ensureRunning} */
   async ensureRunning(release: AppRelease): Promise<void> {
     if (this.#stop.aborted) return;
     try {
@@ -132,7 +126,7 @@ export class Supervisor implements Runner {
     }
   }
 
-  /** {@inheritDoc Runner.rollback} The generation of the release may be on standby; otherwise the release is started. */
+  /** The generation of the release may be on standby; otherwise the release is started. */
   async rollback(release: AppRelease): Promise<void> {
     const serves = await this.#exclusively(async () => {
       this.#mustRollBack = false;
@@ -145,12 +139,10 @@ export class Supervisor implements Runner {
     if (!serves) await this.ensureRunning(release);
   }
 
-  /** Whether the release of a directory has to be started in order to serve. */
   mustRun(directory: string): boolean {
     return this.#current?.release.directory !== directory;
   }
 
-  /** {@inheritDoc Runner.end} */
   async end(): Promise<void> {
     this.#restarts.cancel();
     await this.#exclusively(async () => {
@@ -161,13 +153,11 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** {@inheritDoc Runner.inUse} */
   async inUse(): Promise<ReadonlySet<string>> {
     await this.#forgetEnded();
     return new Set(this.#living.values());
   }
 
-  /** Restarts the current release without a gap. */
   async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#current?.release;
@@ -176,7 +166,6 @@ export class Supervisor implements Runner {
     });
   }
 
-  /** Drains and stops everything; resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#end.abort();
     this.#restarts.cancel();
@@ -290,7 +279,7 @@ export class Supervisor implements Runner {
       return;
     }
     if (next !== undefined) {
-      const error = generationError(generation, `it ended with ${describeExit(exit)}`);
+      const error = generationError(generation, `it ${describeExit(exit)}`);
       this.#reportResumed(next, error.message);
       return;
     }

@@ -305,7 +305,7 @@ describe("the log of containers", () => {
     type: "replica-lost",
     tag: "v1",
     container: "app-1-0",
-    reason: "ended with exit code 1",
+    reason: "exited with exit code 1",
     lastLines: ["panic"],
     replaceInMs: 1_000,
   };
@@ -342,11 +342,11 @@ describe("the log of containers", () => {
     ],
     [
       lost,
-      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1" replace_in=1s last_lines=[panic]',
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="exited with exit code 1" replace_in=1s last_lines=[panic]',
     ],
     [
       { ...lost, replaceInMs: undefined, lastLines: [] },
-      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="ended with exit code 1"',
+      'level=ERROR msg="Container lost" tag=v1 container=app-1-0 reason="exited with exit code 1"',
     ],
     [
       { type: "containers-deployed", tag: "v1", ready: 3, replicas: 3 },

@@ -218,7 +218,7 @@ describe("engineFailure", () => {
     expect(failed(output, { program: "podman" }).message).toBe(
       "Cannot pull app: podman says: unable to start container",
     );
-    expect(failed("").message).toBe("Cannot pull app: docker exited with code 1");
+    expect(failed("").message).toBe("Cannot pull app: docker exited with exit code 1");
   });
 
   test("redacts secrets in URLs", () => {

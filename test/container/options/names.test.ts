@@ -26,7 +26,7 @@ test.each(["app", "my-app", "my_app", "a.b", "a__b", "a--b", "0", "x".repeat(63)
 test.each(["", ".", "..", "-a", "a-", "a/b", "a b", "a:b", "é", "a..b", "x".repeat(64), "a\n"])(
   "refuses the app name %j",
   (name) => {
-    expect(() => checkAppName(name, "--name")).toThrow(`Cannot use --name "${name}"`);
+    expect(() => checkAppName(name, "--name")).toThrow(`Invalid value for --name "${name}"`);
   },
 );
 

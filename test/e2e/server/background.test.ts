@@ -7,8 +7,8 @@ import { type BackgroundMode, makeBackgroundApp } from "./releases.ts";
 import { deployed, type ServedApp, serveApp } from "./served_app.ts";
 import { casesOn, type OnRuntime, on } from "./suite.ts";
 
-const ASKED = 20;
 /** Long enough for a process that was left behind to get some of the connections. */
+const ASKED = 20;
 const PROGRAMS: Readonly<Partial<Record<BackgroundMode, string>>> = {
   gunicorn: "/usr/bin/gunicorn",
   nginx: "/usr/sbin/nginx",
@@ -33,7 +33,7 @@ const DAEMONS: readonly Case[] = [
 const named = (all: OnRuntime<Case>[]): (OnRuntime<Case> & { what: string })[] =>
   all.map((each) => {
     const { mode, opensPort } = each.one;
-    return { ...each, what: opensPort ? `${mode}, on a port of its own` : mode };
+    return { ...each, what: opensPort ? `${mode}, opening its own port` : mode };
   });
 
 describe("an app that moves to the background", () => {
@@ -135,7 +135,7 @@ async function versionAt(port: number): Promise<string> {
   return (await fetch(`http://127.0.0.1:${port}/`, { headers })).text();
 }
 
-/** Which versions answer a row of connections. */
+/** The versions that answer a series of connections. */
 async function versionsAt(port: number): Promise<string[]> {
   const versions = new Set<string>();
   for (let asked = 0; asked < ASKED; asked += 1) versions.add(await versionAt(port));

@@ -18,30 +18,33 @@ import {
 } from "./served_app.ts";
 import { on, suite } from "./suite.ts";
 
-/** An app is ready when its release has said so; what hangs never does. */
+/** An app is ready when its release has reported its version; an app that hangs never does. */
 const READY = [
   "--ready-command",
   `grep -q '"version":"'$(cat current/version.txt)'"' "$APP_REPORT"`,
   "--health-timeout",
   "4s",
 ];
-/** The old one never stops answering: no request waited for as long as a stop and a start would take. */
+/**
+ * The old generation never stops answering: no request may wait as long as a stop and a start would
+ * take.
+ */
 const LONGEST_WAIT_MS = 2000;
 
-/** What each bad generation makes dewy say. */
+/** The reason that dewy reports for each bad generation. */
 const SOCKET_CASES: readonly (readonly [BadBehaviour, RegExp])[] = [
   ["exits-at-once", /exit code 3.*cannot read the configuration/],
   ["exits-after-3s", /exit code 1.*lost the database/],
   ["hangs", /not ready/],
   ["ignores-sigterm", /not ready/],
   ["forks-children", /exit code 1/],
-  // On a busy machine it is still at it when its time is over.
+  // On a busy machine it may still be writing at the timeout.
   ["floods-output", /(exit code 1|not ready).*flood/],
   ["not-executable", /not an executable file|ermission/],
   ["needs-library", /libdewymissing/],
   ["other-machine", /it was built for s390x/],
 ];
-/** The quickest of each kind, in the covering set. */
+/** The quickest cases of each kind, for the covering set. */
 const QUICK_CASES: ReadonlySet<BadBehaviour> = new Set([
   "exits-at-once",
   "ignores-sigterm",
@@ -191,7 +194,9 @@ describe("dewy server", () => {
   );
 });
 
-/** Publishes one bad version after the other under load, and expects that v1.0.0 answers all of it. */
+/**
+ * Publishes one bad version after another under load, and expects that v1.0.0 answers all of it.
+ */
 async function survive(
   app: ServedApp,
   all: readonly (readonly [BadBehaviour, RegExp])[],
@@ -206,7 +211,7 @@ async function survive(
     const tag = `v1.${index}.1`;
     await app.publishBad(behaviour, tag);
     expect(await remembered(app, dewy, tag), behaviour).toMatch(reason);
-    // Failures in a row are polled for with growing pauses.
+    // The polls after repeated failures back off.
     await until(
       () => dewy.lines().filter(({ msg }) => msg === "Poll succeeded again").length > index,
       () => `a poll after ${behaviour}\n${log(dewy)}`,
@@ -242,7 +247,7 @@ async function stop(app: ServedApp, dewy: Dewy): Promise<void> {
   expect(await app.generations()).toEqual([]);
 }
 
-/** Waits until a version is remembered as bad, and says why. */
+/** Waits until a version is marked bad, and returns the reason. */
 async function remembered(app: ServedApp, dewy: Dewy, tag: string): Promise<string> {
   let reason: string | undefined;
   await until(
@@ -257,7 +262,7 @@ async function remembered(app: ServedApp, dewy: Dewy, tag: string): Promise<stri
   return reason ?? "";
 }
 
-/** A flood belongs to no error message. */
+/** The end of the log, for error messages: one app floods it. */
 function log(dewy: Dewy): string {
   return dewy.stderr().slice(-10_000);
 }

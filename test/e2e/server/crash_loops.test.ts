@@ -5,7 +5,7 @@ import { liveVersion, until } from "../dewy.ts";
 import { deployed, expectOneGeneration, serveApp, stateOf } from "./served_app.ts";
 import { on } from "./suite.ts";
 
-/** A hook that does not end before the file `go` is there, for v1.2.0 only. */
+/** A hook that runs, for v1.2.0 only, until the file `go` exists. */
 const HELD = `[ "$DEWY_TAG" != v1.2.0 ] || { touch here; while [ ! -e go ]; do sleep 0.1; done; }`;
 
 describe("dewy server", () => {

@@ -7,9 +7,9 @@ import { type CliRuntime, type Dewy, type LogLine, until } from "../dewy.ts";
 import { deployed, type ServedApp, serveApp } from "./served_app.ts";
 import { casesOn, on } from "./suite.ts";
 
-/** Nothing may wait for the end of it. */
+/** Longer than a test: nothing may wait for its end. */
 const LONG_DRAIN = ["--drain-time", "10m"];
-/** The app has no handler for TERM: it is gone at once. */
+/** The app has no handler for SIGTERM, and exits at once. */
 const ABRUPT = { APP_ON_TERM: "die", APP_CHATTY: "1" };
 
 describe("dewy server --handoff proxy", () => {
@@ -32,7 +32,7 @@ describe("dewy server --handoff proxy", () => {
       const idle = new Agent({ keepAlive: true });
       onTestFinished(() => idle.destroy());
       expect(await get(port, "/", idle)).toBe("v1.0.0");
-      // Answered once there is such a file.
+      // Answered once this file exists.
       const file = join(app.cwd, "answer");
       const [kept, halfClosed] = [get(port, whenThereIs(file)), halfClose(port, whenThereIs(file))];
       await until(
@@ -45,7 +45,7 @@ describe("dewy server --handoff proxy", () => {
       await writeFile(file, "");
       expect(await kept, dewy.stderr()).toBe("v1.0.0");
       expect(await halfClosed, dewy.stderr()).toMatch(/\r\n\r\nv1\.0\.0$/);
-      // Neither does the connection that has no request hold it up.
+      // A connection without a request does not delay it either.
       await dewy.seen(
         "the end",
         ({ msg, generation }) => msg === "App drained" && generation === 1,
@@ -114,7 +114,7 @@ function get(port: number, path: string, agent?: Agent): Promise<string> {
   });
 }
 
-/** Says that it sends nothing more, and waits for the whole response. */
+/** Half-closes the connection, and waits for the whole response. */
 function halfClose(port: number, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });

@@ -15,11 +15,11 @@ import {
 } from "./served_app.ts";
 import { casesOn, type OnRuntime, on } from "./suite.ts";
 
-/** A place in a switch from v1.0.0 to v1.1.0 where dewy can be held, and is killed. */
+/** A step of a switch from v1.0.0 to v1.1.0 at which dewy is held and killed. */
 interface Step {
   name: string;
   flags: readonly string[];
-  /** Resolves when dewy is there. */
+  /** Resolves when dewy has reached it. */
   reached(app: ServedApp, dewy: Dewy): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ const exists = (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** A shell command that stays at a place of v1.1.0 until the file `go` is there. */
+/** A shell command that waits, for v1.1.0 only, until the file `go` exists. */
 const HOLD = `[ "$DEWY_TAG" = v1.0.0 ] || [ -e "$HOLD_AT/go" ] || { touch "$HOLD_AT/here"`;
 const wait = `${HOLD}; while [ ! -e "$HOLD_AT/go" ]; do sleep 0.1; done; }`;
 const refuse = `DEWY_TAG=$(cat current/version.txt); ${HOLD}; false; }`;
@@ -89,7 +89,7 @@ describe("SIGKILL of the supervising dewy", () => {
       const supervisor = await supervisorOf(app);
       kill(supervisor);
       await writeFile(join(app.cwd, "go"), "");
-      await servesInTheEnd(app, dewy, supervisor);
+      await servesEventually(app, dewy, supervisor);
       await dewy.seen("the app it found", ({ msg }) => msg === "App from a previous run found");
       const result = await load.stop();
       expectNothingLost(result, dewy.stderr());
@@ -108,7 +108,7 @@ describe("SIGKILL of the supervising dewy", () => {
       const load = await startTestLoad(quickLoad(app));
       kill(await supervisorOf(app));
       await writeFile(join(app.cwd, "go"), "");
-      await servesInTheEnd(app, dewy, undefined);
+      await servesEventually(app, dewy, undefined);
       expectNothingLost(await load.stop(), dewy.stderr());
     },
   );
@@ -120,7 +120,7 @@ describe("SIGKILL of all of dewy", () => {
     { timeout: 60_000 },
     async ({ runtime, one: step }) => {
       const { app, dewy: killed } = await hold(runtime, step);
-      // The holder would start another dewy: whatever comes up meanwhile is killed as well.
+      // The holder would start dewy again: everything that starts meanwhile is killed as well.
       await until(
         async () => {
           const own = await ownProcesses(app);
@@ -136,7 +136,7 @@ describe("SIGKILL of all of dewy", () => {
       expect(["v1.0.0", "v1.1.0"]).toContain(text);
       await writeFile(join(app.cwd, "go"), "");
       const dewy = app.start(step.flags, holdAt(app));
-      await servesInTheEnd(app, dewy, undefined);
+      await servesEventually(app, dewy, undefined);
       expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("v1.1.0");
       dewy.child.kill("SIGTERM");
       expect(await dewy.ended(), dewy.stderr()).toBe(0);
@@ -164,13 +164,16 @@ function holdAt(app: ServedApp): Record<string, string> {
   return { HOLD_AT: app.cwd };
 }
 
-/** Short requests only: a slow one keeps an old generation longer than the test wants to wait. */
+/** Short requests only: a slow one keeps an old generation longer than the test waits. */
 function quickLoad(app: ServedApp): readonly Lane[] {
   return fullLoad(app).filter(({ name }) => !name.includes("in flight"));
 }
 
-/** Waits for one generation of v1.1.0, after its commit, by a dewy that is not the one killed. */
-async function servesInTheEnd(
+/**
+ * Waits until v1.1.0 is committed and one generation of it serves, under another dewy process than
+ * the killed one.
+ */
+async function servesEventually(
   app: ServedApp,
   dewy: Dewy,
   killed: number | undefined,
@@ -191,7 +194,7 @@ function stateOf(app: ServedApp): Promise<string> {
   return readFile(join(app.cwd, ".dewy", "state.json"), "utf8").catch(() => "");
 }
 
-/** The dewy that supervises: started by the holder of the sockets, and no shell itself. */
+/** The supervising dewy process: the holder of the sockets starts it, and it is not a shell. */
 async function supervisorOf(app: ServedApp): Promise<number | undefined> {
   const own = await processesWith("APP_REPORT", app.reportFile);
   for (const { pid, env } of own) {
@@ -203,7 +206,7 @@ async function supervisorOf(app: ServedApp): Promise<number | undefined> {
   return undefined;
 }
 
-/** All processes of dewy, and hooks, but no generation. */
+/** All processes of dewy, including hooks, but without generations. */
 async function ownProcesses(app: ServedApp): Promise<number[]> {
   const own = await processesWith("APP_REPORT", app.reportFile);
   return own.filter(({ env }) => env.DEWY_GENERATION === undefined).map(({ pid }) => pid);
@@ -218,6 +221,6 @@ function kill(pid: number | undefined): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It has ended meanwhile.
+    // It has exited meanwhile.
   }
 }

@@ -206,8 +206,8 @@ describe("dewy server", () => {
       dewy.child.kill("SIGTERM");
       expect(await dewy.ended(), dewy.stderr()).toBe(0);
       expect(await app.generations()).toEqual([]);
-      const told = dewy.lines().map(({ msg }) => msg);
-      expect(told.indexOf("Dewy stopping")).toBeLessThan(told.indexOf("Deployed"));
+      const messages = dewy.lines().map(({ msg }) => msg);
+      expect(messages.indexOf("Dewy stopping")).toBeLessThan(messages.indexOf("Deployed"));
       const next = app.start();
       expect(await expectOneGeneration(app, next.stderr)).toBe("v1.0.0");
     },
@@ -227,7 +227,10 @@ describe("dewy server", () => {
   }
 });
 
-/** The inodes of the app's TCP sockets that listen: https://docs.kernel.org/networking/proc_net_tcp.html */
+/**
+ * The inodes of the app's listening TCP sockets:
+ * https://docs.kernel.org/networking/proc_net_tcp.html
+ */
 async function listeningInodes({ targets }: ServedApp): Promise<string[]> {
   const lines = (await readFile("/proc/net/tcp", "utf8")).split("\n").slice(1);
   const rows = lines.map((line) => line.trim().split(/\s+/));

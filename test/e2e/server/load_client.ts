@@ -1,8 +1,9 @@
 /**
- * The load client: reads a {@link Load} as its argument, sends it, prints a line of JSON for each version it sees, and one
- * with the {@link LoadResult} at the end: after SIGTERM, the time or the number of requests. It talks to loopback only.
+ * The load client: reads a {@link Load} as its argument, sends it, and prints a line of JSON for
+ * each version it sees. The {@link LoadResult} follows at the end: after SIGTERM, the time or the
+ * number of requests. It talks to loopback only.
  *
- * HTTP is spoken by hand, because what counts is known only here: whether a byte of the answer had come when the
+ * It implements HTTP itself, because it has to know whether a byte of the answer had come when the
  * connection ended, and whether the connection was a new one.
  *
  * @module
@@ -53,7 +54,7 @@ await Promise.all(
 print({ result: result() });
 process.exit(0);
 
-/** One request after another, until the load ends. */
+/** Sends one request after another until the load ends. */
 async function work(lane: Lane, tally: Tally): Promise<void> {
   let kept: Socket | undefined;
   while (!stopped && Date.now() - start < load.maxMs && begun < load.maxRequests) {
@@ -80,7 +81,7 @@ function open(lane: Lane, tally: Tally): Socket {
   tally.connections += 1;
   const socket = connect(lane.target);
   socket.setNoDelay(true);
-  // Between two requests nobody else listens.
+  // Between two requests there is no other listener.
   socket.on("error", () => {});
   return socket;
 }
@@ -103,7 +104,7 @@ function exchange(socket: Socket, lane: Lane): Promise<Outcome> {
   });
 }
 
-/** In pieces, as fast as they are taken. */
+/** Sends in pieces, as fast as the server reads them. */
 async function send(socket: Socket, head: string, bytes: number): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, "x");
   socket.write(head);
@@ -176,8 +177,9 @@ function ask(
 }
 
 /**
- * Calls back after some time, unless the returned function is called before. The time is counted in steps: when this
- * process, or the machine, has stood still, an answer may be there that nobody has read yet, and timers come first.
+ * Calls back after some time, unless the returned function is called first. The time is counted in
+ * steps: after this process or the machine has stalled, an answer may wait unread, and timers run
+ * first.
  */
 function whenOver(ms: number, callback: () => void): () => void {
   let left = ms;
@@ -190,7 +192,7 @@ function whenOver(ms: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** The answer, when all of it has come. */
+/** The answer, once it is complete. */
 function answerOf(received: string): Outcome | undefined {
   const end = received.indexOf("\r\n\r\n");
   if (end === -1) return undefined;

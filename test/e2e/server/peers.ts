@@ -10,17 +10,18 @@ const NEEDS: Readonly<Partial<Record<AppKind, string>>> = {
 };
 
 /**
- * Why an app cannot be tested here; `undefined` when it can. With `DEWY_REQUIRE_PEERS=1` the reason is thrown, so that
- * nothing is skipped unnoticed. Debian: `apt-get install gcc libc6-dev gunicorn libserver-starter-perl nginx-light python3 systemd`.
+ * Returns why an app cannot be tested here, or `undefined` if it can. With `DEWY_REQUIRE_PEERS=1`
+ * it throws the reason, so that no test is skipped unnoticed.
  *
- * @param kind the app.
+ * Debian:
+ * `apt-get install gcc libc6-dev gunicorn libserver-starter-perl nginx-light python3 systemd`.
  */
 export function missingFor(kind: AppKind): string | undefined {
   const program = NEEDS[kind];
   return program === undefined ? undefined : missingProgram(program);
 }
 
-/** Why a program cannot be used; `undefined` when it can. */
+/** Returns why a program cannot be used, or `undefined` if it can. */
 export function missingProgram(program: string): string | undefined {
   const places = program.startsWith("/")
     ? [program]

@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A process that dewy, or an app under it, has started. */
+/** A process of dewy or of an app. */
 export interface AppProcess {
   pid: number;
   group: number;
@@ -10,8 +10,8 @@ export interface AppProcess {
 }
 
 /**
- * The processes with this variable in their environment: dewy's children inherit it, whatever their parent is now. Reads
- * `/proc`, so that it does not depend on dewy's own knowledge.
+ * The processes with this variable in their environment, which dewy's children inherit whatever
+ * their parent is now. Reads `/proc`, so that it does not depend on dewy's own knowledge.
  */
 export async function processesWith(name: string, value: string): Promise<AppProcess[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
@@ -50,7 +50,10 @@ export async function killAllWith(name: string, value: string): Promise<void> {
   for (const { pid } of await processesWith(name, value)) kill(pid);
 }
 
-/** Kills processes with a directory in their command line, and their groups: nginx overwrites its environment. */
+/**
+ * Kills processes with a directory in their command line, and their groups: nginx overwrites its
+ * environment.
+ */
 export async function killAllNaming(directory: string): Promise<void> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
   for (const pid of pids) {

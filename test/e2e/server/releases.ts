@@ -19,12 +19,12 @@ export type AppKind =
   | "c-listen-fds"
   /** Takes the sockets over as from an older nginx. */
   | "nginx"
-  /** Knows no protocol: $PORT. */
+  /** Does not support handoff: $PORT. */
   | "port"
   /** Ignores the socket and binds $APP_BIND itself. */
   | "bind";
 
-/** What a release that must not go live does. */
+/** The behaviour of a release that must not go live. */
 export type BadBehaviour =
   | "exits-at-once"
   | "exits-after-3s"
@@ -40,7 +40,7 @@ export type BadBehaviour =
   | "other-machine"
   | "sick";
 
-/** How an app leaves the process that dewy has started: see ./apps/background.py. */
+/** How an app leaves the process that dewy started: see ./apps/background.py. */
 export type BackgroundMode =
   | "stays"
   | "daemon"
@@ -50,29 +50,19 @@ export type BackgroundMode =
   | "nginx"
   | "nginx-behind";
 
-/** What runs a release, in its directory. */
+/** The program of a release, in its directory. */
 export const PROGRAM = "bin/app";
 
 const APPS = join(ROOT, "test/e2e/server/apps");
 const BUILT = join(ROOT, "node_modules", ".dewy-test");
 const run = promisify(execFile);
 
-/**
- * Makes the artifact of a version of an app.
- *
- * @param kind the app.
- * @param version what it answers.
- * @returns a tar.gz.
- */
+/** Returns the artifact of an app that answers with its version, a tar.gz. */
 export async function makeApp(kind: AppKind, version: string): Promise<Uint8Array<ArrayBuffer>> {
   return pack(version, await program(kind, version));
 }
 
-/**
- * Makes the artifact of a version that does not work.
- *
- * @returns a tar.gz.
- */
+/** Returns the artifact of a version that does not work. */
 export async function makeBadApp(
   behaviour: BadBehaviour,
   version: string,
@@ -93,7 +83,7 @@ export async function makeBadApp(
   }
 }
 
-/** Makes the artifact of a version whose processes do not stay where dewy has started them. */
+/** Returns the artifact of a version whose processes leave the one that dewy started. */
 export async function makeBackgroundApp(
   mode: BackgroundMode,
   version: string,
@@ -136,7 +126,7 @@ function compile(name: string, options: readonly string[]): Promise<Buffer> {
   return binary;
 }
 
-/** An executable that is linked with a library which is on no machine. */
+/** An executable that needs a library which is on no machine. */
 async function needsLibrary(): Promise<Buffer> {
   await gcc("libdewymissing.so", ["-shared", "-fPIC", "-x", "c", "/dev/null"]);
   const stub = join(APPS, "threads.c");
@@ -144,7 +134,7 @@ async function needsLibrary(): Promise<Buffer> {
   return gcc("needs-library", ["-pthread", stub, ...library]);
 }
 
-/** This very program, but for the number of the machine that it says it was built for. */
+/** An executable with another machine type in its ELF header. */
 async function ofOtherMachine(): Promise<Buffer> {
   const bytes = await readFile("/bin/true");
   bytes.writeUInt16LE(22, 18);
@@ -178,7 +168,7 @@ async function pack(
   const tar = await packTar([
     file(VERSION_FILE, version),
     file(PROGRAM, program, mode),
-    // nginx sends 1000 bytes a second of it.
+    // nginx sends 1000 bytes of it per second.
     file("slow.txt", `${version}\n`.padEnd(6000, ".")),
     file(LAST_FILE, version),
   ]);

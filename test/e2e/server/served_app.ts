@@ -12,7 +12,7 @@ import { type AppKind, type BadBehaviour, makeApp, makeBadApp, PROGRAM } from ".
 import { lanes, type RunningLoad, startLoad, type Target } from "./start_load.ts";
 import { suite } from "./suite.ts";
 
-/** What an app says about itself. */
+/** What an app reports about itself. */
 export interface AppReport {
   event: "started" | "stopped";
   version: string;
@@ -21,41 +21,39 @@ export interface AppReport {
   answered: number;
 }
 
-/** An app that dewy can serve from a directory of its own. */
+/** An app, and the directory from which dewy serves it. */
 export interface ServedApp {
   kind: AppKind;
   publisher: Publisher & { directory: string };
-  /** Where dewy works. */
+  /** The working directory of dewy. */
   cwd: string;
   /** Its first TCP port, its second one, and its unix socket, as far as the app takes several. */
   targets: readonly [Target, ...Target[]];
-  /** Every process below dewy has it in its environment as APP_REPORT. */
+  /** Every process below dewy has this path in its environment, as APP_REPORT. */
   reportFile: string;
   publish(version: string): Promise<void>;
   publishBad(behaviour: BadBehaviour, version: string): Promise<void>;
   /** The command line of dewy, without `--port`. */
   command(flags?: readonly string[]): string[];
-  /** Starts dewy; again, after it has ended. */
+  /** Starts dewy, also again after it has exited. */
   start(flags?: readonly string[], env?: Readonly<Record<string, string>>): Dewy;
-  /** The processes of the app's generations that run now, one per generation. */
+  /** The running processes of the app's generations, one per generation. */
   generations(): Promise<AppProcess[]>;
   reports(): Promise<AppReport[]>;
 }
 
 /** Short enough for a test, long enough for the apps to have started. */
 export const QUICK: readonly string[] = ["-i", "1s", "--bake", "500ms", "--overlap", "1s"];
-/** Longer than a switch, but in the covering set, where they are what takes the time. */
+/** Longer than a switch, except in the covering set, which would mostly wait for them. */
 const SLOW_MS = suite === "cover" ? 2000 : 5000;
-/** Take one socket only. */
+/** Apps that take only one socket. */
 const SINGLE: ReadonlySet<AppKind> = new Set(["python", "bind"]);
 const UNIX: ReadonlySet<AppKind> = new Set(["node", "c-server-starter", "c-listen-fds", "nginx"]);
 const LOG = ["--log-level", "debug", "--log-format", "json"];
 
 /**
- * Makes the directory, the registry and the ports of an app. Whatever runs at the end of the test is killed.
- *
- * @param runtime what dewy runs on.
- * @param kind the app.
+ * Sets up a directory, a registry and ports for an app. Everything that still runs at the end of
+ * the test is killed.
  */
 export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<ServedApp> {
   const publisher = await filePublisher();
@@ -74,7 +72,7 @@ export async function serveApp(runtime: CliRuntime, kind: AppKind): Promise<Serv
   const command = (flags: readonly string[] = []): string[] => [
     ...runtime.command,
     ...["server", "--registry", publisher.url, ...LOG, ...flagsFor(kind)],
-    // There is none with --handoff none.
+    // There is no overlap with --handoff none.
     ...(flags.includes("none") ? QUICK.slice(0, -2) : QUICK),
     ...flags,
     ...["--", join(cwd, "current", PROGRAM)],
@@ -124,7 +122,7 @@ function flagsFor(kind: AppKind): readonly string[] {
   return kind === "nginx" ? [...flags, "--signal-on-term", "QUIT"] : flags;
 }
 
-/** The whole load an app can take: all ports, all ways, all at the same time. */
+/** The whole load an app can take: all ports, all kinds of connections, at the same time. */
 export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   const [main, ...others] = targets;
   // It answers one connection at a time.
@@ -137,7 +135,10 @@ export function fullLoad({ kind, targets }: ServedApp): readonly Lane[] {
   ];
 }
 
-/** Starts a load that ends with the test, and waits until something has answered it: a busy machine starts it late. */
+/**
+ * Starts a load that stops with the test, and waits for the first answer: on a busy machine that
+ * takes a while.
+ */
 export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<RunningLoad> {
   const load = await startLoad(lanesOfLoad);
   onTestFinished(() => void load.child.kill("SIGKILL"));
@@ -148,12 +149,11 @@ export async function startTestLoad(lanesOfLoad: readonly Lane[]): Promise<Runni
   return load;
 }
 
-/** Waits until dewy has committed a version, which is after its bake time. */
+/** Waits until dewy has committed a version, which follows its bake. */
 export async function deployed(dewy: Dewy, tag: string): Promise<void> {
   await dewy.seen(`the deploy of ${tag}`, (line) => line.msg === "Deployed" && line.tag === tag);
 }
 
-/** What dewy remembers of the directory. */
 export async function stateOf({ cwd }: ServedApp): Promise<DeployState> {
   return JSON.parse(await readFile(join(cwd, ".dewy", "state.json"), "utf8"));
 }
@@ -173,7 +173,7 @@ export async function switchTo(
   );
 }
 
-/** Expects that the client lost nothing. */
+/** Expects that no request was lost. */
 export function expectNothingLost(result: LoadResult, context: string): void {
   const { failed, reasons, sent, answered } = result.total;
   const stall = `the client itself stood still for ${result.longestStallMs} ms at most`;
@@ -183,7 +183,10 @@ export function expectNothingLost(result: LoadResult, context: string): void {
   expect(answered).toBeGreaterThan(0);
 }
 
-/** Expects that the app counted as many answers as the client, once all generations have ended by themselves. */
+/**
+ * Expects that the app and the client counted the same answers, once all generations have exited by
+ * themselves.
+ */
 export async function expectSameCounts(app: ServedApp, result: LoadResult): Promise<void> {
   if (app.kind === "nginx") {
     const log = await readFile(`${app.reportFile}.access`, "utf8");
@@ -195,12 +198,12 @@ export async function expectSameCounts(app: ServedApp, result: LoadResult): Prom
   const stopped = reports.filter(({ event }) => event === "stopped");
   expect(stopped.length).toBe(reports.length - stopped.length);
   const answered = stopped.reduce((sum, report) => sum + report.answered, 0);
-  // The proxy asks for health too.
+  // The proxy also sends health checks.
   if (app.kind === "port") expect(answered).toBeGreaterThanOrEqual(result.total.answered);
   else expect(answered).toBe(result.total.answered);
 }
 
-/** Waits until exactly one generation runs, which is of the release that is live, and says which version. */
+/** Waits until exactly one generation runs, of the live release, and returns its version. */
 export async function expectOneGeneration(app: ServedApp, about: () => string): Promise<string> {
   let running: AppProcess[] = [];
   await until(

@@ -4,28 +4,21 @@ import { createInterface } from "node:readline";
 import { ROOT, runtimes } from "../../runtime/runtimes.ts";
 import type { Lane, Load, LoadResult, VersionSeen } from "./load.ts";
 
-/** A load that runs in a process of its own. */
+/** A load that runs in its own process. */
 export interface RunningLoad {
   child: ChildProcess;
   /** The versions that have answered so far. */
   versions(): readonly VersionSeen[];
-  /** Ends the load: what is in flight is waited for. */
+  /** Stops the load after the requests in flight. */
   stop(): Promise<LoadResult>;
 }
 
-/** Where a load goes. */
 export type Target = Lane["target"];
 
-/** How long and how much at most, whatever becomes of the test. */
+/** The limits of a load, whatever happens to the test. */
 const BOUNDS: Omit<Load, "lanes"> = { maxMs: 900_000, maxRequests: 5_000_000, timeoutMs: 20_000 };
 
-/**
- * Starts the load client, on Node.
- *
- * @param lanes what it sends.
- * @param bounds see {@link Load}.
- * @returns the load; the caller ends it.
- */
+/** Starts the load client, on Node. The caller stops it. */
 export async function startLoad(
   lanes: readonly Lane[],
   bounds: Partial<typeof BOUNDS> = {},
@@ -63,12 +56,12 @@ export async function startLoad(
   };
 }
 
-/** A benchmark is run by Bun, but measures with Node. */
+/** Bun runs the benchmarks, but they measure with Node. */
 function nodeOfNpm(): string {
   return process.env.npm_node_execpath ?? "node";
 }
 
-/** The ways to use a server that a switch could hurt. */
+/** The kinds of use that a switch could disturb. */
 export const lanes = {
   /** Workers that each keep one connection. */
   keepAlive: (target: Target, workers = 2): Lane => ({
@@ -78,7 +71,7 @@ export const lanes = {
     workers,
     paceMs: 2,
   }),
-  /** A new connection for each request. */
+  /** A new connection per request. */
   perRequest: (target: Target, workers = 2): Lane => ({
     name: "connection per request",
     target,
@@ -86,7 +79,7 @@ export const lanes = {
     workers,
     paceMs: 2,
   }),
-  /** Answers that take long, so that each switch finds some in flight. */
+  /** Slow answers, so that each switch finds some in flight. */
   slow: (target: Target, ms = 5000, workers = 3): Lane => ({
     name: `${ms} ms in flight`,
     target,
@@ -95,7 +88,7 @@ export const lanes = {
     workers,
     paceMs: 50,
   }),
-  /** Large bodies, so that each switch finds some on their way. */
+  /** Large bodies, so that each switch finds some in transit. */
   upload: (target: Target, bytes: number, workers = 1): Lane => ({
     name: `upload of ${bytes} bytes`,
     target,
@@ -105,7 +98,7 @@ export const lanes = {
     workers,
     paceMs: 10,
   }),
-  /** Upgraded connections, as of WebSockets, each with so many messages. */
+  /** Upgraded connections, like WebSockets, each with a number of messages. */
   echo: (target: Target, messages: number, workers = 2): Lane => ({
     name: `upgraded, ${messages} messages`,
     target,

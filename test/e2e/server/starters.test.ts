@@ -18,12 +18,12 @@ import {
 } from "./served_app.ts";
 import { on } from "./suite.ts";
 
-/** What opens the port and starts dewy. Debian: `apt-get install libserver-starter-perl systemd`. */
+/** Opens the port and starts dewy. Debian: `apt-get install libserver-starter-perl systemd`. */
 const START_SERVER = "start_server";
 const SOCKET_ACTIVATE = "systemd-socket-activate";
 /**
- * What a unit with `Restart=always` does, for systemd-socket-activate only becomes the service: dewy gets the sockets
- * each time as a process of its own, with LISTEN_PID.
+ * Restarts the service as a unit with `Restart=always` does; systemd-socket-activate only executes
+ * it. dewy gets the sockets each time in a new process, with LISTEN_PID.
  */
 const RESTART_ALWAYS = `
 trap 'kill -TERM $dewy; wait $dewy; exit' TERM
@@ -100,7 +100,10 @@ function accepts({ targets: [target] }: ServedApp): Promise<boolean> {
   });
 }
 
-/** Under load: dewy is restarted in order, then killed; each time another one takes over, with one generation. */
+/**
+ * Restarts dewy gracefully and then kills it, under load. Each time another dewy takes over, with
+ * one generation.
+ */
 async function survivesRestarts(
   app: ServedApp,
   starter: ChildProcess,
@@ -110,16 +113,16 @@ async function survivesRestarts(
   starter.stderr?.on("data", (chunk) => {
     log += chunk;
   });
-  const told = (): string => log;
+  const readLog = (): string => log;
   const ended = once(starter, "exit");
-  await until(() => log.includes('"Deployed"'), told);
+  await until(() => log.includes('"Deployed"'), readLog);
   const load = await startTestLoad(fullLoad(app));
   const first = await dewyOf(app);
   await restart();
-  const second = await anotherDewy(app, [first], told);
+  const second = await anotherDewy(app, [first], readLog);
   process.kill(second, "SIGKILL");
-  await anotherDewy(app, [first, second], told);
-  expect(await expectOneGeneration(app, told)).toBe("v1.0.0");
+  await anotherDewy(app, [first, second], readLog);
+  expect(await expectOneGeneration(app, readLog)).toBe("v1.0.0");
   const result = await load.stop();
   expectNothingLost(result, log);
   starter.kill("SIGTERM");
@@ -131,7 +134,7 @@ async function survivesRestarts(
   await expectSameCounts(app, result);
 }
 
-/** Waits for a dewy that has the directory, and a generation of its own. */
+/** Waits for another dewy that holds the directory's lock, with its own generation. */
 async function anotherDewy(
   app: ServedApp,
   before: readonly number[],

@@ -1,26 +1,20 @@
 import { type CliRuntime, cliRuntimes } from "../dewy.ts";
 
 /**
- * Which tests of this directory run: all (`npm run test:server`), a hundred switches of each app instead of five
- * (`npm run soak`), or the covering set of CI (`npm run test:cover`). The covering set takes three minutes and includes
- * each kind of app, connection and failure once, and each runtime several times.
+ * Which tests of this directory run: all (`npm run test:server`), a hundred switches of each app
+ * instead of five (`npm run soak`), or the covering set of CI (`npm run test:cover`). The covering
+ * set includes each kind of app, connection and failure once, and each runtime several times.
  */
 export const suite: "all" | "soak" | "cover" =
   process.env.DEWY_SOAK === "1" ? "soak" : process.env.DEWY_COVER === "1" ? "cover" : "all";
 
-/** A runtime, by the first word of its name. */
 export type RuntimeName = "Node" | "Deno" | "Bun";
 
-/**
- * The runtimes of a test.
- *
- * @param covering the runtimes on which it belongs to the covering set.
- */
+/** The runtimes of a test. `covering` are those in the covering set. */
 export function on(...covering: readonly RuntimeName[]): readonly CliRuntime[] {
   return cliRuntimes.filter(({ name }) => suite !== "cover" || covering.includes(nameOf(name)));
 }
 
-/** A case of a test on a runtime. */
 export interface OnRuntime<T> {
   runtime: CliRuntime;
   name: string;
@@ -28,10 +22,7 @@ export interface OnRuntime<T> {
 }
 
 /**
- * The cases of a test on all runtimes.
- *
- * @param all the cases.
- * @param covering the indexes of the cases that belong to the covering set.
+ * The cases of a test on all runtimes. `covering` has the indexes of the cases in the covering set.
  */
 export function casesOn<T>(
   all: readonly T[],

@@ -41,14 +41,14 @@ describe("dewy server", () => {
   );
 
   it.each(on("Bun"))(
-    "rolls back from a failed version to the last one that has passed its bake, on $name",
+    "rolls back from a failed version to the last version that passed its bake, on $name",
     { timeout: 90_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
       await app.publishBad("exits-after-3s", "v1.2.0");
       const line = await dewy.seen("the rollback", ({ msg }) => msg === "Rolled back");
       expect(line).toMatchObject({ tag: "v1.2.0", to: "v1.0.0" });
-      // It has not failed: it is the newest that is not bad.
+      // It has not failed, and is the newest version that is not bad.
       await dewy.seen("v1.1.0 again", () => {
         return dewy.lines().filter(isReady("v1.1.0")).length === 2;
       });

@@ -32,7 +32,7 @@ try {
     emit: (event) => say({ event }),
     signals: io.signals,
     argv: process.argv.slice(2),
-    ...(wanted.root === undefined ? {} : { root: wanted.root }),
+    root: wanted.root ?? process.cwd(),
   });
   if (held.kind === "ended") await io.exit(held.exitCode);
   else {
@@ -59,7 +59,6 @@ try {
         env: io.env,
         sockets,
         generation: number,
-        readyDescriptor: true,
         user: wanted.user,
         runDirectory: tmpdir(),
         prefix: "",

@@ -221,8 +221,8 @@ static void *connection(void *fd) {
   }
   shutdown(c->fd, SHUT_WR);
   char rest[1024];
-  struct timeval patience = {.tv_sec = 1};
-  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  struct timeval timeout = {.tv_sec = 1};
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   while (recv(c->fd, rest, sizeof rest, 0) > 0) {
   }
   close(c->fd);

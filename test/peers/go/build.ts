@@ -1,5 +1,5 @@
 /**
- * Builds the programs of `peers.ts` that are not there yet, before any test runs.
+ * Builds the missing programs of `peers.ts` before any test runs.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import process from "node:process";
 import { GO_PEER_DIRECTORY, GO_PEERS, type GoPeer, goPeerPath } from "./peers.ts";
 
 /**
- * Called by vitest. A program that cannot be built is left out with the reason, or ends the run with it under
- * `DEWY_REQUIRE_PEERS=1`.
+ * Called by vitest. If a program cannot be built, its tests are skipped with the reason; with
+ * `DEWY_REQUIRE_PEERS=1` the run fails.
  */
 export async function setup(): Promise<void> {
   const names = Object.keys(GO_PEERS) as GoPeer[];
@@ -51,16 +51,16 @@ function go(args: readonly string[], env: Readonly<Record<string, string>>): Pro
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ...env },
     });
-    let said = "";
+    let output = "";
     child.stderr.on("data", (chunk) => {
-      said = `${said}${chunk}`.slice(-4_000);
+      output = `${output}${chunk}`.slice(-4_000);
     });
     child.once("error", () =>
       reject(new Error("Go is not installed, see https://go.dev/doc/install")),
     );
     child.once("close", (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`go ${args.join(" ")} exited with ${code}:\n${said}`));
+      else reject(new Error(`go ${args.join(" ")} exited with ${code}:\n${output}`));
     });
   });
 }

@@ -51,7 +51,7 @@ describe.skipIf(missing !== undefined)(
     }
 
     test.each([37, 1_000, 1_101])(
-      "the newest of %i tags is found, though no page has a Link",
+      "finds the newest of %i tags, although no page has a Link",
       async (count) => {
         const repository = `team/app-${count}`;
         const tags = Array.from({ length: count }, (_, index) => `v1.0.${999 + index}`);

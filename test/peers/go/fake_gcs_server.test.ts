@@ -89,7 +89,7 @@ describe.skipIf(missing !== undefined)(
       expect(answer).toMatchObject({ kind: "ready", release: { tag: "v1.2.3" } });
     });
 
-    test("names a bucket that is not there", async () => {
+    test("names a missing bucket", async () => {
       const env = { STORAGE_EMULATOR_HOST: endpoint };
       const answer = latest("gs://no-such-bucket/app", { env, platform: PLATFORM });
       await expect(answer).rejects.toMatchObject({

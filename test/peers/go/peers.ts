@@ -11,51 +11,46 @@ import { join } from "node:path";
 import process from "node:process";
 import { startGuardian, untilItAnswers } from "../guardian.ts";
 
-/** The programs by name, and the versions that the tests were written against. */
+/** Programs by name, with the versions that the tests were written against. */
 export const GO_PEERS = {
   crane: { module: "github.com/google/go-containerregistry/cmd/crane", version: "v0.20.6" },
   versitygw: { module: "github.com/versity/versitygw/cmd/versitygw", version: "v1.8.0" },
   "fake-gcs-server": { module: "github.com/fsouza/fake-gcs-server", version: "v1.56.1" },
 } as const;
 
-/** A program of {@link GO_PEERS}. */
 export type GoPeer = keyof typeof GO_PEERS;
 
-/** The directory of the programs. */
 export const GO_PEER_DIRECTORY: string = join(
   process.env.XDG_CACHE_HOME || join(homedir(), ".cache"),
   "dewy-peers",
 );
 
-/** Where a program is, once it has been built. */
 export function goPeerPath(name: GoPeer): string {
   return join(GO_PEER_DIRECTORY, `${name}@${GO_PEERS[name].version}`);
 }
 
-/** Why a program cannot be started, for the name of what is skipped; `undefined` when it can. */
+/**
+ * Returns why a program cannot be started, for the title of a skipped suite, or `undefined` if it
+ * can.
+ */
 export function missingGoPeer(name: GoPeer): string | undefined {
   if (existsSync(goPeerPath(name))) return undefined;
   return `skipped: ${name} was not built, see the start of the output`;
 }
 
-/** A running server. */
 export interface Serving {
-  /** Ends it and removes its data. */
+  /** Stops it and removes its data. */
   stop(): Promise<void>;
 }
 
-/** How a program is started. */
 export interface Start {
   args: readonly string[];
   env?: Readonly<Record<string, string>>;
 }
 
 /**
- * Starts a program.
- *
- * @param name which.
- * @param endpoint the address at which it answers over HTTP.
- * @param start its arguments and environment, given a temporary directory for its data.
+ * Starts a program, and waits until it answers over HTTP at `endpoint`. `start` gets a temporary
+ * directory for its data.
  */
 export async function serveGoPeer(
   name: GoPeer,
@@ -76,9 +71,9 @@ export async function serveGoPeer(
     await output.close();
     await untilItAnswers(endpoint, [server]);
   } catch (error) {
-    const said = await readFile(log, "utf8").catch(() => "");
+    const logged = await readFile(log, "utf8").catch(() => "");
     await guardian.stop();
-    throw new Error(`${name} did not start: ${String(error)}\n${said.slice(-2000)}`);
+    throw new Error(`${name} did not start: ${String(error)}\n${logged.slice(-2000)}`);
   }
   return { stop: guardian.stop };
 }

@@ -1,4 +1,5 @@
-// Asks a bucket with nothing but the files of this machine, on whichever runtime this is.
+// Finds a bucket's newest version with the AWS configuration files of this machine only, on the
+// current runtime.
 import process from "node:process";
 import { createHostIo } from "../../../src/host/io.ts";
 import { latest } from "../../../src/registries/open.ts";

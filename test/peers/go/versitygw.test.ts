@@ -101,7 +101,7 @@ describe.skipIf(missing !== undefined)(
       [
         "an unknown access key",
         REGION,
-        { AWS_ACCESS_KEY_ID: "nobody" },
+        { AWS_ACCESS_KEY_ID: "unknown" },
         {},
         /the service does not know the access key; check AWS_ACCESS_KEY_ID/,
       ],
@@ -128,7 +128,7 @@ describe.skipIf(missing !== undefined)(
         /sent without credentials: set AWS_ACCESS_KEY_ID/,
       ],
     ];
-    test.each(refusals)("refuses %s, and the error says what to do", async (...given) => {
+    test.each(refusals)("rejects %s with an error that says what to do", async (...given) => {
       const [, region, variables, options, words] = given;
       const { bucket } = await bucketWith("v1.0.0");
       const answer = latest(`s3://${region}/${bucket}/app`, {
@@ -140,7 +140,7 @@ describe.skipIf(missing !== undefined)(
       await expect(answer).rejects.not.toThrow(USER.secretAccessKey);
     });
 
-    test("names a bucket that is not there", async () => {
+    test("names a missing bucket", async () => {
       const answer = latest(`s3://${REGION}/no-such-bucket/app`, { platform: PLATFORM, env });
       await expect(answer).rejects.toThrow(/there is no bucket "no-such-bucket"/);
     });

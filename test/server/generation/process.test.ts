@@ -27,7 +27,6 @@ async function start(
     env: { PATH },
     sockets: [],
     generation: 1,
-    readyDescriptor: true,
     runDirectory,
     prefix: "",
     onOutput: (chunk) => {
@@ -140,14 +139,18 @@ ${say("STATUS=not READY=1\\nMAINPID=1")} select(undef, undef, undef, 0.01) until
       NOTIFY_SOCKET: "/run/x",
       DEWY_HOLDER: "1",
     };
-    const generation = await start(["/usr/bin/env"], { env, readyDescriptor: false });
+    const generation = await start(["/usr/bin/env"], { env });
     await generation.exited;
     const names = generation
       .output()
       .trim()
       .split("\n")
       .map((line) => line.split("=")[0]);
-    expect(names.filter((name) => name !== "PWD" && name !== "_").sort()).toEqual(["KEPT", "PATH"]);
+    expect(names.filter((name) => name !== "PWD" && name !== "_").sort()).toEqual([
+      "DEWY_READY_FD",
+      "KEPT",
+      "PATH",
+    ]);
   });
 
   it("resets ignored signals", async () => {

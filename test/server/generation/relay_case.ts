@@ -23,7 +23,6 @@ if (app === undefined) {
     env: process.env,
     sockets: [],
     generation: 1,
-    readyDescriptor: true,
     runDirectory: directory,
     prefix,
     onOutput: () => {},

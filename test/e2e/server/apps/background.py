@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Answers with its version, from a process that leaves the one that dewy has started in the way of @MODE@."""
+"""Answers with its version, from a process that leaves the one that dewy started; @MODE@ is how."""
 import json, os, select, signal, socket, subprocess, sys
 
 VERSION, MODE = "@VERSION@", "@MODE@"
@@ -30,7 +30,7 @@ def serve():
     signal.signal(signal.SIGTERM, stop)
     report("started")
     body = VERSION.encode()
-    # gunicorn sets O_NONBLOCK, which all who have the socket share.
+    # gunicorn sets O_NONBLOCK, which all processes with the socket share.
     listener.setblocking(False)
     while True:
         select.select([listener], [], [])
@@ -74,7 +74,8 @@ elif MODE == "nginx":
     command = nginx_command()
     os.execv(command[0], command)
 elif MODE == "nginx-behind":
-    # The old nginx's way to hand its sockets on: nginx overwrites its environment, and with it what dewy marked it with.
+    # The way of an old nginx to pass its sockets on. nginx overwrites its environment, and so the
+    # variable by which dewy recognizes it.
     env = dict(os.environ, NGINX="3;")
     subprocess.Popen(nginx_command(), env=env, pass_fds=[3, int(env["DEWY_READY_FD"])], start_new_session=True)
     sys.exit(0)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""One thread that blocks in accept(): knows SERVER_STARTER_PORT only, and the plainest kind of app there is."""
+"""One thread that blocks in accept(): the simplest kind of app. Supports SERVER_STARTER_PORT only."""
 import json, os, re, signal, socket, sys, time
 
 VERSION = "@VERSION@"
@@ -11,7 +11,8 @@ accepted = answered = 0
 
 
 def stop(*_):
-    # An exception here could lose a connection that accept() has just returned: make the next accept() fail instead.
+    # An exception here could lose a connection that accept() has just returned: make the next
+    # accept() fail instead.
     os.dup2(null, FD)
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Listens on the descriptors of LISTEN_FDS; with MODE "port" on 127.0.0.1:$PORT, with "bind" on $APP_BIND, as apps do
-// that know nothing of handed-over sockets. With "sick" it is never healthy, with "mortal"
-// or $APP_DIES_AFTER it ends after some time. With $APP_NOTIFY it says that it is ready. $APP_ON_TERM is what it does on
-// TERM, other than to finish its requests: "die", or "quit" after a moment.
+// Listens on the descriptors of LISTEN_FDS. MODE "port" listens on 127.0.0.1:$PORT and "bind" on
+// $APP_BIND, as apps do that do not support socket handoff. "sick" is never healthy; "mortal", or
+// $APP_DIES_AFTER, exits after some time. With $APP_NOTIFY it reports its readiness. $APP_ON_TERM
+// replaces the graceful stop on SIGTERM: "die", or "quit" after a moment.
 const { execFileSync } = require("node:child_process");
 const { appendFileSync, existsSync } = require("node:fs");
 const { createServer } = require("node:http");

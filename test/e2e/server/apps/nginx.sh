@@ -1,5 +1,6 @@
 #!/bin/sh
-# nginx takes listening sockets over from an older nginx only: this tells it the descriptors in its own way.
+# nginx takes listening sockets over from an older nginx only: this passes the descriptors as nginx
+# does itself.
 set -eu
 # /x/current would move under a running generation.
 home=$(cd -P "$(dirname "$0")/.." && pwd)
@@ -19,8 +20,8 @@ for port in $SERVER_STARTER_PORT; do
 done
 IFS=$old_ifs
 export NGINX
-# nginx expects what an older nginx would have left: sockets that do not block. On one that does, a worker that comes too late
-# for a connection stays in accept(), and all of its other connections stand still.
+# nginx expects what an older nginx would leave: sockets that do not block. On a blocking socket, a
+# worker that loses the race for a connection stays in accept(), and all its other connections stall.
 perl -MFcntl -e 'for (@ARGV) { open S, "+<&=$_"; fcntl S, F_SETFL, O_NONBLOCK | fcntl(S, F_GETFL, 0) or die "$_: $!" }' \
   $(echo "$NGINX" | tr ';' ' ')
 cat >"$run/nginx.conf" <<CONF

@@ -1,6 +1,6 @@
 /*
- * A thread for each listener that blocks in accept(), and one for each connection, which is kept alive.
- * Speaks only server-starter's protocol; with -DLISTEN_FDS_ONLY only that of systemd.
+ * A thread for each listener that blocks in accept(), and one for each connection, which is kept
+ * alive. Supports only server-starter's protocol; with -DLISTEN_FDS_ONLY only systemd's.
  */
 #define _GNU_SOURCE
 #include <errno.h>

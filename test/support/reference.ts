@@ -3,8 +3,16 @@
  *
  * @module
  */
-import { EXIT_CODES, exitCodeOf } from "../agent/exit_code.ts";
-import type { EnvironmentSpec } from "../core/environment.ts";
+import { exitCodeOf } from "../../src/agent/exit_code.ts";
+import {
+  type CommandSpec,
+  commands,
+  defaultText,
+  type FlagSpec,
+  flagsOf,
+  spellFlag,
+} from "../../src/cli/flags/table.ts";
+import type { EnvironmentSpec } from "../../src/core/environment.ts";
 import {
   AbortedError,
   ArchiveError,
@@ -18,18 +26,10 @@ import {
   IntegrityError,
   NotFoundError,
   RemoteError,
-} from "../core/error.ts";
-import type { OptionSpec } from "../core/url.ts";
-import type { NotifierDriver } from "../notifiers/driver.ts";
-import type { RegistryDriver } from "../registries/driver.ts";
-import {
-  type CommandSpec,
-  commands,
-  defaultText,
-  type FlagSpec,
-  flagsOf,
-  spellFlag,
-} from "./flags/table.ts";
+} from "../../src/core/error.ts";
+import type { OptionSpec } from "../../src/core/url.ts";
+import type { NotifierDriver } from "../../src/notifiers/driver.ts";
+import type { RegistryDriver } from "../../src/registries/driver.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
@@ -56,6 +56,18 @@ const OWN_VARIABLES: readonly EnvironmentSpec[] = [
   own("CONTAINER_HOST", "`container`: the Podman service; it must be on this machine"),
   own("AWS_CONFIG_FILE", "The AWS profiles (default: `~/.aws/config`)"),
   own("AWS_SHARED_CREDENTIALS_FILE", "The AWS credentials (default: `~/.aws/credentials`)"),
+];
+
+const EXIT_CODES: readonly { code: number; meaning: string }[] = [
+  { code: 0, meaning: "Done, or stopped by the operator" },
+  { code: 1, meaning: "Configuration or usage: a flag, a URL, an option, or a directory in use" },
+  { code: 2, meaning: "Network or registry; for `dewy check`, also: nothing is ready" },
+  {
+    code: 3,
+    meaning:
+      "This machine: a full disk, a port in use, missing permissions, an archive that is refused, no container engine",
+  },
+  { code: 4, meaning: "Application: a hook or the new version failed" },
 ];
 
 /** The class that throws each code by default, and what the code means. */
