@@ -26,51 +26,14 @@ interface ContainerParts {
   proxy: ContainerProxy;
 }
 
-/** The state of the service for the admin API. */
-export interface ContainerStatus {
-  /** The tag that must run. */
-  tag: string | undefined;
-  /** The number of backends in rotation, over all ports. */
-  backends: number;
-  /** Whether at least one replica serves and is healthy. */
-  isRunning: boolean;
-  /** The state of a container; `undefined` for an unknown one. */
-  stateOf(id: string): string | undefined;
-}
-
-interface SupervisedContainer {
-  deployer: Deployer;
-  supervision: Supervision;
-  status(): ContainerStatus;
-}
-
-/** Connects the deploy sequence with the service that runs the containers. */
-export function superviseContainer(
-  parts: ContainerParts,
-  context: CommandContext,
-): SupervisedContainer {
-  const { directory, proxy } = parts;
-  const store = stateFile(statePath(directory.root), context.emit);
-  const tagOf = async (name: string): Promise<string | undefined> =>
-    findRelease(await store.load(), name)?.tag;
-  const supervision = new ContainerSupervision(parts, context, tagOf);
-  const { service } = supervision;
-  return {
-    deployer: containerDeployer(service, parts, context, tagOf),
-    supervision,
-    status: () => ({
-      tag: service.release?.tag,
-      backends: proxy.backends(),
-      isRunning: service.ready > 0,
-      stateOf: (id) => service.stateOf(id),
-    }),
-  };
-}
+export type ContainerStatus = ReturnType<ContainerSupervision["status"]>;
 
 type TagOf = (directory: string) => Promise<string | undefined>;
 
-class ContainerSupervision implements Supervision {
-  readonly service: ContainerService;
+/** Connects the deploy sequence with the service that runs the containers. */
+export class ContainerSupervision implements Supervision {
+  readonly deployer: Deployer;
+  readonly #service: ContainerService;
   readonly #parts: ContainerParts;
   readonly #context: CommandContext;
   readonly #tagOf: TagOf;
@@ -78,11 +41,25 @@ class ContainerSupervision implements Supervision {
   #ownsContainers = false;
   #deploying: DeployContext | undefined;
 
-  constructor(parts: ContainerParts, context: CommandContext, tagOf: TagOf) {
+  constructor(parts: ContainerParts, context: CommandContext) {
     this.#parts = parts;
     this.#context = context;
-    this.#tagOf = tagOf;
-    this.service = createService(parts, context, (loop) => this.#rollBack(loop));
+    const store = stateFile(statePath(parts.directory.root), context.emit);
+    this.#tagOf = async (name) => findRelease(await store.load(), name)?.tag;
+    this.#service = createService(parts, context, (loop) => this.#rollBack(loop));
+    this.deployer = containerDeployer(this.#service, parts, context, this.#tagOf);
+  }
+
+  /** For the admin API. */
+  status() {
+    const service = this.#service;
+    return {
+      tag: service.release?.tag,
+      /** The number of backends in rotation, over all ports. */
+      backends: this.#parts.proxy.backends(),
+      isRunning: service.ready > 0,
+      stateOf: (id: string) => service.stateOf(id),
+    };
   }
 
   async adopt(): Promise<void> {
@@ -92,27 +69,27 @@ class ContainerSupervision implements Supervision {
     await openExposed(this.#parts);
     await checkOwner(config.app, directory.root, engine, this.#context.signals.stop);
     this.#ownsContainers = true;
-    await this.service.adopt();
+    await this.#service.adopt();
   }
 
   async begin(context: DeployContext): Promise<void> {
     this.#deploying = context;
     const live = await this.#parts.directory.live();
     if (live === undefined) return;
-    await this.service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
+    await this.#service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
   }
 
   restart(signal: AbortSignal): Promise<void> {
-    return this.service.restart(signal);
+    return this.#service.restart(signal);
   }
 
   end(): Promise<void> {
     const { keepContainers: keep, drainTimeMs: drainMs } = this.#parts.config;
-    const { containers } = this.service;
+    const { containers } = this.#service;
     if (containers.length > 0) {
       this.#context.emit({ type: "containers-ending", containers, keep, drainMs });
     }
-    return this.service.stop({ keep: keep || !this.#ownsContainers });
+    return this.#service.stop({ keep: keep || !this.#ownsContainers });
   }
 
   #rollBack(loop: CrashLoop): void {
@@ -120,7 +97,7 @@ class ContainerSupervision implements Supervision {
     if (context === undefined) return;
     const { directory } = this.#parts;
     const { stop: signal } = this.#context.signals;
-    void fallBack(loop, { directory, runner: this.service, context, signal });
+    void fallBack(loop, { directory, runner: this.#service, context, signal });
   }
 }
 

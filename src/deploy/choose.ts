@@ -27,9 +27,7 @@ export interface VersionPolicy {
 interface ChoiceInput {
   registry: Registry;
   state: DeployState;
-  /** The live directory. */
   live: string | undefined;
-  /** Its record; `undefined` if it is lost. */
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
   emit: EventSink;
@@ -137,7 +135,6 @@ async function isLiveAlready(
   return isSame(running, artifact, input);
 }
 
-/** Whether a tag has other bytes now than when it was last staged. */
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);

@@ -22,7 +22,6 @@ interface StageOptions extends Pick<Context, "clock" | "emit"> {
   /** Creates the directory from which an interrupted download is resumed. */
   downloads(): Promise<string>;
   maxArtifactBytes: number;
-  /** The largest size after extraction. */
   maxExpandedBytes: number;
 }
 

@@ -37,7 +37,6 @@ export interface ContainerSpec {
   command: readonly string[];
 }
 
-/** A published container port and its address. */
 export interface PublishedPort {
   container: number;
   host: string;
@@ -93,7 +92,6 @@ export interface ContainerEngine {
    * Removes the container if it cannot be started. Throws a ConflictError if the name is taken.
    */
   start(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
-  /** In any state. */
   list(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineContainer[]>;
   inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined>;
   /** Oldest first; empty if the log driver cannot read them. */

@@ -29,12 +29,10 @@ import { watchReplicas } from "./watch.ts";
 export interface ContainerServiceOptions extends Omit<ReplicaSetOptions, "backends"> {
   proxy: ServiceProxy;
   prepare: PrepareRelease;
-  /** How many replicas must serve. */
   replicas: number;
   /** How many more may run during a rollout. */
   surge: number;
   health: Pick<HealthOptions, "path" | "proxyProtocol" | "timeoutMs">;
-  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   /** Aborted when dewy is about to exit: no more containers are started. */
   stopping: AbortSignal;
@@ -103,7 +101,6 @@ export class ContainerService implements Runner {
     return replica?.state === "serving" && !replica.isHealthy ? "unhealthy" : replica?.state;
   }
 
-  /** The number of healthy serving replicas. */
   get ready(): number {
     return this.#replicas.list("serving").filter(({ isHealthy }) => isHealthy).length;
   }

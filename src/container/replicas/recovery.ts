@@ -5,7 +5,6 @@ import type { AppRelease, CrashLoop } from "../../deployers/runner.ts";
 interface RecoveryOptions {
   /** Replaces the lost replicas. Reports a failure with {@link Recovery.schedule}. */
   recover(): Promise<void>;
-  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   clock: Clock;
   signal: AbortSignal;

@@ -13,12 +13,10 @@ export type ReplicaState = "starting" | "serving" | "draining" | "stopping" | "g
 /** A replica is unhealthy after this many consecutive failed probes. */
 export const MAX_FAILED_PROBES = 3;
 
-/** A container of the app. */
 export class Replica {
   readonly id: string;
   readonly name: string;
   readonly tag: string;
-  /** The release directory. */
   readonly release: string;
   /** The hash of its options; see {@link ContainerRelease}. */
   readonly config: string | undefined;

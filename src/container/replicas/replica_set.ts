@@ -30,7 +30,6 @@ const NEVER = new AbortController().signal;
 export class ReplicaSet {
   readonly #options: ReplicaSetOptions;
   readonly #replicas = new Set<Replica>();
-  /** The names of containers that are being started. */
   readonly #starting = new Set<string>();
   readonly #leaving = new Map<Replica, Promise<void>>();
 

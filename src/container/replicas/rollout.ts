@@ -17,7 +17,6 @@ interface RolloutOptions {
   replicas: ReplicaSet;
   health: HealthOptions;
   name: NameReplica;
-  /** How many replicas of the release must serve. */
   count: number;
   /** How many more may run meanwhile. */
   surge: number;
