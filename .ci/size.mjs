@@ -1,5 +1,4 @@
-// Prints how large the source is: lines, files, the share of comment lines, and the folders by
-// size.
+// Prints the size of the source: lines, files, the share of comment lines, and the largest folders.
 //
 //   node .ci/size.mjs [path…]
 //

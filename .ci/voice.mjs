@@ -1,5 +1,5 @@
-// Refuses phrases that make prose hard to read, in comments, strings and Markdown. Run it on what
-// you edit:
+// Refuses phrases that make prose hard to read, in comments, strings and Markdown. Run it on the
+// files you edit:
 //
 //   node .ci/voice.mjs [--advice] [path…]
 //
@@ -19,9 +19,7 @@ const AFTER_IS_NO =
   "longer|more|less|fewer|later|earlier|sooner|better|worse|different|bigger|larger|greater|smaller|higher|lower|older|newer|faster|slower|shorter|one|doubt";
 const PROTOCOL = String.raw`(?:plain[- ])?(?:TLS|HTTPS?(?:/[\d.]+)?|gRPC(?:-Web)?|TCP|SSH|UDP)`;
 
-/**
- * Phrases with no innocent use, and what to write. @type {readonly (readonly [RegExp, string])[]}
- */
+/** Phrases with no innocent use, and what to write instead. */
 export const REFUSED = [
   [/\bof (?:ours|theirs|yours)\b/giu, "name the thing: a `DewyError`, your own registry"],
   [/\bunless (?:told|said)\b/giu, '"Defaults to …", or "unless you set …"'],
@@ -87,9 +85,7 @@ export const REFUSED = [
   [/\blives? shortly\b/giu, "short-lived"],
 ];
 
-/**
- * Phrases to look at twice: fine in some sentences. @type {readonly (readonly [RegExp, string])[]}
- */
+/** Phrases to look at twice: they are fine in some sentences. */
 export const ADVICE = [
   [/\b(?:no|some)body\b/giu, "name the role: the client, the operator"],
   [/(?:^|[.:;] )Wh(?:o|at) (?:is|are|has|was|does|can|it|the|a)\b/gu, "start with the subject"],

@@ -40,12 +40,13 @@ describe("createHostIo", () => {
     }
   });
 
-  test("reports an unusable certificate variable to its listener", async () => {
+  test("reports an unusable certificate variable at the first request", async () => {
     const events: DewyEvent[] = [];
-    await createHostIo({
+    const io = await createHostIo({
       env: { SSL_CERT_FILE: "/no/such.pem" },
       emit: (event) => events.push(event),
     });
+    await io.fetch?.("http://127.0.0.1:1/").catch(() => {});
     expect(events).toMatchObject([{ type: "warning", fields: { variable: "SSL_CERT_FILE" } }]);
   });
 

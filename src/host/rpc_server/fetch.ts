@@ -1,10 +1,6 @@
 import type { Writable } from "node:stream";
 import type { Exchange, NodeRequest, NodeResponse } from "./port.ts";
-
-/** Answers a request. Return `undefined` for 404. */
-export type FetchHandler = (
-  request: Request,
-) => Promise<Response | undefined> | Response | undefined;
+import type { FetchHandler } from "./types.ts";
 
 /** A client that reads nothing for this time has gone. */
 const WRITE_STALL_MS = 60_000;

@@ -11,14 +11,7 @@ import {
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { ConfigError, HostError } from "../../core/error.ts";
 import { hasCode } from "../files/file_error.ts";
-
-/** A certificate and its key in PEM format. */
-export interface TlsFiles {
-  /** The certificate, followed by its intermediate certificates. */
-  cert: string;
-  /** The unencrypted private key. */
-  key: string;
-}
+import type { TlsFiles } from "./types.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;

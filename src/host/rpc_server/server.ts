@@ -15,14 +15,9 @@ import {
 } from "../../gateway/rpc_routes.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { Health } from "../../gen/health_pb.ts";
-import { answerByFetch, type FetchHandler, sendText } from "./fetch.ts";
-import {
-  type Exchange,
-  type NodeRequest,
-  type NodeResponse,
-  openPort,
-  type TlsFiles,
-} from "./port.ts";
+import { answerByFetch, sendText } from "./fetch.ts";
+import { type Exchange, type NodeRequest, type NodeResponse, openPort } from "./port.ts";
+import type { FetchHandler, TlsFiles } from "./types.ts";
 
 export type { FetchHandler, TlsFiles };
 
