@@ -28,7 +28,7 @@ export {
 export type { DewyEvent, EventSink, HookResult } from "./src/core/event.ts";
 export type * from "./src/core/types.ts";
 export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";
-export { selectArtifact } from "./src/platform/artifact_name.ts";
+export { selectArtifact } from "./src/platform/artifact_choice.ts";
 export type { RegistryLogin } from "./src/registries/driver.ts";
 export type { FileLocator } from "./src/registries/file_locator.ts";
 export type { GsLocator } from "./src/registries/gcs/locator.ts";

@@ -1,4 +1,4 @@
-// How long the choice of the newest tag takes, against a one-pass maximum with the semver package
+// The time to choose the newest tag, against a one-pass maximum with the semver package
 // in the same run, which parses each tag once. Times are CPU times (user and system), medians of
 // several rounds. Run it with `npm run bench -- resolve`.
 import semver from "semver";

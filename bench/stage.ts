@@ -1,4 +1,4 @@
-// From "published" to "live" for an archive: `dewy assets --once` on each runtime against
+// The time from "published" to "live" for an archive: `dewy assets --once` on each runtime against
 // `curl | tar xz`, from an S3 server on this machine. Wall time, CPU time and peak memory (of the
 // largest process) of each, as medians. Run it with `npm run bench -- stage [MB…]`. Defaults to 100
 // and 500 MB, and 20,000 small files.

@@ -1,6 +1,6 @@
-// Cold start: `dewy --version` and `dewy check file://…` on each runtime, against an empty program
-// on the same runtime, in wall and CPU time; then the modules that `check` loads on Node. Run it
-// with `npm run bench -- start [rounds]`.
+// The cold start of the command line: `dewy --version` and `dewy check file://…` on each runtime,
+// against an empty program on the same runtime, in wall and CPU time; then the modules that `check`
+// loads on Node. Run it with `npm run bench -- start [rounds]`.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Switches of `dewy server` on each runtime, and of Debian's start_server (libserver-starter-perl)
-// in the same run: the same compiled app, the same load. Run it with
+// The switches of `dewy server` on each runtime, against Debian's start_server
+// (libserver-starter-perl) in the same run: the same compiled app, the same load. Run it with
 // `npm run bench -- switch [switches]`. start_server learns of each version by SIGHUP; dewy polls
 // once a second, so the time from "seen" is also measured.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";

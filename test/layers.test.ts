@@ -108,7 +108,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/files",
     "host/net",
     "host/rpc_server",
-    "cli/flags",
     "agent",
     "container/options",
     "container/engine",

@@ -18,7 +18,7 @@ const STRYKER = join(HERE, "node_modules", "@stryker-mutator", "core", "bin", "s
 const CONFIG = "stryker.generated.json";
 
 const { values, positionals } = options();
-if (positionals.length === 0) fail("Name what to mutate");
+if (positionals.length === 0) fail("Cannot mutate: no folder given");
 const targets = positionals.map(targetOf);
 const tests = values.tests ?? [...new Set(targets.map(({ tests }) => tests))];
 for (const path of tests)
@@ -53,7 +53,7 @@ function options() {
   }
 }
 
-/** What to mutate for an argument, and the tests that should notice. */
+/** Returns the files to mutate for an argument, and the tests that should notice. */
 function targetOf(name) {
   const path = `src/${name.replace(/^src\//, "").replace(/\/$/, "")}`;
   if (!existsSync(join(ROOT, path))) {

@@ -25,13 +25,10 @@ import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./uncaught.ts";
 
-/** The flags of every deploying command. */
 export type AgentConfig = DeployConfig & { command: string };
 
-/** The parts of a command that deploys. */
 export interface Agent {
   config: AgentConfig;
-  /** The working directory. */
   root: string;
   registry: Registry;
   /** The registry's URL as parsed: the version policy. */
@@ -47,13 +44,10 @@ export interface Supervision {
   adopt?(): Promise<void>;
   /** Called after recovery: runs the live release. Never waits for the network. */
   begin(context: DeployContext): Promise<void>;
-  /** Restarts the app; the signal aborts that. */
   restart(signal: AbortSignal): Promise<void>;
-  /** Stops the app. */
   end(): Promise<void>;
 }
 
-/** The file that only one dewy process at a time holds. */
 export function lockPath(root: string): string {
   return join(root, ".dewy", "lock");
 }
@@ -63,10 +57,8 @@ export function statePath(root: string): string {
 }
 
 /**
- * Takes the directory's lock, recovers, and keeps the deployer up to date: once, or until the operator stops dewy.
- *
- * @returns the exit code.
- * @throws DewyError if the directory is locked or cannot be used.
+ * Takes the directory's lock, recovers, and keeps the deployer up to date: once, or until the operator stops dewy. Returns
+ * the exit code.
  */
 export async function runAgent(agent: Agent, command: CommandContext): Promise<number> {
   const { config, root } = agent;
@@ -268,7 +260,7 @@ async function keepPolling(
   });
 }
 
-/** The exit code tells a cron job or a pipeline whether a version is live. */
+/** The exit code shows a cron job or a pipeline whether a version is live. */
 async function pollOnce(
   poll: Poll,
   { supervision }: Agent,

@@ -15,9 +15,7 @@ export interface CommandContext
   extends ProcessIo,
     DriverTables,
     Pick<Context, "clock" | "fetch" | "emit"> {
-  /** For registry drivers. */
   io: RegistryContext;
   redactor: Redactor;
-  /** The version of dewy. */
   version: string;
 }

@@ -1,6 +1,5 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
-import type { LocatorBase } from "../registries/driver.ts";
 import { loadRegistry, openRegistry, type RegistryOptions } from "../registries/open.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
@@ -8,18 +7,11 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-function optionsOf(
-  { slot, calver }: Config,
-  { io, registries }: Pick<CommandContext, "io" | "registries">,
-): RegistryOptions {
+function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): RegistryOptions {
   return { ...io, registries, slot, calver };
 }
 
-/** Opens the registry of a command line. */
-export function loadConfigured(
-  config: Config,
-  context: Pick<CommandContext, "io" | "registries">,
-): Promise<{ registry: Registry; locator: LocatorBase }> {
+export function loadConfigured(config: Config, context: CommandContext) {
   return loadRegistry(config.registry, optionsOf(config, context));
 }
 

@@ -7,7 +7,6 @@ import { notifiers } from "../notifiers/table.ts";
 /** Returns the function that masks the secrets of these environments in a text. */
 export type Redactor = (...environments: readonly Environment[]) => Redact;
 
-/** A table of drivers. */
 type Table = Readonly<
   Record<string, PrintableKeys & { readonly environment: readonly EnvironmentSpec[] }>
 >;

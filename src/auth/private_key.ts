@@ -4,8 +4,6 @@ import { ConfigError } from "../core/error.ts";
 /**
  * Reads an RSA private key. GitHub issues PKCS#1 (`BEGIN RSA PRIVATE KEY`), but Web Crypto takes only PKCS#8, so the
  * former is wrapped in the latter. `\n` may stand for line breaks, as in environment files.
- *
- * @param name the variable that holds the key, for errors, which never show the key.
  */
 export async function importAppKey(pem: string, name: string): Promise<CryptoKey> {
   const text = pem.replaceAll("\\r", "").replaceAll("\\n", "\n").replaceAll("\r", "").trim();

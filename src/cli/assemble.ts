@@ -15,25 +15,14 @@ import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
 import { isDumb, terminalStyle } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
-export interface Assembled {
-  context: CommandContext;
-  /** Removes the progress line and sends the last notifications. */
-  close(): Promise<void>;
-}
-
-/** How long dewy waits for the notifier before it exits. */
 const FLUSH_MS = 5000;
 
-/**
- * Builds the context of a command: the network, the drivers and the subscribers of events.
- *
- * @throws ConfigError for a registry of another command, or an invalid notifier or CA file.
- */
+/** Builds the context of a command: the network, the drivers and the subscribers of events. */
 export async function assemble(
   config: Config,
   io: ProcessIo,
   tables: DriverTables,
-): Promise<Assembled> {
+): Promise<{ context: CommandContext; close(): Promise<void> }> {
   if ("registry" in config) checkRegistry(config, tables.registries);
   const clock = systemClock;
   const redactor = redactorOf(tables.registries, tables.notifiers);
@@ -62,6 +51,7 @@ export async function assemble(
   };
   return {
     context,
+    /** Removes the progress line and sends the last notifications. */
     close: async () => {
       progress.clear();
       await closeNotifier();
@@ -69,7 +59,7 @@ export async function assemble(
   };
 }
 
-/** A deploy at a terminal tells its story; services and scripts get the format and level they ask for. */
+/** A deploy at a terminal is logged as a story; services and scripts get the format and level they ask for. */
 function logger(
   config: Config,
   io: ProcessIo,

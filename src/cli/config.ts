@@ -1,5 +1,4 @@
-import type { ContainerListConfig } from "../container/admin/list_config.ts";
-import type { ContainerConfig } from "../container/config.ts";
+import type { ContainerConfig, ContainerListConfig } from "../container/config.ts";
 import type { ServerConfig } from "../server/config.ts";
 import type { AskConfig } from "./flags/ask.ts";
 import type { AssetsConfig } from "./flags/assets.ts";
@@ -7,9 +6,8 @@ import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
 
-/** The configuration of a command: typed, checked and with its defaults. */
 export type Config = DeployingConfig | ContainerListConfig | AskConfig | RegistryConfig;
-export type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
+type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
 const DEPLOYING: readonly Config["command"][] = ["assets", "server", "container"];
 
@@ -18,9 +16,9 @@ export function isDeploying(config: Config): config is DeployingConfig {
 }
 
 /** Checks a command line and fills in the defaults of the flag table. Throws a ConfigError that names the flag. */
-export type ReadConfig = (argv: ParsedArgv) => Config;
+type ReadConfig = (argv: ParsedArgv) => Config;
 
-/** Loads the reader of a command; the modules of other commands stay unloaded. */
+/** The modules of other commands stay unloaded. */
 export function loadReader(command: CommandName): Promise<ReadConfig> {
   return READERS[command]();
 }
@@ -29,8 +27,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   server: async () => (await import("../server/config.ts")).readServer,
   assets: async () => (await import("./flags/assets.ts")).readAssets,
   container: async () => (await import("../container/config.ts")).readContainer,
-  "container list": async () =>
-    (await import("../container/admin/list_config.ts")).readContainerList,
+  "container list": async () => (await import("../container/config.ts")).readContainerList,
   check: () => readerOfQuestion("check"),
   explain: () => readerOfQuestion("explain"),
   registry: async () => (await import("./flags/registry.ts")).readGateway,

@@ -11,7 +11,6 @@ import {
 } from "./flags/table.ts";
 import { type TerminalStyle, wrap } from "./terminal.ts";
 
-/** The drivers whose URLs a command's help shows. */
 export interface HelpTables {
   registries: readonly RegistryDriver[];
   notifiers: readonly NotifierDriver[];
@@ -73,7 +72,6 @@ function canAsk(name: CommandName, driver: RegistryDriver): boolean {
 interface Row {
   name: string;
   text?: string;
-  /** The default value, set apart from the text. */
   note?: string | undefined;
 }
 
@@ -94,7 +92,6 @@ function page(sections: readonly string[]): string {
   return `${sections.filter((text) => text !== "").join("\n\n")}\n`;
 }
 
-/** Where the texts of a table begin. */
 function columnOf(rows: readonly Row[]): number {
   const widths = rows.map(({ name }) => name.length).filter((width) => width <= MAX_NAME);
   return 2 + Math.max(0, ...widths) + 2;

@@ -5,11 +5,9 @@ const DEFAULT_COLUMNS = 80;
 const MIN_COLUMNS = 40;
 const MAX_COLUMNS = 100;
 
-/** How to write to a stream that may be a terminal. */
 export interface TerminalStyle {
   /** Whether a person reads along, so that marks and short lines help. */
   isTerminal: boolean;
-  /** The width to wrap at. */
   columns: number;
   bold(text: string): string;
   dim(text: string): string;

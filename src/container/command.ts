@@ -6,13 +6,12 @@ import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
 import { isImageRegistry } from "../registries/oci/image_registry.ts";
-
 import { openContainerAdmin } from "./admin/server.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";
 import { openContainerProxy } from "./proxy.ts";
-import { superviseContainer } from "./supervision.ts";
+import { type ContainerStatus, ContainerSupervision } from "./supervision.ts";
 
 /** `dewy container`: keeps containers up to date without downtime. Returns the exit code. */
 export async function runContainer(
@@ -34,10 +33,14 @@ export async function runContainer(
   const opened = await openContainerProxy(config, directory.root, context);
   if (opened.kind === "ended") return opened.exitCode;
   const { proxy } = opened;
-  const parts = superviseContainer({ config, directory, registry, engine, proxy }, context);
-  const closeAdmin = await openContainerAdmin({ config, engine, status: parts.status }, context);
+  const parts = { config, directory, registry, engine, proxy };
+  const supervision = new ContainerSupervision(parts, context);
+  const { deployer } = supervision;
+  const status = (): ContainerStatus => supervision.status();
+  const closeAdmin = await openContainerAdmin({ config, engine, status }, context);
   try {
-    return await runAgent({ config, root: directory.root, registry, locator, ...parts }, context);
+    const agent = { config, root: directory.root, registry, locator, deployer, supervision };
+    return await runAgent(agent, context);
   } finally {
     await closeAdmin();
   }

@@ -1,4 +1,5 @@
-import { type DeployConfig, readDeploying } from "../cli/flags/deploy.ts";
+import { readLog } from "../cli/flags/common.ts";
+import { readDeploying } from "../cli/flags/deploy.ts";
 import type { ParsedArgv } from "../cli/flags/parse.ts";
 import {
   choice,
@@ -8,15 +9,12 @@ import {
   healthPath,
   numericDefault,
   port,
+  rejectProgram,
   text,
   unexpected,
 } from "../cli/flags/values.ts";
-import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import type { Balance } from "../host/proxy/backend_pool.ts";
-import type { ProxyProtocol } from "../host/proxy/proxy_header.ts";
-import type { EngineName } from "./engine/engine.ts";
 import { checkContainerArgs } from "./options/args.ts";
 import { appNameOf, checkAppName } from "./options/names.ts";
 import { listenSpecs, type PortMapping, parsePortMappings } from "./options/ports.ts";
@@ -24,62 +22,26 @@ import { listenSpecs, type PortMapping, parsePortMappings } from "./options/port
 /** The engines' default. */
 const STOP_TIMEOUT_MS = 10_000;
 
-/** The options of `dewy container`. */
-export interface ContainerConfig extends DeployConfig {
-  command: "container";
-  /** The name of the app, part of the names of its containers and images. */
-  app: string;
-  /** Defaults to the directory of `containerDirectory`. */
-  directory: string | undefined;
-  /** If empty, the proxy listens on the only port that the image exposes. */
-  mappings: readonly PortMapping[];
-  /** The addresses to listen on. If empty, the proxy listens on every address. */
-  hosts: readonly string[];
-  replicas: number;
-  /** How many containers more than `replicas` may run during an update. */
-  surge: number;
-  healthPath: string | undefined;
-  /** How long a container may take to become healthy. */
-  healthTimeoutMs: number;
-  /** How long the connections of a container may drain; 0 closes them at once. */
-  drainTimeMs: number;
-  /** How long a new version is watched before it counts as good; 0 disables the bake. */
-  bakeMs: number;
-  /** How long a connection may be idle; 0 disables the timeout. */
-  proxyIdleTimeoutMs: number;
-  balance: Balance;
-  /** Sends the client's address to the containers. */
-  proxyProtocol: ProxyProtocol | undefined;
-  engine: EngineName;
-  /** If empty, the image's own command runs. */
-  cmd: readonly string[];
-  /** The options after `--`, checked, without `--name`. */
-  args: readonly string[];
-  /** The `--user` in `args`. */
-  user: string | undefined;
-  /** The time between the stop signal and the kill. */
-  stopTimeoutMs: number;
-  /** The `--env` variables in `args`. An `undefined` value is taken from dewy's own environment. */
-  containerEnv: Environment;
-  /** Keeps the containers running when dewy exits. */
-  keepContainers: boolean;
-  /** The first of the ten ports to try for the admin API. */
-  adminPort: number;
-}
+export type ContainerConfig = ReturnType<typeof readContainer>;
+export type ContainerListConfig = ReturnType<typeof readContainerList>;
 
-/** Reads the command line of `dewy container`. */
-export function readContainer(argv: ParsedArgv): ContainerConfig {
+/** Reads the command line of `dewy container`. A duration of 0 disables what it limits. */
+export function readContainer(argv: ParsedArgv) {
   if (argv.words[0] !== undefined) throw unexpectedWord(argv.words[0]);
   const deploying = readDeploying(argv);
   const checked = checkContainerArgs(argv.rest, nonEmpty(argv, "allow-option"));
   const { args, name, user, env: containerEnv, stopTimeoutMs = STOP_TIMEOUT_MS } = checked;
   const hosts = readHosts(argv);
-  const config: ContainerConfig = {
-    command: "container",
+  const config = {
     ...deploying,
+    command: "container" as const,
+    /** Part of the names of the app's containers and images. */
     app: readApp(argv, name, deploying.registry),
+    /** Defaults to that of `containerDirectory`. */
     directory: text(argv, "directory"),
+    /** If empty, the proxy listens on the only port that the image exposes. */
     mappings: readMappings(argv, hosts),
+    /** If empty, the proxy listens on every address. */
     hosts,
     replicas: count(argv, "replicas", 1),
     surge: count(argv, "surge", 0),
@@ -91,13 +53,18 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     balance: choiceOr(argv, "balance", ["least-connections", "round-robin"]),
     proxyProtocol: choice(argv, "proxy-protocol", ["v1", "v2"]),
     engine: choiceOr(argv, "runtime", ["docker", "podman"]),
+    /** If empty, the image's own command runs. */
     cmd: nonEmpty(argv, "cmd"),
+    /** The options after `--`, without `--name`. */
     args,
+    /** The `--user` in `args`. */
     user,
+    /** The `--env` in `args`. */
     containerEnv,
     stopTimeoutMs,
     keepContainers: argv.flag("keep-containers"),
-    adminPort: port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port"),
+    /** The first of the ten ports to try for the admin API. */
+    adminPort: readAdminPort(argv),
   };
   if (config.surge === 0 && config.replicas === 1) {
     throw new ConfigError(
@@ -105,6 +72,22 @@ export function readContainer(argv: ParsedArgv): ContainerConfig {
     );
   }
   return config;
+}
+
+export function readContainerList(argv: ParsedArgv) {
+  if (argv.words[0] !== undefined) throw unexpected(argv.words[0], argv.command);
+  rejectProgram(argv);
+  return {
+    command: "container list" as const,
+    ...readLog(argv),
+    adminPort: readAdminPort(argv),
+    engine: choiceOr(argv, "runtime", ["docker", "podman"]),
+    json: argv.flag("json"),
+  };
+}
+
+function readAdminPort(argv: ParsedArgv): number {
+  return port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port");
 }
 
 function readApp(argv: ParsedArgv, fromArgs: string | undefined, registry: string): string {

@@ -6,11 +6,6 @@ import { HostError } from "../core/error.ts";
 import { hostError } from "../host/files/atomic_file.ts";
 import type { ContainerConfig } from "./config.ts";
 
-export interface DirectoryContext extends Pick<Context, "env"> {
-  /** Whether dewy runs as root. */
-  isRoot: boolean;
-}
-
 /**
  * Returns the absolute path of the working directory: `--directory`, or else the service's state
  * directory from systemd, or else a default for this app.
@@ -19,7 +14,7 @@ export interface DirectoryContext extends Pick<Context, "env"> {
  */
 export function containerDirectory(
   { directory, app }: Pick<ContainerConfig, "directory" | "app">,
-  { env, isRoot }: DirectoryContext,
+  { env, isRoot }: Pick<Context, "env"> & { isRoot: boolean },
 ): string {
   if (directory !== undefined) return resolve(directory);
   const [ofService = ""] = (env.STATE_DIRECTORY ?? "").split(":");

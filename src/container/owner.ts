@@ -6,10 +6,7 @@ import { LABELS, managedLabels } from "./options/names.ts";
 
 /**
  * Throws a ConfigError if another running dewy manages the app's containers: the two would remove
- * each other's containers. Containers of a dewy that has exited are taken over, even if its
- * directory was moved.
- *
- * @param root The working directory of this dewy.
+ * each other's. Containers of a dewy that has exited are taken over, even if its directory was moved.
  */
 export async function checkOwner(
   app: string,

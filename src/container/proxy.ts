@@ -1,5 +1,6 @@
 import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
@@ -20,41 +21,34 @@ export interface ContainerProxy extends ServiceProxy {
   backends(): number;
 }
 
-export type OpenedProxy =
+type OpenedProxy =
   | { kind: "open"; proxy: ContainerProxy }
   /** Another process did the work and has exited. */
   | { kind: "ended"; exitCode: number };
-
-type ProxyContext = Pick<CommandContext, "env" | "emit" | "signals">;
 
 /** Takes over the sockets of systemd or a server-starter, if there are any. */
 export async function openContainerProxy(
   config: ContainerConfig,
   root: string,
-  { env, emit, signals }: ProxyContext,
+  { env, emit, signals }: Pick<CommandContext, "env" | "emit" | "signals">,
 ): Promise<OpenedProxy> {
   const specs = config.mappings.map(({ listen }) => listen);
-  if (inheritedSockets(env).length === 0) {
-    return { kind: "open", proxy: createProxy(config, specs.map(addressOf), { emit }) };
+  let addresses = specs.map(addressOf);
+  if (inheritedSockets(env).length > 0) {
+    const argv = process.argv.slice(2);
+    const held = await holdSockets(specs, { env, emit, signals, root, argv });
+    if (held.kind === "ended") return held;
+    addresses = inOrder(specs, held.holder.sockets);
   }
-  const held = await holdSockets(specs, { env, emit, signals, root, argv: process.argv.slice(2) });
-  if (held.kind === "ended") return held;
-  return {
-    kind: "open",
-    proxy: createProxy(config, inOrder(specs, held.holder.sockets), { emit }),
-  };
+  return { kind: "open", proxy: createProxy(config, addresses, emit) };
 }
 
 /** Sorts sockets, which come in the order of their descriptors, in the order of the flags. */
-function inOrder(
-  specs: readonly ListenSpec[],
-  sockets: readonly HeldSocket[],
-): readonly ProxyAddress[] {
+function inOrder(specs: readonly ListenSpec[], sockets: readonly HeldSocket[]): ProxyAddress[] {
   const named = specs.map((spec) => sockets.find(({ name }) => name === formatListenSpec(spec)));
   const found = named.filter((socket) => socket !== undefined);
-  return (found.length === specs.length && found.length > 0 ? found : sockets).map(({ fd }) => ({
-    fd,
-  }));
+  const ordered = found.length === specs.length && found.length > 0 ? found : sockets;
+  return ordered.map(({ fd }) => ({ fd }));
 }
 
 function addressOf(spec: ListenSpec): ProxyAddress {
@@ -64,7 +58,7 @@ function addressOf(spec: ListenSpec): ProxyAddress {
 function createProxy(
   config: ContainerConfig,
   addresses: readonly ProxyAddress[],
-  { emit }: Pick<CommandContext, "emit">,
+  emit: EventSink,
 ): ContainerProxy {
   const { mappings, proxyIdleTimeoutMs: idleTimeoutMs, balance, proxyProtocol, hosts } = config;
   const routes: Route[] = [];

@@ -18,7 +18,7 @@ import { ContainerService } from "./replicas/container_service.ts";
 import { pruneImages, readImageRecord, stageImage } from "./replicas/images.ts";
 import { prepareRelease } from "./replicas/prepare_release.ts";
 
-export interface ContainerParts {
+interface ContainerParts {
   config: ContainerConfig;
   directory: ReleaseDirectory;
   registry: ImageRegistry;
@@ -26,63 +26,40 @@ export interface ContainerParts {
   proxy: ContainerProxy;
 }
 
-/** The state of the service for the admin API. */
-export interface ContainerStatus {
-  /** The tag that must run. */
-  tag: string | undefined;
-  /** The number of backends in rotation, over all ports. */
-  backends: number;
-  /** Whether at least one replica serves and is healthy. */
-  isRunning: boolean;
-  /** The state of a container; `undefined` for an unknown one. */
-  stateOf(id: string): string | undefined;
-}
-
-export interface SupervisedContainer {
-  deployer: Deployer;
-  supervision: Supervision;
-  status(): ContainerStatus;
-}
-
-/** Connects the deploy sequence with the service that runs the containers. */
-export function superviseContainer(
-  parts: ContainerParts,
-  context: CommandContext,
-): SupervisedContainer {
-  const { directory, proxy } = parts;
-  const store = stateFile(statePath(directory.root), context.emit);
-  const tagOf = async (name: string): Promise<string | undefined> =>
-    findRelease(await store.load(), name)?.tag;
-  const supervision = new ContainerSupervision(parts, context, tagOf);
-  const { service } = supervision;
-  return {
-    deployer: containerDeployer(service, parts, context, tagOf),
-    supervision,
-    status: () => ({
-      tag: service.release?.tag,
-      backends: proxy.backends(),
-      isRunning: service.ready > 0,
-      stateOf: (id) => service.stateOf(id),
-    }),
-  };
-}
+export type ContainerStatus = ReturnType<ContainerSupervision["status"]>;
 
 type TagOf = (directory: string) => Promise<string | undefined>;
 
-class ContainerSupervision implements Supervision {
-  readonly service: ContainerService;
+/** Connects the deploy sequence with the service that runs the containers. */
+export class ContainerSupervision implements Supervision {
+  readonly deployer: Deployer;
+  readonly #service: ContainerService;
   readonly #parts: ContainerParts;
   readonly #context: CommandContext;
   readonly #tagOf: TagOf;
   /** Until the owner is checked, a failed start must not stop another dewy's containers. */
   #ownsContainers = false;
-  #io: DeployContext | undefined;
+  #deploying: DeployContext | undefined;
 
-  constructor(parts: ContainerParts, context: CommandContext, tagOf: TagOf) {
+  constructor(parts: ContainerParts, context: CommandContext) {
     this.#parts = parts;
     this.#context = context;
-    this.#tagOf = tagOf;
-    this.service = createService(parts, context, (loop) => this.#rollBack(loop));
+    const store = stateFile(statePath(parts.directory.root), context.emit);
+    this.#tagOf = async (name) => findRelease(await store.load(), name)?.tag;
+    this.#service = createService(parts, context, (loop) => this.#rollBack(loop));
+    this.deployer = containerDeployer(this.#service, parts, context, this.#tagOf);
+  }
+
+  /** For the admin API. */
+  status() {
+    const service = this.#service;
+    return {
+      tag: service.release?.tag,
+      /** The number of backends in rotation, over all ports. */
+      backends: this.#parts.proxy.backends(),
+      isRunning: service.ready > 0,
+      stateOf: (id: string) => service.stateOf(id),
+    };
   }
 
   async adopt(): Promise<void> {
@@ -92,34 +69,35 @@ class ContainerSupervision implements Supervision {
     await openExposed(this.#parts);
     await checkOwner(config.app, directory.root, engine, this.#context.signals.stop);
     this.#ownsContainers = true;
-    await this.service.adopt();
+    await this.#service.adopt();
   }
 
-  async begin(io: DeployContext): Promise<void> {
-    this.#io = io;
+  async begin(context: DeployContext): Promise<void> {
+    this.#deploying = context;
     const live = await this.#parts.directory.live();
     if (live === undefined) return;
-    await this.service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
+    await this.#service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
   }
 
   restart(signal: AbortSignal): Promise<void> {
-    return this.service.restart(signal);
+    return this.#service.restart(signal);
   }
 
   end(): Promise<void> {
     const { keepContainers: keep, drainTimeMs: drainMs } = this.#parts.config;
-    const { containers } = this.service;
+    const { containers } = this.#service;
     if (containers.length > 0) {
       this.#context.emit({ type: "containers-ending", containers, keep, drainMs });
     }
-    return this.service.stop({ keep: keep || !this.#ownsContainers });
+    return this.#service.stop({ keep: keep || !this.#ownsContainers });
   }
 
   #rollBack(loop: CrashLoop): void {
+    const context = this.#deploying;
+    if (context === undefined) return;
     const { directory } = this.#parts;
     const { stop: signal } = this.#context.signals;
-    if (this.#io === undefined) return;
-    void fallBack(loop, { directory, runner: this.service, context: this.#io, signal });
+    void fallBack(loop, { directory, runner: this.#service, context, signal });
   }
 }
 
@@ -130,7 +108,8 @@ function createService(
 ): ContainerService {
   const { app, mappings, args, user, cmd: command, replicas, surge } = config;
   const { healthPath: path, proxyProtocol, healthTimeoutMs: timeoutMs } = config;
-  const own = ownUser();
+  const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+  const own = uid === undefined || gid === undefined ? undefined : { uid, gid };
   return new ContainerService({
     engine,
     app,
@@ -184,10 +163,4 @@ async function openExposed({ config, directory, proxy }: ContainerParts): Promis
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
   }
-}
-
-function ownUser(): { uid: number; gid: number } | undefined {
-  const uid = process.getuid?.();
-  const gid = process.getgid?.();
-  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }

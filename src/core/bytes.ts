@@ -11,7 +11,6 @@ export function parseBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** Formats a size: `512 B`, `1.5 MiB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = "B";

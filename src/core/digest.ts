@@ -1,8 +1,6 @@
-/** A parsed digest. */
 export interface Digest {
   /** `sha256`, `md5`, `crc64nvme`, … */
   algorithm: string;
-  /** Lower-case hex. */
   hex: string;
 }
 

@@ -62,11 +62,7 @@ export class DewyError extends Error {
   /** Where the cause lies. Defaults to `host` for errors without a more specific class. */
   readonly fault: Fault;
 
-  /**
-   * Creates the error.
-   *
-   * @param message action, value, reason, and what to do next; never a secret.
-   */
+  /** The message names action, value, reason, and what to do next; never a secret. */
   constructor(message: string, options: DewyErrorOptions & { code: ErrorCode }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
@@ -80,11 +76,7 @@ export class ConfigError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ConfigError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the flag or URL part, and a valid value.
-   */
+  /** The message names the flag or URL part, and a valid value. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "config", fault: "operator", ...options });
   }
@@ -95,11 +87,7 @@ export class CredentialError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "CredentialError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the credential, the host, and where dewy looked.
-   */
+  /** The message names the credential, the host, and where dewy looked. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "credential", fault: "operator", ...options });
   }
@@ -110,11 +98,7 @@ export class NotFoundError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "NotFoundError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the missing object and its location.
-   */
+  /** The message names the missing object and its location. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "not-found", fault: "remote", ...options });
   }
@@ -125,11 +109,7 @@ export class ConflictError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ConflictError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the object to write, and what exists already.
-   */
+  /** The message names the object to write, and what exists already. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "conflict", fault: "remote", ...options });
   }
@@ -161,11 +141,7 @@ export class RemoteError extends DewyError {
   /** Milliseconds to wait before the next call, as requested by the server. */
   readonly retryAfterMs: number | undefined;
 
-  /**
-   * Creates the error.
-   *
-   * @param message the call, its status and what to do next.
-   */
+  /** The message names the call, its status and what to do next. */
   constructor(message: string, options: RemoteErrorOptions = {}) {
     super(message, { code: "remote", fault: "remote", retryable: true, ...options });
     this.method = options.method;
@@ -180,11 +156,7 @@ export class IntegrityError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "IntegrityError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the artifact, the expected and the actual value.
-   */
+  /** The message names the artifact, the expected and the actual value. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "integrity", fault: "remote", retryable: true, ...options });
   }
@@ -195,11 +167,7 @@ export class ArchiveError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "ArchiveError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the archive, the entry and the rule it breaks.
-   */
+  /** The message names the archive, the entry and the rule it breaks. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "archive", fault: "release", ...options });
   }
@@ -210,11 +178,7 @@ export class HostError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "HostError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the action, the path and the system's reason.
-   */
+  /** The message names the action, the path and the system's reason. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "host", retryable: true, ...options });
   }
@@ -256,11 +220,7 @@ export class AbortedError extends DewyError {
   /** The name of the class. */
   override readonly name: string = "AbortedError";
 
-  /**
-   * Creates the error.
-   *
-   * @param message the interrupted action.
-   */
+  /** The message names the interrupted action. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "aborted", fault: "operator", ...options });
   }

@@ -1,4 +1,3 @@
-/** Runs its argument once all earlier work has settled. */
 export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** Returns a queue for work that must not overlap. */

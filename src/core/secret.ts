@@ -1,7 +1,6 @@
 import type { Environment, EnvironmentSpec } from "./environment.ts";
 import { redactUrl } from "./url.ts";
 
-/** Replaces the secrets in a text by `…`. */
 export type Redact = (text: string) => string;
 
 // Secrets of the operator, which are not in any driver's table.
@@ -16,7 +15,6 @@ const MIN_LENGTH = 8;
 /** … but a short value of a variable that a driver declares secret is masked as a whole word. */
 const MIN_WORD_LENGTH = 4;
 
-// Well-known shapes of credentials.
 const SHAPES =
   /\b(gh[a-z]_\w{8,}|github_pat_\w{8,}|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?|xox[a-z]-[\w-]{8,}|ya29\.[\w-]+|(?:bearer|basic|token)\s+(?=\S*\d)[\w.~+/=-]{8,})/gi;
 const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi;

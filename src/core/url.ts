@@ -158,6 +158,14 @@ export function declarePrintable(table: Readonly<Record<string, PrintableKeys>>)
   }
 }
 
+/** Reads an http:// or https:// URL without credentials, query and fragment; it has no slash at its end. */
+export function readBaseUrl(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  if (`${url.username}${url.password}${url.search}${url.hash}` !== "") return undefined;
+  return url.href.replace(/\/+$/, "");
+}
+
 /**
  * Redacts a URL for a log, an error or a notification. Removes user name and password, also from malformed URLs, and
  * replaces the values of query keys by `…`, except those that drivers declare with {@link declarePrintable}.

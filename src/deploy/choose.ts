@@ -1,6 +1,6 @@
 import { NotFoundError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Artifact, ReadyResolution, Registry, Resolution } from "../core/types.ts";
+import type { Artifact, Registry, Resolution } from "../core/types.ts";
 import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
 import { compareVersions, latestTag, versionOf } from "../version/version.ts";
@@ -27,9 +27,7 @@ export interface VersionPolicy {
 interface ChoiceInput {
   registry: Registry;
   state: DeployState;
-  /** The live directory. */
   live: string | undefined;
-  /** Its record; `undefined` if it is lost. */
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
   emit: EventSink;
@@ -102,13 +100,11 @@ async function skippedTag(resolution: Resolution, input: Search): Promise<Skippe
     if (reason !== "artifact-missing" || tag === undefined) return undefined;
     return { tag, final: isLive, problem: new NotFoundError(message) };
   }
-  return (await isFit(resolution, input)) ? undefined : skipReady(resolution.release.tag, input);
-}
-
-/** If the live version is unknown, any version but the newest might be older. */
-function skipReady(tag: string, { live, running }: ChoiceInput): Skipped {
-  const isUnknown = live !== undefined && running === undefined;
-  return { tag, final: isUnknown || tag === running?.tag };
+  if (await isFit(resolution, input)) return undefined;
+  const { tag } = resolution.release;
+  // If the live version is unknown, any version but the newest might be older.
+  const isUnknown = isLive && input.running === undefined;
+  return { tag, final: isUnknown || tag === input.running?.tag };
 }
 
 async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
@@ -139,7 +135,6 @@ async function isLiveAlready(
   return isSame(running, artifact, input);
 }
 
-/** Whether a tag has other bytes now than when it was last staged. */
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
@@ -167,17 +162,26 @@ async function judge(
   input: ChoiceInput,
   hasExcluded: boolean,
 ): Promise<Verdict> {
-  if (resolution.kind === "none") return judgeNothing(resolution, input, hasExcluded);
+  const { running, emit } = input;
+  if (resolution.kind === "none") {
+    const { reason, message } = resolution;
+    emit({ type: "nothing", reason, message });
+    // Every excluded version was reported already.
+    if (hasExcluded) return { kind: "stay" };
+    return { kind: "problem", error: new NotFoundError(message) };
+  }
   if (resolution.kind === "pending") return { kind: "stay" };
-  const { running } = input;
   const candidate: Candidate = resolution;
   const { release, artifact } = candidate;
   const { tag } = release;
-  input.emit({ type: "resolved", tag, artifact: artifact.name, url: artifact.url });
-  if (running?.tag !== tag) emitNotes(resolution, input.emit);
+  emit({ type: "resolved", tag, artifact: artifact.name, url: artifact.url });
+  const { notes = [] } = resolution;
+  if (running?.tag !== tag && notes.length > 0) {
+    emit({ type: "artifact-chosen", tag, artifact: artifact.name, notes });
+  }
   if (running === undefined) return { kind: "deploy", candidate };
   if (await isLiveAlready(candidate, input)) {
-    input.emit({ type: "unchanged", tag });
+    emit({ type: "unchanged", tag });
     return { kind: "stay" };
   }
   // Other bytes of the live version were accepted, or another artifact of it was named.
@@ -186,22 +190,6 @@ async function judge(
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
   return judgeOlder(candidate, running, input);
-}
-
-function emitNotes({ release, artifact, notes = [] }: ReadyResolution, emit: EventSink): void {
-  if (notes.length === 0) return;
-  emit({ type: "artifact-chosen", tag: release.tag, artifact: artifact.name, notes });
-}
-
-function judgeNothing(
-  resolution: Extract<Resolution, { kind: "none" }>,
-  input: ChoiceInput,
-  hasExcluded: boolean,
-): Verdict {
-  input.emit({ type: "nothing", reason: resolution.reason, message: resolution.message });
-  // Every excluded version was reported already.
-  if (hasExcluded) return { kind: "stay" };
-  return { kind: "problem", error: new NotFoundError(resolution.message) };
 }
 
 /** Also true if the operator has changed the policy, and the running version is not allowed any more. */

@@ -13,7 +13,6 @@ export interface Candidate {
 
 export interface Staged {
   directory: string;
-  /** Set if staging has computed it. */
   digest?: string;
 }
 
@@ -51,7 +50,6 @@ export interface Deployer {
   prune(retention: () => Promise<Retention>): Promise<readonly string[]>;
 }
 
-/** Variables that a hook gets in addition to dewy's own environment. */
 export interface HookVariables {
   tag: string;
   previousTag: string | undefined;

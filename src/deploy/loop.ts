@@ -87,7 +87,6 @@ async function attempt(options: LoopOptions, report: Report): Promise<LoopOutcom
 
 type Report = (outcome: LoopOutcome, pauseMs: number) => void;
 
-/** How long the same failure counts as repeated. */
 const REPEATED_MS = 3_600_000;
 
 /** Reports each failure with its number in a row, and the success that ends the row. */

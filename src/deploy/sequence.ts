@@ -15,7 +15,6 @@ import {
 import { messageOf } from "../core/message_of.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import {
-  type ByteIdentity,
   beginSwitch,
   cancelSwitch,
   commitSwitch,
@@ -94,7 +93,9 @@ export async function bakeAndCommit(
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded") {
       leave();
-      await reportSuperseded(release, context);
+      const live = await context.deployer.live();
+      const by = findRelease(await context.store.load(), live)?.tag ?? "";
+      context.emit({ type: "superseded", tag, by });
       await removeOldReleases(context, signal);
       return outcome;
     }
@@ -128,15 +129,6 @@ async function finish(
   await removeOldReleases(context, signal);
 }
 
-async function reportSuperseded(
-  { tag }: DeployedRelease,
-  { deployer, store, emit }: DeployContext,
-): Promise<void> {
-  const live = await deployer.live();
-  const by = findRelease(await store.load(), live)?.tag ?? "";
-  emit({ type: "superseded", tag, by });
-}
-
 async function cleanUp(
   release: { id: string; tag: string },
   error: unknown,
@@ -154,17 +146,18 @@ async function stage(
 ): Promise<DeployedRelease> {
   const state = await store.load();
   const live = await deployer.live();
-  const known = state.releases.findLast(
-    (release) =>
-      release.tag === candidate.release.tag &&
-      release.artifact === candidate.artifact.name &&
-      release.directory !== live &&
-      isIdentified(candidate.artifact) &&
-      sameBytes(release, candidate.artifact),
-  );
-  if (known !== undefined && (await deployer.has(known.directory))) return known;
-  const now = clock.now();
   const { release, artifact } = candidate;
+  const known = state.releases.findLast(
+    (one) =>
+      one.tag === release.tag &&
+      one.artifact === artifact.name &&
+      one.directory !== live &&
+      sameBytes(one, artifact),
+  );
+  // Without any identity of the bytes, an earlier directory may contain others.
+  const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
+  if (known !== undefined && isIdentified && (await deployer.has(known.directory))) return known;
+  const now = clock.now();
   const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
     const identified = { ...artifact, digest: artifact.digest ?? digest };
     return deployedRelease(release, identified, directory, now);
@@ -173,11 +166,6 @@ async function stage(
     await store.update((latest) => withRelease(latest, recordOf(made)));
   });
   return recordOf(staged);
-}
-
-/** Without any identity of the bytes, an earlier directory may contain others. */
-function isIdentified(artifact: ByteIdentity): boolean {
-  return artifact.digest !== undefined || artifact.revision !== undefined;
 }
 
 /** The previous tag is that of the rollback target. */

@@ -9,7 +9,6 @@ export interface DeployedRelease extends ByteIdentity {
   id: string;
   tag: string;
   artifact: string;
-  /** The name of its directory below `releases/`. */
   directory: string;
   stagedAt: string;
 }

@@ -28,7 +28,6 @@ export interface TickResult {
   failure?: Failure;
   /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
-  /** Whether the live version is still baking. */
   isBaking?: true | undefined;
 }
 
@@ -39,7 +38,6 @@ interface Failure {
   retryAt: number | undefined;
 }
 
-/** Polls the registry once and deploys if there is something to deploy. */
 export async function tick(
   { policy, failed, later }: TickOptions,
   context: DeployContext,

@@ -9,7 +9,6 @@ interface FallBackParts {
   directory: Pick<ReleaseDirectory, "live" | "has" | "point">;
   runner: Pick<Runner, "ensureRunning">;
   context: Pick<DeployContext, "store" | "switches" | "clock" | "emit">;
-  /** Ends the retries. */
   signal: AbortSignal;
 }
 

@@ -6,7 +6,7 @@ import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { isDiskFull } from "../host/download/disk_space.ts";
-import { type Downloaded, downloadArtifact } from "../host/download/download.ts";
+import { downloadArtifact } from "../host/download/download.ts";
 import { cleanStaging } from "../host/download/part_file.ts";
 import { isProgram } from "../host/process/program_file.ts";
 import { syncFileSystem } from "../host/process/sync_file_system.ts";
@@ -22,7 +22,6 @@ interface StageOptions extends Pick<Context, "clock" | "emit"> {
   /** Creates the directory from which an interrupted download is resumed. */
   downloads(): Promise<string>;
   maxArtifactBytes: number;
-  /** The largest size after extraction. */
   maxExpandedBytes: number;
 }
 
@@ -31,32 +30,41 @@ export function stageRelease(options: StageOptions): StageRelease {
   let unverified = "";
   return async (candidate, signal, record) => {
     const { artifact, release } = candidate;
+    const { registry, maxArtifactBytes: maxBytes, clock, emit } = options;
     const downloads = await options.downloads();
-    const { path, sha256 } = await download(candidate, downloads, options, signal);
+    const { path, sha256 } = await downloadArtifact({
+      artifact,
+      tag: release.tag,
+      directory: downloads,
+      maxBytes,
+      open: (open) => registry.open(artifact, open),
+      clock,
+      emit,
+      signal,
+    });
     const digest = `sha256:${sha256}`;
     if (artifact.digest === undefined && unverified !== artifact.url) {
       unverified = artifact.url;
-      options.emit({ type: "unverified", tag: release.tag, artifact: artifact.name });
+      emit({ type: "unverified", tag: release.tag, artifact: artifact.name });
     }
-    const startedAt = options.clock.now();
+    const startedAt = clock.now();
     let made = { entries: 1, bytes: 0 };
-    const makeRelease = (): Promise<string> =>
-      options.directory.create(new Date(startedAt), async (directory, name) => {
-        made = await fill(directory, path, candidate, options, signal);
-        await syncFileSystem(directory, signal);
-        await record({ directory: name, digest });
-      });
-    const name = await makeRelease().catch(async (error: unknown) => {
+    const created = options.directory.create(new Date(startedAt), async (directory, name) => {
+      made = await fill(directory, path, candidate, options, signal);
+      await syncFileSystem(directory, signal);
+      await record({ directory: name, digest });
+    });
+    const name = await created.catch(async (error: unknown) => {
       if (isUseless(error, artifact)) await cleanStaging(downloads).catch(() => {});
       throw error;
     });
     await cleanStaging(downloads);
-    options.emit({
+    emit({
       type: "extracted",
       tag: release.tag,
       directory: options.directory.path(name),
       ...made,
-      durationMs: options.clock.now() - startedAt,
+      durationMs: clock.now() - startedAt,
     });
     return { directory: name, digest };
   };
@@ -66,24 +74,6 @@ export function stageRelease(options: StageOptions): StageRelease {
 function isUseless(error: unknown, { digest }: Candidate["artifact"]): boolean {
   if (error instanceof ArchiveError) return digest === undefined;
   return error instanceof HostError && isDiskFull(error.cause);
-}
-
-function download(
-  { release, artifact }: Candidate,
-  directory: string,
-  options: StageOptions,
-  signal: AbortSignal,
-): Promise<Downloaded> {
-  return downloadArtifact({
-    artifact,
-    tag: release.tag,
-    directory,
-    maxBytes: options.maxArtifactBytes,
-    open: (open) => options.registry.open(artifact, open),
-    clock: options.clock,
-    emit: options.emit,
-    signal,
-  });
 }
 
 async function fill(

@@ -10,9 +10,7 @@ interface Options {
   /** How long a new version is watched after it has taken over. */
   bakeMs: number;
   tagOf(directory: string): Promise<string | undefined>;
-  /** Called after a new version has taken over. */
   onStarted(tag: string, restarted: boolean): void;
-  /** Called after a new version has passed its bake. */
   onProven?(tag: string): void;
   /** Removes old releases. Defaults to that of the directory. */
   prune?: Deployer["prune"];

@@ -1,4 +1,3 @@
-/** How many of the last lines of output an error includes. */
 export const TOLD_LINES = 20;
 /** Longer lines are cut: output without newlines must not fill memory, logs and messages. */
 export const TOLD_CHARACTERS = 4_096;

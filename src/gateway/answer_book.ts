@@ -5,7 +5,6 @@ export interface BookedAnswer {
   release: Release;
   artifact: Artifact;
   platform: Platform;
-  /** Identifies the bytes; see {@link revisionOf}. */
   revision: string;
 }
 

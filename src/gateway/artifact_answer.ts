@@ -1,23 +1,17 @@
 import { IntegrityError } from "../core/error.ts";
-import type { Artifact, OpenOptions } from "../core/types.ts";
-
-/** Streams the bytes from an offset. */
-export type OpenArtifact = (
-  options: Required<Pick<OpenOptions, "offset" | "signal">>,
-) => Promise<ReadableStream<Uint8Array>>;
+import type { Artifact } from "../core/types.ts";
 
 /**
  * Responds to a GET or HEAD request like a web server with a file: conditions and ranges are honoured. The body fails if the
  * registry's bytes are fewer or more than it stated. https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
  *
- * @param revision identifies the bytes; becomes the entity tag.
  * @param open is called only if bytes are sent.
  */
 export async function answerArtifact(
   request: Request,
   artifact: Artifact,
   revision: string,
-  open: OpenArtifact,
+  open: (options: { offset: number; signal: AbortSignal }) => Promise<ReadableStream<Uint8Array>>,
 ): Promise<Response> {
   const etag = `"${revision}"`;
   const headers = artifactHeaders(artifact, etag);
@@ -107,11 +101,7 @@ function readRange(header: string | null, size: number): ByteRange | "unsatisfia
   return { start, end: last === "" ? size - 1 : Math.min(Number(last), size - 1) };
 }
 
-/**
- * Passes on exactly `length` bytes, and fails if they are fewer.
- *
- * @param isWhole whether more bytes are an error; otherwise they are dropped.
- */
+/** Passes on `length` bytes, and fails if they are fewer. More are an error if `isWhole`, and are dropped otherwise. */
 function exactly(
   body: ReadableStream<Uint8Array>,
   length: number,

@@ -7,28 +7,14 @@
 import type { Clock } from "../core/clock.ts";
 import { encodePath } from "../core/url.ts";
 
-/** What a URL gives access to. */
 export interface ArtifactClaim {
   tag: string;
-  /** The file name. */
   name: string;
-  /** `linux/amd64` */
   platform: string;
-  /** Identifies the bytes; see {@link revisionOf}. */
   revision: string;
 }
 
-export interface ArtifactLinks {
-  /**
-   * Returns a URL that is valid for one to two lifetimes. It stays the same for a while, so that polling clients do not see
-   * a change.
-   *
-   * @param origin `https://host[:port][/path]` of the gateway.
-   */
-  make(origin: string, claim: ArtifactClaim): Promise<string>;
-  /** @returns `undefined` if the signature is invalid. */
-  read(url: URL): Promise<ArtifactClaim | "expired" | undefined>;
-}
+export type ArtifactLinks = ReturnType<typeof artifactLinks>;
 
 export const ARTIFACTS_PATH = "/artifacts/";
 const MAX_KEPT = 512;
@@ -42,7 +28,7 @@ export const LINK_LIFETIME_MS: number = 5 * 60_000;
  *
  * @param secret at least 32 random bytes. Gateways that share it accept each other's URLs.
  */
-export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): ArtifactLinks {
+export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock) {
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = crypto.subtle.importKey("raw", secret, hmac, false, ["sign", "verify"]);
   // Many machines request few URLs, each of them often.
@@ -62,7 +48,11 @@ export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): Ar
   };
 
   return {
-    async make(origin, claim) {
+    /**
+     * Returns a URL that is valid for one to two lifetimes. It stays the same for a while, so that polling clients do not
+     * see a change.
+     */
+    async make(origin: string, claim: ArtifactClaim): Promise<string> {
       const lifetimes = Math.floor(clock.now() / LINK_LIFETIME_MS) + 2;
       const expires = String((lifetimes * LINK_LIFETIME_MS) / 1000);
       if (expires !== madeFor || made.size >= MAX_KEPT) made.clear();
@@ -72,7 +62,8 @@ export function artifactLinks(secret: Uint8Array<ArrayBuffer>, clock: Clock): Ar
       made.set(id, path);
       return origin + (await path);
     },
-    async read(url) {
+    /** @returns `undefined` if the signature is invalid. */
+    async read(url: URL): Promise<ArtifactClaim | "expired" | undefined> {
       const [tag, name, ...more] = url.pathname.slice(ARTIFACTS_PATH.length).split("/").map(decode);
       const query = new Map(url.searchParams);
       // Repeated and unknown parameters were not signed.

@@ -13,17 +13,14 @@ export interface DownloadOptions extends Pick<Context, "clock" | "emit"> {
   upstream: Upstream;
   book: AnswerBook;
   links: ArtifactLinks;
-  /** Aborts all downloads. */
   signal: AbortSignal;
 }
 
-/** The limit of concurrent downloads; clients beyond it are asked to retry. */
 const MAX_DOWNLOADS = 256;
 const RETRY_AFTER_S = 5;
-/** Timeout for the upstream's first byte, in milliseconds. */
+/** For the first byte. */
 const START_TIMEOUT_MS = 60_000;
 
-/** Serves artifacts at signed URLs, streamed from the upstream registry. The returned function never throws. */
 export function serveDownloads(options: DownloadOptions): (request: Request) => Promise<Response> {
   const { clock, emit } = options;
   let running = 0;
@@ -130,11 +127,7 @@ function refusal(status: number, text: string, headers: Record<string, string> =
   });
 }
 
-/**
- * Passes bytes on and calls `ended` once, with their number and whether these were all.
- *
- * @param length how many bytes are expected; NaN if unknown.
- */
+/** Passes bytes on and calls `ended` once, with their number and whether these were all. `length` may be NaN. */
 function observed(
   body: ReadableStream<Uint8Array>,
   length: number,

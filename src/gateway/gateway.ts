@@ -16,7 +16,6 @@ import { openUpstream, type Upstream } from "./upstream.ts";
 export interface GatewayOptions extends Pick<Context, "clock" | "emit"> {
   /** Opens the upstream registry for a platform or, with `undefined`, for all of them. Must not send requests. */
   open(platform: Platform | undefined): Registry;
-  /** The minimum time between two polls, in milliseconds. */
   intervalMs: number;
   /** How old an answer may be while the upstream registry fails, in milliseconds. */
   maxStaleMs: number;
@@ -24,17 +23,14 @@ export interface GatewayOptions extends Pick<Context, "clock" | "emit"> {
   secret: Uint8Array<ArrayBuffer>;
   /** `https://host[:port][/path]` of the gateway; `undefined` uses the origin of each request. */
   publicUrl: string | undefined;
-  /** Whether answers have the upstream's own artifact URLs. */
   direct: boolean;
   /** The token that `/metrics` requires. */
   token: string | undefined;
-  /** Aborts running work. */
   signal: AbortSignal;
-  /** Aborted when a shutdown begins: `/healthz` reports it, while running work goes on. */
+  /** Aborted when a shutdown begins: `/healthz` reports it, while running work continues. */
   stopping: AbortSignal;
 }
 
-/** The limit of reports that are passed on at once. */
 const MAX_REPORTS = 8;
 
 type Health = PollState | "stopping";
@@ -51,7 +47,6 @@ export class Gateway implements RegistryLogic {
   readonly #mayReadMetrics: (authorization: string | null) => Promise<boolean>;
   #reports = 0;
 
-  /** @throws ConfigError if the upstream registry cannot be opened. */
   constructor(options: GatewayOptions) {
     const { clock, signal, intervalMs, maxStaleMs, token } = options;
     this.#options = options;
@@ -130,7 +125,6 @@ export class Gateway implements RegistryLogic {
     return isHealthy(this.#health());
   }
 
-  /** Makes the next request poll, regardless of the interval. */
   expire(): void {
     this.#upstream.expire();
   }
@@ -152,7 +146,7 @@ export class Gateway implements RegistryLogic {
       case "none": {
         const { reason, message, tag } = resolution;
         this.#emit({ type: "nothing", reason, message });
-        // A tag without an artifact and a date tells the client what is missing, and not to wait for it.
+        // A tag without an artifact and a date shows the client what is missing, so that it does not wait.
         return reason === "artifact-missing" && tag !== undefined ? { id: "", tag } : undefined;
       }
       case "pending":

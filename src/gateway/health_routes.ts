@@ -16,7 +16,6 @@ const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 
 const SERVICES: ReadonlySet<string> = new Set(["", RegistryService.typeName, Health.typeName]);
-/** How often a watch polls for a change, in milliseconds. */
 const WATCH_INTERVAL_MS = 1_000;
 const MAX_WATCHES = 256;
 

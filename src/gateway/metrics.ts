@@ -1,10 +1,6 @@
-import type { EventSink } from "../core/event.ts";
+import type { DewyEvent } from "../core/event.ts";
 
-export interface GatewayMetrics {
-  sink: EventSink;
-  /** The counters in Prometheus' text format. */
-  text(): string;
-}
+export type GatewayMetrics = ReturnType<typeof gatewayMetrics>;
 
 const COUNTERS = {
   dewy_gateway_upstream_polls_total: "Polls that the upstream registry answered",
@@ -18,13 +14,13 @@ const COUNTERS = {
 } as const;
 
 /** Counts a gateway's events. https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
-export function gatewayMetrics(): GatewayMetrics {
+export function gatewayMetrics() {
   const values = new Map<keyof typeof COUNTERS, number>();
   const add = (name: keyof typeof COUNTERS, by = 1): void => {
     values.set(name, (values.get(name) ?? 0) + by);
   };
   return {
-    sink: (event) => {
+    sink: (event: DewyEvent) => {
       switch (event.type) {
         case "upstream-polled":
           return add("dewy_gateway_upstream_polls_total");

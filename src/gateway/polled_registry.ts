@@ -6,11 +6,9 @@ import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";
 
 export interface PollOptions extends Pick<Context, "clock" | "emit"> {
-  /** The minimum time between two polls, in milliseconds. */
   intervalMs: number;
   /** How old an answer may be while the registry is unavailable, in milliseconds. */
   maxStaleMs: number;
-  /** Aborts polls. */
   signal: AbortSignal;
 }
 
@@ -31,7 +29,6 @@ interface Question {
   limit: number;
 }
 
-/** The limit of platforms that one process serves. */
 export const MAX_PLATFORMS: number = 64;
 /** How many answers about artifacts requested by name are kept. */
 const MAX_NAMED = 64;
@@ -64,10 +61,7 @@ export class PolledRegistry {
 
   /**
    * Returns the newest version for a platform: the answer of the current poll or, while the registry is unavailable, the
-   * last one.
-   *
-   * @param artifact a file name; defaults to the artifact for the platform.
-   * @throws DewyError if the registry is unavailable and the last answer has expired.
+   * last one. Rejects when that has expired. `artifact` defaults to the one for the platform.
    */
   async current(platform: Platform, artifact?: string): Promise<Resolution> {
     const question = this.#questionOf(platform, artifact);

@@ -21,7 +21,6 @@ import {
 import { normalizePlatform } from "../platform/platform.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
 
-/** What the host knows about a call. */
 export interface Caller {
   /** The IP address; `undefined` where the runtime does not say. */
   address: string | undefined;
@@ -29,7 +28,6 @@ export interface Caller {
   origin: string | undefined;
 }
 
-/** The context value where the host puts the caller. */
 export const callerKey: ContextKey<Caller> = createContextKey<Caller>(
   { address: undefined, origin: undefined },
   { description: "the caller" },
@@ -43,11 +41,7 @@ export const MAX_DEADLINE_MS: number = 10 * 60_000;
 const MAX_ID_LENGTH = 1024;
 const MAX_ERROR_LENGTH = 4096;
 
-/**
- * Routes the calls of `dewy.RegistryService` to a registry's logic.
- *
- * @param emit receives errors that the caller must not see.
- */
+/** Routes the calls of `dewy.RegistryService` to a registry's logic. `emit` receives errors that callers must not see. */
 export function registryRoutes(
   logic: RegistryLogic,
   emit: EventSink,

@@ -8,16 +8,7 @@ import {
   type PollState,
 } from "./polled_registry.ts";
 
-/** The registry behind a gateway. */
-export interface Upstream {
-  /** See {@link PolledRegistry.current}. */
-  current(platform: Platform, artifact?: string): Promise<Resolution>;
-  registryFor(platform: Platform): Registry;
-  /** The worst state of all polled registries. */
-  state(): PollState;
-  /** Makes the next request poll, regardless of the interval. */
-  expire(): void;
-}
+export type Upstream = ReturnType<typeof openUpstream>;
 
 const BY_SEVERITY: readonly PollState[] = ["idle", "ok", "stale", "failing"];
 
@@ -25,7 +16,7 @@ const BY_SEVERITY: readonly PollState[] = ["idle", "ok", "stale", "failing"];
 export function openUpstream(
   open: (platform: Platform | undefined) => Registry,
   options: PollOptions,
-): Upstream {
+) {
   const shared = new PolledRegistry(open(undefined), options);
   const own = new Map<string, PolledRegistry>();
 
@@ -43,12 +34,14 @@ export function openUpstream(
   };
 
   return {
-    current: async (platform, artifact) => find(platform).current(platform, artifact),
-    registryFor: (platform) => find(platform).registry,
-    expire: () => {
+    current: async (platform: Platform, artifact?: string): Promise<Resolution> =>
+      find(platform).current(platform, artifact),
+    registryFor: (platform: Platform): Registry => find(platform).registry,
+    expire: (): void => {
       for (const polled of [shared, ...own.values()]) polled.expire();
     },
-    state: () => {
+    /** The worst state of all polled registries. */
+    state: (): PollState => {
       const states = [shared, ...own.values()].map(({ state }) => BY_SEVERITY.indexOf(state));
       return BY_SEVERITY[Math.max(...states)] ?? "idle";
     },

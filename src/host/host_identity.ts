@@ -1,24 +1,15 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 
-/** This machine in notifications. */
-export interface HostIdentity {
-  name: string;
-  /** `#RRGGBB`. */
-  color: string;
-}
-
-export function hostIdentity(): HostIdentity {
+/** For notifications. */
+export function hostIdentity(): { name: string; color: string } {
   const name = hostname();
   return { name, color: hostColor(name) };
 }
 
 const COLOR_DIGITS = 6;
 
-/**
- * Derives a stable colour from the MD5 of the name: its first six digits that are not the red of
- * failures.
- */
+/** The first six digits of the MD5 that are not the red of failures. */
 export function hostColor(name: string): string {
   const digits = createHash("md5").update(name).digest("hex").toUpperCase();
   for (let start = 0; start + COLOR_DIGITS <= digits.length; start += COLOR_DIGITS) {

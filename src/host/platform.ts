@@ -4,7 +4,7 @@ import { execPath } from "node:process";
 import type { Platform } from "../core/types.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 
-type Libc = NonNullable<Platform["libc"]>;
+type Libc = Platform["libc"];
 
 /**
  * Detects the platform of this machine, including what only a host knows: the variant of an ARM
@@ -30,44 +30,33 @@ export function hostPlatform(): Platform {
   return normalizePlatform({ ...platform, variant, libc });
 }
 
-/**
- * Reads the variant (`v5`, `v6`, `v7`) from `uname -m`, which is `aarch64` or `armv8l` if a 32-bit
- * program runs on a 64-bit kernel.
- */
+/** `uname -m` is `aarch64` or `armv8l` if a 32-bit program runs on a 64-bit kernel. */
 export function armVariant(unameMachine: string): string | undefined {
   if (/^(aarch64|arm64|armv8)/.test(unameMachine)) return "v7";
   return /^arm(v[5-7])/.exec(unameMachine)?.[1];
 }
 
 /** The shell is built for the system itself; a runtime can be static or bring its own libc. */
-function systemLibc(): Libc | undefined {
+function systemLibc(): Libc {
   return (
     programLibc("/bin/sh") ?? programLibc("/usr/bin/env") ?? programLibc(execPath) ?? loaderLibc()
   );
 }
 
-function programLibc(path: string): Libc | undefined {
-  const start = readStart(path);
-  return start === undefined ? undefined : interpreterLibc(start);
-}
-
-/**
- * Detects the C library by the dynamic loader, whose path follows the headers of an executable.
- * https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#interpreter
- */
-export function interpreterLibc(programStart: Uint8Array): Libc | undefined {
+/** https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#interpreter */
+export function interpreterLibc(programStart: Uint8Array): Libc {
   const text = new TextDecoder("latin1").decode(programStart);
   if (!text.startsWith("\x7fELF")) return undefined;
   if (/\/ld-musl-[\w.-]+\0/.test(text)) return "musl";
   return /\/ld(-linux[\w.-]*|64)\.so\.\d+\0/.test(text) ? "glibc" : undefined;
 }
 
-function readStart(path: string): Uint8Array | undefined {
+function programLibc(path: string): Libc {
   try {
     const file = openSync(path, "r");
     try {
       const bytes = new Uint8Array(4096);
-      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0));
+      return interpreterLibc(bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0)));
     } finally {
       closeSync(file);
     }
@@ -76,7 +65,7 @@ function readStart(path: string): Uint8Array | undefined {
   }
 }
 
-function loaderLibc(): Libc | undefined {
+function loaderLibc(): Libc {
   try {
     const names = readdirSync("/lib");
     if (names.some((name) => name.startsWith("ld-musl-"))) return "musl";

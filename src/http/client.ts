@@ -42,7 +42,6 @@ export type SignableRequest = Omit<RedirectStep, "trusted">;
 export interface HttpRequest {
   /** Must not have credentials in it. */
   url: string | URL;
-  /** Defaults to `GET`. */
   method?: string;
   headers?: Readonly<Record<string, string>>;
   /** Held in memory, so that a retry can send it again. */
@@ -93,11 +92,8 @@ export interface HttpClient {
 export interface HttpContext extends Pick<Context, "fetch" | "clock" | "emit"> {
   /** What the server is, for network errors: `Amazon S3`. Defaults to its host alone. */
   service?: string;
-  /** Defaults to `dewy`. */
   userAgent?: string;
-  /** Attempts after the first. Defaults to 3. */
   retries?: number;
-  /** A number from 0 up to 1, for jitter. Defaults to `Math.random`. */
   random?: () => number;
 }
 
@@ -258,14 +254,12 @@ interface Attempt {
   context: HttpContext;
   request: HttpRequest;
   step: RedirectStep;
-  /** Counts from 1. */
   attempt: number;
 }
 
 interface Sent extends Attempt {
   /** What was sent, signature included. */
   headers: Readonly<Record<string, string>>;
-  /** Its body is guarded. */
   response: Response;
 }
 

@@ -58,7 +58,6 @@ export function describeFailure({ method, url, status, message }: HttpFailure): 
   return `Cannot ${method} ${url}: HTTP ${status}${message === "" ? "" : `: ${message}`}`;
 }
 
-/** Whether the same request may soon succeed. */
 export function isTransient(status: number): boolean {
   return [429, 500, 502, 503, 504].includes(status);
 }

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { RemoteError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 
@@ -12,8 +13,6 @@ const MAX_KEYS = 10_000;
 
 /**
  * Parses the JSON of a response. A text that would take much more memory than its length is refused unparsed.
- *
- * @param hint what to check if it is not JSON, as a question.
  * @throws {RemoteError} If it is not JSON, is nested too deeply, or has too many keys, arrays or objects.
  */
 export function parseJson(text: string, url: string | URL, hint: string): unknown {
@@ -84,4 +83,36 @@ function endOfString(text: string, start: number): number {
     if ((end - before) % 2 === 1) return end;
   }
   return text.length;
+}
+
+/** Reads the URL of the next page from a `Link` header. See https://www.rfc-editor.org/rfc/rfc8288#section-3. */
+export function nextLink(header: string | null, base: string | URL): URL | undefined {
+  for (const [, target = "", parameters = ""] of (header ?? "").matchAll(
+    /<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,
+  )) {
+    const relations = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]*))/i.exec(parameters);
+    const names = (relations?.[1] ?? relations?.[2] ?? "").toLowerCase().split(/\s+/);
+    if (names.includes("next") && URL.canParse(target, base)) return new URL(target, base);
+  }
+  return undefined;
+}
+
+/**
+ * Returns the value as the schema's type.
+ *
+ * @param fail makes the error from the problem, such as `assets[0].size should be number`.
+ * @param whole names the value itself in the problem.
+ */
+export function parseSchema<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  fail: (problem: string) => Error,
+  whole = "the response",
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const problem =
+    issue.received === "undefined" ? "is missing" : `should be ${issue.expected ?? issue.type}`;
+  throw fail(`${v.getDotPath(issue) ?? whole} ${problem}`);
 }

@@ -5,13 +5,10 @@ import type { HttpClient, HttpRequest } from "./client.ts";
 
 /** Which bytes to download, and how to check that they belong to the right file. */
 export interface RangeOptions {
-  /** The first byte wanted. Defaults to 0. */
   offset?: number | undefined;
-  /** The size that the whole file must have. Defaults to any size. */
   size?: number | undefined;
   /** What identifies the bytes before the offset. Defaults to no check. */
   validator?: string | undefined;
-  /** Receives the identifier of the bytes in the response. */
   onValidator?: ((validator: string | undefined) => void) | undefined;
   /** Reads the server's own identifier, if it has a better one than HTTP's. */
   identify?: ((headers: Headers) => string | null) | undefined;

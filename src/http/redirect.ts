@@ -2,7 +2,6 @@ import { RemoteError } from "../core/error.ts";
 import { isLinkLocalHost, isPrivateHost } from "../core/private_address.ts";
 import { redactUrl } from "../core/url.ts";
 
-/** One request of a redirect chain. */
 export interface RedirectStep {
   method: string;
   url: URL;

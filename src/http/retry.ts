@@ -4,11 +4,7 @@ const MAX_DELAY_MS = 8_000;
 /** A call sleeps at most this long for `Retry-After`; longer pauses are left to the poll loop. */
 export const MAX_RETRY_AFTER_MS = 30_000;
 
-/**
- * Exponential backoff with full jitter, so that many clients spread out.
- *
- * @param attempt the attempt that failed, counted from 1.
- */
+/** Exponential backoff with full jitter, so that many clients spread out. */
 export function backoffMs(attempt: number, random: () => number): number {
   return Math.round(random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** attempt));
 }

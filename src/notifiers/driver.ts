@@ -1,8 +1,3 @@
-/**
- * The interface of a notifier driver: how its URL is read and how it sends.
- *
- * @module
- */
 import type { Context } from "../core/context.ts";
 import type { EnvironmentSpec } from "../core/environment.ts";
 import type { HookResult } from "../core/event.ts";
@@ -31,17 +26,15 @@ export interface NotifierContext extends Context {
 
 export interface HostIdentity {
   name: string;
-  /** A colour that tells machines apart at a glance, as `#RRGGBB`. */
+  /** A colour that distinguishes machines at a glance, as `#RRGGBB`. */
   color: string;
 }
 
 export interface NotifierDriver {
-  /** The part of the URL before `://`; the key in the table. */
   readonly scheme: string;
   readonly name: string;
   /** The form of the URL: `slack://<channel>`. */
   readonly syntax: string;
-  /** A URL to copy. */
   readonly example: string;
   readonly options: readonly OptionSpec[];
   /** The domain of its website, so that a pasted URL gets a hint. */
@@ -49,12 +42,7 @@ export interface NotifierDriver {
   readonly environment: readonly EnvironmentSpec[];
   /** How the names of further variables begin that hold credentials or lead to them. */
   readonly credentialPrefixes?: readonly string[];
-  /**
-   * Opens the notifier; nothing is sent yet.
-   *
-   * @returns `undefined`, after a warning, if its credentials are missing.
-   * @throws ConfigError if the URL is invalid.
-   */
+  /** Returns `undefined`, after a warning, if its credentials are missing. */
   open(url: SplitUrl, context: NotifierContext): Notifier | undefined;
 }
 

@@ -9,9 +9,8 @@ export const LAST_ERROR_NOTE =
 const MAX_ERRORS = 3;
 
 export interface Limiter {
-  /** @returns the notification to send; `undefined` if it is held back. */
+  /** Returns the notification to send; `undefined` if it is held back. */
   admit(event: DewyEvent, notification: Notification): Notification | undefined;
-  /** Starts a new row of errors, after a success. */
   reset(): void;
 }
 

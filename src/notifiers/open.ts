@@ -14,18 +14,12 @@ const DAY_MS = 24 * 60 * 60_000;
 const SUCCESSES: ReadonlySet<string> = new Set(["deployed", "unchanged", "succeeded-again"]);
 
 export interface NotificationSink {
-  /** Queues the notification of an event. */
   sink: EventSink;
   /** Sends the last notifications, for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
-/**
- * Opens a notifier. If its credentials are missing, it sends nothing and warns now and then once a day.
- *
- * @param redact masks secrets in everything that is sent.
- * @throws ConfigError for an invalid URL, option or variable.
- */
+/** Opens a notifier. If its credentials are missing, it sends nothing and warns now and then once a day. */
 export function openNotifier(
   text: string,
   table: Readonly<Record<string, NotifierDriver>>,

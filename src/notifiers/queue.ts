@@ -6,31 +6,15 @@ import { messageOf } from "../core/message_of.ts";
 import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { Notification, Notifier } from "./driver.ts";
 
-export interface QueueOptions extends Pick<Context, "clock" | "emit"> {
-  /** How many notifications may wait; the oldest are dropped. Defaults to 100. */
-  capacity?: number;
-  /** Timeout of one attempt in milliseconds. Defaults to 10,000. */
-  timeoutMs?: number;
-}
-
-/** Delivers notifications in the background; deploys never wait for it. */
-export interface NotificationQueue {
-  push(notification: Notification): void;
-  /** Runs other work in turn, such as reading what the next notifications need. */
-  run(work: () => Promise<void>): void;
-  /** Delivers the rest, for at most `timeoutMs`. */
-  close(timeoutMs: number): Promise<void>;
-}
-
+/** How many notifications may wait; the oldest are dropped. */
 const CAPACITY = 100;
+/** Of one attempt. */
 const TIMEOUT_MS = 10_000;
 const ATTEMPTS = 3;
 const MAX_PAUSE_MS = 60_000;
 
-/** Sends one notification at a time, in order, each with a few attempts. */
-export function createQueue(notifier: Notifier, options: QueueOptions): NotificationQueue {
-  const { clock, emit } = options;
-  const capacity = options.capacity ?? CAPACITY;
+/** Sends one notification at a time, in order, each with a few attempts. Deploys never wait for it. */
+export function createQueue(notifier: Notifier, { clock, emit }: Pick<Context, "clock" | "emit">) {
   const waiting: (() => Promise<void>)[] = [];
   const stop = new AbortController();
   let running: Promise<void> | undefined;
@@ -45,7 +29,7 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
     }
   };
   const add = (work: () => Promise<void>): void => {
-    if (waiting.length >= capacity) {
+    if (waiting.length >= CAPACITY) {
       waiting.shift();
       dropped += 1;
       if (dropped === 1) {
@@ -58,21 +42,23 @@ export function createQueue(notifier: Notifier, options: QueueOptions): Notifica
     });
   };
   const attempt = async (notification: Notification): Promise<void> => {
-    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     try {
-      await withDeadline(clock, timeoutMs, stop.signal, (signal) =>
+      await withDeadline(clock, TIMEOUT_MS, stop.signal, (signal) =>
         notifier.send(notification, signal),
       );
     } catch (cause) {
       if (!(cause instanceof TimeoutError)) throw cause;
-      const message = `the notifier did not answer within ${timeoutMs / 1_000} s`;
+      const message = `the notifier did not answer within ${TIMEOUT_MS / 1_000} s`;
       throw new RemoteError(message, { code: "timeout", cause });
     }
   };
   return {
+    /** Runs other work in turn, such as reading what the next notifications need. */
     run: add,
-    push: (notification) => add(() => deliver(() => attempt(notification), clock, stop.signal)),
-    close: async (timeoutMs) => {
+    push: (notification: Notification): void =>
+      add(() => deliver(() => attempt(notification), clock, stop.signal)),
+    /** Delivers the rest, for at most `timeoutMs`. */
+    close: async (timeoutMs: number): Promise<void> => {
       if (running === undefined) return;
       const done = new AbortController();
       const late = clock.sleep(timeoutMs, done.signal).catch(() => {});

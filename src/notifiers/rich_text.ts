@@ -4,7 +4,6 @@ export type Span = string | { bold: string } | { code: string } | { lines: reado
 /** The text of a notification: spans without separators between them. */
 export type RichText = readonly Span[];
 
-/** A tag, a name or another word in a fixed-width font. */
 export function code(text: string): Span {
   return { code: text };
 }

@@ -17,7 +17,6 @@ export interface Contest {
   others: readonly Candidate[];
 }
 
-/** Returns the best of the fitting files. */
 export function compete(
   names: readonly string[],
   verdicts: readonly Verdict[],
@@ -110,7 +109,6 @@ export function describeSubstitute(
   return `${name} is a different program from ${own}; set artifact= to use it`;
 }
 
-/** Remarks for the operator, one sentence each. */
 export function notesOn({ winner, rivals, others }: Contest): string[] {
   const { name, verdict } = winner;
   const fitting = [winner, ...rivals, ...others].map((one) => one.name);

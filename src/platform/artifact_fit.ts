@@ -11,7 +11,6 @@ export type Verdict =
       rank: Rank;
       /** The name has no architecture: it counts only if no other file fits equally well. */
       isGuess: boolean;
-      /** Doubts about the choice. */
       notes: readonly string[];
     }
   | {
@@ -105,7 +104,6 @@ function judgeFit(words: ArtifactWords, target: Platform, kind: FileKind["kind"]
   };
 }
 
-/** The usual architectures of files without one in their name. */
 function isUsualArch({ os, arch }: Platform): boolean {
   return arch === "amd64" || (os === "darwin" && arch === "arm64");
 }

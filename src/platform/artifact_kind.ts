@@ -2,7 +2,6 @@ import { isPlatformWord } from "./artifact_words.ts";
 
 export type ArchiveKind = "tar" | "tar.gz" | "tar.bz2" | "tar.xz" | "tar.zst" | "zip";
 
-/** The kind of a file, judged by its name alone. */
 export type FileKind =
   | { kind: "archive"; stem: string }
   /** A bare executable. `.exe` states the operating system. */
@@ -44,7 +43,6 @@ export function archiveKind(name: string): ArchiveKind | undefined {
   return findExtension(name)?.[1];
 }
 
-/** Whether dewy extracts a file of this name. */
 export function isArchive(name: string): boolean {
   return archiveKind(name) !== undefined;
 }

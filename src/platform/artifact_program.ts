@@ -83,7 +83,6 @@ function withoutVersion(name: string, tag: string): string {
   return stem.replaceAll(VERSION, " ");
 }
 
-/** Joins words with the spelling and separators of the name. */
 function joinAsIn(name: string, words: readonly string[]): string {
   const lower = name.toLowerCase();
   let joined = "";

@@ -85,7 +85,7 @@ export function runtimePlatform(): Platform {
     return normalizePlatform({
       os: process.platform,
       arch: process.arch,
-      ...(armVersion === undefined ? {} : { variant: String(armVersion) }),
+      variant: armVersion === undefined ? undefined : String(armVersion),
     });
   }
   return fromNavigator(isText(navigator?.platform) ? navigator.platform : "");

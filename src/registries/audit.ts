@@ -19,7 +19,7 @@ export function auditText(name: string): string {
   return name.slice(0, -SUFFIX.length).replaceAll("_", " ");
 }
 
-/** Tells the records of deploys from artifacts. */
+/** Distinguishes the records of deploys from artifacts. */
 export function isAuditName(name: string): boolean {
   return name.startsWith("shipped_to_") && name.endsWith(SUFFIX);
 }

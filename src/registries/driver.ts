@@ -1,9 +1,3 @@
-/**
- * What a registry driver is: one file that says how its URL reads and how to ask it.
- *
- * @module
- */
-
 import type { AwsCredentials } from "../auth/aws_credentials.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
@@ -32,7 +26,7 @@ export type { AwsProfile } from "./s3/address.ts";
 /** The commands that deploy. */
 export type DeployCommand = "server" | "assets" | "container";
 
-/** What every registry URL can say. */
+/** The parts that all registry URLs have. */
 export interface LocatorBase {
   /** The kind of registry. */
   type: string;
@@ -53,16 +47,15 @@ export interface LocatorBase {
 }
 
 /**
- * Makes a `fetch` that shows the addresses of a host to a check, which throws to refuse them, and connects to no
- * others: between a look-up and a connection a name can come to stand for something else. A `fetch` that cannot be
- * made so, and calls through a proxy, stay as they are.
+ * Makes a `fetch` that passes the addresses of a host to a check, which throws to refuse them, and connects to no
+ * others: a name can change its address between a lookup and a connection. Calls through a proxy are not checked.
  */
 export type GuardFetch = (
   fetch: typeof globalThis.fetch,
   check: (host: string, addresses: readonly string[]) => void,
 ) => Promise<typeof globalThis.fetch>;
 
-/** What a host offers to drivers beyond web standards. On the edge, all of it is absent. */
+/** The services of a host beyond web standards; all absent on the edge. */
 export interface HostServices {
   /** Reads a text file. Rejects with a HostError if it cannot. */
   readTextFile?: ((path: string) => Promise<string>) | undefined;
@@ -83,15 +76,15 @@ export interface HostServices {
   grpcChannel?: OpenGrpcChannel;
 }
 
-/** Everything a driver gets from its surroundings. */
+/** The context of a driver. */
 export interface RegistryContext extends HostServices {
   /** The platform that artifacts are chosen for. */
   platform: Platform;
-  /** Environment variables. The driver's own are checked when they are read. */
+  /** Environment variables. Those of the driver are validated on access. */
   env: Environment;
   /** Sends HTTP requests. */
   fetch: typeof globalThis.fetch;
-  /** Tells the time and sleeps. */
+  /** The clock. */
   clock: Clock;
   /** Receives requests, retries, rate limits and warnings. */
   emit: EventSink;
@@ -115,11 +108,11 @@ export interface RegistryLogin {
   password: string;
 }
 
-/** An artifact URL, as far as other registries need to know it. */
+/** The parts of an artifact URL that other registries check. */
 export interface ArtifactName {
   /** The file name. */
   name: string;
-  /** The server that the URL itself names, to which signed requests would be sent. */
+  /** The server in the URL, which would receive signed requests. */
   endpoint?: string;
 }
 
@@ -141,14 +134,13 @@ export interface ArtifactScheme {
 export type RegistryFeature = "anyPlatform" | "exists" | "report" | "digest" | "pullAccess";
 
 /**
- * One kind of registry: how its URL reads, and how it is opened. Everything that dewy knows of a kind of registry stands
- * here: help, reference, redaction, and the isolation of apps are derived from it. A driver is light; what it needs to
- * talk to a server is imported when a registry is opened.
+ * One kind of registry: its URLs, and how to open it. Help, reference, redaction and the isolation of apps are derived
+ * from it. Drivers load at every start, so they import their client only when a registry is opened.
  */
 export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   /** The part of the URL before `://`; the key in the table. */
   readonly scheme: string;
-  /** The name that people know. */
+  /** Its name in texts. */
   readonly name: string;
   /** The URL's form: `ghr://<owner>/<repo>`. */
   readonly syntax: string;
@@ -156,21 +148,21 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   readonly example: string;
   /** The commands that can deploy from it. */
   readonly commands: readonly DeployCommand[];
-  /** The options of its URL. Their values are printed, so they never hold a secret. */
+  /** The options of its URL. Their values are printed, so they must not be secrets. */
   readonly options: readonly OptionSpec[];
   /** Query keys of its requests whose values may be printed. */
   readonly requestKeys?: readonly string[];
   /** The environment variables it reads. */
   readonly environment: readonly EnvironmentSpec[];
-  /** How the names of further variables begin that hold credentials or lead to them, such as `AWS_`. */
+  /** Prefixes of further variables with credentials, such as `AWS_`. */
   readonly credentialPrefixes?: readonly string[];
-  /** Its artifact URLs, if it has a form of its own for them. */
+  /** Its artifact URLs, if they have their own scheme. */
   readonly artifact?: ArtifactScheme;
-  /** What the option `token` is: `GitHub token`. Without it, the option is refused. */
+  /** A name for the option `token`: `GitHub token`. Without it, the option is refused. */
   readonly token?: string;
   /** The optional members of its registries. */
   readonly features: readonly RegistryFeature[];
-  /** Reads the URL; throws a ConfigError that names the part that is wrong. */
+  /** Parses the URL; throws a ConfigError that names the invalid part. */
   parse(url: SplitUrl): L;
   /** The registry URL that a web address such as https://github.com/owner/repo stands for, as a hint in errors. */
   fromWebAddress?(address: URL): string | undefined;
@@ -277,26 +269,16 @@ function rejectUserInfo(url: SplitUrl): void {
   }
 }
 
-/**
- * The error for a registry URL whose parts are not those of its scheme.
- *
- * @param url the URL.
- * @param problem what is wrong with it.
- * @param syntax the form it should have.
- * @returns the error to throw.
- */
 export function badRegistryUrl(url: SplitUrl, problem: string, syntax: string): ConfigError {
   return new ConfigError(`Cannot use --registry "${redactUrl(url.text)}": ${problem}: ${syntax}`);
 }
 
-/** The error for an artifact URL whose parts are not those of its scheme. */
 export function badArtifactUrl(url: SplitUrl, syntax: string): ConfigError {
   return new ConfigError(
     `Cannot read the artifact URL "${redactUrl(url.text)}": expected ${syntax}`,
   );
 }
 
-/** The part of a path behind its last slash. */
 export function lastPart(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }

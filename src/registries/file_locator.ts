@@ -1,4 +1,4 @@
-import { decodePath, encodePath, type OptionSpec, readQuery, type SplitUrl } from "../core/url.ts";
+import { decodePath, encodePath, readQuery, type SplitUrl } from "../core/url.ts";
 import {
   badArtifactUrl,
   badRegistryUrl,
@@ -7,10 +7,7 @@ import {
   readRegistryQuery,
 } from "./driver.ts";
 
-/** The form of a directory registry URL. */
 export const FILE_SYNTAX = "file:///<directory>";
-/** The options of a directory registry URL. */
-export const FILE_URL_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A directory of this machine in the layout of an S3 registry. */
 export interface FileLocator extends LocatorBase {
@@ -20,9 +17,8 @@ export interface FileLocator extends LocatorBase {
   dir: string;
 }
 
-/** Reads `file:///dir`. */
 export function parseFileUrl(url: SplitUrl): FileLocator {
-  const { common } = readRegistryQuery("file", url, FILE_URL_OPTIONS);
+  const { common } = readRegistryQuery("file", url, FILE_OPTIONS);
   if (url.host !== "" && url.host !== "localhost") {
     throw badRegistryUrl(url, `"${url.host}" would be a host; write three slashes`, FILE_SYNTAX);
   }

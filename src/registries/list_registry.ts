@@ -53,28 +53,18 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
  */
 export function listRegistry(parts: ListRegistryParts): Registry {
   const { locator, io, source, repository, open, exists, report } = parts;
-  const { url, preRelease, calver, constraint, slot, artifact, emulation } = locator;
-  const policy: Omit<Policy, "platform" | "artifact"> = {
-    url,
-    preRelease,
-    calver,
-    constraint,
-    slot,
-    ...(emulation === undefined ? {} : { emulation }),
-    ...(repository === undefined ? {} : { repository }),
-    graceMs: GRACE_MS,
-  };
-  const remembered = rememberListing(source, io.clock);
-  const sourceFor = ({ maxAgeMs }: ResolveOptions): ReleaseSource => remembered(maxAgeMs);
+  const sourceFor = rememberListing(source, io.clock);
   const policyFor = (options: ResolveOptions): Policy => ({
-    ...policy,
+    ...locator,
+    repository,
+    graceMs: GRACE_MS,
     platform: options.platform ?? io.platform,
-    artifact: options.artifact === undefined ? artifact : exactPattern(options.artifact),
+    artifact: options.artifact === undefined ? locator.artifact : exactPattern(options.artifact),
   });
   return {
     anyPlatform: true,
     resolve: async (options = {}) =>
-      resolve(sourceFor(options), policyFor(options), question(options, io)),
+      resolve(sourceFor(options.maxAgeMs), policyFor(options), question(options, io)),
     open,
     ...(exists === undefined ? {} : { exists }),
     ...(report === undefined ? {} : { report }),

@@ -5,45 +5,68 @@
  */
 
 import { IntegrityError } from "../core/error.ts";
-import type { Artifact } from "../core/types.ts";
+import type { Artifact, OpenOptions, Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
-import type { ListedTag, ReleaseFiles, ReleaseSource } from "../resolve/resolve.ts";
-import { isAuditName } from "./audit.ts";
+import type { ListedTag, ReleaseFiles } from "../resolve/resolve.ts";
+import { auditName, isAuditName } from "./audit.ts";
+import type { LocatorBase, RegistryContext } from "./driver.ts";
+import { joinSignals, listRegistry, skipAbandoned } from "./list_registry.ts";
 
-/** An object of a store. */
 export interface StoredObject {
   /** Its whole name, prefix included. */
   name: string;
   /** When its bytes were stored. */
   storedAt: Date;
-  /** What it is as an artifact, but for the name. */
+  /** The artifact without its name. */
   artifact: Omit<Artifact, "name">;
 }
 
-/** A page of a listing. */
 export interface ObjectPage {
-  /** What is below directories of their own, where those are not looked into; they end in `/`. */
+  /** The "directories" up to the next `/`, which they end in. */
   directories: readonly string[];
-  /** Objects. */
   objects: readonly StoredObject[];
 }
 
-/** A bucket that can be listed. */
 export interface ObjectStore {
-  /** What comes before the tags: empty, or ends in `/`. */
+  /** The part before the tags: empty, or ends in `/`. */
   prefix: string;
-  /** Lists what is directly below the prefix. */
   listTags(signal: AbortSignal | undefined): AsyncIterable<Pick<ObjectPage, "directories">>;
-  /** Lists the files of a version directory. */
   listFiles(directory: string, signal: AbortSignal | undefined): AsyncIterable<ObjectPage>;
 }
 
-/** Reads `<prefix><tag>/<artifact>` as releases: one listing for the tags, one for the files of a tag. */
-export function objectSource(store: ObjectStore): ReleaseSource {
-  return {
-    tags: (signal) => listTags(store, signal),
-    release: (tag, signal) => readRelease(store, tag, signal),
-  };
+interface ObjectRegistryParts {
+  locator: LocatorBase & { prefix: string };
+  io: RegistryContext;
+  store: ObjectStore;
+  get(artifact: Artifact, options: OpenOptions & { size?: number }): ReturnType<Registry["open"]>;
+  /** Stores an empty object. */
+  put(name: string, signal: AbortSignal | undefined): Promise<void>;
+}
+
+/** Makes a registry of a bucket: one listing for the tags, one for the files of a tag. */
+export function objectRegistry({ locator, io, store, get, put }: ObjectRegistryParts): Registry {
+  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
+    joinSignals(given?.signal, io.signal);
+  return skipAbandoned(
+    listRegistry({
+      locator,
+      io,
+      source: {
+        tags: (signal) => listTags(store, signal),
+        release: (tag, signal) => readRelease(store, tag, signal),
+      },
+      async open(artifact, options) {
+        if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
+        return get(artifact, { ...options, size: artifact.size, signal: signalOf(options) });
+      },
+      exists: (tag, options) => holdsRelease(store, tag, signalOf(options)),
+      async report(deployment, options) {
+        if (deployment.error !== undefined) return; // A record says that something was shipped.
+        const name = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
+        await put(name, signalOf(options));
+      },
+    }),
+  );
 }
 
 async function* listTags(
@@ -78,7 +101,7 @@ async function readRelease(
   const isDated = Number.isFinite(newest);
   if (!isDated && !hasDirectories) return undefined;
   // A release is published when its last file has arrived.
-  return { id: directory, ...(isDated ? { createdAt: new Date(newest) } : {}), files };
+  return { id: directory, createdAt: isDated ? new Date(newest) : undefined, files };
 }
 
 /** Records of deploys outlive the release that they are about. */
@@ -86,8 +109,7 @@ function publishedIn(page: ObjectPage, directory: string): StoredObject[] {
   return page.objects.filter(({ name }) => !isAuditName(name.slice(directory.length)));
 }
 
-/** Says whether a release is there. */
-export async function holdsRelease(
+async function holdsRelease(
   store: ObjectStore,
   tag: string,
   signal: AbortSignal | undefined,
@@ -99,8 +121,7 @@ export async function holdsRelease(
   return false;
 }
 
-/** Compares an offset with the size that an artifact has. */
-export function isComplete(artifact: Artifact, offset: number): boolean {
+function isComplete(artifact: Artifact, offset: number): boolean {
   if (artifact.size === undefined || offset < artifact.size) return false;
   if (offset === artifact.size) return offset > 0;
   throw new IntegrityError(

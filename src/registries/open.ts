@@ -33,7 +33,7 @@ export interface RegistryOptions extends SchemeOptions {
   env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Sends HTTP requests. Defaults to the runtime's `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** Tells the time and sleeps. Defaults to the runtime's clock. */
+  /** The clock. Defaults to the runtime's clock. */
   clock?: Clock | undefined;
   /** Receives requests, retries, rate limits and warnings. Defaults to none. */
   emit?: EventSink | undefined;
@@ -277,7 +277,6 @@ export async function explain(
   return explainRegistry(openRegistry(url, options), { exclude: options.exclude });
 }
 
-/** The answer of a registry, and everything behind it. */
 export async function explainRegistry(
   registry: Registry,
   options: ResolveOptions = {},

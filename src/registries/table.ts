@@ -12,7 +12,7 @@ import type { OciLocator } from "./oci/locator.ts";
 import { s3 } from "./s3/driver.ts";
 import type { S3Locator } from "./s3/locator.ts";
 
-/** A registry URL, read and checked; tell the kinds apart by `type`. */
+/** A parsed registry URL; its `type` is the kind of registry. */
 export type RegistryLocator =
   | GhrLocator
   | S3Locator

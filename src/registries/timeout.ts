@@ -6,14 +6,18 @@ import type { Registry } from "../core/types.ts";
 const POLL_TIMEOUT_MS = 60_000;
 
 /**
- * Limits how long a poll may take. Each request has a timeout of its own, but a response that drips, or many retries,
+ * Limits how long a poll may take. Each request has its own timeout, but a response that drips, or many retries,
  * would hold a poll for minutes.
  */
-export function withPollDeadline(registry: Registry, clock: Clock): Registry {
+export function withPollDeadline(
+  registry: Registry,
+  clock: Clock,
+  timeoutMs = POLL_TIMEOUT_MS,
+): Registry {
   return {
     ...registry,
     resolve: (options = {}) =>
-      inTime(POLL_TIMEOUT_MS, clock, options.signal, "poll the registry", (signal) =>
+      inTime(timeoutMs, clock, options.signal, "poll the registry", (signal) =>
         registry.resolve({ ...options, signal }),
       ),
   };
@@ -27,11 +31,7 @@ export function withTimeout(
 ): Registry {
   if (timeoutMs === undefined) return registry;
   return {
-    ...registry,
-    resolve: (options = {}) =>
-      inTime(timeoutMs, clock, options.signal, "poll the registry", (signal) =>
-        registry.resolve({ ...options, signal }),
-      ),
+    ...withPollDeadline(registry, clock, timeoutMs),
     open: (artifact, options = {}) =>
       inTime(timeoutMs, clock, options.signal, "open the artifact", (signal) =>
         registry.open(artifact, { ...options, signal }),
@@ -39,7 +39,6 @@ export function withTimeout(
   };
 }
 
-/** Throws a RemoteError of code `timeout` if the work takes too long. */
 export async function inTime<T>(
   timeoutMs: number | undefined,
   clock: Clock,

@@ -8,7 +8,6 @@ import type { Policy } from "./resolve.ts";
 const SHOWN = 5;
 const MAX_SHOWN_LENGTH = 80;
 
-/** How often a kind occurred, and its first few names. */
 interface Seen {
   count: number;
   names: string[];
@@ -16,7 +15,6 @@ interface Seen {
 
 /** Counts the verdicts on the tags of a listing, with a few examples of each. */
 export class TagTally {
-  /** How many tags were listed. */
   total = 0;
   readonly #seen = new Map<string, Seen>();
   readonly #unusable = new Set<string>();
@@ -103,7 +101,6 @@ function be(seen: Seen): string {
   return seen.count === 1 ? "is" : "are";
 }
 
-/** The message if the newest release has no artifact for this platform. */
 export function describeMissing(
   tag: string,
   names: readonly string[],

@@ -22,9 +22,9 @@ import { describeFiltered, describeMissing, describePending, TagTally } from "./
 export interface ListedTag {
   /** The tag as the registry spells it. */
   tag: string;
-  /** The registry itself calls it a pre-release. */
+  /** Whether the registry itself marks it as a pre-release. */
   preRelease?: boolean;
-  /** Why the registry itself rules it out: `draft`. Such a tag is only ever explained. */
+  /** Why the registry itself rules it out: `draft`. Such a tag is explained, but never chosen. */
   unusable?: string;
 }
 
@@ -32,87 +32,75 @@ export interface ListedTag {
 export interface ReleaseFiles {
   /** The registry's own identifier of the release. */
   id: string;
-  /** When it was published, where the registry says so: the beginning of the grace period. */
+  /** The time of publication, if the registry states it: the start of the grace period. */
   createdAt?: Date;
   /** The files, in the registry's order. */
   files: readonly Artifact[];
-  /** The registry knows of files that are still being uploaded. The default is false. */
+  /** Whether files are still being uploaded. Defaults to false. */
   isUploading?: boolean;
-  /** The choice among other things than files, where the source makes it itself: the images of an index. */
+  /** The choice of a source that does not list files, such as the images of an index. */
   chosen?: ChosenArtifact;
 }
 
-/** A choice that a source has made, and of what. */
+/** The choice of a source, and its candidates. */
 export interface ChosenArtifact {
-  /** What fits this machine; `undefined`: nothing does. */
+  /** The artifact for this machine; `undefined` if none fits. */
   artifact: Artifact | undefined;
-  /** Everything there was. */
+  /** All candidates. */
   candidates: readonly ExplainedArtifact[];
 }
 
-/** What a registry that lists its tags has to write, and nothing more. */
+/** Lists the tags and files of a registry. */
 export interface ReleaseSource {
-  /** Every tag, in the registry's order, all pages of it; a listing that breaks off must throw. */
+  /** All tags, in the registry's order. An incomplete listing must throw. */
   tags(signal: AbortSignal | undefined): AsyncIterable<ListedTag>;
-  /** The files of one listed tag; `undefined` when it is not there (any more). */
+  /** The files of a listed tag; `undefined` if the release does not exist. */
   release(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined>;
 }
 
-/** Which version of a source is wanted. Every registry's locator has these but the last three. */
+/** Which version of a source is wanted: the options of a locator, and the last three. */
 export interface Policy {
-  /** The registry's URL as it may be printed. */
+  /** Redacted. */
   url: string;
-  /** Whether pre-releases count. */
   preRelease: boolean;
-  /** A CalVer format; empty: SemVer. */
   calver: string;
-  /** A range of semver; empty: any version. */
   constraint: string;
-  /** The build metadata a version must have; empty: any. */
   slot: string;
-  /** The artifact's name, or a pattern for it; empty: chosen by platform. */
   artifact: string;
-  /** Whether a file for amd64 will do where the machine can emulate it. The default is false. */
   emulation?: boolean;
-  /** The repository's name, after which its own program is called. The default is none. */
+  /** The repository's name, which its own program has. */
   repository?: string;
-  /** The machine that artifacts are chosen for. */
   platform: Platform;
-  /** Milliseconds after publication in which a missing artifact is waited for; see {@link GRACE_MS}. */
+  /** How long after publication a missing artifact is `pending`, in milliseconds. */
   graceMs: number;
 }
 
-/** What one question may bring along. */
 export interface ResolveOptions {
-  /** Tags that must not be chosen. The default is none. */
   exclude?: Iterable<string>;
-  /** Whether the answer carries an `explanation`. The default is false. */
   explain?: boolean;
-  /** Ends the question. */
   signal?: AbortSignal;
-  /** Milliseconds since the Unix epoch, to know whether the grace period is over. */
+  /** Milliseconds since the Unix epoch. */
   now: number;
 }
 
-/** A listing of this age answers further questions of the same poll, in milliseconds. */
+/** How long one listing serves all calls of a poll, in milliseconds. */
 export const SAME_POLL_MS = 60_000;
 
-/** The grace period after publication: thirty minutes. */
+/** The grace period after publication. */
 export const GRACE_MS: number = 30 * 60_000;
 
 /**
  * Finds the newest version within the policy, and its artifact.
  *
- * The newest version decides: when its artifact is missing, no older one is taken; ask again with the
- * tag in `exclude` to get the next. A release that was listed but is not there when it is looked up is
- * `pending`, so that a listing that lags behind never looks like a downgrade.
+ * If the artifact of the newest version is missing, no older version is chosen; exclude the tag to get the next. A
+ * listed release that cannot be looked up is `pending`, so that a stale listing never looks like a downgrade.
  */
 export async function resolve(
   source: ReleaseSource,
   policy: Policy,
   options: ResolveOptions,
 ): Promise<Resolution> {
-  const rules = { ...tagRules(policy), exclude: [...(options.exclude ?? [])] };
+  const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
   const newest = new NewestTag(rules);
   const tally = new TagTally();
   const listed: ListedTag[] = [];
@@ -148,11 +136,6 @@ function explainFiles(
 function judgeListed(newest: NewestTag, tally: TagTally, listed: ListedTag): void {
   if (listed.unusable !== undefined) tally.addUnusable(listed.tag, listed.unusable);
   else tally.add(listed.tag, newest.offer(listed.tag, listed.preRelease));
-}
-
-function tagRules(policy: Policy): Pick<Policy, "preRelease" | "calver" | "constraint" | "slot"> {
-  const { preRelease, calver, constraint, slot } = policy;
-  return { preRelease, calver, constraint, slot };
 }
 
 function resolveFiles(
@@ -213,7 +196,7 @@ function chooseByName(tag: string, files: readonly Artifact[], policy: Policy): 
 
 function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Release {
   const version = parseVersion(tag, { calver: policy.calver });
-  if (version === undefined) throw new TypeError(`"${tag}" was chosen but is no version`);
+  if (version === undefined) throw new TypeError(`"${tag}" was chosen but is not a version`);
   return {
     id: files.id,
     tag,

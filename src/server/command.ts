@@ -33,7 +33,7 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
   await awaitPredecessor(config, root, context);
   const orphans = await findOrphans(members);
   const opened = await openHandoff(config, root, orphans, context);
-  if (opened.kind === "ended") return opened.exitCode;
+  if (typeof opened === "number") return opened;
   if (config.directoryFrom === "command") {
     context.emit({ type: "directory-of-program", directory: root, program: program[0] });
   }

@@ -12,20 +12,18 @@ import type { ServerConfig } from "./config.ts";
 import { type GenerationProcesses, terminate } from "./supervisor/generation.ts";
 import { type Handoff, noHandoff, proxyHandoff, socketHandoff } from "./supervisor/handoff.ts";
 
-/** The handoff, or the exit code of the dewy process that has run in place of this one. */
-export type OpenedHandoff =
-  | { kind: "open"; handoff: Handoff; withPort: boolean }
-  | { kind: "ended"; exitCode: number };
-
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Opens the ports as `--handoff` requires; `orphans` are generations of an earlier dewy process. */
+/**
+ * Opens the ports as `--handoff` requires; `orphans` are generations of an earlier dewy process. Returns the exit code if
+ * another dewy process has run in place of this one.
+ */
 export async function openHandoff(
   config: ServerConfig,
   root: string,
   orphans: readonly GenerationProcesses[],
   context: CommandContext,
-): Promise<OpenedHandoff> {
+): Promise<{ handoff: Handoff; withPort: boolean } | number> {
   const { env, emit, signals, argv } = context;
   const { ports, handoff: kind } = config;
   const isHeld = holderOf(env) !== undefined || inheritedSockets(env).length > 0;
@@ -34,20 +32,20 @@ export async function openHandoff(
     await stopOrphans(config, root, orphans, context);
   }
   const hasPorts = ports.length > 0;
-  if (kind === "none") return { kind: "open", handoff: noHandoff, withPort: hasPorts };
+  if (kind === "none") return { handoff: noHandoff, withPort: hasPorts };
   if (kind === "proxy" && !isHeld) {
     const handoff = await openProxies(config, ports.map(addressOf), context);
-    return { kind: "open", handoff, withPort: true };
+    return { handoff, withPort: true };
   }
-  if (!hasPorts && !isHeld) return { kind: "open", handoff: socketHandoff([]), withPort: false };
+  if (!hasPorts && !isHeld) return { handoff: socketHandoff([]), withPort: false };
   const held = await holdSockets(ports, { env, emit, signals, root, argv });
-  if (held.kind === "ended") return held;
+  if (held.kind === "ended") return held.exitCode;
   const { sockets } = held.holder;
   if (kind === "proxy") {
-    return { kind: "open", handoff: await openProxies(config, sockets, context), withPort: true };
+    return { handoff: await openProxies(config, sockets, context), withPort: true };
   }
   const handoff = { ...socketHandoff(sockets), close: () => held.holder.close() };
-  return { kind: "open", handoff, withPort: sockets.length > 0 };
+  return { handoff, withPort: sockets.length > 0 };
 }
 
 /** Without a holder that outlived the earlier dewy process, its app still has the port, so there is a short outage. */

@@ -16,7 +16,6 @@ export interface CalverFormat {
 
 interface Specifier {
   name: string;
-  /** Widths in digits, in the order of attempts. */
   widths: readonly number[];
   /** Whether a number of several digits may begin with 0. */
   padded: boolean;
@@ -52,7 +51,6 @@ const compiled = new Map<string, CalverFormat>();
 const MAX_CACHED = 64;
 const MAX_FORMAT_LENGTH = 128;
 
-/** Compiles a format; recent ones are cached. */
 export function compileCalver(format: string): CalverFormat {
   const known = compiled.get(format);
   if (known !== undefined) return known;

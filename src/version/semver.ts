@@ -35,7 +35,6 @@ export function emptyScan(segments: number): TagScan {
   return { segments: new Array<number>(segments).fill(0), preStart: 0, preEnd: 0, buildStart: 0 };
 }
 
-/** Parses a SemVer 2.0.0 tag with an optional lower-case `v`. */
 export function parseSemver(tag: string): Version | undefined {
   const scan = emptyScan(3);
   if (!scanSemver(tag, scan)) return undefined;
@@ -58,7 +57,6 @@ export function scanSemver(tag: string, out: TagScan): boolean {
   for (; at < length; at++) {
     const code = tag.charCodeAt(at);
     if (code >= ZERO && code <= NINE) {
-      // A leading zero.
       if (value === 0 && digits > 0) return false;
       value = value * 10 + (code - ZERO);
       digits++;
@@ -75,7 +73,6 @@ export function scanSemver(tag: string, out: TagScan): boolean {
   return scanSuffix(tag, at, out);
 }
 
-/** Scans the optional `-pre-release` and `+build`. */
 export function scanSuffix(tag: string, at: number, out: TagScan): boolean {
   const length = tag.length;
   let end = at;

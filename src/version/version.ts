@@ -142,7 +142,6 @@ export function latestTag(
   return newest.tag;
 }
 
-/** Keeps the newest of the tags offered one by one. */
 export class NewestTag {
   tag: string | undefined = undefined;
   readonly #scan: TagScanner;

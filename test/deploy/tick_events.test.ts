@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
-import { type TickOptions, tick } from "../../src/deploy/tick.ts";
+import { tick } from "../../src/deploy/tick.ts";
 import { eventsOf, never, ready, testRegistry, testWorld } from "./world.ts";
 
 describe("tick", () => {
   const look = (
     world: ReturnType<typeof testWorld>,
     acceptChanged: string[] = [],
-    later?: TickOptions["later"],
+    later?: Parameters<typeof tick>[0]["later"],
   ) => {
     const none = { calver: "", constraint: "", slot: "", artifact: "" };
     const policy = { ...none, preRelease: false, acceptChanged };

@@ -58,8 +58,8 @@ describe.each(cliRuntimes)("an uncaught error, on $name,", ({ command }) => {
     const errors = dewy.lines().filter(({ level }) => level === "ERROR");
     expect(errors).toHaveLength(2);
     expect(dewy.lines().filter(({ level, stack }) => level === "DEBUG" && stack)).toHaveLength(2);
-    const told = texts.filter((text) => text.includes("an error"));
-    expect(told).toHaveLength(2);
+    const notified = texts.filter((text) => text.includes("an error"));
+    expect(notified).toHaveLength(2);
     expect(dewy.stderr() + texts.join("\n")).not.toContain("xoxb");
   });
 

@@ -40,7 +40,7 @@ describe("createHostIo", () => {
     }
   });
 
-  test("tells its listener of a certificate variable that is of no use", async () => {
+  test("reports an unusable certificate variable to its listener", async () => {
     const events: DewyEvent[] = [];
     await createHostIo({
       env: { SSL_CERT_FILE: "/no/such.pem" },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { nextLink } from "../../src/http/link.ts";
+import { nextLink } from "../../src/http/json.ts";
 
 test.each([
   [null, undefined],

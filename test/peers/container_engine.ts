@@ -73,9 +73,9 @@ async function startDocker(directory: string): Promise<EnginePeer> {
     try {
       await untilItAnswers(peer, daemon);
     } catch (error) {
-      const said = await readFile(log, "utf8").catch(() => "");
+      const output = await readFile(log, "utf8").catch(() => "");
       await peer.stop();
-      throw new Error(`dockerd did not start: ${String(error)}\n${said.slice(-2000)}`);
+      throw new Error(`dockerd did not start: ${String(error)}\n${output.slice(-2000)}`);
     }
   };
   const peer = makePeer("docker", directory, {

@@ -121,9 +121,9 @@ export async function startDockerRegistry(
   try {
     await untilItAnswers(host, server);
   } catch (error) {
-    const said = await readFile(log, "utf8").catch(() => "");
+    const output = await readFile(log, "utf8").catch(() => "");
     await stop();
-    throw new Error(`docker-registry did not start: ${String(error)}\n${said.slice(-2000)}`);
+    throw new Error(`docker-registry did not start: ${String(error)}\n${output.slice(-2000)}`);
   }
   const client = rawClient(`http://${host}`, keys, options);
   return {

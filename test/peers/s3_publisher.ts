@@ -2,8 +2,7 @@ import type { AwsCredentials } from "../../src/auth/aws_credentials.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { createHttpClient } from "../../src/http/client.ts";
 import { objectAddress, type S3Bucket } from "../../src/registries/s3/address.ts";
-import { createS3Client, type S3Client } from "../../src/registries/s3/client.ts";
-import { s3Signer } from "../../src/registries/s3/sign.ts";
+import { createS3Client, type S3Client, s3Signer } from "../../src/registries/s3/client.ts";
 
 /** Requests to an S3 server that only tests send. */
 export interface S3Publisher {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { isChecksumList } from "../../src/platform/artifact_kind.ts";
-import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_name.ts";
 
 const LINUX = { os: "linux", arch: "amd64" };
 const reasonOf = (name: string): string | undefined => explainArtifacts([name], LINUX)[0]?.reason;

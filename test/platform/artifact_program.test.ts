@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { selectArtifact } from "../../src/platform/artifact_name.ts";
+import { selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { placedName } from "../../src/platform/artifact_program.ts";
 
 describe("the name under which a bare file is placed", () => {

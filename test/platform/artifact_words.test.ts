@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Platform } from "../../src/core/types.ts";
-import { chooseArtifact } from "../../src/platform/artifact_choice.ts";
-import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_name.ts";
+import {
+  chooseArtifact,
+  explainArtifacts,
+  selectArtifact,
+} from "../../src/platform/artifact_choice.ts";
 
 /** `linux/arm/v7/musl` as a platform. */
 function platform(text: string): Platform {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { fileKind } from "../../src/platform/artifact_kind.ts";
-import { selectArtifact } from "../../src/platform/artifact_name.ts";
 
 interface Row {
   platform: string;

@@ -8,13 +8,8 @@ import { equal, rejects } from "./check.ts";
 
 const api = adminApi({
   containers: async () => [],
-  status: () => ({
-    command: "container",
-    name: "app",
-    currentVersion: "v1",
-    backends: 1,
-    isRunning: true,
-  }),
+  name: "app",
+  status: () => ({ tag: "v1", backends: 1, isRunning: true }),
 });
 
 /** Runs all checks and returns their names. Throws if one fails. */

@@ -74,7 +74,6 @@ async function postForm(
   return requestOAuthToken(context, { ...rest, request });
 }
 
-/** Signs in as a service account on behalf of a user or another account. */
 export async function impersonatedToken(
   context: TokenContext,
   account: ImpersonatedAccount,
@@ -103,9 +102,7 @@ const ImpersonationResponse = v.object({
 export interface Impersonation {
   /** A checked URL that issues tokens of the service account. */
   url: string;
-  /** Defaults to an hour. */
   lifetimeS?: number | undefined;
-  /** Intermediate service accounts. */
   delegates?: readonly string[];
   source: string;
 }

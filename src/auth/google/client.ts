@@ -16,7 +16,6 @@ const RENEW_RETRY_MS = 60_000;
 const SEARCH_AGAIN_MS = 10 * 60_000;
 
 interface Outcome {
-  /** `undefined` if there are no credentials. */
   token: GoogleToken | undefined;
   renewAt: number;
 }
@@ -52,7 +51,6 @@ export class GoogleAuth {
     return this.#tried;
   }
 
-  /** The headers for a request; empty if there are no credentials. */
   async headers(signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
     const { token } = await rejectOnAbort(this.#outcome(), signal);
     if (token === undefined) return {};

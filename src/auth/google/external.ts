@@ -75,7 +75,6 @@ function basic(id: string, secret: string): string {
   return `Basic ${btoa(String.fromCharCode(...bytes))}`;
 }
 
-/** Reads the other provider's token from its file or server. */
 async function readSubject(
   context: TokenContext,
   account: ExternalAccount,

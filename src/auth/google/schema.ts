@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { ConfigError } from "../../core/error.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
 const common = {

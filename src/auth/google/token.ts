@@ -5,8 +5,7 @@ import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { HttpClient, HttpRequest } from "../../http/client.ts";
 import { failureError, type HttpFailure } from "../../http/errors.ts";
-import { parseJsonIfValid } from "../../http/json.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseJsonIfValid, parseSchema } from "../../http/json.ts";
 
 export interface GoogleToken {
   accessToken: string;
@@ -21,7 +20,6 @@ export interface GoogleToken {
 
 export interface TokenContext extends Context {
   http: HttpClient;
-  /** The OAuth scope. */
   scope: string;
   /** The domain of Google's servers: `googleapis.com`. */
   universe: string;
@@ -34,7 +32,6 @@ export interface TokenRequest<S extends v.GenericSchema> {
   schema: S;
   /** Where the credentials came from, for errors. */
   source: string;
-  /** What to do if they are refused. */
   advice: string;
   /** What was sent and must not appear in an error. */
   secrets: readonly string[];
@@ -48,7 +45,6 @@ const OAuthResponse = v.object({
 
 const MAX_RESPONSE_BYTES = 256 * 1024;
 
-/** Requests a token in the form of OAuth 2.0. */
 export async function requestOAuthToken(
   { http, clock }: Pick<TokenContext, "http" | "clock">,
   request: Omit<TokenRequest<v.GenericSchema>, "schema">,

@@ -1,34 +1,7 @@
 import type { Resolution } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 
-/** The JSON of `dewy check`; unknown values are `null`. */
-export interface Answer {
-  kind: "ready" | "pending" | "none";
-  /** The tag as the registry spells it. */
-  tag: string | null;
-  /** The tag without its optional `v`. */
-  version: string | null;
-  /** The artifact's file name. */
-  artifact: string | null;
-  url: string | null;
-  /** Bytes. */
-  size: number | null;
-  /** `sha256:…` or another digest that the registry states. */
-  digest: string | null;
-  /** When it was published, as RFC 3339. */
-  createdAt: string | null;
-  /** The build metadata of the tag. */
-  slot: string | null;
-  /** On the choice of the artifact; only with `ready`. */
-  notes?: readonly string[] | undefined;
-  /** Why nothing is ready, for programs; only with `pending` and `none`. */
-  reason?: string;
-  /** The same for people; with `none`, and with `pending` where waiting alone may not help. */
-  message?: string | undefined;
-  /** When the pending version was published, as RFC 3339; only with `pending`. */
-  since?: string | null;
-}
-
+/** Unknown values are `null`, in the JSON of `dewy check`. */
 const NOTHING = {
   tag: null,
   version: null,
@@ -40,7 +13,8 @@ const NOTHING = {
   slot: null,
 };
 
-export function toAnswer(resolution: Resolution): Answer {
+/** The JSON of `dewy check`: docs/operations.md describes its fields. */
+export function toAnswer(resolution: Resolution) {
   switch (resolution.kind) {
     case "ready": {
       const { release, artifact, notes } = resolution;

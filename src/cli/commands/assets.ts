@@ -4,7 +4,6 @@ import { openDeployment } from "../../agent/open_deployment.ts";
 import { assetsDeployer } from "../../deployers/assets.ts";
 import type { AssetsConfig } from "../flags/assets.ts";
 
-/** `dewy assets`: keeps the files of a directory up to date. */
 export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
   const { registry, locator, directory, stage } = await openDeployment(config, context);
   const deployer = assetsDeployer(directory, stage);

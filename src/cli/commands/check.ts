@@ -12,7 +12,6 @@ import { choiceMark, textTable } from "./text_table.ts";
 /** The exit code if there is nothing to deploy. */
 const NOT_READY = 2;
 
-/** `dewy check`: prints the newest version for this machine. */
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
   const resolution = await registry.resolve({ signal: context.signals.stop });
@@ -30,11 +29,14 @@ export function resolutionText(
   platform: Platform,
   style: TerminalStyle,
 ): string {
-  const rows = resolutionRows(resolution);
+  const { notes = [] } = resolution.kind === "ready" ? resolution : {};
+  const rows = [
+    ...resolutionRows(resolution),
+    ["platform", formatPlatform(platform)],
+    ...notes.map((note) => ["note", note]),
+  ];
   const table = textTable(
-    [...rows, ["platform", formatPlatform(platform)], ...noteRows(resolution)].flatMap(
-      ([name, value]) => (value === undefined ? [] : [[name, value]]),
-    ),
+    rows.flatMap(([name = "", value]) => (value === undefined ? [] : [[name, value]])),
     style.isTerminal ? "  " : "",
   );
   if (!style.isTerminal) return table;
@@ -67,9 +69,4 @@ function resolutionRows(resolution: Resolution): [name: string, value: string | 
         ["reason", resolution.message],
       ];
   }
-}
-
-function noteRows(resolution: Resolution): [string, string][] {
-  const { notes = [] } = resolution.kind === "ready" ? resolution : {};
-  return notes.map((note) => ["note", note]);
 }

@@ -9,7 +9,6 @@ import { toAnswer } from "./answer.ts";
 import { resolutionText } from "./check.ts";
 import { choiceMark, textTable } from "./text_table.ts";
 
-/** `dewy explain`: prints every candidate, chosen or the reason why not. */
 export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
   const explanation = await explainRegistry(registry, { signal: context.signals.stop });

@@ -9,12 +9,10 @@ import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
 
-/** How long calls and downloads may continue after the signal to stop, in milliseconds. */
 const STOP_GRACE_MS = 30_000;
 const MIN_SECRET_BYTES = 32;
 const PROTOCOLS = "gRPC, gRPC-Web, Connect; HTTP/2, HTTP/1.1";
 
-/** `dewy registry`: serves a registry to other machines until the operator stops it. */
 export async function runRegistry(
   config: RegistryConfig,
   context: CommandContext,

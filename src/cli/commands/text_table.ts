@@ -5,11 +5,7 @@ import type { TerminalStyle } from "../terminal.ts";
 const MAX_CELL_LENGTH = 256;
 const MAX_LAST_LENGTH = 8192;
 
-/**
- * Aligns rows in columns; the last column is not padded. Control characters in names from outside are escaped.
- *
- * @param indent what each line begins with.
- */
+/** Aligns rows in columns; the last column is not padded. Control characters in names from outside are escaped. */
 export function textTable(rows: readonly (readonly string[])[], indent = ""): string {
   const cells = rows.map((row) =>
     row.map((cell, column) => {
@@ -31,7 +27,6 @@ export function textTable(rows: readonly (readonly string[])[], indent = ""): st
     .join("");
 }
 
-/** Marks what was chosen and what was not, for a terminal. */
 export function choiceMark(isChosen: boolean, style: TerminalStyle): string {
   return isChosen ? style.green("✓") : style.red("✗");
 }

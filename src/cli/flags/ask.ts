@@ -1,18 +1,12 @@
 import { ConfigError } from "../../core/error.ts";
 import type { Platform } from "../../core/types.ts";
-import { type CommonConfig, readCommon, readRegistry } from "./common.ts";
+import { readCommon, readRegistry } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { rejectProgram, text } from "./values.ts";
 
-/** The configuration of `dewy check` and `dewy explain`. */
-export interface AskConfig extends CommonConfig {
-  command: "check" | "explain";
-  /** Defaults to this machine. */
-  platform: Platform | undefined;
-  json: boolean;
-}
+export type AskConfig = ReturnType<typeof readAsk>;
 
-export function readAsk(command: "check" | "explain", argv: ParsedArgv): AskConfig {
+export function readAsk(command: "check" | "explain", argv: ParsedArgv) {
   rejectProgram(argv);
   return {
     command,

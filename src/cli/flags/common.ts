@@ -4,34 +4,19 @@ import type { ParsedArgv } from "./parse.ts";
 import { commands } from "./table.ts";
 import { choice, text, unexpected } from "./values.ts";
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
-export type LogFormat = "text" | "json";
+/** Undefined values have no default of their own: it depends on the command and the terminal. */
+export type LogConfig = ReturnType<typeof readLog>;
+export type LogLevel = NonNullable<LogConfig["logLevel"]>;
+export type CommonConfig = ReturnType<typeof readCommon>;
 
-export interface LogConfig {
-  /** `undefined` if not set: the default depends on the command and the terminal. */
-  logLevel: LogLevel | undefined;
-  /** `undefined` if not set: the default depends on the terminal. */
-  logFormat: LogFormat | undefined;
-}
-
-/** The configuration of all commands that query a registry. */
-export interface CommonConfig extends LogConfig {
-  /** The registry's URL, as typed. */
-  registry: string;
-  slot: string | undefined;
-  calver: string | undefined;
-  /** A PEM file of additional certificate authorities. */
-  caFile: string | undefined;
-}
-
-export function readLog(argv: ParsedArgv): LogConfig {
+export function readLog(argv: ParsedArgv) {
   return {
     logLevel: choice(argv, "log-level", ["debug", "info", "warn", "error"]),
     logFormat: choice(argv, "log-format", ["text", "json"]),
   };
 }
 
-export function readCommon(argv: ParsedArgv, registry: string): CommonConfig {
+export function readCommon(argv: ParsedArgv, registry: string) {
   return {
     ...readLog(argv),
     registry,
@@ -59,7 +44,6 @@ export function readRegistry(argv: ParsedArgv): string {
   return url;
 }
 
-/** A command line to copy, such as `dewy check ghr://owner/repo`. */
 export function exampleOf(command: ParsedArgv["command"]): string {
   return commands.find(({ name }) => name === command)?.example ?? "dewy --help";
 }

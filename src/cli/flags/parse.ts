@@ -3,7 +3,6 @@ import { ConfigError } from "../../core/error.ts";
 import { nearest } from "../../core/nearest.ts";
 import { type CommandName, commands, type FlagSpec, flags, flagsOf } from "./table.ts";
 
-/** A command line, taken apart but not yet checked for what its values mean. */
 export interface ParsedArgv {
   /** `undefined` when none is needed, as with `--version`. */
   command: CommandName | undefined;
@@ -18,11 +17,7 @@ export interface ParsedArgv {
   flag(name: string): boolean;
 }
 
-/**
- * Takes a command line apart. Flags may come before or after the command.
- *
- * @throws ConfigError for an unknown command or flag, a missing value, or a value that a boolean cannot have.
- */
+/** Takes a command line apart, without a check of what its values mean. Flags may come before or after the command. */
 export function parseArgv(argv: readonly string[]): ParsedArgv {
   const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
   const { args, problem } = forCac(argv.slice(0, end));
@@ -172,7 +167,6 @@ function unknownFlag(spelling: string): ConfigError {
   );
 }
 
-/** The error for a command line that does not name a known command. */
 export function noCommand(word: string | undefined): ConfigError {
   const names = commands.map((command) => command.name);
   const known = `commands: ${names.join(", ")}`;

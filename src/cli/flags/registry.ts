@@ -1,39 +1,18 @@
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
-import { type CommonConfig, exampleOf, readCommon } from "./common.ts";
+import { exampleOf, readCommon } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { duration, port, text, textOr, unexpected } from "./values.ts";
 
-/** The configuration of `dewy registry`. */
-export interface RegistryConfig extends CommonConfig {
-  command: "registry";
-  /** 0 picks a free port. */
-  port: number;
-  /** Defaults to 127.0.0.1. */
-  host: string;
-  /** Whether addresses other than loopback are allowed without a token. */
-  isInsecurePublic: boolean;
-  /** PEM files; `undefined` serves plain text. */
-  tls: { certFile: string; keyFile: string } | undefined;
-  tokenFile: string | undefined;
-  /** Base URL of artifact links, without a trailing slash; `undefined` uses each request's Host header. */
-  publicUrl: string | undefined;
-  /** The key that signs artifact links; `undefined` generates one. */
-  signingKeyFile: string | undefined;
-  /** Return the upstream's own URLs. */
-  direct: boolean;
-  /** Milliseconds between polls. Defaults to 10 seconds. */
-  intervalMs: number;
-  /** How long to serve the last answer while the upstream fails, in milliseconds. Defaults to an hour. */
-  maxStaleMs: number;
-}
+export type RegistryConfig = ReturnType<typeof readGateway>;
 
-export function readGateway(argv: ParsedArgv): RegistryConfig {
+export function readGateway(argv: ParsedArgv) {
   return {
-    command: "registry",
+    command: "registry" as const,
     ...readCommon(argv, readUpstream(argv)),
     port: listenPort(argv),
     host: textOr(argv, "host"),
+    /** Whether addresses other than loopback are allowed without a token. */
     isInsecurePublic: argv.flag("insecure-public"),
     tls: tlsFiles(argv),
     tokenFile: text(argv, "token-file"),
@@ -60,7 +39,7 @@ function listenPort(argv: ParsedArgv): number {
   return found;
 }
 
-function tlsFiles(argv: ParsedArgv): RegistryConfig["tls"] {
+function tlsFiles(argv: ParsedArgv): { certFile: string; keyFile: string } | undefined {
   const [certFile, keyFile] = [text(argv, "tls-cert"), text(argv, "tls-key")];
   if (certFile === undefined && keyFile === undefined) return undefined;
   if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
@@ -69,6 +48,7 @@ function tlsFiles(argv: ParsedArgv): RegistryConfig["tls"] {
   );
 }
 
+/** Without a trailing slash. */
 function publicUrl(argv: ParsedArgv): string | undefined {
   const value = text(argv, "public-url");
   if (value === undefined) return undefined;

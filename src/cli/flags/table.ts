@@ -14,7 +14,6 @@ export type CommandName =
   | "registry";
 
 export interface FlagSpec {
-  /** The long name, without dashes. */
   readonly name: string;
   readonly short?: string;
   /** The placeholder of the value: `<url>`. Absent for booleans. */
@@ -31,7 +30,6 @@ export interface CommandSpec {
   /** The command's part of the usage line. */
   readonly usage: string;
   readonly summary: string;
-  /** A command line to copy. */
   readonly example: string;
 }
 
@@ -150,25 +148,8 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "slot",
       short: "s",
       value: "<name>",
-      commands: DEPLOYING,
-      description:
-        "Only deploy versions with this build metadata (v1.2.0+blue belongs to slot blue)",
-    },
-    {
-      name: "slot",
-      short: "s",
-      value: "<name>",
-      commands: ASKING,
-      description:
-        "Only consider versions with this build metadata (v1.2.0+blue belongs to slot blue)",
-    },
-    {
-      name: "slot",
-      short: "s",
-      value: "<name>",
-      commands: GATEWAY,
-      description:
-        "Only serve versions with this build metadata (v1.2.0+blue belongs to slot blue)",
+      commands: CONNECTED,
+      description: "Only use versions with this build metadata (v1.2.0+blue belongs to slot blue)",
     },
     {
       name: "calver",
@@ -650,9 +631,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
 
 export const flags: readonly FlagSpec[] = Object.values(flagGroups).flat();
 
-/**
- * @returns the flags of a command in the order of the table; without a command, those that need none.
- */
+/** In the order of the table. Without a command, the flags that need none. */
 export function flagsOf(command: CommandName | undefined): readonly FlagSpec[] {
   if (command !== undefined) return flags.filter((flag) => flag.commands.includes(command));
   return flags.filter(({ name }) => name === "help" || name === "version");
@@ -674,7 +653,6 @@ export function defaultText(flag: FlagSpec): string | undefined {
   return String(value);
 }
 
-/** Writes a whole number of the largest unit that divides it. */
 function inLargestUnit(value: number, units: Readonly<Record<string, number>>): string {
   const [unit = "", size = 1] = Object.entries(units).find(([, size]) => value % size === 0) ?? [];
   return `${value / size}${unit}`;

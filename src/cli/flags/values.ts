@@ -20,7 +20,6 @@ export function textOr(argv: ParsedArgv, name: string): string {
   return text(argv, name) ?? String(defaultOf(argv, name));
 }
 
-/** Reads one of a few words, in any case. */
 export function choice<T extends string>(
   argv: ParsedArgv,
   name: string,
@@ -45,10 +44,7 @@ export function choiceOr<T extends string>(
   return choice(argv, name, choices) ?? (defaultOf(argv, name) as T);
 }
 
-/**
- * @param min the shortest duration that is accepted, in milliseconds.
- * @returns milliseconds.
- */
+/** Returns milliseconds, at least `min`. */
 export function duration(argv: ParsedArgv, name: string, min: number): number {
   const value = text(argv, name);
   if (value === undefined) return numericDefault(argv, name);
@@ -80,7 +76,6 @@ export function healthPath(argv: ParsedArgv): string | undefined {
   throw invalid("health-path", value, "a path such as /health");
 }
 
-/** @returns bytes, more than 0. */
 export function bytes(argv: ParsedArgv, name: string): number {
   const value = text(argv, name);
   if (value === undefined) return numericDefault(argv, name);
@@ -89,7 +84,6 @@ export function bytes(argv: ParsedArgv, name: string): number {
   throw invalid(name, value, "a size such as 512MiB or 2GiB, more than 0");
 }
 
-/** Refuses words after `--`, for commands that do not start a program. */
 export function rejectProgram(argv: ParsedArgv): void {
   if (argv.rest.length === 0) return;
   throw new ConfigError(

@@ -3,7 +3,7 @@ import { printable } from "../../core/text.ts";
 import type { TerminalStyle } from "../terminal.ts";
 import type { LogLine, LogValue } from "./lines.ts";
 
-/** @returns the line without its newline. */
+/** Returns the line without its newline. */
 export type LogFormatter = (line: LogLine, now: Date) => string;
 
 /** `time=… level=INFO msg="Dewy started" version=…`, like https://pkg.go.dev/log/slog#TextHandler. */
@@ -14,10 +14,7 @@ export function formatText(line: LogLine, now: Date): string {
     ["msg", line.message],
     ...Object.entries(line.fields),
   ];
-  return pairs
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${quote(key)}=${quote(plain(value))}`)
-    .join(" ");
+  return fieldTexts(pairs).join(" ");
 }
 
 /** One JSON object, with durations in nanoseconds, like https://pkg.go.dev/log/slog#JSONHandler. */
@@ -56,8 +53,12 @@ const MARKS = { debug: " ", info: " ", warn: "!", error: "✗" } as const;
 const MARGIN = " ".repeat("12:00:01 ✓ ".length);
 
 function shownFields({ fields }: LogLine): string[] {
-  return Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== "")
+  return fieldTexts(Object.entries(fields).filter(([, value]) => value !== ""));
+}
+
+function fieldTexts(fields: readonly [string, LogValue][]): string[] {
+  return fields
+    .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${quote(key)}=${quote(plain(value))}`);
 }
 

@@ -303,7 +303,7 @@ function exitLine(event: Extract<DewyEvent, { type: "app-exited" }>): LogLine {
   });
 }
 
-/** @returns `undefined` for events that are not logged. */
+/** Returns `undefined` for events that are not logged. */
 export function logLineOf(event: DewyEvent): LogLine | undefined {
   const write = LINES[event.type] as (event: DewyEvent) => LogLine | undefined;
   const found = write(event);

@@ -1,20 +1,15 @@
 import { formatBytes } from "../../core/bytes.ts";
-import type { EventSink } from "../../core/event.ts";
+import type { DewyEvent } from "../../core/event.ts";
 import { printable } from "../../core/text.ts";
 import type { TextSink } from "../../host/process/io.ts";
 
-export interface ProgressLine {
-  sink: EventSink;
-  /** Writes above the line. */
-  write(text: string): void;
-  clear(): void;
-}
+export type ProgressLine = ReturnType<typeof createProgressLine>;
 
 const REDRAW_MS = 100;
 const ERASE = "\r\x1b[K";
 
 /** Shows downloads in one line of a terminal: `app.tar.gz 45% 12.3 MiB/s`. Pipes get only what `write` writes. */
-export function createProgressLine(terminal: TextSink, now: () => number): ProgressLine {
+export function createProgressLine(terminal: TextSink, now: () => number) {
   let download: { artifact: string; startedAt: number; from: number } | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
   let shown: string | undefined;
@@ -30,13 +25,14 @@ export function createProgressLine(terminal: TextSink, now: () => number): Progr
   };
   return {
     clear,
-    write: (text) => {
+    /** Writes above the line. */
+    write: (text: string): void => {
       const line = shown;
       clear();
       terminal.write(text);
       if (line !== undefined) draw(line);
     },
-    sink: (event) => {
+    sink: (event: DewyEvent): void => {
       if (!terminal.isTerminal) return;
       if (event.type === "downloaded" || event.type === "failed") {
         clear();

@@ -1,5 +1,5 @@
 /**
- * What a person at a terminal reads about an event, instead of the static message and its fields.
+ * The text of an event at a terminal, instead of the static message and its fields.
  *
  * @module
  */
@@ -96,7 +96,7 @@ const STORIES: Stories = {
   listening: ({ url, protocols }) => `listening on ${url} (${protocols})`,
 };
 
-/** @returns `undefined` for events whose message and fields are enough. */
+/** Returns `undefined` for events whose message and fields are enough. */
 export function storyOf(event: DewyEvent): Story | undefined {
   const write = STORIES[event.type] as ((event: DewyEvent) => string | Story) | undefined;
   const story = write?.(event);
@@ -106,7 +106,7 @@ export function storyOf(event: DewyEvent): Story | undefined {
 }
 
 /** `120 ms`, `2.1 s`, `1 min 5 s`. */
-export function humanDuration(ms: number): string {
+function humanDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${Number((ms / 1_000).toFixed(1))} s`;
   const seconds = Math.round(ms / 1_000);

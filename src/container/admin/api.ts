@@ -1,30 +1,25 @@
 import { messageOf } from "../../core/message_of.ts";
+import type { ContainerStatus } from "../supervision.ts";
 import type { AdminContainer } from "./container.ts";
 
-export interface AdminStatus {
-  command: "server" | "assets" | "container";
+export interface AdminSource {
   /** The app. */
   name: string;
-  /** The tag that serves. */
-  currentVersion: string | undefined;
-  /** The number of backends in rotation, over all ports. */
-  backends: number;
-  isRunning: boolean;
-}
-
-export interface AdminSource {
   containers(signal: AbortSignal): Promise<readonly AdminContainer[]>;
-  status(): AdminStatus;
+  status(): Pick<ContainerStatus, "tag" | "backends" | "isRunning">;
 }
 
+/** The number of `dewy container` in the Go dewy. */
+const COMMAND = 2;
 const ENGINE_TIMEOUT_MS = 10_000;
+const PRIVATE = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;
 
 /** The read-only admin API. It refuses requests from web pages of other origins. */
 export function adminApi(source: AdminSource): (request: Request) => Promise<Response> {
   const containers = shared(() => source.containers(AbortSignal.timeout(ENGINE_TIMEOUT_MS)));
   const answers: Readonly<Record<string, () => unknown>> = {
     "/api/containers": async () => ({ containers: await containers() }),
-    "/api/status": () => statusAnswer(source.status()),
+    "/api/status": () => statusAnswer(source),
   };
   return async (request) => {
     const url = new URL(request.url);
@@ -64,23 +59,10 @@ function isForeign({ headers }: Request, { hostname, origin }: URL): boolean {
   );
 }
 
-const COMMAND_NUMBERS = { server: 0, assets: 1, container: 2 } as const;
-
 /** The names and the order of the Go dewy. */
-function statusAnswer({
-  command,
-  name,
-  currentVersion,
-  backends,
-  isRunning,
-}: AdminStatus): unknown {
-  return {
-    command: COMMAND_NUMBERS[command],
-    current_version: currentVersion ?? "",
-    is_running: isRunning,
-    name,
-    proxy_backends: backends,
-  };
+function statusAnswer({ name, status }: AdminSource): unknown {
+  const { tag: current_version = "", backends: proxy_backends, isRunning: is_running } = status();
+  return { command: COMMAND, current_version, is_running, name, proxy_backends };
 }
 
 function json(value: unknown): Response {
@@ -89,15 +71,9 @@ function json(value: unknown): Response {
   });
 }
 
-function text(
-  status: number,
-  body: string,
-  headers: Readonly<Record<string, string>> = {},
-): Response {
+function text(status: number, body: string, headers: Record<string, string> = {}): Response {
   return new Response(body, {
     status,
     headers: { "content-type": "text/plain; charset=utf-8", ...PRIVATE, ...headers },
   });
 }
-
-const PRIVATE = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;

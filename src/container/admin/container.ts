@@ -1,23 +1,25 @@
+import * as v from "valibot";
 import type { EngineContainer } from "../engine/engine.ts";
 
-/** A container in the response of the admin API. */
-export interface AdminContainer {
-  id: string;
-  name: string;
+const text = v.nullish(v.string(), "");
+
+/** A container in the response of the admin API. The times are in RFC 3339. */
+export const AdminContainer = v.object({
+  id: text,
+  name: v.string(),
   /** The image's name in the command that started the container. */
-  image: string;
-  /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
-  status: string;
+  image: text,
+  /** The engine's: `created`, `running`, `exited`, … */
+  status: text,
   /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`, if a dewy manages it. */
-  state?: string;
+  state: v.exactOptional(v.string()),
   /** The address on this machine, such as `127.0.0.1:32768`; empty if no port is published. */
-  ip_port: string;
-  /** RFC 3339. */
-  started_at: string;
-  /** RFC 3339. */
-  deployed_at: string;
-  labels: Readonly<Record<string, string>>;
-}
+  ip_port: text,
+  started_at: text,
+  deployed_at: text,
+  labels: v.nullish(v.record(v.string(), v.string()), {}),
+});
+export type AdminContainer = v.InferOutput<typeof AdminContainer>;
 
 /** Go's zero time, which the engine prints for a missing time. */
 const NEVER = "0001-01-01T00:00:00Z";
@@ -35,7 +37,7 @@ export function adminContainer(
     name,
     image,
     status,
-    ...(state === undefined ? {} : { state }),
+    state,
     ip_port: addressOf(container, port),
     started_at: started,
     deployed_at: timeOf(labels["dewy.deployed_at"]) ?? started,

@@ -3,36 +3,21 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
 import { DewyError, HostError, RemoteError } from "../../core/error.ts";
+import { printable } from "../../core/text.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";
+import type { ContainerListConfig } from "../config.ts";
 import { createEngine } from "../engine/cli_engine.ts";
 import { LABELS } from "../options/names.ts";
-import { type AdminContainer, adminContainer } from "./container.ts";
-import type { ContainerListConfig } from "./list_config.ts";
+import { AdminContainer, adminContainer } from "./container.ts";
 import { adminPorts } from "./server.ts";
-import { byName, containerTable } from "./table.ts";
 
 /** Longer than an admin API waits for its engine. */
 const TIMEOUT_MS = 15_000;
 const MAX_REASON = 500;
 
-const text = v.nullish(v.string(), "");
-const ContainersBody = v.object({
-  containers: v.nullable(
-    v.array(
-      v.object({
-        id: text,
-        name: v.string(),
-        image: text,
-        status: text,
-        state: v.exactOptional(v.string()),
-        ip_port: text,
-        started_at: text,
-        deployed_at: text,
-        labels: v.nullish(v.record(v.string(), v.string()), {}),
-      }),
-    ),
-  ),
-});
+const GAP = 4;
+
+const ContainersBody = v.object({ containers: v.nullable(v.array(AdminContainer)) });
 
 /** Prints the containers of all running dewy processes, or else those of the engine. */
 export async function runContainerList(
@@ -120,4 +105,38 @@ async function get(
 function parseContainers(body: string): readonly AdminContainer[] | undefined {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), ContainersBody), body);
   return parsed.success ? (parsed.output.containers ?? []) : undefined;
+}
+
+export function byName(containers: readonly AdminContainer[]): readonly AdminContainer[] {
+  return [...containers].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+}
+
+/** The state comes last, because scripts for the Go dewy count columns. */
+export function containerTable(containers: readonly AdminContainer[]): string {
+  if (containers.length === 0) return "No containers found.\n";
+  const hasStates = containers.some(({ state }) => state !== undefined);
+  const columns = hasStates ? 4 : 3;
+  const rows = [
+    ["UPSTREAM", "DEPLOY TIME", "NAME", "STATE"],
+    ...containers.map(({ ip_port, deployed_at, name, state = "" }) => [
+      ip_port,
+      dateTime(deployed_at),
+      name,
+      state,
+    ]),
+  ].map((row) => row.slice(0, columns).map((cell) => printable(cell)));
+  const width = (column: number): number =>
+    Math.max(...rows.map((row) => (row[column] ?? "").length)) + GAP;
+  const widths = Array.from({ length: columns - 1 }, (_, column) => width(column));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("")
+      .trimEnd();
+  return rows.map((row) => `${line(row)}\n`).join("");
+}
+
+/** Formats `2026-05-01T12:00:00Z` as `2026-05-01 12:00:00`, without converting the time zone. */
+function dateTime(text: string): string {
+  return text.slice(0, "2026-05-01T12:00:00".length).replace("T", " ");
 }

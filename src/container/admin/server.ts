@@ -15,14 +15,11 @@ const HOST = "127.0.0.1";
 const PORTS = 10;
 const GRACE_MS = 1_000;
 
-export interface AdminServer {
-  /** Such as `http://127.0.0.1:17539`. */
-  readonly url: string;
-  readonly port: number;
+interface AdminServer extends Pick<OpenPort, "url" | "port"> {
   close(): Promise<void>;
 }
 
-export interface ContainerAdminParts {
+interface ContainerAdminParts {
   config: Pick<ContainerConfig, "app" | "adminPort" | "mappings">;
   engine: ContainerEngine;
   status(): ContainerStatus;
@@ -38,6 +35,7 @@ export async function openContainerAdmin(
 ): Promise<() => Promise<void>> {
   const { app, adminPort, mappings } = config;
   const handler = adminApi({
+    name: app,
     containers: async (signal) => {
       const found = await engine.list(managedLabels(app), signal);
       const { stateOf } = status();
@@ -45,10 +43,7 @@ export async function openContainerAdmin(
         adminContainer(container, mappings[0]?.containerPort, stateOf(container.id)),
       );
     },
-    status: () => {
-      const { tag, backends, isRunning } = status();
-      return { command: "container", name: app, currentVersion: tag, backends, isRunning };
-    },
+    status,
   });
   try {
     const server = await serveAdmin(handler, adminPort);
@@ -67,7 +62,6 @@ export function adminPorts(first: number): readonly number[] {
   return Array.from({ length: PORTS }, (_, index) => first + index).filter((one) => one <= 65_535);
 }
 
-/** Listens on loopback, on the first free port. */
 export async function serveAdmin(handler: FetchHandler, first: number): Promise<AdminServer> {
   for (const port of adminPorts(first)) {
     const open = await openUnlessTaken(handler, port);

@@ -1,6 +1,6 @@
 import type { Environment } from "../../core/environment.ts";
 import { ConflictError, NotFoundError } from "../../core/error.ts";
-import { type EngineCall, type EngineCommand, engineCommand } from "./command.ts";
+import { type EngineCall, EngineCommand } from "./command.ts";
 import { type EngineDialect, filterArgs, type HealthRuns } from "./dialect.ts";
 import { dockerDialect } from "./docker.ts";
 import type {
@@ -20,16 +20,14 @@ import { parseContainers, parseImage } from "./schema.ts";
 
 const INSPECT_MS = 30_000;
 const CHANGE_MS = 120_000;
-/** Long enough for a large image over a slow connection. */
 const PULL_MS = 60 * 60_000;
 /** Another program may take the free port that the engine chose. */
 const START_ATTEMPTS = 3;
 const MAX_SIGNALLED = 1_000;
 const SIGNALS: ReadonlySet<string> = new Set(["kill", "stop"]);
 
-export interface EngineOptions {
+interface EngineOptions {
   env: Environment;
-  /** The base of relative paths in the operator's options. */
   cwd: string;
   /** A directory for the logins of pulls, used by this dewy process only. Created if missing. */
   logins: string;
@@ -39,7 +37,7 @@ export interface EngineOptions {
 export function createEngine(name: EngineName, options: EngineOptions): ContainerEngine {
   const { env, cwd, logins } = options;
   const dialect = name === "docker" ? dockerDialect(env) : podmanDialect(env);
-  return new CliEngine(dialect, engineCommand({ program: name, env, cwd }), logins);
+  return new CliEngine(dialect, new EngineCommand(name, env, cwd), logins);
 }
 
 class CliEngine implements ContainerEngine {
@@ -192,13 +190,8 @@ class CliEngine implements ContainerEngine {
       if (SIGNALS.has(action)) this.#rememberSignal(id);
       else onChange(id);
     };
-    return watchEvents({
-      dialect: this.#dialect,
-      command: this.#command,
-      labels,
-      onEvent,
-      signal,
-    });
+    const dialect = this.#dialect;
+    return watchEvents({ dialect, command: this.#command, labels, onEvent, signal });
   }
 
   async #inspectChecked(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
@@ -207,7 +200,6 @@ class CliEngine implements ContainerEngine {
     return haveChanged ? this.#inspect(ids, signal) : containers;
   }
 
-  /** Skips containers that do not exist. */
   async #inspect(ids: readonly string[], signal: AbortSignal): Promise<EngineContainer[]> {
     const output = await this.#outputIfPresent(
       ["container", "inspect", ...ids],
@@ -229,7 +221,6 @@ class CliEngine implements ContainerEngine {
     }
   }
 
-  /** Returns the output for the objects that exist, or `undefined` if there are none. */
   async #outputIfPresent(
     args: string[],
     action: string,
@@ -237,9 +228,9 @@ class CliEngine implements ContainerEngine {
   ): Promise<string | undefined> {
     const call = { args, action, timeoutMs: INSPECT_MS, signal };
     const result = await this.#command.run(call);
-    if (result.exitCode === 0 || saysAbsent(result.stderr))
-      return result.stdout.trim() || undefined;
-    throw this.#command.failure(call, result);
+    const isAnswer = result.exitCode === 0 || saysAbsent(result.stderr);
+    if (!isAnswer) throw this.#command.failure(call, result);
+    return result.stdout.trim() || undefined;
   }
 
   async #create(spec: ContainerSpec, signal: AbortSignal): Promise<string> {
@@ -259,7 +250,7 @@ class CliEngine implements ContainerEngine {
     }
   }
 
-  /** Removes a container that could not be started, even if dewy is about to exit. */
+  /** Also works while dewy is about to exit. */
   async #discard(spec: ContainerSpec): Promise<void> {
     const signal = AbortSignal.timeout(CHANGE_MS);
     try {

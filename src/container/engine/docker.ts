@@ -39,18 +39,20 @@ export function dockerDialect(env: Environment): EngineDialect {
       const key = registry === DOCKER_HUB ? DOCKER_HUB_KEY : registry;
       const login = engineLogin(credential, "docker");
       await writePrivateJson(join(directory, "config.json"), { auths: { [key]: login } });
+      const args = ["--config", directory, "pull", "--quiet", image];
       const { Name: context } = await currentContext(command, signal);
-      const chosen: Record<string, string> =
-        context === "default" ? {} : { DOCKER_CONTEXT: context };
-      if (context !== "default") await linkContexts(directory, env);
-      return { args: ["--config", directory, "pull", "--quiet", image], env: chosen };
+      if (context === "default") return { args };
+      // The private configuration directory has no contexts of its own.
+      const own = env.DOCKER_CONFIG || join(env.HOME ?? "", ".docker");
+      await symlink(join(own, "contexts"), join(directory, "contexts"));
+      return { args, env: { DOCKER_CONTEXT: context } };
     },
     eventFilters: ["type=container", "event=die", "event=kill", "event=health_status"],
     eventFormat: "{{json .}}",
   };
 }
 
-/** Returns the context that the user selected, or `default` with the address in DOCKER_HOST. */
+/** The context is `default` with the address in DOCKER_HOST. */
 async function currentContext(
   command: EngineCommand,
   signal: AbortSignal,
@@ -62,10 +64,4 @@ async function currentContext(
     signal,
   });
   return parseOutput(Context, output, "docker");
-}
-
-/** Links the user's contexts into a temporary configuration directory. */
-async function linkContexts(directory: string, env: Environment): Promise<void> {
-  const own = env.DOCKER_CONFIG || join(env.HOME ?? "", ".docker");
-  await symlink(join(own, "contexts"), join(directory, "contexts"));
 }

@@ -7,26 +7,22 @@ export interface PullOptions {
   image: string;
   /** `undefined` for an anonymous pull. Never part of an argument list. */
   credential: OciCredential | undefined;
-  /** Connects to the registry over plain HTTP. */
   plainHttp: boolean;
   signal: AbortSignal;
 }
 
-/** An image in the engine's local store. */
 export interface EngineImage {
   /** `sha256:…`. */
   id: string;
   /** The TCP ports of its EXPOSE lines, lowest first. */
   exposedPorts: readonly number[];
-  /** Its USER; empty for root. */
+  /** Empty for root. */
   user: string;
   /** Its HEALTHCHECK. The engine waits one interval before each check, including the first. */
   healthcheck: { intervalMs: number } | undefined;
-  /** All of its names with a tag. */
   names: readonly string[];
 }
 
-/** A container to start. */
 export interface ContainerSpec {
   name: string;
   /** The image, by digest or ID. */
@@ -34,7 +30,6 @@ export interface ContainerSpec {
   labels: Readonly<Record<string, string>>;
   /** The TCP ports to publish, each on a free port of loopback. */
   ports: readonly number[];
-  /** The value of `--user`. Defaults to the image's. */
   user: string | undefined;
   /** The operator's options, checked by `checkContainerArgs`. */
   args: readonly string[];
@@ -42,7 +37,6 @@ export interface ContainerSpec {
   command: readonly string[];
 }
 
-/** A published container port, and its address on this machine. */
 export interface PublishedPort {
   container: number;
   host: string;
@@ -53,14 +47,12 @@ export interface EngineContainer {
   id: string;
   /** Without Docker's leading slash. */
   name: string;
-  /** The image's name in the command that started the container. */
   image: string;
   imageId: string;
   /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   status: string;
   /** The status of its HEALTHCHECK: `starting`, `healthy`, `unhealthy`; `undefined` without one. */
   health: string | undefined;
-  /** The interval of that check. */
   checkEveryMs: number;
   /** `undefined` while it runs. */
   exitCode: number | undefined;
@@ -92,7 +84,6 @@ export interface ContainerEngine {
   image(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   /** Lists the tagged names in a local repository, such as `dewy/app`. */
   imageNames(repository: string, signal: AbortSignal): Promise<readonly string[]>;
-  /** Adds a name to an image. */
   tag(reference: string, name: string, signal: AbortSignal): Promise<void>;
   /** Removes a name, and the image with its last name. Returns false if the image is in use. */
   removeImage(name: string, signal: AbortSignal): Promise<boolean>;
@@ -101,7 +92,6 @@ export interface ContainerEngine {
    * Removes the container if it cannot be started. Throws a ConflictError if the name is taken.
    */
   start(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
-  /** Lists containers in any state. */
   list(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineContainer[]>;
   inspect(id: string, signal: AbortSignal): Promise<EngineContainer | undefined>;
   /** Oldest first; empty if the log driver cannot read them. */
@@ -111,9 +101,8 @@ export interface ContainerEngine {
   /** Removes a stopped container with its anonymous volumes. Does nothing if it does not exist. */
   remove(id: string, signal: AbortSignal): Promise<void>;
   /**
-   * Calls back when a container with these labels exits or changes its health. Resolves when the
-   * signal is aborted. Rejects if the engine ends the stream: list the containers again, and watch
-   * again after a pause.
+   * Calls back when a container exits or changes its health. Resolves when the signal is aborted, and
+   * rejects if the engine ends the stream: list the containers, and watch again after a pause.
    */
   watch(labels: LabelFilter, onChange: (id: string) => void, signal: AbortSignal): Promise<void>;
 }

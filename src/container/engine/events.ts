@@ -5,7 +5,7 @@ import { type EngineDialect, filterArgs } from "./dialect.ts";
 import type { LabelFilter } from "./engine.ts";
 import { parseOutput } from "./schema.ts";
 
-export interface EventSubscription {
+interface EventSubscription {
   dialect: EngineDialect;
   command: EngineCommand;
   labels: LabelFilter;
@@ -27,7 +27,6 @@ const Event = v.object({
   Status: v.nullish(v.string()),
 });
 
-/** Follows events until the signal is aborted. Throws if the engine ends the stream. */
 export async function watchEvents(subscription: EventSubscription): Promise<void> {
   for (let since = now(); !subscription.signal.aborted; ) {
     const until = since + SESSION_S;
@@ -36,7 +35,7 @@ export async function watchEvents(subscription: EventSubscription): Promise<void
   }
 }
 
-/** Follows the events between two times, in seconds since the Unix epoch. */
+/** The times are in seconds since the Unix epoch. */
 async function watchOnce(
   { dialect, command, labels, onEvent, signal }: EventSubscription,
   since: number,

@@ -11,19 +11,17 @@ import {
 import { redactText } from "../../core/secret.ts";
 import type { ContainerSpec, EngineName } from "./engine.ts";
 
-export interface FailedCommand {
+interface FailedCommand {
   program: EngineName;
-  /** The attempted action, such as `pull ghcr.io/o/r@sha256:…`. */
+  /** Such as `pull ghcr.io/o/r@sha256:…`. */
   action: string;
   /** `null` if a signal ended the program. */
   exitCode: number | null;
-  /** Its standard error. */
   output: string;
   /** The container to create or start. */
-  spec?: ContainerSpec | undefined;
+  spec?: ContainerSpec;
 }
 
-/** A failure that is recognized by the engine's output. */
 interface KnownFailure {
   pattern: RegExp;
   error(message: string, failed: FailedCommand): DewyError;
@@ -141,15 +139,11 @@ const KNOWN_FAILURES: readonly KnownFailure[] = [
     pattern: NOT_EXECUTABLE,
     error: (message, { output, spec }) => {
       const isRefused = /permission denied/i.test(output) && choosesUser(spec);
+      const isChosen = choosesProgram(spec) || hidesProgram(spec, output) || isRefused;
       return new DeployError(
         "verify",
         `${message}; the program is missing from the image or cannot run on this machine: check its CMD and ENTRYPOINT, --cmd and --entrypoint`,
-        {
-          fault:
-            choosesProgram(spec) || hidesProgram(spec, output) || isRefused
-              ? "operator"
-              : "release",
-        },
+        { fault: isChosen ? "operator" : "release" },
       );
     },
   },
@@ -159,9 +153,7 @@ const KNOWN_FAILURES: readonly KnownFailure[] = [
       new DeployError(
         "verify",
         `${message}; the image has no such user: check its USER and --user`,
-        {
-          fault: choosesUser(spec) ? "operator" : "release",
-        },
+        { fault: choosesUser(spec) ? "operator" : "release" },
       ),
   },
   {
@@ -208,7 +200,7 @@ function hidesProgram(spec: ContainerSpec | undefined, output: string): boolean 
     .some((path) => path.length > 1 && `${program}/`.startsWith(`${path.replace(/\/$/, "")}/`));
 }
 
-/** Whether the operator or dewy set the user, rather than the image. */
+/** The operator or dewy, rather than the image. */
 function choosesUser(spec: ContainerSpec | undefined): boolean {
   if (spec === undefined) return false;
   return (
@@ -216,19 +208,16 @@ function choosesUser(spec: ContainerSpec | undefined): boolean {
   );
 }
 
-/** Whether the container or image does not exist. */
 export function saysAbsent(output: string): boolean {
   return ABSENT.test(output) || /no such image|image not known/i.test(output);
 }
 
-/** Whether the engine keeps an image because a container uses it. */
 export function saysInUse(output: string): boolean {
   return /conflict: unable to|is using|image used by|image is in use|in use by a container|must be forced/i.test(
     output,
   );
 }
 
-/** Whether another program took the port that the engine chose. */
 export function saysPortTaken(output: string): boolean {
   return PORT_TAKEN.test(output);
 }

@@ -7,13 +7,12 @@ import type { OciCredential } from "../../registries/oci/auth/credential.ts";
 import type { EngineName } from "./engine.ts";
 
 /** An entry of `auths` in Docker's config.json; Podman's auth.json has the same format. */
-export interface EngineLogin {
+interface EngineLogin {
   auth?: string;
   identitytoken?: string;
   registrytoken?: string;
 }
 
-const PREFIX = "login-";
 /** The names that `mkdtemp` makes. */
 const LOGIN = /^login-[A-Za-z0-9]{6}$/;
 
@@ -40,7 +39,6 @@ export function engineLogin(
   }
 }
 
-/** Passes a private temporary directory for the login of one pull, and removes it afterwards. */
 export async function withLoginDirectory<T>(
   parent: string,
   use: (directory: string) => Promise<T>,
@@ -65,14 +63,13 @@ export async function removeLogins(parent: string): Promise<void> {
   }
 }
 
-/** Writes a file that only its owner can read. */
 export async function writePrivateJson(path: string, value: unknown): Promise<void> {
   await writeFile(path, JSON.stringify(value), { mode: 0o600, flag: "wx" });
 }
 
 async function makeDirectory(parent: string): Promise<string> {
   try {
-    return await mkdtemp(join(await ownDirectory(parent, 0o700), PREFIX));
+    return await mkdtemp(join(await ownDirectory(parent, 0o700), "login-"));
   } catch (cause) {
     if (cause instanceof DewyError) throw cause;
     const reason = systemReason(cause);

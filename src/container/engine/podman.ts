@@ -58,8 +58,7 @@ export function podmanDialect(env: Environment): EngineDialect {
 }
 
 /**
- * Makes a configuration directory with links to the user's Podman settings, without the user's
- * logins.
+ * Links the user's Podman settings into a configuration directory without the user's logins.
  *
  * @see https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
  */

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { HostError } from "../../core/error.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 import type { EngineContainer, EngineImage, PublishedPort } from "./engine.ts";
 
 const text = v.nullish(v.string(), "");
@@ -60,7 +60,6 @@ const Image = v.object({
   ),
 });
 
-/** @param program The engine to name in errors. */
 export function parseContainers(output: string, program: string): EngineContainer[] {
   return parseOutput(v.array(Container), output, program).map((one) => {
     const { State: state } = one;
@@ -84,7 +83,6 @@ export function parseContainers(output: string, program: string): EngineContaine
   });
 }
 
-/** @param program The engine to name in errors. */
 export function parseImage(output: string, program: string): EngineImage | undefined {
   const [image] = parseOutput(v.array(Image), output, program);
   if (image === undefined) return undefined;
@@ -101,29 +99,23 @@ export function parseImage(output: string, program: string): EngineImage | undef
   };
 }
 
-/** Parses a program's JSON output. Throws a HostError that names the wrong field. */
+/** Throws a HostError that names the wrong field. */
 export function parseOutput<S extends v.GenericSchema>(
   schema: S,
   output: string,
   program: string,
 ): v.InferOutput<S> {
+  const action = `Cannot read the output of ${program}`;
   let value: unknown;
   try {
     value = JSON.parse(output);
   } catch (cause) {
-    throw new HostError(
-      `Cannot read the output of ${program}: it is not JSON; is another program installed under that name?`,
-      { cause },
-    );
+    const message = `${action}: it is not JSON; is another program installed under that name?`;
+    throw new HostError(message, { cause });
   }
-  return parseSchema(
-    schema,
-    value,
-    (problem) =>
-      new HostError(
-        `Cannot read the output of ${program}: ${problem}; does dewy support its version?`,
-      ),
-  );
+  const fail = (problem: string): HostError =>
+    new HostError(`${action}: ${problem}; does dewy support its version?`);
+  return parseSchema(schema, value, fail);
 }
 
 function intervalMs(found: v.InferOutput<typeof check>): number {
@@ -158,7 +150,7 @@ function reachable(host: string): string {
   return host === "::" ? "::1" : host;
 }
 
-/** Returns the ports of names such as `3000/tcp`. UDP ports and ranges are skipped. */
+/** Skips UDP ports and ranges. */
 function tcpPorts(names: readonly string[]): number[] {
   return names
     .flatMap((name) => {

@@ -1,3 +1,4 @@
+import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { nearest } from "../../core/nearest.ts";
 import { LABEL_PREFIX } from "./names.ts";
@@ -9,18 +10,15 @@ import {
   VALUE_OPTIONS,
 } from "./run_options.ts";
 
-/** The operator's options for containers, checked. */
-export interface ContainerArgs {
+/** The operator's options for containers. If one is repeated, the last value counts. */
+interface ContainerArgs {
   /** All options except `--name`. */
   args: readonly string[];
-  /** The last `--name`. */
   name: string | undefined;
-  /** The last `--user`. */
   user: string | undefined;
-  /** The last `--stop-timeout`. */
   stopTimeoutMs: number | undefined;
   /** The variables of `--env`. An `undefined` value is taken from dewy's own environment. */
-  env: Readonly<Record<string, string | undefined>>;
+  env: Environment;
 }
 
 /**

@@ -1,19 +1,15 @@
 import { ConfigError } from "../../core/error.ts";
 import { decodePath, splitUrl } from "../../core/url.ts";
 
-/** The labels of the containers that dewy starts. */
 export const LABELS = {
   managed: "dewy.managed",
   app: "dewy.app",
-  /** The tag, as the registry spells it. */
   version: "dewy.version",
-  /** The index among the replicas of a release, from 0. */
   replica: "dewy.replica",
-  /** RFC 3339. */
   deployedAt: "dewy.deployed_at",
   /** The name of the release directory. */
   release: "dewy.release",
-  /** The working directory of the dewy process that started the container. */
+  /** The working directory. */
   directory: "dewy.directory",
   /** The port that the image exposes, if it exposes exactly one. */
   exposed: "dewy.exposed",
@@ -23,14 +19,13 @@ export const LABELS = {
 
 export const LABEL_PREFIX = "dewy.";
 
-/** The characters that container names, image names and paths allow. */
+/** The characters that container names, image names and paths all allow. */
 const APP_NAME = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 /** Docker makes a container's name its host name, and some programs fail on longer host names. */
 const MAX_APP_NAME_LENGTH = 63;
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 const MAX_TAG_LENGTH = 128;
 
-/** @param flag The flag to name in the error. */
 export function checkAppName(name: string, flag: string): string {
   if (APP_NAME.test(name) && name.length <= MAX_APP_NAME_LENGTH) return name;
   const lower = name.toLowerCase();
@@ -48,12 +43,11 @@ export function appNameOf(registry: string): string {
   return last.replace(/[:@].*$/s, "");
 }
 
-/** Returns the labels that identify all containers of an app. */
 export function managedLabels(app: string): Readonly<Record<string, string>> {
   return { [LABELS.managed]: "true", [LABELS.app]: app };
 }
 
-/** The host keeps the local repository apart from Docker Hub; Podman would add it anyway. */
+/** The host keeps the repository apart from Docker Hub; Podman would add it anyway. */
 export function imageRepository(app: string): string {
   return `localhost/dewy/${app}`;
 }

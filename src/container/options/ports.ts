@@ -8,18 +8,16 @@ export interface PortMapping {
   containerPort: number | undefined;
 }
 
-export interface PortMappingOptions {
-  /** The container port for values that name only a proxy port. */
-  containerPort: number | undefined;
-  /** The addresses to listen on. If empty, the proxy listens on every address. */
-  hosts: readonly string[];
-}
-
-/** Parses `8080` or `8080:3000`. Returns one mapping for each port and address, in order. */
+/**
+ * Parses `8080` or `8080:3000`. Returns one mapping for each port and address, in order.
+ *
+ * @param defaults The container port for values without one, and the addresses to listen on.
+ */
 export function parsePortMappings(
   values: readonly string[],
-  { containerPort, hosts }: PortMappingOptions,
+  defaults: Pick<PortMapping, "containerPort"> & { hosts: readonly string[] },
 ): readonly PortMapping[] {
+  const { containerPort, hosts } = defaults;
   const pairs = values.map(parsePair);
   const taken = new Set<number>();
   for (const [proxy] of pairs) {
@@ -36,7 +34,7 @@ export function listenSpecs(port: number, hosts: readonly string[]): readonly Li
   return parseListenSpecs(hosts.map((host) => `${bracketed(host)}:${port}`));
 }
 
-/** Returns the container port for each mapping, or the only exposed port without mappings. */
+/** The container port for each mapping, or the only exposed port without mappings. */
 export function containerPorts(
   mappings: readonly Pick<PortMapping, "containerPort">[],
   exposed: readonly number[],
@@ -64,7 +62,7 @@ function bracketed(host: string): string {
   return host.split(":").length > 2 && !host.startsWith("[") ? `[${host}]` : host;
 }
 
-function parsePair(text: string): [proxy: number, inside?: number] {
+function parsePair(text: string): [proxy: number, inside: number | undefined] {
   // An empty value is a mistake, such as an unset variable.
   if (text.trim() === "") throw new ConfigError("no valid port mappings specified");
   const [proxy = "", inside, ...more] = text.split(":").map((part) => part.trim());
@@ -73,8 +71,7 @@ function parsePair(text: string): [proxy: number, inside?: number] {
       `invalid port mapping format: ${text} (expected proxy:container); use --host to set the address to listen on`,
     );
   }
-  if (inside === undefined) return [parsePort(proxy)];
-  return [parsePort(proxy), parsePort(inside)];
+  return [parsePort(proxy), inside === undefined ? undefined : parsePort(inside)];
 }
 
 function parsePort(text: string): number {

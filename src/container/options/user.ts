@@ -1,4 +1,4 @@
-export interface UserChoice {
+interface UserChoice {
   /** The operator's `--user`. */
   given: string | undefined;
   /** The image's USER; empty for root. */

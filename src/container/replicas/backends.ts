@@ -9,17 +9,13 @@ export interface Route {
   containerPort: number | undefined;
 }
 
-/** The ports in front of the replicas. */
 export interface ServiceProxy {
-  /** The open ports. */
   routes(): readonly Route[];
   /** Opens the ports whose number depends on the image. */
   open(containerPorts: readonly number[]): Promise<void>;
-  /** Stops accepting connections, and drains the existing ones. */
   close(drainMs: number): Promise<void>;
 }
 
-/** The replicas as backends of the proxy. */
 export class Backends {
   readonly #proxy: ServiceProxy;
 
@@ -37,12 +33,11 @@ export class Backends {
     });
   }
 
-  /** Returns one address per route, without routes whose port the replica does not publish. */
+  /** Skips routes whose port the replica does not publish. */
   addresses(replica: Replica): readonly Backend[] {
-    return this.#proxy.routes().flatMap((_, route) => this.#backend(replica, route) ?? []);
+    return this.#routesTo(replica).map(({ backend }) => backend);
   }
 
-  /** Counts the replica's connections on all routes. */
   connections(replica: Replica): number {
     return this.#routesTo(replica).reduce(
       (sum, { proxy, backend }) => sum + proxy.connections(backend),

@@ -1,20 +1,17 @@
-import type { Context } from "../../core/context.ts";
 import { DeployError, faultOf } from "../../core/error.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { withLastLines } from "../../deployers/with_last_lines.ts";
-import type { ContainerEngine } from "../engine/engine.ts";
 import { managedLabels } from "../options/names.ts";
 import { adopt } from "./adopt.ts";
 import { Backends, type ServiceProxy } from "./backends.ts";
 import type { HealthOptions } from "./health.ts";
-import { removeStoppedOrphans, stopOrphans } from "./orphans.ts";
 import type { PrepareRelease } from "./prepare_release.ts";
 import { Recovery } from "./recovery.ts";
 import { type NameReplica, type Replica, ReplicaExitedError, replicaNames } from "./replica.ts";
-import { ReplicaSet } from "./replica_set.ts";
+import { ReplicaSet, type ReplicaSetOptions } from "./replica_set.ts";
 import { rollOut } from "./rollout.ts";
 import {
   bakingTrial,
@@ -29,29 +26,16 @@ import {
 } from "./service_state.ts";
 import { watchReplicas } from "./watch.ts";
 
-export interface ContainerServiceOptions extends Pick<Context, "clock" | "emit"> {
-  engine: ContainerEngine;
-  /** The app, part of the names and labels of its containers. */
-  app: string;
-  /** The working directory, a label of the containers. */
-  root: string;
+export interface ContainerServiceOptions extends Omit<ReplicaSetOptions, "backends"> {
   proxy: ServiceProxy;
   prepare: PrepareRelease;
-  /** How many replicas must serve. */
   replicas: number;
   /** How many more may run during a rollout. */
   surge: number;
   health: Pick<HealthOptions, "path" | "proxyProtocol" | "timeoutMs">;
-  /** How long the connections of a replica may drain. */
-  drainMs: number;
-  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   /** Aborted when dewy is about to exit: no more containers are started. */
   stopping: AbortSignal;
-  /** The time between the stop signal and the kill. */
-  stopTimeoutMs: number;
-  /** Removes secrets from the containers' output. */
-  redact(line: string): string;
 }
 
 interface RolloutRequest {
@@ -86,14 +70,12 @@ export class ContainerService implements Runner {
   #state: ServiceState = IDLE;
 
   constructor(options: ContainerServiceOptions) {
-    const { engine, root, proxy, drainMs, stopTimeoutMs, redact, clock, emit } = options;
+    const { app, root, proxy, clock } = options;
     this.#options = options;
     this.#stop = AbortSignal.any([options.stopping, this.#exit.signal]);
-    this.#name = replicaNames(options.app, root, clock);
+    this.#name = replicaNames(app, root, clock);
     this.#backends = new Backends(proxy);
-    const backends = this.#backends;
-    const timing = { drainMs, stopTimeoutMs, clock };
-    this.#replicas = new ReplicaSet({ engine, root, backends, ...timing, redact, emit });
+    this.#replicas = new ReplicaSet({ ...options, backends: this.#backends });
     this.#recovery = new Recovery({
       recover: () => this.#recover(),
       onCrashLoop: (loop) => this.#handleCrashLoop(loop),
@@ -109,7 +91,6 @@ export class ContainerService implements Runner {
     return goalOf(this.#state) ?? adopted;
   }
 
-  /** The names of all containers, oldest first. */
   get containers(): readonly string[] {
     return this.#replicas.list().map(({ name }) => name);
   }
@@ -120,7 +101,6 @@ export class ContainerService implements Runner {
     return replica?.state === "serving" && !replica.isHealthy ? "unhealthy" : replica?.state;
   }
 
-  /** The number of healthy serving replicas. */
   get ready(): number {
     return this.#replicas.list("serving").filter(({ isHealthy }) => isHealthy).length;
   }
@@ -142,7 +122,6 @@ export class ContainerService implements Runner {
     );
   }
 
-  /** {@inheritDoc Runner.deploy} */
   deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     this.#recovery.cancel();
     return this.#exclusively(async () => {
@@ -158,7 +137,6 @@ export class ContainerService implements Runner {
     });
   }
 
-  /** {@inheritDoc Runner.bake} */
   async bake(
     { directory }: AppRelease,
     durationMs: number,
@@ -176,7 +154,6 @@ export class ContainerService implements Runner {
     return trial.superseded.aborted ? "superseded" : "proven";
   }
 
-  /** {@inheritDoc Runner.ensureRunning} */
   async ensureRunning(release: AppRelease): Promise<void> {
     this.#recovery.cancel();
     const baking = bakingTrial(this.#state);
@@ -193,18 +170,15 @@ export class ContainerService implements Runner {
     }
   }
 
-  /** {@inheritDoc Runner.rollback} */
   async rollback(release: AppRelease): Promise<void> {
     const serves = goalOf(this.#state)?.directory === release.directory && !this.#isShort();
     if (!serves) await this.ensureRunning(release);
   }
 
-  /** {@inheritDoc Runner.inUse} */
   async inUse(): Promise<ReadonlySet<string>> {
     return new Set(this.#replicas.list().map(({ release }) => release));
   }
 
-  /** Replaces all replicas by new ones of the same release. */
   async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const goal = goalOf(this.#state);
@@ -242,9 +216,9 @@ export class ContainerService implements Runner {
       if (keep) return;
       for (const replica of replicas.list()) replicas.remove(replica);
       const containers = await engine.list(managedLabels(app), NEVER).catch(() => []);
-      stopOrphans(containers, replicas, clock.now());
+      replicas.stopOrphans(containers);
       await replicas.untilAllHaveLeft();
-      await removeStoppedOrphans({ engine, app, replicas }, NEVER);
+      await replicas.removeStoppedOrphans(NEVER);
     }).finally(() => over.abort());
     const timeout = clock.sleep(drainMs + stopTimeoutMs + STOP_GRACE_MS, over.signal).then(
       () => {
@@ -267,7 +241,7 @@ export class ContainerService implements Runner {
   }
 
   async #rollOut({ goal, signal, trial, stale = NONE }: RolloutRequest): Promise<void> {
-    const { engine, app, prepare, proxy, replicas: count, surge } = this.#options;
+    const { prepare, proxy, replicas: count, surge } = this.#options;
     const replicas = this.#replicas;
     const either = AbortSignal.any([signal, this.#stop]);
     this.#apply({ type: "rollout-started", goal, trial });
@@ -286,7 +260,7 @@ export class ContainerService implements Runner {
     }
     if (trial !== undefined) bakingTrial(this.#state)?.supersede();
     this.#apply({ type: "rollout-finished" });
-    void removeStoppedOrphans({ engine, app, replicas }, this.#stop);
+    void replicas.removeStoppedOrphans(this.#stop);
   }
 
   #reportReady(replica: Replica): void {
@@ -322,14 +296,12 @@ export class ContainerService implements Runner {
     const release = trial === undefined ? goalOf(this.#state) : undefined;
     const isCurrent = release?.directory === replica.release;
     const isCrash = exit !== undefined && fault === "release" && isCurrent;
-    const replaceInMs =
-      release === undefined ? undefined : this.#recovery.schedule({ release, reason, isCrash });
+    const replaceInMs = release && this.#recovery.schedule({ release, reason, isCrash });
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
     const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
     trial?.fail(new DeployError("verify", text, { fault }));
   }
 
-  /** Whether the serving replicas differ from the goal. */
   #isShort(): boolean {
     const { replicas } = this.#options;
     const serving = this.#replicas.list("serving");

@@ -11,9 +11,7 @@ import { exitError, isRunning, type Replica } from "./replica.ts";
 export interface HealthOptions {
   /** Must answer 2xx or 3xx. Defaults to the image's HEALTHCHECK, or else to an open port. */
   path: string | undefined;
-  /** Sent before each probe. */
   proxyProtocol: ProxyProtocol | undefined;
-  /** How long a replica may take to become healthy. */
   timeoutMs: number;
   engine: ContainerEngine;
   backends: Backends;
@@ -30,10 +28,9 @@ const INSPECT_FROM_PAUSE_MS = 250;
 /** How long a port must stay open if there is neither a path nor a HEALTHCHECK. */
 const SETTLE_MS = 2_000;
 
-/** Probes a replica once. Throws a HostError if it does not answer. */
 export async function probeReplica(
   replica: Replica,
-  { path, proxyProtocol, backends }: Pick<HealthOptions, "path" | "proxyProtocol" | "backends">,
+  { path, proxyProtocol, backends }: HealthOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const addresses = backends.addresses(replica);

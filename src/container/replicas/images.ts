@@ -12,20 +12,19 @@ import type { ImageRegistry } from "../../registries/oci/image_registry.ts";
 import type { ContainerEngine, EngineImage } from "../engine/engine.ts";
 import { imageName, imageRepository } from "../options/names.ts";
 
-/** Where images are pulled from, and the engine that stores them. */
 export interface ImageSource {
   engine: ContainerEngine;
   registry: ImageRegistry;
 }
 
-export interface StageImageOptions extends ImageSource, Pick<Context, "clock" | "emit"> {
+interface StageImageOptions extends ImageSource, Pick<Context, "clock" | "emit"> {
   directory: ReleaseDirectory;
   app: string;
   /** Throws if the proxy could not reach containers of the image. */
   check(image: EngineImage): void;
 }
 
-export interface PruneOptions extends Pick<Context, "emit"> {
+interface PruneOptions extends Pick<Context, "emit"> {
   engine: ContainerEngine;
   directory: ReleaseDirectory;
   app: string;
@@ -37,9 +36,7 @@ const PRUNE_TIMEOUT_MS = 60_000;
 
 /** The image of a release, stored in the release directory for hooks and for the next dewy. */
 const ImageRecord = v.object({
-  /** The tag, as the registry spells it. */
   tag: v.string(),
-  /** The digest of the manifest. */
   digest: v.string(),
   /** The image by digest: `ghcr.io/owner/app@sha256:…`. */
   reference: v.string(),
@@ -51,7 +48,7 @@ const ImageRecord = v.object({
 });
 export type ImageRecord = v.InferOutput<typeof ImageRecord>;
 
-/** Makes the function that pulls an image by digest and records it in a new release directory. */
+/** Pulls images by digest and records them in new release directories. */
 export function stageImage(options: StageImageOptions): StageRelease {
   const { app, clock, directory, emit } = options;
   return async ({ release: { tag }, artifact }, signal, record) => {

@@ -6,7 +6,6 @@ import { containerPorts, type PortMapping } from "../options/ports.ts";
 import { containerUser } from "../options/user.ts";
 import { fetchImage, type ImageRecord, type ImageSource, readImageRecord } from "./images.ts";
 
-/** A release whose image is in the engine's local store. */
 export interface ContainerRelease extends AppRelease {
   /** The options of all of its containers. */
   spec: Omit<ContainerSpec, "name" | "labels">;
@@ -17,7 +16,7 @@ export interface ContainerRelease extends AppRelease {
   config: string;
 }
 
-/** Returns how to start a release. Pulls its image if it is missing. */
+/** Pulls the image if it is missing. */
 export type PrepareRelease = (
   release: AppRelease,
   signal: AbortSignal,
@@ -26,11 +25,9 @@ export type PrepareRelease = (
 export interface PrepareOptions extends ImageSource {
   directory: ReleaseDirectory;
   mappings: readonly PortMapping[];
-  /** The operator's options. */
   args: readonly string[];
   /** The `--user` in `args`. */
   user: string | undefined;
-  /** If empty, the image's own command runs. */
   command: readonly string[];
   /** dewy's own user and group; `undefined` if the system has none. */
   own: { uid: number; gid: number } | undefined;

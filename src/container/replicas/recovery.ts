@@ -2,16 +2,15 @@ import type { Clock } from "../../core/clock.ts";
 import { CrashRow } from "../../deployers/crash_row.ts";
 import type { AppRelease, CrashLoop } from "../../deployers/runner.ts";
 
-export interface RecoveryOptions {
+interface RecoveryOptions {
   /** Replaces the lost replicas. Reports a failure with {@link Recovery.schedule}. */
   recover(): Promise<void>;
-  /** Called once per crash loop. */
   onCrashLoop(loop: CrashLoop): void;
   clock: Clock;
   signal: AbortSignal;
 }
 
-export interface Loss {
+interface Loss {
   release: AppRelease;
   reason: string;
   /** Whether the app caused the loss by crashing. */
@@ -20,11 +19,9 @@ export interface Loss {
 
 interface Pending {
   cancelled: AbortController;
-  /** Milliseconds since the Unix epoch. */
   dueAt: number;
   /** How long the release had run before. */
   sinceMs: number;
-  /** Whether it was counted as a crash. */
   isCrash: boolean;
 }
 
@@ -55,7 +52,7 @@ export class Recovery {
     return Math.max(0, pending.dueAt - clock.now());
   }
 
-  /** Cancels the pending recovery, because a rollout replaces it. */
+  /** A rollout replaces the pending recovery. */
   cancel(): void {
     this.#pending?.cancelled.abort();
     this.#pending = undefined;

@@ -13,19 +13,14 @@ export type ReplicaState = "starting" | "serving" | "draining" | "stopping" | "g
 /** A replica is unhealthy after this many consecutive failed probes. */
 export const MAX_FAILED_PROBES = 3;
 
-/** A container of the app. */
 export class Replica {
   readonly id: string;
   readonly name: string;
-  /** Empty if the container has no such label. */
   readonly tag: string;
-  /** The release directory; empty if the container has no such label. */
   readonly release: string;
   /** The hash of its options; see {@link ContainerRelease}. */
   readonly config: string | undefined;
-  /** The index among the replicas of its release, from 0. */
   readonly index: number;
-  /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly hasHealthcheck: boolean;
   /** The interval of its HEALTHCHECK, which is also the delay of the first check. */
@@ -34,16 +29,16 @@ export class Replica {
   readonly exposedPort: number | undefined;
   readonly ports: readonly PublishedPort[];
   state: ReplicaState = "starting";
-  /** Consecutive failures. */
   failedProbes = 0;
   /** Whether it was reported as unhealthy since its last successful probe. */
   isReported = false;
-  /** Whether its HEALTHCHECK fails. */
   failsHealthcheck = false;
   /** Whether the engine has been unreachable since: it may have ended the container. */
   wasOutOfSight = false;
   isPaused = false;
   readonly #exited = new AbortController();
+  /** Aborted with the reason when the container exits. */
+  readonly exited: AbortSignal = this.#exited.signal;
 
   /** @param now The start time if the engine does not report one. */
   constructor(container: EngineContainer, now: number) {
@@ -69,24 +64,18 @@ export class Replica {
     return !this.failsHealthcheck && this.failedProbes < MAX_FAILED_PROBES;
   }
 
-  /** Aborted with the reason when the container exits. */
-  get exited(): AbortSignal {
-    return this.#exited.signal;
-  }
-
   markExited(reason: Error): void {
     this.state = "gone";
     this.#exited.abort(reason);
   }
 }
 
-/** Returns the name and the labels of a new container. */
 export type NameReplica = (
   release: ContainerRelease,
   index: number,
 ) => Pick<ContainerSpec, "name" | "labels">;
 
-/** Makes the function that names an app's containers. It never returns the same name twice. */
+/** Never returns the same name twice. */
 export function replicaNames(app: string, root: string, clock: Clock): NameReplica {
   const last = new Map<number, number>();
   return ({ tag, directory, config, exposedPorts }, index) => {

@@ -2,12 +2,14 @@ import type { Context } from "../../core/context.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { TOLD_CHARACTERS, TOLD_LINES } from "../../deployers/with_last_lines.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
-import { LABELS } from "../options/names.ts";
+import { LABELS, managedLabels } from "../options/names.ts";
 import type { Backends } from "./backends.ts";
-import { type Replica, ReplicaExitedError, type ReplicaState } from "./replica.ts";
+import { isRunning, Replica, ReplicaExitedError, type ReplicaState } from "./replica.ts";
 
 export interface ReplicaSetOptions extends Pick<Context, "clock" | "emit"> {
   engine: ContainerEngine;
+  /** Part of the names and labels of the containers. */
+  app: string;
   /** The working directory, a label of the containers. */
   root: string;
   backends: Backends;
@@ -28,7 +30,6 @@ const NEVER = new AbortController().signal;
 export class ReplicaSet {
   readonly #options: ReplicaSetOptions;
   readonly #replicas = new Set<Replica>();
-  /** The names of containers that are being started. */
   readonly #starting = new Set<string>();
   readonly #leaving = new Map<Replica, Promise<void>>();
 
@@ -36,21 +37,35 @@ export class ReplicaSet {
     this.#options = options;
   }
 
-  /** Lists the replicas in these states, oldest first. Defaults to all states but `gone`. */
+  /** Oldest first. Defaults to all states but `gone`. */
   list(...states: ReplicaState[]): Replica[] {
     return [...this.#replicas]
       .filter((one) => one.isAlive && (states.length === 0 || states.includes(one.state)))
       .sort((a, b) => a.startedAt - b.startedAt || a.index - b.index);
   }
 
-  /** Finds a replica that is not gone by its container ID. */
   find(id: string): Replica | undefined {
     return this.list().find((replica) => replica.id === id);
   }
 
-  /** Whether the container belongs to this app but was started by a previous dewy process. */
-  isOrphan(container: EngineContainer): boolean {
-    return !this.#isKnown(container) && this.#isFromThisDirectory(container);
+  /** Stops the running orphans, such as containers that a killed dewy was starting. */
+  stopOrphans(containers: readonly EngineContainer[]): void {
+    const now = this.#options.clock.now();
+    for (const container of containers) {
+      if (!isRunning(container) || !this.#isOrphan(container)) continue;
+      this.remove(new Replica(container, now));
+    }
+  }
+
+  /** Ignores errors: the next rollout tries again. */
+  async removeStoppedOrphans(signal: AbortSignal): Promise<void> {
+    const { engine, app } = this.#options;
+    const containers = await engine.list(managedLabels(app), signal).catch(() => []);
+    for (const container of containers) {
+      const { id } = container;
+      if (!this.#isOrphan(container) || isRunning(container)) continue;
+      await engine.remove(id, signal).catch(() => {});
+    }
   }
 
   /** Whether the container belongs to another dewy, which runs an app with the same name. */
@@ -75,7 +90,7 @@ export class ReplicaSet {
     this.#replicas.add(replica);
   }
 
-  /** Adds a replica to the proxy: a new or a draining one. */
+  /** Adds a new or a draining replica to the proxy. */
   add(replica: Replica): void {
     if (!replica.isAlive) return;
     this.#replicas.add(replica);
@@ -96,7 +111,7 @@ export class ReplicaSet {
     this.#inBackground(replica, this.#drainAndRemove(replica));
   }
 
-  /** Stops and removes a replica without draining it. */
+  /** Does not drain the replica. */
   remove(replica: Replica): void {
     if (replica.state === "stopping" || !replica.isAlive) return;
     this.#replicas.add(replica);
@@ -114,14 +129,12 @@ export class ReplicaSet {
     return lines;
   }
 
-  /** Oldest first; empty if the engine cannot read them. */
   async lastLines({ id }: Replica): Promise<readonly string[]> {
     const { engine, redact } = this.#options;
     const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
     return lines.map((line) => redact(line).slice(0, TOLD_CHARACTERS));
   }
 
-  /** Resolves when one of the leaving replicas is gone. */
   async untilOneHasLeft(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const over = new AbortController();
@@ -136,7 +149,6 @@ export class ReplicaSet {
     }
   }
 
-  /** Resolves when all leaving replicas are gone. */
   async untilAllHaveLeft(): Promise<void> {
     while (this.#leaving.size > 0) await Promise.all(this.#leaving.values());
   }
@@ -189,6 +201,11 @@ export class ReplicaSet {
     replica.state = "gone";
     await backends.closeConnections(replica);
     this.#replicas.delete(replica);
+  }
+
+  /** Whether the container belongs to this app but was started by a previous dewy process. */
+  #isOrphan(container: EngineContainer): boolean {
+    return !this.#isKnown(container) && this.#isFromThisDirectory(container);
   }
 
   #isKnown({ id, name }: EngineContainer): boolean {

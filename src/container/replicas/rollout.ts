@@ -5,7 +5,7 @@ import type { ContainerRelease } from "./prepare_release.ts";
 import { exitError, isRunning, type NameReplica, Replica, ReplicaExitedError } from "./replica.ts";
 import type { ReplicaSet } from "./replica_set.ts";
 
-export interface RolloutGoal {
+interface RolloutGoal {
   release: ContainerRelease;
   /** Replicas to replace although they are of that release. */
   stale: ReadonlySet<Replica>;
@@ -13,11 +13,10 @@ export interface RolloutGoal {
   distrusted: string | undefined;
 }
 
-export interface RolloutOptions {
+interface RolloutOptions {
   replicas: ReplicaSet;
   health: HealthOptions;
   name: NameReplica;
-  /** How many replicas of the release must serve. */
   count: number;
   /** How many more may run meanwhile. */
   surge: number;
@@ -29,11 +28,8 @@ const NEVER = new AbortController().signal;
 /**
  * Replaces replicas until exactly `count` of the release serve: starts new ones, adds them to the
  * proxy when they are healthy, and drains as many others. It looks at the actual replicas in every
- * step, so it also continues a rollout that was interrupted. When it resolves, the last drained
- * replicas may still be running.
- *
- * @throws {DeployError} If a new replica does not become healthy. The serving replicas keep
- * serving.
+ * step, so it also continues an interrupted rollout. If a new replica does not become healthy, it
+ * throws a DeployError, and the serving replicas keep serving.
  */
 export async function rollOut(
   goal: RolloutGoal,

@@ -6,19 +6,13 @@ export class Trial {
   readonly #failed = new AbortController();
   readonly #superseded = new AbortController();
   readonly #losses: Promise<unknown>[] = [];
+  /** Aborted with the failure. */
+  readonly failed: AbortSignal = this.#failed.signal;
+  /** Aborted when a newer release takes over. */
+  readonly superseded: AbortSignal = this.#superseded.signal;
 
   constructor(directory: string) {
     this.directory = directory;
-  }
-
-  /** Aborted with the failure. */
-  get failed(): AbortSignal {
-    return this.#failed.signal;
-  }
-
-  /** Aborted when a newer release takes over. */
-  get superseded(): AbortSignal {
-    return this.#superseded.signal;
   }
 
   fail(error: unknown): void {
@@ -40,7 +34,6 @@ export class Trial {
 }
 
 interface Target {
-  /** The release that must serve. */
   goal: AppRelease;
   /** The hash of its container options, once it is prepared. */
   config: string | undefined;
@@ -75,7 +68,7 @@ export type ServiceEvent =
 
 export const IDLE: ServiceState = { phase: "idle", distrusted: undefined };
 
-/** All transitions. Events that do not apply in a phase leave the state unchanged. */
+/** Events that do not apply in a phase leave the state unchanged. */
 export function transition(state: ServiceState, event: ServiceEvent): ServiceState {
   const { distrusted } = state;
   switch (event.type) {

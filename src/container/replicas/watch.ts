@@ -1,10 +1,9 @@
-import type { Context } from "../../core/context.ts";
 import { faultOf } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
+import type { EngineContainer } from "../engine/engine.ts";
 import { LABELS, managedLabels } from "../options/names.ts";
-import { type HealthOptions, probeReplica } from "./health.ts";
-import { stopOrphans } from "./orphans.ts";
+import type { AdoptOptions } from "./adopt.ts";
+import { probeReplica } from "./health.ts";
 import {
   exitError,
   isRunning,
@@ -12,13 +11,8 @@ import {
   type Replica,
   type ReplicaExitedError,
 } from "./replica.ts";
-import type { ReplicaSet } from "./replica_set.ts";
 
-export interface WatchOptions extends Pick<Context, "clock" | "emit"> {
-  engine: ContainerEngine;
-  app: string;
-  replicas: ReplicaSet;
-  health: HealthOptions;
+interface WatchOptions extends AdoptOptions {
   /** Called when a container exits without a request from dewy. */
   onExited(replica: Replica, exit: ReplicaExitedError): Promise<void>;
   onUnhealthy(replica: Replica, reason: string): Promise<void>;
@@ -89,7 +83,7 @@ class Watcher {
   }
 
   async #checkAll(): Promise<void> {
-    const { engine, app, replicas, onChecked, clock } = this.#options;
+    const { engine, app, replicas, onChecked } = this.#options;
     if (this.#signal.aborted) return;
     // A container that starts during the call may be missing from the list.
     const known = replicas.list();
@@ -98,7 +92,7 @@ class Watcher {
       const byId = new Map(containers.map((container) => [container.id, container]));
       for (const replica of known) this.#update(replica, byId.get(replica.id));
       this.#isUnreachable = false;
-      stopOrphans(containers, replicas, clock.now());
+      replicas.stopOrphans(containers);
       this.#reportForeign(containers);
       onChecked();
     } catch (error) {

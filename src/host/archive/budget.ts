@@ -38,7 +38,6 @@ export class Budget {
     if (this.#streamed > this.#limits.maxBytes + overhead) this.#tooLarge();
   }
 
-  /** Counts bytes before they are written. */
   takeBytes(bytes: number): void {
     this.requireBytes(bytes);
     this.bytes += bytes;

@@ -1,16 +1,11 @@
-/**
- * Something in an archive that must not be extracted. The message names the rule only; the
- * extractor adds the archive and the entry.
- */
+/** The message names the rule only; the extractor adds the archive and the entry. */
 export class BrokenRule extends Error {}
-
-export type EntryType = "file" | "directory" | "symlink" | "hardlink";
 
 export interface ArchiveEntry {
   /** Untrusted. */
   name: string;
   /** Anything else is refused: a device, a fifo or a socket. */
-  type: EntryType | (string & {});
+  type: "file" | "directory" | "symlink" | "hardlink" | (string & {});
   /** Untrusted. */
   link: string;
   /** Permission bits; `undefined` if the archive has none. */
@@ -20,6 +15,19 @@ export interface ArchiveEntry {
   size: number;
   /** Returns the next piece of the body; `undefined` at its end. */
   read(): Promise<Uint8Array | undefined>;
+}
+
+/** Calls back with each piece of the body, and awaits the promise that it returns. */
+export async function readBody(
+  entry: ArchiveEntry,
+  take: (piece: Uint8Array) => Promise<void> | undefined,
+): Promise<void> {
+  for (;;) {
+    const piece = await entry.read();
+    if (piece === undefined) return;
+    const behind = take(piece);
+    if (behind !== undefined) await behind;
+  }
 }
 
 const MAX_SEGMENT_BYTES = 255;

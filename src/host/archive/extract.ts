@@ -10,7 +10,7 @@ import { tarEntries } from "./tar_entries.ts";
 import { TreeWriter } from "./tree_writer.ts";
 import { zipEntries } from "./zip_entries.ts";
 
-export interface ExtractRequest {
+interface ExtractRequest {
   file: string;
   /** The artifact's name; its end is the kind of archive. */
   name: string;
@@ -20,18 +20,14 @@ export interface ExtractRequest {
   signal: AbortSignal;
 }
 
-export interface Extracted {
-  /** Files, directories and links. */
-  entries: number;
-  bytes: number;
-}
-
 /**
  * Extracts an archive into a new directory. Nothing outside of it is touched: names and links that
  * leave it, devices and the like are refused. Modes and times are kept; set-id bits and owners are
  * dropped.
  */
-export async function extractArchive(request: ExtractRequest): Promise<Extracted> {
+export async function extractArchive(
+  request: ExtractRequest,
+): Promise<{ entries: number; bytes: number }> {
   const kind = archiveKind(request.name);
   if (kind === undefined) {
     throw new ArchiveError(
@@ -43,14 +39,17 @@ export async function extractArchive(request: ExtractRequest): Promise<Extracted
   const budget = new Budget(request.limits);
   const writer = new TreeWriter(request.directory, budget);
   let current: string | undefined;
-  const report = (entry: string | undefined): void => {
-    current = entry;
-  };
   try {
-    await writeAll(entriesOf(request, kind, budget), writer, request.signal, report);
-    current = undefined;
+    for await (const entry of entriesOf(request, kind, budget)) {
+      current = entry.name;
+      request.signal.throwIfAborted();
+      await writer.add(entry);
+      current = undefined;
+    }
     if (writer.leaves === 0) throw new BrokenRule("it has no files");
-    await writer.finish(report);
+    await writer.finish((link) => {
+      current = link;
+    });
     return { entries: budget.entries, bytes: budget.bytes };
   } catch (error) {
     throw await translate(error, request, current);
@@ -64,20 +63,6 @@ function entriesOf(
 ): AsyncGenerator<ArchiveEntry> {
   if (kind === "zip") return zipEntries(file, limits.maxEntries);
   return tarEntries(readTar(file, kind, signal), budget);
-}
-
-async function writeAll(
-  entries: AsyncGenerator<ArchiveEntry>,
-  writer: TreeWriter,
-  signal: AbortSignal,
-  report: (entry: string | undefined) => void,
-): Promise<void> {
-  for await (const entry of entries) {
-    report(entry.name);
-    signal.throwIfAborted();
-    await writer.add(entry);
-    report(undefined);
-  }
 }
 
 async function requireEmpty({ directory, name }: ExtractRequest): Promise<void> {
@@ -97,7 +82,8 @@ async function translate(
 ): Promise<DewyError> {
   if (error instanceof DewyError) return error;
   if (signal.aborted) return new AbortedError(`Stopped: extract ${quote(name)}`, { cause: error });
-  const entry = current ?? causedBy(error);
+  const { cause } = error as Error;
+  const entry = current ?? (typeof cause === "string" ? cause : undefined);
   const where = entry === undefined ? "" : `entry ${quote(entry)}: `;
   if (error instanceof BrokenRule) {
     return new ArchiveError(`Cannot extract ${quote(name)}: ${where}${error.message}`);
@@ -109,11 +95,6 @@ async function translate(
   if (syscall !== undefined) return await diskError(error, `extract ${quote(name)}`, directory);
   const reason = `damaged or truncated: ${message}`;
   return new ArchiveError(`Cannot extract ${quote(name)}: ${where}${reason}`, { cause: error });
-}
-
-function causedBy(error: unknown): string | undefined {
-  const { cause } = error as Error;
-  return typeof cause === "string" ? cause : undefined;
 }
 
 function quote(text: string): string {
@@ -128,10 +109,7 @@ interface PlaceRequest {
   mode: number;
 }
 
-/**
- * Copies a file that is not an archive, such as a bare executable, into a release, and returns its
- * path.
- */
+/** For a file that is not an archive, such as a bare executable. Returns its path. */
 export async function placeFile(request: PlaceRequest): Promise<string> {
   const { file, directory, mode } = request;
   const path = join(directory, plainName(request.name));
@@ -147,9 +125,8 @@ export async function placeFile(request: PlaceRequest): Promise<string> {
 
 function plainName(name: string): string {
   try {
-    const segments = entryPath(name);
     // Names in object stores have slashes; the executable is called by the last segment.
-    const last = segments.at(-1);
+    const last = entryPath(name).at(-1);
     if (last !== undefined) return last;
   } catch (error) {
     if (!(error instanceof BrokenRule)) throw error;

@@ -4,8 +4,6 @@ import type { ArchiveEntry } from "./entry.ts";
 import { expandSparse } from "./sparse.ts";
 import { TarHeaderGuard } from "./tar_header_guard.ts";
 
-const TYPES: Readonly<Record<string, string>> = { link: "hardlink" };
-
 /** Reads the entries of a tar one at a time. Asking for the next one skips the rest of a body. */
 export async function* tarEntries(
   source: AsyncIterable<Uint8Array>,
@@ -67,7 +65,7 @@ function toEntry({ header, body }: ParsedTarEntry): {
   const type = header.type ?? "file";
   const entry: ArchiveEntry = {
     name: header.name,
-    type: TYPES[type] ?? type,
+    type: type === "link" ? "hardlink" : type,
     link: header.linkname ?? "",
     mode: header.mode,
     mtime: usableTime(header.mtime),

@@ -8,56 +8,36 @@ export interface DirectoryNode {
   mtime: Date | undefined;
 }
 
-/** Created when everything else is there. */
-export interface SymlinkNode {
-  kind: "symlink";
-  target: string;
-  mtime: Date | undefined;
-}
-
-export type TreeNode = DirectoryNode | SymlinkNode | { kind: "file" };
+export type TreeNode =
+  | DirectoryNode
+  | { kind: "symlink"; target: string; mtime: Date | undefined }
+  | { kind: "file" };
 
 const MAX_TARGET_BYTES = 1024;
 const MAX_LINK_HOPS = 40;
 const MAX_LINK_STEPS = 1000;
 
-/**
- * The release so far. The target directory is new and private, so this is an exact image of it, and
- * rules on paths can be checked here without races in the file system.
- */
+/** The release so far: the target is new and private, so rules are checked here without races. */
 export class Tree {
   readonly root: DirectoryNode = newDirectory();
 
-  /**
-   * Returns the directory of an entry, and calls `onNew` for each missing one on the way, outermost
-   * first. Throws a BrokenRule if the way leads through a file or a symbolic link.
-   */
+  /** Calls `onNew` for each missing directory on the way, outermost first. */
   parent(segments: readonly string[], onNew: (path: string) => void): DirectoryNode {
     let directory = this.root;
-    for (let depth = 0; depth < segments.length - 1; depth += 1) {
-      directory = this.#enter(directory, segments, depth, onNew);
+    for (const [depth, segment] of segments.slice(0, -1).entries()) {
+      const path = (): string => segments.slice(0, depth + 1).join("/");
+      let node = directory.children.get(segment);
+      if (node === undefined) {
+        node = newDirectory();
+        directory.children.set(segment, node);
+        onNew(path());
+      } else if (node.kind !== "directory") {
+        const what = node.kind === "symlink" ? "the symbolic link" : "the file";
+        throw new BrokenRule(`its path goes through ${what} ${JSON.stringify(path())}`);
+      }
+      directory = node;
     }
     return directory;
-  }
-
-  #enter(
-    directory: DirectoryNode,
-    segments: readonly string[],
-    depth: number,
-    onNew: (path: string) => void,
-  ): DirectoryNode {
-    const segment = segments[depth] ?? "";
-    const node = directory.children.get(segment);
-    if (node?.kind === "directory") return node;
-    const path = segments.slice(0, depth + 1).join("/");
-    if (node !== undefined) {
-      const what = node.kind === "symlink" ? "the symbolic link" : "the file";
-      throw new BrokenRule(`its path goes through ${what} ${JSON.stringify(path)}`);
-    }
-    const made = newDirectory();
-    directory.children.set(segment, made);
-    onNew(path);
-    return made;
   }
 
   /** Does not follow links. */
@@ -70,10 +50,7 @@ export class Tree {
     return node;
   }
 
-  /**
-   * Throws if a symbolic link leads outside, also through other links. Call it when all entries are
-   * known: a later link can change where an earlier one leads.
-   */
+  /** Call it when all entries are known: a later link can change where an earlier one leads. */
   requireInside(segments: readonly string[], target: string): void {
     const todo = target.split("/").reverse();
     const way: (TreeNode | undefined)[] = [this.root];
@@ -100,7 +77,6 @@ export class Tree {
   }
 }
 
-/** Throws if the target alone makes a symbolic link invalid. */
 export function checkTarget(target: string): void {
   if (target === "") throw new BrokenRule("it is a symbolic link to nothing");
   if (target.includes("\0")) throw new BrokenRule("its link target has a NUL character");
@@ -115,7 +91,7 @@ function leaves(target: string): string {
   return `it is a symbolic link to ${JSON.stringify(target)}, which leaves the directory`;
 }
 
-function newDirectory(): DirectoryNode {
+export function newDirectory(): DirectoryNode {
   return { kind: "directory", children: new Map(), mode: undefined, mtime: undefined };
 }
 

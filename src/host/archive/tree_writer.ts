@@ -14,8 +14,8 @@ import {
 import { chmod, open, utimes } from "node:fs/promises";
 import { BatchWriter, DiskFault } from "../download/batch_writer.ts";
 import type { Budget } from "./budget.ts";
-import { type ArchiveEntry, BrokenRule, entryPath } from "./entry.ts";
-import { checkTarget, type DirectoryNode, Tree, type TreeNode } from "./tree.ts";
+import { type ArchiveEntry, BrokenRule, entryPath, readBody } from "./entry.ts";
+import { checkTarget, type DirectoryNode, newDirectory, Tree, type TreeNode } from "./tree.ts";
 
 // Without the set-user-ID, set-group-ID and sticky bits.
 const PERMISSIONS = 0o777;
@@ -25,15 +25,7 @@ const DIRECTORY_MODE = 0o755;
 const SMALL_FILE_BYTES = 1 << 18;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
-interface PendingLink {
-  segments: readonly string[];
-  target: string;
-}
-
-/**
- * Writes the entries of an archive below one new directory. Symbolic links come last, so that
- * nothing can be written through one.
- */
+/** Symbolic links come last, so that nothing can be written through one. */
 export class TreeWriter {
   readonly #directory: string;
   readonly #budget: Budget;
@@ -73,7 +65,7 @@ export class TreeWriter {
       report(segments.join("/"));
       this.#tree.requireInside(segments, target);
     }
-    for (const { segments, target } of links) this.#makeLink(segments, target);
+    for (const link of links) this.#makeLink(link);
     await this.#sealDirectories(this.#tree.root, this.#directory, true);
   }
 
@@ -87,7 +79,7 @@ export class TreeWriter {
       throw new BrokenRule(`there is a ${node.kind} of the same name`);
     }
     if (node === undefined) {
-      node = { kind: "directory", children: new Map(), mode: undefined, mtime: undefined };
+      node = newDirectory();
       parent.children.set(name, node);
       mkdirSync(this.#path(segments), { mode: DIRECTORY_MODE });
     }
@@ -105,12 +97,10 @@ export class TreeWriter {
 
   async #writeSmall(path: string, entry: ArchiveEntry): Promise<void> {
     const chunks: Uint8Array[] = [];
-    let chunk = await entry.read();
-    while (chunk !== undefined) {
+    await readBody(entry, (chunk) => {
       this.#budget.takeBytes(chunk.byteLength);
       chunks.push(chunk);
-      chunk = await entry.read();
-    }
+    });
     const file = openSync(path, NEW_FILE, 0o600);
     try {
       for (const piece of chunks) writeWhole(file, piece);
@@ -125,13 +115,10 @@ export class TreeWriter {
     const file = await open(path, NEW_FILE, 0o600);
     const writer = new BatchWriter(file, 0);
     try {
-      let chunk = await entry.read();
-      while (chunk !== undefined) {
+      await readBody(entry, (chunk) => {
         this.#budget.takeBytes(chunk.byteLength);
-        const behind = writer.write(chunk);
-        if (behind !== undefined) await behind;
-        chunk = await entry.read();
-      }
+        return writer.write(chunk);
+      });
       await writer.settle();
       await file.chmod(fileMode(entry));
       if (entry.mtime !== undefined) await file.utimes(entry.mtime, entry.mtime);
@@ -190,13 +177,12 @@ export class TreeWriter {
     return `${this.#directory}/${segments.join("/")}`;
   }
 
-  #makeLink(segments: readonly string[], target: string): void {
+  #makeLink({ segments, target, mtime }: PendingLink): void {
     const path = this.#path(segments);
     symlinkSync(target, path);
-    const node = this.#tree.find(segments);
-    if (node?.kind !== "symlink" || node.mtime === undefined) return;
+    if (mtime === undefined) return;
     try {
-      lutimesSync(path, node.mtime, node.mtime);
+      lutimesSync(path, mtime, mtime);
     } catch {
       // Not every file system stores the times of links.
     }
@@ -222,9 +208,11 @@ function writeWhole(file: number, bytes: Uint8Array): void {
   while (written < bytes.byteLength) written += writeSync(file, bytes, written);
 }
 
+type PendingLink = Extract<TreeNode, { kind: "symlink" }> & { segments: readonly string[] };
+
 function collectLinks(node: DirectoryNode, way: string[], links: PendingLink[]): void {
   for (const [name, child] of node.children) {
-    if (child.kind === "symlink") links.push({ segments: [...way, name], target: child.target });
+    if (child.kind === "symlink") links.push({ ...child, segments: [...way, name] });
     if (child.kind !== "directory") continue;
     way.push(name);
     collectLinks(child, way, links);

@@ -6,7 +6,7 @@ import {
   getFileNameLowLevel,
   type ZipFile,
 } from "yauzl";
-import { type ArchiveEntry, BrokenRule } from "./entry.ts";
+import { type ArchiveEntry, BrokenRule, readBody } from "./entry.ts";
 import { ZipReader } from "./zip_reader.ts";
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.2 and 4.4.4
@@ -129,9 +129,7 @@ function streamedBody(zip: ZipFile, entry: Entry): BodyReader {
   let body: AsyncIterator<Uint8Array> | undefined;
   let crc = 0;
   return async () => {
-    if (body === undefined) {
-      body = (await zip.openReadStreamPromise(entry))[Symbol.asyncIterator]();
-    }
+    body ??= (await zip.openReadStreamPromise(entry))[Symbol.asyncIterator]();
     const { done, value } = await body.next();
     if (!done) {
       crc = crc32(value, crc);
@@ -143,13 +141,10 @@ function streamedBody(zip: ZipFile, entry: Entry): BodyReader {
 }
 
 async function readTarget(entry: ArchiveEntry): Promise<string> {
-  if (entry.size > MAX_TARGET_BYTES)
+  if (entry.size > MAX_TARGET_BYTES) {
     throw new BrokenRule("its link target is too long", { cause: entry.name });
-  const chunks: Uint8Array[] = [];
-  let chunk = await entry.read();
-  while (chunk !== undefined) {
-    chunks.push(chunk);
-    chunk = await entry.read();
   }
+  const chunks: Uint8Array[] = [];
+  await readBody(entry, (chunk) => void chunks.push(chunk));
   return Buffer.concat(chunks).toString("utf8");
 }

@@ -5,10 +5,7 @@ import { RandomAccessReader } from "yauzl";
 
 const WINDOW_BYTES = 1 << 18;
 
-/**
- * Reads a zip through one window: the many small reads of a zip would otherwise each cost a trip
- * through the thread pool.
- */
+/** One window: many small reads would otherwise each cost a trip through the thread pool. */
 export class ZipReader extends RandomAccessReader {
   readonly #path: string;
   readonly #file: number;

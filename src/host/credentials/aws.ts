@@ -32,11 +32,7 @@ const SOURCES = [
   "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ] as const;
 
-/**
- * Profiles, SSO, `credential_process`, web identity, container and instance roles. Returns
- * `undefined` if none are configured; rejects with a CredentialError if a configured source fails.
- * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
- */
+/** https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html */
 export function lazyAwsCredentials(
   context: AwsCredentialsContext,
 ): () => Promise<AwsCredentials | undefined> {
@@ -73,10 +69,7 @@ async function loadStandardChain(env: Environment): Promise<AwsChain> {
 
 const NO_VERSION_WARNING = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED";
 
-/**
- * The SDK prints on standard error which Node versions its future releases will need. It reads the
- * variable once per process, when it creates its first client.
- */
+/** The SDK prints which Node versions its future releases will need; it reads the variable once. */
 async function withoutVersionWarning<T>(work: () => Promise<T>): Promise<T> {
   if (process.env[NO_VERSION_WARNING] !== undefined) return work();
   process.env[NO_VERSION_WARNING] = "true";

@@ -6,16 +6,11 @@ import { ConfigError } from "../../core/error.ts";
 import type { AwsProfile } from "../../registries/driver.ts";
 
 interface AwsProfileSearch extends AwsProfile {
-  /** The files, existing or not. */
   files: readonly string[];
   profiles: readonly string[];
 }
 
-/**
- * The config file takes precedence. Throws a ConfigError if the profile names services that do not
- * exist, because its endpoint is unknown then.
- * https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
- */
+/** https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html */
 export async function readAwsProfile(env: Environment): Promise<AwsProfileSearch> {
   const name = env.AWS_PROFILE || "default";
   const directory = join(env.HOME || env.USERPROFILE || homedir(), ".aws");

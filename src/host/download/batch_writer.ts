@@ -50,13 +50,12 @@ export class BatchWriter {
     this.#writing.catch(() => {});
   }
 
-  /** Waits until every byte taken has been handed to the system; rejects with a DiskFault. */
+  /** Rejects with a DiskFault. */
   async settle(): Promise<void> {
     await this.#flush();
     await this.#writing;
   }
 
-  /** Waits for the batch that is on its way, and gives up the rest. */
   async abandon(): Promise<void> {
     await this.#writing.catch(() => {});
   }

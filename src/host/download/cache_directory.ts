@@ -5,10 +5,7 @@ import { HostError } from "../../core/error.ts";
 import { hostError } from "../files/atomic_file.ts";
 import { ownDirectory } from "../files/own_directory.ts";
 
-/**
- * Makes `.dewy/cache`, or a subdirectory for this working directory where others may use the place
- * too: behind a link, or in `DEWY_CACHEDIR` (`shared`). Returns its real path.
- */
+/** `.dewy/cache`, or a subdirectory behind a link or in `DEWY_CACHEDIR` (`shared`). */
 export async function cacheDirectory(root: string, shared: string | undefined): Promise<string> {
   if (shared) return await ownPart(await make(resolve(shared)), root);
   const plain = join(root, ".dewy", "cache");

@@ -9,7 +9,6 @@ interface RunningDigest {
   hex(): Promise<string>;
 }
 
-/** The running digests of one file. */
 export interface FileDigests {
   update(data: Uint8Array): void;
   /** Call it once, at the end. */
@@ -23,14 +22,12 @@ export interface FileHashes {
   stated: string | undefined;
 }
 
-const NODE_ALGORITHMS = new Set(["sha1", "sha256", "sha384", "sha512", "md5"]);
+const NODE_ALGORITHMS = new Set(["sha1", "sha384", "sha512", "md5"]);
 
 function nodeDigest(algorithm: string): RunningDigest {
   const hash = createHash(algorithm);
   return {
-    update: (data) => {
-      hash.update(data);
-    },
+    update: (data) => void hash.update(data),
     hex: async () => hash.digest("hex"),
   };
 }
@@ -54,17 +51,7 @@ async function awsDigest(algorithm: "crc32c" | "crc64nvme"): Promise<RunningDige
   };
 }
 
-async function openDigest(algorithm: string): Promise<RunningDigest | undefined> {
-  if (NODE_ALGORITHMS.has(algorithm)) return nodeDigest(algorithm);
-  if (algorithm === "crc32") return crc32Digest();
-  if (algorithm === "crc32c" || algorithm === "crc64nvme") return await awsDigest(algorithm);
-  return undefined;
-}
-
-/**
- * Starts SHA-256 and the algorithm of the stated digest. Throws an IntegrityError if it is unknown,
- * because bytes that cannot be checked are not used.
- */
+/** Throws an IntegrityError for an unknown algorithm: bytes that cannot be checked are not used. */
 export async function openDigests(name: string, digest: string | undefined): Promise<FileDigests> {
   const sha256 = nodeDigest("sha256");
   const other = digest === undefined ? undefined : await openStated(name, digest);
@@ -82,10 +69,11 @@ export async function openDigests(name: string, digest: string | undefined): Pro
 }
 
 async function openStated(name: string, text: string): Promise<RunningDigest | undefined> {
-  const digest = parseDigest(text);
-  if (digest?.algorithm === "sha256") return undefined;
-  const running = digest === undefined ? undefined : await openDigest(digest.algorithm);
-  if (running !== undefined) return running;
+  const { algorithm = "" } = parseDigest(text) ?? {};
+  if (algorithm === "sha256") return undefined;
+  if (NODE_ALGORITHMS.has(algorithm)) return nodeDigest(algorithm);
+  if (algorithm === "crc32") return crc32Digest();
+  if (algorithm === "crc32c" || algorithm === "crc64nvme") return await awsDigest(algorithm);
   throw new IntegrityError(
     `Cannot check "${name}": the registry states the digest "${text}", which has an unknown algorithm; ` +
       "known are sha256, sha384, sha512, sha1, md5, crc32, crc32c and crc64nvme",

@@ -1,7 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { formatBytes } from "../../core/bytes.ts";
 import { HostError } from "../../core/error.ts";
-import { systemCode } from "../files/atomic_file.ts";
+import { messageOf } from "../../core/message_of.ts";
+import { hasCode } from "../files/file_error.ts";
 
 /** For an unprivileged user; `undefined` where the system does not say. */
 async function freeBytes(directory: string): Promise<number | undefined> {
@@ -13,7 +14,7 @@ async function freeBytes(directory: string): Promise<number | undefined> {
   }
 }
 
-/** Throws a HostError with both numbers. `action` is such as `download "app.tar.gz"`. */
+/** `action` is such as `download "app.tar.gz"`. */
 export async function requireSpace(
   action: string,
   directory: string,
@@ -39,9 +40,8 @@ function noSpace(
   );
 }
 
-/** Whether an error says that a disk or a quota is full. */
 export function isDiskFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
+  return hasCode(error, "ENOSPC", "EDQUOT");
 }
 
 /** `needed`: the bytes that were still to be written, if known. */
@@ -51,9 +51,8 @@ export async function diskError(
   directory: string,
   needed?: number,
 ): Promise<HostError> {
-  const { message } = error as Error;
   if (isDiskFull(error)) {
     return noSpace(action, directory, await freeBytes(directory), needed, error);
   }
-  return new HostError(`Cannot ${action}: ${message ?? String(error)}`, { cause: error });
+  return new HostError(`Cannot ${action}: ${messageOf(error)}`, { cause: error });
 }

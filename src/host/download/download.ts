@@ -16,17 +16,12 @@ const FIRST_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
 const PROGRESS_MS = 250;
 
-/** A download, with its clock for backoff and progress and its sink for progress and retries. */
 export interface DownloadRequest extends Pick<Context, "clock" | "emit"> {
-  /** Its `size` and `digest` are checked. */
   artifact: Artifact;
-  /** The release's tag, for events and errors. */
   tag: string;
   /** The staging directory, which exists. Downloads of other artifacts in it are removed. */
   directory: string;
-  /** The value of `--max-artifact-size`. */
   maxBytes: number;
-  /** Streams the artifact. */
   open(options: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /** Stops the download; the bytes so far are kept for the next run. */
   signal: AbortSignal;
@@ -47,12 +42,6 @@ export interface Downloaded {
  * on the disk. An interrupted download is resumed, within this call and after a crash too, if the
  * registry states a digest or the server identifies the bytes. A complete file of an earlier call
  * is used again without an event.
- *
- * @throws {IntegrityError} If the bytes are not those that the registry states (nothing is kept),
- *   or too many.
- * @throws {HostError} If the disk refuses.
- * @throws {AbortedError} When the signal ends it. Errors of `open` that cannot be retried are
- *   passed on.
  */
 export async function downloadArtifact(request: DownloadRequest): Promise<Downloaded> {
   refuseTooLarge(request);
@@ -68,7 +57,6 @@ function refuseTooLarge({ artifact, tag, maxBytes }: DownloadRequest): void {
   );
 }
 
-/** The bytes received are not those of the artifact. */
 class WrongBytesError extends Error {
   /** The error to report if starting over does not help. */
   readonly reason: DewyError;
@@ -84,7 +72,6 @@ class WrongBytesError extends Error {
 
 type TransferEnd = { kind: "whole" } | { kind: "interrupted"; cause: unknown };
 
-/** One download, from the leftover of an earlier run to the checked file. */
 class Download {
   readonly #request: DownloadRequest;
   readonly #file: PartFile;
@@ -162,7 +149,6 @@ class Download {
     }
   }
 
-  /** Fetches the missing bytes in as many transfers as it takes. */
   async #receive(): Promise<void> {
     const { attempts = MAX_FRUITLESS_ATTEMPTS } = this.#request;
     const file = this.#file;
@@ -255,7 +241,7 @@ class Download {
     throw new WrongBytesError(error, this.#file.isResumed);
   }
 
-  /** Returns the SHA-256 of the received bytes if they have the stated digest. */
+  /** Returns the SHA-256. */
   async #verify(): Promise<string> {
     const { artifact, tag } = this.#request;
     const { sha256, stated } = await this.#file.hash();
@@ -328,7 +314,7 @@ function isFinal(error: unknown, signal: AbortSignal): boolean {
   return !error.retryable || error.code === "rate-limited" || retryAfter(error) > MAX_BACKOFF_MS;
 }
 
-/** Whether the server says that there is no such rest: the bytes have changed. */
+/** There is no such rest: the bytes have changed. */
 function refusesOffset(error: unknown): error is DewyError {
   if (!(error instanceof DewyError)) return false;
   if (error instanceof RemoteError && error.status === 416) return true;

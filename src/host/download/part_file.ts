@@ -1,16 +1,17 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, readdir, rename, rm, unlink } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Artifact } from "../../core/types.ts";
-import { createFile, openOwnFile, systemCode, temporaryPath } from "../files/atomic_file.ts";
+import { createFile, readOwnFileIfPresent, temporaryPath } from "../files/atomic_file.ts";
+import { hasCode } from "../files/file_error.ts";
 import { bootId } from "../process/processes.ts";
 import { BatchWriter } from "./batch_writer.ts";
 import { type FileDigests, type FileHashes, openDigests } from "./digests.ts";
 
 const READ_BYTES = 1 << 20;
 
-/** An artifact's file from an earlier run. */
+/** From an earlier run. */
 export type Leftover =
   | { kind: "none" }
   | ({ kind: "part" } & Beginning)
@@ -19,11 +20,10 @@ export type Leftover =
 /** The bytes that a download starts with. */
 export interface Beginning {
   bytes: number;
-  /** The server's validator of these bytes: an ETag or a date. */
+  /** The server's: an ETag or a date. */
   validator: string | undefined;
 }
 
-/** Where a fresh download starts. */
 export const NOTHING: Beginning = { bytes: 0, validator: undefined };
 
 /** The bytes are used for the very same artifact only. */
@@ -50,7 +50,7 @@ export class PartFile {
   readonly #part: string;
   readonly #sidecar: string;
   #writing: { file: FileHandle; digests: FileDigests; batches: BatchWriter } | undefined;
-  #validator: string | undefined;
+  validator: string | undefined;
   /** Whether the bytes came in more than one transfer. */
   isResumed = false;
 
@@ -66,7 +66,8 @@ export class PartFile {
   async findLeftover(): Promise<Leftover> {
     const artifact = this.#artifact;
     try {
-      const sidecar = JSON.parse(await readText(this.#sidecar)) as Sidecar;
+      const text = await readOwnFileIfPresent(this.#sidecar);
+      const sidecar = JSON.parse(text ?? "") as Sidecar;
       if (!isSame(sidecar, artifact)) return { kind: "none" };
       const { complete, validator } = sidecar;
       const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
@@ -81,7 +82,6 @@ export class PartFile {
     }
   }
 
-  /** Hashes the complete file. */
   async hashComplete(): Promise<FileHashes & { bytes: number }> {
     const digests = await openDigests(this.#artifact.name, this.#artifact.digest);
     const file = await openExisting(this.path);
@@ -111,14 +111,9 @@ export class PartFile {
     }
   }
 
-  /** The server's validator of the bytes: an ETag or a date. */
-  get validator(): string | undefined {
-    return this.#validator;
-  }
-
   /** Records what the server identifies the bytes by, before they are written. */
   async identify(validator: string | undefined): Promise<void> {
-    this.#validator = validator;
+    this.validator = validator;
     await this.#writeSidecar({ validator });
   }
 
@@ -127,9 +122,8 @@ export class PartFile {
     return this.#open.batches.bytes;
   }
 
-  /** Whether an interrupted download may continue where it stopped. */
   get isResumable(): boolean {
-    return isResumable(this.#artifact, this.#validator);
+    return isResumable(this.#artifact, this.validator);
   }
 
   /** Like {@link BatchWriter.write}. */
@@ -139,7 +133,6 @@ export class PartFile {
     return batches.write(chunk);
   }
 
-  /** Waits until every byte taken has been handed to the system. */
   async flush(): Promise<void> {
     await this.#open.batches.settle();
   }
@@ -167,7 +160,6 @@ export class PartFile {
     await writing.file.close();
   }
 
-  /** Removes everything of this artifact. */
   async remove(): Promise<void> {
     for (const path of [this.path, this.#part, this.#sidecar]) await rm(path, { force: true });
   }
@@ -197,10 +189,14 @@ export async function cleanStaging(
   keep?: Pick<Artifact, "name">,
 ): Promise<void> {
   const paths = keep === undefined ? [] : Object.values(stagedPaths(directory, keep.name));
-  const kept = new Set(paths.map((path) => basename(path)));
-  for (const name of await namesIn(directory)) {
-    if (kept.has(name) || !STAGED.test(name)) continue;
+  const kept = new Set(paths);
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (hasCode(error, "ENOENT")) return [];
+    throw error;
+  });
+  for (const name of names) {
     const path = join(directory, name);
+    if (kept.has(path) || !STAGED.test(name)) continue;
     if ((await lstat(path)).isFile()) await unlink(path);
   }
 }
@@ -245,15 +241,6 @@ function isSame(sidecar: Sidecar, artifact: Artifact): boolean {
   return keys.every((key) => sidecar[key] === artifact[key]);
 }
 
-async function readText(path: string): Promise<string> {
-  const file = await openOwnFile(path);
-  try {
-    return await file.readFile("utf8");
-  } finally {
-    await file.close();
-  }
-}
-
 /** Of a plain file only: dewy makes neither links nor files with a second name. */
 async function sizeOf(path: string): Promise<number | undefined> {
   const status = await lstat(path).catch(() => undefined);
@@ -273,14 +260,5 @@ async function hashFile(file: FileHandle, digests: FileDigests): Promise<number>
     if (bytesRead === 0) return position;
     digests.update(buffer.subarray(0, bytesRead));
     position += bytesRead;
-  }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return [];
-    throw error;
   }
 }

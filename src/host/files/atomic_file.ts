@@ -23,7 +23,7 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
   }
 }
 
-/** Creates a file for reading and writing. Fails if the path exists, even as a symbolic link. The umask applies. */
+/** Fails if the path exists, even as a symbolic link. The umask applies. */
 export async function createFile(path: string, mode: number): Promise<FileHandle> {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   return await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
@@ -61,19 +61,13 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/**
- * Opens a file for reading. Another user may have replaced it, so a symbolic link is not followed (`ELOOP`), and a FIFO
- * without a writer does not block.
- */
+/** Another user may have replaced it: a symbolic link is not followed (`ELOOP`), a FIFO without a writer does not block. */
 export async function openOwnFile(path: string): Promise<FileHandle> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   return await open(path, O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0));
 }
 
-/**
- * Reads a file that dewy wrote; `undefined` if it does not exist. A symbolic link, a FIFO or anything else in its place
- * counts as an empty file.
- */
+/** A symbolic link, a FIFO or anything else in its place counts as an empty file. */
 export async function readOwnFileIfPresent(path: string): Promise<string | undefined> {
   try {
     const file = await openOwnFile(path);

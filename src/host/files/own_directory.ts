@@ -1,9 +1,3 @@
-/**
- * dewy's own directories. dewy often runs as root while the user of the app can write to the working directory, and could
- * put a symbolic link to any other place there.
- *
- * @module
- */
 import { chmod, lstat, mkdir, readlink, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { HostError } from "../../core/error.ts";
@@ -14,9 +8,8 @@ const MAX_LINKS = 40;
 
 /**
  * Creates a directory and its missing parents, and returns its real path. Symbolic links are followed only if root or
- * dewy's own user created them.
- *
- * @param mode the permissions of a new directory, regardless of the umask. Defaults to 0777 minus the umask.
+ * dewy's own user created them: dewy often runs as root while the user of the app can write to the working directory, and
+ * could put a link to any other place there. `mode` applies regardless of the umask; it defaults to 0777 minus the umask.
  */
 export async function ownDirectory(path: string, mode?: number): Promise<string> {
   try {

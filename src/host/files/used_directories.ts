@@ -1,10 +1,7 @@
 import { readdir, readlink } from "node:fs/promises";
 import { join, sep } from "node:path";
 
-/**
- * Returns the names of the children of a directory that running processes were started from or work in, as far as dewy
- * may read `/proc`. `parent` is a real path.
- */
+/** The children of a directory that processes were started from or work in, as far as dewy may read `/proc`. */
 export async function usedDirectories(parent: string): Promise<ReadonlySet<string>> {
   const used = new Set<string>();
   const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));

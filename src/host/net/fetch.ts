@@ -11,10 +11,7 @@ export interface HostFetchOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** A file of PEM certificates to trust in addition to the runtime's own. */
   caFile?: string | undefined;
-  /**
-   * Receives a warning if `SSL_CERT_FILE` or `NODE_EXTRA_CA_CERTS` is unusable. Defaults to
-   * ignoring it.
-   */
+  /** Receives a warning for an unusable file in a variable. Defaults to ignoring it. */
   emit?: EventSink;
 }
 
@@ -152,10 +149,7 @@ const DENO_PROXY_VARIABLES = ["http_proxy", "https_proxy", "all_proxy", "no_prox
   (name) => [name, name.toUpperCase()],
 );
 
-/**
- * A client always copies the proxy variables when it is made, and ignores ports and `*` in
- * NO_PROXY. Nothing else runs between the two loops.
- */
+/** A client always copies the variables, and ignores the ports and the `*` of NO_PROXY. */
 function withoutProxyVariables<T>(deno: DenoNamespace, make: () => T): T {
   const saved = DENO_PROXY_VARIABLES.map((name) => [name, deno.env.get(name)] as const);
   for (const [name] of saved) deno.env.delete(name);

@@ -6,10 +6,7 @@ const MAX_CONTROL_FRAMES = 100;
 const FRAME_HEAD_BYTES = 9;
 const [DATA, HEADERS] = [0, 1];
 
-/**
- * Closes a connection on a flood of HTTP/2 frames before a session sees it: the native code of Deno
- * 2.9 corrupts its memory in a flood, then crashes or never returns.
- */
+/** The native code of Deno 2.9 corrupts its memory in a flood, then crashes or never returns. */
 export function withoutFloods(socket: Socket): Duplex {
   const frames = new ControlFrames();
   const duplex = new Duplex({

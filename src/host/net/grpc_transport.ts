@@ -16,10 +16,7 @@ interface GrpcContext extends Pick<Context, "env" | "emit"> {
 /** A real response has a few hundred bytes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/**
- * Connects at the first call, reconnects when needed, and does not keep the process running.
- * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
- */
+/** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
 export async function openHttp2Channel(
   options: GrpcChannelOptions,
   context: GrpcContext,

@@ -1,9 +1,3 @@
-/**
- * The three runtimes read the proxy variables differently (Node not at all, Deno without the ports
- * and the `*` of NO_PROXY, Bun without its networks), so dewy reads them itself.
- *
- * @module
- */
 import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
@@ -26,7 +20,8 @@ export function checkProxies(env: Environment): void {
 
 /**
  * Like curl: lower case takes precedence over upper case, `ALL_PROXY` is the default for the other
- * two, `NO_PROXY` excludes hosts. Metadata services are never proxied.
+ * two, `NO_PROXY` excludes hosts. The runtimes differ: Node does not read these variables, Deno
+ * ignores the ports and the `*` of NO_PROXY, Bun its networks.
  * https://everything.curl.dev/usingcurl/proxies/env.html
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {

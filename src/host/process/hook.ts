@@ -4,9 +4,8 @@ import type { RunHook } from "../../deploy/deployer.ts";
 import { run } from "./run.ts";
 
 export interface HookOptions {
-  /** A shell command; empty for none. */
+  /** A shell command; empty for none, as `after`. */
   before: string;
-  /** A shell command; empty for none. */
   after: string;
   timeoutMs: number;
   cwd: string;

@@ -1,10 +1,5 @@
-/**
- * The process that dewy runs in: arguments, streams, environment and signals. This file imports nothing, so that the
- * signal handlers are in place before anything heavy is loaded: an early `SIGUSR1` would open Node's inspector, an early
- * `SIGHUP` would end the program.
- *
- * @module
- */
+// This file imports nothing, so that the signal handlers are in place before anything heavy is loaded: an early `SIGUSR1`
+// would open Node's inspector, an early `SIGHUP` would end the program.
 
 export interface TextSink {
   /** Writes text unchanged; never throws, not even if the reader has closed the pipe. */

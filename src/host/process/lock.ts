@@ -1,10 +1,3 @@
-/**
- * A lock file that one dewy process at a time holds. A stale lock is taken over under a claim: a file that only one
- * process can create, named after the content that it replaces. So the lock of a live process is never replaced or
- * removed, however many processes start at once.
- *
- * @module
- */
 import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
@@ -148,8 +141,9 @@ async function linkOnce(own: string, path: string): Promise<boolean> {
 }
 
 /**
- * Replaces a lock by `own` if it still has the content that was judged stale. Only one process can hold the claim, so the
- * content cannot change between the check and the rename.
+ * Replaces a lock by `own` if it still has the content that was judged stale. Only one process can create the claim, a
+ * file named after that content, so the content cannot change between the check and the rename: the lock of a live
+ * process is never replaced, however many processes start at once.
  */
 export async function replaceStaleLock(path: string, stale: string, own: string): Promise<boolean> {
   const claim = claimPath(path, stale);

@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { systemCode } from "../files/atomic_file.ts";
 
-/** A running process, as `/proc/PID/stat` describes it. */
 export interface ProcessEntry {
   readonly pid: number;
   /** The name of its program, cut to 15 characters. */
@@ -13,10 +12,7 @@ export interface ProcessEntry {
   readonly startTime: string;
 }
 
-/**
- * Running processes by pid. Zombies are left out: as the first process of a container, dewy may be the parent of
- * processes that it did not start.
- */
+/** Without zombies: as the first process of a container, dewy is the parent of processes that it did not start. */
 export function processTable(): ReadonlyMap<number, ProcessEntry> {
   const table = new Map<number, ProcessEntry>();
   for (const pid of pids()) {
@@ -26,7 +22,7 @@ export function processTable(): ReadonlyMap<number, ProcessEntry> {
   return table;
 }
 
-/** Lists the processes of this machine; empty without `/proc`. */
+/** Empty without `/proc`. */
 export function pids(): readonly number[] {
   return namesIn("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -74,21 +70,14 @@ function readStat(pid: number): { name: string; fields: readonly string[] } | un
   return { name, fields: stat.slice(end + 2).split(" ") };
 }
 
-/**
- * Whether a process has exited, reaped or not. As long as it has other threads, only its first thread has: a killed
- * process still finishes their system calls.
- */
+/** The other threads of a killed process still finish their system calls after the first one has exited. */
 function hasEnded(fields: readonly string[]): boolean {
   return (fields[0] === "Z" || fields[0] === "X") && Number(fields[17]) <= 1;
 }
 
-/** The start time of a zombie. */
 const ENDED = "ended";
 
-/**
- * Returns when a process was started, as an opaque text. A pid is reused; a pid with its start time is unique. Returns
- * `undefined` if there is no such process or the system does not say.
- */
+/** An opaque text: a pid is reused, a pid with its start time is unique. `undefined` if the system does not say. */
 export function processStartTime(pid: number): string | undefined {
   const stat = readStat(pid);
   if (stat === undefined) return process.platform === "linux" ? undefined : startTimeByPs(pid);
@@ -106,7 +95,7 @@ export function recordedStartTime(pid: number): string | undefined {
   return readStat(pid)?.fields[START_TIME];
 }
 
-/** Whether the process with this pid runs and was started at this time; an unknown time matches every process. */
+/** An unknown start time matches every process. */
 export function isRunning(pid: number, startTime: string | undefined): boolean {
   if (!acceptsSignals(pid)) return false;
   const now = processStartTime(pid);
@@ -138,10 +127,7 @@ export function signalGroup(leader: number, signal: string): void {
   signalProcess(-leader, signal);
 }
 
-/**
- * Returns the environment that a process was started with: empty if the process has overwritten it, `undefined` if it
- * cannot be read.
- */
+/** The environment that a process was started with; empty if the process has overwritten it. */
 export function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
   const variables = tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8"));
   if (variables === undefined) return undefined;
@@ -153,12 +139,11 @@ export function environmentOf(pid: number): ReadonlyMap<string, string> | undefi
   );
 }
 
-/** Identifies this boot of the kernel; `undefined` where the system has no such id. */
 export function bootId(): string | undefined {
   return tryRead(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
 }
 
-/** Identifies dewy's PID namespace: a pid names the same process only within one namespace. */
+/** A pid names the same process only within one namespace. */
 export function pidNamespace(): string | undefined {
   return tryRead(() => readlinkSync("/proc/self/ns/pid"));
 }

@@ -10,7 +10,6 @@ interface RunOptions {
   cwd: string;
   /** The whole environment; nothing is inherited. */
   env: Environment;
-  /** Standard input. */
   input?: string;
   timeoutMs: number;
   signal?: AbortSignal;
@@ -30,16 +29,13 @@ export interface RunResult {
 }
 
 const KEPT_BYTES = 64 * 1024;
-/** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 5_000;
 /** How long to wait for output after the exit: a daemon that the process has started keeps the pipes open. */
 const OUTPUT_GRACE_MS = 500;
 
 /**
- * Runs a program in its own process group and waits until it exits. On timeout or abort, the whole group gets SIGTERM and,
- * five seconds later, SIGKILL. A failing exit code is not an error.
- *
- * @throws HostError if the program cannot be started; AbortedError if the signal is aborted.
+ * The program has its own process group: on timeout or abort, the whole group gets SIGTERM and, five seconds later,
+ * SIGKILL. A failing exit code is not an error.
  */
 export async function run(options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();

@@ -6,15 +6,12 @@ export type Balance = "least-connections" | "round-robin";
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
-/** A backend and its state. */
 export interface PoolMember<Connection> {
   readonly backend: Backend;
   readonly connections: Set<Connection>;
-  /** How many connections it ever got. */
   total: number;
   /** Consecutive failures to connect. */
   failures: number;
-  /** Gets no connection before this time, in milliseconds since the epoch. */
   backoffUntil: number;
   /** After a backoff one connection is tried first; the others wait until it is established. */
   onTrial: boolean;
@@ -22,7 +19,6 @@ export interface PoolMember<Connection> {
   inRotation: boolean;
 }
 
-/** The backends of a proxy: chooses the next one, and backs off from those that fail. */
 export class BackendPool<Connection> {
   readonly #balance: Balance;
   readonly #clock: Clock;
@@ -37,7 +33,6 @@ export class BackendPool<Connection> {
     this.#clock = clock;
   }
 
-  /** Whether a backend may get new connections. */
   get hasRotation(): boolean {
     return this.#rotation.length > 0;
   }
@@ -97,7 +92,6 @@ export class BackendPool<Connection> {
     this.#wake();
   }
 
-  /** Puts the backend in exponential backoff. */
   markFailed(member: PoolMember<Connection>): void {
     const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** member.failures, MAX_BACKOFF_MS);
     member.failures += 1;
@@ -106,7 +100,7 @@ export class BackendPool<Connection> {
     this.#wake();
   }
 
-  /** Call it when a connection failed for a reason that says nothing about the backend. */
+  /** For a failure that says nothing about the backend. */
   ignore(member: PoolMember<Connection>): void {
     member.onTrial = false;
     this.#wake();

@@ -4,10 +4,7 @@ import type { Deadlines } from "./deadlines.ts";
 
 type Done = (error?: Error | null) => void;
 
-/**
- * Survives a failed write: a server may answer and close before it has read the request. A plain
- * socket would be destroyed together with the unread response.
- */
+/** Survives a failed write: a server may answer and close before it has read the request. */
 export class BackendSocket extends Socket {
   /** Whether the backend no longer reads; writes are dropped. */
   isDeaf = false;

@@ -1,28 +1,25 @@
 import type { Clock } from "../../core/clock.ts";
 
+interface DeadlineOptions<Item> {
+  ms: number;
+  onDue: (item: Item) => void;
+  clock: Clock;
+  signal: AbortSignal;
+}
+
 /** The same deadline for many items with one timer: the first one added is always due first. */
 export class Deadlines<Item> {
-  readonly #ms: number;
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal;
-  readonly #onDue: (item: Item) => void;
+  readonly #options: DeadlineOptions<Item>;
   readonly #dueAt = new Map<Item, number>();
   #isRunning = false;
 
-  constructor(options: {
-    ms: number;
-    onDue: (item: Item) => void;
-    clock: Clock;
-    signal: AbortSignal;
-  }) {
-    this.#ms = options.ms;
-    this.#onDue = options.onDue;
-    this.#clock = options.clock;
-    this.#signal = options.signal;
+  constructor(options: DeadlineOptions<Item>) {
+    this.#options = options;
   }
 
   add(item: Item): void {
-    this.#dueAt.set(item, this.#clock.now() + this.#ms);
+    const { clock, ms } = this.#options;
+    this.#dueAt.set(item, clock.now() + ms);
     if (!this.#isRunning) void this.#run();
   }
 
@@ -31,12 +28,13 @@ export class Deadlines<Item> {
   }
 
   async #run(): Promise<void> {
+    const { clock, signal } = this.#options;
     this.#isRunning = true;
     try {
       for (;;) {
         const [first] = this.#dueAt.values();
         if (first === undefined) return;
-        await this.#clock.sleep(Math.max(1, first - this.#clock.now()), this.#signal);
+        await clock.sleep(Math.max(1, first - clock.now()), signal);
         this.#expire();
       }
     } catch {
@@ -47,10 +45,11 @@ export class Deadlines<Item> {
   }
 
   #expire(): void {
+    const { clock, onDue } = this.#options;
     for (const [item, dueAt] of this.#dueAt) {
-      if (dueAt > this.#clock.now()) return;
+      if (dueAt > clock.now()) return;
       this.#dueAt.delete(item);
-      this.#onDue(item);
+      onDue(item);
     }
   }
 }

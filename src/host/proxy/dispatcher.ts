@@ -13,17 +13,13 @@ const LOCAL_BACKOFF_MS = 100;
 
 interface DispatcherOptions<Connection> extends Pick<Context, "clock" | "emit"> {
   pool: BackendPool<Connection>;
-  /** Limits attempts to connect. */
   deadlines: Deadlines<Socket>;
   holdMs: number;
   maxHeld: number;
   signal: AbortSignal;
 }
 
-/**
- * Finds a backend for each client. Nothing is read from a client until a backend accepts, so any
- * number of backends can be tried.
- */
+/** Nothing is read from a client until a backend accepts: any number of them can be tried. */
 export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
   readonly #options: DispatcherOptions<Connection>;
   readonly #reported = new Set<string>();
@@ -74,7 +70,7 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     }
   }
 
-  /** Returns false if `maxHeld` clients wait already. */
+  /** Returns false if too many clients wait already. */
   async #hold(ms: number): Promise<boolean> {
     const { pool, maxHeld, signal } = this.#options;
     if (this.held >= maxHeld) return false;
@@ -110,11 +106,7 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     // A backend that is out of rotation may stop at any time.
     if (!member.inRotation || this.#reported.has(backend)) return;
     this.#reported.add(backend);
-    const reason = messageOf(error);
-    this.#options.emit({
-      type: "warning",
-      message: `Cannot connect to backend ${backend}: ${reason}; it is retried with backoff`,
-      fields: { backend },
-    });
+    const message = `Cannot connect to backend ${backend}: ${messageOf(error)}; it is retried with backoff`;
+    this.#options.emit({ type: "warning", message, fields: { backend } });
   }
 }

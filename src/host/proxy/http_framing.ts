@@ -40,10 +40,7 @@ export class HttpFraming {
     if (bytes === undefined || !this.#followRequests(bytes)) this.#stop();
   }
 
-  /**
-   * Takes bytes of the backend and returns those for the client. With `close` the head of a final
-   * response gets `Connection: close`. https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-   */
+  /** Returns the bytes for the client: https://www.rfc-editor.org/rfc/rfc9112#section-9.6 */
   response(chunk: Uint8Array, close: boolean): Uint8Array {
     if (this.#hasStopped) return chunk;
     const sent = this.#followResponses(chunk, close);

@@ -6,20 +6,11 @@ import { hasCode } from "../files/file_error.ts";
 import { bindError } from "../sockets/bind_error.ts";
 import { freeUnixPath } from "../sockets/listeners.ts";
 
-/** An address and port, a unix socket, or an inherited listening socket. */
+/** Without a host, every address; `fd` is an inherited listening socket. */
 export type ProxyAddress =
-  | {
-      /** `undefined` for every address, IPv6 and IPv4. */
-      host: string | undefined;
-      /** 0 for any free port. */
-      port: number;
-    }
-  | {
-      path: string;
-    }
-  | {
-      fd: number;
-    };
+  | { host: string | undefined; port: number }
+  | { path: string }
+  | { fd: number };
 
 // The kernel takes the smaller of this and net.core.somaxconn.
 const BACKLOG = 4_096;
@@ -40,16 +31,12 @@ export async function listenAddress(server: Server, address: ProxyAddress): Prom
 
 function listen(server: Server, address: ProxyAddress): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => reject(error);
-    server.once("error", onError);
-    const onListening = (): void => {
-      server.off("error", onError);
+    server.once("error", reject);
+    const options = "fd" in address ? { fd: address.fd } : { ...address, backlog: BACKLOG };
+    server.listen(options, () => {
+      server.off("error", reject);
       resolve();
-    };
-    if ("fd" in address) server.listen({ fd: address.fd }, onListening);
-    else if ("path" in address)
-      server.listen({ path: address.path, backlog: BACKLOG }, onListening);
-    else server.listen({ ...address, backlog: BACKLOG }, onListening);
+    });
   });
 }
 

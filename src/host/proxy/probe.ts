@@ -2,40 +2,25 @@ import { connect, isIPv6, type Socket } from "node:net";
 import { AbortedError, HostError } from "../../core/error.ts";
 import { networkCause } from "../../http/network_cause.ts";
 import { systemCode } from "../files/atomic_file.ts";
-import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
+import { endpoint, type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
 interface Probe {
   host: string;
   port: number;
-  /** Limits the time to the response (HTTP) or to the connection (TCP). */
   timeoutMs: number;
   /** Set it if the server expects a PROXY header. */
   proxyProtocol?: ProxyProtocol | undefined;
   signal?: AbortSignal | undefined;
 }
 
-interface HttpProbe extends Probe {
-  path: string;
-}
-
-interface TcpProbe extends Probe {
-  /**
-   * Defaults to 250: the forwarder of a container engine accepts, then closes, before the app
-   * listens.
-   */
-  settleMs?: number | undefined;
-}
-
+/** The forwarder of a container engine accepts, then closes, before the app listens. */
 const SETTLE_MS = 250;
 /** Caused by the server; all other errors come from this machine, such as missing descriptors. */
 const SERVER_ERRORS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 const MAX_HEAD_BYTES = 65_536;
 
-/**
- * Passes if the server answers 200 to 399; a redirect is not followed. Throws a HostError, with the
- * fault `release` if the server is the cause, or an AbortedError.
- */
-export function probeHttp(probe: HttpProbe): Promise<void> {
+/** 200 to 399 pass. The fault of the error is `release` if the server is the cause. */
+export function probeHttp(probe: Probe & { path: string }): Promise<void> {
   const { path } = probe;
   const request = `GET ${path} HTTP/1.1\r\nHost: ${authority(probe)}\r\nUser-Agent: dewy\r\nConnection: close\r\n\r\n`;
   return attempt(probe, `GET ${path}`, (socket, { pass, fail }) => {
@@ -68,7 +53,7 @@ function finalStatus(received: string): number | undefined {
 }
 
 /** Passes if the server keeps the connection or sends something. Throws like probeHttp. */
-export function probeTcp(probe: TcpProbe): Promise<void> {
+export function probeTcp(probe: Probe & { settleMs?: number | undefined }): Promise<void> {
   const { settleMs = SETTLE_MS } = probe;
   const timeoutMs = probe.timeoutMs + settleMs;
   const what = `a connection to ${authority(probe)}`;
@@ -83,7 +68,6 @@ export function probeTcp(probe: TcpProbe): Promise<void> {
 interface Outcome {
   pass: () => void;
   fail: (reason: string, cause?: unknown) => void;
-  /** Runs `then` unless the probe is over by then. */
   after: (ms: number, then: () => void) => void;
 }
 
@@ -122,9 +106,10 @@ function attempt(
 
 function ownHeader(protocol: ProxyProtocol, socket: Socket): Uint8Array {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  const end = (address = "", port = 0): { address: string; port: number } => ({ address, port });
-  const source = end(localAddress, localPort);
-  return proxyHeader(protocol, { source, destination: end(remoteAddress, remotePort) });
+  return proxyHeader(protocol, {
+    source: endpoint(localAddress, localPort),
+    destination: endpoint(remoteAddress, remotePort),
+  });
 }
 
 function ended(what: string, signal: AbortSignal | undefined): AbortedError {

@@ -5,7 +5,7 @@ import { HttpFraming } from "./http_framing.ts";
 /** Between two requests: stay with the backend, move to another one, or close. */
 export type Fate = "stays" | "moves" | "ends";
 
-export interface ConnectionObserver {
+interface ConnectionObserver {
   now(): number;
   fate(): Fate;
   onBytes(count: number, to: "backend" | "client"): void;
@@ -23,7 +23,7 @@ export const UNREAD_MS = 1_000;
 /** The same for a client that keeps sending: https://www.rfc-editor.org/rfc/rfc9112#section-9.6 */
 const LONGEST_LINGER_MS = 30_000;
 
-/** A client and its backend: relays bytes, ends, backpressure and errors both ways. */
+/** Relays bytes, ends, backpressure and errors both ways. */
 export class ProxiedConnection {
   readonly client: Socket;
   /** When the last byte was relayed, in milliseconds since the epoch. */
@@ -73,7 +73,7 @@ export class ProxiedConnection {
     return !this.#isUsed && this.#upstream !== undefined;
   }
 
-  /** Whether the client has had time to read what the backend sent before it failed. */
+  /** Whether the client has had time to read the last bytes of a failed backend. */
   get hasLingered(): boolean {
     const now = this.#observer.now();
     const isQuiet = now - this.activeAt >= UNREAD_MS;
@@ -81,7 +81,6 @@ export class ProxiedConnection {
     return this.client.writableLength === 0 && (isQuiet || isLong);
   }
 
-  /** Connects the client to a backend, which gets the header first. */
   attach(upstream: BackendSocket, header?: Uint8Array): void {
     const { client } = this;
     const isFirst = client.listenerCount("data") === 0;

@@ -2,10 +2,16 @@ import { isIPv4 } from "node:net";
 
 export type ProxyProtocol = "v1" | "v2";
 
+type Endpoint = { address: string; port: number } | undefined;
+
 /** The two ends of a client's connection; without addresses over a unix socket. */
-export interface ClientAddresses {
-  source: { address: string; port: number } | undefined;
-  destination: { address: string; port: number } | undefined;
+interface ClientAddresses {
+  source: Endpoint;
+  destination: Endpoint;
+}
+
+export function endpoint(address: string | undefined, port: number | undefined): Endpoint {
+  return address === undefined || port === undefined ? undefined : { address, port };
 }
 
 const V2_SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
@@ -20,16 +26,10 @@ export function proxyHeader(version: ProxyProtocol, addresses: ClientAddresses):
   return version === "v1" ? textHeader(ends) : binaryHeader(ends);
 }
 
-interface Ends {
-  isV4: boolean;
-  source: string;
-  destination: string;
-  sourcePort: number;
-  destinationPort: number;
-}
+type Ends = ReturnType<typeof sameFamily>;
 
 /** A header has one family: IPv4, or IPv6 if one end has no IPv4 form. */
-function sameFamily({ source, destination }: ClientAddresses): Ends | undefined {
+function sameFamily({ source, destination }: ClientAddresses) {
   if (source === undefined || destination === undefined) return undefined;
   const [from, to] = [plain(source.address), plain(destination.address)];
   const isV4 = isIPv4(from) && isIPv4(to);
@@ -49,21 +49,15 @@ function plain(address: string): string {
   return mapped ?? unzoned;
 }
 
-function textHeader(ends: Ends | undefined): Uint8Array {
-  const words =
-    ends === undefined
-      ? ["UNKNOWN"]
-      : [
-          ends.isV4 ? "TCP4" : "TCP6",
-          ends.source,
-          ends.destination,
-          ends.sourcePort,
-          ends.destinationPort,
-        ];
-  return new TextEncoder().encode(`PROXY ${words.join(" ")}\r\n`);
+function textHeader(ends: Ends): Uint8Array {
+  const { isV4, source, destination, sourcePort, destinationPort } = ends ?? {};
+  const family = isV4 ? "TCP4" : "TCP6";
+  const words = [family, source, destination, sourcePort, destinationPort];
+  const text = ends === undefined ? "UNKNOWN" : words.join(" ");
+  return new TextEncoder().encode(`PROXY ${text}\r\n`);
 }
 
-function binaryHeader(ends: Ends | undefined): Uint8Array {
+function binaryHeader(ends: Ends): Uint8Array {
   if (ends === undefined) return new Uint8Array([...V2_SIGNATURE, V2_PROXY, V2_UNSPEC, 0, 0]);
   const bytes = ends.isV4 ? v4Bytes : v6Bytes;
   const payload = [

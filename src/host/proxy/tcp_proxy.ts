@@ -7,7 +7,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { listenAddress, type ProxyAddress } from "./listen_address.ts";
 import { type Fate, ProxiedConnection, UNREAD_MS } from "./proxied_connection.ts";
-import { type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
+import { endpoint, type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
 const IDLE_TIMEOUT_MS = 300_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -21,20 +21,13 @@ const DRAIN_CHECK_MS = 250;
 /** A backend that ended has most likely exited; its clients must not delay a drain for long. */
 const LINGER_MS = 30_000;
 
-/** Options of {@link startTcpProxy}. All times are in milliseconds. */
 export interface TcpProxyOptions extends Pick<Context, "clock" | "emit"> {
-  /** Where clients connect to. */
   listen: ProxyAddress;
-  /**
-   * Closes a connection without traffic after this time; 0 disables it. Defaults to 300,000. Once
-   * the backend has ended its direction, it is 30,000 at most.
-   */
+  /** For a connection without traffic; 0 disables it. Once the backend has ended, 30,000 at most. */
   idleTimeoutMs?: number;
-  /** How long a backend may take to accept. Defaults to 5,000. */
-  connectTimeoutMs?: number;
-  /** How long a client waits while no backend accepts. Defaults to 5,000. */
+  /** How long a client waits while no backend accepts. */
   holdMs?: number;
-  /** How many clients may wait at once; more are reset. Defaults to 1,024. */
+  /** How many clients may wait at once; more are reset. */
   maxHeld?: number;
   balance?: Balance;
   /** Sends the client's address to the backends, which must expect it. */
@@ -43,7 +36,7 @@ export interface TcpProxyOptions extends Pick<Context, "clock" | "emit"> {
 
 export interface TcpProxyStats {
   accepted: number;
-  /** Clients that are connected now, including those that wait for a backend. */
+  /** Includes the clients that wait for a backend. */
   open: number;
   /** Clients that wait for a backend now. */
   held: number;
@@ -63,7 +56,6 @@ export interface TcpProxyStats {
   }[];
 }
 
-/** The connections of a drained backend. */
 export interface Drained {
   /** Closed by the client or the backend. */
   closed: number;
@@ -80,7 +72,6 @@ export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy>
 
 type Member = PoolMember<ProxiedConnection>;
 
-/** A proxy on `node:net`. */
 export class TcpProxy {
   /** Where it listens; for a unix socket, the path as host and port 0. */
   address: { readonly host: string; readonly port: number } = { host: "", port: 0 };
@@ -107,7 +98,7 @@ export class TcpProxy {
     this.#proxyProtocol = options.proxyProtocol;
     this.#pool = new BackendPool({ clock, balance });
     const deadlines = new Deadlines<Socket>({
-      ms: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      ms: CONNECT_TIMEOUT_MS,
       onDue: (socket) => socket.destroy(new Error("it did not accept in time")),
       clock,
       signal,
@@ -160,10 +151,7 @@ export class TcpProxy {
     void this.#drainIdle();
   }
 
-  /**
-   * Takes a backend out of the rotation and waits for its connections. After stopAccepting() it
-   * keeps the backend and waits for all connections, which have no other backend.
-   */
+  /** After stopAccepting() it waits for all connections, which have no other backend. */
   async untilDrained(backend: Backend, timeoutMs: number): Promise<void> {
     let connections: Set<ProxiedConnection> | undefined = this.#connections;
     if (!this.#isClosing) {
@@ -174,11 +162,11 @@ export class TcpProxy {
   }
 
   /** Takes a backend out of the rotation, waits for its connections, and cuts the rest. */
-  async drain(backend: Backend, timeoutMs: number, signal?: AbortSignal): Promise<Drained> {
+  async drain(backend: Backend, timeoutMs: number): Promise<Drained> {
     const member = this.#pool.remove(backend);
     if (member === undefined) return { closed: 0, cut: 0 };
     void this.#drainIdle();
-    return this.#settle(member.connections, timeoutMs, signal);
+    return this.#settle(member.connections, timeoutMs);
   }
 
   /** Stops accepting, waits for the connections, and cuts the rest. `drainMs` defaults to 0. */
@@ -258,8 +246,8 @@ export class TcpProxy {
     if (this.#proxyProtocol === undefined) return undefined;
     const { remoteAddress, remotePort, localAddress, localPort } = client;
     return proxyHeader(this.#proxyProtocol, {
-      source: end(remoteAddress, remotePort),
-      destination: end(localAddress, localPort),
+      source: endpoint(remoteAddress, remotePort),
+      destination: endpoint(localAddress, localPort),
     });
   }
 
@@ -268,14 +256,9 @@ export class TcpProxy {
     for (const watch of this.#watchers) watch();
   }
 
-  /** Waits until a set of connections is empty, then cuts the rest. */
-  async #settle(
-    connections: Set<ProxiedConnection>,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<Drained> {
+  async #settle(connections: Set<ProxiedConnection>, timeoutMs: number): Promise<Drained> {
     const before = connections.size;
-    await this.#untilEmpty(connections, timeoutMs, signal);
+    await this.#untilEmpty(connections, timeoutMs);
     const cut = connections.size;
     for (const connection of connections) connection.cut();
     // Destroyed sockets close by themselves, with the next turn of the event loop.
@@ -283,29 +266,21 @@ export class TcpProxy {
     return { closed: Math.max(0, before - cut), cut };
   }
 
-  async #untilEmpty(
-    connections: Set<ProxiedConnection>,
-    ms: number,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  async #untilEmpty(connections: Set<ProxiedConnection>, ms: number): Promise<void> {
     if (ms <= 0) return;
-    const timer = new AbortController();
-    const stop = (): void => timer.abort();
+    const empty = new AbortController();
     const watch = (): void => {
-      if (connections.size === 0) stop();
+      if (connections.size === 0) empty.abort();
     };
     this.#watchers.add(watch);
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
     watch();
-    await this.#clock.sleep(ms, timer.signal).catch(() => {});
-    signal?.removeEventListener("abort", stop);
+    await this.#clock.sleep(ms, empty.signal).catch(() => {});
     this.#watchers.delete(watch);
   }
 
   /**
    * Moves idle connections of draining backends to other backends. Without another backend, closes
-   * those that have been idle for a while; the next response on the others has `Connection: close`.
+   * long idle connections; the next response on the others has `Connection: close`.
    */
   async #drainIdle(): Promise<void> {
     if (this.#isDrainingIdle) return;
@@ -351,13 +326,6 @@ export class TcpProxy {
       }
     }
   }
-}
-
-function end(
-  address: string | undefined,
-  port: number | undefined,
-): { address: string; port: number } | undefined {
-  return address === undefined || port === undefined ? undefined : { address, port };
 }
 
 function boundTo(address: AddressInfo | string | null): { host: string; port: number } {

@@ -9,10 +9,7 @@ export type FetchHandler = (
 /** A client that reads nothing for this time has gone. */
 const WRITE_STALL_MS = 60_000;
 
-/**
- * Request bodies are not read. The response body is read only as fast as the client takes it, and
- * cancelled when the client disconnects.
- */
+/** Request bodies are not read. The response is read only as fast as the client takes it. */
 export async function answerByFetch(
   handler: FetchHandler,
   origin: string,

@@ -32,25 +32,13 @@ export interface ServeRegistryOptions {
   port: number;
   /** The address to listen on. Defaults to every address of this machine. */
   host?: string | undefined;
-  /**
-   * A certificate for TLS. Without it the server uses plain text, which clients accept with
-   * `?no-tls=true` only.
-   */
+  /** The certificate. Without it: plain text, which clients accept with `?no-tls=true` only. */
   tls?: TlsFiles | undefined;
-  /**
-   * The token that calls must send as `Authorization: Bearer <token>`. Without it every client may
-   * call.
-   */
+  /** The bearer token that calls must send. Without it every client may call. */
   token?: string | undefined;
-  /**
-   * Answers GET and HEAD requests for other paths, such as artifacts or a health check. Bodies are
-   * streamed. Defaults to 404 for all of them.
-   */
+  /** Answers GET and HEAD for other paths; bodies are streamed. Defaults to 404. */
   fetch?: FetchHandler | undefined;
-  /**
-   * Whether `grpc.health.v1` reports SERVING; that service needs no token. Defaults to true until
-   * the server closes.
-   */
+  /** Whether `grpc.health.v1`, which needs no token, reports SERVING. Defaults to true. */
   isServing?: (() => boolean) | undefined;
   /** Receives failures that callers do not see. Defaults to ignoring them. */
   emit?: EventSink | undefined;
@@ -63,8 +51,7 @@ export interface RegistryServer {
   /** The port. */
   readonly port: number;
   /**
-   * Uses another certificate for new connections; open ones keep theirs. Without TLS it does
-   * nothing.
+   * Uses another certificate for new connections. Without TLS it does nothing.
    *
    * @param tls The certificate and its key.
    * @throws {ConfigError} If they are invalid. The previous ones stay in use.

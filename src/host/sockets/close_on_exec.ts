@@ -1,14 +1,11 @@
-/**
- * Inherited sockets must reach the generations and nothing else: a daemon left behind by a hook
- * would take connections and never answer them. Node and Bun close every descriptor that is not in
- * `stdio`; Deno passes all inherited descriptors to every child.
- *
- * @module
- */
 import { FIRST_DESCRIPTOR } from "./inherited.ts";
 import { libc } from "./libc.ts";
 
-/** Returns false on Deno without the permission for FFI. */
+/**
+ * Inherited sockets must reach the generations and nothing else: a daemon left behind by a hook
+ * would take connections and never answer them. Node and Bun close every descriptor that is not in
+ * `stdio`; Deno does so only with the permission for FFI. Returns whether it is done.
+ */
 export function keepFromChildren(fds: readonly number[]): boolean {
   if (!isDeno()) return true;
   const calls = libc();
@@ -17,11 +14,11 @@ export function keepFromChildren(fds: readonly number[]): boolean {
   return true;
 }
 
-/** The entries in the `stdio` of a child, from 3 on. */
-type Inheritance = readonly (number | "ignore")[];
-
-/** `start` must not be asynchronous. */
-export function withInherited<T>(fds: readonly number[], start: (stdio: Inheritance) => T): T {
+/** `start` gets the entries of `stdio` from 3 on. It must not be asynchronous. */
+export function withInherited<T>(
+  fds: readonly number[],
+  start: (stdio: readonly (number | "ignore")[]) => T,
+): T {
   if (!isDeno()) return start(fds);
   const calls = libc();
   try {

@@ -20,7 +20,6 @@ import { findAbandonedHolder, takeOver } from "./take_over.ts";
 
 const HOLDER_CHECK_MS = 1_000;
 
-/** A listening socket that can be handed to a child. */
 export interface HeldSocket extends NamedSocket {
   /** Whether systemd or a server-starter opened it. */
   readonly inherited: boolean;
@@ -38,10 +37,9 @@ type HoldResult = { kind: "held"; holder: SocketHolder } | { kind: "ended"; exit
 interface HoldOptions extends Pick<Context, "env" | "emit">, LaunchOptions {}
 
 /**
- * Gets the listening sockets: those of systemd (`LISTEN_FDS`) or a server-starter
- * (`SERVER_STARTER_PORT`), and the missing ones of `specs`. Without specs it takes all inherited
- * ones. To open a socket, this process becomes a launcher, of a new holder or of one whose launcher
- * was killed: see README.md.
+ * Gets the inherited sockets of systemd or a server-starter, and the missing ones of `specs`. To
+ * open a socket, this process becomes a launcher, of a new holder or of one whose launcher was
+ * killed: see README.md.
  */
 export async function holdSockets(
   specs: readonly ListenSpec[],
@@ -74,10 +72,7 @@ export async function holdSockets(
   return { kind: "held", holder: hold(inherited.map(withName), false, options.emit) };
 }
 
-/**
- * Exits as if by SIGKILL with the holder, because the launcher does too and its supervisor may
- * start dewy again. The generation keeps serving until that dewy finds it.
- */
+/** The launcher exits too, and its supervisor may start a dewy that finds the generation. */
 function endWithHolder(holder: number): void {
   const startTime = processStartTime(holder);
   setInterval(() => {

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { processStartTime } from "../process/processes.ts";
 import { commandLine } from "./socket_table.ts";
 
-/** The comment by which a holder is recognised among other shells. */
 const HOLDER_MARK = "# dewy: holds the listening sockets";
 const HOLDER_NAME = "dewy-holder";
 
@@ -59,7 +58,7 @@ while :; do
 done
 `;
 
-/** The arguments of `/bin/sh` for a holder whose launcher is this process. */
+/** The arguments of `/bin/sh`. */
 export function holderCommand(
   fifo: string | undefined,
   root: string,

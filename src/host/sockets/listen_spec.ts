@@ -11,10 +11,7 @@ const MAX_RANGE = 100;
 /** https://man7.org/linux/man-pages/man7/unix.7.html: 108 bytes with a NUL at the end. */
 export const MAX_PATH_BYTES = 107;
 
-/**
- * Parses `8080`, `8080,8081`, `8000-8005`, `host:port`, `[::]:8080` and `unix:/run/app.sock`.
- * Returns TCP by port and host, then unix sockets in the order given, without duplicates.
- */
+/** Returns TCP by port and host, then unix sockets in the order given, without duplicates. */
 export function parseListenSpecs(values: readonly string[]): readonly ListenSpec[] {
   const specs = new Map<string, ListenSpec>();
   for (const value of values) {

@@ -44,10 +44,7 @@ async function literal(spec: ListenSpec & { kind: "tcp" }): Promise<string | und
   }
 }
 
-/**
- * Opens sockets without turning the event loop, on which runtimes start to accept. The caller
- * passes the descriptors on and closes them before it awaits anything.
- */
+/** Runtimes accept at the next turn of the event loop: pass the descriptors on and close first. */
 export async function listenAll(
   addresses: readonly PreparedAddress[],
 ): Promise<readonly Listener[]> {
@@ -118,7 +115,6 @@ function descriptorOf(server: Server): number | undefined {
   return found !== undefined && found >= 0 ? found : undefined;
 }
 
-/** Throws unless the path is free or has a socket without a listener. */
 export async function freeUnixPath(spec: ListenSpec & { kind: "unix" }): Promise<void> {
   const there = await lstat(spec.path).catch(() => undefined);
   if (there === undefined) return checkDirectory(spec.path);
@@ -158,7 +154,7 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** Removes the path of a socket, unless another server has replaced the file since. */
+/** Does nothing if another server has replaced the socket since. */
 export async function removeUnixPath(path: string, inode: number | undefined): Promise<void> {
   const there = await lstat(path).catch(() => undefined);
   if (there?.isSocket() === true && there.ino === inode) await rm(path, { force: true });

@@ -6,9 +6,7 @@ const TCP_LISTEN = "0A";
 /** `__SO_ACCEPTCON`: listen() was called. */
 const UNIX_LISTENS = 0x10000;
 
-/**
- * By inode; `undefined` without `/proc`. https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
- */
+/** By inode; `undefined` without `/proc`: https://man7.org/linux/man-pages/man5/proc_pid_net.5.html */
 export function listeningSockets(): ReadonlyMap<string, ListenSpec> | undefined {
   const tables = ["tcp", "tcp6", "unix"].map((name) => [name, lines(`/proc/net/${name}`)] as const);
   if (tables.every(([, rows]) => rows.length === 0)) return undefined;
@@ -55,16 +53,12 @@ function lines(path: string): readonly string[] {
   return text.split("\n").slice(1).filter(Boolean);
 }
 
-/** Returns the inode; `undefined` if the descriptor is not a socket or the system does not say. */
-export function socketInode(
-  fd: number | string,
-  pid: number | "self" = "self",
-): string | undefined {
-  const target = tryRead(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? "";
+/** `undefined` if the descriptor is not a socket or the system does not say. */
+export function socketInode(fd: number | string, pid?: number): string | undefined {
+  const target = tryRead(() => readlinkSync(`/proc/${pid ?? "self"}/fd/${fd}`)) ?? "";
   return /^socket:\[(\d+)\]$/.exec(target)?.[1];
 }
 
-/** The target of a socket descriptor's link in `/proc`. */
 export function socketLink(inode: string): string {
   return `socket:[${inode}]`;
 }

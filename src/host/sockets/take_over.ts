@@ -1,11 +1,3 @@
-/**
- * The next launcher of the same directory and ports takes over the holder and the dewy that a
- * killed launcher left. The holder kills that dewy (its generation keeps serving), adopts the
- * environment, the output and the command line of the new one, and starts it with the sockets that
- * never closed.
- *
- * @module
- */
 import { spawn, spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
@@ -52,7 +44,11 @@ function namesOf(sockets = ""): string {
   return names.sort().join(";");
 }
 
-/** Returns like `launch()`. */
+/**
+ * The holder kills its dewy (whose generation keeps serving), adopts the environment, the output
+ * and the command line of the new one, and starts it with the sockets that never closed. Returns
+ * like `launch()`.
+ */
 export async function takeOver(holder: AbandonedHolder, options: LaunchOptions): Promise<number> {
   const fifo = makeFifo();
   try {

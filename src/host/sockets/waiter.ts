@@ -25,10 +25,7 @@ function execve(): Execve | undefined {
   return native?.bind(process) ?? libc()?.execve;
 }
 
-/**
- * Replaces this process (execve) with a shell that forwards signals to the holder and exits with
- * its exit code. Returns only if that fails.
- */
+/** The shell forwards signals to the holder and exits with its exit code. Returns only if that fails. */
 export function becomeWaiter(holder: number, fifo: string): void {
   execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
 }
@@ -47,7 +44,7 @@ function waiterCommand(holder: number, fifo: string): readonly [string, ...strin
   return [SHELL, "-c", WAITER_SCRIPT, "dewy", String(holder), fifo];
 }
 
-/** Makes a FIFO in its own directory; `undefined` without `mkfifo`. */
+/** Returns `undefined` without `mkfifo`. */
 export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));

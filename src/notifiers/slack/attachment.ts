@@ -11,29 +11,13 @@ const FAILED = "#dd0000";
 /** Slack cuts a field at 2,000 characters; the frame and the note on truncation need some. */
 const MAX_OUTPUT = 1900;
 
-export interface SlackField {
-  title: string;
-  value: string;
-  short: boolean;
-}
-
 /** A legacy attachment. https://api.slack.com/reference/messaging/attachments */
-export interface SlackAttachment {
-  color: string;
-  title: string;
-  text: string;
-  fields: readonly SlackField[];
-  footer: string;
-  footer_icon: string;
-  ts: number;
-}
-
 export function slackAttachment(
   notification: Notification,
   app: AppLink,
   host: HostIdentity,
   nowMs: number,
-): SlackAttachment {
+) {
   const { hook } = notification;
   const common = {
     footer: footerOf(app, host.name),
@@ -61,7 +45,7 @@ function footerOf({ title, url }: AppLink, host: string): string {
   return `<${escapeText(url).replaceAll("|", "%7C")}|${shown.replaceAll("|", "¦")}>/${name}`;
 }
 
-function hookFields(hook: HookResult): SlackField[] {
+function hookFields(hook: HookResult) {
   const outputs = [
     { title: "Stdout", output: hook.stdout },
     { title: "Stderr", output: hook.stderr },
@@ -83,10 +67,9 @@ export function slackOutput(output: string): string {
   return codeBlock(`${kept}\n... (${output.length - kept.length} more characters truncated)`);
 }
 
-/** What a code fence within an app's output becomes, so that it does not end the code block. */
+/** Replaces a code fence within an app's output, which would end the code block. */
 const FENCE_INSIDE = "\u2019\u2019\u2019";
 
-/** https://api.slack.com/reference/surfaces/formatting */
 export function mrkdwn(text: RichText): string {
   return text
     .map((span) => {

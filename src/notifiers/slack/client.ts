@@ -62,7 +62,7 @@ const TEMPORARY_ERRORS = new Set([
   "service_unavailable",
 ]);
 
-/** Slack responds with 200 to failures as well; the body tells them apart. https://api.slack.com/web#responses */
+/** Slack responds with 200 to failures as well; the body distinguishes them. https://api.slack.com/web#responses */
 function checkAnswer(text: string, channel: string): void {
   let answer: unknown;
   try {

@@ -54,7 +54,9 @@ export function parseSlackUrl(url: SplitUrl): SlackLocator {
   const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+|\/+$/g, "");
   const problem = channelProblem(channel);
   if (problem !== undefined) {
-    throw new ConfigError(`Invalid value for --notifier "${redactUrl(url.text)}": ${problem}: ${SYNTAX}`);
+    throw new ConfigError(
+      `Invalid value for --notifier "${redactUrl(url.text)}": ${problem}: ${SYNTAX}`,
+    );
   }
   return {
     channel,

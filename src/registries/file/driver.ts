@@ -1,7 +1,6 @@
-import { lastPart, type RegistryDriver } from "../driver.ts";
+import { FILE_OPTIONS, lastPart, type RegistryDriver } from "../driver.ts";
 import {
   FILE_SYNTAX,
-  FILE_URL_OPTIONS,
   type FileLocator,
   parseFileArtifactUrl,
   parseFileUrl,
@@ -15,7 +14,7 @@ export const file: RegistryDriver<FileLocator> = {
   syntax: FILE_SYNTAX,
   example: "file:///srv/releases/myapp",
   commands: ["server", "assets"],
-  options: FILE_URL_OPTIONS,
+  options: FILE_OPTIONS,
   environment: [],
   parse: parseFileUrl,
   features: ["anyPlatform", "exists", "report", "digest"],

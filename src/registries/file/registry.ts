@@ -1,17 +1,14 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Artifact, Deployment, Registry, Resolution } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
 import { fileError, hasCode } from "../../host/files/file_error.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import type { FileLocator } from "../file_locator.ts";
-import { parseFileArtifactUrl } from "../file_locator.ts";
+import { type FileLocator, parseFileArtifactUrl } from "../file_locator.ts";
 import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
-import { findChecksum } from "./checksum.ts";
 import { directoryHolds, fileSource } from "./source.ts";
 
-/** Opens a directory. */
 export function openFileRegistry(locator: FileLocator, io: RegistryContext): Registry {
   const open: Registry["open"] = async (artifact, options = {}) => {
     const { openFile } = await import("./stream.ts");
@@ -90,4 +87,50 @@ async function writeRecord(
 
 function pathOf(artifact: Artifact): string {
   return parseFileArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
+}
+
+const LISTS = ["checksums.txt", "SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt"];
+const MAX_BYTES = 1024 * 1024;
+
+/**
+ * The SHA-256 that a checksum file beside an artifact states: `<artifact>.sha256`, else a line of `checksums.txt` or
+ * `SHA256SUMS`, as `sha256sum` writes them (also with `--tag`).
+ * https://www.gnu.org/software/coreutils/manual/html_node/cksum-output-modes.html
+ */
+export async function findChecksum(path: string): Promise<string | undefined> {
+  const name = basename(path);
+  const alone = await readSmall(`${path}.sha256`);
+  const stated = alone === undefined ? undefined : (findLine(alone, name) ?? onlyHex(alone));
+  if (stated !== undefined) return `sha256:${stated}`;
+  for (const list of LISTS) {
+    const text = await readSmall(join(dirname(path), list));
+    const found = text === undefined ? undefined : findLine(text, name);
+    if (found !== undefined) return `sha256:${found}`;
+  }
+  return undefined;
+}
+
+function findLine(text: string, name: string): string | undefined {
+  for (const line of text.split(/\r?\n/)) {
+    const [, hex, listed] = /^([0-9a-f]{64}) [ *](?:\.\/)?(.+)$/i.exec(line) ?? [];
+    if (hex !== undefined && listed === name) return hex.toLowerCase();
+    const [, tagged, taggedHex] = /^SHA256 \((.+)\) = ([0-9a-f]{64})$/i.exec(line) ?? [];
+    if (taggedHex !== undefined && tagged === name) return taggedHex.toLowerCase();
+  }
+  return undefined;
+}
+
+function onlyHex(text: string): string | undefined {
+  return /^\s*([0-9a-f]{64})\s*$/i.exec(text)?.[1]?.toLowerCase();
+}
+
+async function readSmall(path: string): Promise<string | undefined> {
+  try {
+    const stats = await stat(path);
+    if (!stats.isFile() || stats.size > MAX_BYTES) return undefined;
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (hasCode(cause, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
+    throw fileError("read", path, cause);
+  }
 }

@@ -58,7 +58,6 @@ async function readRelease(dir: string, tag: string): Promise<ReleaseFiles | und
   return { id: tag, createdAt: new Date(Math.trunc(newest)), files };
 }
 
-/** Says whether a release is there. */
 export async function directoryHolds(dir: string, tag: string): Promise<boolean> {
   if (!isName(tag)) return false;
   await list(dir);
@@ -67,7 +66,7 @@ export async function directoryHolds(dir: string, tag: string): Promise<boolean>
 
 /**
  * A text that changes when a file is replaced or written to. No inode: remote file systems renumber at every mount;
- * whole milliseconds: not every runtime tells more.
+ * whole milliseconds, since some runtimes round.
  */
 export function revisionOf(stats: Stats): string {
   return `${Math.trunc(stats.mtimeMs)} ${stats.size}`;

@@ -8,13 +8,12 @@ import { revisionOf } from "./source.ts";
 /** Which bytes of a file to read. Its revision is what identifies them. */
 export interface OpenFileOptions extends Omit<OpenOptions, "signal"> {
   signal: AbortSignal | undefined;
-  /** What {@link revisionOf} said when the file was chosen. */
+  /** The result of {@link revisionOf} when the file was chosen. */
   revision?: string;
 }
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** Streams a regular file. */
 export async function openFile(
   path: string,
   options: OpenFileOptions,

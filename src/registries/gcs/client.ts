@@ -1,9 +1,10 @@
 import { GoogleAuth, type GoogleAuthContext } from "../../auth/google/client.ts";
-import { IntegrityError, RemoteError } from "../../core/error.ts";
-import { redactUrl } from "../../core/url.ts";
+import { googleUniverse } from "../../auth/google/universe.ts";
+import type { Environment } from "../../core/environment.ts";
+import { ConfigError, IntegrityError, RemoteError } from "../../core/error.ts";
+import { readBaseUrl, redactUrl } from "../../core/url.ts";
 import { createHttpClient, type HttpClient, type HttpRequest } from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
-import { gcsAddress } from "./address.ts";
 import { gcsError } from "./errors.ts";
 import { type GcsPage, PAGE_FIELDS, parsePage } from "./schema.ts";
 
@@ -17,20 +18,8 @@ export interface GcsListOptions {
 }
 
 export interface GcsGetOptions extends RangeOptions {
-  /** The generation that the object must still have. */
   generation?: string | undefined;
-  /** Aborts the call and the stream. */
   signal?: AbortSignal | undefined;
-}
-
-/** The calls of Google Cloud Storage's JSON API that dewy needs, for one bucket. */
-export interface GcsClient {
-  /** Lists page by page, on demand. */
-  list(options: GcsListOptions): AsyncIterable<GcsPage>;
-  /** The bytes of an object as they are stored. */
-  get(name: string, options?: GcsGetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object unless one of that name exists, which counts as success. */
-  create(name: string, body: string, contentType: string, signal?: AbortSignal): Promise<void>;
 }
 
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
@@ -47,7 +36,7 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 export function createGcsClient(
   bucket: string,
   context: GoogleAuthContext & { token?: string | undefined },
-): GcsClient {
+) {
   const address = gcsAddress(bucket, context.env);
   const auth = address.isEmulator ? undefined : authOf(context);
   const http = createHttpClient({ service: "Google Cloud Storage", ...context });
@@ -93,12 +82,16 @@ export function createGcsClient(
     json: (request) => authorized(request, (ready) => http.json(ready)),
   };
   return {
-    list: (options) => listPages(gcs, address.bucket, options),
-    get: async (name, options = {}) => get(gcs, address.object(name), options),
-    create: (name, body, contentType, signal) =>
+    list: (options: GcsListOptions) => listPages(gcs, address.bucket, options),
+    get: async (name: string, options: GcsGetOptions = {}) =>
+      get(gcs, address.object(name), options),
+    /** An existing object of that name counts as success. */
+    create: (name: string, body: string, contentType: string, signal?: AbortSignal) =>
       create(gcs, address.upload(name), { body, contentType, signal }),
   };
 }
+
+export type GcsClient = ReturnType<typeof createGcsClient>;
 
 /** The part of GoogleAuth that a client uses, so that a token given in code can stand in for it. */
 type GcsAuth = Pick<GoogleAuth, "headers" | "source" | "tried" | "forget">;
@@ -195,4 +188,49 @@ async function create(
     signal: what.signal,
   });
   await response.body?.cancel();
+}
+
+export interface GcsAddress {
+  /** Whether the server is an emulator, which requires no credentials. */
+  isEmulator: boolean;
+  /** Without a trailing slash. */
+  bucket: string;
+  object(name: string): string;
+  upload(name: string): string;
+}
+
+const EMULATOR = "STORAGE_EMULATOR_HOST";
+
+/** https://cloud.google.com/storage/docs/request-endpoints#json-api */
+export function gcsAddress(bucket: string, env: Environment): GcsAddress {
+  if (/^\.{1,2}$|[/\\]/.test(bucket)) {
+    throw new ConfigError(`Invalid bucket name "${bucket}"`);
+  }
+  const emulator = emulatorAddress(env[EMULATOR] ?? "");
+  const base = emulator ?? `https://storage.${googleUniverse(env)}`;
+  const path = `storage/v1/b/${encodeURIComponent(bucket)}`;
+  return {
+    isEmulator: emulator !== undefined,
+    bucket: `${base}/${path}`,
+    object: (name) => `${base}/${path}/o/${encodeName(name)}`,
+    // Permission to create objects does not include permission to replace them.
+    upload: (name) =>
+      `${base}/upload/${path}/o?uploadType=media&ifGenerationMatch=0&name=${encodeURIComponent(name)}`,
+  };
+}
+
+function emulatorAddress(text: string): string | undefined {
+  if (text === "") return undefined;
+  const full = text.includes("://") ? text : `http://${text}`;
+  const url = readBaseUrl(full);
+  if (url !== undefined) return url;
+  throw new ConfigError(
+    `Cannot use ${EMULATOR} "${redactUrl(text)}": expected <host>:<port> or http://<host>:<port>`,
+  );
+}
+
+/** An object's name is one path segment with escaped slashes, so that only these two names would be resolved. */
+function encodeName(name: string): string {
+  if (name !== "." && name !== "..") return encodeURIComponent(name);
+  throw new ConfigError(`Invalid object name "${name}"`);
 }

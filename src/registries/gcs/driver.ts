@@ -1,7 +1,6 @@
 import { GOOGLE_VARIABLES } from "../cloud_environment.ts";
-import { type EnvironmentSpec, lastPart, type RegistryDriver } from "../driver.ts";
+import { type EnvironmentSpec, FILE_OPTIONS, lastPart, type RegistryDriver } from "../driver.ts";
 import {
-  GS_OPTIONS,
   GS_SYNTAX,
   type GsLocator,
   gsFromWebAddress,
@@ -25,7 +24,7 @@ export const gs: RegistryDriver<GsLocator> = {
   syntax: GS_SYNTAX,
   example: "gs://my-releases-bucket/myapp",
   commands: ["server", "assets"],
-  options: GS_OPTIONS,
+  options: FILE_OPTIONS,
   requestKeys: ["prefix", "delimiter", "name"],
   credentialPrefixes: ["CLOUDSDK_", "GCE_", "GOOGLE_"],
   environment: ENVIRONMENT,

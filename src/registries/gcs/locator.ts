@@ -1,10 +1,4 @@
-import {
-  decodePath,
-  encodePath,
-  type OptionSpec,
-  readQuery,
-  type SplitUrl,
-} from "../../core/url.ts";
+import { decodePath, encodePath, readQuery, type SplitUrl } from "../../core/url.ts";
 import {
   badArtifactUrl,
   badRegistryUrl,
@@ -14,7 +8,6 @@ import {
 } from "../driver.ts";
 
 export const GS_SYNTAX = "gs://<bucket>/<path-prefix>";
-export const GS_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A prefix in a bucket of Google Cloud Storage. */
 export interface GsLocator extends LocatorBase {
@@ -39,7 +32,7 @@ export function gsFromWebAddress({ hostname, pathname }: URL): string | undefine
 
 /** Parses `gs://bucket/prefix`. Unlike for S3, every slash after the first is part of the prefix. */
 export function parseGsUrl(url: SplitUrl): GsLocator {
-  const { common } = readRegistryQuery("gs", url, GS_OPTIONS);
+  const { common } = readRegistryQuery("gs", url, FILE_OPTIONS);
   const bucket = decodePath(url.host, url, "--registry");
   if (bucket === "") throw badRegistryUrl(url, "bucket is required", GS_SYNTAX);
   const path = decodePath(url.path.slice(1), url, "--registry");
@@ -47,7 +40,6 @@ export function parseGsUrl(url: SplitUrl): GsLocator {
   return { ...common, bucket, prefix };
 }
 
-/** An object in Google Cloud Storage. */
 export interface GsArtifact {
   type: "gs";
   bucket: string;

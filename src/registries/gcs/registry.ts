@@ -1,13 +1,16 @@
-import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
+import type { OpenOptions, Registry } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
-import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
-import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
+import { joinSignals } from "../list_registry.ts";
+import {
+  type ObjectPage,
+  type ObjectStore,
+  objectRegistry,
+  type StoredObject,
+} from "../object_layout.ts";
 import { createGcsClient, type GcsClient } from "./client.ts";
-import type { GsLocator } from "./locator.ts";
-import { parseGsArtifactUrl } from "./locator.ts";
-import { type GsStoreOptions, gsStore } from "./store.ts";
+import { formatGsArtifactUrl, type GsLocator, parseGsArtifactUrl } from "./locator.ts";
+import type { GcsObject } from "./schema.ts";
 
 /**
  * Opens a registry in Google Cloud Storage. An idle poll costs two requests: the tags and the files of the newest one
@@ -19,46 +22,19 @@ export function openGs(
   options: GsStoreOptions = {},
 ): Registry {
   const client = createGcsClient(locator.bucket, io);
-  const store = gsStore(client, locator, options);
-  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
-    joinSignals(given?.signal, io.signal);
-  return skipAbandoned(
-    listRegistry({
-      locator,
-      io,
-      source: objectSource(store),
-      open: async (artifact, open) => openObject(client, artifact, open, signalOf(open)),
-      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
-      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
-    }),
-  );
+  return objectRegistry({
+    locator,
+    io,
+    store: gsStore(client, locator, options),
+    get(artifact, open) {
+      const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
+      // Parts of two objects must never be joined.
+      return client.get(object, { ...open, generation: artifact.revision });
+    },
+    put: (name, signal) => client.create(name, "", "text/plain", signal),
+  });
 }
 
-async function openObject(
-  client: GcsClient,
-  artifact: Artifact,
-  options: OpenOptions | undefined,
-  signal: AbortSignal | undefined,
-): Promise<ReadableStream<Uint8Array>> {
-  const { object } = parseGsArtifactUrl(splitUrl(artifact.url, "the artifact URL"));
-  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
-  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  const { size, revision } = artifact;
-  return client.get(object, { ...options, size, generation: revision, signal });
-}
-
-async function writeRecord(
-  client: GcsClient,
-  locator: GsLocator,
-  deployment: Deployment,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const name = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
-  await client.create(name, "", "text/plain", signal);
-}
-
-/** Streams the bytes behind an artifact URL. */
 export async function openGsArtifact(
   url: SplitUrl,
   io: RegistryContext,
@@ -67,4 +43,54 @@ export async function openGsArtifact(
   const { bucket, object } = parseGsArtifactUrl(url);
   const signal = joinSignals(options.signal, io.signal);
   return createGcsClient(bucket, io).get(object, { ...options, signal });
+}
+
+export interface GsStoreOptions {
+  /** Limit for the names of a page. Defaults to the server's own limit, 1,000. */
+  maxResults?: number;
+}
+
+/**
+ * A prefix in a bucket. Listing costs a request per 1,000 entries. Artifacts may be in subdirectories, which are then part
+ * of their name.
+ */
+export function gsStore(
+  client: GcsClient,
+  locator: GsLocator,
+  options: GsStoreOptions = {},
+): ObjectStore {
+  const { bucket, prefix } = locator;
+  return {
+    prefix,
+    listTags: (signal) => list(client, bucket, { ...options, prefix, directories: true, signal }),
+    listFiles: (directory, signal) =>
+      list(client, bucket, { ...options, prefix: directory, signal }),
+  };
+}
+
+async function* list(
+  client: GcsClient,
+  bucket: string,
+  options: Parameters<GcsClient["list"]>[0],
+): AsyncGenerator<ObjectPage> {
+  for await (const { prefixes, objects } of client.list(options)) {
+    yield {
+      directories: prefixes,
+      objects: objects.map((object) => toStored(bucket, object)),
+    };
+  }
+}
+
+function toStored(bucket: string, object: GcsObject): StoredObject {
+  const { name, size, generation, digest, createdAt } = object;
+  return {
+    name,
+    storedAt: createdAt,
+    artifact: {
+      url: formatGsArtifactUrl({ bucket, object: name }),
+      size,
+      revision: generation,
+      digest,
+    },
+  };
 }

@@ -2,26 +2,7 @@ import * as v from "valibot";
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
 import { RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
-import { parseSchema } from "../../http/schema.ts";
-
-export interface GcsObject {
-  name: string;
-  size: number;
-  /** Changes whenever the object is stored again. */
-  generation: string;
-  createdAt: Date;
-  /** `md5:<hex>`, else `crc32c:<hex>`, if stated. */
-  digest: string | undefined;
-}
-
-export interface GcsPage {
-  /** The "directories" up to the next `/`, which they end in. */
-  prefixes: readonly string[];
-  /** The objects directly below the prefix, or all of them if no directories were requested. */
-  objects: readonly GcsObject[];
-  /** The token of the next page; `undefined` on the last one. */
-  next: string | undefined;
-}
+import { parseSchema } from "../../http/json.ts";
 
 /** The fields that {@link parsePage} reads. https://cloud.google.com/storage/docs/json_api#partial-response */
 export const PAGE_FIELDS =
@@ -65,7 +46,7 @@ const Page = v.object({
 });
 
 /** https://cloud.google.com/storage/docs/json_api/v1/objects#resource */
-export function parsePage(response: unknown, url: string): GcsPage {
+export function parsePage(response: unknown, url: string) {
   const shown = redactUrl(url);
   const page = parseSchema(
     Page,
@@ -86,3 +67,6 @@ export function parsePage(response: unknown, url: string): GcsPage {
   }));
   return { prefixes, objects, next };
 }
+
+export type GcsPage = ReturnType<typeof parsePage>;
+export type GcsObject = GcsPage["objects"][number];

@@ -5,9 +5,7 @@ import { ConfigError, CredentialError } from "../../core/error.ts";
 import type { HttpClient, HttpFailure } from "../../http/client.ts";
 import { installationTokenSchema, parseWire } from "./schema.ts";
 
-/** How dewy says who it is. */
 export interface GitHubAuth {
-  /** What it is based on. */
   readonly kind: "app" | "token" | "anonymous";
   /** Where it came from, for errors: `GH_TOKEN`. */
   readonly source: string;

@@ -6,15 +6,14 @@ import {
   NotFoundError,
   RemoteError,
 } from "../../core/error.ts";
-import { redactUrl } from "../../core/url.ts";
+import { readBaseUrl, redactUrl } from "../../core/url.ts";
 import {
   createHttpClient,
   type HttpClient,
   type HttpFailure,
   type HttpRequest,
 } from "../../http/client.ts";
-import { parseJson } from "../../http/json.ts";
-import { nextLink } from "../../http/link.ts";
+import { nextLink, parseJson } from "../../http/json.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
 import { type GitHubAuth, githubAuth } from "./auth.ts";
@@ -37,7 +36,6 @@ export interface GitHubGetOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** All items of a list, in GitHub's order. */
 export interface GitHubList<T> {
   items: T[];
   pages: number;
@@ -72,7 +70,7 @@ export class GitHubClient {
   /** @throws ConfigError if the address or the credentials in the environment are invalid. */
   constructor(context: GitHubContext) {
     const { env, clock, token, readTextFile, resolveHost } = context;
-    this.#baseUrl = readBaseUrl(env);
+    this.#baseUrl = apiUrl(env);
     this.#http = createHttpClient(context);
     const baseUrl = this.#baseUrl;
     this.#auth = githubAuth({ env, clock, http: this.#http, baseUrl, token, readTextFile });
@@ -128,7 +126,7 @@ export class GitHubClient {
     );
   }
 
-  /** Adds a text file to a release; one that is there already counts as done. */
+  /** Adds a text file to a release; an existing one counts as success. */
   async upload(uploadUrl: string, name: string, text: string, signal?: AbortSignal): Promise<void> {
     const url = new URL(uploadUrl.replace(/\{.*$/s, "")); // https://www.rfc-editor.org/rfc/rfc6570
     url.searchParams.set("name", name);
@@ -219,18 +217,15 @@ export class GitHubClient {
   }
 }
 
-function readBaseUrl(env: GitHubContext["env"]): string {
+function apiUrl(env: GitHubContext["env"]): string {
   for (const name of ["GITHUB_API_URL", "GITHUB_ENDPOINT"]) {
     const value = env[name] ?? "";
     if (value === "") continue;
-    const url = URL.canParse(value) ? new URL(value) : undefined;
-    const web = url?.protocol === "https:" || url?.protocol === "http:";
-    if (url === undefined || !web || url.username !== "" || url.search !== "" || url.hash !== "") {
-      throw new ConfigError(
-        `Cannot use ${name} "${redactUrl(value)}": expected an address such as https://github.example.com/api/v3`,
-      );
-    }
-    return url.href.replace(/\/+$/, "");
+    const url = readBaseUrl(value);
+    if (url !== undefined) return url;
+    throw new ConfigError(
+      `Cannot use ${name} "${redactUrl(value)}": expected a URL such as https://github.example.com/api/v3`,
+    );
   }
   return DEFAULT_URL;
 }

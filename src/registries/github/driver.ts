@@ -1,6 +1,5 @@
-import type { EnvironmentSpec, RegistryDriver } from "../driver.ts";
+import { type EnvironmentSpec, FILE_OPTIONS, type RegistryDriver } from "../driver.ts";
 import {
-  GHR_OPTIONS,
   GHR_SYNTAX,
   type GhrLocator,
   ghrFromWebAddress,
@@ -57,7 +56,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   syntax: GHR_SYNTAX,
   example: "ghr://linyows/myapp",
   commands: ["server", "assets"],
-  options: GHR_OPTIONS,
+  options: FILE_OPTIONS,
   requestKeys: ["per_page", "page", "name"],
   credentialPrefixes: ["ACTIONS_", "GH_", "GITHUB_"],
   environment: ENVIRONMENT,

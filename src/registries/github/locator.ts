@@ -1,10 +1,4 @@
-import {
-  decodePath,
-  encodePath,
-  type OptionSpec,
-  readQuery,
-  type SplitUrl,
-} from "../../core/url.ts";
+import { decodePath, encodePath, readQuery, type SplitUrl } from "../../core/url.ts";
 import {
   badArtifactUrl,
   badRegistryUrl,
@@ -13,10 +7,7 @@ import {
   readRegistryQuery,
 } from "../driver.ts";
 
-/** The form of a GitHub Releases URL. */
 export const GHR_SYNTAX = "ghr://<owner>/<repo>";
-/** The options of a GitHub Releases URL. */
-export const GHR_OPTIONS: readonly OptionSpec[] = FILE_OPTIONS;
 
 /** A repository on GitHub or GitHub Enterprise. */
 export interface GhrLocator extends LocatorBase {
@@ -38,9 +29,8 @@ export function ghrFromWebAddress({ hostname, pathname }: URL): string | undefin
   return NAME.test(owner) && NAME.test(repo) ? `ghr://${owner}/${repo}` : undefined;
 }
 
-/** Reads `ghr://owner/repo`. */
 export function parseGhrUrl(url: SplitUrl): GhrLocator {
-  const { common } = readRegistryQuery("ghr", url, GHR_OPTIONS);
+  const { common } = readRegistryQuery("ghr", url, FILE_OPTIONS);
   const [repo = "", ...rest] = url.path.slice(1).split("/");
   const owner = decodePath(url.host, url, "--registry");
   const name = decodePath(repo, url, "--registry");
@@ -60,7 +50,6 @@ export function parseGhrUrl(url: SplitUrl): GhrLocator {
   return { ...common, owner, repo: name };
 }
 
-/** A file of a GitHub release. */
 export interface GhrArtifact {
   type: "ghr";
   owner: string;

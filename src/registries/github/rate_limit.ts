@@ -6,23 +6,18 @@ import { boundedPauseMs } from "../../http/retry.ts";
 
 /** How much may still be asked. https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 export interface RateLimit {
-  /** Requests a window. */
   limit: number;
-  /** Requests left in this window. */
   remaining: number;
   /** When the next window begins, in milliseconds of {@link Clock.monotonic}. */
   resetAt: number;
-  /** The same as the server says it: tells one window from the next. */
+  /** The same in the spelling of the server; identifies the window. */
   window: number;
 }
 
-/** Keeps account of the limit of one identity. */
 export interface RateWatch {
   /** The last account; `undefined` before the first answer, and where the server has no limits. */
   readonly current: RateLimit | undefined;
-  /** Takes the account out of an answer. */
   observe(headers: Headers): void;
-  /** An error when an answer means "too many", else nothing. */
   toError(failure: HttpFailure): RemoteError | undefined;
   /** Throws while the server has asked for a pause, so that no request is sent only to be refused. */
   assertOpen(): void;
@@ -33,7 +28,6 @@ const SECONDARY_MS = 60_000;
 /** Worth a word when less than this share is left. */
 const LOW = 0.1;
 
-/** Watches a rate limit. */
 export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink }): RateWatch {
   let current: RateLimit | undefined;
   let told = "";
@@ -52,13 +46,17 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       resetAt: new Date(io.clock.now() + limit.resetAt - io.clock.monotonic()),
     });
   };
-  const limited = (why: string, waitMs: number, parts: Partial<HttpFailure>): RemoteError =>
+  const limited = (
+    why: string,
+    waitMs: number,
+    { method, url, status }: Partial<HttpFailure>,
+  ): RemoteError =>
     new RemoteError(`Cannot ask ${host}: ${why}; asking again in ${Math.ceil(waitMs / 1000)} s`, {
       code: "rate-limited",
       retryAfterMs: waitMs,
-      ...(parts.method === undefined ? {} : { method: parts.method }),
-      ...(parts.url === undefined ? {} : { url: parts.url }),
-      ...(parts.status === undefined ? {} : { status: parts.status }),
+      method,
+      url,
+      status,
     });
 
   return {

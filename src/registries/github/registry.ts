@@ -13,7 +13,6 @@ import { findAsset, GhrSource, revisionOf } from "./source.ts";
 const NO_RECORD =
   "No audit record is left on GitHub: that takes GH_TOKEN, GITHUB_TOKEN or a GitHub App";
 
-/** Streams the bytes behind an artifact URL. */
 export async function openGhrArtifact(
   url: SplitUrl,
   io: RegistryContext,
@@ -26,7 +25,6 @@ export async function openGhrArtifact(
   return repository.download(asset, options, signal);
 }
 
-/** Opens the releases of a repository. */
 export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   const locator = { ...given, artifact: given.artifact || (io.env.GITHUB_ARTIFACT ?? "") };
   const github = new GitHubClient(io);

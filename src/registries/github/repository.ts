@@ -84,7 +84,6 @@ export class GitHubRepository {
     return this.#github.upload(uploadUrl, name, auditText(name), signal);
   }
 
-  /** The address for uploads to a release. */
   async uploadUrl(releaseId: string, signal?: AbortSignal): Promise<string> {
     const path = `${this.#path}/releases/${encodeURIComponent(releaseId)}`;
     const found = await this.#github.get(path, releaseSchema, { signal });

@@ -1,9 +1,8 @@
 import * as v from "valibot";
 import { RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseSchema } from "../../http/json.ts";
 
-/** Reads one kind of answer. */
 export type Schema<T> = v.GenericSchema<unknown, T>;
 
 const timestamp = v.pipe(v.string(), v.isoTimestamp());
@@ -29,18 +28,15 @@ export const releaseSchema = v.object({
 });
 export const releasesSchema = v.array(releaseSchema);
 
-/** All tags, or a page of them. */
 export const refsSchema = v.array(
   v.object({ ref: v.string(), object: v.object({ sha: v.string() }) }),
 );
 
-/** A new token of an App's installation. */
 export const installationTokenSchema = v.object({
   token: v.pipe(v.string(), v.nonEmpty()),
   expires_at: timestamp,
 });
 
-/** A repository; only that it is one. */
 export const repositorySchema = v.object({ id });
 
 /** https://docs.github.com/rest/releases/assets */

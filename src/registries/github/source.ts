@@ -5,9 +5,8 @@ import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resol
 import { NewestTag } from "../../version/version.ts";
 import { isAuditName } from "../audit.ts";
 import type { GitHubClient } from "./client.ts";
-import type { GhrLocator } from "./locator.ts";
-import { formatGhrArtifactUrl } from "./locator.ts";
-import { isReleaseDue, listingPauseMs, nextPollAt, RELEASE_GRACE_MS } from "./pace.ts";
+import { formatGhrArtifactUrl, type GhrLocator } from "./locator.ts";
+import type { RateLimit } from "./rate_limit.ts";
 import type { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset, GitHubRelease } from "./schema.ts";
 export interface GhrSourceIo {
@@ -15,17 +14,15 @@ export interface GhrSourceIo {
   repository: GitHubRepository;
   clock: Clock;
   emit: EventSink;
-  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
 }
 
-/** What is known of the repository since the last complete answer. */
+/** The state of the repository after the last complete listing. */
 interface Knowledge {
   /** Tags and what they point at; `undefined` where Git refs cannot be read. */
   tags: ReadonlyMap<string, string> | undefined;
   /** Releases by tag, in GitHub's order. */
   releases: Map<string, GitHubRelease>;
-  /** How many pages the list of releases has. */
   pages: number;
   /** When the whole list is due, whatever the tags say. */
   listDueAt: number;
@@ -52,7 +49,7 @@ export class GhrSource implements ReleaseSource {
   #known: Knowledge | undefined;
   /** Releases that would have been chosen, but had no artifact for us. */
   readonly #incomplete: Set<string> = new Set();
-  /** Tags that are newer than the newest release that can be chosen, by tag; each has a grace period of its own. */
+  /** Tags that are newer than the newest release that can be chosen, by tag; each has its own grace period. */
   #unreleased: ReadonlyMap<string, Unreleased> = new Map();
   #polledAt = Number.NEGATIVE_INFINITY;
   #spacedUntil = Number.NEGATIVE_INFINITY;
@@ -89,7 +86,6 @@ export class GhrSource implements ReleaseSource {
     }
   }
 
-  /** The files of a listed release, from memory. */
   async release(tag: string): Promise<ReleaseFiles | undefined> {
     const release = this.#published(tag);
     if (release === undefined) return undefined;
@@ -191,7 +187,7 @@ export class GhrSource implements ReleaseSource {
     return awaited;
   }
 
-  /** The tags that could be chosen if they had a release, newest first, down to the newest one that has. */
+  /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
   #tagsWithoutRelease(): string[] {
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
@@ -242,12 +238,11 @@ function uploadedAssets(release: GitHubRelease): GitHubAsset[] {
   return release.assets.filter((asset) => asset.state === "uploaded" && !isAuditName(asset.name));
 }
 
-/** Finds a file of a release. */
 export function findAsset(release: GitHubRelease, name: string): GitHubAsset | undefined {
   return uploadedAssets(release).find((asset) => asset.name === name);
 }
 
-/** Tells the bytes behind a name from those before. */
+/** Changes with the bytes of an asset. */
 export function revisionOf(asset: GitHubAsset): string {
   return `${asset.id}@${asset.updated_at}`;
 }
@@ -261,6 +256,40 @@ function artifactOf(locator: GhrLocator, tag: string, asset: GitHubAsset): Artif
     url: formatGhrArtifactUrl({ owner, repo, tag, artifact: name }),
     size,
     revision: revisionOf(asset),
-    ...(/^sha256:[0-9a-f]{64}$/.test(digest) ? { digest } : {}),
+    digest: /^sha256:[0-9a-f]{64}$/.test(digest) ? digest : undefined,
   };
+}
+
+/** How often the whole list of releases is read although no tag has changed, in milliseconds. */
+export const FULL_LISTING_MS: number = 15 * 60_000;
+/** Without a token, every page of that list counts against the rate limit: at most a fifth of the usual 60 requests an hour. */
+const ANONYMOUS_PAGE_MS = 5 * 60_000;
+
+/** A tag without a release is asked for at every poll while it is this young, in milliseconds … */
+const EAGER_MS = 2 * 60_000;
+/** … then this often, because a 404 counts against the rate limit, … */
+const PATIENT_MS = 30_000;
+/** … and no longer than this after it was first seen. */
+export const RELEASE_GRACE_MS: number = 30 * 60_000;
+
+export function listingPauseMs(pages: number, anonymous: boolean, random: () => number): number {
+  const pause = anonymous ? Math.max(FULL_LISTING_MS, pages * ANONYMOUS_PAGE_MS) : FULL_LISTING_MS;
+  return pause * (0.95 + random() * 0.1);
+}
+
+/** Whether a tag without a release is worth another question. */
+export function isReleaseDue(now: number, since: number, askedAt: number): boolean {
+  if (now - since > RELEASE_GRACE_MS) return false;
+  return now - since <= EAGER_MS || now - askedAt >= PATIENT_MS;
+}
+
+/**
+ * When a client without a token may ask again, so that its rate limit lasts until the next window. A reserve stays
+ * untouched for what a new release costs: the whole list, twice, and the download.
+ */
+export function nextPollAt(now: number, limit: RateLimit, cost: number, pages: number): number {
+  const reserve = Math.min(Math.floor(limit.limit / 2), 5 + 2 * pages);
+  const polls = Math.floor((limit.remaining - reserve) / Math.max(1, cost));
+  const untilReset = Math.max(0, limit.resetAt - now);
+  return now + (polls <= 0 ? untilReset + 1_000 : Math.ceil(untilReset / polls));
 }

@@ -7,7 +7,6 @@ import { type AnsweredArtifact, type ArtifactRules, readAnsweredArtifact } from 
 import type { GrpcAnswer } from "./channel.ts";
 import type { GrpcLocator } from "./locator.ts";
 
-/** What an answer is judged by. */
 export interface AnswerContext {
   locator: GrpcLocator;
   rules: ArtifactRules;
@@ -15,7 +14,6 @@ export interface AnswerContext {
   platform: Platform;
   /** Milliseconds since the Unix epoch. */
   now: number;
-  /** Tags that must not be chosen. */
   exclude: ResolveOptions["exclude"];
 }
 
@@ -42,9 +40,8 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
     return { kind: "none", reason: "filtered", tag, message };
   }
   if (answer.artifactUrl === "") {
-    const since = createdAt;
-    if (since !== undefined && now - since.getTime() < GRACE_MS) {
-      return { kind: "pending", tag, reason: "artifact-missing", since };
+    if (createdAt !== undefined && now - createdAt.getTime() < GRACE_MS) {
+      return { kind: "pending", tag, reason: "artifact-missing", since: createdAt };
     }
     const message = `Cannot resolve "${locator.url}": the server names no artifact of ${tag} for ${platform.os}/${platform.arch}`;
     return { kind: "none", reason: "artifact-missing", tag, message };
@@ -55,8 +52,8 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
       id,
       tag,
       version,
-      ...(createdAt === undefined ? {} : { createdAt }),
-      ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
+      createdAt,
+      slot: version.buildMetadata || undefined,
     },
     artifact: readArtifact(answer.artifactUrl, context),
   };
@@ -74,7 +71,7 @@ function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undef
   throw malformed(locator, "created_at", `${createdAt.seconds} s is not a valid time`);
 }
 
-/** Custom logic may use tags of its own; what follows a `+` is the slot all the same. */
+/** A server may use tags that are not versions; the part after `+` is still the slot. */
 function readVersion(tag: string, calver: string): Version {
   const [, buildMetadata = ""] = /\+(.*)$/s.exec(tag) ?? [];
   return (

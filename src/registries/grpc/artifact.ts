@@ -11,17 +11,14 @@ import { decodePath, splitUrl } from "../../core/url.ts";
 import { lastPart, type RegistryContext, type RegistryTable } from "../driver.ts";
 import type { GrpcLocator } from "./locator.ts";
 
-/** What the user allows. */
 export interface ArtifactRules {
   /** Host and port of the server: https artifacts may come from there, wherever it is. */
   target: string;
   /** `http`, `file`, `endpoint`, and hosts with or without a port, in lower case. */
   allow: readonly string[];
-  /** The registries whose artifact URLs are known. */
   registries: RegistryTable;
 }
 
-/** The rules of a registry URL. */
 export function artifactRules(
   { target, allow = [] }: GrpcLocator,
   { registries = {} }: Pick<RegistryContext, "registries">,
@@ -29,7 +26,6 @@ export function artifactRules(
   return { target, allow, registries };
 }
 
-/** An artifact URL that may be used. */
 export interface AnsweredArtifact {
   name: string;
   /** The URL without its fragment. */
@@ -41,7 +37,6 @@ export interface AnsweredArtifact {
 const MAX_URL_LENGTH = 8192;
 const SHA256 = /^sha256=([0-9a-f]{64})$/i;
 
-/** Reads and checks the artifact URL of an answer. */
 export function readAnsweredArtifact(text: string, rules: ArtifactRules): AnsweredArtifact {
   if (text.length > MAX_URL_LENGTH || /[\s\p{Cc}\\]/u.test(text)) {
     throw new ConfigError("it is too long, or has blanks, backslashes or control characters");
@@ -53,7 +48,7 @@ export function readAnsweredArtifact(text: string, rules: ArtifactRules): Answer
   if (name === "" || name === "." || name === ".." || /[\0/]/.test(name)) {
     throw new ConfigError("it names no file");
   }
-  return { name, url, ...(digest === undefined ? {} : { digest }) };
+  return { name, url, digest };
 }
 
 function readDigest(fragment: string): string {
@@ -62,7 +57,6 @@ function readDigest(fragment: string): string {
   return `sha256:${hex.toLowerCase()}`;
 }
 
-/** Checks the URL by the rules of its scheme. */
 function readName(text: string, rules: ArtifactRules): string {
   const url = splitUrl(text, "the artifact URL");
   if (url.scheme === "https" || url.scheme === "http") {

@@ -2,7 +2,6 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import type { GrpcChannel } from "./channel.ts";
 
-/** Makes a channel out of a transport of Connect. */
 export function channelOver(transport: Transport, hangUp: () => void): GrpcChannel {
   const client = createClient(RegistryService, transport);
   return {

@@ -1,14 +1,14 @@
-/** Where a channel leads. */
+/** Options of {@link OpenGrpcChannel}. */
 export interface GrpcChannelOptions {
   /** `https://host:port`, or `http://host:port` for plain text (h2c). */
   baseUrl: string;
-  /** A file of PEM certificates to trust as well; empty: none. */
+  /** A file of PEM certificates to trust in addition; may be empty. */
   caFile: string;
 }
 
-/** How one call is made. */
+/** Options of one call. */
 export interface GrpcCallOptions {
-  /** Ends the call. */
+  /** Aborts the call. */
   signal: AbortSignal;
   /** The deadline that is sent to the server, in milliseconds. */
   timeoutMs: number;
@@ -24,19 +24,19 @@ export interface GrpcQuestion {
   os: string;
 }
 
-/** What the server answers: `dewy.CurrentResponse`. */
+/** The answer of the server: `dewy.CurrentResponse`. */
 export interface GrpcAnswer {
   /** The server's identifier of the release. */
   id: string;
-  /** The tag; empty: there is none. */
+  /** The tag; empty if there is none. */
   tag: string;
-  /** Where the artifact is; empty: it is not there yet. */
+  /** The URL of the artifact; empty if it does not exist yet. */
   artifactUrl: string;
   /** When it was published, since the Unix epoch. */
   createdAt?: { seconds: bigint; nanos: number } | undefined;
 }
 
-/** What became of a deploy: `dewy.ReportRequest`. */
+/** The outcome of a deploy: `dewy.ReportRequest`. */
 export interface GrpcReport {
   /** The identifier of the answer. */
   id: string;
@@ -44,19 +44,19 @@ export interface GrpcReport {
   tag: string;
   /** `server`, `assets` or `container`. */
   command: string;
-  /** What went wrong; absent when nothing did. */
-  err?: string;
+  /** The error of a failed deploy. */
+  err?: string | undefined;
 }
 
-/** A way to a server, kept open between calls where the protocol has connections of its own. */
+/** A connection to a server, kept open between calls if the protocol allows that. */
 export interface GrpcChannel {
   /** Asks for the version; rejects with a ConnectError of `@connectrpc/connect`. */
   current(question: GrpcQuestion, how: GrpcCallOptions): Promise<GrpcAnswer>;
-  /** Tells the outcome of a deploy; rejects as `current` does. */
+  /** Reports a deploy; rejects as `current` does. */
   report(report: GrpcReport, how: GrpcCallOptions): Promise<void>;
-  /** Drops the connection; the next call makes a new one. */
+  /** Closes the connection; the next call opens another. */
   hangUp(): void;
 }
 
-/** Opens a channel for gRPC over HTTP/2, which `fetch` cannot; nothing is sent before the first call. */
+/** Opens a channel for gRPC over HTTP/2, which `fetch` does not support. Nothing is sent before the first call. */
 export type OpenGrpcChannel = (options: GrpcChannelOptions) => Promise<GrpcChannel>;

@@ -12,20 +12,11 @@ import { stoppedError } from "../../core/stopped.ts";
 import { TimeoutError, withTimeout } from "../../core/timeout.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
-import type {
-  GrpcAnswer,
-  GrpcCallOptions,
-  GrpcChannel,
-  GrpcQuestion,
-  GrpcReport,
-} from "./channel.ts";
+import type { GrpcCallOptions, GrpcChannel, GrpcQuestion, GrpcReport } from "./channel.ts";
 import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
 
-/** What {@link createGrpcClient} goes by. */
 export interface GrpcClientOptions {
-  /** `https://host:port` or `http://host:port`. */
   baseUrl: string;
-  /** What the channel speaks. */
   protocol: "grpc" | "grpc-web" | "connect";
   /** Sent as `authorization: Bearer`; empty: nothing is. */
   token: string;
@@ -35,21 +26,11 @@ export interface GrpcClientOptions {
 export interface GrpcIo {
   clock: Clock;
   emit: EventSink;
-  /** Jitter, from 0 up to 1. Defaults to `Math.random`. */
   random?: () => number;
-}
-
-/** Asks a server which version to run, and tells it what became of it. */
-export interface GrpcClient {
-  /** Asks for the version for a machine. */
-  current(question: GrpcQuestion, signal: AbortSignal | undefined): Promise<GrpcAnswer>;
-  /** Tells the outcome of a deploy. */
-  report(report: GrpcReport, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** How long one attempt may take, from the connection to the whole answer. */
 export const GRPC_DEADLINE_MS = 10_000;
-/** Attempts after the first. */
 const RETRIES = 3;
 
 type Method = "Current" | "Report";
@@ -57,17 +38,19 @@ type Method = "Current" | "Report";
 /**
  * Makes a client. A call ends after ten seconds. UNAVAILABLE and connections that break are tried again with growing,
  * jittered pauses, at most three times, on a new connection; a connection that has answered before and is silent now
- * is given up, and the call tried once more.
+ * is given up, and the call is sent again.
  */
-export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo): GrpcClient {
+export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo) {
   const call = caller(options, io);
   return {
-    current: (question, signal) =>
+    current: (question: GrpcQuestion, signal: AbortSignal | undefined) =>
       call("Current", signal, (channel, how) => channel.current(question, how)),
-    report: (report, signal) =>
+    report: (report: GrpcReport, signal: AbortSignal | undefined) =>
       call("Report", signal, (channel, how) => channel.report(report, how)),
   };
 }
+
+export type GrpcClient = ReturnType<typeof createGrpcClient>;
 
 type Call = <T>(
   method: Method,
@@ -177,11 +160,11 @@ async function attemptOnce<T>(
 
 interface Failure {
   error: DewyError;
-  /** The server itself said so: the connection is good. */
+  /** Whether the error came from the server, so that the connection works. */
   answered: boolean;
-  /** No answer came in time. */
+  /** Whether no answer came in time. */
   silent: boolean;
-  /** The same call may go well in a moment. */
+  /** Whether the same call may soon succeed. */
   transient: boolean;
 }
 

@@ -3,6 +3,7 @@ import {
   ConfigError,
   CredentialError,
   type DewyError,
+  type ErrorCode,
   NotFoundError,
   RemoteError,
 } from "../../core/error.ts";
@@ -11,15 +12,10 @@ import { refusalIn, serverMessage } from "../../http/errors.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
 
-/** The context of an error in addition to the message of the server. */
 export interface GrpcErrorContext {
-  /** The method's name: `Current`. */
   method: string;
-  /** The address of the server. */
   baseUrl: string;
-  /** What is spoken. */
   protocol: "grpc" | "grpc-web" | "connect";
-  /** The bearer token that was sent; it never appears. */
   token: string;
   /** Milliseconds since the Unix epoch. */
   now: number;
@@ -34,6 +30,10 @@ const LASTING: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
+const REMOTE_CODES: ReadonlyMap<Code, ErrorCode> = new Map([
+  [Code.DeadlineExceeded, "timeout"],
+  [Code.ResourceExhausted, "rate-limited"],
+]);
 const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
   [Code.Canceled, "CANCELLED"],
   [Code.Unknown, "UNKNOWN"],
@@ -82,13 +82,11 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
     case Code.Unimplemented:
       return new ConfigError(`${what}; ${whyUnimplemented(context)}`, { cause });
     default: {
-      const wait = retryAfterMs(error.metadata, now);
       return new RemoteError(`${what}${foreign(error, context)}`, {
         ...remote(context, cause),
         retryable: !LASTING.has(error.code),
-        ...(wait === undefined ? {} : { retryAfterMs: wait }),
-        ...(error.code === Code.DeadlineExceeded ? { code: "timeout" as const } : {}),
-        ...(error.code === Code.ResourceExhausted ? { code: "rate-limited" as const } : {}),
+        retryAfterMs: retryAfterMs(error.metadata, now),
+        code: REMOTE_CODES.get(error.code) ?? "remote",
       });
     }
   }
@@ -97,7 +95,7 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
 /** Whether the connection broke before the server answered. */
 export function isBrokenConnection(error: ConnectError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
-  // CANCELLED is our own end of a connection: another call on it gave up.
+  // CANCELLED: another call on the same connection was given up.
   if (error.code === Code.Canceled) return true;
   return error.cause !== undefined || /^http\/2 (stream|connection)/.test(error.rawMessage);
 }
@@ -117,7 +115,7 @@ function connectionError(error: ConnectError, context: GrpcErrorContext): Remote
   });
 }
 
-/** What most often is wrong. A server that has spoken TLS is never a reason to turn TLS off. */
+/** The most likely mistake. The hint never suggests turning TLS off for a server that has spoken TLS. */
 function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext): string {
   const isPlain = baseUrl.startsWith("http:");
   switch (kind) {

@@ -9,9 +9,7 @@ import {
 
 /** The environment variable with the server's bearer token. */
 export const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
-/** The form of a gRPC registry URL. */
 export const GRPC_SYNTAX = "grpc://<server-host>[:<port>]";
-/** The options of a gRPC registry URL. */
 export const GRPC_OPTIONS: readonly OptionSpec[] = [
   ...RESOLVED_OPTIONS,
   {

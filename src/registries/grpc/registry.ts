@@ -28,7 +28,6 @@ import { type GrpcLocator, type GrpcProtocol, TOKEN_VARIABLE } from "./locator.t
 
 const LOOKUP_MS = 5_000;
 
-/** Opens the registry of a server. */
 export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
   const client = lazyClient(locator, io);
   const platform = normalizePlatform(io.platform);
@@ -52,13 +51,12 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
     open: (artifact, options = {}) => openAnswered(artifact, rules, io, options),
     async report({ id, tag, command, error }, options = {}) {
       const signal = joinSignals(options.signal, io.signal);
-      const report = { id, tag, command, ...(error === undefined ? {} : { err: error }) };
-      await (await client()).report(report, signal);
+      await (await client()).report({ id, tag, command, err: error }, signal);
     },
   };
 }
 
-/** The packages are loaded at the first call: who polls another registry does not pay for them. */
+/** The gRPC packages are loaded at the first call. */
 function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<GrpcClient> {
   const protocol = chooseProtocol(locator, io);
   const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
@@ -118,10 +116,10 @@ async function openAnswered(
   io: RegistryContext,
   options: OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  // Checked once more: between the answer and here lie a state file and other code.
+  // Checked again, since the URL may come from a state file.
   const { url } = readAnsweredArtifact(artifact.url, rules);
   const signal = joinSignals(options.signal, io.signal);
-  const open = { ...options, ...(signal === undefined ? {} : { signal }) };
+  const open = { ...options, signal };
   if (/^https?:/.test(url)) {
     const checked = new Map<string, URL>();
     const check = async (next: URL): Promise<void> => {
@@ -142,7 +140,7 @@ async function openAnswered(
   return io.openArtifact(url, open);
 }
 
-/** What a name stands for; nothing where nobody knows, or not soon: behind a proxy it need not be known here. */
+/** The addresses of a host; empty if the lookup fails or is slow: a proxy may know names that this machine does not. */
 async function addressesOf(
   url: URL,
   io: RegistryContext,

@@ -2,7 +2,6 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { channelOver } from "./calls.ts";
 import type { GrpcChannel } from "./channel.ts";
 
-/** The protocols that need nothing but `fetch`. */
 export type GrpcFetchProtocol = "grpc-web" | "connect";
 
 /** The longest answer that is read, in bytes; a real one has a few hundred. */

@@ -8,8 +8,7 @@ import {
   type HttpRequest,
   type HttpText,
 } from "../../http/client.ts";
-import { parseJson } from "../../http/json.ts";
-import { nextLink } from "../../http/link.ts";
+import { nextLink, parseJson } from "../../http/json.ts";
 import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
 import { OciAuth } from "./auth/auth.ts";
 import type { OciCredential, OciTarget } from "./auth/credential.ts";

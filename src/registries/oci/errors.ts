@@ -4,8 +4,7 @@ import { type DewyError, IntegrityError, RemoteError } from "../../core/error.ts
 import { redactText } from "../../core/secret.ts";
 import { redactUrl } from "../../core/url.ts";
 import { failureError, type HttpFailure } from "../../http/errors.ts";
-import { parseJsonIfValid } from "../../http/json.ts";
-import { parseSchema } from "../../http/schema.ts";
+import { parseJsonIfValid, parseSchema } from "../../http/json.ts";
 
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 const ErrorBody = v.object({

@@ -6,7 +6,6 @@ import type { ImageConfig, ImagePlatform, IndexEntry, Manifest } from "./schema.
 export interface FoundImage {
   /** The image's own manifest; `undefined` if there is none for this machine. */
   image: { digest: string; size: number } | undefined;
-  /** The images of the tag, by platform. */
   candidates: readonly ExplainedArtifact[];
   /** When the image was built or, if none fits, another image of the same tag. */
   createdAt: Date | undefined;

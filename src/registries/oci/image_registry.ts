@@ -1,11 +1,11 @@
 import type { Registry } from "../../core/types.ts";
 import type { OciCredential } from "./auth/credential.ts";
 
-/** What a container engine needs to pull an image as dewy does. */
+/** Everything a container engine needs to pull an image. */
 export interface PullAccess {
   /** The image by digest: `ghcr.io/owner/app@sha256:…`. */
   image: string;
-  /** What the registry accepts; `undefined` if it requires none. Secret. */
+  /** The accepted credential; `undefined` if the registry requires none. Secret. */
   credential: OciCredential | undefined;
   plainHttp: boolean;
 }

@@ -8,9 +8,7 @@ import {
 } from "../driver.ts";
 import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.ts";
 
-/** The form of an OCI registry URL. */
 export const IMG_SYNTAX = "img://<registry-host>/<repository>";
-/** The options of an OCI registry URL. */
 export const IMG_OPTIONS: readonly OptionSpec[] = [
   ...IMAGE_OPTIONS,
   {
@@ -100,7 +98,7 @@ function locate(url: SplitUrl): { registry: string; repository: string } {
   return dockerHubRepository(host, path);
 }
 
-/** Resolves Docker Hub's names: its API has a host of its own, and official images are below `library/`. */
+/** Resolves Docker Hub's names: its API has its own host, and official images are below `library/`. */
 export function dockerHubRepository(
   host: string,
   path: string,
@@ -109,7 +107,6 @@ export function dockerHubRepository(
   return { registry: DOCKER_HUB_HOST, repository: path.includes("/") ? path : `library/${path}` };
 }
 
-/** An image in a registry. */
 export interface ImgArtifact {
   type: "oci";
   imageRef: string;

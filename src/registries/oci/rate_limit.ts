@@ -38,7 +38,6 @@ export class OciLimit {
     this.#context = context;
   }
 
-  /** Reads the quota from a response. */
   observe(headers: Headers): void {
     const quota = parseQuota(headers, this.#context.clock.monotonic());
     if (quota === undefined) return;
@@ -46,7 +45,6 @@ export class OciLimit {
     this.#announce(quota);
   }
 
-  /** The error for HTTP 429. */
   toError(failure: HttpFailure): RemoteError | undefined {
     if (failure.status !== 429) return undefined;
     this.observe(failure.headers);

@@ -26,12 +26,12 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
     async exists(tag, options = {}) {
       const signal = joinSignals(options.signal, io.signal);
       if ((await client.digest(tag, signal)) !== undefined) return true;
-      // A registry says 404 also of what it does not show. Only who can still list may believe that a tag is gone.
+      // A registry also answers 404 without permission. A tag counts as gone only if the tags can still be listed.
       for await (const page of client.tags(signal)) if (page.includes(tag)) return true;
       return false;
     },
   });
-  // Registries go on listing tags whose images have been deleted.
+  // Registries keep listing tags whose images have been deleted.
   const registry = skipAbandoned(listed);
   const translate = ({ signal, explain, exclude }: ResolveOptions = {}): ResolveOptions => ({
     signal,
@@ -45,7 +45,6 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
         ? found
         : { ...found, explanation: { ...found.explanation, tags } };
     if (resolution.kind === "ready") {
-      // The tag as it is there; the version as it is meant.
       const { release } = resolution;
       return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
     }
@@ -54,7 +53,7 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
   };
   return {
     ...registry,
-    // What is listed are images for one platform.
+    // The source lists images for one platform.
     anyPlatform: false,
     async pullAccess(digest, options = {}) {
       const { registry: host, repository, plainHttp } = locator;

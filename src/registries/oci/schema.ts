@@ -1,7 +1,6 @@
 import * as v from "valibot";
 import { parseResponse } from "./errors.ts";
 
-/** The media types of manifests that dewy accepts. */
 export const MANIFEST_TYPES: string = [
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.oci.image.manifest.v1+json",
@@ -93,7 +92,6 @@ const Shape = v.looseObject({
   schemaVersion: v.optional(v.unknown()),
 });
 
-/** Parses a page of `tags/list`. */
 export function parseTags(response: unknown, url: string | URL): readonly string[] {
   return parseResponse(Tags, response, url).tags;
 }

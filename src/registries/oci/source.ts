@@ -31,7 +31,7 @@ export class ImgSource implements ReleaseSource {
   }
 
   /**
-   * Lists all tags as versions. The one that was chosen last comes first, so that equal versions do not alternate in
+   * Lists all tags as versions. The last chosen tag comes first, so that equal versions do not alternate in
    * registries without an order.
    */
   async *tags(signal: AbortSignal | undefined): AsyncGenerator<ListedTag> {
@@ -56,7 +56,6 @@ export class ImgSource implements ReleaseSource {
     return files;
   }
 
-  /** The registry's tag for a version. */
   spelled(version: string): string {
     return this.#spelled.get(version) ?? version;
   }
@@ -103,7 +102,6 @@ export class ImgSource implements ReleaseSource {
   }
 }
 
-/** Tags as versions. */
 interface TagSpelling {
   listed: readonly ListedTag[];
   /** The registry's tag by version, if they differ. */

@@ -1,5 +1,6 @@
 import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
+import { readBaseUrl } from "../../core/url.ts";
 
 export interface S3Bucket {
   region: string;
@@ -53,17 +54,11 @@ export function s3Endpoint(endpoint: string, env: Environment, profile?: AwsProf
 }
 
 function readEndpoint(text: string, source: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const usable =
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    `${url.username}${url.password}${url.search}${url.hash}` === "";
-  if (!usable) {
-    throw new ConfigError(
-      `Cannot use ${source}: expected an http:// or https:// URL without query or credentials`,
-    );
-  }
-  return url.href.replace(/\/+$/, "");
+  const url = readBaseUrl(text);
+  if (url !== undefined) return url;
+  throw new ConfigError(
+    `Cannot use ${source}: expected an http:// or https:// URL without query or credentials`,
+  );
 }
 
 /**

@@ -1,5 +1,11 @@
-import { type AwsContext, findCredentials } from "../../auth/aws_credentials.ts";
-import { bytesToBase64, sha256 } from "../../core/encoding.ts";
+import {
+  type AwsContext,
+  type AwsCredentials,
+  findCredentials,
+} from "../../auth/aws_credentials.ts";
+import { signAws } from "../../auth/aws_sign.ts";
+import type { Clock } from "../../core/clock.ts";
+import { bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import {
@@ -7,6 +13,7 @@ import {
   type HttpClient,
   type HttpContext,
   type HttpRequest,
+  type SignableRequest,
 } from "../../http/client.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import {
@@ -18,7 +25,6 @@ import {
   s3Endpoint,
 } from "./address.ts";
 import { s3Error } from "./errors.ts";
-import { s3Signer } from "./sign.ts";
 import { parseListing, type S3Page } from "./xml.ts";
 
 export interface S3Context extends HttpContext, AwsContext {
@@ -35,39 +41,21 @@ export interface S3ListOptions {
 
 export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
-  etag?: string;
-  /** Aborts the call and the stream. */
+  etag?: string | undefined;
   signal?: AbortSignal | undefined;
-}
-
-/** The calls of S3 that dewy needs, for one bucket on AWS or a compatible service. */
-export interface S3Client {
-  /** Lists one level of "directories" and objects, page by page on demand. */
-  list(options: S3ListOptions): AsyncIterable<S3Page>;
-  /** The headers of an object, checksums included; `undefined` if it is missing or no longer has `etag`. */
-  head(key: string, options?: S3GetOptions): Promise<Headers | undefined>;
-  /** The bytes of an object as they are stored. */
-  get(key: string, options?: S3GetOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Stores an object, replacing an older one. */
-  put(
-    key: string,
-    body: string | Uint8Array<ArrayBuffer>,
-    contentType: string,
-    signal?: AbortSignal | undefined,
-  ): Promise<void>;
 }
 
 // Enough for 1,000 escaped keys of 1,024 bytes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens a bucket. No request is sent until a method is called.
+ * Opens a bucket on AWS or a compatible service. No request is sent until a method is called.
  *
  * Every failure is a DewyError with the server's own message: a ConfigError for a wrong region, with the right one, a
  * CredentialError for refused keys, a NotFoundError for a missing bucket or object, an IntegrityError for an object that
  * was replaced in the meantime.
  */
-export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
+export function createS3Client(at: S3Bucket, context: S3Context) {
   const http = createHttpClient({ service: "S3", ...context });
   // Errors that do not depend on the profile are thrown at once.
   bucketAddress({ ...at, endpoint: s3Endpoint(at.endpoint, context.env) });
@@ -94,15 +82,21 @@ export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
   const addressOf = async (key: string): Promise<string> => objectAddress(await locate(), key);
 
   return {
-    async *list(options) {
+    async *list(options: S3ListOptions) {
       yield* listPages(s3, bucketAddress(await locate()), options);
     },
-    head: async (key, options = {}) => head(s3, await addressOf(key), options),
-    get: async (key, options = {}) => {
+    head: async (key: string, options: S3GetOptions = {}) =>
+      head(s3, await addressOf(key), options),
+    get: async (key: string, options: S3GetOptions = {}) => {
       const isSigned = (await findKeys()) !== undefined;
       return get(s3, await addressOf(key), isSigned, options);
     },
-    put: async (key, body, contentType, signal) => {
+    put: async (
+      key: string,
+      body: string | Uint8Array<ArrayBuffer>,
+      contentType: string,
+      signal?: AbortSignal,
+    ) => {
       const checksum = bytesToBase64(await sha256(body));
       const response = await s3.send({
         method: "PUT",
@@ -115,6 +109,8 @@ export function createS3Client(at: S3Bucket, context: S3Context): S3Client {
     },
   };
 }
+
+export type S3Client = ReturnType<typeof createS3Client>;
 
 async function credentials(
   at: S3Bucket,
@@ -225,4 +221,42 @@ function formatQuery(query: Readonly<Record<string, string>>): string {
   return Object.entries(query)
     .map(([name, value]) => `${encodeSegment(name)}=${encodeSegment(value)}`)
     .join("&");
+}
+
+export type S3Sign = (request: SignableRequest) => Promise<Readonly<Record<string, string>>>;
+
+/**
+ * Makes a function for `HttpRequest.sign` that signs with SigV4. It gets credentials and time for every attempt; without
+ * credentials, requests are not signed.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ */
+export function s3Signer(
+  region: string,
+  credentials: () => Promise<AwsCredentials | undefined>,
+  clock: Clock,
+): S3Sign {
+  const keys = new Map<string, ArrayBuffer>();
+  return async (request) => {
+    const known = await credentials();
+    if (known === undefined) return {};
+    // A key is derived for each day and secret; many keys mean that the credentials were renewed.
+    if (keys.size > 8) keys.clear();
+    // Runtimes and proxies may change other headers: with a Range, `fetch` adds to Accept-Encoding.
+    const headers = {
+      ...amzHeaders(request.headers),
+      "x-amz-content-sha256": bytesToHex(await sha256(request.body ?? "")),
+    };
+    const now = clock.now();
+    const added = await signAws(
+      { ...request, headers, body: undefined },
+      { credentials: known, service: "s3", region, now, cache: keys },
+    );
+    return { "x-amz-content-sha256": headers["x-amz-content-sha256"], ...added };
+  };
+}
+
+/** The headers that must be signed in addition to `host`. */
+function amzHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("x-amz-")));
 }

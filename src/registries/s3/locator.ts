@@ -85,7 +85,6 @@ function checkEndpoint(endpoint: string, url: SplitUrl): string {
   return endpoint;
 }
 
-/** An object in S3. */
 export interface S3Artifact {
   type: "s3";
   region: string;

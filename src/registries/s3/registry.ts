@@ -1,14 +1,17 @@
-import type { Artifact, Deployment, OpenOptions, Registry, Resolution } from "../../core/types.ts";
+import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
+import type { Artifact, OpenOptions, Registry, Resolution } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
-import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
-import { holdsRelease, isComplete, objectSource } from "../object_layout.ts";
+import { joinSignals } from "../list_registry.ts";
+import {
+  type ObjectPage,
+  type ObjectStore,
+  objectRegistry,
+  type StoredObject,
+} from "../object_layout.ts";
 import { createS3Client, type S3Client } from "./client.ts";
-import { statedDigest } from "./digest.ts";
-import type { S3Locator } from "./locator.ts";
-import { parseS3ArtifactUrl } from "./locator.ts";
-import { etagOf, type S3StoreOptions, s3Store } from "./store.ts";
+import { formatS3ArtifactUrl, parseS3ArtifactUrl, type S3Locator } from "./locator.ts";
+import type { S3Object } from "./xml.ts";
 
 /**
  * Opens a registry in S3. An idle poll costs two requests: the tags and the files of the newest one (and one more for
@@ -20,23 +23,21 @@ export function openS3(
   options: S3StoreOptions = {},
 ): Registry {
   const client = createS3Client(locator, io);
-  const store = s3Store(client, locator, options);
-  const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
-    joinSignals(given?.signal, io.signal);
-  const registry = skipAbandoned(
-    listRegistry({
-      locator,
-      io,
-      source: objectSource(store),
-      open: (artifact, open) => openObject(client, artifact, open, signalOf(open)),
-      exists: (tag, exist) => holdsRelease(store, tag, signalOf(exist)),
-      report: (deployment, report) => writeRecord(client, locator, deployment, signalOf(report)),
-    }),
-  );
+  const registry = objectRegistry({
+    locator,
+    io,
+    store: s3Store(client, locator, options),
+    // Parts of two objects must never be joined.
+    get: (artifact, open) => client.get(keyOf(artifact), { ...open, etag: etagOf(artifact) }),
+    put: (key, signal) => client.put(key, "", "text/plain", signal),
+  });
   const complete = digestReader(client);
   return {
     ...registry,
-    resolve: async (options) => complete(await registry.resolve(options), signalOf(options)),
+    async resolve(options) {
+      const signal = joinSignals(options?.signal, io.signal);
+      return complete(await registry.resolve(options), signal);
+    },
   };
 }
 
@@ -53,8 +54,8 @@ function digestReader(
     const { artifact } = resolution;
     const id = `${artifact.url} ${artifact.revision}`;
     if (!known.has(id)) {
-      const headers = await client.head(keyOf(artifact), { ...expected(artifact), signal });
-      // Replaced or deleted since it was listed: the next poll will tell.
+      const headers = await client.head(keyOf(artifact), { etag: etagOf(artifact), signal });
+      // Replaced or deleted since it was listed: the next poll lists again.
       if (headers === undefined) return resolution;
       if (known.size >= MAX_DIGESTS) known.clear();
       known.set(id, statedDigest(headers));
@@ -64,30 +65,6 @@ function digestReader(
   };
 }
 
-async function openObject(
-  client: S3Client,
-  artifact: Artifact,
-  options: OpenOptions | undefined,
-  signal: AbortSignal | undefined,
-): Promise<ReadableStream<Uint8Array>> {
-  if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();
-  // Bytes of two objects must never be joined: every part has to be of the one that was chosen.
-  const { size } = artifact;
-  return client.get(keyOf(artifact), { ...options, size, ...expected(artifact), signal });
-}
-
-async function writeRecord(
-  client: S3Client,
-  locator: S3Locator,
-  deployment: Deployment,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const key = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
-  await client.put(key, "", "text/plain", signal);
-}
-
-/** Streams the bytes behind an artifact URL. */
 export async function openS3Artifact(
   url: SplitUrl,
   io: RegistryContext,
@@ -102,7 +79,86 @@ function keyOf(artifact: Artifact): string {
   return parseS3ArtifactUrl(splitUrl(artifact.url, "the artifact URL")).key;
 }
 
-function expected(artifact: Artifact): { etag?: string } {
-  const etag = etagOf(artifact);
-  return etag === undefined ? {} : { etag };
+// The strongest first, with lengths in bytes.
+const CHECKSUMS: readonly (readonly [string, number])[] = [
+  ["sha256", 32],
+  ["crc64nvme", 8],
+  ["crc32c", 4],
+  ["crc32", 4],
+  ["sha1", 20],
+];
+
+/**
+ * The digest in the headers of an object, as `<algorithm>:<lower-case hex>`: a checksum over the whole object, else the
+ * MD5 of a simple ETag. Checksums of checksums (multipart uploads) cannot be compared with a stream of bytes.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ */
+export function statedDigest(headers: Headers): string | undefined {
+  return statedChecksum(headers) ?? simpleEtag(headers);
+}
+
+function statedChecksum(headers: Headers): string | undefined {
+  if (headers.get("x-amz-checksum-type")?.toUpperCase() === "COMPOSITE") return undefined;
+  for (const [algorithm, length] of CHECKSUMS) {
+    // A composite checksum without a type ends in "-<parts>", which is not base64.
+    const bytes = base64ToBytes(headers.get(`x-amz-checksum-${algorithm}`) ?? "");
+    if (bytes?.length === length) return `${algorithm}:${bytesToHex(bytes)}`;
+  }
+  return undefined;
+}
+
+function simpleEtag(headers: Headers): string | undefined {
+  const encryption = headers.get("x-amz-server-side-encryption") ?? "";
+  const customerKey = headers.has("x-amz-server-side-encryption-customer-algorithm");
+  if (encryption.startsWith("aws:kms") || customerKey) return undefined;
+  const [, md5] = /^"?([0-9a-f]{32})"?$/.exec(headers.get("etag") ?? "") ?? [];
+  return md5 === undefined ? undefined : `md5:${md5}`;
+}
+
+export interface S3StoreOptions {
+  /** Limit for the keys of a page. Defaults to the server's own limit, 1,000. */
+  maxKeys?: number;
+}
+
+/** A prefix in a bucket. Listing costs a request per 1,000 entries. */
+export function s3Store(
+  client: S3Client,
+  locator: S3Locator,
+  options: S3StoreOptions = {},
+): ObjectStore {
+  async function* list(
+    prefix: string,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ObjectPage> {
+    for await (const { prefixes, objects } of client.list({ ...options, prefix, signal })) {
+      yield { directories: prefixes, objects: objects.map((object) => stored(locator, object)) };
+    }
+  }
+  return {
+    prefix: locator.prefix,
+    listTags: (signal) => list(locator.prefix, signal),
+    listFiles: list,
+  };
+}
+
+function stored(locator: S3Locator, object: S3Object): StoredObject {
+  const { region, bucket, endpoint } = locator;
+  const { key, size, lastModified } = object;
+  const url = formatS3ArtifactUrl({ region, bucket, key, endpoint });
+  return {
+    name: key,
+    storedAt: lastModified,
+    artifact: { url, size, revision: formatRevision(object) },
+  };
+}
+
+/** The entity tag changes with the bytes, not when the same bytes are stored again. */
+function formatRevision(object: S3Object): string {
+  return `${object.etag || object.lastModified.toISOString()} ${object.size}`;
+}
+
+/** The entity tag in an artifact's revision, quotes included. */
+export function etagOf(artifact: Artifact): string | undefined {
+  return /^"[^"]*"|^[0-9a-f]{32}(?:-\d+)?(?= )/.exec(artifact.revision ?? "")?.[0];
 }

@@ -1,32 +1,6 @@
 import { XMLParser } from "fast-xml-parser";
 import * as v from "valibot";
 
-export interface S3Object {
-  key: string;
-  size: number;
-  /** As the server wrote it, quotes included; may be empty. */
-  etag: string;
-  lastModified: Date;
-}
-
-export interface S3Page {
-  /** The "directories" up to the next delimiter, which they end in. */
-  prefixes: readonly string[];
-  /** The objects directly below the prefix. */
-  objects: readonly S3Object[];
-  /** The token of the next page; `undefined` on the last one. */
-  next: string | undefined;
-}
-
-/** Fields may be empty. */
-export interface S3ErrorBody {
-  /** `NoSuchKey`, `SlowDown`, … */
-  code: string;
-  message: string;
-  /** The region that the server expects. */
-  region: string;
-}
-
 // Numbers stay text, since a key such as "007" is not a number, and spaces are kept.
 const parser = new XMLParser({
   ignoreAttributes: true,
@@ -77,7 +51,7 @@ const ErrorBody = v.object({
  * Returns a page, or its problem as a sentence.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
  */
-export function parseListing(xml: string): S3Page | string {
+export function parseListing(xml: string) {
   // The parser closes open tags, but a truncated listing must not look complete.
   if (!xml.trimEnd().endsWith("</ListBucketResult>")) return "it is not a complete listing";
   if (countTags(xml) > MAX_TAGS) return `it has more than ${MAX_TAGS} XML tags`;
@@ -103,8 +77,11 @@ export function parseListing(xml: string): S3Page | string {
   };
 }
 
+export type S3Page = Exclude<ReturnType<typeof parseListing>, string>;
+export type S3Object = S3Page["objects"][number];
+
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
-export function parseS3Error(xml: string): S3ErrorBody {
+export function parseS3Error(xml: string) {
   const parsed = v.safeParse(ErrorBody, parse(xml));
   if (!parsed.success) return { code: "", message: "", region: "" };
   const { Code, Message, Region } = parsed.output.Error;

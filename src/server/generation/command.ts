@@ -7,12 +7,6 @@ export interface RunAs {
   gid: number;
 }
 
-export interface GenerationCommand {
-  readonly program: string;
-  readonly args: readonly string[];
-  readonly ids: Partial<RunAs>;
-}
-
 export interface GenerationExit {
   code: number | null;
   signal: string | null;
@@ -29,8 +23,8 @@ export function generationCommand(
   command: readonly [string, ...string[]],
   user: RunAs | undefined,
   cgroup: string | undefined,
-): GenerationCommand {
-  const wrap = (words: readonly string[], ids: Partial<RunAs>): GenerationCommand => ({
+) {
+  const wrap = (words: readonly string[], ids: Partial<RunAs>) => ({
     program: SHELL,
     args: ["-c", EXEC, EXEC_NAME, cgroup ?? "", ...words],
     ids,

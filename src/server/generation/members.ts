@@ -40,7 +40,6 @@ export interface MarkedSocket {
   readonly inherited: boolean;
 }
 
-/** Returns the socket of a descriptor; empty where the system does not identify it. */
 export function markedSocket(fd: number, inherited: boolean): readonly MarkedSocket[] {
   const inode = socketInode(fd);
   return inode === undefined ? [] : [{ link: socketLink(inode), inherited }];
@@ -51,7 +50,6 @@ const NAMELESS = "";
 /** The owner of dewy itself, its hooks and helpers. */
 const DEWY = "dewy";
 
-/** Finds the processes of generations that this or an earlier dewy process has started. */
 export class GenerationMembers {
   readonly #root: string;
   readonly #sockets: readonly MarkedSocket[];

@@ -20,7 +20,6 @@ import { HostError } from "../../core/error.ts";
 import { attempt } from "./cgroup.ts";
 
 export interface RelayOptions {
-  /** An existing directory for the FIFOs. */
   directory: string;
   prefix: string;
   onOutput(chunk: Uint8Array): void;

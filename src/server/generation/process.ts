@@ -40,7 +40,6 @@ export interface GenerationOptions {
   onSpawn?(process: Omit<GenerationMark, "id" | "sockets">): void;
 }
 
-/** A running generation in its own process group. */
 export interface GenerationProcess {
   readonly pid: number;
   /** Resolves when the main process has exited and its output was received. */

@@ -97,22 +97,16 @@ export function generationProcesses(
   };
 }
 
-export interface Terminated {
-  killed: boolean;
-  /** Processes outside of the process group that outlived the main process. */
-  background: readonly Member[];
-}
-
 const TERMINATE_POLL_MS = 50;
 
 /**
  * Signals the main process, waits, then kills what is left. Once the main process has exited, background processes outside
- * of its process group get the signal as well, because nothing else would send it to them.
+ * of its process group get the signal as well, because nothing else would send it to them; they are returned.
  */
 export async function terminate(
   target: GenerationProcesses,
   { signalName, graceMs, clock }: { signalName: string; graceMs: number; clock: Clock },
-): Promise<Terminated> {
+): Promise<{ killed: boolean; background: readonly Member[] }> {
   const deadline = clock.monotonic() + graceMs;
   const waitFor = async (hasEnded: () => boolean): Promise<void> => {
     for (

@@ -21,7 +21,7 @@ import { Standby } from "./standby.ts";
 export interface SupervisorOptions extends DrainerOptions {
   start: StartGeneration;
   readiness: ReadinessOptions;
-  /** How long an old generation stays next to a new one that is ready, so that it can serve again at once. */
+  /** How long an old generation stays next to its ready successor, so that it can serve again at once. */
   overlapMs: number;
   restart: "always" | "on-failure";
   /** Called once per crash loop. */

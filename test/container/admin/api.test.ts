@@ -6,13 +6,8 @@ import { REFUSED, testVectors } from "../../support/vectors.ts";
 
 const SOURCE: AdminSource = {
   containers: async () => [],
-  status: () => ({
-    command: "container",
-    name: "myapp",
-    currentVersion: "",
-    backends: 0,
-    isRunning: false,
-  }),
+  name: "myapp",
+  status: () => ({ tag: "", backends: 0, isRunning: false }),
 };
 const CONTAINER: EngineContainer = {
   id: "aaa111",
@@ -113,13 +108,8 @@ describe("the admin API", () => {
     const container = adminContainer(CONTAINER);
     const source: AdminSource = {
       containers: async () => [container],
-      status: () => ({
-        command: "container",
-        name: "a",
-        currentVersion: "v1",
-        backends: 3,
-        isRunning: true,
-      }),
+      name: "a",
+      status: () => ({ tag: "v1", backends: 3, isRunning: true }),
     };
     const list = await ask("/api/containers", {}, source);
     expect(await list.json()).toEqual({ containers: [container] });

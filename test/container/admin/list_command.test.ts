@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../src/cli/run.ts";
-import { byName, containerTable } from "../../../src/container/admin/table.ts";
+import { byName, containerTable } from "../../../src/container/admin/list_command.ts";
 import { fakeProcess } from "../../cli/process.ts";
 import { closeServer, portsInARow } from "../../peers/ports.ts";
 import { testVectors } from "../../support/vectors.ts";

@@ -206,8 +206,8 @@ describe("dewy server", () => {
       dewy.child.kill("SIGTERM");
       expect(await dewy.ended(), dewy.stderr()).toBe(0);
       expect(await app.generations()).toEqual([]);
-      const told = dewy.lines().map(({ msg }) => msg);
-      expect(told.indexOf("Dewy stopping")).toBeLessThan(told.indexOf("Deployed"));
+      const messages = dewy.lines().map(({ msg }) => msg);
+      expect(messages.indexOf("Dewy stopping")).toBeLessThan(messages.indexOf("Deployed"));
       const next = app.start();
       expect(await expectOneGeneration(app, next.stderr)).toBe("v1.0.0");
     },

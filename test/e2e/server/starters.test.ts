@@ -113,16 +113,16 @@ async function survivesRestarts(
   starter.stderr?.on("data", (chunk) => {
     log += chunk;
   });
-  const told = (): string => log;
+  const readLog = (): string => log;
   const ended = once(starter, "exit");
-  await until(() => log.includes('"Deployed"'), told);
+  await until(() => log.includes('"Deployed"'), readLog);
   const load = await startTestLoad(fullLoad(app));
   const first = await dewyOf(app);
   await restart();
-  const second = await anotherDewy(app, [first], told);
+  const second = await anotherDewy(app, [first], readLog);
   process.kill(second, "SIGKILL");
-  await anotherDewy(app, [first, second], told);
-  expect(await expectOneGeneration(app, told)).toBe("v1.0.0");
+  await anotherDewy(app, [first, second], readLog);
+  expect(await expectOneGeneration(app, readLog)).toBe("v1.0.0");
   const result = await load.stop();
   expectNothingLost(result, log);
   starter.kill("SIGTERM");

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXTRACT_LIMITS, type ExtractLimits } from "../../../src/host/archive/budget.ts";
-import { type Extracted, extractArchive } from "../../../src/host/archive/extract.ts";
+import { extractArchive } from "../../../src/host/archive/extract.ts";
 
 /** A directory for one test, with a sibling that must not change. */
 export interface Sandbox {
@@ -22,7 +22,7 @@ export interface Sandbox {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Makes a directory of its own for a test. */
+/** Makes a directory for one test. */
 export async function sandbox(): Promise<Sandbox> {
   const root = await mkdtemp(join(tmpdir(), "dewy-archive-"));
   await mkdir(join(root, "outside"));
@@ -41,7 +41,7 @@ export async function extractBytes(
   name: string,
   limits: Partial<ExtractLimits> = {},
   signal: AbortSignal = new AbortController().signal,
-): Promise<Extracted> {
+): ReturnType<typeof extractArchive> {
   const file = join(box.root, "archive.bin");
   await writeFile(file, bytes);
   return await extractArchive({

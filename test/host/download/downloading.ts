@@ -108,7 +108,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** A download in a directory of its own. */
+/** A download in its own directory. */
 export interface Case {
   directory: string;
   events: DewyEvent[];
@@ -118,7 +118,7 @@ export interface Case {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Makes a directory of its own for a test. */
+/** Makes a directory for one test. */
 export async function downloadCase(): Promise<Case> {
   const root = await mkdtemp(join(tmpdir(), "dewy-stage-"));
   const directory = join(root, "staging");

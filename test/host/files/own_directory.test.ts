@@ -29,7 +29,7 @@ describe("ownDirectory", () => {
     expect((await stat(root)).mode & 0o777).toBe(0o750);
   });
 
-  it("follows links of its own user and creates missing directories below them", async () => {
+  it("follows links of the same user and creates missing directories below them", async () => {
     const root = await tempDirectory();
     await mkdir(join(root, "disk", "deep"), { recursive: true });
     await symlink("disk/deep/..", join(root, "one"));

@@ -31,7 +31,7 @@ it("syncFileSystem runs sync -f on the directory", async () => {
 it.each([
   ["is missing", undefined],
   ["fails", 1],
-])("syncFileSystem goes on where the system's sync %s", async (_, exitCode) => {
+])("syncFileSystem continues where the system's sync %s", async (_, exitCode) => {
   await useSync(exitCode);
   await expect(syncFileSystem("/srv/app", never)).resolves.toBeUndefined();
 });

@@ -129,7 +129,7 @@ function head(line: string, fields: readonly string[]): string {
   return `${[line, ...fields].join("\r\n")}\r\n\r\n`;
 }
 
-/** How a conversation goes on after its exchanges, in a way that nothing may be concluded from. */
+/** How a conversation continues after its exchanges, in a way that allows no conclusion. */
 const tunnel = fc.array(
   fc.record({ from: fc.constantFrom<Step["from"]>("client", "backend"), bytes: text }),
   { maxLength: 6 },

@@ -75,7 +75,7 @@ test(`reports a connection as idle after every exchange of plain HTTP/1 (seed ${
 
 interface Relayed {
   chunk: Step;
-  /** What the other side gets. */
+  /** For the other side. */
   sent: string;
   /** How much each side had sent before. */
   at: { client: number; backend: number };

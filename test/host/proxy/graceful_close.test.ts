@@ -328,7 +328,7 @@ describe("closing a proxy", () => {
     const { proxy, clock } = await started();
     const server = await startBackend();
     proxy.setBackends([server.backend]);
-    // What the proxy takes for a client that does not read: a response that is a little shorter has come, and not gone.
+    // The proxy assumes that the client does not read: a slightly shorter response has arrived, but has not been sent.
     const measure = await connected(proxy.address);
     measure.write(GET);
     const endless = await server.accepted();
@@ -355,7 +355,7 @@ describe("closing a proxy", () => {
     await settled(() => proxy.stats().bytesToClients);
     const startedAt = clock.now();
     void proxy.close({ drainMs: DRAIN_MS });
-    // Those that have been handed all of it may be closed by now.
+    // Clients that have received the whole response may be closed by now.
     while (proxy.stats().open > 0 && clock.now() < startedAt + 20_000) await pass(clock, 1_000);
     for (const { client, size } of asked) expect((await received(client, size)).length).toBe(size);
   });

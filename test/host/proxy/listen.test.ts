@@ -76,7 +76,7 @@ describe.each(runtimes)("a proxy on $name", (runtime) => {
     ["v1", "::1"],
     ["v2", "127.0.0.1"],
     ["v2", "::1"],
-  ] as const)("tells the backend who the client is, in PROXY %s from %s", async (version, host) => {
+  ] as const)("sends the client address in PROXY %s from %s", async (version, host) => {
     const proxy = await startProxy(runtime, {
       proxyProtocol: version,
       listen: { host: undefined, port: 0 },

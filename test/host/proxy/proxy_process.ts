@@ -6,7 +6,7 @@ import type { Backend } from "../../../src/host/proxy/backend.ts";
 import type { Drained, TcpProxyOptions, TcpProxyStats } from "../../../src/host/proxy/tcp_proxy.ts";
 import { neutralEnvironment, ROOT, type Runtime } from "../../runtime/runtimes.ts";
 
-/** A proxy in a process of its own, on one of the runtimes. */
+/** A proxy in its own process, on one of the runtimes. */
 export interface ProxyProcess {
   address: { host: string; port: number };
   setBackends(backends: readonly Backend[]): Promise<void>;

@@ -84,7 +84,7 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
       const server = await startBackend((socket) => {
         socket.once("data", () => {
           socket.pause();
-          // What it has not read makes this a reset.
+          // Unread bytes make this a reset.
           socket.write(response, () => socket.destroy());
         });
       });
@@ -126,7 +126,7 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     const proxy = await startProxy(runtime, { idleTimeoutMs: 200 });
     const server = await startBackend((socket) => socket.write("hello"));
     await proxy.setBackends([server.backend]);
-    // Nobody reads before somebody listens for the end: on a slow machine that may come at any moment.
+    // The client does not read before it listens for the end, which may come at any moment on a slow machine.
     const client = await connected(proxy.address);
     const ends = [closed(client), closed(await server.accepted())];
     expect(await Promise.all(ends)).toEqual(["end", "end"]);

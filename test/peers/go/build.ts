@@ -51,16 +51,16 @@ function go(args: readonly string[], env: Readonly<Record<string, string>>): Pro
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ...env },
     });
-    let said = "";
+    let output = "";
     child.stderr.on("data", (chunk) => {
-      said = `${said}${chunk}`.slice(-4_000);
+      output = `${output}${chunk}`.slice(-4_000);
     });
     child.once("error", () =>
       reject(new Error("Go is not installed, see https://go.dev/doc/install")),
     );
     child.once("close", (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`go ${args.join(" ")} exited with ${code}:\n${said}`));
+      else reject(new Error(`go ${args.join(" ")} exited with ${code}:\n${output}`));
     });
   });
 }

@@ -42,7 +42,7 @@ async function list(client: GcsClient, prefix = ""): Promise<GcsPage[]> {
 }
 
 describe("signing in", () => {
-  test("gives every question the token of one renewal", async () => {
+  test("uses one renewed token for concurrent requests", async () => {
     storage.put("a");
     const client = signedIn();
     await Promise.all([list(client), client.get("a"), client.create("c", "", "text/plain")]);
@@ -50,7 +50,7 @@ describe("signing in", () => {
     expect(new Set(storage.authorizations)).toEqual(new Set(["Bearer ya29.sa-1"]));
   });
 
-  test("replaces a token that was revoked, once", async () => {
+  test("replaces a revoked token once", async () => {
     const client = signedIn();
     await list(client);
     google.tokens.clear();
@@ -83,7 +83,7 @@ describe("signing in", () => {
     expect(await list(client)).toHaveLength(1);
   });
 
-  test("is missed with a list of the places that were looked at", async () => {
+  test("fails with a list of the sources that were tried", async () => {
     await expect(list(open())).rejects.toMatchObject({
       code: "credential",
       message: expect.stringMatching(
@@ -92,7 +92,7 @@ describe("signing in", () => {
     });
   });
 
-  test("with too few rights says which ones are missing, and whose they are", async () => {
+  test("without permission names the missing permissions and the account", async () => {
     storage.intercept(() =>
       Response.json(
         { error: { code: 403, message: "x lacks storage.objects.list", errors: [] } },
@@ -128,8 +128,8 @@ describe("signing in", () => {
   });
 });
 
-describe("an answer that is an error", () => {
-  test("names the bucket that is not there", async () => {
+describe("an error response", () => {
+  test("names a missing bucket", async () => {
     storage = fakeGcs();
     await expect(list(open({}, "other"))).rejects.toMatchObject({
       code: "not-found",
@@ -137,7 +137,7 @@ describe("an answer that is an error", () => {
     });
   });
 
-  test("names the object that is not there", async () => {
+  test("names a missing object", async () => {
     storage = fakeGcs();
     await expect(open().get("missing")).rejects.toMatchObject({
       code: "not-found",
@@ -145,7 +145,7 @@ describe("an answer that is an error", () => {
     });
   });
 
-  test("is tried again when it is a limit", async () => {
+  test("is retried if it is a rate limit", async () => {
     storage = fakeGcs();
     for (const [status, reason] of [
       [429, "rateLimitExceeded"],
@@ -159,7 +159,7 @@ describe("an answer that is an error", () => {
     expect(storage.requests).toHaveLength(4);
   });
 
-  test("keeps its status when it is not JSON", async () => {
+  test("keeps its status if it is not JSON", async () => {
     storage = fakeGcs();
     storage.intercept(() => new Response("<h1>Not here</h1>", { status: 410 }));
     await expect(list(open())).rejects.toMatchObject({
@@ -212,7 +212,7 @@ describe("a listing", () => {
     });
   });
 
-  test("goes on after a page without entries", async () => {
+  test("continues after a page without entries", async () => {
     storage = fakeGcs();
     storage.put("a");
     storage.intercept(() => Response.json({ kind, nextPageToken: btoa("0") }));
@@ -242,7 +242,7 @@ describe("addresses", () => {
     expect(await asked(env)).toEqual([url]);
   });
 
-  test("are those of another cloud", async () => {
+  test("are those of another universe domain", async () => {
     const env = { GOOGLE_CLOUD_UNIVERSE_DOMAIN: "sovereign.test" };
     expect(await asked(env)).toEqual(["https://storage.sovereign.test/storage/v1/b/b/o"]);
   });

@@ -26,7 +26,7 @@ function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 describe("a registry in GCS", () => {
-  test("asks two questions at a poll, for nothing but what it reads", async () => {
+  test("sends two requests for a poll, with only the fields that it reads", async () => {
     const fake = fakeGcs();
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.put(`app/${tag}/${NAME}`);
     await openFakeGs(fake, "gs://b/app").resolve();
@@ -37,7 +37,7 @@ describe("a registry in GCS", () => {
     ]);
   });
 
-  test("states size, MD5 and generation of an object", async () => {
+  test("reports size, MD5 and generation of an object", async () => {
     const fake = fakeGcs();
     const stored = fake.put(`v1.0.0/${NAME}`, { body: "bytes" });
     expect(await ready(openFakeGs(fake, "gs://b"))).toEqual({
@@ -49,7 +49,7 @@ describe("a registry in GCS", () => {
     });
   });
 
-  test("states the CRC-32C of an object that was composed and has no MD5", async () => {
+  test("reports the CRC-32C of a composed object, which has no MD5", async () => {
     const fake = fakeGcs();
     fake.put(`v1.0.0/${NAME}`, { body: "123456789", composite: true });
     // The check value of CRC-32C: https://reveng.sourceforge.io/crc-catalogue/all.htm#crc.cat.crc-32-iscsi
@@ -97,7 +97,7 @@ describe("a registry in GCS", () => {
     expect(await textOf(await (again ?? Promise.reject()))).toBe(odd);
   });
 
-  test("resumes a download, and only of the same object", async () => {
+  test("resumes a download only of the same object", async () => {
     const fake = fakeGcs();
     const name = `v1.0.0/${NAME}`;
     fake.put(name, { body: "0123456789" });
@@ -117,7 +117,7 @@ describe("a registry in GCS", () => {
     }
   });
 
-  test("refuses an object whose bytes would change on the way", async () => {
+  test("refuses an object whose bytes would change in transit", async () => {
     const fake = fakeGcs();
     fake.put(`v1.0.0/${NAME}`, { body: gzipSync("bytes"), contentEncoding: "gzip" });
     const registry = openFakeGs(fake, "gs://b");
@@ -128,7 +128,7 @@ describe("a registry in GCS", () => {
     });
   });
 
-  test("waits half an hour from the newest object for an artifact", async () => {
+  test("waits for an artifact for half an hour after the newest object", async () => {
     const fake = fakeGcs();
     fake.put("v1.0.0/", { body: "", at: "2026-01-01T00:00:00.000Z" });
     fake.put("v1.0.0/app_darwin_arm64.zip", { at: "2026-01-01T01:00:00.000Z" });
@@ -146,7 +146,7 @@ describe("a registry in GCS", () => {
     });
   });
 
-  test("passes over a directory in which only records of deploys are left", async () => {
+  test("skips a directory with only records of deploys", async () => {
     const fake = fakeGcs();
     fake.put(`v1.0.0/${NAME}`);
     fake.put("v2.0.0/shipped_to_web-1_server_at_20260501T000000.000000000Z.txt");
@@ -156,14 +156,14 @@ describe("a registry in GCS", () => {
     expect(await registry.exists?.("v2.0.0")).toBe(false);
   });
 
-  test("never offers an empty object that stands for a directory", async () => {
+  test("ignores empty objects that stand for directories", async () => {
     const fake = fakeGcs();
     fake.put("v1.0.0/app_linux_amd64.zip/", { body: "" });
     const { artifacts } = await explainRegistry(openFakeGs(fake, "gs://b"));
     expect(artifacts).toEqual([]);
   });
 
-  test("leaves a record once, also when the answer got lost", async () => {
+  test("writes a record once, even if the response is lost", async () => {
     const fake = fakeGcs();
     const registry = openFakeGs(fake, "gs://b/app");
     const at = new Date("2026-05-01T01:02:03.004Z");
@@ -183,7 +183,7 @@ describe("a registry in GCS", () => {
     expect(fake.requests).toHaveLength(2);
   });
 
-  test("leaves no record of a deploy that failed", async () => {
+  test("writes no record of a failed deploy", async () => {
     const fake = fakeGcs();
     const at = new Date();
     const deployment = { id: "", tag: "v1.0.0", command: "assets", host: "web", at, error: "no" };

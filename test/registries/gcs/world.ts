@@ -4,8 +4,7 @@ import type { Registry } from "../../../src/core/types.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import type { RegistryContext } from "../../../src/registries/driver.ts";
 import { parseGsUrl } from "../../../src/registries/gcs/locator.ts";
-import { openGs } from "../../../src/registries/gcs/registry.ts";
-import type { GsStoreOptions } from "../../../src/registries/gcs/store.ts";
+import { type GsStoreOptions, openGs } from "../../../src/registries/gcs/registry.ts";
 import type { FakeGcs } from "../../fakes/gcs.ts";
 
 /** A day after the fake's objects were stored: no grace period. */

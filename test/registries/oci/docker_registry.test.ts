@@ -56,7 +56,7 @@ async function chosen(registry: Registry): Promise<string> {
 describe.skipIf(missing !== undefined)(
   `a real registry of images${missing === undefined ? "" : ` (${missing})`}`,
   () => {
-    test("an index of buildah is walked to every platform, and its digest pinned", async () => {
+    test("an index of buildah is resolved for each platform, and its digest pinned", async () => {
       const server = await start();
       await server.buildah("o/app", "v1.10.0", PLATFORMS);
       await server.push("o/app", "v1.9.0");
@@ -83,7 +83,7 @@ describe.skipIf(missing !== undefined)(
       expect([...digests].every((digest) => /^sha256:[0-9a-f]{64}$/.test(digest ?? ""))).toBe(true);
     });
 
-    test("an index without this platform is waited for, and names the platforms it has", async () => {
+    test("an index without this platform is pending, and its platforms are named", async () => {
       const server = await start();
       await server.buildah("o/app", "v1.0.0", ["linux/amd64", "linux/arm64"]);
       const { registry } = await open(server, {}, { platform: { os: "linux", arch: "riscv64" } });
@@ -107,7 +107,7 @@ describe.skipIf(missing !== undefined)(
       });
     });
 
-    test("a deleted image gives way to the newest that is left", async () => {
+    test("after an image is deleted, the newest remaining one is chosen", async () => {
       const server = await start();
       await server.push("o/app", "v1.0.0", { created: "2026-01-01T00:00:00Z" });
       await server.push("o/app", "v1.1.0");
@@ -119,7 +119,7 @@ describe.skipIf(missing !== undefined)(
       expect(await chosen(registry)).toBe("v1.0.0");
     });
 
-    test("its one unsorted list of tags is asked for once a poll", async () => {
+    test("the unsorted list of tags is requested once per poll", async () => {
       const server = await start();
       for (let patch = 0; patch < 120; patch += 1) await server.push("o/app", `v1.0.${patch}`);
       const { registry, events } = await open(server);
@@ -155,7 +155,7 @@ describe.skipIf(missing !== undefined)(
       expect(answer.artifact.digest).toBe(direct.artifact.digest);
     });
 
-    test("a repository that is not there is an error, not an empty one", async () => {
+    test("a missing repository is an error", async () => {
       const { registry } = await open(await start());
       await expect(registry.resolve()).rejects.toMatchObject({
         code: "not-found",
@@ -163,7 +163,7 @@ describe.skipIf(missing !== undefined)(
       });
     });
 
-    test("passwords: those of the environment, else those of docker login; wrong ones are named", async () => {
+    test("passwords come from the environment, then docker login; wrong ones are named", async () => {
       const server = await start({ auth: "htpasswd" });
       await server.push("o/app", "v1.0.0");
       const anonymous = await open(server);
@@ -189,7 +189,7 @@ describe.skipIf(missing !== undefined)(
       await expect(refused).rejects.not.toThrow(/wrong-password/);
     });
 
-    test("tokens: one serves many polls, for passwords and for anybody", async () => {
+    test("one token serves many polls, with a password and anonymously", async () => {
       const server = await start({ auth: "token" });
       await server.push("o/app", "v1.0.0");
       const { registry } = await open(server, DOCKER_ENV);
@@ -205,7 +205,7 @@ describe.skipIf(missing !== undefined)(
       expect(await chosen(anonymous.registry)).toBe("v1.2.0");
     });
 
-    test("a private authority is trusted where it is named, and nowhere else", async () => {
+    test("a private CA is trusted only if it is configured", async () => {
       const server = await start({ tls: true });
       await server.buildah("o/app", "v1.0.0", ["linux/amd64"]);
       const { registry } = await open(server, {}, {}, "?insecure=false");

@@ -22,7 +22,7 @@ async function tagOf(world: ReturnType<typeof openFakeImg>): Promise<string> {
 }
 
 describe("polling images", () => {
-  test("costs the list and a HEAD; manifests are read only when the digest is a new one", async () => {
+  test("sends a tag listing and a HEAD; manifests are read only for a new digest", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0", { platforms: [linux("amd64")] });
     const { registry } = openFakeImg(fake);
@@ -40,7 +40,7 @@ describe("polling images", () => {
     expect(moved.artifact.digest).not.toBe(first.artifact.digest);
   });
 
-  test("a version that is held back does not make manifests be read again", async () => {
+  test("manifests are not read again while a version is excluded", async () => {
     const fake = fakeOci();
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.push(tag);
     const { registry } = openFakeImg(fake);
@@ -58,7 +58,7 @@ describe("polling images", () => {
     ).toEqual([]);
   });
 
-  test("follows pages, and takes one huge unsorted reply", async () => {
+  test("follows pages, and accepts one huge unsorted response", async () => {
     const paged = fakeOci({ pageSize: 7 });
     for (let minor = 0; minor < 50; minor += 1) paged.push(`v1.${(minor * 37) % 50}.0`);
     expect(await tagOf(openFakeImg(paged))).toBe("v1.49.0");
@@ -71,7 +71,7 @@ describe("polling images", () => {
     expect(await tagOf(openFakeImg(huge))).toBe("v1.9999.0");
   });
 
-  test("equal versions do not take turns where the registry has no order", async () => {
+  test("equal versions do not alternate if the registry has no order", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     fake.push("1.0.0", { salt: "other" });
@@ -83,7 +83,7 @@ describe("polling images", () => {
     expect(await tagOf(world)).toBe(first);
   });
 
-  test("a listing that breaks off is an error, not a shorter list", async () => {
+  test("an incomplete listing is an error", async () => {
     const fake = fakeOci({ pageSize: 1 });
     for (const tag of ["v1.0.0", "v1.1.0"]) fake.push(tag);
     fake.options.instead = (request) =>
@@ -115,7 +115,7 @@ describe("polling images", () => {
     expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(1);
   });
 
-  test("a registry that ignores `last` as well as `n` is asked once more at most, and lists no tag twice", async () => {
+  test("a registry that ignores `last` and `n` receives at most one more request, and no tag is listed twice", async () => {
     const fake = fakeOci();
     const digest = fake.push("v1.0.0");
     for (let patch = 1; patch < 1_000; patch += 1) fake.tag(`v1.0.${patch}`, digest);
@@ -128,7 +128,7 @@ describe("polling images", () => {
     expect(calls(fake).filter((call) => call.includes("tags/list"))).toHaveLength(2);
   });
 
-  test("a registry that sends Links has no more pages when one is missing, however long the page is", async () => {
+  test("a registry that sends Link headers ends its listing with a page without one", async () => {
     const fake = fakeOci({ pageSize: 50 });
     const digest = fake.push("v1.0.0");
     for (let patch = 1; patch < 100; patch += 1) fake.tag(`v1.0.${patch}`, digest);
@@ -189,7 +189,7 @@ describe("polling images", () => {
     expect(fake.requests.some(({ call }) => call.includes("internal.example"))).toBe(false);
   });
 
-  test("a next page whose path looks like another host stays on the registry's", async () => {
+  test("a next page whose path looks like another host is requested from the registry", async () => {
     const fake = fakeOci();
     fake.options.instead = (request) => {
       const link = '<https://registry.example//evil.example/x>; rel="next"';
@@ -200,7 +200,7 @@ describe("polling images", () => {
     expect(calls(fake)).toContain("GET https://registry.example//evil.example/x");
   });
 
-  test("a tag whose image is gone is passed over", async () => {
+  test("a tag without an image is skipped", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     fake.tag("v1.1.0", `sha256:${"0".repeat(64)}`);
@@ -210,7 +210,7 @@ describe("polling images", () => {
     expect(await world.registry.exists?.("v0.9.0")).toBe(false);
   });
 
-  test("an image is not for download", async () => {
+  test("an image cannot be downloaded", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     const { registry } = openFakeImg(fake);
@@ -219,7 +219,7 @@ describe("polling images", () => {
     await expect(registry.open(answer.artifact)).rejects.toMatchObject({ code: "config" });
   });
 
-  test("Docker Hub is asked at its own host, and named as docker login knows it", async () => {
+  test("Docker Hub is requested at its API host, and named as in docker login", async () => {
     const fake = fakeOci({ host: "registry-1.docker.io" });
     fake.push("v1.0.0");
     const answer = await openFakeImg(fake, {}, "img://o/app").registry.resolve();
@@ -227,7 +227,7 @@ describe("polling images", () => {
   });
 });
 
-describe("a registry whose HEAD is not enough", () => {
+describe("a registry with an incomplete HEAD", () => {
   const DIGEST = "docker-content-digest";
   const get = (fake: ReturnType<typeof fakeOci>): number =>
     calls(fake).filter((call) => /^GET .*manifests\/v/.test(call)).length;
@@ -254,20 +254,20 @@ describe("a registry whose HEAD is not enough", () => {
     expect(await registry.resolve()).not.toMatchObject({ artifact: { digest } });
   });
 
-  test("a tag that neither HEAD nor GET finds is passed over", async () => {
+  test("a tag that neither HEAD nor GET finds is skipped", async () => {
     const fake = fakeOci({ headStatus: 404 });
     fake.push("v1.0.0");
     fake.tag("v1.1.0", `sha256:${"0".repeat(64)}`);
     expect(await tagOf(openFakeImg(fake))).toBe("v1.0.0");
   });
 
-  test("bytes that differ from the digest that GET states are refused", async () => {
+  test("bytes that differ from the digest of GET are refused", async () => {
     const fake = fakeOci({ headStatus: 405, headers: { [DIGEST]: `sha256:${"0".repeat(64)}` } });
     fake.push("v1.0.0");
     await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ code: "integrity" });
   });
 
-  test("GET is not asked while the registry lets nobody pull, nor where HEAD tells the digest", async () => {
+  test("GET is not sent during a rate limit, nor if HEAD states the digest", async () => {
     const used = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600" };
     const fake = fakeOci({ headers: { ...used, [DIGEST]: "" } });
     fake.push("v1.0.0");
@@ -282,7 +282,7 @@ describe("a registry whose HEAD is not enough", () => {
 });
 
 describe("slots of images", () => {
-  test("_ stands for +, and the tag stays spelled as it is", async () => {
+  test("_ stands for +, and the tag keeps its spelling", async () => {
     const fake = fakeOci();
     for (const tag of ["v1.0.0_blue", "v1.1.0_green", "v0.9.0+blue"]) fake.push(tag);
     const { registry } = openFakeImg(fake, { slot: "blue" });
@@ -301,7 +301,7 @@ describe("slots of images", () => {
     ]);
   });
 
-  test("a literal + wins a tie, and underscores of other tags mean nothing", async () => {
+  test("a literal + wins a tie, and other underscores have no meaning", async () => {
     const fake = fakeOci();
     for (const tag of ["v1.0.0_blue", "v1.0.0+blue", "my_branch", "v2_0_0"]) fake.push(tag);
     expect(await tagOf(openFakeImg(fake))).toBe("v1.0.0+blue");
@@ -338,7 +338,7 @@ describe("an image for this machine", () => {
     expect(resolution.kind).toBe(nth < 0 ? "none" : "ready");
   });
 
-  test("is waited for within the grace period, then missed by name", async () => {
+  test("is pending within the grace period, then reported as missing", async () => {
     const fake = fakeOci();
     const created = at(NOW - HOUR / 4);
     fake.push("v1.0.0", { platforms: [linux("arm64")], created });
@@ -373,7 +373,7 @@ describe("an image for this machine", () => {
     });
   });
 
-  test("is looked for in images whose index does not say what they are for", async () => {
+  test("is searched for in images whose index states no platform", async () => {
     const fake = fakeOci();
     const wanted = fake.push("a");
     const index = { manifests: [{ digest: wanted, size: 1 }] };
@@ -383,7 +383,7 @@ describe("an image for this machine", () => {
     });
   });
 
-  test("is not made of a chart", async () => {
+  test("is never a chart", async () => {
     const fake = fakeOci();
     const mediaType = "application/vnd.cncf.helm.config.v1+json";
     const config = fake.put({}, mediaType);
@@ -434,12 +434,12 @@ describe("malformed responses", () => {
     await expect(openFakeImg(fake).registry.resolve()).rejects.toMatchObject({ code: "integrity" });
   });
 
-  test("a proxy's page is not a listing", async () => {
+  test("a proxy's page is refused as a listing", async () => {
     const fetch = async (): Promise<Response> => new Response("<html>log in</html>");
     await expect(openFakeImg({ fetch }).registry.resolve()).rejects.toThrow(/not JSON/);
   });
 
-  test("a repository whose tags were all deleted is empty", async () => {
+  test("a repository without remaining tags is empty", async () => {
     const fetch = async (): Promise<Response> => Response.json({ name: "o/app", tags: null });
     expect(await openFakeImg({ fetch }).registry.resolve()).toMatchObject({ reason: "empty" });
   });
@@ -449,7 +449,7 @@ describe("limits", () => {
   const limits = (events: readonly DewyEvent[]): DewyEvent[] =>
     events.filter(({ type }) => type === "rate-limit");
 
-  test("429 is obeyed: nothing is asked before its time is over", async () => {
+  test("no request is sent until the pause of a 429 is over", async () => {
     const fake = fakeOci();
     fake.push("v1.0.0");
     fake.options.instead = () =>
@@ -466,7 +466,7 @@ describe("limits", () => {
     expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
-  test("with no pulls left, no manifest is asked for; polling goes on", async () => {
+  test("without pulls left, no manifest is requested, and polling continues", async () => {
     const used = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600" };
     const fake = fakeOci({ headers: used });
     fake.push("v1.0.0");

@@ -29,14 +29,14 @@ function dockerLogin(login: Record<string, string>): RegistryOptions {
 }
 
 describe("pullAccess", () => {
-  test("names the image by digest, and no credential where the registry wants none", async () => {
+  test("names the image by digest, without a credential if the registry needs none", async () => {
     const { image, credential, plainHttp, digest } = await access({}, { env: RIGHT });
     expect(image).toBe(`registry.example/o/app@${digest}`);
     expect(credential).toBeUndefined();
     expect(plainHttp).toBe(false);
   });
 
-  test("gives the user name and password that were accepted, not those that were refused", async () => {
+  test("returns the accepted user name and password, not the refused ones", async () => {
     const config = dockerLogin({ auth: btoa("u:right-password") }).env;
     const { credential } = await access(
       { auth: "basic", ...USERS },
@@ -45,18 +45,18 @@ describe("pullAccess", () => {
     expect(credential).toEqual({ kind: "basic", username: "u", password: "right-password" });
   });
 
-  test("gives what the token was got with, not the token", async () => {
+  test("returns the credential behind a token, not the token", async () => {
     const { credential } = await access({ auth: "bearer", ...USERS }, { env: RIGHT });
     expect(credential).toEqual({ kind: "basic", username: "u", password: "right-password" });
   });
 
-  test("gives a refresh token", async () => {
+  test("returns a refresh token", async () => {
     const login = dockerLogin({ identitytoken: "refresh-1", auth: btoa("u:") });
     const { credential } = await access({ auth: "bearer", refreshTokens: ["refresh-1"] }, login);
     expect(credential).toEqual({ kind: "refresh", token: "refresh-1" });
   });
 
-  test("gives no credential when all were refused and anybody may pull", async () => {
+  test("returns no credential if all were refused and anonymous pulls are allowed", async () => {
     const { credential } = await access(
       { auth: "bearer", anonymous: true, ...USERS },
       { env: WRONG },
@@ -64,13 +64,13 @@ describe("pullAccess", () => {
     expect(credential).toBeUndefined();
   });
 
-  test("asks by HEAD, which counts as no pull", async () => {
+  test("sends HEAD, which does not count as a pull", async () => {
     const { fake, digest } = await access({ auth: "basic", ...USERS }, { env: RIGHT });
     const calls = new Set(fake.requests.map(({ call }) => call));
     expect([...calls]).toEqual([`HEAD https://registry.example/v2/o/app/manifests/${digest}`]);
   });
 
-  test.each([404, 405])("asks by GET where HEAD is answered with %i", async (headStatus) => {
+  test.each([404, 405])("sends GET if HEAD is answered with %i", async (headStatus) => {
     const { image, credential, digest } = await access(
       { auth: "basic", headStatus, ...USERS },
       { env: RIGHT },
@@ -90,7 +90,7 @@ describe("pullAccess", () => {
     expect(image).toBe(`docker.io/o/app@${digest}`);
   });
 
-  test("says so when the image is gone", async () => {
+  test("reports a missing image", async () => {
     const { registry } = openFakeImg(fakeOci());
     if (!isImageRegistry(registry)) throw new Error("no registry of images");
     const gone = registry.pullAccess(`sha256:${"0".repeat(64)}`);

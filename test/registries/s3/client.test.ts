@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { AwsContext } from "../../../src/auth/aws_credentials.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { AwsProfile, S3Bucket } from "../../../src/registries/s3/address.ts";
@@ -52,7 +52,7 @@ function refusal(status: number, code: string, extra = "", headers = {}): Respon
 }
 
 describe("requests to S3", () => {
-  it("are signed with SigV4 at the time of the clock, and carry the session token", async () => {
+  test("are signed with SigV4 at the time of the clock, and carry the session token", async () => {
     const { server, client } = world({ env: { ...KEYS.env, AWS_SESSION_TOKEN: "token" } });
     server.on(LIST, listing("<IsTruncated>false</IsTruncated>"));
     await listAll(client);
@@ -64,7 +64,7 @@ describe("requests to S3", () => {
     expect(headers?.get("x-amz-security-token")).toBe("token");
   });
 
-  it("go out unsigned, and say so once, when nobody has credentials", async () => {
+  test("are unsigned without credentials, which is reported once", async () => {
     const { server, client, events } = world({ env: {}, awsCredentials: async () => undefined });
     server.on(LIST, listing("<IsTruncated>false</IsTruncated>"), { times: 2 });
     await listAll(client);
@@ -75,7 +75,7 @@ describe("requests to S3", () => {
     ]);
   });
 
-  it("use the machine's credentials when the environment has none", async () => {
+  test("use the machine's credentials if the environment has none", async () => {
     const machine = { accessKeyId: "ROLE", secretAccessKey: "role-secret" };
     const { server, client } = world({ env: {}, awsCredentials: async () => machine });
     server.on(LIST, listing("<IsTruncated>false</IsTruncated>"));
@@ -83,7 +83,7 @@ describe("requests to S3", () => {
     expect(server.requests[0]?.headers.get("authorization")).toContain("Credential=ROLE/");
   });
 
-  it.each(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])(
+  test.each(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])(
     "do not go out with only %s",
     async (name) => {
       const { client } = world({ env: { [name]: "half" } });
@@ -91,7 +91,7 @@ describe("requests to S3", () => {
     },
   );
 
-  it("go to the endpoint of the AWS profile, which is read once, at the first request", async () => {
+  test("go to the endpoint of the AWS profile, which is read once, at the first request", async () => {
     let reads = 0;
     const awsProfile = async (): Promise<AwsProfile> => {
       reads += 1;
@@ -106,7 +106,7 @@ describe("requests to S3", () => {
     expect(reads).toBe(1);
   });
 
-  it("are tried again when the server asks to slow down", async () => {
+  test("are retried when the server asks to slow down", async () => {
     const { server, client, events } = world();
     server.on(LIST, refusal(503, "SlowDown"), { times: 2 });
     server.on(LIST, listing("<IsTruncated>false</IsTruncated>"));
@@ -116,7 +116,7 @@ describe("requests to S3", () => {
 });
 
 describe("listings of S3", () => {
-  it("are read with numbers as text, single entries, escapes and entities", async () => {
+  test("are parsed with numbers as text, single entries, escapes and entities", async () => {
     const { server, client } = world();
     server.on(
       LIST,
@@ -139,14 +139,14 @@ describe("listings of S3", () => {
     }
   });
 
-  it("are taken literally when the server ignores encoding-type", async () => {
+  test("are read literally if the server ignores encoding-type", async () => {
     const { server, client } = world();
     const prefix = "<CommonPrefixes><Prefix>app/v1.0.0+a%20b/</Prefix></CommonPrefixes>";
     server.on(LIST, listing(`<IsTruncated>false</IsTruncated>${prefix}`));
     expect(await listAll(client)).toEqual(["app/v1.0.0+a%20b/"]);
   });
 
-  it("go on where the last page ended", async () => {
+  test("continue where the last page ended", async () => {
     const { server, client } = world();
     const page = (tag: string): string =>
       `<CommonPrefixes><Prefix>app/${tag}/</Prefix></CommonPrefixes>`;
@@ -175,7 +175,7 @@ describe("listings of S3", () => {
       ),
     ],
   ];
-  it.each(broken)("are refused when the answer %s", async (_what, answer) => {
+  test.each(broken)("are refused if the response %s", async (_what, answer) => {
     const { server, client } = world();
     server.on(LIST, answer);
     await expect(listAll(client)).rejects.toMatchObject({
@@ -184,7 +184,7 @@ describe("listings of S3", () => {
     });
   });
 
-  it("are refused when they go round in circles", async () => {
+  test("are refused if a page links to itself", async () => {
     const { server, client } = world();
     const again = listing(
       "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
@@ -195,7 +195,7 @@ describe("listings of S3", () => {
 });
 
 describe("refusals of S3", () => {
-  it.each([
+  test.each([
     ["a redirect", refusal(301, "PermanentRedirect", "", { "x-amz-bucket-region": "eu-west-3" })],
     [
       "a malformed scope",
@@ -210,7 +210,7 @@ describe("refusals of S3", () => {
     });
   });
 
-  it("name the right region when the answer has no body", async () => {
+  test("name the right region for a response without a body", async () => {
     const { server, client } = world();
     server.on(
       "HEAD /releases/key",
@@ -219,7 +219,7 @@ describe("refusals of S3", () => {
     await expect(client.head("key")).rejects.toMatchObject({ code: "config" });
   });
 
-  it.each([
+  test.each([
     [403, "InvalidAccessKeyId", "credential", "AWS_ACCESS_KEY_ID"],
     [403, "SignatureDoesNotMatch", "credential", "AWS_SECRET_ACCESS_KEY"],
     [403, "RequestTimeTooSkewed", "credential", "clock"],
@@ -240,7 +240,7 @@ describe("refusals of S3", () => {
 });
 
 describe("refusals of requests without credentials", () => {
-  it.each([
+  test.each([
     ["S3's own words", refusal(403, "AccessDenied")],
     ["HTTP 401", new Response("Unauthorized", { status: 401 })],
     // OpenStack Swift takes a request for S3 only when it is signed.
@@ -254,7 +254,7 @@ describe("refusals of requests without credentials", () => {
     });
   });
 
-  it("are still about the object where S3 says so", async () => {
+  test("still name the object if S3 does", async () => {
     const { server, client } = world({ env: {} });
     server.on("GET /releases/key", refusal(412, "PreconditionFailed"));
     server.on("GET /releases/gone", refusal(404, "NoSuchKey"));
@@ -264,7 +264,7 @@ describe("refusals of requests without credentials", () => {
 });
 
 describe("objects of S3", () => {
-  it("are read from the entity tag that is expected, and from an offset", async () => {
+  test("are requested with the expected entity tag and from an offset", async () => {
     const { server, client } = world();
     server.on(
       "GET /releases/a%20b%2B%25%3F%23%C3%BC%2A?response-content-encoding=identity",
@@ -276,7 +276,7 @@ describe("objects of S3", () => {
     expect([headers?.get("range"), headers?.get("if-match")]).toEqual(["bytes=3-", '"e"']);
   });
 
-  it("that were replaced meanwhile are an integrity error worth another try", async () => {
+  test("that were replaced meanwhile lead to a retryable integrity error", async () => {
     const { server, client } = world();
     server.on(
       "GET /releases/key?response-content-encoding=identity",
@@ -288,13 +288,13 @@ describe("objects of S3", () => {
     });
   });
 
-  it("that a runtime would unpack on the way are refused where the server cannot be asked not to", async () => {
+  test("with Content-Encoding are refused without credentials, since fetch would decode them", async () => {
     const { server, client } = world({ env: {} });
     server.on("GET /releases/key", new Response("x", { headers: { "content-encoding": "gzip" } }));
     await expect(client.get("key")).rejects.toMatchObject({ code: "integrity", retryable: false });
   });
 
-  it.each(["a/../b", "..", "a/./b", "./a"])(
+  test.each(["a/../b", "..", "a/./b", "./a"])(
     "are not asked for as %j, which fetch would change",
     async (key) => {
       const { client } = world();
@@ -302,7 +302,7 @@ describe("objects of S3", () => {
     },
   );
 
-  it("are stored with a checksum", async () => {
+  test("are stored with a checksum", async () => {
     const { server, client } = world();
     server.on("PUT /releases/record.txt", new Response(null));
     await client.put("record.txt", "", "text/plain");

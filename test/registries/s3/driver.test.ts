@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Registry, Resolution } from "../../../src/core/types.ts";
 import type { HostServices } from "../../../src/registries/driver.ts";
 import {
@@ -44,7 +44,7 @@ function ready(resolution: Resolution): Extract<Resolution, { kind: "ready" }> {
 }
 
 describe("s3://", () => {
-  it.each(vectors.current)(
+  test.each(vectors.current)(
     "reads the layout as known: $name",
     async ({ options, objects, answer, message }) => {
       const server = fakeS3("b", () => NOW);
@@ -73,7 +73,7 @@ describe("s3://", () => {
     },
   );
 
-  it("ignores whitespace around credentials, as files and secret stores leave it", async () => {
+  test("ignores whitespace around credentials, as files and secret stores leave it", async () => {
     const sent: Headers[] = [];
     const fetch = fetchOf((request) => {
       sent.push(request.headers);
@@ -92,7 +92,7 @@ describe("s3://", () => {
     expect(trimmed).toBe(clean);
   });
 
-  it.each([
+  test.each([
     ["AWS_ACCESS_KEY_ID", "canary-1\ncanary-2", "Cannot use AWS_ACCESS_KEY_ID: it has spaces"],
     ["AWS_SECRET_ACCESS_KEY", "canary-1\ncanary-2", "Cannot use AWS_SECRET_ACCESS_KEY: it has"],
     ["AWS_SESSION_TOKEN", "canary-1\ncanary-2", "Cannot use AWS_SESSION_TOKEN: it has spaces"],
@@ -105,7 +105,7 @@ describe("s3://", () => {
     await expect(answer).rejects.not.toThrow("canary");
   });
 
-  it.each(["accessKeyId", "sessionToken"])(
+  test.each(["accessKeyId", "sessionToken"])(
     "refuses an %s of the machine's that cannot be sent, and does not show it",
     async (part) => {
       const keys = { accessKeyId: "key", secretAccessKey: "secret", [part]: "canary-1\ncanary-2" };
@@ -118,7 +118,7 @@ describe("s3://", () => {
     },
   );
 
-  it("asks twice at an idle poll, and once for the digest of new bytes", async () => {
+  test("sends two requests for an idle poll, and one for the digest of new bytes", async () => {
     const { server, registry } = world();
     const poll = async (): Promise<string[]> => {
       server.calls.length = 0;
@@ -133,7 +133,7 @@ describe("s3://", () => {
     expect(await poll()).toEqual(["GET /b", "GET /b", head]);
   });
 
-  it("prefers the checksum that S3 states to the entity tag", async () => {
+  test("prefers the checksum of S3 to the entity tag", async () => {
     const { server, registry } = world();
     const sha256 = createHash("sha256").update("bytes");
     const headers = {
@@ -144,7 +144,7 @@ describe("s3://", () => {
     expect(ready(await registry.resolve()).artifact.digest).toBe(`sha256:${sha256.digest("hex")}`);
   });
 
-  it("states no digest of an object that is replaced while it is asked about", async () => {
+  test("reports no digest for an object that is replaced meanwhile", async () => {
     const { server, registry } = world({
       fetch: fetchOf((request) => {
         if (request.method === "HEAD") server.store(`app/v1.0.0/${ARTIFACT}`, "other");
@@ -155,7 +155,7 @@ describe("s3://", () => {
     expect(ready(await registry.resolve()).artifact.digest).toBeUndefined();
   });
 
-  it("is published when the last file has arrived; records of deploys come later and do not count", async () => {
+  test("is published when its last file is stored; later records of deploys do not count", async () => {
     const { server, registry } = world();
     const at = (minute: number): { lastModified: Date } => ({
       lastModified: new Date(NOW - 60_000 * (60 - minute)),
@@ -169,7 +169,7 @@ describe("s3://", () => {
     });
   });
 
-  it("waits for the files of a directory that a console has just made", async () => {
+  test("waits for the files of a directory that was just created in a console", async () => {
     const { server, registry } = world();
     server.store("app/v1.0.0/", "");
     expect(await registry.resolve()).toMatchObject({
@@ -179,7 +179,7 @@ describe("s3://", () => {
     });
   });
 
-  it("takes neither deeper objects nor nameless directories for releases or artifacts", async () => {
+  test("ignores deeper objects and nameless directories", async () => {
     const { server, registry } = world();
     server.store(`app/v1.0.0/${ARTIFACT}`, "bytes");
     server.store(`app/v1.0.0/deeper/x_${ARTIFACT}`, "deeper");
@@ -189,7 +189,7 @@ describe("s3://", () => {
     expect(why.artifacts.map(({ name }) => name)).toEqual([ARTIFACT]);
   });
 
-  it("keeps its revision when the same bytes are stored again", async () => {
+  test("keeps its revision when the same bytes are stored again", async () => {
     const { server, registry } = world();
     server.store(`app/v1.0.0/${ARTIFACT}`, "bytes", { lastModified: new Date(NOW - 1_000) });
     const before = ready(await registry.resolve()).artifact;
@@ -197,7 +197,7 @@ describe("s3://", () => {
     expect(ready(await registry.resolve()).artifact).toEqual(before);
   });
 
-  it("cannot leave a record where a tag would lead elsewhere", async () => {
+  test("refuses to write a record for a tag that leads elsewhere", async () => {
     const { server, registry } = world();
     const deployed = { id: "x", command: "assets", host: "h", at: new Date(NOW), tag: ".." };
     await expect(registry.report?.(deployed)).rejects.toMatchObject({ code: "config" });

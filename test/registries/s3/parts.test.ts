@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { bucketAddress, objectAddress, s3Endpoint } from "../../../src/registries/s3/address.ts";
-import { statedDigest } from "../../../src/registries/s3/digest.ts";
+import { statedDigest } from "../../../src/registries/s3/registry.ts";
 
 describe("bucketAddress", () => {
-  it.each([
+  test.each([
     ["us-east-1", "releases", "", "https://releases.s3.us-east-1.amazonaws.com"],
     ["cn-north-1", "releases", "", "https://releases.s3.cn-north-1.amazonaws.com.cn"],
     ["eusc-de-east-1", "releases", "", "https://releases.s3.eusc-de-east-1.amazonaws.eu"],
@@ -15,7 +15,7 @@ describe("bucketAddress", () => {
     expect(bucketAddress({ region, bucket, endpoint })).toBe(address);
   });
 
-  it.each([
+  test.each([
     ["evil.test/", "b"],
     ["", "b"],
     ["us-east-1", ".."],
@@ -26,7 +26,7 @@ describe("bucketAddress", () => {
 });
 
 describe("objectAddress", () => {
-  it("keeps every character of a key through URL parsing", () => {
+  test("keeps every character of a key through URL parsing", () => {
     const at = { region: "r", bucket: "b", endpoint: "http://s3.test" };
     const key = "a//b/%2e%2e/ +&=?#'\"\\!()*\n\t\u0001ü😀/";
     expect(decodeURIComponent(new URL(objectAddress(at, key)).pathname)).toBe(`/b/${key}`);
@@ -34,7 +34,7 @@ describe("objectAddress", () => {
 });
 
 describe("s3Endpoint", () => {
-  it("prefers the URL, then the variable of S3, then the common one", () => {
+  test("prefers the URL, then the variable of S3, then the common one", () => {
     const env = { AWS_ENDPOINT_URL_S3: "https://s3.test/", AWS_ENDPOINT_URL: "https://all.test" };
     expect(s3Endpoint("http://url.test", env)).toBe("http://url.test");
     expect(s3Endpoint("", env)).toBe("https://s3.test");
@@ -44,7 +44,7 @@ describe("s3Endpoint", () => {
 
   const profile = { name: "prod", s3Endpoint: "https://profile.test/" };
 
-  it("takes the profile's where neither the URL nor the environment has one", () => {
+  test("uses the profile's endpoint if neither the URL nor the environment has one", () => {
     expect(s3Endpoint("", {}, profile)).toBe("https://profile.test");
     expect(s3Endpoint("", { AWS_ENDPOINT_URL: "https://all.test" }, profile)).toBe(
       "https://all.test",
@@ -52,7 +52,7 @@ describe("s3Endpoint", () => {
     expect(s3Endpoint("http://url.test", {}, profile)).toBe("http://url.test");
   });
 
-  it.each([
+  test.each([
     ["the environment says so", { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "TRUE" }, false, true],
     ["the profile says so", {}, true, true],
     ["the environment overrides it", { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "false" }, true, false],
@@ -66,13 +66,13 @@ describe("s3Endpoint", () => {
     );
   });
 
-  it("names the profile whose endpoint_url cannot be used, but not its value", () => {
+  test("names the profile of an unusable endpoint_url, but not its value", () => {
     const read = (): string => s3Endpoint("", {}, { name: "prod", s3Endpoint: "http://me:pw@h" });
     expect(read).toThrow(/endpoint_url of the AWS profile "prod"/);
     expect(read).not.toThrow(/pw/);
   });
 
-  it.each(["s3.test", "ftp://s3.test", "https://me:pw@s3.test", "https://s3.test?a=b"])(
+  test.each(["s3.test", "ftp://s3.test", "https://me:pw@s3.test", "https://s3.test?a=b"])(
     "names the variable that holds %j, but not its value",
     (value) => {
       const read = (): string => s3Endpoint("", { AWS_ENDPOINT_URL: value });
@@ -85,7 +85,7 @@ describe("s3Endpoint", () => {
 describe("statedDigest", () => {
   const MD5 = "0cc175b9c0f1b6a831c399e269772661";
   const SHA256 = "ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs="; // of "a"
-  it.each([
+  test.each([
     [
       "the strongest checksum",
       { "x-amz-checksum-sha256": SHA256, "x-amz-checksum-crc32": "6Le+Qw==" },
@@ -112,7 +112,7 @@ describe("statedDigest", () => {
     expect(statedDigest(new Headers(headers))).toBe(digest);
   });
 
-  it.each([
+  test.each([
     ["nothing is stated", {}],
     [
       "the checksum is one of checksums",

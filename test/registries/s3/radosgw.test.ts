@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../../src/core/clock.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
 import type { Registry, Resolution } from "../../../src/core/types.ts";
@@ -92,7 +92,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     },
   });
 
-  it("lists 1,200 tags in two pages, and asks three times for an idle poll", async () => {
+  test("lists 1,200 tags in two pages, and sends three requests for an idle poll", async () => {
     const { client, events, open } = await world();
     const tags = Array.from({ length: 1_200 }, (_, index) => `v1.${index}.0`);
     for (let at = 0; at < tags.length; at += 24) {
@@ -110,7 +110,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect((await explainRegistry(registry)).tags).toHaveLength(1_200);
   });
 
-  it("follows pages of any size, also among keys that need escaping", async () => {
+  test("follows pages of any size, also among keys that need escaping", async () => {
     const { client, open } = await world();
     const tags = ["v1.0.0+a b", "v1.0.0+c%2F", "v1.1.0+ü", "v1.2.0&x=1", "v1.3.0", "v1.10.0+z"];
     for (const tag of tags) await client.put(`my/app/${tag}/${ARTIFACT}`, tag, "text/plain");
@@ -119,7 +119,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(tagOf(why.resolution)).toBe("v1.10.0+z");
   });
 
-  it("asks twice for an idle poll, and for the digest only once", async () => {
+  test("sends two requests for an idle poll, and reads the digest only once", async () => {
     const { client, events, open } = await world();
     await client.put(`my/app/v1.0.0/${ARTIFACT}`, "bytes", "text/plain");
     const registry = open();
@@ -134,14 +134,14 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(await methods()).toEqual(["GET", "GET", "HEAD"]);
   });
 
-  it("states the MD5 that the entity tag of a simple upload is", async () => {
+  test("reports the entity tag of a simple upload as MD5", async () => {
     const { client, open } = await world();
     await client.put(`my/app/v1.0.0/${ARTIFACT}`, "bytes", "text/plain");
     // printf bytes | md5sum
     expect(artifactOf(await open().resolve()).digest).toBe("md5:4b3a6218bb3e3a7303e8a171a60fcf92");
   });
 
-  it("gives the bytes as they are stored, although they say Content-Encoding", async () => {
+  test("returns the stored bytes of an object with Content-Encoding", async () => {
     const { bucket, open } = await world();
     const key = `my/app/v1.0.0/${ARTIFACT}`;
     const gzip = new Blob(["plain"]).stream().pipeThrough(new CompressionStream("gzip"));
@@ -155,7 +155,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(artifact.size).toBe(bytes.length);
   });
 
-  it("opens an artifact by its URL alone", async () => {
+  test("opens an artifact by its URL alone", async () => {
     const { client, io, open } = await world();
     await client.put(`my/app/v1.0.0+b.c/${ARTIFACT}`, "bytes", "text/plain");
     const { url } = artifactOf(await open().resolve());
@@ -163,7 +163,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(await new Response(stream).text()).toBe("tes");
   });
 
-  it.each(runtimes)(
+  test.each(runtimes)(
     "works on $name: any key, stored encodings, ranges, records",
     async (runtime) => {
       const { bucket, client } = await world();
@@ -191,7 +191,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     },
   );
 
-  it("leaves an empty record beside the artifacts", async () => {
+  test("leaves an empty record beside the artifacts", async () => {
     const { client, open } = await world();
     await client.put(`my/app/v1.0.0/${ARTIFACT}`, "bytes", "text/plain");
     const registry = open();
@@ -219,17 +219,17 @@ describe.skipIf(missing !== undefined)(title, () => {
     ],
     [
       "an unknown key",
-      (io) => ({ env: { ...io.env, AWS_ACCESS_KEY_ID: "nobody" } }),
+      (io) => ({ env: { ...io.env, AWS_ACCESS_KEY_ID: "unknown" } }),
       /InvalidAccessKeyId.*AWS_ACCESS_KEY_ID/,
     ],
     ["a wrong clock", () => ({ clock: shifted(-3_600_000) }), /RequestTimeTooSkewed.*clock/],
     [
-      "nobody at all",
+      "a request without credentials",
       (io) => ({ env: { AWS_ENDPOINT_URL: io.env.AWS_ENDPOINT_URL } }),
       /AccessDenied.*without credentials/,
     ],
   ];
-  it.each(refusals)("says in the server's words why %s is refused", async (_who, change, words) => {
+  test.each(refusals)("reports the server's message for %s", async (_who, change, words) => {
     const { io, open } = await world();
     const refused = open({ io: change(io) }).resolve();
     await expect(refused).rejects.toMatchObject({
@@ -240,7 +240,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(shown).not.toContain(gateway.user.secretAccessKey);
   });
 
-  it("names the bucket that is not there", async () => {
+  test("names a missing bucket", async () => {
     const { io } = await world();
     const locator = s3.parse(splitUrl("s3://default/no-such-bucket/app", "--registry"));
     await expect(openS3(locator, io).resolve()).rejects.toMatchObject({
@@ -249,7 +249,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     });
   });
 
-  it("names the object that is not there", async () => {
+  test("names a missing object", async () => {
     const { bucket, io } = await world();
     const gone = openArtifact(`s3://default/${bucket}/no/such`, { env: io.env });
     await expect(gone).rejects.toMatchObject({
@@ -262,7 +262,7 @@ describe.skipIf(missing !== undefined)(title, () => {
 describe.skipIf(missing !== undefined)(
   `the radosgw of the tests${missing === undefined ? "" : ` (${missing})`}`,
   () => {
-    it("leaves nothing behind when it is stopped", async () => {
+    test("removes everything when it stops", async () => {
       const gateway = await startRadosgw();
       await gateway.stop();
       await expect(fetch(gateway.endpoint)).rejects.toThrow();

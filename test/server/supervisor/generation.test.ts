@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import {
   type GenerationProcesses,
   type Member,
-  type Terminated,
   terminate,
 } from "../../../src/server/supervisor/generation.ts";
 import { hastyClock } from "../../fakes/clock.ts";
@@ -53,7 +52,7 @@ function terminateWith(
   signalName: string,
   graceMs: number,
   clock = hastyClock(),
-): Promise<Terminated> {
+): ReturnType<typeof terminate> {
   return terminate(target, { signalName, graceMs, clock });
 }
 

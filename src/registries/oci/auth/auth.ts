@@ -23,11 +23,9 @@ export interface OciAuthOptions extends Pick<Context, "clock" | "emit"> {
   rules: RealmRules;
   /** In the order in which they are tried; anonymous access always comes last. */
   sources: readonly CredentialSource[];
-  /** Sends requests to token services. */
   http: HttpClient;
 }
 
-/** What to send with one request. */
 export interface OciAuthorization {
   /** Empty until the registry has sent a challenge. */
   headers: Readonly<Record<string, string>>;

@@ -3,7 +3,6 @@ import { isPrivateAddress, isPrivateHost } from "../../../core/private_address.t
 import { redactUrl } from "../../../core/url.ts";
 import type { ResolveHost } from "../../../http/redirect.ts";
 
-/** One way to sign in that a registry offers. */
 export interface Challenge {
   /** In lower case: `basic`, `bearer`. */
   scheme: string;
@@ -52,7 +51,6 @@ export function parseChallenges(header: string): Challenge[] {
   }
 }
 
-/** Prefers Bearer to Basic. */
 export function chooseChallenge(header: string): Challenge | undefined {
   const challenges = parseChallenges(header);
   return (
@@ -61,7 +59,6 @@ export function chooseChallenge(header: string): Challenge | undefined {
   );
 }
 
-/** Which hosts may issue tokens. */
 export interface RealmRules {
   registry: URL;
   /** A host that the operator allows even in private address space; may be empty. */

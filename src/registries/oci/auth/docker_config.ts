@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { CredentialError } from "../../../core/error.ts";
 import { redactUrl } from "../../../core/url.ts";
-import { parseSchema } from "../../../http/schema.ts";
+import { parseSchema } from "../../../http/json.ts";
 import { DOCKER_HUB, isDockerHub } from "../image_reference.ts";
 import type { OciCredential, OciTarget } from "./credential.ts";
 
@@ -49,7 +49,6 @@ export function dockerHelper(file: DockerConfig, target: OciTarget): string | un
   return helper || undefined;
 }
 
-/** The login for a registry in the file itself. */
 export function dockerLogin(file: DockerConfig, target: OciTarget): OciCredential | undefined {
   const found = bestMatch(file, "auths", target);
   if (found === undefined) return undefined;

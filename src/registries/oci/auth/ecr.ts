@@ -9,7 +9,6 @@ import type { OciCredential } from "./credential.ts";
 
 export interface EcrHost {
   region: string;
-  /** The host of ECR's API. */
   api: string;
 }
 

@@ -6,7 +6,6 @@ import { ociError, parseResponse } from "../errors.ts";
 import { basicHeader, type OciCredential } from "./credential.ts";
 
 export interface TokenScope {
-  /** The URL of the token service. */
   realm: URL;
   /** The registry's name at the token service; may be empty. */
   service: string;

@@ -83,7 +83,7 @@ describe("WWW-Authenticate", () => {
     expect(read(header)).toEqual(challenges);
   });
 
-  test("is read in linear time, whatever it holds", () => {
+  test("is parsed in linear time for any input", () => {
     for (const part of ['"', "a=", ",", " ", '\\"', "Bearer ", 'a="']) {
       expect(Array.isArray(read(part.repeat(20_000)))).toBe(true);
     }
@@ -91,13 +91,13 @@ describe("WWW-Authenticate", () => {
 });
 
 describe("signing in", () => {
-  test("nothing is sent before the registry asks for it", async () => {
+  test("no credentials are sent before a challenge", async () => {
     const fake = fakeWith({});
     await openFakeImg(fake, { env: ENV }).registry.resolve();
     expect(fake.requests.every(({ authorization }) => authorization === "")).toBe(true);
   });
 
-  test("Basic, with what comes first in the order", async () => {
+  test("Basic uses the first source", async () => {
     const fake = fakeWith({ auth: "basic", ...USERS });
     const { registry, events } = openFakeImg(fake, {
       env: WRONG,
@@ -107,7 +107,7 @@ describe("signing in", () => {
     expect(used(events)).toEqual(["the options used"]);
   });
 
-  test("of several challenges, Bearer is taken", async () => {
+  test("Bearer is preferred among several challenges", async () => {
     const challenge = 'Basic realm="x", Bearer realm="https://auth.example/token",service="s"';
     const fake = fakeWith({ auth: "bearer", ...USERS, challenge });
     expect(await openFakeImg(fake, { env: ENV }).registry.resolve()).toMatchObject({
@@ -129,7 +129,7 @@ describe("signing in", () => {
     },
   );
 
-  test("a challenge without a scope has the refresh token exchanged for pull, too", async () => {
+  test("a refresh token is exchanged for pull even if the challenge has no scope", async () => {
     const bodies: string[] = [];
     const challenge = 'Bearer realm="https://auth.example/token",service="s"';
     const fake = fakeWith({ auth: "bearer", refreshTokens: ["id-token"], challenge });
@@ -146,7 +146,7 @@ describe("signing in", () => {
     expect(new URLSearchParams(bodies[0]).get("scope")).toBe("repository:o/app:pull");
   });
 
-  test("one token serves until it ends, and is replaced when it is revoked", async () => {
+  test("a token is reused until it expires, and replaced when it is revoked", async () => {
     const clockOf = { now: 0 };
     const fake = fakeWith({ auth: "bearer", ...USERS, expiresIn: 300, now: () => clockOf.now });
     const { registry, clock } = openFakeImg(fake, { env: ENV });
@@ -169,7 +169,7 @@ describe("signing in", () => {
     );
   });
 
-  test("what is refused gives way to the next, and at last to anybody", async () => {
+  test("after a refusal the next source is tried, and finally anonymous access", async () => {
     const fake = fakeWith({ auth: "bearer", anonymous: true, host: "ghcr.io" });
     const url = "img://ghcr.io/o/app";
     const env = { ...WRONG, GITHUB_TOKEN: "wrong-token", DOCKER_AUTH_CONFIG: '{"auths":{}}' };
@@ -181,7 +181,7 @@ describe("signing in", () => {
     expect(used(events)).toHaveLength(2);
   });
 
-  test("when all are refused, each is named with the reason and without its secret", async () => {
+  test("if all sources are refused, each is named with its reason and without its secret", async () => {
     const fake = fakeWith({ auth: "basic", host: "ghcr.io" });
     const env = { ...WRONG, GITHUB_TOKEN: "wrong-token" };
     const { registry } = openFakeImg(fake, { env }, "img://ghcr.io/o/app");
@@ -196,7 +196,7 @@ describe("signing in", () => {
     expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
-  test("a token service that is down is not a refusal", async () => {
+  test("an unavailable token service does not count as a refusal", async () => {
     const fake = fakeWith({ auth: "bearer", ...USERS });
     fake.options.instead = ({ url }) =>
       url.includes("/token") ? new Response("down", { status: 503 }) : undefined;
@@ -205,7 +205,7 @@ describe("signing in", () => {
     expect(used(events)).toEqual([]);
   });
 
-  test("GITHUB_TOKEN is for ghcr.io alone, by name and not by a part of it", async () => {
+  test("GITHUB_TOKEN is sent only to ghcr.io itself", async () => {
     const env = { GITHUB_TOKEN: "right-password" };
     for (const host of ["ghcr.io.example.com", "notghcr.io", "registry.example"]) {
       const fake = fakeWith({ auth: "basic", host, users: { token: "right-password" } });
@@ -233,7 +233,7 @@ describe("a token service", () => {
     expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
-  test("whose name leads to private address space is not asked", async () => {
+  test("whose name resolves to private address space is refused", async () => {
     const fake = bearer("https://auth.example/token");
     const resolveHost = async (): Promise<string[]> => ["8.8.8.8", "192.168.0.7"];
     const { registry } = openFakeImg(fake, { env: ENV, resolveHost });
@@ -241,7 +241,7 @@ describe("a token service", () => {
     expect(tokenCalls(fake)).toEqual([]);
   });
 
-  test("without TLS sees no password", async () => {
+  test("without TLS receives no password", async () => {
     const fake = bearer("http://auth.example/token");
     const { registry, events } = openFakeImg(fake, { env: ENV });
     expect(await registry.resolve()).toMatchObject({ kind: "ready" });
@@ -249,7 +249,7 @@ describe("a token service", () => {
     expect(used(events)).toEqual(["DOCKER_USERNAME refused"]);
   });
 
-  test("that redirects is not followed", async () => {
+  test("is not followed to another host", async () => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ url }) =>
       url.includes("/token") ? Response.redirect("https://169.254.169.254/", 302) : undefined;
@@ -267,7 +267,7 @@ describe("a token service", () => {
     await expect(openFakeImg(fake, { env: ENV }).registry.resolve()).rejects.toThrow(message);
   });
 
-  test("that knows no GET gets an OAuth2 POST", async () => {
+  test("without GET receives an OAuth2 POST", async () => {
     const fake = bearer("https://auth.example/token");
     fake.options.instead = ({ method, url }) =>
       method === "GET" && url.includes("/token") ? new Response("", { status: 405 }) : undefined;
@@ -332,7 +332,7 @@ describe("docker login", () => {
     expect(tokenCalls(fake).map(({ call }) => call)).toEqual(["POST https://auth.example/token"]);
   });
 
-  test("a credential helper of the registry is asked before the general one and the file", async () => {
+  test("the registry's own credential helper comes before the general one and the file", async () => {
     const asked: string[] = [];
     const credentialHelper = async (helper: string, server: string) => {
       asked.push(`${helper} ${server}`);
@@ -355,7 +355,7 @@ describe("docker login", () => {
     ]);
   });
 
-  test("a helper's <token> is an identity token; a broken helper gives way to the file", async () => {
+  test("<token> from a helper marks an identity token; after a helper fails, the file is read", async () => {
     const fake = fakeWith({ auth: "bearer", refreshTokens: ["id-token"], ...USERS });
     const content = config({ credsStore: "x", auths: { "registry.example": { auth: AUTH } } });
     const token = async () => ({ username: "<token>", secret: "id-token" });
@@ -385,7 +385,7 @@ describe("docker login", () => {
     expect(await registry.resolve()).toMatchObject({ kind: "ready" });
   });
 
-  test("works without files, in DOCKER_AUTH_CONFIG", async () => {
+  test("works without files through DOCKER_AUTH_CONFIG", async () => {
     const fake = fakeWith({ auth: "basic", ...USERS });
     const env = {
       DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { "registry.example": { auth: AUTH } } }),
@@ -548,7 +548,7 @@ describe("clouds", () => {
     },
   );
 
-  test("a variable that cannot be used costs itself only", async () => {
+  test("an unusable variable does not affect other sources", async () => {
     const fake = fakeWith({ auth: "basic", ...USERS });
     const broken = { GITHUB_TOKEN: "a\nb", AWS_ECR_PASSWORD: "a\nb", DOCKER_PASSWORD: "a\nb" };
     const auths = { "registry.example": { auth: AUTH } };
