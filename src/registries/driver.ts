@@ -224,7 +224,6 @@ export const RESOLVED_OPTIONS: readonly OptionSpec[] = [CALVER, SLOT];
  * Checks the query of a registry URL and reads the options that all registries share.
  *
  * @param type The locator's `type`.
- * @param url The URL.
  * @param options All options of the driver.
  * @returns The common part of a locator, and a reader for the other options.
  * @throws {ConfigError} For an unknown option, an invalid value, CalVer format or constraint, or a user name in the URL.

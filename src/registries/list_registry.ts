@@ -30,7 +30,6 @@ export interface ListRegistryParts extends Pick<Registry, "open" | "exists" | "r
  * the platform.
  *
  * @param parts The locator, the context, the source, and the other methods of the registry.
- * @returns The registry.
  *
  * @example
  * ```ts

@@ -153,7 +153,6 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  *
  * @param url `ghr://owner/repo`, `s3://region/bucket/prefix`, … Query parameters set registry options.
  * @param options Platform, credentials and network, plus registry options by name. These override the URL's.
- * @returns The registry.
  * @throws {ConfigError} If the URL or an option is invalid.
  *
  * @example
@@ -224,7 +223,6 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
 /**
  * Resolves the newest version: the one-liner for serverless functions.
  *
- * @param url As for {@link openRegistry}.
  * @param options As for {@link openRegistry}, and the tags to exclude.
  * @returns The answer. "Pending" and "none" are values.
  * @throws {DewyError} If the URL is invalid, access is refused, or the registry cannot be reached.
@@ -253,10 +251,8 @@ export function latest(
 /**
  * Explains every candidate: chosen, or the reason why not.
  *
- * @param url As for {@link openRegistry}.
  * @param options As for {@link latest}.
  * @returns The tags, the artifacts, and the answer they lead to.
- * @throws {DewyError} As {@link latest} does.
  *
  * @example
  * ```ts

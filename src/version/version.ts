@@ -41,8 +41,6 @@ export type TagVerdict =
 /**
  * Parses a tag as SemVer 2.0.0 with an optional lower-case `v`, or as CalVer.
  *
- * @param tag the tag as the registry spells it.
- * @param options the CalVer format, if any.
  * @returns the version; `undefined` if the tag is not one.
  * @throws {ConfigError} If the CalVer format has no specifier.
  *
@@ -71,9 +69,6 @@ export function versionOf(tag: string, calver: string): string {
 /**
  * Compares two tags by precedence, ignoring `v` and build metadata.
  *
- * @param a a tag.
- * @param b another tag.
- * @param options the CalVer format, if any.
  * @returns -1 if `a` is older, 1 if it is newer, 0 for equal precedence.
  * @throws {ConfigError} If a tag is not a version, or the format is invalid.
  *
@@ -119,7 +114,6 @@ function compareSegments(a: readonly number[], b: readonly number[]): -1 | 0 | 1
  * Returns the newest of the tags that pass the filters; of equal versions, the first listed. One linear pass.
  *
  * @param tags the tags, in the registry's order.
- * @param options the filters.
  * @returns the tag as listed; `undefined` if none passes.
  * @throws {ConfigError} If the CalVer format or the constraint is invalid.
  *
