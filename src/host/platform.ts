@@ -1,6 +1,5 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { machine } from "node:os";
-import { execPath } from "node:process";
 import type { Platform } from "../core/types.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 
@@ -39,7 +38,10 @@ export function armVariant(unameMachine: string): string | undefined {
 /** The shell is built for the system itself; a runtime can be static or bring its own libc. */
 function systemLibc(): Libc {
   return (
-    programLibc("/bin/sh") ?? programLibc("/usr/bin/env") ?? programLibc(execPath) ?? loaderLibc()
+    programLibc("/bin/sh") ??
+    programLibc("/usr/bin/env") ??
+    programLibc(process.execPath) ??
+    loaderLibc()
   );
 }
 

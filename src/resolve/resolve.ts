@@ -15,7 +15,6 @@ import type {
 import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
 import { normalizePlatform } from "../platform/platform.ts";
 import { NewestTag, parseVersion } from "../version/version.ts";
-import { explainTags } from "./explain_tags.ts";
 import { describeFiltered, describeMissing, describePending, TagTally } from "./message.ts";
 
 /** A tag that a source lists. */
@@ -116,6 +115,7 @@ export async function resolve(
       ? describeFiltered(tally, policy)
       : resolveFiles(tag, release, policy, options.now);
   if (!options.explain) return resolution;
+  const { explainTags } = await import("./explain_tags.ts");
   const explanation: Candidates = {
     registry: policy.url,
     platform: normalizePlatform(policy.platform),
