@@ -45,6 +45,7 @@ const dewy = spawn(process.execPath, [...launcher, ...args], {
 process.once("SIGINT", () => void dewy.kill("SIGINT"));
 
 try {
+  await until("v1.0.0 to pass its bake", () => isRemembered("releases", "v1.0.0"));
   await until("v1.0.0 to answer", async () => (await ask()).includes("v1.0.0"));
   say(`v1.0.0 serves. From now on, ${CLIENTS} clients send one request after another.`);
   const clients = Array.from({ length: CLIENTS }, client);

@@ -109,7 +109,7 @@ function checkRegistry(
     if (fitting.includes(command)) return;
     const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
     throw new ConfigError(
-      `Cannot use ${shown} with dewy ${command}: ${scheme}:// registries are deployed by ${names}`,
+      `Cannot use ${shown} with dewy ${command}: use ${names} for ${scheme}://`,
     );
   }
   if (!fitting.includes("assets")) {

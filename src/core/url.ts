@@ -39,7 +39,9 @@ const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))
 export function splitUrl(text: string, what: string): SplitUrl {
   const parts = URL_PARTS.exec(text);
   if (parts === null) {
-    const hint = text.startsWith("/") ? `, or file://${text} for a directory` : "";
+    const isShort = /^[a-z\d]+:\/?[^/]/i.test(text);
+    const few = isShort ? "; write two slashes after the colon, and three for a directory" : "";
+    const hint = text.startsWith("/") ? `, or file://${text} for a directory` : few;
     throw new ConfigError(
       `Cannot read ${what} "${redactUrl(text)}": expected <scheme>://<host>/<path>${hint}`,
     );

@@ -362,7 +362,9 @@ async function reportRollback(
     ? "Deploy aborted; it will be retried"
     : signal.aborted
       ? "Deploy aborted: dewy is stopping"
-      : "Version rolled back";
+      : to === undefined
+        ? "Deploy undone, no version is live"
+        : "Version rolled back";
   const fields = {
     tag,
     ...(to === undefined ? {} : { to }),
@@ -452,7 +454,7 @@ async function inPhase<T>(
     return result;
   } catch (error) {
     if (error instanceof DewyError && error.code === "aborted") throw error;
-    throw new DeployError(phase, `Cannot deploy ${tag}: ${phase} failed: ${messageOf(error)}`, {
+    throw new DeployError(phase, `Cannot deploy ${tag}: ${messageOf(error)}`, {
       cause: error,
       retryable: error instanceof DewyError ? error.retryable : false,
     });

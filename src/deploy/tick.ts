@@ -112,9 +112,9 @@ async function failureOf(
 }
 
 export function pollOutcome(result: TickResult): PollOutcome {
-  const { failure, problem, waitsUntil, isBaking } = result;
+  const { failure, problem, waitsUntil, isBaking, live } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
   if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
-  return isBaking ? { kind: "waiting" } : { kind: "fine" };
+  return isBaking || live === undefined ? { kind: "waiting" } : { kind: "fine" };
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
+import { nearest } from "../core/nearest.ts";
 import type { Redact } from "../core/secret.ts";
 import { declarePrintable, readQuery, redactUrl, splitUrl } from "../core/url.ts";
 import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
@@ -72,7 +73,9 @@ function unsupported(text: string, table: Readonly<Record<string, NotifierDriver
   const shown = `"${redactUrl(start + host)}${rest}"`;
   const drivers = Object.values(table);
   const meant = drivers.find(({ site }) => site !== undefined && isBelow(host, site));
-  const hint = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
+  const near = nearest(start.replace("://", ""), Object.keys(table));
+  const advised = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
+  const hint = near === undefined ? advised : `; did you mean ${near}://?`;
   return new ConfigError(
     start === ""
       ? `Cannot read --notifier ${shown}: expected ${drivers.map(({ syntax }) => syntax).join(", ")}${hint}`

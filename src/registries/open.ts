@@ -369,8 +369,10 @@ function findDriver(
 }
 
 function unsupported(split: SplitUrl, table: RegistryTable, extra: readonly string[]): ConfigError {
-  const meant = /^https?$/.test(split.scheme) ? fromWebAddress(split.text, table) : undefined;
-  const supported = [...Object.keys(table), ...extra].join(", ");
+  const schemes = [...Object.keys(table), ...extra];
+  const near = nearest(split.scheme.toLowerCase(), schemes);
+  const meant = fromWebAddress(split.text, table) ?? (near && `${near}://`);
+  const supported = schemes.join(", ");
   const why =
     split.scheme === "file"
       ? "a directory can only be read on a host; pass the registries of dewy/host"

@@ -86,7 +86,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     const args = ["assets", "--registry", `file://${releases}`, "--interval", "1s"];
     const options = ["--log-level", "debug", "--log-format", "json"];
     const dewy = startDewy(command, [...args, ...options], { cwd });
-    await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failed");
+    await dewy.seen("the first poll", ({ msg }) => msg === "Poll failed");
     dewy.child.stderr?.destroy();
     for (let count = 0; count < 3; count += 1) dewy.child.kill("SIGUSR1");
     await publishArchive(releases, "v1.0.0");
@@ -104,7 +104,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     await mkdir(join(cwd, "releases-to-come"));
     const options = ["--interval", "1h", "--log-level", "debug", "--log-format", "json"];
     const dewy = startDewy(command, [...args, ...options], { cwd });
-    const rounds = (): number => dewy.lines().filter(({ msg }) => msg === "Deploy failed").length;
+    const rounds = (): number => dewy.lines().filter(({ msg }) => msg === "Poll failed").length;
     await until(
       () => rounds() === 1,
       () => `the first poll: ${dewy.stderr()}`,
@@ -136,7 +136,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
       const options = ["--interval", "1h", "--log-level", "info", "--log-format", "json"];
       const env = { SLACK_TOKEN: "t", SLACK_API_URL: slack.url };
       const dewy = startDewy(command, [...args, ...options], { cwd, env });
-      await dewy.seen("the first poll", ({ msg }) => msg === "Deploy failed");
+      await dewy.seen("the first poll", ({ msg }) => msg === "Poll failed");
       dewy.child.kill(signal);
       await dewy.seen("the stop", ({ msg }) => msg === "Dewy stopping");
       // The same signal within half a second counts as the same request: a person tries again.

@@ -215,8 +215,8 @@ describe("readConfig of server", () => {
     expect(server(`--signal-on-term=${typed}`).signalOnTerm).toBe(signal);
   });
   test.each([
-    [["--port", ""], 'invalid port specification: no port in ""'],
-    [["--port", "8080", "--port="], 'invalid port specification: no port in ""'],
+    [["--port", ""], 'invalid port specification: empty value ""'],
+    [["--port", "8080", "--port="], 'invalid port specification: empty value ""'],
     [["--port", "x"], "invalid port specification: invalid port number: x"],
     [["--port"], "--port needs a value"],
     [["--handoff", "magic"], '--handoff "magic": expected socket, proxy, none'],

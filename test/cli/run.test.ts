@@ -102,18 +102,9 @@ describe("dewy", () => {
 
 describe("refuses commands and registries that do not fit", () => {
   test.each([
-    [
-      ["server", "--registry", "img://ghcr.io/o/a"],
-      "img:// registries are deployed by `dewy container`",
-    ],
-    [
-      ["assets", "--registry", "img://ghcr.io/o/a"],
-      "img:// registries are deployed by `dewy container`",
-    ],
-    [
-      ["container", "--registry", "ghr://o/r"],
-      "ghr:// registries are deployed by `dewy server` or `dewy assets`",
-    ],
+    [["server", "--registry", "img://ghcr.io/o/a"], "use `dewy container` for img://"],
+    [["assets", "--registry", "img://ghcr.io/o/a"], "use `dewy container` for img://"],
+    [["container", "--registry", "ghr://o/r"], "use `dewy server` or `dewy assets` for ghr://"],
     [
       ["server", "--registry", "ghr://o/r", "--port", "70000", "--", "/app"],
       "Error: invalid port specification: port number must be between 1 and 65535, got 70000\nSee: dewy server --help",

@@ -147,8 +147,7 @@ describe("the error of a failed deploy", () => {
     const world = await worldWithV1();
     world.hooks.before = 3;
     expect(await failureOf(world, "v1.1.0")).toMatchObject({
-      message:
-        "Cannot deploy v1.1.0: before failed: the before-deploy hook exited with exit code 3",
+      message: "Cannot deploy v1.1.0: the before-deploy hook exited with exit code 3",
     });
     const { runHook } = world.io;
     world.io.runHook = async (...args) => {
@@ -156,7 +155,7 @@ describe("the error of a failed deploy", () => {
       return result && { ...result, timedOut: true };
     };
     expect(await failureOf(world, "v1.1.0")).toMatchObject({
-      message: "Cannot deploy v1.1.0: before failed: the before-deploy hook took too long",
+      message: "Cannot deploy v1.1.0: the before-deploy hook took too long",
     });
   });
 

@@ -514,7 +514,8 @@ describe("pollOutcome", () => {
   const failure = { tag: "v1.0.0", error: new HostError("full"), retryAt: 5 };
 
   it.each([
-    [{}, { kind: "fine" }],
+    [{}, { kind: "waiting" }],
+    [{ live: "v1.0.0" }, { kind: "fine" }],
     [{ problem }, { kind: "problem", error: problem }],
     [
       { problem, waitsUntil: 5 },

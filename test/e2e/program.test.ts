@@ -31,7 +31,7 @@ it.each(cliRuntimes)(
     const failure = await dewy.seen("a failure", ({ msg }) => msg === "Deploy failed");
     expect(failure.tag).toBe("v1.1.0");
     expect(failure.error).toBe(
-      `Cannot deploy v1.1.0: verify failed: Cannot start "${PROGRAM}": no directory in PATH contains a program with this name; install it, or specify its path`,
+      `Cannot deploy v1.1.0: Cannot start "${PROGRAM}": no directory in PATH contains a program with this name; install it, or specify its path`,
     );
     expect(dewy.stderr()).not.toContain(bin);
     expect(dewy.stderr() + dewy.stdout()).not.toContain("dewy-exec");

@@ -96,6 +96,7 @@ describe("openNotifier", () => {
     ["SLACK://general", "supported: slack"],
     ["__proto__://x", "Cannot read --notifier"],
     ["constructor://x", "unsupported notifier"],
+    ["slak://deploy", "did you mean slack://?"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],
     ["https://h.example/secret?a=secret#secret", 'unsupported notifier: "https://h.example/…"'],

@@ -22,6 +22,8 @@ describe("openRegistry", () => {
 
   it.each([
     ["an unknown scheme", "ftp://host/path", "unsupported registry"],
+    ["a mistyped scheme", "gh://acme/app", "did you mean ghr://?"],
+    ["a single slash", "ghr:/acme/app", "write two slashes after the colon"],
     ["a scheme in capitals", "GHR://acme/app", "unsupported registry"],
     [
       "a scheme that is a property of every object",

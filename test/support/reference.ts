@@ -61,11 +61,15 @@ const OWN_VARIABLES: readonly EnvironmentSpec[] = [
 const EXIT_CODES: readonly { code: number; meaning: string }[] = [
   { code: 0, meaning: "Done, or stopped by the operator" },
   { code: 1, meaning: "Configuration or usage: a flag, a URL, an option, or a directory in use" },
-  { code: 2, meaning: "Network or registry; for `dewy check`, also: nothing is ready" },
+  {
+    code: 2,
+    meaning:
+      "Network or registry; also: nothing is ready (`check`), or nothing is left to deploy because the only version is marked bad (`--once`)",
+  },
   {
     code: 3,
     meaning:
-      "This machine: a full disk, a port in use, missing permissions, an archive that is refused, no container engine",
+      "This machine: a full disk, a port in use that dewy itself opens, missing permissions, an archive that is refused, no container engine",
   },
   { code: 4, meaning: "Application: a hook or the new version failed" },
 ];

@@ -65,7 +65,7 @@ function resolutionRows(resolution: Resolution): [name: string, value: string | 
       ];
     case "none":
       return [
-        ["none", resolution.reason],
+        ["version", `none (${resolution.reason})`],
         ["reason", resolution.message],
       ];
   }

@@ -169,10 +169,12 @@ function unknownFlag(spelling: string): ConfigError {
 
 export function noCommand(word: string | undefined): ConfigError {
   const names = commands.map((command) => command.name);
-  const known = `commands: ${names.join(", ")}`;
-  if (word === undefined) return new ConfigError(`command is not available: none given; ${known}`);
+  const known = `choose one of: ${names.join(", ")}`;
+  if (word === undefined)
+    return new ConfigError(`command is not available: no command given; ${known}`);
   // The Go dewy's own help calls it "image".
-  const near = word === "image" ? "container" : nearest(word.toLowerCase(), names);
+  const meant = word === "image" ? "container" : word === "help" ? "--help" : undefined;
+  const near = meant ?? nearest(word.toLowerCase(), names);
   const hint = near === undefined ? known : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${hint}`);
 }

@@ -64,7 +64,8 @@ export const commands: readonly CommandSpec[] = [
   {
     name: "check",
     usage: "check <registry> [flags]",
-    summary: "Show which version would be deployed here; exits 0 only if one is ready",
+    summary:
+      "Show the newest version for this machine, even if it is marked bad here; exits 0 only if one is ready",
     example: "dewy check ghr://owner/repo --json",
   },
   {
@@ -587,7 +588,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       short: "l",
       value: "<debug|info|warn|error>",
       commands: DEPLOYING,
-      description: "Least important level to log; on a terminal, info",
+      description: "Lowest level to log; on a terminal, the default is info",
       default: "error",
     },
     {
@@ -595,7 +596,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       short: "l",
       value: "<debug|info|warn|error>",
       commands: GATEWAY,
-      description: "Least important level to log",
+      description: "Lowest level to log",
       default: "info",
     },
     {
@@ -603,7 +604,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       short: "l",
       value: "<debug|info|warn|error>",
       commands: [...ASKING, ...LIST],
-      description: "Least important level to log",
+      description: "Lowest level to log",
       default: "error",
     },
     {
@@ -611,7 +612,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       short: "f",
       value: "<text|json>",
       commands: DEPLOYING,
-      description: "Log format; on a terminal, short lines without it",
+      description: "Log format; on a terminal, short lines unless this or --log-level is set",
       default: "text",
     },
     {

@@ -81,7 +81,7 @@ const LINES: Lines = {
       reason: reason === "" ? undefined : reason,
     }),
   "rate-limit": ({ host, remaining, limit, resetAt }) =>
-    line(remaining === 0 ? "warn" : "debug", "Rate limit received", {
+    line(remaining === 0 ? "warn" : "debug", "Rate limit low or used up", {
       host,
       remaining,
       limit,
@@ -147,7 +147,7 @@ const LINES: Lines = {
   "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
-    line(isRepeated ? "debug" : "error", "Deploy failed", {
+    line(isRepeated ? "debug" : "error", tag === undefined ? "Poll failed" : "Deploy failed", {
       phase,
       tag,
       error: error.message,
@@ -227,8 +227,7 @@ const LINES: Lines = {
   "app-restart": ({ signal }) => line("info", "App restarting", { signal }),
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
-  "no-program": () =>
-    line("warn", "No command after --, versions are deployed but nothing is started"),
+  "no-program": () => line("warn", "No command after --: dewy deploys versions but starts nothing"),
   "succeeded-again": ({ after }) => line("info", "Poll succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Deploy result reported", { tag }),
   pruned: ({ directories }) => line("info", "Old releases removed", { removed: directories }),

@@ -60,7 +60,7 @@ async function listFromEngine(
     if (!(cause instanceof DewyError)) throw cause;
     const ports = adminPorts(adminPort);
     throw new HostError(
-      `no running dewy instances found (tried ports ${ports[0]}-${ports.at(-1)}), and ${name} cannot be asked: ${cause.message}`,
+      `no running dewy instances found (tried ports ${ports[0]}-${ports.at(-1)}), and ${name} does not answer: ${cause.message}`,
       { cause },
     );
   }

@@ -91,8 +91,8 @@ export function systemCode(error: unknown): string | undefined {
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space",
   EDQUOT: "the disk quota is used up",
-  EACCES: "permission denied; check who dewy runs as",
-  EPERM: "not permitted; check who dewy runs as",
+  EACCES: "permission denied; check the user that dewy runs as",
+  EPERM: "not permitted; check the user that dewy runs as",
   EROFS: "the file system is read-only",
   ENOENT: "no such file or directory",
   ENOTDIR: "a part of the path is not a directory",

@@ -56,7 +56,7 @@ function parseList(value: string): ListenSpec[] {
     .filter(Boolean);
   if (parts.length === 0) {
     throw new ConfigError(
-      `no port in "${value}"; expected such as 8080, 8000-8005, 127.0.0.1:8080 or unix:/run/app.sock`,
+      `empty value "${value}"; expected for example 8080, 8000-8005, 127.0.0.1:8080 or unix:/run/app.sock`,
     );
   }
   return parts.flatMap(parseOne);

@@ -250,7 +250,7 @@ function refusal(failure: HttpFailure, auth: GitHubAuth): DewyError | undefined 
     }
     if (status === 404) {
       return new NotFoundError(
-        `${what}; it is not there, or it is private: then set GH_TOKEN or GITHUB_TOKEN`,
+        `${what}; it does not exist, or is private; for a private one, set GH_TOKEN or GITHUB_TOKEN`,
       );
     }
     return undefined;
@@ -264,7 +264,7 @@ function refusal(failure: HttpFailure, auth: GitHubAuth): DewyError | undefined 
     return new CredentialError(`${what}; the credentials of ${auth.source} do not allow this`);
   if (status === 404) {
     return new NotFoundError(
-      `${what}; it is not there, or the credentials of ${auth.source} do not show it`,
+      `${what}; it does not exist, or the credentials of ${auth.source} do not show it`,
     );
   }
   return undefined;

@@ -25,6 +25,8 @@ export interface RateWatch {
 
 /** A secondary limit that names no time: wait at least a minute, says GitHub. */
 const SECONDARY_MS = 60_000;
+/** Requests an hour without a token. */
+const ANONYMOUS_LIMIT = 60;
 /** Worth a word when less than this share is left. */
 const LOW = 0.1;
 
@@ -51,7 +53,7 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
     waitMs: number,
     { method, url, status }: Partial<HttpFailure>,
   ): RemoteError =>
-    new RemoteError(`Cannot ask ${host}: ${why}; asking again in ${Math.ceil(waitMs / 1000)} s`, {
+    new RemoteError(`Cannot ask ${host}: ${why}; retry after ${Math.ceil(waitMs / 1000)} s`, {
       code: "rate-limited",
       retryAfterMs: waitMs,
       method,
@@ -92,7 +94,8 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
 
 function explain(failure: HttpFailure, limit: RateLimit | undefined): string | undefined {
   if (limit?.remaining === 0) {
-    return `the rate limit of ${limit.limit} requests is used up (HTTP ${failure.status})`;
+    const more = limit.limit <= ANONYMOUS_LIMIT ? "; set GH_TOKEN for a higher one" : "";
+    return `the rate limit of ${limit.limit} requests an hour is used up (HTTP ${failure.status})${more}`;
   }
   const secondary = /secondary rate limit|abuse detection/i.test(failure.message);
   if (secondary || failure.retryAfterMs !== undefined || failure.status === 429) {

@@ -44,7 +44,7 @@ export class BakePeriod {
   }
 
   exited(generation: Generation, exit: GenerationExit): void {
-    const reason = `it ${describeExit(exit)} after it had taken over`;
+    const reason = `the app ${describeExit(exit)} after it had taken over`;
     this.#fail(generationError(generation, reason));
   }
 

@@ -29,13 +29,13 @@ export async function becomeReady(
   let why = "";
   let fault: Fault = "release";
   const timeout = options.clock.sleep(options.timeoutMs, either).then(() => {
-    const reason = `it was not ready within ${options.timeoutMs / 1000} s${why}`;
+    const reason = `the app was not ready within ${options.timeoutMs / 1000} s${why}`;
     throw generationError(generation, reason, fault);
   });
   const mayFinish = options.mayFinish && generation.endpoint.sockets.length === 0;
   const end = generation.exited.then((exit) => {
     if (exit.code === 0 && mayFinish) return;
-    throw generationError(generation, `it ${describeExit(exit)} before it was ready`);
+    throw generationError(generation, `the app ${describeExit(exit)} before it was ready`);
   });
   const ready = isReady(generation, handoff, options, either, (reason, origin) => {
     why = `: ${reason}`;

@@ -144,6 +144,8 @@ export async function appVariables(
 }
 
 const KEPT_LINES = 200;
+/** Frames within Node, which would push the error itself out of the last lines. */
+const NODE_FRAME = /^\s+at .*\bnode:/;
 
 /** Keeps the last lines of output for the error that explains an exit. */
 class OutputTail {
@@ -161,6 +163,6 @@ class OutputTail {
   /** The newest lines, oldest first, including an incomplete one. */
   last(count: number): readonly string[] {
     const all = this.#rest === "" ? this.#lines : [...this.#lines, this.#rest];
-    return all.slice(-count);
+    return all.filter((line) => !NODE_FRAME.test(line)).slice(-count);
   }
 }

@@ -92,7 +92,7 @@ test("the text is aligned, without unknown values", () => {
   );
   expect(resolutionText(PENDING, PLATFORM, PLAIN)).toContain("pending    v2.0.0\nreason     ");
   expect(resolutionText(NONE, PLATFORM, PLAIN)).toContain(
-    "none      filtered\nreason    all are pre-releases\n",
+    "version   none (filtered)\nreason    all are pre-releases\n",
   );
 });
 
@@ -119,7 +119,7 @@ describe("at a terminal", () => {
   test.each([
     ["✓", "version", ready("v1.0.0")],
     ["✗", "pending", PENDING],
-    ["✗", "none", NONE],
+    ["✗", "version   none", NONE],
   ])("a mark %s precedes %s", (mark, name, resolution) => {
     const [first, ...rest] = resolutionText(resolution, PLATFORM, style).trimEnd().split("\n");
     expect(first).toMatch(new RegExp(`^${mark} ${name} `));
@@ -129,7 +129,7 @@ describe("at a terminal", () => {
     const text = explanationText(EXPLANATION, style);
     expect(text).toContain("\ntags (2)\n✓  v1.0.0 ");
     expect(text).toContain("\n✗  \\x1b[31mred\\n  no version\n");
-    expect(text).toContain("\nartifacts (0)\n\nanswer\n✗ none ");
+    expect(text).toContain("\nartifacts (0)\n\nanswer\n✗ version   none ");
     expect(text).not.toContain("\u001b");
   });
   test("the choice is green, what was skipped is dim", () => {

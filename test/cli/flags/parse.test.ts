@@ -95,6 +95,7 @@ describe("parseArgv refuses", () => {
     ],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
+    [["help"], '"help"; did you mean --help?'],
     [["image", "--registry", "img://ghcr.io/o/a"], '"image"; did you mean container?'],
     [[], "command is not available"],
     [["--once"], "command is not available"],

@@ -197,7 +197,7 @@ describe("levels", () => {
     const failed = events.filter(({ type }) => type === "failed");
     const again = failed.map((event) => ({ ...event, isRepeated: true })) as DewyEvent[];
     expect(log(again, "info")).toBe("");
-    expect(log(again, "debug")).toContain("Deploy failed");
+    expect(log(again, "debug")).toContain("Poll failed");
   });
   test("waiting for an artifact within the grace period is logged at debug", () => {
     expect(log([{ type: "pending", tag: "v1" }], "info")).toBe("");
@@ -288,7 +288,7 @@ describe("the log of an app", () => {
     ],
     [
       { type: "no-program" },
-      'level=WARN msg="No command after --, versions are deployed but nothing is started"',
+      'level=WARN msg="No command after --: dewy deploys versions but starts nothing"',
     ],
   ];
   test.each(lines)("%j", (event, line) => {

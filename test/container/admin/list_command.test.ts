@@ -109,7 +109,7 @@ describe("dewy container list", () => {
     const { code, err, out } = await list(port);
     expect([code, out]).toEqual([3, ""]);
     expect(err).toContain(
-      `Error: no running dewy instances found (tried ports ${port}-${port + 9}), and docker cannot be asked: `,
+      `Error: no running dewy instances found (tried ports ${port}-${port + 9}), and docker does not answer: `,
     );
   });
   test("prints the containers of every running dewy in order", async () => {

@@ -25,7 +25,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container and the regist
     let dewy = app.start();
     await deployed(dewy, "v1.0.0");
     await registry.stop();
-    await dewy.seen("a failed poll", ({ msg }) => msg === "Deploy failed");
+    await dewy.seen("a failed poll", ({ msg }) => msg === "Poll failed");
     expect(await get(app)).toMatch(/^v1\.0\.0 /);
     await endPolitely(app, dewy);
     dewy = app.start();

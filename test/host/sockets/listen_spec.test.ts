@@ -68,8 +68,8 @@ describe("parseListenSpecs", () => {
     expect(parsed(...all)).toEqual(all);
   });
   test.each([
-    ["", 'no port in ""'],
-    [" , ", 'no port in " , "'],
+    ["", 'empty value ""'],
+    [" , ", 'empty value " , "'],
     ["::1:8080", "invalid host"],
     ["[127.0.0.1]:80", "invalid host"],
     [":8080", "invalid host"],

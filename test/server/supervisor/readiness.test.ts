@@ -24,7 +24,7 @@ it.each([
   const error = await becomeReady(generation, socketHandoff([]), ready, AbortSignal.timeout(9_000))
     .then(() => undefined)
     .catch((e: unknown) => e);
-  expect(String(error)).toContain("it exited with exit code 1 before it was ready");
+  expect(String(error)).toContain("the app exited with exit code 1 before it was ready");
   expect(String(error)).toContain(hint);
 });
 
