@@ -34,6 +34,10 @@ export type { FileLocator } from "./src/registries/file_locator.ts";
 export type { GsLocator } from "./src/registries/gcs/locator.ts";
 export type { GhrLocator } from "./src/registries/github/locator.ts";
 export type { GrpcLocator, GrpcProtocol } from "./src/registries/grpc/locator.ts";
+export type {
+  RegistryOptions,
+  SchemeOptions,
+} from "./src/registries/load.ts";
 export type { OciLocator } from "./src/registries/oci/locator.ts";
 export {
   explain,
@@ -41,15 +45,13 @@ export {
   openArtifact,
   openRegistry,
   parseRegistryUrl,
-  type RegistryOptions,
-  type SchemeOptions,
 } from "./src/registries/open.ts";
 export type { S3Locator } from "./src/registries/s3/locator.ts";
 export { type RegistryLocator, redactUrl, registries } from "./src/registries/table.ts";
+export { latestTag } from "./src/version/latest_tag.ts";
 export {
   compareVersions,
   type LatestTagOptions,
-  latestTag,
   parseVersion,
   type VersionOptions,
 } from "./src/version/version.ts";

@@ -1,6 +1,6 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
-import { loadRegistry, openRegistry, type RegistryOptions } from "../registries/open.ts";
+import { loadRegistry, type RegistryOptions } from "../registries/load.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -21,8 +21,9 @@ export async function openConfigured(config: Config, context: CommandContext): P
   return withPollDeadline(registry, context.clock);
 }
 
-/** The same, but the registry is opened at its first question. */
-export function openConfiguredLater(config: Config, context: CommandContext): Registry {
-  const registry = openRegistry(config.registry, optionsOf(config, context));
-  return withPollDeadline(registry, context.clock);
+/** Returns a function that opens the registry at its first question, with the same limit. */
+export async function loadOpener(config: Config): Promise<(context: CommandContext) => Registry> {
+  const { openRegistry } = await import("../registries/open.ts");
+  return (context) =>
+    withPollDeadline(openRegistry(config.registry, optionsOf(config, context)), context.clock);
 }

@@ -7,7 +7,7 @@ import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
-import { splitRegistryUrl } from "../registries/open.ts";
+import { splitRegistryUrl } from "../registries/load.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";

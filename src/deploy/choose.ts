@@ -3,7 +3,8 @@ import type { EventSink } from "../core/event.ts";
 import type { Artifact, Registry, Resolution } from "../core/types.ts";
 import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
-import { compareVersions, latestTag, versionOf } from "../version/version.ts";
+import { latestTag } from "../version/latest_tag.ts";
+import { compareVersions, versionOf } from "../version/version.ts";
 import type { Candidate } from "./deployer.ts";
 import {
   type ByteIdentity,

@@ -8,7 +8,7 @@ import type {
   ResolveOptions,
 } from "../core/types.ts";
 import type { HostServices } from "../registries/driver.ts";
-import type { RegistryOptions } from "../registries/open.ts";
+import type { RegistryOptions } from "../registries/load.ts";
 import * as library from "../registries/open.ts";
 import { hostServices } from "./io.ts";
 import { createFetchGuard, createHostFetch } from "./net/fetch.ts";

@@ -12,7 +12,6 @@ import {
   type SplitUrl,
 } from "../core/url.ts";
 import { compileCalver } from "../version/calver.ts";
-import { compileConstraint } from "../version/constraint.ts";
 import type { OpenGrpcChannel } from "./grpc/channel.ts";
 import type { CredentialHelper } from "./oci/auth/docker.ts";
 import type { AwsProfile } from "./s3/address.ts";
@@ -256,7 +255,6 @@ export function readRegistryQuery<T extends string>(
     slot: query.text("slot"),
   };
   if (common.calver !== "") compileCalver(common.calver);
-  if (common.constraint !== "") compileConstraint(common.constraint, common);
   return { common, query };
 }
 

@@ -1,5 +1,6 @@
 import { shorten } from "../core/text.ts";
 import type { ExplainedTag, Version } from "../core/types.ts";
+import type { ConstraintTest } from "../version/constraint.ts";
 import { MAX_TAG_LENGTH } from "../version/semver.ts";
 import {
   compareParsed,
@@ -20,8 +21,9 @@ export function explainTags(
   listed: readonly ListedTag[],
   chosen: string | undefined,
   rules: LatestTagOptions,
+  satisfies?: ConstraintTest,
 ): ExplainedTag[] {
-  const judge = new NewestTag(rules);
+  const judge = new NewestTag(rules, satisfies);
   const all = listed.map(
     (one): Read => ({
       listed: one,

@@ -14,6 +14,7 @@ import type {
 } from "../core/types.ts";
 import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
 import { normalizePlatform } from "../platform/platform.ts";
+import { loadConstraint } from "../version/load_constraint.ts";
 import { NewestTag, parseVersion } from "../version/version.ts";
 import { describeFiltered, describeMissing, describePending, TagTally } from "./message.ts";
 
@@ -100,7 +101,8 @@ export async function resolve(
   options: ResolveOptions,
 ): Promise<Resolution> {
   const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
-  const newest = new NewestTag(rules);
+  const satisfies = await loadConstraint(policy);
+  const newest = new NewestTag(rules, satisfies);
   const tally = new TagTally();
   const listed: ListedTag[] = [];
   for await (const one of source.tags(options.signal)) {
@@ -119,7 +121,7 @@ export async function resolve(
   const explanation: Candidates = {
     registry: policy.url,
     platform: normalizePlatform(policy.platform),
-    tags: explainTags(listed, tag, rules),
+    tags: explainTags(listed, tag, rules, satisfies),
     artifacts: tag === undefined ? [] : explainFiles(tag, release, policy),
   };
   return { ...resolution, explanation };

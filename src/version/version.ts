@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import type { Version } from "../core/types.ts";
 import { compileCalver, parseCalver } from "./calver.ts";
-import { type ConstraintTest, compileConstraint } from "./constraint.ts";
+import type { ConstraintTest } from "./constraint.ts";
 import {
   comparePreRelease,
   emptyScan,
@@ -110,32 +110,6 @@ function compareSegments(a: readonly number[], b: readonly number[]): -1 | 0 | 1
   return 0;
 }
 
-/**
- * Returns the newest of the tags that pass the filters; of equal versions, the first listed. One linear pass.
- *
- * @param tags the tags, in the registry's order.
- * @returns the tag as listed; `undefined` if none passes.
- * @throws {ConfigError} If the CalVer format or the constraint is invalid.
- *
- * @example
- * ```ts
- * import { latestTag } from "dewy";
- *
- * const tags = ["v1.0.0+blue", "v1.1.0+green", "v2.0.0-rc.1+blue", "latest"];
- * if (latestTag(tags) !== "v1.1.0+green") throw new Error("newest of all");
- * if (latestTag(tags, { slot: "blue" }) !== "v1.0.0+blue") throw new Error("newest of its slot");
- * if (latestTag(tags, { preRelease: true, constraint: ">=2" }) !== "v2.0.0-rc.1+blue") throw new Error("in range");
- * ```
- */
-export function latestTag(
-  tags: Iterable<string>,
-  options: LatestTagOptions = {},
-): string | undefined {
-  const newest = new NewestTag(options);
-  for (const tag of tags) newest.offer(tag);
-  return newest.tag;
-}
-
 export class NewestTag {
   tag: string | undefined = undefined;
   readonly #scan: TagScanner;
@@ -146,20 +120,16 @@ export class NewestTag {
   #current: TagScan;
   #best: TagScan;
 
-  constructor(options: LatestTagOptions = {}) {
+  constructor(options: Omit<LatestTagOptions, "constraint"> = {}, satisfies?: ConstraintTest) {
     const calver = options.calver ?? "";
     const format = calver === "" ? undefined : compileCalver(calver);
-    const constraint = options.constraint ?? "";
     this.#scan = format?.scan ?? scanSemver;
     this.#current = emptyScan(format?.specifiers.length ?? 3);
     this.#best = emptyScan(format?.specifiers.length ?? 3);
     this.#preRelease = options.preRelease ?? false;
     this.#slot = options.slot ?? "";
     this.#exclude = new Set(options.exclude ?? []);
-    this.#satisfies =
-      constraint === ""
-        ? undefined
-        : compileConstraint(constraint, { preRelease: this.#preRelease, calver });
+    this.#satisfies = satisfies;
   }
 
   offer(tag: string, isPreRelease = false): TagVerdict {

@@ -8,7 +8,7 @@ import type { DewyEvent } from "../../src/core/event.ts";
 import { deployedRelease, EMPTY_STATE } from "../../src/deploy/state.ts";
 import { stateFile } from "../../src/host/files/state_file.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { loadRegistry } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/load.ts";
 import { fakeProcess } from "../cli/process.ts";
 import { until } from "../deploy/baking_world.ts";
 import { candidate, eventsOf, testWorld } from "../deploy/world.ts";

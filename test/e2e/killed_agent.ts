@@ -17,7 +17,7 @@ import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
 import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/mod.ts";
 import { openProcess } from "../../src/host/process/io.ts";
-import { loadRegistry } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/load.ts";
 
 const { KILL_AT = "", REGISTRY = "" } = process.env;
 

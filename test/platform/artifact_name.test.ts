@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Platform } from "../../src/core/types.ts";
 import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { archiveKind, isArchive } from "../../src/platform/artifact_kind.ts";
-import { latestTag } from "../../src/version/version.ts";
+import { latestTag } from "../../src/version/latest_tag.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import { corpus } from "./asset_corpus.ts";
 

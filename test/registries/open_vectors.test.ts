@@ -1,11 +1,7 @@
 import { describe } from "vitest";
 import { ConfigError, DewyError } from "../../src/core/error.ts";
-import {
-  loadRegistry,
-  openArtifact,
-  openRegistry,
-  type RegistryOptions,
-} from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/load.ts";
+import { openArtifact, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 import { type FakeS3, fakeS3 } from "../fakes/s3.ts";

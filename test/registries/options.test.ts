@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../mod.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
-import { loadRegistry } from "../../src/registries/open.ts";
+import { loadRegistry } from "../../src/registries/load.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 

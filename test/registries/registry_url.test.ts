@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
 import { type SplitUrl, splitUrl } from "../../src/core/url.ts";
+import { hostRegistries } from "../../src/host/registries.ts";
 import { parseFileUrl } from "../../src/registries/file_locator.ts";
 import { parseGsArtifactUrl, parseGsUrl } from "../../src/registries/gcs/locator.ts";
 import { parseGhrArtifactUrl, parseGhrUrl } from "../../src/registries/github/locator.ts";
 import { parseGrpcUrl } from "../../src/registries/grpc/locator.ts";
+import { loadRegistry } from "../../src/registries/load.ts";
 import { parseImgArtifactUrl, parseImgUrl } from "../../src/registries/oci/locator.ts";
+import { openRegistry } from "../../src/registries/open.ts";
 import { parseS3ArtifactUrl, parseS3Url } from "../../src/registries/s3/locator.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 
@@ -68,14 +71,17 @@ describe("vectors", () => {
 describe("every registry URL", () => {
   const urls = ["ghr://o/r", "s3://r/b/p", "gs://b/p", "img://ghcr.io/o/r", "file:///srv/app"];
 
-  test.each(urls)("%s refuses a CalVer format or a constraint that cannot be used", (url) => {
+  test.each(urls)("%s refuses a CalVer format or a constraint that cannot be used", async (url) => {
     expect(() =>
       LOCATORS.get(url.split(":")[0] ?? "")?.(splitUrl(`${url}?calver=foo`, "--registry")),
     ).toThrow(
       'calver format "foo" contains no valid specifiers (expected YYYY, YY, 0Y, MM, 0M, WW, 0W, DD, 0D, or MICRO)',
     );
     expect(parse(`${url}?calver=foo`, LOCATORS)).toBe(REFUSED);
-    expect(parse(`${url}?constraint=latest`, LOCATORS)).toBe(REFUSED);
+    const invalid = `${url}?constraint=latest`;
+    const options = { registries: hostRegistries };
+    expect(() => openRegistry(invalid, options)).toThrow('Invalid constraint "latest"');
+    await expect(loadRegistry(invalid, options)).rejects.toThrow('Invalid constraint "latest"');
     expect(parse(`${url}?constraint=%5E1.2&calver=`, LOCATORS)).toMatchObject({
       constraint: "^1.2",
       calver: "",

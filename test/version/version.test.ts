@@ -2,13 +2,9 @@ import fc from "fast-check";
 import semver from "semver";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
-import {
-  compareVersions,
-  latestTag,
-  NewestTag,
-  parseVersion,
-  versionOf,
-} from "../../src/version/version.ts";
+import { compileConstraint } from "../../src/version/constraint.ts";
+import { latestTag } from "../../src/version/latest_tag.ts";
+import { compareVersions, NewestTag, parseVersion, versionOf } from "../../src/version/version.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import { anyTag, semverTag } from "./arbitraries.ts";
 
@@ -342,7 +338,8 @@ describe("versionOf", () => {
 
 describe("NewestTag", () => {
   test("returns a verdict for each tag", () => {
-    const newest = new NewestTag({ slot: "blue", constraint: "^1", exclude: ["1.3.0+blue"] });
+    const satisfies = compileConstraint("^1", { calver: "", preRelease: false });
+    const newest = new NewestTag({ slot: "blue", exclude: ["1.3.0+blue"] }, satisfies);
     const verdicts = [
       "latest",
       "1.1.0",

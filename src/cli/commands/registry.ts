@@ -1,5 +1,5 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openConfigured, openConfiguredLater } from "../../agent/open_configured.ts";
+import { loadOpener, openConfigured } from "../../agent/open_configured.ts";
 import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
@@ -23,12 +23,11 @@ export async function runRegistry(
   const token = await readToken(config, context);
   checkExposure(config, token);
   const io = { ...context.io, signal: work.signal };
+  const openLater = await loadOpener(config);
   const upstream = await openConfigured(config, { ...context, io });
   const gateway = new Gateway({
     open: (platform) =>
-      platform === undefined
-        ? upstream
-        : openConfiguredLater(config, { ...context, io: { ...io, platform } }),
+      platform === undefined ? upstream : openLater({ ...context, io: { ...io, platform } }),
     intervalMs: config.intervalMs,
     maxStaleMs: config.maxStaleMs,
     secret: await readSecret(config, context),

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { Artifact, Resolution } from "../../core/types.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
+import { loadConstraint } from "../../version/load_constraint.ts";
 import { NewestTag } from "../../version/version.ts";
 import { isAuditName } from "../audit.ts";
 import type { GitHubClient } from "./client.ts";
@@ -128,7 +129,7 @@ export class GhrSource implements ReleaseSource {
     } else {
       await this.#readAwaited(known, signal);
     }
-    this.#unreleased = this.#newerUnreleased(known?.tags);
+    this.#unreleased = await this.#newerUnreleased(known?.tags);
     this.#polledAt = clock.monotonic();
     this.#space((found?.pages ?? 1) + this.#awaited().length);
     // Several machines can have asked about one listing: what one of them misses counts until the next.
@@ -174,10 +175,12 @@ export class GhrSource implements ReleaseSource {
    * The tags whose release is awaited. A tag that was there before, without ever getting one, must not keep dewy from
    * looking after those that come now.
    */
-  #newerUnreleased(before: ReadonlyMap<string, string> | undefined): Map<string, Unreleased> {
+  async #newerUnreleased(
+    before: ReadonlyMap<string, string> | undefined,
+  ): Promise<Map<string, Unreleased>> {
     const now = this.#io.clock.monotonic();
     const awaited = new Map<string, Unreleased>();
-    for (const [index, tag] of this.#tagsWithoutRelease().entries()) {
+    for (const [index, tag] of (await this.#tagsWithoutRelease()).entries()) {
       const isNews = before === undefined ? index === 0 : !before.has(tag);
       const one = this.#unreleased.get(tag) ?? (isNews ? { since: now, askedAt: now } : undefined);
       if (one === undefined || now - one.since > RELEASE_GRACE_MS) continue;
@@ -188,11 +191,12 @@ export class GhrSource implements ReleaseSource {
   }
 
   /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
-  #tagsWithoutRelease(): string[] {
+  async #tagsWithoutRelease(): Promise<string[]> {
+    const satisfies = await loadConstraint(this.#locator);
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
     while (found.length < MAX_NEWER) {
-      const newest = new NewestTag({ ...this.#locator, exclude: found });
+      const newest = new NewestTag({ ...this.#locator, exclude: found }, satisfies);
       for (const tag of tags) newest.offer(tag, this.#published(tag)?.prerelease ?? false);
       if (newest.tag === undefined || this.#published(newest.tag) !== undefined) break;
       found.push(newest.tag);

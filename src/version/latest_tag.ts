@@ -1,0 +1,31 @@
+import { compileConstraint } from "./constraint.ts";
+import { type LatestTagOptions, NewestTag } from "./version.ts";
+
+/**
+ * Returns the newest of the tags that pass the filters; of equal versions, the first listed. One linear pass.
+ *
+ * @param tags the tags, in the registry's order.
+ * @returns the tag as listed; `undefined` if none passes.
+ * @throws {ConfigError} If the CalVer format or the constraint is invalid.
+ *
+ * @example
+ * ```ts
+ * import { latestTag } from "dewy";
+ *
+ * const tags = ["v1.0.0+blue", "v1.1.0+green", "v2.0.0-rc.1+blue", "latest"];
+ * if (latestTag(tags) !== "v1.1.0+green") throw new Error("newest of all");
+ * if (latestTag(tags, { slot: "blue" }) !== "v1.0.0+blue") throw new Error("newest of its slot");
+ * if (latestTag(tags, { preRelease: true, constraint: ">=2" }) !== "v2.0.0-rc.1+blue") throw new Error("in range");
+ * ```
+ */
+export function latestTag(
+  tags: Iterable<string>,
+  options: LatestTagOptions = {},
+): string | undefined {
+  const { constraint = "", calver = "", preRelease = false } = options;
+  const satisfies =
+    constraint === "" ? undefined : compileConstraint(constraint, { calver, preRelease });
+  const newest = new NewestTag(options, satisfies);
+  for (const tag of tags) newest.offer(tag);
+  return newest.tag;
+}
