@@ -8,10 +8,10 @@
  * `npm run build`.
  */
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readlink, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
@@ -126,10 +126,12 @@ async function ask() {
 
 /** Whether dewy has committed a release, or marked it bad. */
 async function isRemembered(list, tag) {
+  const live = basename(await readlink(join(app, "current")).catch(() => ""));
   const text = await readFile(join(app, ".dewy", "state.json"), "utf8").catch(() => "{}");
   const state = JSON.parse(text);
-  const isCommitted = !("switching" in state);
-  return isCommitted && (state[list] ?? []).some((release) => release.tag === tag);
+  const found = (state[list] ?? []).find((release) => release.tag === tag);
+  const isCommitted = !("switching" in state || "afterHook" in state);
+  return isCommitted && found !== undefined && (list === "bad" || found.directory === live);
 }
 
 async function until(what, condition) {

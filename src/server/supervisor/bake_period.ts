@@ -75,7 +75,7 @@ export class BakePeriod {
         .then(() => undefined, whyUnhealthy);
       failed = reason === undefined ? 0 : failed + 1;
       if (failed === FAILED_CHECKS && !signal.aborted) {
-        throw generationError(generation, `it became unhealthy: ${reason}`);
+        throw generationError(generation, `the app became unhealthy: ${reason}`);
       }
     }
     return new Promise<never>(() => {}); // One of the others wins the race.

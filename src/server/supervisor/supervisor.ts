@@ -279,7 +279,7 @@ export class Supervisor implements Runner {
       return;
     }
     if (next !== undefined) {
-      const error = generationError(generation, `it ${describeExit(exit)}`);
+      const error = generationError(generation, `the app ${describeExit(exit)}`);
       this.#reportResumed(next, error.message);
       return;
     }
