@@ -1,7 +1,7 @@
 /**
  * Serves the canary until a signal stops it. From a clone:
  *
- *     npm ci && npm run build && bun examples/custom-registry/main.ts
+ *     npm ci && npm run build && npx bun examples/custom-registry/main.ts
  *     node dist/cli.js check 'grpc://127.0.0.1:9000?no-tls=true'
  */
 import process from "node:process";

@@ -208,7 +208,10 @@ export interface Registry {
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /** Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download. */
   digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
-  /** Looks up one tag; `false` only if the registry states that it is gone. */
+  /**
+   * Looks up one tag; `false` only if the registry states that it is gone. Without this method, dewy takes a live tag
+   * that is not listed any more for gone, and may deploy an older one.
+   */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
   /** Writes an audit record of a deploy. */
   report?(deployment: Deployment, options?: { signal?: AbortSignal }): Promise<void>;

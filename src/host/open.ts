@@ -54,7 +54,7 @@ export function openRegistry(url: string, options: RegistryOptions & HostService
  */
 export function latest(
   url: string,
-  options: RegistryOptions & HostServices & ResolveOptions = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
 ): Promise<Resolution> {
   return library.latest(url, onThisHost(options));
 }
@@ -77,7 +77,7 @@ export function latest(
  */
 export function explain(
   url: string,
-  options: RegistryOptions & HostServices & ResolveOptions = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
 ): Promise<Explanation> {
   return library.explain(url, onThisHost(options));
 }

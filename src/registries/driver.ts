@@ -157,9 +157,12 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   readonly credentialPrefixes?: readonly string[];
   /** Its artifact URLs, if they have their own scheme. */
   readonly artifact?: ArtifactScheme;
-  /** A name for the option `token`: `GitHub token`. Without it, the option is refused. */
+  /** What the option `token` is, such as `A token for GitHub`. If unset, the option is refused. */
   readonly token?: string;
-  /** The optional members of its registries. */
+  /**
+   * The optional members that its registries implement; `openRegistry` hides any other. With `listRegistry`, include
+   * `anyPlatform`.
+   */
   readonly features: readonly RegistryFeature[];
   /** Parses the URL; throws a ConfigError that names the invalid part. */
   parse(url: SplitUrl): L;

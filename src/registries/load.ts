@@ -59,7 +59,7 @@ export interface RegistryOptions extends SchemeOptions {
   registries?: RegistryTable | undefined;
 }
 
-/** Options of single kinds of registries. They can also be set in the query of the URL. */
+/** Options of one kind of registry. All but `registryLogin` can also be set in the query of the URL. */
 export interface SchemeOptions {
   /** The region of `s3://`. Defaults to the host of the URL. */
   region?: string | undefined;
@@ -143,8 +143,11 @@ export function prepare(
 function checkToken({ token }: Options, driver: RegistryDriver): void {
   if (token === undefined || driver.token !== undefined) return;
   const variables = driver.environment.filter(({ secret }) => secret).map(({ name }) => name);
-  const instead = variables.length === 0 ? "" : `; set ${variables.join(", ")}`;
-  throw new ConfigError(`Cannot use the option token with ${driver.scheme}://${instead}`);
+  const instead =
+    variables.length === 0 ? "" : `; set in env what it reads: ${variables.join(", ")}`;
+  throw new ConfigError(
+    `Cannot use the option token with ${driver.scheme}://: it has no single token${instead}`,
+  );
 }
 
 /** Streams the bytes behind an artifact URL, within `timeoutMs` until the stream begins. */

@@ -117,7 +117,7 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
  */
 export function latest(
   url: string,
-  options: RegistryOptions & HostServices & ResolveOptions = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
 ): Promise<Resolution> {
   return Promise.resolve().then(() =>
     openRegistry(url, options).resolve({ exclude: options.exclude }),
@@ -144,7 +144,7 @@ export function latest(
  */
 export async function explain(
   url: string,
-  options: RegistryOptions & HostServices & ResolveOptions = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
 ): Promise<Explanation> {
   return explainRegistry(openRegistry(url, options), { exclude: options.exclude });
 }

@@ -4,7 +4,12 @@
  * @module
  */
 export type { Environment } from "../core/environment.ts";
-export type { OptionSpec, OptionType, QueryReader, SplitUrl } from "../core/url.ts";
+export type {
+  OptionSpec,
+  OptionType,
+  QueryReader,
+  SplitUrl,
+} from "../core/url.ts";
 export type { ChosenArtifact, ListedTag, ReleaseFiles, ReleaseSource } from "../resolve/resolve.ts";
 export {
   type ArtifactName,

@@ -35,7 +35,7 @@ describe("the option token", () => {
     "is refused for %s, which has no token",
     (url, variables) => {
       expect(() => openRegistry(url, { ...MACHINE, token: "secret" })).toThrow(
-        `Cannot use the option token with s3://; set ${variables}`,
+        `Cannot use the option token with s3://: it has no single token; set in env what it reads: ${variables}`,
       );
     },
   );

@@ -99,7 +99,7 @@ test("errors name it, and its options are checked", () => {
   const coloured = { registries, isle: "3" };
   expect(() => openRegistry("shelf://x", coloured)).toThrow('did you mean "aisle"?');
   expect(() => openRegistry("shelf://x", { registries, token: "t" })).toThrow(
-    "Cannot use the option token with shelf://; set SHELF_WORD",
+    "Cannot use the option token with shelf://: it has no single token; set in env what it reads: SHELF_WORD",
   );
 });
 
