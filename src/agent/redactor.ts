@@ -16,7 +16,14 @@ export function redactorOf(...tables: readonly Table[]): Redactor {
   for (const table of tables) declarePrintable(table);
   const drivers = tables.flatMap((table) => Object.values(table));
   const variables = drivers.flatMap(({ environment }) => environment);
-  return (...environments) => createRedactor(variables, ...environments);
+  return (...environments) => {
+    // Made for the first text: a command that logs nothing need not compile the secrets of its environment.
+    let redact: Redact | undefined;
+    return (text) => {
+      redact ??= createRedactor(variables, ...environments);
+      return redact(text);
+    };
+  };
 }
 
 /** The redactor for dewy's own drivers. */
