@@ -49,7 +49,7 @@ export async function withDeadline<T>(
   try {
     return await withTimeout(work(ended.signal), { clock, ms, what: "result" });
   } catch (error) {
-    // Not after success: a stream that the work opened may go on.
+    // Not after success: a stream that the work opened may continue.
     if (error instanceof TimeoutError) ended.abort(error);
     throw error;
   } finally {

@@ -87,7 +87,7 @@ export type Resolution =
       reason: "artifact-missing";
       /** The time of publication. */
       since?: Date;
-      /** What is missing, if waiting alone may not help. */
+      /** The missing parts, if waiting alone may not help. */
       message?: string;
       /** Every candidate, chosen or skipped. Only with `explain: true`. */
       explanation?: Candidates;

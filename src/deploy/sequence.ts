@@ -268,7 +268,7 @@ export async function verify(
   }
 }
 
-/** The directory to restore after a failed switch: the one that was live, if it is good or baking. */
+/** The directory to restore after a failed switch: the previous one, if it is proven or still baking. */
 async function rollbackTarget(
   { release, from }: Switch,
   { store, switches }: DeployContext,

@@ -1,7 +1,7 @@
 import { DeployError } from "../core/error.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
 
-/** A deploy that continues while polling goes on. */
+/** A deploy that runs beside the polling. */
 export interface Underway {
   readonly directory: string;
 }

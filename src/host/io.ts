@@ -16,7 +16,7 @@ export interface HostServiceOptions {
   emit: EventSink;
 }
 
-/** What a host offers to drivers beyond the network. Each service loads what it needs at its first use. */
+/** The services of a host for drivers, in addition to the network. Each loads what it needs at its first use. */
 export function hostServices({ env, caFile, clock, emit }: HostServiceOptions): HostServices {
   let awsCredentials: Promise<() => Promise<AwsCredentials | undefined>> | undefined;
   return {

@@ -90,7 +90,7 @@ export interface HttpClient {
 }
 
 export interface HttpContext extends Pick<Context, "fetch" | "clock" | "emit"> {
-  /** What the server is, for network errors: `Amazon S3`. Defaults to its host alone. */
+  /** The name of the service in network errors: `Amazon S3`. Defaults to its host alone. */
   service?: string;
   userAgent?: string;
   retries?: number;
@@ -258,7 +258,7 @@ interface Attempt {
 }
 
 interface Sent extends Attempt {
-  /** What was sent, signature included. */
+  /** The headers as sent, including the signature. */
   headers: Readonly<Record<string, string>>;
   response: Response;
 }

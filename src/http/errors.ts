@@ -65,7 +65,7 @@ export function isTransient(status: number): boolean {
 export interface FailedCall {
   method: string;
   url: URL;
-  /** What the host is: `Amazon S3`. */
+  /** The name of the service: `Amazon S3`. */
   service?: string | undefined;
   /** Whether the headers had arrived, so that only the body failed. */
   hasResponse: boolean;

@@ -240,7 +240,7 @@ function withoutCompanions(names: readonly string[]): readonly string[] {
   return files.length === 0 ? names : files;
 }
 
-/** What a pattern states is the operator's choice; the rest of the name must fit this machine. */
+/** The operator chose the parts that a pattern states; the rest of the name must fit this machine. */
 function chooseOnly(
   name: string,
   target: Platform,

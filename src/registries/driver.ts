@@ -157,7 +157,7 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
   readonly credentialPrefixes?: readonly string[];
   /** Its artifact URLs, if they have their own scheme. */
   readonly artifact?: ArtifactScheme;
-  /** What the option `token` is, such as `A token for GitHub`. If unset, the option is refused. */
+  /** Names the option `token`: `A token for GitHub`. If unset, the option is refused. */
   readonly token?: string;
   /**
    * The optional members that its registries implement; `openRegistry` hides any other. With `listRegistry`, include

@@ -71,7 +71,7 @@ export interface SchemeOptions {
   protocol?: "grpc" | "grpc-web" | "connect" | undefined;
   /** A file of PEM certificates that `grpc://` trusts in addition. Defaults to none. */
   caFile?: string | undefined;
-  /** What the artifact URLs of a `grpc://` server may use: `http`, `file`, `endpoint`, hosts; separated by commas. */
+  /** Schemes and hosts for the artifact URLs of a `grpc://` server: `http`, `file`, `endpoint`, hosts; comma-separated. */
   allow?: string | undefined;
   /** Whether `img://` uses plain HTTP. Defaults to true for `localhost`, otherwise to false. */
   insecure?: boolean | undefined;

@@ -97,7 +97,7 @@ describe("the state of an app", () => {
     expect(directoriesIn(EMPTY_STATE)).toEqual([]);
   });
 
-  it("has no way back to a directory that is gone", () => {
+  it("has no rollback target in a directory that is gone", () => {
     const state: DeployState = {
       ...[release("v1.0.0", "d1"), release("v2.0.0", "d2")].reduce(withRelease, EMPTY_STATE),
       previous: "d1",

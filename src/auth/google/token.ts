@@ -33,7 +33,7 @@ export interface TokenRequest<S extends v.GenericSchema> {
   /** Where the credentials came from, for errors. */
   source: string;
   advice: string;
-  /** What was sent and must not appear in an error. */
+  /** Secrets of the request, which must not appear in an error. */
   secrets: readonly string[];
 }
 

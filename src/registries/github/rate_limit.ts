@@ -15,7 +15,7 @@ export interface RateLimit {
 }
 
 export interface RateWatch {
-  /** The last account; `undefined` before the first answer, and where the server has no limits. */
+  /** The last known limit; `undefined` before the first response, and if the server has none. */
   readonly current: RateLimit | undefined;
   observe(headers: Headers): void;
   toError(failure: HttpFailure): RemoteError | undefined;

@@ -80,7 +80,7 @@ export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   };
 }
 
-/** The rest of one file must never be joined with the start of another. */
+/** A download must never be resumed across two different files. */
 function assertSame(artifact: Artifact, asset: GitHubAsset): void {
   if (artifact.revision === undefined || artifact.revision === revisionOf(asset)) return;
   throw new IntegrityError(

@@ -37,7 +37,7 @@ export const GRPC_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** What is spoken with the server. */
+/** The protocol of the server. */
 export type GrpcProtocol = "grpc" | "grpc-web" | "connect";
 
 /** A server that chooses the version itself. */
@@ -52,7 +52,7 @@ export interface GrpcLocator extends LocatorBase {
   protocol?: GrpcProtocol;
   /** A file of PEM certificates to trust as well; absent: none. */
   caFile?: string;
-  /** What the server's artifact URLs may use, in lower case: `http`, `file`, `endpoint`, hosts; absent: nothing. */
+  /** Schemes and hosts that the server's artifact URLs may use: `http`, `file`, `endpoint`, hosts. Defaults to none. */
   allow?: readonly string[];
 }
 
