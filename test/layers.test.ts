@@ -40,6 +40,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "host/rpc_server": ["core", "gateway", "gen", "host/files"],
   "registries/file": ["core", "resolve", "host/files"],
   host: ["core", "platform", "registries", "registries/file", "gateway"],
+  journal: ["core", "host/files"],
+  control: ["core", "host/files", "host/process"],
   deployers: [
     "core",
     "platform",
@@ -60,6 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/process",
     "host/download",
     "deployers",
+    "control",
     "cli/flags",
   ],
   "server/generation": ["core", "host/files", "host/process", "host/sockets"],
@@ -134,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "agent",
   ],
+  "cli/steer": ["core", "agent", "cli/flags"],
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",

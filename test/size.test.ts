@@ -16,7 +16,8 @@ interface SizeTool {
 const TOOL = "../.ci/size.mjs";
 const { countLines, measure, commentShare }: SizeTool = await import(TOOL);
 
-const MAX_LINES = 37_600;
+/** 37,600 before there was a way to steer dewy; the journal, the commands, the policy and webhooks are the rest. */
+const MAX_LINES = 43_000;
 const MAX_COMMENT_PERCENT = 14;
 const MAX_FILES_PER_FOLDER = 20;
 /** Folders that may hold more files, and why. */

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
+import type { AppStatus } from "../control/protocol.ts";
 import { dedupe } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Registry } from "../core/types.ts";
@@ -29,6 +30,8 @@ export type AgentConfig = DeployConfig & { command: string };
 
 export interface Agent {
   config: AgentConfig;
+  /** Names the instance for other commands. Defaults to the directory's name. */
+  name?: string | undefined;
   root: string;
   registry: Registry;
   /** The registry's URL as parsed: the version policy. */
@@ -45,6 +48,8 @@ export interface Supervision {
   /** Called after recovery: runs the live release. Never waits for the network. */
   begin(context: DeployContext): Promise<void>;
   restart(signal: AbortSignal): Promise<void>;
+  /** For `dewy status`. */
+  appStatus?(): AppStatus;
   end(): Promise<void>;
 }
 

@@ -96,7 +96,7 @@ async function subscribeNotifier(
 
 /** Refuses a registry that the command cannot use, and names the one that can. */
 function checkRegistry(
-  config: Exclude<Config, { command: "container list" }>,
+  config: Extract<Config, { registry: string }>,
   registries: RegistryTable,
 ): void {
   const { command, registry } = config;

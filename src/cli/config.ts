@@ -2,11 +2,25 @@ import type { ContainerConfig, ContainerListConfig } from "../container/config.t
 import type { ServerConfig } from "../server/config.ts";
 import type { AskConfig } from "./flags/ask.ts";
 import type { AssetsConfig } from "./flags/assets.ts";
+import type {
+  HistoryConfig,
+  ReleasesConfig,
+  StatusConfig,
+  SteerConfig,
+  SteerName,
+} from "./flags/local.ts";
 import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
 
-export type Config = DeployingConfig | ContainerListConfig | AskConfig | RegistryConfig;
+/** The commands that act on instances of this machine: they open no registry and no notifier. */
+export type LocalConfig = StatusConfig | HistoryConfig | ReleasesConfig | SteerConfig;
+export type Config =
+  | DeployingConfig
+  | ContainerListConfig
+  | AskConfig
+  | RegistryConfig
+  | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
 const DEPLOYING: readonly Config["command"][] = ["assets", "server", "container"];
@@ -31,7 +45,25 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   check: () => readerOfQuestion("check"),
   explain: () => readerOfQuestion("explain"),
   registry: async () => (await import("./flags/registry.ts")).readGateway,
+  status: async () => (await import("./flags/local.ts")).readStatus,
+  history: async () => (await import("./flags/local.ts")).readHistory,
+  releases: async () => (await import("./flags/local.ts")).readReleases,
+  rollback: () => readerOfSteering("rollback"),
+  deploy: () => readerOfSteering("deploy"),
+  pin: () => readerOfSteering("pin"),
+  unpin: () => readerOfSteering("unpin"),
+  pause: () => readerOfSteering("pause"),
+  resume: () => readerOfSteering("resume"),
+  skip: () => readerOfSteering("skip"),
+  unskip: () => readerOfSteering("unskip"),
+  poll: () => readerOfSteering("poll"),
+  restart: () => readerOfSteering("restart"),
 };
+
+async function readerOfSteering(command: SteerName): Promise<ReadConfig> {
+  const { readSteering } = await import("./flags/local.ts");
+  return (argv) => readSteering(command, argv);
+}
 
 async function readerOfQuestion(command: "check" | "explain"): Promise<ReadConfig> {
   const { readAsk } = await import("./flags/ask.ts");

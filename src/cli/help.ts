@@ -62,10 +62,12 @@ function canAsk(name: CommandName, driver: RegistryDriver): boolean {
       return true;
     case "registry":
       return driver.commands.includes("assets");
-    case "container list":
-      return false;
-    default:
+    case "server":
+    case "assets":
+    case "container":
       return driver.commands.includes(name);
+    default:
+      return false;
   }
 }
 

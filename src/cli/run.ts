@@ -4,6 +4,7 @@ import { ConfigError, DewyError } from "../core/error.ts";
 import { printable } from "../core/text.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process/io.ts";
 import type { Config } from "./config.ts";
+import type { SteerConfig } from "./flags/local.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./flags/parse.ts";
 import { type CommandName, commands } from "./flags/table.ts";
 import type { HelpTables } from "./help.ts";
@@ -68,7 +69,24 @@ const COMMANDS: Loaders = {
   check: async () => (await import("./commands/check.ts")).runCheck,
   explain: async () => (await import("./commands/explain.ts")).runExplain,
   registry: async () => (await import("./commands/registry.ts")).runRegistry,
+  status: async () => (await import("./steer/status.ts")).runStatus,
+  history: async () => (await import("./steer/history.ts")).runHistory,
+  releases: async () => (await import("./steer/releases.ts")).runReleases,
+  rollback: runSteering,
+  deploy: runSteering,
+  pin: runSteering,
+  unpin: runSteering,
+  pause: runSteering,
+  resume: runSteering,
+  skip: runSteering,
+  unskip: runSteering,
+  poll: runSteering,
+  restart: runSteering,
 };
+
+async function runSteering(): Promise<RunCommand<SteerConfig>> {
+  return (await import("./steer/order.ts")).runOrder;
+}
 
 async function start(config: Config, io: ProcessIo, loadTables: LoadTables): Promise<number> {
   if (config.command === "server") {

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeployPhase, DewyError } from "./error.ts";
+import type { Operator } from "./operator.ts";
 
 /** The result of a hook. */
 export interface HookResult {
@@ -23,6 +24,9 @@ export interface HookResult {
   /** Whether the timeout killed it. */
   timedOut: boolean;
 }
+
+/** Why an available version is not deployed. */
+export type WaitReason = "pinned" | "paused" | "skipped" | "window" | "min-age" | "no-downgrade";
 
 /** All events, seen apart by `type`. */
 export type DewyEvent =
@@ -96,8 +100,56 @@ export type DewyEvent =
       previousTag: string | undefined;
       directory: string;
       durationMs: number;
+      /** Set if an operator asked for it. */
+      operator?: Operator | undefined;
     }
-  | { type: "rolled-back"; tag: string; to: string; reason: string }
+  | {
+      type: "rolled-back";
+      tag: string;
+      to: string;
+      reason: string;
+      /** Set if an operator asked for it. */
+      operator?: Operator | undefined;
+    }
+  | {
+      /** An operator's command was accepted. */
+      type: "ordered";
+      /** `pin v1.2.0`, `rollback`, `poll`, … */
+      command: string;
+      operator: Operator;
+    }
+  | {
+      /** A version is available but does not come by itself, or not yet. */
+      type: "waiting";
+      tag: string;
+      why: WaitReason;
+      /** The reason as a sentence without its full stop: `pinned to v1.2.0 by alice`. */
+      reason: string;
+      /** When the wait ends by itself; `undefined` if only an operator ends it. */
+      until?: Date | undefined;
+    }
+  | {
+      /** A poll has ended. */
+      type: "polled";
+      outcome: "fine" | "waiting" | "problem" | "failed" | "unreachable";
+      /** The error, for a problem, a failure or an unreachable registry. */
+      error?: string | undefined;
+      nextAt: Date;
+    }
+  | {
+      type: "webhook";
+      /** `github`, `registry` or `secret`. */
+      source: string;
+      outcome: "accepted" | "ignored" | "refused";
+      reason?: string | undefined;
+    }
+  | {
+      /** `--dry-run`: a version was staged and would be deployed. */
+      type: "would-deploy";
+      tag: string;
+      previousTag: string | undefined;
+      directory: string;
+    }
   /** A newer version took over before the bake ended, so this one counts as neither good nor bad. */
   | { type: "superseded"; tag: string; by: string }
   | { type: "recovered"; tag: string | undefined; action: string }
@@ -314,6 +366,7 @@ const PERSISTENT_CONDITIONS: ReadonlySet<DewyEvent["type"]> = new Set([
   "bytes-changed",
   "nothing",
   "artifact-chosen",
+  "waiting",
 ]);
 
 /** Passes an event about a persistent condition on once, and again after a deploy. */

@@ -57,6 +57,7 @@ export type NoneReason =
   | "empty" // the registry lists nothing at all
   | "no-version" // no listed tag is a version
   | "filtered" // versions exist, but none passes pre-release, slot, constraint or exclude
+  | "unknown-tag" // the registry does not have the requested tag
   | "artifact-missing"; // the newest version has no artifact for this platform after the grace period
 
 /** A version that can be deployed. */
@@ -159,6 +160,11 @@ export interface Deployment {
 export interface ResolveOptions {
   /** Tags to skip: marked bad, or still pending. */
   exclude?: Iterable<string>;
+  /**
+   * The only tag to look at, exactly as the registry spells it; the options that choose a version do not apply. "None"
+   * with the reason `unknown-tag` if the registry does not have it.
+   */
+  tag?: string;
   /** The platform, if {@link Registry.anyPlatform} is true. Defaults to that of the registry. */
   platform?: Platform;
   /**

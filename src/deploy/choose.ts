@@ -23,6 +23,12 @@ export interface VersionPolicy {
   artifact: string;
   /** Tags whose bytes may differ from the known ones once. */
   acceptChanged: readonly string[];
+  /** Forbids the downgrades that a deleted release or a registry's own choice causes. Defaults to false. */
+  noDowngrade?: boolean;
+  /** The age in milliseconds that a version must have. Defaults to 0. */
+  minAgeMs?: number;
+  /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. Defaults to open. */
+  opensAt?: (now: number) => number | undefined;
 }
 
 interface ChoiceInput {

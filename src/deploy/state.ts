@@ -1,5 +1,6 @@
 // Which release is live is not part of the state: only the symlink `current` says so.
 import { parseDigest } from "../core/digest.ts";
+import type { Operator } from "../core/operator.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
 /** The digest is the registry's or computed from the download; the revision is opaque. */
@@ -11,6 +12,41 @@ export interface DeployedRelease extends ByteIdentity {
   artifact: string;
   directory: string;
   stagedAt: string;
+  /** When it passed its bake for the first time. */
+  provenAt?: string | undefined;
+}
+
+/** A decision of an operator. */
+export interface Decision extends Operator {
+  /** In ISO 8601, as all times of the state. */
+  at: string;
+}
+
+export interface SkippedVersion extends Decision {
+  tag: string;
+  /** Whether every earlier version is skipped as well, because an operator went back to one of them. */
+  andEarlier?: true | undefined;
+}
+
+/** A command that was accepted but is not finished. It survives a restart of dewy. */
+export type Order = Decision & { id: string } & (
+    | { kind: "rollback"; tag: string; directory: string }
+    | { kind: "deploy"; tag: string }
+    | { kind: "restart" }
+  );
+
+/** When this host first saw a tag with its bytes. */
+export interface SeenVersion extends ByteIdentity {
+  tag: string;
+  at: string;
+}
+
+/** An audit record that was not delivered yet. */
+export interface PendingReport {
+  id: string;
+  tag: string;
+  at: string;
+  error?: string | undefined;
 }
 
 interface BadVersion extends ByteIdentity {
@@ -40,6 +76,16 @@ export interface DeployState {
   bad: readonly BadVersion[];
   /** The bytes of every staged tag, the latest last. */
   known: readonly KnownBytes[];
+  /** The only version that may come by itself. */
+  pinned?: (Decision & { tag: string }) | undefined;
+  /** Set while no version comes by itself. */
+  paused?: Decision | undefined;
+  /** The versions that do not come by themselves. */
+  skipped?: readonly SkippedVersion[] | undefined;
+  order?: Order | undefined;
+  /** The versions that `--min-age` has seen, the latest last. */
+  seen?: readonly SeenVersion[] | undefined;
+  reports?: readonly PendingReport[] | undefined;
 }
 
 export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };

@@ -102,6 +102,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
   guardFetch: true,
   openArtifact: true,
   exclude: true,
+  tag: true,
   explain: true,
   maxAgeMs: true,
   offset: true,

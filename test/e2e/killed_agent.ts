@@ -83,6 +83,13 @@ const config: AssetsConfig = {
   maxExpandedSize: 2 ** 30,
   retryBad: false,
   acceptChanged: [],
+  name: undefined,
+  dryRun: false,
+  windows: [],
+  minAgeMs: 0,
+  noDowngrade: false,
+  webhookListen: undefined,
+  webhookSecretFile: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {
   ...hostIo,

@@ -1,6 +1,6 @@
 import { readDeploying } from "./deploy.ts";
 import type { ParsedArgv } from "./parse.ts";
-import { bytes, rejectProgram, textOr, unexpected } from "./values.ts";
+import { bytes, rejectProgram, text, textOr, unexpected } from "./values.ts";
 
 export type FetchConfig = ReturnType<typeof readFetching>;
 export type AssetsConfig = ReturnType<typeof readAssets>;
@@ -15,6 +15,8 @@ export function readFetching(argv: ParsedArgv) {
   return {
     ...readDeploying(argv),
     directory: textOr(argv, "directory"),
+    /** Defaults to the directory's name. */
+    name: text(argv, "name"),
     maxArtifactSize: bytes(argv, "max-artifact-size"),
     maxExpandedSize: bytes(argv, "max-expanded-size"),
   };

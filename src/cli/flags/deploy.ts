@@ -16,5 +16,11 @@ export function readDeploying(argv: ParsedArgv) {
     notifier: text(argv, "notifier"),
     retryBad: argv.flag("retry-bad"),
     acceptChanged: argv.texts("accept-changed").filter((tag) => tag !== ""),
+    dryRun: argv.flag("dry-run"),
+    windows: argv.texts("window").filter((times) => times !== ""),
+    minAgeMs: duration(argv, "min-age", 0),
+    noDowngrade: argv.flag("no-downgrade"),
+    webhookListen: text(argv, "webhook-listen"),
+    webhookSecretFile: text(argv, "webhook-secret-file"),
   };
 }

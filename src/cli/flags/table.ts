@@ -11,7 +11,20 @@ export type CommandName =
   | "container list"
   | "check"
   | "explain"
-  | "registry";
+  | "registry"
+  | "status"
+  | "history"
+  | "releases"
+  | "rollback"
+  | "deploy"
+  | "pin"
+  | "unpin"
+  | "pause"
+  | "resume"
+  | "skip"
+  | "unskip"
+  | "poll"
+  | "restart";
 
 export interface FlagSpec {
   readonly name: string;
@@ -82,6 +95,86 @@ export const commands: readonly CommandSpec[] = [
     example:
       "dewy registry --upstream ghr://owner/repo --host :: --port 9000 --token-file /etc/dewy/token --tls-cert cert.pem --tls-key key.pem",
   },
+  {
+    name: "status",
+    usage: "status [flags]",
+    summary: "Show what runs on this machine, since when, and what waits for what",
+    example: "dewy status",
+  },
+  {
+    name: "history",
+    usage: "history [flags]",
+    summary: "Show what happened to an app: deploys, rollbacks, failures, commands",
+    example: "dewy history --name app --since 24h",
+  },
+  {
+    name: "releases",
+    usage: "releases [flags]",
+    summary: "List the releases on disk: current, kept, bad and why",
+    example: "dewy releases --name app",
+  },
+  {
+    name: "rollback",
+    usage: "rollback [tag] [flags]",
+    summary:
+      "Go back to an earlier version that is on this machine; what is left behind does not come again by itself",
+    example: 'dewy rollback --name app --message "checkout fails"',
+  },
+  {
+    name: "deploy",
+    usage: "deploy <tag> [flags]",
+    summary: "Deploy a version that the registry has, newer or older",
+    example: "dewy deploy v1.2.0 --name app",
+  },
+  {
+    name: "pin",
+    usage: "pin <tag> [flags]",
+    summary: "Stay on a version until unpin; deploys it if another one runs",
+    example: "dewy pin v1.2.0 --name app",
+  },
+  {
+    name: "unpin",
+    usage: "unpin [flags]",
+    summary: "Let new versions come again after pin",
+    example: "dewy unpin --name app",
+  },
+  {
+    name: "pause",
+    usage: "pause [flags]",
+    summary: "Let no version come by itself until resume; polling goes on",
+    example: 'dewy pause --name app --message "database migration"',
+  },
+  {
+    name: "resume",
+    usage: "resume [flags]",
+    summary: "Let new versions come again after pause",
+    example: "dewy resume --name app",
+  },
+  {
+    name: "skip",
+    usage: "skip <tag> [flags]",
+    summary: "Never let a version come by itself",
+    example: "dewy skip v1.3.0 --name app",
+  },
+  {
+    name: "unskip",
+    usage: "unskip [tag] [flags]",
+    summary: "Let a skipped version come by itself again; without a tag, every one",
+    example: "dewy unskip v1.3.0 --name app",
+  },
+  {
+    name: "poll",
+    usage: "poll [flags]",
+    summary: "Ask the registry now, and wait for the outcome",
+    example: "dewy poll --name app",
+  },
+  {
+    name: "restart",
+    usage: "restart [flags]",
+    summary:
+      "Start the running version again without a gap, one generation or container after another",
+    example: "dewy restart --name app",
+  },
 ];
 
 const SECOND = 1_000;
@@ -99,7 +192,22 @@ const FETCHING: readonly CommandName[] = ["server", "assets"];
 const RUNNING: readonly CommandName[] = ["server", "container"];
 const DEPLOYING: readonly CommandName[] = ["server", "assets", "container"];
 const CONNECTED: readonly CommandName[] = [...DEPLOYING, ...ASKING, ...GATEWAY];
-const ALL: readonly CommandName[] = [...CONNECTED, ...LIST];
+/** The commands that change a running instance. */
+export const STEERING = [
+  "rollback",
+  "deploy",
+  "pin",
+  "unpin",
+  "pause",
+  "resume",
+  "skip",
+  "unskip",
+  "poll",
+  "restart",
+] as const satisfies readonly CommandName[];
+/** The commands that act on one or several instances of this machine. */
+const LOCAL: readonly CommandName[] = ["status", "history", "releases", ...STEERING];
+const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...LOCAL];
 
 /** The flags under the headings of `--help`, both in its order. */
 export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
@@ -208,6 +316,46 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       description:
         "Directory of dewy's state (default: /var/lib/dewy/<app> as root, else ~/.local/state/dewy/<app>)",
     },
+    {
+      name: "name",
+      short: "n",
+      value: "<name>",
+      commands: FETCHING,
+      description:
+        "Name of this instance for dewy status and other commands (default: the directory's name)",
+    },
+    {
+      name: "directory",
+      short: "d",
+      value: "<path>",
+      commands: LOCAL,
+      description: "Act on the instance of this directory, also if it does not run",
+    },
+    {
+      name: "name",
+      short: "n",
+      value: "<name>",
+      commands: LOCAL,
+      description: "Act on the instance with this name; with a single instance, it can be left out",
+    },
+    {
+      name: "message",
+      short: "m",
+      value: "<text>",
+      commands: STEERING,
+      description: "Why; shown in the history and in notifications",
+    },
+    {
+      name: "dry-run",
+      commands: DEPLOYING,
+      description:
+        "Poll once and prepare the newest version, then say what would be deployed and exit; runs no hook",
+    },
+    {
+      name: "dry-run",
+      commands: ["rollback", "deploy"],
+      description: "Say what would happen, and change nothing",
+    },
     { name: "retry-bad", commands: DEPLOYING, description: "Retry versions previously marked bad" },
     {
       name: "accept-changed",
@@ -215,6 +363,76 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: DEPLOYING,
       description:
         "Deploy this tag even though its bytes have changed since it was staged; applies once, to the bytes of the first poll; repeatable",
+    },
+  ],
+  Policy: [
+    {
+      name: "window",
+      value: "<times>",
+      commands: [...DEPLOYING, "explain"],
+      description:
+        'When new versions may be deployed, such as "mon-fri 09:00-17:00 Europe/Berlin"; repeatable. Rollbacks, restarts and a first deploy do not wait',
+    },
+    {
+      name: "min-age",
+      value: "<duration>",
+      commands: [...DEPLOYING, ...ASKING],
+      description:
+        "How long a version must have been published, and known to this machine, before it is deployed",
+      default: 0,
+    },
+    {
+      name: "no-downgrade",
+      commands: DEPLOYING,
+      description:
+        "Never deploy an older version by itself, not even if the running one was deleted",
+    },
+  ],
+  Webhooks: [
+    {
+      name: "webhook-listen",
+      value: "<address>",
+      commands: DEPLOYING,
+      description:
+        "Where to receive webhooks that start a poll: 9001, 127.0.0.1:9001, [::]:9001; requires --webhook-secret-file",
+    },
+    {
+      name: "webhook-secret-file",
+      value: "<path>",
+      commands: DEPLOYING,
+      description: "File with the secret of the webhooks, at least 16 characters",
+    },
+  ],
+  History: [
+    {
+      name: "since",
+      value: "<duration>",
+      commands: ["history"],
+      description: "Only show what happened in this time, such as 24h or 7d (default: everything)",
+    },
+    {
+      name: "event",
+      value: "<name>",
+      commands: ["history"],
+      description: "Only show events of this name, such as deployed or rolled-back; repeatable",
+    },
+    {
+      name: "tag",
+      value: "<tag>",
+      commands: ["history"],
+      description: "Only show what concerns this version",
+    },
+    {
+      name: "limit",
+      value: "<number>",
+      commands: ["history"],
+      description: "Only show the last entries; 0 shows all",
+      default: 50,
+    },
+    {
+      name: "follow",
+      commands: ["history"],
+      description: "Keep printing what happens, until Ctrl-C",
     },
   ],
   Ports: [
@@ -580,7 +798,11 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     },
   ],
   Output: [
-    { name: "json", commands: [...ASKING, ...LIST], description: "Print JSON, for scripts" },
+    {
+      name: "json",
+      commands: [...ASKING, ...LIST, ...LOCAL],
+      description: "Print JSON, for scripts",
+    },
   ],
   Logging: [
     {
@@ -603,7 +825,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-level",
       short: "l",
       value: "<debug|info|warn|error>",
-      commands: [...ASKING, ...LIST],
+      commands: [...ASKING, ...LIST, ...LOCAL],
       description: "Lowest level to log",
       default: "error",
     },
@@ -619,7 +841,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-format",
       short: "f",
       value: "<text|json>",
-      commands: [...ASKING, ...GATEWAY, ...LIST],
+      commands: [...ASKING, ...GATEWAY, ...LIST, ...LOCAL],
       description: "Log format",
       default: "text",
     },

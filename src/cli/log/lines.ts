@@ -135,16 +135,35 @@ const LINES: Lines = {
     }),
   hook: ({ tag, result }) => hookLine(tag, result),
   activated: ({ tag, directory }) => line("info", "Symlink created", { tag, directory }),
-  deployed: ({ command, tag, previousTag, directory, durationMs }) =>
+  deployed: ({ command, tag, previousTag, directory, durationMs, operator }) =>
     line("info", "Deployed", {
       command,
       tag,
       previous_tag: previousTag,
       directory,
       duration: duration(durationMs),
+      ...operator,
+    }),
+  ordered: ({ command, operator }) => line("info", "Command accepted", { command, ...operator }),
+  waiting: ({ tag, reason, until }) => line("info", "Version waits", { tag, reason, until }),
+  polled: ({ outcome, error, nextAt }) =>
+    line("debug", "Poll finished", { outcome, error, next_at: nextAt }),
+  webhook: ({ source, outcome, reason }) =>
+    line(outcome === "refused" ? "warn" : "info", "Webhook received", { source, outcome, reason }),
+  "would-deploy": ({ tag, previousTag, directory }) =>
+    line("info", "Dry run: version would be deployed", {
+      tag,
+      previous_tag: previousTag,
+      directory,
     }),
   superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
-  "rolled-back": ({ tag, to, reason }) => line("error", "Rolled back", { tag, to, reason }),
+  "rolled-back": ({ tag, to, reason, operator }) =>
+    line(operator === undefined ? "error" : "info", "Rolled back", {
+      tag,
+      to,
+      reason,
+      ...operator,
+    }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
   failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
     line(isRepeated ? "debug" : "error", tag === undefined ? "Poll failed" : "Deploy failed", {

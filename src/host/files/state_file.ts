@@ -15,6 +15,24 @@ const identity = {
 /** Names in the file become paths, so they are checked like untrusted input. */
 const directoryName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
 
+const decision = {
+  user: v.string(),
+  message: v.exactOptional(v.string()),
+  at: v.string(),
+};
+
+const orderSchema = v.variant("kind", [
+  v.object({
+    kind: v.literal("rollback"),
+    id: v.string(),
+    ...decision,
+    tag: v.string(),
+    directory: directoryName,
+  }),
+  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
+  v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
+]);
+
 const schema = v.object({
   format: v.literal(1),
   releases: v.array(
@@ -25,6 +43,7 @@ const schema = v.object({
       ...identity,
       directory: directoryName,
       stagedAt: v.string(),
+      provenAt: v.exactOptional(v.string()),
     }),
   ),
   previous: v.exactOptional(directoryName),
@@ -43,6 +62,25 @@ const schema = v.object({
       }),
     ),
     [],
+  ),
+  pinned: v.exactOptional(v.object({ ...decision, tag: v.string() })),
+  paused: v.exactOptional(v.object(decision)),
+  skipped: v.exactOptional(
+    v.array(
+      v.object({ ...decision, tag: v.string(), andEarlier: v.exactOptional(v.literal(true)) }),
+    ),
+  ),
+  order: v.exactOptional(orderSchema),
+  seen: v.exactOptional(v.array(v.object({ tag: v.string(), ...identity, at: v.string() }))),
+  reports: v.exactOptional(
+    v.array(
+      v.object({
+        id: v.string(),
+        tag: v.string(),
+        at: v.string(),
+        error: v.exactOptional(v.string()),
+      }),
+    ),
   ),
 });
 

@@ -1,0 +1,80 @@
+import { parseDuration } from "../../core/duration.ts";
+import { ConfigError } from "../../core/error.ts";
+import { readLog } from "./common.ts";
+import type { ParsedArgv } from "./parse.ts";
+import type { STEERING } from "./table.ts";
+import { count, rejectProgram, text, unexpected } from "./values.ts";
+
+export type StatusConfig = ReturnType<typeof readStatus>;
+export type ReleasesConfig = ReturnType<typeof readReleases>;
+export type HistoryConfig = ReturnType<typeof readHistory>;
+export type SteerConfig = ReturnType<typeof readSteering>;
+export type SteerName = (typeof STEERING)[number];
+
+/** The flags of the commands that act on instances of this machine. */
+function readLocal(argv: ParsedArgv) {
+  rejectProgram(argv);
+  const [name, directory] = [text(argv, "name"), text(argv, "directory")];
+  if (name !== undefined && directory !== undefined) {
+    throw new ConfigError("--name and --directory exclude each other: either finds the instance");
+  }
+  return { ...readLog(argv), name, directory, json: argv.flag("json") };
+}
+
+export function readStatus(argv: ParsedArgv) {
+  rejectWords(argv, 0);
+  return { command: "status" as const, ...readLocal(argv) };
+}
+
+export function readReleases(argv: ParsedArgv) {
+  rejectWords(argv, 0);
+  return { command: "releases" as const, ...readLocal(argv) };
+}
+
+export function readHistory(argv: ParsedArgv) {
+  rejectWords(argv, 0);
+  return {
+    command: "history" as const,
+    ...readLocal(argv),
+    sinceMs: since(argv),
+    events: argv.texts("event").filter((one) => one !== ""),
+    tag: text(argv, "tag"),
+    limit: count(argv, "limit", 0),
+    follow: argv.flag("follow"),
+  };
+}
+
+function since(argv: ParsedArgv): number | undefined {
+  const value = text(argv, "since");
+  if (value === undefined) return undefined;
+  const days = /^(\d{1,4})d$/.exec(value)?.[1];
+  const ms = days === undefined ? parseDuration(value) : Number(days) * 86_400_000;
+  if (ms !== undefined && ms > 0) return ms;
+  throw new ConfigError(
+    `Invalid value for --since "${value}": expected a duration such as 30m, 24h or 7d`,
+  );
+}
+
+const WITH_TAG: readonly SteerName[] = ["deploy", "pin", "skip"];
+const WITH_OPTIONAL_TAG: readonly SteerName[] = ["rollback", "unskip"];
+
+export function readSteering(command: SteerName, argv: ParsedArgv) {
+  const needsTag = WITH_TAG.includes(command);
+  rejectWords(argv, needsTag || WITH_OPTIONAL_TAG.includes(command) ? 1 : 0);
+  const [tag] = argv.words;
+  if (needsTag && !tag) {
+    throw new ConfigError(`dewy ${command} needs a tag; for example: dewy ${command} v1.2.0`);
+  }
+  return {
+    command,
+    ...readLocal(argv),
+    tag: tag || undefined,
+    message: text(argv, "message"),
+    dryRun: argv.flag("dry-run"),
+  };
+}
+
+function rejectWords(argv: ParsedArgv, most: number): void {
+  const extra = argv.words[most];
+  if (extra !== undefined) throw unexpected(extra, argv.command);
+}
