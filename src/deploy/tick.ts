@@ -4,9 +4,11 @@ import { chooseVersion, type VersionPolicy } from "./choose.ts";
 import type { Candidate, DeployContext } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { asDewyError, type PollOutcome } from "./loop.ts";
+import { overtakenBy } from "./order_state.ts";
 import { settle } from "./recover.ts";
 import { bakeAndCommit, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
+import { OvertakenError } from "./switches.ts";
 
 export interface TickOptions {
   policy: VersionPolicy;
@@ -29,6 +31,8 @@ export interface TickResult {
   /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
   isBaking?: true | undefined;
+  /** Whether the deploy was given up because of an operator's command. */
+  isOvertaken?: true;
 }
 
 interface Failure {
@@ -60,6 +64,9 @@ export async function tick(
   const unchanged: TickResult = { deployed: false, live: running?.tag, problem, isBaking };
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   const { candidate } = choice;
+  // An operator's order comes first.
+  if (overtakenBy(await context.store.load(), candidate.release.tag, policy.calver) !== undefined)
+    return { ...unchanged, isOvertaken: true };
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) return { ...unchanged, waitsUntil };
   const { tag } = candidate.release;
@@ -74,7 +81,11 @@ export async function tick(
     return { deployed: true, live: tag, problem };
   };
   try {
-    const trial = await takeOver(candidate, context, signal);
+    const trial = await context.switches.overtakable(tag, signal, (either) =>
+      takeOver(candidate, context, either, {
+        overtakenBy: (latest) => overtakenBy(latest, tag, policy.calver),
+      }),
+    );
     const settled = finished(trial).catch(failure);
     if (later === undefined || context.deployer.bake === undefined) {
       return (await settled) ?? unchanged;
@@ -82,6 +93,7 @@ export async function tick(
     later(settled);
     return { deployed: false, live: tag, problem, isBaking: true };
   } catch (thrown) {
+    if (thrown instanceof OvertakenError) return { ...unchanged, isOvertaken: true };
     return failure(thrown);
   }
 }
