@@ -1,7 +1,15 @@
 // Orders on record, as changes of the state.
 import type { Operator } from "../core/operator.ts";
-import { liftSkips, skippedBy, skipUpTo } from "./decisions.ts";
-import { beginSwitch, type DeployState, isBad, type Order, type RollbackOrder, withoutBad, withProven } from "./state.ts";
+import { liftSkips, skipUpTo } from "./decisions.ts";
+import {
+  beginSwitch,
+  type DeployState,
+  isBad,
+  type Order,
+  type RollbackOrder,
+  withoutBad,
+  withProven,
+} from "./state.ts";
 
 /** What the changes need to know. */
 export interface OrderContext {
@@ -12,20 +20,6 @@ export interface OrderContext {
 
 export function operatorOf({ user, message }: Operator): Operator {
   return { user, message };
-}
-
-/** Why an automatic deploy is given up just before it would change what is live. */
-export function overtakenBy(state: DeployState, tag: string, calver: string): string | undefined {
-  const { order, paused, pinned } = state;
-  const isOrdered = order?.kind === "deploy" && order.tag === tag;
-  if (order !== undefined && order.kind !== "restart" && !isOrdered) {
-    return `superseded by ${order.kind} of ${order.user}`;
-  }
-  if (isOrdered) return undefined;
-  if (paused !== undefined) return `paused by ${paused.user}`;
-  if (pinned !== undefined && pinned.tag !== tag) return `pinned to ${pinned.tag} by ${pinned.user}`;
-  const skipped = skippedBy(state, tag, calver);
-  return skipped && `skipped by ${skipped.user}`;
 }
 
 /** The state after an order has failed or was replaced. Another order stays. */

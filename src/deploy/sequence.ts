@@ -35,7 +35,7 @@ import {
   withoutReleases,
   withRelease,
 } from "./state.ts";
-import { OvertakenError, type Underway } from "./switches.ts";
+import { GivenUp, type Underway } from "./switches.ts";
 
 const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step may still take once dewy is stopping. */
@@ -57,8 +57,7 @@ interface Cause {
 export interface TakeOverOptions extends Cause {
   /** A complete release of the version, used instead of staging it. */
   staged?: DeployedRelease | undefined;
-  /** Called just before `current` moves: why an automatic deploy is given up now. */
-  overtakenBy?(state: DeployState): string | undefined;
+  mayGoOn?: MayGoOn | undefined;
 }
 
 interface Switch extends Cause {
@@ -66,6 +65,9 @@ interface Switch extends Cause {
   /** The directory that was live before and still serves. */
   from: string | undefined;
 }
+
+/** Asked before the before-deploy hook, and just before `current` moves: the deploy has then begun. */
+export type MayGoOn = (state: DeployState, live: string | undefined, hasBegun: boolean) => boolean;
 
 /**
  * Stages, activates and verifies a version. Once it is live, the signal affects only `verify`. If it
@@ -78,13 +80,13 @@ export async function takeOver(
   options: TakeOverOptions = {},
 ): Promise<Trial> {
   const startedAt = context.clock.now();
-  const { order, staged } = options;
+  const { order, staged, mayGoOn } = options;
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
     inPhase(name, tag, context, work);
   try {
-    const release =
-      staged ?? (await phase("stage", () => stage(candidate, context, signal)));
+    const release = staged ?? (await phase("stage", () => stage(candidate, context, signal)));
+    await checkpoint(tag, { context, mayGoOn, hasBegun: false });
     const planned = await hookVariables(release, context);
     await phase("before", () => runBeforeHook(planned, context, signal));
     // A crash loop may have changed the rollback target while the hook ran.
@@ -92,9 +94,26 @@ export async function takeOver(
     const underway = await switchTo(release, context, signal, options);
     return { release, variables, startedAt, underway, order };
   } catch (error) {
-    if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
+    if (error instanceof GivenUp) await removeOldReleases(context, signal);
+    else if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
     throw error;
   }
+}
+
+interface Checkpoint {
+  context: DeployContext;
+  mayGoOn: MayGoOn | undefined;
+  hasBegun: boolean;
+}
+
+async function checkpoint(tag: string, { context, mayGoOn, hasBegun }: Checkpoint): Promise<void> {
+  const { store, deployer } = context;
+  if (mayGoOn === undefined) return;
+  if (!mayGoOn(await store.load(), await deployer.live(), hasBegun)) throw givenUp(tag);
+}
+
+function givenUp(tag: string): GivenUp {
+  return new GivenUp(`The deploy of ${tag} was given up; the next poll decides again`);
 }
 
 /**
@@ -246,7 +265,7 @@ async function switchTo(
   release: DeployedRelease,
   context: DeployContext,
   signal: AbortSignal,
-  { order, overtakenBy }: TakeOverOptions,
+  { order, mayGoOn }: TakeOverOptions,
 ): Promise<Underway> {
   const { tag, directory } = release;
   const { deployer, store, switches, emit } = context;
@@ -257,8 +276,7 @@ async function switchTo(
       if (!(await deployer.has(directory)))
         throw new HostError(`${deployer.path(directory)} was removed in the meantime`);
       await store.update((state) => {
-        const reason = overtakenBy?.(state);
-        if (reason !== undefined) throw new OvertakenError(reason);
+        if (mayGoOn?.(state, from, true) === false) throw givenUp(tag);
         return beginSwitch(order === undefined ? state : withoutBad(state, tag), directory, from);
       });
       try {
@@ -400,17 +418,17 @@ async function reportRollback(
     emit({ type: "rolled-back", tag, to, reason });
     return;
   }
-  const isOvertaken = signal.aborted && signal.reason instanceof OvertakenError;
+  const isOvertaken = signal.aborted && signal.reason instanceof GivenUp;
   const isPreempted = signal.aborted && signal.reason instanceof DeployError;
   const message = isOvertaken
     ? "Deploy given up"
     : isPreempted
-    ? "Deploy aborted; it will be retried"
-    : signal.aborted
-      ? "Deploy aborted: dewy is stopping"
-      : to === undefined
-        ? "Deploy undone, no version is live"
-        : "Version rolled back";
+      ? "Deploy aborted; it will be retried"
+      : signal.aborted
+        ? "Deploy aborted: dewy is stopping"
+        : to === undefined
+          ? "Deploy undone, no version is live"
+          : "Version rolled back";
   const fields = {
     tag,
     ...(to === undefined ? {} : { to }),

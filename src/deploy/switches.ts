@@ -9,10 +9,8 @@ export interface Underway {
   leaving?: Promise<boolean>;
 }
 
-/** A deploy was given up because of an operator's command. The version has not failed. */
-export class OvertakenError extends AbortedError {
-  override readonly name: string = "OvertakenError";
-}
+/** An automatic deploy was given up because its version may not come by itself any more. It has not failed. */
+export class GivenUp extends AbortedError {}
 
 /** Serializes the changes of what is live: switch, rollback, restart, prune. */
 export class Switches {
@@ -44,7 +42,7 @@ export class Switches {
 
   /**
    * Runs work that an operator's order may overtake, such as an automatic deploy of a tag until it serves. It then rejects
-   * with an {@link OvertakenError}.
+   * with a {@link GivenUp}.
    */
   async overtakable<T>(
     tag: string | undefined,
@@ -58,7 +56,7 @@ export class Switches {
     try {
       return await work(ended.signal);
     } catch (error) {
-      throw ended.signal.reason instanceof OvertakenError ? ended.signal.reason : error;
+      throw ended.signal.reason instanceof GivenUp ? ended.signal.reason : error;
     } finally {
       this.#overtakable.delete(entry);
       detach();
@@ -68,7 +66,7 @@ export class Switches {
   /** Aborts all that may be overtaken, but deploys of the tag `except`. `reason` is a sentence without a full stop. */
   overtake(reason: string, except?: string): void {
     for (const { tag, ended } of this.#overtakable) {
-      if (tag === undefined || tag !== except) ended.abort(new OvertakenError(reason));
+      if (tag === undefined || tag !== except) ended.abort(new GivenUp(reason));
     }
   }
 

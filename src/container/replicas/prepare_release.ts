@@ -65,7 +65,9 @@ async function imageOf(
   }
   if (isLocal) {
     const hint = `to pull it again: dewy deploy ${tag}`;
-    throw new HostError(`Cannot use ${reference}: the image was removed from this machine; ${hint}`);
+    throw new HostError(
+      `Cannot use ${reference}: the image was removed from this machine; ${hint}`,
+    );
   }
   return fetchImage({ digest, name }, source, signal);
 }
