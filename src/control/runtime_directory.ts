@@ -67,7 +67,7 @@ function userDirectories({ XDG_RUNTIME_DIR: ofSession = "" }: Environment): read
   return [...new Set(parents.map((parent) => resolve(parent)))];
 }
 
-/** That of the system can be listed by others, so that they can be told how many instances they do not see. */
+/** Others can list that of the system, so that `dewy status` can count what they may not read. */
 async function makeRuntimeDirectory(path: string, env: Environment): Promise<void> {
   if (env.DEWY_RUNTIME_DIR) await mkdir(dirname(path), { recursive: true });
   await mkdirIfMissing(path, ownUser() === 0 ? 0o755 : 0o700);
@@ -144,7 +144,7 @@ async function runtimeDirectories(env: Environment): Promise<readonly string[]> 
   return [...found.flat(), ...(await temporaryDirectories())];
 }
 
-/** Only those that belong to the user in their name: anybody can create any name there. */
+/** Only those that belong to the user in their name: every user can create any name there. */
 async function temporaryDirectories(): Promise<readonly string[]> {
   const paths = await directoriesIn(TEMPORARY, OF_USER);
   const owned = await Promise.all(

@@ -7,6 +7,8 @@ import { messageOf } from "../core/message_of.ts";
 import type { Operator } from "../core/operator.ts";
 import { hostError } from "../host/files/atomic_file.ts";
 import { processStartTime } from "../host/process/processes.ts";
+import { keepFromChildren } from "../host/sockets/close_on_exec.ts";
+import { MAX_PATH_BYTES } from "../host/sockets/listen_spec.ts";
 import {
   type InstanceFile,
   readInstanceFile,
@@ -76,8 +78,6 @@ export interface Control {
 
 const MAX_CONNECTIONS = 64;
 const MAX_UNREAD_BYTES = 1024 * 1024;
-/** https://man7.org/linux/man-pages/man7/unix.7.html */
-const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
  * Opens the socket over which commands reach this process. Only its user and root can open it. If it cannot be opened,
@@ -164,7 +164,7 @@ class ControlSocket implements Control {
     const path = socketPath(directory);
     // Runtimes remove the path that they have opened when they close it; by then it may be another process's.
     const temporary = `${path}.new`;
-    if (Buffer.byteLength(temporary) > MAX_SOCKET_PATH_BYTES) {
+    if (Buffer.byteLength(temporary) > MAX_PATH_BYTES) {
       throw new HostError(`Cannot listen on ${path}: the path is too long for a socket`, {
         retryable: false,
       });
@@ -281,7 +281,14 @@ function listen(path: string, onConnection: (socket: Socket) => void): Promise<S
       server.unref();
       resolve(server);
     });
+    keepFromApp(server);
   });
+}
+
+/** Deno lets every child process inherit the sockets that `node:net` listens on. */
+function keepFromApp(server: Server): void {
+  const { _handle: handle } = server as unknown as { _handle?: { fd?: number } | null };
+  if (handle?.fd !== undefined && handle.fd >= 0) keepFromChildren([handle.fd]);
 }
 
 function send(socket: Socket, reply: ControlReply): void {
