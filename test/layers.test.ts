@@ -137,7 +137,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "agent",
   ],
-  "cli/steer": ["core", "agent", "cli/flags"],
+  "cli/steer": [
+    "core",
+    "deploy",
+    "host/files",
+    "host/process",
+    "journal",
+    "deployers",
+    "cli/flags",
+    "agent",
+    "cli/commands",
+  ],
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
