@@ -46,6 +46,7 @@ export async function pollLoop(options: LoopOptions): Promise<void> {
       unreachable = outcome.kind === "unreachable" ? unreachable + 1 : 0;
       const pauseMs = pauseAfter(outcome, unreachable, options);
       report(outcome, pauseMs);
+      options.emit(polledEvent(outcome, clock.now() + pauseMs));
       await pause(pauseMs, wake, clock, signal);
     }
   } finally {
@@ -69,6 +70,11 @@ export function failedEvent(
     retryInMs,
     isRepeated: isRepeated || undefined,
   };
+}
+
+function polledEvent(outcome: LoopOutcome, nextAt: number): DewyEvent {
+  const error = "error" in outcome ? outcome.error.message : undefined;
+  return { type: "polled", outcome: outcome.kind, error, nextAt: new Date(nextAt) };
 }
 
 export function asDewyError(error: unknown): DewyError {

@@ -100,7 +100,7 @@ export async function bakeAndCommit(
       return outcome;
     }
     const commit = (): Promise<unknown> =>
-      context.store.update((state) => commitSwitch(state, directory));
+      context.store.update((state) => commitSwitch(state, directory, context.clock.now()));
     await inPhase("commit", tag, context, commit);
   } catch (error) {
     await rollBackServing(release, error, context, signal).finally(leave);

@@ -28,8 +28,15 @@ const orderSchema = v.variant("kind", [
     ...decision,
     tag: v.string(),
     directory: directoryName,
+    left: v.exactOptional(v.string()),
   }),
-  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
+  v.object({
+    kind: v.literal("deploy"),
+    id: v.string(),
+    ...decision,
+    tag: v.string(),
+    left: v.exactOptional(v.string()),
+  }),
   v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
 ]);
 
