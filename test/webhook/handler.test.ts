@@ -221,7 +221,7 @@ describe("/hooks/registry", () => {
     ["a deletion", JSON.stringify({ events: [{ action: "delete" }] })],
     ["Harbor's push", JSON.stringify({ type: "PUSH_ARTIFACT" })],
     ["no events", JSON.stringify({ events: [] })],
-    ["no JSON", "pull"],
+    ["a body that is not JSON", "pull"],
     ["no body", undefined],
     ["a body over the limit", " ".repeat(MAX_BODY_BYTES + 1)],
   ])("wakes on %s", async (_, body) => {
