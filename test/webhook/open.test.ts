@@ -9,7 +9,8 @@ import { WAKE_GAP_MS } from "../../src/webhook/limits.ts";
 import { CONNECTION_MS, LINGER_MS } from "../../src/webhook/listener.ts";
 import { openWebhooks } from "../../src/webhook/open.ts";
 import { fakeClock } from "../fakes/clock.ts";
-import { githubHeaders, SECRET, secretFile, webhookEvents } from "./fixtures.ts";
+import { secretFile, webhookEvents } from "./fixtures.ts";
+import { githubHeaders, SECRET } from "./signed.ts";
 
 async function start({ host = "127.0.0.1", file }: { host?: string; file?: string } = {}) {
   const clock = fakeClock();

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { SecretFile, Secrets } from "../../src/webhook/secrets.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
-import { EXAMPLE, SECRET, secretFile } from "./fixtures.ts";
+import { secretFile } from "./fixtures.ts";
+import { EXAMPLE, SECRET } from "./signed.ts";
 
 const NEXT = "a-secret-that-comes-next";
 
