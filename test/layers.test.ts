@@ -42,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
   control: ["core", "host/files", "host/process", "host/sockets"],
+  webhook: ["core", "host/files", "host/sockets"],
   deployers: [
     "core",
     "platform",
@@ -51,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "host/archive",
   ],
-  "cli/flags": ["core"],
+  "cli/flags": ["core", "host/sockets"],
   agent: [
     "core",
     "registries",
