@@ -85,7 +85,9 @@ const COMMANDS: Loaders = {
 };
 
 async function runSteering(): Promise<RunCommand<SteerConfig>> {
-  return (await import("./steer/order.ts")).runOrder;
+  const { runOrder } = await import("./steer/order.ts");
+  const { hostReach } = await import("./steer/reach.ts");
+  return (config, context) => runOrder(config, context, hostReach(context));
 }
 
 async function start(config: Config, io: ProcessIo, loadTables: LoadTables): Promise<number> {
@@ -139,9 +141,8 @@ async function fail(
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
-    // A script whose check was interrupted must not read exit code 0; stopping an agent is a success.
-    const isService = command !== "check" && command !== "explain" && !once;
-    return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+    // A script whose command was interrupted must not read exit code 0; stopping an agent is a success.
+    return isService(command) && !once ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactorOf } = await import("../agent/redactor.ts");
@@ -159,9 +160,16 @@ async function fail(
   return exitCodeOf(error);
 }
 
+const SERVICES: readonly ParsedArgv["command"][] = ["server", "assets", "container", "registry"];
+
+function isService(command: ParsedArgv["command"]): boolean {
+  return SERVICES.includes(command);
+}
+
 /** The command whose help fits a command line that could not be parsed. */
 function commandIn(argv: readonly string[]): ParsedArgv["command"] {
-  return commands.find(({ name }) => argv.includes(name))?.name;
+  const words = argv.map((word) => commands.find(({ name }) => name === word)?.name);
+  return words.find((name) => name !== undefined);
 }
 
 function isAborted(error: unknown): boolean {
