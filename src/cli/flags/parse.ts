@@ -179,9 +179,41 @@ export function noCommand(word: string | undefined): ConfigError {
   const known = `choose one of: ${names.join(", ")}`;
   if (word === undefined)
     return new ConfigError(`command is not available: no command given; ${known}`);
-  // The Go dewy's own help calls it "image".
-  const meant = word === "image" ? "container" : word === "help" ? "--help" : undefined;
-  const near = meant ?? nearest(word.toLowerCase(), names);
-  const hint = near === undefined ? known : `did you mean ${near}?`;
+  const near = MEANT.get(word.toLowerCase()) ?? nearest(word.toLowerCase(), names);
+  const hint = near === undefined || near === "" ? known : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${hint}`);
 }
+
+/** What other tools call it. An empty text keeps a short word from being taken for a typo. */
+const MEANT: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    // The Go dewy's own help says so.
+    image: "container",
+    help: "--help",
+    run: "server",
+    start: "server",
+    stop: "",
+    ls: "status",
+    ps: "status",
+    list: "status",
+    details: "status",
+    log: "history",
+    logs: "history",
+    audit: "history",
+    events: "history",
+    versions: "releases",
+    undo: "rollback",
+    revert: "rollback",
+    downgrade: "rollback",
+    upgrade: "deploy",
+    update: "poll",
+    sync: "poll",
+    freeze: "pause",
+    hold: "pause",
+    lock: "pause",
+    unfreeze: "resume",
+    unlock: "resume",
+    ignore: "skip",
+    reload: "restart",
+  }),
+);
