@@ -85,9 +85,7 @@ const COMMANDS: Loaders = {
 };
 
 async function runSteering(): Promise<RunCommand<SteerConfig>> {
-  const { runOrder } = await import("./steer/order.ts");
-  const { hostReach } = await import("./steer/reach.ts");
-  return (config, context) => runOrder(config, context, hostReach(context));
+  return (await import("./steer/order.ts")).runOrder;
 }
 
 async function start(config: Config, io: ProcessIo, loadTables: LoadTables): Promise<number> {

@@ -1,56 +1,37 @@
 import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
+import { askInstance } from "../../control/client.ts";
+import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
+import { HostError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
 import { printable } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
 import { operatorOf } from "./operator.ts";
 
-/** What a command needs to know about an instance. */
-export interface Target {
-  readonly name: string;
-  readonly directory: string;
-  readonly isRunning: boolean;
+interface Order {
+  command: SteerCommand;
+  operator: Operator;
+  progress(text: string): void;
 }
 
-export interface Answer {
+interface Outcome {
   text: string;
   live?: string | undefined;
 }
 
-/** An operator's command on its way to an instance. */
-export interface Order {
-  command: SteerCommand;
-  operator: Operator;
-  progress(text: string): void;
-  signal: AbortSignal;
-}
-
-/** How a command reaches an instance. */
-export interface Reach<T extends Target = Target> {
-  choose(by: Pick<SteerConfig, "name" | "directory">): Promise<T>;
-  /** Asks the dewy that runs there. */
-  ask(target: T, order: Order): Promise<Answer>;
-  /** Acts on the directory, under its lock. */
-  act(target: T, order: Order): Promise<Answer>;
-}
-
 /** Gives an operator's command to an instance, and waits for the outcome. */
-export async function runOrder<T extends Target>(
-  config: SteerConfig,
-  context: CommandContext,
-  reach: Reach<T>,
-): Promise<number> {
-  const target = await reach.choose(config);
+export async function runOrder(config: SteerConfig, context: CommandContext): Promise<number> {
+  const instance = await chooseInstance(config, context.env);
   const order = orderOf(config, context);
-  const answer = target.isRunning
-    ? await askAndWait(target, order, reach, context)
-    : await reach.act(target, order);
-  print(answer, target, config, context);
+  const outcome = instance.isRunning
+    ? await ask(instance, order, context)
+    : await act(instance, order, context);
+  print(outcome, instance, config, context);
   return 0;
 }
 
-function orderOf(config: SteerConfig, { env, signals, stderr }: CommandContext): Order {
+function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
   const { command, tag, message, dryRun } = config;
   const given = {
     command,
@@ -61,34 +42,43 @@ function orderOf(config: SteerConfig, { env, signals, stderr }: CommandContext):
     command: v.parse(SteerCommand, given),
     operator: operatorOf(env, message),
     progress: (text) => stderr.write(`${printable(text)}\n`),
-    signal: signals.stop,
   };
 }
 
-async function askAndWait<T extends Target>(
-  target: T,
-  order: Order,
-  reach: Reach<T>,
-  { signals, stderr }: CommandContext,
-): Promise<Answer> {
+async function ask(
+  instance: FoundInstance,
+  { command, operator, progress }: Order,
+  { signals, stderr, version }: CommandContext,
+): Promise<Outcome> {
+  const request = { dewy: version, operator: { ...operator }, request: command };
   try {
-    return await reach.ask(target, order);
+    return await askInstance(instance, request, { onProgress: progress, signal: signals.stop });
   } catch (error) {
-    // Only this command ends: dewy has the order.
-    if (signals.stop.aborted) stderr.write(`${goesOn(target, order.command)}\n`);
+    if (signals.stop.aborted) stderr.write(`${goesOn(instance, command)}\n`);
     throw error;
   }
 }
 
-function goesOn({ directory }: Target, { command }: SteerCommand): string {
+function goesOn({ directory }: FoundInstance, { command }: SteerCommand): string {
   return printable(
     `Stopped waiting: dewy goes on with a ${command} that it has received; to look: dewy status --directory ${directory}`,
   );
 }
 
+/** Nothing runs there: the command acts on the directory, under its lock. */
+async function act(
+  { directory }: FoundInstance,
+  order: Order,
+  _context: CommandContext,
+): Promise<Outcome> {
+  throw new HostError(
+    `Cannot carry out ${order.command.command} in ${directory}: dewy does not run there`,
+  );
+}
+
 function print(
-  { text, live }: Answer,
-  { name, directory, isRunning }: Target,
+  { text, live }: Outcome,
+  { name, directory, isRunning }: FoundInstance,
   { command, tag, dryRun, json }: SteerConfig,
   { stdout }: CommandContext,
 ): void {

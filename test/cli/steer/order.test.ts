@@ -1,56 +1,63 @@
-import { describe, expect, test } from "vitest";
-import type { CommandContext } from "../../../src/agent/context.ts";
-import type { SteerConfig } from "../../../src/cli/flags/local.ts";
-import { parseArgv } from "../../../src/cli/flags/parse.ts";
-import { type Order, type Reach, runOrder, type Target } from "../../../src/cli/steer/order.ts";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { run } from "../../../src/cli/run.ts";
+import type { SteerCommand } from "../../../src/control/protocol.ts";
+import { type ControlHandler, openControl } from "../../../src/control/server.ts";
 import { HostError } from "../../../src/core/error.ts";
-import { readConfig } from "../../support/read_config.ts";
+import type { Operator } from "../../../src/core/operator.ts";
+import { lockPath } from "../../../src/host/files/own_paths.ts";
+import { acquireLock } from "../../../src/host/process/lock.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
 import { type FakeProcess, fakeProcess } from "../process.ts";
 
-const RUNNING: Target = { name: "app", directory: "/srv/app", isRunning: true };
-
-function reachOf(parts: Partial<Reach>, target: Target = RUNNING): Reach {
-  const unexpected = async (): Promise<never> => {
-    throw new Error("unexpected");
-  };
-  return { choose: async () => target, ask: unexpected, act: unexpected, ...parts };
+interface Host {
+  /** The environment in which its instances are found. */
+  env: Record<string, string>;
+  directory: string;
 }
 
-interface Result {
-  code: number;
-  io: FakeProcess;
+async function newHost(): Promise<Host> {
+  const directory = await tempDirectory();
+  await mkdir(join(directory, "app", ".dewy"), { recursive: true });
+  const env = { DEWY_RUNTIME_DIR: join(directory, "run"), SUDO_USER: "alice" };
+  return { env, directory: join(directory, "app") };
 }
 
-async function order(
-  reach: Reach,
-  argv: readonly string[],
-  env: Record<string, string> = {},
-): Promise<Result> {
+/** An instance whose answers the test gives. */
+async function instance(
+  steer: ControlHandler["steer"],
+  { name = "app", host }: { name?: string; host?: Host } = {},
+): Promise<Host> {
+  const found = host ?? (await newHost());
+  const { directory, env } = found;
+  const lock = await acquireLock(lockPath(directory), "server");
+  onTestFinished(() => lock.release());
+  const control = await openControl({
+    root: directory,
+    name,
+    mode: "server",
+    version: "1.2.3",
+    env,
+    emit: () => {},
+    handler: { status: () => Promise.reject(new Error("not asked")), steer },
+  });
+  onTestFinished(() => control.close());
+  return found;
+}
+
+async function order({ env }: Host, ...argv: string[]): Promise<{ code: number; io: FakeProcess }> {
   const io = fakeProcess({ env });
-  const parsed = parseArgv(argv);
-  if (parsed.command === undefined) throw new Error("no command");
-  const config = readConfig(parsed.command, parsed) as SteerConfig;
-  const code = await runOrder(config, io as FakeProcess & CommandContext, reach);
-  return { code, io };
+  return { code: await run(argv, io), io };
 }
+
+const NEVER = async (): Promise<never> => {
+  throw new Error("nothing is to be sent");
+};
 
 describe("an operator's command", () => {
-  test("is sent to the running dewy with the user and the message", async () => {
-    const sent: Order[] = [];
-    const reach = reachOf({
-      ask: async (_, one) => {
-        sent.push(one);
-        return { text: "v1.1.0 runs again", live: "v1.1.0" };
-      },
-    });
-    await order(reach, ["rollback", "-m", "checkout fails"], { SUDO_USER: "alice" });
-    expect(sent).toMatchObject([
-      { command: { command: "rollback" }, operator: { user: "alice", message: "checkout fails" } },
-    ]);
-    expect(sent[0]?.command).toEqual({ command: "rollback" });
-  });
-
-  test.each([
+  test.each<[string[], SteerCommand]>([
+    [["rollback"], { command: "rollback" }],
     [["rollback", "v1.0.0", "--dry-run"], { command: "rollback", tag: "v1.0.0", dryRun: true }],
     [["deploy", "1.10"], { command: "deploy", tag: "1.10" }],
     [["pin", "v1.0.0"], { command: "pin", tag: "v1.0.0" }],
@@ -59,107 +66,110 @@ describe("an operator's command", () => {
     [["resume"], { command: "resume" }],
     [["skip", "v1.0.0"], { command: "skip", tag: "v1.0.0" }],
     [["unskip"], { command: "unskip" }],
+    [["unskip", "v1.0.0"], { command: "unskip", tag: "v1.0.0" }],
     [["poll"], { command: "poll" }],
     [["restart"], { command: "restart" }],
-  ])("%j is the request %j", async (argv, request) => {
-    let sent: unknown;
-    const reach = reachOf({
-      ask: async (_, { command }) => {
-        sent = command;
-        return { text: "done" };
-      },
+  ])("%j is sent as %j", async (argv, command) => {
+    const sent: [SteerCommand, Operator][] = [];
+    const host = await instance(async (...[one, operator]) => {
+      sent.push([one, operator]);
+      return { text: "done" };
     });
-    await order(reach, argv);
-    expect(sent).toEqual(request);
+    expect((await order(host, ...argv, "-m", "checkout fails")).code).toBe(0);
+    expect(sent).toEqual([[command, { user: "alice", message: "checkout fails" }]]);
   });
 
-  test("names its own user without sudo", async () => {
+  test("without sudo, it names the user itself", async () => {
     let user = "";
-    const reach = reachOf({
-      ask: async (_, { operator }) => {
-        user = operator.user;
-        return { text: "done" };
-      },
+    const host = await instance(async (_, operator) => {
+      user = operator.user;
+      return { text: "done" };
     });
-    await order(reach, ["poll"]);
-    expect(user).toMatch(/\S/);
+    await order({ ...host, env: { DEWY_RUNTIME_DIR: host.env.DEWY_RUNTIME_DIR ?? "" } }, "poll");
+    expect(user).toMatch(/^(?!alice)\S+/);
   });
 
   test("shows progress on standard error and the outcome on standard output", async () => {
-    const reach = reachOf({
-      ask: async (_, { progress }) => {
-        progress("v1.1.0 starting\u001b[2J");
-        return { text: "v1.1.0 runs again, v1.2.0 is skipped", live: "v1.1.0" };
-      },
+    const host = await instance(async (_, __, progress) => {
+      progress("v1.1.0 starting\u001b[2J");
+      return { text: "v1.1.0 runs again; v1.2.0 is skipped", live: "v1.1.0" };
     });
-    const { code, io } = await order(reach, ["rollback"]);
+    const { code, io } = await order(host, "rollback");
     expect({ code, out: io.out(), err: io.err() }).toEqual({
       code: 0,
-      out: "v1.1.0 runs again, v1.2.0 is skipped\n",
+      out: "v1.1.0 runs again; v1.2.0 is skipped\n",
       err: "v1.1.0 starting\\x1b[2J\n",
     });
   });
 
-  test("--json prints one object", async () => {
-    const reach = reachOf({ ask: async () => ({ text: "v1.1.0 runs", live: "v1.1.0" }) });
-    const { io } = await order(reach, ["deploy", "v1.1.0", "--json"]);
+  test("with --json, prints one object", async () => {
+    const host = await instance(async () => ({ text: "v1.1.0 runs", live: "v1.1.0" }));
+    const { io } = await order(host, "deploy", "v1.1.0", "--json");
     expect(JSON.parse(io.out())).toEqual({
       kind: "done",
       command: "deploy",
       outcome: "done",
       name: "app",
-      directory: "/srv/app",
+      directory: host.directory,
       tag: "v1.1.0",
       live: "v1.1.0",
       message: "v1.1.0 runs",
     });
+    const dry = await order(host, "rollback", "--dry-run", "--json");
+    expect(JSON.parse(dry.io.out())).toMatchObject({ outcome: "dry-run", tag: null });
   });
 
-  test("acts on the directory if nothing runs there", async () => {
-    const acted: string[] = [];
-    const reach = reachOf(
-      {
-        act: async ({ directory }, { command }) => {
-          acted.push(`${command.command} ${directory}`);
-          return { text: "paused" };
-        },
-      },
-      { ...RUNNING, isRunning: false },
-    );
-    const { io } = await order(reach, ["pause", "--json"]);
-    expect(acted).toEqual(["pause /srv/app"]);
-    expect(JSON.parse(io.out())).toMatchObject({ outcome: "offline", live: null, tag: null });
-  });
-
-  test("fails with the error of dewy", async () => {
-    const reach = reachOf({
-      ask: async () => {
-        throw new HostError("v1.1.0 did not become ready; v1.2.0 keeps running", {
-          code: "deploy",
-        });
-      },
+  test("has the exit code of its failure", async () => {
+    const host = await instance(async () => {
+      throw new HostError("v1.1.0 did not become ready; v1.2.0 keeps running", { code: "deploy" });
     });
-    await expect(order(reach, ["rollback"])).rejects.toThrow("did not become ready");
+    const { code, io } = await order(host, "rollback");
+    expect({ code, out: io.out(), err: io.err() }).toEqual({
+      code: 4,
+      out: "",
+      err: "Error: v1.1.0 did not become ready; v1.2.0 keeps running\n",
+    });
+    const json = await order(host, "rollback", "--json");
+    expect(json.code).toBe(4);
+    expect(JSON.parse(json.io.out())).toMatchObject({ kind: "error", code: "deploy" });
   });
 
-  test("Ctrl-C ends the wait, and says that dewy goes on", async () => {
-    let process: FakeProcess | undefined;
-    const io = fakeProcess();
-    process = io;
-    const reach = reachOf({
-      ask: async (_, { signal }) => {
-        process?.kill("SIGINT");
-        return signal.throwIfAborted() as never;
-      },
+  test("interrupted, it ends without stopping dewy", async () => {
+    let interrupt = (): void => {};
+    let finish = (): void => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
     });
-    const config = readConfig("rollback", parseArgv(["rollback"])) as SteerConfig;
-    await expect(runOrder(config, io as FakeProcess & CommandContext, reach)).rejects.toThrow(
-      "Stopped by SIGINT",
-    );
-    expect(io.err()).toBe(
-      "Stopped waiting: dewy goes on with a rollback that it has received; to look: dewy status --directory /srv/app\n",
-    );
+    const host = await instance(async () => {
+      interrupt();
+      await finished;
+      return { text: "done" };
+    });
+    onTestFinished(finish);
+    const io = fakeProcess({ env: host.env });
+    interrupt = () => io.kill("SIGINT");
+    expect(await run(["rollback", "--json"], io)).toBe(130);
     expect(io.out()).toBe("");
+    expect(io.err()).toBe(
+      `Stopped waiting: dewy goes on with a rollback that it has received; to look: dewy status --directory ${host.directory}\n`,
+    );
+  });
+
+  test("lists the instances if there are several, and changes nothing", async () => {
+    const first = await newHost();
+    const other = join(first.directory, "..", "other");
+    await mkdir(join(other, ".dewy"), { recursive: true });
+    await instance(NEVER, { name: "shop", host: first });
+    await instance(NEVER, { name: "blog", host: { ...first, directory: other } });
+    const { code, io } = await order(first, "rollback");
+    expect(code).toBe(1);
+    expect(io.err()).toMatch(/Several instances.*blog.*shop/s);
+  });
+
+  test("says that nothing runs, and how to reach a directory", async () => {
+    const { code, io } = await order(await newHost(), "rollback");
+    expect(code).toBe(2);
+    expect(io.err()).toMatch(/^Error: No instance found: .*--directory\n$/);
   });
 });
 
@@ -170,18 +180,21 @@ describe("a command line", () => {
     [["pin", "v1.0.0", "v1.1.0"], 'unexpected argument "v1.1.0"'],
     [["pause", "v1.0.0"], 'unexpected argument "v1.0.0"'],
     [["deploy", "v1 0"], "Invalid tag"],
-    [["deploy", "v1\u001b[2J"], "Invalid tag"],
+    [["deploy", "v1\u001b[2J"], 'Invalid tag "v1\\x1b[2J"'],
     [["deploy", "v".repeat(201)], "Invalid tag"],
     [["pause", "-m", "a\nb"], "Invalid value for --message"],
     [["pause", "-m", "x".repeat(501)], "at most 500 characters"],
     [["pause", "--dry-run"], "unknown flag --dry-run"],
     [["pause", "--name", "a", "--directory", "b"], "exclude each other"],
     [["poll", "--", "app"], "does not start a program"],
-  ])("is refused: %j", async (argv, message) => {
-    await expect(order(reachOf({}), argv)).rejects.toThrow(message);
+  ])("is refused, and nothing is sent: %j", async (argv, message) => {
+    const { code, io } = await order(await instance(NEVER), ...argv);
+    expect(code).toBe(1);
+    expect(io.err()).toContain(message);
   });
   test("may have a message in any language", async () => {
-    const reach = reachOf({ ask: async () => ({ text: "done" }) });
-    expect((await order(reach, ["pause", "-m", "Störung 決済 🔥"])).code).toBe(0);
+    const host = await instance(async (_, { message }) => ({ text: message ?? "" }));
+    const { io } = await order(host, "pause", "-m", "Störung 決済 🔥");
+    expect(io.out()).toBe("Störung 決済 🔥\n");
   });
 });
