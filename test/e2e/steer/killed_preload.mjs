@@ -1,25 +1,32 @@
 // Loaded before dewy: kills it just before a certain change of the disk. The file KILL_ARM has the
-// number of the change, counted from when the file appears; the changes are listed next to it. The
-// disk is what the next dewy finds, so that this is a crash at every step, whatever the steps are.
+// number of the change, counted from when the file was written; the changes are listed next to it.
+// The disk is what the next dewy finds, so that this is a crash at every step, whatever the steps
+// are. With "and its parent" in the file, the holder of the sockets does not start dewy again.
 import fs, { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 
 const { KILL_ARM = "", DEWY_GENERATION } = process.env;
+const own = { appendFileSync, existsSync, readFileSync, rmSync };
+let armed = 0;
 let count = 0;
 
 function step(what, path) {
-  if (!existsSync(KILL_ARM)) return;
-  count += 1;
-  appendFileSync(`${KILL_ARM}.steps`, `${what} ${path}\n`);
-  if (count < Number(readFileSync(KILL_ARM, "utf8"))) return;
-  rmSync(KILL_ARM);
+  if (!own.existsSync(KILL_ARM)) return;
+  const { mtimeMs } = fs.statSync(KILL_ARM);
+  count = mtimeMs === armed ? count + 1 : 1;
+  armed = mtimeMs;
+  const text = own.readFileSync(KILL_ARM, "utf8");
+  own.appendFileSync(`${KILL_ARM}.steps`, `${what} ${path}\n`);
+  if (count < Number.parseInt(text, 10)) return;
+  own.rmSync(KILL_ARM);
+  if (text.includes("parent")) process.kill(process.ppid, "SIGKILL");
   process.kill(process.pid, "SIGKILL");
 }
 
 const isRead = (flags = "r") => flags === "r" || (typeof flags === "number" && (flags & 3) === 0);
 
-/** The path that a call changes, if it does. */
+/** The path that a call changes, or `undefined`. */
 const CHANGES = {
   rename: (_, to) => to,
   symlink: (_, path) => path,
