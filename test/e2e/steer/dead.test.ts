@@ -115,12 +115,12 @@ describe("a command to an instance that does not run", () => {
     await mkdir(empty);
     for (const command of ["rollback", "pause", "poll", "deploy v1.0.0"]) {
       const { code, text } = await operator.run(...command.split(" "), "--directory", empty);
-      expect(code, text).toBe(1);
+      expect(code, text).toBe(2);
       expect(text).toContain(empty);
     }
     expect(await readdir(empty)).toEqual([]);
     const missing = await operator.run("rollback", "--directory", join(empty, "missing"));
-    expect(missing.code, missing.text).toBe(1);
+    expect(missing.code, missing.text).toBe(2);
   });
 
   it("is answered truly if it is given twice at once", async () => {
@@ -186,7 +186,7 @@ describe("a command with several instances", () => {
     await operator.succeed("rollback", "--directory", one.cwd);
     expect([await one.live(), await other.live()]).toEqual(["v1.0.0", "v1.0.0"]);
     const unknown = await operator.run("rollback", "--name", "third");
-    expect(unknown.code).toBe(1);
+    expect(unknown.code).toBe(2);
     expect(unknown.text).toMatch(/third/);
   });
 });

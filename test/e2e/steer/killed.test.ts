@@ -1,19 +1,12 @@
-import { cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ROOT } from "../../runtime/runtimes.ts";
-import { tempDirectory } from "../../support/temp_directory.ts";
 import { type Dewy, liveVersion } from "../dewy.ts";
-import { NODE, newOperator } from "./operator.ts";
+import { type ArmedRun, newArm, stepsToKillAt } from "./arm.ts";
+import { newOperator } from "./operator.ts";
 import { deployEach, type SteeredAssets, steerAssets } from "./steered_assets.ts";
 
-const PRELOAD = join(ROOT, "test", "e2e", "steer", "killed_preload.mjs");
-const [node, ...script] = NODE.command;
-const COMMAND: typeof NODE.command = [node, "--import", PRELOAD, ...script];
-/** Steps that a later dewy can see: a file appears, moves, or goes. The rest is tested by `npm run soak`. */
-const VISIBLE = /^(rename|symlink|append|open .*journal)/i;
 const isSoak = process.env.DEWY_SOAK === "1";
-const NEVER = 1_000_000;
 
 interface Killed {
   /** The words of the command. */
@@ -52,32 +45,25 @@ async function prepare({ newer }: Killed): Promise<SteeredAssets> {
   return app;
 }
 
-interface Run {
+interface Run extends ArmedRun {
   app: SteeredAssets;
   dewy: Dewy;
-  code: number | string;
-  text: string;
-  /** What was changed, or about to be. */
-  steps: readonly string[];
 }
 
 /** Runs the command in a copy of the directory, with dewy killed before a step. */
-async function killAt(prepared: SteeredAssets, { command, before = [] }: Killed, step: number) {
-  const app = await steerAssets({
-    publisher: prepared.publisher,
-    operator: await newOperator(),
-  });
+async function killAt(
+  prepared: SteeredAssets,
+  { command, before = [] }: Killed,
+  step?: number,
+): Promise<Run> {
+  const { publisher } = prepared;
+  const app = await steerAssets({ publisher, operator: await newOperator() });
   await cp(prepared.cwd, app.cwd, { recursive: true, verbatimSymlinks: true });
-  const arm = join(await tempDirectory(), "arm");
-  const dewy = app.start(AFTER_HOOK, { env: { KILL_ARM: arm }, command: COMMAND });
+  const arm = await newArm();
+  const dewy = app.start(AFTER_HOOK, { env: arm.env });
   await dewy.seen("a poll", ({ msg }) => msg === "Poll finished");
   if (before.length > 0) await app.operator.succeed(...before);
-  await writeFile(`${arm}.new`, String(step));
-  await rename(`${arm}.new`, arm);
-  const { code, text } = await app.operator.run(...command);
-  await rm(arm, { force: true });
-  const steps = (await readFile(`${arm}.steps`, "utf8")).trim().split("\n");
-  return { app, dewy, code, text, steps } satisfies Run;
+  return { app, dewy, ...(await arm.run(app.operator, command.join(" "), step)) };
 }
 
 async function expectTruth(run: Run, { from, to, command }: Killed, about: string): Promise<void> {
@@ -125,18 +111,16 @@ describe("SIGKILL of dewy assets at each step of a command", () => {
     { timeout: isSoak ? 900_000 : 180_000 },
     async (killed) => {
       const prepared = await prepare(killed);
-      const whole = await killAt(prepared, killed, NEVER);
+      const whole = await killAt(prepared, killed);
       expect(whole.code, whole.text).toBe(0);
       expect(await whole.app.live()).toBe(killed.to);
       whole.dewy.child.kill("SIGTERM");
       await whole.dewy.ended();
-      const all = whole.steps.map((step, index) => [index + 1, step] as const);
-      const chosen = all.filter(([, step]) => isSoak || VISIBLE.test(step));
+      const chosen = stepsToKillAt(whole.steps);
       expect(chosen.length, whole.steps.join("\n")).toBeGreaterThan(0);
-      for (const [at, step] of chosen) {
+      for (const { at, step } of chosen) {
         const run = await killAt(prepared, killed, at);
         const about = `killed before step ${at}, ${step}\n${run.steps.join("\n")}\n${run.text}`;
-        // Its answer may be sent before the last steps.
         await expectTruth(run, killed, about);
       }
     },
