@@ -42,7 +42,7 @@ describe("commands at the same time", () => {
     const answers = await atOnce(app, "rollback", "rollback");
     await expectOneOrder(app, answers);
     const done = answers.filter(({ code }) => code === 0);
-    // Each goes one further back than the one before it.
+    // Each goes back by one more version.
     expect(await app.live()).toBe(done.length === 2 ? "v1.1.0" : "v1.2.0");
     await app.operator.succeed("poll");
     expect(await app.live()).toBe(done.length === 2 ? "v1.1.0" : "v1.2.0");

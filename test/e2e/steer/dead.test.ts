@@ -21,7 +21,7 @@ async function started(app: SteeredAssets): Promise<void> {
 
 describe("a command to an instance that does not run", () => {
   it.each(["SIGKILL", "SIGTERM"] as const)(
-    "acts on its directory after %s, and the next start heeds it",
+    "acts on its directory after %s, and the next start respects it",
     async (signal) => {
       const app = await steerAssets();
       await ended(await deployEach(app, TAGS), signal);

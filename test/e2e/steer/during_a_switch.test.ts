@@ -136,7 +136,7 @@ describe("while dewy server is held in a phase of a switch", () => {
   );
 
   it.each(PHASES)(
-    "$name: a pause waits, says so, and is heeded afterwards",
+    "$name: a pause waits, says so, and is respected afterwards",
     {
       timeout: 90_000,
     },
