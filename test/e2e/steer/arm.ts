@@ -5,8 +5,8 @@ import { tempDirectory } from "../../support/temp_directory.ts";
 import type { Operator } from "./operator.ts";
 
 const PRELOAD = join(ROOT, "test", "e2e", "steer", "killed_preload.mjs");
-/** Steps that a later dewy can see: a file appears, moves, or goes. */
-const VISIBLE = /^(rename|symlink|append|open .*journal)/i;
+/** Steps that a later dewy can see: a file appears, moves, or goes. A download is tested elsewhere. */
+const VISIBLE = /^(?!.*\/cache\/)(rename|symlink|append|writeFile|open .*journal)/i;
 const NEVER = 1_000_000;
 
 export interface ArmedRun {

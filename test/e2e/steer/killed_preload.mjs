@@ -2,26 +2,30 @@
 // number of the change, counted from when the file was written; the changes are listed next to it.
 // The disk is what the next dewy finds, so that this is a crash at every step, whatever the steps
 // are. With "and its parent" in the file, the holder of the sockets does not start dewy again.
-import fs, { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import fs from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 
 const { KILL_ARM = "", DEWY_GENERATION } = process.env;
-const own = { appendFileSync, existsSync, readFileSync, rmSync };
 let armed = 0;
 let count = 0;
+/** Node's functions call each other. */
+let isCounting = false;
 
 function step(what, path) {
-  if (!own.existsSync(KILL_ARM)) return;
+  if (isCounting || !fs.existsSync(KILL_ARM)) return;
+  isCounting = true;
   const { mtimeMs } = fs.statSync(KILL_ARM);
   count = mtimeMs === armed ? count + 1 : 1;
   armed = mtimeMs;
-  const text = own.readFileSync(KILL_ARM, "utf8");
-  own.appendFileSync(`${KILL_ARM}.steps`, `${what} ${path}\n`);
-  if (count < Number.parseInt(text, 10)) return;
-  own.rmSync(KILL_ARM);
-  if (text.includes("parent")) process.kill(process.ppid, "SIGKILL");
-  process.kill(process.pid, "SIGKILL");
+  const text = fs.readFileSync(KILL_ARM, "utf8");
+  fs.appendFileSync(`${KILL_ARM}.steps`, `${what} ${path}\n`);
+  if (count >= Number.parseInt(text, 10)) {
+    fs.rmSync(KILL_ARM);
+    if (text.includes("parent")) process.kill(process.ppid, "SIGKILL");
+    process.kill(process.pid, "SIGKILL");
+  }
+  isCounting = false;
 }
 
 const isRead = (flags = "r") => flags === "r" || (typeof flags === "number" && (flags & 3) === 0);
