@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/file": ["core", "resolve", "host/files"],
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
-  control: ["core", "host/files", "host/process"],
+  control: ["core", "host/files", "host/process", "host/sockets"],
   deployers: [
     "core",
     "platform",

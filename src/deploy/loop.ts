@@ -8,7 +8,8 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
 /** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */
 export type PollOutcome =
-  | { kind: "fine" }
+  /** A version may wait for its age or the next deploy window until `retryAt`. */
+  | { kind: "fine"; retryAt?: number }
   /** A version is baking or waits for its retry: neither a success nor a failure. */
   | { kind: "waiting"; retryAt?: number }
   /** There is nothing to deploy although there should be. */
@@ -124,7 +125,6 @@ function msUntilRetry(outcome: LoopOutcome, clock: Clock): number | undefined {
 function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): number {
   const { intervalMs, clock, random = Math.random } = options;
   const pollMs = backoffMs(intervalMs, unreachable, random);
-  if (outcome.kind === "fine") return pollMs;
   const retryInMs = msUntilRetry(outcome, clock);
   const requestedMs = "error" in outcome ? requestedPauseMs(outcome.error, random) : 0;
   // The retry of a failed version already respects the requested pause.

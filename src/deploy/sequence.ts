@@ -19,6 +19,7 @@ import {
   cancelSwitch,
   commitSwitch,
   type DeployedRelease,
+  type DeployState,
   deployedRelease,
   findRelease,
   isBad,
@@ -50,6 +51,12 @@ interface Switch {
   from: string | undefined;
 }
 
+/** Thrown by {@link takeOver} if the version may not come by itself any more. It has not failed. */
+export class GivenUp extends AbortedError {}
+
+/** Asked before the before-deploy hook, and just before `current` moves: the deploy has then begun. */
+export type MayGoOn = (state: DeployState, live: string | undefined, hasBegun: boolean) => boolean;
+
 /**
  * Stages, activates and verifies a version. Once it is live, the signal affects only `verify`. If it
  * throws a DeployError, the previous release keeps running.
@@ -58,6 +65,7 @@ export async function takeOver(
   candidate: Candidate,
   context: DeployContext,
   signal: AbortSignal,
+  mayGoOn: MayGoOn = () => true,
 ): Promise<Trial> {
   const startedAt = context.clock.now();
   const { tag } = candidate.release;
@@ -65,16 +73,30 @@ export async function takeOver(
     inPhase(name, tag, context, work);
   try {
     const release = await phase("stage", () => stage(candidate, context, signal));
+    await checkpoint(tag, { context, mayGoOn, hasBegun: false });
     const planned = await hookVariables(release, context);
     await phase("before", () => runBeforeHook(planned, context, signal));
     // A crash loop may have changed the rollback target while the hook ran.
     const variables = await hookVariables(release, context);
-    const underway = await switchTo(release, context, signal);
+    const underway = await switchTo(release, context, signal, mayGoOn);
     return { release, variables, startedAt, underway };
   } catch (error) {
-    if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
+    if (error instanceof GivenUp) await removeOldReleases(context, signal);
+    else if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
     throw error;
   }
+}
+
+interface Checkpoint {
+  context: DeployContext;
+  mayGoOn: MayGoOn;
+  hasBegun: boolean;
+}
+
+async function checkpoint(tag: string, { context, mayGoOn, hasBegun }: Checkpoint): Promise<void> {
+  const { store, deployer } = context;
+  if (mayGoOn(await store.load(), await deployer.live(), hasBegun)) return;
+  throw new GivenUp(`The deploy of ${tag} was given up; the next poll decides again`);
 }
 
 /**
@@ -100,7 +122,7 @@ export async function bakeAndCommit(
       return outcome;
     }
     const commit = (): Promise<unknown> =>
-      context.store.update((state) => commitSwitch(state, directory));
+      context.store.update((state) => commitSwitch(state, directory, context.clock.now()));
     await inPhase("commit", tag, context, commit);
   } catch (error) {
     await rollBackServing(release, error, context, signal).finally(leave);
@@ -222,10 +244,12 @@ async function switchTo(
   release: DeployedRelease,
   context: DeployContext,
   signal: AbortSignal,
+  mayGoOn: MayGoOn,
 ): Promise<Underway> {
   const { tag, directory } = release;
   const { deployer, store, switches, emit } = context;
   return switches.attempt(signal, async (either) => {
+    await checkpoint(tag, { context, mayGoOn, hasBegun: true });
     const from = await deployer.live();
     await inPhase("activate", tag, context, async () => {
       if (!(await deployer.has(directory)))

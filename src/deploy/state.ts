@@ -221,12 +221,16 @@ export function beginSwitch(state: DeployState, to: string, live: string | undef
 }
 
 /** The state after a release has passed its bake, possibly while a newer release is getting ready. */
-export function commitSwitch(state: DeployState, directory: string): DeployState {
+export function commitSwitch(state: DeployState, directory: string, now: number): DeployState {
   if (state.switching === undefined) return state;
   const { to, from = directory } = state.switching;
   const isFirst = from === directory;
+  const provenAt = new Date(now).toISOString();
   return {
     ...state,
+    releases: state.releases.map((one) => {
+      return one.directory === directory ? { ...one, provenAt: one.provenAt ?? provenAt } : one;
+    }),
     previous: isFirst || isBad(state, from) ? state.previous : from,
     afterHook: { directory, previousTag: isFirst ? undefined : findRelease(state, from)?.tag },
     switching: to === directory ? undefined : { to, from: directory },
