@@ -71,7 +71,7 @@ export async function failureOf(dewy: Dewy, tag: string): Promise<string> {
   return String(line.error);
 }
 
-/** Waits until a version is marked bad, and returns the reason. */
+/** Waits until a version is marked bad and rolled back, and returns the reason. */
 export async function remembered(app: ServedContainers, dewy: Dewy, tag: string): Promise<string> {
   const file = join(app.directory, ".dewy", "state.json");
   let reason = "";
@@ -79,7 +79,7 @@ export async function remembered(app: ServedContainers, dewy: Dewy, tag: string)
     async () => {
       const state = JSON.parse(await readFile(file, "utf8")) as DeployState;
       reason = state.bad.find((one) => one.tag === tag)?.reason ?? "";
-      return reason !== "";
+      return reason !== "" && state.switching === undefined;
     },
     () => `${tag} in the memory\n${dewy.stderr()}`,
   );

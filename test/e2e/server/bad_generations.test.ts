@@ -247,17 +247,18 @@ async function stop(app: ServedApp, dewy: Dewy): Promise<void> {
   expect(await app.generations()).toEqual([]);
 }
 
-/** Waits until a version is marked bad, and returns the reason. */
+/** Waits until a version is marked bad and rolled back, and returns the reason. */
 async function remembered(app: ServedApp, dewy: Dewy, tag: string): Promise<string> {
   let reason: string | undefined;
   await until(
     async () => {
       const text = await readFile(join(app.cwd, ".dewy", "state.json"), "utf8");
-      const { bad }: DeployState = JSON.parse(text);
+      const { bad, switching }: DeployState = JSON.parse(text);
       reason = bad.find((version) => version.tag === tag)?.reason;
-      return reason !== undefined;
+      // It is marked before the rollback, which ends the switch.
+      return reason !== undefined && switching === undefined;
     },
-    () => `${tag} among the bad versions\n${log(dewy)}`,
+    () => `${tag} among the bad versions, and a rollback\n${log(dewy)}`,
   );
   return reason ?? "";
 }
