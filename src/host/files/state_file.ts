@@ -108,6 +108,11 @@ export function stateFile(path: string, emit: EventSink): StateStore {
   };
 }
 
+/** Reads the state without setting an invalid file aside: for commands that only look. */
+export async function readState(path: string): Promise<DeployState> {
+  return parseState((await readOwnFileIfPresent(path)) ?? "") ?? EMPTY_STATE;
+}
+
 function parseState(text: string): DeployState | undefined {
   try {
     const result = v.safeParse(schema, JSON.parse(text));
