@@ -8,7 +8,8 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
 /** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */
 export type PollOutcome =
-  | { kind: "fine" }
+  /** A version may wait for its age or the next deploy window until `retryAt`. */
+  | { kind: "fine"; retryAt?: number }
   /** A version is baking or waits for its retry: neither a success nor a failure. */
   | { kind: "waiting"; retryAt?: number }
   /** There is nothing to deploy although there should be. */
@@ -142,7 +143,6 @@ interface Pause {
 function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): Pause {
   const { intervalMs, clock, random = Math.random } = options;
   const pollMs = backoffMs(intervalMs, unreachable, random);
-  if (outcome.kind === "fine") return { ms: pollMs, requestedMs: 0 };
   const retryInMs = msUntilRetry(outcome, clock);
   const requestedMs = "error" in outcome ? requestedPauseMs(outcome.error, random) : 0;
   if (requestedMs > 0) {

@@ -115,6 +115,12 @@ export function stateFile(path: string, emit: EventSink): StateStore {
   };
 }
 
+/** Reads the state without changing anything; an invalid file counts as an empty state. */
+export async function readState(path: string): Promise<DeployState> {
+  const text = await readOwnFileIfPresent(path);
+  return (text === undefined ? undefined : parseState(text)) ?? EMPTY_STATE;
+}
+
 function parseState(text: string): DeployState | undefined {
   try {
     const result = v.safeParse(schema, JSON.parse(text));
