@@ -64,6 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "deployers",
     "control",
+    "webhook",
     "cli/flags",
   ],
   "server/generation": ["core", "host/files", "host/process", "host/sockets"],
