@@ -64,6 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "deployers",
     "control",
+    "journal",
     "webhook",
     "cli/flags",
   ],
