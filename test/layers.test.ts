@@ -131,6 +131,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "core",
     "platform",
     "registries",
+    "deploy",
     "gateway",
     "host/rpc_server",
     "deployers",
