@@ -7,8 +7,9 @@ import type { FailedCandidates } from "./failed_candidates.ts";
 import { switchWait, type Wait } from "./gate.ts";
 import { asDewyError, type PollOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
-import { bakeAndCommit, GivenUp, type MayGoOn, type Trial, takeOver } from "./sequence.ts";
+import { bakeAndCommit, type MayGoOn, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
+import { GivenUp } from "./switches.ts";
 
 export interface TickOptions {
   policy: VersionPolicy;
@@ -33,6 +34,8 @@ export interface TickResult {
   /** The available versions that do not come by themselves, or not yet. */
   waiting?: readonly Wait[];
   isBaking?: true | undefined;
+  /** Whether a deploy was given up because of an operator's command. */
+  isGivenUp?: true;
 }
 
 interface Failure {
@@ -70,7 +73,7 @@ export async function tick(
   const unchanged: TickResult = { deployed: false, live: running?.tag, problem, waiting, isBaking };
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   // It changes what is live, and the next poll decides again.
-  if (state.order !== undefined) return unchanged;
+  if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
   const { candidate } = choice;
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) return { ...unchanged, waitsUntil };
@@ -87,7 +90,9 @@ export async function tick(
   };
   try {
     const mayGoOn = comesByItself(tag, { live, policy, emit }, context);
-    const trial = await takeOver(candidate, context, signal, mayGoOn);
+    const trial = await context.switches.overtakable(tag, signal, (either) =>
+      takeOver(candidate, context, either, { mayGoOn }),
+    );
     const settled = finished(trial).catch(failure);
     if (later === undefined || context.deployer.bake === undefined) {
       return (await settled) ?? unchanged;
@@ -95,7 +100,7 @@ export async function tick(
     later(settled);
     return { deployed: false, live: tag, problem, isBaking: true };
   } catch (thrown) {
-    if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits };
+    if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);
   }
 }
@@ -108,7 +113,9 @@ function comesByItself(
 ): MayGoOn {
   const { policy } = chosen;
   return (state, live, hasBegun) => {
-    if (state.order !== undefined) return false;
+    const { order } = state;
+    const isOrdered = order?.kind === "restart" || (order?.kind === "deploy" && order.tag === tag);
+    if (order !== undefined && !isOrdered) return false;
     const running = findRelease(state, live)?.tag ?? "";
     const isNewer = compareTags(tag, running, policy.calver) === 1;
     if (live !== undefined && live !== chosen.live && !isNewer) return false;
