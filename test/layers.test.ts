@@ -137,7 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "agent",
   ],
-  "cli/steer": ["core", "agent", "cli/flags"],
+  "cli/steer": ["core", "agent", "control", "cli/flags", "cli/commands"],
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
