@@ -18,7 +18,7 @@ import { statusDetails, statusTable } from "./status_text.ts";
 /** The exit code if there is nothing to show. */
 const NOTHING_FOUND = 2;
 /** How long one instance may take; the others do not wait for it. */
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 3_000;
 
 /** Prints the status of all instances, or the details of one. */
 export async function runStatus(config: StatusConfig, context: CommandContext): Promise<number> {
@@ -74,7 +74,7 @@ async function look(
   const process = running === undefined ? {} : { process: running };
   try {
     const status = directoryStatus({ name, mode, directory });
-    const timeout = { clock, ms: TIMEOUT_MS, what: `answer of the file system` };
+    const timeout = { clock, ms: TIMEOUT_MS, what: "answer of the file system" };
     return { ...(await withTimeout(status, timeout)), ...process };
   } catch (error) {
     const nothing = { waiting: [], bad: [], skipped: [], phase: { name: "unknown" } };

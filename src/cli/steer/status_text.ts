@@ -2,7 +2,8 @@ import type { AppStatus, InstanceStatus } from "../../control/protocol.ts";
 import { printable, shorten } from "../../core/text.ts";
 import { textTable } from "../commands/text_table.ts";
 import type { TerminalStyle } from "../terminal.ts";
-import { ago, ahead, localTime, span } from "./times.ts";
+import { localTime } from "./entry_text.ts";
+import { ago, ahead, span } from "./times.ts";
 
 const MAX_CELL = 100;
 const MAX_BAD = 5;
