@@ -245,16 +245,21 @@ export function commitSwitch(state: DeployState, directory: string, now: number)
   if (state.switching === undefined) return state;
   const { to, from = directory } = state.switching;
   const isFirst = from === directory;
-  const provenAt = new Date(now).toISOString();
   return {
-    ...state,
-    releases: state.releases.map((one) => {
-      return one.directory === directory ? { ...one, provenAt: one.provenAt ?? provenAt } : one;
-    }),
+    ...withProven(state, directory, now),
     previous: isFirst || isBad(state, from) ? state.previous : from,
     afterHook: { directory, previousTag: isFirst ? undefined : findRelease(state, from)?.tag },
     switching: to === directory ? undefined : { to, from: directory },
   };
+}
+
+/** Records that a release has passed its bake. */
+export function withProven(state: DeployState, directory: string, now: number): DeployState {
+  const provenAt = new Date(now).toISOString();
+  const releases = state.releases.map((one) =>
+    one.directory === directory ? { ...one, provenAt: one.provenAt ?? provenAt } : one,
+  );
+  return { ...state, releases };
 }
 
 export function withoutAfterHook(state: DeployState, directory: string): DeployState {
@@ -302,6 +307,10 @@ export function markBad(
   };
   const others = state.bad.filter((bad) => bad.tag !== release.tag);
   return { ...state, bad: [...others, entry].slice(-MAX_BAD_VERSIONS) };
+}
+
+export function withoutBad(state: DeployState, tag: string): DeployState {
+  return { ...state, bad: state.bad.filter((bad) => bad.tag !== tag) };
 }
 
 export function findBad(
