@@ -57,6 +57,12 @@ const DECISIONS: Decisions = {
       return { command, ...byOperator(operator) };
     },
   },
+  "phase-started": {
+    fields: ({ tag, phase }, memory) => {
+      memory.beginPhase(tag, phase);
+      return undefined;
+    },
+  },
   phase: {
     fields: ({ tag, phase, durationMs }, memory) => {
       memory.addPhase(tag, phase, durationMs);
@@ -85,13 +91,12 @@ const DECISIONS: Decisions = {
   "rolled-back": {
     isDurable: always,
     // An operator's rollback is a switch to the version that it returns to.
-    fields: ({ tag, to, reason, operator }, memory) => ({
-      tag,
-      to,
-      reason,
-      ...(operator === undefined ? memory.attempt(tag) : memory.endAttempt(to)),
-      ...byOperator(operator),
-    }),
+    fields: ({ tag, to, reason, operator }, memory) => {
+      if (operator === undefined) return { tag, to, reason, ...memory.attempt(tag) };
+      const attempt = memory.endAttempt(to);
+      const durationMs = attempt.phases && sum(Object.values(attempt.phases));
+      return { tag, to, reason, durationMs, ...attempt, ...byOperator(operator) };
+    },
   },
   superseded: {
     isDurable: always,
@@ -235,7 +240,7 @@ export const GAP = "gap";
 /** The names of all entries. */
 export const JOURNAL_EVENTS: readonly string[] = [
   ...Object.entries(DECISIONS).flatMap(([name, decision]) =>
-    decision === undefined || name === "phase" ? [] : [name],
+    decision === undefined || name.startsWith("phase") ? [] : [name],
   ),
   GAP,
 ];
@@ -327,10 +332,15 @@ class Memory {
     return { ...fields, omitted: last?.omitted || undefined };
   }
 
-  addPhase(tag: string, phase: DeployPhase, durationMs: number): void {
+  /** Forgets the phases of an earlier attempt that was given up without an event. */
+  beginPhase(tag: string, phase: DeployPhase): void {
     if (phase === "stage") this.#attempts.delete(tag);
     const { phases } = this.#open(tag);
     if (phase === "activate") for (const name of SWITCH_PHASES) delete phases[name];
+  }
+
+  addPhase(tag: string, phase: DeployPhase, durationMs: number): void {
+    const { phases } = this.#open(tag);
     // The bake is reported as a second phase `verify`.
     const name = phase === "verify" && phases.verify !== undefined ? "bake" : phase;
     phases[name] = durationMs;
@@ -361,6 +371,10 @@ const SWITCH_PHASES = ["activate", "verify", "bake", "commit"];
 
 function randomId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex");
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }
 
 function byOperator(operator: Operator | undefined): Fields {

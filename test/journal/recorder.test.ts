@@ -17,7 +17,10 @@ function recordWith(recorder: Recorder, events: readonly DewyEvent[]): JournalEn
 }
 
 function phases(tag: string, ...list: readonly [DeployPhase, number][]): DewyEvent[] {
-  return list.map(([phase, durationMs]) => ({ type: "phase", phase, tag, durationMs }));
+  return list.flatMap(([phase, durationMs]): DewyEvent[] => [
+    { type: "phase-started", phase, tag },
+    { type: "phase", phase, tag, durationMs },
+  ]);
 }
 
 function deployed(tag: string, more: Partial<Extract<DewyEvent, { type: "deployed" }>> = {}) {
@@ -115,8 +118,9 @@ describe("the entries of a deploy", () => {
     );
     expect(entries).toMatchObject([
       { event: "ordered", command: "rollback", ...alice },
-      { event: "rolled-back", tag: "v1.1.0", to: "v1.0.0", phases: { verify: 900 }, ...alice },
+      { event: "rolled-back", tag: "v1.1.0", to: "v1.0.0", durationMs: 905, ...alice },
     ]);
+    expect(entries[1]?.phases).toEqual({ activate: 5, verify: 900 });
     expect(record(deployed("v1.1.0"))[0]).not.toHaveProperty("user");
   });
 
