@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { RemoteError } from "../../src/core/error.ts";
@@ -149,6 +149,64 @@ describe("an entry", () => {
   });
 });
 
+describe("a restart of dewy", () => {
+  const refused = (port: number): DewyEvent => ({
+    type: "failed",
+    phase: "resolve",
+    tag: undefined,
+    error: new RemoteError(`Cannot reach the registry at port ${port}: s3cr3t refused`, {
+      method: "GET",
+      url: "https://example.com",
+    }),
+    count: 1,
+    retryInMs: undefined,
+  });
+  const started: DewyEvent = {
+    type: "started",
+    version: "0.1.0",
+    command: "assets",
+    registry: "ghr://owner/app",
+    directory: "/opt/app",
+  };
+
+  /** As cron does with `--once`. */
+  async function runs(root: string, count: number, ...events: readonly DewyEvent[]) {
+    const clock = fakeClock();
+    const redact = (text: string): string => text.replaceAll("s3cr3t", "…");
+    for (let run = 0; run < count; run++) {
+      const journal = new Journal({ root, clock, emit: () => {}, redact });
+      for (const event of events) journal.sink(event);
+      await journal.close();
+    }
+    return (await entriesOf(root)).map(({ event }) => event);
+  }
+
+  it("does not repeat a failure that lasts", async () => {
+    const root = await tempDirectory();
+    expect(await runs(root, 3, refused(4000), refused(4001))).toEqual(["failed"]);
+    await runs(root, 1, { type: "polled", outcome: "fine", nextAt: new Date(0) });
+    expect(await runs(root, 2, refused(1))).toEqual(["failed", "polled", "failed"]);
+  });
+
+  it("does not fill the journal if it happens again and again", async () => {
+    const root = await tempDirectory();
+    await runs(root, 1, deployed("v1"));
+    const events = await runs(root, 40, started);
+    expect(events.filter((event) => event === "started")).toHaveLength(20);
+    expect(events[0]).toBe("deployed");
+  });
+
+  it("records a lasting failure again after a day", async () => {
+    const root = await tempDirectory();
+    await runs(root, 1, refused(1));
+    const text = await readFile(journalPath(root), "utf8");
+    await writeFile(journalPath(root), text.replaceAll('"2026-01-02T', '"2026-01-01T'));
+    expect(await runs(root, 2, refused(1))).toEqual(["failed"]);
+    await writeFile(journalPath(root), text.replaceAll('"2026-01-02T', '"2025-12-31T'));
+    expect(await runs(root, 2, refused(1))).toEqual(["failed", "failed"]);
+  });
+});
+
 describe("a disk that fails", () => {
   it("is reported once, and again when it works; nothing is lost", async () => {
     const disk = fakeDisk();
@@ -180,8 +238,8 @@ describe("a disk that fails", () => {
     const { clock, journal } = await open({ file: disk.file });
     disk.become("full");
     for (let number = 0; number < 10; number++) journal.sink({ type: "app-restart", signal: "x" });
-    for (let number = 0; number < 505; number++) journal.sink(deployed(`v${number}`));
     await clock.sleeping(RETRY_MS);
+    for (let number = 0; number < 505; number++) journal.sink(deployed(`v${number}`));
     disk.become("good");
     clock.advance(RETRY_MS);
     await expect.poll(() => disk.tags().at(-1)).toBe("v504");
@@ -223,6 +281,7 @@ describe("a disk that fails", () => {
     const { clock, journal, warnings } = await open({ file: disk.file });
     disk.become("hanging");
     journal.sink(deployed("v1"));
+    await expect.poll(disk.attempts).toBe(1);
     const closed = journal.close(5000);
     await clock.sleeping(5000);
     clock.advance(5000);

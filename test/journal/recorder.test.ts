@@ -9,7 +9,7 @@ const alice = { user: "alice", message: "checkout fails" };
 
 /** The entries of some events. */
 function record(...events: readonly DewyEvent[]): JournalEntry[] {
-  return recordWith(new Recorder(fakeClock()), events);
+  return recordWith(new Recorder(fakeClock(), String), events);
 }
 
 function recordWith(recorder: Recorder, events: readonly DewyEvent[]): JournalEntry[] {
@@ -125,7 +125,7 @@ describe("the entries of a deploy", () => {
   });
 
   it("are durable, as commands are; those about polls are not", () => {
-    const recorder = new Recorder(fakeClock());
+    const recorder = new Recorder(fakeClock(), String);
     const isDurable = (event: DewyEvent): unknown => recorder.record(event)?.isDurable;
     expect(isDurable(deployed("v1.1.0"))).toBe(true);
     expect(isDurable({ type: "ordered", command: "pause", operator: { user: "bob" } })).toBe(true);
@@ -253,7 +253,7 @@ describe("noise", () => {
 
   it("of one kind is limited and counted; deploys are not", () => {
     const clock: FakeClock = fakeClock();
-    const recorder = new Recorder(clock);
+    const recorder = new Recorder(clock, String);
     const events = Array.from({ length: 100 }, () => [exited, deployed("v1")]).flat();
     const entries = recordWith(recorder, events);
     expect(entries.filter(({ event }) => event === "app-exited")).toHaveLength(20);
@@ -265,7 +265,7 @@ describe("noise", () => {
 
   it("of webhooks is one entry a minute, and only if they were accepted", () => {
     const clock = fakeClock();
-    const recorder = new Recorder(clock);
+    const recorder = new Recorder(clock, String);
     const webhook = (outcome: "accepted" | "ignored" | "refused"): DewyEvent => ({
       type: "webhook",
       source: "github",
