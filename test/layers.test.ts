@@ -131,7 +131,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/commands": [
     "core",
     "platform",
-    "registries",
+    "deploy",
     "gateway",
     "host/rpc_server",
     "deployers",

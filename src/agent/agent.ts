@@ -26,6 +26,7 @@ import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./uncaught.ts";
+import { compileWindows } from "./windows.ts";
 
 export { lockPath, statePath };
 
@@ -115,7 +116,9 @@ async function run(agent: Agent, context: DeployContext, command: CommandContext
   await warnAboutWriters(root, context);
   await applyFlags(config, context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
-  const policy = { ...locator, acceptChanged: config.acceptChanged };
+  const { acceptChanged, noDowngrade, minAgeMs } = config;
+  const opensAt = (await compileWindows(config.windows))?.opensAt;
+  const policy = { ...locator, acceptChanged, noDowngrade, minAgeMs, opensAt };
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
