@@ -1,6 +1,7 @@
 import type { Context } from "../core/context.ts";
 import type { HookResult } from "../core/event.ts";
 import type { Artifact, Registry, Release } from "../core/types.ts";
+import type { Reports } from "./reports.ts";
 import type { DeployedRelease, Retention, StateStore } from "./state.ts";
 import type { Switches } from "./switches.ts";
 
@@ -70,6 +71,7 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   store: StateStore;
   runHook: RunHook;
   switches: Switches;
+  reports: Reports;
   command: string;
   /** The name of this machine, for the audit record. */
   host: string;

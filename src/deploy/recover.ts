@@ -1,6 +1,7 @@
 import { DewyError } from "../core/error.ts";
 import type { DeployContext } from "./deployer.ts";
 import { failedEvent } from "./loop.ts";
+import { retryReports } from "./reports.ts";
 import { hookVariables, removeOldReleases, runAfterHook, type Trial, verify } from "./sequence.ts";
 import {
   cancelSwitch,
@@ -40,7 +41,10 @@ export async function recover(
   return undefined;
 }
 
-/** Retries a rollback that failed in an earlier poll, and an after-deploy hook that has not run. */
+/**
+ * Retries what an earlier poll could not do: a rollback, an after-deploy hook that has not run, and
+ * reports to the registry.
+ */
 export async function settle(context: DeployContext, signal: AbortSignal): Promise<void> {
   const { switches, store, deployer } = context;
   const isLeft = ({ switching }: DeployState): boolean =>
@@ -51,6 +55,12 @@ export async function settle(context: DeployContext, signal: AbortSignal): Promi
       if (isLeft(state)) await undoLeftovers(state, await deployer.live(), context);
     });
   }
+  await settleAfterHook(context, signal);
+  await retryReports(context, signal);
+}
+
+async function settleAfterHook(context: DeployContext, signal: AbortSignal): Promise<void> {
+  const { switches, store, deployer } = context;
   const { afterHook, releases, switching } = await store.load();
   if (afterHook === undefined || switches.isUnderway(afterHook.directory)) return;
   const { directory, previousTag } = afterHook;

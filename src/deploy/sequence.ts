@@ -4,16 +4,11 @@
  *
  * @module
  */
-import {
-  AbortedError,
-  DeployError,
-  type DeployPhase,
-  DewyError,
-  faultOf,
-  HostError,
-} from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
+import { bestEffort, untilStopped } from "./best_effort.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
+import { newReport, reportFailure, sendReport, withReport } from "./reports.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -23,6 +18,7 @@ import {
   findRelease,
   isBad,
   markBad,
+  type PendingReport,
   retention,
   sameBytes,
   wayBack,
@@ -31,10 +27,6 @@ import {
   withRelease,
 } from "./state.ts";
 import type { Underway } from "./switches.ts";
-
-const REPORT_TIMEOUT_MS = 60_000;
-/** How long a best-effort step may still take once dewy is stopping. */
-const STOP_GRACE_MS = 5_000;
 
 /** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
 export interface Trial {
@@ -89,6 +81,7 @@ export async function bakeAndCommit(
   const { release, underway } = trial;
   const { tag, directory } = release;
   const leave = (): void => void context.switches.underway.delete(underway);
+  let report: PendingReport | undefined;
   try {
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded") {
@@ -99,20 +92,22 @@ export async function bakeAndCommit(
       await removeOldReleases(context, signal);
       return outcome;
     }
+    report = newReport(release, context);
     const commit = (): Promise<unknown> =>
-      context.store.update((state) => commitSwitch(state, directory));
+      context.store.update((state) => withReport(commitSwitch(state, directory), report));
     await inPhase("commit", tag, context, commit);
   } catch (error) {
     await rollBackServing(release, error, context, signal).finally(leave);
     if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
   }
-  await finish(trial, context, signal).finally(leave);
+  await finish(trial, report, context, signal).finally(leave);
   return "proven";
 }
 
 async function finish(
   { release, variables, startedAt }: Trial,
+  report: PendingReport | undefined,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
@@ -125,7 +120,7 @@ async function finish(
     directory: variables.releaseDirectory,
     durationMs: context.clock.now() - startedAt,
   });
-  await reportDeploy(release, undefined, context, signal);
+  await sendReport(report, context, signal);
   await removeOldReleases(context, signal);
 }
 
@@ -135,7 +130,7 @@ async function cleanUp(
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await reportDeploy(release, messageOf(error), context, signal);
+  await reportFailure(release, error, context, signal);
   await removeOldReleases(context, signal);
 }
 
@@ -397,50 +392,6 @@ async function prune(context: DeployContext, most: number): Promise<void> {
   });
 }
 
-async function reportDeploy(
-  { id, tag }: { id: string; tag: string },
-  error: string | undefined,
-  context: DeployContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const { registry, command, host, clock, emit } = context;
-  const report = async (): Promise<void> => {
-    if (registry.report === undefined) return;
-    const at = new Date(clock.now());
-    const failure = error === undefined ? {} : { error };
-    await registry.report(
-      { id, tag, command, host, at, ...failure },
-      { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) },
-    );
-    if (error === undefined) emit({ type: "reported", tag });
-  };
-  const what = error === undefined ? "leave an audit record" : "report the failed deploy";
-  await bestEffort(context, what, () => untilStopped(report(), context, signal));
-}
-
-/** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
-async function untilStopped(
-  work: Promise<void>,
-  { clock }: DeployContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const done = new AbortController();
-  const stopped = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { signal: done.signal });
-  });
-  const timeout = stopped.then(async () => {
-    await clock.sleep(STOP_GRACE_MS, done.signal);
-    throw new AbortedError("it took too long while dewy was stopping");
-  });
-  try {
-    await Promise.race([work, timeout]);
-  } finally {
-    done.abort();
-    timeout.catch(() => {});
-  }
-}
-
 async function inPhase<T>(
   phase: DeployPhase,
   tag: string,
@@ -458,17 +409,5 @@ async function inPhase<T>(
       cause: error,
       retryable: error instanceof DewyError ? error.retryable : false,
     });
-  }
-}
-
-async function bestEffort(
-  { emit }: DeployContext,
-  what: string,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
   }
 }
