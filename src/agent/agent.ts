@@ -17,6 +17,7 @@ import { Switches } from "../deploy/switches.ts";
 import { type Later, pollOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/files/atomic_file.ts";
 import { writableByOthers } from "../host/files/own_directory.ts";
+import { lockPath, statePath } from "../host/files/own_paths.ts";
 import { stateFile } from "../host/files/state_file.ts";
 import { createHooks } from "../host/process/hook.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
@@ -26,6 +27,8 @@ import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { surviveUncaught } from "./uncaught.ts";
+
+export { lockPath, statePath };
 
 export type AgentConfig = DeployConfig & { command: string };
 
@@ -52,14 +55,6 @@ export interface Supervision {
   /** For `dewy status`. */
   appStatus?(): AppStatus;
   end(): Promise<void>;
-}
-
-export function lockPath(root: string): string {
-  return join(root, ".dewy", "lock");
-}
-
-export function statePath(root: string): string {
-  return join(root, ".dewy", "state.json");
 }
 
 /**

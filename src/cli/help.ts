@@ -2,6 +2,7 @@ import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
 import {
   type CommandName,
+  commandGroups,
   commands,
   defaultText,
   type FlagSpec,
@@ -23,15 +24,20 @@ export function programHelp(style: TerminalStyle): string {
   return page([
     "dewy pulls the newest version of an app from a registry and deploys it.",
     `${style.bold("Usage:")} dewy <command> [flags]`,
-    section(
-      "Commands",
-      commands.map(({ name, summary }) => ({ name, text: summary })),
-      style,
-    ),
+    ...commandSections(style),
     section("Flags", flagsOf(undefined).map(flagRow), style),
     section("Example", [{ name: "dewy check ghr://owner/repo" }], style),
     'Run "dewy <command> --help" for the flags and URLs of a command.',
   ]);
+}
+
+function commandSections(style: TerminalStyle): string[] {
+  const groups = Object.entries(commandGroups).map(([title, specs]) => ({
+    title,
+    rows: specs.map(({ name, summary }) => ({ name, text: summary })),
+  }));
+  const column = columnOf(groups.flatMap(({ rows }) => rows));
+  return groups.map(({ title, rows }) => section(title, rows, style, column));
 }
 
 export function commandHelp(name: CommandName, tables: HelpTables, style: TerminalStyle): string {

@@ -139,9 +139,8 @@ async function fail(
 ): Promise<number> {
   const stoppedBy = io.signals.stoppedBy();
   if (stoppedBy !== undefined && isAborted(error)) {
-    // A script whose check was interrupted must not read exit code 0; stopping an agent is a success.
-    const isService = command !== "check" && command !== "explain" && !once;
-    return isService ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
+    // A script whose command was interrupted must not read exit code 0; stopping an agent is a success.
+    return isService(command) && !once ? 0 : SIGNAL_EXIT_CODES[stoppedBy];
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactorOf } = await import("../agent/redactor.ts");
@@ -159,9 +158,16 @@ async function fail(
   return exitCodeOf(error);
 }
 
+const SERVICES: readonly ParsedArgv["command"][] = ["server", "assets", "container", "registry"];
+
+function isService(command: ParsedArgv["command"]): boolean {
+  return SERVICES.includes(command);
+}
+
 /** The command whose help fits a command line that could not be parsed. */
 function commandIn(argv: readonly string[]): ParsedArgv["command"] {
-  return commands.find(({ name }) => argv.includes(name))?.name;
+  const words = argv.map((word) => commands.find(({ name }) => name === word)?.name);
+  return words.find((name) => name !== undefined);
 }
 
 function isAborted(error: unknown): boolean {

@@ -80,10 +80,14 @@ export const AppStatus = v.object({
 });
 export type AppStatus = v.InferOutput<typeof AppStatus>;
 
+export const Mode = v.picklist(["server", "assets", "container"]);
+export type Mode = v.InferOutput<typeof Mode>;
+
 /** Everything `dewy status` shows about an instance. */
 export const InstanceStatus = v.object({
   name: v.string(),
-  mode: v.picklist(["server", "assets", "container"]),
+  /** Absent if the instance does not run and has left no trace of it. */
+  mode: v.exactOptional(Mode),
   directory: v.string(),
   /** Redacted; absent if the instance does not run. */
   registry: v.exactOptional(v.string()),
@@ -129,6 +133,8 @@ export type InstanceStatus = v.InferOutput<typeof InstanceStatus>;
 
 export const ControlReply = v.variant("kind", [
   v.object({ kind: v.literal("progress"), text: v.string() }),
+  /** Says that the command still waits or works. Readers ignore kinds that they do not know, too. */
+  v.object({ kind: v.literal("alive") }),
   v.object({
     kind: v.literal("done"),
     /** One sentence for the operator. */
@@ -148,3 +154,14 @@ export const ControlReply = v.variant("kind", [
   }),
 ]);
 export type ControlReply = v.InferOutput<typeof ControlReply>;
+
+/** The answer to a request of another protocol, from the side of the command and of the dewy that runs. */
+export function protocolMessage(
+  command: { protocol: number; dewy: string },
+  running: { protocol: number; dewy: string },
+): string {
+  const versions = `dewy ${running.dewy} runs, and this command is dewy ${command.dewy}`;
+  return command.protocol > running.protocol
+    ? `${versions}: the running dewy is too old for it; restart it with the new version`
+    : `${versions}: the command is too old for it; update the command`;
+}

@@ -24,3 +24,8 @@ function escapeOf(character: string): string {
 export function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length)}…`;
 }
+
+/** `2026-05-04 07:00 UTC`. */
+export function utcMinute(time: Date): string {
+  return `${time.toISOString().slice(0, "2026-05-04T07:00".length).replace("T", " ")} UTC`;
+}

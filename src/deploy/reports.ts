@@ -103,16 +103,16 @@ function withoutReport(state: DeployState, report: PendingReport): DeployState {
   return { ...state, reports: left.length === 0 ? undefined : left };
 }
 
-/** Reports a failed deploy. */
-export async function reportFailure(
+/** Reports a deploy, or one that failed with an error. */
+export async function reportDeploy(
   release: { id: string; tag: string },
-  error: unknown,
+  error: string | undefined,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const report = newReport(release, context, messageOf(error));
+  const report = newReport(release, context, error);
   if (report === undefined) return;
-  await bestEffort(context, "save the report of the failed deploy", async () => {
+  await bestEffort(context, "save the report of the deploy", async () => {
     await context.store.update((state) => withReport(state, report));
   });
   await sendReport(report, context, signal);

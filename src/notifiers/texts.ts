@@ -1,5 +1,7 @@
 import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent, HookResult } from "../core/event.ts";
+import { type Operator, operatorText } from "../core/operator.ts";
+import { utcMinute } from "../core/text.ts";
 import type { Notification } from "./driver.ts";
 import { code, type RichText, rich, type Span } from "./rich_text.ts";
 
@@ -15,7 +17,8 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
  * The notification of an event, in the words that users of the Go dewy know.
  *
  * @param quiet whether only successes, errors and failed hooks are sent. `assets` and `server` announce the success itself
- *   only then, since the download has announced it otherwise; `container` counts its replicas instead.
+ *   only then, since the download has announced it otherwise; `container` counts its replicas instead. What an operator
+ *   asked for is always announced.
  */
 export function notificationOf(event: DewyEvent, quiet: boolean): Notification | undefined {
   switch (event.type) {
@@ -32,9 +35,7 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
     case "hook":
       return hookNotification(event.result);
     case "deployed":
-      return quiet && event.command !== "container"
-        ? { kind: "success", text: rich`Deployed ${code(event.tag)}` }
-        : undefined;
+      return deployedNotification(event, quiet);
     case "server-started":
       return message(startText(event));
     case "app-restart":
@@ -58,7 +59,7 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
     case "image-pulled":
       return message(rich`Pulled image for ${code(event.tag)}`);
     case "containers-deployed":
-      return { kind: "success", text: containersText(event) };
+      return success(containersText(event));
     case "containers-adopted":
       return message(adoptedText(event));
     case "replica-lost":
@@ -70,7 +71,11 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
         rich`The bytes of ${code(event.artifact)} have changed under the tag ${code(event.tag)}: not deployed`,
       );
     case "rolled-back":
-      return error(rich`Rolled back from ${code(event.tag)} to ${code(event.to)}: ${event.reason}`);
+      return rolledBackNotification(event);
+    case "ordered":
+      return orderedNotification(event);
+    case "waiting":
+      return message(rich`${code(event.tag)} is available but waits: ${waitText(event)}`);
     case "driver":
       return event.notify ? message(rich`${event.scheme}: ${event.message}`) : undefined;
     case "superseded":
@@ -94,6 +99,42 @@ function message(text: RichText): Notification {
 
 function error(text: RichText): Notification {
   return { kind: "error", text };
+}
+
+function success(text: RichText): Notification {
+  return { kind: "success", text };
+}
+
+function deployedNotification(
+  event: EventOf<"deployed">,
+  quiet: boolean,
+): Notification | undefined {
+  const { tag, command, operator } = event;
+  if (operator !== undefined) return success(rich`Deployed ${code(tag)} ${byText(operator)}`);
+  return quiet && command !== "container" ? success(rich`Deployed ${code(tag)}`) : undefined;
+}
+
+function rolledBackNotification(event: EventOf<"rolled-back">): Notification {
+  const { tag, to, reason, operator } = event;
+  const text = rich`Rolled back from ${code(tag)} to ${code(to)}`;
+  return operator === undefined
+    ? error(rich`${text}: ${reason}`)
+    : success(rich`${text} ${byText(operator)}`);
+}
+
+/** A poll is announced by what it finds. */
+function orderedNotification({ command, operator }: EventOf<"ordered">): Notification | undefined {
+  if (command === "poll") return undefined;
+  return message(rich`${code(command)} was asked for ${byText(operator)}`);
+}
+
+/** `by alice: "checkout fails"`. */
+function byText(operator: Operator): string {
+  return `by ${operatorText(operator)}`;
+}
+
+function waitText({ reason, until }: EventOf<"waiting">): string {
+  return until === undefined ? reason : `${reason}; until ${utcMinute(until)}`;
 }
 
 function startText(event: EventOf<"server-started">): RichText {

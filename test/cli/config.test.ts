@@ -46,7 +46,22 @@ describe("readConfig of assets", () => {
       maxExpandedSize: 8 * 1024 ** 3,
       retryBad: false,
       acceptChanged: [],
+      name: undefined,
+      dryRun: false,
+      windows: [],
+      minAgeMs: 0,
+      noDowngrade: false,
+      webhookListen: undefined,
+      webhookSecretFile: undefined,
     });
+  });
+  test("--no-downgrade is a flag, not the negation of one", () => {
+    expect(assets("--no-downgrade").noDowngrade).toBe(true);
+    expect(assets("--no-downgrade=false").noDowngrade).toBe(false);
+    expect(() => assets("--downgrade")).toThrow("unknown flag --downgrade");
+    expect(() => assets("--no_downgrade")).toThrow("unknown flag --no_downgrade");
+    expect(() => assets("--no-downgrade=maybe")).toThrow("--no-downgrade does not take a value");
+    expect(() => check("ghr://o/r", "--no-downgrade")).toThrow("unknown flag --no-downgrade for");
   });
   test.each([
     ["10", 10_000],

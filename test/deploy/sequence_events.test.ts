@@ -248,7 +248,7 @@ describe("a step that may fail without harm", () => {
     expect(warningsOf(world)).toEqual([
       { message: "Cannot remember the bad version", error: "the disk is full" },
       { message: "Cannot clear the switch that was rolled back", error: "the disk is full" },
-      { message: "Cannot save the report of the failed deploy", error: "the disk is full" },
+      { message: "Cannot save the report of the deploy", error: "the disk is full" },
     ]);
   });
 

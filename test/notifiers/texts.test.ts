@@ -47,6 +47,16 @@ const PULLED = {
   durationMs: 1,
 } as const;
 
+const ALICE = { user: "alice", message: "checkout <fails>" };
+const DEPLOYED = {
+  type: "deployed",
+  command: "server",
+  tag: "v1",
+  previousTag: "v2",
+  directory: "d",
+  durationMs: 1,
+} as const;
+
 const TEXTS: [DewyEvent, string | undefined][] = [
   [
     { type: "started", version: "1.2.3", command: "assets", registry: "r", directory: "d" },
@@ -98,6 +108,44 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "✗ After Deploy Hook: echo 1 (timed out)",
   ],
   [{ type: "rolled-back", tag: "v2", to: "v1", reason: "r" }, "Rolled back from `v2` to `v1`: r"],
+  [
+    {
+      type: "rolled-back",
+      tag: "v2",
+      to: "v1",
+      reason: "asked for by al",
+      operator: { user: "al" },
+    },
+    "Rolled back from `v2` to `v1` by al",
+  ],
+  [
+    { type: "rolled-back", tag: "v2", to: "v1", reason: "checkout <fails>", operator: ALICE },
+    'Rolled back from `v2` to `v1` by alice: "checkout &lt;fails&gt;"',
+  ],
+  [{ ...DEPLOYED, operator: ALICE }, 'Deployed `v1` by alice: "checkout &lt;fails&gt;"'],
+  [DEPLOYED, undefined],
+  [
+    { type: "ordered", command: "pin v1", operator: ALICE },
+    '`pin v1` was asked for by alice: "checkout &lt;fails&gt;"',
+  ],
+  [{ type: "ordered", command: "poll", operator: { user: "al" } }, undefined],
+  [
+    { type: "waiting", tag: "v2", why: "pinned", reason: "pinned to v1 by al" },
+    "`v2` is available but waits: pinned to v1 by al",
+  ],
+  [
+    {
+      type: "waiting",
+      tag: "v2",
+      why: "window",
+      reason: "outside of the deploy window",
+      until: new Date("2026-05-04T07:00:00Z"),
+    },
+    "`v2` is available but waits: outside of the deploy window; until 2026-05-04 07:00 UTC",
+  ],
+  [{ type: "would-deploy", tag: "v2", previousTag: "v1", directory: "d" }, undefined],
+  [{ type: "polled", outcome: "fine", nextAt: new Date(0) }, undefined],
+  [{ type: "webhook", source: "github", outcome: "accepted" }, undefined],
   [
     { type: "superseded", tag: "v2", by: "v3" },
     "`v2` was superseded by `v3` before it counted as deployed",
@@ -199,6 +247,20 @@ test("a quiet notifier sends deployed versions and crashes", () => {
   } as const;
   expect([STARTED, EXITED, deployed].map(kind)).toEqual(["message", "error", "success"]);
   expect(notificationOf(deployed, false)).toBeUndefined();
+});
+
+test("a quiet notifier sends what an operator has deployed or rolled back", () => {
+  const operator = { user: "alice" };
+  const events: DewyEvent[] = [
+    { ...DEPLOYED, command: "container", operator },
+    { type: "rolled-back", tag: "v2", to: "v1", reason: "asked for by alice", operator },
+    { type: "rolled-back", tag: "v2", to: "v1", reason: "it crashed" },
+  ];
+  expect(events.map((event) => notificationOf(event, true)?.kind)).toEqual([
+    "success",
+    "success",
+    "error",
+  ]);
 });
 
 test("a quiet notifier sends deployed containers once, and lost ones", () => {

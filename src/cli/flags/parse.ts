@@ -57,6 +57,11 @@ const MARK = "=";
 const marked = (text: string): string => MARK + text;
 const unmarked = (text: string): string => text.slice(MARK.length);
 
+/** cac reads `--no-downgrade` as "downgrade is false". */
+function nameForCac(name: string): string {
+  return name.replace(/^no-/, "no_");
+}
+
 /** `true` for a flag without a value. */
 type FlagValue = string | boolean;
 
@@ -68,15 +73,17 @@ interface CacResult {
 function parseWithCac(args: readonly string[]): CacResult {
   const cli = cac("dewy");
   for (const { name, value } of flags) {
-    cli.option(value === undefined ? `--${name}` : `--${name} <value>`, "");
+    cli.option(value === undefined ? `--${nameForCac(name)}` : `--${nameForCac(name)} <value>`, "");
   }
   const parsed = cli.parse(["", "", ...args], { run: false });
   const options = parsed.options as Readonly<Record<string, FlagValue | FlagValue[] | undefined>>;
   return {
     words: parsed.args.map(unmarked),
     values: (flag) => {
-      const value =
-        options[flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+      const key = nameForCac(flag).replaceAll(/-([a-z])/g, (_, letter: string) =>
+        letter.toUpperCase(),
+      );
+      const value = options[key];
       return value === undefined ? [] : [value].flat();
     },
   };
@@ -107,14 +114,14 @@ function forCac(argv: readonly string[]): { args: string[]; problem: ConfigError
       problem ??= previous === undefined ? unknownFlag(spelling) : missingValue(previous.name, arg);
       return [];
     }
-    const long = `--${flag.name}`;
+    const long = `--${nameForCac(flag.name)}`;
     if (value === undefined) {
       if (flag.value !== undefined) needsValue = flag;
       return long;
     }
     if (flag.value !== undefined) return `${long}=${marked(value)}`;
     if (value === "true" || value === "false") return `${long}=${value}`;
-    problem ??= new ConfigError(`${long} does not take a value, but has "${value}"`);
+    problem ??= new ConfigError(`--${flag.name} does not take a value, but has "${value}"`);
     return long;
   });
   return { args, problem };
@@ -172,9 +179,41 @@ export function noCommand(word: string | undefined): ConfigError {
   const known = `choose one of: ${names.join(", ")}`;
   if (word === undefined)
     return new ConfigError(`command is not available: no command given; ${known}`);
-  // The Go dewy's own help calls it "image".
-  const meant = word === "image" ? "container" : word === "help" ? "--help" : undefined;
-  const near = meant ?? nearest(word.toLowerCase(), names);
-  const hint = near === undefined ? known : `did you mean ${near}?`;
+  const near = MEANT.get(word.toLowerCase()) ?? nearest(word.toLowerCase(), names);
+  const hint = near === undefined || near === "" ? known : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${hint}`);
 }
+
+/** What other tools call it. An empty text keeps a short word from being taken for a typo. */
+const MEANT: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    // The Go dewy's own help says so.
+    image: "container",
+    help: "--help",
+    run: "server",
+    start: "server",
+    stop: "",
+    ls: "status",
+    ps: "status",
+    list: "status",
+    details: "status",
+    log: "history",
+    logs: "history",
+    audit: "history",
+    events: "history",
+    versions: "releases",
+    undo: "rollback",
+    revert: "rollback",
+    downgrade: "rollback",
+    upgrade: "deploy",
+    update: "poll",
+    sync: "poll",
+    freeze: "pause",
+    hold: "pause",
+    lock: "pause",
+    unfreeze: "resume",
+    unlock: "resume",
+    ignore: "skip",
+    reload: "restart",
+  }),
+);

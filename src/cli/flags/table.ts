@@ -46,136 +46,145 @@ export interface CommandSpec {
   readonly example: string;
 }
 
-export const commands: readonly CommandSpec[] = [
-  {
-    name: "server",
-    usage: "server --registry <url> [flags] -- <command> [args]",
-    summary:
-      "Run a program and keep it on the newest version in a registry, without dropping requests",
-    example: "dewy server --registry ghr://owner/repo --port 8080 -- /opt/app/current/app",
-  },
-  {
-    name: "assets",
-    usage: "assets --registry <url> [flags]",
-    summary: "Keep the files in a directory at the newest version in a registry",
-    example: "dewy assets --registry ghr://owner/repo --directory /var/www/app --interval 30s",
-  },
-  {
-    name: "container",
-    usage: "container --registry <url> [flags] [-- <docker run options>]",
-    summary:
-      "Run containers and keep them on the newest image in a registry, without dropping requests",
-    example:
-      "dewy container --registry img://ghcr.io/owner/app --port 8080:3000 --health-path /health",
-  },
-  {
-    name: "container list",
-    usage: "container list [flags]",
-    summary: "List the containers that dewy runs on this machine",
-    example: "dewy container list",
-  },
-  {
-    name: "check",
-    usage: "check <registry> [flags]",
-    summary:
-      "Show the newest version for this machine, even if it is marked bad here; exits 0 only if one is ready",
-    example: "dewy check ghr://owner/repo --json",
-  },
-  {
-    name: "explain",
-    usage: "explain <registry> [flags]",
-    summary: "Explain why each tag and artifact was chosen or skipped",
-    example: "dewy explain 's3://eu-west-1/releases/app?pre-release=true'",
-  },
-  {
-    name: "registry",
-    usage: "registry --upstream <url> --port <port> [flags]",
-    summary:
-      "Serve a registry to other machines over gRPC, so that they don't need its credentials",
-    example:
-      "dewy registry --upstream ghr://owner/repo --host :: --port 9000 --token-file /etc/dewy/token --tls-cert cert.pem --tls-key key.pem",
-  },
-  {
-    name: "status",
-    usage: "status [flags]",
-    summary: "Show what runs on this machine, since when, and what waits for what",
-    example: "dewy status",
-  },
-  {
-    name: "history",
-    usage: "history [flags]",
-    summary: "Show what happened to an app: deploys, rollbacks, failures, commands",
-    example: "dewy history --name app --since 24h",
-  },
-  {
-    name: "releases",
-    usage: "releases [flags]",
-    summary: "List the releases on disk: current, kept, bad and why",
-    example: "dewy releases --name app",
-  },
-  {
-    name: "rollback",
-    usage: "rollback [tag] [flags]",
-    summary:
-      "Go back to an earlier version that is on this machine; what is left behind does not come again by itself",
-    example: 'dewy rollback --name app --message "checkout fails"',
-  },
-  {
-    name: "deploy",
-    usage: "deploy <tag> [flags]",
-    summary: "Deploy a version that the registry has, newer or older",
-    example: "dewy deploy v1.2.0 --name app",
-  },
-  {
-    name: "pin",
-    usage: "pin <tag> [flags]",
-    summary: "Stay on a version until unpin; deploys it if another one runs",
-    example: "dewy pin v1.2.0 --name app",
-  },
-  {
-    name: "unpin",
-    usage: "unpin [flags]",
-    summary: "Let new versions come again after pin",
-    example: "dewy unpin --name app",
-  },
-  {
-    name: "pause",
-    usage: "pause [flags]",
-    summary: "Let no version come by itself until resume; polling goes on",
-    example: 'dewy pause --name app --message "database migration"',
-  },
-  {
-    name: "resume",
-    usage: "resume [flags]",
-    summary: "Let new versions come again after pause",
-    example: "dewy resume --name app",
-  },
-  {
-    name: "skip",
-    usage: "skip <tag> [flags]",
-    summary: "Never let a version come by itself",
-    example: "dewy skip v1.3.0 --name app",
-  },
-  {
-    name: "unskip",
-    usage: "unskip [tag] [flags]",
-    summary: "Let a skipped version come by itself again; without a tag, every one",
-    example: "dewy unskip v1.3.0 --name app",
-  },
-  {
-    name: "poll",
-    usage: "poll [flags]",
-    summary: "Ask the registry now, and wait for the outcome",
-    example: "dewy poll --name app",
-  },
-  {
-    name: "restart",
-    usage: "restart [flags]",
-    summary:
-      "Start the running version again without a gap, one generation or container after another",
-    example: "dewy restart --name app",
-  },
-];
+/** The commands under the headings of `dewy --help`, both in its order. */
+export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
+  Services: [
+    {
+      name: "server",
+      usage: "server --registry <url> [flags] -- <command> [args]",
+      summary:
+        "Run a program and keep it on the newest version in a registry, without dropping requests",
+      example: "dewy server --registry ghr://owner/repo --port 8080 -- /opt/app/current/app",
+    },
+    {
+      name: "assets",
+      usage: "assets --registry <url> [flags]",
+      summary: "Keep the files in a directory at the newest version in a registry",
+      example: "dewy assets --registry ghr://owner/repo --directory /var/www/app --interval 30s",
+    },
+    {
+      name: "container",
+      usage: "container --registry <url> [flags] [-- <docker run options>]",
+      summary:
+        "Run containers and keep them on the newest image in a registry, without dropping requests",
+      example:
+        "dewy container --registry img://ghcr.io/owner/app --port 8080:3000 --health-path /health",
+    },
+    {
+      name: "registry",
+      usage: "registry --upstream <url> --port <port> [flags]",
+      summary:
+        "Serve a registry to other machines over gRPC, so that they don't need its credentials",
+      example:
+        "dewy registry --upstream ghr://owner/repo --host :: --port 9000 --token-file /etc/dewy/token --tls-cert cert.pem --tls-key key.pem",
+    },
+  ],
+  Questions: [
+    {
+      name: "status",
+      usage: "status [flags]",
+      summary:
+        "Show the running versions on this machine, since when they run, and which versions wait",
+      example: "dewy status",
+    },
+    {
+      name: "history",
+      usage: "history [flags]",
+      summary: "Show the deploys, rollbacks, failures and commands of an app",
+      example: "dewy history --name app --since 24h",
+    },
+    {
+      name: "releases",
+      usage: "releases [flags]",
+      summary: "List the releases on disk: current, kept, bad and why",
+      example: "dewy releases --name app",
+    },
+    {
+      name: "container list",
+      usage: "container list [flags]",
+      summary: "List the containers that dewy runs on this machine",
+      example: "dewy container list",
+    },
+    {
+      name: "check",
+      usage: "check <registry> [flags]",
+      summary:
+        "Show the newest version for this machine, even if it is marked bad here; exits 0 only if one is ready",
+      example: "dewy check ghr://owner/repo --json",
+    },
+    {
+      name: "explain",
+      usage: "explain <registry> [flags]",
+      summary: "Explain why each tag and artifact was chosen or skipped",
+      example: "dewy explain 's3://eu-west-1/releases/app?pre-release=true'",
+    },
+  ],
+  Steering: [
+    {
+      name: "rollback",
+      usage: "rollback [tag] [flags]",
+      summary:
+        "Go back to an earlier version on this machine, and skip every version up to the one left behind",
+      example: 'dewy rollback --name app --message "checkout fails"',
+    },
+    {
+      name: "deploy",
+      usage: "deploy <tag> [flags]",
+      summary: "Deploy a version that the registry has, newer or older",
+      example: "dewy deploy v1.2.0 --name app",
+    },
+    {
+      name: "pin",
+      usage: "pin <tag> [flags]",
+      summary: "Stay on a version until unpin; deploys it if another one runs",
+      example: "dewy pin v1.2.0 --name app",
+    },
+    {
+      name: "unpin",
+      usage: "unpin [flags]",
+      summary: "Deploy new versions automatically again after pin",
+      example: "dewy unpin --name app",
+    },
+    {
+      name: "pause",
+      usage: "pause [flags]",
+      summary: "Deploy nothing automatically until resume; polling goes on",
+      example: 'dewy pause --name app --message "database migration"',
+    },
+    {
+      name: "resume",
+      usage: "resume [flags]",
+      summary: "Deploy new versions automatically again after pause",
+      example: "dewy resume --name app",
+    },
+    {
+      name: "skip",
+      usage: "skip <tag> [flags]",
+      summary: "Never deploy a version automatically",
+      example: "dewy skip v1.3.0 --name app",
+    },
+    {
+      name: "unskip",
+      usage: "unskip [tag] [flags]",
+      summary: "Allow a skipped version again; without a tag, all of them",
+      example: "dewy unskip v1.3.0 --name app",
+    },
+    {
+      name: "poll",
+      usage: "poll [flags]",
+      summary: "Ask the registry now, and wait for the outcome",
+      example: "dewy poll --name app",
+    },
+    {
+      name: "restart",
+      usage: "restart [flags]",
+      summary: "Restart the running version without dropping requests",
+      example: "dewy restart --name app",
+    },
+  ],
+};
+
+export const commands: readonly CommandSpec[] = Object.values(commandGroups).flat();
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -206,7 +215,8 @@ export const STEERING = [
   "restart",
 ] as const satisfies readonly CommandName[];
 /** The commands that act on one or several instances of this machine. */
-const LOCAL: readonly CommandName[] = ["status", "history", "releases", ...STEERING];
+const ONE_INSTANCE: readonly CommandName[] = ["history", "releases", ...STEERING];
+const LOCAL: readonly CommandName[] = ["status", ...ONE_INSTANCE];
 const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...LOCAL];
 
 /** The flags under the headings of `--help`, both in its order. */
@@ -325,36 +335,10 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "Name of this instance for dewy status and other commands (default: the directory's name)",
     },
     {
-      name: "directory",
-      short: "d",
-      value: "<path>",
-      commands: LOCAL,
-      description: "Act on the instance of this directory, also if it does not run",
-    },
-    {
-      name: "name",
-      short: "n",
-      value: "<name>",
-      commands: LOCAL,
-      description: "Act on the instance with this name; with a single instance, it can be left out",
-    },
-    {
-      name: "message",
-      short: "m",
-      value: "<text>",
-      commands: STEERING,
-      description: "Why; shown in the history and in notifications",
-    },
-    {
       name: "dry-run",
       commands: DEPLOYING,
       description:
-        "Poll once and prepare the newest version, then say what would be deployed and exit; runs no hook",
-    },
-    {
-      name: "dry-run",
-      commands: ["rollback", "deploy"],
-      description: "Say what would happen, and change nothing",
+        "Poll once and prepare the newest version, then print which version would be deployed and exit; runs no hook",
     },
     { name: "retry-bad", commands: DEPLOYING, description: "Retry versions previously marked bad" },
     {
@@ -385,7 +369,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "no-downgrade",
       commands: DEPLOYING,
       description:
-        "Never deploy an older version by itself, not even if the running one was deleted",
+        "Never deploy an older version automatically, not even if the running one was deleted",
     },
   ],
   Webhooks: [
@@ -408,7 +392,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "since",
       value: "<duration>",
       commands: ["history"],
-      description: "Only show what happened in this time, such as 24h or 7d (default: everything)",
+      description: "Only show entries of this time, such as 24h or 7d (default: everything)",
     },
     {
       name: "event",
@@ -420,7 +404,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "tag",
       value: "<tag>",
       commands: ["history"],
-      description: "Only show what concerns this version",
+      description: "Only show entries about this version",
     },
     {
       name: "limit",
@@ -432,7 +416,51 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "follow",
       commands: ["history"],
-      description: "Keep printing what happens, until Ctrl-C",
+      description: "Keep printing new entries, until Ctrl-C",
+    },
+  ],
+  Instance: [
+    {
+      name: "name",
+      short: "n",
+      value: "<name>",
+      commands: ["status"],
+      description: "Only show the instance with this name",
+    },
+    {
+      name: "name",
+      short: "n",
+      value: "<name>",
+      commands: ONE_INSTANCE,
+      description: "Name of the instance; with a single instance, it can be left out",
+    },
+    {
+      name: "directory",
+      short: "d",
+      value: "<path>",
+      commands: ["status"],
+      description: "Only show the instance of this directory, even if it does not run",
+    },
+    {
+      name: "directory",
+      short: "d",
+      value: "<path>",
+      commands: ONE_INSTANCE,
+      description: "Directory of the instance, instead of its name; it need not run",
+    },
+  ],
+  Steering: [
+    {
+      name: "message",
+      short: "m",
+      value: "<text>",
+      commands: STEERING,
+      description: "Reason, at most 500 characters; shown in the history and in notifications",
+    },
+    {
+      name: "dry-run",
+      commands: ["rollback", "deploy"],
+      description: "Print the outcome that the command would have, and change nothing",
     },
   ],
   Ports: [
@@ -825,7 +853,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-level",
       short: "l",
       value: "<debug|info|warn|error>",
-      commands: [...ASKING, ...LIST, ...LOCAL],
+      commands: [...ASKING, ...LIST],
       description: "Lowest level to log",
       default: "error",
     },
@@ -841,7 +869,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-format",
       short: "f",
       value: "<text|json>",
-      commands: [...ASKING, ...GATEWAY, ...LIST, ...LOCAL],
+      commands: [...ASKING, ...GATEWAY, ...LIST],
       description: "Log format",
       default: "text",
     },

@@ -5,6 +5,8 @@
  */
 import { formatBytes } from "../../core/bytes.ts";
 import type { DewyEvent } from "../../core/event.ts";
+import { type Operator, operatorText } from "../../core/operator.ts";
+import { utcMinute } from "../../core/text.ts";
 
 export interface Story {
   text: string;
@@ -50,10 +52,18 @@ const STORIES: Stories = {
       output,
     };
   },
-  deployed: ({ tag, previousTag, durationMs }) =>
-    `${tag} deployed${previousTag === undefined ? "" : `, was ${previousTag}`} (${humanDuration(durationMs)})`,
+  deployed: ({ tag, previousTag, durationMs, operator }) =>
+    `${tag} deployed${by(operator)}${previousTag === undefined ? "" : `, was ${previousTag}`} (${humanDuration(durationMs)})`,
   superseded: ({ tag, by }) => `${tag} superseded by ${by}`,
-  "rolled-back": ({ tag, to, reason }) => `${tag} rolled back to ${to}: ${reason}`,
+  "rolled-back": ({ tag, to, reason, operator }) =>
+    `${tag} rolled back to ${to}${operator === undefined ? `: ${reason}` : by(operator)}`,
+  ordered: ({ command, operator }) => `${command} asked for${by(operator)}`,
+  waiting: ({ tag, reason, until }) =>
+    `${tag} waits: ${reason}${until === undefined ? "" : `; until ${utcMinute(until)}`}`,
+  webhook: ({ source, outcome, reason }) =>
+    `webhook ${outcome} (${source})${reason === undefined ? "" : `: ${reason}`}`,
+  "would-deploy": ({ tag, previousTag }) =>
+    `dry run: ${tag} would be deployed${previousTag === undefined ? "" : `, ${previousTag} is live`}`,
   "known-bad": ({ tag, reason }) =>
     `${tag} skipped: marked bad (${reason}); --retry-bad tries it again`,
   held: ({ tag, running, reason }) => `${tag} skipped, ${running} keeps running: ${reason}`,
@@ -101,8 +111,12 @@ export function storyOf(event: DewyEvent): Story | undefined {
   const write = STORIES[event.type] as ((event: DewyEvent) => string | Story) | undefined;
   const story = write?.(event);
   if (story === undefined) return undefined;
-  const isSuccess = SUCCESSES.has(event.type);
+  const isSuccess = SUCCESSES.has(event.type) || isOrderedRollback(event);
   return typeof story === "string" ? { text: story, isSuccess } : { ...story, isSuccess };
+}
+
+function isOrderedRollback(event: DewyEvent): boolean {
+  return event.type === "rolled-back" && event.operator !== undefined;
 }
 
 /** `120 ms`, `2.1 s`, `1 min 5 s`. */
@@ -111,6 +125,10 @@ function humanDuration(ms: number): string {
   if (ms < 60_000) return `${Number((ms / 1_000).toFixed(1))} s`;
   const seconds = Math.round(ms / 1_000);
   return `${Math.floor(seconds / 60)} min${seconds % 60 === 0 ? "" : ` ${seconds % 60} s`}`;
+}
+
+function by(operator: Operator | undefined): string {
+  return operator === undefined ? "" : ` by ${operatorText(operator)}`;
 }
 
 function counted(count: number, one: string, many: string): string {

@@ -1,10 +1,89 @@
+import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
+import { askInstance } from "../../control/client.ts";
+import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
+import { SteerCommand } from "../../control/protocol.ts";
 import { HostError } from "../../core/error.ts";
+import type { Operator } from "../../core/operator.ts";
+import { printable } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
+import { operatorOf } from "./operator.ts";
 
-export async function runOrder(
-  { command }: SteerConfig,
+interface Order {
+  command: SteerCommand;
+  operator: Operator;
+  progress(text: string): void;
+}
+
+interface Outcome {
+  text: string;
+  live?: string | undefined;
+}
+
+/** Gives an operator's command to an instance, and waits for the outcome. */
+export async function runOrder(config: SteerConfig, context: CommandContext): Promise<number> {
+  const instance = await chooseInstance(config, context.env);
+  const order = orderOf(config, context);
+  const outcome = instance.isRunning
+    ? await ask(instance, order, context)
+    : await act(instance, order, context);
+  print(outcome, instance, config, context);
+  return 0;
+}
+
+function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
+  const { command, tag, message, dryRun } = config;
+  const given = {
+    command,
+    ...(tag === undefined ? {} : { tag }),
+    ...(dryRun ? { dryRun } : {}),
+  };
+  return {
+    command: v.parse(SteerCommand, given),
+    operator: operatorOf(env, message),
+    progress: (text) => stderr.write(`${printable(text)}\n`),
+  };
+}
+
+async function ask(
+  instance: FoundInstance,
+  { command, operator, progress }: Order,
+  { signals, stderr, version }: CommandContext,
+): Promise<Outcome> {
+  const request = { dewy: version, operator: { ...operator }, request: command };
+  try {
+    return await askInstance(instance, request, { onProgress: progress, signal: signals.stop });
+  } catch (error) {
+    if (signals.stop.aborted) stderr.write(`${goesOn(instance, command)}\n`);
+    throw error;
+  }
+}
+
+function goesOn({ directory }: FoundInstance, { command }: SteerCommand): string {
+  return printable(
+    `Stopped waiting: dewy goes on with a ${command} that it has received; to look: dewy status --directory ${directory}`,
+  );
+}
+
+/** Nothing runs there: the command acts on the directory, under its lock. */
+async function act(
+  { directory }: FoundInstance,
+  order: Order,
   _context: CommandContext,
-): Promise<number> {
-  throw new HostError(`dewy ${command} is not ready`);
+): Promise<Outcome> {
+  throw new HostError(
+    `Cannot carry out ${order.command.command} in ${directory}: dewy does not run there`,
+  );
+}
+
+function print(
+  { text, live }: Outcome,
+  { name, directory, isRunning }: FoundInstance,
+  { command, tag, dryRun, json }: SteerConfig,
+  { stdout }: CommandContext,
+): void {
+  const outcome = dryRun ? "dry-run" : isRunning ? "done" : "offline";
+  const done = { kind: "done", command, outcome, name, directory };
+  const found = { tag: tag ?? null, live: live ?? null, message: text };
+  stdout.write(json ? `${JSON.stringify({ ...done, ...found })}\n` : `${printable(text)}\n`);
 }

@@ -210,15 +210,31 @@ function hold(path: string, text: string, file: FileHandle, { emit }: LockOption
 const LOST =
   "The lock was removed or taken by another process; two dewy processes may use this directory now";
 
-/** Returns `dewy server (pid 7 on web1)`; `undefined` if the lock is free or stale. */
-export async function lockHolder(path: string): Promise<string | undefined> {
+/** The live process that holds a lock. */
+export interface LockHolder {
+  pid: number;
+  /** The command of dewy, such as `server`. */
+  command: string;
+  /** Such as `dewy server (pid 7 on web1)`. */
+  name: string;
+}
+
+/** Returns `undefined` if the lock is free or stale. */
+export async function findLockHolder(path: string): Promise<LockHolder | undefined> {
   try {
     const found = await readLock(path);
-    return found === undefined || found.liveness === "gone" ? undefined : nameOf(found);
+    if (found?.holder === undefined || found.liveness === "gone") return undefined;
+    const { pid, command } = found.holder;
+    return { pid, command, name: nameOf(found) };
   } catch (error) {
     if (systemCode(error) === "ENOTDIR") return undefined;
     throw hostError(`read ${path}`, error);
   }
+}
+
+/** Returns `dewy server (pid 7 on web1)`; `undefined` if the lock is free or stale. */
+export async function lockHolder(path: string): Promise<string | undefined> {
+  return (await findLockHolder(path))?.name;
 }
 
 /** `silent`: the process is in another PID namespace of this kernel, so only its heartbeat can be checked. */

@@ -98,6 +98,7 @@ describe("the log at a terminal", () => {
     directory: "/d",
     durationMs: 2_140,
   } as const;
+  const ALICE = { user: "alice", message: "slow" };
   const FAILED = {
     type: "failed",
     phase: "stage",
@@ -117,6 +118,37 @@ describe("the log at a terminal", () => {
     [
       { type: "rolled-back", tag: "v2", to: "v1", reason: "it exited" },
       "✗ v2 rolled back to v1: it exited\n",
+    ],
+    [
+      { type: "rolled-back", tag: "v2", to: "v1", reason: "slow", operator: ALICE },
+      '✓ v2 rolled back to v1 by alice: "slow"\n',
+    ],
+    [{ ...DEPLOYED, operator: { user: "al" } }, "✓ v1.2.0 deployed by al, was v1.1.0 (2.1 s)\n"],
+    [
+      { type: "ordered", command: "rollback", operator: ALICE },
+      '  rollback asked for by alice: "slow"\n',
+    ],
+    [
+      {
+        type: "waiting",
+        tag: "v2",
+        why: "min-age",
+        reason: "younger than 2h",
+        until: new Date("2026-05-04T07:00:59Z"),
+      },
+      "  v2 waits: younger than 2h; until 2026-05-04 07:00 UTC\n",
+    ],
+    [
+      { type: "waiting", tag: "v2", why: "paused", reason: "paused by al" },
+      "  v2 waits: paused by al\n",
+    ],
+    [
+      { type: "would-deploy", tag: "v2", previousTag: "v1", directory: "/d" },
+      "  dry run: v2 would be deployed, v1 is live\n",
+    ],
+    [
+      { type: "webhook", source: "github", outcome: "refused", reason: "wrong signature" },
+      "! webhook refused (github): wrong signature\n",
     ],
     [
       { type: "hook", tag: "v1", result: { ...HOOK, stdout: "one\ntwo" } },

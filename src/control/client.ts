@@ -1,0 +1,189 @@
+import { connect, type Socket } from "node:net";
+import * as v from "valibot";
+import { AbortedError, type ErrorCode, HostError } from "../core/error.ts";
+import { systemCode } from "../host/files/atomic_file.ts";
+import type { FoundInstance } from "./instances.ts";
+import { readLines } from "./lines.ts";
+import { ControlReply, type ControlRequest, PROTOCOL, protocolMessage } from "./protocol.ts";
+
+export type DoneReply = Extract<ControlReply, { kind: "done" }>;
+
+export interface AskOptions {
+  onProgress?: ((text: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  /** Defaults to 5 s. */
+  connectMs?: number;
+  /** How long dewy may send nothing. Defaults to 60 s. */
+  silenceMs?: number;
+  /** Defaults to {@link PROTOCOL}. */
+  protocol?: number;
+}
+
+/** dewy ended, or stopped answering, after it had received a command. */
+export class LostInstanceError extends HostError {
+  override readonly name: string = "LostInstanceError";
+}
+
+/**
+ * Sends a request to a running instance and waits for its answer.
+ *
+ * @throws LostInstanceError with the code `deploy` if dewy ends before it has answered; a DewyError with the code of the
+ *   failure if it answers that the command failed.
+ */
+export async function askInstance(
+  instance: FoundInstance,
+  request: Omit<ControlRequest, "protocol">,
+  options: AskOptions = {},
+): Promise<DoneReply> {
+  const { protocol = PROTOCOL, signal } = options;
+  if (signal?.aborted) throw aborted(signal);
+  const socket = await open(instance, options);
+  socket.write(`${JSON.stringify({ ...request, protocol })}\n`);
+  try {
+    const reply = await lastReply(socket, instance, request, options);
+    if (reply.kind === "done") return reply;
+    throw failureOf(reply, { protocol, dewy: request.dewy });
+  } finally {
+    socket.destroy();
+  }
+}
+
+function open(
+  { socket: path, directory, process: running, holder }: FoundInstance,
+  { connectMs = 5_000, signal }: AskOptions,
+): Promise<Socket> {
+  if (path === undefined) {
+    const why =
+      holder === undefined
+        ? "dewy does not run there"
+        : `${holder} has no control socket; its log says why`;
+    throw new HostError(`Cannot reach ${directory}: ${why}`);
+  }
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path });
+    const fail = (error: Error): void => {
+      socket.destroy();
+      reject(error);
+    };
+    const name = `dewy (pid ${running?.pid}) in ${directory}`;
+    const overdue = setTimeout(
+      () => fail(new HostError(`${name} does not answer`, { code: "timeout" })),
+      connectMs,
+    );
+    const onAbort = (): void => fail(aborted(signal));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const settle = (): void => {
+      clearTimeout(overdue);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    socket.once("error", (cause) => {
+      settle();
+      const isForbidden = systemCode(cause) === "EACCES" || systemCode(cause) === "EPERM";
+      const why = isForbidden
+        ? "it belongs to another user; run the command as that user, or with sudo"
+        : "its control socket does not answer";
+      reject(new HostError(`Cannot reach ${name}: ${why}`, { cause }));
+    });
+    socket.once("connect", () => {
+      settle();
+      socket.on("error", () => {});
+      resolve(socket);
+    });
+  });
+}
+
+type LastReply = Extract<ControlReply, { kind: "done" | "failed" }>;
+
+function lastReply(
+  socket: Socket,
+  { directory, process: running }: FoundInstance,
+  { request }: Omit<ControlRequest, "protocol">,
+  { onProgress, signal, silenceMs = 60_000 }: AskOptions,
+): Promise<LastReply> {
+  const name = `dewy (pid ${running?.pid}) in ${directory}`;
+  const lost = (how: string): LostInstanceError => {
+    const isStatus = request.command === "status";
+    const then = isStatus
+      ? ""
+      : `; what came of "${request.command}" is not known, but if dewy had accepted it, it is finished at the next start`;
+    return new LostInstanceError(`${name} ${how}${then}`, {
+      code: isStatus ? "timeout" : "deploy",
+      retryable: false,
+    });
+  };
+  return new Promise((resolve, reject) => {
+    let silence: ReturnType<typeof setTimeout>;
+    const settle = (act: () => void): void => {
+      clearTimeout(silence);
+      signal?.removeEventListener("abort", onAbort);
+      act();
+    };
+    const fail = (error: Error): void => settle(() => reject(error));
+    const onAbort = (): void => fail(aborted(signal));
+    const listen = (): void => {
+      clearTimeout(silence);
+      const seconds = silenceMs / 1000;
+      silence = setTimeout(() => fail(lost(`has not answered for ${seconds} s`)), silenceMs);
+    };
+    listen();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    socket.once("close", () => fail(lost("ended before it answered")));
+    socket.once("end", () => fail(lost("ended before it answered")));
+    readLines(socket, {
+      onTooLong: () => fail(lost("sent an answer that is longer than 1 MiB")),
+      onLine: (line) => {
+        listen();
+        const reply = parseReply(line);
+        if (reply === "invalid") fail(lost("sent an answer that this command does not understand"));
+        else if (reply?.kind === "progress") onProgress?.(reply.text);
+        else if (reply?.kind === "done" || reply?.kind === "failed") settle(() => resolve(reply));
+      },
+    });
+  });
+}
+
+const Kind = v.looseObject({ kind: v.string() });
+const KNOWN = new Set(ControlReply.options.map(({ entries }) => entries.kind.literal as string));
+
+/** Returns `undefined` for a kind that a newer dewy has added. */
+function parseReply(line: string): ControlReply | "invalid" | undefined {
+  const json = v.safeParse(v.pipe(v.string(), v.parseJson(), Kind), line);
+  if (!json.success) return "invalid";
+  if (!KNOWN.has(json.output.kind)) return undefined;
+  const reply = v.safeParse(ControlReply, json.output);
+  return reply.success ? reply.output : "invalid";
+}
+
+const CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  "config",
+  "locked",
+  "credential",
+  "not-found",
+  "conflict",
+  "rate-limited",
+  "timeout",
+  "remote",
+  "integrity",
+  "archive",
+  "host",
+  "deploy",
+]);
+
+function failureOf(
+  { message, code, protocol, dewy }: Extract<ControlReply, { kind: "failed" }>,
+  command: { protocol: number; dewy: string },
+): HostError {
+  if (protocol !== undefined && protocol !== command.protocol) {
+    const text = protocolMessage(command, { protocol, dewy: dewy ?? "of another version" });
+    return new HostError(text, { code: "config", fault: "operator", retryable: false });
+  }
+  // `aborted` would be exit code 0: here, not the operator has stopped the command, but dewy has ended.
+  const known = CODES.has(code) ? (code as ErrorCode) : "deploy";
+  return new HostError(message, { code: known, retryable: false });
+}
+
+function aborted(signal: AbortSignal | undefined): AbortedError {
+  return new AbortedError("Stopped: the command that dewy has received goes on", {
+    cause: signal?.reason,
+  });
+}

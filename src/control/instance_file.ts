@@ -1,0 +1,66 @@
+import { readdir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import { openOwnFile, systemCode, writeFileAtomic } from "../host/files/atomic_file.ts";
+import { Mode } from "./protocol.ts";
+
+/** What a dewy process says about itself in its directory below the runtime directory. */
+export const InstanceFile = v.object({
+  pid: v.number(),
+  startTime: v.exactOptional(v.string()),
+  name: v.string(),
+  mode: Mode,
+  /** The real path of the working directory. */
+  directory: v.string(),
+  /** The version of dewy. */
+  dewy: v.string(),
+  since: v.string(),
+});
+export type InstanceFile = v.InferOutput<typeof InstanceFile>;
+
+const NAME = "instance.json";
+const SOCKET = "socket";
+const MAX_BYTES = 65_536;
+
+export function socketPath(directory: string): string {
+  return join(directory, SOCKET);
+}
+
+export async function writeInstanceFile(directory: string, file: InstanceFile): Promise<void> {
+  await writeFileAtomic(join(directory, NAME), `${JSON.stringify(file)}\n`);
+}
+
+/** Returns `forbidden` if it belongs to another user, and `undefined` if there is no valid one. */
+export async function readInstanceFile(
+  directory: string,
+): Promise<InstanceFile | "forbidden" | undefined> {
+  try {
+    const file = await openOwnFile(join(directory, NAME));
+    try {
+      const status = await file.stat();
+      if (!status.isFile() || status.size > MAX_BYTES) return undefined;
+      const parsed = v.safeParse(
+        v.pipe(v.string(), v.parseJson(), InstanceFile),
+        await file.readFile("utf8"),
+      );
+      return parsed.success ? parsed.output : undefined;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = systemCode(error);
+    return code === "EACCES" || code === "EPERM" ? "forbidden" : undefined;
+  }
+}
+
+/** Removes the directory of an instance with everything that dewy has put there. */
+export async function removeInstanceDirectory(directory: string): Promise<void> {
+  try {
+    for (const name of await readdir(directory)) {
+      if (name.startsWith(NAME) || name.startsWith(SOCKET)) await rm(join(directory, name));
+    }
+    await rmdir(directory);
+  } catch {
+    // A leftover is shown as not running.
+  }
+}

@@ -1,0 +1,223 @@
+import { lstat, realpath } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { ConfigError, NotFoundError } from "../core/error.ts";
+import { nearest } from "../core/nearest.ts";
+import { hostError, systemCode } from "../host/files/atomic_file.ts";
+import { lockPath } from "../host/files/own_paths.ts";
+import { findLockHolder, type LockHolder } from "../host/process/lock.ts";
+import { type InstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
+import type { Mode } from "./protocol.ts";
+import { findInstanceDirectories, instanceId } from "./runtime_directory.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A dewy that runs on this machine, or has run. */
+export interface FoundInstance {
+  id: string;
+  name: string;
+  /** Absent if it does not run and has left no trace of it. */
+  mode?: Mode | undefined;
+  /** The real path of the working directory. */
+  directory: string;
+  /** Whether a live process holds the directory's lock. */
+  isRunning: boolean;
+  /** The process, if it runs and takes commands. */
+  process?: { pid: number; dewy: string; since: string } | undefined;
+  /** Set together with `process`. */
+  socket?: string | undefined;
+  /** The process that holds the lock: `dewy server (pid 7 on web1)`. */
+  holder?: string | undefined;
+}
+
+export interface FoundInstances {
+  /** By name, then by directory. */
+  instances: readonly FoundInstance[];
+  /** How many belong to other users. */
+  hidden: number;
+}
+
+/** Finds the instances of this user, or as root of every user. Killed ones are shown until they start again. */
+export async function findInstances(env: Environment): Promise<FoundInstances> {
+  const { instances, hidden } = await find(env);
+  return { instances, hidden: hidden.count };
+}
+
+interface Hidden {
+  count: number;
+  ids: ReadonlySet<string>;
+}
+
+async function find(
+  env: Environment,
+): Promise<{ instances: readonly FoundInstance[]; hidden: Hidden }> {
+  const directories = await findInstanceDirectories(env);
+  const hidden = new Set<string>();
+  const found = await Promise.all(
+    directories.found.map(async ({ id, path }) => {
+      const file = await readInstanceFile(path);
+      if (file === "forbidden") hidden.add(id);
+      if (typeof file !== "object" || instanceId(file.directory) !== id) return undefined;
+      if (!(await hasState(file.directory))) return undefined;
+      return instanceOf(file.directory, { file, path });
+    }),
+  );
+  const instances = latest(found.filter((one) => one !== undefined)).sort(byName);
+  return { instances, hidden: { count: hidden.size + directories.hidden, ids: hidden } };
+}
+
+/** One entry for each directory: a dewy that ran in another session may have left one elsewhere. */
+function latest(found: readonly FoundInstance[]): FoundInstance[] {
+  const byId = new Map<string, FoundInstance>();
+  for (const one of found) {
+    const other = byId.get(one.id);
+    if (other === undefined || other.process === undefined) byId.set(one.id, one);
+  }
+  return [...byId.values()];
+}
+
+function byName(a: FoundInstance, b: FoundInstance): number {
+  const [keyA, keyB] = [a, b].map(({ name, directory }) => `${name}\0${directory}`);
+  return (keyA ?? "") < (keyB ?? "") ? -1 : 1;
+}
+
+async function instanceOf(
+  directory: string,
+  entry: { file: InstanceFile; path: string } | undefined,
+): Promise<FoundInstance> {
+  const holder = await holderOf(directory);
+  const file = entry?.file;
+  const takesCommands = holder !== undefined && file?.pid === holder.pid;
+  return {
+    id: instanceId(directory),
+    name: file?.name ?? basename(directory),
+    mode: file?.mode ?? modeOf(holder),
+    directory,
+    isRunning: holder !== undefined,
+    ...(takesCommands && entry !== undefined
+      ? {
+          process: { pid: entry.file.pid, dewy: entry.file.dewy, since: entry.file.since },
+          socket: socketPath(entry.path),
+        }
+      : {}),
+    holder: holder?.name,
+  };
+}
+
+const MODES: readonly string[] = ["server", "assets", "container"] satisfies readonly Mode[];
+
+function modeOf(holder: LockHolder | undefined): Mode | undefined {
+  return MODES.includes(holder?.command ?? "") ? (holder?.command as Mode) : undefined;
+}
+
+/** A lock that cannot be read may be held. */
+async function holderOf(directory: string): Promise<LockHolder | undefined> {
+  return await findLockHolder(lockPath(directory)).catch(() => undefined);
+}
+
+async function hasState(directory: string): Promise<boolean> {
+  const status = await lstat(join(directory, ".dewy")).catch(() => undefined);
+  return status?.isDirectory() === true;
+}
+
+/**
+ * Finds the instance that a command is for. It may be left out if there is only one. An instance that is given by its
+ * directory need not run.
+ *
+ * @throws NotFoundError if there is none; ConfigError if there are several.
+ */
+export async function chooseInstance(
+  { name, directory }: { name?: string | undefined; directory?: string | undefined },
+  env: Environment,
+): Promise<FoundInstance> {
+  const { instances, hidden } = await find(env);
+  if (directory !== undefined) return await inDirectory(directory, instances, hidden);
+  const fitting = name === undefined ? instances : instances.filter((one) => one.name === name);
+  const [only] = fitting;
+  if (only !== undefined && fitting.length === 1) return only;
+  if (fitting.length > 1) {
+    const start =
+      name === undefined
+        ? "Several instances are on this machine; choose one with --name or --directory"
+        : `Several instances have the name "${name}"; choose one with --directory`;
+    throw new ConfigError(`${start}:${listOf(fitting)}`);
+  }
+  throw name === undefined ? noInstance(hidden) : unknownName(name, instances, hidden);
+}
+
+async function inDirectory(
+  directory: string,
+  instances: readonly FoundInstance[],
+  hidden: Hidden,
+): Promise<FoundInstance> {
+  const path = await realDirectory(directory);
+  const id = instanceId(path);
+  const found = instances.find((one) => one.id === id);
+  if (found !== undefined) return found;
+  if (hidden.ids.has(id)) throw forbidden(`the instance in ${path}`);
+  if (await hasState(path)) return await instanceOf(path, undefined);
+  throw new NotFoundError(
+    `Cannot find an instance in ${path}: dewy has not worked in this directory (it has no .dewy)${listOf(instances)}`,
+    { fault: "operator" },
+  );
+}
+
+async function realDirectory(directory: string): Promise<string> {
+  try {
+    return await realpath(directory);
+  } catch (cause) {
+    if (systemCode(cause) === "EACCES") throw forbidden(resolve(directory));
+    if (systemCode(cause) !== "ENOENT") throw hostError(`open ${resolve(directory)}`, cause);
+    throw new NotFoundError(
+      `Cannot find an instance in ${resolve(directory)}: the directory does not exist`,
+      { fault: "operator", cause },
+    );
+  }
+}
+
+function forbidden(what: string): ConfigError {
+  return new ConfigError(
+    `Cannot use ${what}: it belongs to another user; run the command as that user, or with sudo`,
+  );
+}
+
+function noInstance({ count }: Hidden): NotFoundError {
+  const hint =
+    count === 0
+      ? "dewy does not run on this machine; for a directory in which it has run, use --directory"
+      : `${othersText(count)}; run the command as that user, or with sudo`;
+  return new NotFoundError(`No instance found: ${hint}`, { fault: "operator" });
+}
+
+function unknownName(
+  name: string,
+  instances: readonly FoundInstance[],
+  { count }: Hidden,
+): NotFoundError {
+  const meant = nearest(
+    name,
+    instances.map((one) => one.name),
+  );
+  const guess = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  const others = count === 0 ? "" : ` (${othersText(count)}; to see them, use sudo)`;
+  return new NotFoundError(
+    `No instance has the name "${name}"${guess}${others}${listOf(instances)}`,
+    { fault: "operator" },
+  );
+}
+
+/** `2 more instances belong to other users`. */
+export function othersText(count: number): string {
+  return count === 1
+    ? "1 more instance belongs to another user"
+    : `${count} more instances belong to other users`;
+}
+
+const MAX_LISTED = 30;
+
+function listOf(instances: readonly FoundInstance[]): string {
+  const lines = instances
+    .slice(0, MAX_LISTED)
+    .map(({ name, mode = "stopped", directory }) => `\n  ${name}  (${mode})  ${directory}`);
+  const left = instances.length - lines.length;
+  return lines.join("") + (left > 0 ? `\n  and ${left} more` : "");
+}
