@@ -10,7 +10,7 @@ import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
-import { Reports } from "../deploy/reports.ts";
+import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { Switches } from "../deploy/switches.ts";
@@ -93,7 +93,7 @@ function deployContext(
     store: stateFile(statePath(root), emit),
     runHook: (...call) => serially(() => runHook(...call)),
     switches: new Switches(),
-    reports: new Reports(),
+    reports: new ReportSchedule(),
     clock,
     emit,
     command: config.command,

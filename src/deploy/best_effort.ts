@@ -1,12 +1,12 @@
+import type { Context } from "../core/context.ts";
 import { AbortedError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { DeployContext } from "./deployer.ts";
 
 /** How long a best-effort step may still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
 export async function bestEffort(
-  { emit }: Pick<DeployContext, "emit">,
+  { emit }: Pick<Context, "emit">,
   what: string,
   work: () => Promise<void>,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function bestEffort(
 /** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
 export async function untilStopped(
   work: Promise<void>,
-  { clock }: Pick<DeployContext, "clock">,
+  { clock }: Pick<Context, "clock">,
   signal: AbortSignal,
 ): Promise<void> {
   const done = new AbortController();

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { DewyError, type ErrorCode, NotFoundError } from "../core/error.ts";
+import { DewyError, NotFoundError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import { shorten } from "../core/text.ts";
 import type { Deployment } from "../core/types.ts";
-import { backoffMs, requestedPauseMs } from "./backoff.ts";
 import { bestEffort, untilStopped } from "./best_effort.ts";
 import type { DeployContext } from "./deployer.ts";
+import { reportKey } from "./report_schedule.ts";
 import type { DeployState, PendingReport } from "./state.ts";
 
 const MAX_PENDING = 20;
@@ -18,63 +18,6 @@ const MAX_ERROR_LENGTH = 4_096;
 const SEND_TIMEOUT_MS = 60_000;
 /** For all reports of a retry, since the poll waits for it. */
 const RETRY_TIMEOUT_MS = 10_000;
-const FIRST_PAUSE_MS = 60_000;
-
-/** What this process knows about its reports beyond the state. */
-export class Reports {
-  /** The reports that a deploy is about to send itself. */
-  readonly #claimed = new Set<string>();
-  /** The codes of permanent failures since the last delivery. */
-  readonly #announced = new Set<ErrorCode>();
-  #failures = 0;
-  #dueAt = Number.NEGATIVE_INFINITY;
-  readonly #random: () => number;
-
-  constructor(random: () => number = Math.random) {
-    this.#random = random;
-  }
-
-  claim(report: PendingReport): void {
-    this.#claimed.add(keyOf(report));
-  }
-
-  unclaim(report: PendingReport): void {
-    this.#claimed.delete(keyOf(report));
-  }
-
-  isClaimed(report: PendingReport): boolean {
-    return this.#claimed.has(keyOf(report));
-  }
-
-  isDue(now: number): boolean {
-    return now >= this.#dueAt;
-  }
-
-  delivered(isRecord: boolean): void {
-    this.#failures = 0;
-    this.#dueAt = Number.NEGATIVE_INFINITY;
-    // Registries of files accept reports of failed deploys without writing anything.
-    if (isRecord) this.#announced.clear();
-  }
-
-  postpone(error: unknown, now: number): void {
-    this.#failures += 1;
-    const pauseMs = backoffMs(FIRST_PAUSE_MS, this.#failures, this.#random);
-    this.#dueAt = now + Math.max(pauseMs, requestedPauseMs(error, this.#random));
-  }
-
-  /** Returns whether a permanent failure is news. */
-  isNews({ code }: DewyError): boolean {
-    if (this.#announced.has(code)) return false;
-    this.#announced.add(code);
-    return true;
-  }
-
-  /** Distinguishes machines of one name, and processes of one machine, that deploy in the same millisecond. */
-  nanoseconds(): number {
-    return Math.floor(this.#random() * 1_000_000);
-  }
-}
 
 /**
  * Makes a report for the caller to add to the state and then send; `undefined` if the registry
@@ -99,7 +42,7 @@ export function withReport(state: DeployState, report: PendingReport | undefined
 }
 
 function withoutReport(state: DeployState, report: PendingReport): DeployState {
-  const left = (state.reports ?? []).filter((one) => keyOf(one) !== keyOf(report));
+  const left = (state.reports ?? []).filter((one) => reportKey(one) !== reportKey(report));
   return { ...state, reports: left.length === 0 ? undefined : left };
 }
 
@@ -195,7 +138,7 @@ async function forget(report: PendingReport, context: DeployContext): Promise<vo
   const { store } = context;
   await bestEffort(context, "remove a report from the state", async () => {
     const { reports = [] } = await store.load();
-    if (!reports.some((one) => keyOf(one) === keyOf(report))) return;
+    if (!reports.some((one) => reportKey(one) === reportKey(report))) return;
     await store.update((state) => withoutReport(state, report));
   });
 }
@@ -214,8 +157,4 @@ function deploymentOf(
 /** A missing permission, a deleted release: no retry helps. */
 function isPermanent(error: unknown): error is DewyError {
   return error instanceof DewyError && !error.retryable && error.code !== "aborted";
-}
-
-function keyOf({ at, nanoseconds, tag }: PendingReport): string {
-  return `${at} ${nanoseconds} ${tag}`;
 }

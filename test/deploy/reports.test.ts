@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CredentialError, NotFoundError, RemoteError } from "../../src/core/error.ts";
 import { recover, settle } from "../../src/deploy/recover.ts";
-import { Reports } from "../../src/deploy/reports.ts";
+import { ReportSchedule } from "../../src/deploy/report_schedule.ts";
 import { EMPTY_STATE, type PendingReport } from "../../src/deploy/state.ts";
 import { stateFile } from "../../src/host/files/state_file.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
@@ -18,7 +18,7 @@ const pendingTags = (world: TestWorld): string[] =>
 const warnings = (world: TestWorld): string[] =>
   eventsOf(world.events, "warning").map(({ message }) => message);
 
-/** A world whose registry was down when v1.0.0 was deployed. */
+/** The registry was down when v1.0.0 was deployed. */
 async function withPending(): Promise<TestWorld> {
   const world = testWorld();
   world.registry.reportError = DOWN;
@@ -29,7 +29,7 @@ async function withPending(): Promise<TestWorld> {
 
 /** The same host after a restart of dewy, or after it was killed. */
 function restart(world: TestWorld): void {
-  world.io.reports = new Reports(() => 0.5);
+  world.io.reports = new ReportSchedule(() => 0.5);
 }
 
 describe("an audit record", () => {
@@ -161,7 +161,7 @@ describe("an audit record", () => {
   });
 
   it("has nanoseconds of its own on machines that deploy in the same millisecond", () => {
-    const reports = new Reports();
+    const reports = new ReportSchedule();
     const drawn = Array.from({ length: 100 }, () => reports.nanoseconds());
     expect(new Set(drawn).size).toBeGreaterThan(90);
     expect(drawn.every((one) => Number.isInteger(one) && one >= 0 && one < 1_000_000)).toBe(true);

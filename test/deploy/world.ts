@@ -13,7 +13,7 @@ import type {
   Deployer,
   HookVariables,
 } from "../../src/deploy/deployer.ts";
-import { Reports } from "../../src/deploy/reports.ts";
+import { ReportSchedule } from "../../src/deploy/report_schedule.ts";
 import { bakeAndCommit, takeOver } from "../../src/deploy/sequence.ts";
 import {
   type DeployedRelease,
@@ -167,7 +167,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
         };
       },
       switches: new Switches(),
-      reports: new Reports(() => 0.5),
+      reports: new ReportSchedule(() => 0.5),
       clock,
       emit: (event) => world.events.push(event),
       command: "assets",
