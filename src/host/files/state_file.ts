@@ -78,6 +78,7 @@ const schema = v.object({
         id: v.string(),
         tag: v.string(),
         at: v.string(),
+        nanoseconds: v.exactOptional(v.number()),
         error: v.exactOptional(v.string()),
       }),
     ),
