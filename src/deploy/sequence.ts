@@ -512,6 +512,7 @@ async function inPhase<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const startedAt = clock.now();
+  emit({ type: "phase-started", phase, tag });
   try {
     const result = await work();
     emit({ type: "phase", phase, tag, durationMs: clock.now() - startedAt });

@@ -174,10 +174,25 @@ describe("pollLoop", () => {
   it("counts a waiting version neither as a failure nor as a success", async () => {
     const rounds = [failed(20_000), waiting(20_000), failed(60_000), waiting(60_000), fine];
     const { events } = await pausesAfter([...rounds, fine]);
-    expect(events.map((event) => [event.type, "count" in event && event.count])).toEqual([
+    const told = events.filter(({ type }) => type !== "polled");
+    expect(told.map((event) => [event.type, "count" in event && event.count])).toEqual([
       ["failed", 1],
       ["failed", 2],
       ["succeeded-again", false],
+    ]);
+  });
+
+  it("reports how each poll ended, and when the next one comes", async () => {
+    const { events } = await pausesAfter([fine, down, problem, fine]);
+    expect(eventsOf(events, "polled")).toEqual([
+      { type: "polled", outcome: "fine", error: undefined, nextAt: new Date(START + 10_000) },
+      { type: "polled", outcome: "unreachable", error: "down", nextAt: new Date(START + 20_000) },
+      {
+        type: "polled",
+        outcome: "problem",
+        error: "nothing there",
+        nextAt: new Date(START + 30_000),
+      },
     ]);
   });
 
