@@ -24,9 +24,10 @@ import { readState } from "../../src/host/files/state_file.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { loadRegistry } from "../../src/registries/load.ts";
 import { fakeProcess } from "../cli/process.ts";
-import { ready, type TestRegistry, testRegistry } from "../deploy/world.ts";
+import { ready, type TestRegistry } from "../deploy/world.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { FakeRunner } from "./fake_runner.ts";
+import { tagRegistry } from "./tag_registry.ts";
 
 export interface Steered {
   root: string;
@@ -194,18 +195,4 @@ function supervised(directory: ReleaseDirectory, stage: StageRelease, runner: Fa
     end: () => runner.end(),
   };
   return { deployer, supervision };
-}
-
-/** A {@link testRegistry} that honours `tag`. */
-function tagRegistry(): TestRegistry {
-  const registry = testRegistry();
-  const { resolve } = registry;
-  registry.resolve = async (options = {}) => {
-    const { tag } = options;
-    if (tag === undefined) return resolve(options);
-    const found = registry.answers.find((one) => one.kind === "ready" && one.release.tag === tag);
-    const message = `the registry has no ${tag}`;
-    return found ?? { kind: "none", reason: "unknown-tag", tag, message };
-  };
-  return registry;
 }
