@@ -42,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
   control: ["core", "host/files", "host/process", "host/sockets"],
+  webhook: ["core", "host/files", "host/sockets"],
   deployers: [
     "core",
     "platform",
@@ -51,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "host/archive",
   ],
-  "cli/flags": ["core"],
+  "cli/flags": ["core", "host/sockets"],
   agent: [
     "core",
     "registries",
@@ -137,7 +138,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "agent",
   ],
-  "cli/steer": ["core", "agent", "control", "cli/flags"],
+  "cli/steer": [
+    "core",
+    "control",
+    "deploy",
+    "host/files",
+    "host/process",
+    "journal",
+    "deployers",
+    "cli/flags",
+    "agent",
+    "cli/commands",
+  ],
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",

@@ -5,7 +5,9 @@ import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
 import { latestTag } from "../version/latest_tag.ts";
 import { compareVersions, versionOf } from "../version/version.ts";
+import { compareTags, skippedBy } from "./decisions.ts";
 import type { Candidate } from "./deployer.ts";
+import { ageWait, decisionWait, deployWait, type GatePolicy, skipWait, type Wait } from "./gate.ts";
 import {
   type ByteIdentity,
   type DeployedRelease,
@@ -14,21 +16,14 @@ import {
   sameBytes,
 } from "./state.ts";
 
-export interface VersionPolicy {
+export interface VersionPolicy extends GatePolicy {
   preRelease: boolean;
-  calver: string;
   constraint: string;
   slot: string;
   /** The artifact's name, or a pattern for it; empty if it is chosen by platform. */
   artifact: string;
   /** Tags whose bytes may differ from the known ones once. */
   acceptChanged: readonly string[];
-  /** Forbids the downgrades that a deleted release or a registry's own choice causes. Defaults to false. */
-  noDowngrade?: boolean;
-  /** The age in milliseconds that a version must have. Defaults to 0. */
-  minAgeMs?: number;
-  /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. Defaults to open. */
-  opensAt?: (now: number) => number | undefined;
 }
 
 interface ChoiceInput {
@@ -37,6 +32,8 @@ interface ChoiceInput {
   live: string | undefined;
   running: DeployedRelease | undefined;
   policy: VersionPolicy;
+  /** Milliseconds since the epoch. */
+  now: number;
   emit: EventSink;
   signal: AbortSignal;
 }
@@ -44,6 +41,8 @@ interface ChoiceInput {
 type Choice = Verdict & {
   /** Candidates that `acceptChanged` has accepted. They must be saved before anything else is done. */
   accepted?: readonly Candidate[];
+  /** Candidates whose first sight counts for the minimum age. */
+  seen?: readonly Candidate[];
 };
 
 type Verdict =
@@ -56,14 +55,26 @@ type Verdict =
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
-  const accepted: Candidate[] = [];
-  const verdict = await choose({ ...input, accepted });
-  return accepted.length === 0 ? verdict : { ...verdict, accepted };
+  const search: Search = { ...input, accepted: [], seen: [], hasYoung: false };
+  const { accepted, seen } = search;
+  const newest = await chooseNewest(search);
+  const verdict = await choosePinned(newest, gated(newest, search), search);
+  return {
+    ...verdict,
+    ...(accepted.length === 0 ? {} : { accepted }),
+    ...(seen.length === 0 ? {} : { seen }),
+  };
 }
 
-type Search = ChoiceInput & { accepted: Candidate[] };
+/** What a search has found out besides its verdict. */
+interface Search extends ChoiceInput {
+  accepted: Candidate[];
+  seen: Candidate[];
+  /** Whether `minAgeMs` has excluded a version. */
+  hasYoung: boolean;
+}
 
-async function choose(input: Search): Promise<Verdict> {
+async function chooseNewest(input: Search): Promise<Verdict> {
   const exclude: string[] = [];
   let problem: NotFoundError | undefined;
   for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -79,6 +90,46 @@ async function choose(input: Search): Promise<Verdict> {
     exclude.push(skipped.tag);
   }
   return withProblem({ kind: "stay" }, problem);
+}
+
+/** Nothing is deployed if the operator's decisions or the policy hold the version back. */
+function gated(verdict: Verdict, input: Search): Verdict {
+  const tag = candidateOf(verdict)?.release.tag;
+  const wait = tag === undefined ? undefined : deployWait(tag, input);
+  return wait === undefined ? verdict : waiting(wait, verdict, input);
+}
+
+function waiting(wait: Wait, verdict: Verdict, { emit }: Search): Verdict {
+  emit(wait);
+  return verdict.kind === "problem" ? { ...verdict, candidate: undefined } : { kind: "stay" };
+}
+
+function candidateOf(verdict: Verdict): Candidate | undefined {
+  return verdict.kind === "stay" ? undefined : verdict.candidate;
+}
+
+/** While a version is pinned, it comes by itself even if the registry has newer ones. */
+async function choosePinned(newest: Verdict, verdict: Verdict, input: Search): Promise<Verdict> {
+  const { state, running, registry, signal } = input;
+  const { pinned, paused } = state;
+  if (pinned === undefined || paused !== undefined) return verdict;
+  const { tag } = pinned;
+  if (tag === running?.tag || tag === candidateOf(newest)?.release.tag) return verdict;
+  const wait = skipWait(tag, input) ?? decisionWait(tag, input);
+  if (wait !== undefined) return waiting(wait, verdict, input);
+  const problem = verdict.kind === "problem" ? verdict.error : undefined;
+  const resolution = await registry.resolve({ tag, signal, maxAgeMs: SAME_POLL_MS });
+  if (resolution.kind === "pending") {
+    input.emit({ type: "pending", tag, since: resolution.since });
+    return verdict;
+  }
+  if (resolution.kind === "none" || resolution.release.tag !== tag) {
+    const why = resolution.kind === "none" ? resolution.message : "the registry does not have it";
+    const error = new NotFoundError(`Cannot deploy the pinned version "${tag}": ${why}`);
+    return withProblem({ kind: "problem", error }, problem);
+  }
+  if ((await unfit(resolution, input)) !== undefined) return verdict;
+  return gated(withProblem({ kind: "deploy", candidate: resolution }, problem), input);
 }
 
 function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdict {
@@ -107,30 +158,56 @@ async function skippedTag(resolution: Resolution, input: Search): Promise<Skippe
     if (reason !== "artifact-missing" || tag === undefined) return undefined;
     return { tag, final: isLive, problem: new NotFoundError(message) };
   }
-  if (await isFit(resolution, input)) return undefined;
+  const reason = await unfit(resolution, input);
+  if (reason === undefined) return undefined;
   const { tag } = resolution.release;
   // If the live version is unknown, any version but the newest might be older.
   const isUnknown = isLive && input.running === undefined;
-  return { tag, final: isUnknown || tag === input.running?.tag };
+  return { tag, final: reason === "last" || isUnknown || tag === input.running?.tag };
 }
 
-async function isFit(candidate: Candidate, input: Search): Promise<boolean> {
+/** Why a version is not deployed, which has been reported; after the last one, no other can follow. */
+async function unfit(candidate: Candidate, input: Search): Promise<"next" | "last" | undefined> {
   const { state, policy, emit } = input;
   const { release, artifact } = candidate;
   const { tag } = release;
   const isAccepted =
     policy.acceptChanged.includes(tag) && !knownBytes(state, tag).some((one) => one.accepted);
   if (isAccepted) input.accepted.push(candidate);
-  if (await isLiveAlready(candidate, input)) return true;
+  if (await isLiveAlready(candidate, input)) return undefined;
+  const skipped = skipWait(tag, input);
+  if (skipped !== undefined) {
+    emit(skipped);
+    return isLastSkipped(tag, input) ? "last" : "next";
+  }
   const bad = state.bad.find((one) => one.tag === tag);
   if (bad !== undefined && (await isSame(bad, artifact, input))) {
     emit({ type: "known-bad", tag, reason: bad.reason });
-    return false;
+    return "next";
   }
-  if (isAccepted || !(await isChanged(candidate, input))) return true;
+  if (isAccepted || !(await isChanged(candidate, input))) return isYoung(candidate, input);
   const acceptedBefore = policy.acceptChanged.includes(tag) || undefined;
   emit({ type: "bytes-changed", tag, artifact: artifact.name, acceptedBefore });
-  return false;
+  return "next";
+}
+
+/** Whether everything that could follow is skipped as well, or older than the running version. */
+function isLastSkipped(tag: string, { registry, running, state, policy }: Search): boolean {
+  if (registry.exists === undefined) return false;
+  if (!skippedBy(state, tag, policy.calver)?.andEarlier) return false;
+  return running === undefined || compareTags(tag, running.tag, policy.calver) === -1;
+}
+
+function isYoung(candidate: Candidate, input: Search): "next" | undefined {
+  const { tag } = candidate.release;
+  if (!input.policy.minAgeMs) return undefined;
+  input.seen.push(candidate);
+  const wait = ageWait(candidate, input);
+  // A pause or a pin is the longer wait.
+  if (wait === undefined || decisionWait(tag, input) !== undefined) return undefined;
+  input.emit(wait);
+  input.hasYoung = true;
+  return "next";
 }
 
 async function isLiveAlready(
@@ -166,7 +243,7 @@ async function isSame(
 
 async function judge(
   resolution: Resolution,
-  input: ChoiceInput,
+  input: Search,
   hasExcluded: boolean,
 ): Promise<Verdict> {
   const { running, emit } = input;
@@ -193,6 +270,9 @@ async function judge(
   }
   // Other bytes of the live version were accepted, or another artifact of it was named.
   if (running.tag === tag) return { kind: "deploy", candidate };
+  // Never a downgrade only because something newer is too young.
+  const isNewer = compareTags(tag, running.tag, input.policy.calver) === 1;
+  if (input.hasYoung && !isNewer) return { kind: "stay" };
   // A registry without `exists` has chosen by its own rules; its tags need not be versions.
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };

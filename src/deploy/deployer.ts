@@ -39,6 +39,13 @@ export interface Deployer {
   restore(directory: string | undefined): Promise<void>;
   /** Resolves once the live release serves; rejects with the reason if it does not. */
   verify(release: DeployedRelease, signal: AbortSignal): Promise<void>;
+  /**
+   * Lets a release that is on this machine serve instead of the live one, without the registry and without a bake. If it
+   * does not become ready, the live one keeps serving, or does so after {@link restore}. Absent if {@link activate} is all.
+   */
+  takeBack?(release: DeployedRelease, signal: AbortSignal): Promise<void>;
+  /** How long {@link bake} watches, in milliseconds. */
+  readonly bakeMs?: number;
   /** Watches a release that serves; rejects with the reason if it fails. */
   bake?(release: DeployedRelease, signal: AbortSignal): Promise<BakeOutcome>;
   /** Removes incomplete releases and temporary files that a crash has left. */
@@ -71,6 +78,8 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   runHook: RunHook;
   switches: Switches;
   command: string;
+  /** The CalVer format of the tags. Defaults to SemVer. */
+  calver?: string | undefined;
   /** The name of this machine, for the audit record. */
   host: string;
 }

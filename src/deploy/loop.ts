@@ -8,7 +8,8 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
 /** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */
 export type PollOutcome =
-  | { kind: "fine" }
+  /** A version may wait for its age or the next deploy window until `retryAt`. */
+  | { kind: "fine"; retryAt?: number }
   /** A version is baking or waits for its retry: neither a success nor a failure. */
   | { kind: "waiting"; retryAt?: number }
   /** There is nothing to deploy although there should be. */
@@ -21,10 +22,13 @@ export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
   poll(signal: AbortSignal, report: (outcome: PollOutcome) => void): Promise<PollOutcome>;
   intervalMs: number;
   /** Registers a listener that triggers a poll, and returns the function that unsubscribes it. */
-  onWake(listener: () => void): () => void;
+  onWake(listener: WakeListener): () => void;
   signal: AbortSignal;
   random?: () => number;
 }
+
+/** A patient wake waits for the end of a pause that the registry has asked for; others end any pause. */
+export type WakeListener = (wake?: { isPatient: boolean }) => void;
 
 type LoopOutcome = PollOutcome | { kind: "unreachable"; error: DewyError };
 
@@ -35,18 +39,22 @@ type LoopOutcome = PollOutcome | { kind: "unreachable"; error: DewyError };
  */
 export async function pollLoop(options: LoopOptions): Promise<void> {
   const { clock, signal } = options;
-  const wake = new WakeSignal();
-  const unsubscribe = options.onWake(() => wake.trigger());
+  const wakes: Wakes = { impatient: new WakeSignal(), patient: new WakeSignal() };
+  const unsubscribe = options.onWake((wake) =>
+    wakes[wake?.isPatient ? "patient" : "impatient"].trigger(),
+  );
   const report = reporter(options);
   let unreachable = 0;
   try {
     while (!signal.aborted) {
+      wakes.patient.clear();
       const outcome = await attempt(options, report);
       if (signal.aborted) return;
       unreachable = outcome.kind === "unreachable" ? unreachable + 1 : 0;
-      const pauseMs = pauseAfter(outcome, unreachable, options);
-      report(outcome, pauseMs);
-      await pause(pauseMs, wake, clock, signal);
+      const pause = pauseAfter(outcome, unreachable, options);
+      report(outcome, pause.ms);
+      options.emit(polledEvent(outcome, clock.now() + pause.ms));
+      await sleep(pause, wakes, clock, signal);
     }
   } finally {
     unsubscribe();
@@ -69,6 +77,11 @@ export function failedEvent(
     retryInMs,
     isRepeated: isRepeated || undefined,
   };
+}
+
+function polledEvent(outcome: LoopOutcome, nextAt: number): DewyEvent {
+  const error = "error" in outcome ? outcome.error.message : undefined;
+  return { type: "polled", outcome: outcome.kind, error, nextAt: new Date(nextAt) };
 }
 
 export function asDewyError(error: unknown): DewyError {
@@ -121,16 +134,25 @@ function msUntilRetry(outcome: LoopOutcome, clock: Clock): number | undefined {
   return retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now());
 }
 
-function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): number {
+interface Pause {
+  ms: number;
+  /** The part of it, from its start, that the registry has asked for. */
+  requestedMs: number;
+}
+
+function pauseAfter(outcome: LoopOutcome, unreachable: number, options: LoopOptions): Pause {
   const { intervalMs, clock, random = Math.random } = options;
   const pollMs = backoffMs(intervalMs, unreachable, random);
-  if (outcome.kind === "fine") return pollMs;
   const retryInMs = msUntilRetry(outcome, clock);
   const requestedMs = "error" in outcome ? requestedPauseMs(outcome.error, random) : 0;
-  // The retry of a failed version already respects the requested pause.
-  if (requestedMs > 0) return retryInMs ?? Math.max(requestedMs, pollMs);
+  if (requestedMs > 0) {
+    // The retry of a failed version already respects the requested pause.
+    const ms = retryInMs ?? Math.max(requestedMs, pollMs);
+    return { ms, requestedMs: Math.min(requestedMs, ms) };
+  }
   // A poll that is a bit early or late also serves as the retry.
-  return retryInMs !== undefined && retryInMs < 1.5 * intervalMs ? retryInMs : pollMs;
+  const isDue = retryInMs !== undefined && retryInMs < 1.5 * intervalMs;
+  return { ms: isDue ? retryInMs : pollMs, requestedMs: 0 };
 }
 
 /** Wakes one waiter at a time. A trigger without a waiter wakes the next one. */
@@ -141,6 +163,10 @@ class WakeSignal {
   trigger(): void {
     this.#isTriggered = this.#wake === undefined;
     this.#wake?.();
+  }
+
+  clear(): void {
+    this.#isTriggered = false;
   }
 
   /** Resolves at the next trigger, or never if the signal is aborted first. */
@@ -156,16 +182,24 @@ class WakeSignal {
   }
 }
 
-async function pause(
-  ms: number,
-  wake: WakeSignal,
+type Wakes = Record<"impatient" | "patient", WakeSignal>;
+
+async function sleep(
+  { ms, requestedMs }: Pause,
+  { impatient, patient }: Wakes,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   const done = new AbortController();
   const unlink = abortWith(done, signal);
+  const requestedUntil = clock.monotonic() + requestedMs;
+  const wokenPatiently = async (): Promise<void> => {
+    await patient.wait(done.signal);
+    const leftMs = requestedUntil - clock.monotonic();
+    if (leftMs > 0) await clock.sleep(leftMs, done.signal).catch(() => {});
+  };
   const slept = clock.sleep(ms, done.signal).catch(() => {});
-  await Promise.race([slept, wake.wait(done.signal)]);
+  await Promise.race([slept, impatient.wait(done.signal), wokenPatiently()]);
   unlink();
   done.abort();
 }

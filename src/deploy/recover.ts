@@ -5,6 +5,7 @@ import { hookVariables, removeOldReleases, runAfterHook, type Trial, verify } fr
 import {
   cancelSwitch,
   type DeployedRelease,
+  type DeployOrder,
   type DeployState,
   directoriesIn,
   findRelease,
@@ -32,19 +33,29 @@ export async function recover(
   }
   // Without any record, the state file was lost, or another deployer created these releases.
   if (state.releases.length > 0) await removeOldReleases(context, signal, 0);
+  const { order } = state;
   const release = findRelease(state, state.switching?.to);
-  if (release !== undefined && live === release.directory && !isBad(state, live)) {
-    return resume(release, context, signal);
+  // The order itself finishes its rollback.
+  if (isRollbackUnderway(state) && live === state.switching?.to) return undefined;
+  const isWanted = order === undefined || order.kind === "restart" || order.tag === release?.tag;
+  if (isWanted && release !== undefined && live === release.directory && !isBad(state, live)) {
+    return resume(release, order?.kind === "deploy" ? order : undefined, context, signal);
   }
   await undoLeftovers(state, live, context);
   return undefined;
 }
 
+function isRollbackUnderway({ order, switching }: DeployState): boolean {
+  return order?.kind === "rollback" && order.directory === switching?.to;
+}
+
 /** Retries a rollback that failed in an earlier poll, and an after-deploy hook that has not run. */
 export async function settle(context: DeployContext, signal: AbortSignal): Promise<void> {
   const { switches, store, deployer } = context;
-  const isLeft = ({ switching }: DeployState): boolean =>
-    switching !== undefined && !switches.isUnderway(switching.to);
+  const isLeft = (state: DeployState): boolean =>
+    state.switching !== undefined &&
+    !switches.isUnderway(state.switching.to) &&
+    !isRollbackUnderway(state);
   if (isLeft(await store.load())) {
     await switches.exclusively(async () => {
       const state = await store.load();
@@ -87,6 +98,7 @@ async function undoLeftovers(
 
 async function resume(
   release: DeployedRelease,
+  order: DeployOrder | undefined,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<Trial | undefined> {
@@ -95,10 +107,10 @@ async function resume(
   const variables = await hookVariables(release, context);
   try {
     const underway = await context.switches.attempt(signal, (either) =>
-      verify({ release, from: undefined }, context, either),
+      verify({ release, from: undefined, order }, context, either),
     );
     context.emit({ type: "recovered", tag, action: "resumed a switch that was interrupted" });
-    return { release, variables, startedAt, underway };
+    return { release, variables, startedAt, underway, order };
   } catch (error) {
     if (!(error instanceof DewyError) || error.code === "aborted") throw error;
     context.emit(failedEvent(error, 1, { tag }));

@@ -14,67 +14,106 @@ import {
 } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
+import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
 import {
   beginSwitch,
   cancelSwitch,
   commitSwitch,
   type DeployedRelease,
+  type DeployOrder,
+  type DeployState,
   deployedRelease,
   findRelease,
   isBad,
   markBad,
+  type Order,
   retention,
   sameBytes,
   wayBack,
   withoutAfterHook,
+  withoutBad,
   withoutReleases,
   withRelease,
 } from "./state.ts";
-import type { Underway } from "./switches.ts";
+import { GivenUp, type Underway } from "./switches.ts";
 
 const REPORT_TIMEOUT_MS = 60_000;
 /** How long a best-effort step may still take once dewy is stopping. */
 const STOP_GRACE_MS = 5_000;
 
 /** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
-export interface Trial {
+export interface Trial extends Cause {
   release: DeployedRelease;
   variables: HookVariables;
   startedAt: number;
   underway: Underway;
 }
 
-interface Switch {
+interface Cause {
+  /** The operator's order that asks for it; absent for an automatic deploy. */
+  order?: DeployOrder | undefined;
+}
+
+export interface TakeOverOptions extends Cause {
+  /** A complete release of the version, used instead of staging it. */
+  staged?: DeployedRelease | undefined;
+  mayGoOn?: MayGoOn | undefined;
+}
+
+interface Switch extends Cause {
   release: DeployedRelease;
   /** The directory that was live before and still serves. */
   from: string | undefined;
 }
+
+/** Asked before the before-deploy hook, and just before `current` moves: the deploy has then begun. */
+export type MayGoOn = (state: DeployState, live: string | undefined, hasBegun: boolean) => boolean;
 
 /**
  * Stages, activates and verifies a version. Once it is live, the signal affects only `verify`. If it
  * throws a DeployError, the previous release keeps running.
  */
 export async function takeOver(
-  candidate: Candidate,
+  candidate: Pick<Candidate, "release" | "artifact">,
   context: DeployContext,
   signal: AbortSignal,
+  options: TakeOverOptions = {},
 ): Promise<Trial> {
   const startedAt = context.clock.now();
+  const { order, staged, mayGoOn } = options;
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
     inPhase(name, tag, context, work);
   try {
-    const release = await phase("stage", () => stage(candidate, context, signal));
+    const release = staged ?? (await phase("stage", () => stage(candidate, context, signal)));
+    await checkpoint(tag, { context, mayGoOn, hasBegun: false });
     const planned = await hookVariables(release, context);
     await phase("before", () => runBeforeHook(planned, context, signal));
     // A crash loop may have changed the rollback target while the hook ran.
     const variables = await hookVariables(release, context);
-    const underway = await switchTo(release, context, signal);
-    return { release, variables, startedAt, underway };
+    const underway = await switchTo(release, context, signal, options);
+    return { release, variables, startedAt, underway, order };
   } catch (error) {
-    if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
+    if (error instanceof GivenUp) await removeOldReleases(context, signal);
+    else if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
     throw error;
   }
+}
+
+interface Checkpoint {
+  context: DeployContext;
+  mayGoOn: MayGoOn | undefined;
+  hasBegun: boolean;
+}
+
+async function checkpoint(tag: string, { context, mayGoOn, hasBegun }: Checkpoint): Promise<void> {
+  const { store, deployer } = context;
+  if (mayGoOn === undefined) return;
+  if (!mayGoOn(await store.load(), await deployer.live(), hasBegun)) throw givenUp(tag);
+}
+
+function givenUp(tag: string): GivenUp {
+  return new GivenUp(`The deploy of ${tag} was given up; the next poll decides again`);
 }
 
 /**
@@ -86,24 +125,27 @@ export async function bakeAndCommit(
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<BakeOutcome> {
-  const { release, underway } = trial;
+  const { release, underway, order } = trial;
   const { tag, directory } = release;
-  const leave = (): void => void context.switches.underway.delete(underway);
+  const leave = (): void => context.switches.leave(underway);
   try {
     const outcome = await bake(release, context, signal);
-    if (outcome === "superseded") {
+    if (outcome === "superseded" || (await underway.leaving)) {
       leave();
       const live = await context.deployer.live();
       const by = findRelease(await context.store.load(), live)?.tag ?? "";
       context.emit({ type: "superseded", tag, by });
       await removeOldReleases(context, signal);
-      return outcome;
+      return "superseded";
     }
     const commit = (): Promise<unknown> =>
-      context.store.update((state) => commitSwitch(state, directory));
+      context.store.update((state) => {
+        const committed = commitSwitch(state, directory, context.clock.now());
+        return order === undefined ? committed : withOrderDone(committed, order, context);
+      });
     await inPhase("commit", tag, context, commit);
   } catch (error) {
-    await rollBackServing(release, error, context, signal).finally(leave);
+    await rollBackServing({ release, underway, order }, error, context, signal).finally(leave);
     if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
   }
@@ -112,7 +154,7 @@ export async function bakeAndCommit(
 }
 
 async function finish(
-  { release, variables, startedAt }: Trial,
+  { release, variables, startedAt, order }: Trial,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
@@ -124,6 +166,7 @@ async function finish(
     previousTag: variables.previousTag,
     directory: variables.releaseDirectory,
     durationMs: context.clock.now() - startedAt,
+    operator: order && operatorOf(order),
   });
   await reportDeploy(release, undefined, context, signal);
   await removeOldReleases(context, signal);
@@ -140,7 +183,7 @@ async function cleanUp(
 }
 
 async function stage(
-  candidate: Candidate,
+  candidate: Pick<Candidate, "release" | "artifact">,
   { store, deployer, clock }: DeployContext,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
@@ -222,25 +265,33 @@ async function switchTo(
   release: DeployedRelease,
   context: DeployContext,
   signal: AbortSignal,
+  { order, mayGoOn }: TakeOverOptions,
 ): Promise<Underway> {
   const { tag, directory } = release;
   const { deployer, store, switches, emit } = context;
-  return switches.attempt(signal, async (either) => {
+  const change = async (either: AbortSignal): Promise<Underway> => {
+    either.throwIfAborted();
     const from = await deployer.live();
     await inPhase("activate", tag, context, async () => {
       if (!(await deployer.has(directory)))
         throw new HostError(`${deployer.path(directory)} was removed in the meantime`);
-      await store.update((state) => beginSwitch(state, directory, from));
+      await store.update((state) => {
+        if (mayGoOn?.(state, from, true) === false) throw givenUp(tag);
+        return beginSwitch(order === undefined ? state : withoutBad(state, tag), directory, from);
+      });
       try {
         await deployer.activate(release, either);
       } catch (error) {
-        await rollBack(tag, await rollbackTarget({ release, from }, context), context);
+        await rollBack(release, await rollbackTarget({ release, from }, context), context, order);
         throw error;
       }
     });
     emit({ type: "activated", tag, directory: deployer.path(directory) });
-    return verify({ release, from }, context, either);
-  });
+    return verify({ release, from, order }, context, either);
+  };
+  // The failure of another version does not overrule an operator.
+  if (order !== undefined) return switches.exclusively(() => change(signal));
+  return switches.attempt(signal, change);
 }
 
 /**
@@ -259,9 +310,10 @@ export async function verify(
     context.switches.underway.add(underway);
     return underway;
   } catch (error) {
-    await markFailed(release, error, context, signal);
+    await markFailed(change, error, context, signal);
     const to = await rollbackTarget(change, context);
-    if (await rollBack(release.tag, to, context)) {
+    const failed = signal.aborted ? undefined : change.order;
+    if (await rollBack(release, to, context, failed)) {
       await reportRollback(release, { to, error }, context, signal);
     }
     throw error;
@@ -269,8 +321,8 @@ export async function verify(
 }
 
 /** The directory to restore after a failed switch: the previous one, if it is proven or still baking. */
-async function rollbackTarget(
-  { release, from }: Switch,
+export async function rollbackTarget(
+  { release, from }: Omit<Switch, "order">,
   { store, switches }: DeployContext,
 ): Promise<string | undefined> {
   const state = await store.load();
@@ -292,27 +344,28 @@ async function bake(
 
 /** Rolls back a release that failed while it served, even while a newer release is getting ready. */
 async function rollBackServing(
-  release: DeployedRelease,
+  { release, underway, order }: Pick<Trial, "release" | "underway" | "order">,
   error: unknown,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
   const { deployer, store, switches } = context;
   // First, so that the newer release's attempt, aborted next, does not roll back to this release.
-  await markFailed(release, error, context, signal);
+  await markFailed({ release, order }, error, context, signal);
+  if (await underway.leaving) return;
   await switches.urgently(`${release.tag} failed`, async () => {
     const live = await deployer.live();
     const state = await store.load();
     const isLive = live === release.directory;
     if (!isLive && state.switching?.to === live) return; // A newer release serves.
     const to = isLive ? wayBack(state, live) : live;
-    if (isLive && !(await rollBack(release.tag, to, context))) return;
+    if (isLive && !(await rollBack(release, to, context, order))) return;
     await reportRollback(release, { to, error }, context, signal);
   });
 }
 
 async function markFailed(
-  release: DeployedRelease,
+  { release, order }: Pick<Trial, "release" | "order">,
   error: unknown,
   context: DeployContext,
   signal: AbortSignal,
@@ -320,15 +373,21 @@ async function markFailed(
   if (signal.aborted || faultOf(error) !== "release") return;
   await bestEffort(context, "remember the bad version", async () => {
     const now = context.clock.now();
-    await context.store.update((state) => markBad(state, release, messageOf(error), now));
+    await context.store.update((state) =>
+      withoutOrder(markBad(state, release, messageOf(error), now), order),
+    );
   });
 }
 
-/** If it fails, the switch stays on record, and `settle` retries the rollback. */
-async function rollBack(
-  tag: string,
+/**
+ * If it fails, the switch stays on record, and `settle` retries the rollback. An order that failed with the switch is
+ * done.
+ */
+export async function rollBack(
+  { tag }: DeployedRelease,
   to: string | undefined,
   context: DeployContext,
+  failed?: Order,
 ): Promise<boolean> {
   const { deployer, store, switches, emit } = context;
   try {
@@ -340,7 +399,9 @@ async function rollBack(
     return false;
   }
   await bestEffort(context, "clear the switch that was rolled back", async () => {
-    await store.update((state) => cancelSwitch(state, to, switches.isUnderway(to)));
+    await store.update((state) =>
+      withoutOrder(cancelSwitch(state, to, switches.isUnderway(to)), failed),
+    );
   });
   return true;
 }
@@ -357,18 +418,21 @@ async function reportRollback(
     emit({ type: "rolled-back", tag, to, reason });
     return;
   }
+  const isOvertaken = signal.aborted && signal.reason instanceof GivenUp;
   const isPreempted = signal.aborted && signal.reason instanceof DeployError;
-  const message = isPreempted
-    ? "Deploy aborted; it will be retried"
-    : signal.aborted
-      ? "Deploy aborted: dewy is stopping"
-      : to === undefined
-        ? "Deploy undone, no version is live"
-        : "Version rolled back";
+  const message = isOvertaken
+    ? "Deploy given up"
+    : isPreempted
+      ? "Deploy aborted; it will be retried"
+      : signal.aborted
+        ? "Deploy aborted: dewy is stopping"
+        : to === undefined
+          ? "Deploy undone, no version is live"
+          : "Version rolled back";
   const fields = {
     tag,
     ...(to === undefined ? {} : { to }),
-    ...(isPreempted ? { reason } : {}),
+    ...(isOvertaken ? { reason: signal.reason.message } : isPreempted ? { reason } : {}),
   };
   emit({ type: "warning", message, fields });
 }
@@ -397,7 +461,7 @@ async function prune(context: DeployContext, most: number): Promise<void> {
   });
 }
 
-async function reportDeploy(
+export async function reportDeploy(
   { id, tag }: { id: string; tag: string },
   error: string | undefined,
   context: DeployContext,
@@ -461,7 +525,7 @@ async function inPhase<T>(
   }
 }
 
-async function bestEffort(
+export async function bestEffort(
   { emit }: DeployContext,
   what: string,
   work: () => Promise<void>,

@@ -29,11 +29,31 @@ export interface SkippedVersion extends Decision {
 }
 
 /** A command that was accepted but is not finished. It survives a restart of dewy. */
-export type Order = Decision & { id: string } & (
-    | { kind: "rollback"; tag: string; directory: string }
-    | { kind: "deploy"; tag: string }
-    | { kind: "restart" }
-  );
+export type Order = RollbackOrder | DeployOrder | RestartOrder;
+
+interface OrderBase extends Decision {
+  id: string;
+}
+
+export interface RollbackOrder extends OrderBase, LeftBehind {
+  kind: "rollback";
+  tag: string;
+  directory: string;
+}
+
+export interface DeployOrder extends OrderBase, LeftBehind {
+  kind: "deploy";
+  tag: string;
+}
+
+interface RestartOrder extends OrderBase {
+  kind: "restart";
+}
+
+interface LeftBehind {
+  /** The newer version that is left behind. Once the order is done, nothing up to it comes by itself. */
+  left?: string | undefined;
+}
 
 /** When this host first saw a tag with its bytes. */
 export interface SeenVersion extends ByteIdentity {
@@ -221,16 +241,25 @@ export function beginSwitch(state: DeployState, to: string, live: string | undef
 }
 
 /** The state after a release has passed its bake, possibly while a newer release is getting ready. */
-export function commitSwitch(state: DeployState, directory: string): DeployState {
+export function commitSwitch(state: DeployState, directory: string, now: number): DeployState {
   if (state.switching === undefined) return state;
   const { to, from = directory } = state.switching;
   const isFirst = from === directory;
   return {
-    ...state,
+    ...withProven(state, directory, now),
     previous: isFirst || isBad(state, from) ? state.previous : from,
     afterHook: { directory, previousTag: isFirst ? undefined : findRelease(state, from)?.tag },
     switching: to === directory ? undefined : { to, from: directory },
   };
+}
+
+/** Records that a release has passed its bake. */
+export function withProven(state: DeployState, directory: string, now: number): DeployState {
+  const provenAt = new Date(now).toISOString();
+  const releases = state.releases.map((one) =>
+    one.directory === directory ? { ...one, provenAt: one.provenAt ?? provenAt } : one,
+  );
+  return { ...state, releases };
 }
 
 export function withoutAfterHook(state: DeployState, directory: string): DeployState {
@@ -244,9 +273,10 @@ export interface Retention {
 }
 
 export function retention(state: DeployState, live: string | undefined): Retention {
-  const { releases, previous, switching, afterHook } = state;
+  const { releases, previous, switching, afterHook, order } = state;
   const newest = releases.slice(-KEPT_RELEASES).map(({ directory }) => directory);
-  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory];
+  const ordered = order?.kind === "rollback" ? order.directory : undefined;
+  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory, ordered];
   const keep = [...newest, ...used].filter((directory) => directory !== undefined);
   return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }
@@ -277,6 +307,10 @@ export function markBad(
   };
   const others = state.bad.filter((bad) => bad.tag !== release.tag);
   return { ...state, bad: [...others, entry].slice(-MAX_BAD_VERSIONS) };
+}
+
+export function withoutBad(state: DeployState, tag: string): DeployState {
+  return { ...state, bad: state.bad.filter((bad) => bad.tag !== tag) };
 }
 
 export function findBad(

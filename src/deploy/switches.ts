@@ -1,10 +1,16 @@
-import { DeployError } from "../core/error.ts";
+import { AbortedError, DeployError } from "../core/error.ts";
 import { type Exclusively, exclusive } from "../core/exclusive.ts";
+import { abortWith } from "../core/timeout.ts";
 
 /** A deploy that runs beside the polling. */
 export interface Underway {
   readonly directory: string;
+  /** Set while an operator's rollback replaces the release; resolves to whether it did. */
+  leaving?: Promise<boolean>;
 }
+
+/** An automatic deploy was given up because its version may not come by itself any more. It has not failed. */
+export class GivenUp extends AbortedError {}
 
 /** Serializes the changes of what is live: switch, rollback, restart, prune. */
 export class Switches {
@@ -12,9 +18,61 @@ export class Switches {
   /** The deploys whose release bakes or runs its after-deploy hook, the latest last. */
   readonly underway: Set<Underway> = new Set();
   readonly #attempts = new Set<AbortController>();
+  readonly #overtakable = new Set<{ tag: string | undefined; ended: AbortController }>();
+  readonly #waiters = new Set<() => void>();
 
   isUnderway(directory: string | undefined): boolean {
     return [...this.underway].some((one) => one.directory === directory);
+  }
+
+  leave(underway: Underway): void {
+    this.underway.delete(underway);
+    for (const waiter of this.#waiters) waiter();
+    this.#waiters.clear();
+  }
+
+  /** Resolves once nothing changes and nothing bakes. */
+  async idle(): Promise<void> {
+    do {
+      await this.exclusively(async () => {});
+      if (this.underway.size === 0) return;
+      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    } while (true);
+  }
+
+  /**
+   * Runs work that an operator's order may overtake, such as an automatic deploy of a tag until it serves. It then rejects
+   * with a {@link GivenUp}.
+   */
+  async overtakable<T>(
+    tag: string | undefined,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const ended = new AbortController();
+    const detach = abortWith(ended, signal);
+    const entry = { tag, ended };
+    this.#overtakable.add(entry);
+    try {
+      return await work(ended.signal);
+    } catch (error) {
+      throw ended.signal.reason instanceof GivenUp ? ended.signal.reason : error;
+    } finally {
+      this.#overtakable.delete(entry);
+      detach();
+    }
+  }
+
+  /** Aborts all that may be overtaken, but deploys of the tag `except`. `reason` is a sentence without a full stop. */
+  overtake(reason: string, except?: string): void {
+    for (const { tag, ended } of this.#overtakable) {
+      if (tag === undefined || tag !== except) ended.abort(new GivenUp(reason));
+    }
+  }
+
+  /** Whether a version is being deployed automatically and does not serve yet. */
+  isDeploying(tag: string): boolean {
+    return [...this.#overtakable].some((one) => one.tag === tag);
   }
 
   /** Runs a change that an urgent change may abort with the signal passed to `work`. */

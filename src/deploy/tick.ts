@@ -1,12 +1,15 @@
 import type { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { chooseVersion, type VersionPolicy } from "./choose.ts";
+import { compareTags, withSeen } from "./decisions.ts";
 import type { Candidate, DeployContext } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
+import { switchWait, type Wait } from "./gate.ts";
 import { asDewyError, type PollOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
-import { bakeAndCommit, type Trial, takeOver } from "./sequence.ts";
+import { bakeAndCommit, type MayGoOn, type Trial, takeOver } from "./sequence.ts";
 import { acceptBytes, type DeployState, findBad, findRelease } from "./state.ts";
+import { GivenUp } from "./switches.ts";
 
 export interface TickOptions {
   policy: VersionPolicy;
@@ -28,7 +31,11 @@ export interface TickResult {
   failure?: Failure;
   /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
+  /** The available versions that do not come by themselves, or not yet. */
+  waiting?: readonly Wait[];
   isBaking?: true | undefined;
+  /** Whether a deploy was given up because of an operator's command. */
+  isGivenUp?: true;
 }
 
 interface Failure {
@@ -49,16 +56,24 @@ export async function tick(
   const state = await context.store.load();
   const running = findRelease(state, live);
   const { registry } = context;
+  const now = context.clock.now();
+  const waits: Wait[] = [];
   const emit: EventSink = (event) => {
     if (event.type === "known-bad" && isRollingBack(event.tag, state, context)) return;
+    if (event.type === "waiting") waits.push(event);
     context.emit(event);
   };
-  const choice = await chooseVersion({ registry, state, live, running, policy, emit, signal });
+  const input = { registry, state, live, running, policy, now, emit, signal };
+  const choice = await chooseVersion(input);
   for (const candidate of choice.accepted ?? []) await accept(candidate, context);
+  await remember(choice.seen ?? [], state, now, context);
   const problem = choice.kind === "problem" ? choice.error : undefined;
   const isBaking = (running !== undefined && state.switching?.to === live) || undefined;
-  const unchanged: TickResult = { deployed: false, live: running?.tag, problem, isBaking };
+  const waiting = waits.length === 0 ? undefined : waits;
+  const unchanged: TickResult = { deployed: false, live: running?.tag, problem, waiting, isBaking };
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
+  // It changes what is live, and the next poll decides again.
+  if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
   const { candidate } = choice;
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) return { ...unchanged, waitsUntil };
@@ -74,7 +89,10 @@ export async function tick(
     return { deployed: true, live: tag, problem };
   };
   try {
-    const trial = await takeOver(candidate, context, signal);
+    const mayGoOn = comesByItself(tag, { live, policy, emit }, context);
+    const trial = await context.switches.overtakable(tag, signal, (either) =>
+      takeOver(candidate, context, either, { mayGoOn }),
+    );
     const settled = finished(trial).catch(failure);
     if (later === undefined || context.deployer.bake === undefined) {
       return (await settled) ?? unchanged;
@@ -82,8 +100,43 @@ export async function tick(
     later(settled);
     return { deployed: false, live: tag, problem, isBaking: true };
   } catch (thrown) {
+    if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);
   }
+}
+
+/** Asked again during the deploy of a poll, because an operator may have decided something meanwhile. */
+function comesByItself(
+  tag: string,
+  chosen: { live: string | undefined; policy: VersionPolicy; emit: EventSink },
+  { clock }: DeployContext,
+): MayGoOn {
+  const { policy } = chosen;
+  return (state, live, hasBegun) => {
+    const { order } = state;
+    const isOrdered = order?.kind === "restart" || (order?.kind === "deploy" && order.tag === tag);
+    if (order !== undefined && !isOrdered) return false;
+    const running = findRelease(state, live)?.tag ?? "";
+    const isNewer = compareTags(tag, running, policy.calver) === 1;
+    if (live !== undefined && live !== chosen.live && !isNewer) return false;
+    const wait = switchWait(tag, { state, live, policy, now: clock.now() }, hasBegun);
+    if (wait !== undefined) chosen.emit(wait);
+    return wait === undefined;
+  };
+}
+
+async function remember(
+  seen: readonly Candidate[],
+  state: DeployState,
+  now: number,
+  { store }: DeployContext,
+): Promise<void> {
+  const withAll = (before: DeployState): DeployState =>
+    seen.reduce(
+      (next, { release, artifact }) => withSeen(next, release.tag, artifact, now),
+      before,
+    );
+  if (withAll(state) !== state) await store.update(withAll);
 }
 
 /** The failure of a version is reported only once its rollback is finished. */
@@ -112,9 +165,15 @@ async function failureOf(
 }
 
 export function pollOutcome(result: TickResult): PollOutcome {
-  const { failure, problem, waitsUntil, isBaking, live } = result;
+  const { failure, problem, waitsUntil, waiting = [], isBaking, live } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
   if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
-  return isBaking || live === undefined ? { kind: "waiting" } : { kind: "fine" };
+  const retryAt = earliestEnd(waiting);
+  return { kind: isBaking || live === undefined ? "waiting" : "fine", ...retryAt };
+}
+
+function earliestEnd(waiting: readonly Wait[]): { retryAt?: number } {
+  const ends = waiting.flatMap(({ until }) => (until === undefined ? [] : [until.getTime()]));
+  return ends.length === 0 ? {} : { retryAt: Math.min(...ends) };
 }

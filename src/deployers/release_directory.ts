@@ -32,6 +32,8 @@ const INCOMPLETE = /^\.(?:staging|removing)-\d{8}T\d{6}Z(?:-\d+)?(?:\.[0-9a-f]{1
 export interface ReleaseDirectory
   extends Pick<Deployer, "path" | "has" | "live" | "clean" | "prune"> {
   readonly root: string;
+  /** The names of the complete releases, newest first. */
+  names(): Promise<readonly string[]>;
   /** Points `current` to a release; `undefined` removes the link. */
   point(name: string | undefined): Promise<void>;
   /** `fill` gets an empty directory, which is renamed to `name` once it is complete. */
@@ -57,6 +59,10 @@ export async function openReleaseDirectory(
     root,
     path,
     has,
+    names: async () => {
+      const parent = await findOwnDirectory(releases);
+      return parent === undefined ? [] : (await releaseNames(parent)).sort(newestFirst);
+    },
     live: async () => {
       const name = await target(current, releases);
       return name !== undefined && (await has(name)) ? name : undefined;
@@ -168,7 +174,7 @@ async function prune(
 ): Promise<readonly string[]> {
   const parent = await findOwnDirectory(releases);
   if (parent === undefined) return [];
-  const names = (await readdir(parent)).filter((name) => RELEASE_NAME.test(name));
+  const names = await releaseNames(parent);
   const { keep, others } = await retention();
   const old = names
     .filter((name) => !keep.has(name))
@@ -186,6 +192,10 @@ async function prune(
     await removeTree(incomplete);
   }
   return removable;
+}
+
+async function releaseNames(parent: string): Promise<string[]> {
+  return (await readdir(parent)).filter((name) => RELEASE_NAME.test(name));
 }
 
 function newestFirst(a: string, b: string): number {

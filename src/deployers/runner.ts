@@ -30,6 +30,11 @@ export interface Runner {
   ensureRunning(release: AppRelease): Promise<void>;
   /** Lets an earlier release serve again. Nothing is started if all of it still runs. */
   rollback(release: AppRelease): Promise<void>;
+  /**
+   * Lets an earlier release take over from the current one, without a gap and without a bake. It uses only what is on
+   * this machine. Throws a DeployError if the release does not become ready.
+   */
+  takeBack(release: AppRelease, signal: AbortSignal): Promise<void>;
   /** Stops the current release without starting another one. */
   end(): Promise<void>;
   /** The release directories of everything that still runs, whether it serves or drains. */

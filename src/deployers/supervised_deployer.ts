@@ -37,6 +37,10 @@ export function supervisedDeployer(options: Options): Deployer {
       await runner.deploy({ tag, directory: name }, signal);
       options.onStarted(tag, restarted);
     },
+    takeBack: async ({ tag, directory: name }, signal) => {
+      await runner.takeBack({ tag, directory: name }, signal);
+    },
+    bakeMs,
     bake: async ({ tag, directory: name }, signal) => {
       const outcome = await runner.bake({ tag, directory: name }, bakeMs, signal);
       if (outcome === "proven") options.onProven?.(tag);

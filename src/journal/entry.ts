@@ -5,24 +5,99 @@
  * @module
  */
 import * as v from "valibot";
+import { shorten } from "../core/text.ts";
+
+const text = v.exactOptional(v.string());
+const number = v.exactOptional(v.number());
 
 export const JournalEntry = v.looseObject({
   /** In ISO 8601. */
   at: v.string(),
-  /** `deployed`, `rolled-back`, `failed`, `ordered`, … */
+  /** The type of the event: `deployed`, `rolled-back`, `failed`, `ordered`, … */
   event: v.string(),
-  tag: v.exactOptional(v.string()),
-  /** The version that was live before, or that a rollback returned to. */
-  previousTag: v.exactOptional(v.string()),
-  to: v.exactOptional(v.string()),
-  reason: v.exactOptional(v.string()),
+  tag: text,
+  /** The version that was live before. */
+  previousTag: text,
+  /** The version that a rollback returned to. */
+  to: text,
+  /** The version that superseded this one. */
+  by: text,
+  reason: text,
   /** The operator's command. */
-  command: v.exactOptional(v.string()),
+  command: text,
   /** The operator who asked for it. */
-  user: v.exactOptional(v.string()),
-  message: v.exactOptional(v.string()),
-  durationMs: v.exactOptional(v.number()),
-  /** The duration of each phase in milliseconds. */
+  user: text,
+  message: text,
+  durationMs: number,
+  /** The duration of each phase in milliseconds, `bake` included. */
   phases: v.exactOptional(v.record(v.string(), v.number())),
+  /** The same for all entries about one attempt to deploy a version. */
+  deploy: text,
+  /** The phase that failed. */
+  phase: text,
+  /** The code of the error, as documented. */
+  code: text,
+  retryInMs: number,
+  /** The exit code of a hook or of the app. */
+  exitCode: number,
+  signal: text,
+  /** The last lines of output, oldest first. */
+  lastLines: v.exactOptional(v.array(v.string())),
+  /** When a wait ends by itself, in ISO 8601. */
+  until: text,
+  /** How many entries of this kind were left out before this one, because there were too many. */
+  omitted: number,
 });
 export type JournalEntry = v.InferOutput<typeof JournalEntry>;
+
+/** Longer lines are shortened by the writer, and skipped by readers. */
+export const MAX_ENTRY_BYTES = 16 * 1024;
+const MAX_TEXT_LENGTH = 4096;
+
+/** Returns the line of an entry with its newline. Long texts are shortened, so that the line stays bounded. */
+export function entryLine(entry: JournalEntry): Buffer {
+  for (let length = MAX_TEXT_LENGTH; length > 0; length = Math.floor(length / 2)) {
+    const line = Buffer.from(`${jsonLine(shortened(entry, length))}\n`);
+    if (line.length <= MAX_ENTRY_BYTES) return line;
+  }
+  const { at, event } = entry;
+  return Buffer.from(`${jsonLine({ at, event: shorten(event, 100) })}\n`);
+}
+
+/** Returns `undefined` for a torn line, and for anything else that is not an entry. */
+export function parseEntry(line: string): JournalEntry | undefined {
+  try {
+    const result = v.safeParse(JournalEntry, JSON.parse(line));
+    return result.success && !Number.isNaN(Date.parse(result.output.at))
+      ? result.output
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** JSON on one line that is safe to show on a terminal. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** Applies a function to every text of an entry, and returns a copy. */
+export function mapTexts(entry: JournalEntry, change: (text: string) => string): JournalEntry {
+  return mapValue(entry, change) as JournalEntry;
+}
+
+function mapValue(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((one) => mapValue(one, change));
+  if (typeof value !== "object" || value === null) return value;
+  const pairs = Object.entries(value).filter(([, one]) => one !== undefined);
+  return Object.fromEntries(pairs.map(([key, one]) => [key, mapValue(one, change)]));
+}
+
+function shortened(entry: JournalEntry, length: number): JournalEntry {
+  const { at, event } = entry;
+  return { ...mapTexts(entry, (text) => shorten(text, length)), at, event };
+}

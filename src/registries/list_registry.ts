@@ -62,8 +62,13 @@ export function listRegistry(parts: ListRegistryParts): Registry {
   });
   return {
     anyPlatform: true,
-    resolve: async (options = {}) =>
-      resolve(sourceFor(options.maxAgeMs), policyFor(options), question(options, io)),
+    async resolve(options = {}) {
+      const asked = question(options, io);
+      const { tag, maxAgeMs } = options;
+      if (tag === undefined) return resolve(sourceFor(maxAgeMs), policyFor(options), asked);
+      const { lookUp } = await import("../resolve/look_up.ts");
+      return lookUp(source, tag, policyFor(options), asked);
+    },
     open,
     ...(exists === undefined ? {} : { exists }),
     ...(report === undefined ? {} : { report }),
@@ -133,6 +138,7 @@ export function skipAbandoned(registry: Registry): Registry {
   return {
     ...registry,
     async resolve(options = {}) {
+      if (options.tag !== undefined) return registry.resolve(options);
       const exclude = new Set(options.exclude);
       for (let asked = options; ; asked = { maxAgeMs: SAME_POLL_MS, ...options }) {
         const resolution = await registry.resolve({ ...asked, exclude });

@@ -54,6 +54,8 @@ export function objectRegistry({ locator, io, store, get, put }: ObjectRegistryP
       source: {
         tags: (signal) => listTags(store, signal),
         release: (tag, signal) => readRelease(store, tag, signal),
+        find: async (tag, signal) =>
+          tag.includes("/") ? undefined : readRelease(store, tag, signal),
       },
       async open(artifact, options) {
         if (isComplete(artifact, options?.offset ?? 0)) return new Blob([]).stream();

@@ -99,7 +99,7 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
 /**
  * Resolves the newest version: the one-liner for serverless functions.
  *
- * @param options As for {@link openRegistry}, and the tags to exclude.
+ * @param options As for {@link openRegistry}, and the tags to exclude, or the only tag to look at.
  * @returns The answer. "Pending" and "none" are values.
  * @throws {DewyError} If the URL is invalid, access is refused, or the registry cannot be reached.
  *
@@ -117,10 +117,10 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
  */
 export function latest(
   url: string,
-  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
 ): Promise<Resolution> {
   return Promise.resolve().then(() =>
-    openRegistry(url, options).resolve({ exclude: options.exclude }),
+    openRegistry(url, options).resolve({ exclude: options.exclude, tag: options.tag }),
   );
 }
 
@@ -144,9 +144,10 @@ export function latest(
  */
 export async function explain(
   url: string,
-  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
 ): Promise<Explanation> {
-  return explainRegistry(openRegistry(url, options), { exclude: options.exclude });
+  const { exclude, tag } = options;
+  return explainRegistry(openRegistry(url, options), { exclude, tag });
 }
 
 export async function explainRegistry(

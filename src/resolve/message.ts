@@ -161,6 +161,6 @@ function list(names: readonly string[], total: number): string {
 }
 
 /** Names are untrusted: strips control characters and limits the length. */
-function printable(name: string, maxLength = MAX_SHOWN_LENGTH): string {
+export function printable(name: string, maxLength = MAX_SHOWN_LENGTH): string {
   return shorten(name, maxLength).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

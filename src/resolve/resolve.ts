@@ -56,6 +56,11 @@ export interface ReleaseSource {
   tags(signal: AbortSignal | undefined): AsyncIterable<ListedTag>;
   /** The files of a listed tag; `undefined` if the release does not exist. */
   release(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined>;
+  /**
+   * The files of a tag that an operator asks for, listed or not; `undefined` if it has no published release. Must not
+   * change what later listings answer. Defaults to `release`.
+   */
+  find?(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined>;
 }
 
 /** Which version of a source is wanted: the options of a locator, and the last three. */
@@ -127,7 +132,7 @@ export async function resolve(
   return { ...resolution, explanation };
 }
 
-function explainFiles(
+export function explainFiles(
   tag: string,
   release: ReleaseFiles | undefined,
   policy: Policy,
@@ -140,7 +145,7 @@ function judgeListed(newest: NewestTag, tally: TagTally, listed: ListedTag): voi
   else tally.add(listed.tag, newest.offer(listed.tag, listed.preRelease));
 }
 
-function resolveFiles(
+export function resolveFiles(
   tag: string,
   release: ReleaseFiles | undefined,
   policy: Policy,

@@ -285,6 +285,102 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(await registry.exists?.("v2.0.0")).toBe(false);
     });
 
+    it("resolves one tag, whatever the options say about versions", async () => {
+      const tags = ["v1.0.0", "v1.1.0-rc.1", "v2.0.0"];
+      const policy = { constraint: "^2", slot: "blue" };
+      const { registry } = await open(
+        tags.map((tag) => ({ tag })),
+        policy,
+      );
+      for (const tag of tags) {
+        const answer = ready(await registry.resolve({ tag, exclude: [tag] }));
+        expect(answer.release).toMatchObject({ tag, version: { original: tag } });
+        if (driver.skip?.files === undefined)
+          expect(await read(registry, answer.artifact)).toBe(tag);
+      }
+    });
+
+    it("resolves a tag with a slot as the registry spells it", async () => {
+      const { registry } = await open([{ tag: "v1.0.0+blue" }, { tag: "v1.0.0+green" }]);
+      const tag = spell("v1.0.0+blue");
+      const { release } = ready(await registry.resolve({ tag }));
+      expect(release).toMatchObject({ tag, slot: "blue" });
+    });
+
+    it("gives the newest tag the same answer by its name as by the policy", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      const newest = await registry.resolve();
+      expect(await registry.resolve({ tag: "v1.1.0" })).toEqual(newest);
+      expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({ kind: "ready" });
+      expect(await registry.resolve()).toEqual(newest);
+    });
+
+    it("names its nearest versions if it does not have a tag", async () => {
+      const { registry } = await open(["v1.0.0", "v1.2.0", "v3.0.0"].map((tag) => ({ tag })));
+      const answer = await registry.resolve({ tag: "v1.1.0", explain: true });
+      expect(answer).toMatchObject({
+        kind: "none",
+        reason: "unknown-tag",
+        tag: "v1.1.0",
+        explanation: { tags: [{ tag: "v1.1.0", chosen: false }], artifacts: [] },
+      });
+      expect(message(answer)).toMatch(/^Cannot find the tag "v1\.1\.0" in ".*:\/\/.*":/);
+      expect(message(answer)).toMatch(/nearest versions are v1\.0\.0 and v1\.2\.0$/);
+      expect(message(await registry.resolve({ tag: "1.2.0" }))).toMatch(
+        /nearest version is v1\.2\.0$/,
+      );
+    });
+
+    it("knows no tag while nothing is published", async () => {
+      const { registry } = await open([]);
+      const answer = await registry.resolve({ tag: "v1.0.0" });
+      expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag", tag: "v1.0.0" });
+      expect(message(answer)).toContain("no version is published");
+    });
+
+    it("refuses a tag that is not a version", async () => {
+      const { registry } = await open([{ tag: "latest" }]);
+      for (const tag of ["latest", "", "../v1.0.0", "v1.0.0/a"]) {
+        const answer = await registry.resolve({ tag });
+        expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag" });
+        expect(message(answer)).toContain("not a version (expected SemVer");
+      }
+    });
+
+    it("waits for the artifact of a tag as for that of the newest version", async () => {
+      const files = { "notes.txt": "n" };
+      const createdAt = released(29);
+      const { registry } = await open([{ tag: "v1.0.0", files, createdAt }, { tag: "v2.0.0" }]);
+      const answer = await registry.resolve({ tag: "v1.0.0" });
+      expect(answer).toMatchObject({ kind: "pending", tag: "v1.0.0", reason: "artifact-missing" });
+      expect(ready(await registry.resolve()).release.tag).toBe("v2.0.0");
+    });
+
+    unless("backdating")("reports that a tag has no artifact for this platform", async () => {
+      const { registry } = await open([{ tag: "v1.0.0", files: { "notes.txt": "n" } }]);
+      const answer = await registry.resolve({ tag: "v1.0.0" });
+      expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.0.0" });
+    });
+
+    it("does not find the tag of a deleted release", async () => {
+      const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      const { release } = ready(await registry.resolve({ tag: "v1.1.0" }));
+      await registry.report?.(deployment(release.id, "v1.1.0"));
+      await remove("v1.1.0");
+      const answer = await registry.resolve({ tag: "v1.1.0" });
+      expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag", tag: "v1.1.0" });
+    });
+
+    it("explains the tag that was asked for", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      const why = await explainRegistry(registry, { tag: "v1.0.0" });
+      expect(why.tags).toEqual([
+        { tag: "v1.0.0", chosen: true, reason: "the tag that was asked for" },
+      ]);
+      expect(why.artifacts).toMatchObject([{ name: nameOf(ARTIFACT), chosen: true }]);
+      expect(why.resolution).toEqual(await registry.resolve({ tag: "v1.0.0" }));
+    });
+
     it("chooses the newest remaining version after one is deleted", async () => {
       const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
       await remove("v1.1.0");
@@ -346,6 +442,7 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const { artifact } = ready(await registry.resolve());
       const signal = AbortSignal.abort();
       await expect(registry.resolve({ signal })).rejects.toSatisfy(isAbort);
+      await expect(registry.resolve({ signal, tag: "v1.0.0" })).rejects.toSatisfy(isAbort);
       await expect(registry.open(artifact, { signal })).rejects.toSatisfy(isAbort);
     });
 
@@ -372,11 +469,13 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
         const down = async (): Promise<Response> => new Response("down", { status: 503 });
         const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
-        await expect(registry.resolve()).rejects.toMatchObject({
-          code: "remote",
-          status: 503,
-          retryable: true,
-        });
+        for (const options of [{}, { tag: "v1.0.0" }]) {
+          await expect(registry.resolve(options)).rejects.toMatchObject({
+            code: "remote",
+            status: 503,
+            retryable: true,
+          });
+        }
       },
     );
   });

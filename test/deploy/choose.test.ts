@@ -69,6 +69,7 @@ test("a stale listing does not downgrade to an older image, although its tag is 
       running,
       policy,
       emit,
+      now: Date.UTC(2026, 0, 1),
       signal: never(),
     });
   expect(await choose()).toEqual({ kind: "stay" });
@@ -103,6 +104,7 @@ test.each([1, 14, 99])(
         running: undefined,
         policy: POLICY,
         emit: () => {},
+        now: Date.UTC(2026, 0, 1),
         signal: never(),
       });
     for (let poll = 0; poll < 2; poll += 1) {

@@ -32,6 +32,7 @@ async function choose(
     running: live,
     policy: { ...POLICY, artifact },
     emit: (event) => void events.push(event),
+    now: Date.UTC(2026, 0, 1),
     signal: never(),
   });
   return { kind: choice.kind, events: events.map(({ type }) => type), all: events };

@@ -34,6 +34,7 @@ async function choose(
     running: live,
     policy: { ...POLICY, ...more.policy },
     emit: (event) => void events.push(event),
+    now: Date.UTC(2026, 0, 1),
     signal: never(),
   });
   return { choice, events };

@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { DeployError, HostError, NotFoundError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import { type LoopOptions, type PollOutcome, pollLoop } from "../../src/deploy/loop.ts";
+import {
+  type LoopOptions,
+  type PollOutcome,
+  pollLoop,
+  type WakeListener,
+} from "../../src/deploy/loop.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { runCase, runtimes } from "../runtime/runtimes.ts";
 import { eventsOf, jumpingClock } from "./world.ts";
@@ -224,6 +229,122 @@ describe("pollLoop", () => {
     stop.abort();
     await ended;
     expect(listeners.size).toBe(0);
+  });
+
+  describe("while the registry asks for a pause", () => {
+    const limited = new RemoteError("slow down", { retryAfterMs: 60_000 });
+
+    function start(intervalMs: number, outcome: PollOutcome | Error = limited) {
+      const stop = new AbortController();
+      const clock = fakeClock();
+      const polls: number[] = [];
+      const begin = clock.now();
+      let listener: WakeListener = () => {};
+      const ended = pollLoop({
+        poll: async () => {
+          polls.push(clock.now() - begin);
+          if (polls.length > 1) return fine;
+          if (outcome instanceof Error) throw outcome;
+          return outcome;
+        },
+        intervalMs,
+        onWake: (wake) => {
+          listener = wake;
+          return () => {};
+        },
+        clock,
+        emit: () => {},
+        signal: stop.signal,
+        random: () => 0.5,
+      });
+      const end = async (): Promise<void> => {
+        stop.abort();
+        await ended;
+      };
+      return { clock, polls, wake: (isPatient: boolean) => listener({ isPatient }), end };
+    }
+
+    async function turns(): Promise<void> {
+      for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    }
+
+    it.each([
+      ["unreachable", limited],
+      ["a problem", { kind: "problem", error: limited } as const],
+      ["failed", failed(undefined, new DeployError("stage", "no", { cause: limited }))],
+    ])("lets a patient wake wait for its end (%s)", async (_, outcome) => {
+      const { clock, polls, wake, end } = start(3_600_000, outcome);
+      await clock.sleeping(3_600_000);
+      clock.advance(1_000);
+      wake(true);
+      await clock.sleeping(62_000);
+      wake(true);
+      clock.advance(61_999);
+      await turns();
+      expect(polls).toEqual([0]);
+      clock.advance(1);
+      await turns();
+      expect(polls).toEqual([0, 63_000]);
+      clock.advance(3_599_999);
+      await turns();
+      expect(polls).toHaveLength(2);
+      await end();
+    });
+
+    it("polls at once after a patient wake that comes later, or that is not patient", async () => {
+      const late = start(3_600_000);
+      await late.clock.sleeping(3_600_000);
+      late.clock.advance(63_000);
+      late.wake(true);
+      await turns();
+      expect(late.polls).toEqual([0, 63_000]);
+      await late.end();
+      const urgent = start(3_600_000);
+      await urgent.clock.sleeping(3_600_000);
+      urgent.wake(false);
+      await turns();
+      expect(urgent.polls).toEqual([0, 0]);
+      await urgent.end();
+    });
+
+    it("needs no wake if the interval is shorter", async () => {
+      const { clock, polls, wake, end } = start(1_000);
+      await clock.sleeping(63_000);
+      wake(true);
+      clock.advance(62_999);
+      await turns();
+      expect(polls).toEqual([0]);
+      clock.advance(1);
+      await turns();
+      expect(polls).toEqual([0, 63_000]);
+      await end();
+    });
+  });
+
+  it("polls again after a patient wake during a poll", async () => {
+    const stop = new AbortController();
+    const clock = fakeClock();
+    let listener: WakeListener = () => {};
+    let rounds = 0;
+    const ended = pollLoop({
+      poll: async () => {
+        rounds += 1;
+        if (rounds === 1) listener({ isPatient: true });
+        return fine;
+      },
+      intervalMs: 3_600_000,
+      onWake: (wake) => {
+        listener = wake;
+        return () => {};
+      },
+      clock,
+      emit: () => {},
+      signal: stop.signal,
+      random: () => 0.5,
+    });
+    await until(() => rounds === 2);
+    stop.abort();
+    await ended;
   });
 });
 

@@ -12,6 +12,8 @@ import {
   withRelease,
 } from "../../src/deploy/state.ts";
 
+const NOW = Date.UTC(2026, 0, 1);
+
 /** A state in which v1 to v4 are in the directories d1 to d4. */
 function stateOf(over: Partial<DeployState>, ...badTags: string[]): DeployState {
   const releases = ["1", "2", "3", "4"].map((number) => ({
@@ -78,20 +80,20 @@ describe("a switch", () => {
   it("away from a crash-looping release never makes that the previous one", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }, "v2"), "d3", "d2");
     expect(begun.switching).toEqual({ to: "d3", from: "d1" });
-    expect(commitSwitch(begun, "d3")).toMatchObject({ previous: "d1" });
-    const alone = commitSwitch(beginSwitch(stateOf({}, "v2"), "d3", "d2"), "d3");
+    expect(commitSwitch(begun, "d3", NOW)).toMatchObject({ previous: "d1" });
+    const alone = commitSwitch(beginSwitch(stateOf({}, "v2"), "d3", "d2"), "d3", NOW);
     expect(alone.previous).toBeUndefined();
     expect(alone.switching).toBeUndefined();
   });
 
   it("does not make a release the previous one that starts to crash during the switch", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }), "d3", "d2");
-    expect(commitSwitch({ ...begun, bad: stateOf({}, "v2").bad }, "d3").previous).toBe("d1");
+    expect(commitSwitch({ ...begun, bad: stateOf({}, "v2").bad }, "d3", NOW).previous).toBe("d1");
   });
 
   it("to the same directory keeps the previous one", () => {
     const begun = beginSwitch(stateOf({ previous: "d1" }), "d2", "d2");
-    expect(commitSwitch(begun, "d2")).toMatchObject({ previous: "d1" });
+    expect(commitSwitch(begun, "d2", NOW)).toMatchObject({ previous: "d1" });
   });
 
   it("that did not happen keeps the switch of a baking release", () => {

@@ -15,6 +15,8 @@ import {
 } from "../../src/deploy/state.ts";
 import { candidate } from "./world.ts";
 
+const NOW = Date.UTC(2026, 0, 1);
+
 const release = (tag: string, directory = tag) => {
   const { release: resolved, artifact } = candidate(tag);
   return deployedRelease(resolved, artifact, directory, 0);
@@ -115,14 +117,14 @@ describe("the state of an app", () => {
   });
 
   it("does not change at the commit of a switch that is not on record", () => {
-    expect(commitSwitch(EMPTY_STATE, "d1")).toBe(EMPTY_STATE);
+    expect(commitSwitch(EMPTY_STATE, "d1", NOW)).toBe(EMPTY_STATE);
   });
 
   it("knows no previous tag for the after-deploy hook of a release that was deployed again", () => {
     const known = withRelease(EMPTY_STATE, release("v1.0.0", "d1"));
     const state: DeployState = { ...known, switching: { to: "d1", from: "d1" } };
-    expect(commitSwitch(state, "d1").afterHook).toEqual({ directory: "d1" });
-    expect(commitSwitch({ ...known, switching: { to: "d1" } }, "d1").afterHook).toEqual({
+    expect(commitSwitch(state, "d1", NOW).afterHook).toEqual({ directory: "d1" });
+    expect(commitSwitch({ ...known, switching: { to: "d1" } }, "d1", NOW).afterHook).toEqual({
       directory: "d1",
     });
   });

@@ -88,8 +88,7 @@ const config: AssetsConfig = {
   windows: [],
   minAgeMs: 0,
   noDowngrade: false,
-  webhookListen: undefined,
-  webhookSecretFile: undefined,
+  webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {
   ...hostIo,

@@ -1,6 +1,7 @@
 import { readCommon, readRegistry } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { duration, text } from "./values.ts";
+import { readWebhooks } from "./webhooks.ts";
 
 /** The flags of all commands that deploy; the flag table describes them. */
 export type DeployConfig = ReturnType<typeof readDeploying>;
@@ -20,7 +21,6 @@ export function readDeploying(argv: ParsedArgv) {
     windows: argv.texts("window").filter((times) => times !== ""),
     minAgeMs: duration(argv, "min-age", 0),
     noDowngrade: argv.flag("no-downgrade"),
-    webhookListen: text(argv, "webhook-listen"),
-    webhookSecretFile: text(argv, "webhook-secret-file"),
+    webhooks: readWebhooks(argv),
   };
 }

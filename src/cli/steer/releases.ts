@@ -1,10 +1,165 @@
+import { readdir } from "node:fs/promises";
+import { statePath } from "../../agent/agent.ts";
 import type { CommandContext } from "../../agent/context.ts";
-import { HostError } from "../../core/error.ts";
+import { formatBytes } from "../../core/bytes.ts";
+import { operatorText } from "../../core/operator.ts";
+import { skippedBy } from "../../deploy/decisions.ts";
+import { rollbackChoice } from "../../deploy/rollback_choice.ts";
+import {
+  type DeployedRelease,
+  type DeployState,
+  findBad,
+  findRelease,
+} from "../../deploy/state.ts";
+import { openReleaseDirectory, type ReleaseDirectory } from "../../deployers/release_directory.ts";
+import { readState } from "../../host/files/state_file.ts";
+import { treeSize } from "../../host/files/tree_size.ts";
+import { jsonLine } from "../../journal/entry.ts";
+import { textTable } from "../commands/text_table.ts";
 import type { ReleasesConfig } from "../flags/local.ts";
+import { type TerminalStyle, terminalStyle } from "../terminal.ts";
+import { localTime } from "./entry_text.ts";
+import { instanceDirectory } from "./instance_directory.ts";
 
+/** A release on disk, as `--json` prints it. Unknown values are `null`. */
+export interface ListedRelease {
+  /** `null` if there is no record of the release. */
+  tag: string | null;
+  directory: string;
+  artifact: string | null;
+  digest: string | null;
+  revision: string | null;
+  stagedAt: string | null;
+  /** When it passed its bake for the first time. */
+  provenAt: string | null;
+  /** On disk; `null` for an image, which the engine keeps. */
+  bytes: number | null;
+  isCurrent: boolean;
+  isBaking: boolean;
+  /** Whether `dewy rollback` without a tag would return to it. */
+  isRollbackTarget: boolean;
+  isPinned: boolean;
+  /** Why it is marked bad. */
+  bad: string | null;
+  /** Why it does not come by itself. */
+  skipped: string | null;
+}
+
+/** Lists the releases on disk, newest first. */
 export async function runReleases(
-  { command }: ReleasesConfig,
-  _context: CommandContext,
+  config: ReleasesConfig,
+  context: CommandContext,
 ): Promise<number> {
-  throw new HostError(`dewy ${command} is not ready`);
+  const root = await instanceDirectory(config, context);
+  const directory = await openReleaseDirectory(root);
+  const state = await readState(statePath(root));
+  const releases = await listReleases(directory, state, context.signals.stop);
+  const redact = context.redactor(context.env);
+  context.stdout.write(
+    redact(
+      config.json
+        ? `${jsonLine({ kind: "releases", directory: root, releases })}\n`
+        : releasesText(releases, terminalStyle(context.stdout, context.env)),
+    ),
+  );
+  return 0;
+}
+
+async function listReleases(
+  directory: ReleaseDirectory,
+  state: DeployState,
+  signal: AbortSignal,
+): Promise<readonly ListedRelease[]> {
+  const live = await directory.live();
+  const target = await rollbackTarget(directory, state, live);
+  const listed: ListedRelease[] = [];
+  for (const name of await directory.names()) {
+    const isCurrent = name === live;
+    listed.push({
+      ...recordOf(name, state),
+      bytes: await sizeOf(directory.path(name), signal),
+      isCurrent,
+      isBaking: isCurrent && state.switching?.to === live,
+      isRollbackTarget: name === target,
+    });
+  }
+  return listed;
+}
+
+async function rollbackTarget(
+  directory: ReleaseDirectory,
+  state: DeployState,
+  live: string | undefined,
+): Promise<string | undefined> {
+  const left = findRelease(state, live);
+  if (left === undefined) return undefined;
+  return (await rollbackChoice(state, left.tag, directory.has, ""))?.directory;
+}
+
+function recordOf(
+  name: string,
+  state: DeployState,
+): Omit<ListedRelease, "bytes" | "isCurrent" | "isBaking" | "isRollbackTarget"> {
+  const release = findRelease(state, name);
+  return {
+    tag: release?.tag ?? null,
+    directory: name,
+    artifact: release?.artifact ?? null,
+    digest: release?.digest ?? null,
+    revision: release?.revision ?? null,
+    stagedAt: release?.stagedAt ?? null,
+    provenAt: release?.provenAt ?? null,
+    isPinned: release !== undefined && state.pinned?.tag === release.tag,
+    bad: (release && findBad(state, release.tag, release)?.reason) ?? null,
+    skipped: (release && skippedText(state, release)) ?? null,
+  };
+}
+
+function skippedText(state: DeployState, { tag }: DeployedRelease): string | undefined {
+  const entry = skippedBy(state, tag, "");
+  if (entry === undefined) return undefined;
+  const isAlone = entry.tag === tag || !entry.andEarlier;
+  return `${isAlone ? "" : `as all up to ${entry.tag}, `}by ${operatorText(entry)}`;
+}
+
+/** The record of an image, which is all that its release has on disk. */
+const IMAGE_RECORD = "image.json";
+
+async function sizeOf(path: string, signal: AbortSignal): Promise<number | null> {
+  const names = await readdir(path).catch(() => []);
+  const isImage = names.length === 1 && names[0] === IMAGE_RECORD;
+  return isImage ? null : await treeSize(path, signal);
+}
+
+function releasesText(releases: readonly ListedRelease[], style: TerminalStyle): string {
+  if (releases.length === 0) return "No release is on this machine.\n";
+  const [header = "", ...lines] = textTable([
+    ["VERSION", "STAGED", "SIZE", "STATE"],
+    ...releases.map((release) => [
+      release.tag ?? `(${release.directory})`,
+      release.stagedAt === null ? "-" : localTime(release.stagedAt),
+      release.bytes === null ? "-" : formatBytes(release.bytes),
+      statesOf(release).join(", "),
+    ]),
+  ]).split("\n");
+  const shown = lines.map((line, index) => {
+    const release = releases[index];
+    if (release?.bad != null) return style.red(line);
+    return release?.isCurrent ? style.green(line) : line;
+  });
+  return [style.bold(header), ...shown].join("\n");
+}
+
+function statesOf(release: ListedRelease): readonly string[] {
+  const { tag, isCurrent, isBaking, isRollbackTarget, isPinned, bad, skipped } = release;
+  const states = [
+    isCurrent ? "current" : undefined,
+    isBaking ? "baking" : undefined,
+    isRollbackTarget ? "rollback target" : undefined,
+    isPinned ? "pinned" : undefined,
+    tag === null ? "unknown: no record" : undefined,
+    skipped === null ? undefined : `skipped ${skipped}`,
+    bad === null ? undefined : `bad: ${bad}`,
+  ].filter((state) => state !== undefined);
+  return states.length === 0 ? ["kept"] : states;
 }

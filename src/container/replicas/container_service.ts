@@ -45,6 +45,8 @@ interface RolloutRequest {
   trial?: Trial;
   /** Replicas to replace although they are of that release. */
   stale?: ReadonlySet<Replica>;
+  /** Whether a missing image is an error instead of being pulled. */
+  isLocal?: boolean;
 }
 
 const NONE: ReadonlySet<Replica> = new Set();
@@ -175,6 +177,17 @@ export class ContainerService implements Runner {
     if (!serves) await this.ensureRunning(release);
   }
 
+  takeBack(release: AppRelease, signal: AbortSignal): Promise<void> {
+    this.#recovery.cancel();
+    return this.#exclusively(async () => {
+      await this.#rollOut({ goal: release, signal, isLocal: true });
+      const left = bakingTrial(this.#state);
+      if (left === undefined || left.directory === release.directory) return;
+      left.supersede();
+      this.#apply({ type: "bake-ended", trial: left });
+    });
+  }
+
   async inUse(): Promise<ReadonlySet<string>> {
     return new Set(this.#replicas.list().map(({ release }) => release));
   }
@@ -240,13 +253,14 @@ export class ContainerService implements Runner {
     return { ...health, engine, clock, backends: this.#backends };
   }
 
-  async #rollOut({ goal, signal, trial, stale = NONE }: RolloutRequest): Promise<void> {
+  async #rollOut(request: RolloutRequest): Promise<void> {
+    const { goal, signal, trial, stale = NONE, isLocal = false } = request;
     const { prepare, proxy, replicas: count, surge } = this.#options;
     const replicas = this.#replicas;
     const either = AbortSignal.any([signal, this.#stop]);
     this.#apply({ type: "rollout-started", goal, trial });
     try {
-      const release = await prepare(goal, either);
+      const release = await prepare(goal, either, isLocal);
       this.#apply({ type: "rollout-prepared", config: release.config });
       await proxy.open(release.containerPorts);
       replicas.refresh();

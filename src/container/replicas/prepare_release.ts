@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { HostError } from "../../core/error.ts";
 import type { ReleaseDirectory } from "../../deployers/release_directory.ts";
 import type { AppRelease } from "../../deployers/runner.ts";
 import type { ContainerSpec, EngineImage } from "../engine/engine.ts";
@@ -16,10 +17,11 @@ export interface ContainerRelease extends AppRelease {
   config: string;
 }
 
-/** Pulls the image if it is missing. */
+/** Pulls the image if it is missing, or rejects if it may use only what is on this machine. */
 export type PrepareRelease = (
   release: AppRelease,
   signal: AbortSignal,
+  isLocal?: boolean,
 ) => Promise<ContainerRelease>;
 
 export interface PrepareOptions extends ImageSource {
@@ -35,9 +37,9 @@ export interface PrepareOptions extends ImageSource {
 
 export function prepareRelease(options: PrepareOptions): PrepareRelease {
   const { directory, mappings, args, command, own } = options;
-  return async (release, signal) => {
+  return async (release, signal, isLocal = false) => {
     const record = await readImageRecord(directory.path(release.directory));
-    const { image, reference } = await localImage(record, options, signal);
+    const { image, reference } = await imageOf(record, options, signal, isLocal);
     const ports = containerPorts(mappings, image.exposedPorts);
     const user = containerUser({ given: options.user, image: image.user, own });
     const shape = { ports: [...new Set(ports)], user, args, command };
@@ -51,14 +53,21 @@ export function prepareRelease(options: PrepareOptions): PrepareRelease {
   };
 }
 
-async function localImage(
-  { reference, id, digest, name }: ImageRecord,
+async function imageOf(
+  { tag, reference, id, digest, name }: ImageRecord,
   source: ImageSource,
   signal: AbortSignal,
+  isLocal: boolean,
 ): Promise<{ image: EngineImage; reference: string }> {
   for (const candidate of [reference, id]) {
     const image = await source.engine.image(candidate, signal);
     if (image?.id === id) return { image, reference: candidate };
+  }
+  if (isLocal) {
+    const hint = `to pull it again: dewy deploy ${tag}`;
+    throw new HostError(
+      `Cannot use ${reference}: the image was removed from this machine; ${hint}`,
+    );
   }
   return fetchImage({ digest, name }, source, signal);
 }

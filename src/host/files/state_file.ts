@@ -28,8 +28,15 @@ const orderSchema = v.variant("kind", [
     ...decision,
     tag: v.string(),
     directory: directoryName,
+    left: v.exactOptional(v.string()),
   }),
-  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
+  v.object({
+    kind: v.literal("deploy"),
+    id: v.string(),
+    ...decision,
+    tag: v.string(),
+    left: v.exactOptional(v.string()),
+  }),
   v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
 ]);
 
@@ -106,6 +113,12 @@ export function stateFile(path: string, emit: EventSink): StateStore {
         return state;
       }),
   };
+}
+
+/** Reads the state without changing anything; an invalid file counts as an empty state. */
+export async function readState(path: string): Promise<DeployState> {
+  const text = await readOwnFileIfPresent(path);
+  return (text === undefined ? undefined : parseState(text)) ?? EMPTY_STATE;
 }
 
 function parseState(text: string): DeployState | undefined {

@@ -6,6 +6,8 @@ export interface TextSink {
   write(text: string): void;
   readonly isTerminal: boolean;
   readonly columns?: number | undefined;
+  /** Whether the reader has closed the pipe. */
+  readonly isClosed?: boolean;
 }
 
 export interface Signals {
@@ -77,6 +79,9 @@ function textSink(stream: NodeJS.WriteStream): TextSink & { drained(): Promise<v
   return {
     isTerminal: stream.isTTY === true,
     columns: stream.columns,
+    get isClosed() {
+      return !stream.writable;
+    },
     write: (text) => {
       if (!stream.writable) return;
       // On Bun, only the callback of the write reports that its bytes have been flushed.

@@ -74,7 +74,7 @@ export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
     ...registry,
     async resolve(options) {
       const resolution = await registry.resolve(options);
-      source.settle(resolution);
+      if (options?.tag === undefined) source.settle(resolution);
       return resolution;
     },
   };

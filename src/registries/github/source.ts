@@ -88,8 +88,17 @@ export class GhrSource implements ReleaseSource {
   }
 
   async release(tag: string): Promise<ReleaseFiles | undefined> {
-    const release = this.#published(tag);
+    return this.#filesOf(this.#published(tag));
+  }
+
+  /** Asks GitHub, whatever has been listed. */
+  async find(tag: string, signal?: AbortSignal): Promise<ReleaseFiles | undefined> {
+    return this.#filesOf(await this.#io.repository.release(tag, signal));
+  }
+
+  #filesOf(release: GitHubRelease | undefined): ReleaseFiles | undefined {
     if (release === undefined) return undefined;
+    const tag = release.tag_name;
     return {
       id: String(release.id),
       createdAt: new Date(release.published_at ?? release.created_at),

@@ -1,4 +1,5 @@
 import { DewyError, RemoteError } from "../../core/error.ts";
+import { printable, shorten } from "../../core/text.ts";
 import type { Platform, Resolution, ResolveOptions, Version } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { GRACE_MS } from "../../resolve/resolve.ts";
@@ -15,6 +16,8 @@ export interface AnswerContext {
   /** Milliseconds since the Unix epoch. */
   now: number;
   exclude: ResolveOptions["exclude"];
+  /** The only tag that will do; neither the slot nor `exclude` applies to it. */
+  wanted: ResolveOptions["tag"];
 }
 
 const MAX_TAG_LENGTH = 256;
@@ -34,7 +37,10 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
   if (id.length > MAX_ID_LENGTH) throw malformed(locator, "id", "it is too long");
   const createdAt = readTime(answer, locator);
   const version = readVersion(tag, locator.calver);
-  const unwanted = whyUnwanted(tag, version, context);
+  if (context.wanted !== undefined && context.wanted !== tag) {
+    return unknownTag(`the server answers ${tag}`, context);
+  }
+  const unwanted = context.wanted === undefined ? whyUnwanted(tag, version, context) : undefined;
   if (unwanted !== undefined) {
     const message = `Cannot use the answer of ${locator.url}: ${unwanted}; the server chooses the version`;
     return { kind: "none", reason: "filtered", tag, message };
@@ -59,9 +65,19 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
   };
 }
 
-function nothing({ locator, platform }: AnswerContext): Resolution {
-  const message = `Cannot resolve "${locator.url}": the server has no version for ${platform.os}/${platform.arch}`;
-  return { kind: "none", reason: "empty", message };
+function nothing(context: AnswerContext): Resolution {
+  const { locator, platform } = context;
+  const why = `the server has no version for ${platform.os}/${platform.arch}`;
+  if (context.wanted !== undefined) return unknownTag(why, context);
+  return { kind: "none", reason: "empty", message: `Cannot resolve "${locator.url}": ${why}` };
+}
+
+function unknownTag(why: string, { locator, wanted = "" }: AnswerContext): Resolution {
+  const asked = printable(shorten(wanted, MAX_TAG_LENGTH));
+  const message =
+    `Cannot find the tag "${asked}" in "${locator.url}": ${why}, ` +
+    `and a grpc:// server offers only its current version; choose ${asked} on the server`;
+  return { kind: "none", reason: "unknown-tag", tag: wanted, message };
 }
 
 function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undefined {

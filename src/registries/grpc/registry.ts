@@ -44,6 +44,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
         platform,
         now: io.clock.now(),
         exclude,
+        wanted: options.tag,
       });
       if (!options.explain) return resolution;
       return { ...resolution, explanation: explainAnswer(locator, platform, resolution) };

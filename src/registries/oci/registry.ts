@@ -1,6 +1,7 @@
 import { ConfigError } from "../../core/error.ts";
 import type { Resolution, ResolveOptions } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
+import { versionOf } from "../../version/version.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
 import { createOciClient } from "./client.ts";
@@ -33,10 +34,11 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
   });
   // Registries keep listing tags whose images have been deleted.
   const registry = skipAbandoned(listed);
-  const translate = ({ signal, explain, exclude }: ResolveOptions = {}): ResolveOptions => ({
+  const translate = ({ signal, explain, exclude, tag }: ResolveOptions = {}): ResolveOptions => ({
     signal,
     explain,
     exclude: exclude && source.versions(exclude),
+    ...(tag === undefined ? {} : { tag: versionOf(tag, locator.calver) }),
   });
   const spell = (found: Resolution): Resolution => {
     const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));

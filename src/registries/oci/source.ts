@@ -46,9 +46,26 @@ export class ImgSource implements ReleaseSource {
 
   async release(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined> {
     const spelled = this.spelled(tag);
+    const image = await this.#image(spelled, signal);
+    if (image !== undefined) this.#last = spelled;
+    return image;
+  }
+
+  /** Looks up the image. Only how the tag of a slot is spelled takes a listing. */
+  async find(version: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined> {
+    if (!version.includes("+")) return this.#image(version, signal);
+    for await (const { tag } of this.tags(signal)) {
+      if (tag === version) return this.#image(this.spelled(version), signal);
+    }
+    return undefined;
+  }
+
+  async #image(
+    spelled: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ReleaseFiles | undefined> {
     const digest = await this.#client.digest(spelled, signal);
     if (digest === undefined) return undefined;
-    this.#last = spelled;
     const known = this.#known.get(spelled);
     if (known?.digest === digest) return known.files;
     const files = await this.#read(spelled, digest, signal);

@@ -139,6 +139,21 @@ export class Supervisor implements Runner {
     if (!serves) await this.ensureRunning(release);
   }
 
+  /** The generation on standby serves again at once; otherwise one is started. */
+  takeBack(release: AppRelease, signal: AbortSignal): Promise<void> {
+    return this.#exclusively(async () => {
+      this.#mustRollBack = true;
+      const left = this.#current;
+      const { directory } = release;
+      if (left?.release.directory !== directory) {
+        if (this.#resume(directory) === undefined) await this.#replace(release, signal);
+        else if (left !== undefined) this.#drainLater(left);
+        if (this.#bake?.covers({ release }) === false) this.#bake.supersede();
+      }
+      this.#mustRollBack = false;
+    });
+  }
+
   mustRun(directory: string): boolean {
     return this.#current?.release.directory !== directory;
   }

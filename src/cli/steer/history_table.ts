@@ -1,0 +1,76 @@
+import { printable } from "../../core/text.ts";
+import type { JournalEntry } from "../../journal/entry.ts";
+import { type TerminalStyle, wrap } from "../terminal.ts";
+import { entryText, localTime, roughDuration } from "./entry_text.ts";
+
+const MAX_LINES = 5;
+/** Fixed, because entries that follow are printed one by one. */
+const WIDTHS = [19, 11, 10, 6] as const;
+const EVENT_END = WIDTHS[0] + 2 + WIDTHS[1];
+const MARGIN = " ".repeat(WIDTHS[0] + 2);
+
+type Colour = "green" | "red" | "yellow" | "dim";
+
+const COLOURS: Readonly<Record<string, Colour>> = {
+  deployed: "green",
+  "succeeded-again": "green",
+  failed: "red",
+  "rolled-back": "red",
+  "crash-loop": "red",
+  "app-exited": "red",
+  "start-failed": "red",
+  "replica-lost": "red",
+  resumed: "red",
+  "known-bad": "red",
+  "bytes-changed": "red",
+  uncaught: "red",
+  waiting: "yellow",
+  held: "yellow",
+  recovered: "yellow",
+  warning: "yellow",
+  gap: "yellow",
+  pruned: "dim",
+  polled: "dim",
+};
+
+export function historyHeader(style: TerminalStyle): string {
+  return `${style.bold(columns(["TIME", "EVENT", "VERSION", "TOOK"]))}  ${style.bold("DETAILS")}\n`;
+}
+
+/** The line of an entry. On a terminal, details that do not fit continue below it. */
+export function historyRow(entry: JournalEntry, style: TerminalStyle): string {
+  const [first = "", ...rest] = rowLines(entry, style);
+  const output = (entry.lastLines ?? []).slice(-MAX_LINES);
+  return [
+    coloured(first, entry.event, style),
+    ...rest,
+    ...output.map((line) => style.dim(`${MARGIN}| ${printable(line)}`)),
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function rowLines(entry: JournalEntry, style: TerminalStyle): readonly string[] {
+  const { at, event, tag = "", durationMs } = entry;
+  const took = durationMs === undefined ? "" : roughDuration(durationMs);
+  const start = columns([localTime(at), event, tag, took].map((cell) => printable(cell)));
+  const details = printable(entryText(entry));
+  const line = `${start}  ${details}`.trimEnd();
+  if (!style.isTerminal || line.length <= style.columns) return [line];
+  const withoutGap = `${start.trimEnd().padEnd(EVENT_END)}  ${details}`;
+  if (withoutGap.length <= style.columns) return [withoutGap];
+  const below = wrap(details, style.columns - MARGIN.length);
+  return [start.trimEnd(), ...below.map((text) => `${MARGIN}${text}`)];
+}
+
+function columns(cells: readonly string[]): string {
+  return cells.map((cell, column) => cell.padEnd(WIDTHS[column] ?? 0)).join("  ");
+}
+
+function coloured(line: string, event: string, style: TerminalStyle): string {
+  const colour = COLOURS[event];
+  if (colour === undefined) return line;
+  const end = MARGIN.length + event.length;
+  const name = line.slice(MARGIN.length, end);
+  return `${line.slice(0, MARGIN.length)}${style[colour](name)}${line.slice(end)}`;
+}

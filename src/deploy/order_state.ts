@@ -1,0 +1,73 @@
+// Orders on record, as changes of the state.
+import type { Operator } from "../core/operator.ts";
+import { liftSkips, skipUpTo } from "./decisions.ts";
+import {
+  beginSwitch,
+  type DeployState,
+  isBad,
+  type Order,
+  type RollbackOrder,
+  withoutBad,
+  withProven,
+} from "./state.ts";
+
+/** What the changes need to know. */
+export interface OrderContext {
+  clock: { now(): number };
+  /** The CalVer format of the tags; empty for SemVer. Defaults to SemVer. */
+  calver?: string | undefined;
+}
+
+export function operatorOf({ user, message }: Operator): Operator {
+  return { user, message };
+}
+
+/** The state after an order has failed or was replaced. Another order stays. */
+export function withoutOrder(state: DeployState, order: Order | undefined): DeployState {
+  if (order === undefined || state.order?.id !== order.id) return state;
+  return { ...state, order: undefined };
+}
+
+/** The state after an order was carried out: nothing up to the version left behind comes by itself. */
+export function withOrderDone(
+  state: DeployState,
+  order: Order,
+  { clock, calver = "" }: OrderContext,
+): DeployState {
+  const done = withoutOrder(state, order);
+  if (order.kind === "restart") return done;
+  const lifted = order.kind === "deploy" ? liftSkips(done, order.tag, calver) : done;
+  if (order.left === undefined) return lifted;
+  return skipUpTo(lifted, order.left, order, { now: clock.now(), calver });
+}
+
+/** Unlike an automatic switch, it may return to a release that was marked bad. */
+export function beginRollback(
+  state: DeployState,
+  { tag, directory }: RollbackOrder,
+  live: string | undefined,
+): DeployState {
+  if (state.switching?.to === directory) return state;
+  return beginSwitch(withoutBad(state, tag), directory, live);
+}
+
+/** A proven release counts as deployed as soon as it serves. `previous` is the next release to fall back to. */
+export function commitRollback(
+  state: DeployState,
+  order: RollbackOrder,
+  previous: string | undefined,
+  context: OrderContext,
+): DeployState {
+  const { directory, left } = order;
+  const proven = withProven(state, directory, context.clock.now());
+  return withOrderDone(
+    {
+      ...proven,
+      switching: undefined,
+      previous: isBad(proven, previous) ? undefined : previous,
+      afterHook: { directory, previousTag: left },
+    },
+    order,
+    context,
+  );
+}

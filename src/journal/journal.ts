@@ -1,0 +1,133 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
+import type { Redact } from "../core/secret.ts";
+import { entryLine, mapTexts } from "./entry.ts";
+import { type JournalFile, journalFile } from "./file.ts";
+import { GAP, type RecordedEntry, Recorder } from "./recorder.ts";
+
+/** How many entries wait for the disk; then the oldest are dropped. */
+const CAPACITY = 500;
+const RETRY_MS = 30_000;
+const CLOSE_MS = 5_000;
+
+export interface JournalOptions {
+  /** The working directory. */
+  root: string;
+  /** Receives a warning if the journal cannot be written, and another one when it can be written again. */
+  emit: EventSink;
+  clock: Clock;
+  redact: Redact;
+  /** Defaults to the journal of `root`. */
+  file?: JournalFile;
+}
+
+interface Waiting {
+  line: Buffer;
+  isDurable: boolean;
+}
+
+/**
+ * Writes what happens to `.dewy/journal.jsonl`, in order and in the background: a deploy never waits for it and never fails
+ * because of it.
+ */
+export class Journal {
+  readonly #options: Required<JournalOptions>;
+  readonly #recorder: Recorder;
+  readonly #waiting: Waiting[] = [];
+  readonly #closing = new AbortController();
+  #writing: Promise<void> | undefined;
+  #isFailing = false;
+  #dropped = 0;
+
+  constructor(options: JournalOptions) {
+    this.#options = { file: journalFile(options.root), ...options };
+    this.#recorder = new Recorder(options.clock);
+  }
+
+  /** Records an event. It never blocks. */
+  readonly sink: EventSink = (event) => {
+    if (this.#closing.signal.aborted) return;
+    const recorded = this.#recorder.record(event);
+    if (recorded !== undefined) this.#add(recorded);
+  };
+
+  /** Writes the rest, for at most `timeoutMs`. */
+  async close(timeoutMs: number = CLOSE_MS): Promise<void> {
+    const { clock } = this.#options;
+    // Ends the pause after a failure, so that there is a last attempt.
+    this.#closing.abort(new DOMException("dewy ends", "AbortError"));
+    const done = new AbortController();
+    const late = clock.sleep(timeoutMs, done.signal).catch(() => {});
+    await Promise.race([this.#writing, late]);
+    done.abort();
+    const count = this.#waiting.length + this.#dropped;
+    if (count === 0) return;
+    this.#warn("Journal entries lost", { count });
+  }
+
+  #add({ entry, isDurable }: RecordedEntry): void {
+    const line = entryLine(mapTexts(entry, this.#options.redact));
+    this.#waiting.push({ line, isDurable });
+    if (this.#waiting.length > CAPACITY) {
+      const least = this.#waiting.findIndex((one) => !one.isDurable);
+      this.#waiting.splice(Math.max(0, least), 1);
+      this.#dropped += 1;
+    }
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#closing;
+    while (this.#waiting.length > 0) {
+      const isLast = signal.aborted;
+      if (await this.#writeWaiting()) continue;
+      if (isLast) return;
+      await clock.sleep(RETRY_MS, signal).catch(() => {});
+    }
+  }
+
+  async #writeWaiting(): Promise<boolean> {
+    const batch = [...this.#waiting];
+    const omitted = this.#dropped;
+    const gap = omitted === 0 ? undefined : this.#gap(omitted);
+    const lines = [...(gap === undefined ? [] : [gap]), ...batch.map(({ line }) => line)];
+    const isDurable = batch.some((one) => one.isDurable);
+    const onWritten = (line: Buffer): void => {
+      if (line === gap) this.#dropped -= omitted;
+      else this.#remove(line);
+    };
+    try {
+      await this.#options.file.append(lines, isDurable, onWritten);
+    } catch (error) {
+      if (!this.#isFailing) {
+        const hint = "deploys go on; what happens meanwhile may be missing in `dewy history`";
+        this.#warn("Journal cannot be written", { error: messageOf(error), hint });
+      }
+      this.#isFailing = true;
+      return false;
+    }
+    if (this.#isFailing) this.#warn("Journal can be written again", {});
+    this.#isFailing = false;
+    return true;
+  }
+
+  #gap(omitted: number): Buffer {
+    const at = new Date(this.#options.clock.now()).toISOString();
+    const reason = "the journal could not be written";
+    return entryLine({ at, event: GAP, omitted, reason });
+  }
+
+  #remove(line: Buffer): void {
+    const index = this.#waiting.findIndex((one) => one.line === line);
+    // It may have been dropped while it was written.
+    if (index !== -1) this.#waiting.splice(index, 1);
+  }
+
+  #warn(message: string, fields: Record<string, string | number>): void {
+    this.#options.emit({ type: "warning", important: true, message, fields });
+  }
+}

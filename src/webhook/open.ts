@@ -1,0 +1,52 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import { isLoopbackHost } from "../core/private_address.ts";
+import { webhookHandler } from "./handler.ts";
+import { limitReports, WakeLimit } from "./limits.ts";
+import { openListener } from "./listener.ts";
+import { SecretFile } from "./secrets.ts";
+
+export interface WebhookOptions {
+  /** Port 0 takes any free port. */
+  listen: { host: string; port: number };
+  secretFile: string;
+  /** Starts a poll. Called at most once in five seconds, and always after the last webhook. */
+  onWake(): void;
+  emit: EventSink;
+  clock: Clock;
+}
+
+export interface Webhooks {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Opens the listener of `--webhook-listen`. Throws if the secret file cannot be used or the port is taken. */
+export async function openWebhooks(options: WebhookOptions): Promise<Webhooks> {
+  const { listen, secretFile, onWake, emit, clock } = options;
+  const secrets = await SecretFile.open(secretFile, emit);
+  const closing = new AbortController();
+  const wakes = new WakeLimit({ onWake, clock, signal: closing.signal });
+  const report = limitReports({ clock, emit });
+  const handler = webhookHandler({
+    secrets: () => secrets.current(),
+    report(outcome) {
+      report(outcome);
+      if (outcome.outcome === "accepted") wakes.trigger();
+    },
+  });
+  const { url, close } = await openListener({ listen, handler, clock });
+  emit({ type: "listening", url, protocols: "webhooks" });
+  if (!isLoopbackHost(listen.host)) {
+    const message =
+      "Webhook secrets travel in plain text; listen on loopback behind a reverse proxy with TLS";
+    emit({ type: "warning", message, fields: { url } });
+  }
+  return {
+    url,
+    close() {
+      closing.abort();
+      return close();
+    },
+  };
+}

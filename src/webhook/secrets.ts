@@ -1,0 +1,192 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import type { Stats } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { ConfigError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
+import { fileError } from "../host/files/file_error.ts";
+
+/** A body that is being signed, with each of the secrets. */
+export interface Signing {
+  update(chunk: Uint8Array): void;
+  /** @param signature `sha256=` and the HMAC in lower-case hex. */
+  isSignedWith(signature: string): boolean;
+}
+
+/** The secrets of the webhooks. All comparisons take constant time: over digests, and with every secret. */
+export class Secrets {
+  readonly #values: readonly string[];
+  readonly #digests: readonly Buffer[];
+
+  constructor(values: readonly string[]) {
+    this.#values = values;
+    this.#digests = values.map(sha256);
+  }
+
+  includes(text: string): boolean {
+    return isAmong(text, this.#digests);
+  }
+
+  sign(): Signing {
+    const hmacs = this.#values.map((secret) => createHmac("sha256", secret));
+    return {
+      update(chunk) {
+        for (const hmac of hmacs) hmac.update(chunk);
+      },
+      isSignedWith(signature) {
+        const expected = hmacs.map((hmac) => sha256(`sha256=${hmac.digest("hex")}`));
+        return isAmong(signature, expected);
+      },
+    };
+  }
+}
+
+function isAmong(text: string, digests: readonly Buffer[]): boolean {
+  const given = sha256(text);
+  // Without `some`, which stops at the first match.
+  return digests.filter((digest) => timingSafeEqual(digest, given)).length > 0;
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+const MIN_CHARACTERS = 16;
+/** Each secret costs an HMAC per request. */
+const MAX_SECRETS = 8;
+const MAX_FILE_BYTES = 16 * 1024;
+const ADVICE = "create one with: openssl rand -hex 32";
+
+/** The file of `--webhook-secret-file`: a secret per line, so that a new one can be added before the old one goes. */
+export class SecretFile {
+  readonly #path: string;
+  readonly #emit: EventSink;
+  #version: string | undefined;
+  #secrets: Promise<Secrets>;
+
+  private constructor(path: string, emit: EventSink, read: SecretsRead) {
+    this.#path = path;
+    this.#emit = emit;
+    this.#version = read.version;
+    this.#secrets = Promise.resolve(read.secrets);
+    this.#warnIfPublic(read);
+  }
+
+  static async open(path: string, emit: EventSink): Promise<SecretFile> {
+    return new SecretFile(path, emit, await readSecrets(path));
+  }
+
+  /** Reads the file again if it has changed. If it cannot be used, the secrets stay as they were. */
+  async current(): Promise<Secrets> {
+    const version = await versionOf(this.#path);
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#secrets = this.#renew(this.#secrets);
+    }
+    return await this.#secrets;
+  }
+
+  async #renew(previous: Promise<Secrets>): Promise<Secrets> {
+    try {
+      const read = await readSecrets(this.#path);
+      this.#warnIfPublic(read);
+      return read.secrets;
+    } catch (error) {
+      const fields = { reason: messageOf(error) };
+      const message = "Webhook secrets not renewed";
+      this.#emit({ type: "warning", important: true, message, fields });
+      return await previous;
+    }
+  }
+
+  #warnIfPublic({ isPublic }: SecretsRead): void {
+    if (!isPublic) return;
+    this.#emit({
+      type: "warning",
+      important: true,
+      message: "Every user can read the webhook secrets",
+      fields: { file: this.#path, hint: "chmod o-r" },
+    });
+  }
+}
+
+interface SecretsRead {
+  secrets: Secrets;
+  version: string;
+  isPublic: boolean;
+}
+
+async function readSecrets(path: string): Promise<SecretsRead> {
+  const status = await statusOf(path);
+  if (!status.isFile()) throw unusable(path, "it is not a regular file");
+  if (status.size > MAX_FILE_BYTES) {
+    throw unusable(path, `it is larger than ${MAX_FILE_BYTES} bytes; expected one secret per line`);
+  }
+  const secrets = linesOf(await textOf(path));
+  checkSecrets(path, secrets);
+  return {
+    secrets: new Secrets(secrets),
+    version: versionFrom(status),
+    isPublic: process.getuid !== undefined && (status.mode & 0o004) !== 0,
+  };
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
+/** The errors name lines, not their text. */
+function checkSecrets(path: string, secrets: readonly string[]): void {
+  if (secrets.length === 0) throw unusable(path, `it is empty; ${ADVICE}`);
+  if (secrets.length > MAX_SECRETS) {
+    throw unusable(path, `it has ${secrets.length} secrets, expected at most ${MAX_SECRETS}`);
+  }
+  for (const [index, secret] of secrets.entries()) {
+    const which = `secret ${index + 1}`;
+    if (!/^[ -~]+$/.test(secret)) {
+      throw unusable(path, `${which} has characters other than printable ASCII; ${ADVICE}`);
+    }
+    if (secret.length < MIN_CHARACTERS) {
+      throw unusable(
+        path,
+        `${which} has ${secret.length} characters, expected at least ${MIN_CHARACTERS}; ${ADVICE}`,
+      );
+    }
+  }
+}
+
+function unusable(path: string, reason: string, cause?: unknown): ConfigError {
+  return new ConfigError(`Cannot use --webhook-secret-file "${path}": ${reason}`, { cause });
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+async function statusOf(path: string): Promise<Stats> {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): ConfigError {
+  const { message } = fileError("read", path, cause);
+  return new ConfigError(`Cannot use --webhook-secret-file: ${message}`, { cause });
+}
+
+async function versionOf(path: string): Promise<string | undefined> {
+  return await stat(path).then(versionFrom, () => undefined);
+}
+
+function versionFrom({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [ino, size, mtimeMs, ctimeMs].join(" ");
+}
