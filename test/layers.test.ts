@@ -148,6 +148,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "deployers",
     "cli/flags",
     "agent",
+    "control",
     "cli/commands",
   ],
   "cli/log": ["core", "host/process", "cli/flags"],

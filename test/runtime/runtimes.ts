@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -86,13 +88,31 @@ export function run(
   });
 }
 
-/** The environment without variables that change how the network is reached. */
+/**
+ * The environment without variables that change how the network is reached, and with a directory for
+ * the runtime files of dewy, so that no test touches instances of this machine.
+ */
 export function neutralEnvironment(): NodeJS.ProcessEnv {
   const foreign =
     /^(SSL_CERT_|NODE_EXTRA_CA_CERTS$|NODE_OPTIONS$|DENO_|AWS_|GITHUB_|GH_TOKEN$|.*_proxy$)/i;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   // Once a day Deno checks for a newer version, through the environment's proxies.
-  return { ...Object.fromEntries(kept), NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
+  return {
+    ...Object.fromEntries(kept),
+    NO_COLOR: "1",
+    DENO_NO_UPDATE_CHECK: "1",
+    DEWY_RUNTIME_DIR: runtimeDirectory(),
+  };
+}
+
+let madeDirectory: string | undefined;
+
+function runtimeDirectory(): string {
+  if (madeDirectory !== undefined) return madeDirectory;
+  const made = mkdtempSync(join(tmpdir(), "dewy-run-"));
+  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  madeDirectory = made;
+  return made;
 }
 
 const compiled = new Map<string, Promise<string>>();

@@ -38,7 +38,9 @@ export type BadBehaviour =
   | "not-executable"
   | "needs-library"
   | "other-machine"
-  | "sick";
+  | "sick"
+  /** Becomes ready and keeps running, but answers 500 and logs why: only its users notice. */
+  | "answers-errors";
 
 /** How an app leaves the process that dewy started: see ./apps/background.py. */
 export type BackgroundMode =
@@ -70,6 +72,8 @@ export async function makeBadApp(
   switch (behaviour) {
     case "sick":
       return pack(version, await script("listen.cjs", { VERSION: version, MODE: "sick" }));
+    case "answers-errors":
+      return pack(version, await script("listen.cjs", { VERSION: version, MODE: "errors" }));
     case "dies-after-3s":
       return pack(version, await script("listen.cjs", { VERSION: version, MODE: "mortal" }));
     case "not-executable":

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Listens on the descriptors of LISTEN_FDS. MODE "port" listens on 127.0.0.1:$PORT and "bind" on
-// $APP_BIND, as apps do that do not support socket handoff. "sick" is never healthy; "mortal", or
-// $APP_DIES_AFTER, exits after some time. With $APP_NOTIFY it reports its readiness. $APP_ON_TERM
+// $APP_BIND, as apps do that do not support socket handoff. "sick" is never healthy; "errors" answers
+// 500 and logs why; "mortal", or $APP_DIES_AFTER, exits after some time. With $APP_NOTIFY it reports its readiness. $APP_ON_TERM
 // replaces the graceful stop on SIGTERM: "die", or "quit" after a moment.
 const { execFileSync } = require("node:child_process");
 const { appendFileSync, existsSync } = require("node:fs");
@@ -19,8 +19,11 @@ const {
   LISTEN_FDS,
   PORT,
 } = process.env;
+const inherited = () =>
+  Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index }));
 const WHERE = {
-  inherit: () => Array.from({ length: Number(LISTEN_FDS) }, (_, index) => ({ fd: 3 + index })),
+  inherit: inherited,
+  errors: inherited,
   port: () => [{ host: "127.0.0.1", port: Number(PORT) }],
   mortal: () => [{ host: "127.0.0.1", port: Number(PORT) }],
   sick: () => [{ host: "127.0.0.1", port: Number(PORT) }],
@@ -41,6 +44,10 @@ function handle(request, response) {
   if (APP_CHATTY) console.log(`${VERSION} got ${url.pathname}`);
   const answer = () => {
     if (MODE === "sick") response.statusCode = 503;
+    if (MODE === "errors") {
+      response.statusCode = 500;
+      console.error(`GET ${url.pathname}: cannot reach the database`);
+    }
     if (stopping) response.setHeader("connection", "close");
     answered += 1;
     response.end(VERSION);

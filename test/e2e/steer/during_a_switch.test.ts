@@ -1,0 +1,209 @@
+import { access, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { drip } from "../../fakes/github_fault.ts";
+import { type Dewy, until } from "../dewy.ts";
+import { githubPublisher } from "../publishers.ts";
+import { deployed, expectOneGeneration, type ServedApp, serveApp } from "../server/served_app.ts";
+import { NODE, newOperator, type Operator } from "./operator.ts";
+import { deployEach, steerAssets } from "./steered_assets.ts";
+
+const NEW = "v1.2.0";
+
+/** A phase of the switch from v1.1.0 to v1.2.0 in which dewy is held until the file `go` exists. */
+interface Phase {
+  name: string;
+  flags: readonly string[];
+  /** How `dewy status` calls the phase. */
+  shown: RegExp;
+  /** The version that serves in it. */
+  serves: "v1.1.0" | "v1.2.0";
+  reached(app: ServedApp, dewy: Dewy): Promise<unknown>;
+}
+
+const HOLD = `[ "$DEWY_TAG" != ${NEW} ] || [ -e "$HOLD_AT/go" ] || { touch "$HOLD_AT/here"`;
+const WAIT = `${HOLD}; while [ ! -e "$HOLD_AT/go" ]; do sleep 0.1; done; }`;
+const REFUSE = `DEWY_TAG=$(cat current/version.txt); ${HOLD}; false; }`;
+
+const exists = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+const here = ({ cwd }: ServedApp, dewy: Dewy): Promise<void> =>
+  until(() => exists(join(cwd, "here")), dewy.stderr);
+
+const PHASES: readonly Phase[] = [
+  {
+    name: "the before-deploy hook",
+    flags: ["--before-deploy-hook", WAIT],
+    shown: /before/,
+    serves: "v1.1.0",
+    reached: here,
+  },
+  {
+    name: "getting ready",
+    flags: ["--ready-command", REFUSE],
+    shown: /verify|ready|starting/,
+    serves: "v1.1.0",
+    reached: here,
+  },
+  {
+    name: "the bake",
+    flags: ["--bake", "3s"],
+    shown: /bake|verify/,
+    serves: "v1.2.0",
+    reached: (_, dewy) =>
+      dewy.seen("the bake", ({ msg, tag }) => /ready/i.test(msg) && tag === NEW),
+  },
+  {
+    name: "the after-deploy hook",
+    flags: ["--after-deploy-hook", WAIT],
+    shown: /after/,
+    serves: "v1.2.0",
+    reached: here,
+  },
+];
+
+/** Brings `dewy server` to a phase of the switch. */
+async function hold(phase: Phase): Promise<{ app: ServedApp; dewy: Dewy; operator: Operator }> {
+  const operator = await newOperator();
+  const app = await serveApp(NODE, "node");
+  await app.publish("v1.0.0");
+  const dewy = app.start(["-i", "1h", ...phase.flags], { ...operator.env, HOLD_AT: app.cwd });
+  await deployed(dewy, "v1.0.0");
+  await app.publish("v1.1.0");
+  await operator.succeed("poll");
+  await deployed(dewy, "v1.1.0");
+  await app.publish(NEW);
+  // Its answer is not awaited: a rollback may supersede what it has found.
+  operator.begin("poll");
+  await phase.reached(app, dewy);
+  return { app, dewy, operator };
+}
+
+const go = ({ cwd }: ServedApp): Promise<void> => writeFile(join(cwd, "go"), "");
+
+describe("while dewy server is held in a phase of a switch", () => {
+  it.each(PHASES)("$name: status says so at once", async (phase) => {
+    const { operator } = await hold(phase);
+    const { phase: shown, live } = await operator.status();
+    expect(shown).toMatchObject({ tag: NEW });
+    expect(shown.name).toMatch(phase.shown);
+    expect(live?.tag).toMatch(/^v1\.[12]\.0$/);
+    expect(await operator.succeed("status")).toContain(NEW);
+  });
+
+  it.each(PHASES)(
+    "$name: a rollback supersedes it, and v1.2.0 does not come back",
+    {
+      timeout: 90_000,
+    },
+    async (phase) => {
+      const { app, dewy, operator } = await hold(phase);
+      const { live } = JSON.parse(await operator.succeed("rollback", "--json"));
+      expect(live).toBe("v1.1.0");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+      await go(app);
+      await operator.succeed("poll");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.1.0");
+      expect(await operator.status()).toMatchObject({
+        live: { tag: "v1.1.0" },
+        phase: { name: "idle" },
+        skipped: [{ tag: NEW, andEarlier: true }],
+      });
+      await app.publish("v1.3.0");
+      await operator.succeed("poll");
+      await deployed(dewy, "v1.3.0");
+    },
+  );
+
+  it.each(PHASES)(
+    "$name: a deploy of another version supersedes it",
+    {
+      timeout: 90_000,
+    },
+    async (phase) => {
+      const { app, dewy, operator } = await hold(phase);
+      const { live } = JSON.parse(await operator.succeed("deploy", "v1.0.0", "--json"));
+      expect(live).toBe("v1.0.0");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      await go(app);
+      await operator.succeed("poll");
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
+      expect(await operator.status()).toMatchObject({ live: { tag: "v1.0.0" } });
+    },
+  );
+
+  it.each(PHASES)(
+    "$name: a pause waits, says so, and is respected afterwards",
+    {
+      timeout: 90_000,
+    },
+    async (phase) => {
+      const { app, dewy, operator } = await hold(phase);
+      const pause = operator.begin("pause");
+      await until(
+        () => pause.text().includes(NEW),
+        () => `that the pause waits, not "${pause.text()}"\n${dewy.stderr()}`,
+      );
+      await go(app);
+      expect(await pause.answer).toMatchObject({ code: 0 });
+      expect(await expectOneGeneration(app, dewy.stderr)).toBe(NEW);
+      await app.publish("v1.3.0");
+      await operator.succeed("poll");
+      expect(await operator.status()).toMatchObject({
+        live: { tag: NEW },
+        paused: { user: "alice" },
+        waiting: [{ tag: "v1.3.0", why: "paused" }],
+      });
+      await operator.succeed("resume");
+      await operator.succeed("poll");
+      await deployed(dewy, "v1.3.0");
+    },
+  );
+});
+
+describe("while dewy assets downloads a version", () => {
+  async function downloading() {
+    const publisher = await githubPublisher();
+    const app = await steerAssets({ publisher });
+    const dewy = await deployEach(app, ["v1.0.0", "v1.1.0"]);
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let isHeld = false;
+    const pause = (): Promise<void> => {
+      isHeld = true;
+      return released;
+    };
+    publisher.github.inject(/GET \/storage\//, drip(64, pause), 1);
+    await app.publish(NEW);
+    app.operator.begin("poll");
+    await until(() => isHeld, dewy.stderr);
+    return { app, dewy, release };
+  }
+
+  it("a rollback does not wait for the download, and the version does not come", async () => {
+    const { app, dewy, release } = await downloading();
+    const { live } = JSON.parse(await app.operator.succeed("rollback", "--json"));
+    expect(await app.live()).toBe(live);
+    release();
+    await app.operator.succeed("poll");
+    expect(await app.live(), dewy.stderr()).toBe(live);
+  });
+
+  it("pin stops the version that is on its way from going live", async () => {
+    const { app, release } = await downloading();
+    const pin = app.operator.begin("pin", "v1.1.0");
+    await until(
+      async () => (await app.state()).pinned !== undefined || pin.text() !== "",
+      () => "the pin",
+    );
+    release();
+    expect(await pin.answer).toMatchObject({ code: 0 });
+    await app.operator.succeed("poll");
+    expect(await app.live()).toBe("v1.1.0");
+  });
+});
