@@ -42,7 +42,7 @@ interface Link {
   since: Date;
 }
 
-/** The link is made anew by each switch, so that its time says since when its target is live. */
+/** Each switch makes a new link, whose time is when its target went live. */
 async function readLink(root: string): Promise<Link | undefined> {
   const path = join(root, "current");
   try {

@@ -57,6 +57,7 @@ const DECISIONS: Decisions = {
       return { command, ...byOperator(operator) };
     },
   },
+  "phase-started": ignored,
   phase: {
     fields: ({ tag, phase, durationMs }, memory) => {
       memory.addPhase(tag, phase, durationMs);

@@ -1,10 +1,11 @@
 // Runs one side of the control socket on this runtime. Started by test/control/.
 //   serve DIRECTORY: takes the lock and serves; each line on standard input is a call.
+//   find: prints the instances that this user finds.
 //   ask DIRECTORY COMMAND: finds the instance, sends the command and prints what comes back.
 import { spawn } from "node:child_process";
 import { argv, env, exit, stdin, stdout } from "node:process";
 import { askInstance } from "../../src/control/client.ts";
-import { chooseInstance } from "../../src/control/instances.ts";
+import { chooseInstance, findInstances } from "../../src/control/instances.ts";
 import type { InstanceStatus } from "../../src/control/protocol.ts";
 import { openControl } from "../../src/control/server.ts";
 import { DewyError } from "../../src/core/error.ts";
@@ -78,7 +79,12 @@ async function ask(): Promise<void> {
   exit(0);
 }
 
-await (mode === "serve" ? serve() : ask()).catch((error) => {
+async function find(): Promise<void> {
+  say(await findInstances(env));
+  exit(0);
+}
+
+await (mode === "serve" ? serve() : mode === "find" ? find() : ask()).catch((error) => {
   say({ error: error instanceof DewyError ? [error.code, error.message] : String(error) });
   exit(1);
 });

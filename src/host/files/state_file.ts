@@ -115,9 +115,10 @@ export function stateFile(path: string, emit: EventSink): StateStore {
   };
 }
 
-/** Reads the state without setting an invalid file aside: for commands that only look. */
+/** Reads the state without changing anything; an invalid file counts as an empty state. */
 export async function readState(path: string): Promise<DeployState> {
-  return parseState((await readOwnFileIfPresent(path)) ?? "") ?? EMPTY_STATE;
+  const text = await readOwnFileIfPresent(path);
+  return (text === undefined ? undefined : parseState(text)) ?? EMPTY_STATE;
 }
 
 function parseState(text: string): DeployState | undefined {
