@@ -20,6 +20,10 @@ function say(line: unknown): void {
 
 async function serve(): Promise<void> {
   const lock = await acquireLock(lockPath(root), "server");
+  let onWaiting = (): void => {};
+  const waiting = new Promise<void>((resolve) => {
+    onWaiting = resolve;
+  });
   const status: InstanceStatus = {
     name: "app",
     mode: "server",
@@ -43,7 +47,10 @@ async function serve(): Promise<void> {
       steer: async ({ command: name }, { user }, progress) => {
         if (name === "restart") throw new DewyError("it has no app", { code: "deploy" });
         progress(`${name} by ${user}`);
-        if (name === "pause") await new Promise(() => {});
+        if (name === "pause") {
+          onWaiting();
+          await new Promise(() => {});
+        }
         return { text: `${name} is done`, live: "v1.0.0" };
       },
     },
@@ -55,6 +62,7 @@ async function serve(): Promise<void> {
 
   async function obey(call: string): Promise<void> {
     if (call === "child") say({ pid: spawn("sleep", ["60"], { stdio: "ignore" }).pid });
+    if (call === "waiting") say({ waiting: await waiting.then(() => true) });
     if (call !== "close") return;
     await control.close();
     await lock.release();

@@ -3,6 +3,7 @@ import type { DewyEvent } from "../../src/core/event.ts";
 import type {
   Artifact,
   Deployment,
+  NoneReason,
   Registry,
   Resolution,
   ResolveOptions,
@@ -55,7 +56,7 @@ export function ready(tag: string, artifact: Partial<Artifact> = {}): Resolution
 }
 
 /** The answer "nothing". */
-export function nothing(reason: "empty" | "no-version" | "filtered" = "empty"): Resolution {
+export function nothing(reason: Exclude<NoneReason, "artifact-missing"> = "empty"): Resolution {
   return { kind: "none", reason, message: `nothing: ${reason}` };
 }
 
@@ -74,7 +75,10 @@ export function testRegistry(...answers: Resolution[]): TestRegistry {
     gone: new Set(),
     reports: [],
     reportError: undefined,
-    resolve: async ({ exclude = [] }: ResolveOptions = {}) => {
+    resolve: async ({ exclude = [], tag }: ResolveOptions = {}) => {
+      if (tag !== undefined) {
+        return registry.answers.find((answer) => tagOf(answer) === tag) ?? nothing("unknown-tag");
+      }
       const excluded = new Set(exclude);
       const left = registry.answers.filter((answer) => !excluded.has(tagOf(answer)));
       return left[0] ?? nothing("filtered");
