@@ -182,6 +182,16 @@ async function cleanUp(
   await removeOldReleases(context, signal);
 }
 
+/** Stages a version without deploying it. */
+export function stageVersion(
+  candidate: Candidate,
+  context: DeployContext,
+  signal: AbortSignal,
+): Promise<DeployedRelease> {
+  const { tag } = candidate.release;
+  return inPhase("stage", tag, context, () => stage(candidate, context, signal));
+}
+
 async function stage(
   candidate: Pick<Candidate, "release" | "artifact">,
   { store, deployer, clock }: DeployContext,
@@ -512,6 +522,7 @@ async function inPhase<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const startedAt = clock.now();
+  emit({ type: "phase-started", phase, tag });
   try {
     const result = await work();
     emit({ type: "phase", phase, tag, durationMs: clock.now() - startedAt });

@@ -201,6 +201,7 @@ const DECISIONS: Decisions = {
   unverified: ignored,
   extracted: ignored,
   activated: ignored,
+  "phase-started": ignored,
   "server-started": ignored,
   "generation-ready": ignored,
   draining: ignored,

@@ -38,13 +38,19 @@ describe("the events of a deploy", () => {
       tag,
       durationMs,
     });
+    const start = (name: string) => ({ type: "phase-started", phase: name, tag });
     const expected = [
+      start("stage"),
       phase("stage", 1500),
+      start("before"),
       hook("before"),
       phase("before"),
+      start("activate"),
       phase("activate"),
       { type: "activated", tag, directory },
+      start("verify"),
       phase("verify"),
+      start("commit"),
       phase("commit"),
       hook("after"),
       { type: "deployed", tag, previousTag: "v1.0.0", directory, durationMs: 1500 },

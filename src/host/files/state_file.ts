@@ -115,10 +115,9 @@ export function stateFile(path: string, emit: EventSink): StateStore {
   };
 }
 
-/** Reads the state without changing anything; an invalid file counts as an empty state. */
+/** Reads the state without setting an invalid file aside: for commands that only look. */
 export async function readState(path: string): Promise<DeployState> {
-  const text = await readOwnFileIfPresent(path);
-  return (text === undefined ? undefined : parseState(text)) ?? EMPTY_STATE;
+  return parseState((await readOwnFileIfPresent(path)) ?? "") ?? EMPTY_STATE;
 }
 
 function parseState(text: string): DeployState | undefined {
