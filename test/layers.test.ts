@@ -64,6 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "deployers",
     "control",
+    "journal",
     "webhook",
     "cli/flags",
   ],
@@ -132,7 +133,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/commands": [
     "core",
     "platform",
-    "registries",
+    "deploy",
     "gateway",
     "host/rpc_server",
     "deployers",
@@ -141,6 +142,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/steer": [
     "core",
+    "control",
     "deploy",
     "host/files",
     "host/process",

@@ -42,7 +42,7 @@ interface Link {
   since: Date;
 }
 
-/** The link is made anew by each switch, so that its time says since when its target is live. */
+/** Each switch makes a new link, whose time is when its target went live. */
 async function readLink(root: string): Promise<Link | undefined> {
   const path = join(root, "current");
   try {
@@ -145,12 +145,13 @@ const AFTER_TAKE_OVER: ReadonlySet<string> = new Set(["bake", "commit", "after"]
 
 /**
  * What only a running process knows: what it does, how the last poll ended, and what waits for what. It has to receive
- * every event, also the repeated ones.
+ * every event, also the repeated ones; it ignores an event that it receives twice.
  */
 export class LiveStatus {
   readonly #clock: Clock;
   /** What is done with each version, the latest last. */
   readonly #work = new Map<string, Work>();
+  readonly #received = new WeakSet<DewyEvent>();
   #lastPoll: InstanceStatus["lastPoll"];
   #nextPollAt: Date | undefined;
   #waiting: readonly Waiting[] = [];
@@ -198,6 +199,8 @@ export class LiveStatus {
   }
 
   #receive(event: DewyEvent): void {
+    if (this.#received.has(event)) return;
+    this.#received.add(event);
     switch (event.type) {
       case "phase-started":
         this.#begin(event.phase, event.tag);

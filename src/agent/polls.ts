@@ -17,6 +17,8 @@ interface Waiter {
 export class Polls {
   readonly #waiters = new Set<Waiter>();
   #isRunning = false;
+  /** Whether there are no polls, as with `--once`. */
+  isClosed = false;
   /** Starts a poll now, or as soon as the current one has ended. */
   trigger: () => void = () => {};
 

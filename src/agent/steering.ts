@@ -20,9 +20,9 @@ import {
 import { checkPin, planRollback } from "../deploy/rollback_plan.ts";
 import type { Trial } from "../deploy/sequence.ts";
 import { type DeployOrder, findRelease, type Order, type RollbackOrder } from "../deploy/state.ts";
-import type { Supervision } from "./agent.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
+import type { Supervision } from "./types.ts";
 
 export interface Answer {
   text: string;
@@ -72,9 +72,17 @@ export class Steering {
   readonly #inTurn = exclusive();
   readonly #accepting = exclusive();
   #pending: readonly Pending[] = [];
+  #begin: (trial: Trial | undefined) => void = () => {};
+  readonly #begun: Promise<Trial | undefined>;
 
   constructor(parts: SteeringParts) {
     this.#parts = parts;
+    const recovered = new Promise<Trial | undefined>((resolve) => {
+      this.#begin = resolve;
+    });
+    // Commands that arrive before wait for the recovery and for the order on record.
+    void this.#accepting(() => recovered);
+    this.#begun = this.#inTurn(async () => this.#resume(await recovered));
   }
 
   async steer(command: SteerCommand, operator: Operator, progress: Progress): Promise<Answer> {
@@ -91,23 +99,23 @@ export class Steering {
   }
 
   /**
-   * Finishes the order that an earlier dewy process has left on record. `trial` is the release that recovery has resumed;
-   * it is returned if no order asks for it.
+   * Called after recovery: finishes the order that an earlier dewy process has left on record. `trial` is the release that
+   * recovery has resumed; it is returned if no order asks for it.
    */
-  async resume(trial: Trial | undefined): Promise<Trial | undefined> {
-    const { context, stop } = this.#parts;
-    const { order } = await context.store.load();
+  begin(trial: Trial | undefined): Promise<Trial | undefined> {
+    this.#begin(trial);
+    return this.#begun;
+  }
+
+  async #resume(trial: Trial | undefined): Promise<Trial | undefined> {
+    const { order } = await this.#parts.context.store.load();
     if (order === undefined) return trial;
-    const isTrial = trial !== undefined && order.kind === "deploy" && trial.order?.id === order.id;
-    const work = async (): Promise<string> => {
-      const pending = this.#add(`resumed ${order.id}`, `${order.kind} of ${order.user}`);
-      return this.#finish(order, pending, (run) => {
-        return isTrial ? this.#resumeDeploy(trial, run) : this.#perform(order, run);
-      });
-    };
-    await this.#inTurn(work).catch(() => {}); // It is reported already.
-    if (stop.aborted) return undefined;
-    return isTrial ? undefined : trial;
+    const ordered = order.kind === "deploy" && trial?.order?.id === order.id ? trial : undefined;
+    const pending = this.#add(`resumed ${order.id}`, `${order.kind} of ${order.user}`);
+    const work = (run: OrderRun): Promise<string> =>
+      ordered === undefined ? this.#perform(order, run) : this.#resumeDeploy(ordered, run);
+    await this.#finish(order, pending, work).catch(() => {}); // It is reported already.
+    return ordered === undefined ? trial : undefined;
   }
 
   #carryOut(command: SteerCommand, operator: Operator, progress: Progress): Promise<Answer> {
@@ -152,6 +160,7 @@ export class Steering {
 
   async #poll(progress: Progress): Promise<Answer> {
     const { polls, stop } = this.#parts;
+    if (polls.isClosed) throw new ConfigError("Cannot poll: dewy runs with --once");
     if (polls.isRunning) progress("Waiting for the end of the current poll…");
     const { result, settled } = await untilAborted(polls.next(), stop);
     if (settled !== undefined) progress(`${result.live} serves; watching it…`);

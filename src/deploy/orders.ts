@@ -5,11 +5,11 @@ import type { Release } from "../core/types.ts";
 import { parseVersion, versionOf } from "../version/version.ts";
 import type { Candidate, DeployContext, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
+import { reportDeploy } from "./reports.ts";
 import { rollbackChoice } from "./rollback_choice.ts";
 import {
   bakeAndCommit,
   removeOldReleases,
-  reportDeploy,
   rollBack,
   rollbackTarget,
   runAfterHook,
@@ -119,9 +119,13 @@ async function stay(
   if (signal.aborted) return signal.reason;
   const serving = findRelease(await context.store.load(), to)?.tag;
   const now = isBack && serving !== undefined ? `; ${serving} keeps serving` : "";
-  return new DeployError("verify", `Cannot roll back to ${release.tag}: ${messageOf(error)}${now}`, {
-    cause: error,
-  });
+  return new DeployError(
+    "verify",
+    `Cannot roll back to ${release.tag}: ${messageOf(error)}${now}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 function report(order: RollbackOrder, { emit }: DeployContext): void {
@@ -170,7 +174,10 @@ export async function finishDeploy(trial: Trial, run: OrderRun): Promise<void> {
   const baked = bakeAndCommit(trial, run.context, run.stop);
   run.background(baked.catch(() => {}));
   if ((await untilAborted(baked, run.signal)) === "superseded") {
-    throw new DeployError("verify", `Cannot deploy ${tag}: another version took over during its bake`);
+    throw new DeployError(
+      "verify",
+      `Cannot deploy ${tag}: another version took over during its bake`,
+    );
   }
 }
 
@@ -211,7 +218,8 @@ async function resolveTag(
   const resolution = await registry.resolve({ tag, signal });
   if (resolution.kind === "ready" && resolution.release.tag === tag) return resolution;
   const isOnDisk = (await store.load()).releases.some((one) => one.tag === tag);
-  const hint = isOnDisk && deployer.path("") ? `; to go back to the one on disk: dewy rollback ${tag}` : "";
+  const hint =
+    isOnDisk && deployer.path("") ? `; to go back to the one on disk: dewy rollback ${tag}` : "";
   if (resolution.kind === "ready") {
     const { tag: other } = resolution.release;
     throw new NotFoundError(`Cannot deploy ${tag}: the registry offers ${other} instead${hint}`);

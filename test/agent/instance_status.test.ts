@@ -177,6 +177,15 @@ describe("LiveStatus", () => {
     expect(tags()).toEqual([]);
   });
 
+  test("ignores an event that comes twice", () => {
+    const { live, waits, tags } = liveStatus();
+    waits("v2");
+    const polled = { type: "polled", outcome: "fine", nextAt: NEXT } as const;
+    live.sink(polled);
+    live.sink(polled);
+    expect(tags()).toEqual(["v2"]);
+  });
+
   test("keeps what waits if a poll does not reach the registry", () => {
     const { polled, waits, tags } = liveStatus();
     waits("v2");

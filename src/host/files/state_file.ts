@@ -28,15 +28,8 @@ const orderSchema = v.variant("kind", [
     ...decision,
     tag: v.string(),
     directory: directoryName,
-    left: v.exactOptional(v.string()),
   }),
-  v.object({
-    kind: v.literal("deploy"),
-    id: v.string(),
-    ...decision,
-    tag: v.string(),
-    left: v.exactOptional(v.string()),
-  }),
+  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
   v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
 ]);
 
@@ -85,6 +78,7 @@ const schema = v.object({
         id: v.string(),
         tag: v.string(),
         at: v.string(),
+        nanoseconds: v.exactOptional(v.number()),
         error: v.exactOptional(v.string()),
       }),
     ),
