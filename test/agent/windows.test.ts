@@ -196,7 +196,7 @@ describe("at any time in a zone with daylight saving", () => {
 
 describe("an invalid window names the flag and its part", () => {
   test.each([
-    ["mon", '"" is'],
+    ["mon", "not a range of times"],
     ["mon-fry 09:00-10:00", '"mon-fry" is not a list of days'],
     ["mon-tue-wed 09:00-10:00", '"mon-tue-wed" is not a list of days'],
     ["monday 09:00-10:00", '"monday" is not a list of days'],
@@ -220,6 +220,6 @@ describe("an invalid window names the flag and its part", () => {
     );
     expect(error).toMatchObject({ code: "config" });
     expect(String(error)).toContain(`Invalid value for --window "${text}"`);
-    if (part !== '"" is') expect(String(error)).toContain(part);
+    expect(String(error)).toContain(part);
   });
 });
