@@ -64,6 +64,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/download",
     "deployers",
     "control",
+    "journal",
+    "webhook",
     "cli/flags",
   ],
   "server/generation": ["core", "host/files", "host/process", "host/sockets"],

@@ -1,18 +1,18 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { DeployConfig } from "../cli/flags/deploy.ts";
-import type { AppStatus } from "../control/protocol.ts";
-import { dedupe } from "../core/event.ts";
+import { AbortedError, ConfigError } from "../core/error.ts";
+import { dedupe, type EventSink, fanOut } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
-import type { Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
-import type { DeployContext, Deployer } from "../deploy/deployer.ts";
+import type { VersionPolicy } from "../deploy/choose.ts";
+import type { DeployContext } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
+import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
-import { Switches } from "../deploy/switches.ts";
+import { GivenUp, Switches } from "../deploy/switches.ts";
 import { type Later, pollOutcome, type TickResult, tick } from "../deploy/tick.ts";
 import { removeTemporaries } from "../host/files/atomic_file.ts";
 import { writableByOthers } from "../host/files/own_directory.ts";
@@ -21,63 +21,88 @@ import { stateFile } from "../host/files/state_file.ts";
 import { createHooks } from "../host/process/hook.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
-import type { LocatorBase } from "../registries/driver.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
+import { dryRun } from "./dry_run.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { type EventHub, eventHub, type OpenInstance, openInstance } from "./instance.ts";
+import { Polls } from "./polls.ts";
+import { Steering } from "./steering.ts";
+import type { Agent, AgentConfig } from "./types.ts";
 import { surviveUncaught } from "./uncaught.ts";
+import { type AgentWebhooks, openAgentWebhooks } from "./webhooks.ts";
 import { compileWindows } from "./windows.ts";
 
+export type { Agent, AgentConfig, Supervision } from "./types.ts";
 export { lockPath, statePath };
-
-export type AgentConfig = DeployConfig & { command: string };
-
-export interface Agent {
-  config: AgentConfig;
-  /** Names the instance for other commands. Defaults to the directory's name. */
-  name?: string | undefined;
-  root: string;
-  registry: Registry;
-  /** The registry's URL as parsed: the version policy. */
-  locator: LocatorBase;
-  deployer: Deployer;
-  /** Absent for `dewy assets`, which runs no app. */
-  supervision?: Supervision;
-}
-
-/** An app that is kept running while dewy polls. */
-export interface Supervision {
-  /** Called once dewy holds the directory's lock: adopts what an earlier dewy process has left running. */
-  adopt?(): Promise<void>;
-  /** Called after recovery: runs the live release. Never waits for the network. */
-  begin(context: DeployContext): Promise<void>;
-  restart(signal: AbortSignal): Promise<void>;
-  /** For `dewy status`. */
-  appStatus?(): AppStatus;
-  end(): Promise<void>;
-}
 
 /**
  * Takes the directory's lock, recovers, and keeps the deployer up to date: once, or until the operator stops dewy. Returns
  * the exit code.
  */
 export async function runAgent(agent: Agent, command: CommandContext): Promise<number> {
-  const { config, root } = agent;
-  const { emit, signals } = command;
-  const lock = await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
+  const policy = await policyOf(agent);
+  const lock = await lockDirectory(agent, command);
+  const hub = eventHub(command);
   try {
-    return await run(agent, deployContext(agent, command), command);
+    if (agent.config.dryRun) return await runDry(agent, policy, hub, command);
+    const instance = openInstance(agent, hub, command);
+    const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
+    try {
+      return await run(agent, context, { policy, instance, hub }, command);
+    } finally {
+      await instance.close();
+    }
   } finally {
     await lock.release();
   }
 }
 
+async function lockDirectory({ config, root }: Agent, { emit, signals }: CommandContext) {
+  try {
+    return await acquireLock(lockPath(root), config.command, { emit, signal: signals.stop });
+  } catch (error) {
+    if (!config.dryRun || !(error instanceof ConfigError) || error.code !== "locked") throw error;
+    const [problem = ""] = error.message.split(";");
+    const hint = "to ask that one what it would do: dewy deploy TAG --dry-run";
+    throw new ConfigError(`${problem}; ${hint}`, { code: "locked", cause: error });
+  }
+}
+
+function runDry(
+  agent: Agent,
+  policy: VersionPolicy,
+  hub: EventHub,
+  command: CommandContext,
+): Promise<number> {
+  const { config, root } = agent;
+  const { registry, command: mode } = config;
+  const { version, signals } = command;
+  const context = deployContext(agent, [dedupe(hub.emit)], command);
+  hub.emit({
+    type: "started",
+    version,
+    command: mode,
+    registry: redactUrl(registry),
+    directory: root,
+  });
+  const asFlagsSay = (state: DeployState): DeployState => withFlags(state, config);
+  return dryRun(context, policy, { asFlagsSay, signal: signals.stop });
+}
+
+async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
+  const { acceptChanged, minAgeMs, noDowngrade } = config;
+  const opensAt = (await compileWindows(config.windows))?.opensAt;
+  return { ...locator, acceptChanged, minAgeMs, noDowngrade, opensAt };
+}
+
 function deployContext(
-  { config, root, registry, deployer }: Agent,
+  { config, root, registry, deployer, locator }: Agent,
+  sinks: readonly EventSink[],
   command: CommandContext,
 ): DeployContext {
   const { clock } = command;
-  const emit = dedupe(command.emit);
+  const emit = fanOut(sinks);
   const runHook = createHooks({
     before: config.beforeDeployHook ?? "",
     after: config.afterDeployHook ?? "",
@@ -93,15 +118,22 @@ function deployContext(
     store: stateFile(statePath(root), emit),
     runHook: (...call) => serially(() => runHook(...call)),
     switches: new Switches(),
+    reports: new ReportSchedule(),
     clock,
     emit,
     command: config.command,
+    calver: locator.calver,
     host: hostname(),
   };
 }
 
-async function run(agent: Agent, context: DeployContext, command: CommandContext): Promise<number> {
-  const { config, root, locator, supervision } = agent;
+async function run(
+  agent: Agent,
+  context: DeployContext,
+  { policy, instance, hub }: { policy: VersionPolicy; instance: OpenInstance; hub: EventHub },
+  command: CommandContext,
+): Promise<number> {
+  const { config, root, supervision } = agent;
   const { signals } = command;
   const end = new AbortController();
   const stop = AbortSignal.any([signals.stop, end.signal]);
@@ -116,24 +148,34 @@ async function run(agent: Agent, context: DeployContext, command: CommandContext
   await warnAboutWriters(root, context);
   await applyFlags(config, context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
-  const { acceptChanged, noDowngrade, minAgeMs } = config;
-  const opensAt = (await compileWindows(config.windows))?.opensAt;
-  const policy = { ...locator, acceptChanged, noDowngrade, minAgeMs, opensAt };
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
+  const polls = new Polls();
+  polls.isClosed = config.once;
+  const background = (work: Promise<unknown>): void => baking.add(work);
+  const { subscribe } = hub;
+  const parts = { context, supervision, polls, stop, background, subscribe };
+  const steering = new Steering(parts);
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
+  let webhooks: AgentWebhooks | undefined;
   try {
+    if (!config.once || supervision !== undefined) {
+      surviveUncaught(command);
+      await instance.listen((...asked) => steering.steer(...asked));
+    }
+    if (!config.once) webhooks = await openAgentWebhooks(config, context);
     await supervision?.adopt?.();
-    const trial = await recover(context, stop);
-    if (trial !== undefined) baking.add(resume(trial, context, stop));
+    const recovered = await recover(context, stop);
     await context.switches.exclusively(async () => supervision?.begin(context));
-    if (!config.once || supervision !== undefined) surviveUncaught(command);
+    const trial = await steering.begin(recovered);
+    if (trial !== undefined) baking.add(resume(trial, context, stop));
     if (config.once) return await pollOnce(poll, agent, context, signals);
-    await keepPolling({ poll, failed, baking, stop }, agent, context, signals);
+    await keepPolling({ poll, polls, failed, baking, webhooks, stop }, agent, context, signals);
     return 0;
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
-    end.abort();
+    end.abort(new AbortedError("dewy is stopping"));
+    await Promise.all([instance.hangUp(), webhooks?.close()]);
     await baking.settled();
     await supervision?.end();
   }
@@ -150,16 +192,15 @@ async function resume(trial: Trial, context: DeployContext, signal: AbortSignal)
 }
 
 /** Applies `--retry-bad`, and forgets acceptances of tags that `--accept-changed` does not name any more. */
-async function applyFlags(
-  { acceptChanged, retryBad }: AgentConfig,
-  { store }: DeployContext,
-): Promise<void> {
-  const apply = (before: DeployState): DeployState => {
-    const state = forgetAcceptances(before, acceptChanged);
-    return retryBad ? { ...state, bad: [] } : state;
-  };
+async function applyFlags(config: AgentConfig, { store }: DeployContext): Promise<void> {
+  const apply = (before: DeployState): DeployState => withFlags(before, config);
   const before = await store.load();
   if (apply(before) !== before) await store.update(apply);
+}
+
+function withFlags(before: DeployState, { acceptChanged, retryBad }: AgentConfig): DeployState {
+  const state = forgetAcceptances(before, acceptChanged);
+  return retryBad ? { ...state, bad: [] } : state;
 }
 
 type Poll = (later?: Later) => Promise<TickResult>;
@@ -213,9 +254,11 @@ function restartOnSignal(
   return signals.onReload((name) => {
     emit({ type: "app-restart", signal: name });
     switches
-      .attempt(signals.stop, (signal) => supervision.restart(signal))
+      .overtakable(undefined, signals.stop, (either) =>
+        switches.attempt(either, (signal) => supervision.restart(signal)),
+      )
       .catch((error) => {
-        if (signals.stop.aborted) return;
+        if (signals.stop.aborted || error instanceof GivenUp) return;
         const fields = { error: asDewyError(error).message };
         emit({ type: "warning", important: true, message: "Cannot restart the app", fields });
       });
@@ -224,13 +267,15 @@ function restartOnSignal(
 
 interface Polling {
   poll: Poll;
+  polls: Polls;
   failed: FailedCandidates;
   baking: BakingDeploys;
+  webhooks: AgentWebhooks | undefined;
   stop: AbortSignal;
 }
 
 async function keepPolling(
-  { poll, failed, baking, stop }: Polling,
+  { poll, polls, failed, baking, webhooks, stop }: Polling,
   { config, supervision }: Agent,
   { deployer, clock, emit }: DeployContext,
   signals: Signals,
@@ -245,17 +290,30 @@ async function keepPolling(
         // Without a rollback target, nothing serves until another version is deployed.
         if ((await deployer.live()) === undefined) wake();
       };
-      return pollOutcome(await poll((settled) => baking.add(reportSettled(settled))));
+      const { result } = await polls.run(async () => {
+        let settled: Promise<TickResult | undefined> | undefined;
+        const result = await poll((later) => {
+          settled = later;
+          baking.add(reportSettled(later));
+        });
+        return { result, settled };
+      });
+      return pollOutcome(result);
     },
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       wake = listener;
-      // With an app, a reload signal restarts the app.
-      if (supervision !== undefined) return () => {};
-      return signals.onReload(() => {
+      polls.trigger = () => {
         failed.hurry();
         listener();
-      });
+      };
+      // With an app, a reload signal restarts the app.
+      const onReload = supervision === undefined ? signals.onReload(polls.trigger) : () => {};
+      const onWebhook = webhooks?.onWake(listener);
+      return () => {
+        onReload();
+        onWebhook?.();
+      };
     },
     clock,
     emit,

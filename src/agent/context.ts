@@ -1,4 +1,5 @@
 import type { Context } from "../core/context.ts";
+import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
@@ -15,6 +16,8 @@ export interface CommandContext
   extends ProcessIo,
     DriverTables,
     Pick<Context, "clock" | "fetch" | "emit"> {
+  /** Passes all events to one more sink; returns the function that ends this. */
+  subscribe?(sink: EventSink): () => void;
   io: RegistryContext;
   redactor: Redactor;
   version: string;

@@ -47,6 +47,10 @@ export async function assemble(
     clock,
     fetch: hostIo.fetch,
     emit,
+    subscribe: (sink) => {
+      sinks.push(sink);
+      return () => void sinks.splice(sinks.indexOf(sink), 1);
+    },
     io: hostIo,
     ...tables,
     redactor,

@@ -83,6 +83,10 @@ export class ContainerSupervision implements Supervision {
     return this.#service.restart(signal);
   }
 
+  appStatus(): ReturnType<ContainerService["report"]> {
+    return this.#service.report();
+  }
+
   end(): Promise<void> {
     const { keepContainers: keep, drainTimeMs: drainMs } = this.#parts.config;
     const { containers } = this.#service;

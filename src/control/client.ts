@@ -48,6 +48,13 @@ export async function askInstance(
   }
 }
 
+const FORBIDDEN = "it belongs to another user; run the command as that user, or with sudo";
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: FORBIDDEN,
+  EPERM: FORBIDDEN,
+  ENOENT: "it has no control socket; its log says why",
+};
+
 function open(
   { socket: path, directory, process: running, holder }: FoundInstance,
   { connectMs = 5_000, signal }: AskOptions,
@@ -78,10 +85,7 @@ function open(
     };
     socket.once("error", (cause) => {
       settle();
-      const isForbidden = systemCode(cause) === "EACCES" || systemCode(cause) === "EPERM";
-      const why = isForbidden
-        ? "it belongs to another user; run the command as that user, or with sudo"
-        : "its control socket does not answer";
+      const why = REASONS[systemCode(cause) ?? ""] ?? "its control socket does not answer";
       reject(new HostError(`Cannot reach ${name}: ${why}`, { cause }));
     });
     socket.once("connect", () => {

@@ -1,4 +1,4 @@
-import { readdir, rm, rmdir } from "node:fs/promises";
+import { lstat, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { openOwnFile, systemCode, writeFileAtomic } from "../host/files/atomic_file.ts";
@@ -50,6 +50,20 @@ export async function readInstanceFile(
   } catch (error) {
     const code = systemCode(error);
     return code === "EACCES" || code === "EPERM" ? "forbidden" : undefined;
+  }
+}
+
+/** Removes what killed processes have left for working directories that do not exist any more. */
+export async function removeAbandoned(runtimeDirectory: string): Promise<void> {
+  for (const name of await readdir(runtimeDirectory).catch(() => [])) {
+    const directory = join(runtimeDirectory, name);
+    const file = await readInstanceFile(directory);
+    if (typeof file !== "object") continue;
+    const isGone = await lstat(file.directory).then(
+      () => false,
+      (error: unknown) => systemCode(error) === "ENOENT",
+    );
+    if (isGone) await removeInstanceDirectory(directory);
   }
 }
 

@@ -50,12 +50,14 @@ export const AppStatus = v.object({
     "starting", // nothing serves yet
     "restarting", // it has exited and is started again
     "degraded", // fewer replicas than wanted
+    "finished", // it has exited by itself, as --restart on-failure allows
     "down", // nothing serves
   ]),
   generations: v.exactOptional(
     v.array(
       v.object({
-        number: v.number(),
+        /** Absent if it was started by an earlier dewy process that did not record it. */
+        number: v.exactOptional(v.number()),
         pid: v.number(),
         tag: v.string(),
         state: v.picklist(["starting", "serving", "standby", "draining"]),
@@ -76,6 +78,7 @@ export const AppStatus = v.object({
   ),
   /** How many replicas are wanted. */
   wanted: v.exactOptional(v.number()),
+  /** After crashes and failed starts, since this dewy process started. */
   restarts: v.exactOptional(v.number()),
 });
 export type AppStatus = v.InferOutput<typeof AppStatus>;
@@ -89,6 +92,8 @@ export const InstanceStatus = v.object({
   /** Absent if the instance does not run and has left no trace of it. */
   mode: v.exactOptional(Mode),
   directory: v.string(),
+  /** Why this status is only that of the directory although dewy runs, or why there is none. */
+  problem: v.exactOptional(v.string()),
   /** Redacted; absent if the instance does not run. */
   registry: v.exactOptional(v.string()),
   /** The dewy process; absent if the instance does not run. */

@@ -1,5 +1,6 @@
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import * as v from "valibot";
 import { DewyError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -12,6 +13,7 @@ import { MAX_PATH_BYTES } from "../host/sockets/listen_spec.ts";
 import {
   type InstanceFile,
   readInstanceFile,
+  removeAbandoned,
   removeInstanceDirectory,
   socketPath,
   writeInstanceFile,
@@ -101,6 +103,9 @@ class ControlSocket implements Control {
   #inode: number | undefined;
   #check: ReturnType<typeof setInterval> | undefined;
   #hasWarned = false;
+  #isOpening = false;
+  /** Settles when a repeated attempt to open has ended. */
+  #opened: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(parts: ControlParts) {
@@ -121,6 +126,7 @@ class ControlSocket implements Control {
 
   async open(): Promise<void> {
     await this.#openOrWarn();
+    if (this.#directory !== undefined) await removeAbandoned(dirname(this.#directory));
     this.#check = setInterval(() => void this.#openAgain(), this.#timeouts.checkMs);
     this.#check.unref();
   }
@@ -129,8 +135,11 @@ class ControlSocket implements Control {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#check);
+    await this.#opened;
     this.#server?.close();
-    if (await this.#isInPlace()) await removeInstanceDirectory(this.#directory ?? "");
+    if (this.#directory !== undefined && (await this.#isOwn(this.#directory))) {
+      await removeInstanceDirectory(this.#directory);
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#timeouts.closeMs);
@@ -185,16 +194,23 @@ class ControlSocket implements Control {
 
   /** Cleaners of temporary files, and the end of a user's session, remove the socket. */
   async #openAgain(): Promise<void> {
-    if ((await this.#isInPlace()) || this.#isClosed) return;
-    await this.#openOrWarn();
+    if (this.#isOpening || (await this.#isInPlace()) || this.#isClosed) return;
+    this.#isOpening = true;
+    this.#opened = this.#openOrWarn().finally(() => {
+      this.#isOpening = false;
+    });
   }
 
   async #isInPlace(): Promise<boolean> {
     if (this.#directory === undefined || this.#inode === undefined) return false;
-    const file = await readInstanceFile(this.#directory);
-    if (typeof file !== "object" || file.pid !== process.pid) return false;
     const status = await lstat(socketPath(this.#directory)).catch(() => undefined);
-    return status?.ino === this.#inode;
+    return status?.ino === this.#inode && (await this.#isOwn(this.#directory));
+  }
+
+  /** A dewy that has taken over the lock has put its own file there. */
+  async #isOwn(directory: string): Promise<boolean> {
+    const file = await readInstanceFile(directory);
+    return typeof file === "object" && file.pid === process.pid && file.since === this.#file.since;
   }
 
   #accept(socket: Socket): void {

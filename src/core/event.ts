@@ -71,6 +71,7 @@ export type DewyEvent =
       acceptedBefore?: true;
     }
   | { type: "known-bad"; tag: string; reason: string }
+  | { type: "phase-started"; phase: DeployPhase; tag: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
   | {

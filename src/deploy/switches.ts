@@ -27,17 +27,25 @@ export class Switches {
 
   leave(underway: Underway): void {
     this.underway.delete(underway);
+    this.#notify();
+  }
+
+  #changed(): Promise<void> {
+    return new Promise<void>((resolve) => this.#waiters.add(resolve));
+  }
+
+  #notify(): void {
     for (const waiter of this.#waiters) waiter();
     this.#waiters.clear();
   }
 
   /** Resolves once nothing changes and nothing bakes. */
   async idle(): Promise<void> {
-    do {
+    await this.exclusively(async () => {});
+    while (this.underway.size > 0) {
+      await this.#changed();
       await this.exclusively(async () => {});
-      if (this.underway.size === 0) return;
-      await new Promise<void>((resolve) => this.#waiters.add(resolve));
-    } while (true);
+    }
   }
 
   /**
@@ -59,6 +67,7 @@ export class Switches {
       throw ended.signal.reason instanceof GivenUp ? ended.signal.reason : error;
     } finally {
       this.#overtakable.delete(entry);
+      this.#notify();
       detach();
     }
   }
@@ -68,6 +77,11 @@ export class Switches {
     for (const { tag, ended } of this.#overtakable) {
       if (tag === undefined || tag !== except) ended.abort(new GivenUp(reason));
     }
+  }
+
+  /** Resolves once no version of the tag is being deployed automatically, or it serves. */
+  async settled(tag: string): Promise<void> {
+    while (this.isDeploying(tag)) await this.#changed();
   }
 
   /** Whether a version is being deployed automatically and does not serve yet. */

@@ -69,6 +69,7 @@ export function superviseServer(
       await startLive();
     },
     restart: (signal) => supervisor.restart(signal),
+    appStatus: () => supervisor.report(),
     end: () => {
       // If dewy itself has failed, the orphans keep serving.
       if (context.signals.stoppedBy() !== undefined) supervisor.stopOrphans();

@@ -110,6 +110,16 @@ describe.each(runtimes)("the control socket on $name", (runtime) => {
     process.kill(pid, "SIGKILL");
   });
 
+  test("tells a waiting command that dewy was killed", async () => {
+    const served = await serveControl(runtime);
+    const asked = askOn(runtime, served, "pause");
+    await served.call("waiting", "waiting");
+    served.child.kill("SIGKILL");
+    expect(await asked).toEqual({
+      error: ["deploy", expect.stringContaining("ended before it answered")],
+    });
+  });
+
   test("replaces the socket of a killed dewy, and removes its own at the end", async () => {
     const killed = await serveControl(runtime);
     killed.child.kill("SIGKILL");

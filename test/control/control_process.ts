@@ -1,10 +1,11 @@
 // Runs one side of the control socket on this runtime. Started by test/control/.
 //   serve DIRECTORY: takes the lock and serves; each line on standard input is a call.
+//   find: prints the instances that this user finds.
 //   ask DIRECTORY COMMAND: finds the instance, sends the command and prints what comes back.
 import { spawn } from "node:child_process";
 import { argv, env, exit, stdin, stdout } from "node:process";
 import { askInstance } from "../../src/control/client.ts";
-import { chooseInstance } from "../../src/control/instances.ts";
+import { chooseInstance, findInstances } from "../../src/control/instances.ts";
 import type { InstanceStatus } from "../../src/control/protocol.ts";
 import { openControl } from "../../src/control/server.ts";
 import { DewyError } from "../../src/core/error.ts";
@@ -19,6 +20,10 @@ function say(line: unknown): void {
 
 async function serve(): Promise<void> {
   const lock = await acquireLock(lockPath(root), "server");
+  let onWaiting = (): void => {};
+  const waiting = new Promise<void>((resolve) => {
+    onWaiting = resolve;
+  });
   const status: InstanceStatus = {
     name: "app",
     mode: "server",
@@ -42,7 +47,10 @@ async function serve(): Promise<void> {
       steer: async ({ command: name }, { user }, progress) => {
         if (name === "restart") throw new DewyError("it has no app", { code: "deploy" });
         progress(`${name} by ${user}`);
-        if (name === "pause") await new Promise(() => {});
+        if (name === "pause") {
+          onWaiting();
+          await new Promise(() => {});
+        }
         return { text: `${name} is done`, live: "v1.0.0" };
       },
     },
@@ -54,6 +62,7 @@ async function serve(): Promise<void> {
 
   async function obey(call: string): Promise<void> {
     if (call === "child") say({ pid: spawn("sleep", ["60"], { stdio: "ignore" }).pid });
+    if (call === "waiting") say({ waiting: await waiting.then(() => true) });
     if (call !== "close") return;
     await control.close();
     await lock.release();
@@ -78,7 +87,12 @@ async function ask(): Promise<void> {
   exit(0);
 }
 
-await (mode === "serve" ? serve() : ask()).catch((error) => {
+async function find(): Promise<void> {
+  say(await findInstances(env));
+  exit(0);
+}
+
+await (mode === "serve" ? serve() : mode === "find" ? find() : ask()).catch((error) => {
   say({ error: error instanceof DewyError ? [error.code, error.message] : String(error) });
   exit(1);
 });

@@ -182,6 +182,20 @@ describe("pollLoop", () => {
     ]);
   });
 
+  it("reports how each poll ended, and when the next one comes", async () => {
+    const { events } = await pausesAfter([fine, down, problem, fine]);
+    expect(eventsOf(events, "polled")).toEqual([
+      { type: "polled", outcome: "fine", error: undefined, nextAt: new Date(START + 10_000) },
+      { type: "polled", outcome: "unreachable", error: "down", nextAt: new Date(START + 20_000) },
+      {
+        type: "polled",
+        outcome: "problem",
+        error: "nothing there",
+        nextAt: new Date(START + 30_000),
+      },
+    ]);
+  });
+
   it("leaves no listeners on the signal, however often it polls", async () => {
     const [node] = runtimes;
     if (node === undefined) throw new Error("Node is not among the runtimes");

@@ -112,6 +112,8 @@ const LINES: Lines = {
     }),
   "known-bad": ({ tag, reason }) =>
     line("error", "Bad version skipped", { tag, reason, hint: "--retry-bad tries it again" }),
+  // The end has the line.
+  "phase-started": () => undefined,
   phase: ({ phase, tag, durationMs }) =>
     line("debug", "Phase finished", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,

@@ -107,6 +107,23 @@ export class ContainerService implements Runner {
     return this.#replicas.list("serving").filter(({ isHealthy }) => isHealthy).length;
   }
 
+  /** Describes the app for `dewy status`. */
+  report() {
+    const replicas = this.#replicas.list();
+    return {
+      health: this.#reportHealth(),
+      replicas: replicas.map((replica) => ({
+        container: replica.name,
+        tag: replica.tag,
+        state: this.stateOf(replica.id) ?? replica.state,
+        ...this.#reportAddress(replica),
+        since: new Date(replica.startedAt).toISOString(),
+      })),
+      wanted: this.#options.replicas,
+      restarts: this.#recovery.count,
+    };
+  }
+
   /** Adopts the containers of an earlier dewy, and watches the replicas from now on. */
   async adopt(): Promise<void> {
     const { engine, app, clock, emit } = this.#options;
@@ -244,6 +261,19 @@ export class ContainerService implements Runner {
     await Promise.race([stopped, timeout]);
   }
 
+  #reportHealth(): "serving" | "starting" | "restarting" | "degraded" | "down" {
+    const { replicas: wanted } = this.#options;
+    if (this.ready >= wanted) return "serving";
+    if (this.ready > 0) return "degraded";
+    if (this.#recovery.isPending) return "restarting";
+    return this.#state.phase === "rolling" ? "starting" : "down";
+  }
+
+  #reportAddress(replica: Replica): { address?: string } {
+    const [first] = this.#backends.addresses(replica);
+    return first === undefined ? {} : { address: `${first.host}:${first.port}` };
+  }
+
   #apply(event: ServiceEvent): void {
     this.#state = transition(this.#state, event);
   }
@@ -280,8 +310,7 @@ export class ContainerService implements Runner {
   #reportReady(replica: Replica): void {
     const { clock, emit } = this.#options;
     const { tag, name: container, startedAt } = replica;
-    const [first] = this.#backends.addresses(replica);
-    const address = first === undefined ? "" : `${first.host}:${first.port}`;
+    const { address = "" } = this.#reportAddress(replica);
     const durationMs = clock.now() - startedAt;
     emit({ type: "replica-ready", tag, container, address, durationMs });
   }

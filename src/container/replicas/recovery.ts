@@ -34,9 +34,20 @@ export class Recovery {
   readonly #crashes = new CrashRow();
   #pending: Pending | undefined;
   #lastAt = 0;
+  #count = 0;
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
+  }
+
+  /** How many recoveries were scheduled. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether a recovery is due. */
+  get isPending(): boolean {
+    return this.#pending !== undefined;
   }
 
   /** Returns the milliseconds until the recovery. Losses before that count as one. */
@@ -67,6 +78,7 @@ export class Recovery {
     const cancelled = new AbortController();
     const pending: Pending = { cancelled, dueAt: now + pauseMs, sinceMs, isCrash: false };
     this.#pending = pending;
+    this.#count += 1;
     clock.sleep(pauseMs, AbortSignal.any([cancelled.signal, signal])).then(
       () => {
         this.#pending = undefined;

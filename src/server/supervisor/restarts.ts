@@ -19,9 +19,20 @@ export class Restarts {
   readonly #failures = new CrashRow();
   readonly #crashes = new CrashRow();
   #pending: AbortController | undefined;
+  #count = 0;
 
   constructor(options: RestartsOptions) {
     this.#options = options;
+  }
+
+  /** How many restarts were scheduled. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether a restart is due, or has begun and not succeeded yet. */
+  get isPending(): boolean {
+    return this.#pending?.signal.aborted === false;
   }
 
   /**
@@ -34,6 +45,7 @@ export class Restarts {
       const { count: crashes, isLoop } = this.#crashes.add(release, lifeMs);
       if (isLoop) this.#options.onCrashLoop({ release, crashes, reason });
     }
+    this.#count += 1;
     this.#startAfter(pauseMs, release);
     return pauseMs;
   }

@@ -18,6 +18,10 @@ export class Standby {
     this.#clock = clock;
   }
 
+  get generation(): Generation | undefined {
+    return this.#entry?.generation;
+  }
+
   /** Releases the generation kept before. Resolves to whether this one serves again; if not, it can be drained. */
   async keep(generation: Generation, durationMs: number, signal: AbortSignal): Promise<boolean> {
     this.release();

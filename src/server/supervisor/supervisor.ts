@@ -5,14 +5,10 @@ import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { TOLD_LINES } from "../../deployers/with_last_lines.ts";
 import type { GenerationExit } from "../generation/command.ts";
+import { appReport } from "./app_report.ts";
 import { BakePeriod } from "./bake_period.ts";
 import { Drainer, type DrainerOptions } from "./drainer.ts";
-import {
-  describeExit,
-  type Generation,
-  type GenerationProcesses,
-  type StartGeneration,
-} from "./generation.ts";
+import { describeExit, type Generation, type StartGeneration } from "./generation.ts";
 import type { Orphan } from "./orphans.ts";
 import { becomeReady, generationError, type ReadinessOptions } from "./readiness.ts";
 import { Restarts } from "./restarts.ts";
@@ -40,8 +36,9 @@ export class Supervisor implements Runner {
   readonly #restarts: Restarts;
   readonly #drainer: Drainer;
   /** Every started or adopted generation that may still run, with its release directory. */
-  readonly #living = new Map<GenerationProcesses, string>();
+  readonly #living = new Map<Generation | Orphan, string>();
   #current: Generation | undefined;
+  #starting: Generation | undefined;
   #bake: BakePeriod | undefined;
   /** Set from a failed {@link deploy} until the rollback: `current` points to the failed release, so nothing may start. */
   #mustRollBack = false;
@@ -70,6 +67,17 @@ export class Supervisor implements Runner {
   get running(): { generation: number; pid: number } | undefined {
     const current = this.#current;
     return current === undefined ? undefined : { generation: current.number, pid: current.pid };
+  }
+
+  report(): ReturnType<typeof appReport> {
+    return appReport({
+      living: this.#living.keys(),
+      current: this.#current,
+      starting: this.#starting,
+      standby: this.#standby.generation,
+      isRestarting: this.#restarts.isPending,
+      restarts: this.#restarts.count,
+    });
   }
 
   /** Adopts orphans, which are stopped once a new generation serves. */
@@ -254,12 +262,15 @@ export class Supervisor implements Runner {
     this.#started += 1;
     const generation = await start(release, this.#started, endpoint);
     this.#living.set(generation, release.directory);
+    this.#starting = generation;
     try {
       await becomeReady(generation, handoff, readiness, AbortSignal.any([signal, this.#stop]));
       return generation;
     } catch (error) {
       await this.#drainer.kill(generation);
       throw error;
+    } finally {
+      this.#starting = undefined;
     }
   }
 

@@ -1,0 +1,80 @@
+import { basename } from "node:path";
+import { Mode } from "../control/protocol.ts";
+import { type ControlHandler, openControl } from "../control/server.ts";
+import { type EventSink, fanOut } from "../core/event.ts";
+import { redactUrl } from "../core/url.ts";
+import { Journal } from "../journal/journal.ts";
+import type { CommandContext } from "./context.ts";
+import { LiveStatus, runningStatus } from "./instance_status.ts";
+import type { Agent } from "./types.ts";
+
+type Subscribe = NonNullable<CommandContext["subscribe"]>;
+
+/** The events of a command, for subscribers that come and go. */
+export interface EventHub {
+  emit: EventSink;
+  subscribe: Subscribe;
+}
+
+/** Where the command has no subscribers of its own, only the events that pass the hub reach them. */
+export function eventHub({
+  emit,
+  subscribe,
+}: Pick<CommandContext, "emit" | "subscribe">): EventHub {
+  if (subscribe !== undefined) return { emit, subscribe };
+  const sinks = new Set<EventSink>();
+  return {
+    emit: (event) => fanOut([emit, ...sinks])(event),
+    subscribe: (sink) => {
+      sinks.add(sink);
+      return () => void sinks.delete(sink);
+    },
+  };
+}
+
+/** The journal and the status of an agent, and the socket over which commands reach it. */
+export interface OpenInstance {
+  /** Opens the socket. */
+  listen(steer: ControlHandler["steer"]): Promise<void>;
+  /** Closes the socket, once commands have been answered. */
+  hangUp(): Promise<void>;
+  /** Writes the rest of the journal. */
+  close(): Promise<void>;
+  /** Receives the events that the others receive only once. */
+  repeated: EventSink;
+}
+
+export function openInstance(agent: Agent, hub: EventHub, command: CommandContext): OpenInstance {
+  const { config, root, supervision, name = basename(root) } = agent;
+  const { clock, env, version } = command;
+  const redact = command.redactor(env);
+  const live = new LiveStatus(clock);
+  const journal = new Journal({ root, emit: hub.emit, clock, redact });
+  const unsubscribe = [hub.subscribe(journal.sink), hub.subscribe(live.sink)];
+  const mode = Mode.options.find((one) => one === config.command);
+  const since = new Date(clock.now()).toISOString();
+  const subject = {
+    name,
+    mode,
+    directory: root,
+    registry: redactUrl(config.registry),
+    process: { pid: process.pid, dewy: version, since },
+    live,
+    appStatus: supervision?.appStatus?.bind(supervision),
+    redact,
+  };
+  let control: { close(): Promise<void> } | undefined;
+  return {
+    async listen(steer) {
+      if (mode === undefined) return;
+      const handler: ControlHandler = { status: () => runningStatus(subject), steer };
+      control = await openControl({ root, name, mode, version, handler, env, emit: hub.emit });
+    },
+    hangUp: async () => control?.close(),
+    async close() {
+      for (const one of unsubscribe) one();
+      await journal.close();
+    },
+    repeated: live.sink,
+  };
+}

@@ -1,0 +1,468 @@
+import { randomUUID } from "node:crypto";
+import type { SteerCommand } from "../control/protocol.ts";
+import { ConfigError, DeployError, type DewyError, NotFoundError } from "../core/error.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
+import { exclusive } from "../core/exclusive.ts";
+import type { Operator } from "../core/operator.ts";
+import { abortWith } from "../core/timeout.ts";
+import { compareTags } from "../deploy/decisions.ts";
+import type { DeployContext } from "../deploy/deployer.ts";
+import { asDewyError, failedEvent } from "../deploy/loop.ts";
+import { withoutOrder } from "../deploy/order_state.ts";
+import {
+  carryOutDeploy,
+  carryOutRollback,
+  findVersion,
+  finishDeploy,
+  type OrderRun,
+  untilAborted,
+} from "../deploy/orders.ts";
+import { checkPin, planRollback } from "../deploy/rollback_plan.ts";
+import type { Trial } from "../deploy/sequence.ts";
+import { type DeployOrder, findRelease, type Order, type RollbackOrder } from "../deploy/state.ts";
+import { type DecisionCommand, decide, isDecision } from "./decide.ts";
+import { type Polls, pollText } from "./polls.ts";
+import type { Supervision } from "./types.ts";
+
+export interface Answer {
+  text: string;
+  /** The tag of the live version afterwards. */
+  live?: string | undefined;
+}
+
+export interface SteeringParts {
+  context: DeployContext;
+  supervision: Supervision | undefined;
+  polls: Polls;
+  /** Aborted when dewy stops. */
+  stop: AbortSignal;
+  background(work: Promise<unknown>): void;
+  /** Subscribes to everything that happens, for progress. Returns the function that unsubscribes. */
+  subscribe(sink: EventSink): () => void;
+}
+
+type Progress = (text: string) => void;
+type OrderCommand = Extract<SteerCommand, { command: "rollback" | "deploy" | "pin" | "restart" }>;
+
+/** An order that waits or is carried out. Equal commands share one. */
+interface Pending {
+  key: string;
+  /** `rollback of alice` */
+  name: string;
+  /** Aborted when another order supersedes this one, and when dewy stops. */
+  ended: AbortController;
+  listeners: Set<Progress>;
+  outcome: Promise<Answer>;
+}
+
+interface Accepted<O extends Order> {
+  order: O;
+  text: string;
+}
+
+/** The reason of the superseded. */
+class SupersededError extends DeployError {}
+
+/**
+ * Carries out the commands of operators, one after another in the order in which they arrive. `rollback` and `deploy`
+ * supersede the orders before them and an automatic deploy; the others wait for a switch underway.
+ */
+export class Steering {
+  readonly #parts: SteeringParts;
+  readonly #inTurn = exclusive();
+  readonly #accepting = exclusive();
+  #pending: readonly Pending[] = [];
+  #begin: (trial: Trial | undefined) => void = () => {};
+  readonly #begun: Promise<Trial | undefined>;
+
+  constructor(parts: SteeringParts) {
+    this.#parts = parts;
+    const recovered = new Promise<Trial | undefined>((resolve) => {
+      this.#begin = resolve;
+    });
+    // Commands that arrive before wait for the recovery and for the order on record.
+    void this.#accepting(() => recovered);
+    this.#begun = this.#inTurn(async () => this.#resume(await recovered));
+  }
+
+  async steer(command: SteerCommand, operator: Operator, progress: Progress): Promise<Answer> {
+    const { stop, context } = this.#parts;
+    if (stop.aborted) throw stoppingError();
+    const isDry = "dryRun" in command && command.dryRun === true;
+    if (!isDry) context.emit({ type: "ordered", command: textOf(command), operator });
+    try {
+      return await untilAborted(this.#carryOut(command, operator, progress), stop);
+    } catch (error) {
+      if (stop.aborted) throw stoppingError();
+      throw error;
+    }
+  }
+
+  /**
+   * Called after recovery: finishes the order that an earlier dewy process has left on record. `trial` is the release that
+   * recovery has resumed; it is returned if no order asks for it.
+   */
+  begin(trial: Trial | undefined): Promise<Trial | undefined> {
+    this.#begin(trial);
+    return this.#begun;
+  }
+
+  async #resume(trial: Trial | undefined): Promise<Trial | undefined> {
+    const { order } = await this.#parts.context.store.load();
+    if (order === undefined) return trial;
+    const ordered = order.kind === "deploy" && trial?.order?.id === order.id ? trial : undefined;
+    const pending = this.#add(`resumed ${order.id}`, `${order.kind} of ${order.user}`);
+    const work = (run: OrderRun): Promise<string> =>
+      ordered === undefined ? this.#perform(order, run) : this.#resumeDeploy(ordered, run);
+    await this.#finish(order, pending, work).catch(() => {}); // It is reported already.
+    return ordered === undefined ? trial : undefined;
+  }
+
+  #carryOut(command: SteerCommand, operator: Operator, progress: Progress): Promise<Answer> {
+    if (command.command === "poll") return this.#poll(progress);
+    if ((command.command === "rollback" || command.command === "deploy") && command.dryRun) {
+      return this.#dryRun(command, progress);
+    }
+    if (isDecision(command) && command.command !== "pin") {
+      return this.#inTurn(() => this.#decide(command, operator, progress));
+    }
+    return this.#order(command, operator, progress);
+  }
+
+  async #decide(command: DecisionCommand, operator: Operator, progress: Progress): Promise<Answer> {
+    await this.#untilIdle(progress);
+    const { clock, store, calver = "" } = this.#parts.context;
+    const live = await this.#live();
+    let text = "";
+    await store.update((state) => {
+      const decided = decide(command, state, { operator, now: clock.now(), calver, live });
+      text = decided.text;
+      return decided.state;
+    });
+    return { text, live };
+  }
+
+  /** Waits for a switch underway, and says so. */
+  async #untilIdle(progress: Progress): Promise<void> {
+    const { context, stop } = this.#parts;
+    const { switching, releases } = await context.store.load();
+    if (switching !== undefined) {
+      const tag = releases.find(({ directory }) => directory === switching.to)?.tag;
+      progress(`Waiting until the switch to ${tag} has ended…`);
+    }
+    await untilAborted(context.switches.idle(), stop);
+  }
+
+  async #live(): Promise<string | undefined> {
+    const { store, deployer } = this.#parts.context;
+    return findRelease(await store.load(), await deployer.live())?.tag;
+  }
+
+  async #poll(progress: Progress): Promise<Answer> {
+    const { polls, stop } = this.#parts;
+    if (polls.isClosed) throw new ConfigError("Cannot poll: dewy runs with --once");
+    if (polls.isRunning) progress("Waiting for the end of the current poll…");
+    const { result, settled } = await untilAborted(polls.next(), stop);
+    if (settled !== undefined) progress(`${result.live} serves; watching it…`);
+    const text = pollText(settled === undefined ? result : await untilAborted(settled, stop));
+    return { text, live: await this.#live() };
+  }
+
+  /** An equal command that arrives meanwhile shares the outcome. */
+  async #order(command: OrderCommand, operator: Operator, progress: Progress): Promise<Answer> {
+    const key = JSON.stringify([command.command, "tag" in command ? command.tag : undefined]);
+    const equal = this.#pending.find((one) => one.key === key && !one.ended.signal.aborted);
+    if (equal !== undefined) {
+      progress(`Joining the ${equal.name}`);
+      equal.listeners.add(progress);
+      return equal.outcome;
+    }
+    const pending = this.#add(key, `${command.command} of ${operator.user}`);
+    pending.listeners.add(progress);
+    const work =
+      command.command === "rollback" || command.command === "deploy"
+        ? this.#urgent(command, operator, pending)
+        : this.#inTurn(() => this.#patient(command, operator, pending));
+    pending.outcome = untilAborted(work, pending.ended.signal);
+    work.catch(() => {}).finally(() => this.#remove(pending));
+    return pending.outcome;
+  }
+
+  #add(key: string, name: string): Pending {
+    const ended = new AbortController();
+    const outcome = Promise.resolve({ text: "" });
+    const pending: Pending = { key, name, ended, listeners: new Set(), outcome };
+    this.#pending = [...this.#pending, pending];
+    return pending;
+  }
+
+  #remove(pending: Pending): void {
+    this.#pending = this.#pending.filter((one) => one !== pending);
+  }
+
+  /** `rollback` and `deploy`: recorded at once. */
+  async #urgent(
+    command: Extract<SteerCommand, { command: "rollback" | "deploy" }>,
+    operator: Operator,
+    pending: Pending,
+  ): Promise<Answer> {
+    const accepted = this.#accepting(async (): Promise<Accepted<Order> | string> => {
+      pending.ended.signal.throwIfAborted();
+      return command.command === "rollback"
+        ? this.#acceptRollback(command.tag, operator, pending)
+        : this.#acceptDeploy(command.tag, operator, pending);
+    });
+    const finished = this.#inTurn(async () => {
+      const result = await accepted;
+      if (typeof result === "string") return { text: result, live: await this.#live() };
+      const { order, text } = result;
+      const done = await this.#finish(order, pending, (run) => this.#perform(order, run));
+      return { text: `${done}${text}`, live: await this.#live() };
+    });
+    // A refusal is answered at once.
+    const [, answer] = await Promise.all([accepted, finished]);
+    return answer;
+  }
+
+  async #acceptRollback(
+    tag: string | undefined,
+    operator: Operator,
+    pending: Pending,
+  ): Promise<Accepted<RollbackOrder> | string> {
+    const plan = await planRollback(tag, this.#parts.context);
+    if (plan.kind === "already") return `${plan.tag} is live already`;
+    const { target, left } = plan;
+    const order: RollbackOrder = {
+      ...this.#orderOf(operator),
+      kind: "rollback",
+      tag: target.tag,
+      directory: target.directory,
+      left,
+    };
+    await this.#record(order, pending);
+    return { order, text: plan.note === undefined ? "" : `; ${plan.note}` };
+  }
+
+  async #acceptDeploy(
+    tag: string,
+    operator: Operator,
+    pending: Pending,
+  ): Promise<Accepted<DeployOrder>> {
+    const order = await this.#deployOrder(tag, operator);
+    checkPin(await this.#parts.context.store.load(), tag);
+    await this.#record(order, pending);
+    return { order, text: "" };
+  }
+
+  /** A version that is older than the live one leaves that one behind. */
+  async #deployOrder(tag: string, operator: Operator): Promise<DeployOrder> {
+    const live = await this.#live();
+    const isOlder =
+      live !== undefined && compareTags(tag, live, this.#parts.context.calver ?? "") === -1;
+    return { ...this.#orderOf(operator), kind: "deploy", tag, left: isOlder ? live : undefined };
+  }
+
+  #orderOf({ user, message }: Operator): Pick<Order, "id" | "user" | "message" | "at"> {
+    const at = new Date(this.#parts.context.clock.now()).toISOString();
+    return { id: randomUUID(), user, message, at };
+  }
+
+  /** From here on, the order survives a restart. It supersedes the orders before it and an automatic deploy. */
+  async #record(order: Order, pending: Pending): Promise<void> {
+    const { store, switches } = this.#parts.context;
+    await store.update((state) => ({ ...state, order }));
+    for (const other of this.#pending.slice(0, this.#pending.indexOf(pending))) {
+      if (other.ended.signal.aborted) continue;
+      const message = `superseded by the ${pending.name}`;
+      other.ended.abort(new SupersededError("activate", message, { fault: "operator" }));
+    }
+    const wanted = order.kind === "deploy" ? order.tag : undefined;
+    switches.overtake(`superseded by the ${pending.name}`, wanted);
+  }
+
+  /** `pin` and `restart`: they wait for a switch underway. */
+  async #patient(
+    command: Extract<SteerCommand, { command: "pin" | "restart" }>,
+    operator: Operator,
+    pending: Pending,
+  ): Promise<Answer> {
+    const progress: Progress = (text) => tell(pending, text);
+    if (command.command === "pin") return this.#pin(command, operator, pending);
+    const { context, supervision } = this.#parts;
+    if (supervision === undefined) {
+      throw new ConfigError(`Cannot restart: dewy ${context.command} runs no app here`);
+    }
+    await this.#untilIdle(progress);
+    if ((await context.deployer.live()) === undefined) {
+      throw new NotFoundError("Cannot restart: no version is live");
+    }
+    const order: Order = { ...this.#orderOf(operator), kind: "restart" };
+    await this.#recordInTurn(order, pending);
+    const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
+    return { text, live: await this.#live() };
+  }
+
+  async #recordInTurn(order: Order, pending: Pending): Promise<void> {
+    const { signal } = pending.ended;
+    // A command that supersedes this one has its own order on record.
+    await this.#accepting(async () => {
+      signal.throwIfAborted();
+      await this.#parts.context.store.update((state) => ({ ...state, order }));
+    });
+  }
+
+  async #pin(
+    command: Extract<SteerCommand, { command: "pin" }>,
+    operator: Operator,
+    pending: Pending,
+  ): Promise<Answer> {
+    const { tag } = command;
+    const pinned = await this.#decide(command, operator, (text) => tell(pending, text));
+    if (pinned.live === tag) return { ...pinned, text: `${pinned.text}, which is live` };
+    const order = await this.#deployOrder(tag, operator);
+    await this.#recordInTurn(order, pending);
+    this.#parts.context.switches.overtake(`superseded by the ${pending.name}`, tag);
+    tell(pending, pinned.text);
+    const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
+    return { text: `${pinned.text}; ${text}`, live: await this.#live() };
+  }
+
+  /** Carries out an order that is on record, and removes it from the record unless dewy stops. */
+  async #finish(
+    order: Order,
+    pending: Pending,
+    work: (run: OrderRun) => Promise<string>,
+  ): Promise<string> {
+    const { context, stop, background, subscribe } = this.#parts;
+    const { signal } = pending.ended;
+    const detach = abortWith(pending.ended, stop);
+    const progress: Progress = (text) => tell(pending, text);
+    const unsubscribe = subscribe(progressOf("tag" in order ? order.tag : "", progress));
+    try {
+      signal.throwIfAborted();
+      return await work({ context, signal, stop, progress, background });
+    } catch (error) {
+      if (!signal.aborted) {
+        const tag = "tag" in order ? order.tag : await this.#live();
+        context.emit(failedEvent(asDewyError(error), 1, tag === undefined ? {} : { tag }));
+      }
+      throw error;
+    } finally {
+      unsubscribe();
+      detach();
+      this.#remove(pending);
+      if (!stop.aborted) await context.store.update((state) => withoutOrder(state, order));
+    }
+  }
+
+  async #perform(order: Order, run: OrderRun): Promise<string> {
+    switch (order.kind) {
+      case "rollback": {
+        await carryOutRollback(order, run);
+        return order.left === undefined
+          ? `rolled back to ${order.tag}`
+          : `rolled back from ${order.left} to ${order.tag}`;
+      }
+      case "deploy":
+        return this.#deploy(order, run);
+      case "restart":
+        return this.#restart(order, run);
+    }
+  }
+
+  async #deploy(order: DeployOrder, run: OrderRun): Promise<string> {
+    const { tag } = order;
+    await this.#untilDeployed(tag, run);
+    const { isNew, note } = await carryOutDeploy(order, run);
+    const text = isNew ? `${tag} deployed` : `${tag} is live`;
+    return note === undefined ? text : `${text}; ${note}`;
+  }
+
+  async #resumeDeploy(trial: Trial, run: OrderRun): Promise<string> {
+    await finishDeploy(trial, run);
+    return `${trial.release.tag} deployed`;
+  }
+
+  /** If the same version is being deployed already, its outcome decides first. */
+  async #untilDeployed(tag: string, { context, signal, progress }: OrderRun): Promise<void> {
+    const { switches, store } = context;
+    const state = await store.load();
+    const switchingTo = findRelease(state, state.switching?.to)?.tag;
+    if (!switches.isDeploying(tag) && switchingTo !== tag) return;
+    progress(`${tag} is being deployed already; waiting for the outcome…`);
+    await untilAborted(switches.settled(tag), signal);
+    await untilAborted(switches.idle(), signal);
+  }
+
+  async #restart(order: Order, { context, signal }: OrderRun): Promise<string> {
+    const { switches, emit } = context;
+    const tag = await this.#live();
+    emit({ type: "app-restart", signal: `restart of ${order.user}` });
+    await switches.exclusively(async () => {
+      signal.throwIfAborted();
+      await this.#parts.supervision?.restart(signal);
+    });
+    return `${tag ?? "the app"} restarted`;
+  }
+
+  async #dryRun(
+    command: Extract<SteerCommand, { command: "rollback" | "deploy" }>,
+    progress: Progress,
+  ): Promise<Answer> {
+    const { context, stop } = this.#parts;
+    const live = await this.#live();
+    if (command.command === "rollback") {
+      const plan = await planRollback(command.tag, context);
+      if (plan.kind === "already") return { text: `${plan.tag} is live already`, live };
+      const note = plan.note === undefined ? "" : `; ${plan.note}`;
+      return { text: `would roll back from ${plan.left} to ${plan.target.tag}${note}`, live };
+    }
+    const { tag } = command;
+    checkPin(await context.store.load(), tag);
+    progress(`Looking for ${tag}…`);
+    const { note } = await findVersion(tag, { context, signal: stop });
+    const text = live === tag ? `${tag} is live already` : `would deploy ${tag}, ${live} is live`;
+    return { text: note === undefined ? text : `${text}; ${note}`, live };
+  }
+}
+
+function textOf(command: SteerCommand): string {
+  const tag = "tag" in command ? command.tag : undefined;
+  return tag === undefined ? command.command : `${command.command} ${tag}`;
+}
+
+function tell({ listeners }: Pending, text: string): void {
+  for (const listener of listeners) listener(text);
+}
+
+/** Turns the events of a version into progress for an operator, each step once. */
+function progressOf(tag: string, progress: Progress): EventSink {
+  const told = new Set<string>();
+  return (event) => {
+    const text = "tag" in event && event.tag === tag ? stepText(event) : undefined;
+    if (text === undefined || told.has(text)) return;
+    told.add(text);
+    progress(text);
+  };
+}
+
+function stepText(event: DewyEvent): string | undefined {
+  switch (event.type) {
+    case "download-progress":
+      return `Downloading ${event.tag}…`;
+    case "image-pulling":
+      return `Pulling ${event.tag}…`;
+    case "activated":
+      return `Starting ${event.tag}…`;
+    default:
+      return undefined;
+  }
+}
+
+function stoppingError(): DewyError {
+  return new DeployError(
+    "activate",
+    "dewy is stopping; an order on record is finished at its next start (dewy status shows it)",
+    { fault: "operator", retryable: true },
+  );
+}

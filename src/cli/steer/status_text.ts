@@ -1,0 +1,225 @@
+import type { AppStatus, InstanceStatus } from "../../control/protocol.ts";
+import { printable, shorten } from "../../core/text.ts";
+import { textTable } from "../commands/text_table.ts";
+import type { TerminalStyle } from "../terminal.ts";
+import { localTime } from "./entry_text.ts";
+import { ago, ahead, span } from "./times.ts";
+
+const MAX_CELL = 100;
+const MAX_BAD = 5;
+
+/** One line for each instance. */
+export function statusTable(
+  statuses: readonly InstanceStatus[],
+  now: number,
+  style: TerminalStyle,
+): string {
+  const names = new Set(statuses.map(({ name }) => name));
+  const needsDirectory = names.size < statuses.length;
+  const rows = statuses.map((status) => [
+    status.name,
+    status.mode ?? "-",
+    status.live?.tag ?? "none",
+    status.live?.since === undefined ? "-" : ago(status.live.since, now),
+    stateOf(status),
+    lastPollCell(status, now),
+    ...(needsDirectory ? [status.directory] : []),
+    shorten(notesOf(status, now).join("; "), MAX_CELL),
+  ]);
+  const place = needsDirectory ? ["DIRECTORY"] : [];
+  const header = ["NAME", "MODE", "VERSION", "SINCE", "STATE", "LAST POLL", ...place, "NOTES"];
+  const [first = "", ...lines] = textTable([header, ...rows]).split("\n");
+  return [style.bold(first), ...lines].join("\n");
+}
+
+/** Everything about one instance. */
+export function statusDetails(status: InstanceStatus, now: number, style: TerminalStyle): string {
+  const { name, mode, directory } = status;
+  const kind = mode === undefined ? "" : ` (${mode})`;
+  const title = style.bold(printable(`${name}${kind} in ${directory}`));
+  const rows = detailRows(status, now).filter(([, value]) => value !== "");
+  return `${markOf(status, style)}${title}\n${textTable(rows, "  ")}`;
+}
+
+function detailRows(status: InstanceStatus, now: number): (readonly [string, string])[] {
+  return [
+    ["version", versionText(status, now)],
+    ["state", stateOf(status)],
+    ["problem", status.problem ?? ""],
+    ["activity", activityText(status, now)],
+    ...appRows(status.app, now),
+    ["last poll", lastPollText(status, now)],
+    ["next poll", status.nextPollAt === undefined ? "" : ahead(status.nextPollAt, now)],
+    ...rowsOf("waiting", status.waiting, (one) => waitingText(one, now)),
+    ...rowsOf("order", asList(status.order), (order) => {
+      const tag = order.tag === undefined ? "" : ` ${order.tag}`;
+      return `${order.kind}${tag}, asked for ${saidBy(order, now)}${orderHint(status)}`;
+    }),
+    ...rowsOf("pinned", asList(status.pinned), (pin) => `to ${pin.tag}, ${saidBy(pin, now)}`),
+    ...rowsOf("paused", asList(status.paused), (paused) => saidBy(paused, now)),
+    ...rowsOf("skipped", status.skipped, (one) => {
+      return `${one.tag}${one.andEarlier ? " and earlier" : ""}, ${saidBy(one, now)}`;
+    }),
+    ...rowsOf("bad", status.bad.slice(-MAX_BAD).reverse(), ({ tag, reason, at }) => {
+      return `${tag}: ${reason} (${ago(at, now)})`;
+    }),
+    ["", hiddenBad(status)],
+    ["registry", status.registry ?? ""],
+    ["dewy", processText(status, now)],
+  ];
+}
+
+function hiddenBad({ bad }: InstanceStatus): string {
+  return bad.length > MAX_BAD ? `and ${bad.length - MAX_BAD} older ones (--json shows them)` : "";
+}
+
+function rowsOf<T>(
+  label: string,
+  list: readonly T[],
+  line: (one: T) => string,
+): (readonly [string, string])[] {
+  return list.map((one, index) => [index === 0 ? label : "", line(one)] as const);
+}
+
+function asList<T>(value: T | undefined): readonly T[] {
+  return value === undefined ? [] : [value];
+}
+
+function versionText({ live }: InstanceStatus, now: number): string {
+  if (live === undefined) return "none";
+  if (live.since === undefined) return live.tag;
+  return `${live.tag}, since ${localTime(live.since)} (${ago(live.since, now)})`;
+}
+
+function stateOf({ problem, process: running, app, live, phase, mode }: InstanceStatus): string {
+  if (problem !== undefined) return running === undefined ? "unknown" : "does not answer";
+  if (running === undefined) return phase.name === "interrupted" ? "interrupted" : "not running";
+  const switching = PHASES[phase.name];
+  const doing = switching === undefined ? "" : `${switching} ${phase.tag ?? ""}`.trimEnd();
+  const isUp = mode === "assets" && live !== undefined;
+  const health = healthOf(app) ?? (isUp ? "deployed" : "no version");
+  return doing === "" ? health : `${health}, ${doing}`;
+}
+
+const PHASES: Readonly<Record<string, string>> = {
+  stage: "staging",
+  before: "before-deploy hook of",
+  activate: "activating",
+  verify: "verifying",
+  bake: "baking",
+  commit: "committing",
+  after: "after-deploy hook of",
+};
+
+function healthOf(app: AppStatus | undefined): string | undefined {
+  if (app === undefined) return undefined;
+  const { health, replicas, wanted } = app;
+  if (wanted === undefined) return health;
+  const serving = replicas?.filter(({ state }) => state === "serving").length ?? 0;
+  return `${health} (${serving} of ${wanted})`;
+}
+
+function markOf({ problem, process: running, app }: InstanceStatus, style: TerminalStyle): string {
+  if (!style.isTerminal) return "";
+  if (problem !== undefined || running === undefined) return `${style.yellow("!")} `;
+  const isWell = app === undefined || app.health === "serving";
+  return `${isWell ? style.green("✓") : style.red("✗")} `;
+}
+
+function activityText({ phase }: InstanceStatus, now: number): string {
+  const tag = phase.tag ?? "";
+  if (phase.name === "interrupted") {
+    return `dewy ended while it switched to ${tag}; its next start finishes or undoes that`;
+  }
+  if (phase.name === "idle" || phase.name === "polling") return phase.name;
+  const text = PHASES[phase.name];
+  if (text === undefined) return "";
+  const since = phase.since === undefined ? "" : ` for ${span(now - Date.parse(phase.since))}`;
+  return `${text} ${tag}${since}`;
+}
+
+function appRows(app: AppStatus | undefined, now: number): (readonly [string, string])[] {
+  if (app === undefined) return [];
+  const since = (at: string | undefined): string => (at === undefined ? "" : `, ${ago(at, now)}`);
+  return [
+    ...rowsOf("generations", app.generations ?? [], (one) => {
+      const number = one.number === undefined ? "" : `${one.number}: `;
+      return `${number}${one.tag}, ${one.state}, pid ${one.pid}${since(one.since)}`;
+    }),
+    ...rowsOf("replicas", app.replicas ?? [], (one) => {
+      const address = one.address === undefined ? "" : `, ${one.address}`;
+      return `${one.container}: ${one.tag}, ${one.state}${address}${since(one.since)}`;
+    }),
+    ["restarts", app.restarts ? `${app.restarts} since dewy started` : ""],
+  ];
+}
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  fine: "ok",
+  waiting: "ok, a version waits",
+  problem: "nothing to deploy",
+  failed: "the deploy failed",
+  unreachable: "the registry did not answer",
+};
+
+function lastPollText({ lastPoll }: InstanceStatus, now: number): string {
+  if (lastPoll === undefined) return "";
+  const { at, outcome, error } = lastPoll;
+  const reason = error === undefined ? "" : `: ${error}`;
+  return `${ago(at, now)}, ${OUTCOMES[outcome] ?? outcome}${reason}`;
+}
+
+function lastPollCell({ lastPoll }: InstanceStatus, now: number): string {
+  if (lastPoll === undefined) return "-";
+  const isFine = lastPoll.outcome === "fine" || lastPoll.outcome === "waiting";
+  return `${ago(lastPoll.at, now)}${isFine ? "" : `, ${lastPoll.outcome}`}`;
+}
+
+type Waiting = InstanceStatus["waiting"][number];
+
+function waitingText({ tag, reason, until }: Waiting, now: number): string {
+  const end = until === undefined ? "" : `, until ${localTime(until)} (${ahead(until, now)})`;
+  return `${tag}: ${reason}${end}`;
+}
+
+interface Said {
+  user: string;
+  message?: string | undefined;
+  at: string;
+}
+
+/** `by alice, 3 min ago: "checkout fails"`. */
+function saidBy({ user, message, at }: Said, now: number): string {
+  const why = message === undefined ? "" : `: "${message}"`;
+  return `by ${user}, ${ago(at, now)}${why}`;
+}
+
+function orderHint({ process: running }: InstanceStatus): string {
+  return running === undefined ? "; carried out at the next start" : "";
+}
+
+function processText({ process: running }: InstanceStatus, now: number): string {
+  if (running === undefined) return "";
+  return `${running.dewy}, pid ${running.pid}, started ${ago(running.since, now)}`;
+}
+
+/** What a person should know about an instance besides its state. */
+function notesOf(status: InstanceStatus, now: number): string[] {
+  const { problem, waiting, pinned, paused, order, bad } = status;
+  return [
+    ...asList(problem),
+    ...asList(order).map(({ kind, tag }) => `ordered: ${kind} ${tag ?? ""}`.trimEnd()),
+    ...waiting.map(({ tag, reason }) => `${tag} waits: ${reason}`),
+    ...asList(paused).map(({ user }) => `paused by ${user}`),
+    ...asList(pinned).map(({ tag, user }) => `pinned to ${tag} by ${user}`),
+    ...bad.slice(-1).flatMap(({ tag, at }) => (isRecent(at, status, now) ? [`${tag} is bad`] : [])),
+  ];
+}
+
+const RECENT_MS = 86_400_000;
+
+/** Older marks say nothing about the version that is live now. */
+function isRecent(at: string, { live }: InstanceStatus, now: number): boolean {
+  const time = Date.parse(at);
+  return now - time < RECENT_MS || time > Date.parse(live?.since ?? at);
+}

@@ -1,0 +1,25 @@
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const JUST_NOW_MS = 2_000;
+
+/** `3 min ago`; `just now` also for a time that a wrong clock has put in the future. */
+export function ago(at: string, now: number): string {
+  const ms = now - Date.parse(at);
+  return ms < JUST_NOW_MS ? "just now" : `${span(ms)} ago`;
+}
+
+/** `in 3 min`, or `now` once the time has come. */
+export function ahead(at: string, now: number): string {
+  const ms = Date.parse(at) - now;
+  return ms <= 0 ? "now" : `in ${span(ms)}`;
+}
+
+/** A duration with one unit: `45 s`, `3 min`, `5 h`, `1 day`, `12 days`. */
+export function span(ms: number): string {
+  const seconds = Math.max(1, Math.floor(ms / 1000));
+  if (seconds < MINUTE) return `${seconds} s`;
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`;
+  if (seconds < 2 * DAY) return `${Math.floor(seconds / HOUR)} h`;
+  return `${Math.floor(seconds / DAY)} days`;
+}

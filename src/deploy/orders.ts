@@ -1,0 +1,267 @@
+// Carries out the orders of operators. An order is on record before and until it is finished.
+import { DeployError, faultOf, HostError, NotFoundError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
+import type { Release } from "../core/types.ts";
+import { parseVersion, versionOf } from "../version/version.ts";
+import type { Candidate, DeployContext, HookVariables } from "./deployer.ts";
+import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
+import { rollbackChoice } from "./rollback_choice.ts";
+import {
+  bakeAndCommit,
+  removeOldReleases,
+  reportDeploy,
+  rollBack,
+  rollbackTarget,
+  runAfterHook,
+  type Trial,
+  takeOver,
+} from "./sequence.ts";
+import {
+  type DeployedRelease,
+  type DeployOrder,
+  findRelease,
+  isBad,
+  type RollbackOrder,
+  sameBytes,
+} from "./state.ts";
+
+export interface OrderRun {
+  context: DeployContext;
+  /** Aborted when another order supersedes this one, and when dewy stops. */
+  signal: AbortSignal;
+  /** Aborted when dewy stops. */
+  stop: AbortSignal;
+  progress(text: string): void;
+  /** Takes work that may outlast the order. It never rejects. */
+  background(work: Promise<unknown>): void;
+}
+
+/**
+ * Lets an earlier release serve again: nothing is downloaded, no hook runs before, and there is no bake, because it has
+ * proven itself before. If it does not become ready, the version that served keeps serving.
+ */
+export async function carryOutRollback(order: RollbackOrder, run: OrderRun): Promise<void> {
+  const { context, signal, stop } = run;
+  const release = findRelease(await context.store.load(), order.directory);
+  if (release === undefined) throw removed(order, context);
+  const hasMoved = await context.switches.exclusively(async () => {
+    signal.throwIfAborted();
+    return moveBack(release, order, run);
+  });
+  report(order, context);
+  if (!hasMoved) return;
+  const variables: HookVariables = {
+    tag: order.tag,
+    previousTag: order.left,
+    releaseDirectory: context.deployer.path(order.directory),
+    command: context.command,
+  };
+  await runAfterHook(release, variables, context, stop);
+  run.background(reportDeploy(release, undefined, context, stop));
+  run.background(removeOldReleases(context, stop));
+}
+
+/** Returns `false` if the target was live all along, because another version was given up. */
+async function moveBack(
+  release: DeployedRelease,
+  order: RollbackOrder,
+  run: OrderRun,
+): Promise<boolean> {
+  const { deployer, store, switches, emit } = run.context;
+  const { directory, tag } = release;
+  const live = await deployer.live();
+  const { switching } = await store.load();
+  if (live === directory && switching?.to !== directory) {
+    await store.update((state) => withOrderDone(state, order, run.context));
+    return false;
+  }
+  if (!(await deployer.has(directory))) throw removed(order, run.context);
+  const from = live === directory ? switching?.from : live;
+  const leaving = [...switches.underway].filter((one) => one.directory !== directory);
+  let settle = (_hasLeft: boolean): void => {};
+  const left = new Promise<boolean>((resolve) => {
+    settle = resolve;
+  });
+  for (const one of leaving) one.leaving = left;
+  let hasLeft = false;
+  try {
+    await store.update((state) => beginRollback(state, order, from));
+    await deployer.activate(release, run.signal);
+    emit({ type: "activated", tag, directory: deployer.path(directory) });
+    run.progress(`Starting ${tag}…`);
+    await deployer.takeBack?.(release, run.signal);
+    await commit(order, run);
+    hasLeft = true;
+  } catch (error) {
+    throw await stay(release, { order, from, error }, run);
+  } finally {
+    settle(hasLeft);
+    if (!hasLeft) for (const one of leaving) one.leaving = undefined;
+  }
+  return true;
+}
+
+async function commit(order: RollbackOrder, { context }: OrderRun): Promise<void> {
+  const { deployer, store, calver = "" } = context;
+  const next = await rollbackChoice(await store.load(), order.tag, deployer.has, calver);
+  await store.update((state) => commitRollback(state, order, next?.directory, context));
+}
+
+/** Lets the version that was to be left serve on. When dewy stops, the next start finishes the order instead. */
+async function stay(
+  release: DeployedRelease,
+  { order, from, error }: { order: RollbackOrder; from: string | undefined; error: unknown },
+  { context, signal, stop }: OrderRun,
+): Promise<unknown> {
+  if (stop.aborted) return error;
+  const to = await rollbackTarget({ release, from }, context);
+  const isBack = await rollBack(release, to, context, order);
+  if (signal.aborted) return signal.reason;
+  const serving = findRelease(await context.store.load(), to)?.tag;
+  const now = isBack && serving !== undefined ? `; ${serving} keeps serving` : "";
+  return new DeployError(
+    "verify",
+    `Cannot roll back to ${release.tag}: ${messageOf(error)}${now}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+function report(order: RollbackOrder, { emit }: DeployContext): void {
+  const { tag: to, left: tag = "", user, message } = order;
+  const operator = operatorOf(order);
+  const reason = message ?? `asked for by ${user}`;
+  emit({ type: "rolled-back", tag, to, reason, operator });
+}
+
+function removed({ tag }: RollbackOrder, { deployer }: DeployContext): HostError {
+  const hint = `dewy deploy ${tag} fetches it from the registry`;
+  const where = deployer.path("");
+  return new HostError(`Cannot roll back to ${tag}: it was removed from ${where}; ${hint}`, {
+    retryable: false,
+  });
+}
+
+/** How an order `deploy` ended; `note` is a remark for the operator. */
+export interface DeployOutcome {
+  isNew: boolean;
+  note?: string | undefined;
+}
+
+/** The ordinary deploy of one version, with both hooks and the bake. */
+export async function carryOutDeploy(order: DeployOrder, run: OrderRun): Promise<DeployOutcome> {
+  const { context, signal } = run;
+  const { store, deployer } = context;
+  const found = await findVersion(order.tag, run);
+  const live = findRelease(await store.load(), await deployer.live());
+  if (live !== undefined && isSame(live, found)) {
+    await store.update((state) => withOrderDone(state, order, context));
+    return { isNew: false, note: found.note };
+  }
+  if (found.note !== undefined) run.progress(found.note);
+  const { candidate, staged, note } = found;
+  const trial = await takeOver(candidate, context, signal, { order, staged });
+  await finishDeploy(trial, run);
+  return { isNew: true, note };
+}
+
+/** Waits until a version that serves has passed its bake. */
+export async function finishDeploy(trial: Trial, run: OrderRun): Promise<void> {
+  const { tag } = trial.release;
+  const { bakeMs = 0 } = run.context.deployer;
+  if (bakeMs > 0) run.progress(`${tag} serves; watching it for ${Math.ceil(bakeMs / 1000)} s`);
+  const baked = bakeAndCommit(trial, run.context, run.stop);
+  run.background(baked.catch(() => {}));
+  if ((await untilAborted(baked, run.signal)) === "superseded") {
+    throw new DeployError(
+      "verify",
+      `Cannot deploy ${tag}: another version took over during its bake`,
+    );
+  }
+}
+
+interface FoundVersion {
+  candidate: Pick<Candidate, "release" | "artifact"> & Partial<Candidate>;
+  staged?: DeployedRelease;
+  note?: string;
+}
+
+function isSame(live: DeployedRelease, { candidate, staged }: FoundVersion): boolean {
+  if (staged !== undefined) return live.directory === staged.directory;
+  const { release, artifact } = candidate;
+  return live.tag === release.tag && live.artifact === artifact.name && sameBytes(live, artifact);
+}
+
+/** Asks the registry. If it cannot answer, a complete release on this machine is as good. */
+export async function findVersion(
+  tag: string,
+  { context, signal }: Pick<OrderRun, "context" | "signal">,
+): Promise<FoundVersion> {
+  try {
+    return { candidate: await resolveTag(tag, context, signal) };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    const canAnswer = error instanceof NotFoundError || faultOf(error) === "operator";
+    const staged = canAnswer ? undefined : await releaseOnDisk(tag, context);
+    if (staged === undefined) throw error;
+    const note = `${tag} comes from this machine, because the registry did not answer`;
+    return { candidate: candidateOf(staged, context.calver), staged, note };
+  }
+}
+
+async function resolveTag(
+  tag: string,
+  { registry, store, deployer }: DeployContext,
+  signal: AbortSignal,
+): Promise<Candidate> {
+  const resolution = await registry.resolve({ tag, signal });
+  if (resolution.kind === "ready" && resolution.release.tag === tag) return resolution;
+  const isOnDisk = (await store.load()).releases.some((one) => one.tag === tag);
+  const hint =
+    isOnDisk && deployer.path("") ? `; to go back to the one on disk: dewy rollback ${tag}` : "";
+  if (resolution.kind === "ready") {
+    const { tag: other } = resolution.release;
+    throw new NotFoundError(`Cannot deploy ${tag}: the registry offers ${other} instead${hint}`);
+  }
+  const { message = `it has no artifact for this machine yet` } = resolution;
+  throw new NotFoundError(`Cannot deploy ${tag}: ${message}${hint}`);
+}
+
+/** The live release comes first, so that nothing is done twice. */
+export async function releaseOnDisk(
+  tag: string,
+  { store, deployer }: Pick<DeployContext, "store" | "deployer">,
+): Promise<DeployedRelease | undefined> {
+  const state = await store.load();
+  const live = await deployer.live();
+  const latestFirst = [...state.releases].reverse().filter((one) => one.tag === tag);
+  const isLive = (one: DeployedRelease): boolean => one.directory === live;
+  for (const release of [...latestFirst.filter(isLive), ...latestFirst]) {
+    if (!isBad(state, release.directory) && (await deployer.has(release.directory))) return release;
+  }
+  return undefined;
+}
+
+function candidateOf(staged: DeployedRelease, calver = ""): FoundVersion["candidate"] {
+  const { id, tag, artifact: name, digest, revision } = staged;
+  const version: Release["version"] = parseVersion(versionOf(tag, calver), { calver }) ?? {
+    original: tag,
+    v: "",
+    segments: [],
+    preRelease: "",
+    buildMetadata: "",
+  };
+  const identity = { ...(digest && { digest }), ...(revision && { revision }) };
+  return { release: { id, tag, version }, artifact: { name, url: "", ...identity } };
+}
+
+/** Rejects with the signal's reason as soon as it is aborted; the work goes on. */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

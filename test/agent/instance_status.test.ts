@@ -1,0 +1,224 @@
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { directoryStatus, LiveStatus, runningStatus } from "../../src/agent/instance_status.ts";
+import type { InstanceStatus } from "../../src/control/protocol.ts";
+import { HostError } from "../../src/core/error.ts";
+import { type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
+import { statePath } from "../../src/host/files/own_paths.ts";
+import { stateFile } from "../../src/host/files/state_file.ts";
+import { fakeClock } from "../fakes/clock.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
+
+const AT = "2026-05-01T12:00:00.000Z";
+const NEXT = new Date("2026-05-01T12:10:00.000Z");
+
+async function directoryWith(change: Partial<DeployState>): Promise<string> {
+  const root = await tempDirectory();
+  const state: DeployState = {
+    ...EMPTY_STATE,
+    releases: [release("v1.0.0", "20260501T100000Z"), release("v1.1.0", "20260501T110000Z")],
+    ...change,
+  };
+  await stateFile(statePath(root), () => {}).update(() => state);
+  for (const { directory } of state.releases) {
+    await mkdir(join(root, "releases", directory), { recursive: true });
+  }
+  return root;
+}
+
+function release(tag: string, directory: string) {
+  return { id: tag, tag, artifact: "app.tar.gz", directory, stagedAt: AT };
+}
+
+describe("directoryStatus", () => {
+  test("shows what is live, since when, and what operators have decided", async () => {
+    const root = await directoryWith({
+      bad: [{ tag: "v1.2.0", reason: "it exited with exit code 3", at: AT }],
+      pinned: { user: "alice", message: "until monday", at: AT, tag: "v1.0.0" },
+      paused: { user: "bob", at: AT },
+      skipped: [{ user: "bob", at: AT, tag: "v1.1.0", andEarlier: true }],
+      order: {
+        id: "1",
+        kind: "rollback",
+        user: "bob",
+        at: AT,
+        tag: "v1.0.0",
+        directory: "20260501T100000Z",
+      },
+    });
+    await symlink("releases/20260501T100000Z", join(root, "current"));
+    expect(await directoryStatus({ name: "app", mode: "server", directory: root })).toEqual({
+      name: "app",
+      mode: "server",
+      directory: root,
+      live: {
+        tag: "v1.0.0",
+        directory: join(root, "releases", "20260501T100000Z"),
+        since: expect.stringMatching(/^\d{4}-.*Z$/),
+      },
+      phase: { name: "stopped" },
+      waiting: [],
+      bad: [{ tag: "v1.2.0", reason: "it exited with exit code 3", at: AT }],
+      pinned: { user: "alice", message: "until monday", at: AT, tag: "v1.0.0" },
+      paused: { user: "bob", at: AT },
+      skipped: [{ user: "bob", at: AT, tag: "v1.1.0", andEarlier: true }],
+      order: { user: "bob", at: AT, kind: "rollback", tag: "v1.0.0" },
+    });
+  });
+
+  test("says that a switch was interrupted", async () => {
+    const root = await directoryWith({ switching: { to: "20260501T110000Z" } });
+    const { phase, live } = await directoryStatus({ name: "app", directory: root });
+    expect({ phase, live }).toEqual({
+      phase: { name: "interrupted", tag: "v1.1.0" },
+      live: undefined,
+    });
+  });
+
+  test("does not touch an invalid state file", async () => {
+    const root = await tempDirectory();
+    await mkdir(join(root, ".dewy"));
+    await writeFile(statePath(root), "{");
+    await directoryStatus({ name: "app", directory: root });
+    expect(await readFile(statePath(root), "utf8")).toBe("{");
+  });
+});
+
+function liveStatus() {
+  const clock = fakeClock();
+  const live = new LiveStatus(clock);
+  const directory: InstanceStatus = {
+    name: "app",
+    directory: "/opt/app",
+    phase: { name: "stopped" },
+    waiting: [],
+    bad: [],
+    skipped: [],
+  };
+  const polled = (outcome: "fine" | "unreachable" = "fine", error?: string): void =>
+    live.sink({ type: "polled", outcome, error, nextAt: NEXT });
+  const waits = (tag: string, why: "pinned" | "window" = "window"): void =>
+    live.sink({ type: "waiting", tag, why, reason: `${why} closed`, until: NEXT });
+  const report = (status: Partial<InstanceStatus> = {}) => live.report({ ...directory, ...status });
+  const tags = (status?: Partial<InstanceStatus>) => report(status).waiting.map(({ tag }) => tag);
+  return { clock, live, polled, waits, report, tags };
+}
+
+describe("LiveStatus", () => {
+  test("polls at first, then is idle until the next poll", () => {
+    const { polled, report, clock } = liveStatus();
+    expect(report().phase).toEqual({ name: "polling" });
+    const at = new Date(clock.now()).toISOString();
+    polled("unreachable", "no response");
+    expect(report()).toEqual({
+      phase: { name: "idle" },
+      lastPoll: { at, outcome: "unreachable", error: "no response" },
+      nextPollAt: NEXT.toISOString(),
+      waiting: [],
+    });
+  });
+
+  test("shows the phase of a deploy, and its bake", () => {
+    const { live, report, polled } = liveStatus();
+    const start = (phase: "stage" | "verify" | "commit"): void =>
+      live.sink({ type: "phase-started", phase, tag: "v1" });
+    const end = (phase: "stage" | "verify" | "commit"): void =>
+      live.sink({ type: "phase", phase, tag: "v1", durationMs: 1 });
+    const name = () =>
+      report({ phase: { name: "interrupted", tag: "v1" } }).phase as { name: string; tag?: string };
+    start("stage");
+    expect(name()).toMatchObject({ name: "stage", tag: "v1" });
+    end("stage");
+    start("verify");
+    expect(name()).toMatchObject({ name: "verify" });
+    end("verify");
+    start("verify");
+    polled();
+    expect(name()).toMatchObject({ name: "bake", tag: "v1" });
+    end("verify");
+    start("commit");
+    end("commit");
+    expect(name()).toMatchObject({ name: "after" });
+    live.sink({
+      type: "deployed",
+      command: "server",
+      tag: "v1",
+      previousTag: undefined,
+      directory: "",
+      durationMs: 1,
+    });
+    expect(name().tag).toBeUndefined();
+  });
+
+  test("forgets a deploy that failed, and one that was given up without an event", () => {
+    const { live, report, polled } = liveStatus();
+    live.sink({ type: "phase-started", phase: "stage", tag: "v1" });
+    const error = new HostError("the disk is full");
+    live.sink({ type: "failed", phase: "stage", tag: "v1", error, count: 1, retryInMs: 1 });
+    expect(report().phase.tag).toBeUndefined();
+    live.sink({ type: "phase-started", phase: "stage", tag: "v2" });
+    polled();
+    expect(report().phase.tag).toBeUndefined();
+    live.sink({ type: "phase-started", phase: "verify", tag: "v3" });
+    expect(report().phase.tag).toBeUndefined(); // The state has no such switch.
+  });
+
+  test("shows what waits until a poll does not report it again", () => {
+    const { polled, waits, tags } = liveStatus();
+    waits("v2");
+    expect(tags()).toEqual(["v2"]);
+    polled();
+    expect(tags()).toEqual(["v2"]);
+    waits("v2");
+    polled();
+    expect(tags()).toEqual(["v2"]);
+    polled();
+    expect(tags()).toEqual([]);
+  });
+
+  test("ignores an event that comes twice", () => {
+    const { live, waits, tags } = liveStatus();
+    waits("v2");
+    const polled = { type: "polled", outcome: "fine", nextAt: NEXT } as const;
+    live.sink(polled);
+    live.sink(polled);
+    expect(tags()).toEqual(["v2"]);
+  });
+
+  test("keeps what waits if a poll does not reach the registry", () => {
+    const { polled, waits, tags } = liveStatus();
+    waits("v2");
+    polled();
+    polled("unreachable");
+    expect(tags()).toEqual(["v2"]);
+  });
+
+  test("drops what waits once it is live, or once its pin is lifted", () => {
+    const { polled, waits, tags } = liveStatus();
+    const pinned = { user: "alice", at: AT, tag: "v1" };
+    waits("v2", "pinned");
+    waits("v3");
+    polled();
+    expect(tags({ pinned })).toEqual(["v2", "v3"]);
+    expect(tags()).toEqual(["v3"]);
+    expect(tags({ live: { tag: "v3", directory: "" } })).toEqual([]);
+  });
+});
+
+test("runningStatus masks secrets in errors and reasons", async () => {
+  const root = await directoryWith({ bad: [{ tag: "v1", reason: "password hunter2", at: AT }] });
+  const { live, polled } = liveStatus();
+  polled("unreachable", "401 for hunter2");
+  const status = await runningStatus({
+    name: "app",
+    mode: "server",
+    directory: root,
+    registry: "ghr://owner/repo",
+    process: { pid: 7, dewy: "1.0.0", since: AT },
+    live,
+    redact: (text) => text.replaceAll("hunter2", "***"),
+  });
+  expect(JSON.stringify(status)).not.toContain("hunter2");
+  expect(status).toMatchObject({ registry: "ghr://owner/repo", process: { pid: 7 } });
+});

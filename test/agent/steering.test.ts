@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { until } from "../deploy/baking_world.ts";
+import { eventsOf } from "../deploy/world.ts";
+import { type Steered, steeredAgent } from "./steered_agent.ts";
+
+const MODES = ["assets", "server"] as const;
+
+async function running(mode: (typeof MODES)[number], ...tags: string[]): Promise<Steered> {
+  const agent = await steeredAgent({ mode });
+  for (const tag of tags) {
+    agent.publish(tag);
+    if (tag === tags[0]) await agent.start();
+    else await agent.steer({ command: "poll" });
+  }
+  expect(await agent.live()).toBe(tags.at(-1));
+  return agent;
+}
+
+describe.each(MODES)("the commands of operators to dewy %s", (mode) => {
+  it("rolls back, and the version left behind does not come again by itself, but a newer one does", async () => {
+    const agent = await running(mode, "v1.0.0", "v1.1.0", "v1.2.0");
+    const { text } = await agent.steer({ command: "rollback" });
+    expect(text).toBe("rolled back from v1.2.0 to v1.1.0");
+    expect(await agent.live()).toBe("v1.1.0");
+    const rolledBack = eventsOf(agent.events, "rolled-back");
+    expect(rolledBack).toEqual([
+      {
+        type: "rolled-back",
+        tag: "v1.2.0",
+        to: "v1.1.0",
+        reason: "asked for by alice",
+        operator: { user: "alice" },
+      },
+    ]);
+    expect((await agent.steer({ command: "poll" })).text).toMatch(
+      /^v1\.1\.0 .*v1\.2\.0 waits: skipped/,
+    );
+    const again = await agent.steer({ command: "rollback" });
+    expect(again.text).toBe("rolled back from v1.1.0 to v1.0.0");
+    await expect(agent.steer({ command: "rollback" })).rejects.toThrow(
+      /Cannot roll back from v1\.0\.0: no earlier version/,
+    );
+    expect(await agent.live()).toBe("v1.0.0");
+    agent.publish("v1.3.0");
+    expect((await agent.steer({ command: "poll" })).text).toBe("v1.3.0 deployed");
+    const state = await agent.state();
+    expect(state.order).toBeUndefined();
+    expect(state.bad).toEqual([]);
+  });
+
+  it("deploys an older version, which leaves the newer one behind, and lifts that with deploy", async () => {
+    const agent = await running(mode, "v1.0.0", "v1.1.0");
+    agent.registry.answers.push(...agent.registry.answers.splice(0, 0));
+    expect((await agent.steer({ command: "deploy", tag: "v1.0.0" })).text).toBe("v1.0.0 deployed");
+    expect(await agent.live()).toBe("v1.0.0");
+    expect((await agent.steer({ command: "poll" })).text).toMatch(/v1\.1\.0 waits/);
+    expect((await agent.steer({ command: "deploy", tag: "v1.1.0" })).text).toBe("v1.1.0 deployed");
+    expect((await agent.state()).skipped).toBeUndefined();
+    const [deployed] = eventsOf(agent.events, "deployed").slice(-1);
+    expect(deployed).toMatchObject({ tag: "v1.1.0", operator: { user: "alice" } });
+    expect((await agent.steer({ command: "deploy", tag: "v1.1.0" })).text).toBe("v1.1.0 is live");
+    await expect(agent.steer({ command: "deploy", tag: "v9.0.0" })).rejects.toThrow(
+      "Cannot deploy v9.0.0: the registry has no v9.0.0",
+    );
+    expect((await agent.state()).order).toBeUndefined();
+  });
+
+  it("pins a version: newer ones wait until unpin", async () => {
+    const agent = await running(mode, "v1.0.0", "v1.1.0");
+    expect((await agent.steer({ command: "pin", tag: "v1.0.0" })).text).toBe(
+      "pinned to v1.0.0; v1.0.0 deployed",
+    );
+    expect(await agent.live()).toBe("v1.0.0");
+    agent.publish("v1.2.0");
+    expect((await agent.steer({ command: "poll" })).text).toMatch(
+      /v1\.2\.0 waits: pinned to v1\.0\.0/,
+    );
+    await expect(agent.steer({ command: "deploy", tag: "v1.2.0" })).rejects.toThrow(
+      "Cannot deploy v1.2.0: pinned to v1.0.0 by alice; unpin first",
+    );
+    await agent.steer({ command: "unpin" });
+    expect((await agent.steer({ command: "poll" })).text).toBe("v1.2.0 deployed");
+  });
+
+  it("keeps what was decided over a restart", async () => {
+    const agent = await running(mode, "v1.0.0");
+    await agent.steer({ command: "pause" });
+    expect(await agent.stop()).toBe(0);
+    agent.publish("v1.1.0");
+    await agent.start();
+    expect(await agent.live()).toBe("v1.0.0");
+    expect((await agent.steer({ command: "resume" })).text).toMatch(
+      /^resumed; it was paused by alice/,
+    );
+    expect((await agent.steer({ command: "poll" })).text).toBe("v1.1.0 deployed");
+  });
+});
+
+void until;
