@@ -93,7 +93,7 @@ export function ageJson({ minAgeMs, ageMs, waiting }: AgeAnswer) {
   };
 }
 
-/** Says of the tags that are too young that they wait. */
+/** Explains why tags that are too young wait. */
 export function agedTags(
   tags: readonly ExplainedTag[],
   { waiting }: AgeAnswer,
