@@ -127,7 +127,7 @@ describe("an explanation", () => {
     resolution: OLD,
   };
 
-  test("says of a tag that is too young until when it waits", async () => {
+  test("explains until when a tag that is too young waits", async () => {
     const { age } = await resolveAged(registryOf(YOUNG, OLD), {}, LIMIT);
     if (age === undefined) throw new Error("no age");
     const [young, old] = agedTags(explanation.tags, age);
