@@ -329,7 +329,7 @@ async function pollOnce(
   { deployer, emit }: DeployContext,
   { stop, stoppedBy }: Signals,
 ): Promise<number> {
-  const { deployed, live, problem, failure } = await resultOf(poll);
+  const { deployed, live, problem, failure, waiting } = await resultOf(poll);
   const isLive = (await deployer.live()) !== undefined;
   const signal = stoppedBy();
   if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
@@ -340,7 +340,8 @@ async function pollOnce(
     await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
     return 0;
   }
-  if (code === 0 && live !== undefined && !deployed) emit({ type: "up-to-date", tag: live });
+  const isNewest = !deployed && waiting === undefined;
+  if (code === 0 && live !== undefined && isNewest) emit({ type: "up-to-date", tag: live });
   return code;
 }
 
