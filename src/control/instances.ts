@@ -129,6 +129,23 @@ export async function chooseInstance(
   { name, directory }: { name?: string | undefined; directory?: string | undefined },
   env: Environment,
 ): Promise<FoundInstance> {
+  const deadline = performance.now() + STARTING_MS;
+  for (;;) {
+    const chosen = await choose({ name, directory }, env);
+    const isReachable = !chosen.isRunning || chosen.process !== undefined;
+    if (isReachable || performance.now() > deadline) return chosen;
+    await new Promise((resolve) => setTimeout(resolve, STARTING_POLL_MS));
+  }
+}
+
+/** How long to wait for the socket of a dewy that has just taken its lock. */
+const STARTING_MS = 1_500;
+const STARTING_POLL_MS = 50;
+
+async function choose(
+  { name, directory }: { name?: string | undefined; directory?: string | undefined },
+  env: Environment,
+): Promise<FoundInstance> {
   const { instances, hidden } = await find(env);
   if (directory !== undefined) return await inDirectory(directory, instances, hidden);
   const fitting = name === undefined ? instances : instances.filter((one) => one.name === name);

@@ -57,7 +57,6 @@ const DECISIONS: Decisions = {
       return { command, ...byOperator(operator) };
     },
   },
-  "phase-started": ignored,
   phase: {
     fields: ({ tag, phase, durationMs }, memory) => {
       memory.addPhase(tag, phase, durationMs);
