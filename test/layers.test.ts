@@ -133,7 +133,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/commands": [
     "core",
     "platform",
-    "registries",
+    "deploy",
     "gateway",
     "host/rpc_server",
     "deployers",

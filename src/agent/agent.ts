@@ -9,6 +9,7 @@ import type { DeployContext } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
+import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { GivenUp, Switches } from "../deploy/switches.ts";
@@ -30,6 +31,7 @@ import { Steering } from "./steering.ts";
 import type { Agent, AgentConfig } from "./types.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { type AgentWebhooks, openAgentWebhooks } from "./webhooks.ts";
+import { compileWindows } from "./windows.ts";
 
 export type { Agent, AgentConfig, Supervision } from "./types.ts";
 export { lockPath, statePath };
@@ -39,14 +41,15 @@ export { lockPath, statePath };
  * the exit code.
  */
 export async function runAgent(agent: Agent, command: CommandContext): Promise<number> {
+  const policy = await policyOf(agent);
   const lock = await lockDirectory(agent, command);
   const hub = eventHub(command);
   try {
-    if (agent.config.dryRun) return await runDry(agent, hub, command);
+    if (agent.config.dryRun) return await runDry(agent, policy, hub, command);
     const instance = openInstance(agent, hub, command);
     const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
     try {
-      return await run(agent, context, { instance, hub }, command);
+      return await run(agent, context, { policy, instance, hub }, command);
     } finally {
       await instance.close();
     }
@@ -66,7 +69,12 @@ async function lockDirectory({ config, root }: Agent, { emit, signals }: Command
   }
 }
 
-function runDry(agent: Agent, hub: EventHub, command: CommandContext): Promise<number> {
+function runDry(
+  agent: Agent,
+  policy: VersionPolicy,
+  hub: EventHub,
+  command: CommandContext,
+): Promise<number> {
   const { config, root } = agent;
   const { registry, command: mode } = config;
   const { version, signals } = command;
@@ -79,12 +87,13 @@ function runDry(agent: Agent, hub: EventHub, command: CommandContext): Promise<n
     directory: root,
   });
   const asFlagsSay = (state: DeployState): DeployState => withFlags(state, config);
-  return dryRun(context, policyOf(agent), { asFlagsSay, signal: signals.stop });
+  return dryRun(context, policy, { asFlagsSay, signal: signals.stop });
 }
 
-function policyOf({ config, locator }: Agent): VersionPolicy {
+async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
   const { acceptChanged, minAgeMs, noDowngrade } = config;
-  return { ...locator, acceptChanged, minAgeMs, noDowngrade };
+  const opensAt = (await compileWindows(config.windows))?.opensAt;
+  return { ...locator, acceptChanged, minAgeMs, noDowngrade, opensAt };
 }
 
 function deployContext(
@@ -109,6 +118,7 @@ function deployContext(
     store: stateFile(statePath(root), emit),
     runHook: (...call) => serially(() => runHook(...call)),
     switches: new Switches(),
+    reports: new ReportSchedule(),
     clock,
     emit,
     command: config.command,
@@ -120,7 +130,7 @@ function deployContext(
 async function run(
   agent: Agent,
   context: DeployContext,
-  { instance, hub }: { instance: OpenInstance; hub: EventHub },
+  { policy, instance, hub }: { policy: VersionPolicy; instance: OpenInstance; hub: EventHub },
   command: CommandContext,
 ): Promise<number> {
   const { config, root, supervision } = agent;
@@ -138,7 +148,6 @@ async function run(
   await warnAboutWriters(root, context);
   await applyFlags(config, context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
-  const policy = policyOf(agent);
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
   const polls = new Polls();

@@ -1,5 +1,6 @@
 import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
+import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
@@ -24,6 +25,8 @@ export async function assemble(
   tables: DriverTables,
 ): Promise<{ context: CommandContext; close(): Promise<void> }> {
   if ("registry" in config) checkRegistry(config, tables.registries);
+  // An invalid window ends dewy before anything is written.
+  if ("windows" in config) await compileWindows(config.windows);
   const clock = systemClock;
   const redactor = redactorOf(tables.registries, tables.notifiers);
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);

@@ -61,11 +61,13 @@ export interface SeenVersion extends ByteIdentity {
   at: string;
 }
 
-/** An audit record that was not delivered yet. */
+/** An audit record, or the report of a failed deploy, that was not delivered yet. */
 export interface PendingReport {
   id: string;
   tag: string;
   at: string;
+  /** Those of `at` below its millisecond: see `Deployment`. */
+  nanoseconds?: number | undefined;
   error?: string | undefined;
 }
 

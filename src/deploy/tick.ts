@@ -60,7 +60,7 @@ export async function tick(
   const waits: Wait[] = [];
   const emit: EventSink = (event) => {
     if (event.type === "known-bad" && isRollingBack(event.tag, state, context)) return;
-    if (event.type === "waiting") waits.push(event);
+    if (event.type === "waiting" && !waits.some(({ tag }) => tag === event.tag)) waits.push(event);
     context.emit(event);
   };
   const input = { registry, state, live, running, policy, now, emit, signal };
@@ -86,7 +86,7 @@ export async function tick(
   const finished = async (trial: Trial): Promise<TickResult | undefined> => {
     if ((await bakeAndCommit(trial, context, signal)) === "superseded") return undefined;
     failed.clear();
-    return { deployed: true, live: tag, problem };
+    return { deployed: true, live: tag, problem, waiting };
   };
   try {
     const mayGoOn = comesByItself(tag, { live, policy, emit }, context);
@@ -98,7 +98,7 @@ export async function tick(
       return (await settled) ?? unchanged;
     }
     later(settled);
-    return { deployed: false, live: tag, problem, isBaking: true };
+    return { deployed: false, live: tag, problem, waiting, isBaking: true };
   } catch (thrown) {
     if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);

@@ -67,7 +67,7 @@ function reasonOf(one: Read, winner: Read | undefined, rules: LatestTagOptions):
     case "constraint":
       return `does not satisfy the constraint "${rules.constraint}"`;
     case "excluded":
-      return "excluded: marked bad, or not complete yet";
+      return "excluded: marked bad, skipped, too young, or not complete yet";
     default:
       return olderThan(one, winner);
   }

@@ -87,7 +87,7 @@ function* describeVerdicts(tally: TagTally, policy: Policy): Generator<string> {
     yield `${count(constraint, "version")} outside of constraint "${policy.constraint}"`;
   const excluded = tally.of("excluded");
   if (excluded.count > 0)
-    yield `${count(excluded, "version")} excluded (marked bad, or not complete yet)`;
+    yield `${count(excluded, "version")} excluded (marked bad, skipped, too young, or not complete yet)`;
   const unusable = tally.of("unusable");
   if (unusable.count > 0)
     yield `${count(unusable, "tag")} ruled out by the registry (${tally.unusableReasons})`;

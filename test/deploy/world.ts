@@ -3,6 +3,7 @@ import type { DewyEvent } from "../../src/core/event.ts";
 import type {
   Artifact,
   Deployment,
+  NoneReason,
   Registry,
   Resolution,
   ResolveOptions,
@@ -13,6 +14,7 @@ import type {
   Deployer,
   HookVariables,
 } from "../../src/deploy/deployer.ts";
+import { ReportSchedule } from "../../src/deploy/report_schedule.ts";
 import { bakeAndCommit, takeOver } from "../../src/deploy/sequence.ts";
 import {
   type DeployedRelease,
@@ -55,7 +57,7 @@ export function ready(tag: string, artifact: Partial<Artifact> = {}): Resolution
 }
 
 /** The answer "nothing". */
-export function nothing(reason: "empty" | "no-version" | "filtered" = "empty"): Resolution {
+export function nothing(reason: Exclude<NoneReason, "artifact-missing"> = "empty"): Resolution {
   return { kind: "none", reason, message: `nothing: ${reason}` };
 }
 
@@ -74,7 +76,10 @@ export function testRegistry(...answers: Resolution[]): TestRegistry {
     gone: new Set(),
     reports: [],
     reportError: undefined,
-    resolve: async ({ exclude = [] }: ResolveOptions = {}) => {
+    resolve: async ({ exclude = [], tag }: ResolveOptions = {}) => {
+      if (tag !== undefined) {
+        return registry.answers.find((answer) => tagOf(answer) === tag) ?? nothing("unknown-tag");
+      }
       const excluded = new Set(exclude);
       const left = registry.answers.filter((answer) => !excluded.has(tagOf(answer)));
       return left[0] ?? nothing("filtered");
@@ -166,6 +171,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
         };
       },
       switches: new Switches(),
+      reports: new ReportSchedule(() => 0.5),
       clock,
       emit: (event) => world.events.push(event),
       command: "assets",

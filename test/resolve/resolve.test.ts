@@ -410,7 +410,7 @@ describe("resolve with explain", () => {
       "- v3.0.0+blue: draft",
       "- v2.1.0-rc.1+blue: a pre-release; pre-release=true includes it",
       '- v2.0.0+green: slot "green" is not "blue"',
-      "- v1.6.0+blue: excluded: marked bad, or not complete yet",
+      "- v1.6.0+blue: excluded: marked bad, skipped, too young, or not complete yet",
       "+ v1.5.0+blue: the newest version that fits",
       "- 1.5.0+blue: equal to v1.5.0+blue, which is listed first",
       "- v1.4.0+blue: marked as a pre-release by the registry; pre-release=true includes it",

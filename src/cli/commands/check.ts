@@ -6,6 +6,7 @@ import { redactUrl } from "../../core/url.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import type { AskConfig } from "../flags/ask.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
+import { type Aged, ageJson, ageRows, resolveAged } from "./age.ts";
 import { toAnswer } from "./answer.ts";
 import { choiceMark, textTable } from "./text_table.ts";
 
@@ -14,24 +15,28 @@ const NOT_READY = 2;
 
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
-  const resolution = await registry.resolve({ signal: context.signals.stop });
+  const { minAgeMs } = config;
+  const now = context.clock.now();
+  const answer = await resolveAged(registry, { signal: context.signals.stop }, { minAgeMs, now });
+  const { resolution, age } = answer;
   context.stdout.write(
     config.json
-      ? `${JSON.stringify(toAnswer(resolution))}\n`
-      : resolutionText(resolution, context.io.platform, terminalStyle(context.stdout, context.env)),
+      ? `${JSON.stringify({ ...toAnswer(resolution), ...(age && ageJson(age)) })}\n`
+      : resolutionText(answer, context.io.platform, terminalStyle(context.stdout, context.env)),
   );
   return resolution.kind === "ready" ? 0 : NOT_READY;
 }
 
 /** Formats a resolution as aligned lines; on a terminal, the first one has a mark. */
 export function resolutionText(
-  resolution: Resolution,
+  { resolution, age }: Aged,
   platform: Platform,
   style: TerminalStyle,
 ): string {
   const { notes = [] } = resolution.kind === "ready" ? resolution : {};
   const rows = [
     ...resolutionRows(resolution),
+    ...(age === undefined ? [] : ageRows(resolution, age)),
     ["platform", formatPlatform(platform)],
     ...notes.map((note) => ["note", note]),
   ];

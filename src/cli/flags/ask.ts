@@ -2,7 +2,7 @@ import { ConfigError } from "../../core/error.ts";
 import type { Platform } from "../../core/types.ts";
 import { readCommon, readRegistry } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
-import { rejectProgram, text } from "./values.ts";
+import { duration, rejectProgram, text } from "./values.ts";
 
 export type AskConfig = ReturnType<typeof readAsk>;
 
@@ -12,6 +12,8 @@ export function readAsk(command: "check" | "explain", argv: ParsedArgv) {
     command,
     ...readCommon(argv, readRegistry(argv)),
     platform: platform(argv),
+    minAgeMs: duration(argv, "min-age", 0),
+    windows: command === "explain" ? argv.texts("window").filter((times) => times !== "") : [],
     json: argv.flag("json"),
   };
 }

@@ -70,14 +70,18 @@ test("a pending answer has its date, an empty one its reason", () => {
 test("notes on the artifact, and on waiting for it, are included", () => {
   const noted = { ...ready("v1.0.0"), notes: ["2 files fit"] };
   expect(toAnswer(noted)).toMatchObject({ kind: "ready", notes: ["2 files fit"] });
-  expect(resolutionText(noted, PLATFORM, PLAIN)).toContain("\nnote       2 files fit\n");
+  expect(resolutionText({ resolution: noted }, PLATFORM, PLAIN)).toContain(
+    "\nnote       2 files fit\n",
+  );
   const hopeless = { ...PENDING, message: "no artifact matches" };
   expect(toAnswer(hopeless)).toMatchObject({ kind: "pending", message: "no artifact matches" });
-  expect(resolutionText(hopeless, PLATFORM, PLAIN)).toContain("\nreason     no artifact matches\n");
+  expect(resolutionText({ resolution: hopeless }, PLATFORM, PLAIN)).toContain(
+    "\nreason     no artifact matches\n",
+  );
 });
 
 test("the text is aligned, without unknown values", () => {
-  expect(resolutionText(ready("v1.0.0"), PLATFORM, PLAIN)).toBe(
+  expect(resolutionText({ resolution: ready("v1.0.0") }, PLATFORM, PLAIN)).toBe(
     [
       "version    v1.0.0",
       "artifact   a.tar",
@@ -90,8 +94,10 @@ test("the text is aligned, without unknown values", () => {
       "",
     ].join("\n"),
   );
-  expect(resolutionText(PENDING, PLATFORM, PLAIN)).toContain("pending    v2.0.0\nreason     ");
-  expect(resolutionText(NONE, PLATFORM, PLAIN)).toContain(
+  expect(resolutionText({ resolution: PENDING }, PLATFORM, PLAIN)).toContain(
+    "pending    v2.0.0\nreason     ",
+  );
+  expect(resolutionText({ resolution: NONE }, PLATFORM, PLAIN)).toContain(
     "version   none (filtered)\nreason    all are pre-releases\n",
   );
 });
@@ -121,7 +127,7 @@ describe("at a terminal", () => {
     ["✗", "pending", PENDING],
     ["✗", "version   none", NONE],
   ])("a mark %s precedes %s", (mark, name, resolution) => {
-    const [first, ...rest] = resolutionText(resolution, PLATFORM, style).trimEnd().split("\n");
+    const [first, ...rest] = resolutionText({ resolution }, PLATFORM, style).trimEnd().split("\n");
     expect(first).toMatch(new RegExp(`^${mark} ${name} `));
     for (const line of rest) expect(line).toMatch(/^ {2}\w/);
   });
