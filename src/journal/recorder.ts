@@ -194,7 +194,6 @@ const DECISIONS: Decisions = {
   unverified: ignored,
   extracted: ignored,
   activated: ignored,
-  "phase-started": ignored,
   "server-started": ignored,
   "generation-ready": ignored,
   draining: ignored,
