@@ -39,8 +39,8 @@ export async function runContainer(
   const status = (): ContainerStatus => supervision.status();
   const closeAdmin = await openContainerAdmin({ config, engine, status }, context);
   try {
-    const agent = { config, root: directory.root, registry, locator, deployer, supervision };
-    return await runAgent(agent, context);
+    const subject = { config, name: config.app, root: directory.root };
+    return await runAgent({ ...subject, registry, locator, deployer, supervision }, context);
   } finally {
     await closeAdmin();
   }

@@ -21,6 +21,8 @@ export interface FoundInstance {
   directory: string;
   /** Whether a live process holds the directory's lock. */
   isRunning: boolean;
+  /** It has left its entry, as SIGKILL, a crash or a power failure do. */
+  wasKilled?: boolean | undefined;
   /** The process, if it runs and takes commands. */
   process?: { pid: number; dewy: string; since: string } | undefined;
   /** Set together with `process`. */
@@ -93,6 +95,7 @@ async function instanceOf(
     mode: file?.mode ?? modeOf(holder),
     directory,
     isRunning: holder !== undefined,
+    ...(holder === undefined && entry !== undefined ? { wasKilled: true } : {}),
     ...(takesCommands && entry !== undefined
       ? {
           process: { pid: entry.file.pid, dewy: entry.file.dewy, since: entry.file.since },

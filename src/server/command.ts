@@ -19,7 +19,7 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
   const mode = config.user === undefined && config.group === undefined ? undefined : 0o755;
   const { registry, locator, directory, stage } = await openDeployment(config, context, mode);
   const { root } = directory;
-  const common = { config, root, registry, locator };
+  const common = { config, name: config.name, root, registry, locator };
   const { program } = config;
   if (program === undefined) {
     context.emit({ type: "no-program" });
