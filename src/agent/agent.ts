@@ -176,9 +176,14 @@ async function run(
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
     end.abort(new AbortedError("dewy is stopping"));
-    await Promise.all([instance.hangUp(), webhooks?.close()]);
-    await baking.settled();
-    await supervision?.end();
+    await webhooks?.close();
+    try {
+      await baking.settled();
+      await supervision?.end();
+    } finally {
+      // Until then, `dewy status` shows what is still draining.
+      await instance.hangUp();
+    }
   }
 }
 
