@@ -5,11 +5,11 @@ import type { Release } from "../core/types.ts";
 import { parseVersion, versionOf } from "../version/version.ts";
 import type { Candidate, DeployContext, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
+import { reportDeploy } from "./reports.ts";
 import { rollbackChoice } from "./rollback_choice.ts";
 import {
   bakeAndCommit,
   removeOldReleases,
-  reportDeploy,
   rollBack,
   rollbackTarget,
   runAfterHook,
