@@ -62,7 +62,6 @@ const DECISIONS: Decisions = {
       return undefined;
     },
   },
-  "phase-started": ignored,
   phase: {
     fields: ({ tag, phase, durationMs }, attempts) => {
       attempts.addPhase(tag, phase, durationMs);
@@ -195,7 +194,6 @@ const DECISIONS: Decisions = {
   unverified: ignored,
   extracted: ignored,
   activated: ignored,
-  "phase-started": ignored,
   "server-started": ignored,
   "generation-ready": ignored,
   draining: ignored,
