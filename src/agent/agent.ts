@@ -9,6 +9,7 @@ import type { DeployContext } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
 import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
+import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
 import { type DeployState, forgetAcceptances } from "../deploy/state.ts";
 import { GivenUp, Switches } from "../deploy/switches.ts";
@@ -117,6 +118,7 @@ function deployContext(
     store: stateFile(statePath(root), emit),
     runHook: (...call) => serially(() => runHook(...call)),
     switches: new Switches(),
+    reports: new ReportSchedule(),
     clock,
     emit,
     command: config.command,

@@ -152,6 +152,12 @@ export interface Deployment {
   host: string;
   /** The time of the deploy. */
   at: Date;
+  /**
+   * The nanoseconds below the millisecond of `at`, 0 to 999,999. The name of an audit record consists of host, command
+   * and time, and an existing one counts as this one: dewy sets them at random, so that deploys in the same millisecond
+   * leave a record each. Defaults to 0.
+   */
+  nanoseconds?: number;
   /** The error of a failed deploy. */
   error?: string;
 }
@@ -219,6 +225,9 @@ export interface Registry {
    * that is not listed any more for gone, and may deploy an older one.
    */
   exists?(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
-  /** Writes an audit record of a deploy. */
+  /**
+   * Writes an audit record of a deploy, or nothing if the record exists already. Rejects with an error that is not
+   * retryable if the registry will never take it, such as for a missing permission.
+   */
   report?(deployment: Deployment, options?: { signal?: AbortSignal }): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type { Context } from "../core/context.ts";
 import type { HookResult } from "../core/event.ts";
 import type { Artifact, Registry, Release } from "../core/types.ts";
+import type { ReportSchedule } from "./report_schedule.ts";
 import type { DeployedRelease, Retention, StateStore } from "./state.ts";
 import type { Switches } from "./switches.ts";
 
@@ -77,6 +78,7 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   store: StateStore;
   runHook: RunHook;
   switches: Switches;
+  reports: ReportSchedule;
   command: string;
   /** The CalVer format of the tags. Defaults to SemVer. */
   calver?: string | undefined;

@@ -1,6 +1,7 @@
 import { DewyError } from "../core/error.ts";
 import type { DeployContext } from "./deployer.ts";
 import { failedEvent } from "./loop.ts";
+import { retryReports } from "./reports.ts";
 import { hookVariables, removeOldReleases, runAfterHook, type Trial, verify } from "./sequence.ts";
 import {
   cancelSwitch,
@@ -49,7 +50,10 @@ function isRollbackUnderway({ order, switching }: DeployState): boolean {
   return order?.kind === "rollback" && order.directory === switching?.to;
 }
 
-/** Retries a rollback that failed in an earlier poll, and an after-deploy hook that has not run. */
+/**
+ * Retries what an earlier poll could not do: a rollback, an after-deploy hook that has not run, and
+ * reports to the registry.
+ */
 export async function settle(context: DeployContext, signal: AbortSignal): Promise<void> {
   const { switches, store, deployer } = context;
   const isLeft = (state: DeployState): boolean =>
@@ -62,6 +66,12 @@ export async function settle(context: DeployContext, signal: AbortSignal): Promi
       if (isLeft(state)) await undoLeftovers(state, await deployer.live(), context);
     });
   }
+  await settleAfterHook(context, signal);
+  await retryReports(context, signal);
+}
+
+async function settleAfterHook(context: DeployContext, signal: AbortSignal): Promise<void> {
+  const { switches, store, deployer } = context;
   const { afterHook, releases, switching } = await store.load();
   if (afterHook === undefined || switches.isUnderway(afterHook.directory)) return;
   const { directory, previousTag } = afterHook;

@@ -4,17 +4,12 @@
  *
  * @module
  */
-import {
-  AbortedError,
-  DeployError,
-  type DeployPhase,
-  DewyError,
-  faultOf,
-  HostError,
-} from "../core/error.ts";
+import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
+import { bestEffort, untilStopped } from "./best_effort.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
+import { newReport, reportDeploy, sendReport, withReport } from "./reports.ts";
 import {
   beginSwitch,
   cancelSwitch,
@@ -27,6 +22,7 @@ import {
   isBad,
   markBad,
   type Order,
+  type PendingReport,
   retention,
   sameBytes,
   wayBack,
@@ -36,10 +32,6 @@ import {
   withRelease,
 } from "./state.ts";
 import { GivenUp, type Underway } from "./switches.ts";
-
-const REPORT_TIMEOUT_MS = 60_000;
-/** How long a best-effort step may still take once dewy is stopping. */
-const STOP_GRACE_MS = 5_000;
 
 /** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
 export interface Trial extends Cause {
@@ -128,6 +120,7 @@ export async function bakeAndCommit(
   const { release, underway, order } = trial;
   const { tag, directory } = release;
   const leave = (): void => context.switches.leave(underway);
+  let report: PendingReport | undefined;
   try {
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded" || (await underway.leaving)) {
@@ -138,10 +131,12 @@ export async function bakeAndCommit(
       await removeOldReleases(context, signal);
       return "superseded";
     }
+    report = newReport(release, context);
     const commit = (): Promise<unknown> =>
       context.store.update((state) => {
         const committed = commitSwitch(state, directory, context.clock.now());
-        return order === undefined ? committed : withOrderDone(committed, order, context);
+        const reported = withReport(committed, report);
+        return order === undefined ? reported : withOrderDone(reported, order, context);
       });
     await inPhase("commit", tag, context, commit);
   } catch (error) {
@@ -149,12 +144,13 @@ export async function bakeAndCommit(
     if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
   }
-  await finish(trial, context, signal).finally(leave);
+  await finish(trial, report, context, signal).finally(leave);
   return "proven";
 }
 
 async function finish(
   { release, variables, startedAt, order }: Trial,
+  report: PendingReport | undefined,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<void> {
@@ -168,7 +164,7 @@ async function finish(
     durationMs: context.clock.now() - startedAt,
     operator: order && operatorOf(order),
   });
-  await reportDeploy(release, undefined, context, signal);
+  await sendReport(report, context, signal);
   await removeOldReleases(context, signal);
 }
 
@@ -471,50 +467,6 @@ async function prune(context: DeployContext, most: number): Promise<void> {
   });
 }
 
-export async function reportDeploy(
-  { id, tag }: { id: string; tag: string },
-  error: string | undefined,
-  context: DeployContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const { registry, command, host, clock, emit } = context;
-  const report = async (): Promise<void> => {
-    if (registry.report === undefined) return;
-    const at = new Date(clock.now());
-    const failure = error === undefined ? {} : { error };
-    await registry.report(
-      { id, tag, command, host, at, ...failure },
-      { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) },
-    );
-    if (error === undefined) emit({ type: "reported", tag });
-  };
-  const what = error === undefined ? "leave an audit record" : "report the failed deploy";
-  await bestEffort(context, what, () => untilStopped(report(), context, signal));
-}
-
-/** Waits for work, but only briefly once dewy is stopping: the work may ignore every signal. */
-async function untilStopped(
-  work: Promise<void>,
-  { clock }: DeployContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const done = new AbortController();
-  const stopped = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { signal: done.signal });
-  });
-  const timeout = stopped.then(async () => {
-    await clock.sleep(STOP_GRACE_MS, done.signal);
-    throw new AbortedError("it took too long while dewy was stopping");
-  });
-  try {
-    await Promise.race([work, timeout]);
-  } finally {
-    done.abort();
-    timeout.catch(() => {});
-  }
-}
-
 async function inPhase<T>(
   phase: DeployPhase,
   tag: string,
@@ -533,17 +485,5 @@ async function inPhase<T>(
       cause: error,
       retryable: error instanceof DewyError ? error.retryable : false,
     });
-  }
-}
-
-export async function bestEffort(
-  { emit }: DeployContext,
-  what: string,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    emit({ type: "warning", message: `Cannot ${what}`, fields: { error: messageOf(error) } });
   }
 }

@@ -31,7 +31,7 @@ export interface SkippedVersion extends Decision {
 /** A command that was accepted but is not finished. It survives a restart of dewy. */
 export type Order = RollbackOrder | DeployOrder | RestartOrder;
 
-interface OrderBase extends Decision {
+export interface OrderBase extends Decision {
   id: string;
 }
 
@@ -61,11 +61,13 @@ export interface SeenVersion extends ByteIdentity {
   at: string;
 }
 
-/** An audit record that was not delivered yet. */
+/** An audit record, or the report of a failed deploy, that was not delivered yet. */
 export interface PendingReport {
   id: string;
   tag: string;
   at: string;
+  /** Those of `at` below its millisecond: see `Deployment`. */
+  nanoseconds?: number | undefined;
   error?: string | undefined;
 }
 

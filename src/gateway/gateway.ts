@@ -1,5 +1,5 @@
 import type { Context } from "../core/context.ts";
-import { ConfigError, NotFoundError, RemoteError } from "../core/error.ts";
+import { ConfigError, DewyError, NotFoundError, RemoteError } from "../core/error.ts";
 import { dedupe, type EventSink, fanOut } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry, Resolution } from "../core/types.ts";
@@ -46,6 +46,8 @@ export class Gateway implements RegistryLogic {
   readonly #download: (request: Request) => Promise<Response>;
   readonly #mayReadMetrics: (authorization: string | null) => Promise<boolean>;
   #reports = 0;
+  /** Whether the last report cannot be passed on, as with a token that may only read. */
+  #isRefused = false;
 
   constructor(options: GatewayOptions) {
     const { clock, signal, intervalMs, maxStaleMs, token } = options;
@@ -101,10 +103,20 @@ export class Gateway implements RegistryLogic {
     this.#reports += 1;
     try {
       const at = new Date(this.#options.clock.now());
-      await registry.report({ id, tag, command, host, at, error }, { signal });
+      // Machines behind one address report in the same millisecond.
+      const nanoseconds = Math.floor(Math.random() * 1_000_000);
+      await registry.report({ id, tag, command, host, at, nanoseconds, error }, { signal });
+      this.#isRefused = false;
     } catch (cause) {
       const reason = messageOf(cause);
-      this.#emit({ type: "warning", message: "Report not passed on", fields: { tag, reason } });
+      const isLasting = cause instanceof DewyError && !cause.retryable && cause.code !== "aborted";
+      const isKnown = isLasting && this.#isRefused;
+      this.#isRefused = isLasting;
+      if (!isKnown) {
+        this.#emit({ type: "warning", message: "Report not passed on", fields: { tag, reason } });
+      }
+      // The machine cannot help it, and would retry.
+      if (isLasting) return;
       throw new RemoteError("The upstream registry did not accept the report", { cause });
     } finally {
       this.#reports -= 1;

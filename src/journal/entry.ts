@@ -50,6 +50,9 @@ export const JournalEntry = v.looseObject({
 });
 export type JournalEntry = v.InferOutput<typeof JournalEntry>;
 
+/** What an entry says; `undefined` leaves a field out. */
+export type EntryFields = { [K in keyof JournalEntry]?: JournalEntry[K] | undefined };
+
 /** Longer lines are shortened by the writer, and skipped by readers. */
 export const MAX_ENTRY_BYTES = 16 * 1024;
 const MAX_TEXT_LENGTH = 4096;
@@ -85,7 +88,10 @@ export function jsonLine(value: unknown): string {
 }
 
 /** Applies a function to every text of an entry, and returns a copy. */
-export function mapTexts(entry: JournalEntry, change: (text: string) => string): JournalEntry {
+export function mapTexts(
+  entry: EntryFields & Pick<JournalEntry, "at" | "event">,
+  change: (text: string) => string,
+): JournalEntry {
   return mapValue(entry, change) as JournalEntry;
 }
 

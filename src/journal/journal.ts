@@ -1,10 +1,11 @@
 import type { Clock } from "../core/clock.ts";
-import type { EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
-import { entryLine, mapTexts } from "./entry.ts";
+import { entryLine } from "./entry.ts";
 import { type JournalFile, journalFile } from "./file.ts";
-import { GAP, type RecordedEntry, Recorder } from "./recorder.ts";
+import { readRecentEntries } from "./read.ts";
+import { concernsJournal, GAP, type RecordedEntry, Recorder } from "./recorder.ts";
 
 /** How many entries wait for the disk; then the oldest are dropped. */
 const CAPACITY = 500;
@@ -22,6 +23,11 @@ export interface JournalOptions {
   file?: JournalFile;
 }
 
+interface Early {
+  event: DewyEvent;
+  now: number;
+}
+
 interface Waiting {
   line: Buffer;
   isDurable: boolean;
@@ -34,6 +40,9 @@ interface Waiting {
 export class Journal {
   readonly #options: Required<JournalOptions>;
   readonly #recorder: Recorder;
+  /** The events until the recent entries were read. */
+  #early: Early[] | undefined = [];
+  #resuming: Promise<void> | undefined;
   readonly #waiting: Waiting[] = [];
   readonly #closing = new AbortController();
   #writing: Promise<void> | undefined;
@@ -42,14 +51,20 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#options = { file: journalFile(options.root), ...options };
-    this.#recorder = new Recorder(options.clock);
+    this.#recorder = new Recorder(options.clock, options.redact);
   }
 
   /** Records an event. It never blocks. */
   readonly sink: EventSink = (event) => {
-    if (this.#closing.signal.aborted) return;
-    const recorded = this.#recorder.record(event);
-    if (recorded !== undefined) this.#add(recorded);
+    if (this.#closing.signal.aborted || !concernsJournal(event)) return;
+    const now = this.#options.clock.now();
+    if (this.#early === undefined) return this.#record(event, now);
+    this.#early.push({ event, now });
+    if (this.#early.length > CAPACITY) {
+      this.#early.shift();
+      this.#dropped += 1;
+    }
+    this.#resuming ??= this.#resume();
   };
 
   /** Writes the rest, for at most `timeoutMs`. */
@@ -59,15 +74,34 @@ export class Journal {
     this.#closing.abort(new DOMException("dewy ends", "AbortError"));
     const done = new AbortController();
     const late = clock.sleep(timeoutMs, done.signal).catch(() => {});
-    await Promise.race([this.#writing, late]);
+    await Promise.race([this.#settled(), late]);
     done.abort();
-    const count = this.#waiting.length + this.#dropped;
+    const count = (this.#early?.length ?? 0) + this.#waiting.length + this.#dropped;
     if (count === 0) return;
     this.#warn("Journal entries lost", { count });
   }
 
+  async #settled(): Promise<void> {
+    await this.#resuming;
+    await this.#writing;
+  }
+
+  async #resume(): Promise<void> {
+    // What cannot be read is reported when it is written.
+    const entries = await readRecentEntries(this.#options.root).catch(() => []);
+    this.#recorder.resume(entries);
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const { event, now } of early) this.#record(event, now);
+  }
+
+  #record(event: DewyEvent, now: number): void {
+    const recorded = this.#recorder.record(event, now);
+    if (recorded !== undefined) this.#add(recorded);
+  }
+
   #add({ entry, isDurable }: RecordedEntry): void {
-    const line = entryLine(mapTexts(entry, this.#options.redact));
+    const line = entryLine(entry);
     this.#waiting.push({ line, isDurable });
     if (this.#waiting.length > CAPACITY) {
       const least = this.#waiting.findIndex((one) => !one.isDurable);

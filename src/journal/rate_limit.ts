@@ -1,25 +1,24 @@
-import type { Clock } from "../core/clock.ts";
-
-const BURST = 20;
-const REFILL_MS = 5 * 60_000;
-
-/** A token bucket that counts what it has refused. */
+/** A token bucket that counts what it has refused. Times are in milliseconds since an arbitrary moment. */
 export class RateLimit {
-  readonly #clock: Pick<Clock, "monotonic">;
-  #tokens = BURST;
-  #refilledAt: number;
+  readonly #burst: number;
+  readonly #refillMs: number;
+  #tokens: number;
+  #refilledAt: number | undefined;
   #refused = 0;
 
-  constructor(clock: Pick<Clock, "monotonic">) {
-    this.#clock = clock;
-    this.#refilledAt = clock.monotonic();
+  /** @param refillMs after which time there is one token more. */
+  constructor(burst: number, refillMs: number) {
+    this.#burst = burst;
+    this.#refillMs = refillMs;
+    this.#tokens = burst;
   }
 
-  /** Returns how many were refused since the last one that was not; `undefined` if this one is refused. */
-  take(): number | undefined {
-    const earned = Math.floor((this.#clock.monotonic() - this.#refilledAt) / REFILL_MS);
-    this.#tokens = Math.min(BURST, this.#tokens + earned);
-    this.#refilledAt += earned * REFILL_MS;
+  /** Returns the number of refused calls since the last call that was not; `undefined` if this call is refused. */
+  take(now: number): number | undefined {
+    const since = this.#refilledAt ?? now;
+    const earned = Math.max(0, Math.floor((now - since) / this.#refillMs));
+    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
+    this.#refilledAt = this.#tokens === this.#burst ? now : since + earned * this.#refillMs;
     if (this.#tokens === 0) {
       this.#refused += 1;
       return undefined;

@@ -18,17 +18,37 @@ export async function* readJournal(root: string): AsyncGenerator<JournalEntry, v
   }
 }
 
+const RECENT_BYTES = 64 * 1024;
+
+/** Reads about the last 64 to 128 KiB of the journal, oldest entry first. */
+export async function readRecentEntries(root: string): Promise<readonly JournalEntry[]> {
+  const files = await openJournalFiles(root);
+  const entries: JournalEntry[] = [];
+  try {
+    for (const { handle } of files.slice(-2)) {
+      const { size } = await handle.stat();
+      const reader = new EntryReader(handle, Math.max(0, size - RECENT_BYTES));
+      for await (const entry of reader.read()) entries.push(entry);
+    }
+    return entries;
+  } finally {
+    await Promise.all(files.map(({ handle }) => handle.close()));
+  }
+}
+
 /** Reads the entries of one file, and continues where it has stopped. */
 export class EntryReader {
   readonly #file: FileHandle;
-  #position = 0;
+  #position: number;
   /** The beginning of a line whose end was not read yet. */
   #line = Buffer.alloc(0);
   /** Whether the line is too long, so that the rest of it is skipped. */
   #isSkipping = false;
 
-  constructor(file: FileHandle) {
+  /** @param position where to start, in bytes; the rest of a line counts as torn. */
+  constructor(file: FileHandle, position = 0) {
     this.#file = file;
+    this.#position = position;
   }
 
   /** Yields the entries up to the end of the file. */

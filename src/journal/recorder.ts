@@ -7,14 +7,12 @@ import type { Clock } from "../core/clock.ts";
 import type { DeployPhase } from "../core/error.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
-import type { JournalEntry } from "./entry.ts";
+import type { Redact } from "../core/secret.ts";
+import { type EntryFields, type JournalEntry, mapTexts } from "./entry.ts";
 import { RateLimit } from "./rate_limit.ts";
 
 type EventType = DewyEvent["type"];
 type EventOf<T extends EventType> = Extract<DewyEvent, { type: T }>;
-
-/** What an event says, without the time and the name. */
-type Fields = Partial<Omit<JournalEntry, "at" | "event">>;
 
 export interface RecordedEntry {
   entry: JournalEntry;
@@ -24,8 +22,12 @@ export interface RecordedEntry {
 
 interface Decision<T extends EventType> {
   isDurable?: (event: EventOf<T>) => boolean;
-  /** Returns `undefined` if this event changes nothing that was recorded. */
-  fields(event: EventOf<T>, memory: Memory): Fields | undefined;
+  /** Returns `undefined` if the event has no entry. */
+  fields(event: EventOf<T>, attempts: Attempts): EntryFields | undefined;
+  /** For a condition that lasts: what tells it from others. It is recorded once. */
+  once?(entry: EntryFields): readonly unknown[];
+  /** The conditions that are news again after this entry. */
+  ends?(entry: EntryFields): readonly EventType[] | "all";
 }
 
 type Decisions = { readonly [T in EventType]: Decision<T> | undefined };
@@ -37,7 +39,6 @@ const always = (): boolean => true;
 const MAX_LINES = 20;
 const MAX_LINE_LENGTH = 500;
 const HOOK_LINES = 5;
-const WEBHOOK_PAUSE_MS = 60_000;
 
 // The type makes the compiler name every event that has no decision yet.
 const DECISIONS: Decisions = {
@@ -52,22 +53,25 @@ const DECISIONS: Decisions = {
   stopping: { fields: ({ signal }) => ({ signal }) },
   ordered: {
     isDurable: always,
-    fields: ({ command, operator }, memory) => {
-      if (command !== "poll") memory.forget();
-      return { command, ...byOperator(operator) };
+    fields: ({ command, operator }) => ({ command, ...byOperator(operator) }),
+    ends: ({ command }) => (command === "poll" ? [] : "all"),
+  },
+  "phase-started": {
+    fields: ({ tag, phase }, attempts) => {
+      attempts.beginPhase(tag, phase);
+      return undefined;
     },
   },
-  "phase-started": ignored,
   phase: {
-    fields: ({ tag, phase, durationMs }, memory) => {
-      memory.addPhase(tag, phase, durationMs);
+    fields: ({ tag, phase, durationMs }, attempts) => {
+      attempts.addPhase(tag, phase, durationMs);
       return undefined;
     },
   },
   hook: {
-    fields: ({ tag, result }, memory) => ({
+    fields: ({ tag, result }, attempts) => ({
       tag,
-      ...memory.attempt(tag),
+      ...attempts.of(tag),
       when: result.when,
       exitCode: result.exitCode ?? undefined,
       timedOut: result.timedOut || undefined,
@@ -77,73 +81,64 @@ const DECISIONS: Decisions = {
   },
   deployed: {
     isDurable: always,
-    fields: ({ tag, previousTag, durationMs, operator }, memory) => {
-      memory.forget();
-      const attempt = memory.endAttempt(tag);
+    fields: ({ tag, previousTag, durationMs, operator }, attempts) => {
+      const attempt = attempts.end(tag);
       return { tag, previousTag, durationMs, ...attempt, ...byOperator(operator) };
     },
+    ends: () => "all",
   },
   "rolled-back": {
     isDurable: always,
     // An operator's rollback is a switch to the version that it returns to.
-    fields: ({ tag, to, reason, operator }, memory) => ({
-      tag,
-      to,
-      reason,
-      ...(operator === undefined ? memory.attempt(tag) : memory.endAttempt(to)),
-      ...byOperator(operator),
-    }),
+    fields: ({ tag, to, reason, operator }, attempts) => {
+      if (operator === undefined) return { tag, to, reason, ...attempts.of(tag) };
+      const attempt = attempts.end(to);
+      const durationMs = attempt.phases && sum(Object.values(attempt.phases));
+      return { tag, to, reason, durationMs, ...attempt, ...byOperator(operator) };
+    },
   },
   superseded: {
     isDurable: always,
-    fields: ({ tag, by }, memory) => ({ tag, by, ...memory.endAttempt(tag) }),
+    fields: ({ tag, by }, attempts) => ({ tag, by, ...attempts.end(tag) }),
   },
   failed: {
     isDurable: ({ tag }) => tag !== undefined,
-    fields: ({ tag, phase, error, count, retryInMs }, memory) => {
-      const attempt = tag === undefined ? {} : memory.endAttempt(tag);
-      const key = [tag ?? "", phase, error.code, withoutNumbers(error.message)];
-      if (!memory.isNew("failed", ...key)) return undefined;
+    fields: ({ tag, phase, error, count, retryInMs }, attempts) => {
       const { code, message: reason } = error;
+      const attempt = tag === undefined ? {} : attempts.end(tag);
       return { tag, phase, reason, code, count, retryInMs, ...attempt };
     },
+    once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
   },
-  "succeeded-again": {
-    fields: ({ after }, memory) => {
-      memory.forget("failed");
-      return { after };
-    },
-  },
+  "succeeded-again": { fields: ({ after }) => ({ after }), ends: () => ["failed"] },
   recovered: { isDurable: always, fields: ({ tag, action }) => ({ tag, action }) },
   waiting: {
-    fields: ({ tag, why, reason, until }, memory) =>
-      memory.isNew("waiting", tag, why, reason)
-        ? { tag, why, reason, until: until?.toISOString() }
-        : undefined,
+    fields: ({ tag, why, reason, until }) => ({ tag, why, reason, until: until?.toISOString() }),
+    once: ({ tag, why, reason }) => [tag, why, reason],
   },
   held: {
-    fields: ({ tag, running, reason }, memory) =>
-      memory.isNew("held", tag, running) ? { tag, running, reason } : undefined,
+    fields: ({ tag, running, reason }) => ({ tag, running, reason }),
+    once: ({ tag, running }) => [tag, running],
   },
   "known-bad": {
-    fields: ({ tag, reason }, memory) =>
-      memory.isNew("known-bad", tag, reason) ? { tag, reason } : undefined,
+    fields: ({ tag, reason }) => ({ tag, reason }),
+    once: ({ tag, reason }) => [tag, reason],
   },
   "bytes-changed": {
-    fields: ({ tag, artifact }, memory) =>
-      memory.isNew("bytes-changed", tag, artifact) ? { tag, artifact } : undefined,
+    fields: ({ tag, artifact }) => ({ tag, artifact }),
+    once: ({ tag, artifact }) => [tag, artifact],
   },
   "would-deploy": {
-    fields: ({ tag, previousTag }, memory) =>
-      memory.isNew("would-deploy", tag) ? { tag, previousTag } : undefined,
+    fields: ({ tag, previousTag }) => ({ tag, previousTag }),
+    once: ({ tag }) => [tag],
   },
   polled: {
-    fields: ({ outcome, error }, memory) =>
-      memory.hasChanged("polled", outcome) ? { outcome, reason: error } : undefined,
+    fields: ({ outcome, error }) => ({ outcome, reason: error }),
+    once: ({ outcome }) => [outcome],
+    ends: ({ outcome }) => (outcome === "fine" ? ["polled", "failed"] : ["polled"]),
   },
   webhook: {
-    fields: ({ source, outcome }, memory) =>
-      outcome === "accepted" ? memory.coalesce(`webhook ${source}`, { source }) : undefined,
+    fields: ({ source, outcome }) => (outcome === "accepted" ? { source } : undefined),
   },
   "crash-loop": {
     isDurable: always,
@@ -162,10 +157,8 @@ const DECISIONS: Decisions = {
   },
   resumed: { fields: ({ tag, reason }) => ({ tag, reason }) },
   "start-failed": {
-    fields: ({ tag, reason, retryInMs }, memory) =>
-      memory.isNew("start-failed", tag, withoutNumbers(reason))
-        ? { tag, reason, retryInMs }
-        : undefined,
+    fields: ({ tag, reason, retryInMs }) => ({ tag, reason, retryInMs }),
+    once: ({ tag, reason }) => [tag, withoutNumbers(reason)],
   },
   "replica-lost": {
     fields: ({ tag, container, reason, lastLines, replaceInMs }) => ({
@@ -180,10 +173,9 @@ const DECISIONS: Decisions = {
   pruned: { fields: ({ directories }) => ({ directories }) },
   uncaught: { fields: ({ error, count }) => (count === 1 ? { reason: error } : undefined) },
   warning: {
-    fields: ({ message, fields = {}, important }, memory) => {
-      if (!important || !memory.isNew("warning", message, JSON.stringify(fields))) return undefined;
-      return { reason: message, fields };
-    },
+    fields: ({ message, fields = {}, important }) =>
+      important ? { reason: message, fields } : undefined,
+    once: ({ reason, fields }) => [reason, withoutNumbers(JSON.stringify(fields))],
   },
   request: ignored,
   retry: ignored,
@@ -236,42 +228,94 @@ export const GAP = "gap";
 /** The names of all entries. */
 export const JOURNAL_EVENTS: readonly string[] = [
   ...Object.entries(DECISIONS).flatMap(([name, decision]) =>
-    decision === undefined || name === "phase" ? [] : [name],
+    decision === undefined || name.startsWith("phase") ? [] : [name],
   ),
   GAP,
 ];
 
+type RecorderClock = Pick<Clock, "now" | "monotonic">;
+
+/** Whether events of this type are of use for the journal. */
+export function concernsJournal({ type }: DewyEvent): boolean {
+  return DECISIONS[type] !== undefined;
+}
+
 export class Recorder {
-  readonly #clock: Pick<Clock, "now" | "monotonic">;
-  readonly #memory: Memory;
+  readonly #clock: RecorderClock;
+  readonly #redact: Redact;
+  readonly #attempts = new Attempts();
+  readonly #conditions = new Conditions();
   readonly #limits = new Map<string, RateLimit>();
 
-  constructor(clock: Pick<Clock, "now" | "monotonic">) {
+  constructor(clock: RecorderClock, redact: Redact) {
     this.#clock = clock;
-    this.#memory = new Memory(clock);
+    this.#redact = redact;
   }
 
-  record(event: DewyEvent): RecordedEntry | undefined {
-    const decision = DECISIONS[event.type] as Decision<EventType> | undefined;
-    const fields = decision?.fields(event as never, this.#memory);
-    if (fields === undefined) return undefined;
-    const isDurable = decision?.isDurable?.(event as never) === true;
-    const omitted = isDurable ? 0 : this.#omit(event.type);
+  /** Continues after the entries of an earlier process, so that a restart does not repeat them. */
+  resume(entries: readonly JournalEntry[]): void {
+    for (const entry of entries) {
+      const decision = decisionOf(entry.event);
+      const ageMs = this.#clock.now() - Date.parse(entry.at);
+      if (decision === undefined || ageMs < 0 || ageMs > RESUMED_MS) continue;
+      this.#conditions.note(entry, decision);
+      this.#limit(entry.event).take(this.#clock.monotonic() - ageMs);
+    }
+  }
+
+  /** @param now when it happened, in milliseconds since the epoch. */
+  record(event: DewyEvent, now: number = this.#clock.now()): RecordedEntry | undefined {
+    const decision = decisionOf(event.type);
+    const fields = decision?.fields(event as never, this.#attempts);
+    if (decision === undefined || fields === undefined) return undefined;
+    const at = new Date(now).toISOString();
+    const entry = { ...mapTexts({ ...fields, at, event: event.type }, this.#redact), at };
+    if (!this.#conditions.note(entry, decision)) return undefined;
+    const isDurable = decision.isDurable?.(event as never) === true;
+    if (isDurable) return { entry, isDurable };
+    const omitted = this.#limit(event.type).take(this.#clock.monotonic());
     if (omitted === undefined) return undefined;
-    const entry: JournalEntry = {
-      at: new Date(this.#clock.now()).toISOString(),
-      event: event.type,
-      ...defined(fields),
-      ...(omitted === 0 ? {} : { omitted }),
-    };
-    return { entry, isDurable };
+    return { entry: omitted === 0 ? entry : { ...entry, omitted }, isDurable };
   }
 
   /** Keeps a crash loop and the like from driving the deploys out of the journal. */
-  #omit(type: EventType): number | undefined {
-    const limit = this.#limits.get(type) ?? new RateLimit(this.#clock);
+  #limit(type: string): RateLimit {
+    const limit = this.#limits.get(type) ?? rateLimit(type);
     this.#limits.set(type, limit);
-    return limit.take();
+    return limit;
+  }
+}
+
+const MINUTE_MS = 60_000;
+const RESUMED_MS = 24 * 60 * MINUTE_MS;
+
+function rateLimit(type: string): RateLimit {
+  return type === "webhook" ? new RateLimit(1, MINUTE_MS) : new RateLimit(20, 5 * MINUTE_MS);
+}
+
+function decisionOf(type: string): Decision<EventType> | undefined {
+  return Object.hasOwn(DECISIONS, type)
+    ? (DECISIONS[type as EventType] as Decision<EventType> | undefined)
+    : undefined;
+}
+
+const MAX_CONDITIONS = 500;
+
+/** The conditions that last and were recorded. */
+class Conditions {
+  readonly #known = new Map<string, string>();
+
+  /** Returns whether the entry is news. */
+  note(entry: JournalEntry, { once, ends }: Decision<EventType>): boolean {
+    const key = once && JSON.stringify([entry.event, ...once(entry)]);
+    if (key !== undefined && this.#known.has(key)) return false;
+    const ended = ends?.(entry) ?? [];
+    for (const [known, event] of this.#known) {
+      if (ended === "all" || ended.some((one) => one === event)) this.#known.delete(known);
+    }
+    if (this.#known.size >= MAX_CONDITIONS) this.#known.clear();
+    if (key !== undefined) this.#known.set(key, entry.event);
+    return true;
   }
 }
 
@@ -281,70 +325,32 @@ interface Attempt {
 }
 
 const MAX_ATTEMPTS = 20;
-const MAX_KNOWN = 500;
 
-/** What was recorded before, as far as it decides about later events. */
-class Memory {
-  readonly #clock: Pick<Clock, "monotonic">;
+/** The attempts to deploy a version that have not ended, by tag. */
+class Attempts {
   readonly #attempts = new Map<string, Attempt>();
-  readonly #known = new Set<string>();
-  readonly #latest = new Map<string, string>();
-  readonly #coalesced = new Map<string, { at: number; omitted: number }>();
 
-  constructor(clock: Pick<Clock, "monotonic">) {
-    this.#clock = clock;
-  }
-
-  /** Whether this was not recorded since {@link forget}. */
-  isNew(...words: readonly string[]): boolean {
-    const key = JSON.stringify(words);
-    if (this.#known.has(key)) return false;
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.add(key);
-    return true;
-  }
-
-  /** After a change, the same condition is news again. */
-  forget(kind?: string): void {
-    for (const key of this.#known) {
-      if (kind === undefined || JSON.parse(key)[0] === kind) this.#known.delete(key);
-    }
-  }
-
-  hasChanged(name: string, value: string): boolean {
-    const isSame = this.#latest.get(name) === value;
-    this.#latest.set(name, value);
-    return !isSame;
-  }
-
-  coalesce(key: string, fields: Fields): Fields | undefined {
-    const at = this.#clock.monotonic();
-    const last = this.#coalesced.get(key);
-    if (last !== undefined && at - last.at < WEBHOOK_PAUSE_MS) {
-      last.omitted += 1;
-      return undefined;
-    }
-    this.#coalesced.set(key, { at, omitted: 0 });
-    return { ...fields, omitted: last?.omitted || undefined };
-  }
-
-  addPhase(tag: string, phase: DeployPhase, durationMs: number): void {
+  /** Forgets the phases of an earlier attempt that was given up without an event. */
+  beginPhase(tag: string, phase: DeployPhase): void {
     if (phase === "stage") this.#attempts.delete(tag);
     const { phases } = this.#open(tag);
     if (phase === "activate") for (const name of SWITCH_PHASES) delete phases[name];
+  }
+
+  addPhase(tag: string, phase: DeployPhase, durationMs: number): void {
+    const { phases } = this.#open(tag);
     // The bake is reported as a second phase `verify`.
     const name = phase === "verify" && phases.verify !== undefined ? "bake" : phase;
     phases[name] = durationMs;
   }
 
-  /** The attempt to deploy this version, which goes on. */
-  attempt(tag: string): Fields {
+  of(tag: string): EntryFields {
     const { deploy, phases } = this.#open(tag);
     return { deploy, phases: Object.keys(phases).length === 0 ? undefined : { ...phases } };
   }
 
-  endAttempt(tag: string): Fields {
-    const fields = this.attempt(tag);
+  end(tag: string): EntryFields {
+    const fields = this.of(tag);
     this.#attempts.delete(tag);
     return fields;
   }
@@ -364,7 +370,11 @@ function randomId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex");
 }
 
-function byOperator(operator: Operator | undefined): Fields {
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}
+
+function byOperator(operator: Operator | undefined): EntryFields {
   return operator === undefined ? {} : { user: operator.user, message: operator.message };
 }
 
@@ -378,11 +388,6 @@ function bounded(lines: readonly string[], most: number): string[] | undefined {
 }
 
 /** Process ids, ports and times differ each time that the same failure is reported; an exit code says something. */
-function withoutNumbers(message: string): string {
-  return message.replaceAll(/(?<!exit code )\b\d+/g, "0");
-}
-
-/** `exactOptional` fields are absent, never `undefined`. */
-function defined(fields: Fields): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+function withoutNumbers(text = ""): string {
+  return text.replaceAll(/(?<!exit code )\b\d+/g, "0");
 }

@@ -7,10 +7,13 @@ const SUFFIX = ".txt";
  * `shipped_to_<host>_<command>_at_<YYYYMMDDTHHMMSS.nnnnnnnnnZ>.txt`. Characters of a host name that could mean
  * something in a path or a URL become `-`.
  */
-export function auditName(deployment: Pick<Deployment, "host" | "command" | "at">): string {
+export function auditName(
+  deployment: Pick<Deployment, "host" | "command" | "at" | "nanoseconds">,
+): string {
+  const { nanoseconds = 0 } = deployment;
   const host = deployment.host.toLowerCase().replaceAll(/[^a-z0-9._-]/g, "-");
   const [seconds = "", millis = ""] = deployment.at.toISOString().replace("Z", "").split(".");
-  const at = `${seconds.replaceAll(/[-:]/g, "")}.${millis.padEnd(9, "0")}Z`;
+  const at = `${seconds.replaceAll(/[-:]/g, "")}.${millis}${String(nanoseconds).padStart(6, "0")}Z`;
   return `shipped_to_${host}_${deployment.command}_at_${at}${SUFFIX}`;
 }
 

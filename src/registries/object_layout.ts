@@ -39,12 +39,12 @@ interface ObjectRegistryParts {
   io: RegistryContext;
   store: ObjectStore;
   get(artifact: Artifact, options: OpenOptions & { size?: number }): ReturnType<Registry["open"]>;
-  /** Stores an empty object. */
-  put(name: string, signal: AbortSignal | undefined): Promise<void>;
+  /** Stores an empty object; an existing one counts as success. */
+  create(name: string, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** Makes a registry of a bucket: one listing for the tags, one for the files of a tag. */
-export function objectRegistry({ locator, io, store, get, put }: ObjectRegistryParts): Registry {
+export function objectRegistry({ locator, io, store, get, create }: ObjectRegistryParts): Registry {
   const signalOf = (given?: { signal?: AbortSignal }): AbortSignal | undefined =>
     joinSignals(given?.signal, io.signal);
   return skipAbandoned(
@@ -65,7 +65,7 @@ export function objectRegistry({ locator, io, store, get, put }: ObjectRegistryP
       async report(deployment, options) {
         if (deployment.error !== undefined) return; // A record says that something was shipped.
         const name = `${locator.prefix}${deployment.tag}/${auditName(deployment)}`;
-        await put(name, signalOf(options));
+        await create(name, signalOf(options));
       },
     }),
   );

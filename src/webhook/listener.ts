@@ -125,7 +125,8 @@ function bind(
   { host, port }: ListenerOptions["listen"],
 ): Promise<{ host: string; port: number }> {
   return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
+    // Also for connections that cannot be accepted later on; others can.
+    server.on("error", (cause) => {
       reject(bindError({ kind: "tcp", host, port }, cause, "--webhook-listen"));
     });
     server.listen({ host, port }, () => {

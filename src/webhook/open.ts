@@ -18,6 +18,7 @@ export interface WebhookOptions {
 
 export interface Webhooks {
   url: string;
+  /** May be called again. */
   close(): Promise<void>;
 }
 
@@ -42,11 +43,13 @@ export async function openWebhooks(options: WebhookOptions): Promise<Webhooks> {
       "Webhook secrets travel in plain text; listen on loopback behind a reverse proxy with TLS";
     emit({ type: "warning", message, fields: { url } });
   }
+  let closed: Promise<void> | undefined;
   return {
     url,
     close() {
       closing.abort();
-      return close();
+      closed ??= close();
+      return closed;
     },
   };
 }

@@ -222,15 +222,23 @@ describe("a step that may fail without harm", () => {
 
   it("is named in a warning: the reports and the removal of old releases", async () => {
     const world = await worldWithV1();
-    world.registry.reportError = new Error("read-only");
+    world.registry.reportError = new Error("HTTP 503");
     world.fail.prune = new HostError("busy");
     await deploy(candidate("v1.1.0"), world.io, never());
     world.hooks.before = 1;
     await failureOf(world, "v1.2.0");
     expect(warningsOf(world)).toEqual([
-      { message: "Cannot leave an audit record", error: "read-only" },
+      {
+        message: "Cannot leave an audit record; it will be retried",
+        tag: "v1.1.0",
+        error: "HTTP 503",
+      },
       { message: "Cannot remove old releases", error: "busy" },
-      { message: "Cannot report the failed deploy", error: "read-only" },
+      {
+        message: "Cannot report the failed deploy; it will be retried",
+        tag: "v1.2.0",
+        error: "HTTP 503",
+      },
       { message: "Cannot remove old releases", error: "busy" },
     ]);
   });
@@ -246,6 +254,7 @@ describe("a step that may fail without harm", () => {
     expect(warningsOf(world)).toEqual([
       { message: "Cannot remember the bad version", error: "the disk is full" },
       { message: "Cannot clear the switch that was rolled back", error: "the disk is full" },
+      { message: "Cannot save the report of the deploy", error: "the disk is full" },
     ]);
   });
 
@@ -334,7 +343,8 @@ it("a report that hangs does not hold dewy up that is stopped meanwhile", async 
   };
   await deploy(candidate("v1.0.0"), world.io, stop.signal);
   expect(warningsOf(world)[0]).toEqual({
-    message: "Cannot leave an audit record",
+    message: "Cannot leave an audit record; it will be retried",
+    tag: "v1.0.0",
     error: "it took too long while dewy was stopping",
   });
 });

@@ -14,6 +14,7 @@ import type {
   Deployer,
   HookVariables,
 } from "../../src/deploy/deployer.ts";
+import { ReportSchedule } from "../../src/deploy/report_schedule.ts";
 import { bakeAndCommit, takeOver } from "../../src/deploy/sequence.ts";
 import {
   type DeployedRelease,
@@ -170,6 +171,7 @@ export function testWorld(registry: TestRegistry = testRegistry()): TestWorld {
         };
       },
       switches: new Switches(),
+      reports: new ReportSchedule(() => 0.5),
       clock,
       emit: (event) => world.events.push(event),
       command: "assets",

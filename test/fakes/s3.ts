@@ -50,6 +50,8 @@ export function fakeS3(bucket: string, now: () => number): FakeS3 {
     if (asked !== bucket) return error(404, "NoSuchBucket");
     const key = rest.join("/");
     if (request.method === "PUT") {
+      const isConditional = request.headers.get("if-none-match") === "*";
+      if (isConditional && objects.has(key)) return error(412, "PreconditionFailed");
       store(key, new Uint8Array(await request.arrayBuffer()));
       return new Response(null, { headers: { etag: etagOf(objects.get(key)) } });
     }

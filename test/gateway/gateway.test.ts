@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CredentialError } from "../../src/core/error.ts";
+import { CredentialError, RemoteError } from "../../src/core/error.ts";
 import { LINK_LIFETIME_MS } from "../../src/gateway/artifact_link.ts";
 import { fakeUpstream, gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
 
@@ -382,10 +382,32 @@ describe("a report", () => {
         command: "assets",
         host: "192.0.2.7",
         at: new Date(world.clock.now()),
+        nanoseconds: expect.any(Number),
         error: "exit 1",
       },
     ]);
     expect(world.events.at(-1)).toMatchObject({ type: "deploy-reported", error: "exit 1" });
+  });
+
+  test("is accepted and warned of once if the upstream registry will never take it", async () => {
+    const world = gatewayWorld();
+    await current(world);
+    world.upstream.registry.report = async () => {
+      throw new CredentialError("only s3:GetObject");
+    };
+    await world.gateway.report(report, signal);
+    await world.gateway.report(report, signal);
+    const warnings = world.events.filter(({ type }) => type === "warning");
+    expect(warnings).toMatchObject([{ fields: { reason: "only s3:GetObject" } }]);
+  });
+
+  test("is refused while the upstream registry is down, so that the machine retries", async () => {
+    const world = gatewayWorld();
+    await current(world);
+    world.upstream.registry.report = async () => {
+      throw new RemoteError("HTTP 503");
+    };
+    await expect(world.gateway.report(report, signal)).rejects.toMatchObject({ retryable: true });
   });
 
   test.each([[{ tag: "../../etc/cron.d/x" }], [{ tag: "v9.9.9" }], [{ id: "another" }]])(

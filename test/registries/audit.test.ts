@@ -15,3 +15,11 @@ test("a host name cannot lead the record elsewhere", () => {
   const name = auditName({ host: "../a/b?c#d e\0é", command: "assets", at });
   expect(name).toBe("shipped_to_..-a-b-c-d-e--_assets_at_20260102T030405.006000000Z.txt");
 });
+
+test("deploys in the same millisecond are told apart by the digits below it", () => {
+  const deployed = { host: "web", command: "server", at };
+  expect(auditName({ ...deployed, nanoseconds: 42 })).toBe(
+    "shipped_to_web_server_at_20260102T030405.006000042Z.txt",
+  );
+  expect(auditName({ ...deployed, nanoseconds: 999_999 })).toContain("030405.006999999Z");
+});

@@ -101,6 +101,31 @@ describe("latest and explain", () => {
     await expect(explain("nonsense", quiet)).rejects.toThrow(ConfigError);
   });
 
+  it("look at one tag only, with a single request and without the policy of the URL", async () => {
+    const release = {
+      ...{ id: 7, tag_name: "v1.0.0-rc.1", draft: false, prerelease: true, assets: [] },
+      ...{ created_at: "2020-01-01T00:00:00Z", published_at: null, upload_url: "https://u" },
+    };
+    const calls: string[] = [];
+    const options = {
+      ...quiet,
+      tag: "v1.0.0-rc.1",
+      constraint: "^2",
+      fetch: async (input: RequestInfo | URL) => {
+        calls.push(new Request(input).url);
+        return Response.json(release);
+      },
+    };
+    const answer = { kind: "none", reason: "artifact-missing", tag: "v1.0.0-rc.1" };
+    expect(await latest("ghr://acme/app", options)).toMatchObject(answer);
+    expect(await explain("ghr://acme/app", options)).toMatchObject({
+      resolution: answer,
+      tags: [{ tag: "v1.0.0-rc.1", chosen: true }],
+    });
+    const url = "https://api.github.com/repos/acme/app/releases/tags/v1.0.0-rc.1";
+    expect(calls).toEqual([url, url]);
+  });
+
   it("let an option in code win over the URL", async () => {
     const fake = strictFake();
     const tag = {

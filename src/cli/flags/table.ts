@@ -378,13 +378,14 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<address>",
       commands: DEPLOYING,
       description:
-        "Where to receive webhooks that start a poll: 9001, 127.0.0.1:9001, [::]:9001; requires --webhook-secret-file",
+        "Where to receive webhooks that start a poll, such as 9001 (on loopback) or [::]:9001; requires --webhook-secret-file",
     },
     {
       name: "webhook-secret-file",
       value: "<path>",
       commands: DEPLOYING,
-      description: "File with the secret of the webhooks, at least 16 characters",
+      description:
+        "File with the secrets of webhooks, one per line, each with at least 16 characters; read again when it changes",
     },
   ],
   History: [

@@ -1,4 +1,5 @@
 import type { CommandContext } from "../../agent/context.ts";
+import { chooseInstance } from "../../control/instances.ts";
 import { ConfigError } from "../../core/error.ts";
 import { nearest } from "../../core/nearest.ts";
 import { SIGNAL_EXIT_CODES } from "../../host/process/io.ts";
@@ -9,12 +10,11 @@ import { JOURNAL_EVENTS } from "../../journal/recorder.ts";
 import type { HistoryConfig } from "../flags/local.ts";
 import { terminalStyle } from "../terminal.ts";
 import { historyHeader, historyRow } from "./history_table.ts";
-import { instanceDirectory } from "./instance_directory.ts";
 
 /** Prints the entries of the journal, oldest first. */
 export async function runHistory(config: HistoryConfig, context: CommandContext): Promise<number> {
   checkEvents(config.events);
-  const root = await instanceDirectory(config, context);
+  const { directory: root } = await chooseInstance(config, context.env);
   const output: Output = {
     config,
     isWanted: filter(config, context.clock.now()),

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
-import { statePath } from "../../agent/agent.ts";
 import type { CommandContext } from "../../agent/context.ts";
+import { chooseInstance } from "../../control/instances.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import { operatorText } from "../../core/operator.ts";
 import { skippedBy } from "../../deploy/decisions.ts";
@@ -12,6 +12,7 @@ import {
   findRelease,
 } from "../../deploy/state.ts";
 import { openReleaseDirectory, type ReleaseDirectory } from "../../deployers/release_directory.ts";
+import { statePath } from "../../host/files/own_paths.ts";
 import { readState } from "../../host/files/state_file.ts";
 import { treeSize } from "../../host/files/tree_size.ts";
 import { jsonLine } from "../../journal/entry.ts";
@@ -19,7 +20,6 @@ import { textTable } from "../commands/text_table.ts";
 import type { ReleasesConfig } from "../flags/local.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { localTime } from "./entry_text.ts";
-import { instanceDirectory } from "./instance_directory.ts";
 
 /** A release on disk, as `--json` prints it. Unknown values are `null`. */
 export interface ListedRelease {
@@ -50,7 +50,7 @@ export async function runReleases(
   config: ReleasesConfig,
   context: CommandContext,
 ): Promise<number> {
-  const root = await instanceDirectory(config, context);
+  const { directory: root } = await chooseInstance(config, context.env);
   const directory = await openReleaseDirectory(root);
   const state = await readState(statePath(root));
   const releases = await listReleases(directory, state, context.signals.stop);

@@ -28,15 +28,8 @@ const orderSchema = v.variant("kind", [
     ...decision,
     tag: v.string(),
     directory: directoryName,
-    left: v.exactOptional(v.string()),
   }),
-  v.object({
-    kind: v.literal("deploy"),
-    id: v.string(),
-    ...decision,
-    tag: v.string(),
-    left: v.exactOptional(v.string()),
-  }),
+  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
   v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
 ]);
 
@@ -85,6 +78,7 @@ const schema = v.object({
         id: v.string(),
         tag: v.string(),
         at: v.string(),
+        nanoseconds: v.exactOptional(v.number()),
         error: v.exactOptional(v.string()),
       }),
     ),
@@ -115,10 +109,9 @@ export function stateFile(path: string, emit: EventSink): StateStore {
   };
 }
 
-/** Reads the state without changing anything; an invalid file counts as an empty state. */
+/** Reads the state without setting an invalid file aside: for commands that only look. */
 export async function readState(path: string): Promise<DeployState> {
-  const text = await readOwnFileIfPresent(path);
-  return (text === undefined ? undefined : parseState(text)) ?? EMPTY_STATE;
+  return parseState((await readOwnFileIfPresent(path)) ?? "") ?? EMPTY_STATE;
 }
 
 function parseState(text: string): DeployState | undefined {

@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { HostError } from "../../core/error.ts";
 import type { Artifact, Deployment, Registry, Resolution } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
 import { fileError, hasCode } from "../../host/files/file_error.ts";
@@ -22,7 +23,7 @@ export function openFileRegistry(locator: FileLocator, io: RegistryContext): Reg
       source: fileSource(locator.dir),
       open,
       exists: (tag) => directoryHolds(locator.dir, tag),
-      report: (deployment) => writeRecord(locator.dir, deployment, io),
+      report: (deployment) => writeRecord(locator.dir, deployment),
     }),
   );
   return {
@@ -67,21 +68,18 @@ async function sha256(stream: ReadableStream<Uint8Array>): Promise<string> {
   }
 }
 
-async function writeRecord(
-  dir: string,
-  deployment: Deployment,
-  io: RegistryContext,
-): Promise<void> {
+async function writeRecord(dir: string, deployment: Deployment): Promise<void> {
   if (deployment.error !== undefined) return; // A record says that something was shipped.
-  const directory = join(dir, deployment.tag);
-  const path = join(directory, auditName(deployment));
+  const path = join(dir, deployment.tag, auditName(deployment));
   try {
     await writeFile(path, "", { flag: "wx" });
   } catch (cause) {
+    if (hasCode(cause, "EEXIST")) return;
+    const error = fileError("write", path, cause);
+    if (!hasCode(cause, "EROFS", "EACCES", "EPERM")) throw error;
     // A mounted share is often read-only, and that is a good way to run it.
-    if (!hasCode(cause, "EROFS", "EACCES", "EPERM")) throw fileError("write", path, cause);
-    const message = "No audit record is left: the directory is read-only";
-    io.emit({ type: "warning", message, fields: { tag: deployment.tag, directory } });
+    const message = `${error.message}; an audit record takes write permission on the directory`;
+    throw new HostError(message, { cause, retryable: false, fault: "operator" });
   }
 }
 

@@ -13,6 +13,7 @@ import { parseJsonIfValid } from "../../http/json.ts";
 
 const ROLES =
   "dewy needs storage.objects.list and storage.objects.get (the role Storage Object Viewer) and, for its audit record, storage.objects.create";
+const WRITE_ROLE = "an audit record takes storage.objects.create (the role Storage Object Creator)";
 const ErrorBody = v.object({
   error: v.object({
     message: v.optional(v.string(), ""),
@@ -37,7 +38,10 @@ export function gcsError(
     if (status === 403 && /rateLimitExceeded$/i.test(reason)) {
       return new RemoteError(what, { method, url, status, code: "rate-limited", retryAfterMs });
     }
-    if (status === 401 || status === 403) return new CredentialError(`${what}; ${refused(auth)}`);
+    if (status === 401 || status === 403) {
+      const roles = status === 403 && method === "POST" ? WRITE_ROLE : ROLES;
+      return new CredentialError(`${what}; ${refused(auth, roles)}`);
+    }
     if (status === 404) {
       const missing = /\/o\/[^?]/.test(url) ? "the object" : `the bucket "${bucket}"`;
       return new NotFoundError(
@@ -51,12 +55,12 @@ export function gcsError(
   };
 }
 
-function refused(auth: Pick<GoogleAuth, "source" | "tried"> | undefined): string {
+function refused(auth: Pick<GoogleAuth, "source" | "tried"> | undefined, roles: string): string {
   if (auth === undefined) return "the server at STORAGE_EMULATOR_HOST requires credentials";
   if (auth.source === undefined) {
     return `the request was sent without credentials, none were found in ${auth.tried.join(", ")}`;
   }
-  return `with the credentials of ${auth.source}; ${ROLES}`;
+  return `with the credentials of ${auth.source}; ${roles}`;
 }
 
 function parseBody({ body, message }: HttpFailure): { message: string; reason: string } {

@@ -31,7 +31,7 @@ export function openGs(
       // Parts of two objects must never be joined.
       return client.get(object, { ...open, generation: artifact.revision });
     },
-    put: (name, signal) => client.create(name, "", "text/plain", signal),
+    create: (name, signal) => client.create(name, "", "text/plain", signal),
   });
 }
 

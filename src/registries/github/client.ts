@@ -260,6 +260,11 @@ function refusal(failure: HttpFailure, auth: GitHubAuth): DewyError | undefined 
       `${what}; the credentials of ${auth.source} are wrong, expired or revoked`,
     );
   }
+  if (method === "POST" && (status === 403 || status === 404)) {
+    return new CredentialError(
+      `${what}; an audit record takes the permission "Contents: write", or the scope repo, which the credentials of ${auth.source} do not have`,
+    );
+  }
   if (status === 403)
     return new CredentialError(`${what}; the credentials of ${auth.source} do not allow this`);
   if (status === 404) {

@@ -1,4 +1,4 @@
-import { IntegrityError, NotFoundError } from "../../core/error.ts";
+import { CredentialError, IntegrityError, NotFoundError } from "../../core/error.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
@@ -10,8 +10,9 @@ import { GitHubRepository } from "./repository.ts";
 import type { GitHubAsset } from "./schema.ts";
 import { findAsset, GhrSource, revisionOf } from "./source.ts";
 
-const NO_RECORD =
-  "No audit record is left on GitHub: that takes GH_TOKEN, GITHUB_TOKEN or a GitHub App";
+const NO_TOKEN =
+  "Cannot leave an audit record on GitHub without credentials: set GH_TOKEN or GITHUB_TOKEN to a " +
+  'token with the permission "Contents: write", or use a GitHub App';
 
 export async function openGhrArtifact(
   url: SplitUrl,
@@ -30,8 +31,6 @@ export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
   const github = new GitHubClient(io);
   const repository = new GitHubRepository(github, locator.owner, locator.repo);
   const source = new GhrSource(locator, { github, repository, clock: io.clock, emit: io.emit });
-
-  let warned = false;
 
   const registry = listRegistry({
     locator,
@@ -58,11 +57,7 @@ export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
     exists: (tag, options = {}) => repository.exists(tag, joinSignals(options.signal, io.signal)),
     async report(deployment: Deployment, options = {}) {
       if (deployment.error !== undefined) return; // A record says that something was shipped.
-      if (github.auth.kind === "anonymous") {
-        if (!warned) io.emit({ type: "warning", message: NO_RECORD });
-        warned = true;
-        return;
-      }
+      if (github.auth.kind === "anonymous") throw new CredentialError(NO_TOKEN);
       const signal = joinSignals(options.signal, io.signal);
       const { id } = deployment;
       const uploadUrl = source.uploadUrl(id) ?? (await repository.uploadUrl(id, signal));

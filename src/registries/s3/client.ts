@@ -25,7 +25,7 @@ import {
   s3Endpoint,
 } from "./address.ts";
 import { s3Error } from "./errors.ts";
-import { parseListing, type S3Page } from "./xml.ts";
+import { parseListing, parseS3Error, type S3Page } from "./xml.ts";
 
 export interface S3Context extends HttpContext, AwsContext {
   /** The AWS profile in use; absent on the edge. */
@@ -44,6 +44,11 @@ export interface S3GetOptions extends RangeOptions {
   etag?: string | undefined;
   signal?: AbortSignal | undefined;
 }
+
+/** The object exists, or another client is creating it. */
+const EXISTS = new Set(["PreconditionFailed", "ConditionalRequestConflict"]);
+
+type Signal = AbortSignal | undefined;
 
 // Enough for 1,000 escaped keys of 1,024 bytes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
@@ -94,19 +99,12 @@ export function createS3Client(at: S3Bucket, context: S3Context) {
     put: async (
       key: string,
       body: string | Uint8Array<ArrayBuffer>,
-      contentType: string,
-      signal?: AbortSignal,
-    ) => {
-      const checksum = bytesToBase64(await sha256(body));
-      const response = await s3.send({
-        method: "PUT",
-        url: await addressOf(key),
-        headers: { "content-type": contentType, "x-amz-checksum-sha256": checksum },
-        body,
-        signal,
-      });
-      await response.body?.cancel();
-    },
+      type: string,
+      signal?: Signal,
+    ) => void (await s3.text(await putRequest(await addressOf(key), { body, type, signal }))),
+    /** Creates an empty object; an existing one counts as success. */
+    create: async (key: string, type: string, signal?: Signal) =>
+      create(s3, await putRequest(await addressOf(key), { body: "", type, signal })),
   };
 }
 
@@ -211,6 +209,24 @@ async function refuseEncoded(url: string, response: Response): Promise<Response>
     `Cannot download ${redactUrl(url)}: it is stored with Content-Encoding ${encoding}, so that its bytes change in transit; store it without, or set credentials`,
     { retryable: false },
   );
+}
+
+async function putRequest(
+  url: string,
+  { body, type, signal }: { body: string | Uint8Array<ArrayBuffer>; type: string; signal?: Signal },
+): Promise<HttpRequest> {
+  const checksum = bytesToBase64(await sha256(body));
+  const headers = { "content-type": type, "x-amz-checksum-sha256": checksum };
+  return { method: "PUT", url, headers, body, signal };
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
+async function create(http: HttpClient, request: HttpRequest): Promise<void> {
+  const headers = { ...request.headers, "if-none-match": "*" };
+  const { status, text } = await http.text({ ...request, headers, accept: [409, 412, 501] });
+  if (status < 300 || EXISTS.has(parseS3Error(text).code)) return;
+  // Some services refuse the condition, whether or not the object exists.
+  await http.text(request);
 }
 
 function ifMatch(etag: string | undefined): Record<string, string> {

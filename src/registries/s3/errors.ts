@@ -24,6 +24,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   TokenRefreshRequired: "the session has expired; get new credentials",
   AccessDenied: "dewy needs s3:ListBucket, s3:GetObject and, for its audit record, s3:PutObject",
 };
+const WRITE_ADVICE = "an audit record takes the permission s3:PutObject";
 const ANONYMOUS =
   "the request was sent without credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role";
 const WRONG_REGION = new Set([
@@ -51,6 +52,9 @@ export function s3Error(
     if (isAnonymous() && wantsCredentials(failure.status, code)) {
       return new CredentialError(`${what}; ${ANONYMOUS}`);
     }
+    const isRecord = failure.method === "PUT";
+    const isDenied = code === "AccessDenied" || (failure.status === 403 && code === "");
+    if (isRecord && isDenied) return new CredentialError(`${what}; ${WRITE_ADVICE}`);
     const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : undefined;
     if (advice !== undefined) return new CredentialError(`${what}; ${advice}`);
     if (code === "NoSuchBucket") {

@@ -54,6 +54,11 @@ async function withJournal(entries: readonly JournalEntry[] = ENTRIES): Promise<
   return root;
 }
 
+/** No other instance of this machine. */
+function env(root: string): Record<string, string> {
+  return { DEWY_RUNTIME_DIR: join(root, "run") };
+}
+
 function journalIn(root: string): string {
   return join(root, ".dewy", "journal.jsonl");
 }
@@ -63,7 +68,7 @@ async function history(
   flags: readonly string[] = [],
   options: Parameters<typeof fakeProcess>[0] = {},
 ): Promise<{ code: number; out: string; err: string }> {
-  const io = fakeProcess(options);
+  const io = fakeProcess({ ...options, env: { ...env(root), ...options.env } });
   const code = await run(["history", "--directory", root, ...flags], io);
   return { code, out: io.out(), err: io.err() };
 }
@@ -216,7 +221,7 @@ describe("dewy history", () => {
 
   it("follows until Ctrl-C, which is exit code 130", async () => {
     const root = await withJournal();
-    const io = fakeProcess();
+    const io = fakeProcess({ env: env(root) });
     const flags = ["--follow", "--limit", "1", "--event", "ordered", "--json"];
     const running = run(["history", "--directory", root, ...flags], io);
     await expect.poll(() => io.out()).toContain("pin v1.1.0");

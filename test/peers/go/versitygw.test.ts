@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
-import { latest, type RegistryOptions } from "../../../src/registries/open.ts";
+import { latest, openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import type { S3Client } from "../../../src/registries/s3/client.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
@@ -87,6 +87,19 @@ describe.skipIf(missing !== undefined)(
           },
         };
       },
+    });
+
+    test("does not write over a record", async () => {
+      const { bucket, client } = await bucketWith("v1.0.0");
+      const record = "app/v1.0.0/shipped_to_web_server_at_20260501T020304.056000000Z.txt";
+      await client.put(record, "first", "text/plain");
+      const registry = openRegistry(`s3://${REGION}/${bucket}/app`, { env, platform: PLATFORM });
+      const at = new Date(Date.UTC(2026, 4, 1, 2, 3, 4, 56));
+      const deployed = { id: "x", tag: "v1.0.0", command: "server", host: "web", at };
+      await registry.report?.(deployed);
+      await registry.report?.({ ...deployed, nanoseconds: 1 });
+      expect(await new Response(await client.get(record)).text()).toBe("first");
+      expect(await client.head(record.replace("056000000", "056000001"))).toBeDefined();
     });
 
     const LATE = { clock: { ...systemClock, now: () => Date.now() - 3_600_000 } };

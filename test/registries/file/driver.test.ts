@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DewyEvent } from "../../../src/core/event.ts";
@@ -182,12 +182,42 @@ describe("file://", () => {
     expect((await readdir(join(dir, "v1.0.0"))).sort()).toEqual([ARTIFACT, record]);
   });
 
-  it.skipIf(!existsSync("/sys/kernel"))("only warns when the directory is read-only", async () => {
-    // Nobody, not even root, can make a file there.
-    const { registry, events } = openWithEvents("/sys");
+  it("never writes over a record, and leaves one for each host and process", async () => {
+    const { dir, registry, write } = await world();
+    await write(`v1.0.0/${ARTIFACT}`);
+    const record = "shipped_to_web-1_assets_at_19700101T000000.000000000Z.txt";
+    await writeFile(join(dir, "v1.0.0", record), "first");
+    const deployed = { id: "v1.0.0", tag: "v1.0.0", command: "assets", at: new Date(0) };
+    const others = [
+      { host: "web-1" },
+      { host: "web-2" },
+      { host: "web-1", nanoseconds: 7 },
+      { host: "web-1", nanoseconds: 999_999 },
+    ];
+    await Promise.all(others.map((one) => registry.report?.({ ...deployed, ...one })));
+    expect(await readdir(join(dir, "v1.0.0"))).toHaveLength(1 + others.length);
+    expect(await readFile(join(dir, "v1.0.0", record), "utf8")).toBe("first");
+  });
+
+  it.skipIf(!existsSync("/sys/kernel"))("refuses a record in a read-only directory", async () => {
+    // Not even root can create a file there.
+    const { registry } = openWithEvents("/sys");
     const deployed = { id: "kernel", tag: "kernel", command: "assets", host: "h", at: new Date(0) };
-    await registry.report?.(deployed);
-    expect(events).toMatchObject([{ type: "warning", fields: { directory: "/sys/kernel" } }]);
+    await expect(registry.report?.(deployed)).rejects.toMatchObject({
+      code: "host",
+      fault: "operator",
+      retryable: false,
+      message: expect.stringMatching(/\/sys\/kernel\/.*takes write permission on the directory/),
+    });
+  });
+
+  it("leaves no record of a release that is gone", async () => {
+    const { registry } = await world();
+    const deployed = { id: "v1.0.0", tag: "v1.0.0", command: "assets", host: "h", at: new Date(0) };
+    await expect(registry.report?.(deployed)).rejects.toMatchObject({
+      code: "not-found",
+      retryable: false,
+    });
   });
 
   it.each(["..", ".", "", "a/b", "a\0b"])(

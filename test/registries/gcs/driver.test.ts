@@ -183,6 +183,32 @@ describe("a registry in GCS", () => {
     expect(fake.requests).toHaveLength(2);
   });
 
+  test("leaves a record for each host and process that deploy in the same instant", async () => {
+    const fake = fakeGcs();
+    const registry = openFakeGs(fake, "gs://b/app");
+    const at = new Date("2026-05-01T01:02:03.004Z");
+    const deployment = { id: "", tag: "v1.0.0", command: "assets", at };
+    const others = [
+      { host: "web-1" },
+      { host: "web-2" },
+      { host: "web-1", nanoseconds: 7 },
+      { host: "web-1", nanoseconds: 999_999 },
+    ];
+    await Promise.all(others.map((one) => registry.report?.({ ...deployment, ...one })));
+    expect(fake.objects.size).toBe(others.length);
+  });
+
+  test("names the role that a record takes", async () => {
+    const fake = fakeGcs();
+    fake.intercept(() => new Response(null, { status: 403 }));
+    const deployment = { id: "", tag: "v1.0.0", command: "assets", host: "web", at: new Date(0) };
+    await expect(openFakeGs(fake, "gs://b/app").report?.(deployment)).rejects.toMatchObject({
+      code: "credential",
+      retryable: false,
+      message: expect.stringMatching(/credentials|Storage Object Creator/),
+    });
+  });
+
   test("writes no record of a failed deploy", async () => {
     const fake = fakeGcs();
     const at = new Date();

@@ -261,13 +261,28 @@ describe("report", () => {
     expect(artifacts.map(({ name }) => name)).toEqual([ASSET]);
   });
 
-  test("without a token is one warning, and nothing is sent", async () => {
-    const { github, registry, events } = ghrWorld({ env: {} });
+  test("without a token is refused with the permission that it takes, and nothing is sent", async () => {
+    const { github, registry } = ghrWorld({ env: {} });
     const { id } = github.publish("v1.0.0", APP);
-    await registry.report?.(deployment(id));
-    await registry.report?.(deployment(id));
-    expect(events.filter(({ type }) => type === "warning")).toHaveLength(1);
+    await expect(registry.report?.(deployment(id))).rejects.toMatchObject({
+      code: "credential",
+      retryable: false,
+      message: expect.stringMatching(/GH_TOKEN.*"Contents: write"/),
+    });
     expect(github.calls).toEqual([]);
+  });
+
+  test("of many hosts in the same instant leaves a record for each", async () => {
+    const { github, registry } = ghrWorld({ env: { GH_TOKEN: "ghp_writer" } });
+    const { id } = github.publish("v1.0.0", APP);
+    const hosts = ["web-1", "web-2", "web-3"].map((host) => ({ host }));
+    const processes = [1, 2, 999_999].map((nanoseconds) => ({ nanoseconds }));
+    await Promise.all(
+      [...hosts, ...processes].map((one) => registry.report?.({ ...deployment(id), ...one })),
+    );
+    const names = github.release("v1.0.0").assets.map(({ name }) => name);
+    expect(new Set(names).size).toBe(APP.length + 6);
+    expect(names).toContain(NAME.replace("012000000Z", "012999999Z"));
   });
 
   test("of a failed deploy leaves no record that it was shipped", async () => {
@@ -280,6 +295,10 @@ describe("report", () => {
   test("with a token that may only read says so", async () => {
     const { github, registry } = ghrWorld();
     const { id } = github.publish("v1.0.0", APP);
-    await expect(registry.report?.(deployment(id))).rejects.toMatchObject({ code: "credential" });
+    await expect(registry.report?.(deployment(id))).rejects.toMatchObject({
+      code: "credential",
+      retryable: false,
+      message: expect.stringContaining('"Contents: write"'),
+    });
   });
 });

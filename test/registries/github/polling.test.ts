@@ -367,3 +367,55 @@ describe("a machine whose clock is set back by a day", () => {
     expect(await pollFor(world, 16 * MINUTE)).toBe("v1.0.0");
   });
 });
+
+describe("one tag", () => {
+  test("costs one request and no listing, and leaves the polls as they are", async () => {
+    const world = await polled();
+    expect(await readyTag(world.registry, { tag: "v1.0.0" })).toBe("v1.0.0");
+    expect(asked(world)).toEqual([`${ONE}v1.0.0 200`]);
+    expect(await pollFor(world, 10 * SECOND)).toBe("v1.1.0");
+    expect(asked(world)).toEqual([`${TAGS} 304`]);
+    const fresh = world.reopen({});
+    expect(await readyTag(fresh, { tag: "v1.0.0" })).toBe("v1.0.0");
+    expect(asked(world)).toEqual([`${ONE}v1.0.0 200`]);
+  });
+
+  test("is found as soon as it is released, even between two listings", async () => {
+    const world = await polled();
+    world.github.publish("v0.9.0", APP);
+    expect(await readyTag(world.registry, { tag: "v0.9.0" })).toBe("v0.9.0");
+  });
+
+  test("that is a draft or has no release is refused with that reason", async () => {
+    const world = await polled();
+    world.github.publish("v2.0.0", APP, { draft: true });
+    world.github.pushTag("v3.0.0");
+    for (const [tag, why] of [
+      ["v2.0.0", "draft"],
+      ["v3.0.0", "without a release"],
+    ] as const) {
+      // A draft is visible only to those who may write.
+      const registry = world.reopen({ env: { ...world.options.env, GH_TOKEN: "ghp_writer" } });
+      expect(await registry.resolve({ tag })).toMatchObject({
+        kind: "none",
+        reason: "unknown-tag",
+        message: `Cannot find the tag "${tag}" in "ghr://acme/app": ${why}`,
+      });
+    }
+  });
+
+  test("is not called unknown where the repository cannot be read", async () => {
+    const world = ghrWorld({ env: {} });
+    world.github.inject(/./, status(404), 100);
+    await expect(world.registry.resolve({ tag: "v1.0.0" })).rejects.toMatchObject({
+      code: "not-found",
+    });
+  });
+
+  test("without a file for this machine is awaited, and does not hold up the polls", async () => {
+    const world = await polled();
+    world.github.publish("v1.0.1", []);
+    expect(await readyTag(world.registry, { tag: "v1.0.1" })).toBe("pending");
+    expect(await readyTag(world.registry)).toBe("v1.1.0");
+  });
+});

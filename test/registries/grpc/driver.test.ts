@@ -192,6 +192,38 @@ describe("the answer", () => {
     });
   });
 
+  test("is the answer to its own tag, whatever is excluded and of whatever slot", async () => {
+    for (const tag of ["v1.2.3+green", "nightly"]) {
+      const { registry } = await setup(answering({ ...ANSWER, tag }, { slot: "blue" }));
+      const why = await explainRegistry(registry, { tag, exclude: [tag] });
+      expect(why.resolution).toMatchObject({ kind: "ready", release: { tag } });
+      expect(why.tags).toMatchObject([{ tag, chosen: true }]);
+    }
+  });
+
+  test("is not the answer to another tag: that one is chosen on the server", async () => {
+    const { registry } = await setup(answering(ANSWER));
+    const why = await explainRegistry(registry, { tag: "v1.2.2" });
+    expect(why.resolution).toMatchObject({
+      kind: "none",
+      reason: "unknown-tag",
+      tag: "v1.2.2",
+      message: expect.stringMatching(
+        /^Cannot find the tag "v1\.2\.2" in "grpc:.*": the server answers v1\.2\.3, .*only its current version; choose v1\.2\.2 on the server$/,
+      ),
+    });
+    expect(why.tags).toMatchObject([{ tag: "v1.2.2", chosen: false }]);
+  });
+
+  test("without a tag answers no tag", async () => {
+    const { registry } = await setup(answering({ ...ANSWER, tag: "", artifactUrl: "" }));
+    expect(await registry.resolve({ tag: "v1.2.2" })).toMatchObject({
+      kind: "none",
+      reason: "unknown-tag",
+      message: expect.stringContaining("has no version for linux/amd64"),
+    });
+  });
+
   test.each([
     [{ ...ANSWER, tag: "" }, "tag:"],
     [{ ...ANSWER, tag: "v1\n" }, "tag:"],

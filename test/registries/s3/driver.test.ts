@@ -197,6 +197,45 @@ describe("s3://", () => {
     expect(ready(await registry.resolve()).artifact).toEqual(before);
   });
 
+  describe("a record", () => {
+    const deployed = { id: "x", tag: "v1.0.0", command: "assets", host: "h", at: new Date(NOW) };
+    const key = "app/v1.0.0/shipped_to_h_assets_at_20260601T120000.000000000Z.txt";
+
+    test("is left for each host and process, and never written over", async () => {
+      const { server, registry } = world();
+      server.store(key, "first");
+      const others = [{}, { host: "web-2" }, { nanoseconds: 7 }, { nanoseconds: 999_999 }];
+      await Promise.all(others.map((one) => registry.report?.({ ...deployed, ...one })));
+      expect(server.objects.size).toBe(others.length);
+      expect(new TextDecoder().decode(server.objects.get(key)?.body)).toBe("first");
+    });
+
+    test("is written without a condition to a service that refuses conditions", async () => {
+      const { server, registry } = world({
+        fetch: fetchOf((request) =>
+          request.headers.has("if-none-match")
+            ? new Response("<Error><Code>NotImplemented</Code></Error>", { status: 501 })
+            : server.handler(request),
+        ),
+      });
+      await registry.report?.(deployed);
+      expect([...server.objects.keys()]).toEqual([key]);
+    });
+
+    test("is refused with the permission that it takes", async () => {
+      const { registry } = world({
+        fetch: fetchOf(
+          () => new Response("<Error><Code>AccessDenied</Code></Error>", { status: 403 }),
+        ),
+      });
+      await expect(registry.report?.(deployed)).rejects.toMatchObject({
+        code: "credential",
+        retryable: false,
+        message: expect.stringContaining("takes the permission s3:PutObject"),
+      });
+    });
+  });
+
   test("refuses to write a record for a tag that leads elsewhere", async () => {
     const { server, registry } = world();
     const deployed = { id: "x", command: "assets", host: "h", at: new Date(NOW), tag: ".." };

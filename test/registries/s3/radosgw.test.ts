@@ -211,6 +211,27 @@ describe.skipIf(missing !== undefined)(title, () => {
     ]);
   });
 
+  test("leaves a record for each of many hosts at once, and writes over none", async () => {
+    const { client, open } = await world();
+    const at = new Date(Date.UTC(2026, 4, 1, 2, 3, 4, 56));
+    const deployed = { id: "my/app/v1.0.0/", tag: "v1.0.0", command: "server", at };
+    const record = "my/app/v1.0.0/shipped_to_web_server_at_20260501T020304.056000000Z.txt";
+    await client.put(record, "first", "text/plain");
+    const hosts = Array.from({ length: 10 }, (_, index) => ({ host: `web-${index}` }));
+    const processes = Array.from({ length: 10 }, (_, nanoseconds) => ({
+      host: "web",
+      nanoseconds,
+    }));
+    await Promise.all(
+      [...hosts, ...processes].map((one) => open().report?.({ ...deployed, ...one })),
+    );
+    let count = 0;
+    for await (const page of client.list({ prefix: "my/app/v1.0.0/" }))
+      count += page.objects.length;
+    expect(count).toBe(20);
+    expect(await new Response(await client.get(record)).text()).toBe("first");
+  });
+
   const refusals: [string, (io: RegistryContext) => Partial<RegistryContext>, RegExp][] = [
     [
       "a wrong secret",
