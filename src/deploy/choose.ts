@@ -66,7 +66,7 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   };
 }
 
-/** What a search has found out besides its verdict. */
+/** What a search has found out in addition to its verdict. */
 interface Search extends ChoiceInput {
   accepted: Candidate[];
   seen: Candidate[];

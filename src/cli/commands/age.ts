@@ -81,7 +81,7 @@ export function ageJson({ minAgeMs, ageMs, waiting }: AgeAnswer) {
   };
 }
 
-/** Says of the tags that are too young that they wait. */
+/** Marks the tags that are too young as waiting. */
 export function agedTags(
   tags: readonly ExplainedTag[],
   { waiting }: AgeAnswer,
