@@ -6,7 +6,8 @@ import type { SteerCommand } from "../../../src/control/protocol.ts";
 import { type ControlHandler, openControl } from "../../../src/control/server.ts";
 import { HostError } from "../../../src/core/error.ts";
 import type { Operator } from "../../../src/core/operator.ts";
-import { lockPath } from "../../../src/host/files/own_paths.ts";
+import { lockPath, statePath } from "../../../src/host/files/own_paths.ts";
+import { readState } from "../../../src/host/files/state_file.ts";
 import { acquireLock } from "../../../src/host/process/lock.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { type FakeProcess, fakeProcess } from "../process.ts";
@@ -164,6 +165,20 @@ describe("an operator's command", () => {
     const { code, io } = await order(first, "rollback");
     expect(code).toBe(1);
     expect(io.err()).toMatch(/Several instances.*blog.*shop/s);
+  });
+
+  test("acts on the directory of an instance that does not run", async () => {
+    const host = await newHost();
+    const { directory } = host;
+    const { code, io } = await order(host, "pause", "--directory", directory, "--json", "-m", "db");
+    expect(code).toBe(0);
+    const done = { kind: "done", command: "pause", outcome: "offline", directory, live: null };
+    expect(JSON.parse(io.out())).toMatchObject(done);
+    const { paused } = await readState(statePath(directory));
+    expect(paused).toMatchObject({ user: "alice", message: "db" });
+    const poll = await order(host, "poll", "--directory", directory);
+    expect(poll.code).toBe(3);
+    expect(poll.io.err()).toBe(`Error: Cannot poll: dewy does not run in ${directory}\n`);
   });
 
   test("says that nothing runs, and how to reach a directory", async () => {
