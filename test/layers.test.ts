@@ -142,6 +142,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/steer": [
     "core",
+    "control",
     "deploy",
     "host/files",
     "host/process",

@@ -1,6 +1,14 @@
+/**
+ * An operator's command line: the user who gave it, and their message.
+ *
+ * @module
+ */
+
 /** The user who gave a command, and their message. */
 export interface Operator {
+  /** The user's name, as the command sent it. */
   user: string;
+  /** Why, in the operator's words. */
   message?: string | undefined;
 }
 

@@ -36,3 +36,20 @@ test("the version is printed without any registry", async () => {
   expect(loaded.filter((path) => path.includes("/registries/"))).toEqual([]);
   expect(loaded.length).toBeLessThan(20);
 });
+
+test("a command about an instance loads no client of a registry, no notifier and no engine", async () => {
+  const directory = await tempDirectory();
+  await mkdir(join(directory, ".dewy"));
+  const loaded = await loadedBy("history", "--directory", directory);
+  const packages = loaded.filter((path) => path.startsWith("node_modules/"));
+  expect([...new Set(packages.map((path) => path.split("/")[1]))].sort()).toEqual([
+    "cac",
+    "valibot",
+  ]);
+  expect(
+    loaded.filter((path) =>
+      /registries\/\w+\/(client|registry)|slack\/attachment|engine/.test(path),
+    ),
+  ).toEqual([]);
+  expect(loaded.length).toBeLessThan(120);
+});

@@ -40,6 +40,13 @@ export interface ReferenceTables {
 const OWN_VARIABLES: readonly EnvironmentSpec[] = [
   own("DEWY_CACHEDIR", "`server`, `assets`: the directory for downloads (default: `.dewy/cache`)"),
   own("DEWY_REGISTRY_TOKEN", "`registry`: the token of the gateway, without `--token-file`", true),
+  own("DEWY_RUNTIME_DIR", "Where instances are found, by dewy and its commands"),
+  own("XDG_RUNTIME_DIR", "Where a user's instances are found, in `dewy` below it"),
+  own(
+    "RUNTIME_DIRECTORY",
+    "Where the instance of a systemd unit is found, if its name begins with `dewy`",
+  ),
+  own("SUDO_USER", "Commands: the name of the user in the history (default: the user's own)"),
   own("HTTPS_PROXY", "Proxy for `https://` requests; the lower-case name wins, here and below"),
   own("HTTP_PROXY", "Proxy for `http://` requests"),
   own("ALL_PROXY", "Proxy for both, where the variable above is not set"),
@@ -64,14 +71,18 @@ const EXIT_CODES: readonly { code: number; meaning: string }[] = [
   {
     code: 2,
     meaning:
-      "Network or registry; also: nothing is ready (`check`), or nothing is left to deploy because the only version is marked bad (`--once`)",
+      "Network or registry; also: nothing is ready (`check`), or nothing is left to deploy because the only version is marked bad (`--once`), or no instance is found",
   },
   {
     code: 3,
     meaning:
       "This machine: a full disk, a port in use that dewy itself opens, missing permissions, an archive that is refused, no container engine",
   },
-  { code: 4, meaning: "Application: a hook or the new version failed" },
+  {
+    code: 4,
+    meaning:
+      "Application: a hook or the new version failed; also: dewy ended before it had answered a command",
+  },
 ];
 
 /** The class that throws each code by default, and what the code means. */

@@ -16,7 +16,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   deployed: (entry) => [after("from", entry.previousTag), phasesText(entry), askedForBy(entry)],
   "rolled-back": (entry) => [
     after("to", entry.to),
-    entry.reason,
+    entry.user === undefined ? entry.reason : undefined,
     phasesText(entry),
     askedForBy(entry),
   ],
