@@ -11,9 +11,9 @@ import { orderBy, withoutOrder } from "../deploy/order_state.ts";
 import {
   carryOutDeploy,
   carryOutRollback,
-  findVersion,
   finishDeploy,
   type OrderRun,
+  stageForOrder,
   untilAborted,
 } from "../deploy/orders.ts";
 import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
@@ -487,7 +487,7 @@ export class Steering {
     command: Extract<SteerCommand, { command: "rollback" | "deploy" }>,
     progress: Progress,
   ): Promise<Answer> {
-    const { context, stop } = this.#parts;
+    const { context, stop, subscribe } = this.#parts;
     const live = await this.#live();
     if (command.command === "rollback") {
       const plan = await planRollback(command.tag, context);
@@ -498,8 +498,10 @@ export class Steering {
     const { tag } = command;
     checkPin(await context.store.load(), tag);
     progress(`Looking for ${tag}…`);
-    const { note } = await findVersion(tag, { context, signal: stop });
-    const text = live === tag ? `${tag} is live already` : `would deploy ${tag}, ${live} is live`;
+    const unsubscribe = subscribe(progressOf(tag, progress));
+    const { note } = await stageForOrder(tag, { context, signal: stop }).finally(unsubscribe);
+    const now = live === undefined ? "no version is live" : `${live} is live`;
+    const text = live === tag ? `${tag} is live already` : `would deploy ${tag}; ${now}`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
 }

@@ -2,11 +2,13 @@ import { describe, expect, it } from "vitest";
 import { Polls } from "../../src/agent/polls.ts";
 import { Steering } from "../../src/agent/steering.ts";
 import type { SteerCommand } from "../../src/control/protocol.ts";
+import { RemoteError } from "../../src/core/error.ts";
 import type { DeployContext } from "../../src/deploy/deployer.ts";
 import { recover, settle } from "../../src/deploy/recover.ts";
 import { bakeAndCommit } from "../../src/deploy/sequence.ts";
 import { findRelease } from "../../src/deploy/state.ts";
 import { Switches } from "../../src/deploy/switches.ts";
+import { until } from "../deploy/baking_world.ts";
 import { candidate, deploy, eventsOf, never, type TestWorld, testWorld } from "../deploy/world.ts";
 import { tagRegistry } from "./tag_registry.ts";
 
@@ -169,4 +171,30 @@ describe.each(COMMANDS)("a kill during $command", ({ command, to, skips }) => {
       }
     }
   });
+});
+
+it("keeps an order that was found at the start until the registry answers again", async () => {
+  const machine = await Machine.create();
+  const { world } = machine;
+  const first = await machine.start({ at: 0, isAfter: true });
+  void first
+    .steer({ command: "deploy", tag: "v1.2.0" }, { user: "alice" }, () => {})
+    .catch(() => {});
+  await machine.died;
+  const { resolve } = world.registry;
+  let outages = 0;
+  world.registry.resolve = async (options) => {
+    outages += 1;
+    if (outages <= 3) throw new RemoteError("no route to host");
+    return resolve(options);
+  };
+  await machine.start();
+  await until(() => world.state().order === undefined);
+  expect(findRelease(world.state(), world.live())?.tag).toBe("v1.2.0");
+  const failures = eventsOf(world.events, "failed");
+  expect(failures.map(({ count, retryInMs }) => [count, retryInMs !== undefined])).toEqual([
+    [1, true],
+    [2, true],
+    [3, true],
+  ]);
 });
