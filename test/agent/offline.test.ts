@@ -101,7 +101,7 @@ describe("a command where no dewy runs", () => {
     await expect(offline(agent, { command })).rejects.toThrow(/: dewy does not run in /);
   });
 
-  it("tells what it would do", async () => {
+  it("reports the outcome of a dry run", async () => {
     const agent = await stopped();
     const { text } = await offline(agent, { command: "rollback", dryRun: true });
     expect(text).toBe("would roll back from v1.1.0 to v1.0.0");
