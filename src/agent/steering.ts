@@ -307,7 +307,11 @@ export class Steering {
       left,
     };
     await this.#record(order, pending);
-    return { order, text: plan.note === undefined ? "" : `; ${plan.note}` };
+    const { pinned } = await this.#parts.context.store.load();
+    const isElsewhere = pinned !== undefined && pinned.tag !== target.tag;
+    const pin = isElsewhere ? `still pinned to ${pinned.tag}` : undefined;
+    const notes = [plan.note, pin].filter((note) => note !== undefined);
+    return { order, text: notes.map((note) => `; ${note}`).join("") };
   }
 
   async #acceptDeploy(
