@@ -409,7 +409,8 @@ describe("a minimum age", () => {
     const { pollOutcome } = await import("../../src/deploy/tick.ts");
     const world = worldOf([ready("v2.0.0")], "v1.0.0");
     const until = world.io.clock.now() + minAgeMs;
-    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual({ kind: "fine", retryAt: until });
+    const held = { kind: "fine", retryAt: until, isHolding: true };
+    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual(held);
   });
 });
 
