@@ -146,7 +146,6 @@ async function run(
   });
   await removeTemporaries(statePath(root));
   await warnAboutWriters(root, context);
-  await applyFlags(config, context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
@@ -159,11 +158,13 @@ async function run(
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
   let webhooks: AgentWebhooks | undefined;
   try {
+    // First, because a port that is taken must change nothing in the state.
+    if (!config.once) webhooks = await openAgentWebhooks(config, context);
+    await applyFlags(config, context);
     if (!config.once || supervision !== undefined) {
       surviveUncaught(command);
       await instance.listen((...asked) => steering.steer(...asked));
     }
-    if (!config.once) webhooks = await openAgentWebhooks(config, context);
     await supervision?.adopt?.();
     const recovered = await recover(context, stop);
     await context.switches.exclusively(async () => supervision?.begin(context));
@@ -333,7 +334,7 @@ async function pollOnce(
   { deployer, emit }: DeployContext,
   { stop, stoppedBy }: Signals,
 ): Promise<number> {
-  const { deployed, live, problem, failure } = await resultOf(poll);
+  const { deployed, live, problem, failure, waiting } = await resultOf(poll);
   const isLive = (await deployer.live()) !== undefined;
   const signal = stoppedBy();
   if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
@@ -344,7 +345,8 @@ async function pollOnce(
     await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
     return 0;
   }
-  if (code === 0 && live !== undefined && !deployed) emit({ type: "up-to-date", tag: live });
+  const isNewest = !deployed && waiting === undefined;
+  if (code === 0 && live !== undefined && isNewest) emit({ type: "up-to-date", tag: live });
   return code;
 }
 

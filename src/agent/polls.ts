@@ -58,7 +58,10 @@ export function pollText(result: TickResult | undefined): string {
   if (failure !== undefined) throw failure.error;
   if (problem !== undefined) throw problem;
   if (deployed) return `${live} deployed`;
-  const waits = waiting.map(({ tag, reason }) => `${tag} waits: ${reason}`);
+  const waits = waiting.map(({ tag, reason, until }) => {
+    const end = until === undefined ? "" : ` until ${until.toISOString()}`;
+    return `${tag} waits${end}: ${reason}`;
+  });
   if (isGivenUp) waits.push("the deploy that the poll began was given up for another command");
   if (waitsUntil !== undefined) {
     waits.push(`the newest version failed; its next attempt is at ${iso(waitsUntil)}`);

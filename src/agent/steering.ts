@@ -1,14 +1,12 @@
-import { randomUUID } from "node:crypto";
 import type { SteerCommand } from "../control/protocol.ts";
 import { ConfigError, DeployError, type DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Operator } from "../core/operator.ts";
 import { abortWith } from "../core/timeout.ts";
-import { compareTags } from "../deploy/decisions.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
 import { asDewyError, failedEvent } from "../deploy/loop.ts";
-import { withoutOrder } from "../deploy/order_state.ts";
+import { orderBy, withoutOrder } from "../deploy/order_state.ts";
 import {
   carryOutDeploy,
   carryOutRollback,
@@ -17,9 +15,10 @@ import {
   type OrderRun,
   untilAborted,
 } from "../deploy/orders.ts";
-import { checkPin, planRollback } from "../deploy/rollback_plan.ts";
+import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
 import type { Trial } from "../deploy/sequence.ts";
 import { type DeployOrder, findRelease, type Order, type RollbackOrder } from "../deploy/state.ts";
+import { commandText } from "./command_text.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
 import type { Supervision } from "./types.ts";
@@ -89,7 +88,7 @@ export class Steering {
     const { stop, context } = this.#parts;
     if (stop.aborted) throw stoppingError();
     const isDry = "dryRun" in command && command.dryRun === true;
-    if (!isDry) context.emit({ type: "ordered", command: textOf(command), operator });
+    if (!isDry) context.emit({ type: "ordered", command: commandText(command), operator });
     try {
       return await untilAborted(this.#carryOut(command, operator, progress), stop);
     } catch (error) {
@@ -233,7 +232,7 @@ export class Steering {
     if (plan.kind === "already") return `${plan.tag} is live already`;
     const { target, left } = plan;
     const order: RollbackOrder = {
-      ...this.#orderOf(operator),
+      ...orderBy(operator, this.#parts.context),
       kind: "rollback",
       tag: target.tag,
       directory: target.directory,
@@ -256,15 +255,9 @@ export class Steering {
 
   /** A version that is older than the live one leaves that one behind. */
   async #deployOrder(tag: string, operator: Operator): Promise<DeployOrder> {
-    const live = await this.#live();
-    const isOlder =
-      live !== undefined && compareTags(tag, live, this.#parts.context.calver ?? "") === -1;
-    return { ...this.#orderOf(operator), kind: "deploy", tag, left: isOlder ? live : undefined };
-  }
-
-  #orderOf({ user, message }: Operator): Pick<Order, "id" | "user" | "message" | "at"> {
-    const at = new Date(this.#parts.context.clock.now()).toISOString();
-    return { id: randomUUID(), user, message, at };
+    const { context } = this.#parts;
+    const left = await leftByDeploy(tag, context);
+    return { ...orderBy(operator, context), kind: "deploy", tag, left };
   }
 
   /** From here on, the order survives a restart. It supersedes the orders before it and an automatic deploy. */
@@ -296,7 +289,7 @@ export class Steering {
     if ((await context.deployer.live()) === undefined) {
       throw new NotFoundError("Cannot restart: no version is live");
     }
-    const order: Order = { ...this.#orderOf(operator), kind: "restart" };
+    const order: Order = { ...orderBy(operator, this.#parts.context), kind: "restart" };
     await this.#recordInTurn(order, pending);
     const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
     return { text, live: await this.#live() };
@@ -424,11 +417,6 @@ export class Steering {
     const text = live === tag ? `${tag} is live already` : `would deploy ${tag}, ${live} is live`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
-}
-
-function textOf(command: SteerCommand): string {
-  const tag = "tag" in command ? command.tag : undefined;
-  return tag === undefined ? command.command : `${command.command} ${tag}`;
 }
 
 function tell({ listeners }: Pending, text: string): void {

@@ -1,4 +1,4 @@
-// The deploy windows of --window. A window is open while a clock on the wall of its zone shows a time in it.
+// The deploy windows of --window. A window is open while the local time of its zone is in it, also when the clocks change.
 import type { Zone } from "luxon";
 import { ConfigError } from "../core/error.ts";
 
@@ -96,26 +96,26 @@ function parseTime(text: string): number | undefined {
   return Number(minutes) < 60 && time <= DAY_MINUTES ? time : undefined;
 }
 
-/** The time on the wall as if it were UTC. */
-function wallTime(zone: Zone, at: number): number {
+/** The local time as if it were UTC. */
+function localTime(zone: Zone, at: number): number {
   return at + zone.offset(at) * MINUTE_MS;
 }
 
 function contains({ days, start, end, zone }: Window, at: number): boolean {
-  const wall = new Date(wallTime(zone, at));
-  const today = wall.getUTCDay();
+  const local = new Date(localTime(zone, at));
+  const today = local.getUTCDay();
   const yesterday = (today + 6) % 7;
-  const time = wall.getUTCHours() * 60 + wall.getUTCMinutes();
+  const time = local.getUTCHours() * 60 + local.getUTCMinutes();
   if (start < end) return days.has(today) && time >= start && time < end;
   return (days.has(today) && time >= start) || (days.has(yesterday) && time < end);
 }
 
-/** The next moment at which the wall shows midnight or a boundary of the window, or jumps. */
+/** The next moment at which the local time is midnight or a boundary of the window, or jumps. */
 function boundaryAfter({ start, end, zone }: Window, at: number): number {
-  const wall = wallTime(zone, at);
-  const midnight = Math.floor(wall / DAY_MS) * DAY_MS;
+  const local = localTime(zone, at);
+  const midnight = Math.floor(local / DAY_MS) * DAY_MS;
   const boundaries = [start, end, DAY_MINUTES].map((time) => midnight + time * MINUTE_MS);
-  const next = at + Math.min(...boundaries.filter((time) => time > wall)) - wall;
+  const next = at + Math.min(...boundaries.filter((time) => time > local)) - local;
   return zone.offset(next) === zone.offset(at) ? next : jumpIn(zone, at, next);
 }
 

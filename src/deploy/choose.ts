@@ -55,7 +55,7 @@ type Verdict =
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
-  const search: Search = { ...input, accepted: [], seen: [], hasYoung: false };
+  const search: Search = { ...input, accepted: [], seen: [], met: new Set(), hasYoung: false };
   const { accepted, seen } = search;
   const newest = await chooseNewest(search);
   const verdict = await choosePinned(newest, gated(newest, search), search);
@@ -66,10 +66,12 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   };
 }
 
-/** What a search has found out besides its verdict. */
+/** Collects what a search learns on the way to its verdict. */
 interface Search extends ChoiceInput {
   accepted: Candidate[];
   seen: Candidate[];
+  /** The tags that are not deployed, and were reported. */
+  met: Set<string>;
   /** Whether `minAgeMs` has excluded a version. */
   hasYoung: boolean;
 }
@@ -84,6 +86,7 @@ async function chooseNewest(input: Search): Promise<Verdict> {
     if (skipped === undefined) {
       return withProblem(await judge(resolution, input, exclude.length > 0), problem);
     }
+    input.met.add(skipped.tag);
     if (skipped.problem !== undefined) problem ??= skipped.problem;
     if (skipped.final || exclude.includes(skipped.tag))
       return withProblem({ kind: "stay" }, problem);
@@ -114,7 +117,8 @@ async function choosePinned(newest: Verdict, verdict: Verdict, input: Search): P
   const { pinned, paused } = state;
   if (pinned === undefined || paused !== undefined) return verdict;
   const { tag } = pinned;
-  if (tag === running?.tag || tag === candidateOf(newest)?.release.tag) return verdict;
+  const isJudged = input.met.has(tag) || tag === candidateOf(newest)?.release.tag;
+  if (isJudged || tag === running?.tag) return verdict;
   const wait = skipWait(tag, input) ?? decisionWait(tag, input);
   if (wait !== undefined) return waiting(wait, verdict, input);
   const problem = verdict.kind === "problem" ? verdict.error : undefined;

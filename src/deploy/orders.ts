@@ -3,7 +3,7 @@ import { DeployError, faultOf, HostError, NotFoundError } from "../core/error.ts
 import { messageOf } from "../core/message_of.ts";
 import type { Release } from "../core/types.ts";
 import { parseVersion, versionOf } from "../version/version.ts";
-import type { Candidate, DeployContext, HookVariables } from "./deployer.ts";
+import type { Candidate, DeployContext, Deployer, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
 import { reportDeploy } from "./reports.ts";
 import { rollbackChoice } from "./rollback_choice.ts";
@@ -22,6 +22,7 @@ import {
   findRelease,
   isBad,
   type RollbackOrder,
+  type StateStore,
   sameBytes,
 } from "./state.ts";
 
@@ -231,7 +232,7 @@ async function resolveTag(
 /** The live release comes first, so that nothing is done twice. */
 export async function releaseOnDisk(
   tag: string,
-  { store, deployer }: Pick<DeployContext, "store" | "deployer">,
+  { store, deployer }: { store: StateStore; deployer: Pick<Deployer, "live" | "has"> },
 ): Promise<DeployedRelease | undefined> {
   const state = await store.load();
   const live = await deployer.live();

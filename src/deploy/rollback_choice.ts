@@ -20,7 +20,7 @@ export async function rollbackChoice(
 }
 
 /** Earlier versions of dewy did not record which releases have passed their bake, only the last one. */
-function isProven({ directory, provenAt }: DeployedRelease, state: DeployState): boolean {
+export function isProven({ directory, provenAt }: DeployedRelease, state: DeployState): boolean {
   const { previous, switching } = state;
   return provenAt !== undefined || directory === previous || directory === switching?.from;
 }

@@ -1,4 +1,4 @@
-import { mkdir, readlink, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readlink, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAgent } from "../../src/agent/agent.ts";
@@ -155,7 +155,14 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
 async function reached(root: string, env: Record<string, string>) {
   for (let tries = 0; ; tries += 1) {
     const instance = await chooseInstance({ name: undefined, directory: root }, env);
-    if (instance.socket !== undefined) return instance;
+    const { socket = "" } = instance;
+    if (
+      await access(socket).then(
+        () => true,
+        () => false,
+      )
+    )
+      return instance;
     if (tries > 2_000) throw new Error("the agent did not start");
     await new Promise((resolve) => setImmediate(resolve));
   }

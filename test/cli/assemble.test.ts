@@ -35,6 +35,19 @@ async function shown(argv: readonly string[], options: Options, event = DEPLOYED
   return io.err();
 }
 
+test("an invalid window is refused before anything else happens", async () => {
+  const argv = ["assets", "--registry", "file:///srv/x", "--window", "mon-fri 9-17"];
+  const io = fakeProcess({});
+  const assembled = assemble(readConfig("assets", parseArgv(argv)), io, {
+    registries: hostRegistries,
+    notifiers,
+  });
+  await expect(assembled).rejects.toMatchObject({
+    code: "config",
+    message: expect.stringContaining('Invalid value for --window "mon-fri 9-17": "9-17" is not'),
+  });
+});
+
 describe("the log of assets", () => {
   test("is only errors for a service", async () => {
     expect(await shown([], {})).toBe("");

@@ -97,7 +97,7 @@ function expectedOf(situation: Situation): string | undefined {
   const newest = skipped !== undefined || isYoung ? undefined : "v2.0.0";
   const older = skipped === "with earlier ones" ? undefined : "v1.5.0";
   if (pinned !== undefined) return pinned === "v2.0.0" ? newest : older;
-  // Youth alone is no reason to go back: the running version stays until v2.0.0 is old enough.
+  // Youth alone does not make dewy go back: the running version stays until v2.0.0 is old enough.
   const isLater = isYoung && skipped === undefined && running === "v3.0.0";
   return newest ?? (isLater ? undefined : older);
 }
@@ -231,7 +231,7 @@ describe("a pin", () => {
     expect(problem?.message).toContain('Cannot deploy the pinned version "v1.5.0"');
   });
 
-  test("is no problem while its version runs, although the registry has deleted it", async () => {
+  test("is not a problem while its version runs, although the registry has deleted it", async () => {
     const world = worldOf([ready("v1.4.0")], "v1.5.0", { pinned });
     world.registry.gone.add("v1.5.0");
     expect(await poll(world)).toMatchObject({ deployed: false, problem: undefined });
@@ -250,6 +250,17 @@ describe("a pin", () => {
     const world = worldOf([ready("v2.0.0"), ready("v1.5.0")], "v1.0.0", { pinned, bad });
     expect(await poll(world)).toMatchObject({ deployed: false });
     expect(eventsOf(world.events, "known-bad")).toMatchObject([{ tag: "v1.5.0" }]);
+  });
+
+  test("judges its version once if that is the newest", async () => {
+    const changed = { tag: "v1.5.0", artifact: "app.tar.gz", revision: "before" };
+    const world = worldOf([ready("v1.5.0")], "v1.0.0", { pinned, known: [changed] });
+    const policy = { acceptChanged: ["v1.5.0"], minAgeMs: 2 * HOUR };
+    expect(await poll(world, policy)).toMatchObject({ deployed: false });
+    expect(waits(world)).toEqual(["v1.5.0 min-age"]);
+    expect(eventsOf(world.events, "warning")).toMatchObject([
+      { message: "Artifact accepted by --accept-changed" },
+    ]);
   });
 
   test("waits for the artifact of its version", async () => {

@@ -110,6 +110,19 @@ describe("pollLoop", () => {
     expect(pauses).toEqual([10_000, 10_000, 13_000]);
   });
 
+  it("polls exactly when an available version may come, and at the interval before", async () => {
+    const young: PollOutcome = { kind: "fine", retryAt: START + 33_000 };
+    const { pauses, events } = await pausesAfter([young, young, young, fine, fine]);
+    expect(pauses).toEqual([10_000, 10_000, 13_000, 10_000]);
+    expect(eventsOf(events, "failed")).toEqual([]);
+  });
+
+  it("counts a poll that ends with a wait as a success", async () => {
+    const young: PollOutcome = { kind: "fine", retryAt: START + 900_000 };
+    const { events } = await pausesAfter([down, young, fine]);
+    expect(eventsOf(events, "succeeded-again")).toMatchObject([{ after: 1 }]);
+  });
+
   it("reports when a version is retried, or that it is not retried", async () => {
     const { events } = await pausesAfter([failed(33_000), failed(undefined), problem, down, fine]);
     expect(eventsOf(events, "failed")).toMatchObject([

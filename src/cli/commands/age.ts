@@ -1,5 +1,11 @@
 import { formatDuration } from "../../core/duration.ts";
-import type { ExplainedTag, Registry, Resolution, ResolveOptions } from "../../core/types.ts";
+import type {
+  ExplainedTag,
+  ReadyResolution,
+  Registry,
+  Resolution,
+  ResolveOptions,
+} from "../../core/types.ts";
 import { publicationWait, type Wait } from "../../deploy/gate.ts";
 
 /** What a minimum age does to an answer, as on a machine where nothing runs yet. */
@@ -17,9 +23,6 @@ export interface Aged {
   age?: AgeAnswer;
 }
 
-/** More than a registry publishes within a sensible age, and it may ignore `exclude`. */
-const MAX_ROUNDS = 150;
-
 /** Resolves the newest version that is old enough. */
 export async function resolveAged(
   registry: Registry,
@@ -31,13 +34,22 @@ export async function resolveAged(
   for (;;) {
     const exclude = waiting.map(({ tag }) => tag);
     const resolution = await registry.resolve({ ...options, exclude });
-    const isReady = resolution.kind === "ready" && !exclude.includes(resolution.release.tag);
-    const wait = isReady ? publicationWait(resolution.release, minAgeMs, now) : undefined;
-    if (wait === undefined || waiting.length === MAX_ROUNDS) {
-      return { resolution, age: { minAgeMs, ageMs: ageOf(resolution, now), waiting } };
+    const isIgnored = resolution.kind === "ready" && exclude.includes(resolution.release.tag);
+    const answer = isIgnored ? tooYoung(resolution) : resolution;
+    const wait =
+      answer.kind === "ready" ? publicationWait(answer.release, minAgeMs, now) : undefined;
+    if (wait === undefined) {
+      return { resolution: answer, age: { minAgeMs, ageMs: ageOf(answer, now), waiting } };
     }
     waiting.push(wait);
   }
+}
+
+/** The answer of a registry that ignores `exclude` and offers only a version that is too young. */
+function tooYoung({ release, explanation }: ReadyResolution): Resolution {
+  const { tag } = release;
+  const message = `the registry offers only ${tag}, which is too young`;
+  return { kind: "none", reason: "filtered", tag, message, ...(explanation && { explanation }) };
 }
 
 function ageOf(resolution: Resolution, now: number): number | undefined {
@@ -81,7 +93,7 @@ export function ageJson({ minAgeMs, ageMs, waiting }: AgeAnswer) {
   };
 }
 
-/** Says of the tags that are too young that they wait. */
+/** Explains why tags that are too young wait. */
 export function agedTags(
   tags: readonly ExplainedTag[],
   { waiting }: AgeAnswer,

@@ -3,7 +3,6 @@ import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
 import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
-import { HostError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
 import { printable } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
@@ -68,12 +67,12 @@ function goesOn({ directory }: FoundInstance, { command }: SteerCommand): string
 /** Nothing runs there: the command acts on the directory, under its lock. */
 async function act(
   { directory }: FoundInstance,
-  order: Order,
-  _context: CommandContext,
+  { command, operator }: Order,
+  { emit, env, redactor, signals }: CommandContext,
 ): Promise<Outcome> {
-  throw new HostError(
-    `Cannot carry out ${order.command.command} in ${directory}: dewy does not run there`,
-  );
+  const { steerOffline } = await import("../../agent/offline.ts");
+  const redact = redactor(env);
+  return steerOffline(directory, command, { operator, signal: signals.stop, redact, emit });
 }
 
 function print(
