@@ -146,7 +146,6 @@ async function run(
   });
   await removeTemporaries(statePath(root));
   await warnAboutWriters(root, context);
-  await applyFlags(config, context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
@@ -159,11 +158,13 @@ async function run(
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
   let webhooks: AgentWebhooks | undefined;
   try {
+    // First, because a port that is taken must change nothing in the state.
+    if (!config.once) webhooks = await openAgentWebhooks(config, context);
+    await applyFlags(config, context);
     if (!config.once || supervision !== undefined) {
       surviveUncaught(command);
       await instance.listen((...asked) => steering.steer(...asked));
     }
-    if (!config.once) webhooks = await openAgentWebhooks(config, context);
     await supervision?.adopt?.();
     const recovered = await recover(context, stop);
     await context.switches.exclusively(async () => supervision?.begin(context));
@@ -175,9 +176,14 @@ async function run(
   } finally {
     for (const unsubscribe of listeners) unsubscribe();
     end.abort(new AbortedError("dewy is stopping"));
-    await Promise.all([instance.hangUp(), webhooks?.close()]);
-    await baking.settled();
-    await supervision?.end();
+    await webhooks?.close();
+    try {
+      await baking.settled();
+      await supervision?.end();
+    } finally {
+      // Until then, `dewy status` shows what is still draining.
+      await instance.hangUp();
+    }
   }
 }
 

@@ -101,16 +101,10 @@ export interface RunningSubject extends StatusSubject {
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
   const { registry, process: running, live, appStatus, redact } = subject;
-  const status = await directoryStatus(subject);
+  const status = { ...(await directoryStatus(subject)), registry, process: running };
   const app = appStatus?.();
   return redactStatus(
-    {
-      ...status,
-      registry,
-      process: running,
-      ...(app === undefined ? {} : { app }),
-      ...live.report(status),
-    },
+    { ...status, ...(app === undefined ? {} : { app }), ...live.report(status) },
     redact,
   );
 }
@@ -152,6 +146,9 @@ export class LiveStatus {
   /** What is done with each version, the latest last. */
   readonly #work = new Map<string, Work>();
   readonly #received = new WeakSet<DewyEvent>();
+  /** The version that took over last. */
+  #tookOver: { tag: string; at: string } | undefined;
+  #isStopping = false;
   #lastPoll: InstanceStatus["lastPoll"];
   #nextPollAt: Date | undefined;
   #waiting: readonly Waiting[] = [];
@@ -167,9 +164,10 @@ export class LiveStatus {
   /** @param status That of the directory, without which an event could not be known to be outdated. */
   report(
     status: InstanceStatus,
-  ): Pick<InstanceStatus, "phase" | "lastPoll" | "nextPollAt" | "waiting"> {
+  ): Pick<InstanceStatus, "phase" | "lastPoll" | "nextPollAt" | "waiting" | "live"> {
     const lastPoll = this.#lastPoll;
     return {
+      ...this.#live(status),
       phase: this.#phase(status),
       ...(lastPoll === undefined ? {} : { lastPoll }),
       ...(this.#nextPollAt === undefined ? {} : { nextPollAt: this.#nextPollAt.toISOString() }),
@@ -177,7 +175,21 @@ export class LiveStatus {
     };
   }
 
+  /**
+   * The link also moves for a version that never becomes ready, and back. If no other version has taken over since this
+   * process started, the live one has been live at least as long.
+   */
+  #live({ live, process: running }: InstanceStatus): Pick<InstanceStatus, "live"> {
+    if (live === undefined) return {};
+    const [since, start] = [live.since ?? "", running?.since ?? ""];
+    if (this.#tookOver === undefined) {
+      return start !== "" && start < since ? { live: { ...live, since: start } } : { live };
+    }
+    return { live: this.#tookOver.tag === live.tag ? { ...live, since: this.#tookOver.at } : live };
+  }
+
   #phase({ phase: { tag: switching } }: InstanceStatus): InstanceStatus["phase"] {
+    if (this.#isStopping) return { name: "stopping" };
     const work = [...this.#work].findLast(
       ([tag, { name }]) => !SWITCHED.has(name) || tag === switching,
     );
@@ -218,7 +230,13 @@ export class LiveStatus {
         this.#forgetWaiting(event.tag);
         this.#work.delete(event.tag);
         return;
+      case "stopping":
+        this.#isStopping = true;
+        return;
       case "rolled-back":
+        if (this.#hasServed(event.tag)) this.#takeOver(event.to);
+        this.#work.delete(event.tag);
+        return;
       case "superseded":
       case "would-deploy":
         this.#work.delete(event.tag);
@@ -238,8 +256,21 @@ export class LiveStatus {
   #finish(phase: string, tag: string): void {
     const work = this.#work.get(tag);
     if (work === undefined) return;
-    if (phase === "verify") work.isReady = true;
+    if (phase === "verify" && work.name !== "bake") {
+      work.isReady = true;
+      this.#takeOver(tag);
+    }
     if (phase === "commit") this.#work.set(tag, { name: "after", since: this.#clock.now() });
+  }
+
+  #takeOver(tag: string): void {
+    this.#tookOver = { tag, at: new Date(this.#clock.now()).toISOString() };
+  }
+
+  /** A version that is still in `verify` has not become ready. */
+  #hasServed(tag: string): boolean {
+    const work = this.#work.get(tag);
+    return work === undefined || AFTER_TAKE_OVER.has(work.name) || work.isReady === true;
   }
 
   #endPoll({ outcome, error, nextAt }: Extract<DewyEvent, { type: "polled" }>): void {

@@ -1,14 +1,12 @@
-import { randomUUID } from "node:crypto";
 import type { SteerCommand } from "../control/protocol.ts";
 import { ConfigError, DeployError, type DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Operator } from "../core/operator.ts";
 import { abortWith } from "../core/timeout.ts";
-import { compareTags } from "../deploy/decisions.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
 import { asDewyError, failedEvent } from "../deploy/loop.ts";
-import { withoutOrder } from "../deploy/order_state.ts";
+import { orderBy, withoutOrder } from "../deploy/order_state.ts";
 import {
   carryOutDeploy,
   carryOutRollback,
@@ -17,9 +15,10 @@ import {
   type OrderRun,
   untilAborted,
 } from "../deploy/orders.ts";
-import { checkPin, planRollback } from "../deploy/rollback_plan.ts";
+import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
 import type { Trial } from "../deploy/sequence.ts";
 import { type DeployOrder, findRelease, type Order, type RollbackOrder } from "../deploy/state.ts";
+import { commandText } from "./command_text.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
 import type { Supervision } from "./types.ts";
@@ -52,6 +51,8 @@ interface Pending {
   /** Aborted when another order supersedes this one, and when dewy stops. */
   ended: AbortController;
   listeners: Set<Progress>;
+  /** What stays done if it is superseded. */
+  done?: string;
   outcome: Promise<Answer>;
 }
 
@@ -70,6 +71,7 @@ class SupersededError extends DeployError {}
 export class Steering {
   readonly #parts: SteeringParts;
   readonly #inTurn = exclusive();
+  readonly #afterSwitches = exclusive();
   readonly #accepting = exclusive();
   #pending: readonly Pending[] = [];
   #begin: (trial: Trial | undefined) => void = () => {};
@@ -89,7 +91,7 @@ export class Steering {
     const { stop, context } = this.#parts;
     if (stop.aborted) throw stoppingError();
     const isDry = "dryRun" in command && command.dryRun === true;
-    if (!isDry) context.emit({ type: "ordered", command: textOf(command), operator });
+    if (!isDry) context.emit({ type: "ordered", command: commandText(command), operator });
     try {
       return await untilAborted(this.#carryOut(command, operator, progress), stop);
     } catch (error) {
@@ -124,13 +126,12 @@ export class Steering {
       return this.#dryRun(command, progress);
     }
     if (isDecision(command) && command.command !== "pin") {
-      return this.#inTurn(() => this.#decide(command, operator, progress));
+      return this.#patiently(progress, () => this.#decide(command, operator));
     }
     return this.#order(command, operator, progress);
   }
 
-  async #decide(command: DecisionCommand, operator: Operator, progress: Progress): Promise<Answer> {
-    await this.#untilIdle(progress);
+  async #decide(command: DecisionCommand, operator: Operator): Promise<Answer> {
     const { clock, store, calver = "" } = this.#parts.context;
     const live = await this.#live();
     let text = "";
@@ -142,7 +143,21 @@ export class Steering {
     return { text, live };
   }
 
-  /** Waits for a switch underway, and says so. */
+  /** Waits for a switch underway, and says so. A `rollback` or `deploy` meanwhile does not wait for this. */
+  #patiently<T>(progress: Progress, work: () => Promise<T>): Promise<T> {
+    const { switches } = this.#parts.context;
+    return this.#afterSwitches(async () => {
+      await this.#begun;
+      for (;;) {
+        await this.#untilIdle(progress);
+        const done = await this.#inTurn(async () => {
+          return switches.underway.size > 0 ? undefined : { value: await work() };
+        });
+        if (done !== undefined) return done.value;
+      }
+    });
+  }
+
   async #untilIdle(progress: Progress): Promise<void> {
     const { context, stop } = this.#parts;
     const { switching, releases } = await context.store.load();
@@ -182,7 +197,7 @@ export class Steering {
     const work =
       command.command === "rollback" || command.command === "deploy"
         ? this.#urgent(command, operator, pending)
-        : this.#inTurn(() => this.#patient(command, operator, pending));
+        : this.#patient(command, operator, pending);
     pending.outcome = untilAborted(work, pending.ended.signal);
     work.catch(() => {}).finally(() => this.#remove(pending));
     return pending.outcome;
@@ -233,7 +248,7 @@ export class Steering {
     if (plan.kind === "already") return `${plan.tag} is live already`;
     const { target, left } = plan;
     const order: RollbackOrder = {
-      ...this.#orderOf(operator),
+      ...orderBy(operator, this.#parts.context),
       kind: "rollback",
       tag: target.tag,
       directory: target.directory,
@@ -256,15 +271,9 @@ export class Steering {
 
   /** A version that is older than the live one leaves that one behind. */
   async #deployOrder(tag: string, operator: Operator): Promise<DeployOrder> {
-    const live = await this.#live();
-    const isOlder =
-      live !== undefined && compareTags(tag, live, this.#parts.context.calver ?? "") === -1;
-    return { ...this.#orderOf(operator), kind: "deploy", tag, left: isOlder ? live : undefined };
-  }
-
-  #orderOf({ user, message }: Operator): Pick<Order, "id" | "user" | "message" | "at"> {
-    const at = new Date(this.#parts.context.clock.now()).toISOString();
-    return { id: randomUUID(), user, message, at };
+    const { context } = this.#parts;
+    const left = await leftByDeploy(tag, context);
+    return { ...orderBy(operator, context), kind: "deploy", tag, left };
   }
 
   /** From here on, the order survives a restart. It supersedes the orders before it and an automatic deploy. */
@@ -273,7 +282,8 @@ export class Steering {
     await store.update((state) => ({ ...state, order }));
     for (const other of this.#pending.slice(0, this.#pending.indexOf(pending))) {
       if (other.ended.signal.aborted) continue;
-      const message = `superseded by the ${pending.name}`;
+      const done = other.done === undefined ? "" : `${other.done}, but `;
+      const message = `${done}superseded by the ${pending.name}`;
       other.ended.abort(new SupersededError("activate", message, { fault: "operator" }));
     }
     const wanted = order.kind === "deploy" ? order.tag : undefined;
@@ -286,20 +296,24 @@ export class Steering {
     operator: Operator,
     pending: Pending,
   ): Promise<Answer> {
-    const progress: Progress = (text) => tell(pending, text);
-    if (command.command === "pin") return this.#pin(command, operator, pending);
     const { context, supervision } = this.#parts;
-    if (supervision === undefined) {
+    if (command.command === "restart" && supervision === undefined) {
       throw new ConfigError(`Cannot restart: dewy ${context.command} runs no app here`);
     }
-    await this.#untilIdle(progress);
-    if ((await context.deployer.live()) === undefined) {
-      throw new NotFoundError("Cannot restart: no version is live");
-    }
-    const order: Order = { ...this.#orderOf(operator), kind: "restart" };
-    await this.#recordInTurn(order, pending);
-    const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
-    return { text, live: await this.#live() };
+    return this.#patiently(
+      (text) => tell(pending, text),
+      async () => {
+        pending.ended.signal.throwIfAborted();
+        if (command.command === "pin") return this.#pin(command, operator, pending);
+        if ((await context.deployer.live()) === undefined) {
+          throw new NotFoundError("Cannot restart: no version is live");
+        }
+        const order: Order = { ...orderBy(operator, context), kind: "restart" };
+        await this.#recordInTurn(order, pending);
+        const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
+        return { text, live: await this.#live() };
+      },
+    );
   }
 
   async #recordInTurn(order: Order, pending: Pending): Promise<void> {
@@ -317,7 +331,8 @@ export class Steering {
     pending: Pending,
   ): Promise<Answer> {
     const { tag } = command;
-    const pinned = await this.#decide(command, operator, (text) => tell(pending, text));
+    const pinned = await this.#decide(command, operator);
+    pending.done = pinned.text;
     if (pinned.live === tag) return { ...pinned, text: `${pinned.text}, which is live` };
     const order = await this.#deployOrder(tag, operator);
     await this.#recordInTurn(order, pending);
@@ -424,11 +439,6 @@ export class Steering {
     const text = live === tag ? `${tag} is live already` : `would deploy ${tag}, ${live} is live`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
-}
-
-function textOf(command: SteerCommand): string {
-  const tag = "tag" in command ? command.tag : undefined;
-  return tag === undefined ? command.command : `${command.command} ${tag}`;
 }
 
 function tell({ listeners }: Pending, text: string): void {

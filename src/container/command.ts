@@ -11,7 +11,7 @@ import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";
 import { openContainerProxy } from "./proxy.ts";
-import { type ContainerStatus, ContainerSupervision } from "./supervision.ts";
+import { type ContainerStatus, ContainerSupervision, dryDeployer } from "./supervision.ts";
 
 /** `dewy container`: keeps containers up to date without downtime. Returns the exit code. */
 export async function runContainer(
@@ -30,6 +30,11 @@ export async function runContainer(
   await engine.describe(signals.stop);
   await makeContainerDirectory(root);
   const directory = await openReleaseDirectory(root);
+  const common = { config, name: config.app, root: directory.root, registry, locator };
+  if (config.dryRun) {
+    const deployer = dryDeployer({ config, directory, registry, engine }, context);
+    return runAgent({ ...common, deployer }, context);
+  }
   const opened = await openContainerProxy(config, directory.root, context);
   if (opened.kind === "ended") return opened.exitCode;
   const { proxy } = opened;
@@ -39,8 +44,7 @@ export async function runContainer(
   const status = (): ContainerStatus => supervision.status();
   const closeAdmin = await openContainerAdmin({ config, engine, status }, context);
   try {
-    const agent = { config, root: directory.root, registry, locator, deployer, supervision };
-    return await runAgent(agent, context);
+    return await runAgent({ ...common, deployer, supervision }, context);
   } finally {
     await closeAdmin();
   }

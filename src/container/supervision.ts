@@ -3,6 +3,7 @@ import type { CommandContext } from "../agent/context.ts";
 import { ConfigError } from "../core/error.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
+import { assetsDeployer } from "../deployers/assets.ts";
 import { fallBack } from "../deployers/fall_back.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { CrashLoop } from "../deployers/runner.ts";
@@ -154,6 +155,20 @@ function containerDeployer(
     onProven: (tag) => emit({ type: "containers-deployed", tag, ready: service.ready, replicas }),
     prune: pruneImages({ engine, directory, app, emit }),
   });
+}
+
+/** Pulls images and records them, but starts no container. */
+export function dryDeployer(
+  { config, directory, registry, engine }: Omit<ContainerParts, "proxy">,
+  { clock, emit }: CommandContext,
+): Deployer {
+  const { app, mappings } = config;
+  const check = ({ exposedPorts }: EngineImage): void =>
+    void containerPorts(mappings, exposedPorts);
+  return assetsDeployer(
+    directory,
+    stageImage({ engine, registry, directory, app, check, clock, emit }),
+  );
 }
 
 /** Opens the port that the image of the live release exposes, if the flags name none. */

@@ -21,6 +21,8 @@ export interface FoundInstance {
   directory: string;
   /** Whether a live process holds the directory's lock. */
   isRunning: boolean;
+  /** It has left its entry, as SIGKILL, a crash or a power failure do. */
+  wasKilled?: boolean | undefined;
   /** The process, if it runs and takes commands. */
   process?: { pid: number; dewy: string; since: string } | undefined;
   /** Set together with `process`. */
@@ -93,6 +95,7 @@ async function instanceOf(
     mode: file?.mode ?? modeOf(holder),
     directory,
     isRunning: holder !== undefined,
+    ...(holder === undefined && entry !== undefined ? { wasKilled: true } : {}),
     ...(takesCommands && entry !== undefined
       ? {
           process: { pid: entry.file.pid, dewy: entry.file.dewy, since: entry.file.since },
@@ -126,6 +129,23 @@ async function hasState(directory: string): Promise<boolean> {
  * @throws NotFoundError if there is none; ConfigError if there are several.
  */
 export async function chooseInstance(
+  { name, directory }: { name?: string | undefined; directory?: string | undefined },
+  env: Environment,
+): Promise<FoundInstance> {
+  const deadline = performance.now() + STARTING_MS;
+  for (;;) {
+    const chosen = await choose({ name, directory }, env);
+    const isReachable = !chosen.isRunning || chosen.process !== undefined;
+    if (isReachable || performance.now() > deadline) return chosen;
+    await new Promise((resolve) => setTimeout(resolve, STARTING_POLL_MS));
+  }
+}
+
+/** How long to wait for the socket of a dewy that has just taken its lock. */
+const STARTING_MS = 1_500;
+const STARTING_POLL_MS = 50;
+
+async function choose(
   { name, directory }: { name?: string | undefined; directory?: string | undefined },
   env: Environment,
 ): Promise<FoundInstance> {

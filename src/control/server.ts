@@ -168,9 +168,16 @@ class ControlSocket implements Control {
   async #open(): Promise<void> {
     const directory = await makeInstanceDirectory(this.#parts.root, this.#parts.env);
     this.#directory = directory;
-    await rm(socketPath(directory), { force: true });
-    await writeInstanceFile(directory, this.#file);
-    const path = socketPath(directory);
+    try {
+      await this.#listen(socketPath(directory));
+    } finally {
+      // Last, so that the socket of an instance that is found answers; without one, it is found as well.
+      await writeInstanceFile(directory, this.#file);
+    }
+  }
+
+  async #listen(path: string): Promise<void> {
+    await rm(path, { force: true });
     // Runtimes remove the path that they have opened when they close it; by then it may be another process's.
     const temporary = `${path}.new`;
     if (Buffer.byteLength(temporary) > MAX_PATH_BYTES) {

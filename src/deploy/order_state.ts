@@ -3,9 +3,12 @@ import type { Operator } from "../core/operator.ts";
 import { liftSkips, skipUpTo } from "./decisions.ts";
 import {
   beginSwitch,
+  commitSwitch,
+  type DeployOrder,
   type DeployState,
   isBad,
   type Order,
+  type OrderBase,
   type RollbackOrder,
   withoutBad,
   withProven,
@@ -16,6 +19,12 @@ export interface OrderContext {
   clock: { now(): number };
   /** The CalVer format of the tags; empty for SemVer. Defaults to SemVer. */
   calver?: string | undefined;
+}
+
+/** A new order on behalf of an operator. */
+export function orderBy({ user, message }: Operator, { clock }: OrderContext): OrderBase {
+  const at = new Date(clock.now()).toISOString();
+  return { id: crypto.randomUUID(), user, message, at };
 }
 
 export function operatorOf({ user, message }: Operator): Operator {
@@ -70,4 +79,14 @@ export function commitRollback(
     order,
     context,
   );
+}
+
+/** The same for a release that a deploy makes live without a bake, because it has passed one before. */
+export function commitProven(
+  state: DeployState,
+  { directory, live, order }: { directory: string; live: string | undefined; order: DeployOrder },
+  context: OrderContext,
+): DeployState {
+  const begun = beginSwitch(withoutBad(state, order.tag), directory, live);
+  return withOrderDone(commitSwitch(begun, directory, context.clock.now()), order, context);
 }

@@ -3,9 +3,9 @@ import { DeployError, faultOf, HostError, NotFoundError } from "../core/error.ts
 import { messageOf } from "../core/message_of.ts";
 import type { Release } from "../core/types.ts";
 import { parseVersion, versionOf } from "../version/version.ts";
-import type { Candidate, DeployContext, HookVariables } from "./deployer.ts";
+import type { Candidate, DeployContext, Deployer, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
-import { reportDeploy } from "./reports.ts";
+import { newReport, sendReport, withReport } from "./reports.ts";
 import { rollbackChoice } from "./rollback_choice.ts";
 import {
   bakeAndCommit,
@@ -21,7 +21,9 @@ import {
   type DeployOrder,
   findRelease,
   isBad,
+  type PendingReport,
   type RollbackOrder,
+  type StateStore,
   sameBytes,
 } from "./state.ts";
 
@@ -44,12 +46,12 @@ export async function carryOutRollback(order: RollbackOrder, run: OrderRun): Pro
   const { context, signal, stop } = run;
   const release = findRelease(await context.store.load(), order.directory);
   if (release === undefined) throw removed(order, context);
-  const hasMoved = await context.switches.exclusively(async () => {
+  const movedBack = await context.switches.exclusively(async () => {
     signal.throwIfAborted();
     return moveBack(release, order, run);
   });
   report(order, context);
-  if (!hasMoved) return;
+  if (!movedBack.hasMoved) return;
   const variables: HookVariables = {
     tag: order.tag,
     previousTag: order.left,
@@ -57,23 +59,28 @@ export async function carryOutRollback(order: RollbackOrder, run: OrderRun): Pro
     command: context.command,
   };
   await runAfterHook(release, variables, context, stop);
-  run.background(reportDeploy(release, undefined, context, stop));
+  run.background(sendReport(movedBack.report, context, stop));
   run.background(removeOldReleases(context, stop));
 }
 
-/** Returns `false` if the target was live all along, because another version was given up. */
+interface MovedBack {
+  /** False if the target was live all along, because another version was given up. */
+  hasMoved: boolean;
+  report?: PendingReport | undefined;
+}
+
 async function moveBack(
   release: DeployedRelease,
   order: RollbackOrder,
   run: OrderRun,
-): Promise<boolean> {
+): Promise<MovedBack> {
   const { deployer, store, switches, emit } = run.context;
   const { directory, tag } = release;
   const live = await deployer.live();
   const { switching } = await store.load();
   if (live === directory && switching?.to !== directory) {
     await store.update((state) => withOrderDone(state, order, run.context));
-    return false;
+    return { hasMoved: false };
   }
   if (!(await deployer.has(directory))) throw removed(order, run.context);
   const from = live === directory ? switching?.from : live;
@@ -90,21 +97,29 @@ async function moveBack(
     emit({ type: "activated", tag, directory: deployer.path(directory) });
     run.progress(`Starting ${tag}…`);
     await deployer.takeBack?.(release, run.signal);
-    await commit(order, run);
+    const report = await commit(release, order, run);
     hasLeft = true;
+    return { hasMoved: true, report };
   } catch (error) {
     throw await stay(release, { order, from, error }, run);
   } finally {
     settle(hasLeft);
-    if (!hasLeft) for (const one of leaving) one.leaving = undefined;
+    if (!hasLeft) for (const one of leaving) delete one.leaving;
   }
-  return true;
 }
 
-async function commit(order: RollbackOrder, { context }: OrderRun): Promise<void> {
+async function commit(
+  release: DeployedRelease,
+  order: RollbackOrder,
+  { context }: OrderRun,
+): Promise<PendingReport | undefined> {
   const { deployer, store, calver = "" } = context;
   const next = await rollbackChoice(await store.load(), order.tag, deployer.has, calver);
-  await store.update((state) => commitRollback(state, order, next?.directory, context));
+  const report = newReport(release, context);
+  await store.update((state) =>
+    withReport(commitRollback(state, order, next?.directory, context), report),
+  );
+  return report;
 }
 
 /** Lets the version that was to be left serve on. When dewy stops, the next start finishes the order instead. */
@@ -161,7 +176,11 @@ export async function carryOutDeploy(order: DeployOrder, run: OrderRun): Promise
   }
   if (found.note !== undefined) run.progress(found.note);
   const { candidate, staged, note } = found;
-  const trial = await takeOver(candidate, context, signal, { order, staged });
+  const trial = await takeOver(candidate, context, signal, {
+    order,
+    staged,
+    background: run.background,
+  });
   await finishDeploy(trial, run);
   return { isNew: true, note };
 }
@@ -231,7 +250,7 @@ async function resolveTag(
 /** The live release comes first, so that nothing is done twice. */
 export async function releaseOnDisk(
   tag: string,
-  { store, deployer }: Pick<DeployContext, "store" | "deployer">,
+  { store, deployer }: { store: StateStore; deployer: Pick<Deployer, "live" | "has"> },
 ): Promise<DeployedRelease | undefined> {
   const state = await store.load();
   const live = await deployer.live();

@@ -3,8 +3,8 @@ import { type DeployedRelease, type DeployState, isBad } from "./state.ts";
 
 /**
  * The release that a rollback without a tag takes: the newest version before the one left behind that
- * has passed its bake, is not marked bad and is still on disk. Tags that are not versions are ordered
- * by the time at which they were staged.
+ * has passed its bake, is neither marked bad nor named by a skip, and is still on disk. Tags that are
+ * not versions are ordered by the time at which they were staged.
  */
 export async function rollbackChoice(
   state: DeployState,
@@ -13,14 +13,19 @@ export async function rollbackChoice(
   calver: string,
 ): Promise<DeployedRelease | undefined> {
   for (const release of earlierReleases(state, leftTag, calver)) {
-    const isGood = isProven(release, state) && !isBad(state, release.directory);
-    if (isGood && (await has(release.directory))) return release;
+    const isRejected = isBad(state, release.directory) || isSkipped(release, state);
+    if (isProven(release, state) && !isRejected && (await has(release.directory))) return release;
   }
   return undefined;
 }
 
+/** An operator has left this very version behind. Versions that are only earlier than it may be good. */
+function isSkipped({ tag }: DeployedRelease, { skipped = [] }: DeployState): boolean {
+  return skipped.some((one) => one.tag === tag);
+}
+
 /** Earlier versions of dewy did not record which releases have passed their bake, only the last one. */
-function isProven({ directory, provenAt }: DeployedRelease, state: DeployState): boolean {
+export function isProven({ directory, provenAt }: DeployedRelease, state: DeployState): boolean {
   const { previous, switching } = state;
   return provenAt !== undefined || directory === previous || directory === switching?.from;
 }

@@ -16,7 +16,9 @@ export type RollbackPlan =
       note?: string;
     };
 
-type PlanContext = Pick<DeployContext, "deployer" | "store" | "switches" | "calver">;
+interface PlanContext extends Pick<DeployContext, "store" | "switches" | "calver"> {
+  deployer: Pick<DeployContext["deployer"], "live" | "has">;
+}
 
 /** Decides what a rollback returns to and what it leaves behind; it changes nothing. */
 export async function planRollback(
@@ -80,6 +82,15 @@ async function planForTag(
     `Cannot roll back to ${tag}: it is not on this machine; ` +
       `dewy releases lists what is, and dewy deploy ${tag} fetches it from the registry`,
   );
+}
+
+/** The live version, if a deploy of the tag would leave it behind because the tag is older. */
+export async function leftByDeploy(
+  tag: string,
+  { deployer, store, calver = "" }: Pick<PlanContext, "deployer" | "store" | "calver">,
+): Promise<string | undefined> {
+  const live = findRelease(await store.load(), await deployer.live())?.tag;
+  return live !== undefined && compareTags(tag, live, calver) === -1 ? live : undefined;
 }
 
 /** Refuses a deploy that contradicts a pin. */

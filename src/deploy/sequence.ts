@@ -44,6 +44,8 @@ export interface Trial extends Cause {
 interface Cause {
   /** The operator's order that asks for it; absent for an automatic deploy. */
   order?: DeployOrder | undefined;
+  /** Takes the work after the deploy, for which an operator need not wait. */
+  background?: ((work: Promise<unknown>) => void) | undefined;
 }
 
 export interface TakeOverOptions extends Cause {
@@ -72,7 +74,7 @@ export async function takeOver(
   options: TakeOverOptions = {},
 ): Promise<Trial> {
   const startedAt = context.clock.now();
-  const { order, staged, mayGoOn } = options;
+  const { order, staged, mayGoOn, background } = options;
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
     inPhase(name, tag, context, work);
@@ -84,7 +86,7 @@ export async function takeOver(
     // A crash loop may have changed the rollback target while the hook ran.
     const variables = await hookVariables(release, context);
     const underway = await switchTo(release, context, signal, options);
-    return { release, variables, startedAt, underway, order };
+    return { release, variables, startedAt, underway, order, background };
   } catch (error) {
     if (error instanceof GivenUp) await removeOldReleases(context, signal);
     else if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
@@ -149,7 +151,7 @@ export async function bakeAndCommit(
 }
 
 async function finish(
-  { release, variables, startedAt, order }: Trial,
+  { release, variables, startedAt, order, background }: Trial,
   report: PendingReport | undefined,
   context: DeployContext,
   signal: AbortSignal,
@@ -164,8 +166,12 @@ async function finish(
     durationMs: context.clock.now() - startedAt,
     operator: order && operatorOf(order),
   });
-  await sendReport(report, context, signal);
-  await removeOldReleases(context, signal);
+  const rest = async (): Promise<void> => {
+    await sendReport(report, context, signal);
+    await removeOldReleases(context, signal);
+  };
+  if (background === undefined) await rest();
+  else background(rest());
 }
 
 async function cleanUp(

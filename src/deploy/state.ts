@@ -31,7 +31,7 @@ export interface SkippedVersion extends Decision {
 /** A command that was accepted but is not finished. It survives a restart of dewy. */
 export type Order = RollbackOrder | DeployOrder | RestartOrder;
 
-interface OrderBase extends Decision {
+export interface OrderBase extends Decision {
   id: string;
 }
 

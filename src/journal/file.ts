@@ -6,7 +6,7 @@ import { hostError, openOwnFile, syncDirectory, systemCode } from "../host/files
 import { findOwnDirectory, ownDirectory } from "../host/files/own_directory.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
-/** How many files there are at most, the one that is written included. */
+/** The number of files, the rotated ones included. */
 const FILES = 4;
 
 /** The file that is written, then the rotated ones, newest first. */

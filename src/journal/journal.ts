@@ -138,7 +138,7 @@ export class Journal {
       await this.#options.file.append(lines, isDurable, onWritten);
     } catch (error) {
       if (!this.#isFailing) {
-        const hint = "deploys go on; what happens meanwhile may be missing in `dewy history`";
+        const hint = "deploys continue; `dewy history` may lack what happens meanwhile";
         this.#warn("Journal cannot be written", { error: messageOf(error), hint });
       }
       this.#isFailing = true;

@@ -24,7 +24,7 @@ interface Decision<T extends EventType> {
   isDurable?: (event: EventOf<T>) => boolean;
   /** Returns `undefined` if the event has no entry. */
   fields(event: EventOf<T>, attempts: Attempts): EntryFields | undefined;
-  /** For a condition that lasts: what tells it from others. It is recorded once. */
+  /** For a condition that lasts: the fields that distinguish it from others. It is recorded once. */
   once?(entry: EntryFields): readonly unknown[];
   /** The conditions that are news again after this entry. */
   ends?(entry: EntryFields): readonly EventType[] | "all";

@@ -28,59 +28,63 @@ export async function lookUp(
   policy: Policy,
   options: Omit<ResolveOptions, "exclude">,
 ): Promise<Resolution> {
-  const { signal, explain = false, now } = options;
-  signal?.throwIfAborted();
+  const { signal, explain, now } = options;
   const version = parseVersion(tag, policy);
-  if (version === undefined) return explained(refuse(tag, policy), "not a version");
-  const release = await (source.find ?? source.release).call(source, tag, signal);
   signal?.throwIfAborted();
-  if (release === undefined) {
-    const listed: ListedTag[] = [];
-    for await (const one of source.tags(signal)) listed.push(one);
-    signal?.throwIfAborted();
-    const why = whyMissing(tag, version, listed, policy);
-    const message = `Cannot find the tag "${printable(tag)}" in "${policy.url}": ${why}`;
-    return explained({ kind: "none", reason: "unknown-tag", tag, message }, why);
-  }
-  return explained(resolveFiles(tag, release, policy, now), undefined);
-
-  function explained(resolution: Resolution, problem: string | undefined): Resolution {
-    if (!explain) return resolution;
-    const reason = problem ?? "the tag that was asked for";
-    const explanation: Candidates = {
-      registry: policy.url,
-      platform: normalizePlatform(policy.platform),
-      tags: [{ tag: shorten(tag, MAX_TAG_LENGTH), chosen: problem === undefined, reason }],
-      artifacts: release === undefined ? [] : explainFiles(tag, release, policy),
-    };
-    return { ...resolution, explanation };
-  }
+  const find = source.find ?? source.release;
+  const release = version && (await find.call(source, tag, signal));
+  const why =
+    version === undefined
+      ? notAVersion(policy)
+      : release === undefined
+        ? await whyMissing(version, source, policy, signal)
+        : undefined;
+  signal?.throwIfAborted();
+  const resolution: Resolution =
+    release === undefined
+      ? {
+          kind: "none",
+          reason: "unknown-tag",
+          tag,
+          message: `Cannot find the tag "${printable(tag)}" in "${policy.url}": ${why}`,
+        }
+      : resolveFiles(tag, release, policy, now);
+  if (!explain) return resolution;
+  const shown = shorten(tag, MAX_TAG_LENGTH);
+  const reason = why ?? "the tag that was asked for";
+  const explanation: Candidates = {
+    registry: policy.url,
+    platform: normalizePlatform(policy.platform),
+    tags: [{ tag: shown, chosen: why === undefined, reason }],
+    artifacts: release === undefined ? [] : explainFiles(tag, release, policy),
+  };
+  return { ...resolution, explanation };
 }
 
-function refuse(tag: string, { url, calver }: Policy): Resolution {
+function notAVersion({ calver }: Policy): string {
   const form = calver === "" ? "SemVer such as v1.2.3" : `the calver format "${calver}"`;
-  const message = `Cannot find the tag "${printable(tag)}" in "${url}": not a version (expected ${form})`;
-  return { kind: "none", reason: "unknown-tag", tag, message };
+  return `not a version (expected ${form})`;
 }
 
-function whyMissing(
-  tag: string,
+async function whyMissing(
   version: Version,
-  listed: readonly ListedTag[],
+  source: ReleaseSource,
   policy: Policy,
-): string {
-  const same = listed.find((one) => one.tag === tag);
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const listed: ListedTag[] = [];
+  for await (const one of source.tags(signal)) listed.push(one);
+  const same = listed.find(({ tag }) => tag === version.original);
   if (same !== undefined) return same.unusable ?? "it is listed, but its files are gone";
-  const tags = nearTags(version, listed, policy).map((one) => printable(one));
-  return tags.length === 0
+  const near = nearTags(version, listed, policy).map((one) => printable(one));
+  return near.length === 0
     ? "no version is published"
-    : `not found; the nearest ${tags.length === 1 ? "version is" : "versions are"} ${tags.join(" and ")}`;
+    : `not found; the registry has ${near.join(" and ")}`;
 }
 
 /** The tag of an equal version, else the next lower and the next higher one. */
 function nearTags(version: Version, listed: readonly ListedTag[], policy: Policy): string[] {
-  let before: Version | undefined;
-  let after: Version | undefined;
+  let [before, after]: Version[] = [];
   for (const { tag, unusable } of listed) {
     const one = unusable === undefined ? parseVersion(tag, policy) : undefined;
     if (one === undefined) continue;

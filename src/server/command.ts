@@ -19,10 +19,10 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
   const mode = config.user === undefined && config.group === undefined ? undefined : 0o755;
   const { registry, locator, directory, stage } = await openDeployment(config, context, mode);
   const { root } = directory;
-  const common = { config, root, registry, locator };
-  const { program } = config;
-  if (program === undefined) {
-    context.emit({ type: "no-program" });
+  const { name, program } = config;
+  const common = { config, name, root, registry, locator };
+  if (program === undefined || config.dryRun) {
+    if (program === undefined) context.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, context);
   }
   // Only dewy and its apps can have the sockets of dewy's own holder.

@@ -18,7 +18,8 @@ export async function launchServer(
   { env, signals, argv }: ProcessIo,
 ): Promise<number | undefined> {
   const { handoff, ports, program } = config;
-  if (program === undefined || handoff !== "socket" || ports.length === 0) return undefined;
+  const opensNothing = program === undefined || config.dryRun;
+  if (opensNothing || handoff !== "socket" || ports.length === 0) return undefined;
   if (holderOf(env) !== undefined || inheritedSockets(env).length > 0) return undefined;
   const root = await realpath(config.directory).catch(() => undefined);
   if (root === undefined) return undefined;

@@ -28,7 +28,7 @@ interface TestAgent {
 async function testAgent(): Promise<TestAgent> {
   const [root, made, wakers] = [await tempDirectory(), testWorld(), new Set<Waker>()];
   const events: DewyEvent[] = [];
-  const process = fakeProcess();
+  const process = fakeProcess({ env: { DEWY_RUNTIME_DIR: await tempDirectory() } });
   const onReload = (waker: Waker): (() => void) => {
     wakers.add(waker);
     return () => wakers.delete(waker);

@@ -177,6 +177,34 @@ describe("LiveStatus", () => {
     expect(tags()).toEqual([]);
   });
 
+  test("knows since when a version is live, although the link moves for versions that fail", () => {
+    const { live, report, clock } = liveStatus();
+    const running = { pid: 7, dewy: "1.0.0", since: new Date(clock.now()).toISOString() };
+    const link = new Date(clock.now() + 60_000).toISOString();
+    const since = (tag: string) =>
+      report({ process: running, live: { tag, directory: "", since: link } }).live?.since;
+    const begin = (tag: string) => live.sink({ type: "phase-started", phase: "verify", tag });
+    const back = (tag: string) => live.sink({ type: "rolled-back", tag, to: "v1", reason: "" });
+    begin("v2");
+    back("v2");
+    expect(since("v1")).toBe(running.since);
+    clock.advance(1_000);
+    begin("v3");
+    live.sink({ type: "phase", phase: "verify", tag: "v3", durationMs: 1 });
+    const third = new Date(clock.now()).toISOString();
+    expect(since("v3")).toBe(third);
+    clock.advance(1_000);
+    begin("v3");
+    back("v3");
+    expect(since("v1")).toBe(new Date(clock.now()).toISOString());
+  });
+
+  test("is stopping until it has ended", () => {
+    const { live, report } = liveStatus();
+    live.sink({ type: "stopping", signal: "SIGTERM" });
+    expect(report().phase).toEqual({ name: "stopping" });
+  });
+
   test("ignores an event that comes twice", () => {
     const { live, waits, tags } = liveStatus();
     waits("v2");

@@ -1,4 +1,4 @@
-import { mkdir, readlink, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readlink, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAgent } from "../../src/agent/agent.ts";
@@ -43,6 +43,8 @@ export interface Steered {
   kill(): Promise<void>;
   /** Gives a command over the control socket. */
   steer(command: SteerCommand, user?: string): Promise<{ text: string; progress: string[] }>;
+  /** All progress lines. */
+  progress: string[];
   live(): Promise<string | undefined>;
   state(): Promise<DeployState>;
 }
@@ -82,6 +84,7 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
     root,
     registry,
     events,
+    progress: [],
     runner: new FakeRunner(),
     stage: {
       slow,
@@ -133,7 +136,10 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
       const instance = await reached(root, env);
       const request = { dewy: "0.0.0", operator: { user }, request: command };
       const { text } = await askInstance(instance, request, {
-        onProgress: (line) => progress.push(line),
+        onProgress: (line) => {
+          progress.push(line);
+          if (command.command !== "poll") steered.progress.push(line);
+        },
         signal: new AbortController().signal,
       });
       return { text, progress };
@@ -155,7 +161,14 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
 async function reached(root: string, env: Record<string, string>) {
   for (let tries = 0; ; tries += 1) {
     const instance = await chooseInstance({ name: undefined, directory: root }, env);
-    if (instance.socket !== undefined) return instance;
+    const { socket = "" } = instance;
+    if (
+      await access(socket).then(
+        () => true,
+        () => false,
+      )
+    )
+      return instance;
     if (tries > 2_000) throw new Error("the agent did not start");
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -325,9 +325,9 @@ export function registryContract(name: string, driver: ContractDriver): void {
         explanation: { tags: [{ tag: "v1.1.0", chosen: false }], artifacts: [] },
       });
       expect(message(answer)).toMatch(/^Cannot find the tag "v1\.1\.0" in ".*:\/\/.*":/);
-      expect(message(answer)).toMatch(/nearest versions are v1\.0\.0 and v1\.2\.0$/);
+      expect(message(answer)).toMatch(/not found; the registry has v1\.0\.0 and v1\.2\.0$/);
       expect(message(await registry.resolve({ tag: "1.2.0" }))).toMatch(
-        /nearest version is v1\.2\.0$/,
+        /the registry has v1\.2\.0$/,
       );
     });
 
@@ -341,9 +341,10 @@ export function registryContract(name: string, driver: ContractDriver): void {
     it("refuses a tag that is not a version", async () => {
       const { registry } = await open([{ tag: "latest" }]);
       for (const tag of ["latest", "", "../v1.0.0", "v1.0.0/a"]) {
-        const answer = await registry.resolve({ tag });
-        expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag" });
-        expect(message(answer)).toContain("not a version (expected SemVer");
+        const { resolution, tags } = await explainRegistry(registry, { tag });
+        expect(resolution).toMatchObject({ kind: "none", reason: "unknown-tag", tag });
+        expect(message(resolution)).toContain("not a version (expected SemVer");
+        expect(tags).toMatchObject([{ tag, chosen: false }]);
       }
     });
 

@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, readlink, rm, symlink } from "node:fs/promises";
+import { lstat, readdir, readFile, readlink, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { until } from "../e2e/dewy.ts";
@@ -139,7 +139,7 @@ describe.each(runtimes)("the control socket on $name", (runtime) => {
     const served = await serveControl(runtime, {
       env: { CONTROL_TIMEOUTS: JSON.stringify({ checkMs: 50 }) },
     });
-    await rm(served.runtimeDirectory, { recursive: true });
+    await rename(served.runtimeDirectory, `${served.runtimeDirectory}.gone`);
     await until(
       async () => (await answerOf(served.socket, requestLine("status"))) !== "",
       () => "an answer",

@@ -81,3 +81,9 @@ test("compares by the calver format", async () => {
     "2026.02.1",
   );
 });
+
+test("passes over a version that an operator left behind, but not over those before it", async () => {
+  const skipped = [{ tag: "v1.1.0", andEarlier: true as const, user: "alice", at: AT }];
+  const state = { ...staged("v1.0.0", "v1.1.0", "v1.2.0"), skipped };
+  expect((await rollbackChoice(state, "v1.2.0", onDisk, ""))?.tag).toBe("v1.0.0");
+});

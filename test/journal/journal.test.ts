@@ -250,6 +250,22 @@ describe("a disk that fails", () => {
     expect(disk.entries()[0]).toMatchObject({ event: "gap", omitted: 15 });
   });
 
+  it("is reported to the journal as well, without an end", async () => {
+    const disk = fakeDisk();
+    const clock = fakeClock();
+    const root = await tempDirectory();
+    const emit = (event: DewyEvent): void => journal.sink(event);
+    const journal: Journal = new Journal({ root, clock, emit, redact: String, file: disk.file });
+    disk.become("full");
+    journal.sink(deployed("v1"));
+    await clock.sleeping(RETRY_MS);
+    disk.become("good");
+    clock.advance(RETRY_MS);
+    await expect.poll(disk.tags).toEqual(["v1", "warning", "warning"]);
+    await journal.close();
+    expect(disk.tags()).toHaveLength(3);
+  });
+
   it("gets a last attempt when dewy ends", async () => {
     const disk = fakeDisk();
     const { clock, journal, warnings } = await open({ file: disk.file });

@@ -131,6 +131,7 @@ describe("the listener", () => {
 
   test.each([
     ["another server's URL", head("POST http://a.example/hooks/github HTTP/1.1", "Host: a")],
+    ["a part of another name", head("POST .example/hooks/github HTTP/1.1", "Host: a")],
     ["*", head("OPTIONS * HTTP/1.1", "Host: a")],
     ["no HTTP", "\x16\x03\x01\x02\x00\x01\r\n\r\n"],
     ["too large a header", head("GET / HTTP/1.1", "Host: a", `Cookie: ${"x".repeat(20_000)}`)],

@@ -72,6 +72,11 @@ describe("the secret file", () => {
     });
   });
 
+  test("may have a secret of 16 characters", async () => {
+    const { file } = await open(await secretFile("sixteen-letters!"));
+    expect((await file.current()).includes("sixteen-letters!")).toBe(true);
+  });
+
   test("is refused if it is missing or a directory", async () => {
     const path = join(await tempDirectory(), "secret");
     await expect(open(path)).rejects.toMatchObject({
@@ -112,9 +117,12 @@ describe("the secret file", () => {
     for (const secrets of both) {
       expect([secrets.includes(NEXT), secrets.includes(SECRET)]).toEqual([true, true]);
     }
-    await writeFile(path, `${NEXT}\n`);
+    const other = NEXT.toUpperCase();
+    await replace(path, `${NEXT}\n`);
     const after = await file.current();
     expect([after.includes(NEXT), after.includes(SECRET)]).toEqual([true, false]);
+    await replace(path, `${other}\n`);
+    expect((await file.current()).includes(other)).toBe(true);
   });
 
   test("keeps its secrets while it cannot be used, and says so once", async () => {

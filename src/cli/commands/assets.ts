@@ -7,5 +7,6 @@ import type { AssetsConfig } from "../flags/assets.ts";
 export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
   const { registry, locator, directory, stage } = await openDeployment(config, context);
   const deployer = assetsDeployer(directory, stage);
-  return runAgent({ config, root: directory.root, registry, locator, deployer }, context);
+  const { name } = config;
+  return runAgent({ config, name, root: directory.root, registry, locator, deployer }, context);
 }

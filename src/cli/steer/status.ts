@@ -68,19 +68,25 @@ async function ask(instance: FoundInstance, context: CommandContext): Promise<In
 }
 
 async function look(
-  { name, mode, directory, process: running }: FoundInstance,
+  { name, mode, directory, process: running, wasKilled }: FoundInstance,
   { clock }: CommandContext,
 ): Promise<InstanceStatus> {
   const process = running === undefined ? {} : { process: running };
+  const problem = wasKilled ? { problem: killed(mode) } : {};
   try {
     const status = directoryStatus({ name, mode, directory });
     const timeout = { clock, ms: TIMEOUT_MS, what: "answer of the file system" };
-    return { ...(await withTimeout(status, timeout)), ...process };
+    return { ...(await withTimeout(status, timeout)), ...process, ...problem };
   } catch (error) {
     const nothing = { waiting: [], bad: [], skipped: [], phase: { name: "unknown" } };
     const known = { name, directory, ...(mode === undefined ? {} : { mode }), ...process };
     return { ...known, ...nothing, problem: messageOf(error) };
   }
+}
+
+function killed(mode: FoundInstance["mode"]): string {
+  const app = mode === "assets" ? "" : "; its app may still run";
+  return `dewy was killed or has crashed${app}`;
 }
 
 function text(

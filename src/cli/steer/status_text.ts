@@ -61,12 +61,18 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
       return `${one.tag}${one.andEarlier ? " and earlier" : ""}, ${saidBy(one, now)}`;
     }),
     ...rowsOf("bad", status.bad.slice(-MAX_BAD).reverse(), ({ tag, reason, at }) => {
-      return `${tag}: ${reason} (${ago(at, now)})`;
+      return `${tag}: ${withoutPrefix(reason, tag)} (${ago(at, now)})`;
     }),
     ["", hiddenBad(status)],
     ["registry", status.registry ?? ""],
     ["dewy", processText(status, now)],
   ];
+}
+
+/** The line names the version already. */
+function withoutPrefix(reason: string, tag: string): string {
+  const prefix = `Cannot deploy ${tag}: `;
+  return reason.startsWith(prefix) ? reason.slice(prefix.length) : reason;
 }
 
 function hiddenBad({ bad }: InstanceStatus): string {
@@ -92,8 +98,9 @@ function versionText({ live }: InstanceStatus, now: number): string {
 }
 
 function stateOf({ problem, process: running, app, live, phase, mode }: InstanceStatus): string {
-  if (problem !== undefined) return running === undefined ? "unknown" : "does not answer";
-  if (running === undefined) return phase.name === "interrupted" ? "interrupted" : "not running";
+  if (running === undefined) return phase.name === "unknown" ? "unknown" : "dewy does not run";
+  if (problem !== undefined) return "does not answer";
+  if (phase.name === "stopping") return "stopping";
   const switching = PHASES[phase.name];
   const doing = switching === undefined ? "" : `${switching} ${phase.tag ?? ""}`.trimEnd();
   const isUp = mode === "assets" && live !== undefined;
@@ -101,6 +108,7 @@ function stateOf({ problem, process: running, app, live, phase, mode }: Instance
   return doing === "" ? health : `${health}, ${doing}`;
 }
 
+const SIMPLE_PHASES: ReadonlySet<string> = new Set(["idle", "polling", "stopping"]);
 const PHASES: Readonly<Record<string, string>> = {
   stage: "staging",
   before: "before-deploy hook of",
@@ -131,7 +139,7 @@ function activityText({ phase }: InstanceStatus, now: number): string {
   if (phase.name === "interrupted") {
     return `dewy ended while it switched to ${tag}; its next start finishes or undoes that`;
   }
-  if (phase.name === "idle" || phase.name === "polling") return phase.name;
+  if (SIMPLE_PHASES.has(phase.name)) return phase.name;
   const text = PHASES[phase.name];
   if (text === undefined) return "";
   const since = phase.since === undefined ? "" : ` for ${span(now - Date.parse(phase.since))}`;
@@ -156,7 +164,7 @@ function appRows(app: AppStatus | undefined, now: number): (readonly [string, st
 
 const OUTCOMES: Readonly<Record<string, string>> = {
   fine: "ok",
-  waiting: "ok, a version waits",
+  waiting: "ok",
   problem: "nothing to deploy",
   failed: "the deploy failed",
   unreachable: "the registry did not answer",
@@ -203,7 +211,7 @@ function processText({ process: running }: InstanceStatus, now: number): string 
   return `${running.dewy}, pid ${running.pid}, started ${ago(running.since, now)}`;
 }
 
-/** What a person should know about an instance besides its state. */
+/** Notes about an instance in addition to its state. */
 function notesOf(status: InstanceStatus, now: number): string[] {
   const { problem, waiting, pinned, paused, order, bad } = status;
   return [

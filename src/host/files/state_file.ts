@@ -21,6 +21,8 @@ const decision = {
   at: v.string(),
 };
 
+const leftBehind = { left: v.exactOptional(v.string()) };
+
 const orderSchema = v.variant("kind", [
   v.object({
     kind: v.literal("rollback"),
@@ -28,8 +30,15 @@ const orderSchema = v.variant("kind", [
     ...decision,
     tag: v.string(),
     directory: directoryName,
+    ...leftBehind,
   }),
-  v.object({ kind: v.literal("deploy"), id: v.string(), ...decision, tag: v.string() }),
+  v.object({
+    kind: v.literal("deploy"),
+    id: v.string(),
+    ...decision,
+    tag: v.string(),
+    ...leftBehind,
+  }),
   v.object({ kind: v.literal("restart"), id: v.string(), ...decision }),
 ]);
 

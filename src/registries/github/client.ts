@@ -262,7 +262,7 @@ function refusal(failure: HttpFailure, auth: GitHubAuth): DewyError | undefined 
   }
   if (method === "POST" && (status === 403 || status === 404)) {
     return new CredentialError(
-      `${what}; an audit record takes the permission "Contents: write", or the scope repo, which the credentials of ${auth.source} do not have`,
+      `${what}; an audit record takes the permission "Contents: write", which the credentials of ${auth.source} do not have`,
     );
   }
   if (status === 403)

@@ -11,8 +11,7 @@ import type { GitHubAsset } from "./schema.ts";
 import { findAsset, GhrSource, revisionOf } from "./source.ts";
 
 const NO_TOKEN =
-  "Cannot leave an audit record on GitHub without credentials: set GH_TOKEN or GITHUB_TOKEN to a " +
-  'token with the permission "Contents: write", or use a GitHub App';
+  'Cannot write to GitHub: an audit record takes GH_TOKEN, GITHUB_TOKEN or a GitHub App with the permission "Contents: write"';
 
 export async function openGhrArtifact(
   url: SplitUrl,

@@ -1,7 +1,7 @@
 import { DewyError, RemoteError } from "../../core/error.ts";
-import { printable, shorten } from "../../core/text.ts";
 import type { Platform, Resolution, ResolveOptions, Version } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
+import { printable } from "../../resolve/message.ts";
 import { GRACE_MS } from "../../resolve/resolve.ts";
 import { parseVersion } from "../../version/version.ts";
 import { type AnsweredArtifact, type ArtifactRules, readAnsweredArtifact } from "./artifact.ts";
@@ -73,7 +73,7 @@ function nothing(context: AnswerContext): Resolution {
 }
 
 function unknownTag(why: string, { locator, wanted = "" }: AnswerContext): Resolution {
-  const asked = printable(shorten(wanted, MAX_TAG_LENGTH));
+  const asked = printable(wanted);
   const message =
     `Cannot find the tag "${asked}" in "${locator.url}": ${why}, ` +
     `and a grpc:// server offers only its current version; choose ${asked} on the server`;

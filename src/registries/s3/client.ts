@@ -39,6 +39,12 @@ export interface S3ListOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface S3PutOptions {
+  /** Whether an existing object stays as it is, and counts as success. Defaults to false. */
+  isNew?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
 export interface S3GetOptions extends RangeOptions {
   /** The entity tag that the object must still have, as the server wrote it. */
   etag?: string | undefined;
@@ -47,8 +53,6 @@ export interface S3GetOptions extends RangeOptions {
 
 /** The object exists, or another client is creating it. */
 const EXISTS = new Set(["PreconditionFailed", "ConditionalRequestConflict"]);
-
-type Signal = AbortSignal | undefined;
 
 // Enough for 1,000 escaped keys of 1,024 bytes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
@@ -99,12 +103,14 @@ export function createS3Client(at: S3Bucket, context: S3Context) {
     put: async (
       key: string,
       body: string | Uint8Array<ArrayBuffer>,
-      type: string,
-      signal?: Signal,
-    ) => void (await s3.text(await putRequest(await addressOf(key), { body, type, signal }))),
-    /** Creates an empty object; an existing one counts as success. */
-    create: async (key: string, type: string, signal?: Signal) =>
-      create(s3, await putRequest(await addressOf(key), { body: "", type, signal })),
+      contentType: string,
+      { signal, isNew = false }: S3PutOptions = {},
+    ) => {
+      const checksum = bytesToBase64(await sha256(body));
+      const headers = { "content-type": contentType, "x-amz-checksum-sha256": checksum };
+      const request = { method: "PUT", url: await addressOf(key), headers, body, signal };
+      await (isNew ? putNew(s3, request) : s3.text(request));
+    },
   };
 }
 
@@ -211,17 +217,8 @@ async function refuseEncoded(url: string, response: Response): Promise<Response>
   );
 }
 
-async function putRequest(
-  url: string,
-  { body, type, signal }: { body: string | Uint8Array<ArrayBuffer>; type: string; signal?: Signal },
-): Promise<HttpRequest> {
-  const checksum = bytesToBase64(await sha256(body));
-  const headers = { "content-type": type, "x-amz-checksum-sha256": checksum };
-  return { method: "PUT", url, headers, body, signal };
-}
-
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
-async function create(http: HttpClient, request: HttpRequest): Promise<void> {
+async function putNew(http: HttpClient, request: HttpRequest): Promise<void> {
   const headers = { ...request.headers, "if-none-match": "*" };
   const { status, text } = await http.text({ ...request, headers, accept: [409, 412, 501] });
   if (status < 300 || EXISTS.has(parseS3Error(text).code)) return;

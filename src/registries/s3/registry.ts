@@ -29,7 +29,7 @@ export function openS3(
     store: s3Store(client, locator, options),
     // Parts of two objects must never be joined.
     get: (artifact, open) => client.get(keyOf(artifact), { ...open, etag: etagOf(artifact) }),
-    create: (key, signal) => client.create(key, "text/plain", signal),
+    create: (key, signal) => client.put(key, "", "text/plain", { isNew: true, signal }),
   });
   const complete = digestReader(client);
   return {

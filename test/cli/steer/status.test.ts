@@ -154,7 +154,9 @@ describe("dewy status", () => {
     const { code, out } = await status();
     expect(code).toBe(0);
     expect(out).toContain("app (server)");
-    expect(out).toMatch(/state +not running/);
+    expect(out).toMatch(
+      /state +dewy does not run\n +problem +dewy was killed or has crashed; its app may still run/,
+    );
     expect(out).toMatch(/version +d1, since/);
     const stopped = await start("web");
     await stopped.close();

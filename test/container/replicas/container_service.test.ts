@@ -790,3 +790,28 @@ async function kept(port: number): Promise<Socket> {
   socket.write("GET /");
   return socket;
 }
+
+describe("ContainerService.report", () => {
+  it("lists the replicas, and says whether enough of them serve", async () => {
+    const { service, release, engine } = await startService({ replicas: 2 });
+    expect(service.report()).toEqual({ health: "down", replicas: [], wanted: 2, restarts: 0 });
+    const healths: string[] = [];
+    const { start } = engine;
+    engine.start = async (spec, signal) => {
+      healths.push(service.report().health);
+      return start(spec, signal);
+    };
+    await service.deploy(release(v1), never);
+    expect(healths).toEqual(["starting", expect.stringMatching(/^(starting|degraded)$/)]);
+    expect(service.report()).toMatchObject({ health: "serving", wanted: 2, restarts: 0 });
+    expect(service.report().replicas).toEqual(
+      engine.running().map(({ info }) => ({
+        container: info.name,
+        tag: "v1.0.0",
+        state: "serving",
+        address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+        since: expect.stringMatching(/Z$/),
+      })),
+    );
+  });
+});

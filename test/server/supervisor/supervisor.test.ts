@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
 import { ConfigError, DeployError, HostError } from "../../../src/core/error.ts";
 import type { Generation } from "../../../src/server/supervisor/generation.ts";
 import { eventsOf } from "../../deploy/world.ts";
@@ -558,5 +559,68 @@ describe("Supervisor", () => {
     await supervisor.ensureRunning(v1);
     await supervisor.stop();
     expect(eventsOf(events, "app-exited")).toEqual([]);
+  });
+});
+
+describe("Supervisor.report", () => {
+  const states = (supervisor: ReturnType<typeof world>["supervisor"]) =>
+    supervisor.report().generations.map(({ tag, state }) => `${tag} ${state}`);
+
+  it("says what serves, what gets ready, and what stands by", async () => {
+    let isReady = true;
+    const ready = (): Promise<void> => (isReady ? Promise.resolve() : new Promise(() => {}));
+    const { supervisor, generations, clock } = world({ handoff: { ready }, overlapMs: 1e9 });
+    expect(supervisor.report()).toEqual({ health: "down", generations: [], restarts: 0 });
+    await supervisor.ensureRunning(v1);
+    expect(supervisor.report()).toEqual({
+      health: "serving",
+      generations: [
+        {
+          number: 1,
+          pid: 1001,
+          tag: "v1.0.0",
+          state: "serving",
+          since: new Date(generations[0]?.startedAt ?? 0).toISOString(),
+        },
+      ],
+      restarts: 0,
+    });
+    isReady = false;
+    const stop = new AbortController();
+    const deploying = supervisor.deploy(v2, stop.signal).catch(() => {});
+    await until(() => generations.length === 2);
+    expect(states(supervisor)).toEqual(["v1.0.0 serving", "v1.1.0 starting"]);
+    stop.abort();
+    await deploying;
+    expect(states(supervisor)).toEqual(["v1.0.0 serving"]);
+    expect(clock.now()).toBeGreaterThan(0);
+  });
+
+  it("shows the previous generation on standby, then draining", async () => {
+    const { supervisor, generations } = world({ clock: systemClock, overlapMs: 60_000 });
+    await supervisor.ensureRunning(v1);
+    await supervisor.deploy(v2, never);
+    expect(states(supervisor)).toEqual(["v1.0.0 standby", "v1.1.0 serving"]);
+    const [first] = generations;
+    if (first !== undefined) first.obeys = false;
+    const stopped = supervisor.stop();
+    await until(() => first?.signals.includes("SIGTERM") === true);
+    expect(states(supervisor)).toContain("v1.0.0 draining");
+    await stopped;
+    expect(supervisor.report()).toMatchObject({ health: "down", generations: [] });
+  });
+
+  it("says that a crashed app is restarted, and that a finished one is not", async () => {
+    const crashing = world({ clock: systemClock });
+    await crashing.supervisor.ensureRunning(v1);
+    crashing.generations[0]?.exit({ code: 3 });
+    await until(() => crashing.supervisor.report().health !== "serving");
+    await until(() => crashing.supervisor.report().restarts === 1);
+    expect(crashing.supervisor.report()).toMatchObject({ health: "restarting", generations: [] });
+    await crashing.supervisor.stop();
+    const finishing = world({ restart: "on-failure" });
+    await finishing.supervisor.ensureRunning(v1);
+    finishing.generations[0]?.exit({ code: 0 });
+    await until(() => finishing.supervisor.report().health === "finished");
   });
 });

@@ -1,0 +1,178 @@
+import type { SteerCommand } from "../control/protocol.ts";
+import { systemClock } from "../core/clock.ts";
+import { HostError } from "../core/error.ts";
+import { type EventSink, fanOut } from "../core/event.ts";
+import type { Operator } from "../core/operator.ts";
+import type { Redact } from "../core/secret.ts";
+import {
+  commitProven,
+  commitRollback,
+  operatorOf,
+  orderBy,
+  withOrderDone,
+  withoutOrder,
+} from "../deploy/order_state.ts";
+import { releaseOnDisk } from "../deploy/orders.ts";
+import { isProven, rollbackChoice } from "../deploy/rollback_choice.ts";
+import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
+import {
+  type DeployOrder,
+  findRelease,
+  type RollbackOrder,
+  type StateStore,
+} from "../deploy/state.ts";
+import { Switches } from "../deploy/switches.ts";
+import { openReleaseDirectory, type ReleaseDirectory } from "../deployers/release_directory.ts";
+import { lockPath, statePath } from "../host/files/own_paths.ts";
+import { stateFile } from "../host/files/state_file.ts";
+import { acquireLock } from "../host/process/lock.ts";
+import { Journal } from "../journal/journal.ts";
+import { commandText } from "./command_text.ts";
+import { decide, isDecision } from "./decide.ts";
+import type { Answer } from "./steering.ts";
+
+export interface OfflineOptions {
+  operator: Operator;
+  signal: AbortSignal;
+  redact: Redact;
+  emit: EventSink;
+}
+
+/** A directory in which no dewy runs; this process holds its lock. */
+interface Idle {
+  deployer: ReleaseDirectory;
+  store: StateStore;
+  switches: Switches;
+  clock: typeof systemClock;
+  operator: Operator;
+  emit: EventSink;
+}
+
+const LATER = "dewy does not run here; it does this at its next start";
+const STARTS_LATER = "dewy does not run here; an app runs it from the next start";
+
+/**
+ * Carries out a command in a directory in which no dewy runs, under its lock. Tags that are not SemVer are compared by the
+ * time at which they were staged, because the options of the registry are unknown.
+ */
+export async function steerOffline(
+  directory: string,
+  command: SteerCommand,
+  options: OfflineOptions,
+): Promise<Answer> {
+  const { operator, signal, redact } = options;
+  const deployer = await openReleaseDirectory(directory);
+  const { root } = deployer;
+  if (command.command === "poll" || command.command === "restart") {
+    throw new HostError(`Cannot ${command.command}: dewy does not run in ${root}`, {
+      retryable: false,
+    });
+  }
+  const lock = await acquireLock(lockPath(root), command.command, { emit: options.emit, signal });
+  const clock = systemClock;
+  const journal = new Journal({ root, emit: options.emit, clock, redact });
+  try {
+    const emit = fanOut([options.emit, journal.sink]);
+    const store = stateFile(statePath(root), emit);
+    const idle = { deployer, store, switches: new Switches(), clock, operator, emit };
+    const isDry = "dryRun" in command && command.dryRun === true;
+    if (!isDry) emit({ type: "ordered", command: commandText(command), operator });
+    const text = await carryOut(command, idle);
+    return { text, live: await liveTag(idle) };
+  } finally {
+    await journal.close();
+    await lock.release();
+  }
+}
+
+async function carryOut(
+  command: Exclude<SteerCommand, { command: "poll" | "restart" }>,
+  idle: Idle,
+): Promise<string> {
+  if (command.command === "rollback") return rollBack(command, idle);
+  if (command.command === "deploy") return deploy(command, idle);
+  if (!isDecision(command)) throw new HostError("Cannot carry out an unknown command");
+  const { store, clock, operator } = idle;
+  const live = await liveTag(idle);
+  let text = "";
+  await store.update((state) => {
+    const decided = decide(command, state, { operator, now: clock.now(), calver: "", live });
+    text = decided.text;
+    return decided.state;
+  });
+  if (command.command !== "pin") return text;
+  if (command.tag === live) return `${text}, which is live`;
+  return `${text}; ${await deploy({ command: "deploy", tag: command.tag }, idle)}`;
+}
+
+async function liveTag({ deployer, store }: Idle): Promise<string | undefined> {
+  return findRelease(await store.load(), await deployer.live())?.tag;
+}
+
+async function rollBack(
+  { tag, dryRun }: Extract<SteerCommand, { command: "rollback" }>,
+  idle: Idle,
+): Promise<string> {
+  const { deployer, store, operator, emit } = idle;
+  const plan = await planRollback(tag, idle);
+  if (plan.kind === "already") return `${plan.tag} is live already`;
+  const { target, left } = plan;
+  const from = left === undefined ? "" : ` from ${left}`;
+  if (dryRun === true) return `would roll back${from} to ${target.tag}`;
+  const order: RollbackOrder = {
+    ...orderBy(operator, idle),
+    kind: "rollback",
+    tag: target.tag,
+    directory: target.directory,
+    left,
+  };
+  // If this process is killed from here on, the next start finishes the order.
+  await store.update((state) => ({ ...state, order }));
+  await deployer.point(target.directory);
+  const next = await rollbackChoice(await store.load(), target.tag, deployer.has, "");
+  await store.update((state) => commitRollback(state, order, next?.directory, idle));
+  const reason = operator.message ?? `asked for by ${operator.user}`;
+  emit({
+    type: "rolled-back",
+    tag: left ?? "",
+    to: target.tag,
+    reason,
+    operator: operatorOf(order),
+  });
+  const note = plan.note === undefined ? "" : `; ${plan.note}`;
+  return `rolled back${from} to ${target.tag}; ${STARTS_LATER}${note}`;
+}
+
+/** A release that has passed its bake goes live at once; any other version is left to the next start. */
+async function deploy(
+  { tag, dryRun }: Extract<SteerCommand, { command: "deploy" }>,
+  idle: Idle,
+): Promise<string> {
+  const { deployer, store, operator } = idle;
+  const state = await store.load();
+  checkPin(state, tag);
+  const live = await deployer.live();
+  const found = await releaseOnDisk(tag, idle);
+  // A version whose bake was interrupted has it at the next start.
+  const isBaking = found !== undefined && state.switching?.to === found.directory;
+  const isReady =
+    found !== undefined && !isBaking && (found.directory === live || isProven(found, state));
+  if (dryRun === true) {
+    return isReady ? `would make ${tag} live from disk` : `would deploy ${tag} at the next start`;
+  }
+  const left = await leftByDeploy(tag, idle);
+  const order: DeployOrder = { ...orderBy(operator, idle), kind: "deploy", tag, left };
+  if (!isReady) {
+    await store.update((latest) => ({ ...latest, order }));
+    return `the deploy of ${tag} is on record; ${LATER}`;
+  }
+  if (found.directory === live) {
+    await store.update((latest) => withOrderDone(withoutOrder(latest, latest.order), order, idle));
+    return `${tag} is live already`;
+  }
+  const { directory } = found;
+  await store.update((latest) => ({ ...latest, order }));
+  await deployer.point(directory);
+  await store.update((latest) => commitProven(latest, { directory, live, order }, idle));
+  return `${tag} is live; ${STARTS_LATER}`;
+}
