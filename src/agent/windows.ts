@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 // The deploy windows of --window. A window is open while the local time of its zone is in it.
-=======
-// The deploy windows of --window. A window is open while the local time of its zone is in it, also when the clocks change.
->>>>>>> cli
 import type { Zone } from "luxon";
 import { ConfigError } from "../core/error.ts";
 

@@ -66,11 +66,7 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   };
 }
 
-<<<<<<< HEAD
 /** The findings of a search in addition to its verdict. */
-=======
-/** Collects what a search learns on the way to its verdict. */
->>>>>>> cli
 interface Search extends ChoiceInput {
   accepted: Candidate[];
   seen: Candidate[];

@@ -97,11 +97,7 @@ function expectedOf(situation: Situation): string | undefined {
   const newest = skipped !== undefined || isYoung ? undefined : "v2.0.0";
   const older = skipped === "with earlier ones" ? undefined : "v1.5.0";
   if (pinned !== undefined) return pinned === "v2.0.0" ? newest : older;
-<<<<<<< HEAD
   // dewy does not go back for youth alone: the running version stays until v2.0.0 is old enough.
-=======
-  // Youth alone does not make dewy go back: the running version stays until v2.0.0 is old enough.
->>>>>>> cli
   const isLater = isYoung && skipped === undefined && running === "v3.0.0";
   return newest ?? (isLater ? undefined : older);
 }
@@ -235,11 +231,7 @@ describe("a pin", () => {
     expect(problem?.message).toContain('Cannot deploy the pinned version "v1.5.0"');
   });
 
-<<<<<<< HEAD
   test("causes no problem while its version runs, although the registry has deleted it", async () => {
-=======
-  test("is not a problem while its version runs, although the registry has deleted it", async () => {
->>>>>>> cli
     const world = worldOf([ready("v1.4.0")], "v1.5.0", { pinned });
     world.registry.gone.add("v1.5.0");
     expect(await poll(world)).toMatchObject({ deployed: false, problem: undefined });
@@ -449,7 +441,6 @@ describe("a minimum age", () => {
   test("ends on time: the next poll is due when the first wait ends", async () => {
     const world = worldOf([ready("v2.0.0")], "v1.0.0");
     const until = world.io.clock.now() + minAgeMs;
-<<<<<<< HEAD
     const dueAt = (retryAt: number) => ({ kind: "fine", retryAt, isHolding: true });
     expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual(dueAt(until));
     await world.io.clock.sleep(HOUR);
@@ -457,9 +448,6 @@ describe("a minimum age", () => {
     const later = await poll(world, { minAgeMs });
     expect(later.waiting?.map((one) => one.tag)).toEqual(["v2.1.0", "v2.0.0"]);
     expect(pollOutcome(later)).toEqual(dueAt(until));
-=======
-    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual({ kind: "fine", retryAt: until });
->>>>>>> cli
   });
 });
 

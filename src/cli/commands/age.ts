@@ -93,11 +93,7 @@ export function ageJson({ minAgeMs, ageMs, waiting }: AgeAnswer) {
   };
 }
 
-<<<<<<< HEAD
 /** Marks the tags that are too young as waiting. */
-=======
-/** Explains why tags that are too young wait. */
->>>>>>> cli
 export function agedTags(
   tags: readonly ExplainedTag[],
   { waiting }: AgeAnswer,

@@ -216,11 +216,7 @@ function processText({ process: running }: InstanceStatus, now: number): string 
   return `${running.dewy}, pid ${running.pid}, started ${ago(running.since, now)}`;
 }
 
-<<<<<<< HEAD
 /** Notes about an instance in addition to its state. */
-=======
-/** What a person should know about an instance in addition to its state. */
->>>>>>> cli
 function notesOf(status: InstanceStatus, now: number): string[] {
   const { problem, waiting, pinned, paused, order, bad } = status;
   return [
