@@ -100,7 +100,7 @@ describe("a command to an instance that does not run", () => {
     const dead = await app.operator.status();
     expect(dead).toMatchObject({ directory: app.cwd, live: { tag: "v1.0.0" } });
     expect(dead.process).toBeUndefined();
-    expect(await app.operator.succeed("status")).toMatch(/not running/);
+    expect(await app.operator.succeed("status")).toMatch(/does not run/);
     const next = app.start();
     await next.seen("a poll", ({ msg }) => msg === "Poll finished");
     expect((await app.operator.status()).process?.pid).toBe(next.child.pid);
