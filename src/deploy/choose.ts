@@ -66,7 +66,7 @@ export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
   };
 }
 
-/** Collects what a search learns on the way to its verdict. */
+/** The findings of a search in addition to its verdict. */
 interface Search extends ChoiceInput {
   accepted: Candidate[];
   seen: Candidate[];

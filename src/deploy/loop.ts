@@ -8,10 +8,10 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 
 /** How a poll ended that the registry answered. Times are in milliseconds since the epoch. */
 export type PollOutcome =
-  /** A version may wait for its age or the next deploy window until `retryAt`. */
-  | { kind: "fine"; retryAt?: number }
+  /** A version that is held back may come at `retryAt`. */
+  | { kind: "fine"; retryAt?: number; isHolding?: true }
   /** A version is baking or waits for its retry: neither a success nor a failure. */
-  | { kind: "waiting"; retryAt?: number }
+  | { kind: "waiting"; retryAt?: number; isHolding?: true }
   /** There is nothing to deploy although there should be. */
   | { kind: "problem"; error: DewyError }
   /** A version was not deployed; without `retryAt` it is not retried. */
@@ -30,6 +30,7 @@ export interface LoopOptions extends Pick<Context, "clock" | "emit"> {
 /** A patient wake waits for the end of a pause that the registry has asked for; others end any pause. */
 export type WakeListener = (wake?: { isPatient: boolean }) => void;
 
+type PollEnd = Extract<DewyEvent, { type: "polled" }>["outcome"];
 type LoopOutcome = PollOutcome | { kind: "unreachable"; error: DewyError };
 
 /**
@@ -81,7 +82,13 @@ export function failedEvent(
 
 function polledEvent(outcome: LoopOutcome, nextAt: number): DewyEvent {
   const error = "error" in outcome ? outcome.error.message : undefined;
-  return { type: "polled", outcome: outcome.kind, error, nextAt: new Date(nextAt) };
+  return { type: "polled", outcome: outcomeName(outcome), error, nextAt: new Date(nextAt) };
+}
+
+/** For people, a version waits if a decision or a policy holds it back. */
+function outcomeName(outcome: LoopOutcome): PollEnd {
+  if (outcome.kind !== "fine" && outcome.kind !== "waiting") return outcome.kind;
+  return outcome.isHolding ? "waiting" : "fine";
 }
 
 export function asDewyError(error: unknown): DewyError {

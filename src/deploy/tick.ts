@@ -169,8 +169,8 @@ export function pollOutcome(result: TickResult): PollOutcome {
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
   if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
-  const retryAt = earliestEnd(waiting);
-  return { kind: isBaking || live === undefined ? "waiting" : "fine", ...retryAt };
+  const held = waiting.length === 0 ? {} : { ...earliestEnd(waiting), isHolding: true as const };
+  return { kind: isBaking || live === undefined ? "waiting" : "fine", ...held };
 }
 
 function earliestEnd(waiting: readonly Wait[]): { retryAt?: number } {

@@ -97,7 +97,7 @@ function expectedOf(situation: Situation): string | undefined {
   const newest = skipped !== undefined || isYoung ? undefined : "v2.0.0";
   const older = skipped === "with earlier ones" ? undefined : "v1.5.0";
   if (pinned !== undefined) return pinned === "v2.0.0" ? newest : older;
-  // Youth alone does not make dewy go back: the running version stays until v2.0.0 is old enough.
+  // dewy does not go back for youth alone: the running version stays until v2.0.0 is old enough.
   const isLater = isYoung && skipped === undefined && running === "v3.0.0";
   return newest ?? (isLater ? undefined : older);
 }
@@ -231,7 +231,7 @@ describe("a pin", () => {
     expect(problem?.message).toContain('Cannot deploy the pinned version "v1.5.0"');
   });
 
-  test("is not a problem while its version runs, although the registry has deleted it", async () => {
+  test("causes no problem while its version runs, although the registry has deleted it", async () => {
     const world = worldOf([ready("v1.4.0")], "v1.5.0", { pinned });
     world.registry.gone.add("v1.5.0");
     expect(await poll(world)).toMatchObject({ deployed: false, problem: undefined });
@@ -409,7 +409,11 @@ describe("a minimum age", () => {
     const { pollOutcome } = await import("../../src/deploy/tick.ts");
     const world = worldOf([ready("v2.0.0")], "v1.0.0");
     const until = world.io.clock.now() + minAgeMs;
-    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual({ kind: "fine", retryAt: until });
+    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual({
+      kind: "fine",
+      retryAt: until,
+      isHolding: true,
+    });
   });
 });
 

@@ -3,6 +3,7 @@ import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
 import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
+import { DewyError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
 import { printable } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
@@ -21,13 +22,41 @@ interface Outcome {
 
 /** Gives an operator's command to an instance, and waits for the outcome. */
 export async function runOrder(config: SteerConfig, context: CommandContext): Promise<number> {
-  const instance = await chooseInstance(config, context.env);
   const order = orderOf(config, context);
-  const outcome = instance.isRunning
-    ? await ask(instance, order, context)
-    : await act(instance, order, context);
-  print(outcome, instance, config, context);
-  return 0;
+  const deadline = context.clock.monotonic() + BUSY_MS;
+  for (;;) {
+    const instance = await chooseSettled(config, context, deadline);
+    try {
+      const give = instance.isRunning ? ask : act;
+      print(await give(instance, order, context), instance, config, context);
+      return 0;
+    } catch (error) {
+      // A dewy has started meanwhile, or another command was faster.
+      const isOvertaken = !instance.isRunning && isLocked(error);
+      if (!isOvertaken || context.clock.monotonic() >= deadline) throw error;
+    }
+  }
+}
+
+/** How long a dewy may take from its lock to its control socket, and another command for its work. */
+const BUSY_MS = 5_000;
+const RETRY_MS = 50;
+
+async function chooseSettled(
+  config: SteerConfig,
+  { env, clock, signals }: CommandContext,
+  deadline: number,
+): Promise<FoundInstance> {
+  for (;;) {
+    const instance = await chooseInstance(config, env);
+    const isBusy = instance.isRunning && instance.socket === undefined;
+    if (!isBusy || clock.monotonic() >= deadline) return instance;
+    await clock.sleep(RETRY_MS, signals.stop);
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof DewyError && error.code === "locked";
 }
 
 function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {

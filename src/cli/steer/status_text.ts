@@ -211,7 +211,7 @@ function processText({ process: running }: InstanceStatus, now: number): string 
   return `${running.dewy}, pid ${running.pid}, started ${ago(running.since, now)}`;
 }
 
-/** What a person should know about an instance in addition to its state. */
+/** Notes about an instance in addition to its state. */
 function notesOf(status: InstanceStatus, now: number): string[] {
   const { problem, waiting, pinned, paused, order, bad } = status;
   return [

@@ -6,7 +6,8 @@ import type { SteerCommand } from "../../../src/control/protocol.ts";
 import { type ControlHandler, openControl } from "../../../src/control/server.ts";
 import { HostError } from "../../../src/core/error.ts";
 import type { Operator } from "../../../src/core/operator.ts";
-import { lockPath } from "../../../src/host/files/own_paths.ts";
+import { lockPath, statePath } from "../../../src/host/files/own_paths.ts";
+import { readState } from "../../../src/host/files/state_file.ts";
 import { acquireLock } from "../../../src/host/process/lock.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { type FakeProcess, fakeProcess } from "../process.ts";
@@ -30,9 +31,17 @@ async function instance(
   { name = "app", host }: { name?: string; host?: Host } = {},
 ): Promise<Host> {
   const found = host ?? (await newHost());
-  const { directory, env } = found;
-  const lock = await acquireLock(lockPath(directory), "server");
+  const lock = await acquireLock(lockPath(found.directory), "server");
   onTestFinished(() => lock.release());
+  await openSocket(found, steer, name);
+  return found;
+}
+
+async function openSocket(
+  { directory, env }: Host,
+  steer: ControlHandler["steer"],
+  name = "app",
+): Promise<void> {
   const control = await openControl({
     root: directory,
     name,
@@ -43,7 +52,6 @@ async function instance(
     handler: { status: () => Promise.reject(new Error("not asked")), steer },
   });
   onTestFinished(() => control.close());
-  return found;
 }
 
 async function order({ env }: Host, ...argv: string[]): Promise<{ code: number; io: FakeProcess }> {
@@ -164,6 +172,38 @@ describe("an operator's command", () => {
     const { code, io } = await order(first, "rollback");
     expect(code).toBe(1);
     expect(io.err()).toMatch(/Several instances.*blog.*shop/s);
+  });
+
+  test("acts on the directory of an instance that does not run", async () => {
+    const host = await newHost();
+    const { directory } = host;
+    const { code, io } = await order(host, "pause", "--directory", directory, "--json", "-m", "db");
+    expect(code).toBe(0);
+    const done = { kind: "done", command: "pause", outcome: "offline", directory, live: null };
+    expect(JSON.parse(io.out())).toMatchObject(done);
+    const { paused } = await readState(statePath(directory));
+    expect(paused).toMatchObject({ user: "alice", message: "db" });
+    const poll = await order(host, "poll", "--directory", directory);
+    expect(poll.code).toBe(3);
+    expect(poll.io.err()).toBe(`Error: Cannot poll: dewy does not run in ${directory}\n`);
+  });
+
+  test("waits while another command has the lock of the directory", async () => {
+    const host = await newHost();
+    const lock = await acquireLock(lockPath(host.directory), "pause");
+    const waiting = order(host, "pause", "--directory", host.directory);
+    await lock.release();
+    const { code, io } = await waiting;
+    expect({ code, err: io.err() }).toEqual({ code: 0, err: "" });
+  });
+
+  test("waits for the socket of a dewy that starts", async () => {
+    const host = await newHost();
+    const lock = await acquireLock(lockPath(host.directory), "server");
+    onTestFinished(() => lock.release());
+    const waiting = order(host, "poll", "--directory", host.directory);
+    await openSocket(host, async () => ({ text: "done" }));
+    expect((await waiting).io.out()).toBe("done\n");
   });
 
   test("says that nothing runs, and how to reach a directory", async () => {
