@@ -17,7 +17,7 @@ const TOOL = "../.ci/size.mjs";
 const { countLines, measure, commentShare }: SizeTool = await import(TOOL);
 
 /** 37,600 before there was a way to steer dewy; the journal, the commands, the policy and webhooks are the rest. */
-const MAX_LINES = 43_000;
+const MAX_LINES = 46_000;
 const MAX_COMMENT_PERCENT = 14;
 const MAX_FILES_PER_FOLDER = 20;
 /** Folders that may hold more files, and why. */

@@ -94,11 +94,15 @@ async function carryOut(
   if (!isDecision(command)) throw new HostError("Cannot carry out an unknown command");
   const { store, clock, operator } = idle;
   const live = await liveTag(idle);
+  const order =
+    command.command === "pin" && command.tag !== live
+      ? await deployOrder(command.tag, idle)
+      : undefined;
   let text = "";
   await store.update((state) => {
     const decided = decide(command, state, { operator, now: clock.now(), calver: "", live });
     text = decided.text;
-    return decided.state;
+    return order === undefined ? decided.state : { ...decided.state, order };
   });
   if (command.command !== "pin") return text;
   if (command.tag === live) return `${text}, which is live`;
@@ -148,7 +152,7 @@ async function deploy(
   { tag, dryRun }: Extract<SteerCommand, { command: "deploy" }>,
   idle: Idle,
 ): Promise<string> {
-  const { deployer, store, operator } = idle;
+  const { deployer, store } = idle;
   const state = await store.load();
   checkPin(state, tag);
   const live = await deployer.live();
@@ -160,8 +164,7 @@ async function deploy(
   if (dryRun === true) {
     return isReady ? `would make ${tag} live from disk` : `would deploy ${tag} at the next start`;
   }
-  const left = await leftByDeploy(tag, idle);
-  const order: DeployOrder = { ...orderBy(operator, idle), kind: "deploy", tag, left };
+  const order = await deployOrder(tag, idle);
   if (!isReady) {
     await store.update((latest) => ({ ...latest, order }));
     return `the deploy of ${tag} is on record; ${LATER}`;
@@ -175,4 +178,9 @@ async function deploy(
   await deployer.point(directory);
   await store.update((latest) => commitProven(latest, { directory, live, order }, idle));
   return `${tag} is live; ${STARTS_LATER}`;
+}
+
+async function deployOrder(tag: string, idle: Idle): Promise<DeployOrder> {
+  const left = await leftByDeploy(tag, idle);
+  return { ...orderBy(idle.operator, idle), kind: "deploy", tag, left };
 }

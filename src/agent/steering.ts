@@ -1,23 +1,30 @@
 import type { SteerCommand } from "../control/protocol.ts";
-import { ConfigError, DeployError, type DewyError, NotFoundError } from "../core/error.ts";
+import { ConfigError, DeployError, DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
 import type { Operator } from "../core/operator.ts";
 import { abortWith } from "../core/timeout.ts";
+import { backoffMs } from "../deploy/backoff.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
 import { asDewyError, failedEvent } from "../deploy/loop.ts";
 import { orderBy, withoutOrder } from "../deploy/order_state.ts";
 import {
   carryOutDeploy,
   carryOutRollback,
-  findVersion,
   finishDeploy,
   type OrderRun,
+  stageForOrder,
   untilAborted,
 } from "../deploy/orders.ts";
 import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
 import type { Trial } from "../deploy/sequence.ts";
-import { type DeployOrder, findRelease, type Order, type RollbackOrder } from "../deploy/state.ts";
+import {
+  type DeployOrder,
+  type DeployState,
+  findRelease,
+  type Order,
+  type RollbackOrder,
+} from "../deploy/state.ts";
 import { commandText } from "./command_text.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
@@ -59,6 +66,19 @@ interface Pending {
 interface Accepted<O extends Order> {
   order: O;
   text: string;
+}
+
+interface Carrying {
+  work(run: OrderRun): Promise<string>;
+  /** Set if the order stays on record for another attempt in an outage: no operator waits for it any more. */
+  attempt?: { count: number; retryInMs: number };
+}
+
+const FIRST_RETRY_MS = 10_000;
+
+/** The registry or the network is down, so that nothing was decided. */
+function isOutage(error: unknown): boolean {
+  return error instanceof DewyError && error.fault === "remote" && error.retryable;
 }
 
 /** The reason of the superseded. */
@@ -110,14 +130,46 @@ export class Steering {
   }
 
   async #resume(trial: Trial | undefined): Promise<Trial | undefined> {
-    const { order } = await this.#parts.context.store.load();
+    const { context, background } = this.#parts;
+    const { order } = await context.store.load();
     if (order === undefined) return trial;
     const ordered = order.kind === "deploy" && trial?.order?.id === order.id ? trial : undefined;
-    const pending = this.#add(`resumed ${order.id}`, `${order.kind} of ${order.user}`);
-    const work = (run: OrderRun): Promise<string> =>
-      ordered === undefined ? this.#perform(order, run) : this.#resumeDeploy(ordered, run);
-    await this.#finish(order, pending, work).catch(() => {}); // It is reported already.
+    const retryInMs = await this.#tryToFinish(order, ordered, 1);
+    if (retryInMs !== undefined) background(this.#keepTrying(order, retryInMs));
     return ordered === undefined ? trial : undefined;
+  }
+
+  /** Returns the pause before the next attempt if only the registry or the network is at fault. */
+  async #tryToFinish(
+    order: Order,
+    trial: Trial | undefined,
+    count: number,
+  ): Promise<number | undefined> {
+    const pending = this.#add(`resumed ${order.id}`, `${order.kind} of ${order.user}`);
+    const retryInMs = backoffMs(FIRST_RETRY_MS, count, Math.random);
+    try {
+      await this.#finish(order, pending, {
+        work: (run) =>
+          trial === undefined ? this.#perform(order, run) : this.#resumeDeploy(trial, run),
+        attempt: { count, retryInMs },
+      });
+      return undefined;
+    } catch (error) {
+      return isOutage(error) ? retryInMs : undefined; // It is reported already.
+    }
+  }
+
+  /** Until it is carried out, another command replaces it, or dewy stops. */
+  async #keepTrying(order: Order, firstPauseMs: number): Promise<void> {
+    const { context, stop } = this.#parts;
+    let pauseMs: number | undefined = firstPauseMs;
+    for (let count = 2; pauseMs !== undefined; count += 1) {
+      await context.clock.sleep(pauseMs, stop);
+      pauseMs = await this.#inTurn(async () => {
+        const { order: latest } = await context.store.load();
+        return latest?.id === order.id ? this.#tryToFinish(order, undefined, count) : undefined;
+      });
+    }
   }
 
   #carryOut(command: SteerCommand, operator: Operator, progress: Progress): Promise<Answer> {
@@ -231,7 +283,7 @@ export class Steering {
       const result = await accepted;
       if (typeof result === "string") return { text: result, live: await this.#live() };
       const { order, text } = result;
-      const done = await this.#finish(order, pending, (run) => this.#perform(order, run));
+      const done = await this.#finish(order, pending, this.#carrying(order));
       return { text: `${done}${text}`, live: await this.#live() };
     });
     // A refusal is answered at once.
@@ -309,65 +361,76 @@ export class Steering {
           throw new NotFoundError("Cannot restart: no version is live");
         }
         const order: Order = { ...orderBy(operator, context), kind: "restart" };
-        await this.#recordInTurn(order, pending);
-        const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
+        await this.#recordInTurn(pending, (state) => ({ ...state, order }));
+        const text = await this.#finish(order, pending, this.#carrying(order));
         return { text, live: await this.#live() };
       },
     );
   }
 
-  async #recordInTurn(order: Order, pending: Pending): Promise<void> {
-    const { signal } = pending.ended;
-    // A command that supersedes this one has its own order on record.
-    await this.#accepting(async () => {
-      signal.throwIfAborted();
-      await this.#parts.context.store.update((state) => ({ ...state, order }));
+  /** Nothing is recorded if another command has superseded this one, because that has its own order on record. */
+  #recordInTurn(pending: Pending, change: (state: DeployState) => DeployState): Promise<void> {
+    return this.#accepting(async () => {
+      pending.ended.signal.throwIfAborted();
+      await this.#parts.context.store.update(change);
     });
   }
 
+  /** The pin and the deploy that it needs are recorded together. */
   async #pin(
     command: Extract<SteerCommand, { command: "pin" }>,
     operator: Operator,
     pending: Pending,
   ): Promise<Answer> {
     const { tag } = command;
-    const pinned = await this.#decide(command, operator);
-    pending.done = pinned.text;
-    if (pinned.live === tag) return { ...pinned, text: `${pinned.text}, which is live` };
-    const order = await this.#deployOrder(tag, operator);
-    await this.#recordInTurn(order, pending);
-    this.#parts.context.switches.overtake(`superseded by the ${pending.name}`, tag);
-    tell(pending, pinned.text);
-    const text = await this.#finish(order, pending, (run) => this.#perform(order, run));
-    return { text: `${pinned.text}; ${text}`, live: await this.#live() };
+    const { context } = this.#parts;
+    const { clock, calver = "" } = context;
+    const live = await this.#live();
+    const order = live === tag ? undefined : await this.#deployOrder(tag, operator);
+    let pinned = "";
+    await this.#recordInTurn(pending, (before) => {
+      const { state, text } = decide(command, before, { operator, now: clock.now(), calver, live });
+      pinned = text;
+      return order === undefined ? state : { ...state, order };
+    });
+    if (order === undefined) return { text: `${pinned}, which is live`, live };
+    pending.done = pinned;
+    tell(pending, pinned);
+    context.switches.overtake(`superseded by the ${pending.name}`, tag);
+    const text = await this.#finish(order, pending, this.#carrying(order));
+    return { text: `${pinned}; ${text}`, live: await this.#live() };
   }
 
-  /** Carries out an order that is on record, and removes it from the record unless dewy stops. */
-  async #finish(
-    order: Order,
-    pending: Pending,
-    work: (run: OrderRun) => Promise<string>,
-  ): Promise<string> {
+  /** Carries out an order that is on record, and removes it from the record unless it goes on later. */
+  async #finish(order: Order, pending: Pending, { work, attempt }: Carrying): Promise<string> {
     const { context, stop, background, subscribe } = this.#parts;
     const { signal } = pending.ended;
     const detach = abortWith(pending.ended, stop);
     const progress: Progress = (text) => tell(pending, text);
     const unsubscribe = subscribe(progressOf("tag" in order ? order.tag : "", progress));
+    let goesOn = false;
     try {
       signal.throwIfAborted();
       return await work({ context, signal, stop, progress, background });
-    } catch (error) {
-      if (!signal.aborted) {
-        const tag = "tag" in order ? order.tag : await this.#live();
-        context.emit(failedEvent(asDewyError(error), 1, tag === undefined ? {} : { tag }));
-      }
-      throw error;
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      goesOn = attempt !== undefined && isOutage(thrown);
+      const tag = "tag" in order ? order.tag : undefined;
+      const retryInMs = goesOn ? attempt?.retryInMs : undefined;
+      context.emit(failedEvent(asDewyError(thrown), attempt?.count ?? 1, { tag, retryInMs }));
+      throw thrown;
     } finally {
       unsubscribe();
       detach();
       this.#remove(pending);
-      if (!stop.aborted) await context.store.update((state) => withoutOrder(state, order));
+      if (!stop.aborted && !goesOn) {
+        await context.store.update((state) => withoutOrder(state, order));
+      }
     }
+  }
+
+  #carrying(order: Order): Carrying {
+    return { work: (run) => this.#perform(order, run) };
   }
 
   async #perform(order: Order, run: OrderRun): Promise<string> {
@@ -424,7 +487,7 @@ export class Steering {
     command: Extract<SteerCommand, { command: "rollback" | "deploy" }>,
     progress: Progress,
   ): Promise<Answer> {
-    const { context, stop } = this.#parts;
+    const { context, stop, subscribe } = this.#parts;
     const live = await this.#live();
     if (command.command === "rollback") {
       const plan = await planRollback(command.tag, context);
@@ -435,8 +498,10 @@ export class Steering {
     const { tag } = command;
     checkPin(await context.store.load(), tag);
     progress(`Looking for ${tag}…`);
-    const { note } = await findVersion(tag, { context, signal: stop });
-    const text = live === tag ? `${tag} is live already` : `would deploy ${tag}, ${live} is live`;
+    const unsubscribe = subscribe(progressOf(tag, progress));
+    const { note } = await stageForOrder(tag, { context, signal: stop }).finally(unsubscribe);
+    const now = live === undefined ? "no version is live" : `${live} is live`;
+    const text = live === tag ? `${tag} is live already` : `would deploy ${tag}; ${now}`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
 }

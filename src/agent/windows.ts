@@ -1,4 +1,4 @@
-// The deploy windows of --window. A window is open while the local time of its zone is in it, also when the clocks change.
+// The deploy windows of --window. A window is open while the local time of its zone is in it.
 import type { Zone } from "luxon";
 import { ConfigError } from "../core/error.ts";
 

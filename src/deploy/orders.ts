@@ -13,6 +13,7 @@ import {
   rollBack,
   rollbackTarget,
   runAfterHook,
+  stageVersion,
   type Trial,
   takeOver,
 } from "./sequence.ts";
@@ -213,7 +214,7 @@ function isSame(live: DeployedRelease, { candidate, staged }: FoundVersion): boo
 }
 
 /** Asks the registry. If it cannot answer, a complete release on this machine is as good. */
-export async function findVersion(
+async function findVersion(
   tag: string,
   { context, signal }: Pick<OrderRun, "context" | "signal">,
 ): Promise<FoundVersion> {
@@ -227,6 +228,19 @@ export async function findVersion(
     const note = `${tag} comes from this machine, because the registry did not answer`;
     return { candidate: candidateOf(staged, context.calver), staged, note };
   }
+}
+
+/** Makes a version complete on this machine, without deploying it. */
+export async function stageForOrder(
+  tag: string,
+  run: Pick<OrderRun, "context" | "signal">,
+): Promise<{ note?: string }> {
+  const { context, signal } = run;
+  const found = await findVersion(tag, run);
+  const live = findRelease(await context.store.load(), await context.deployer.live());
+  const isThere = found.staged !== undefined || (live !== undefined && isSame(live, found));
+  if (!isThere) await stageVersion(found.candidate, context, signal);
+  return found.note === undefined ? {} : { note: found.note };
 }
 
 async function resolveTag(

@@ -186,7 +186,7 @@ async function cleanUp(
 
 /** Stages a version without deploying it. */
 export function stageVersion(
-  candidate: Candidate,
+  candidate: Pick<Candidate, "release" | "artifact">,
   context: DeployContext,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {

@@ -1,4 +1,4 @@
-import { access, mkdir, readlink, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAgent } from "../../src/agent/agent.ts";
@@ -24,9 +24,10 @@ import { readState } from "../../src/host/files/state_file.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { loadRegistry } from "../../src/registries/load.ts";
 import { fakeProcess } from "../cli/process.ts";
-import { ready, type TestRegistry, testRegistry } from "../deploy/world.ts";
+import { ready, type TestRegistry } from "../deploy/world.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { FakeRunner } from "./fake_runner.ts";
+import { tagRegistry } from "./tag_registry.ts";
 
 export interface Steered {
   root: string;
@@ -39,6 +40,8 @@ export interface Steered {
   publish(tag: string): void;
   start(): Promise<void>;
   stop(): Promise<number>;
+  /** Runs another agent in the directory until it ends by itself. */
+  runOnce(argv: readonly string[]): Promise<number>;
   /** As SIGKILL: the process does nothing any more, and its lock is stale. */
   kill(): Promise<void>;
   /** Gives a command over the control socket. */
@@ -80,6 +83,40 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
       });
       return { directory: name };
     };
+  const launch = async (more: readonly string[]): Promise<{ ended: Promise<number> }> => {
+    const process = fakeProcess({ env });
+    const dead = { value: false };
+    isDead = dead;
+    const url = `file://${root}`;
+    const args = [mode, "--registry", url, "--interval", "1h", ...argv, ...more];
+    const config = { ...readDeploying(parseArgv(args)), command: mode };
+    const command: CommandContext = {
+      ...process,
+      clock: systemClock,
+      fetch,
+      version: "0.0.0",
+      io: {} as CommandContext["io"],
+      registries: {},
+      notifiers: {},
+      emit: (event) => void (dead.value || events.push(event)),
+      redactor: () => (text) => text,
+    };
+    const { locator } = await loadRegistry(url, { ...command.io, registries: hostRegistries });
+    const directory = await openReleaseDirectory(root);
+    const runner = new FakeRunner();
+    steered.runner = runner;
+    const agent =
+      mode === "assets"
+        ? { deployer: assetsDeployer(directory, stageOf(directory)) }
+        : supervised(directory, stageOf(directory), runner);
+    const ended = runAgent({ config, root, registry, locator, ...agent }, command);
+    ended.catch(() => {});
+    stopNow = () => {
+      process.kill("SIGTERM");
+      return ended;
+    };
+    return { ended };
+  };
   const steered: Steered = {
     root,
     registry,
@@ -93,43 +130,15 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
     },
     publish: (tag) => void registry.answers.unshift(ready(tag)),
     async start() {
-      const process = fakeProcess({ env });
-      const dead = { value: false };
-      isDead = dead;
-      const url = `file://${root}`;
-      const args = [mode, "--registry", url, "--interval", "1h", ...argv];
-      const config = { ...readDeploying(parseArgv(args)), command: mode };
-      const command: CommandContext = {
-        ...process,
-        clock: systemClock,
-        fetch,
-        version: "0.0.0",
-        io: {} as CommandContext["io"],
-        registries: {},
-        notifiers: {},
-        emit: (event) => void (dead.value || events.push(event)),
-        redactor: () => (text) => text,
-      };
-      const { locator } = await loadRegistry(url, { ...command.io, registries: hostRegistries });
-      const directory = await openReleaseDirectory(root);
-      const runner = new FakeRunner();
-      steered.runner = runner;
-      const agent =
-        mode === "assets"
-          ? { deployer: assetsDeployer(directory, stageOf(directory)) }
-          : supervised(directory, stageOf(directory), runner);
-      const ended = runAgent({ config, root, registry, locator, ...agent }, command);
-      ended.catch(() => {});
-      stopNow = () => {
-        process.kill("SIGTERM");
-        return ended;
-      };
+      await launch([]);
       await steered.steer({ command: "poll" });
     },
+    runOnce: async (more) => (await launch(more)).ended,
     stop: () => stopNow(),
     async kill() {
       isDead.value = true;
       await rm(lockPath(root));
+      for (const name of await readdir(runtime)) await rm(join(runtime, name), { recursive: true });
     },
     async steer(command, user = "alice") {
       const progress: string[] = [];
@@ -194,18 +203,4 @@ function supervised(directory: ReleaseDirectory, stage: StageRelease, runner: Fa
     end: () => runner.end(),
   };
   return { deployer, supervision };
-}
-
-/** A {@link testRegistry} that honours `tag`. */
-function tagRegistry(): TestRegistry {
-  const registry = testRegistry();
-  const { resolve } = registry;
-  registry.resolve = async (options = {}) => {
-    const { tag } = options;
-    if (tag === undefined) return resolve(options);
-    const found = registry.answers.find((one) => one.kind === "ready" && one.release.tag === tag);
-    const message = `the registry has no ${tag}`;
-    return found ?? { kind: "none", reason: "unknown-tag", tag, message };
-  };
-  return registry;
 }

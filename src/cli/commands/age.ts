@@ -93,7 +93,7 @@ export function ageJson({ minAgeMs, ageMs, waiting }: AgeAnswer) {
   };
 }
 
-/** Explains why tags that are too young wait. */
+/** Marks the tags that are too young as waiting. */
 export function agedTags(
   tags: readonly ExplainedTag[],
   { waiting }: AgeAnswer,

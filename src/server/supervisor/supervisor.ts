@@ -156,6 +156,8 @@ export class Supervisor implements Runner {
       if (left?.release.directory !== directory) {
         if (this.#resume(directory) === undefined) await this.#replace(release, signal);
         else if (left !== undefined) this.#drainLater(left);
+        // The release that is left may have crashed.
+        this.#restarts.cancel();
         if (this.#bake?.covers({ release }) === false) this.#bake.supersede();
       }
       this.#mustRollBack = false;

@@ -173,6 +173,19 @@ describe("prepareRelease", () => {
     expect(engine.names()).toContain(imageName(APP, "v1.0.0"));
   });
 
+  it("reports a missing image instead of pulling it if it may use only what is on this machine", async () => {
+    const { engine, staged, prepare } = await imageFixture();
+    const name = await staged("v1.0.0");
+    const found = await prepare()(release(name), never, true);
+    expect(found.spec.image).toBe("registry.test/shop@sha256:v1.0.0");
+    engine.forget("registry.test/shop@sha256:v1.0.0");
+    engine.forget(imageName(APP, "v1.0.0"));
+    await expect(prepare()(release(name), never, true)).rejects.toThrow(
+      "the image was removed from this machine; to pull it again: dewy deploy v1.0.0",
+    );
+    expect(engine.names()).toEqual([]);
+  });
+
   it("distinguishes containers by their flags", async () => {
     const { staged, prepare } = await imageFixture();
     const name = await staged("v1.0.0", { exposedPorts: [80] });
