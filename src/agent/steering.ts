@@ -315,17 +315,12 @@ export class Steering {
     operator: Operator,
     pending: Pending,
   ): Promise<Accepted<DeployOrder>> {
-    const order = await this.#deployOrder(tag, operator);
-    checkPin(await this.#parts.context.store.load(), tag);
+    const { context } = this.#parts;
+    checkPin(await context.store.load(), tag);
+    const left = await leftByDeploy(tag, context);
+    const order: DeployOrder = { ...orderBy(operator, context), kind: "deploy", tag, left };
     await this.#record(order, pending);
     return { order, text: "" };
-  }
-
-  /** A version that is older than the live one leaves that one behind. */
-  async #deployOrder(tag: string, operator: Operator): Promise<DeployOrder> {
-    const { context } = this.#parts;
-    const left = await leftByDeploy(tag, context);
-    return { ...orderBy(operator, context), kind: "deploy", tag, left };
   }
 
   /** From here on, the order survives a restart. It supersedes the orders before it and an automatic deploy. */
@@ -335,11 +330,11 @@ export class Steering {
     for (const other of this.#pending.slice(0, this.#pending.indexOf(pending))) {
       if (other.ended.signal.aborted) continue;
       const done = other.done === undefined ? "" : `${other.done}, but `;
-      const message = `${done}superseded by the ${pending.name}`;
+      const message = `${done}superseded by ${pending.name}`;
       other.ended.abort(new SupersededError("activate", message, { fault: "operator" }));
     }
     const wanted = order.kind === "deploy" ? order.tag : undefined;
-    switches.overtake(`superseded by the ${pending.name}`, wanted);
+    switches.overtake(`superseded by ${pending.name}`, wanted);
   }
 
   /** `pin` and `restart`: they wait for a switch underway. */
@@ -386,7 +381,9 @@ export class Steering {
     const { context } = this.#parts;
     const { clock, calver = "" } = context;
     const live = await this.#live();
-    const order = live === tag ? undefined : await this.#deployOrder(tag, operator);
+    // Unlike a deploy of an older version, a pin leaves nothing behind: after unpin, newer versions come again.
+    const order: DeployOrder | undefined =
+      live === tag ? undefined : { ...orderBy(operator, context), kind: "deploy", tag };
     let pinned = "";
     await this.#recordInTurn(pending, (before) => {
       const { state, text } = decide(command, before, { operator, now: clock.now(), calver, live });
@@ -396,7 +393,7 @@ export class Steering {
     if (order === undefined) return { text: `${pinned}, which is live`, live };
     pending.done = pinned;
     tell(pending, pinned);
-    context.switches.overtake(`superseded by the ${pending.name}`, tag);
+    context.switches.overtake(`superseded by ${pending.name}`, tag);
     const text = await this.#finish(order, pending, this.#carrying(order));
     return { text: `${pinned}; ${text}`, live: await this.#live() };
   }
