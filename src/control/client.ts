@@ -63,7 +63,7 @@ function open(
     const why =
       holder === undefined
         ? "dewy does not run there"
-        : `${holder} has no control socket; its log says why`;
+        : `${holder} holds the directory and has no control socket; wait until it ends, or see its log`;
     throw new HostError(`Cannot reach ${directory}: ${why}`);
   }
   return new Promise((resolve, reject) => {

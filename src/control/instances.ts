@@ -141,8 +141,8 @@ export async function chooseInstance(
   }
 }
 
-/** How long to wait for the socket of a dewy that has just taken its lock. */
-const STARTING_MS = 1_500;
+/** How long to wait for the socket of a dewy that has just started, or for the end of a command on the directory. */
+const STARTING_MS = 3_000;
 const STARTING_POLL_MS = 50;
 
 async function choose(

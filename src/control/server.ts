@@ -78,6 +78,8 @@ export interface Control {
   close(): Promise<void>;
 }
 
+const HINT =
+  "set RuntimeDirectory=dewy-NAME in the systemd unit, or DEWY_RUNTIME_DIR for dewy and its commands";
 const MAX_CONNECTIONS = 64;
 const MAX_UNREAD_BYTES = 1024 * 1024;
 
@@ -160,7 +162,7 @@ class ControlSocket implements Control {
         important: true,
         message:
           "Control socket not available; commands such as dewy rollback cannot reach this process",
-        fields: { reason: messageOf(error) },
+        fields: { reason: messageOf(error), hint: HINT },
       });
     }
   }

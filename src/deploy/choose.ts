@@ -114,8 +114,8 @@ function candidateOf(verdict: Verdict): Candidate | undefined {
 /** While a version is pinned, it comes by itself even if the registry has newer ones. */
 async function choosePinned(newest: Verdict, verdict: Verdict, input: Search): Promise<Verdict> {
   const { state, running, registry, signal } = input;
-  const { pinned, paused } = state;
-  if (pinned === undefined || paused !== undefined) return verdict;
+  const { pinned } = state;
+  if (pinned === undefined) return verdict;
   const { tag } = pinned;
   const isJudged = input.met.has(tag) || tag === candidateOf(newest)?.release.tag;
   if (isJudged || tag === running?.tag) return verdict;

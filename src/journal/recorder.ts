@@ -22,10 +22,16 @@ export interface RecordedEntry {
 
 interface Decision<T extends EventType> {
   isDurable?: (event: EventOf<T>) => boolean;
-  /** Returns `undefined` if the event has no entry. */
-  fields(event: EventOf<T>, attempts: Attempts): EntryFields | undefined;
+  /**
+   * Returns `undefined` if the event has no entry.
+   *
+   * @param now when it happened, in milliseconds since the epoch.
+   */
+  fields(event: EventOf<T>, attempts: Attempts, now: number): EntryFields | undefined;
   /** For a condition that lasts: the fields that distinguish it from others. It is recorded once. */
   once?(entry: EntryFields): readonly unknown[];
+  /** A condition of another event that this entry already says. */
+  implies?(entry: EntryFields): readonly [EventType, ...unknown[]];
   /** The conditions that are news again after this entry. */
   ends?(entry: EntryFields): readonly EventType[] | "all";
 }
@@ -53,7 +59,10 @@ const DECISIONS: Decisions = {
   stopping: { fields: ({ signal }) => ({ signal }) },
   ordered: {
     isDurable: always,
-    fields: ({ command, operator }) => ({ command, ...byOperator(operator) }),
+    fields: ({ command, operator }, attempts, now) => {
+      if (command.startsWith("rollback")) attempts.beginRollback(now);
+      return { command, ...byOperator(operator) };
+    },
     ends: ({ command }) => (command === "poll" ? [] : "all"),
   },
   "phase-started": {
@@ -90,11 +99,10 @@ const DECISIONS: Decisions = {
   "rolled-back": {
     isDurable: always,
     // An operator's rollback is a switch to the version that it returns to.
-    fields: ({ tag, to, reason, operator }, attempts) => {
+    fields: ({ tag, to, reason, operator }, attempts, now) => {
       if (operator === undefined) return { tag, to, reason, ...attempts.of(tag) };
-      const attempt = attempts.end(to);
-      const durationMs = attempt.phases && sum(Object.values(attempt.phases));
-      return { tag, to, reason, durationMs, ...attempt, ...byOperator(operator) };
+      const durationMs = attempts.endRollback(now);
+      return { tag, to, reason, durationMs, ...attempts.end(to), ...byOperator(operator) };
     },
   },
   superseded: {
@@ -109,6 +117,7 @@ const DECISIONS: Decisions = {
       return { tag, phase, reason, code, count, retryInMs, ...attempt };
     },
     once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
+    implies: ({ tag, reason }) => ["known-bad", tag, reason],
   },
   "succeeded-again": { fields: ({ after }) => ({ after }), ends: () => ["failed"] },
   recovered: { isDurable: always, fields: ({ tag, action }) => ({ tag, action }) },
@@ -266,7 +275,7 @@ export class Recorder {
   /** @param now when it happened, in milliseconds since the epoch. */
   record(event: DewyEvent, now: number = this.#clock.now()): RecordedEntry | undefined {
     const decision = decisionOf(event.type);
-    const fields = decision?.fields(event as never, this.#attempts);
+    const fields = decision?.fields(event as never, this.#attempts, now);
     if (decision === undefined || fields === undefined) return undefined;
     const at = new Date(now).toISOString();
     const entry = { ...mapTexts({ ...fields, at, event: event.type }, this.#redact), at };
@@ -306,9 +315,11 @@ class Conditions {
   readonly #known = new Map<string, string>();
 
   /** Returns whether the entry is news. */
-  note(entry: JournalEntry, { once, ends }: Decision<EventType>): boolean {
+  note(entry: JournalEntry, { once, ends, implies }: Decision<EventType>): boolean {
     const key = once && JSON.stringify([entry.event, ...once(entry)]);
     if (key !== undefined && this.#known.has(key)) return false;
+    const implied = implies?.(entry);
+    if (implied !== undefined) this.#known.set(JSON.stringify(implied), implied[0]);
     const ended = ends?.(entry) ?? [];
     for (const [known, event] of this.#known) {
       if (ended === "all" || ended.some((one) => one === event)) this.#known.delete(known);
@@ -329,6 +340,19 @@ const MAX_ATTEMPTS = 20;
 /** The attempts to deploy a version that have not ended, by tag. */
 class Attempts {
   readonly #attempts = new Map<string, Attempt>();
+  #rollbackAt: number | undefined;
+
+  /** An operator has asked for a rollback. */
+  beginRollback(now: number): void {
+    this.#rollbackAt = now;
+  }
+
+  /** Returns how long it took in milliseconds, unless an earlier process has begun it. */
+  endRollback(now: number): number | undefined {
+    const startedAt = this.#rollbackAt;
+    this.#rollbackAt = undefined;
+    return startedAt === undefined ? undefined : Math.max(0, now - startedAt);
+  }
 
   /** Forgets the phases of an earlier attempt that was given up without an event. */
   beginPhase(tag: string, phase: DeployPhase): void {
@@ -368,10 +392,6 @@ const SWITCH_PHASES = ["activate", "verify", "bake", "commit"];
 
 function randomId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex");
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0);
 }
 
 function byOperator(operator: Operator | undefined): EntryFields {

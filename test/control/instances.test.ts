@@ -117,6 +117,29 @@ async function writeLock(directory: string, text: string): Promise<void> {
   await writeFile(lockPath(directory), text);
 }
 
+test("an instance whose socket cannot be opened is found all the same", async () => {
+  const env = { DEWY_RUNTIME_DIR: join(await tempDirectory(), "x".repeat(100)) };
+  const directory = await tempDirectory();
+  const lock = await acquireLock(lockPath(directory), "server");
+  const events: unknown[] = [];
+  const control = await openControl({
+    root: directory,
+    name: "app",
+    mode: "server",
+    version: "1.2.3",
+    env,
+    emit: (event) => events.push(event),
+    handler: { status: () => new Promise(() => {}), steer: async () => ({ text: "" }) },
+  });
+  expect(events).toMatchObject([{ fields: { reason: /the path is too long for a socket/ } }]);
+  const found = await chooseInstance({ name: "app" }, env);
+  const request = { dewy: "1", operator: { user: "alice" }, request: { command: "poll" as const } };
+  await expect(askInstance(found, request)).rejects.toThrow(/^Cannot reach dewy \(pid \d+\) in /);
+  await control.close();
+  await lock.release();
+  expect((await findInstances(env)).instances).toEqual([]);
+});
+
 describe("chooseInstance", () => {
   test("needs no choice if there is one instance", async () => {
     const { env, start } = await machine();

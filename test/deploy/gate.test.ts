@@ -3,7 +3,7 @@ import type { Resolution } from "../../src/core/types.ts";
 import type { VersionPolicy } from "../../src/deploy/choose.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { type DeployedRelease, type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
-import { type TickResult, tick } from "../../src/deploy/tick.ts";
+import { pollOutcome, type TickResult, tick } from "../../src/deploy/tick.ts";
 import { eventsOf, never, ready, type TestWorld, testRegistry, testWorld } from "./world.ts";
 
 const HOUR = 3_600_000;
@@ -252,6 +252,13 @@ describe("a pin", () => {
     expect(eventsOf(world.events, "known-bad")).toMatchObject([{ tag: "v1.5.0" }]);
   });
 
+  test("does not end a pause", async () => {
+    const state = { pinned, paused: ALICE };
+    const world = worldOf([ready("v2.0.0"), ready("v1.5.0")], "v1.0.0", state);
+    expect(await poll(world)).toMatchObject({ deployed: false, live: "v1.0.0" });
+    expect(waits(world)).toEqual(["v2.0.0 paused", "v1.5.0 paused"]);
+  });
+
   test("judges its version once if that is the newest", async () => {
     const changed = { tag: "v1.5.0", artifact: "app.tar.gz", revision: "before" };
     const world = worldOf([ready("v1.5.0")], "v1.0.0", { pinned, known: [changed] });
@@ -300,6 +307,19 @@ describe("a skip", () => {
     world.registry.gone.add("v1.7.5");
     expect(await poll(world)).toMatchObject({ deployed: false, live: "v1.7.5" });
     expect(waits(world)).toEqual(["v1.9.0 skipped", "v1.8.0 skipped", "v1.7.0 skipped"]);
+  });
+
+  test("lets another artifact of the running version come", async () => {
+    const skipped = [{ ...ALICE, tag: "v1.0.0" }];
+    const world = worldOf([ready("v1.0.0", { name: "other.zip" })], "v1.0.0", { skipped });
+    expect(await poll(world, { artifact: "other.zip" })).toMatchObject({ deployed: true });
+  });
+
+  test("does not end the search of a registry with an order of its own", async () => {
+    const skipped = [{ ...ALICE, tag: "v1.2.0", andEarlier: true } as const];
+    const world = worldOf([ready("v1.2.0"), ready("v2.0.0")], undefined, { skipped });
+    delete world.registry.exists;
+    expect(await poll(world)).toMatchObject({ deployed: true, live: "v2.0.0" });
   });
 
   test("also holds for a registry that chooses by its own rules", async () => {
@@ -370,6 +390,19 @@ describe("a minimum age", () => {
     expect(await poll(world, { minAgeMs })).toMatchObject({ deployed: true, live: "v2.0.0" });
   });
 
+  test("counts from now if the clock was put back since the first sight", async () => {
+    const seen = [{ tag: "v2.0.0", revision: "rev-v2.0.0", at: "2031-01-01T00:00:00.000Z" }];
+    const world = worldOf([ready("v2.0.0")], "v1.0.0", { seen });
+    const { waiting } = await poll(world, { minAgeMs });
+    expect(waiting?.[0]?.until).toEqual(new Date(world.io.clock.now() + minAgeMs));
+    expect(world.state().seen).toMatchObject([{ at: "2026-01-01T00:00:00.000Z" }]);
+  });
+
+  test("does not count from an invalid date", async () => {
+    const world = worldOf([published("v2.0.0", Number.NaN, 0)], "v1.0.0");
+    expect((await poll(world, { minAgeMs })).waiting?.[0]?.reason).toMatch(/^first seen 2026-/);
+  });
+
   test("counts again for other bytes of the tag", async () => {
     const seen = [{ tag: "v2.0.0", digest: "sha256:aa", at: AT }];
     const world = worldOf([ready("v2.0.0", { digest: "sha256:bb" })], "v1.0.0", { seen });
@@ -406,14 +439,15 @@ describe("a minimum age", () => {
   });
 
   test("ends on time: the next poll is due when the first wait ends", async () => {
-    const { pollOutcome } = await import("../../src/deploy/tick.ts");
     const world = worldOf([ready("v2.0.0")], "v1.0.0");
     const until = world.io.clock.now() + minAgeMs;
-    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual({
-      kind: "fine",
-      retryAt: until,
-      isHolding: true,
-    });
+    const dueAt = (retryAt: number) => ({ kind: "fine", retryAt, isHolding: true });
+    expect(pollOutcome(await poll(world, { minAgeMs }))).toEqual(dueAt(until));
+    await world.io.clock.sleep(HOUR);
+    world.registry.answers = [ready("v2.1.0"), ready("v2.0.0")];
+    const later = await poll(world, { minAgeMs });
+    expect(later.waiting?.map((one) => one.tag)).toEqual(["v2.1.0", "v2.0.0"]);
+    expect(pollOutcome(later)).toEqual(dueAt(until));
   });
 });
 
@@ -436,4 +470,20 @@ describe("a closed window", () => {
       { tag: "v2.0.0", why: "window", until: new Date(opensAt(world.io.clock.now())) },
     ]);
   });
+});
+
+test("a wait does not hide that the newest version cannot be deployed", async () => {
+  const message = "no artifact fits";
+  const missing = { kind: "none", reason: "artifact-missing", tag: "v2.0.0", message } as const;
+  const world = worldOf([missing, ready("v1.0.0")], undefined, { paused: ALICE });
+  const { deployed, problem } = await poll(world);
+  expect({ deployed, message: problem?.message }).toEqual({ deployed: false, message });
+  expect(waits(world)).toEqual(["v1.0.0 paused"]);
+});
+
+test("nothing is staged while an order is carried out", async () => {
+  const order = { ...ALICE, kind: "deploy", id: "1", tag: "v1.5.0" } as const;
+  const world = worldOf([ready("v2.0.0")], "v1.0.0", { order });
+  expect(await poll(world)).toMatchObject({ deployed: false, live: "v1.0.0" });
+  expect(world.steps).toEqual([]);
 });

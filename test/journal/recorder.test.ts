@@ -110,17 +110,25 @@ describe("the entries of a deploy", () => {
     expect(again?.phases).toEqual({ activate: 3, verify: 4 });
   });
 
-  it("name the operator who asked for it", () => {
-    const entries = record(
-      { type: "ordered", command: "rollback", operator: alice },
-      ...phases("v1.0.0", ["activate", 5], ["verify", 900]),
-      { type: "rolled-back", tag: "v1.1.0", to: "v1.0.0", reason: "asked", operator: alice },
-    );
-    expect(entries).toMatchObject([
-      { event: "ordered", command: "rollback", ...alice },
-      { event: "rolled-back", tag: "v1.1.0", to: "v1.0.0", durationMs: 905, ...alice },
+  it("name the operator who asked for it, and how long a rollback took", () => {
+    const clock = fakeClock();
+    const recorder = new Recorder(clock, String);
+    const back: DewyEvent = {
+      type: "rolled-back",
+      tag: "v1.1.0",
+      to: "v1.0.0",
+      reason: "asked",
+      operator: alice,
+    };
+    const [ordered] = recordWith(recorder, [
+      { type: "ordered", command: "rollback v1.0.0", operator: alice },
     ]);
-    expect(entries[1]?.phases).toEqual({ activate: 5, verify: 900 });
+    clock.advance(905);
+    const [first, second] = recordWith(recorder, [back, back]);
+    expect(ordered).toMatchObject({ command: "rollback v1.0.0", ...alice });
+    expect(first).toMatchObject({ tag: "v1.1.0", to: "v1.0.0", durationMs: 905, ...alice });
+    // An earlier process has begun it.
+    expect(second).not.toHaveProperty("durationMs");
     expect(record(deployed("v1.1.0"))[0]).not.toHaveProperty("user");
   });
 
@@ -193,6 +201,18 @@ describe("a condition that lasts", () => {
       "failed",
       "succeeded-again",
       "failed",
+    ]);
+  });
+
+  it("is not repeated as a bad version by the next poll", () => {
+    const events = record(
+      failed(new HostError("it crashed"), { tag: "v1", phase: "verify" }),
+      { type: "known-bad", tag: "v1", reason: "it crashed" },
+      { type: "known-bad", tag: "v0", reason: "it crashed" },
+    );
+    expect(events.map(({ event, tag }) => [event, tag])).toEqual([
+      ["failed", "v1"],
+      ["known-bad", "v0"],
     ]);
   });
 

@@ -22,7 +22,9 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   ],
   superseded: ({ by }) => [after("by", by)],
   failed: (entry) => [after("in", entry.phase), entry.reason, phasesText(entry), retryText(entry)],
-  "succeeded-again": ({ after: count }) => [`after ${count} failures`],
+  "succeeded-again": ({ after: count }) => [
+    `after ${count} ${count === 1 ? "failure" : "failures"}`,
+  ],
   hook: (entry) => [`${entry.when} the deploy`, endText(entry)],
   recovered: ({ action }) => [shown(action)],
   waiting: ({ reason, until }) => [reason, after("until", until && localTime(until))],
@@ -43,7 +45,9 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
 
 /** Why and by whom, and the phases of a deploy; empty for an entry that says nothing more. */
 export function entryText(entry: JournalEntry): string {
-  const words = TEXTS[entry.event]?.(entry) ?? [entry.reason, askedForBy(entry)];
+  const reason = entry.reason && withoutTag(entry.reason, entry.tag);
+  const shortened: JournalEntry = { ...entry, ...(reason === undefined ? {} : { reason }) };
+  const words = TEXTS[entry.event]?.(shortened) ?? [reason, askedForBy(entry)];
   const { event, omitted = 0 } = entry;
   const rest = omitted > 0 && event !== "gap" ? `${omitted} more before it` : undefined;
   return [...words, rest].filter((word) => word !== undefined && word !== "").join("; ");
@@ -66,6 +70,12 @@ export function localTime(iso: string): string {
 
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
+}
+
+/** The version has a column of its own. */
+export function withoutTag(reason: string, tag: string | undefined | null): string {
+  const start = `Cannot deploy ${tag}: `;
+  return reason.startsWith(start) ? reason.slice(start.length) : reason;
 }
 
 const SHORT_MS = 100;

@@ -19,7 +19,7 @@ import { jsonLine } from "../../journal/entry.ts";
 import { textTable } from "../commands/text_table.ts";
 import type { ReleasesConfig } from "../flags/local.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
-import { localTime } from "./entry_text.ts";
+import { localTime, withoutTag } from "./entry_text.ts";
 
 /** A release on disk, as `--json` prints it. Unknown values are `null`. */
 export interface ListedRelease {
@@ -159,7 +159,7 @@ function statesOf(release: ListedRelease): readonly string[] {
     isPinned ? "pinned" : undefined,
     tag === null ? "unknown: no record" : undefined,
     skipped === null ? undefined : `skipped ${skipped}`,
-    bad === null ? undefined : `bad: ${bad}`,
+    bad === null ? undefined : `bad: ${withoutTag(bad, tag)}`,
   ].filter((state) => state !== undefined);
   return states.length === 0 ? ["kept"] : states;
 }

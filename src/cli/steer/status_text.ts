@@ -148,18 +148,23 @@ function activityText({ phase }: InstanceStatus, now: number): string {
 
 function appRows(app: AppStatus | undefined, now: number): (readonly [string, string])[] {
   if (app === undefined) return [];
-  const since = (at: string | undefined): string => (at === undefined ? "" : `, ${ago(at, now)}`);
+  const since = (at?: string): string => (at === undefined ? "" : `, started ${ago(at, now)}`);
   return [
-    ...rowsOf("generations", app.generations ?? [], (one) => {
+    ...rowsOf("generations", servingFirst(app.generations ?? []), (one) => {
       const number = one.number === undefined ? "" : `${one.number}: `;
       return `${number}${one.tag}, ${one.state}, pid ${one.pid}${since(one.since)}`;
     }),
-    ...rowsOf("replicas", app.replicas ?? [], (one) => {
+    ...rowsOf("replicas", servingFirst(app.replicas ?? []), (one) => {
       const address = one.address === undefined ? "" : `, ${one.address}`;
       return `${one.container}: ${one.tag}, ${one.state}${address}${since(one.since)}`;
     }),
     ["restarts", app.restarts ? `${app.restarts} since dewy started` : ""],
   ];
+}
+
+function servingFirst<T extends { state: string }>(list: readonly T[]): readonly T[] {
+  const rank = ({ state }: T): number => (state === "serving" ? 0 : 1);
+  return [...list].sort((a, b) => rank(a) - rank(b));
 }
 
 const OUTCOMES: Readonly<Record<string, string>> = {

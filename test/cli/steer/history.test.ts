@@ -86,7 +86,7 @@ describe("dewy history", () => {
       "TIME                 EVENT        VERSION     TOOK    DETAILS
       <time>  started                          dewy 0.1.0 server; ghr://owner/app
       <time>  deployed     v1.1.0      34.5s   from v1.0.0; stage 1.2s, verify 3s, bake 30s
-      <time>  rolled-back  v1.2.0              to v1.1.0; Cannot deploy v1.2.0: the app exited with exit code 1
+      <time>  rolled-back  v1.2.0              to v1.1.0; the app exited with exit code 1
       <time>  app-exited   v1.2.0              exit code 1
                            | panic: no database
                            | \\x1b[2Jgone
@@ -108,8 +108,7 @@ describe("dewy history", () => {
       <time>  deployed     v1.1.0      34.5s
                            from v1.0.0; stage 1.2s, verify 3s, bake 30s
       <time>  rolled-back  v1.2.0
-                           to v1.1.0; Cannot deploy v1.2.0: the app exited with exit
-                           code 1
+                           to v1.1.0; the app exited with exit code 1
       <time>  app-exited   v1.2.0              exit code 1
                            | panic: no database
                            | \\x1b[2Jgone

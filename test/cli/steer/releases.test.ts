@@ -38,7 +38,12 @@ const STATE: DeployState = {
     release("v1.3.0"),
   ],
   bad: [
-    { tag: "v1.3.0", digest: "sha256:v1.3.0", reason: "exited with exit code 1", at: provenAt },
+    {
+      tag: "v1.3.0",
+      digest: "sha256:v1.3.0",
+      reason: "Cannot deploy v1.3.0: it crashed",
+      at: provenAt,
+    },
   ],
   skipped: [{ tag: "v1.0.0", user: "alice", message: "leaks", at: provenAt }],
 };
@@ -89,7 +94,7 @@ describe("dewy releases", () => {
     await mkdir(join(root, "releases", "not-a-release"));
     expect(Object.entries(await statesIn(root))).toEqual([
       ["(20260105T000000Z)", "unknown: no record"],
-      ["v1.3.0", "bad: exited with exit code 1"],
+      ["v1.3.0", "bad: it crashed"],
       ["v1.2.0", "current"],
       ["v1.1.0", "rollback target"],
       ["v1.0.0", 'skipped by alice: "leaks"'],

@@ -218,8 +218,8 @@ describe("the details", () => {
       app: {
         health: "serving",
         generations: [
-          { number: 2, pid: 12, tag: "v1.2.0", state: "serving", since: past(20) },
           { number: 1, pid: 11, tag: "v1.1.0", state: "standby", since: past(86_400) },
+          { number: 2, pid: 12, tag: "v1.2.0", state: "serving", since: past(20) },
         ],
         restarts: 3,
       },
@@ -236,8 +236,8 @@ describe("the details", () => {
       /^ {2}version +v1\.2\.0, since 2026-0.* \(3 min ago\)$/,
       /^ {2}state +serving, baking v1\.2\.0$/,
       /^ {2}activity +baking v1\.2\.0 for 20 s$/,
-      /^ {2}generations +2: v1\.2\.0, serving, pid 12, 20 s ago$/,
-      /^ {15}1: v1\.1\.0, standby, pid 11, 24 h ago$/,
+      /^ {2}generations +2: v1\.2\.0, serving, pid 12, started 20 s ago$/,
+      /^ {15}1: v1\.1\.0, standby, pid 11, started 24 h ago$/,
       /^ {2}restarts +3 since dewy started$/,
       /^ {2}last poll +10 s ago, the registry did not answer: no response within 30 s$/,
       /^ {2}next poll +in 20 s$/,
@@ -265,7 +265,9 @@ describe("the details", () => {
       },
     });
     expect(lines.join("\n")).toContain("degraded (1 of 2)");
-    expect(lines.join("\n")).toContain("app-1-0: v1.2.0, serving, 127.0.0.1:32768, 1 min ago");
+    expect(lines.join("\n")).toContain(
+      "app-1-0: v1.2.0, serving, 127.0.0.1:32768, started 1 min ago",
+    );
   });
 
   test("say what the next start does with what was interrupted", () => {

@@ -19,7 +19,7 @@ async function expectOneOrder(app: SteeredAssets, answers: readonly Answer[]): P
   const lives = went.map(({ event, tag, to }) => (event === "rolled-back" ? to : tag));
   const about = `${JSON.stringify(history)}\n${answers.map(({ text }) => text).join("\n")}`;
   for (const { code, stdout, text } of answers) {
-    if (code !== 0) expect(text).toMatch(/superseded by "?(rollback|deploy)/);
+    if (code !== 0) expect(text).toMatch(/superseded by the (rollback|deploy) of alice/);
     else expect([...TAGS], about).toContain(JSON.parse(stdout).live);
   }
   expect(

@@ -40,10 +40,10 @@ describe("a command to an instance that does not run", () => {
       await started(app);
       await operator.succeed("poll");
       expect(await app.live()).toBe("v1.0.0");
-      expect(await operator.status()).toMatchObject({
-        live: { tag: "v1.0.0" },
-        skipped: [{ tag: "v1.2.0", andEarlier: true, user: "alice" }],
-      });
+      const { skipped } = await operator.status();
+      expect(skipped).toContainEqual(
+        expect.objectContaining({ tag: "v1.2.0", andEarlier: true, user: "alice" }),
+      );
       await app.publish("v1.3.0");
       await operator.succeed("poll");
       expect(await app.live()).toBe("v1.3.0");
@@ -100,12 +100,12 @@ describe("a command to an instance that does not run", () => {
     const dead = await app.operator.status();
     expect(dead).toMatchObject({ directory: app.cwd, live: { tag: "v1.0.0" } });
     expect(dead.process).toBeUndefined();
-    expect(await app.operator.succeed("status")).toMatch(/not running/);
+    expect(await app.operator.succeed("status")).toMatch(/does not run/);
     const next = app.start();
     await next.seen("a poll", ({ msg }) => msg === "Poll finished");
     expect((await app.operator.status()).process?.pid).toBe(next.child.pid);
     await ended(next, "SIGTERM");
-    expect(JSON.parse(await app.operator.succeed("status", "--json")).instances).toEqual([]);
+    expect(JSON.parse((await app.operator.run("status", "--json")).stdout).instances).toEqual([]);
     expect((await app.operator.status("--directory", app.cwd)).live?.tag).toBe("v1.0.0");
   });
 

@@ -90,12 +90,15 @@ async function expectTruth(run: Run, { from, to, command }: Killed, about: strin
   expect(status, about).not.toHaveProperty("order");
   expect(await app.state(), about).not.toHaveProperty("switching");
   if (live !== from && command[0] !== "poll") {
-    // The order was finished, and the history says whose it was.
-    const history = await app.operator.history();
-    expect(
-      history.filter(({ user }) => user === "alice").map((entry) => entry.to ?? entry.tag),
-      `${about}\n${JSON.stringify(history)}`,
-    ).toContain(live);
+    // The history says whose order it was; also how it ended, if the killed dewy has not finished it.
+    const entries = (await app.operator.history()).filter(({ user }) => user === "alice");
+    const told = entries.map((entry) =>
+      entry.event === "ordered" && left.order === undefined
+        ? entry.command
+        : (entry.to ?? entry.tag),
+    );
+    const wanted = left.order === undefined ? command.join(" ") : live;
+    expect(told, `${about}\n${JSON.stringify(entries)}`).toContain(wanted);
     const hooked = await readFile(join(app.cwd, "hooked"), "utf8");
     expect(hooked.trim().split("\n").at(-1), about).toBe(live);
   }
