@@ -109,6 +109,10 @@ const DECISIONS: Decisions = {
     isDurable: always,
     fields: ({ tag, by }, attempts) => ({ tag, by, ...attempts.end(tag) }),
   },
+  "given-up": {
+    isDurable: always,
+    fields: ({ tag, reason }, attempts) => ({ tag, reason, ...attempts.end(tag) }),
+  },
   failed: {
     isDurable: ({ tag }) => tag !== undefined,
     fields: ({ tag, phase, error, count, retryInMs }, attempts) => {
