@@ -5,7 +5,7 @@ import { nearest } from "../core/nearest.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
 import { lockPath } from "../host/files/own_paths.ts";
 import { findLockHolder, type LockHolder } from "../host/process/lock.ts";
-import { type InstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
+import { type OwnedInstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
 import type { Mode } from "./protocol.ts";
 import { findInstanceDirectories, instanceId } from "./runtime_directory.ts";
 
@@ -84,11 +84,13 @@ function byName(a: FoundInstance, b: FoundInstance): number {
 
 async function instanceOf(
   directory: string,
-  entry: { file: InstanceFile; path: string } | undefined,
+  entry: { file: OwnedInstanceFile; path: string } | undefined,
 ): Promise<FoundInstance> {
   const holder = await holderOf(directory);
   const file = entry?.file;
-  const takesCommands = holder !== undefined && file?.pid === holder.pid;
+  // Every user can make an entry that names this directory and process, but not this lock.
+  const isGenuine = holder !== undefined && (file?.uid === 0 || file?.uid === holder.uid);
+  const takesCommands = isGenuine && file?.pid === holder.pid;
   return {
     id: instanceId(directory),
     name: file?.name ?? basename(directory),
