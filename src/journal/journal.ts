@@ -5,7 +5,8 @@ import type { Redact } from "../core/secret.ts";
 import { entryLine } from "./entry.ts";
 import { type JournalFile, journalFile } from "./file.ts";
 import { readRecentEntries } from "./read.ts";
-import { concernsJournal, GAP, type RecordedEntry, Recorder } from "./recorder.ts";
+import { GAP, recordingOf } from "./recorded_events.ts";
+import { type RecordedEntry, Recorder } from "./recorder.ts";
 
 /** How many entries wait for the disk; then the oldest are dropped. */
 const CAPACITY = 500;
@@ -56,7 +57,7 @@ export class Journal {
 
   /** Records an event. It never blocks. */
   readonly sink: EventSink = (event) => {
-    if (this.#closing.signal.aborted || !concernsJournal(event)) return;
+    if (this.#closing.signal.aborted || recordingOf(event.type) === undefined) return;
     const now = this.#options.clock.now();
     if (this.#early === undefined) return this.#record(event, now);
     this.#early.push({ event, now });
