@@ -25,15 +25,13 @@ export class Recorder {
     this.#redact = redact;
   }
 
-  /** Continues after the entries of an earlier process, so that a restart does not repeat them. */
-  resume(entries: readonly JournalEntry[]): void {
-    for (const entry of entries) {
-      const recording = recordingOf(entry.event);
-      const ageMs = this.#clock.now() - Date.parse(entry.at);
-      if (recording === undefined || ageMs < 0 || ageMs > RESUMED_MS) continue;
-      this.#conditions.note(entry, recording);
-      this.#limit(entry.event).take(this.#clock.monotonic() - ageMs);
-    }
+  /** Continues after an entry of an earlier process, so that a restart does not repeat it. */
+  resume(entry: JournalEntry): void {
+    const recording = recordingOf(entry.event);
+    const ageMs = this.#clock.now() - Date.parse(entry.at);
+    if (recording === undefined || ageMs < 0 || ageMs > RESUMED_MS) return;
+    this.#conditions.note(entry, recording);
+    this.#limit(entry.event).take(this.#clock.monotonic() - ageMs);
   }
 
   /** @param now when it happened, in milliseconds since the epoch. */
