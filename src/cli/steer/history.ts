@@ -14,7 +14,7 @@ import { historyHeader, historyRow } from "./history_table.ts";
 /** Prints the entries of the journal, oldest first. */
 export async function runHistory(config: HistoryConfig, context: CommandContext): Promise<number> {
   checkEvents(config.events);
-  const { directory: root } = await chooseInstance(config, context.env);
+  const { directory: root } = await chooseInstance(config, context.env, context.signals.stop);
   const output: Output = {
     config,
     isWanted: filter(config, context.clock.now()),

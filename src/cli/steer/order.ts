@@ -25,39 +25,22 @@ export async function runOrder(config: SteerConfig, context: CommandContext): Pr
   const order = orderOf(config, context);
   const deadline = context.clock.monotonic() + BUSY_MS;
   for (;;) {
-    const instance = await chooseSettled(config, context, deadline);
+    const instance = await chooseInstance(config, context.env, context.signals.stop);
     try {
       const give = instance.isRunning ? ask : act;
       print(await give(instance, order, context), instance, config, context);
       return 0;
     } catch (error) {
       // A dewy has started meanwhile, or another command was faster.
-      const isOvertaken = !instance.isRunning && isLocked(error);
+      const isOvertaken =
+        !instance.isRunning && error instanceof DewyError && error.code === "locked";
       if (!isOvertaken || context.clock.monotonic() >= deadline) throw error;
     }
   }
 }
 
-/** How long a dewy may take from its lock to its control socket, and another command for its work. */
+/** How long other commands may take for their work on the directory. */
 const BUSY_MS = 5_000;
-const RETRY_MS = 50;
-
-async function chooseSettled(
-  config: SteerConfig,
-  { env, clock, signals }: CommandContext,
-  deadline: number,
-): Promise<FoundInstance> {
-  for (;;) {
-    const instance = await chooseInstance(config, env);
-    const isBusy = instance.isRunning && instance.socket === undefined;
-    if (!isBusy || clock.monotonic() >= deadline) return instance;
-    await clock.sleep(RETRY_MS, signals.stop);
-  }
-}
-
-function isLocked(error: unknown): boolean {
-  return error instanceof DewyError && error.code === "locked";
-}
 
 function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
   const { command, tag, message, dryRun } = config;

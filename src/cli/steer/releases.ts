@@ -50,7 +50,7 @@ export async function runReleases(
   config: ReleasesConfig,
   context: CommandContext,
 ): Promise<number> {
-  const { directory: root } = await chooseInstance(config, context.env);
+  const { directory: root } = await chooseInstance(config, context.env, context.signals.stop);
   const directory = await openReleaseDirectory(root);
   const state = await readState(statePath(root));
   const releases = await listReleases(directory, state, context.signals.stop);

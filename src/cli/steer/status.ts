@@ -22,8 +22,8 @@ const TIMEOUT_MS = 3_000;
 
 /** Prints the status of all instances, or the details of one. */
 export async function runStatus(config: StatusConfig, context: CommandContext): Promise<number> {
-  const { env, stdout } = context;
-  const { instances, hidden } = await chosen(config, env);
+  const { stdout } = context;
+  const { instances, hidden } = await chosen(config, context);
   const statuses = await Promise.all(instances.map((one) => readStatus(one, context)));
   context.signals.stop.throwIfAborted();
   stdout.write(
@@ -34,9 +34,9 @@ export async function runStatus(config: StatusConfig, context: CommandContext): 
   return statuses.length === 0 ? NOTHING_FOUND : 0;
 }
 
-async function chosen(config: StatusConfig, env: CommandContext["env"]) {
+async function chosen(config: StatusConfig, { env, signals }: CommandContext) {
   if (config.name === undefined && config.directory === undefined) return await findInstances(env);
-  return { instances: [await chooseInstance(config, env)], hidden: 0 };
+  return { instances: [await chooseInstance(config, env, signals.stop)], hidden: 0 };
 }
 
 /** What an instance that does not answer would say is not known; its directory says the rest. */
