@@ -1,3 +1,4 @@
+import { userInfo } from "node:os";
 import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
@@ -5,9 +6,8 @@ import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
 import { DewyError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
-import { printable } from "../../core/text.ts";
+import { printable, shorten } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
-import { operatorOf } from "./operator.ts";
 
 interface Order {
   command: SteerCommand;
@@ -97,4 +97,21 @@ function print(
   const done = { kind: "done", command, outcome, name, directory };
   const found = { tag: tag ?? null, live: live ?? null, message: text };
   stdout.write(json ? `${JSON.stringify({ ...done, ...found })}\n` : `${printable(text)}\n`);
+}
+
+const MAX_NAME = 64;
+
+/** The user at the keyboard: behind sudo, the one who called it. */
+function operatorOf(env: CommandContext["env"], message: string | undefined): Operator {
+  const user = shorten(printable(env.SUDO_USER || ownName()), MAX_NAME);
+  return message === undefined ? { user } : { user, message };
+}
+
+/** In a container, the user may have a number and no name. */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? "unknown"}`;
+  }
 }
