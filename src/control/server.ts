@@ -10,7 +10,6 @@ import { messageOf } from "../core/message_of.ts";
 import type { Operator } from "../core/operator.ts";
 import { withTimeout } from "../core/timeout.ts";
 import { hostError } from "../host/files/atomic_file.ts";
-import { processStartTime } from "../host/process/processes.ts";
 import { keepFromChildren } from "../host/sockets/close_on_exec.ts";
 import { MAX_PATH_BYTES } from "../host/sockets/listen_spec.ts";
 import {
@@ -116,16 +115,8 @@ class ControlSocket implements Control {
     this.#parts = parts;
     this.#timeouts = { ...TIMEOUTS, ...parts.timeouts };
     const { name, mode, root, version } = parts;
-    const startTime = processStartTime(process.pid);
-    this.#file = {
-      pid: process.pid,
-      ...(startTime === undefined ? {} : { startTime }),
-      name,
-      mode,
-      directory: root,
-      dewy: version,
-      since: new Date().toISOString(),
-    };
+    const since = new Date().toISOString();
+    this.#file = { pid: process.pid, name, mode, directory: root, dewy: version, since };
   }
 
   async open(): Promise<void> {
@@ -286,7 +277,7 @@ class ControlSocket implements Control {
     }
     const progress = (text: string): void => send(socket, { kind: "progress", text });
     const { text, live } = await handler.steer(request, operator, progress);
-    return { kind: "done", text, ...(live === undefined ? {} : { live }) };
+    return { kind: "done", text, live };
   }
 }
 

@@ -4,20 +4,18 @@ import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
 import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
+import type { ControlHandler } from "../../control/server.ts";
 import { DewyError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
 import { printable, shorten } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
 
+type Outcome = Awaited<ReturnType<ControlHandler["steer"]>>;
+
 interface Order {
   command: SteerCommand;
   operator: Operator;
   progress(text: string): void;
-}
-
-interface Outcome {
-  text: string;
-  live?: string | undefined;
 }
 
 /** Gives an operator's command to an instance, and waits for the outcome. */
@@ -44,13 +42,8 @@ const BUSY_MS = 5_000;
 
 function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
   const { command, tag, message, dryRun } = config;
-  const given = {
-    command,
-    ...(tag === undefined ? {} : { tag }),
-    ...(dryRun ? { dryRun } : {}),
-  };
   return {
-    command: v.parse(SteerCommand, given),
+    command: v.parse(SteerCommand, { command, tag, dryRun: dryRun || undefined }),
     operator: operatorOf(env, message),
     progress: (text) => stderr.write(`${printable(text)}\n`),
   };
@@ -58,22 +51,17 @@ function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
 
 async function ask(
   instance: FoundInstance,
-  { command, operator, progress }: Order,
-  { signals, stderr, version }: CommandContext,
+  { command: request, operator, progress: onProgress }: Order,
+  { signals, stderr, version: dewy }: CommandContext,
 ): Promise<Outcome> {
-  const request = { dewy: version, operator: { ...operator }, request: command };
+  const { stop: signal } = signals;
   try {
-    return await askInstance(instance, request, { onProgress: progress, signal: signals.stop });
+    return await askInstance(instance, { dewy, operator, request }, { onProgress, signal });
   } catch (error) {
-    if (signals.stop.aborted) stderr.write(`${goesOn(instance, command)}\n`);
+    const text = `Stopped waiting: dewy goes on with a ${request.command} that it has received; to look: dewy status --directory ${instance.directory}`;
+    if (signal.aborted) stderr.write(`${printable(text)}\n`);
     throw error;
   }
-}
-
-function goesOn({ directory }: FoundInstance, { command }: SteerCommand): string {
-  return printable(
-    `Stopped waiting: dewy goes on with a ${command} that it has received; to look: dewy status --directory ${directory}`,
-  );
 }
 
 /** Nothing runs there: the command acts on the directory, under its lock. */
@@ -84,7 +72,7 @@ async function act(
 ): Promise<Outcome> {
   const { steerOffline } = await import("../../agent/offline.ts");
   const redact = redactor(env);
-  return steerOffline(directory, command, { operator, signal: signals.stop, redact, emit });
+  return await steerOffline(directory, command, { operator, signal: signals.stop, redact, emit });
 }
 
 function print(
@@ -104,7 +92,7 @@ const MAX_NAME = 64;
 /** The user at the keyboard: behind sudo, the one who called it. */
 function operatorOf(env: CommandContext["env"], message: string | undefined): Operator {
   const user = shorten(printable(env.SUDO_USER || ownName()), MAX_NAME);
-  return message === undefined ? { user } : { user, message };
+  return { user, message };
 }
 
 /** In a container, the user may have a number and no name. */

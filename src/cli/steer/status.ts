@@ -68,19 +68,17 @@ async function ask(instance: FoundInstance, context: CommandContext): Promise<In
 }
 
 async function look(
-  { name, mode, directory, process: running, wasKilled }: FoundInstance,
+  { name, mode, directory, process, wasKilled }: FoundInstance,
   { clock }: CommandContext,
 ): Promise<InstanceStatus> {
-  const process = running === undefined ? {} : { process: running };
-  const problem = wasKilled ? { problem: killed(mode) } : {};
+  const known = { name, mode, directory };
   try {
-    const status = directoryStatus({ name, mode, directory });
     const timeout = { clock, ms: TIMEOUT_MS, what: "answer of the file system" };
-    return { ...(await withTimeout(status, timeout)), ...process, ...problem };
+    const status = await withTimeout(directoryStatus(known), timeout);
+    return { ...status, process, problem: wasKilled ? killed(mode) : undefined };
   } catch (error) {
     const nothing = { waiting: [], bad: [], skipped: [], phase: { name: "unknown" } };
-    const known = { name, directory, ...(mode === undefined ? {} : { mode }), ...process };
-    return { ...known, ...nothing, problem: messageOf(error) };
+    return { ...known, ...nothing, process, problem: messageOf(error) };
   }
 }
 
