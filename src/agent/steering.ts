@@ -307,7 +307,11 @@ export class Steering {
       left,
     };
     await this.#record(order, pending);
-    return { order, text: plan.note === undefined ? "" : `; ${plan.note}` };
+    const { pinned } = await this.#parts.context.store.load();
+    const isElsewhere = pinned !== undefined && pinned.tag !== target.tag;
+    const pin = isElsewhere ? `still pinned to ${pinned.tag}` : undefined;
+    const notes = [plan.note, pin].filter((note) => note !== undefined);
+    return { order, text: notes.map((note) => `; ${note}`).join("") };
   }
 
   async #acceptDeploy(
@@ -330,11 +334,11 @@ export class Steering {
     for (const other of this.#pending.slice(0, this.#pending.indexOf(pending))) {
       if (other.ended.signal.aborted) continue;
       const done = other.done === undefined ? "" : `${other.done}, but `;
-      const message = `${done}superseded by ${pending.name}`;
+      const message = `${done}superseded by the ${pending.name}`;
       other.ended.abort(new SupersededError("activate", message, { fault: "operator" }));
     }
     const wanted = order.kind === "deploy" ? order.tag : undefined;
-    switches.overtake(`superseded by ${pending.name}`, wanted);
+    switches.overtake(`superseded by the ${pending.name}`, wanted);
   }
 
   /** `pin` and `restart`: they wait for a switch underway. */
@@ -393,7 +397,7 @@ export class Steering {
     if (order === undefined) return { text: `${pinned}, which is live`, live };
     pending.done = pinned;
     tell(pending, pinned);
-    context.switches.overtake(`superseded by ${pending.name}`, tag);
+    context.switches.overtake(`superseded by the ${pending.name}`, tag);
     const text = await this.#finish(order, pending, this.#carrying(order));
     return { text: `${pinned}; ${text}`, live: await this.#live() };
   }

@@ -247,7 +247,7 @@ describe("commands at the same time", () => {
     await until(() => agent.runner.isStarting("v1.2.0"));
     const { text } = await agent.steer({ command: "rollback" }, "bob");
     expect(text).toBe("rolled back from v1.2.0 to v1.1.0");
-    await expect(deployed).rejects.toThrow("superseded by rollback of bob");
+    await expect(deployed).rejects.toThrow("superseded by the rollback of bob");
     expect(agent.runner.release?.tag).toBe("v1.1.0");
     expect((await agent.state()).order).toBeUndefined();
     expect((await agent.state()).bad).toEqual([]);
