@@ -140,7 +140,7 @@ describe.each(["docker", "podman"] as const)(
         async () => {
           const options = { repository: "shared", flags: ["-i", "1h", "--bake", "0s"] };
           const one = await steerContainers(peers, [OLD, NEW], options);
-          const other = await steerContainers(peers, [], options);
+          const other = await steerContainers(peers, [NEW], options);
           await other.operator.succeed("deploy", OLD);
           await other.operator.succeed("deploy", NEW);
           for (let minor = 2; minor < 9; minor += 1) {
