@@ -96,7 +96,6 @@ async function moveBack(
     await store.update((state) => beginRollback(state, order, from));
     await deployer.activate(release, run.signal);
     emit({ type: "activated", tag, directory: deployer.path(directory) });
-    run.progress(`Starting ${tag}…`);
     await deployer.takeBack?.(release, run.signal);
     const report = await commit(release, order, run);
     hasLeft = true;
