@@ -152,7 +152,8 @@ async function deploy(
   { tag, dryRun }: Extract<SteerCommand, { command: "deploy" }>,
   idle: Idle,
 ): Promise<string> {
-  const { deployer, store } = idle;
+  const { deployer, store, clock, operator, emit } = idle;
+  const startedAt = clock.now();
   const state = await store.load();
   checkPin(state, tag);
   const live = await deployer.live();
@@ -177,6 +178,15 @@ async function deploy(
   await store.update((latest) => ({ ...latest, order }));
   await deployer.point(directory);
   await store.update((latest) => commitProven(latest, { directory, live, order }, idle));
+  emit({
+    type: "deployed",
+    command: "deploy",
+    tag,
+    previousTag: findRelease(state, live)?.tag,
+    directory: deployer.path(directory),
+    durationMs: clock.now() - startedAt,
+    operator,
+  });
   return `${tag} is live; ${STARTS_LATER}`;
 }
 
