@@ -11,11 +11,14 @@ export function operatorOf(env: CommandContext["env"], message: string | undefin
   return message === undefined ? { user } : { user, message };
 }
 
-/** In a container, the user may have a number and no name. */
+/** In a container, the user may have a number and no name; without `USER`, Bun calls every user "unknown". */
 function ownName(): string {
+  const uid = process.getuid?.();
   try {
-    return userInfo().username;
+    const { username } = userInfo();
+    if (username !== "unknown") return username;
   } catch {
-    return `uid ${process.getuid?.() ?? "unknown"}`;
+    // The number has to do.
   }
+  return uid === 0 ? "root" : `uid ${uid ?? "unknown"}`;
 }

@@ -79,10 +79,15 @@ async function ask(
   { signals, stderr, version }: CommandContext,
 ): Promise<Outcome> {
   const request = { dewy: version, operator: { ...operator }, request: command };
+  let isSent = false;
+  const onSent = (): void => {
+    isSent = true;
+  };
   try {
-    return await askInstance(instance, request, { onProgress: progress, signal: signals.stop });
+    const options = { onProgress: progress, onSent, signal: signals.stop };
+    return await askInstance(instance, request, options);
   } catch (error) {
-    if (signals.stop.aborted) stderr.write(`${goesOn(instance, command)}\n`);
+    if (signals.stop.aborted && isSent) stderr.write(`${goesOn(instance, command)}\n`);
     throw error;
   }
 }
