@@ -10,12 +10,12 @@ import {
   operatorOf,
   orderBy,
   withOrderDone,
-  withoutOrder,
 } from "../deploy/order_state.ts";
 import { releaseOnDisk } from "../deploy/orders.ts";
 import { isProven, rollbackChoice } from "../deploy/rollback_choice.ts";
 import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
 import {
+  type DeployedRelease,
   type DeployOrder,
   findRelease,
   type RollbackOrder,
@@ -94,9 +94,9 @@ async function carryOut(
   if (!isDecision(command)) throw new HostError("Cannot carry out an unknown command");
   const { store, clock, operator } = idle;
   const live = await liveTag(idle);
-  const order =
+  const order: DeployOrder | undefined =
     command.command === "pin" && command.tag !== live
-      ? await deployOrder(command.tag, idle)
+      ? { ...orderBy(operator, idle), kind: "deploy", tag: command.tag }
       : undefined;
   let text = "";
   await store.update((state) => {
@@ -104,9 +104,8 @@ async function carryOut(
     text = decided.text;
     return order === undefined ? decided.state : { ...decided.state, order };
   });
-  if (command.command !== "pin") return text;
-  if (command.tag === live) return `${text}, which is live`;
-  return `${text}; ${await deploy({ command: "deploy", tag: command.tag }, idle)}`;
+  if (order !== undefined) return `${text}; ${await carryOutDeploy(order, idle)}`;
+  return command.command === "pin" ? `${text}, which is live` : text;
 }
 
 async function liveTag({ deployer, store }: Idle): Promise<string | undefined> {
@@ -147,50 +146,56 @@ async function rollBack(
   return `rolled back${from} to ${target.tag}; ${STARTS_LATER}${note}`;
 }
 
-/** A release that has passed its bake goes live at once; any other version is left to the next start. */
 async function deploy(
   { tag, dryRun }: Extract<SteerCommand, { command: "deploy" }>,
   idle: Idle,
 ): Promise<string> {
-  const { deployer, store, clock, operator, emit } = idle;
-  const startedAt = clock.now();
-  const state = await store.load();
-  checkPin(state, tag);
-  const live = await deployer.live();
-  const found = await releaseOnDisk(tag, idle);
-  // A version whose bake was interrupted has it at the next start.
-  const isBaking = found !== undefined && state.switching?.to === found.directory;
-  const isReady =
-    found !== undefined && !isBaking && (found.directory === live || isProven(found, state));
+  checkPin(await idle.store.load(), tag);
   if (dryRun === true) {
-    return isReady ? `would make ${tag} live from disk` : `would deploy ${tag} at the next start`;
+    return (await readyRelease(tag, idle)) === undefined
+      ? `would deploy ${tag} at the next start`
+      : `would make ${tag} live from disk`;
   }
-  const order = await deployOrder(tag, idle);
-  if (!isReady) {
-    await store.update((latest) => ({ ...latest, order }));
-    return `the deploy of ${tag} is on record; ${LATER}`;
-  }
-  if (found.directory === live) {
-    await store.update((latest) => withOrderDone(withoutOrder(latest, latest.order), order, idle));
+  const left = await leftByDeploy(tag, idle);
+  return carryOutDeploy({ ...orderBy(idle.operator, idle), kind: "deploy", tag, left }, idle);
+}
+
+/** A release that has passed its bake goes live at once; any other version is left to the next start. */
+async function carryOutDeploy(order: DeployOrder, idle: Idle): Promise<string> {
+  const { deployer, store, clock, emit } = idle;
+  const { tag } = order;
+  const startedAt = clock.now();
+  const previousTag = await liveTag(idle);
+  // If this process is killed from here on, the next start finishes the order.
+  await store.update((state) => ({ ...state, order }));
+  const ready = await readyRelease(tag, idle);
+  if (ready === undefined) return `the deploy of ${tag} is on record; ${LATER}`;
+  const { directory } = ready;
+  const live = await deployer.live();
+  if (directory === live) {
+    await store.update((state) => withOrderDone(state, order, idle));
     return `${tag} is live already`;
   }
-  const { directory } = found;
-  await store.update((latest) => ({ ...latest, order }));
   await deployer.point(directory);
-  await store.update((latest) => commitProven(latest, { directory, live, order }, idle));
+  await store.update((state) => commitProven(state, { directory, live, order }, idle));
   emit({
     type: "deployed",
     command: "deploy",
     tag,
-    previousTag: findRelease(state, live)?.tag,
+    previousTag,
     directory: deployer.path(directory),
     durationMs: clock.now() - startedAt,
-    operator,
+    operator: operatorOf(order),
   });
   return `${tag} is live; ${STARTS_LATER}`;
 }
 
-async function deployOrder(tag: string, idle: Idle): Promise<DeployOrder> {
-  const left = await leftByDeploy(tag, idle);
-  return { ...orderBy(idle.operator, idle), kind: "deploy", tag, left };
+/** A version whose bake was interrupted has it at the next start. */
+async function readyRelease(tag: string, idle: Idle): Promise<DeployedRelease | undefined> {
+  const { store, deployer } = idle;
+  const state = await store.load();
+  const found = await releaseOnDisk(tag, idle);
+  if (found === undefined || state.switching?.to === found.directory) return undefined;
+  const isLive = found.directory === (await deployer.live());
+  return isLive || isProven(found, state) ? found : undefined;
 }

@@ -215,12 +215,17 @@ export class Steering {
 
   async #untilIdle(progress: Progress): Promise<void> {
     const { context, stop } = this.#parts;
-    const { switching, releases } = await context.store.load();
+    const { store, switches } = context;
+    const state = await store.load();
+    const { switching, afterHook } = state;
     if (switching !== undefined) {
-      const tag = releases.find(({ directory }) => directory === switching.to)?.tag;
+      const tag = findRelease(state, switching.to)?.tag;
       progress(`Waiting until the switch to ${tag} has ended…`);
+    } else if (afterHook !== undefined && switches.isUnderway(afterHook.directory)) {
+      const tag = findRelease(state, afterHook.directory)?.tag;
+      progress(`Waiting for the after-deploy hook of ${tag}…`);
     }
-    await untilAborted(context.switches.idle(), stop);
+    await untilAborted(switches.idle(), stop);
   }
 
   async #live(): Promise<string | undefined> {
@@ -299,9 +304,11 @@ export class Steering {
     operator: Operator,
     pending: Pending,
   ): Promise<Accepted<RollbackOrder> | string> {
-    const plan = await planRollback(tag, this.#parts.context);
+    const { context } = this.#parts;
+    const plan = await planRollback(tag, context);
     if (plan.kind === "already") return `${plan.tag} is live already`;
     const { target, left } = plan;
+    const { deploying } = context.switches;
     const order: RollbackOrder = {
       ...orderBy(operator, this.#parts.context),
       kind: "rollback",
@@ -310,7 +317,15 @@ export class Steering {
       left,
     };
     await this.#record(order, pending);
-    return { order, text: plan.note === undefined ? "" : `; ${plan.note}` };
+    const { pinned } = await this.#parts.context.store.load();
+    const isElsewhere = pinned !== undefined && pinned.tag !== target.tag;
+    const pin = isElsewhere ? `still pinned to ${pinned.tag}` : undefined;
+    const comes =
+      deploying === undefined || deploying === left || pinned !== undefined
+        ? undefined
+        : `${deploying}, which was being prepared, comes with a later poll; dewy pin ${target.tag} keeps it away`;
+    const notes = [plan.note, pin, comes].filter((note) => note !== undefined);
+    return { order, text: notes.map((note) => `; ${note}`).join("") };
   }
 
   async #acceptDeploy(
@@ -318,17 +333,12 @@ export class Steering {
     operator: Operator,
     pending: Pending,
   ): Promise<Accepted<DeployOrder>> {
-    const order = await this.#deployOrder(tag, operator);
-    checkPin(await this.#parts.context.store.load(), tag);
+    const { context } = this.#parts;
+    checkPin(await context.store.load(), tag);
+    const left = await leftByDeploy(tag, context);
+    const order: DeployOrder = { ...orderBy(operator, context), kind: "deploy", tag, left };
     await this.#record(order, pending);
     return { order, text: "" };
-  }
-
-  /** A version that is older than the live one leaves that one behind. */
-  async #deployOrder(tag: string, operator: Operator): Promise<DeployOrder> {
-    const { context } = this.#parts;
-    const left = await leftByDeploy(tag, context);
-    return { ...orderBy(operator, context), kind: "deploy", tag, left };
   }
 
   /** From here on, the order survives a restart. It supersedes the orders before it and an automatic deploy. */
@@ -389,7 +399,9 @@ export class Steering {
     const { context } = this.#parts;
     const { clock, calver = "" } = context;
     const live = await this.#live();
-    const order = live === tag ? undefined : await this.#deployOrder(tag, operator);
+    // Unlike a deploy of an older version, a pin leaves nothing behind: after unpin, newer versions come again.
+    const order: DeployOrder | undefined =
+      live === tag ? undefined : { ...orderBy(operator, context), kind: "deploy", tag };
     let pinned = "";
     await this.#recordInTurn(pending, (before) => {
       const { state, text } = decide(command, before, { operator, now: clock.now(), calver, live });

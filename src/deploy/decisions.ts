@@ -61,7 +61,9 @@ export function skipUpTo(
   { now, calver }: { now: number; calver: string },
 ): DeployState {
   const entry: SkippedVersion = { ...decision(operator, now), tag, andEarlier: true };
-  const others = (state.skipped ?? []).filter((one) => !covers(entry, one.tag, calver));
+  const before = state.skipped ?? [];
+  if (before.some((one) => one.andEarlier && covers(one, tag, calver))) return state;
+  const others = before.filter((one) => !covers(entry, one.tag, calver));
   return withSkipped(state, [...others, entry]);
 }
 

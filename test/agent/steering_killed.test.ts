@@ -125,7 +125,7 @@ const COMMANDS: readonly { command: SteerCommand; to: string; skips?: string }[]
   { command: { command: "rollback" }, to: "v1.0.0", skips: "v1.1.0" },
   { command: { command: "deploy", tag: "v1.0.0" }, to: "v1.0.0", skips: "v1.1.0" },
   { command: { command: "deploy", tag: "v1.2.0" }, to: "v1.2.0" },
-  { command: { command: "pin", tag: "v1.0.0" }, to: "v1.0.0", skips: "v1.1.0" },
+  { command: { command: "pin", tag: "v1.0.0" }, to: "v1.0.0" },
   { command: { command: "restart" }, to: "v1.1.0" },
 ];
 

@@ -209,6 +209,13 @@ describe("pollLoop", () => {
     ]);
   });
 
+  it("reports a version that is held back as waiting, but not one that is baking", async () => {
+    const held: PollOutcome = { kind: "fine", isHolding: true };
+    const { events } = await pausesAfter([held, { kind: "waiting" }, fine]);
+    const outcomes = eventsOf(events, "polled").map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(["waiting", "fine"]);
+  });
+
   it("leaves no listeners on the signal, however often it polls", async () => {
     const [node] = runtimes;
     if (node === undefined) throw new Error("Node is not among the runtimes");
