@@ -100,12 +100,12 @@ function operatorOf(env: CommandContext["env"], message: string | undefined): Op
   return { user, message };
 }
 
-/** In a container, the user may have a number and no name; without `USER`, Bun calls every user "unknown". */
+/** In a container, the user may have a number and no name; without `USER`, Bun knows no name. */
 function ownName(): string {
   const uid = process.getuid?.();
   try {
     const { username } = userInfo();
-    if (username !== "unknown") return username;
+    if (username !== "" && username !== "unknown") return username;
   } catch {
     // The number has to do.
   }
