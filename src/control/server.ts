@@ -43,7 +43,7 @@ export interface ControlHandler {
   ): Promise<{ text: string; live?: string | undefined }>;
 }
 
-export interface ControlParts {
+interface ControlParts {
   /** The real path of the working directory, whose lock this process holds. */
   root: string;
   name: string;
@@ -58,7 +58,7 @@ export interface ControlParts {
   timeouts?: Partial<ControlTimeouts>;
 }
 
-export interface ControlTimeouts {
+interface ControlTimeouts {
   /** How long a client may take to send its request, and to take the answer. */
   clientMs: number;
   /** The pause between two signs of life. */

@@ -7,22 +7,16 @@ export const WAKE_GAP_MS = 5_000;
 /** Between two reports of refused requests, or ignored ones, of a source. */
 export const REPORT_GAP_MS = 60_000;
 
-interface WakeLimitOptions {
-  onWake(): void;
-  clock: Clock;
-  signal: AbortSignal;
-}
-
 /**
  * Coalesces bursts: the first webhook wakes at once, and those that follow within the gap wake once more at its end, so
  * that a poll always begins after the last one.
  */
 export class WakeLimit {
-  readonly #options: WakeLimitOptions;
+  readonly #options: { onWake(): void; clock: Clock; signal: AbortSignal };
   #isInGap = false;
   #isDue = false;
 
-  constructor(options: WakeLimitOptions) {
+  constructor(options: { onWake(): void; clock: Clock; signal: AbortSignal }) {
     this.#options = options;
   }
 
@@ -65,13 +59,7 @@ export function limitReports({
       return;
     }
     reports.set(kind, { at: now, left: 0 });
-    const more = last === undefined || last.left === 0 ? undefined : `${last.left} more before`;
-    const reasons = [reason, more].filter((text) => text !== undefined);
-    emit({
-      type: "webhook",
-      source,
-      outcome,
-      reason: reasons.length === 0 ? undefined : reasons.join("; "),
-    });
+    const reasons = [reason ?? [], last?.left ? `${last.left} more before` : []].flat();
+    emit({ type: "webhook", source, outcome, reason: reasons.join("; ") || undefined });
   };
 }
