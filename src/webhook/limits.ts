@@ -11,33 +11,30 @@ export const REPORT_GAP_MS = 60_000;
  * Coalesces bursts: the first webhook wakes at once, and those that follow within the gap wake once more at its end, so
  * that a poll always begins after the last one.
  */
-export class WakeLimit {
-  readonly #options: { onWake(): void; clock: Clock; signal: AbortSignal };
-  #isInGap = false;
-  #isDue = false;
-
-  constructor(options: { onWake(): void; clock: Clock; signal: AbortSignal }) {
-    this.#options = options;
-  }
-
-  trigger(): void {
-    if (this.#isInGap) this.#isDue = true;
-    else this.#wake();
-  }
-
-  #wake(): void {
-    const { onWake, clock, signal } = this.#options;
-    this.#isInGap = true;
-    this.#isDue = false;
+export function limitWakes({
+  onWake,
+  clock,
+  signal,
+}: {
+  onWake(): void;
+  clock: Clock;
+  signal: AbortSignal;
+}): () => void {
+  let isInGap = false;
+  let isDue = false;
+  return function wake() {
+    isDue = isInGap;
+    if (isInGap) return;
+    isInGap = true;
     onWake();
     clock.sleep(WAKE_GAP_MS, signal).then(
       () => {
-        this.#isInGap = false;
-        if (this.#isDue) this.#wake();
+        isInGap = false;
+        if (isDue) wake();
       },
       () => {}, // Closed.
     );
-  }
+  };
 }
 
 /** Limits the events by source and outcome; the next one says how many were left out. */

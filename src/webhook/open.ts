@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { isLoopbackHost } from "../core/private_address.ts";
 import { webhookHandler } from "./handler.ts";
-import { limitReports, WakeLimit } from "./limits.ts";
+import { limitReports, limitWakes } from "./limits.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { SecretFile } from "./secrets.ts";
 
@@ -21,13 +21,13 @@ export async function openWebhooks(options: WebhookOptions): Promise<Listener> {
   const { listen, secretFile, onWake, emit, clock } = options;
   const secrets = await SecretFile.open(secretFile, emit);
   const closing = new AbortController();
-  const wakes = new WakeLimit({ onWake, clock, signal: closing.signal });
+  const wake = limitWakes({ onWake, clock, signal: closing.signal });
   const report = limitReports({ clock, emit });
   const handler = webhookHandler({
     secrets: () => secrets.current(),
     report(outcome) {
       report(outcome);
-      if (outcome.outcome === "accepted") wakes.trigger();
+      if (outcome.outcome === "accepted") wake();
     },
   });
   const { url, close } = await openListener({ listen, handler, clock });
