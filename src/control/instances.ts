@@ -7,7 +7,7 @@ import { nearest } from "../core/nearest.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
 import { lockPath } from "../host/files/own_paths.ts";
 import { findLockHolder } from "../host/process/lock.ts";
-import { type InstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
+import { type OwnedInstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
 import { Mode } from "./protocol.ts";
 import { findInstanceDirectories, instanceId } from "./runtime_directory.ts";
 
@@ -81,7 +81,7 @@ function byName(a: FoundInstance, b: FoundInstance): number {
 
 async function instanceOf(
   directory: string,
-  entry?: { file: InstanceFile; path: string },
+  entry?: { file: OwnedInstanceFile; path: string },
 ): Promise<FoundInstance> {
   const holder = await findLockHolder(lockPath(directory)).catch(() => undefined);
   const instance = {
@@ -94,7 +94,9 @@ async function instanceOf(
     holder: holder?.name,
   };
   if (entry === undefined || entry.file.pid !== holder?.pid) return instance;
-  const { pid, dewy, since } = entry.file;
+  const { uid, pid, dewy, since } = entry.file;
+  // Every user can make an entry that names this directory and process, but not this lock.
+  if (uid !== 0 && uid !== holder.uid) return instance;
   return { ...instance, process: { pid, dewy, since }, socket: socketPath(entry.path) };
 }
 

@@ -23,7 +23,7 @@ export function instanceId(root: string): string {
   return createHash("sha256").update(root).digest("hex").slice(0, 16);
 }
 
-function ownUser(): number {
+export function ownUser(): number {
   return process.getuid?.() ?? 0;
 }
 

@@ -95,6 +95,10 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     isDurable: always,
     fields: ({ tag, by }, attempts) => ({ tag, by, ...attempts.end(tag) }),
   },
+  "given-up": {
+    isDurable: always,
+    fields: ({ tag, reason }, attempts) => ({ tag, reason, ...attempts.end(tag) }),
+  },
   failed: {
     isDurable: ({ tag }) => tag !== undefined,
     fields: ({ tag, phase, error, count, retryInMs }, attempts) => {
