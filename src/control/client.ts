@@ -25,7 +25,7 @@ export interface AskOptions {
 }
 
 /** dewy ended, or stopped answering, after it had received a command. */
-export class LostInstanceError extends HostError {
+class LostInstanceError extends HostError {
   override readonly name: string = "LostInstanceError";
 }
 

@@ -140,8 +140,7 @@ export type DewyEvent =
     }
   | {
       type: "webhook";
-      /** `github`, `registry` or `secret`. */
-      source: string;
+      source: "github" | "registry" | "secret";
       outcome: "accepted" | "ignored" | "refused";
       reason?: string | undefined;
     }

@@ -16,7 +16,7 @@ const RECENT_BYTES = 64 * 1024;
 const RETRY_MS = 30_000;
 const CLOSE_MS = 5_000;
 
-export interface JournalOptions {
+interface JournalOptions {
   /** The working directory. */
   root: string;
   /** Receives a warning if the journal cannot be written, and another one when it can be written again. */

@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
 
-export interface ListenerOptions {
+interface ListenerOptions {
   /** Port 0 takes any free port. */
   listen: { host: string; port: number };
   handler(request: Request): Promise<Response>;

@@ -7,7 +7,7 @@ import { messageOf } from "../core/message_of.ts";
 import { fileError } from "../host/files/file_error.ts";
 
 /** A body that is being signed, with each of the secrets. */
-export interface Signing {
+interface Signing {
   update(chunk: Uint8Array): void;
   /** @param signature `sha256=` and the HMAC in lower-case hex. */
   isSignedWith(signature: string): boolean;

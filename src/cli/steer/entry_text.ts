@@ -46,8 +46,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
 /** Why and by whom, and the phases of a deploy; empty for an entry that says nothing more. */
 export function entryText(entry: JournalEntry): string {
   const reason = entry.reason && withoutTag(entry.reason, entry.tag);
-  const shortened: JournalEntry = { ...entry, ...(reason === undefined ? {} : { reason }) };
-  const words = TEXTS[entry.event]?.(shortened) ?? [reason, askedForBy(entry)];
+  const words = TEXTS[entry.event]?.({ ...entry, reason }) ?? [reason, askedForBy(entry)];
   const { event, omitted = 0 } = entry;
   const rest = omitted > 0 && event !== "gap" ? `${omitted} more before it` : undefined;
   return [...words, rest].filter((word) => word !== undefined && word !== "").join("; ");
