@@ -219,10 +219,11 @@ function unknownName(
     name,
     instances.map((one) => one.name),
   );
-  const guess = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  const hint =
+    meant === undefined ? "for one that does not run, use --directory" : `did you mean "${meant}"?`;
   const others = count === 0 ? "" : ` (${othersText(count)}; to see them, use sudo)`;
   return new NotFoundError(
-    `No instance has the name "${name}"${guess}${others}${listOf(instances)}`,
+    `No instance has the name "${name}"; ${hint}${others}${listOf(instances)}`,
     { fault: "operator" },
   );
 }
