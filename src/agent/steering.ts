@@ -420,7 +420,10 @@ export class Steering {
     pending.done = pinned;
     tell(pending, pinned);
     context.switches.overtake(`superseded by the ${pending.name}`, tag);
-    const text = await this.#finish(order, pending, this.#carrying(order));
+    const text = await this.#finish(order, pending, this.#carrying(order)).catch((error) => {
+      tell(pending, `Still pinned to ${tag}; to end that: dewy unpin`);
+      throw error;
+    });
     return { text: `${pinned}; ${text}`, live: await this.#live() };
   }
 
