@@ -34,7 +34,7 @@ export function decide(
     case "pin": {
       const { tag } = command;
       const next = pinTo(state, tag, operator, { now, calver });
-      return { state: next, text: pinText(state, next, tag) };
+      return { state: withoutContrary(next, tag), text: pinText(state, next, tag) };
     }
     case "unpin": {
       const { pinned } = state;
@@ -49,27 +49,34 @@ export function decide(
       const text =
         paused === undefined
           ? `paused; ${live} stays until dewy resume`
-          : `already paused by ${operatorText(paused)} since ${paused.at}`;
+          : `already paused by ${operatorText(paused)}; dewy resume ends it`;
       return { state: pause(state, operator, now), text };
     }
     case "resume": {
       const { paused } = state;
       const text =
-        paused === undefined
-          ? "not paused"
-          : `resumed; it was paused by ${operatorText(paused)} since ${paused.at}`;
+        paused === undefined ? "not paused" : `resumed; it was paused by ${operatorText(paused)}`;
       return { state: resume(state), text };
     }
     case "skip": {
       const { tag } = command;
       const next = skip(state, tag, operator, now);
       const stays = tag === live ? `; it is live and stays` : "";
-      const text = next === state ? `${tag} is skipped already` : `${tag} does not come by itself`;
+      const text =
+        next === state
+          ? `${tag} is skipped already`
+          : `${tag} is skipped: dewy does not deploy it automatically`;
       return { state: next, text: `${text}${stays}` };
     }
     case "unskip":
       return { state: unskip(state, command.tag), text: unskipText(state, command.tag, calver) };
   }
+}
+
+/** An order that is still on record for another version would leave the pin right after it. */
+function withoutContrary(state: DeployState, pinned: string): DeployState {
+  const { order, ...rest } = state;
+  return order !== undefined && "tag" in order && order.tag !== pinned ? rest : state;
 }
 
 function pinText({ pinned }: DeployState, next: DeployState, tag: string): string {
@@ -81,7 +88,7 @@ function pinText({ pinned }: DeployState, next: DeployState, tag: string): strin
 function unskipText(state: DeployState, tag: string | undefined, calver: string): string {
   const { skipped = [] } = state;
   if (skipped.length === 0) return "nothing is skipped";
-  if (tag === undefined) return `no longer skipped: ${skipped.map((one) => one.tag).join(", ")}`;
+  if (tag === undefined) return `no longer skipped: ${skipped.map(skippedName).join(", ")}`;
   const after = unskip(state, tag);
   const covering = skippedBy(after, tag, calver);
   if (covering !== undefined) {
@@ -91,4 +98,8 @@ function unskipText(state: DeployState, tag: string | undefined, calver: string)
     );
   }
   return after === state ? `${tag} is not skipped` : `${tag} is no longer skipped`;
+}
+
+function skippedName({ tag, andEarlier }: { tag: string; andEarlier?: true | undefined }): string {
+  return andEarlier ? `${tag} and earlier` : tag;
 }

@@ -48,8 +48,8 @@ interface Idle {
   emit: EventSink;
 }
 
-const LATER = "dewy does not run here; it does this at its next start";
-const STARTS_LATER = "dewy does not run here; an app runs it from the next start";
+const LATER = "dewy does not run here, and deploys it at its next start";
+const STARTS_LATER = "dewy does not run here, and uses it from its next start";
 
 /**
  * Carries out a command in a directory in which no dewy runs, under its lock. Tags that are not SemVer are compared by the
@@ -64,7 +64,7 @@ export async function steerOffline(
   const deployer = await openReleaseDirectory(directory);
   const { root } = deployer;
   if (command.command === "poll" || command.command === "restart") {
-    throw new HostError(`Cannot ${command.command}: dewy does not run in ${root}`, {
+    throw new HostError(`Cannot ${command.command}: dewy does not run in ${root}; start it`, {
       retryable: false,
     });
   }

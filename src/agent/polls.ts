@@ -52,7 +52,11 @@ export class Polls {
 /** The outcome of a poll as a sentence. Throws if a version was not deployed although it should be. */
 export function pollText(result: TickResult | undefined): string {
   if (result === undefined) {
-    throw new DeployError("verify", "another version took over during the bake");
+    const reason = "another version took over before it had passed its bake";
+    throw new DeployError(
+      "verify",
+      `the version that the poll deployed is no longer live: ${reason}`,
+    );
   }
   const { failure, problem, deployed, live, waitsUntil, waiting = [], isGivenUp } = result;
   if (failure !== undefined) throw failure.error;

@@ -238,9 +238,20 @@ export class Steering {
     if (polls.isClosed) throw new ConfigError("Cannot poll: dewy runs with --once");
     if (polls.isRunning) progress("Waiting for the end of the current poll…");
     const { result, settled } = await untilAborted(polls.next(), stop);
-    if (settled !== undefined) progress(`${result.live} serves; watching it…`);
-    const text = pollText(settled === undefined ? result : await untilAborted(settled, stop));
-    return { text, live: await this.#live() };
+    if (settled !== undefined) progress(this.#watching(result.live));
+    const final = settled === undefined ? result : await untilAborted(settled, stop);
+    const live = await this.#live();
+    try {
+      return { text: pollText(final), live };
+    } catch (error) {
+      if (live !== undefined) progress(`${live} is live`);
+      throw error;
+    }
+  }
+
+  #watching(tag: string | undefined): string {
+    const { bakeMs = 0 } = this.#parts.context.deployer;
+    return `${tag} serves; watching it for ${Math.ceil(bakeMs / 1000)} s`;
   }
 
   /** An equal command that arrives meanwhile shares the outcome. */
@@ -412,7 +423,10 @@ export class Steering {
     pending.done = pinned;
     tell(pending, pinned);
     context.switches.overtake(`superseded by the ${pending.name}`, tag);
-    const text = await this.#finish(order, pending, this.#carrying(order));
+    const text = await this.#finish(order, pending, this.#carrying(order)).catch((error) => {
+      tell(pending, `Still pinned to ${tag}; to end that: dewy unpin`);
+      throw error;
+    });
     return { text: `${pinned}; ${text}`, live: await this.#live() };
   }
 
@@ -429,6 +443,8 @@ export class Steering {
       return await work({ context, signal, stop, progress, background });
     } catch (thrown) {
       if (signal.aborted) throw thrown;
+      const live = await this.#live();
+      if (live !== undefined) progress(`${live} is live`);
       goesOn = attempt !== undefined && isOutage(thrown);
       const tag = "tag" in order ? order.tag : undefined;
       const retryInMs = goesOn ? attempt?.retryInMs : undefined;

@@ -198,10 +198,11 @@ function unknownName(name: string, { instances, hidden }: Found): NotFoundError 
     name,
     instances.map((one) => one.name),
   );
-  const guess = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  const hint =
+    meant === undefined ? "for one that does not run, use --directory" : `did you mean "${meant}"?`;
   const others = hidden === 0 ? "" : ` (${othersText(hidden)}; to see them, use sudo)`;
   return new NotFoundError(
-    `No instance has the name "${name}"${guess}${others}${listOf(instances)}`,
+    `No instance has the name "${name}"; ${hint}${others}${listOf(instances)}`,
     { fault: "operator" },
   );
 }

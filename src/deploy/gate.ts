@@ -36,7 +36,7 @@ function runs({ state, live }: Gate): boolean {
 export function skipWait(tag: string, { state, live, policy }: Gate): Wait | undefined {
   const entry = skippedBy(state, tag, policy.calver);
   if (entry === undefined || tag === findRelease(state, live)?.tag) return undefined;
-  const range = entry.andEarlier ? `with every version up to ${entry.tag} ` : "";
+  const range = entry.tag !== tag ? `with every version up to ${entry.tag} ` : "";
   const reason = `skipped ${range}by ${operatorText(entry)}`;
   return { type: "waiting", tag, why: "skipped", reason };
 }

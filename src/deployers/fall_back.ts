@@ -26,7 +26,7 @@ const FIRST_PAUSE_MS = 1_000;
 export async function fallBack(loop: CrashLoop, parts: FallBackParts): Promise<void> {
   const { release } = loop;
   const { clock, emit } = parts.context;
-  const why = `it crashed ${loop.crashes} times in a row; the last time, ${loop.reason}`;
+  const why = `it crashed ${loop.crashes} times in a row; the last time: ${loop.reason}`;
   // The rollback does not depend on the mark: a disk may stay full.
   let steps: readonly Step[] = [
     { what: "report the crash loop", take: () => report(loop, parts) },

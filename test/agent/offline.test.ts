@@ -32,7 +32,7 @@ describe("a command where no dewy runs", () => {
     const agent = await stopped();
     const { text, live } = await offline(agent, { command: "rollback" });
     expect(text).toBe(
-      "rolled back from v1.1.0 to v1.0.0; dewy does not run here; an app runs it from the next start",
+      "rolled back from v1.1.0 to v1.0.0; dewy does not run here, and uses it from its next start",
     );
     expect([live, await agent.live()]).toEqual(["v1.0.0", "v1.0.0"]);
     expect(eventsOf(events, "rolled-back")).toMatchObject([
@@ -60,7 +60,7 @@ describe("a command where no dewy runs", () => {
     ]);
     agent.publish("v1.2.0");
     expect((await offline(agent, { command: "deploy", tag: "v1.2.0" })).text).toBe(
-      "the deploy of v1.2.0 is on record; dewy does not run here; it does this at its next start",
+      "the deploy of v1.2.0 is on record; dewy does not run here, and deploys it at its next start",
     );
     expect(await agent.live()).toBe("v1.0.0");
     await agent.start();
@@ -79,7 +79,7 @@ describe("a command where no dewy runs", () => {
       "pinned to v1.1.0, which is live",
     );
     expect((await offline(agent, { command: "skip", tag: "v1.2.0" })).text).toBe(
-      "v1.2.0 does not come by itself",
+      "v1.2.0 is skipped: dewy does not deploy it automatically",
     );
     const { paused, pinned, skipped, order } = await agent.state();
     expect([paused?.user, pinned?.tag, skipped?.length, order]).toEqual([
@@ -97,6 +97,17 @@ describe("a command where no dewy runs", () => {
     );
     await agent.start();
     expect(agent.runner.release?.tag).toBe("v1.0.0");
+  });
+
+  it("gives up a deploy on record that contradicts a later pin", async () => {
+    const agent = await stopped();
+    agent.publish("v1.2.0");
+    await offline(agent, { command: "deploy", tag: "v1.2.0" });
+    expect((await agent.state()).order).toMatchObject({ kind: "deploy", tag: "v1.2.0" });
+    await offline(agent, { command: "pin", tag: "v1.1.0" });
+    expect((await agent.state()).order).toBeUndefined();
+    await agent.start();
+    expect(agent.runner.release?.tag).toBe("v1.1.0");
   });
 
   it.each(["poll", "restart"] as const)("cannot %s", async (command) => {

@@ -179,9 +179,15 @@ export function noCommand(word: string | undefined): ConfigError {
   const known = `choose one of: ${names.join(", ")}`;
   if (word === undefined)
     return new ConfigError(`command is not available: no command given; ${known}`);
-  const near = MEANT.get(word.toLowerCase()) ?? nearest(word.toLowerCase(), names);
+  const near = MEANT.get(word.toLowerCase()) ?? meantBy(word.toLowerCase(), names);
   const hint = near === undefined || near === "" ? known : `did you mean ${near}?`;
   return new ConfigError(`command is not available: "${word}"; ${hint}`);
+}
+
+/** The only command that begins with the word, else the one that looks most like it. */
+function meantBy(word: string, names: readonly string[]): string | undefined {
+  const longer = names.filter((name) => word.length > 1 && name.startsWith(word));
+  return longer.length === 1 ? longer[0] : nearest(word, names);
 }
 
 /** What other tools call it. An empty text keeps a short word from being taken for a typo. */

@@ -111,7 +111,11 @@ const LINES: Lines = {
         : `--accept-changed ${tag} deploys them`,
     }),
   "known-bad": ({ tag, reason }) =>
-    line("error", "Bad version skipped", { tag, reason, hint: "--retry-bad tries it again" }),
+    line("error", "Bad version skipped", {
+      tag,
+      reason,
+      hint: `dewy deploy ${tag} tries it again`,
+    }),
   // The end has the line.
   "phase-started": () => undefined,
   phase: ({ phase, tag, durationMs }) =>

@@ -66,7 +66,7 @@ const STORIES: Stories = {
   "would-deploy": ({ tag, previousTag }) =>
     `dry run: ${tag} would be deployed${previousTag === undefined ? "" : `, ${previousTag} is live`}`,
   "known-bad": ({ tag, reason }) =>
-    `${tag} skipped: marked bad (${reason}); --retry-bad tries it again`,
+    `${tag} skipped: marked bad (${reason}); dewy deploy ${tag} tries it again`,
   held: ({ tag, running, reason }) => `${tag} skipped, ${running} keeps running: ${reason}`,
   failed: ({ tag, error, retryInMs }) =>
     `${tag === undefined ? "poll" : `deploy of ${tag}`} failed: ${error.message}${next("retry", retryInMs)}`,

@@ -23,7 +23,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   superseded: ({ by }) => [after("by", by)],
   failed: (entry) => [after("in", entry.phase), entry.reason, phasesText(entry), retryText(entry)],
   "succeeded-again": ({ after: count }) => [
-    `after ${count} ${count === 1 ? "failure" : "failures"}`,
+    `the poll, after ${count} ${count === 1 ? "failure" : "failures"}`,
   ],
   hook: (entry) => [`${entry.when} the deploy`, endText(entry)],
   recovered: ({ action }) => [shown(action)],

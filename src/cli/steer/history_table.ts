@@ -7,6 +7,7 @@ import { localTime, roughDuration } from "./times.ts";
 const MAX_LINES = 5;
 /** Fixed, because entries that follow are printed one by one. */
 const WIDTHS = [19, 11, 10, 6] as const;
+const GAP = "  ";
 const EVENT_END = WIDTHS[0] + 2 + WIDTHS[1];
 const MARGIN = " ".repeat(WIDTHS[0] + 2);
 
@@ -64,8 +65,14 @@ function rowLines(entry: JournalEntry, style: TerminalStyle): readonly string[] 
   return [start.trimEnd(), ...below.map((text) => `${MARGIN}${text}`)];
 }
 
+/** A cell that is too long takes the room of the next one, so that the others stay in their columns. */
 function columns(cells: readonly string[]): string {
-  return cells.map((cell, column) => cell.padEnd(WIDTHS[column] ?? 0)).join("  ");
+  let end = -GAP.length;
+  return cells.reduce((line, cell, column) => {
+    const start = line === "" ? "" : `${line}${GAP}`;
+    end += GAP.length + (WIDTHS[column] ?? 0);
+    return `${start}${cell}`.padEnd(end);
+  }, "");
 }
 
 function coloured(line: string, event: string, style: TerminalStyle): string {

@@ -152,7 +152,7 @@ function statesOf(release: ListedRelease): readonly string[] {
     isRollbackTarget ? "rollback target" : undefined,
     isPinned ? "pinned" : undefined,
     tag === null ? "unknown: no record" : undefined,
-    skipped === null ? undefined : `skipped ${skipped}`,
+    skipped === null || isCurrent ? undefined : `skipped ${skipped}`,
     bad === null ? undefined : `bad: ${withoutTag(bad, tag)}`,
   ].filter((state) => state !== undefined);
   return states.length === 0 ? ["kept"] : states;

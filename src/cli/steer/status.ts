@@ -95,7 +95,8 @@ function text(
   const style = terminalStyle(stdout, env);
   const [only] = statuses;
   const others = hidden === 0 ? "" : `${othersText(hidden)}; sudo shows them.\n`;
-  if (only === undefined) return `No instances found.\n${others}`;
+  if (only === undefined)
+    return `No instances found; dewy status --directory PATH shows a stopped one.\n${others}`;
   const isOne = statuses.length === 1;
   const found = isOne
     ? statusDetails(only, clock.now(), style)

@@ -94,6 +94,7 @@ describe("parseArgv refuses", () => {
       'unknown flag --bake for "dewy assets" (it belongs to: server, container)',
     ],
     [["asets"], 'command is not available: "asets"; did you mean assets?'],
+    [["roll"], 'command is not available: "roll"; did you mean rollback?'],
     [["SERVER"], 'command is not available: "SERVER"; did you mean server?'],
     [["rolback"], '"rolback"; did you mean rollback?'],
     [["stauts"], '"stauts"; did you mean status?'],

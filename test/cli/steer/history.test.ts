@@ -95,6 +95,16 @@ describe("dewy history", () => {
     `);
   });
 
+  it("keeps the columns after a long name", async () => {
+    const at = "2026-01-02T03:04:05.000Z";
+    const root = await withJournal([{ at, event: "succeeded-again", after: 2 }]);
+    expect(withoutTimes((await history(root)).out)).toMatchInlineSnapshot(`
+      "TIME                 EVENT        VERSION     TOOK    DETAILS
+      <time>  succeeded-again                  the poll, after 2 failures
+      "
+    `);
+  });
+
   it("fits into 80 columns on a terminal, without control characters of the app", async () => {
     const root = await withJournal();
     const { out } = await history(root, [], {

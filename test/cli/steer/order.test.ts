@@ -186,7 +186,7 @@ describe("an operator's command", () => {
     expect(paused).toMatchObject({ user: "alice", message: "db" });
     const poll = await order(host, "poll", "--directory", directory);
     expect(poll.code).toBe(3);
-    expect(poll.io.err()).toBe(`Error: Cannot poll: dewy does not run in ${directory}\n`);
+    expect(poll.io.err()).toBe(`Error: Cannot poll: dewy does not run in ${directory}; start it\n`);
   });
 
   test("waits while another command has the lock of the directory", async () => {

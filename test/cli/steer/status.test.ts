@@ -112,7 +112,10 @@ function statusOf(over: Partial<InstanceStatus> = {}): InstanceStatus {
 describe("dewy status", () => {
   test("says that there is nothing, with exit code 2", async () => {
     const { status } = await machine();
-    expect(await status()).toEqual({ code: 2, out: "No instances found.\n" });
+    expect(await status()).toEqual({
+      code: 2,
+      out: "No instances found; dewy status --directory PATH shows a stopped one.\n",
+    });
     expect(await status({ json: true })).toEqual({ code: 2, out: '{"instances":[],"hidden":0}\n' });
   });
 
