@@ -212,9 +212,9 @@ export class ContainerService implements Runner {
   async restart(signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const goal = goalOf(this.#state);
-      // A release that has just failed is about to be rolled back.
-      if (goal === undefined || goal.directory === this.#state.distrusted) return;
-      await this.#rollOut({ goal, stale: new Set(this.#replicas.list("serving")), signal });
+      const serving = this.#replicas.list("serving");
+      if (goal === undefined || this.#isRejected(goal, serving)) return;
+      await this.#rollOut({ goal, stale: new Set(serving), signal });
     });
   }
 
@@ -343,6 +343,12 @@ export class ContainerService implements Runner {
     emit({ type: "replica-lost", tag, container, reason, lastLines, replaceInMs });
     const text = withLastLines(`${container}: ${reason} after it had taken over`, lastLines);
     trial?.fail(new DeployError("verify", text, { fault }));
+  }
+
+  /** Whether a release has just failed and is about to be rolled back to the one that serves. */
+  #isRejected({ directory }: AppRelease, serving: readonly Replica[]): boolean {
+    const isOther = serving.some(({ release }) => release !== directory);
+    return directory === this.#state.distrusted && isOther;
   }
 
   #isShort(): boolean {

@@ -621,10 +621,6 @@ describe("ContainerService: recovery", () => {
     const pauses = eventsOf(events, "start-failed").map(({ retryInMs }) => retryInMs);
     expect(pauses.length).toBeGreaterThan(3);
     expect(pauses.slice(0, 3).every((pause, index) => pause < (pauses[index + 1] ?? 0))).toBe(true);
-    const starts = (): number => engine.calls.filter((call) => call.startsWith("start ")).length;
-    const before = starts();
-    await service.restart(never);
-    expect(starts()).toBe(before);
     await service.ensureRunning(release(v2));
     expect(loops).toHaveLength(1);
   });
@@ -696,6 +692,23 @@ describe("ContainerService.restart", () => {
     await until(() => versions().length === 2);
     expect(Object.keys(await clients.stop())).toEqual(["v1.0.0"]);
     expect(engine.running()).toEqual([nth(engine, 2), nth(engine, 3)]);
+  });
+
+  it("starts a release at once that kept crashing and has no earlier one to go back to", async () => {
+    const { service, release, engine, loops, versions } = await startService();
+    await service.deploy(release(v1), never);
+    await service.bake(v1, 0, never);
+    const pull = { image: "registry.test/app@v1.0.0", credential: undefined, plainHttp: true };
+    release(v1, { exitsWith: 1 });
+    await engine.pull({ ...pull, signal: never });
+    await nth(engine, 0).crash();
+    await until(() => loops.length === 1);
+    await expect(service.restart(never)).rejects.toThrow("exit code 1");
+    release(v1);
+    await engine.pull({ ...pull, signal: never });
+    await service.restart(never);
+    expect(versions()).toEqual(["v1.0.0"]);
+    expect(service.report().health).toBe("serving");
   });
 });
 

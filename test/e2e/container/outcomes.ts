@@ -56,7 +56,7 @@ export interface SteeredContainers extends ServedContainers {
   operator: Operator;
   /** The first dewy. */
   dewy: Dewy;
-  /** Starts another dewy when the one before has ended. */
+  /** Starts dewy again after it has exited. */
   restart(flags?: readonly string[]): Dewy;
 }
 

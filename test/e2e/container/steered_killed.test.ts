@@ -86,6 +86,29 @@ describe.each(["docker", "podman"] as const)(
           }
         },
       );
+
+      it.runIf(engine === "docker")(
+        "a rollback while only the containers run is carried out at the next start",
+        { timeout: 120_000 },
+        async () => {
+          const app = await steerContainers(peers, [OLD, NEW], {
+            flags: ["--replicas", "2", "-i", "1h"],
+          });
+          const { operator, dewy } = app;
+          dewy.child.kill("SIGKILL");
+          await dewy.ended();
+          expect(await operator.succeed("rollback")).toMatch(/v1\.0\.0; dewy does not run here/);
+          expect(await app.running()).toEqual([NEW, NEW]);
+          const next = app.restart();
+          await runningOnly(app, [OLD, OLD], next.stderr);
+          expect(await get(app)).toMatch(/^v1\.0\.0 /);
+          await operator.succeed("poll");
+          expect(await operator.status()).toMatchObject({
+            live: { tag: OLD },
+            waiting: [{ tag: NEW, why: "skipped" }],
+          });
+        },
+      );
     });
   },
 );

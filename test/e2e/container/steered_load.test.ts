@@ -51,15 +51,46 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         }
         const all = Array.from({ length: replicas }, () => NEW);
         await runningOnly(app, all, dewy.stderr);
-        const before = (await app.containers()).map(({ id }) => id);
+        const ids = async (): Promise<string[]> =>
+          (await app.containers()).flatMap(({ id, state }) => (state === "running" ? [id] : []));
+        const before = await ids();
         await operator.succeed("restart");
         await runningOnly(app, all, dewy.stderr);
-        const after = (await app.containers()).map(({ id }) => id);
-        expect(after.filter((id) => before.includes(id))).toEqual([]);
+        expect((await ids()).filter((id) => before.includes(id))).toEqual([]);
         expectNothingLost(await load.stop(), dewy.stderr());
         expect(await operator.status()).toMatchObject({
           live: { tag: NEW },
           app: { health: "serving", wanted: replicas, replicas: all.map((tag) => ({ tag })) },
+        });
+      },
+    );
+
+    it.runIf(engine === "docker")(
+      "a rollback during an update gives the update up, and loses no request",
+      { timeout: 120_000 },
+      async () => {
+        const app = await steerContainers(peers, [OLD], {
+          flags: ["--replicas", "3", "-i", "1h"],
+          image: { env: { START_DELAY: "1000" } },
+        });
+        const { operator, dewy } = app;
+        const load = await startLoad(app);
+        await app.publish(NEW, { env: { START_DELAY: "1000" } });
+        const update = operator.begin("poll");
+        await dewy.seen("the first container", ({ msg, tag }) => {
+          return msg === "Container ready" && tag === NEW;
+        });
+        const during = await operator.status();
+        expect(during.phase).toMatchObject({ name: "verify", tag: NEW });
+        await operator.succeed("rollback", "--message", "wrong version");
+        expect(await get(app)).toMatch(/^v1\.0\.0 /);
+        expect((await update.answer).text).toMatch(/given up|superseded|v1\.0\.0/);
+        await runningOnly(app, [OLD, OLD, OLD], dewy.stderr);
+        expectNothingLost(await load.stop(), dewy.stderr());
+        expect(await operator.status()).toMatchObject({
+          live: { tag: OLD },
+          bad: [],
+          skipped: [{ tag: NEW, message: "wrong version" }],
         });
       },
     );
