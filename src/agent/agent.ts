@@ -123,6 +123,7 @@ function deployContext(
     emit,
     command: config.command,
     calver: locator.calver,
+    acceptChanged: config.acceptChanged,
     host: hostname(),
   };
 }

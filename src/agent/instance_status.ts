@@ -238,6 +238,7 @@ export class LiveStatus {
         this.#work.delete(event.tag);
         return;
       case "superseded":
+      case "given-up":
       case "would-deploy":
         this.#work.delete(event.tag);
         return;

@@ -212,12 +212,17 @@ export class Steering {
 
   async #untilIdle(progress: Progress): Promise<void> {
     const { context, stop } = this.#parts;
-    const { switching, releases } = await context.store.load();
+    const { store, switches } = context;
+    const state = await store.load();
+    const { switching, afterHook } = state;
     if (switching !== undefined) {
-      const tag = releases.find(({ directory }) => directory === switching.to)?.tag;
+      const tag = findRelease(state, switching.to)?.tag;
       progress(`Waiting until the switch to ${tag} has ended…`);
+    } else if (afterHook !== undefined && switches.isUnderway(afterHook.directory)) {
+      const tag = findRelease(state, afterHook.directory)?.tag;
+      progress(`Waiting for the after-deploy hook of ${tag}…`);
     }
-    await untilAborted(context.switches.idle(), stop);
+    await untilAborted(switches.idle(), stop);
   }
 
   async #live(): Promise<string | undefined> {
@@ -296,9 +301,11 @@ export class Steering {
     operator: Operator,
     pending: Pending,
   ): Promise<Accepted<RollbackOrder> | string> {
-    const plan = await planRollback(tag, this.#parts.context);
+    const { context } = this.#parts;
+    const plan = await planRollback(tag, context);
     if (plan.kind === "already") return `${plan.tag} is live already`;
     const { target, left } = plan;
+    const { deploying } = context.switches;
     const order: RollbackOrder = {
       ...orderBy(operator, this.#parts.context),
       kind: "rollback",
@@ -310,7 +317,11 @@ export class Steering {
     const { pinned } = await this.#parts.context.store.load();
     const isElsewhere = pinned !== undefined && pinned.tag !== target.tag;
     const pin = isElsewhere ? `still pinned to ${pinned.tag}` : undefined;
-    const notes = [plan.note, pin].filter((note) => note !== undefined);
+    const comes =
+      deploying === undefined || deploying === left || pinned !== undefined
+        ? undefined
+        : `${deploying}, which was being prepared, comes with a later poll; dewy pin ${target.tag} keeps it away`;
+    const notes = [plan.note, pin, comes].filter((note) => note !== undefined);
     return { order, text: notes.map((note) => `; ${note}`).join("") };
   }
 

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { openOwnFile, systemCode, writeFileAtomic } from "../host/files/atomic_file.ts";
 import { Mode } from "./protocol.ts";
+import { ownUser } from "./runtime_directory.ts";
 
 /** What a dewy process says about itself in its directory below the runtime directory. */
 export const InstanceFile = v.object({
   pid: v.number(),
-  startTime: v.exactOptional(v.string()),
   name: v.string(),
   mode: Mode,
   /** The real path of the working directory. */
@@ -30,20 +30,27 @@ export async function writeInstanceFile(directory: string, file: InstanceFile): 
   await writeFileAtomic(join(directory, NAME), `${JSON.stringify(file)}\n`);
 }
 
+/** An entry in a runtime directory, as read. */
+export interface OwnedInstanceFile extends InstanceFile {
+  uid: number;
+}
+
 /** Returns `forbidden` if it belongs to another user, and `undefined` if there is no valid one. */
 export async function readInstanceFile(
   directory: string,
-): Promise<InstanceFile | "forbidden" | undefined> {
+): Promise<OwnedInstanceFile | "forbidden" | undefined> {
   try {
     const file = await openOwnFile(join(directory, NAME));
     try {
       const status = await file.stat();
+      // Readable all the same: it would lead this user's commands to a socket of another user.
+      if (![0, ownUser()].includes(status.uid) && ownUser() !== 0) return "forbidden";
       if (!status.isFile() || status.size > MAX_BYTES) return undefined;
       const parsed = v.safeParse(
         v.pipe(v.string(), v.parseJson(), InstanceFile),
         await file.readFile("utf8"),
       );
-      return parsed.success ? parsed.output : undefined;
+      return parsed.success ? { ...parsed.output, uid: status.uid } : undefined;
     } finally {
       await file.close();
     }
@@ -59,11 +66,9 @@ export async function removeAbandoned(runtimeDirectory: string): Promise<void> {
     const directory = join(runtimeDirectory, name);
     const file = await readInstanceFile(directory);
     if (typeof file !== "object") continue;
-    const isGone = await lstat(file.directory).then(
-      () => false,
-      (error: unknown) => systemCode(error) === "ENOENT",
-    );
-    if (isGone) await removeInstanceDirectory(directory);
+    await lstat(file.directory).catch(async (error: unknown) => {
+      if (systemCode(error) === "ENOENT") await removeInstanceDirectory(directory);
+    });
   }
 }
 

@@ -8,10 +8,9 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import type { Environment } from "../core/environment.ts";
 import { HostError } from "../core/error.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const INSTANCE_ID = /^[0-9a-f]{16}$/;
 const OF_DEWY = /^dewy(?:-.+)?$/;
@@ -24,7 +23,7 @@ export function instanceId(root: string): string {
   return createHash("sha256").update(root).digest("hex").slice(0, 16);
 }
 
-export function ownUser(): number {
+function ownUser(): number {
   return process.getuid?.() ?? 0;
 }
 
@@ -106,17 +105,11 @@ async function checkOwn(path: string) {
   });
 }
 
-/** The directory of an instance that may be there. */
-export interface InstanceDirectory {
-  id: string;
-  path: string;
-}
-
 /** Finds the directories of all instances that this user can list, and counts those that it cannot. */
 export async function findInstanceDirectories(
   env: Environment,
-): Promise<{ found: readonly InstanceDirectory[]; hidden: number }> {
-  const found: InstanceDirectory[] = [];
+): Promise<{ found: readonly { id: string; path: string }[]; hidden: number }> {
+  const found: { id: string; path: string }[] = [];
   let hidden = 0;
   for (const runtime of await runtimeDirectories(env)) {
     try {

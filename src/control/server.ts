@@ -2,12 +2,14 @@ import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import * as v from "valibot";
+import { systemClock } from "../core/clock.ts";
+import type { Environment } from "../core/environment.ts";
 import { DewyError, HostError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Operator } from "../core/operator.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { hostError } from "../host/files/atomic_file.ts";
-import { processStartTime } from "../host/process/processes.ts";
 import { keepFromChildren } from "../host/sockets/close_on_exec.ts";
 import { MAX_PATH_BYTES } from "../host/sockets/listen_spec.ts";
 import {
@@ -49,7 +51,7 @@ export interface ControlParts {
   /** The version of this dewy. */
   version: string;
   handler: ControlHandler;
-  env: Readonly<Record<string, string | undefined>>;
+  env: Environment;
   emit: EventSink;
   /** Defaults to {@link PROTOCOL}. */
   protocol?: number;
@@ -105,25 +107,16 @@ class ControlSocket implements Control {
   #inode: number | undefined;
   #check: ReturnType<typeof setInterval> | undefined;
   #hasWarned = false;
-  #isOpening = false;
-  /** Settles when a repeated attempt to open has ended. */
-  #opened: Promise<void> = Promise.resolve();
+  /** A repeated attempt to open. */
+  #opening: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.#timeouts = { ...TIMEOUTS, ...parts.timeouts };
     const { name, mode, root, version } = parts;
-    const startTime = processStartTime(process.pid);
-    this.#file = {
-      pid: process.pid,
-      ...(startTime === undefined ? {} : { startTime }),
-      name,
-      mode,
-      directory: root,
-      dewy: version,
-      since: new Date().toISOString(),
-    };
+    const since = new Date().toISOString();
+    this.#file = { pid: process.pid, name, mode, directory: root, dewy: version, since };
   }
 
   async open(): Promise<void> {
@@ -137,17 +130,13 @@ class ControlSocket implements Control {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#check);
-    await this.#opened;
+    await this.#opening;
     this.#server?.close();
     if (this.#directory !== undefined && (await this.#isOwn(this.#directory))) {
       await removeInstanceDirectory(this.#directory);
     }
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#timeouts.closeMs);
-    });
-    await Promise.race([Promise.all(this.#answers), timeout]);
-    clearTimeout(timer);
+    const timeout = { clock: systemClock, ms: this.#timeouts.closeMs, what: "end of commands" };
+    await withTimeout(Promise.all(this.#answers), timeout).catch(() => {});
     for (const socket of this.#connections) socket.destroy();
   }
 
@@ -203,10 +192,9 @@ class ControlSocket implements Control {
 
   /** Cleaners of temporary files, and the end of a user's session, remove the socket. */
   async #openAgain(): Promise<void> {
-    if (this.#isOpening || (await this.#isInPlace()) || this.#isClosed) return;
-    this.#isOpening = true;
-    this.#opened = this.#openOrWarn().finally(() => {
-      this.#isOpening = false;
+    if (this.#opening !== undefined || (await this.#isInPlace()) || this.#isClosed) return;
+    this.#opening = this.#openOrWarn().finally(() => {
+      this.#opening = undefined;
     });
   }
 
@@ -289,7 +277,7 @@ class ControlSocket implements Control {
     }
     const progress = (text: string): void => send(socket, { kind: "progress", text });
     const { text, live } = await handler.steer(request, operator, progress);
-    return { kind: "done", text, ...(live === undefined ? {} : { live }) };
+    return { kind: "done", text, live };
   }
 }
 

@@ -153,6 +153,8 @@ export type DewyEvent =
     }
   /** A newer version took over before the bake ended, so this one counts as neither good nor bad. */
   | { type: "superseded"; tag: string; by: string }
+  /** The deploy of a version was ended before its outcome was decided, because of an operator's command. */
+  | { type: "given-up"; tag: string; reason: string }
   | { type: "recovered"; tag: string | undefined; action: string }
   | {
       type: "failed";

@@ -88,10 +88,18 @@ export async function takeOver(
     const underway = await switchTo(release, context, signal, options);
     return { release, variables, startedAt, underway, order, background };
   } catch (error) {
+    const reason = signal.aborted ? signal.reason : error;
+    if (isOvertaken(reason)) context.emit({ type: "given-up", tag, reason: reason.message });
     if (error instanceof GivenUp) await removeOldReleases(context, signal);
     else if (!signal.aborted) await cleanUp(candidate.release, error, context, signal);
     throw error;
   }
+}
+
+/** Whether an operator's command has ended a deploy. */
+function isOvertaken(reason: unknown): reason is DewyError {
+  if (reason instanceof GivenUp) return true;
+  return reason instanceof DeployError && reason.fault === "operator";
 }
 
 interface Checkpoint {
@@ -430,21 +438,19 @@ async function reportRollback(
     emit({ type: "rolled-back", tag, to, reason });
     return;
   }
-  const isOvertaken = signal.aborted && signal.reason instanceof GivenUp;
+  if (signal.aborted && isOvertaken(signal.reason)) return; // takeOver reports it.
   const isPreempted = signal.aborted && signal.reason instanceof DeployError;
-  const message = isOvertaken
-    ? "Deploy given up"
-    : isPreempted
-      ? "Deploy aborted; it will be retried"
-      : signal.aborted
-        ? "Deploy aborted: dewy is stopping"
-        : to === undefined
-          ? "Deploy undone, no version is live"
-          : "Version rolled back";
+  const message = isPreempted
+    ? "Deploy aborted; it will be retried"
+    : signal.aborted
+      ? "Deploy aborted: dewy is stopping"
+      : to === undefined
+        ? "Deploy undone, no version is live"
+        : "Version rolled back";
   const fields = {
     tag,
     ...(to === undefined ? {} : { to }),
-    ...(isOvertaken ? { reason: signal.reason.message } : isPreempted ? { reason } : {}),
+    ...(isPreempted ? { reason } : {}),
   };
   emit({ type: "warning", message, fields });
 }

@@ -84,6 +84,11 @@ export class Switches {
     while (this.isDeploying(tag)) await this.#changed();
   }
 
+  /** The version that is being deployed automatically and does not serve yet. */
+  get deploying(): string | undefined {
+    return [...this.#overtakable].find(({ tag }) => tag !== undefined)?.tag;
+  }
+
   /** Whether a version is being deployed automatically and does not serve yet. */
   isDeploying(tag: string): boolean {
     return [...this.#overtakable].some((one) => one.tag === tag);

@@ -22,6 +22,7 @@ import {
   temporaryPath,
 } from "../host/files/atomic_file.ts";
 import { findOwnDirectory, ownDirectory } from "../host/files/own_directory.ts";
+import { giveTree, type MadeDirectory, openMadeDirectory } from "../host/files/ownership.ts";
 import { removeTree } from "../host/files/remove_tree.ts";
 import { usedDirectories } from "../host/files/used_directories.ts";
 
@@ -137,16 +138,21 @@ async function create(
   const parent = await ownDirectory(releases, mode);
   const name = await freeName(parent, now);
   const incomplete = temporaryPath(join(parent, `.staging-${name}`));
+  let made: MadeDirectory | undefined;
   try {
     await mkdir(incomplete);
     if (mode !== undefined) await chmod(incomplete, mode);
+    made = await openMadeDirectory(incomplete);
     await fill(incomplete, name);
+    if (made !== undefined) await giveTree(made);
     await rename(incomplete, join(parent, name));
     await syncDirectory(parent);
     return name;
   } catch (cause) {
     await removeTree(incomplete).catch(() => {});
     throw hostError(`create ${join(releases, name)}`, cause);
+  } finally {
+    await made?.directory.close();
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { HostError } from "../core/error.ts";
 import { hostError, openOwnFile, syncDirectory, systemCode } from "../host/files/atomic_file.ts";
 import { findOwnDirectory, ownDirectory } from "../host/files/own_directory.ts";
+import { giveToOwner } from "../host/files/ownership.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
 /** The number of files, the rotated ones included. */
@@ -87,7 +88,9 @@ async function openForAppend(path: string): Promise<FileHandle> {
   const file = await open(path, flags, 0o600).catch((cause: unknown) => {
     throw systemCode(cause) === "ELOOP" ? notAFile(path, "a symbolic link") : cause;
   });
-  if ((await file.stat()).isFile()) return file;
+  const status = await file.stat();
+  if (status.isFile() && status.size === 0 && status.nlink === 1) await giveToOwner(file, path);
+  if (status.isFile()) return file;
   await file.close();
   throw notAFile(path, "not a regular file");
 }
@@ -150,9 +153,13 @@ export async function openJournalFiles(root: string): Promise<readonly OpenJourn
     }
     return found;
   } catch (cause) {
-    await Promise.all(found.map(({ handle }) => handle.close()));
+    await closeJournalFiles(found);
     throw cause;
   }
+}
+
+export async function closeJournalFiles(files: readonly OpenJournalFile[]): Promise<void> {
+  await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
 async function openForReading(path: string): Promise<OpenJournalFile | undefined> {

@@ -47,7 +47,9 @@ describe("a rollback during an automatic deploy", () => {
   it("leaves the live version if the new one is only being downloaded", async () => {
     const agent = await switching("staging");
     const { text } = await agent.steer({ command: "rollback" });
-    expect(text).toBe("rolled back from v1.1.0 to v1.0.0");
+    expect(text).toBe(
+      "rolled back from v1.1.0 to v1.0.0; v1.2.0, which was being prepared, comes with a later poll; dewy pin v1.0.0 keeps it away",
+    );
     expect(await agent.live()).toBe("v1.0.0");
     expect(agent.runner.release?.tag).toBe("v1.0.0");
     agent.stage.slow.clear();

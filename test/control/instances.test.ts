@@ -105,6 +105,25 @@ describe("findInstances", () => {
   });
 });
 
+describe.skipIf(process.getuid?.() !== 0)("another user's entry, as root sees it", () => {
+  test("counts for an instance of that user", async () => {
+    const { env, start } = await machine();
+    const { directory } = await start("app");
+    await chown(join(env.DEWY_RUNTIME_DIR, instanceId(directory), "instance.json"), NOBODY, NOBODY);
+    await chown(lockPath(directory), NOBODY, NOBODY);
+    expect((await findInstances(env)).instances).toMatchObject([{ process: { pid: process.pid } }]);
+  });
+
+  test("does not lead commands for another instance to a socket of that user", async () => {
+    const { env, start } = await machine();
+    const { directory } = await start("app");
+    await chown(join(env.DEWY_RUNTIME_DIR, instanceId(directory), "instance.json"), NOBODY, NOBODY);
+    const [found] = (await findInstances(env)).instances;
+    expect(found).toMatchObject({ directory, isRunning: true });
+    expect(found?.socket).toBeUndefined();
+  });
+});
+
 /** The lock as a `dewy rollback` would write it that works on the directory. */
 async function lockText(directory: string): Promise<string> {
   const lock = await acquireLock(lockPath(directory), "rollback");

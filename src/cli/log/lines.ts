@@ -158,6 +158,7 @@ const LINES: Lines = {
       previous_tag: previousTag,
       directory,
     }),
+  "given-up": ({ tag, reason }) => line("info", "Deploy given up", { tag, reason }),
   superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
   "rolled-back": ({ tag, to, reason, operator }) =>
     line(operator === undefined ? "error" : "info", "Rolled back", {

@@ -54,6 +54,7 @@ const STORIES: Stories = {
   },
   deployed: ({ tag, previousTag, durationMs, operator }) =>
     `${tag} deployed${by(operator)}${previousTag === undefined ? "" : `, was ${previousTag}`} (${humanDuration(durationMs)})`,
+  "given-up": ({ tag, reason }) => `deploy of ${tag} given up: ${reason}`,
   superseded: ({ tag, by }) => `${tag} superseded by ${by}`,
   "rolled-back": ({ tag, to, reason, operator }) =>
     `${tag} rolled back to ${to}${operator === undefined ? `: ${reason}` : by(operator)}`,

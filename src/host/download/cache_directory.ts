@@ -24,7 +24,7 @@ async function make(path: string): Promise<string> {
 
 async function ownPart(parent: string, root: string): Promise<string> {
   const name = createHash("sha256").update(root).digest("hex").slice(0, 16);
-  const path = await ownDirectory(join(parent, name), 0o700);
+  const path = await ownDirectory(join(parent, name), 0o700, { isPrivate: true });
   const { uid } = await stat(path);
   if (process.getuid === undefined || uid === process.getuid()) return path;
   throw new HostError(

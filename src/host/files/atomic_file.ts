@@ -3,6 +3,7 @@ import { type FileHandle, open, readdir, rename, rm, unlink } from "node:fs/prom
 import { dirname, join } from "node:path";
 import { DewyError, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { giveToOwner } from "./ownership.ts";
 
 /** Writes and syncs a temporary file next to it, then renames that over it. */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
@@ -23,10 +24,17 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
   }
 }
 
-/** Fails if the path exists, even as a symbolic link. The umask applies. */
+/** Fails if the path exists, even as a symbolic link. The umask applies. If root creates it, see {@link giveToOwner}. */
 export async function createFile(path: string, mode: number): Promise<FileHandle> {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  return await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
+  const file = await open(path, O_RDWR | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0), mode);
+  try {
+    await giveToOwner(file, path);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;

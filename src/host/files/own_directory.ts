@@ -2,6 +2,7 @@ import { chmod, lstat, mkdir, readlink, realpath, stat } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import { HostError } from "../../core/error.ts";
 import { hostError, systemCode } from "./atomic_file.ts";
+import { giveDirectoryToOwner } from "./ownership.ts";
 
 /** https://man7.org/linux/man-pages/man7/path_resolution.7.html */
 const MAX_LINKS = 40;
@@ -10,10 +11,18 @@ const MAX_LINKS = 40;
  * Creates a directory and its missing parents, and returns its real path. Symbolic links are followed only if root or
  * dewy's own user created them: dewy often runs as root while the user of the app can write to the working directory, and
  * could put a link to any other place there. `mode` applies regardless of the umask; it defaults to 0777 minus the umask.
+ * What root creates in the directory of another user becomes that user's, except if `isPrivate`.
  */
-export async function ownDirectory(path: string, mode?: number): Promise<string> {
+export async function ownDirectory(
+  path: string,
+  mode?: number,
+  { isPrivate = false }: { isPrivate?: boolean } = {},
+): Promise<string> {
   try {
-    return await resolve(path, (missing) => make(missing, missing === path ? mode : undefined));
+    return await resolve(path, async (missing) => {
+      await make(missing, missing === path ? mode : undefined);
+      if (!isPrivate) await giveDirectoryToOwner(missing);
+    });
   } catch (cause) {
     throw hostError(`make ${path}`, cause);
   }

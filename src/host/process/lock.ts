@@ -217,6 +217,8 @@ export interface LockHolder {
   command: string;
   /** Such as `dewy server (pid 7 on web1)`. */
   name: string;
+  /** The owner of the lock. */
+  uid: number;
 }
 
 /** Returns `undefined` if the lock is free or stale. */
@@ -225,7 +227,7 @@ export async function findLockHolder(path: string): Promise<LockHolder | undefin
     const found = await readLock(path);
     if (found?.holder === undefined || found.liveness === "gone") return undefined;
     const { pid, command } = found.holder;
-    return { pid, command, name: nameOf(found) };
+    return { pid, command, name: nameOf(found), uid: found.uid };
   } catch (error) {
     if (systemCode(error) === "ENOTDIR") return undefined;
     throw hostError(`read ${path}`, error);
@@ -244,6 +246,7 @@ interface FoundLock {
   text: string;
   holder: Holder | undefined;
   touchedAt: number;
+  uid: number;
   liveness: Liveness;
 }
 
@@ -255,14 +258,14 @@ async function readLock(path: string): Promise<FoundLock | undefined> {
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     if (systemCode(error) !== "ELOOP") throw error;
-    return { text: "", holder: undefined, touchedAt: 0, liveness: "gone" };
+    return { text: "", holder: undefined, touchedAt: 0, uid: 0, liveness: "gone" };
   }
   try {
     const text = await file.readFile("utf8");
-    const { mtimeMs } = await file.stat();
+    const { mtimeMs, uid } = await file.stat();
     const holder = parseHolder(text);
     const liveness = holder === undefined ? "gone" : livenessOf(holder, mtimeMs);
-    return { text, holder, touchedAt: mtimeMs, liveness };
+    return { text, holder, touchedAt: mtimeMs, uid, liveness };
   } finally {
     await file.close();
   }
