@@ -24,7 +24,7 @@ const ARTIFACT = `app_${process.platform}_${process.arch}.tar.gz`;
 const home = await mkdtemp(join(tmpdir(), "dewy-rollback-"));
 const report = join(home, "report");
 const children: ChildProcess[] = [];
-/** While a version bakes, the one before it stands by; with a shared socket, it also still answers. */
+/** While a version bakes, the previous one stands by; with a shared socket, it also still answers. */
 const BAKING = ["--bake", "1h", "--overlap", "1h"];
 const env = { ...process.env, APP_REPORT: report, DEWY_RUNTIME_DIR: join(home, "run") };
 interface Way {
