@@ -103,31 +103,4 @@ describe("SIGKILL of dewy server at each step of a command", () => {
       expectNothingLost(await load.stop(), dewy.stderr());
     },
   );
-
-  it.runIf(suite !== "cover").each(COMMANDS)(
-    "$words: the app keeps serving without dewy, and the next start finishes the order",
-    { timeout: MINUTES * 60_000 },
-    async ({ words, to }) => {
-      const { armed, dewy: first } = await startArmed();
-      const { app, operator, arm } = armed;
-      let dewy = first;
-      const whole = await arm.run(operator, words);
-      await settled(armed, dewy.stderr);
-      await restore(armed);
-      for (const { at, step } of stepsToKillAt(whole.steps)) {
-        const { code, text, wasKilled } = await arm.run(operator, words, at, { withParent: true });
-        const about = (): string =>
-          `${words}, killed before step ${at}, ${step}\n${text}\n${dewy.stderr()}`;
-        if (wasKilled) {
-          await until(() => dewy.child.exitCode !== null || dewy.child.signalCode !== null, about);
-          const { order } = await stateOf(app);
-          dewy = armed.start();
-          await dewy.seen("a poll", ({ msg }) => msg === "Poll finished");
-          const live = await settled(armed, about);
-          if (order !== undefined || code === 0) expect(live, about()).toBe(to);
-        }
-        await restore(armed);
-      }
-    },
-  );
 });
