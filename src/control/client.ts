@@ -13,6 +13,8 @@ type DoneReply = Extract<ControlReply, { kind: "done" }>;
 
 export interface AskOptions {
   onProgress?: ((text: string) => void) | undefined;
+  /** Called when dewy can have received the request. */
+  onSent?: (() => void) | undefined;
   signal?: AbortSignal | undefined;
   /** Defaults to 5 s. */
   connectMs?: number;
@@ -42,6 +44,7 @@ export async function askInstance(
   if (signal?.aborted) throw aborted(signal);
   const socket = await open(instance, options);
   socket.write(`${JSON.stringify({ ...request, protocol })}\n`);
+  options.onSent?.();
   try {
     const reply = await lastReply(socket, instance, request, options);
     if (reply.kind === "done") return reply;

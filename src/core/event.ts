@@ -135,7 +135,8 @@ export type DewyEvent =
       outcome: "fine" | "waiting" | "problem" | "failed" | "unreachable";
       /** The error, for a problem, a failure or an unreachable registry. */
       error?: string | undefined;
-      nextAt: Date;
+      /** Absent with `--once`. */
+      nextAt?: Date | undefined;
     }
   | {
       type: "webhook";

@@ -54,12 +54,17 @@ async function ask(
   { command: request, operator, progress: onProgress }: Order,
   { signals, stderr, version: dewy }: CommandContext,
 ): Promise<Outcome> {
+  let isSent = false;
+  const onSent = (): void => {
+    isSent = true;
+  };
   const { stop: signal } = signals;
   try {
-    return await askInstance(instance, { dewy, operator, request }, { onProgress, signal });
+    const options = { onProgress, onSent, signal };
+    return await askInstance(instance, { dewy, operator, request }, options);
   } catch (error) {
     const text = `Stopped waiting: dewy goes on with a ${request.command} that it has received; to look: dewy status --directory ${instance.directory}`;
-    if (signal.aborted) stderr.write(`${printable(text)}\n`);
+    if (signal.aborted && isSent) stderr.write(`${printable(text)}\n`);
     throw error;
   }
 }
@@ -95,11 +100,14 @@ function operatorOf(env: CommandContext["env"], message: string | undefined): Op
   return { user, message };
 }
 
-/** In a container, the user may have a number and no name. */
+/** In a container, the user may have a number and no name; without `USER`, Bun knows no name. */
 function ownName(): string {
+  const uid = process.getuid?.();
   try {
-    return userInfo().username;
+    const { username } = userInfo();
+    if (username !== "" && username !== "unknown") return username;
   } catch {
-    return `uid ${process.getuid?.() ?? "unknown"}`;
+    // The number has to do.
   }
+  return uid === 0 ? "root" : `uid ${uid ?? "unknown"}`;
 }

@@ -8,6 +8,7 @@ const JUST_NOW_MS = 2_000;
 /** `3 min ago`; `just now` also for a time that a wrong clock has put in the future. */
 export function ago(at: string, now: number): string {
   const ms = now - Date.parse(at);
+  if (Number.isNaN(ms)) return "at an unknown time";
   return ms < JUST_NOW_MS ? "just now" : `${span(ms)} ago`;
 }
 

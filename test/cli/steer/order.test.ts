@@ -156,6 +156,14 @@ describe("an operator's command", () => {
     );
   });
 
+  test("interrupted before dewy has the command, it says nothing about dewy", async () => {
+    const host = await instance(NEVER);
+    const io = fakeProcess({ env: host.env });
+    io.kill("SIGINT");
+    expect(await run(["rollback"], io)).toBe(130);
+    expect(io.err()).not.toContain("goes on");
+  });
+
   test("lists the instances if there are several, and changes nothing", async () => {
     const first = await newHost();
     const other = join(first.directory, "..", "other");
