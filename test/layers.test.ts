@@ -150,7 +150,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "deployers",
     "cli/flags",
     "agent",
-    "control",
     "cli/commands",
   ],
   "cli/log": ["core", "host/process", "cli/flags"],

@@ -7,7 +7,7 @@ import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
-import { asDewyError, failedEvent, pollLoop } from "../deploy/loop.ts";
+import { asDewyError, failedEvent, polledEvent, pollLoop } from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
 import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
@@ -123,6 +123,7 @@ function deployContext(
     emit,
     command: config.command,
     calver: locator.calver,
+    acceptChanged: config.acceptChanged,
     host: hostname(),
   };
 }
@@ -334,7 +335,8 @@ async function pollOnce(
   { deployer, emit }: DeployContext,
   { stop, stoppedBy }: Signals,
 ): Promise<number> {
-  const { deployed, live, problem, failure, waiting } = await resultOf(poll);
+  const result = await resultOf(poll);
+  const { deployed, live, problem, failure, waiting } = result;
   const isLive = (await deployer.live()) !== undefined;
   const signal = stoppedBy();
   if (signal !== undefined) return isLive ? 0 : SIGNAL_EXIT_CODES[signal];
@@ -342,6 +344,7 @@ async function pollOnce(
   if (error !== undefined) emit(failedEvent(error, 1, { tag: failure?.tag }));
   const code = error === undefined ? (isLive ? 0 : 2) : exitCodeOf(error);
   if (supervision !== undefined && isLive) {
+    emit(polledEvent(pollOutcome(result)));
     await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
     return 0;
   }

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
+import type { ControlHandler } from "../control/conversations.ts";
 import { Mode } from "../control/protocol.ts";
-import { type ControlHandler, openControl } from "../control/server.ts";
+import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import { Journal } from "../journal/journal.ts";

@@ -197,8 +197,13 @@ export class LiveStatus {
       const [tag, { name, since }] = work;
       return { name, tag, since: new Date(since).toISOString() };
     }
-    const now = this.#clock.now();
-    return { name: (this.#nextPollAt?.getTime() ?? 0) <= now ? "polling" : "idle" };
+    return { name: this.#isPolling() ? "polling" : "idle" };
+  }
+
+  /** After the poll of `--once`, there is no next one. */
+  #isPolling(): boolean {
+    if (this.#lastPoll === undefined) return true;
+    return this.#nextPollAt !== undefined && this.#nextPollAt.getTime() <= this.#clock.now();
   }
 
   #currentWaiting({ pinned, paused, live }: InstanceStatus): Waiting[] {

@@ -162,8 +162,10 @@ async function deploy(
 
 /** A release that has passed its bake goes live at once; any other version is left to the next start. */
 async function carryOutDeploy(order: DeployOrder, idle: Idle): Promise<string> {
-  const { deployer, store } = idle;
+  const { deployer, store, clock, emit } = idle;
   const { tag } = order;
+  const startedAt = clock.now();
+  const previousTag = await liveTag(idle);
   // If this process is killed from here on, the next start finishes the order.
   await store.update((state) => ({ ...state, order }));
   const ready = await readyRelease(tag, idle);
@@ -176,6 +178,15 @@ async function carryOutDeploy(order: DeployOrder, idle: Idle): Promise<string> {
   }
   await deployer.point(directory);
   await store.update((state) => commitProven(state, { directory, live, order }, idle));
+  emit({
+    type: "deployed",
+    command: "deploy",
+    tag,
+    previousTag,
+    directory: deployer.path(directory),
+    durationMs: clock.now() - startedAt,
+    operator: operatorOf(order),
+  });
   return `${tag} is live; ${STARTS_LATER}`;
 }
 

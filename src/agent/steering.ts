@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { SteerCommand } from "../control/protocol.ts";
 import { ConfigError, DeployError, DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
@@ -99,6 +100,8 @@ export class Steering {
 
   constructor(parts: SteeringParts) {
     this.#parts = parts;
+    // Each command that waits has its own; from the eleventh on, Node would warn on standard error.
+    setMaxListeners(0, parts.stop);
     const recovered = new Promise<Trial | undefined>((resolve) => {
       this.#begin = resolve;
     });

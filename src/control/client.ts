@@ -1,15 +1,20 @@
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import * as v from "valibot";
-import { AbortedError, type ErrorCode, HostError } from "../core/error.ts";
+import { systemClock } from "../core/clock.ts";
+import { AbortedError, ERROR_CODES, HostError } from "../core/error.ts";
+import { TimeoutError, withTimeout } from "../core/timeout.ts";
 import { systemCode } from "../host/files/atomic_file.ts";
 import type { FoundInstance } from "./instances.ts";
 import { readLines } from "./lines.ts";
 import { ControlReply, type ControlRequest, PROTOCOL, protocolMessage } from "./protocol.ts";
 
-export type DoneReply = Extract<ControlReply, { kind: "done" }>;
+type DoneReply = Extract<ControlReply, { kind: "done" }>;
 
 export interface AskOptions {
   onProgress?: ((text: string) => void) | undefined;
+  /** Called when dewy can have received the request. */
+  onSent?: (() => void) | undefined;
   signal?: AbortSignal | undefined;
   /** Defaults to 5 s. */
   connectMs?: number;
@@ -20,7 +25,7 @@ export interface AskOptions {
 }
 
 /** dewy ended, or stopped answering, after it had received a command. */
-export class LostInstanceError extends HostError {
+class LostInstanceError extends HostError {
   override readonly name: string = "LostInstanceError";
 }
 
@@ -39,6 +44,7 @@ export async function askInstance(
   if (signal?.aborted) throw aborted(signal);
   const socket = await open(instance, options);
   socket.write(`${JSON.stringify({ ...request, protocol })}\n`);
+  options.onSent?.();
   try {
     const reply = await lastReply(socket, instance, request, options);
     if (reply.kind === "done") return reply;
@@ -55,10 +61,11 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "it has no control socket; its log says why",
 };
 
-function open(
-  { socket: path, directory, process: running, holder }: FoundInstance,
+async function open(
+  instance: FoundInstance,
   { connectMs = 5_000, signal }: AskOptions,
 ): Promise<Socket> {
+  const { socket: path, directory, holder } = instance;
   if (path === undefined) {
     const why =
       holder === undefined
@@ -66,51 +73,42 @@ function open(
         : `${holder} holds the directory and has no control socket; wait until it ends, or see its log`;
     throw new HostError(`Cannot reach ${directory}: ${why}`);
   }
-  return new Promise((resolve, reject) => {
-    const socket = connect({ path });
-    const fail = (error: Error): void => {
-      socket.destroy();
-      reject(error);
-    };
-    const name = `dewy (pid ${running?.pid}) in ${directory}`;
-    const overdue = setTimeout(
-      () => fail(new HostError(`${name} does not answer`, { code: "timeout" })),
-      connectMs,
-    );
-    const onAbort = (): void => fail(aborted(signal));
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const settle = (): void => {
-      clearTimeout(overdue);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    socket.once("error", (cause) => {
-      settle();
-      const why = REASONS[systemCode(cause) ?? ""] ?? "its control socket does not answer";
-      reject(new HostError(`Cannot reach ${name}: ${why}`, { cause }));
-    });
-    socket.once("connect", () => {
-      settle();
-      socket.on("error", () => {});
-      resolve(socket);
-    });
-  });
+  const socket = connect({ path });
+  socket.on("error", () => {});
+  try {
+    const connected = once(socket, "connect", { signal });
+    await withTimeout(connected, { clock: systemClock, ms: connectMs, what: "connection" });
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    if (signal?.aborted) throw aborted(signal);
+    const name = nameOf(instance);
+    if (cause instanceof TimeoutError) {
+      throw new HostError(`${name} does not answer`, { code: "timeout" });
+    }
+    const why = REASONS[systemCode(cause) ?? ""] ?? "its control socket does not answer";
+    throw new HostError(`Cannot reach ${name}: ${why}`, { cause });
+  }
+}
+
+function nameOf({ process: running, directory }: FoundInstance): string {
+  return `dewy (pid ${running?.pid}) in ${directory}`;
 }
 
 type LastReply = Extract<ControlReply, { kind: "done" | "failed" }>;
 
 function lastReply(
   socket: Socket,
-  { directory, process: running }: FoundInstance,
+  instance: FoundInstance,
   { request }: Omit<ControlRequest, "protocol">,
   { onProgress, signal, silenceMs = 60_000 }: AskOptions,
 ): Promise<LastReply> {
-  const name = `dewy (pid ${running?.pid}) in ${directory}`;
   const lost = (how: string): LostInstanceError => {
     const isStatus = request.command === "status";
     const then = isStatus
       ? ""
       : `; what came of "${request.command}" is not known, but if dewy had accepted it, it is finished at the next start`;
-    return new LostInstanceError(`${name} ${how}${then}`, {
+    return new LostInstanceError(`${nameOf(instance)} ${how}${then}`, {
       code: isStatus ? "timeout" : "deploy",
       retryable: false,
     });
@@ -158,21 +156,6 @@ function parseReply(line: string): ControlReply | "invalid" | undefined {
   return reply.success ? reply.output : "invalid";
 }
 
-const CODES: ReadonlySet<string> = new Set<ErrorCode>([
-  "config",
-  "locked",
-  "credential",
-  "not-found",
-  "conflict",
-  "rate-limited",
-  "timeout",
-  "remote",
-  "integrity",
-  "archive",
-  "host",
-  "deploy",
-]);
-
 function failureOf(
   { message, code, protocol, dewy }: Extract<ControlReply, { kind: "failed" }>,
   command: { protocol: number; dewy: string },
@@ -182,7 +165,7 @@ function failureOf(
     return new HostError(text, { code: "config", fault: "operator", retryable: false });
   }
   // `aborted` would be exit code 0: here, not the operator has stopped the command, but dewy has ended.
-  const known = CODES.has(code) ? (code as ErrorCode) : "deploy";
+  const known = ERROR_CODES.find((one) => one === code && one !== "aborted") ?? "deploy";
   return new HostError(message, { code: known, retryable: false });
 }
 

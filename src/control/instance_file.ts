@@ -8,7 +8,6 @@ import { ownUser } from "./runtime_directory.ts";
 /** What a dewy process says about itself in its directory below the runtime directory. */
 export const InstanceFile = v.object({
   pid: v.number(),
-  startTime: v.exactOptional(v.string()),
   name: v.string(),
   mode: Mode,
   /** The real path of the working directory. */
@@ -67,11 +66,9 @@ export async function removeAbandoned(runtimeDirectory: string): Promise<void> {
     const directory = join(runtimeDirectory, name);
     const file = await readInstanceFile(directory);
     if (typeof file !== "object") continue;
-    const isGone = await lstat(file.directory).then(
-      () => false,
-      (error: unknown) => systemCode(error) === "ENOENT",
-    );
-    if (isGone) await removeInstanceDirectory(directory);
+    await lstat(file.directory).catch(async (error: unknown) => {
+      if (systemCode(error) === "ENOENT") await removeInstanceDirectory(directory);
+    });
   }
 }
 

@@ -1,15 +1,15 @@
 import { lstat, realpath } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { systemClock } from "../core/clock.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError, NotFoundError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
 import { lockPath } from "../host/files/own_paths.ts";
-import { findLockHolder, type LockHolder } from "../host/process/lock.ts";
+import { findLockHolder } from "../host/process/lock.ts";
 import { type OwnedInstanceFile, readInstanceFile, socketPath } from "./instance_file.ts";
-import type { Mode } from "./protocol.ts";
+import { Mode } from "./protocol.ts";
 import { findInstanceDirectories, instanceId } from "./runtime_directory.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A dewy that runs on this machine, or has run. */
 export interface FoundInstance {
@@ -22,49 +22,46 @@ export interface FoundInstance {
   /** Whether a live process holds the directory's lock. */
   isRunning: boolean;
   /** It has left its entry, as SIGKILL, a crash or a power failure do. */
-  wasKilled?: boolean | undefined;
+  wasKilled?: boolean;
   /** The process, if it runs and takes commands. */
-  process?: { pid: number; dewy: string; since: string } | undefined;
+  process?: { pid: number; dewy: string; since: string };
   /** Set together with `process`. */
   socket?: string | undefined;
   /** The process that holds the lock: `dewy server (pid 7 on web1)`. */
   holder?: string | undefined;
 }
 
-export interface FoundInstances {
+interface Found {
   /** By name, then by directory. */
   instances: readonly FoundInstance[];
   /** How many belong to other users. */
   hidden: number;
+  /** Those of them that can be listed. */
+  hiddenIds: ReadonlySet<string>;
 }
 
 /** Finds the instances of this user, or as root of every user. Killed ones are shown until they start again. */
-export async function findInstances(env: Environment): Promise<FoundInstances> {
-  const { instances, hidden } = await find(env);
-  return { instances, hidden: hidden.count };
-}
-
-interface Hidden {
-  count: number;
-  ids: ReadonlySet<string>;
-}
-
-async function find(
+export async function findInstances(
   env: Environment,
-): Promise<{ instances: readonly FoundInstance[]; hidden: Hidden }> {
+): Promise<Pick<Found, "instances" | "hidden">> {
+  const { instances, hidden } = await find(env);
+  return { instances, hidden };
+}
+
+async function find(env: Environment): Promise<Found> {
   const directories = await findInstanceDirectories(env);
-  const hidden = new Set<string>();
+  const hiddenIds = new Set<string>();
   const found = await Promise.all(
     directories.found.map(async ({ id, path }) => {
       const file = await readInstanceFile(path);
-      if (file === "forbidden") hidden.add(id);
+      if (file === "forbidden") hiddenIds.add(id);
       if (typeof file !== "object" || instanceId(file.directory) !== id) return undefined;
       if (!(await hasState(file.directory))) return undefined;
       return instanceOf(file.directory, { file, path });
     }),
   );
   const instances = latest(found.filter((one) => one !== undefined)).sort(byName);
-  return { instances, hidden: { count: hidden.size + directories.hidden, ids: hidden } };
+  return { instances, hidden: hiddenIds.size + directories.hidden, hiddenIds };
 }
 
 /** One entry for each directory: a dewy that ran in another session may have left one elsewhere. */
@@ -78,45 +75,29 @@ function latest(found: readonly FoundInstance[]): FoundInstance[] {
 }
 
 function byName(a: FoundInstance, b: FoundInstance): number {
-  const [keyA, keyB] = [a, b].map(({ name, directory }) => `${name}\0${directory}`);
-  return (keyA ?? "") < (keyB ?? "") ? -1 : 1;
+  const [one, other] = a.name === b.name ? [a.directory, b.directory] : [a.name, b.name];
+  return one < other ? -1 : 1;
 }
 
 async function instanceOf(
   directory: string,
-  entry: { file: OwnedInstanceFile; path: string } | undefined,
+  entry?: { file: OwnedInstanceFile; path: string },
 ): Promise<FoundInstance> {
-  const holder = await holderOf(directory);
-  const file = entry?.file;
-  // Every user can make an entry that names this directory and process, but not this lock.
-  const isGenuine = holder !== undefined && (file?.uid === 0 || file?.uid === holder.uid);
-  const takesCommands = isGenuine && file?.pid === holder.pid;
-  return {
+  const holder = await findLockHolder(lockPath(directory)).catch(() => undefined);
+  const instance = {
     id: instanceId(directory),
-    name: file?.name ?? basename(directory),
-    mode: file?.mode ?? modeOf(holder),
+    name: entry?.file.name ?? basename(directory),
+    mode: entry?.file.mode ?? Mode.options.find((mode) => mode === holder?.command),
     directory,
     isRunning: holder !== undefined,
-    ...(holder === undefined && entry !== undefined ? { wasKilled: true } : {}),
-    ...(takesCommands && entry !== undefined
-      ? {
-          process: { pid: entry.file.pid, dewy: entry.file.dewy, since: entry.file.since },
-          socket: socketPath(entry.path),
-        }
-      : {}),
+    wasKilled: holder === undefined && entry !== undefined,
     holder: holder?.name,
   };
-}
-
-const MODES: readonly string[] = ["server", "assets", "container"] satisfies readonly Mode[];
-
-function modeOf(holder: LockHolder | undefined): Mode | undefined {
-  return MODES.includes(holder?.command ?? "") ? (holder?.command as Mode) : undefined;
-}
-
-/** A lock that cannot be read may be held. */
-async function holderOf(directory: string): Promise<LockHolder | undefined> {
-  return await findLockHolder(lockPath(directory)).catch(() => undefined);
+  if (entry === undefined || entry.file.pid !== holder?.pid) return instance;
+  const { uid, pid, dewy, since } = entry.file;
+  // Every user can make an entry that names this directory and process, but not this lock.
+  if (uid !== 0 && uid !== holder.uid) return instance;
+  return { ...instance, process: { pid, dewy, since }, socket: socketPath(entry.path) };
 }
 
 async function hasState(directory: string): Promise<boolean> {
@@ -131,28 +112,31 @@ async function hasState(directory: string): Promise<boolean> {
  * @throws NotFoundError if there is none; ConfigError if there are several.
  */
 export async function chooseInstance(
-  { name, directory }: { name?: string | undefined; directory?: string | undefined },
+  choice: Choice,
   env: Environment,
+  signal?: AbortSignal,
 ): Promise<FoundInstance> {
   const deadline = performance.now() + STARTING_MS;
   for (;;) {
-    const chosen = await choose({ name, directory }, env);
+    const chosen = await choose(choice, await find(env));
     const isReachable = !chosen.isRunning || chosen.process !== undefined;
     if (isReachable || performance.now() > deadline) return chosen;
-    await new Promise((resolve) => setTimeout(resolve, STARTING_POLL_MS));
+    await systemClock.sleep(STARTING_POLL_MS, signal);
   }
 }
 
+interface Choice {
+  name?: string | undefined;
+  directory?: string | undefined;
+}
+
 /** How long to wait for the socket of a dewy that has just started, or for the end of a command on the directory. */
-const STARTING_MS = 3_000;
+const STARTING_MS = 5_000;
 const STARTING_POLL_MS = 50;
 
-async function choose(
-  { name, directory }: { name?: string | undefined; directory?: string | undefined },
-  env: Environment,
-): Promise<FoundInstance> {
-  const { instances, hidden } = await find(env);
-  if (directory !== undefined) return await inDirectory(directory, instances, hidden);
+async function choose({ name, directory }: Choice, found: Found): Promise<FoundInstance> {
+  const { instances } = found;
+  if (directory !== undefined) return await inDirectory(directory, found);
   const fitting = name === undefined ? instances : instances.filter((one) => one.name === name);
   const [only] = fitting;
   if (only !== undefined && fitting.length === 1) return only;
@@ -163,20 +147,19 @@ async function choose(
         : `Several instances have the name "${name}"; choose one with --directory`;
     throw new ConfigError(`${start}:${listOf(fitting)}`);
   }
-  throw name === undefined ? noInstance(hidden) : unknownName(name, instances, hidden);
+  throw name === undefined ? noInstance(found) : unknownName(name, found);
 }
 
 async function inDirectory(
   directory: string,
-  instances: readonly FoundInstance[],
-  hidden: Hidden,
+  { instances, hiddenIds }: Found,
 ): Promise<FoundInstance> {
   const path = await realDirectory(directory);
   const id = instanceId(path);
   const found = instances.find((one) => one.id === id);
   if (found !== undefined) return found;
-  if (hidden.ids.has(id)) throw forbidden(`the instance in ${path}`);
-  if (await hasState(path)) return await instanceOf(path, undefined);
+  if (hiddenIds.has(id)) throw forbidden(`the instance in ${path}`);
+  if (await hasState(path)) return await instanceOf(path);
   throw new NotFoundError(
     `Cannot find an instance in ${path}: dewy has not worked in this directory (it has no .dewy)${listOf(instances)}`,
     { fault: "operator" },
@@ -202,26 +185,22 @@ function forbidden(what: string): ConfigError {
   );
 }
 
-function noInstance({ count }: Hidden): NotFoundError {
+function noInstance({ hidden }: Found): NotFoundError {
   const hint =
-    count === 0
+    hidden === 0
       ? "dewy does not run on this machine; for a directory in which it has run, use --directory"
-      : `${othersText(count)}; run the command as that user, or with sudo`;
+      : `${othersText(hidden)}; run the command as that user, or with sudo`;
   return new NotFoundError(`No instance found: ${hint}`, { fault: "operator" });
 }
 
-function unknownName(
-  name: string,
-  instances: readonly FoundInstance[],
-  { count }: Hidden,
-): NotFoundError {
+function unknownName(name: string, { instances, hidden }: Found): NotFoundError {
   const meant = nearest(
     name,
     instances.map((one) => one.name),
   );
   const hint =
     meant === undefined ? "for one that does not run, use --directory" : `did you mean "${meant}"?`;
-  const others = count === 0 ? "" : ` (${othersText(count)}; to see them, use sudo)`;
+  const others = hidden === 0 ? "" : ` (${othersText(hidden)}; to see them, use sudo)`;
   return new NotFoundError(
     `No instance has the name "${name}"; ${hint}${others}${listOf(instances)}`,
     { fault: "operator" },

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 /** The longest line that either side accepts. */
-export const MAX_LINE_BYTES: number = 1024 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
  * Calls `onLine` with each complete line of a socket, and `onTooLong` once if a line exceeds the limit. What follows the

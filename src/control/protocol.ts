@@ -9,20 +9,20 @@ import * as v from "valibot";
 /** Raised when an older dewy could misunderstand a request. New optional fields do not raise it. */
 export const PROTOCOL = 1;
 
-const operator = { user: v.string(), message: v.exactOptional(v.string()) };
+const operator = { user: v.string(), message: v.optional(v.string()) };
 const tag = v.string();
-const dryRun = v.exactOptional(v.boolean());
+const dryRun = v.optional(v.boolean());
 
 /** What an operator asks for. */
 export const SteerCommand = v.variant("command", [
-  v.object({ command: v.literal("rollback"), tag: v.exactOptional(tag), dryRun }),
+  v.object({ command: v.literal("rollback"), tag: v.optional(tag), dryRun }),
   v.object({ command: v.literal("deploy"), tag, dryRun }),
   v.object({ command: v.literal("pin"), tag }),
   v.object({ command: v.literal("unpin") }),
   v.object({ command: v.literal("pause") }),
   v.object({ command: v.literal("resume") }),
   v.object({ command: v.literal("skip"), tag }),
-  v.object({ command: v.literal("unskip"), tag: v.exactOptional(tag) }),
+  v.object({ command: v.literal("unskip"), tag: v.optional(tag) }),
   v.object({ command: v.literal("poll") }),
   v.object({ command: v.literal("restart") }),
 ]);
@@ -53,33 +53,33 @@ export const AppStatus = v.object({
     "finished", // it has exited by itself, as --restart on-failure allows
     "down", // nothing serves
   ]),
-  generations: v.exactOptional(
+  generations: v.optional(
     v.array(
       v.object({
         /** Absent if it was started by an earlier dewy process that did not record it. */
-        number: v.exactOptional(v.number()),
+        number: v.optional(v.number()),
         pid: v.number(),
         tag: v.string(),
         state: v.picklist(["starting", "serving", "standby", "draining"]),
-        since: v.exactOptional(when),
+        since: v.optional(when),
       }),
     ),
   ),
-  replicas: v.exactOptional(
+  replicas: v.optional(
     v.array(
       v.object({
         container: v.string(),
         tag: v.string(),
         state: v.string(),
-        address: v.exactOptional(v.string()),
-        since: v.exactOptional(when),
+        address: v.optional(v.string()),
+        since: v.optional(when),
       }),
     ),
   ),
   /** How many replicas are wanted. */
-  wanted: v.exactOptional(v.number()),
+  wanted: v.optional(v.number()),
   /** After crashes and failed starts, since this dewy process started. */
-  restarts: v.exactOptional(v.number()),
+  restarts: v.optional(v.number()),
 });
 export type AppStatus = v.InferOutput<typeof AppStatus>;
 
@@ -90,49 +90,43 @@ export type Mode = v.InferOutput<typeof Mode>;
 export const InstanceStatus = v.object({
   name: v.string(),
   /** Absent if the instance does not run and has left no trace of it. */
-  mode: v.exactOptional(Mode),
+  mode: v.optional(Mode),
   directory: v.string(),
   /** Why this status is only that of the directory although dewy runs, or why there is none. */
-  problem: v.exactOptional(v.string()),
+  problem: v.optional(v.string()),
   /** Redacted; absent if the instance does not run. */
-  registry: v.exactOptional(v.string()),
+  registry: v.optional(v.string()),
   /** The dewy process; absent if the instance does not run. */
-  process: v.exactOptional(v.object({ pid: v.number(), dewy: v.string(), since: when })),
+  process: v.optional(v.object({ pid: v.number(), dewy: v.string(), since: when })),
   /** The live version. */
-  live: v.exactOptional(
-    v.object({ tag: v.string(), directory: v.string(), since: v.exactOptional(when) }),
-  ),
+  live: v.optional(v.object({ tag: v.string(), directory: v.string(), since: v.optional(when) })),
   /** What dewy does: `idle`, `polling`, or a phase of a deploy with its version. */
   phase: v.object({
     name: v.string(),
-    tag: v.exactOptional(v.string()),
-    since: v.exactOptional(when),
+    tag: v.optional(v.string()),
+    since: v.optional(when),
   }),
   /** Absent for `dewy assets` and if the instance does not run. */
-  app: v.exactOptional(AppStatus),
-  lastPoll: v.exactOptional(
-    v.object({ at: when, outcome: v.string(), error: v.exactOptional(v.string()) }),
-  ),
-  nextPollAt: v.exactOptional(when),
+  app: v.optional(AppStatus),
+  lastPoll: v.optional(v.object({ at: when, outcome: v.string(), error: v.optional(v.string()) })),
+  nextPollAt: v.optional(when),
   /** Available versions that do not come, or not yet. */
   waiting: v.array(
     v.object({
       tag: v.string(),
       why: v.string(),
       reason: v.string(),
-      until: v.exactOptional(when),
+      until: v.optional(when),
     }),
   ),
   bad: v.array(v.object({ tag: v.string(), reason: v.string(), at: when })),
   skipped: v.array(
-    v.object({ ...decision, tag: v.string(), andEarlier: v.exactOptional(v.literal(true)) }),
+    v.object({ ...decision, tag: v.string(), andEarlier: v.optional(v.literal(true)) }),
   ),
-  pinned: v.exactOptional(v.object({ ...decision, tag: v.string() })),
-  paused: v.exactOptional(v.object(decision)),
+  pinned: v.optional(v.object({ ...decision, tag: v.string() })),
+  paused: v.optional(v.object(decision)),
   /** A command that is being carried out, or that waits for the next start. */
-  order: v.exactOptional(
-    v.object({ ...decision, kind: v.string(), tag: v.exactOptional(v.string()) }),
-  ),
+  order: v.optional(v.object({ ...decision, kind: v.string(), tag: v.optional(v.string()) })),
 });
 export type InstanceStatus = v.InferOutput<typeof InstanceStatus>;
 
@@ -145,8 +139,8 @@ export const ControlReply = v.variant("kind", [
     /** One sentence for the operator. */
     text: v.string(),
     /** Machine-readable: the live version afterwards. */
-    live: v.exactOptional(v.string()),
-    status: v.exactOptional(InstanceStatus),
+    live: v.optional(v.string()),
+    status: v.optional(InstanceStatus),
   }),
   v.object({
     kind: v.literal("failed"),
@@ -154,8 +148,8 @@ export const ControlReply = v.variant("kind", [
     /** A code of DewyError. */
     code: v.string(),
     /** What the answering dewy speaks, if the request's protocol is another one. */
-    protocol: v.exactOptional(v.number()),
-    dewy: v.exactOptional(v.string()),
+    protocol: v.optional(v.number()),
+    dewy: v.optional(v.string()),
   }),
 ]);
 export type ControlReply = v.InferOutput<typeof ControlReply>;

@@ -5,13 +5,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, type Stats } from "node:fs";
 import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import type { Environment } from "../core/environment.ts";
 import { HostError } from "../core/error.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const INSTANCE_ID = /^[0-9a-f]{16}$/;
 const OF_DEWY = /^dewy(?:-.+)?$/;
@@ -35,7 +34,8 @@ export async function makeInstanceDirectory(root: string, env: Environment): Pro
     try {
       await makeRuntimeDirectory(runtime, env);
       const directory = join(runtime, instanceId(root));
-      await makePrivate(directory, 0o700);
+      const { mode } = await makeOwn(directory, 0o700);
+      if ((mode & 0o777) !== 0o700) await chmod(directory, 0o700);
       return directory;
     } catch (error) {
       problem ??= hostError(`use ${runtime}`, error);
@@ -70,32 +70,22 @@ function userDirectories({ XDG_RUNTIME_DIR: ofSession = "" }: Environment): read
 /** Others can list that of the system, so that `dewy status` can count what they may not read. */
 async function makeRuntimeDirectory(path: string, env: Environment): Promise<void> {
   if (env.DEWY_RUNTIME_DIR) await mkdir(dirname(path), { recursive: true });
-  await mkdirIfMissing(path, ownUser() === 0 ? 0o755 : 0o700);
-  const status = await checkOwn(path);
-  if ((status.mode & 0o022) === 0) return;
+  const { mode } = await makeOwn(path, ownUser() === 0 ? 0o755 : 0o700);
+  if ((mode & 0o022) === 0) return;
   throw new HostError(
     `Cannot use ${path}: other users can write to it; remove it, or run: chmod go-w ${path}`,
     { fault: "operator", retryable: false },
   );
 }
 
-async function makePrivate(path: string, mode: number): Promise<void> {
-  await mkdirIfMissing(path, mode);
-  const status = await checkOwn(path);
-  if ((status.mode & 0o777) !== mode) await chmod(path, mode);
-}
-
-async function mkdirIfMissing(path: string, mode: number): Promise<void> {
+/** Another user could have put a symbolic link or a directory of their own there, in `/tmp` for example. */
+async function makeOwn(path: string, mode: number): Promise<Stats> {
   try {
     await mkdir(path, { mode });
     await chmod(path, mode); // The umask may have removed too much.
   } catch (error) {
     if (systemCode(error) !== "EEXIST") throw error;
   }
-}
-
-/** Another user could have put a symbolic link or a directory of their own there, in `/tmp` for example. */
-async function checkOwn(path: string) {
   const status = await lstat(path);
   const isOwn = process.getuid === undefined || status.uid === ownUser();
   if (status.isDirectory() && isOwn) return status;
@@ -106,17 +96,11 @@ async function checkOwn(path: string) {
   });
 }
 
-/** The directory of an instance that may be there. */
-export interface InstanceDirectory {
-  id: string;
-  path: string;
-}
-
 /** Finds the directories of all instances that this user can list, and counts those that it cannot. */
 export async function findInstanceDirectories(
   env: Environment,
-): Promise<{ found: readonly InstanceDirectory[]; hidden: number }> {
-  const found: InstanceDirectory[] = [];
+): Promise<{ found: readonly { id: string; path: string }[]; hidden: number }> {
+  const found: { id: string; path: string }[] = [];
   let hidden = 0;
   for (const runtime of await runtimeDirectories(env)) {
     try {

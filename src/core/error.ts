@@ -4,21 +4,24 @@
  * @module
  */
 
+export const ERROR_CODES = [
+  "config",
+  "locked",
+  "credential",
+  "not-found",
+  "conflict",
+  "rate-limited",
+  "timeout",
+  "remote",
+  "integrity",
+  "archive",
+  "host",
+  "deploy",
+  "aborted",
+] as const;
+
 /** The stable, documented codes of every error that dewy throws on purpose. */
-export type ErrorCode =
-  | "config"
-  | "locked"
-  | "credential"
-  | "not-found"
-  | "conflict"
-  | "rate-limited"
-  | "timeout"
-  | "remote"
-  | "integrity"
-  | "archive"
-  | "host"
-  | "deploy"
-  | "aborted";
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /**
  * Where the cause of a failure lies: the release, this machine, the operator's configuration, or a remote service and

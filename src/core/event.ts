@@ -135,12 +135,12 @@ export type DewyEvent =
       outcome: "fine" | "waiting" | "problem" | "failed" | "unreachable";
       /** The error, for a problem, a failure or an unreachable registry. */
       error?: string | undefined;
-      nextAt: Date;
+      /** Absent with `--once`. */
+      nextAt?: Date | undefined;
     }
   | {
       type: "webhook";
-      /** `github`, `registry` or `secret`. */
-      source: string;
+      source: "github" | "registry" | "secret";
       outcome: "accepted" | "ignored" | "refused";
       reason?: string | undefined;
     }

@@ -185,7 +185,7 @@ async function unfit(candidate: Candidate, input: Search): Promise<"next" | "las
     return isLastSkipped(tag, input) ? "last" : "next";
   }
   const bad = state.bad.find((one) => one.tag === tag);
-  if (bad !== undefined && (await isSame(bad, artifact, input))) {
+  if (bad !== undefined && (await isSameArtifact(bad, artifact, input))) {
     emit({ type: "known-bad", tag, reason: bad.reason });
     return "next";
   }
@@ -220,13 +220,13 @@ async function isLiveAlready(
 ): Promise<boolean> {
   const { running } = input;
   if (running?.tag !== release.tag || running.artifact !== artifact.name) return false;
-  return isSame(running, artifact, input);
+  return isSameArtifact(running, artifact, input);
 }
 
 async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): Promise<boolean> {
   const known = knownBytes(input.state, release.tag);
   const last = known.findLast((one) => one.artifact === artifact.name);
-  if (last !== undefined) return !(await isSame(last, artifact, input));
+  if (last !== undefined) return !(await isSameArtifact(last, artifact, input));
   const isNamed = (name: string): boolean =>
     matchesArtifact(input.policy.artifact, name, release.tag);
   const isNamedNow = isNamed(artifact.name) && !known.some((one) => isNamed(one.artifact));
@@ -234,10 +234,10 @@ async function isChanged({ release, artifact }: Candidate, input: ChoiceInput): 
 }
 
 /** A new revision does not prove other bytes. The digest decides if the registry can compute it. */
-async function isSame(
+export async function isSameArtifact(
   known: ByteIdentity,
   artifact: Artifact,
-  { registry, signal }: ChoiceInput,
+  { registry, signal }: Pick<ChoiceInput, "registry" | "signal">,
 ): Promise<boolean> {
   if (sameBytes(known, artifact)) return true;
   const isUncertain = known.digest !== undefined && artifact.digest === undefined;

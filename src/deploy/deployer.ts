@@ -82,6 +82,8 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   command: string;
   /** The CalVer format of the tags. Defaults to SemVer. */
   calver?: string | undefined;
+  /** Tags whose bytes may differ from the known ones once. Defaults to none. */
+  acceptChanged?: readonly string[];
   /** The name of this machine, for the audit record. */
   host: string;
 }

@@ -80,9 +80,11 @@ export function failedEvent(
   };
 }
 
-function polledEvent(outcome: LoopOutcome, nextAt: number): DewyEvent {
+/** @param nextAt When the next poll begins; absent if there is none. */
+export function polledEvent(outcome: LoopOutcome, nextAt?: number): DewyEvent {
   const error = "error" in outcome ? outcome.error.message : undefined;
-  return { type: "polled", outcome: outcomeName(outcome), error, nextAt: new Date(nextAt) };
+  const next = nextAt === undefined ? {} : { nextAt: new Date(nextAt) };
+  return { type: "polled", outcome: outcomeName(outcome), error, ...next };
 }
 
 /** For people, a version waits if a decision or a policy holds it back. */

@@ -1,8 +1,10 @@
 // Carries out the orders of operators. An order is on record before and until it is finished.
-import { DeployError, faultOf, HostError, NotFoundError } from "../core/error.ts";
+import { DeployError, faultOf, HostError, IntegrityError, NotFoundError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Release } from "../core/types.ts";
 import { parseVersion, versionOf } from "../version/version.ts";
+import { isSameArtifact } from "./choose.ts";
+import { compareTags } from "./decisions.ts";
 import type { Candidate, DeployContext, Deployer, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
 import { newReport, sendReport, withReport } from "./reports.ts";
@@ -22,11 +24,13 @@ import {
   type DeployOrder,
   findRelease,
   isBad,
+  knownBytes,
   type PendingReport,
   type RollbackOrder,
   type StateStore,
   sameBytes,
 } from "./state.ts";
+import { acceptCandidate } from "./tick.ts";
 
 export interface OrderRun {
   context: DeployContext;
@@ -217,8 +221,9 @@ async function findVersion(
   tag: string,
   { context, signal }: Pick<OrderRun, "context" | "signal">,
 ): Promise<FoundVersion> {
+  let candidate: Candidate;
   try {
-    return { candidate: await resolveTag(tag, context, signal) };
+    candidate = await resolveTag(tag, context, signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     const canAnswer = error instanceof NotFoundError || faultOf(error) === "operator";
@@ -227,6 +232,40 @@ async function findVersion(
     const note = `${tag} comes from this machine, because the registry did not answer`;
     return { candidate: candidateOf(staged, context.calver), staged, note };
   }
+  await checkBytes(candidate, context, signal);
+  return { candidate };
+}
+
+/** By a tag, an operator means the version that was here before. */
+async function checkBytes(
+  candidate: Candidate,
+  context: DeployContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { registry, store, acceptChanged = [] } = context;
+  const { release, artifact } = candidate;
+  const { tag } = release;
+  const known = knownBytes(await store.load(), tag);
+  const last = known.findLast((one) => one.artifact === artifact.name);
+  if (last === undefined || (await isSameArtifact(last, artifact, { registry, signal }))) return;
+  const accepted = known.some((one) => one.accepted);
+  if (acceptChanged.includes(tag) && !accepted) return acceptCandidate(candidate, context);
+  const restart = accepted
+    ? `start dewy once without --accept-changed ${tag}, which has accepted other bytes`
+    : `start dewy with --accept-changed ${tag} to deploy it`;
+  throw new IntegrityError(
+    `Cannot deploy ${tag}: ${artifact.name} has changed in the registry since this machine last ` +
+      `had it; ${restart}${await rollbackHint(tag, context)}`,
+    { retryable: false },
+  );
+}
+
+async function rollbackHint(tag: string, context: DeployContext): Promise<string> {
+  const { store, deployer, calver = "" } = context;
+  const live = findRelease(await store.load(), await deployer.live())?.tag ?? tag;
+  const isEarlier = live !== tag && compareTags(tag, live, calver) !== 1;
+  if (!isEarlier || (await releaseOnDisk(tag, context)) === undefined) return "";
+  return `; to go back to the one on this machine: dewy rollback ${tag}`;
 }
 
 /** Makes a version complete on this machine, without deploying it. */
@@ -244,14 +283,12 @@ export async function stageForOrder(
 
 async function resolveTag(
   tag: string,
-  { registry, store, deployer }: DeployContext,
+  context: DeployContext,
   signal: AbortSignal,
 ): Promise<Candidate> {
-  const resolution = await registry.resolve({ tag, signal });
+  const resolution = await context.registry.resolve({ tag, signal });
   if (resolution.kind === "ready" && resolution.release.tag === tag) return resolution;
-  const isOnDisk = (await store.load()).releases.some((one) => one.tag === tag);
-  const hint =
-    isOnDisk && deployer.path("") ? `; to go back to the one on disk: dewy rollback ${tag}` : "";
+  const hint = await rollbackHint(tag, context);
   if (resolution.kind === "ready") {
     const { tag: other } = resolution.release;
     throw new NotFoundError(`Cannot deploy ${tag}: the registry offers ${other} instead${hint}`);

@@ -275,10 +275,13 @@ export interface Retention {
 }
 
 export function retention(state: DeployState, live: string | undefined): Retention {
-  const { releases, previous, switching, afterHook, order } = state;
+  const { releases, previous, switching, afterHook, order, pinned } = state;
   const newest = releases.slice(-KEPT_RELEASES).map(({ directory }) => directory);
-  const ordered = order?.kind === "rollback" ? order.directory : undefined;
-  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory, ordered];
+  const wanted = [
+    order?.kind === "rollback" ? order.directory : undefined,
+    releases.findLast(({ tag }) => tag === pinned?.tag)?.directory,
+  ];
+  const used = [live, previous, switching?.to, switching?.from, afterHook?.directory, ...wanted];
   const keep = [...newest, ...used].filter((directory) => directory !== undefined);
   return { keep: new Set(keep), others: KEPT_RELEASES - newest.length };
 }

@@ -65,7 +65,7 @@ export async function tick(
   };
   const input = { registry, state, live, running, policy, now, emit, signal };
   const choice = await chooseVersion(input);
-  for (const candidate of choice.accepted ?? []) await accept(candidate, context);
+  for (const candidate of choice.accepted ?? []) await acceptCandidate(candidate, context);
   await remember(choice.seen ?? [], state, now, context);
   const problem = choice.kind === "problem" ? choice.error : undefined;
   const isBaking = (running !== undefined && state.switching?.to === live) || undefined;
@@ -145,7 +145,10 @@ function isRollingBack(tag: string, state: DeployState, { switches }: DeployCont
 }
 
 /** Records the accepted bytes, so that `--accept-changed` accepts no others. */
-async function accept({ release, artifact }: Candidate, context: DeployContext): Promise<void> {
+export async function acceptCandidate(
+  { release, artifact }: Candidate,
+  context: DeployContext,
+): Promise<void> {
   const { tag } = release;
   await context.store.update((state) => acceptBytes(state, tag, artifact));
   const identity = artifact.digest ?? artifact.revision ?? "";

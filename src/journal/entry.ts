@@ -7,8 +7,8 @@
 import * as v from "valibot";
 import { shorten } from "../core/text.ts";
 
-const text = v.exactOptional(v.string());
-const number = v.exactOptional(v.number());
+const text = v.optional(v.string());
+const number = v.optional(v.number());
 
 export const JournalEntry = v.looseObject({
   /** In ISO 8601. */
@@ -30,7 +30,7 @@ export const JournalEntry = v.looseObject({
   message: text,
   durationMs: number,
   /** The duration of each phase in milliseconds, `bake` included. */
-  phases: v.exactOptional(v.record(v.string(), v.number())),
+  phases: v.optional(v.record(v.string(), v.number())),
   /** The same for all entries about one attempt to deploy a version. */
   deploy: text,
   /** The phase that failed. */
@@ -42,7 +42,7 @@ export const JournalEntry = v.looseObject({
   exitCode: number,
   signal: text,
   /** The last lines of output, oldest first. */
-  lastLines: v.exactOptional(v.array(v.string())),
+  lastLines: v.optional(v.array(v.string())),
   /** When a wait ends by itself, in ISO 8601. */
   until: text,
   /** How many entries of this kind were left out before this one, because there were too many. */
@@ -51,7 +51,7 @@ export const JournalEntry = v.looseObject({
 export type JournalEntry = v.InferOutput<typeof JournalEntry>;
 
 /** What an entry says; `undefined` leaves a field out. */
-export type EntryFields = { [K in keyof JournalEntry]?: JournalEntry[K] | undefined };
+export type EntryFields = Partial<JournalEntry>;
 
 /** Longer lines are shortened by the writer, and skipped by readers. */
 export const MAX_ENTRY_BYTES = 16 * 1024;

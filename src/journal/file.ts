@@ -153,9 +153,13 @@ export async function openJournalFiles(root: string): Promise<readonly OpenJourn
     }
     return found;
   } catch (cause) {
-    await Promise.all(found.map(({ handle }) => handle.close()));
+    await closeJournalFiles(found);
     throw cause;
   }
+}
+
+export async function closeJournalFiles(files: readonly OpenJournalFile[]): Promise<void> {
+  await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
 async function openForReading(path: string): Promise<OpenJournalFile | undefined> {

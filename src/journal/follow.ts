@@ -2,7 +2,12 @@ import { type FSWatcher, watch } from "node:fs";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { abortWith } from "../core/timeout.ts";
 import type { JournalEntry } from "./entry.ts";
-import { journalDirectory, type OpenJournalFile, openJournalFiles } from "./file.ts";
+import {
+  closeJournalFiles,
+  journalDirectory,
+  type OpenJournalFile,
+  openJournalFiles,
+} from "./file.ts";
 import { EntryReader } from "./read.ts";
 
 /** Not every file system reports changes. */
@@ -56,12 +61,12 @@ class JournalTail {
       for await (const entry of reader.read()) entries.push(entry);
     }
     this.#files = present;
-    await closeAll(removed);
+    await closeJournalFiles(removed);
     return entries;
   }
 
   async close(): Promise<void> {
-    await closeAll(this.#files);
+    await closeJournalFiles(this.#files);
     this.#files = [];
   }
 
@@ -74,10 +79,6 @@ class JournalTail {
     }
     return present;
   }
-}
-
-async function closeAll(files: readonly OpenJournalFile[]): Promise<void> {
-  await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
 /** Watches a directory as well as the system can. */

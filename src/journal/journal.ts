@@ -2,17 +2,21 @@ import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { entryLine } from "./entry.ts";
 import { type JournalFile, journalFile } from "./file.ts";
-import { readRecentEntries } from "./read.ts";
-import { concernsJournal, GAP, type RecordedEntry, Recorder } from "./recorder.ts";
+import { readJournal } from "./read.ts";
+import { GAP, recordingOf } from "./recorded_events.ts";
+import { Recorder } from "./recorder.ts";
 
 /** How many entries wait for the disk; then the oldest are dropped. */
 const CAPACITY = 500;
+/** How much of each file is read at the start. */
+const RECENT_BYTES = 64 * 1024;
 const RETRY_MS = 30_000;
 const CLOSE_MS = 5_000;
 
-export interface JournalOptions {
+interface JournalOptions {
   /** The working directory. */
   root: string;
   /** Receives a warning if the journal cannot be written, and another one when it can be written again. */
@@ -23,16 +27,6 @@ export interface JournalOptions {
   file?: JournalFile;
 }
 
-interface Early {
-  event: DewyEvent;
-  now: number;
-}
-
-interface Waiting {
-  line: Buffer;
-  isDurable: boolean;
-}
-
 /**
  * Writes what happens to `.dewy/journal.jsonl`, in order and in the background: a deploy never waits for it and never fails
  * because of it.
@@ -41,9 +35,9 @@ export class Journal {
   readonly #options: Required<JournalOptions>;
   readonly #recorder: Recorder;
   /** The events until the recent entries were read. */
-  #early: Early[] | undefined = [];
+  #early: { event: DewyEvent; now: number }[] | undefined = [];
   #resuming: Promise<void> | undefined;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: { line: Buffer; isDurable: boolean }[] = [];
   readonly #closing = new AbortController();
   #writing: Promise<void> | undefined;
   #isFailing = false;
@@ -56,7 +50,7 @@ export class Journal {
 
   /** Records an event. It never blocks. */
   readonly sink: EventSink = (event) => {
-    if (this.#closing.signal.aborted || !concernsJournal(event)) return;
+    if (this.#closing.signal.aborted || recordingOf(event.type) === undefined) return;
     const now = this.#options.clock.now();
     if (this.#early === undefined) return this.#record(event, now);
     this.#early.push({ event, now });
@@ -72,24 +66,20 @@ export class Journal {
     const { clock } = this.#options;
     // Ends the pause after a failure, so that there is a last attempt.
     this.#closing.abort(new DOMException("dewy ends", "AbortError"));
-    const done = new AbortController();
-    const late = clock.sleep(timeoutMs, done.signal).catch(() => {});
-    await Promise.race([this.#settled(), late]);
-    done.abort();
+    const settled = Promise.resolve(this.#resuming).then(() => this.#writing);
+    await withTimeout(settled, { clock, ms: timeoutMs, what: "disk" }).catch(() => {});
     const count = (this.#early?.length ?? 0) + this.#waiting.length + this.#dropped;
-    if (count === 0) return;
-    this.#warn("Journal entries lost", { count });
-  }
-
-  async #settled(): Promise<void> {
-    await this.#resuming;
-    await this.#writing;
+    if (count > 0) this.#warn("Journal entries lost", { count });
   }
 
   async #resume(): Promise<void> {
-    // What cannot be read is reported when it is written.
-    const entries = await readRecentEntries(this.#options.root).catch(() => []);
-    this.#recorder.resume(entries);
+    try {
+      for await (const entry of readJournal(this.#options.root, RECENT_BYTES)) {
+        this.#recorder.resume(entry);
+      }
+    } catch {
+      // What cannot be read is reported when it is written.
+    }
     const early = this.#early ?? [];
     this.#early = undefined;
     for (const { event, now } of early) this.#record(event, now);
@@ -97,12 +87,8 @@ export class Journal {
 
   #record(event: DewyEvent, now: number): void {
     const recorded = this.#recorder.record(event, now);
-    if (recorded !== undefined) this.#add(recorded);
-  }
-
-  #add({ entry, isDurable }: RecordedEntry): void {
-    const line = entryLine(entry);
-    this.#waiting.push({ line, isDurable });
+    if (recorded === undefined) return;
+    this.#waiting.push({ line: entryLine(recorded.entry), isDurable: recorded.isDurable });
     if (this.#waiting.length > CAPACITY) {
       const least = this.#waiting.findIndex((one) => !one.isDurable);
       this.#waiting.splice(Math.max(0, least), 1);

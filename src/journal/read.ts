@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { type JournalEntry, MAX_ENTRY_BYTES, parseEntry } from "./entry.ts";
-import { openJournalFiles } from "./file.ts";
+import { closeJournalFiles, openJournalFiles } from "./file.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
@@ -8,31 +8,21 @@ const NEWLINE = 0x0a;
 /**
  * Reads the journal of a working directory, oldest entry first, as it is now. Torn and unknown lines are skipped. Without
  * a journal, it is empty.
+ *
+ * @param recentBytes Limits the reading to about the last bytes: as many of each of the last two files.
  */
-export async function* readJournal(root: string): AsyncGenerator<JournalEntry, void, undefined> {
+export async function* readJournal(
+  root: string,
+  recentBytes?: number,
+): AsyncGenerator<JournalEntry, void, undefined> {
   const files = await openJournalFiles(root);
   try {
-    for (const { handle } of files) yield* new EntryReader(handle).read();
-  } finally {
-    await Promise.all(files.map(({ handle }) => handle.close()));
-  }
-}
-
-const RECENT_BYTES = 64 * 1024;
-
-/** Reads about the last 64 to 128 KiB of the journal, oldest entry first. */
-export async function readRecentEntries(root: string): Promise<readonly JournalEntry[]> {
-  const files = await openJournalFiles(root);
-  const entries: JournalEntry[] = [];
-  try {
-    for (const { handle } of files.slice(-2)) {
+    for (const { handle } of recentBytes === undefined ? files : files.slice(-2)) {
       const { size } = await handle.stat();
-      const reader = new EntryReader(handle, Math.max(0, size - RECENT_BYTES));
-      for await (const entry of reader.read()) entries.push(entry);
+      yield* new EntryReader(handle, Math.max(0, size - (recentBytes ?? size))).read();
     }
-    return entries;
   } finally {
-    await Promise.all(files.map(({ handle }) => handle.close()));
+    await closeJournalFiles(files);
   }
 }
 

@@ -2,16 +2,8 @@ import * as v from "valibot";
 import type { DewyEvent } from "../core/event.ts";
 import type { Secrets } from "./secrets.ts";
 
-export type WebhookOutcome = Omit<Extract<DewyEvent, { type: "webhook" }>, "type"> & {
-  source: WebhookSource;
-};
-export type WebhookSource = "github" | "registry" | "secret";
-
-export interface WebhookHandlerOptions {
-  secrets(): Promise<Secrets>;
-  /** Receives the outcome of every POST; it never contains a secret. */
-  report(outcome: WebhookOutcome): void;
-}
+export type WebhookOutcome = Omit<Extract<DewyEvent, { type: "webhook" }>, "type">;
+type WebhookSource = WebhookOutcome["source"];
 
 /**
  * Longer bodies are not read. GitHub's largest payload of a release (its notes, and a thousand files) has about 3 MiB.
@@ -41,7 +33,11 @@ interface Verdict {
 export function webhookHandler({
   secrets,
   report,
-}: WebhookHandlerOptions): (request: Request) => Promise<Response> {
+}: {
+  secrets(): Promise<Secrets>;
+  /** Receives the outcome of every POST; it never contains a secret. */
+  report(outcome: WebhookOutcome): void;
+}): (request: Request) => Promise<Response> {
   return async (request) => {
     const { pathname } = new URL(request.url);
     if (request.method !== "POST") return notPosted(pathname);

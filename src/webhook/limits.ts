@@ -7,43 +7,34 @@ export const WAKE_GAP_MS = 5_000;
 /** Between two reports of refused requests, or ignored ones, of a source. */
 export const REPORT_GAP_MS = 60_000;
 
-interface WakeLimitOptions {
-  onWake(): void;
-  clock: Clock;
-  signal: AbortSignal;
-}
-
 /**
  * Coalesces bursts: the first webhook wakes at once, and those that follow within the gap wake once more at its end, so
  * that a poll always begins after the last one.
  */
-export class WakeLimit {
-  readonly #options: WakeLimitOptions;
-  #isInGap = false;
-  #isDue = false;
-
-  constructor(options: WakeLimitOptions) {
-    this.#options = options;
-  }
-
-  trigger(): void {
-    if (this.#isInGap) this.#isDue = true;
-    else this.#wake();
-  }
-
-  #wake(): void {
-    const { onWake, clock, signal } = this.#options;
-    this.#isInGap = true;
-    this.#isDue = false;
+export function limitWakes({
+  onWake,
+  clock,
+  signal,
+}: {
+  onWake(): void;
+  clock: Clock;
+  signal: AbortSignal;
+}): () => void {
+  let isInGap = false;
+  let isDue = false;
+  return function wake() {
+    isDue = isInGap;
+    if (isInGap) return;
+    isInGap = true;
     onWake();
     clock.sleep(WAKE_GAP_MS, signal).then(
       () => {
-        this.#isInGap = false;
-        if (this.#isDue) this.#wake();
+        isInGap = false;
+        if (isDue) wake();
       },
       () => {}, // Closed.
     );
-  }
+  };
 }
 
 /** Limits the events by source and outcome; the next one says how many were left out. */
@@ -65,13 +56,7 @@ export function limitReports({
       return;
     }
     reports.set(kind, { at: now, left: 0 });
-    const more = last === undefined || last.left === 0 ? undefined : `${last.left} more before`;
-    const reasons = [reason, more].filter((text) => text !== undefined);
-    emit({
-      type: "webhook",
-      source,
-      outcome,
-      reason: reasons.length === 0 ? undefined : reasons.join("; "),
-    });
+    const reasons = [reason ?? [], last?.left ? `${last.left} more before` : []].flat();
+    emit({ type: "webhook", source, outcome, reason: reasons.join("; ") || undefined });
   };
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
 
-export interface ListenerOptions {
+interface ListenerOptions {
   /** Port 0 takes any free port. */
   listen: { host: string; port: number };
   handler(request: Request): Promise<Response>;
@@ -34,13 +34,9 @@ export async function openListener({ listen, handler, clock }: ListenerOptions):
   });
   const server = createTcp((socket) => {
     sockets.add(socket);
-    const closed = new AbortController();
     socket.on("error", () => socket.destroy()); // Other connections are not affected.
-    socket.on("close", () => {
-      sockets.delete(socket);
-      closed.abort();
-    });
-    destroyAfter(CONNECTION_MS, socket, clock, closed.signal);
+    socket.on("close", () => sockets.delete(socket));
+    destroyAfter(CONNECTION_MS, socket, clock);
     http.emit("connection", socket);
   });
   server.maxConnections = MAX_CONNECTIONS;
@@ -55,8 +51,10 @@ export async function openListener({ listen, handler, clock }: ListenerOptions):
   };
 }
 
-function destroyAfter(ms: number, socket: Socket, clock: Clock, signal: AbortSignal): void {
-  clock.sleep(ms, signal).then(
+function destroyAfter(ms: number, socket: Socket, clock: Clock): void {
+  const closed = new AbortController();
+  socket.once("close", () => closed.abort());
+  clock.sleep(ms, closed.signal).then(
     () => socket.destroy(),
     () => {}, // Closed before.
   );
@@ -80,9 +78,7 @@ async function answer(
     outgoing.shouldKeepAlive = true;
     outgoing.once("finish", () => incoming.resume());
     incoming.once("end", () => socket.end());
-    const closed = new AbortController();
-    socket.once("close", () => closed.abort());
-    destroyAfter(LINGER_MS, socket, clock, closed.signal);
+    destroyAfter(LINGER_MS, socket, clock);
   }
   outgoing.end(incoming.method === "HEAD" ? undefined : text);
 }
@@ -123,7 +119,7 @@ function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuf
 function bind(
   server: Server,
   { host, port }: ListenerOptions["listen"],
-): Promise<{ host: string; port: number }> {
+): Promise<ListenerOptions["listen"]> {
   return new Promise((resolve, reject) => {
     // Also for connections that cannot be accepted later on; others can.
     server.on("error", (cause) => {

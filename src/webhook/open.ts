@@ -2,11 +2,11 @@ import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { isLoopbackHost } from "../core/private_address.ts";
 import { webhookHandler } from "./handler.ts";
-import { limitReports, WakeLimit } from "./limits.ts";
-import { openListener } from "./listener.ts";
+import { limitReports, limitWakes } from "./limits.ts";
+import { type Listener, openListener } from "./listener.ts";
 import { SecretFile } from "./secrets.ts";
 
-export interface WebhookOptions {
+interface WebhookOptions {
   /** Port 0 takes any free port. */
   listen: { host: string; port: number };
   secretFile: string;
@@ -16,24 +16,18 @@ export interface WebhookOptions {
   clock: Clock;
 }
 
-export interface Webhooks {
-  url: string;
-  /** May be called again. */
-  close(): Promise<void>;
-}
-
 /** Opens the listener of `--webhook-listen`. Throws if the secret file cannot be used or the port is taken. */
-export async function openWebhooks(options: WebhookOptions): Promise<Webhooks> {
+export async function openWebhooks(options: WebhookOptions): Promise<Listener> {
   const { listen, secretFile, onWake, emit, clock } = options;
   const secrets = await SecretFile.open(secretFile, emit);
   const closing = new AbortController();
-  const wakes = new WakeLimit({ onWake, clock, signal: closing.signal });
+  const wake = limitWakes({ onWake, clock, signal: closing.signal });
   const report = limitReports({ clock, emit });
   const handler = webhookHandler({
     secrets: () => secrets.current(),
     report(outcome) {
       report(outcome);
-      if (outcome.outcome === "accepted") wakes.trigger();
+      if (outcome.outcome === "accepted") wake();
     },
   });
   const { url, close } = await openListener({ listen, handler, clock });
@@ -43,13 +37,11 @@ export async function openWebhooks(options: WebhookOptions): Promise<Webhooks> {
       "Webhook secrets travel in plain text; listen on loopback behind a reverse proxy with TLS";
     emit({ type: "warning", message, fields: { url } });
   }
-  let closed: Promise<void> | undefined;
   return {
     url,
-    close() {
+    async close() {
       closing.abort();
-      closed ??= close();
-      return closed;
+      await close();
     },
   };
 }

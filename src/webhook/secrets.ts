@@ -7,7 +7,7 @@ import { messageOf } from "../core/message_of.ts";
 import { fileError } from "../host/files/file_error.ts";
 
 /** A body that is being signed, with each of the secrets. */
-export interface Signing {
+interface Signing {
   update(chunk: Uint8Array): void;
   /** @param signature `sha256=` and the HMAC in lower-case hex. */
   isSignedWith(signature: string): boolean;
@@ -117,13 +117,17 @@ interface SecretsRead {
 }
 
 async function readSecrets(path: string): Promise<SecretsRead> {
-  const status = await statusOf(path);
-  if (!status.isFile()) throw unusable(path, "it is not a regular file");
-  if (status.size > MAX_FILE_BYTES) {
-    throw unusable(path, `it is larger than ${MAX_FILE_BYTES} bytes; expected one secret per line`);
+  const fail = (cause: unknown): never => {
+    const { message } = fileError("read", path, cause);
+    throw new ConfigError(`Cannot use --webhook-secret-file: ${message}`, { cause });
+  };
+  const status = await stat(path).catch(fail);
+  const problem = fileProblem(status);
+  const secrets = problem === undefined ? linesOf(await readFile(path, "utf8").catch(fail)) : [];
+  const reason = problem ?? secretsProblem(secrets);
+  if (reason !== undefined) {
+    throw new ConfigError(`Cannot use --webhook-secret-file "${path}": ${reason}`);
   }
-  const secrets = linesOf(await textOf(path));
-  checkSecrets(path, secrets);
   return {
     secrets: new Secrets(secrets),
     version: versionFrom(status),
@@ -138,49 +142,30 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** The errors name lines, not their text. */
-function checkSecrets(path: string, secrets: readonly string[]): void {
-  if (secrets.length === 0) throw unusable(path, `it is empty; ${ADVICE}`);
+function fileProblem(status: Stats): string | undefined {
+  if (!status.isFile()) return "it is not a regular file";
+  return status.size > MAX_FILE_BYTES
+    ? `it is larger than ${MAX_FILE_BYTES} bytes; expected one secret per line`
+    : undefined;
+}
+
+/** Names lines, not their text. */
+function secretsProblem(secrets: readonly string[]): string | undefined {
+  if (secrets.length === 0) return `it is empty; ${ADVICE}`;
   if (secrets.length > MAX_SECRETS) {
-    throw unusable(path, `it has ${secrets.length} secrets, expected at most ${MAX_SECRETS}`);
+    return `it has ${secrets.length} secrets, expected at most ${MAX_SECRETS}`;
   }
   for (const [index, secret] of secrets.entries()) {
     const which = `secret ${index + 1}`;
+    const { length } = secret;
     if (!/^[ -~]+$/.test(secret)) {
-      throw unusable(path, `${which} has characters other than printable ASCII; ${ADVICE}`);
+      return `${which} has characters other than printable ASCII; ${ADVICE}`;
     }
-    if (secret.length < MIN_CHARACTERS) {
-      throw unusable(
-        path,
-        `${which} has ${secret.length} characters, expected at least ${MIN_CHARACTERS}; ${ADVICE}`,
-      );
+    if (length < MIN_CHARACTERS) {
+      return `${which} has ${length} characters, expected at least ${MIN_CHARACTERS}; ${ADVICE}`;
     }
   }
-}
-
-function unusable(path: string, reason: string, cause?: unknown): ConfigError {
-  return new ConfigError(`Cannot use --webhook-secret-file "${path}": ${reason}`, { cause });
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-async function statusOf(path: string): Promise<Stats> {
-  try {
-    return await stat(path);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function unreadable(path: string, cause: unknown): ConfigError {
-  const { message } = fileError("read", path, cause);
-  return new ConfigError(`Cannot use --webhook-secret-file: ${message}`, { cause });
+  return undefined;
 }
 
 async function versionOf(path: string): Promise<string | undefined> {

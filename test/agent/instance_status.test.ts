@@ -119,6 +119,13 @@ describe("LiveStatus", () => {
     });
   });
 
+  test("is idle for good after the only poll of --once", () => {
+    const { live, report } = liveStatus();
+    live.sink({ type: "polled", outcome: "fine" });
+    expect(report()).toMatchObject({ phase: { name: "idle" }, lastPoll: { outcome: "fine" } });
+    expect(report().nextPollAt).toBeUndefined();
+  });
+
   test("shows the phase of a deploy, and its bake", () => {
     const { live, report, polled } = liveStatus();
     const start = (phase: "stage" | "verify" | "commit"): void =>

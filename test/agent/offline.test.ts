@@ -55,6 +55,9 @@ describe("a command where no dewy runs", () => {
     );
     expect(await agent.live()).toBe("v1.0.0");
     expect((await agent.state()).skipped).toMatchObject([{ tag: "v1.1.0" }]);
+    expect(eventsOf(events, "deployed")).toMatchObject([
+      { tag: "v1.0.0", previousTag: "v1.1.0", operator: { user: "alice" } },
+    ]);
     agent.publish("v1.2.0");
     expect((await offline(agent, { command: "deploy", tag: "v1.2.0" })).text).toBe(
       "the deploy of v1.2.0 is on record; dewy does not run here, and deploys it at its next start",

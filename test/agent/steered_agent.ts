@@ -38,7 +38,7 @@ export interface Steered {
   /** Delays and failures that the test wants. */
   stage: { slow: Set<string>; release(tag: string): void; isStaging(tag: string): boolean };
   publish(tag: string): void;
-  start(): Promise<void>;
+  start(argv?: readonly string[]): Promise<void>;
   stop(): Promise<number>;
   /** Runs another agent in the directory until it ends by itself. */
   runOnce(argv: readonly string[]): Promise<number>;
@@ -129,8 +129,8 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
       isStaging: (tag) => staging.has(tag),
     },
     publish: (tag) => void registry.answers.unshift(ready(tag)),
-    async start() {
-      await launch([]);
+    async start(more = []) {
+      await launch(more);
       await steered.steer({ command: "poll" });
     },
     runOnce: async (more) => (await launch(more)).ended,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { eventsOf } from "../deploy/world.ts";
 import { type Steered, steeredAgent } from "./steered_agent.ts";
 
@@ -45,6 +45,22 @@ describe.each(MODES)("the commands of operators to dewy %s", (mode) => {
     const state = await agent.state();
     expect(state.order).toBeUndefined();
     expect(state.bad).toEqual([]);
+  });
+
+  it("says each step of a rollback once", async () => {
+    const agent = await running(mode, "v1.0.0", "v1.1.0");
+    const { progress } = await agent.steer({ command: "rollback" });
+    expect(progress.filter((text) => text === "Starting v1.0.0…")).toHaveLength(1);
+  });
+
+  it("takes many commands at once without a warning of the runtime", async () => {
+    const agent = await running(mode, "v1.0.0");
+    const warnings: Error[] = [];
+    const warn = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warn);
+    onTestFinished(() => void process.off("warning", warn));
+    await Promise.all(Array.from({ length: 20 }, () => agent.steer({ command: "pause" })));
+    expect(warnings).toEqual([]);
   });
 
   it("deploys an older version, which leaves the newer one behind, and lifts that with deploy", async () => {

@@ -6,11 +6,12 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { askInstance } from "../../src/control/client.ts";
 import { chooseInstance, findInstances } from "../../src/control/instances.ts";
 import { instanceId } from "../../src/control/runtime_directory.ts";
-import { type Control, openControl } from "../../src/control/server.ts";
+import type { Control } from "../../src/control/server.ts";
 import { lockPath } from "../../src/host/files/own_paths.ts";
 import { acquireLock, type Lock } from "../../src/host/process/lock.ts";
 import { neutralEnvironment, ROOT, runtimes } from "../runtime/runtimes.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
+import { openFakeControl } from "./fake_control.ts";
 
 const [node] = runtimes;
 const NOBODY = 65_534;
@@ -27,19 +28,8 @@ async function machine() {
   const start = async (name: string, at?: string): Promise<Started> => {
     const directory = at ?? (await tempDirectory());
     const lock = await acquireLock(lockPath(directory), "server");
-    const control = await openControl({
-      root: directory,
-      name,
-      mode: "server",
-      version: "1.2.3",
-      env,
-      emit: (event) => expect(event).toBeUndefined(),
-      handler: { status: () => new Promise(() => {}), steer: async () => ({ text: "done" }) },
-    });
-    onTestFinished(async () => {
-      await control.close();
-      await lock.release();
-    });
+    onTestFinished(() => lock.release());
+    const control = await openFakeControl({ root: directory, name, env });
     return { directory, control, lock };
   };
   return { parent, env, start };
@@ -141,15 +131,8 @@ test("an instance whose socket cannot be opened is found all the same", async ()
   const directory = await tempDirectory();
   const lock = await acquireLock(lockPath(directory), "server");
   const events: unknown[] = [];
-  const control = await openControl({
-    root: directory,
-    name: "app",
-    mode: "server",
-    version: "1.2.3",
-    env,
-    emit: (event) => events.push(event),
-    handler: { status: () => new Promise(() => {}), steer: async () => ({ text: "" }) },
-  });
+  const emit = (event: unknown) => void events.push(event);
+  const control = await openFakeControl({ root: directory, env, emit });
   expect(events).toMatchObject([{ fields: { reason: /the path is too long for a socket/ } }]);
   const found = await chooseInstance({ name: "app" }, env);
   const request = { dewy: "1", operator: { user: "alice" }, request: { command: "poll" as const } };
@@ -286,16 +269,8 @@ describe.skipIf(process.getuid?.() !== 0)("another user", () => {
     await mkdir(env.DEWY_RUNTIME_DIR);
     await chown(env.DEWY_RUNTIME_DIR, NOBODY, NOBODY);
     const events: unknown[] = [];
-    const control = await openControl({
-      root: await tempDirectory(),
-      name: "app",
-      mode: "server",
-      version: "1",
-      env,
-      emit: (event) => events.push(event),
-      handler: { status: () => new Promise(() => {}), steer: async () => ({ text: "" }) },
-    });
-    await control.close();
+    const emit = (event: unknown) => void events.push(event);
+    await openFakeControl({ root: await tempDirectory(), env, emit });
     expect(events).toMatchObject([{ fields: { reason: /belongs to user 65534/ } }]);
   });
 });

@@ -9,6 +9,7 @@ import {
   EMPTY_STATE,
   forgetAcceptances,
   markBad,
+  retention,
   withoutAfterHook,
   withoutReleases,
   withRelease,
@@ -157,5 +158,36 @@ describe("the state of an app", () => {
     }
     expect(state.bad).toHaveLength(100);
     expect(state.bad.at(-1)?.tag).toBe("v2.0.119");
+  });
+});
+
+describe("retention", () => {
+  const staged = Array.from({ length: 12 }, (_, index) => ({
+    ...deployedRelease(
+      candidate(`v1.${index}.0`).release,
+      { name: "app", url: "" },
+      `d${index}`,
+      0,
+    ),
+  }));
+  const newest = ["d5", "d6", "d7", "d8", "d9", "d10", "d11"];
+  const said = { user: "alice", at: "" };
+
+  it.each([
+    ["the newest ones", {}, []],
+    ["the live one and the one before it", { previous: "d0" }, ["d0"]],
+    ["both sides of a switch", { switching: { to: "d2", from: "d1" } }, ["d2", "d1"]],
+    [
+      "the target of a rollback that was ordered",
+      { order: { ...said, id: "1", kind: "rollback", tag: "v1.3.0", directory: "d3" } },
+      ["d3"],
+    ],
+    ["a pinned version", { pinned: { ...said, tag: "v1.4.0" } }, ["d4"]],
+    ["no more for a pinned version that is not here", { pinned: { ...said, tag: "v9.0.0" } }, []],
+  ] satisfies [string, Partial<DeployState>, string[]][])("keeps %s", (_, over, kept) => {
+    const state: DeployState = { ...EMPTY_STATE, releases: staged, ...over };
+    const { keep, others } = retention(state, "d11");
+    expect([...keep].sort()).toEqual([...newest, ...kept].sort());
+    expect(others).toBe(0);
   });
 });

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { type DeployPhase, HostError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { JournalEntry } from "../../src/journal/entry.ts";
-import { JOURNAL_EVENTS, Recorder } from "../../src/journal/recorder.ts";
+import { JOURNAL_EVENTS } from "../../src/journal/recorded_events.ts";
+import { Recorder } from "../../src/journal/recorder.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 
 const alice = { user: "alice", message: "checkout fails" };

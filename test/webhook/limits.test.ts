@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { WebhookOutcome } from "../../src/webhook/handler.ts";
-import { limitReports, REPORT_GAP_MS, WAKE_GAP_MS, WakeLimit } from "../../src/webhook/limits.ts";
+import { limitReports, limitWakes, REPORT_GAP_MS, WAKE_GAP_MS } from "../../src/webhook/limits.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
 
 async function advance(clock: FakeClock, ms: number): Promise<void> {
@@ -14,31 +14,31 @@ describe("wakes", () => {
     const clock = fakeClock();
     const closing = new AbortController();
     const wakes: number[] = [];
-    const limit = new WakeLimit({
+    const wake = limitWakes({
       onWake: () => wakes.push(clock.now()),
       clock,
       signal: closing.signal,
     });
-    return { clock, closing, wakes, limit };
+    return { clock, closing, wakes, wake };
   }
 
   test("come at once, and not again without a webhook", async () => {
-    const { clock, wakes, limit } = start();
-    limit.trigger();
+    const { clock, wakes, wake } = start();
+    wake();
     expect(wakes).toHaveLength(1);
     await advance(clock, 10 * WAKE_GAP_MS);
     expect(wakes).toHaveLength(1);
-    limit.trigger();
+    wake();
     expect(wakes).toHaveLength(2);
   });
 
   test("are two for a burst: at its start and after its end", async () => {
-    const { clock, wakes, limit } = start();
+    const { clock, wakes, wake } = start();
     const begin = clock.now();
-    for (let count = 0; count < 1000; count += 1) limit.trigger();
+    for (let count = 0; count < 1000; count += 1) wake();
     expect(wakes).toEqual([begin]);
     await advance(clock, WAKE_GAP_MS - 1);
-    limit.trigger();
+    wake();
     expect(wakes).toEqual([begin]);
     await advance(clock, 1);
     expect(wakes).toEqual([begin, begin + WAKE_GAP_MS]);
@@ -47,11 +47,11 @@ describe("wakes", () => {
   });
 
   test("keep their distance in a long flood, and the last webhook is never lost", async () => {
-    const { clock, wakes, limit } = start();
+    const { clock, wakes, wake } = start();
     const begin = clock.now();
     let last = begin;
     for (let count = 0; count < 1000; count += 1) {
-      limit.trigger();
+      wake();
       last = clock.now();
       await advance(clock, 100);
     }
@@ -63,12 +63,12 @@ describe("wakes", () => {
   });
 
   test("end when the listener closes", async () => {
-    const { clock, closing, wakes, limit } = start();
-    limit.trigger();
-    limit.trigger();
+    const { clock, closing, wakes, wake } = start();
+    wake();
+    wake();
     closing.abort();
     await advance(clock, 10 * WAKE_GAP_MS);
-    limit.trigger();
+    wake();
     expect(wakes).toHaveLength(1);
   });
 });

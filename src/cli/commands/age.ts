@@ -9,7 +9,7 @@ import type {
 import { publicationWait, type Wait } from "../../deploy/gate.ts";
 
 /** What a minimum age does to an answer, as on a machine where nothing runs yet. */
-export interface AgeAnswer {
+interface AgeAnswer {
   minAgeMs: number;
   /** The age of the chosen version; `undefined` without one, or if the registry states no date. */
   ageMs: number | undefined;

@@ -27,6 +27,17 @@ export function textTable(rows: readonly (readonly string[])[], indent = ""): st
     .join("");
 }
 
+/** A table with a header; `paint` colours its other lines. */
+export function headedTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  style: TerminalStyle,
+  paint = (line: string, _row: number): string => line,
+): string {
+  const [first = "", ...lines] = textTable([header, ...rows]).split("\n");
+  return [style.bold(first), ...lines.map(paint)].join("\n");
+}
+
 export function choiceMark(isChosen: boolean, style: TerminalStyle): string {
   return isChosen ? style.green("✓") : style.red("✗");
 }

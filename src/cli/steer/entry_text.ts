@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { formatDuration } from "../../core/duration.ts";
 import { operatorText } from "../../core/operator.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
+import { localTime, roughDuration } from "./times.ts";
 
 type Words = readonly (string | undefined)[];
 
@@ -46,33 +46,13 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
 /** Why and by whom, and the phases of a deploy; empty for an entry that says nothing more. */
 export function entryText(entry: JournalEntry): string {
   const reason = entry.reason && withoutTag(entry.reason, entry.tag);
-  const shortened: JournalEntry = { ...entry, ...(reason === undefined ? {} : { reason }) };
-  const words = TEXTS[entry.event]?.(shortened) ?? [reason, askedForBy(entry)];
+  const words = TEXTS[entry.event]?.({ ...entry, reason }) ?? [reason, askedForBy(entry)];
   const { event, omitted = 0 } = entry;
   const rest = omitted > 0 && event !== "gap" ? `${omitted} more before it` : undefined;
   return [...words, rest].filter((word) => word !== undefined && word !== "").join("; ");
 }
 
-/** `34.5s`: as precise as a person needs it. */
-export function roughDuration(ms: number): string {
-  if (ms < 1000) return formatDuration(Math.round(ms));
-  const precision = ms < 60_000 ? 100 : 1000;
-  return formatDuration(Math.round(ms / precision) * precision);
-}
-
-/** `2026-05-01 12:00:00`, in the local time zone. */
-export function localTime(iso: string): string {
-  const date = new Date(iso);
-  const numbers = [date.getMonth() + 1, date.getDate()].map(twoDigits);
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits);
-  return `${date.getFullYear()}-${numbers.join("-")} ${time.join(":")}`;
-}
-
-function twoDigits(value: number): string {
-  return String(value).padStart(2, "0");
-}
-
-/** The version has a column of its own. */
+/** The line names the version already. */
 export function withoutTag(reason: string, tag: string | undefined | null): string {
   const start = `Cannot deploy ${tag}: `;
   return reason.startsWith(start) ? reason.slice(start.length) : reason;

@@ -6,7 +6,7 @@ import { SIGNAL_EXIT_CODES } from "../../host/process/io.ts";
 import { type JournalEntry, jsonLine } from "../../journal/entry.ts";
 import { followJournal } from "../../journal/follow.ts";
 import { readJournal } from "../../journal/read.ts";
-import { JOURNAL_EVENTS } from "../../journal/recorder.ts";
+import { JOURNAL_EVENTS } from "../../journal/recorded_events.ts";
 import type { HistoryConfig } from "../flags/local.ts";
 import { terminalStyle } from "../terminal.ts";
 import { historyHeader, historyRow } from "./history_table.ts";
@@ -14,59 +14,41 @@ import { historyHeader, historyRow } from "./history_table.ts";
 /** Prints the entries of the journal, oldest first. */
 export async function runHistory(config: HistoryConfig, context: CommandContext): Promise<number> {
   checkEvents(config.events);
-  const { directory: root } = await chooseInstance(config, context.env);
-  const output: Output = {
-    config,
-    isWanted: filter(config, context.clock.now()),
-    print: printer(config, context),
-  };
-  return config.follow
-    ? await follow(root, output, context)
-    : await printLast(root, output, context);
-}
-
-interface Output {
-  config: HistoryConfig;
-  isWanted(entry: JournalEntry): boolean;
-  print: Printer;
-}
-
-async function printLast(
-  root: string,
-  { config, isWanted, print }: Output,
-  { signals }: CommandContext,
-): Promise<number> {
-  let found: JournalEntry[] = [];
-  let isEmpty = true;
-  for await (const entry of readJournal(root)) {
-    signals.stop.throwIfAborted();
-    isEmpty = false;
-    if (isWanted(entry)) found.push(entry);
-    // Now and then, so that a long journal is not kept in memory.
-    if (config.limit > 0 && found.length >= 2 * config.limit) found = found.slice(-config.limit);
-  }
-  print.entries(last(found, config.limit));
-  if (found.length === 0) {
-    print.note(isEmpty ? "Nothing has been recorded yet." : "No entry fits these filters.");
-  }
-  return 0;
-}
-
-async function follow(
-  root: string,
-  { config, isWanted, print }: Output,
-  { signals, stdout }: CommandContext,
-): Promise<number> {
+  const { signals, stdout, env, clock } = context;
+  const { directory: root } = await chooseInstance(config, env, signals.stop);
+  const isWanted = filter(config, clock.now());
+  const print = printer(config, context);
   let isFirst = true;
-  for await (const batch of followJournal(root, signals.stop)) {
-    const entries = batch.filter(isWanted);
-    print.entries(isFirst ? last(entries, config.limit) : entries);
+  for await (const batch of batches(root, config, signals.stop)) {
+    const wanted = batch.filter(isWanted);
+    print(isFirst ? last(wanted, config.limit) : wanted);
     isFirst = false;
+    if (wanted.length === 0 && !config.follow && !config.json) stdout.write(nothing(batch));
     // `dewy history --follow | head` has read enough.
     if (stdout.isClosed) return 0;
   }
   const signal = signals.stoppedBy();
   return signal === undefined ? 0 : SIGNAL_EXIT_CODES[signal];
+}
+
+/** Yields all entries so far, then those that follow. */
+async function* batches(
+  root: string,
+  { follow }: HistoryConfig,
+  signal: AbortSignal,
+): AsyncGenerator<readonly JournalEntry[]> {
+  if (follow) return yield* followJournal(root, signal);
+  const entries: JournalEntry[] = [];
+  for await (const entry of readJournal(root)) {
+    signal.throwIfAborted();
+    entries.push(entry);
+  }
+  yield entries;
+}
+
+function nothing(entries: readonly JournalEntry[]): string {
+  const isEmpty = entries.length === 0;
+  return isEmpty ? "Nothing has been recorded yet.\n" : "No entry fits these filters.\n";
 }
 
 function last(entries: readonly JournalEntry[], limit: number): readonly JournalEntry[] {
@@ -108,28 +90,18 @@ function withoutV(tag: string): string {
   return tag.replace(/^v(?=\d)/, "");
 }
 
-interface Printer {
-  entries(entries: readonly JournalEntry[]): void;
-  /** For people only. */
-  note(text: string): void;
-}
-
-function printer({ json }: HistoryConfig, { stdout, env }: CommandContext): Printer {
+function printer(
+  { json }: HistoryConfig,
+  { stdout, env }: CommandContext,
+): (entries: readonly JournalEntry[]) => void {
   if (json) {
-    return {
-      entries: (entries) => stdout.write(entries.map((entry) => `${jsonLine(entry)}\n`).join("")),
-      note: () => {},
-    };
+    return (entries) => stdout.write(entries.map((entry) => `${jsonLine(entry)}\n`).join(""));
   }
   const style = terminalStyle(stdout, env);
-  let hasHeader = false;
-  return {
-    entries: (entries) => {
-      if (entries.length === 0) return;
-      const header = hasHeader ? "" : historyHeader(style);
-      hasHeader = true;
-      stdout.write(header + entries.map((entry) => historyRow(entry, style)).join(""));
-    },
-    note: (text) => stdout.write(`${text}\n`),
+  let header = historyHeader(style);
+  return (entries) => {
+    if (entries.length === 0) return;
+    stdout.write(header + entries.map((entry) => historyRow(entry, style)).join(""));
+    header = "";
   };
 }

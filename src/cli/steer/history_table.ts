@@ -1,7 +1,8 @@
 import { printable } from "../../core/text.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { type TerminalStyle, wrap } from "../terminal.ts";
-import { entryText, localTime, roughDuration } from "./entry_text.ts";
+import { entryText } from "./entry_text.ts";
+import { localTime, roughDuration } from "./times.ts";
 
 const MAX_LINES = 5;
 /** Fixed, because entries that follow are printed one by one. */

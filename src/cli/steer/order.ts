@@ -1,13 +1,16 @@
+import { userInfo } from "node:os";
 import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
+import type { ControlHandler } from "../../control/conversations.ts";
 import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
 import { DewyError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
-import { printable } from "../../core/text.ts";
+import { printable, shorten } from "../../core/text.ts";
 import type { SteerConfig } from "../flags/local.ts";
-import { operatorOf } from "./operator.ts";
+
+type Outcome = Awaited<ReturnType<ControlHandler["steer"]>>;
 
 interface Order {
   command: SteerCommand;
@@ -15,59 +18,32 @@ interface Order {
   progress(text: string): void;
 }
 
-interface Outcome {
-  text: string;
-  live?: string | undefined;
-}
-
 /** Gives an operator's command to an instance, and waits for the outcome. */
 export async function runOrder(config: SteerConfig, context: CommandContext): Promise<number> {
   const order = orderOf(config, context);
   const deadline = context.clock.monotonic() + BUSY_MS;
   for (;;) {
-    const instance = await chooseSettled(config, context, deadline);
+    const instance = await chooseInstance(config, context.env, context.signals.stop);
     try {
       const give = instance.isRunning ? ask : act;
       print(await give(instance, order, context), instance, config, context);
       return 0;
     } catch (error) {
       // A dewy has started meanwhile, or another command was faster.
-      const isOvertaken = !instance.isRunning && isLocked(error);
+      const isOvertaken =
+        !instance.isRunning && error instanceof DewyError && error.code === "locked";
       if (!isOvertaken || context.clock.monotonic() >= deadline) throw error;
     }
   }
 }
 
-/** How long a dewy may take from its lock to its control socket, and another command for its work. */
+/** How long other commands may take for their work on the directory. */
 const BUSY_MS = 5_000;
-const RETRY_MS = 50;
-
-async function chooseSettled(
-  config: SteerConfig,
-  { env, clock, signals }: CommandContext,
-  deadline: number,
-): Promise<FoundInstance> {
-  for (;;) {
-    const instance = await chooseInstance(config, env);
-    const isBusy = instance.isRunning && instance.socket === undefined;
-    if (!isBusy || clock.monotonic() >= deadline) return instance;
-    await clock.sleep(RETRY_MS, signals.stop);
-  }
-}
-
-function isLocked(error: unknown): boolean {
-  return error instanceof DewyError && error.code === "locked";
-}
 
 function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
   const { command, tag, message, dryRun } = config;
-  const given = {
-    command,
-    ...(tag === undefined ? {} : { tag }),
-    ...(dryRun ? { dryRun } : {}),
-  };
   return {
-    command: v.parse(SteerCommand, given),
+    command: v.parse(SteerCommand, { command, tag, dryRun: dryRun || undefined }),
     operator: operatorOf(env, message),
     progress: (text) => stderr.write(`${printable(text)}\n`),
   };
@@ -75,22 +51,22 @@ function orderOf(config: SteerConfig, { env, stderr }: CommandContext): Order {
 
 async function ask(
   instance: FoundInstance,
-  { command, operator, progress }: Order,
-  { signals, stderr, version }: CommandContext,
+  { command: request, operator, progress: onProgress }: Order,
+  { signals, stderr, version: dewy }: CommandContext,
 ): Promise<Outcome> {
-  const request = { dewy: version, operator: { ...operator }, request: command };
+  let isSent = false;
+  const onSent = (): void => {
+    isSent = true;
+  };
+  const { stop: signal } = signals;
   try {
-    return await askInstance(instance, request, { onProgress: progress, signal: signals.stop });
+    const options = { onProgress, onSent, signal };
+    return await askInstance(instance, { dewy, operator, request }, options);
   } catch (error) {
-    if (signals.stop.aborted) stderr.write(`${goesOn(instance, command)}\n`);
+    const text = `Stopped waiting: dewy goes on with a ${request.command} that it has received; to look: dewy status --directory ${instance.directory}`;
+    if (signal.aborted && isSent) stderr.write(`${printable(text)}\n`);
     throw error;
   }
-}
-
-function goesOn({ directory }: FoundInstance, { command }: SteerCommand): string {
-  return printable(
-    `Stopped waiting: dewy goes on with a ${command} that it has received; to look: dewy status --directory ${directory}`,
-  );
 }
 
 /** Nothing runs there: the command acts on the directory, under its lock. */
@@ -101,7 +77,7 @@ async function act(
 ): Promise<Outcome> {
   const { steerOffline } = await import("../../agent/offline.ts");
   const redact = redactor(env);
-  return steerOffline(directory, command, { operator, signal: signals.stop, redact, emit });
+  return await steerOffline(directory, command, { operator, signal: signals.stop, redact, emit });
 }
 
 function print(
@@ -114,4 +90,24 @@ function print(
   const done = { kind: "done", command, outcome, name, directory };
   const found = { tag: tag ?? null, live: live ?? null, message: text };
   stdout.write(json ? `${JSON.stringify({ ...done, ...found })}\n` : `${printable(text)}\n`);
+}
+
+const MAX_NAME = 64;
+
+/** The user at the keyboard: behind sudo, the one who called it. */
+function operatorOf(env: CommandContext["env"], message: string | undefined): Operator {
+  const user = shorten(printable(env.SUDO_USER || ownName()), MAX_NAME);
+  return { user, message };
+}
+
+/** In a container, the user may have a number and no name; without `USER`, Bun knows no name. */
+function ownName(): string {
+  const uid = process.getuid?.();
+  try {
+    const { username } = userInfo();
+    if (username !== "" && username !== "unknown") return username;
+  } catch {
+    // The number has to do.
+  }
+  return uid === 0 ? "root" : `uid ${uid ?? "unknown"}`;
 }

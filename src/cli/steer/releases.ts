@@ -16,13 +16,14 @@ import { statePath } from "../../host/files/own_paths.ts";
 import { readState } from "../../host/files/state_file.ts";
 import { treeSize } from "../../host/files/tree_size.ts";
 import { jsonLine } from "../../journal/entry.ts";
-import { textTable } from "../commands/text_table.ts";
+import { headedTable } from "../commands/text_table.ts";
 import type { ReleasesConfig } from "../flags/local.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
-import { localTime, withoutTag } from "./entry_text.ts";
+import { withoutTag } from "./entry_text.ts";
+import { localTime } from "./times.ts";
 
 /** A release on disk, as `--json` prints it. Unknown values are `null`. */
-export interface ListedRelease {
+interface ListedRelease {
   /** `null` if there is no record of the release. */
   tag: string | null;
   directory: string;
@@ -50,7 +51,7 @@ export async function runReleases(
   config: ReleasesConfig,
   context: CommandContext,
 ): Promise<number> {
-  const { directory: root } = await chooseInstance(config, context.env);
+  const { directory: root } = await chooseInstance(config, context.env, context.signals.stop);
   const directory = await openReleaseDirectory(root);
   const state = await readState(statePath(root));
   const releases = await listReleases(directory, state, context.signals.stop);
@@ -96,10 +97,7 @@ async function rollbackTarget(
   return (await rollbackChoice(state, left.tag, directory.has, ""))?.directory;
 }
 
-function recordOf(
-  name: string,
-  state: DeployState,
-): Omit<ListedRelease, "bytes" | "isCurrent" | "isBaking" | "isRollbackTarget"> {
+function recordOf(name: string, state: DeployState) {
   const release = findRelease(state, name);
   return {
     tag: release?.tag ?? null,
@@ -133,21 +131,17 @@ async function sizeOf(path: string, signal: AbortSignal): Promise<number | null>
 
 function releasesText(releases: readonly ListedRelease[], style: TerminalStyle): string {
   if (releases.length === 0) return "No release is on this machine.\n";
-  const [header = "", ...lines] = textTable([
-    ["VERSION", "STAGED", "SIZE", "STATE"],
-    ...releases.map((release) => [
-      release.tag ?? `(${release.directory})`,
-      release.stagedAt === null ? "-" : localTime(release.stagedAt),
-      release.bytes === null ? "-" : formatBytes(release.bytes),
-      statesOf(release).join(", "),
-    ]),
-  ]).split("\n");
-  const shown = lines.map((line, index) => {
+  const rows = releases.map((release) => [
+    release.tag ?? `(${release.directory})`,
+    release.stagedAt === null ? "-" : localTime(release.stagedAt),
+    release.bytes === null ? "-" : formatBytes(release.bytes),
+    statesOf(release).join(", "),
+  ]);
+  return headedTable(["VERSION", "STAGED", "SIZE", "STATE"], rows, style, (line, index) => {
     const release = releases[index];
     if (release?.bad != null) return style.red(line);
     return release?.isCurrent ? style.green(line) : line;
   });
-  return [style.bold(header), ...shown].join("\n");
 }
 
 function statesOf(release: ListedRelease): readonly string[] {

@@ -22,8 +22,8 @@ const TIMEOUT_MS = 3_000;
 
 /** Prints the status of all instances, or the details of one. */
 export async function runStatus(config: StatusConfig, context: CommandContext): Promise<number> {
-  const { env, stdout } = context;
-  const { instances, hidden } = await chosen(config, env);
+  const { stdout } = context;
+  const { instances, hidden } = await chosen(config, context);
   const statuses = await Promise.all(instances.map((one) => readStatus(one, context)));
   context.signals.stop.throwIfAborted();
   stdout.write(
@@ -34,9 +34,9 @@ export async function runStatus(config: StatusConfig, context: CommandContext): 
   return statuses.length === 0 ? NOTHING_FOUND : 0;
 }
 
-async function chosen(config: StatusConfig, env: CommandContext["env"]) {
+async function chosen(config: StatusConfig, { env, signals }: CommandContext) {
   if (config.name === undefined && config.directory === undefined) return await findInstances(env);
-  return { instances: [await chooseInstance(config, env)], hidden: 0 };
+  return { instances: [await chooseInstance(config, env, signals.stop)], hidden: 0 };
 }
 
 /** What an instance that does not answer would say is not known; its directory says the rest. */
@@ -68,19 +68,17 @@ async function ask(instance: FoundInstance, context: CommandContext): Promise<In
 }
 
 async function look(
-  { name, mode, directory, process: running, wasKilled }: FoundInstance,
+  { name, mode, directory, process, wasKilled }: FoundInstance,
   { clock }: CommandContext,
 ): Promise<InstanceStatus> {
-  const process = running === undefined ? {} : { process: running };
-  const problem = wasKilled ? { problem: killed(mode) } : {};
+  const known = { name, mode, directory };
   try {
-    const status = directoryStatus({ name, mode, directory });
     const timeout = { clock, ms: TIMEOUT_MS, what: "answer of the file system" };
-    return { ...(await withTimeout(status, timeout)), ...process, ...problem };
+    const status = await withTimeout(directoryStatus(known), timeout);
+    return { ...status, process, problem: wasKilled ? killed(mode) : undefined };
   } catch (error) {
     const nothing = { waiting: [], bad: [], skipped: [], phase: { name: "unknown" } };
-    const known = { name, directory, ...(mode === undefined ? {} : { mode }), ...process };
-    return { ...known, ...nothing, problem: messageOf(error) };
+    return { ...known, ...nothing, process, problem: messageOf(error) };
   }
 }
 

@@ -1,9 +1,9 @@
 import type { AppStatus, InstanceStatus } from "../../control/protocol.ts";
 import { printable, shorten } from "../../core/text.ts";
-import { textTable } from "../commands/text_table.ts";
+import { headedTable, textTable } from "../commands/text_table.ts";
 import type { TerminalStyle } from "../terminal.ts";
-import { localTime } from "./entry_text.ts";
-import { ago, ahead, span } from "./times.ts";
+import { withoutTag } from "./entry_text.ts";
+import { ago, ahead, localTime, span } from "./times.ts";
 
 const MAX_CELL = 100;
 const MAX_BAD = 5;
@@ -28,8 +28,7 @@ export function statusTable(
   ]);
   const place = needsDirectory ? ["DIRECTORY"] : [];
   const header = ["NAME", "MODE", "VERSION", "SINCE", "STATE", "LAST POLL", ...place, "NOTES"];
-  const [first = "", ...lines] = textTable([header, ...rows]).split("\n");
-  return [style.bold(first), ...lines].join("\n");
+  return headedTable(header, rows, style);
 }
 
 /** Everything about one instance. */
@@ -61,18 +60,12 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
       return `${one.tag}${one.andEarlier ? " and earlier" : ""}, ${saidBy(one, now)}`;
     }),
     ...rowsOf("bad", status.bad.slice(-MAX_BAD).reverse(), ({ tag, reason, at }) => {
-      return `${tag}: ${withoutPrefix(reason, tag)} (${ago(at, now)})`;
+      return `${tag}: ${withoutTag(reason, tag)} (${ago(at, now)})`;
     }),
     ["", hiddenBad(status)],
     ["registry", status.registry ?? ""],
     ["dewy", processText(status, now)],
   ];
-}
-
-/** The line names the version already. */
-function withoutPrefix(reason: string, tag: string): string {
-  const prefix = `Cannot deploy ${tag}: `;
-  return reason.startsWith(prefix) ? reason.slice(prefix.length) : reason;
 }
 
 function hiddenBad({ bad }: InstanceStatus): string {

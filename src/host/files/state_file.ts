@@ -96,7 +96,8 @@ const schema = v.object({
 
 /**
  * Keeps the state in a JSON file. An invalid file is set aside: the symlink `current` still says which release is live,
- * so that at worst a version is deployed again. The record of bad versions and of known bytes is lost.
+ * so that at worst a version is deployed again. The record of bad versions and of known bytes is lost, and so are pins, a
+ * pause and skips.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
   const exclusively = exclusive();
@@ -141,7 +142,7 @@ async function setAside(path: string, emit: EventSink): Promise<DeployState> {
     type: "warning",
     important: true,
     message: "State file is not valid; it was set aside",
-    fields: { path: aside },
+    fields: { path: aside, lost: "pins, pauses, skips, bad versions" },
   });
   return EMPTY_STATE;
 }

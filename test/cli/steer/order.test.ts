@@ -2,13 +2,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../src/cli/run.ts";
+import type { ControlHandler } from "../../../src/control/conversations.ts";
 import type { SteerCommand } from "../../../src/control/protocol.ts";
-import { type ControlHandler, openControl } from "../../../src/control/server.ts";
 import { HostError } from "../../../src/core/error.ts";
 import type { Operator } from "../../../src/core/operator.ts";
 import { lockPath, statePath } from "../../../src/host/files/own_paths.ts";
 import { readState } from "../../../src/host/files/state_file.ts";
 import { acquireLock } from "../../../src/host/process/lock.ts";
+import { openFakeControl } from "../../control/fake_control.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { type FakeProcess, fakeProcess } from "../process.ts";
 
@@ -42,16 +43,8 @@ async function openSocket(
   steer: ControlHandler["steer"],
   name = "app",
 ): Promise<void> {
-  const control = await openControl({
-    root: directory,
-    name,
-    mode: "server",
-    version: "1.2.3",
-    env,
-    emit: () => {},
-    handler: { status: () => Promise.reject(new Error("not asked")), steer },
-  });
-  onTestFinished(() => control.close());
+  const status = () => Promise.reject(new Error("not asked"));
+  await openFakeControl({ root: directory, name, env, handler: { status, steer } });
 }
 
 async function order({ env }: Host, ...argv: string[]): Promise<{ code: number; io: FakeProcess }> {
@@ -161,6 +154,14 @@ describe("an operator's command", () => {
     expect(io.err()).toBe(
       `Stopped waiting: dewy goes on with a rollback that it has received; to look: dewy status --directory ${host.directory}\n`,
     );
+  });
+
+  test("interrupted before dewy has the command, it says nothing about dewy", async () => {
+    const host = await instance(NEVER);
+    const io = fakeProcess({ env: host.env });
+    io.kill("SIGINT");
+    expect(await run(["rollback"], io)).toBe(130);
+    expect(io.err()).not.toContain("goes on");
   });
 
   test("lists the instances if there are several, and changes nothing", async () => {

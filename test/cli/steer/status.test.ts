@@ -9,12 +9,13 @@ import { statusDetails, statusTable } from "../../../src/cli/steer/status_text.t
 import { terminalStyle } from "../../../src/cli/terminal.ts";
 import type { InstanceStatus } from "../../../src/control/protocol.ts";
 import { instanceId } from "../../../src/control/runtime_directory.ts";
-import { type Control, openControl } from "../../../src/control/server.ts";
+import type { Control } from "../../../src/control/server.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { EMPTY_STATE } from "../../../src/deploy/state.ts";
 import { lockPath, statePath } from "../../../src/host/files/own_paths.ts";
 import { stateFile } from "../../../src/host/files/state_file.ts";
 import { acquireLock } from "../../../src/host/process/lock.ts";
+import { openFakeControl } from "../../control/fake_control.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { fakeProcess } from "../process.ts";
 
@@ -45,19 +46,9 @@ async function machine(): Promise<Machine> {
       const lock = await acquireLock(lockPath(directory), "server");
       onTestFinished(() => lock.release());
       await stateFile(statePath(directory), () => {}).update(() => EMPTY_STATE);
-      const control = await openControl({
-        root: directory,
-        name,
-        mode: "server",
-        version: "1.2.3",
-        env,
-        emit: (event) => expect(event).toBeUndefined(),
-        handler: {
-          status: async () => statusOf({ name, directory, ...over }),
-          steer: async () => ({ text: "" }),
-        },
-      });
-      onTestFinished(() => control.close());
+      const status = async () => statusOf({ name, directory, ...over });
+      const handler = { status, steer: async () => ({ text: "" }) };
+      const control = await openFakeControl({ root: directory, name, env, handler });
       return {
         directory,
         close: async () => {

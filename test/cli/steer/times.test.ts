@@ -22,6 +22,7 @@ describe("times for people", () => {
     expect(ago(at(-180), NOW)).toBe("3 min ago");
     expect(ago(at(-1), NOW)).toBe("just now");
     expect(ago(at(60), NOW)).toBe("just now");
+    expect(ago("yesterday", NOW)).toBe("at an unknown time");
   });
 
   test("the future is ahead until it has come", () => {

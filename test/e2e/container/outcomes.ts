@@ -2,13 +2,16 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
+import type { AppImage } from "../../peers/container_app.ts";
 import { type CliRuntime, cliRuntimes, type Dewy, until } from "../dewy.ts";
 import type { LoadResult } from "../server/load.ts";
 import { deployed, startTestLoad } from "../server/served_app.ts";
 import { lanes } from "../server/start_load.ts";
+import { newOperator, type Operator } from "../steer/operator.ts";
 import {
   type ContainerPeers,
   type ServedContainers,
+  type ServeOptions,
   serveContainers,
 } from "./served_containers.ts";
 
@@ -25,6 +28,56 @@ export async function firstDeploy(
   const dewy = app.start(flags);
   await deployed(dewy, "v1.0.0");
   return { app, dewy };
+}
+
+/** Starts an app that an operator steers, and deploys versions of it one after another. */
+export async function steerContainers(
+  peers: ContainerPeers,
+  tags: readonly string[],
+  {
+    flags = [],
+    image = {},
+    ...options
+  }: ServeOptions & { flags?: readonly string[]; image?: Partial<AppImage> } = {},
+): Promise<SteeredContainers> {
+  const [operator, app] = [await newOperator(), await serveContainers(peers, NODE, options)];
+  const start = (more: readonly string[] = []): Dewy =>
+    app.start([...flags, ...more], operator.env);
+  const dewy = start();
+  for (const tag of tags) {
+    await app.publish(tag, image);
+    await operator.run("poll");
+    await deployed(dewy, tag);
+  }
+  return { ...app, operator, dewy, restart: start };
+}
+
+export interface SteeredContainers extends ServedContainers {
+  operator: Operator;
+  /** The first dewy. */
+  dewy: Dewy;
+  /** Starts another dewy when the one before has ended. */
+  restart(flags?: readonly string[]): Dewy;
+}
+
+export async function stateOf({ directory }: ServedContainers): Promise<DeployState> {
+  return JSON.parse(await readFile(join(directory, ".dewy", "state.json"), "utf8"));
+}
+
+/** Waits until these and no other containers run, by their tags. */
+export async function runningOnly(
+  app: ServedContainers,
+  tags: readonly string[],
+  about: () => string,
+): Promise<void> {
+  let running: readonly string[] = [];
+  await until(
+    async () => {
+      running = await app.running();
+      return running.join() === tags.join();
+    },
+    () => `only ${tags.join()}, not ${running.join()}\n${about()}`,
+  );
 }
 
 /** Sends a request through the proxy over a new connection. */

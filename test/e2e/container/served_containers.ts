@@ -84,6 +84,8 @@ function runningContainer({ Id, Name, State, Config }: Inspected): RunningContai
 }
 
 export interface ServeOptions {
+  /** The repository in the registry. Defaults to one of its own, named after the app. */
+  repository?: string;
   /** Defaults to the peers' registry. */
   registry?: DockerRegistry;
   /** The query of the registry's URL, with its question mark. */
@@ -99,10 +101,11 @@ export interface ServeOptions {
 export async function serveContainers(
   { engine, ...peers }: ContainerPeers,
   runtime: CliRuntime,
-  { registry = peers.registry, query = "", args: own = [] }: ServeOptions = {},
+  { registry = peers.registry, query = "", args: own = [], ...options }: ServeOptions = {},
 ): Promise<ServedContainers> {
   made += 1;
   const app = `app${made}`;
+  const { repository = app } = options;
   const root = await tempDirectory();
   const directory = join(root, "dewy");
   const counts = join(root, "counts");
@@ -130,7 +133,8 @@ export async function serveContainers(
       ...[
         "container",
         "--registry",
-        `img://${registry.host}/${app}${query}`,
+        `img://${registry.host}/${repository}${query}`,
+        ...(repository === app ? [] : ["--name", app]),
         "--runtime",
         engine.name,
       ],
@@ -146,7 +150,7 @@ export async function serveContainers(
     directory,
     port,
     publish: async (version, options = {}) =>
-      registry.push(app, version, await appImage({ version, ...options })),
+      registry.push(repository, version, await appImage({ version, ...options })),
     command,
     start: (flags = [], env = {}) => {
       const { argv, env: own } = command(flags);

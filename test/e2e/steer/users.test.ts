@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { chmod, chown, readdir, readFile, stat } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { tempDirectory } from "../../support/temp_directory.ts";
-import { runDewy } from "../dewy.ts";
+import { cliRuntimes, runDewy } from "../dewy.ts";
 import { missingProgram } from "../server/peers.ts";
 import { NODE } from "./operator.ts";
 import { deployEach, steerAssets } from "./steered_assets.ts";
@@ -77,6 +77,16 @@ describe.skipIf(missing !== undefined)(missing ?? "another user", () => {
     expect(state.paused).toMatchObject({ user: "bob" });
     dewy.child.kill("SIGTERM");
     expect(await dewy.ended(), dewy.stderr()).toBe(0);
+  });
+
+  it.each(cliRuntimes)("is called by name even without USER ($name)", async ({ command }) => {
+    const cwd = await tempDirectory();
+    await mkdir(join(cwd, ".dewy"));
+    const env = { DEWY_RUNTIME_DIR: await tempDirectory(), USER: "", SUDO_USER: "" };
+    const paused = await runDewy(command, ["pause", "--directory", cwd], { cwd, env });
+    expect(paused.code, paused.stderr).toBe(0);
+    const state = JSON.parse(await readFile(join(cwd, ".dewy", "state.json"), "utf8"));
+    expect(state.paused.user).toBe("root");
   });
 
   it("keeps access to its files if root steers it while it does not run", async () => {
