@@ -3,6 +3,7 @@ import type { SteerCommand } from "../control/protocol.ts";
 import { ConfigError, DeployError, DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { exclusive } from "../core/exclusive.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Operator } from "../core/operator.ts";
 import { abortWith } from "../core/timeout.ts";
 import { backoffMs } from "../deploy/backoff.ts";
@@ -507,11 +508,17 @@ export class Steering {
     const { switches, emit } = context;
     const tag = await this.#live();
     emit({ type: "app-restart", signal: `restart of ${order.user}` });
+    const name = tag ?? "the app";
     await switches.exclusively(async () => {
       signal.throwIfAborted();
-      await this.#parts.supervision?.restart(signal);
+      await this.#parts.supervision?.restart(signal).catch((cause: unknown) => {
+        if (signal.aborted) throw cause;
+        const message = `Cannot restart ${name}: ${messageOf(cause)}`;
+        const { retryable } = asDewyError(cause);
+        throw new DeployError("verify", message, { cause, retryable });
+      });
     });
-    return `${tag ?? "the app"} restarted`;
+    return `${name} restarted`;
   }
 
   async #dryRun(

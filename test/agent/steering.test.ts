@@ -110,3 +110,17 @@ describe.each(MODES)("the commands of operators to dewy %s", (mode) => {
     expect((await agent.steer({ command: "poll" })).text).toBe("v1.1.0 deployed");
   });
 });
+
+describe("dewy restart", () => {
+  it("says which version does not become ready, and leaves no order behind", async () => {
+    const agent = await running("server", "v1.0.0");
+    agent.runner.broken.add("v1.0.0");
+    await expect(agent.steer({ command: "restart" })).rejects.toThrow(
+      /^Cannot restart v1\.0\.0: .*exit/,
+    );
+    expect((await agent.state()).order).toBeUndefined();
+    expect((await agent.state()).bad).toEqual([]);
+    agent.runner.broken.clear();
+    expect((await agent.steer({ command: "restart" })).text).toBe("v1.0.0 restarted");
+  });
+});
