@@ -96,6 +96,8 @@ export class Steering {
   readonly #afterSwitches = exclusive();
   readonly #accepting = exclusive();
   #pending: readonly Pending[] = [];
+  /** The failures that an event of their own has reported. */
+  readonly #reported = new Set<unknown>();
   #begin: (trial: Trial | undefined) => void = () => {};
   readonly #begun: Promise<Trial | undefined>;
 
@@ -120,6 +122,11 @@ export class Steering {
       return await untilAborted(this.#carryOut(command, operator, progress), stop);
     } catch (error) {
       if (stop.aborted) throw stoppingError();
+      const isReported = command.command === "poll" || this.#reported.delete(error);
+      if (!isDry && !isReported) {
+        const reason = asDewyError(error).message;
+        context.emit({ type: "refused", command: commandText(command), operator, reason });
+      }
       throw error;
     }
   }
@@ -450,6 +457,7 @@ export class Steering {
       const tag = "tag" in order ? order.tag : undefined;
       const retryInMs = goesOn ? attempt?.retryInMs : undefined;
       context.emit(failedEvent(asDewyError(thrown), attempt?.count ?? 1, { tag, retryInMs }));
+      if (attempt === undefined) this.#reported.add(thrown);
       throw thrown;
     } finally {
       unsubscribe();

@@ -4,7 +4,23 @@
  * @module
  */
 
-export const ERROR_CODES = [
+/** The stable, documented codes of every error that dewy throws on purpose. */
+export type ErrorCode =
+  | "config"
+  | "locked"
+  | "credential"
+  | "not-found"
+  | "conflict"
+  | "rate-limited"
+  | "timeout"
+  | "remote"
+  | "integrity"
+  | "archive"
+  | "host"
+  | "deploy"
+  | "aborted";
+
+export const ERROR_CODES: readonly ErrorCode[] = [
   "config",
   "locked",
   "credential",
@@ -18,10 +34,7 @@ export const ERROR_CODES = [
   "host",
   "deploy",
   "aborted",
-] as const;
-
-/** The stable, documented codes of every error that dewy throws on purpose. */
-export type ErrorCode = (typeof ERROR_CODES)[number];
+];
 
 /**
  * Where the cause of a failure lies: the release, this machine, the operator's configuration, or a remote service and

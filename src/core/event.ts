@@ -120,6 +120,13 @@ export type DewyEvent =
       operator: Operator;
     }
   | {
+      /** An operator's command was not carried out, and no other event says why. */
+      type: "refused";
+      command: string;
+      operator: Operator;
+      reason: string;
+    }
+  | {
       /** A version is available but does not come by itself, or not yet. */
       type: "waiting";
       tag: string;

@@ -51,6 +51,10 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     },
     ends: ({ command }) => (command === "poll" ? [] : "all"),
   },
+  refused: {
+    isDurable: always,
+    fields: ({ command, operator, reason }) => ({ command, reason, ...byOperator(operator) }),
+  },
   "phase-started": {
     fields: ({ tag, phase }, attempts) => {
       attempts.beginPhase(tag, phase);

@@ -74,6 +74,8 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
       return rolledBackNotification(event);
     case "ordered":
       return orderedNotification(event);
+    case "refused":
+      return message(rich`${code(event.command)} was not carried out: ${event.reason}`);
     case "waiting":
       return message(rich`${code(event.tag)} is available but waits: ${waitText(event)}`);
     case "driver":

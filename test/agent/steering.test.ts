@@ -39,6 +39,10 @@ describe.each(MODES)("the commands of operators to dewy %s", (mode) => {
     await expect(agent.steer({ command: "rollback" })).rejects.toThrow(
       /Cannot roll back from v1\.0\.0: no earlier version/,
     );
+    const [refusal, ...more] = eventsOf(agent.events, "refused");
+    expect(refusal).toMatchObject({ command: "rollback", operator: { user: "alice" } });
+    expect(refusal?.reason).toMatch(/^Cannot roll back from v1\.0\.0/);
+    expect(more).toEqual([]);
     expect(await agent.live()).toBe("v1.0.0");
     agent.publish("v1.3.0");
     expect((await agent.steer({ command: "poll" })).text).toBe("v1.3.0 deployed");

@@ -175,7 +175,7 @@ describe("retention", () => {
 
   it.each([
     ["the newest ones", {}, []],
-    ["the live one and the one before it", { previous: "d0" }, ["d0"]],
+    ["the live one and the previous one", { previous: "d0" }, ["d0"]],
     ["both sides of a switch", { switching: { to: "d2", from: "d1" } }, ["d2", "d1"]],
     [
       "the target of a rollback that was ordered",

@@ -151,6 +151,8 @@ const LINES: Lines = {
       ...operator,
     }),
   ordered: ({ command, operator }) => line("info", "Command accepted", { command, ...operator }),
+  refused: ({ command, operator, reason }) =>
+    line("warn", "Command not carried out", { command, ...operator, reason }),
   waiting: ({ tag, reason, until }) => line("info", "Version waits", { tag, reason, until }),
   polled: ({ outcome, error, nextAt }) =>
     line("debug", "Poll finished", { outcome, error, next_at: nextAt }),

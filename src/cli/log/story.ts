@@ -59,6 +59,8 @@ const STORIES: Stories = {
   "rolled-back": ({ tag, to, reason, operator }) =>
     `${tag} rolled back to ${to}${operator === undefined ? `: ${reason}` : by(operator)}`,
   ordered: ({ command, operator }) => `${command} asked for${by(operator)}`,
+  refused: ({ command, operator, reason }) =>
+    `${command}${by(operator)} not carried out: ${reason}`,
   waiting: ({ tag, reason, until }) =>
     `${tag} waits: ${reason}${until === undefined ? "" : `; until ${utcMinute(until)}`}`,
   webhook: ({ source, outcome, reason }) =>
