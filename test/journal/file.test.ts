@@ -177,7 +177,8 @@ describe("two writers by mistake", () => {
       ),
     );
     const found = await tagsOf(root);
-    expect(found).toHaveLength(texts.join("").match(/\n/g)?.length ?? 0);
+    // An empty line is harmless: a file system may show a line of the other writer before it is complete.
+    expect(found).toHaveLength(texts.join("").match(/^.+$/gm)?.length ?? 0);
     for (const name of ["a", "b"]) {
       const own = found.filter((tag) => tag?.startsWith(name));
       const numbers = own.map((tag) => Number(tag?.slice(1)));
