@@ -46,7 +46,7 @@ export async function runAgent(agent: Agent, command: CommandContext): Promise<n
   const hub = eventHub(command);
   try {
     if (agent.config.dryRun) return await runDry(agent, policy, hub, command);
-    const instance = openInstance(agent, hub, command);
+    const instance = openInstance(agent, policy, hub, command);
     const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
     try {
       return await run(agent, context, { policy, instance, hub }, command);

@@ -4,6 +4,7 @@ import { Mode } from "../control/protocol.ts";
 import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
+import type { VersionPolicy } from "../deploy/choose.ts";
 import { Journal } from "../journal/journal.ts";
 import type { CommandContext } from "./context.ts";
 import { LiveStatus, runningStatus } from "./instance_status.ts";
@@ -45,7 +46,12 @@ export interface OpenInstance {
   repeated: EventSink;
 }
 
-export function openInstance(agent: Agent, hub: EventHub, command: CommandContext): OpenInstance {
+export function openInstance(
+  agent: Agent,
+  { opensAt }: Pick<VersionPolicy, "opensAt">,
+  hub: EventHub,
+  command: CommandContext,
+): OpenInstance {
   const { config, root, supervision, name = basename(root) } = agent;
   const { clock, env, version } = command;
   const redact = command.redactor(env);
@@ -61,6 +67,7 @@ export function openInstance(agent: Agent, hub: EventHub, command: CommandContex
     registry: redactUrl(config.registry),
     process: { pid: process.pid, dewy: version, since },
     live,
+    opensAt: () => opensAt?.(clock.now()),
     appStatus: supervision?.appStatus?.bind(supervision),
     redact,
   };

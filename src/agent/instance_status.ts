@@ -93,6 +93,8 @@ export interface RunningSubject extends StatusSubject {
   /** This process. */
   process: { pid: number; dewy: string; since: string };
   live: LiveStatus;
+  /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. */
+  opensAt?: (() => number | undefined) | undefined;
   appStatus?: (() => AppStatus) | undefined;
   /** Removes the secrets of this process from errors and reasons. */
   redact(text: string): string;
@@ -100,8 +102,14 @@ export interface RunningSubject extends StatusSubject {
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const { registry, process: running, live, appStatus, redact } = subject;
-  const status = { ...(await directoryStatus(subject)), registry, process: running };
+  const { registry, process: running, live, opensAt, appStatus, redact } = subject;
+  const opens = opensAt?.();
+  const status = {
+    ...(await directoryStatus(subject)),
+    registry,
+    process: running,
+    windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
+  };
   const app = appStatus?.();
   return redactStatus(
     { ...status, ...(app === undefined ? {} : { app }), ...live.report(status) },

@@ -110,6 +110,8 @@ export const InstanceStatus = v.object({
   app: v.optional(AppStatus),
   lastPoll: v.optional(v.object({ at: when, outcome: v.string(), error: v.optional(v.string()) })),
   nextPollAt: v.optional(when),
+  /** When the next deploy window opens; absent while one is open, and without windows. */
+  windowOpensAt: v.optional(when),
   /** Available versions that do not come, or not yet. */
   waiting: v.array(
     v.object({

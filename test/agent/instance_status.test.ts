@@ -257,3 +257,22 @@ test("runningStatus masks secrets in errors and reasons", async () => {
   expect(JSON.stringify(status)).not.toContain("hunter2");
   expect(status).toMatchObject({ registry: "ghr://owner/repo", process: { pid: 7 } });
 });
+
+test("runningStatus says when the next deploy window opens", async () => {
+  const root = await directoryWith({});
+  const { live } = liveStatus();
+  const subject = {
+    name: "app",
+    mode: "server" as const,
+    directory: root,
+    registry: "ghr://owner/repo",
+    process: { pid: 7, dewy: "1.0.0", since: AT },
+    live,
+    redact: (text: string) => text,
+  };
+  const closed = await runningStatus({ ...subject, opensAt: () => Date.parse(AT) });
+  expect(closed.windowOpensAt).toBe(AT);
+  expect((await runningStatus({ ...subject, opensAt: () => undefined })).windowOpensAt).toBe(
+    undefined,
+  );
+});

@@ -49,6 +49,9 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     ...appRows(status.app, now),
     ["last poll", lastPollText(status, now)],
     ["next poll", status.nextPollAt === undefined ? "" : ahead(status.nextPollAt, now)],
+    ...rowsOf("window", asList(status.windowOpensAt), (at) => {
+      return `closed until ${localTime(at)} (${ahead(at, now)})`;
+    }),
     ...rowsOf("waiting", status.waiting, (one) => waitingText(one, now)),
     ...rowsOf("order", asList(status.order), (order) => {
       const tag = order.tag === undefined ? "" : ` ${order.tag}`;

@@ -275,6 +275,14 @@ describe("the details", () => {
     expect(text).toContain("by bob, 1 min ago; carried out at the next start");
   });
 
+  test("shows until when no deploy window is open", () => {
+    const opensAt = new Date(NOW + 3 * 3_600_000).toISOString();
+    expect(details({ windowOpensAt: opensAt }).join("\n")).toMatch(
+      / window +closed until .* \(in 3 h\)/,
+    );
+    expect(details({}).join("\n")).not.toContain("window");
+  });
+
   test("show no control characters of others", () => {
     const lines = details({ waiting: [{ tag: "v\u001b[2J", why: "pinned", reason: "a\nb" }] });
     expect(lines.join("")).not.toContain("\u001b");
