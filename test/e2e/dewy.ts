@@ -134,6 +134,8 @@ export async function expectTidy(directory: string): Promise<void> {
     : [];
   expect(names.filter((name) => !["releases", "current", ".dewy"].includes(name))).toEqual([]);
   expect(releases.filter((name) => name.startsWith("."))).toEqual([]);
-  expect(memory.filter((name) => !["state.json", "cache"].includes(name))).toEqual([]);
+  expect(memory.filter((name) => !["state.json", "journal.jsonl", "cache"].includes(name))).toEqual(
+    [],
+  );
   expect(downloads).toEqual([]);
 }
