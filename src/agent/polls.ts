@@ -71,7 +71,7 @@ export function pollText(result: TickResult | undefined): string {
     waits.push(`the newest version failed; its next attempt is at ${iso(waitsUntil)}`);
   }
   if (live === undefined) {
-    if (waits.length === 0) throw new NotFoundError("there is no version to deploy");
+    if (waits.length === 0) throw new NotFoundError("the registry has no version to deploy");
     return `no version is live; ${waits.join("; ")}`;
   }
   return waits.length === 0 ? `${live} is up to date` : `${live} stays live; ${waits.join("; ")}`;
