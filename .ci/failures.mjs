@@ -1,8 +1,10 @@
-// Prints the failed tests of a JSON report of vitest, each with the beginning of its message.
+// Prints the failed tests of a JSON report of vitest, each with the beginning and the end of its message.
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 
-const MAX_LINES = 12;
+const FIRST_LINES = 8;
+const LAST_LINES = 6;
+const MAX_LENGTH = 300;
 
 const [path = ""] = process.argv.slice(2);
 const { testResults } = JSON.parse(readFileSync(path, "utf8"));
@@ -15,7 +17,19 @@ for (const { name, message, assertionResults } of testResults) {
   if (failed.length === 0 && message) print(file, [message]);
 }
 
+/** What was expected stands at the end, before the stack. */
 function print(title, messages) {
-  const lines = messages.join("\n").split("\n").slice(0, MAX_LINES);
-  console.log([title, ...lines.map((line) => `    ${line.slice(0, 300)}`)].join("\n"));
+  const [text] = messages.join("\n").split(/\n +at /);
+  const lines = text.split("\n");
+  const left = lines.length - FIRST_LINES - LAST_LINES;
+  const shown =
+    left > 0
+      ? [...lines.slice(0, FIRST_LINES), `… ${left} lines`, ...lines.slice(-LAST_LINES)]
+      : lines;
+  console.log([title, ...shown.map((line) => `    ${shorten(line)}`)].join("\n"));
+}
+
+function shorten(line) {
+  const half = MAX_LENGTH / 2;
+  return line.length <= MAX_LENGTH ? line : `${line.slice(0, half)} … ${line.slice(-half)}`;
 }
