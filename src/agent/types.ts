@@ -1,8 +1,10 @@
+import type { AdminContainer } from "../admin/container.ts";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
 import type { AppStatus } from "../control/protocol.ts";
 import type { Registry } from "../core/types.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import type { LocatorBase } from "../registries/driver.ts";
+import type { SupervisionMeasures } from "../telemetry/measures.ts";
 
 export type AgentConfig = DeployConfig & { command: string };
 
@@ -28,5 +30,11 @@ export interface Supervision {
   restart(signal: AbortSignal): Promise<void>;
   /** For `dewy status`. */
   appStatus?(): AppStatus;
+  /** The last lines of the app's output, oldest first, for the status page. */
+  lastLines?(signal: AbortSignal): Promise<readonly string[]>;
+  /** What only the supervisor can measure, for telemetry. */
+  measure?(): SupervisionMeasures;
+  /** The containers, for `/api/containers`, and telemetry. */
+  containers?(signal: AbortSignal): Promise<readonly AdminContainer[]>;
   end(): Promise<void>;
 }

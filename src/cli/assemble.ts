@@ -92,11 +92,15 @@ async function subscribeNotifier(
   notifiers: DriverTables["notifiers"],
   redactor: Redactor,
 ): Promise<() => Promise<void>> {
-  if (!isDeploying(config) || config.notifier === undefined) return async () => {};
+  if (!isDeploying(config) || config.notifiers[0] === undefined) return async () => {};
   const { openNotifier } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const own = { ...context, host: hostIdentity() };
-  const notifications = openNotifier(config.notifier, notifiers, own, redactor(context.env));
+  const own = {
+    ...context,
+    host: hostIdentity(),
+    instance: { name: "", mode: config.command, directory: "", registry: "" },
+  };
+  const notifications = openNotifier(config.notifiers[0], notifiers, own, redactor(context.env));
   sinks.push(notifications.sink);
   return () => notifications.close(FLUSH_MS);
 }

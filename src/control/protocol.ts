@@ -86,6 +86,21 @@ export type AppStatus = v.InferOutput<typeof AppStatus>;
 export const Mode = v.picklist(["server", "assets", "container"]);
 export type Mode = v.InferOutput<typeof Mode>;
 
+export const NotifierStatus = v.object({
+  /** Its URL without secrets. */
+  notifier: v.string(),
+  /** `failing`: what it could not deliver is tried again. */
+  state: v.picklist(["fine", "failing"]),
+  error: v.optional(v.string()),
+  /** When it began to fail. */
+  since: v.optional(when),
+  /** How many notifications wait. */
+  waiting: v.number(),
+  /** How many were given up since this dewy process started. */
+  lost: v.number(),
+});
+export type NotifierStatus = v.InferOutput<typeof NotifierStatus>;
+
 /** Everything `dewy status` shows about an instance. */
 export const InstanceStatus = v.object({
   name: v.string(),
@@ -109,7 +124,18 @@ export const InstanceStatus = v.object({
   /** Absent for `dewy assets` and if the instance does not run. */
   app: v.optional(AppStatus),
   lastPoll: v.optional(v.object({ at: when, outcome: v.string(), error: v.optional(v.string()) })),
+  /** The last polls, the latest last; `lastPoll` is one of them. */
+  polls: v.optional(
+    v.array(v.object({ at: when, outcome: v.string(), error: v.optional(v.string()) })),
+  ),
   nextPollAt: v.optional(when),
+  /** What the registry's API still allows, by host. */
+  rateLimits: v.optional(
+    v.array(
+      v.object({ host: v.string(), remaining: v.number(), limit: v.number(), resetAt: when }),
+    ),
+  ),
+  notifiers: v.optional(v.array(NotifierStatus)),
   /** When the next deploy window opens; absent while one is open, and without windows. */
   windowOpensAt: v.optional(when),
   /** Available versions that do not come, or not yet. */

@@ -152,6 +152,14 @@ export type DewyEvent =
       reason?: string | undefined;
     }
   | {
+      /** Notifications that could not be delivered for too long, or that the notifier refused, were given up. */
+      type: "notifications-lost";
+      /** The notifier's URL without secrets. */
+      notifier: string;
+      count: number;
+      reason: string;
+    }
+  | {
       /** `--dry-run`: a version was staged and would be deployed. */
       type: "would-deploy";
       tag: string;

@@ -2,14 +2,17 @@ import type { Context } from "../core/context.ts";
 import type { EnvironmentSpec } from "../core/environment.ts";
 import type { HookResult } from "../core/event.ts";
 import type { OptionSpec, SplitUrl } from "../core/url.ts";
+import type { JournalEntry } from "../journal/entry.ts";
 import type { RichText } from "./rich_text.ts";
 
+/** What happened, in neutral parts: each notifier renders them in its own way. */
 export interface Notification {
   /** Quiet notifiers skip `message` and `hook-passed`. */
   kind: "message" | "success" | "error" | "hook-passed" | "hook-failed";
   text: RichText;
-  /** The result of a hook, for notifiers that can show more than text. */
-  hook?: HookResult;
+  /** The facts, redacted: what the journal says. A hook's entry has its `command`, `stdout`, `stderr` and `exitCode`. */
+  entry: JournalEntry;
+  hook?: HookResult | undefined;
 }
 
 export interface Notifier {
@@ -22,6 +25,8 @@ export interface Notifier {
 export interface NotifierContext extends Context {
   /** This machine, as people know it. */
   host: HostIdentity;
+  /** The instance that notifications are about. */
+  instance: { name: string; mode: string; directory: string; registry: string };
 }
 
 export interface HostIdentity {
@@ -37,8 +42,10 @@ export interface NotifierDriver {
   readonly syntax: string;
   readonly example: string;
   readonly options: readonly OptionSpec[];
-  /** The domain of its website, so that a pasted URL gets a hint. */
-  readonly site?: string;
+  /** The domains of its service, so that a pasted URL gets a hint. */
+  readonly sites?: readonly string[];
+  /** Whether its URL is a secret from the path on, as those of webhooks are. */
+  readonly isSecretUrl?: boolean;
   readonly environment: readonly EnvironmentSpec[];
   /** How the names of further variables begin that hold credentials or lead to them. */
   readonly credentialPrefixes?: readonly string[];

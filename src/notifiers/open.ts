@@ -72,7 +72,7 @@ function unsupported(text: string, table: Readonly<Record<string, NotifierDriver
   const rest = text.length > start.length + host.length ? "/…" : "";
   const shown = `"${redactUrl(start + host)}${rest}"`;
   const drivers = Object.values(table);
-  const meant = drivers.find(({ site }) => site !== undefined && isBelow(host, site));
+  const meant = drivers.find(({ sites = [] }) => sites.some((site) => isBelow(host, site)));
   const near = nearest(start.replace("://", ""), Object.keys(table));
   const advised = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
   const hint = near === undefined ? advised : `; did you mean ${near}://?`;

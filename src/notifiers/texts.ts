@@ -21,6 +21,13 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
  *   asked for is always announced.
  */
 export function notificationOf(event: DewyEvent, quiet: boolean): Notification | undefined {
+  const parts = partsOf(event, quiet);
+  return parts && { ...parts, entry: { at: new Date().toISOString(), event: event.type } };
+}
+
+type Parts = Omit<Notification, "entry">;
+
+function partsOf(event: DewyEvent, quiet: boolean): Parts | undefined {
   switch (event.type) {
     case "started":
       return message(
@@ -95,28 +102,25 @@ export function notificationOf(event: DewyEvent, quiet: boolean): Notification |
   }
 }
 
-function message(text: RichText): Notification {
+function message(text: RichText): Parts {
   return { kind: "message", text };
 }
 
-function error(text: RichText): Notification {
+function error(text: RichText): Parts {
   return { kind: "error", text };
 }
 
-function success(text: RichText): Notification {
+function success(text: RichText): Parts {
   return { kind: "success", text };
 }
 
-function deployedNotification(
-  event: EventOf<"deployed">,
-  quiet: boolean,
-): Notification | undefined {
+function deployedNotification(event: EventOf<"deployed">, quiet: boolean): Parts | undefined {
   const { tag, command, operator } = event;
   if (operator !== undefined) return success(rich`Deployed ${code(tag)} ${byText(operator)}`);
   return quiet && command !== "container" ? success(rich`Deployed ${code(tag)}`) : undefined;
 }
 
-function rolledBackNotification(event: EventOf<"rolled-back">): Notification {
+function rolledBackNotification(event: EventOf<"rolled-back">): Parts {
   const { tag, to, reason, operator } = event;
   const text = rich`Rolled back from ${code(tag)} to ${code(to)}`;
   return operator === undefined
@@ -125,7 +129,7 @@ function rolledBackNotification(event: EventOf<"rolled-back">): Notification {
 }
 
 /** A poll is announced by what it finds. */
-function orderedNotification({ command, operator }: EventOf<"ordered">): Notification | undefined {
+function orderedNotification({ command, operator }: EventOf<"ordered">): Parts | undefined {
   if (command === "poll") return undefined;
   return message(rich`${code(command)} was asked for ${byText(operator)}`);
 }
@@ -145,7 +149,7 @@ function startText(event: EventOf<"server-started">): RichText {
 }
 
 /** A worker that finished normally is not an error. */
-function exitNotification(event: EventOf<"app-exited">): Notification | undefined {
+function exitNotification(event: EventOf<"app-exited">): Parts | undefined {
   const { tag, code: exitCode, signal, restartInMs } = event;
   if (exitCode === 0 && restartInMs === undefined) return message(rich`${code(tag)} finished`);
   const end =
@@ -194,7 +198,7 @@ export function hookTitle(result: HookResult): string {
   return result.when === "before" ? "Before Deploy Hook" : "After Deploy Hook";
 }
 
-function hookNotification(result: HookResult): Notification {
+function hookNotification(result: HookResult): Parts {
   const passed = result.exitCode === 0;
   const end = result.timedOut ? "timed out" : `exit: ${result.exitCode ?? "signal"}`;
   return {

@@ -74,7 +74,7 @@ function asRecorded(config: AssetsConfig | ServerConfig): Record<string, unknown
     registry: config.registry,
     slot: config.slot ?? "",
     calver: config.calver ?? "",
-    notifier: config.notifier ?? "",
+    notifier: config.notifiers[0] ?? "",
     beforeDeployHook: config.beforeDeployHook ?? "",
     afterDeployHook: config.afterDeployHook ?? "",
     server: config.command === "server" ? serverAsRecorded(config) : undefined,

@@ -19,6 +19,12 @@ export function notifierContext(overrides: Partial<NotifierContext> = {}): FakeN
     fetch: server.fetch,
     emit: (event) => void events.push(event),
     host: { name: "web-1", color: "#421AA9" },
+    instance: {
+      name: "app",
+      mode: "server",
+      directory: "/opt/app",
+      registry: "ghr://owner/app",
+    },
     ...overrides,
     clock: fakeClock(),
     server,

@@ -5,7 +5,11 @@ import { createQueue } from "../../src/notifiers/queue.ts";
 import { plainText } from "../../src/notifiers/rich_text.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
-const note = (text: string): Notification => ({ kind: "message", text: [text] });
+const note = (text: string): Notification => ({
+  entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
+  kind: "message",
+  text: [text],
+});
 
 /** A notifier that does with the nth attempt what the test says. */
 function notifier(behave: (attempt: number, signal: AbortSignal) => Promise<void>): Notifier & {

@@ -1,4 +1,5 @@
 import { readCommon, readRegistry } from "./common.ts";
+import { readObserving } from "./observe.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { duration, text } from "./values.ts";
 import { readWebhooks } from "./webhooks.ts";
@@ -14,7 +15,7 @@ export function readDeploying(argv: ParsedArgv) {
     beforeDeployHook: text(argv, "before-deploy-hook"),
     afterDeployHook: text(argv, "after-deploy-hook"),
     hookTimeoutMs: duration(argv, "hook-timeout", 1),
-    notifier: text(argv, "notifier"),
+    ...readObserving(argv),
     retryBad: argv.flag("retry-bad"),
     acceptChanged: argv.texts("accept-changed").filter((tag) => tag !== ""),
     dryRun: argv.flag("dry-run"),

@@ -535,8 +535,16 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "admin-port",
       value: "<port>",
       commands: CONTAINER,
-      description: "Local port of the admin API; if it is taken, the next 9 are tried",
+      description:
+        "Port of the status page and the admin API; if it is taken, the next 9 are tried",
       default: 17_539,
+    },
+    {
+      name: "admin-port",
+      value: "<port>",
+      commands: FETCHING,
+      description:
+        "Serve the status page and the admin API on this port; if it is taken, the next 9 are tried (default with --telemetry: 17539)",
     },
     {
       name: "admin-port",
@@ -544,6 +552,43 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: LIST,
       description: "Local port of dewy's admin API; the next 9 are tried as well",
       default: 17_539,
+    },
+    {
+      name: "admin-host",
+      value: "<address>",
+      commands: DEPLOYING,
+      description:
+        "Address of the status page and the admin API; other addresses than loopback require --admin-token-file",
+      default: "127.0.0.1",
+    },
+    {
+      name: "admin-token-file",
+      value: "<path>",
+      commands: DEPLOYING,
+      description:
+        "File with the token of the admin API, as a bearer token or as the password of the status page; also shows log lines and operators' messages",
+    },
+    {
+      name: "metrics-public",
+      commands: DEPLOYING,
+      description: "Serve /metrics without the token",
+    },
+    {
+      name: "telemetry",
+      commands: DEPLOYING,
+      description: "Collect metrics, and serve them for Prometheus at /metrics of the admin port",
+    },
+    {
+      name: "otlp-endpoint",
+      value: "<url>",
+      commands: DEPLOYING,
+      description:
+        "Send metrics and the traces of deploys to this OpenTelemetry collector over HTTP; requires --telemetry",
+    },
+    {
+      name: "otlp-insecure",
+      commands: DEPLOYING,
+      description: "Allow http:// for --otlp-endpoint, which defaults to https://",
     },
   ],
   Access: [
@@ -807,7 +852,14 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "notifier",
       value: "<url>",
       commands: DEPLOYING,
-      description: "Where to send notifications",
+      description: "Where to send notifications; repeatable",
+    },
+    {
+      name: "notifier-file",
+      value: "<path>",
+      commands: DEPLOYING,
+      description:
+        "File with URLs of notifiers, one per line, so that a secret URL is not in the process list; repeatable",
     },
   ],
   Limits: [

@@ -256,6 +256,8 @@ const LINES: Lines = {
   "directory-of-program": ({ directory, program }) =>
     line("info", "Working directory taken from the command", { directory, program }),
   "no-program": () => line("warn", "No command after --: dewy deploys versions but starts nothing"),
+  "notifications-lost": ({ notifier, count, reason }) =>
+    line("error", "Notifications given up", { notifier, count, reason }),
   "succeeded-again": ({ after }) => line("info", "Poll succeeded again", { failures: after }),
   reported: ({ tag }) => line("debug", "Deploy result reported", { tag }),
   pruned: ({ directories }) => line("info", "Old releases removed", { removed: directories }),

@@ -1,6 +1,6 @@
+import type { AdminContainer } from "../../admin/container.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { ContainerStatus } from "../supervision.ts";
-import type { AdminContainer } from "./container.ts";
 
 export interface AdminSource {
   /** The app. */

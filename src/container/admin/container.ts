@@ -1,25 +1,5 @@
-import * as v from "valibot";
+import type { AdminContainer } from "../../admin/container.ts";
 import type { EngineContainer } from "../engine/engine.ts";
-
-const text = v.nullish(v.string(), "");
-
-/** A container in the response of the admin API. The times are in RFC 3339. */
-export const AdminContainer = v.object({
-  id: text,
-  name: v.string(),
-  /** The image's name in the command that started the container. */
-  image: text,
-  /** The engine's: `created`, `running`, `exited`, … */
-  status: text,
-  /** `starting`, `serving`, `unhealthy`, `draining` or `stopping`, if a dewy manages it. */
-  state: v.exactOptional(v.string()),
-  /** The address on this machine, such as `127.0.0.1:32768`; empty if no port is published. */
-  ip_port: text,
-  started_at: text,
-  deployed_at: text,
-  labels: v.nullish(v.record(v.string(), v.string()), {}),
-});
-export type AdminContainer = v.InferOutput<typeof AdminContainer>;
 
 /** Go's zero time, which the engine prints for a missing time. */
 const NEVER = "0001-01-01T00:00:00Z";

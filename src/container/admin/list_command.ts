@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
+import { AdminContainer } from "../../admin/container.ts";
 import type { CommandContext } from "../../agent/context.ts";
 import { DewyError, HostError, RemoteError } from "../../core/error.ts";
 import { printable } from "../../core/text.ts";
@@ -8,7 +9,7 @@ import { createHostFetch } from "../../host/net/fetch.ts";
 import type { ContainerListConfig } from "../config.ts";
 import { createEngine } from "../engine/cli_engine.ts";
 import { LABELS } from "../options/names.ts";
-import { AdminContainer, adminContainer } from "./container.ts";
+import { adminContainer } from "./container.ts";
 import { adminPorts } from "./server.ts";
 
 /** Longer than an admin API waits for its engine. */

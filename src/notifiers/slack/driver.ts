@@ -29,7 +29,7 @@ export const slack: NotifierDriver = {
   name: "Slack",
   syntax: SYNTAX,
   example: "slack://deploy?title=myapp&url=https://example.com",
-  site: "slack.com",
+  sites: ["slack.com"],
   options: OPTIONS,
   credentialPrefixes: ["SLACK_"],
   environment: [

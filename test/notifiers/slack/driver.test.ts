@@ -14,6 +14,7 @@ import { type FakeNotifierContext, notifierContext } from "../context.ts";
 const POST = "POST https://slack.com/api/chat.postMessage";
 const OK = (): Response => Response.json({ ok: true });
 const MESSAGE: Notification = {
+  entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
   kind: "message",
   text: rich`Downloaded artifact for ${code("v1")}`,
 };
@@ -145,6 +146,7 @@ describe("attachments", () => {
     const notification: Notification =
       input.message === undefined
         ? {
+            entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
             kind: input.exitCode === 0 ? "hook-passed" : "hook-failed",
             text: [],
             hook: {
@@ -157,7 +159,11 @@ describe("attachments", () => {
               timedOut: false,
             },
           }
-        : { kind: "message", text: [input.message] };
+        : {
+            entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
+            kind: "message",
+            text: [input.message],
+          };
     const got = slackAttachment(notification, link(input), host, NOW);
     expect({ ...got, footer: unescaped(got.footer) }).toEqual({
       color: out.color,
@@ -180,7 +186,12 @@ describe("attachments", () => {
       timedOut: false,
     } as const;
     const got = slackAttachment(
-      { kind: "hook-failed", text: [], hook },
+      {
+        entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
+        kind: "hook-failed",
+        text: [],
+        hook,
+      },
       { title: undefined, url: undefined },
       host,
       NOW,
@@ -208,7 +219,7 @@ describe("attachments", () => {
   test("names and output become neither mentions nor the end of a block", () => {
     const text = "<!channel> & <@U1>";
     const got = slackAttachment(
-      { kind: "message", text: [text] },
+      { entry: { at: "2026-01-01T00:00:00.000Z", event: "test" }, kind: "message", text: [text] },
       { title: "a|b>", url: "https://u|v" },
       host,
       NOW,
@@ -245,7 +256,10 @@ describe("sending to Slack", () => {
     context.server.on(POST, OK);
     const notifier = open("slack://deploy?thread=true", context);
     await notifier.onActivated?.("/d");
-    await notifier.send({ kind: "error", text: ["boom"] }, NEVER);
+    await notifier.send(
+      { entry: { at: "2026-01-01T00:00:00.000Z", event: "test" }, kind: "error", text: ["boom"] },
+      NEVER,
+    );
     expect(form(context).get("thread_ts")).toBe("1.1");
     expect(form(context).get("reply_broadcast")).toBe("true");
   });
