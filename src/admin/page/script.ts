@@ -1,3 +1,8 @@
+import { ALIVE_EVENT, ALIVE_MS, EVENTS_PATH, SECTIONS_EVENT } from "./view.ts";
+
+/** Relative, so that the page also works below a path of a reverse proxy. */
+const EVENTS_URL = EVENTS_PATH.slice(1);
+
 /**
  * The script of the page: keeps times current and replaces what has changed. It patches elements in place, so that focus,
  * selected text, open details and scroll positions stay.
@@ -67,11 +72,10 @@ export const SCRIPT = `
   };
 
   const say = (text) => { byId("news").textContent = text; };
-  const replace = ({ id, html }) => {
+  const replace = (id, html) => {
     const next = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
     const old = byId(id);
     if (!old || !next) return;
-    tick(document);
     tick(next);
     const before = old.dataset.news;
     patch(old, next);
@@ -79,6 +83,10 @@ export const SCRIPT = `
     document.title = old.dataset.title;
     byId("icon").href = old.dataset.icon;
     if (old.dataset.news !== before) say(old.dataset.news);
+  };
+  const receive = (event) => {
+    tick(document);
+    for (const [id, html] of Object.entries(JSON.parse(event.data))) replace(id, html);
   };
 
   const connection = byId("connection");
@@ -92,23 +100,35 @@ export const SCRIPT = `
     time.dataset.shown = "ago";
     tick(connection);
   };
-  let lostAt;
+  let source, lostAt, retry, heardAt;
+  const alive = () => {
+    heardAt = now();
+    if (lostAt === undefined && connection.dataset.state === "live") return;
+    if (lostAt !== undefined) say("Connected again");
+    lostAt = undefined;
+    show("live", "Live");
+  };
+  const lost = () => {
+    if (lostAt === undefined) { lostAt = heardAt || now(); say("Connection lost"); }
+    show("lost", "Connection lost", lostAt);
+    if (source.readyState !== EventSource.CLOSED) return;
+    clearTimeout(retry);
+    retry = setTimeout(connect, 5000);
+  };
   const connect = () => {
-    const source = new EventSource("api/events");
-    source.onopen = () => {
-      if (lostAt !== undefined) say("Connected again");
-      lostAt = undefined;
-      show("live", "Live");
-    };
-    source.onerror = () => {
-      if (lostAt === undefined) { lostAt = now(); say("Connection lost"); }
-      show("lost", "Connection lost", lostAt);
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
-    };
-    source.addEventListener("section", (event) => replace(JSON.parse(event.data)));
+    source = new EventSource("${EVENTS_URL}");
+    source.onopen = alive;
+    source.onerror = lost;
+    source.addEventListener("${ALIVE_EVENT}", alive);
+    source.addEventListener("${SECTIONS_EVENT}", (event) => { alive(); receive(event); });
+  };
+  const watch = () => {
+    if (lostAt !== undefined || heardAt === undefined || now() - heardAt < ${3 * ALIVE_MS}) return;
+    source.close();
+    lost();
   };
   tick(document);
-  setInterval(() => { if (!document.hidden) tick(document); }, 1000);
+  setInterval(() => { watch(); if (!document.hidden) tick(document); }, 1000);
   document.addEventListener("visibilitychange", () => tick(document));
   connect();
 })();

@@ -47,7 +47,7 @@ const STEPS: Readonly<Record<Phase, string>> = {
 function stepsOf(status: InstanceStatus, now: number): Html | undefined {
   const { phase } = status;
   if (deployingTag(status) === undefined) return undefined;
-  const current = PHASES.findIndex((name) => name === phase.name);
+  const current = PHASES.indexOf(phase.name as Phase);
   const steps = PHASES.map((name, index) => {
     if (index < current) {
       return html`<li class="done">${STEPS[name]} <span class="hidden">(done)</span></li>`;

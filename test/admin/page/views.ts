@@ -38,7 +38,7 @@ export function view(
   changes: Partial<InstanceStatus> = {},
   more: Partial<PageView> = {},
 ): PageView {
-  return { status: status(changes), entries: [], now: NOW, ...more };
+  return { status: status(changes), entries: [], isRestricted: false, now: NOW, ...more };
 }
 
 const REASON =
@@ -55,6 +55,7 @@ export function realisticView(now = NOW): PageView {
   }));
   return {
     now,
+    isRestricted: false,
     host: "web-3.acme.example",
     status: {
       name: "checkout",
