@@ -27,27 +27,30 @@ function restartsText(restarts: number): string {
 function generationsTable({ generations = [] }: AppStatus, now: number): Html {
   const rows = servingFirst(generations).map(({ number, pid, tag, state, since }) => ({
     key: `generation-${pid}`,
-    cells: [versionCell(tag), stateCell(state), number ?? "–", pid, sinceCell(since, now)],
+    cells: [versionCell(tag), stateCell(state), processCell(number, pid), sinceCell(since, now)],
   }));
-  return table("app-title", ["Version", "State", "Generation", "PID", "Up for"], rows);
+  return table("app-title", ["Version", "State", "Generation", "Up for"], rows);
 }
 
 function replicasTable({ replicas = [] }: AppStatus, now: number): Html {
   const rows = servingFirst(replicas).map(({ container, tag, state, address, since }) => ({
     key: `replica-${container}`,
     cells: [
-      html`<code>${container}</code>`,
+      html`<code>${container}</code>${address !== undefined && html` <code class="soft">${address}</code>`}`,
       versionCell(tag),
       stateCell(state),
-      html`<code>${address ?? "–"}</code>`,
       sinceCell(since, now),
     ],
   }));
-  return table("app-title", ["Container", "Version", "State", "Address", "Up for"], rows);
+  return table("app-title", ["Container", "Version", "State", "Up for"], rows);
 }
 
 function versionCell(tag: string): Html {
   return html`<span class="version">${tag}</span>`;
+}
+
+function processCell(number: number | undefined, pid: number): Html {
+  return html`${number !== undefined && `${number} `}<span class="soft">pid ${pid}</span>`;
 }
 
 function stateCell(state: string): Html {

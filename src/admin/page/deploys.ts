@@ -1,9 +1,8 @@
-import { roughDuration } from "../../core/times.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
 import { type Html, html } from "./html.ts";
 import { plainLine } from "./logs.ts";
-import { timeAgo, timeAt } from "./time.ts";
+import { duration, prose, timeAgo, timeAt } from "./time.ts";
 import { type DeployItem, type EventItem, type Outcome, timelineOf } from "./timeline.ts";
 import type { Tone } from "./verdict.ts";
 import type { PageView } from "./view.ts";
@@ -32,29 +31,31 @@ const OUTCOMES: Readonly<Record<Outcome, readonly [tone: Tone, mark: string, tex
 function deployRow(item: DeployItem, longest: number, now: number): Html {
   const { key, outcome, entry, phases, totalMs } = item;
   const [tone, mark, text] = OUTCOMES[outcome];
-  return html`<li class="deploy ${tone}" data-key="${key}">
-<div class="line"><h3><span class="mark" aria-hidden="true">${mark}</span><span class="version">${entry.tag}</span> <span class="outcome">${text}${towards(item)}</span></h3>
-<p class="when">${timeAgo(entry.at, now)} <span class="soft">${timeAt(entry.at)}</span></p></div>
+  const took = totalMs > 0 && html` <span class="soft">in ${duration(totalMs)}</span>`;
+  return html`<li class="deploy ${tone}" data-key="${key}"><span class="mark" aria-hidden="true">${mark}</span>
+<div class="line"><h3><span class="version">${entry.tag}</span> <span class="outcome">${text}${towards(item)}</span>${took}</h3>
+${when(entry, now)}</div>
 ${causeOf(item)}
-${phases.length > 0 && bar(phases, totalMs / longest)}
-${phases.length > 0 && phaseList(phases, totalMs)}
+${phases.length > 0 && [bar(phases, totalMs / longest), phaseList(phases)]}
 ${outputOf(item)}
 </li>`;
 }
 
-/** Where traffic went instead: `to v1.2.0`, `by v1.3.0`. */
+function when({ at }: JournalEntry, now: number): Html {
+  return html`<p class="when">${timeAgo(at, now)} <span class="soft">${timeAt(at, now)}</span></p>`;
+}
+
+/** Where traffic went: `to v1.2.0`, `by v1.3.0`. */
 function towards({ outcome, entry: { to, by, previousTag } }: DeployItem): Html | undefined {
-  const [word, tag] =
-    outcome === "rolled-back"
-      ? ["to", to]
-      : outcome === "superseded"
-        ? ["by", by]
-        : outcome === "deployed"
-          ? ["from", previousTag]
-          : ["", undefined];
-  return tag === undefined || tag === ""
-    ? undefined
-    : html` ${word} <span class="version">${tag}</span>`;
+  const [word, tag] = {
+    deployed: ["from", previousTag] as const,
+    "rolled-back": ["to", to] as const,
+    superseded: ["by", by] as const,
+    failed: [],
+    "given-up": [],
+  }[outcome];
+  if (tag === undefined || tag === "") return undefined;
+  return html` ${word} <span class="version">${tag}</span>`;
 }
 
 const SHORT_REASON = 240;
@@ -68,7 +69,7 @@ function causeOf({ entry }: DeployItem): Html | undefined {
   if (reason === undefined || reason === "") return undefined;
   const place = phase !== undefined && html`in ${phase}: `;
   if (reason.length <= SHORT_REASON) return html`<p class="cause">${place}${reason}</p>`;
-  return html`<details class="cause"><summary>${place}${reason.slice(0, SHORT_REASON)}…</summary><p>${reason}</p></details>`;
+  return html`<details class="cause" data-key="cause"><summary>${place}${reason.slice(0, SHORT_REASON)}…</summary><p>${reason}</p></details>`;
 }
 
 const MIN_SHARE = 0.6;
@@ -93,13 +94,14 @@ function bar(phases: DeployItem["phases"], share: number): Html {
 
 const SHORT_MS = 100;
 
-function phaseList(phases: DeployItem["phases"], totalMs: number): Html {
+function phaseList(phases: DeployItem["phases"]): Html | undefined {
   const long = phases.filter(([, ms]) => ms >= SHORT_MS);
+  if (long.length === 0) return undefined;
   const items = long.map(
     ([name, ms]) =>
-      html`<li><span class="key p-${name}" aria-hidden="true"></span>${name} <b>${roughDuration(ms)}</b></li>`,
+      html`<li><span class="key p-${name}" aria-hidden="true"></span>${name} <b>${duration(ms)}</b></li>`,
   );
-  return html`<ul class="phases" aria-label="Phases">${items}<li class="total">in all <b>${roughDuration(totalMs)}</b></li></ul>`;
+  return html`<ul class="phases" aria-label="Phases">${items}</ul>`;
 }
 
 function outputOf({ entry, hooks }: DeployItem): readonly Html[] {
@@ -143,11 +145,11 @@ const EVENT_TEXTS: Readonly<Record<string, readonly [tone: Tone, text: string]>>
 
 function eventRow({ key, entry, count }: EventItem, now: number): Html {
   const [tone, text] = EVENT_TEXTS[entry.event] ?? ["calm", entry.event];
-  const times = count > 1 && html` <span class="count">× ${count}</span>`;
-  const details = entryText(entry);
-  return html`<li class="event ${tone}" data-key="${key}">
-<div class="line"><p><b>${text}</b>${entry.tag !== undefined && html` <span class="version">${entry.tag}</span>`}${times} <span class="soft">${details}</span></p>
-<p class="when">${timeAgo(entry.at, now)}</p></div>
+  const version = entry.tag !== undefined && html` <span class="version">${entry.tag}</span>`;
+  const times = count > 1 && html` <span class="count">${count} times</span>`;
+  return html`<li class="event ${tone}" data-key="${key}"><span class="mark" aria-hidden="true"></span>
+<div class="line"><p><b>${text}</b>${version}${times} <span class="soft">${prose(entryText(entry), now)}</span></p>
+${when(entry, now)}</div>
 ${linesOf(entry)}
 </li>`;
 }

@@ -19,10 +19,13 @@ const MARKS: Readonly<Record<Tone, string>> = {
   calm: "M11.5 20.5h9",
 };
 
-/** A drop of dew as SVG, for the heading and the tab. */
-export function iconSvg(tone: Tone): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true"><path d="${DROP}" fill="${COLOURS[tone]}"/><path d="${MARKS[tone]}" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
+/** A drop of dew as SVG. */
+function iconSvg(tone: Tone): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32"><path d="${DROP}" fill="${COLOURS[tone]}"/><path d="${MARKS[tone]}" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
 }
+
+/** The sign of dewy, which says nothing about the state. */
+export const LOGO = `<svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><path d="${DROP}"/><path d="M10 20.5a6.4 6.4 0 0 0 5 5.6" fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round"/></svg>`;
 
 export function iconUrl(tone: Tone): string {
   return `data:image/svg+xml,${encodeURIComponent(iconSvg(tone))}`;

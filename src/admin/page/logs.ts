@@ -18,12 +18,21 @@ function logSection(id: string, title: string, lines: readonly string[] | undefi
     lines.length === 0
       ? html`<p class="note">No output yet.</p>`
       : html`<div class="log" role="region" aria-labelledby="${id}-title" tabindex="0"><pre>${lines.map(
-          (line) => html`<span>${plainLine(line)}\n</span>`,
+          (line) => html`<span class="${levelOf(line)}">${plainLine(line)}\n</span>`,
         )}</pre></div>`;
   return html`<section id="${id}" class="card" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
 ${text}
 </section>`;
+}
+
+const LEVELS = [
+  ["bad", /\b(?:ERROR|FATAL|PANIC)\b|level["=: ]+(?:error|fatal|panic)/],
+  ["warn", /\bWARN(?:ING)?\b|level["=: ]+warn/],
+] as const;
+
+function levelOf(line: string): string | undefined {
+  return LEVELS.find(([, pattern]) => pattern.test(line))?.[0];
 }
 
 // ECMA-48: control sequences, strings such as OSC with their end, and other escapes.

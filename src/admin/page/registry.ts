@@ -73,7 +73,7 @@ function notifierItem(
   now: number,
 ): Html {
   const isFailing = state === "failing";
-  return html`<li data-key="${notifier}"><code>${notifier}</code> <span class="state ${isFailing ? "warn" : "good"}">${
+  return html`<li data-key="${notifier}"><code>${notifier}</code><span class="state ${isFailing ? "warn" : "good"}">${
     isFailing ? "failing" : "fine"
   }</span>${since !== undefined && isFailing && html` <span class="soft">since ${timeAgo(since, now)}</span>`}${
     (waiting > 0 || lost > 0) && html` <span class="soft">${waiting} waiting, ${lost} lost</span>`

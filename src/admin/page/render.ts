@@ -1,7 +1,7 @@
 import { appSection } from "./app.ts";
 import { deploysSection } from "./deploys.ts";
 import { Html, html } from "./html.ts";
-import { iconSvg, iconUrl } from "./icon.ts";
+import { iconUrl, LOGO } from "./icon.ts";
 import { appLogSection, ownLogSection } from "./logs.ts";
 import { notifiersSection, pollsSection } from "./registry.ts";
 import { SCRIPT } from "./script.ts";
@@ -25,6 +25,8 @@ const SECTIONS = {
 
 export type SectionId = keyof typeof SECTIONS;
 
+const FACTS = ["app", "versions", "polls", "notifiers"] as const;
+
 /** Returns the markup of each section: an element with the section's id. */
 export function renderSections(view: PageView): Readonly<Record<SectionId, string>> {
   const sections = Object.entries(SECTIONS).map(([id, render]) => [id, render(view).text]);
@@ -38,7 +40,7 @@ export function fingerprint(section: string): string {
 
 /** Returns the whole page. Its style and its script have the nonce of the content security policy. */
 export function renderPage(view: PageView, { nonce }: { nonce: string }): string {
-  const { status, host, now } = view;
+  const { status, host, isRestricted, now } = view;
   const { tone } = verdictOf(status);
   const section = (id: SectionId): Html => SECTIONS[id](view);
   return html`<!doctype html>
@@ -53,24 +55,18 @@ export function renderPage(view: PageView, { nonce }: { nonce: string }): string
 </head>
 <body data-now="${now}">
 <header>
-<div class="name">${new Html(iconSvg("good"))}<h1>${status.name}</h1></div>
+<div class="name">${new Html(LOGO)}<h1>${status.name}</h1></div>
 <p class="place">${status.mode !== undefined && html`<span class="mode">${status.mode}</span>`} ${host}</p>
-<p id="connection" data-state="static"><span>As of</span> ${timeAt(new Date(now).toISOString())}</p>
+<p id="connection" data-state="static"><span>As of</span> ${timeAt(new Date(now).toISOString(), now)}</p>
 <p id="news" class="hidden" role="status"></p>
 </header>
 <main>
 ${section("summary")}
-<div class="columns">
-<div>${section("deploys")}</div>
-<div>${section("app")}
-${section("versions")}
-${section("polls")}
-${section("notifiers")}</div>
-</div>
-<div class="logs">${section("app-log")}
-${section("dewy-log")}</div>
+<div class="facts-column">${FACTS.map(section)}</div>
+${section("deploys")}
+<div class="logs">${section("app-log")}${section("dewy-log")}</div>
 </main>
-<footer><p>dewy ${status.process?.dewy}</p><nav aria-label="Machine-readable"><a href="api/status">Status</a> <a href="api/history">History</a></nav></footer>
+<footer><p>dewy ${status.process?.dewy}${isRestricted && html`. Log lines and operators’ messages need <code>--admin-token-file</code>.`}</p><nav aria-label="Machine-readable"><a href="api/status">Status</a> <a href="api/history">History</a></nav></footer>
 <script nonce="${nonce}">${new Html(SCRIPT)}</script>
 </body>
 </html>

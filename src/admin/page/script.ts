@@ -21,8 +21,12 @@ export const SCRIPT = `
     return Math.floor(seconds / 86400) + " days";
   };
   const two = (value) => String(value).padStart(2, "0");
-  const local = (date) => [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-")
-    + " " + two(date.getHours()) + ":" + two(date.getMinutes());
+  const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+  const local = (date) => {
+    const minute = two(date.getHours()) + ":" + two(date.getMinutes());
+    if (date.toDateString() === new Date(now()).toDateString()) return minute;
+    return date.getDate() + " " + MONTHS[date.getMonth()] + " " + minute;
+  };
   const TEXTS = {
     ago: (date, ms) => (ms < 2000 ? "just now" : span(ms) + " ago"),
     ahead: (date, ms) => (ms >= 0 ? "now" : "in " + span(-ms)),

@@ -24,13 +24,13 @@ ${
     ? html`<p class="live">No version is live.</p>`
     : html`<p class="live"><span class="version">${live.tag}</span>${
         live.since !== undefined &&
-        html` <span class="soft">live for ${timeFor(live.since, now)}, since ${timeAt(live.since)}</span>`
+        html` <span class="soft">live for ${timeFor(live.since, now)}, since ${timeAt(live.since, now)}</span>`
       }</p>`
 }
 </div>
+${factsOf(status, now)}
 ${stepsOf(status, now)}
 ${noticesOf(status, now)}
-${factsOf(status, now)}
 </section>`;
 }
 
@@ -115,7 +115,7 @@ function decisions({ order, paused, pinned, windowOpensAt }: InstanceStatus, now
     found.push({ key: "pinned", tone: "warn", text });
   }
   if (windowOpensAt !== undefined) {
-    const text = html`<b>No deploy window is open</b>; the next one opens ${timeAhead(windowOpensAt, now)}, at ${timeAt(windowOpensAt)}`;
+    const text = html`<b>No deploy window is open</b>; the next one opens ${timeAhead(windowOpensAt, now)}, at ${timeAt(windowOpensAt, now)}`;
     found.push({ key: "window", tone: "calm", text });
   }
   return found;

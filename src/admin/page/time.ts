@@ -1,6 +1,6 @@
 import { utcMinute } from "../../core/text.ts";
-import { ago, ahead, span } from "../../core/times.ts";
-import { type Html, html } from "./html.ts";
+import { ago, ahead, roughDuration, span } from "../../core/times.ts";
+import { type Html, html, type Part } from "./html.ts";
 
 /** How a time is shown. The script of the page keeps the text current, in the reader's time zone. */
 type Shown = "ago" | "ahead" | "for" | "at";
@@ -27,7 +27,29 @@ export function timeFor(at: string, now: number): Html {
   return time(at, "for", (date) => span(now - date.getTime()));
 }
 
-/** `2026-05-01 12:00 UTC`; in the reader's time zone if scripts run. */
-export function timeAt(at: string): Html {
-  return time(at, "at", utcMinute);
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** `12:00 UTC`, `30 Apr 12:00 UTC` on another day; in the reader's time zone if scripts run. */
+export function timeAt(at: string, now: number): Html {
+  return time(at, "at", (date) => {
+    const minute = utcMinute(date);
+    if (minute.slice(0, DAY) === utcMinute(new Date(now)).slice(0, DAY))
+      return minute.slice(DAY + 1);
+    return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${minute.slice(DAY + 1)}`;
+  });
+}
+
+const DAY = "2026-05-01".length;
+const ISO_TIME = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;
+
+/** A sentence of dewy, in which times are shown as times. */
+export function prose(text: string, now: number): readonly Part[] {
+  return text.split(ISO_TIME).map((part, index) => (index % 2 === 1 ? timeAt(part, now) : part));
+}
+
+/** `1m14s`, `2m`: as precise as a person needs it. */
+export function duration(ms: number): string {
+  return roughDuration(ms)
+    .replace(/(?<=[mh])0s$/, "")
+    .replace(/(?<=h)0m$/, "");
 }

@@ -2,7 +2,7 @@ import type { InstanceStatus } from "../../control/protocol.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
 import { type Html, html } from "./html.ts";
 import { saidBy } from "./summary.ts";
-import { timeAgo, timeAhead, timeAt } from "./time.ts";
+import { prose, timeAgo, timeAhead, timeAt } from "./time.ts";
 import type { PageView } from "./view.ts";
 
 const MAX_BAD = 5;
@@ -37,8 +37,8 @@ function list(title: string, key: string, items: readonly Html[]): Html[] {
 type Waiting = InstanceStatus["waiting"][number];
 
 function waitingItem({ tag, reason, until }: Waiting, now: number): Html {
-  const end = until !== undefined && html`; until ${timeAt(until)} (${timeAhead(until, now)})`;
-  return html`<li data-key="${tag}"><span class="version">${tag}</span> <span>${reason}${end}</span></li>`;
+  const end = until !== undefined && html`; until ${timeAt(until, now)} (${timeAhead(until, now)})`;
+  return html`<li data-key="${tag}"><span class="version">${tag}</span> <span>${prose(reason, now)}${end}</span></li>`;
 }
 
 function skippedItem(one: InstanceStatus["skipped"][number], now: number): Html {
