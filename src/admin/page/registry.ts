@@ -76,7 +76,7 @@ function notifierItem(status: NotifierStatus, now: number): Html {
     error,
   ].filter((note) => note !== false && note !== undefined);
   const text = notes.map((note, index) => [index > 0 && ", ", note]);
-  return html`<li data-key="${notifier}"><code>${notifier}</code><span class="state ${isFailing ? "warn" : "good"}">${state}</span>${
+  return html`<li data-key="${notifier}"><code>${notifier}</code> <span class="state ${isFailing ? "warn" : "good"}">${state}</span>${
     notes.length > 0 && html` <span class="soft">${text}</span>`
   }</li>`;
 }
