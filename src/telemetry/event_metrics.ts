@@ -2,6 +2,7 @@ import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import type { Mode } from "../control/protocol.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { Bounded } from "./bounded.ts";
+import type { ProxyObserver } from "./measures.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { METRICS, type MetricName, type NameOfKind } from "./table.ts";
 
@@ -31,6 +32,16 @@ export class EventMetrics {
     this.#command = { command: mode };
     this.#startAtZero(mode);
   }
+
+  /** For the times of the proxy's connections. */
+  readonly proxy: ProxyObserver = {
+    connected: (port, seconds) => {
+      this.#record("dewy.proxy.connect.latency", seconds, { proxy_port: port });
+    },
+    closed: (port, seconds) => {
+      this.#record("dewy.proxy.connection.duration", seconds, { proxy_port: port });
+    },
+  };
 
   readonly sink: EventSink = (event) => this.#receive(event);
 
@@ -126,6 +137,10 @@ export class EventMetrics {
   }
 
   #time(name: NameOfKind<"histogram">, ms: number, attributes: Attributes): void {
+    this.#record(name, ms / 1_000, attributes);
+  }
+
+  #record(name: NameOfKind<"histogram">, seconds: number, attributes: Attributes): void {
     const histogram = this.#instrument(name, ({ unit, description, bounds }) =>
       this.#meter.createHistogram(name, {
         unit,
@@ -133,7 +148,7 @@ export class EventMetrics {
         advice: { explicitBucketBoundaries: [...bounds] },
       }),
     );
-    histogram.record(ms / 1_000, attributes);
+    histogram.record(seconds, attributes);
   }
 
   #instrument<N extends MetricName, I extends Counter | Histogram>(

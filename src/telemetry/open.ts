@@ -5,7 +5,7 @@ import type { Environment } from "../core/environment.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import type { ReadContainers } from "./container_observer.ts";
 import { EventMetrics } from "./event_metrics.ts";
-import type { SupervisionMeasures } from "./measures.ts";
+import type { ProxyObserver, SupervisionMeasures } from "./measures.ts";
 import { loadPackages, type TelemetryPackages } from "./packages.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Readings } from "./readings.ts";
@@ -19,6 +19,7 @@ export interface TelemetryOptions {
   instance: { name: string; mode: Mode; version: string };
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
+  observeProxy?: ((observer: ProxyObserver) => void) | undefined;
   containers?: ReadContainers | undefined;
   emit: EventSink;
   clock: Clock;
@@ -44,6 +45,7 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   const reader = pullReader(packages, producer);
   const provider = new sdk.MeterProvider({ resource, readers: [reader] });
   const events = new EventMetrics(packages, provider.getMeter(SCOPE.name), { name, mode });
+  options.observeProxy?.(events.proxy);
   return {
     sink: fanOut([events.sink, readings.sink]),
     async prometheus() {

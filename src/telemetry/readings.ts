@@ -4,8 +4,12 @@ import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
 import { withTimeout } from "../core/timeout.ts";
-import { containerObserver, type ReadContainers } from "./container_observer.ts";
-import type { ContainerMeasures, ProxyMeasures, SupervisionMeasures } from "./measures.ts";
+import {
+  containerObserver,
+  type ObservedContainer,
+  type ReadContainers,
+} from "./container_observer.ts";
+import type { ProxyMeasures, SupervisionMeasures } from "./measures.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { Points } from "./points.ts";
 
@@ -154,7 +158,7 @@ export class Readings {
     points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
   }
 
-  #addContainers(points: Points, containers: readonly ContainerMeasures[]): void {
+  #addContainers(points: Points, containers: readonly ObservedContainer[]): void {
     const running = containers.filter(({ status }) => status === "running");
     points.add("dewy.container.replicas", running.length, this.#app);
     for (const container of containers.slice(0, MAX_SERIES)) {
@@ -164,18 +168,20 @@ export class Readings {
 }
 
 function addProxy(points: Points, proxy: ProxyMeasures): void {
+  const { bytesToBackends, bytesToClients, connectFailures, refused, requests } = proxy;
   const port = { proxy_port: proxy.port };
   points.add("dewy.proxy.connections.total", proxy.accepted, port);
   points.add("dewy.proxy.connections.active", proxy.active, port);
-  points.add("dewy.proxy.bytes.transferred", proxy.bytes, port);
-  points.add("dewy.proxy.errors.total", proxy.failed, port);
+  points.add("dewy.proxy.bytes.transferred", bytesToBackends + bytesToClients, port);
+  points.add("dewy.proxy.errors.total", connectFailures + refused, port);
+  points.add("dewy.proxy.refused.total", refused, port);
   points.add("dewy.proxy.backends", proxy.backends, port);
-  points.add("dewy.proxy.requests.total", proxy.requests, port);
-  points.addDistribution("dewy.proxy.connection.duration", proxy.durations, port);
-  points.addDistribution("dewy.proxy.connect.latency", proxy.connects, port);
+  for (const [outcome, count] of Object.entries(requests)) {
+    points.add("dewy.proxy.requests.total", count, { ...port, outcome });
+  }
 }
 
-function addContainer(points: Points, container: ContainerMeasures, app: Attributes): void {
+function addContainer(points: Points, container: ObservedContainer, app: Attributes): void {
   const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
   const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
   for (const state of CONTAINER_STATES) {

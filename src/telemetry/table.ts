@@ -1,4 +1,3 @@
-import { CONNECT_BOUNDS, CONNECTION_BOUNDS } from "../core/distribution.ts";
 import type { DeployPhase } from "../core/error.ts";
 
 /** What is known about a metric before it has a value. */
@@ -23,6 +22,10 @@ export const PHASES: readonly DeployPhase[] = [
   "after",
 ];
 
+const CONNECT_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+const CONNECTION_BOUNDS = [
+  0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000,
+];
 const DEPLOY_BOUNDS = [1, 5, 10, 30, 60, 120, 300, 600];
 const PHASE_BOUNDS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const READY_BOUNDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -84,8 +87,15 @@ export const METRICS = {
   "dewy.proxy.requests.total": {
     kind: "counter",
     unit: "{request}",
+    attributes: ["proxy_port", "outcome"],
+    description:
+      "HTTP/1 requests through the proxy: answered, or interrupted by the backend or the drain timeout",
+  },
+  "dewy.proxy.refused.total": {
+    kind: "counter",
+    unit: "{connection}",
     attributes: PORT,
-    description: "HTTP requests that the proxy has passed on, on ports where it follows HTTP",
+    description: "Connections that were closed because no backend accepted them in time",
   },
   "dewy.deployments.total": {
     kind: "counter",
