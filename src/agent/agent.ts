@@ -28,6 +28,7 @@ import { exitCodeOf } from "./exit_code.ts";
 import { type EventHub, eventHub, type OpenInstance, openInstance } from "./instance.ts";
 import { Polls } from "./polls.ts";
 import { Steering } from "./steering.ts";
+import { openAgentTelemetry } from "./telemetry.ts";
 import type { Agent, AgentConfig } from "./types.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { type AgentWebhooks, openAgentWebhooks } from "./webhooks.ts";
@@ -49,7 +50,12 @@ export async function runAgent(agent: Agent, command: CommandContext): Promise<n
     const instance = openInstance(agent, policy, hub, command);
     const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
     try {
-      return await run(agent, context, { policy, instance, hub }, command);
+      const telemetry = await openAgentTelemetry(agent, instance, hub, command);
+      try {
+        return await run(agent, context, { policy, instance, hub }, command);
+      } finally {
+        await telemetry?.close();
+      }
     } finally {
       await instance.close();
     }

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { ControlHandler } from "../control/conversations.ts";
-import { Mode } from "../control/protocol.ts";
+import { type InstanceStatus, Mode } from "../control/protocol.ts";
 import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
@@ -36,6 +36,7 @@ export function eventHub({
 
 /** The journal and the status of an agent, and the socket over which commands reach it. */
 export interface OpenInstance {
+  status(): Promise<InstanceStatus>;
   /** Opens the socket. */
   listen(steer: ControlHandler["steer"]): Promise<void>;
   /** Closes the socket, once commands have been answered. */
@@ -71,11 +72,13 @@ export function openInstance(
     appStatus: supervision?.appStatus?.bind(supervision),
     redact,
   };
+  const status = (): Promise<InstanceStatus> => runningStatus(subject);
   let control: { close(): Promise<void> } | undefined;
   return {
+    status,
     async listen(steer) {
       if (mode === undefined) return;
-      const handler: ControlHandler = { status: () => runningStatus(subject), steer };
+      const handler: ControlHandler = { status, steer };
       control = await openControl({ root, name, mode, version, handler, env, emit: hub.emit });
     },
     hangUp: async () => control?.close(),

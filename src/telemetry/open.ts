@@ -5,7 +5,8 @@ import type { Environment } from "../core/environment.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import type { ReadContainers } from "./container_observer.ts";
 import { EventMetrics } from "./event_metrics.ts";
-import type { SupervisionMeasures } from "./measures.ts";
+import { Instruments } from "./instruments.ts";
+import type { ProxyObserver, SupervisionMeasures } from "./measures.ts";
 import { loadPackages, type TelemetryPackages } from "./packages.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Readings } from "./readings.ts";
@@ -19,13 +20,14 @@ export interface TelemetryOptions {
   instance: { name: string; mode: Mode; version: string };
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
+  observeProxy?: ((observer: ProxyObserver) => void) | undefined;
   containers?: ReadContainers | undefined;
   emit: EventSink;
   clock: Clock;
 }
 
 export interface Telemetry {
-  /** Receives every event; one that comes twice counts once. */
+  /** Receives every event, once. */
   sink: EventSink;
   /** Returns the metrics in Prometheus' text format. */
   prometheus(): Promise<string>;
@@ -43,7 +45,9 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   const producer = readingsProducer(readings, resource);
   const reader = pullReader(packages, producer);
   const provider = new sdk.MeterProvider({ resource, readers: [reader] });
-  const events = new EventMetrics(packages, provider.getMeter(SCOPE.name), { name, mode });
+  const instruments = new Instruments(packages, provider.getMeter(SCOPE.name));
+  const events = new EventMetrics(instruments, { name, mode });
+  options.observeProxy?.(events.proxy);
   return {
     sink: fanOut([events.sink, readings.sink]),
     async prometheus() {
