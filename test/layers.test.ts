@@ -114,6 +114,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/admin": [
     "core",
+    "admin",
     "host/files",
     "host/net",
     "host/rpc_server",
@@ -123,6 +124,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "admin",
     "deploy",
     "registries/oci",
     "deployers",
@@ -158,6 +160,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
+    "admin",
     "registries",
     "notifiers",
     "host",

@@ -279,7 +279,7 @@ function restartOnSignal(
     emit({ type: "app-restart", signal: name });
     switches
       .overtakable(undefined, signals.stop, (either) =>
-        switches.attempt(either, (signal) => supervision.restart(signal)),
+        switches.attempt(either, (signal) => supervision.restart("signal", signal)),
       )
       .catch((error) => {
         if (signals.stop.aborted || error instanceof GivenUp) return;
