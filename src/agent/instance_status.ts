@@ -92,6 +92,8 @@ export interface RunningSubject extends StatusSubject {
   registry: string;
   /** This process. */
   process: { pid: number; dewy: string; since: string };
+  /** The address of the status page, if it is open. */
+  admin?: string | undefined;
   live: LiveStatus;
   /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. */
   opensAt?: (() => number | undefined) | undefined;
@@ -102,12 +104,13 @@ export interface RunningSubject extends StatusSubject {
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const { registry, process: running, live, opensAt, appStatus, redact } = subject;
+  const { registry, process: running, admin, live, opensAt, appStatus, redact } = subject;
   const opens = opensAt?.();
   const status = {
     ...(await directoryStatus(subject)),
     registry,
     process: running,
+    ...(admin === undefined ? {} : { admin }),
     windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
   };
   const app = appStatus?.();
