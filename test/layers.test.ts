@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notifiers: ["core", "http", "host/files", "host/process", "journal"],
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
-  telemetry: ["core", "control"],
+  telemetry: ["core", "http", "host/net", "control"],
   admin: ["core", "host/files", "host/net", "host/rpc_server", "control", "journal"],
   deployers: [
     "core",

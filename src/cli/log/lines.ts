@@ -118,6 +118,7 @@ const LINES: Lines = {
     }),
   // The end has the line.
   "phase-started": () => undefined,
+  "phase-failed": () => undefined,
   phase: ({ phase, tag, durationMs }) =>
     line("debug", "Phase finished", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,
