@@ -1,9 +1,9 @@
 import type { AppStatus, InstanceStatus } from "../../control/protocol.ts";
 import { printable, shorten } from "../../core/text.ts";
+import { ago, ahead, localTime, span } from "../../core/times.ts";
+import { withoutTag } from "../../journal/entry_text.ts";
 import { headedTable, textTable } from "../commands/text_table.ts";
 import type { TerminalStyle } from "../terminal.ts";
-import { withoutTag } from "./entry_text.ts";
-import { ago, ahead, localTime, span } from "./times.ts";
 
 const MAX_CELL = 100;
 const MAX_BAD = 5;
