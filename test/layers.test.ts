@@ -90,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/process",
     "host/sockets",
     "host/proxy",
+    "telemetry",
     "cli/flags",
     "agent",
   ],

@@ -105,6 +105,7 @@ export type DewyEvent =
       durationMs: number;
       /** Set if an operator asked for it. */
       operator?: Operator | undefined;
+      traceId?: string | undefined;
     }
   | {
       type: "rolled-back";
@@ -113,6 +114,7 @@ export type DewyEvent =
       reason: string;
       /** Set if an operator asked for it. */
       operator?: Operator | undefined;
+      traceId?: string | undefined;
     }
   | {
       /** An operator's command was accepted. */
@@ -183,6 +185,7 @@ export type DewyEvent =
       retryInMs: number | undefined;
       /** Whether the same failure was reported in the last hour. */
       isRepeated?: boolean;
+      traceId?: string | undefined;
     }
   | {
       type: "server-started";

@@ -142,7 +142,7 @@ const LINES: Lines = {
     }),
   hook: ({ tag, result }) => hookLine(tag, result),
   activated: ({ tag, directory }) => line("info", "Symlink created", { tag, directory }),
-  deployed: ({ command, tag, previousTag, directory, durationMs, operator }) =>
+  deployed: ({ command, tag, previousTag, directory, durationMs, operator, traceId }) =>
     line("info", "Deployed", {
       command,
       tag,
@@ -150,6 +150,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
       ...operator,
+      trace_id: traceId,
     }),
   ordered: ({ command, operator }) => line("info", "Command accepted", { command, ...operator }),
   refused: ({ command, operator, reason }) =>
@@ -167,15 +168,16 @@ const LINES: Lines = {
     }),
   "given-up": ({ tag, reason }) => line("info", "Deploy given up", { tag, reason }),
   superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
-  "rolled-back": ({ tag, to, reason, operator }) =>
+  "rolled-back": ({ tag, to, reason, operator, traceId }) =>
     line(operator === undefined ? "error" : "info", "Rolled back", {
       tag,
       to,
       reason,
       ...operator,
+      trace_id: traceId,
     }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated, traceId }) =>
     line(isRepeated ? "debug" : "error", tag === undefined ? "Poll failed" : "Deploy failed", {
       phase,
       tag,
@@ -183,6 +185,7 @@ const LINES: Lines = {
       code: error.code,
       count,
       retry_in: duration(retryInMs),
+      trace_id: traceId,
     }),
   "server-started": ({ tag, restarted, withPort, generation, pid }) =>
     line("info", restarted ? "Server restarted" : "Server started", {
