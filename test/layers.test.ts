@@ -43,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
   telemetry: ["core", "http", "host/net", "control"],
+  "admin/page": ["core", "control", "journal"],
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
