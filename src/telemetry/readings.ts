@@ -1,11 +1,14 @@
-import type { Attributes } from "@opentelemetry/api";
 import type { MetricData } from "@opentelemetry/sdk-metrics";
 import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
 import { withTimeout } from "../core/timeout.ts";
-import { containerObserver, type ReadContainers } from "./container_observer.ts";
-import type { ContainerMeasures, ProxyMeasures, SupervisionMeasures } from "./measures.ts";
+import {
+  containerObserver,
+  type ObservedContainer,
+  type ReadContainers,
+} from "./container_observer.ts";
+import type { ProxyMeasures, SupervisionMeasures } from "./measures.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { Points } from "./points.ts";
 
@@ -40,6 +43,8 @@ const HEALTH: readonly AppStatus["health"][] = [
   "down",
 ];
 const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
+/** That a deploy failed is no fault of the poll. */
+const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);
 const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
 
 /** The metrics that are read at each collection: from the status, the supervisor and the containers. */
@@ -50,7 +55,7 @@ export class Readings {
   readonly #app: { app: string };
   readonly #startedAt: { wall: number; monotonic: number };
   /** On the monotonic clock. */
-  #answeredAt: number;
+  #succeededAt: number;
 
   constructor(packages: TelemetryPackages, subject: ReadingsSubject) {
     const { clock, containers, name } = subject;
@@ -59,12 +64,12 @@ export class Readings {
     this.#containers = containers && containerObserver(containers, clock);
     this.#app = { app: name };
     this.#startedAt = { wall: clock.now(), monotonic: clock.monotonic() };
-    this.#answeredAt = this.#startedAt.monotonic;
+    this.#succeededAt = this.#startedAt.monotonic;
   }
 
   readonly sink: EventSink = (event: DewyEvent) => {
-    if (event.type !== "polled" || event.outcome === "unreachable") return;
-    this.#answeredAt = this.#subject.clock.monotonic();
+    if (event.type !== "polled" || FAILED_POLLS.has(event.outcome)) return;
+    this.#succeededAt = this.#subject.clock.monotonic();
   };
 
   /** What cannot be read in time is left out. */
@@ -90,7 +95,7 @@ export class Readings {
   }
 
   #addPolls(points: Points): void {
-    const ms = this.#subject.clock.monotonic() - this.#answeredAt;
+    const ms = this.#subject.clock.monotonic() - this.#succeededAt;
     points.add("dewy.poll.success.age", seconds(ms), this.#app);
   }
 
@@ -116,16 +121,15 @@ export class Readings {
     }
     points.add("dewy.pinned", pinned === undefined ? 0 : 1, app);
     points.add("dewy.paused", paused === undefined ? 0 : 1, app);
-    this.#addRateLimits(points, status, now);
+    this.#addRateLimits(points, status);
     this.#addNotifiers(points, status);
     if (status.app !== undefined) this.#addApp(points, status.app);
   }
 
-  #addRateLimits(points: Points, { rateLimits = [] }: InstanceStatus, now: number): void {
-    for (const { host, remaining, limit, resetAt } of rateLimits.slice(0, MAX_SERIES)) {
+  #addRateLimits(points: Points, { rateLimits = [] }: InstanceStatus): void {
+    for (const { host, remaining, limit } of rateLimits.slice(0, MAX_SERIES)) {
       const attributes = { ...this.#app, host };
-      const isReset = Date.parse(resetAt) <= now;
-      points.add("dewy.rate_limit.remaining", isReset ? limit : remaining, attributes);
+      points.add("dewy.rate_limit.remaining", remaining, attributes);
       points.add("dewy.rate_limit.limit", limit, attributes);
     }
   }
@@ -147,14 +151,14 @@ export class Readings {
 
   #addMeasures(points: Points, { proxies, healthChecks, replicas }: SupervisionMeasures): void {
     for (const proxy of proxies.slice(0, MAX_SERIES)) addProxy(points, proxy);
-    points.add("dewy.healthchecks.total", healthChecks.total);
-    points.add("dewy.healthchecks.failures.total", healthChecks.failures);
+    points.add("dewy.healthchecks.total", healthChecks.total, {});
+    points.add("dewy.healthchecks.failures.total", healthChecks.failures, {});
     if (replicas === undefined) return;
     points.add("dewy.container.desired_replicas", replicas.wanted, this.#app);
     points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
   }
 
-  #addContainers(points: Points, containers: readonly ContainerMeasures[]): void {
+  #addContainers(points: Points, containers: readonly ObservedContainer[]): void {
     const running = containers.filter(({ status }) => status === "running");
     points.add("dewy.container.replicas", running.length, this.#app);
     for (const container of containers.slice(0, MAX_SERIES)) {
@@ -164,18 +168,20 @@ export class Readings {
 }
 
 function addProxy(points: Points, proxy: ProxyMeasures): void {
+  const { bytesToBackends, bytesToClients, connectFailures, refused, requests } = proxy;
   const port = { proxy_port: proxy.port };
   points.add("dewy.proxy.connections.total", proxy.accepted, port);
   points.add("dewy.proxy.connections.active", proxy.active, port);
-  points.add("dewy.proxy.bytes.transferred", proxy.bytes, port);
-  points.add("dewy.proxy.errors.total", proxy.failed, port);
+  points.add("dewy.proxy.bytes.transferred", bytesToBackends + bytesToClients, port);
+  points.add("dewy.proxy.errors.total", connectFailures + refused, port);
+  points.add("dewy.proxy.refused.total", refused, port);
   points.add("dewy.proxy.backends", proxy.backends, port);
-  points.add("dewy.proxy.requests.total", proxy.requests, port);
-  points.addDistribution("dewy.proxy.connection.duration", proxy.durations, port);
-  points.addDistribution("dewy.proxy.connect.latency", proxy.connects, port);
+  for (const [outcome, count] of Object.entries(requests)) {
+    points.add("dewy.proxy.requests.total", count, { ...port, outcome });
+  }
 }
 
-function addContainer(points: Points, container: ContainerMeasures, app: Attributes): void {
+function addContainer(points: Points, container: ObservedContainer, app: { app: string }): void {
   const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
   const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
   for (const state of CONTAINER_STATES) {
