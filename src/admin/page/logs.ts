@@ -1,4 +1,4 @@
-import { printable } from "../../core/text.ts";
+import { plainLine } from "../../core/output.ts";
 import { type Html, html } from "./html.ts";
 import type { PageView } from "./view.ts";
 
@@ -33,14 +33,4 @@ const LEVELS = [
 
 function levelOf(line: string): string | undefined {
   return LEVELS.find(([, pattern]) => pattern.test(line))?.[0];
-}
-
-// ECMA-48: control sequences, strings such as OSC with their end, and other escapes.
-const ESCAPES =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: matching control characters is the purpose.
-  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[PX\]^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b[ -/]*[0-~]/g;
-
-/** A line without colours; what would still control a terminal is shown as an escape. */
-export function plainLine(line: string): string {
-  return printable(line.replaceAll(ESCAPES, "").replace(/[\r\n]+$/, ""), "\t");
 }

@@ -3,6 +3,10 @@ import { ALIVE_EVENT, ALIVE_MS, EVENTS_PATH, SECTIONS_EVENT } from "./view.ts";
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const EVENTS_URL = EVENTS_PATH.slice(1);
 
+const RETRY_MS = 5_000;
+/** The server ends a connection from time to time; the browser then connects again. */
+const GRACE_MS = 6_000;
+
 /**
  * The script of the page: keeps times current and replaces what has changed. It patches elements in place, so that focus,
  * selected text, open details and scroll positions stay.
@@ -104,32 +108,34 @@ export const SCRIPT = `
     time.dataset.shown = "ago";
     tick(connection);
   };
-  let source, lostAt, retry, heardAt;
+  let source, heardAt, downAt, isLost = false;
   const alive = () => {
     heardAt = now();
-    if (lostAt === undefined && connection.dataset.state === "live") return;
-    if (lostAt !== undefined) say("Connected again");
-    lostAt = undefined;
-    show("live", "Live");
-  };
-  const lost = () => {
-    if (lostAt === undefined) { lostAt = heardAt || now(); say("Connection lost"); }
-    show("lost", "Connection lost", lostAt);
-    if (source.readyState !== EventSource.CLOSED) return;
-    clearTimeout(retry);
-    retry = setTimeout(connect, 5000);
+    downAt = undefined;
+    if (isLost) say("Connected again");
+    isLost = false;
+    if (connection.dataset.state !== "live") show("live", "Live");
   };
   const connect = () => {
     source = new EventSource("${EVENTS_URL}");
     source.onopen = alive;
-    source.onerror = lost;
+    source.onerror = () => {
+      downAt ??= now();
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, ${RETRY_MS});
+    };
     source.addEventListener("${ALIVE_EVENT}", alive);
     source.addEventListener("${SECTIONS_EVENT}", (event) => { alive(); receive(event); });
   };
   const watch = () => {
-    if (lostAt !== undefined || heardAt === undefined || now() - heardAt < ${3 * ALIVE_MS}) return;
-    source.close();
-    lost();
+    if (downAt === undefined && now() - heardAt > ${3 * ALIVE_MS}) {
+      downAt = heardAt;
+      source.close();
+      connect();
+    }
+    if (isLost || !(now() - downAt > ${GRACE_MS})) return;
+    isLost = true;
+    say("Connection lost");
+    show("lost", "Connection lost", downAt);
   };
   tick(document);
   setInterval(() => { watch(); if (!document.hidden) tick(document); }, 1000);
