@@ -65,10 +65,14 @@ export const SCRIPT = `
     for (const { name, value } of next.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
+    const keys = new Set([...next.childNodes].map(keyOf));
+    for (const child of [...old.childNodes]) {
+      if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+    }
     let at = old.firstChild;
     for (const child of [...next.childNodes]) {
       const found = find(at, child);
-      if (found && keyOf(child)) old.insertBefore(found, at);
+      if (found && keyOf(child)) { if (found !== at) old.insertBefore(found, at); }
       else while (found && at !== found) { const gone = at; at = at.nextSibling; gone.remove(); }
       if (found || isPatchable(at, child)) {
         const kept = found || at;
