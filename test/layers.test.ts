@@ -42,8 +42,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notifiers: ["core", "http", "host/files", "host/process", "journal"],
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
-  telemetry: ["core", "control"],
-  admin: ["core", "host/files", "host/net", "host/rpc_server", "control", "journal"],
+  telemetry: ["core", "http", "host/net", "control"],
+  "admin/page": ["core", "control", "journal"],
+  admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
     "platform",
@@ -90,6 +91,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/process",
     "host/sockets",
     "host/proxy",
+    "telemetry",
     "cli/flags",
     "agent",
   ],
@@ -114,6 +116,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/admin": [
     "core",
+    "admin",
     "host/files",
     "host/net",
     "host/rpc_server",
@@ -123,6 +126,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "admin",
     "deploy",
     "registries/oci",
     "deployers",
@@ -158,6 +162,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
+    "admin",
     "registries",
     "notifiers",
     "host",
