@@ -17,8 +17,6 @@ export class EventMetrics {
   readonly #command: { command: Mode };
   /** The version that became ready last, since a version was activated. */
   #readyTag: string | undefined;
-  /** The version that was started last. */
-  #startedTag: string | undefined;
 
   constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
     this.#instruments = instruments;
@@ -57,7 +55,7 @@ export class EventMetrics {
     if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
     if (mode !== "server") return;
     instruments.count("dewy.server.crashes.total", {}, 0);
-    for (const reason of ["deploy", "signal"]) {
+    for (const reason of ["deploy", "rollback", "signal", "operator", "crash"]) {
       instruments.count("dewy.server.restarts.total", { reason }, 0);
     }
   }
@@ -87,8 +85,10 @@ export class EventMetrics {
       const cause = operator === undefined ? "failure" : "operator";
       this.#instruments.count("dewy.rollbacks.total", { ...this.#app, cause });
     },
-    "server-started": (event) => this.#serverStarted(event),
-    "generation-ready": ({ durationMs }) => this.#ready(durationMs),
+    "generation-ready": ({ durationMs, reason }) => {
+      this.#ready(durationMs);
+      if (reason !== "start") this.#instruments.count("dewy.server.restarts.total", { reason });
+    },
     "replica-ready": ({ durationMs }) => this.#ready(durationMs),
     "app-exited": () => this.#instruments.count("dewy.server.crashes.total", {}),
     "replica-lost": () => this.#instruments.count("dewy.container.lost.total", this.#app),
@@ -116,12 +116,6 @@ export class EventMetrics {
       ...this.#command,
       phase: isBake ? "bake" : phase,
     });
-  }
-
-  #serverStarted({ tag, restarted }: EventOf<"server-started">): void {
-    const reason = this.#startedTag === tag ? "signal" : "deploy";
-    this.#startedTag = tag;
-    if (restarted) this.#instruments.count("dewy.server.restarts.total", { reason });
   }
 
   #ready(ms: number): void {
