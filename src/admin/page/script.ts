@@ -36,6 +36,7 @@ export const SCRIPT = `
     ahead: (date, ms) => (ms >= 0 ? "now" : "in " + span(-ms)),
     for: (date, ms) => span(ms),
     at: (date) => local(date),
+    clock: (date) => date.toTimeString().slice(0, 8),
   };
   const tick = (root) => {
     for (const time of root.querySelectorAll("time[data-shown]")) {

@@ -5,7 +5,7 @@ export const STYLE = `
   --bg: #f3f5f7; --card: #fff; --ink: #18212b; --soft: #566170; --line: #e1e5ea; --well: #f6f8f9;
   --good: #0b7346; --busy: #1b5cc0; --warn: #875500; --bad: #b3291f; --calm: #566170;
   --stage: #5f93d3; --before: #9681d2; --activate: #c97bb0; --verify: #dd9a45; --bake: #a5d4bb; --commit: #4f97a8; --after: #8793a1;
-  --mono: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  --mono: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, monospace;
   --sans: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif;
 }
 @media (prefers-color-scheme: dark) {
@@ -128,6 +128,9 @@ summary { cursor: pointer; color: var(--soft); font-size: 13px; width: fit-conte
 pre { white-space: pre-wrap; font-size: 12.5px; line-height: 1.55; tab-size: 4; }
 details pre { background: var(--well); border-radius: 8px; padding: 8px 12px; margin-top: 4px; }
 .log { display: flex; flex-direction: column-reverse; overflow: auto; max-height: 340px; background: var(--well); border-radius: 8px; padding: 10px 12px; }
+.logs .card { display: flex; flex-direction: column; }
+.log { flex: 1; }
+.log pre { margin-bottom: auto; }
 .log .warn, .log .bad { color: var(--tone); }
 footer { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 4px 16px; color: var(--soft); font-size: 13px; padding-block: 18px 28px; }
 footer a { margin-right: 12px; }

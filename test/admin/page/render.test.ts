@@ -344,6 +344,21 @@ describe("log lines", () => {
     expect(app).toContain('<span class="bad">level');
     expect(app).toContain('<span class="warn">WARN');
     expect(textOf(own)).toBe("Log of dewy No output yet.");
+    expect(
+      section(
+        "dewy-log",
+        view(
+          {},
+          {
+            ownLines: [
+              'time=2026-05-01T14:01:20.123Z level=INFO msg="Said \\"yes\\"" version=v1',
+              "time=2026-05-01T14:01:21Z level=WARN msg=Slow <b>",
+              "torn",
+            ],
+          },
+        ),
+      ),
+    ).toBe('Log of dewy 14:01:20 Said \\"yes\\" version=v1 14:01:21 WARN Slow <b> torn');
     expect(renderSections(view())["app-log"]).toBe('<section id="app-log" hidden></section>');
   });
 });
