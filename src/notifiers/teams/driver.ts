@@ -12,7 +12,7 @@ const FORM: WebhookForm = {
     {
       name: "mention",
       type: "string",
-      description: "Mentioned by errors: the sign-in name of a user, such as alice@example.com",
+      description: "Mentioned by failures: the sign-in name of a user, such as alice@example.com",
     },
   ],
   hasOwnKeys: true,
