@@ -21,6 +21,8 @@ export interface CommandContext
   subscribe?(sink: EventSink): () => void;
   /** The open notifiers. */
   notifications?: Notifications | undefined;
+  /** The last lines of dewy's own log, for the status page; absent without an admin server. */
+  ownLines?(): readonly string[];
   io: RegistryContext;
   redactor: Redactor;
   version: string;

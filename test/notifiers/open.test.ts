@@ -116,9 +116,10 @@ describe("openNotifiers", () => {
     ["secret@h.example", 'Cannot read --notifier "…@h.example"'],
     [
       "https://hooks.slack.com/services/T0/B0/secret",
-      "for Slack use slack://<channel>, and set SLACK_TOKEN",
+      "for Slack incoming webhooks use slack+https://hooks.slack.com/services/",
     ],
-    ["hooks.slack.com/services/T0/B0/secret", "for Slack use slack://<channel>"],
+    ["https://acme.slack.com/secret", "for Slack use slack://<channel>, and set SLACK_TOKEN"],
+    ["hooks.slack.com/services/T0/B0/secret", "for Slack incoming webhooks use slack+https://"],
   ])("refuses %s", (url, message) => {
     const refused = (): unknown => open(url, notifierContext());
     expect(refused).toThrow(message);
