@@ -120,8 +120,8 @@ export async function runningStatus(subject: RunningSubject): Promise<InstanceSt
     ...(await directoryStatus(subject)),
     registry,
     process: running,
-    notifiers: notifiers?.(),
     ...(admin === undefined ? {} : { admin }),
+    notifiers: notifiers?.(),
     windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
   };
   const app = appStatus?.();

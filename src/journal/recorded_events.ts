@@ -100,7 +100,8 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     isDurable: always,
     fields: ({ tag, previousTag, durationMs, operator, traceId, command: mode }, attempts) => {
       const attempt = attempts.end(tag);
-      return { tag, previousTag, durationMs, mode, traceId, ...attempt, ...byOperator(operator) };
+      const by = byOperator(operator);
+      return { tag, previousTag, durationMs, mode, ...attempt, ...by, traceId };
     },
     ends: () => "all",
   },

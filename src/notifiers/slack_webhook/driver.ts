@@ -32,7 +32,8 @@ function openSlackWebhook(url: SplitUrl, context: NotifierContext): Notifier {
   const advice = "check the URL of the webhook and the channel, or make a new webhook";
   const post = jsonPoster({ name: "Slack", target, advice }, context);
   return {
-    send: (notification, signal) =>
-      post({ attachments: [slackAttachment(notification, app, context.host)] }, signal),
+    send: (notification, signal) => {
+      return post({ attachments: [slackAttachment(notification, app, context.host)] }, signal);
+    },
   };
 }
