@@ -1,14 +1,15 @@
 import type { Context } from "../core/context.ts";
 import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { NotifierDriver } from "../notifiers/driver.ts";
+import type { Notifications } from "../notifiers/open.ts";
+import type { NotifierTable } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** The drivers that dewy knows, by scheme. */
 export interface DriverTables {
   registries: RegistryTable;
-  notifiers: Readonly<Record<string, NotifierDriver>>;
+  notifiers: NotifierTable;
 }
 
 /** Everything a command needs from outside. It is assembled once; tests pass their own. */
@@ -18,6 +19,8 @@ export interface CommandContext
     Pick<Context, "clock" | "fetch" | "emit"> {
   /** Passes all events to one more sink; returns the function that ends this. */
   subscribe?(sink: EventSink): () => void;
+  /** The open notifiers. */
+  notifications?: Notifications | undefined;
   io: RegistryContext;
   redactor: Redactor;
   version: string;

@@ -8,6 +8,7 @@ const { MAIL_URLS = "", MAIL_CA_FILE } = process.env;
 for (const text of MAIL_URLS.split(" ")) {
   const notifier = mail.open(splitUrl(text, "--notifier"), {
     env: {},
+    programEnv: {},
     fetch,
     clock: systemClock,
     emit: () => {},

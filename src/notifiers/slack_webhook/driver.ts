@@ -33,8 +33,8 @@ function openSlackWebhook(url: SplitUrl, context: NotifierContext): Notifier {
   const post = jsonPoster({ name: "Slack", target, advice }, context);
   return {
     send: (notification, signal) => {
-      const { host, clock } = context;
-      return post({ attachments: [slackAttachment(notification, app, host, clock.now())] }, signal);
+      const { host } = context;
+      return post({ attachments: [slackAttachment(notification, app, host)] }, signal);
     },
   };
 }
