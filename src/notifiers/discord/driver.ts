@@ -12,7 +12,7 @@ const FORM: WebhookForm = {
     {
       name: "mention",
       type: "string",
-      description: "Mentioned by errors: everyone, here, role:<id> or user:<id>",
+      description: "Mentioned by failures: everyone, here, role:ID or user:ID",
     },
     { name: "thread_id", type: "string", description: "Thread of the channel to post in" },
   ],
@@ -65,7 +65,7 @@ function readMention(text: string): Mention | undefined {
   if (kind === "role") return { content: `<@&${id}>`, allowed: { parse: [], roles: [id] } };
   if (kind === "user") return { content: `<@${id}>`, allowed: { parse: [], users: [id] } };
   throw new ConfigError(
-    `Invalid value for --notifier: mention=${text} is not everyone, here, role:<id> or user:<id>`,
+    `Invalid value for --notifier: mention=${text} is not everyone, here, role:ID or user:ID`,
   );
 }
 

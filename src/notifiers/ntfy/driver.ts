@@ -18,7 +18,7 @@ const FORM: WebhookForm = {
     {
       name: "priority",
       type: "string",
-      description: `Priority of errors: ${PRIORITIES.join(", ")} (default: ${DEFAULT_ALARM_PRIORITY})`,
+      description: `Priority of failures: ${PRIORITIES.join(", ")} (default: ${DEFAULT_ALARM_PRIORITY})`,
     },
   ],
   problem: ({ protocol, hostname, pathname }) => {
@@ -31,6 +31,7 @@ const FORM: WebhookForm = {
   },
 };
 
+/** Its second scheme, `ntfy+http`, is for a server on this machine. */
 export const ntfy: NotifierDriver = {
   scheme: "ntfy+https",
   name: "ntfy",
@@ -48,16 +49,6 @@ export const ntfy: NotifierDriver = {
     },
   ],
   open: openNtfy,
-};
-
-/** For a server on this machine. */
-export const ntfyPlain: NotifierDriver = {
-  ...ntfy,
-  scheme: "ntfy+http",
-  name: "ntfy on this machine",
-  syntax: "ntfy+http://127.0.0.1:<port>/<topic>",
-  example: "ntfy+http://127.0.0.1:2586/deploys?title=myapp",
-  sites: [],
 };
 
 function openNtfy(url: SplitUrl, context: NotifierContext): Notifier {

@@ -12,7 +12,7 @@ const FORM: WebhookForm = {
     {
       name: "mention",
       type: "string",
-      description: "Mentioned by errors: the sign-in name of a user, such as alice@example.com",
+      description: "Mentioned by failures: the sign-in name of a user, such as alice@example.com",
     },
   ],
   hasOwnKeys: true,
@@ -46,11 +46,16 @@ function openTeams(url: SplitUrl, context: NotifierContext): Notifier {
   const mention = readMention(options.text("mention"));
   const advice =
     "check the URL of the workflow, that anyone may trigger it, and that it is turned on";
-  const post = jsonPoster({ name: "Microsoft Teams", target, advice }, context);
+  const post = jsonPoster({ name: "Microsoft Teams", target, advice, refusesAll }, context);
   return {
     send: (notification, signal) =>
       post(teamsMessage(notification, { app, host: context.host, mention }), signal),
   };
+}
+
+/** The workflow is turned off. */
+function refusesAll(body: string): boolean {
+  return body.includes("TriggerIsNotEnabled");
 }
 
 function readMention(text: string): string | undefined {
