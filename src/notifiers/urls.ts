@@ -51,15 +51,18 @@ export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
   const url = splitNotifierUrl(text, driver);
-  // A webhook of a chat service would not understand what programs get.
-  if (/^https?$/.test(scheme) && driverOfSite(url.host, table) !== undefined) {
-    throw unsupported(text, table);
+  const meant = /^https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
+  if (meant !== undefined) {
+    // It would not understand the JSON for programs.
+    throw new ConfigError(
+      `Cannot use --notifier "${hiddenUrl(text)}": for ${meant.name} ${advice(meant)}`,
+    );
   }
   return { text, url, driver };
 }
 
 function splitNotifierUrl(text: string, driver: NotifierDriver): SplitUrl {
-  if (driver.isOpaque && !/^[^/?#]*:\/\//.test(text)) {
+  if (driver.isOpaque && !/^[a-z0-9+.-]*:\/\//.test(text)) {
     const [start = "", scheme = ""] = SCHEME.exec(text) ?? [];
     return { text, scheme, host: "", path: text.slice(start.length), query: new Map() };
   }
@@ -109,10 +112,19 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    return [...ofUser, ...(isSecret ? secretsOfPath(path, query) : [])].flatMap(spellings);
+    return [...ofUser, ...ofOptions, ...(isSecret ? secretsOfPath(path, query) : [])].flatMap(
+      spellings,
+    );
   });
+}
+
+function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
+  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
+  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
+  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
 }
 
 function secretsOfPath(path: string, query: string): readonly string[] {

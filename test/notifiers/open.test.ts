@@ -110,15 +110,24 @@ describe("openNotifiers", () => {
     ["slak://deploy", "did you mean slack://?"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],
-    ["https://h.example/secret?a=secret#secret", 'unsupported notifier: "https://h.example/…"'],
-    ["https://me:secret@h.example/secret", 'unsupported notifier: "https://h.example/…"'],
+    ["owl://h.example/secret?a=secret#secret", 'unsupported notifier: "owl://h.example/…"'],
+    ["owl://me:secret@h.example/secret", 'unsupported notifier: "owl://h.example/…"'],
+    [
+      "https://h.example/secret?a=secret#secret",
+      '"https://h.example/…": a fragment is not allowed',
+    ],
+    ["https://me:secret@h.example/secret", '"https://h.example/…": credentials do not belong'],
     ["h.example/secret", 'Cannot read --notifier "h.example/…": expected slack://<channel>'],
     ["secret@h.example", 'Cannot read --notifier "…@h.example"'],
     [
       "https://hooks.slack.com/services/T0/B0/secret",
-      "for Slack use slack://<channel>, and set SLACK_TOKEN",
+      'Cannot use --notifier "https://hooks.slack.com/…": for Slack incoming webhooks use slack+https://',
     ],
-    ["hooks.slack.com/services/T0/B0/secret", "for Slack use slack://<channel>"],
+    ["http://app.slack.com/client/secret", "for Slack use slack://<channel>, and set SLACK_TOKEN"],
+    ["https://discord.com/api/webhooks/1/secret", "use discord+https://discord.com/"],
+    ["https://example.webhook.office.com/webhookb2/secret", "use teams+https://"],
+    ["https://ntfy.sh/secret", "use ntfy+https://"],
+    ["hooks.slack.com/services/T0/B0/secret", "for Slack incoming webhooks use slack+https://"],
   ])("refuses %s", (url, message) => {
     const refused = (): unknown => open(url, notifierContext());
     expect(refused).toThrow(message);
