@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { ControlHandler } from "../control/conversations.ts";
-import { Mode } from "../control/protocol.ts";
+import { type InstanceStatus, Mode } from "../control/protocol.ts";
 import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
@@ -40,6 +40,9 @@ export function eventHub({
 
 /** The journal and the status of an agent, and the socket over which commands reach it. */
 export interface OpenInstance {
+  status(): Promise<InstanceStatus>;
+  /** Adds the address of the status page to the status. */
+  showAdmin(url: string | undefined): void;
   /** Opens the socket. */
   listen(steer: ControlHandler["steer"]): Promise<void>;
   /** Closes the socket, once commands have been answered. */
@@ -78,11 +81,17 @@ export function openInstance(
     notifiers: notifications?.status.bind(notifications),
     redact,
   };
+  let admin: string | undefined;
+  const status = (): Promise<InstanceStatus> => runningStatus({ ...subject, admin });
   let control: { close(): Promise<void> } | undefined;
   return {
+    status,
+    showAdmin(url) {
+      admin = url;
+    },
     async listen(steer) {
       if (mode === undefined) return;
-      const handler: ControlHandler = { status: () => runningStatus(subject), steer };
+      const handler: ControlHandler = { status, steer };
       control = await openControl({ root, name, mode, version, handler, env, emit: hub.emit });
     },
     hangUp: async () => control?.close(),

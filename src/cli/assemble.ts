@@ -11,6 +11,7 @@ import type { ProcessIo } from "../host/process/io.ts";
 import type { Notifications } from "../notifiers/open.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
@@ -34,6 +35,8 @@ export async function assemble(
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
+  const own = await ownLines(config, io, redactor);
+  if (own !== undefined) sinks.push(own.sink);
   // The notifier subscribes later: it needs the network, which itself emits events.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
@@ -58,6 +61,7 @@ export async function assemble(
     ...tables,
     redactor,
     version: VERSION,
+    ...(own && { ownLines: own.last }),
   };
   return {
     context,
@@ -83,6 +87,21 @@ function logger(
     now: systemClock.now,
     redact: redactor(io.env),
   });
+}
+
+/** What the log shows, or would show at level `info`. */
+async function ownLines(config: Config, io: ProcessIo, redactor: Redactor) {
+  if (!("admin" in config) || config.admin === undefined) return undefined;
+  const { OwnLines } = await import("../admin/own_lines.ts");
+  const lines = new OwnLines();
+  const sink = createLogger({
+    level: config.logLevel ?? "info",
+    format: formatText,
+    write: lines.write,
+    now: systemClock.now,
+    redact: redactor(io.env),
+  });
+  return { sink, last: () => lines.last() };
 }
 
 interface NotifierUrls {
@@ -115,14 +134,12 @@ async function open(
   const registry = redactUrl(config.registry);
   const instance = { name: "", mode: config.command, directory: "", registry };
   const drivers = [...Object.values(tables.registries), ...Object.values(tables.notifiers)];
-  const programEnv = withoutCredentials(context.env, drivers);
-  const own = {
-    ...context,
-    host: hostIdentity(),
-    instance,
-    programEnv,
-    caFile: config.caFile,
-  };
+  const programEnv = withoutCredentials(context.env, [
+    ...drivers,
+    { environment: TELEMETRY_SECRETS },
+  ]);
+  const { caFile } = config;
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
   return openNotifiers(texts, tables.notifiers, own, redactor(context.env));
 }
 

@@ -35,6 +35,8 @@ export const JournalEntry = v.looseObject({
   phases: v.optional(v.record(v.string(), v.number())),
   /** The same for all entries about one attempt to deploy a version. */
   deploy: text,
+  /** The id of its trace, if traces are sent to a collector. */
+  traceId: text,
   /** The phase that failed. */
   phase: text,
   /** The code of the error, as documented. */

@@ -7,6 +7,7 @@ import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -86,7 +87,11 @@ function inherited(
     Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name)),
   );
   if (!isolate) return passed;
-  return withoutCredentials(passed, [...Object.values(registries), ...Object.values(notifiers)]);
+  return withoutCredentials(passed, [
+    ...Object.values(registries),
+    ...Object.values(notifiers),
+    { environment: TELEMETRY_SECRETS },
+  ]);
 }
 
 function personal(user: AppUser | undefined): Environment {

@@ -80,13 +80,15 @@ const LINES: Lines = {
       source,
       reason: reason === "" ? undefined : reason,
     }),
-  "rate-limit": ({ host, remaining, limit, resetAt }) =>
-    line(remaining === 0 ? "warn" : "debug", "Rate limit low or used up", {
-      host,
-      remaining,
-      limit,
-      reset_at: resetAt,
-    }),
+  "rate-limit": ({ host, remaining, limit, resetAt, isRoutine }) =>
+    isRoutine
+      ? undefined
+      : line(remaining === 0 ? "warn" : "debug", "Rate limit low or used up", {
+          host,
+          remaining,
+          limit,
+          reset_at: resetAt,
+        }),
   "poll-spaced": ({ registry, nextAt, reason }) =>
     line("info", "Polling slowed down", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),
@@ -118,6 +120,7 @@ const LINES: Lines = {
     }),
   // The end has the line.
   "phase-started": () => undefined,
+  "phase-failed": () => undefined,
   phase: ({ phase, tag, durationMs }) =>
     line("debug", "Phase finished", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,
@@ -141,7 +144,7 @@ const LINES: Lines = {
     }),
   hook: ({ tag, result }) => hookLine(tag, result),
   activated: ({ tag, directory }) => line("info", "Symlink created", { tag, directory }),
-  deployed: ({ command, tag, previousTag, directory, durationMs, operator }) =>
+  deployed: ({ command, tag, previousTag, directory, durationMs, operator, traceId }) =>
     line("info", "Deployed", {
       command,
       tag,
@@ -149,6 +152,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
       ...operator,
+      trace_id: traceId,
     }),
   ordered: ({ command, operator }) => line("info", "Command accepted", { command, ...operator }),
   refused: ({ command, operator, reason }) =>
@@ -166,15 +170,16 @@ const LINES: Lines = {
     }),
   "given-up": ({ tag, reason }) => line("info", "Deploy given up", { tag, reason }),
   superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
-  "rolled-back": ({ tag, to, reason, operator }) =>
+  "rolled-back": ({ tag, to, reason, operator, traceId }) =>
     line(operator === undefined ? "error" : "info", "Rolled back", {
       tag,
       to,
       reason,
       ...operator,
+      trace_id: traceId,
     }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated, traceId }) =>
     line(isRepeated ? "debug" : "error", tag === undefined ? "Poll failed" : "Deploy failed", {
       phase,
       tag,
@@ -182,6 +187,7 @@ const LINES: Lines = {
       code: error.code,
       count,
       retry_in: duration(retryInMs),
+      trace_id: traceId,
     }),
   "server-started": ({ tag, restarted, withPort, generation, pid }) =>
     line("info", restarted ? "Server restarted" : "Server started", {

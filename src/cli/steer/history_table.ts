@@ -1,8 +1,8 @@
 import { printable } from "../../core/text.ts";
+import { localTime, roughDuration } from "../../core/times.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
+import { entryText } from "../../journal/entry_text.ts";
 import { type TerminalStyle, wrap } from "../terminal.ts";
-import { entryText } from "./entry_text.ts";
-import { localTime, roughDuration } from "./times.ts";
 
 const MAX_LINES = 5;
 /** Fixed, because entries that follow are printed one by one. */

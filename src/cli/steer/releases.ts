@@ -3,6 +3,7 @@ import type { CommandContext } from "../../agent/context.ts";
 import { chooseInstance } from "../../control/instances.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import { operatorText } from "../../core/operator.ts";
+import { localTime } from "../../core/times.ts";
 import { skippedBy } from "../../deploy/decisions.ts";
 import { rollbackChoice } from "../../deploy/rollback_choice.ts";
 import {
@@ -16,11 +17,10 @@ import { statePath } from "../../host/files/own_paths.ts";
 import { readState } from "../../host/files/state_file.ts";
 import { treeSize } from "../../host/files/tree_size.ts";
 import { jsonLine } from "../../journal/entry.ts";
+import { withoutTag } from "../../journal/entry_text.ts";
 import { headedTable } from "../commands/text_table.ts";
 import type { ReleasesConfig } from "../flags/local.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
-import { withoutTag } from "./entry_text.ts";
-import { localTime } from "./times.ts";
 
 /** A release on disk, as `--json` prints it. Unknown values are `null`. */
 interface ListedRelease {

@@ -1,4 +1,4 @@
-import { formatDuration } from "../../core/duration.ts";
+import { formatDuration } from "./duration.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { operatorText } from "../../core/operator.ts";
-import type { JournalEntry } from "../../journal/entry.ts";
-import { localTime, roughDuration } from "./times.ts";
+import { operatorText } from "../core/operator.ts";
+import { localTime, roughDuration } from "../core/times.ts";
+import type { JournalEntry } from "./entry.ts";
 
 type Words = readonly (string | undefined)[];
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ago, ahead, span } from "../../../src/cli/steer/times.ts";
+import { ago, ahead, span } from "../../src/core/times.ts";
 
 const NOW = Date.UTC(2026, 4, 1, 12, 0, 0);
 const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();

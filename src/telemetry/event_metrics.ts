@@ -1,0 +1,139 @@
+import type { Mode } from "../control/protocol.ts";
+import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
+import { Bounded } from "./bounded.ts";
+import type { Instruments } from "./instruments.ts";
+import type { ProxyObserver } from "./measures.ts";
+
+type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
+
+const MAX_HOSTS = 20;
+const RESTART_REASONS: readonly StartReason[] = [
+  "deploy",
+  "rollback",
+  "signal",
+  "operator",
+  "crash",
+];
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
+
+/** Counts events, and times what they took. */
+export class EventMetrics {
+  readonly #instruments: Instruments;
+  readonly #hosts = new Bounded(MAX_HOSTS);
+  readonly #app: { app: string };
+  readonly #command: { command: Mode };
+  /** The version that became ready last, since a version was activated. */
+  #readyTag: string | undefined;
+
+  constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
+    this.#instruments = instruments;
+    this.#app = { app: name };
+    this.#command = { command: mode };
+    this.#startAtZero(mode);
+  }
+
+  readonly sink: EventSink = (event) => {
+    const handle = this.#handlers[event.type] as ((event: DewyEvent) => void) | undefined;
+    handle?.(event);
+  };
+
+  /** For the times of the proxy's connections. */
+  readonly proxy: ProxyObserver = {
+    connected: (port, seconds) => {
+      this.#instruments.record("dewy.proxy.connect.latency", seconds, { proxy_port: port });
+    },
+    closed: (port, seconds) => {
+      this.#instruments.record("dewy.proxy.connection.duration", seconds, { proxy_port: port });
+    },
+  };
+
+  /** Without a first value of 0, `increase()` in a query misses the first event. */
+  #startAtZero(mode: Mode): void {
+    const [instruments, app, command] = [this.#instruments, this.#app, this.#command];
+    instruments.count("dewy.deployments.total", command, 0);
+    instruments.count("dewy.deployment.errors.total", command, 0);
+    for (const cause of ["failure", "operator"]) {
+      instruments.count("dewy.rollbacks.total", { ...app, cause }, 0);
+    }
+    for (const outcome of ["fine", "waiting", "problem", "failed", "unreachable"]) {
+      instruments.count("dewy.polls.total", { ...app, outcome }, 0);
+    }
+    if (mode !== "assets") instruments.count("dewy.app.crash_loops.total", app, 0);
+    if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
+    if (mode !== "server") return;
+    instruments.count("dewy.server.crashes.total", {}, 0);
+    for (const reason of RESTART_REASONS) {
+      instruments.count("dewy.server.restarts.total", { reason }, 0);
+    }
+  }
+
+  readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>) => void } = {
+    request: (event) => this.#request(event),
+    retry: ({ url }) => {
+      const host = this.#hostOf(url);
+      this.#instruments.count("dewy.upstream.retries.total", { ...this.#app, host });
+    },
+    polled: ({ outcome }) => {
+      this.#instruments.count("dewy.polls.total", { ...this.#app, outcome });
+    },
+    "phase-started": ({ phase }) => {
+      if (phase === "activate") this.#readyTag = undefined;
+    },
+    phase: (event) => this.#phase(event),
+    deployed: ({ durationMs }) => {
+      this.#instruments.count("dewy.deployments.total", this.#command);
+      this.#instruments.record("dewy.deployment.duration", durationMs / 1_000, this.#command);
+    },
+    failed: ({ phase }) => {
+      if (phase === "resolve") return;
+      this.#instruments.count("dewy.deployment.errors.total", this.#command);
+    },
+    "rolled-back": ({ operator }) => {
+      const cause = operator === undefined ? "failure" : "operator";
+      this.#instruments.count("dewy.rollbacks.total", { ...this.#app, cause });
+    },
+    "generation-ready": ({ durationMs, reason }) => {
+      this.#ready(durationMs);
+      if (reason !== "start") this.#instruments.count("dewy.server.restarts.total", { reason });
+    },
+    "replica-ready": ({ durationMs }) => this.#ready(durationMs),
+    "app-exited": () => this.#instruments.count("dewy.server.crashes.total", {}),
+    "replica-lost": () => this.#instruments.count("dewy.container.lost.total", this.#app),
+    "crash-loop": () => this.#instruments.count("dewy.app.crash_loops.total", this.#app),
+  };
+
+  #request({ url, method, status }: EventOf<"request">): void {
+    this.#instruments.count("dewy.upstream.requests.total", {
+      ...this.#app,
+      host: this.#hostOf(url),
+      method: METHODS.has(method) ? method : "other",
+      outcome: outcomeOf(status),
+    });
+  }
+
+  #hostOf(url: string): string {
+    return this.#hosts.name(URL.canParse(url) ? new URL(url).host : "");
+  }
+
+  /** The second `verify` of a version is its bake. */
+  #phase({ phase, tag, durationMs }: EventOf<"phase">): void {
+    const isBake = phase === "verify" && this.#readyTag === tag;
+    if (phase === "verify") this.#readyTag = tag;
+    this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, {
+      ...this.#command,
+      phase: isBake ? "bake" : phase,
+    });
+  }
+
+  #ready(ms: number): void {
+    this.#instruments.record("dewy.app.ready.duration", ms / 1_000, this.#app);
+  }
+}
+
+function outcomeOf(status: number | undefined): string {
+  if (status === undefined) return "no-response";
+  if (status === 429) return "rate-limited";
+  if (status >= 500) return "server-error";
+  if (status >= 400) return "client-error";
+  return status === 304 ? "not-modified" : "success";
+}

@@ -1,0 +1,213 @@
+import type { MetricData } from "@opentelemetry/sdk-metrics";
+import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
+import { withTimeout } from "../core/timeout.ts";
+import {
+  containerObserver,
+  type ObservedContainer,
+  type ReadContainers,
+} from "./container_observer.ts";
+import type { ProxyMeasures, SupervisionMeasures } from "./measures.ts";
+import type { TelemetryPackages } from "./packages.ts";
+import { Points } from "./points.ts";
+
+export interface ReadingsSubject {
+  name: string;
+  mode: Mode;
+  status(): Promise<InstanceStatus>;
+  measure?: (() => SupervisionMeasures) | undefined;
+  containers?: ReadContainers | undefined;
+  clock: Clock;
+}
+
+const STATUS_TIMEOUT_MS = 2_000;
+
+/** More of one kind are left out, so that no registry or app makes a scrape large. */
+const MAX_SERIES = 100;
+
+const WAIT_REASONS: readonly WaitReason[] = [
+  "pinned",
+  "paused",
+  "skipped",
+  "window",
+  "min-age",
+  "no-downgrade",
+];
+const HEALTH: readonly AppStatus["health"][] = [
+  "serving",
+  "starting",
+  "restarting",
+  "degraded",
+  "finished",
+  "down",
+];
+const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
+/** A poll with a failed deploy has succeeded as a poll. */
+const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);
+const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
+
+/** The metrics that are read at each collection: from the status, the supervisor and the containers. */
+export class Readings {
+  readonly #packages: TelemetryPackages;
+  readonly #subject: ReadingsSubject;
+  readonly #containers: ReturnType<typeof containerObserver> | undefined;
+  readonly #app: { app: string };
+  readonly #startedAt: { wall: number; monotonic: number };
+  /** On the monotonic clock. */
+  #succeededAt: number;
+
+  constructor(packages: TelemetryPackages, subject: ReadingsSubject) {
+    const { clock, containers, name } = subject;
+    this.#packages = packages;
+    this.#subject = subject;
+    this.#containers = containers && containerObserver(containers, clock);
+    this.#app = { app: name };
+    this.#startedAt = { wall: clock.now(), monotonic: clock.monotonic() };
+    this.#succeededAt = this.#startedAt.monotonic;
+  }
+
+  readonly sink: EventSink = (event: DewyEvent) => {
+    if (event.type !== "polled" || FAILED_POLLS.has(event.outcome)) return;
+    this.#succeededAt = this.#subject.clock.monotonic();
+  };
+
+  /** What cannot be read in time is left out. */
+  async read(): Promise<MetricData[]> {
+    const { clock, measure } = this.#subject;
+    const points = new Points(this.#packages, this.#startedAt.wall, clock.now());
+    const [status, containers] = await Promise.all([this.#status(), this.#containers?.()]);
+    this.#addPolls(points);
+    if (status !== undefined) this.#addStatus(points, status);
+    const measures = attempt(measure);
+    if (measures !== undefined) this.#addMeasures(points, measures);
+    if (containers !== undefined) this.#addContainers(points, containers);
+    return points.all();
+  }
+
+  async #status(): Promise<InstanceStatus | undefined> {
+    const { clock, status } = this.#subject;
+    try {
+      return await withTimeout(status(), { clock, ms: STATUS_TIMEOUT_MS, what: "status" });
+    } catch {
+      return undefined;
+    }
+  }
+
+  #addPolls(points: Points): void {
+    const ms = this.#subject.clock.monotonic() - this.#succeededAt;
+    points.add("dewy.poll.success.age", seconds(ms), this.#app);
+  }
+
+  #addStatus(points: Points, status: InstanceStatus): void {
+    const now = this.#subject.clock.now();
+    const app = this.#app;
+    const { live, nextPollAt, pinned, paused, bad, skipped, waiting } = status;
+    if (live !== undefined) {
+      const command = this.#subject.mode;
+      points.add("dewy.app.info", 1, { ...app, command, version: live.tag });
+      if (live.since !== undefined) {
+        points.add("dewy.deployment.age", seconds(now - Date.parse(live.since)), app);
+      }
+    }
+    if (nextPollAt !== undefined) {
+      points.add("dewy.poll.next.delay", Math.round((Date.parse(nextPollAt) - now) / 1_000), app);
+    }
+    points.add("dewy.versions.bad", bad.length, app);
+    points.add("dewy.versions.skipped", skipped.length, app);
+    for (const reason of WAIT_REASONS) {
+      const count = waiting.filter(({ why }) => why === reason).length;
+      points.add("dewy.versions.waiting", count, { ...app, reason });
+    }
+    points.add("dewy.pinned", pinned === undefined ? 0 : 1, app);
+    points.add("dewy.paused", paused === undefined ? 0 : 1, app);
+    this.#addRateLimits(points, status);
+    this.#addNotifiers(points, status);
+    if (status.app !== undefined) this.#addApp(points, status.app);
+  }
+
+  #addRateLimits(points: Points, { rateLimits = [] }: InstanceStatus): void {
+    for (const { host, remaining, limit } of rateLimits.slice(0, MAX_SERIES)) {
+      const attributes = { ...this.#app, host };
+      points.add("dewy.rate_limit.remaining", remaining, attributes);
+      points.add("dewy.rate_limit.limit", limit, attributes);
+    }
+  }
+
+  #addNotifiers(points: Points, { notifiers = [] }: InstanceStatus): void {
+    for (const { notifier, lost, waiting } of notifiers.slice(0, MAX_SERIES)) {
+      const attributes = { ...this.#app, notifier };
+      points.add("dewy.notifications.lost.total", lost, attributes);
+      points.add("dewy.notifications.waiting", waiting, attributes);
+    }
+  }
+
+  #addApp(points: Points, { health, restarts }: AppStatus): void {
+    for (const state of HEALTH) {
+      points.add("dewy.app.health", health === state ? 1 : 0, { ...this.#app, state });
+    }
+    points.add("dewy.app.restarts.total", restarts, this.#app);
+  }
+
+  #addMeasures(points: Points, { proxies, healthChecks, replicas }: SupervisionMeasures): void {
+    for (const proxy of proxies.slice(0, MAX_SERIES)) addProxy(points, proxy);
+    points.add("dewy.healthchecks.total", healthChecks.total, {});
+    points.add("dewy.healthchecks.failures.total", healthChecks.failures, {});
+    if (replicas === undefined) return;
+    points.add("dewy.container.desired_replicas", replicas.wanted, this.#app);
+    points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
+  }
+
+  #addContainers(points: Points, containers: readonly ObservedContainer[]): void {
+    const running = containers.filter(({ status }) => status === "running");
+    points.add("dewy.container.replicas", running.length, this.#app);
+    for (const container of containers.slice(0, MAX_SERIES)) {
+      addContainer(points, container, this.#app);
+    }
+  }
+}
+
+function addProxy(points: Points, proxy: ProxyMeasures): void {
+  const { bytesToBackends, bytesToClients, connectFailures, refused, requests } = proxy;
+  const port = { proxy_port: proxy.port };
+  points.add("dewy.proxy.connections.total", proxy.accepted, port);
+  points.add("dewy.proxy.connections.active", proxy.active, port);
+  points.add("dewy.proxy.bytes.transferred", bytesToBackends + bytesToClients, port);
+  points.add("dewy.proxy.errors.total", connectFailures + refused, port);
+  points.add("dewy.proxy.refused.total", refused, port);
+  points.add("dewy.proxy.backends", proxy.backends, port);
+  for (const [outcome, count] of Object.entries(requests)) {
+    points.add("dewy.proxy.requests.total", count, { ...port, outcome });
+  }
+}
+
+function addContainer(points: Points, container: ObservedContainer, app: { app: string }): void {
+  const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
+  const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
+  for (const state of CONTAINER_STATES) {
+    points.add("dewy.container.status", status === state ? 1 : 0, { ...attributes, state });
+  }
+  points.add("dewy.container.restarts", restarts, attributes);
+  const startedAt = Date.parse(started_at);
+  if (startedAt > 0) {
+    points.add("dewy.container.started.timestamp", Math.floor(startedAt / 1_000), attributes);
+  }
+  if (ENDED.has(status)) {
+    points.add("dewy.container.last_terminated.exit_code", exit_code, attributes);
+    points.add("dewy.container.oom_killed", oom_killed ? 1 : 0, attributes);
+  }
+  const version = labels["dewy.version"] ?? "";
+  points.add("dewy.container.info", 1, { ...attributes, image, version });
+}
+
+function seconds(ms: number): number {
+  return Math.max(0, Math.round(ms / 1_000));
+}
+
+function attempt<T>(read: (() => T) | undefined): T | undefined {
+  try {
+    return read?.();
+  } catch {
+    return undefined;
+  }
+}
