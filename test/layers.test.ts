@@ -42,12 +42,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   notifiers: ["core", "http", "host/files", "journal", "control"],
   "notifiers/slack": ["core", "http"],
-  "notifiers/slack_webhook": ["core"],
+  "notifiers/slack_webhook": ["core", "notifiers/slack"],
   "notifiers/discord": ["core"],
   "notifiers/teams": ["core"],
   "notifiers/ntfy": ["core"],
-  "notifiers/mail": ["core", "http", "host/net"],
   "notifiers/https": ["core"],
+  "notifiers/mail": ["core", "http", "host/net"],
   "notifiers/exec": ["core", "host/process"],
   webhook: ["core", "host/files", "host/sockets"],
   telemetry: ["core", "http", "host/net", "control"],
@@ -179,6 +179,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "server",
     "container",
     "container/admin",
+    "admin",
+    "telemetry",
   ],
 };
 
