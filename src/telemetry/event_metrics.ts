@@ -1,5 +1,5 @@
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
 import { Bounded } from "./bounded.ts";
 import type { Instruments } from "./instruments.ts";
 import type { ProxyObserver } from "./measures.ts";
@@ -7,6 +7,13 @@ import type { ProxyObserver } from "./measures.ts";
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const MAX_HOSTS = 20;
+const RESTART_REASONS: readonly StartReason[] = [
+  "deploy",
+  "rollback",
+  "signal",
+  "operator",
+  "crash",
+];
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
 /** Counts events, and times what they took. */
@@ -55,7 +62,7 @@ export class EventMetrics {
     if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
     if (mode !== "server") return;
     instruments.count("dewy.server.crashes.total", {}, 0);
-    for (const reason of ["deploy", "rollback", "signal", "operator", "crash"]) {
+    for (const reason of RESTART_REASONS) {
       instruments.count("dewy.server.restarts.total", { reason }, 0);
     }
   }
