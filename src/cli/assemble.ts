@@ -2,7 +2,7 @@ import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
-import type { Environment } from "../core/environment.ts";
+import { type Environment, withoutCredentials } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
@@ -11,6 +11,7 @@ import type { ProcessIo } from "../host/process/io.ts";
 import type { Notifications } from "../notifiers/open.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
@@ -36,7 +37,7 @@ export async function assemble(
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
   const own = await ownLines(config, io, redactor);
   if (own !== undefined) sinks.push(own.sink);
-  // The notifier subscribes later: it needs the network, which itself emits events.
+  // The network emits events itself.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
     env: io.env,
@@ -132,7 +133,13 @@ async function open(
   const { hostIdentity } = await import("../host/host_identity.ts");
   const registry = redactUrl(config.registry);
   const instance = { name: "", mode: config.command, directory: "", registry };
-  const own = { ...context, host: hostIdentity(), instance };
+  const drivers = [...Object.values(tables.registries), ...Object.values(tables.notifiers)];
+  const programEnv = withoutCredentials(context.env, [
+    ...drivers,
+    { environment: TELEMETRY_SECRETS },
+  ]);
+  const { caFile } = config;
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
   return openNotifiers(texts, tables.notifiers, own, redactor(context.env));
 }
 

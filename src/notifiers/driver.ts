@@ -1,5 +1,5 @@
 import type { Context } from "../core/context.ts";
-import type { EnvironmentSpec } from "../core/environment.ts";
+import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import type { OptionSpec, SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { RichText } from "./rich_text.ts";
@@ -38,6 +38,10 @@ export interface Notifier {
 export interface NotifierContext extends Context {
   /** This machine, as people know it. */
   host: HostIdentity;
+  /** The value of `--ca-file`, for connections without `fetch`. */
+  caFile?: string | undefined;
+  /** The environment of programs that a notifier starts: without what drivers read. */
+  programEnv: Environment;
   /** The instance that notifications are about. Name and directory are known once the first notification is sent. */
   instance: { name: string; mode: string; directory: string; registry: string };
 }

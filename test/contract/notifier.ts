@@ -283,6 +283,7 @@ async function openService(notifier: ContractNotifier, query: string): Promise<O
   const events: DewyEvent[] = [];
   const full: NotifierContext = {
     env: {},
+    programEnv: {},
     fetch: globalThis.fetch,
     emit: (event) => void events.push(event),
     host: { name: HOST, color: "#421AA9" },
