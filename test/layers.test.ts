@@ -43,7 +43,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
   telemetry: ["core", "http", "host/net", "control"],
-  admin: ["core", "host/files", "host/net", "host/rpc_server", "control", "journal"],
+  "admin/page": ["core", "control", "journal"],
+  admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
     "platform",
@@ -115,6 +116,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/admin": [
     "core",
+    "admin",
     "host/files",
     "host/net",
     "host/rpc_server",
@@ -124,6 +126,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "admin",
     "deploy",
     "registries/oci",
     "deployers",
@@ -159,6 +162,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
+    "admin",
     "registries",
     "notifiers",
     "host",

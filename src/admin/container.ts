@@ -17,5 +17,10 @@ export const AdminContainer = v.object({
   started_at: text,
   deployed_at: text,
   labels: v.nullish(v.record(v.string(), v.string()), {}),
+  /** How often the engine has restarted it. */
+  restarts: v.exactOptional(v.number()),
+  /** Of a container that has exited. */
+  exit_code: v.exactOptional(v.number()),
+  oom_killed: v.exactOptional(v.boolean()),
 });
 export type AdminContainer = v.InferOutput<typeof AdminContainer>;

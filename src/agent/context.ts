@@ -18,6 +18,8 @@ export interface CommandContext
     Pick<Context, "clock" | "fetch" | "emit"> {
   /** Passes all events to one more sink; returns the function that ends this. */
   subscribe?(sink: EventSink): () => void;
+  /** The last lines of dewy's own log, for the status page; absent without an admin server. */
+  ownLines?(): readonly string[];
   io: RegistryContext;
   redactor: Redactor;
   version: string;

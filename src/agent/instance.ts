@@ -37,6 +37,8 @@ export function eventHub({
 /** The journal and the status of an agent, and the socket over which commands reach it. */
 export interface OpenInstance {
   status(): Promise<InstanceStatus>;
+  /** Adds the address of the status page to the status. */
+  showAdmin(url: string | undefined): void;
   /** Opens the socket. */
   listen(steer: ControlHandler["steer"]): Promise<void>;
   /** Closes the socket, once commands have been answered. */
@@ -72,10 +74,14 @@ export function openInstance(
     appStatus: supervision?.appStatus?.bind(supervision),
     redact,
   };
-  const status = (): Promise<InstanceStatus> => runningStatus(subject);
+  let admin: string | undefined;
+  const status = (): Promise<InstanceStatus> => runningStatus({ ...subject, admin });
   let control: { close(): Promise<void> } | undefined;
   return {
     status,
+    showAdmin(url) {
+      admin = url;
+    },
     async listen(steer) {
       if (mode === undefined) return;
       const handler: ControlHandler = { status, steer };

@@ -92,6 +92,8 @@ export interface RunningSubject extends StatusSubject {
   registry: string;
   /** This process. */
   process: { pid: number; dewy: string; since: string };
+  /** The address of the status page, if it is open. */
+  admin?: string | undefined;
   live: LiveStatus;
   /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. */
   opensAt?: (() => number | undefined) | undefined;
@@ -102,12 +104,13 @@ export interface RunningSubject extends StatusSubject {
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const { registry, process: running, live, opensAt, appStatus, redact } = subject;
+  const { registry, process: running, admin, live, opensAt, appStatus, redact } = subject;
   const opens = opensAt?.();
   const status = {
     ...(await directoryStatus(subject)),
     registry,
     process: running,
+    ...(admin === undefined ? {} : { admin }),
     windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
   };
   const app = appStatus?.();
@@ -122,16 +125,22 @@ export function redactStatus(
   status: InstanceStatus,
   redact: (text: string) => string,
 ): InstanceStatus {
-  const { lastPoll, waiting, bad } = status;
-  const error = lastPoll?.error;
+  const { lastPoll, polls, waiting, bad } = status;
+  const shown = ({ error, ...poll }: Poll): Poll => ({
+    ...poll,
+    ...(error === undefined ? {} : { error: redact(error) }),
+  });
   return {
     ...status,
-    ...(lastPoll && error ? { lastPoll: { ...lastPoll, error: redact(error) } } : {}),
+    ...(lastPoll && { lastPoll: shown(lastPoll) }),
+    ...(polls && { polls: polls.map(shown) }),
     waiting: waiting.map((one) => ({ ...one, reason: redact(one.reason) })),
     bad: bad.map((one) => ({ ...one, reason: redact(one.reason) })),
   };
 }
 
+type Poll = NonNullable<InstanceStatus["polls"]>[number];
+type RateLimit = NonNullable<InstanceStatus["rateLimits"]>[number];
 type Waiting = InstanceStatus["waiting"][number];
 
 interface Work {
@@ -141,6 +150,7 @@ interface Work {
   isReady?: boolean;
 }
 
+const KEPT_POLLS = 10;
 /** The phases in which the state has a switch to the version. */
 const SWITCHED: ReadonlySet<string> = new Set(["verify", "bake", "commit"]);
 const AFTER_TAKE_OVER: ReadonlySet<string> = new Set(["bake", "commit", "after"]);
@@ -157,7 +167,8 @@ export class LiveStatus {
   /** The version that took over last. */
   #tookOver: { tag: string; at: string } | undefined;
   #isStopping = false;
-  #lastPoll: InstanceStatus["lastPoll"];
+  #polls: readonly Poll[] = [];
+  readonly #rateLimits = new Map<string, RateLimit>();
   #nextPollAt: Date | undefined;
   #waiting: readonly Waiting[] = [];
   /** Reported since the last poll ended; by tag. */
@@ -172,12 +183,14 @@ export class LiveStatus {
   /** @param status That of the directory, without which an event could not be known to be outdated. */
   report(
     status: InstanceStatus,
-  ): Pick<InstanceStatus, "phase" | "lastPoll" | "nextPollAt" | "waiting" | "live"> {
-    const lastPoll = this.#lastPoll;
+  ): Pick<InstanceStatus, "phase" | "lastPoll" | "polls" | "nextPollAt" | "waiting" | "live"> {
+    const lastPoll = this.#polls.at(-1);
+    const rateLimits = this.#currentRateLimits();
     return {
       ...this.#live(status),
       phase: this.#phase(status),
-      ...(lastPoll === undefined ? {} : { lastPoll }),
+      ...(lastPoll === undefined ? {} : { lastPoll, polls: [...this.#polls] }),
+      ...(rateLimits.length === 0 ? {} : { rateLimits }),
       ...(this.#nextPollAt === undefined ? {} : { nextPollAt: this.#nextPollAt.toISOString() }),
       waiting: this.#currentWaiting(status),
     };
@@ -210,7 +223,7 @@ export class LiveStatus {
 
   /** After the poll of `--once`, there is no next one. */
   #isPolling(): boolean {
-    if (this.#lastPoll === undefined) return true;
+    if (this.#polls.length === 0) return true;
     return this.#nextPollAt !== undefined && this.#nextPollAt.getTime() <= this.#clock.now();
   }
 
@@ -235,6 +248,9 @@ export class LiveStatus {
         return;
       case "waiting":
         this.#reported.set(event.tag, waitingOf(event));
+        return;
+      case "rate-limit":
+        this.#rateLimits.set(event.host, rateLimitOf(event));
         return;
       case "polled":
         this.#endPoll(event);
@@ -289,7 +305,8 @@ export class LiveStatus {
 
   #endPoll({ outcome, error, nextAt }: Extract<DewyEvent, { type: "polled" }>): void {
     const at = new Date(this.#clock.now()).toISOString();
-    this.#lastPoll = { at, outcome, ...(error === undefined ? {} : { error }) };
+    const poll = { at, outcome, ...(error === undefined ? {} : { error }) };
+    this.#polls = [...this.#polls, poll].slice(-KEPT_POLLS);
     this.#nextPollAt = nextAt;
     // A poll that did not reach the registry says nothing about the versions that it has.
     if (outcome !== "unreachable") {
@@ -302,10 +319,21 @@ export class LiveStatus {
     }
   }
 
+  /** What was said before a reset says nothing about the time after it. */
+  #currentRateLimits(): RateLimit[] {
+    const now = this.#clock.now();
+    return [...this.#rateLimits.values()].filter(({ resetAt }) => Date.parse(resetAt) > now);
+  }
+
   #forgetWaiting(tag: string): void {
     this.#reported.delete(tag);
     this.#waiting = this.#waiting.filter((one) => one.tag !== tag);
   }
+}
+
+function rateLimitOf(event: Extract<DewyEvent, { type: "rate-limit" }>): RateLimit {
+  const { host, remaining, limit, resetAt } = event;
+  return { host, remaining, limit, resetAt: resetAt.toISOString() };
 }
 
 function waitingOf({ tag, why, reason, until }: Extract<DewyEvent, { type: "waiting" }>): Waiting {

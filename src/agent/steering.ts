@@ -519,7 +519,7 @@ export class Steering {
     const name = tag ?? "the app";
     await switches.exclusively(async () => {
       signal.throwIfAborted();
-      await this.#parts.supervision?.restart(signal).catch((cause: unknown) => {
+      await this.#parts.supervision?.restart("operator", signal).catch((cause: unknown) => {
         if (signal.aborted) throw cause;
         const message = `Cannot restart ${name}: ${messageOf(cause)}`;
         const { retryable } = asDewyError(cause);

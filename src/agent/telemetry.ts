@@ -32,6 +32,7 @@ export async function openAgentTelemetry(
     instance: { name, mode, version },
     status,
     measure: supervision?.measure?.bind(supervision),
+    observeProxy: supervision?.observeProxy?.bind(supervision),
     containers: supervision?.containers?.bind(supervision),
     emit: hub.emit,
     clock,

@@ -4,7 +4,7 @@ import type { AppStatus } from "../control/protocol.ts";
 import type { Registry } from "../core/types.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import type { LocatorBase } from "../registries/driver.ts";
-import type { SupervisionMeasures } from "../telemetry/measures.ts";
+import type { ProxyObserver, SupervisionMeasures } from "../telemetry/measures.ts";
 
 export type AgentConfig = DeployConfig & { command: string };
 
@@ -27,13 +27,18 @@ export interface Supervision {
   adopt?(): Promise<void>;
   /** Called after recovery: runs the live release. Never waits for the network. */
   begin(context: DeployContext): Promise<void>;
-  restart(signal: AbortSignal): Promise<void>;
+  restart(by: "signal" | "operator", signal: AbortSignal): Promise<void>;
   /** For `dewy status`. */
   appStatus?(): AppStatus;
-  /** The last lines of the app's output, oldest first, for the status page. */
+  /**
+   * The last lines of the app's output, oldest first, for the status page: without secrets and control characters, at most
+   * 200 lines and 64 KiB.
+   */
   lastLines?(signal: AbortSignal): Promise<readonly string[]>;
   /** What only the supervisor can measure, for telemetry. */
   measure?(): SupervisionMeasures;
+  /** Sends the times of the proxy's connections to an observer, in place of an earlier one. */
+  observeProxy?(observer: ProxyObserver): void;
   /** The containers, for `/api/containers`, and telemetry. */
   containers?(signal: AbortSignal): Promise<readonly AdminContainer[]>;
   end(): Promise<void>;

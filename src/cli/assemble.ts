@@ -32,6 +32,8 @@ export async function assemble(
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
+  const own = await ownLines(config, io, redactor);
+  if (own !== undefined) sinks.push(own.sink);
   // The notifier subscribes later: it needs the network, which itself emits events.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
@@ -55,6 +57,7 @@ export async function assemble(
     ...tables,
     redactor,
     version: VERSION,
+    ...(own && { ownLines: own.last }),
   };
   return {
     context,
@@ -83,6 +86,21 @@ function logger(
     now: systemClock.now,
     redact: redactor(io.env),
   });
+}
+
+/** What the log shows, or would show at level `info`. */
+async function ownLines(config: Config, io: ProcessIo, redactor: Redactor) {
+  if (!("admin" in config) || config.admin === undefined) return undefined;
+  const { OwnLines } = await import("../admin/own_lines.ts");
+  const lines = new OwnLines();
+  const sink = createLogger({
+    level: config.logLevel ?? "info",
+    format: formatText,
+    write: lines.write,
+    now: systemClock.now,
+    redact: redactor(io.env),
+  });
+  return { sink, last: () => lines.last() };
 }
 
 async function subscribeNotifier(

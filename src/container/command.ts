@@ -11,7 +11,7 @@ import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";
 import { openContainerProxy } from "./proxy.ts";
-import { type ContainerStatus, ContainerSupervision, dryDeployer } from "./supervision.ts";
+import { ContainerSupervision, dryDeployer } from "./supervision.ts";
 
 /** `dewy container`: keeps containers up to date without downtime. Returns the exit code. */
 export async function runContainer(
@@ -41,8 +41,7 @@ export async function runContainer(
   const parts = { config, directory, registry, engine, proxy };
   const supervision = new ContainerSupervision(parts, context);
   const { deployer } = supervision;
-  const status = (): ContainerStatus => supervision.status();
-  const closeAdmin = await openContainerAdmin({ config, engine, status }, context);
+  const closeAdmin = await openContainerAdmin(config, supervision, context);
   try {
     return await runAgent({ ...common, deployer, supervision }, context);
   } finally {

@@ -3,6 +3,7 @@ import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
+import { observeProxy, type ProxyObserver } from "../host/proxy/measure.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
 import { type HeldSocket, holdSockets } from "../host/sockets/hold_sockets.ts";
 import { inheritedSockets } from "../host/sockets/inherited.ts";
@@ -19,6 +20,8 @@ export interface ContainerProxy extends ServiceProxy {
   check(containerPorts: readonly number[]): void;
   /** The number of backends in rotation, over all ports. */
   backends(): number;
+  /** Measures the connections of all ports, also of those that are opened later. */
+  observe(observer: ProxyObserver): void;
 }
 
 type OpenedProxy =
@@ -62,9 +65,11 @@ function createProxy(
 ): ContainerProxy {
   const { mappings, proxyIdleTimeoutMs: idleTimeoutMs, balance, proxyProtocol, hosts } = config;
   const routes: Route[] = [];
+  let observer: ProxyObserver | undefined;
   const open = async (listen: ProxyAddress, containerPort: number | undefined): Promise<void> => {
     const options = { listen, idleTimeoutMs, balance, proxyProtocol, clock: steadyClock, emit };
     const proxy = await startTcpProxy(options);
+    if (observer !== undefined) observeProxy(proxy, observer);
     routes.push({ proxy, containerPort });
     emit({ type: "listening", url: urlOf(proxy.address), protocols: "TCP" });
   };
@@ -98,6 +103,10 @@ function createProxy(
     backends: () =>
       routes.flatMap(({ proxy }) => proxy.stats().backends).filter(({ inRotation }) => inRotation)
         .length,
+    observe: (next) => {
+      observer = next;
+      for (const { proxy } of routes) observeProxy(proxy, next);
+    },
   };
 }
 

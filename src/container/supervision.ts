@@ -1,5 +1,7 @@
+import type { AdminContainer } from "../admin/container.ts";
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
+import { cached } from "../core/cached.ts";
 import { ConfigError } from "../core/error.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
@@ -9,9 +11,12 @@ import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { CrashLoop } from "../deployers/runner.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { stateFile } from "../host/files/state_file.ts";
+import { measureProxy, type ProxyObserver } from "../host/proxy/measure.ts";
 import type { ImageRegistry } from "../registries/oci/image_registry.ts";
+import { adminContainer } from "./admin/container.ts";
 import type { ContainerConfig } from "./config.ts";
 import type { ContainerEngine, EngineImage } from "./engine/engine.ts";
+import { managedLabels } from "./options/names.ts";
 import { containerPorts } from "./options/ports.ts";
 import { checkOwner } from "./owner.ts";
 import type { ContainerProxy } from "./proxy.ts";
@@ -29,6 +34,10 @@ interface ContainerParts {
 
 export type ContainerStatus = ReturnType<ContainerSupervision["status"]>;
 
+/** Reading the output takes programs of the engine. */
+const LINES_MS = 3_000;
+const LINES_TIMEOUT_MS = 5_000;
+
 type TagOf = (directory: string) => Promise<string | undefined>;
 
 /** Connects the deploy sequence with the service that runs the containers. */
@@ -40,6 +49,7 @@ export class ContainerSupervision implements Supervision {
   readonly #tagOf: TagOf;
   /** Until the owner is checked, a failed start must not stop another dewy's containers. */
   #ownsContainers = false;
+  readonly #lastLines: () => Promise<readonly string[]>;
   #deploying: DeployContext | undefined;
 
   constructor(parts: ContainerParts, context: CommandContext) {
@@ -48,6 +58,10 @@ export class ContainerSupervision implements Supervision {
     const store = stateFile(statePath(parts.directory.root), context.emit);
     this.#tagOf = async (name) => findRelease(await store.load(), name)?.tag;
     this.#service = createService(parts, context, (loop) => this.#rollBack(loop));
+    this.#lastLines = cached(() => this.#service.lastLines(AbortSignal.timeout(LINES_TIMEOUT_MS)), {
+      ms: LINES_MS,
+      clock: context.clock,
+    });
     this.deployer = containerDeployer(this.#service, parts, context, this.#tagOf);
   }
 
@@ -59,7 +73,6 @@ export class ContainerSupervision implements Supervision {
       /** The number of backends in rotation, over all ports. */
       backends: this.#parts.proxy.backends(),
       isRunning: service.ready > 0,
-      stateOf: (id: string) => service.stateOf(id),
     };
   }
 
@@ -80,7 +93,34 @@ export class ContainerSupervision implements Supervision {
     await this.#service.ensureRunning({ tag: (await this.#tagOf(live)) ?? "", directory: live });
   }
 
-  restart(signal: AbortSignal): Promise<void> {
+  lastLines(): Promise<readonly string[]> {
+    return this.#lastLines();
+  }
+
+  measure() {
+    const proxies = this.#parts.proxy.routes().map(({ proxy }) => measureProxy(proxy));
+    return { proxies, ...this.#service.measure() };
+  }
+
+  observeProxy(observer: ProxyObserver): void {
+    this.#parts.proxy.observe(observer);
+  }
+
+  async containers(signal: AbortSignal): Promise<readonly AdminContainer[]> {
+    const { config, engine } = this.#parts;
+    const found = await engine.list(managedLabels(config.app), signal);
+    const port = config.mappings[0]?.containerPort;
+    return found.map((one) => ({
+      ...adminContainer(one, port, this.#service.stateOf(one.id)),
+      restarts: one.restarts,
+      ...(one.exitCode !== undefined && {
+        exit_code: one.exitCode,
+        oom_killed: one.wasOutOfMemory,
+      }),
+    }));
+  }
+
+  restart(_by: "signal" | "operator", signal: AbortSignal): Promise<void> {
     return this.#service.restart(signal);
   }
 

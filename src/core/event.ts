@@ -28,6 +28,9 @@ export interface HookResult {
 /** Why an available version is not deployed. */
 export type WaitReason = "pinned" | "paused" | "skipped" | "window" | "min-age" | "no-downgrade";
 
+/** Why a generation was started: `start` if it is the first of this dewy process, otherwise the app was restarted. */
+export type StartReason = "start" | "deploy" | "rollback" | "signal" | "operator" | "crash";
+
 /** All events, seen apart by `type`. */
 export type DewyEvent =
   | { type: "started"; version: string; command: string; registry: string; directory: string }
@@ -52,7 +55,16 @@ export type DewyEvent =
       /** The reason, if they were not used. */
       reason: string;
     }
-  | { type: "rate-limit"; host: string; remaining: number; limit: number; resetAt: Date }
+  | {
+      /** What a response says about the limit of the API. */
+      type: "rate-limit";
+      host: string;
+      remaining: number;
+      limit: number;
+      resetAt: Date;
+      /** Neither low nor used up, or reported before: for metrics and the status only. */
+      isRoutine?: true;
+    }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
   /** A choice of artifact that the operator should know about. */
@@ -197,7 +209,14 @@ export type DewyEvent =
       generation: number;
       pid: number;
     }
-  | { type: "generation-ready"; tag: string; generation: number; pid: number; durationMs: number }
+  | {
+      type: "generation-ready";
+      tag: string;
+      generation: number;
+      pid: number;
+      reason: StartReason;
+      durationMs: number;
+    }
   | { type: "draining"; generation: number | undefined; pid: number; drainMs: number }
   | {
       type: "drained";

@@ -15,6 +15,8 @@ export const JournalEntry = v.looseObject({
   at: v.string(),
   /** The type of the event: `deployed`, `rolled-back`, `failed`, `ordered`, … */
   event: v.string(),
+  /** Distinguishes it from all others; absent in the entries of earlier versions. */
+  id: text,
   tag: text,
   /** The version that was live before. */
   previousTag: text,
@@ -23,7 +25,7 @@ export const JournalEntry = v.looseObject({
   /** The version that superseded this one. */
   by: text,
   reason: text,
-  /** The operator's command. */
+  /** The operator's command, or the command of a hook. */
   command: text,
   /** The operator who asked for it. */
   user: text,
@@ -43,6 +45,11 @@ export const JournalEntry = v.looseObject({
   /** The exit code of a hook or of the app. */
   exitCode: number,
   signal: text,
+  /** Whether a hook ran `before` or `after` the deploy; its output, shortened; and whether the timeout killed it. */
+  when: text,
+  stdout: text,
+  stderr: text,
+  timedOut: v.optional(v.boolean()),
   /** The last lines of output, oldest first. */
   lastLines: v.optional(v.array(v.string())),
   /** When a wait ends by itself, in ISO 8601. */

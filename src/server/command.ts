@@ -38,11 +38,7 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
     context.emit({ type: "directory-of-program", directory: root, program: program[0] });
   }
   await warnAboutArguments(program, root, context);
-  const { handoff, withPort } = opened;
-  const parts = superviseServer(
-    { config, directory, stage, handoff, withPort, app, orphans },
-    context,
-  );
+  const parts = superviseServer({ config, directory, stage, ...opened, app, orphans }, context);
   return runAgent({ ...common, ...parts }, context);
 }
 

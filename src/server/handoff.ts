@@ -3,6 +3,7 @@ import type { CommandContext } from "../agent/context.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
+import type { HealthChecks } from "../host/proxy/probe.ts";
 import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
 import { type HeldSocket, holdSockets } from "../host/sockets/hold_sockets.ts";
 import { holderOf, inheritedSockets } from "../host/sockets/inherited.ts";
@@ -14,6 +15,14 @@ import { type Handoff, noHandoff, proxyHandoff, socketHandoff } from "./supervis
 
 const PROBE_TIMEOUT_MS = 5_000;
 
+export interface OpenHandoff {
+  handoff: Handoff;
+  withPort: boolean;
+  /** Empty without `--handoff proxy`. */
+  proxies: readonly TcpProxy[];
+  healthChecks: HealthChecks;
+}
+
 /**
  * Opens the ports as `--handoff` requires; `orphans` are generations of an earlier dewy process. Returns the exit code if
  * another dewy process has run in place of this one.
@@ -23,7 +32,7 @@ export async function openHandoff(
   root: string,
   orphans: readonly GenerationProcesses[],
   context: CommandContext,
-): Promise<{ handoff: Handoff; withPort: boolean } | number> {
+): Promise<OpenHandoff | number> {
   const { env, emit, signals, argv } = context;
   const { ports, handoff: kind } = config;
   const isHeld = holderOf(env) !== undefined || inheritedSockets(env).length > 0;
@@ -32,20 +41,19 @@ export async function openHandoff(
     await stopOrphans(config, root, orphans, context);
   }
   const hasPorts = ports.length > 0;
-  if (kind === "none") return { handoff: noHandoff, withPort: hasPorts };
-  if (kind === "proxy" && !isHeld) {
-    const handoff = await openProxies(config, ports.map(addressOf), context);
-    return { handoff, withPort: true };
-  }
-  if (!hasPorts && !isHeld) return { handoff: socketHandoff([]), withPort: false };
+  if (kind === "none") return withoutProxy(noHandoff, hasPorts);
+  if (kind === "proxy" && !isHeld) return openProxies(config, ports.map(addressOf), context);
+  if (!hasPorts && !isHeld) return withoutProxy(socketHandoff([]), false);
   const held = await holdSockets(ports, { env, emit, signals, root, argv });
   if (held.kind === "ended") return held.exitCode;
   const { sockets } = held.holder;
-  if (kind === "proxy") {
-    return { handoff: await openProxies(config, sockets, context), withPort: true };
-  }
+  if (kind === "proxy") return openProxies(config, sockets, context);
   const handoff = { ...socketHandoff(sockets), close: () => held.holder.close() };
-  return { handoff, withPort: sockets.length > 0 };
+  return withoutProxy(handoff, sockets.length > 0);
+}
+
+function withoutProxy(handoff: Handoff, withPort: boolean): OpenHandoff {
+  return { handoff, withPort, proxies: [], healthChecks: { total: 0, failures: 0 } };
 }
 
 /** Without a holder that outlived the earlier dewy process, its app still has the port, so there is a short outage. */
@@ -79,12 +87,14 @@ async function openProxies(
   config: ServerConfig,
   addresses: readonly (ProxyAddress | HeldSocket)[],
   { clock, emit }: CommandContext,
-): Promise<Handoff> {
+): Promise<OpenHandoff> {
   const proxies: TcpProxy[] = [];
+  const healthChecks = { total: 0, failures: 0 };
   for (const address of addresses) {
     const listen = "fd" in address ? { fd: address.fd } : address;
     proxies.push(await startTcpProxy({ listen, clock: steadyClock, emit }));
   }
   const { healthPath } = config;
-  return proxyHandoff({ proxies, healthPath, probeTimeoutMs: PROBE_TIMEOUT_MS, clock });
+  const probing = { healthPath, probeTimeoutMs: PROBE_TIMEOUT_MS, healthChecks, clock };
+  return { handoff: proxyHandoff({ proxies, ...probing }), withPort: true, proxies, healthChecks };
 }

@@ -9,8 +9,9 @@ import type { StageRelease } from "../deployers/stage_release.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { stateFile } from "../host/files/state_file.ts";
 import { run } from "../host/process/run.ts";
+import { measureProxy, observeProxy } from "../host/proxy/measure.ts";
 import type { ServerConfig } from "./config.ts";
-import type { Handoff } from "./supervisor/handoff.ts";
+import type { OpenHandoff } from "./handoff.ts";
 import type { Orphan } from "./supervisor/orphans.ts";
 import type { ReadinessOptions } from "./supervisor/readiness.ts";
 import { type AppOptions, appStarter, appVariables } from "./supervisor/start_app.ts";
@@ -18,18 +19,17 @@ import { Supervisor } from "./supervisor/supervisor.ts";
 
 /** Connects the supervisor to the deploy sequence and the agent. */
 export function superviseServer(
-  parts: {
+  parts: OpenHandoff & {
     config: ServerConfig;
     directory: ReleaseDirectory;
     stage: StageRelease;
-    handoff: Handoff;
-    withPort: boolean;
     app: AppOptions;
     orphans: readonly Orphan[];
   },
   context: CommandContext,
 ): { deployer: Deployer; supervision: Supervision } {
-  const { config, directory, stage, handoff, withPort, app, orphans } = parts;
+  const { config, directory, stage, handoff, proxies, healthChecks, withPort, app, orphans } =
+    parts;
   const { clock, emit } = context;
   let onCrashLoop = (_loop: CrashLoop): void => {};
   const supervisor = new Supervisor({
@@ -68,8 +68,13 @@ export function superviseServer(
         void fallBack(loop, { directory, runner: supervisor, context: deploy, signal });
       await startLive();
     },
-    restart: (signal) => supervisor.restart(signal),
+    restart: (by, signal) => supervisor.restart(by, signal),
     appStatus: () => supervisor.report(),
+    lastLines: async () => supervisor.lastLines(),
+    measure: () => ({ proxies: proxies.map(measureProxy), healthChecks: { ...healthChecks } }),
+    observeProxy: (observer) => {
+      for (const proxy of proxies) observeProxy(proxy, observer);
+    },
     end: () => {
       // If dewy itself has failed, the orphans keep serving.
       if (context.signals.stoppedBy() !== undefined) supervisor.stopOrphans();

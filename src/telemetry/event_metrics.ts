@@ -1,113 +1,109 @@
-import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
 import { Bounded } from "./bounded.ts";
+import type { Instruments } from "./instruments.ts";
 import type { ProxyObserver } from "./measures.ts";
-import type { TelemetryPackages } from "./packages.ts";
-import { METRICS, type MetricName, type NameOfKind } from "./table.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
-interface Subject {
-  name: string;
-  mode: Mode;
-}
+const MAX_HOSTS = 20;
+const RESTART_REASONS: readonly StartReason[] = [
+  "deploy",
+  "rollback",
+  "signal",
+  "operator",
+  "crash",
+];
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
-/** Counts events with the instruments of a meter. */
+/** Counts events, and times what they took. */
 export class EventMetrics {
-  readonly #packages: TelemetryPackages;
-  readonly #meter: Meter;
-  readonly #instruments = new Map<MetricName, Counter | Histogram>();
-  readonly #hosts = new Bounded(20);
+  readonly #instruments: Instruments;
+  readonly #hosts = new Bounded(MAX_HOSTS);
   readonly #app: { app: string };
   readonly #command: { command: Mode };
-  readonly #received = new WeakSet<DewyEvent>();
-  /** The version that was started last. */
-  #startedTag: string | undefined;
+  /** The version that became ready last, since a version was activated. */
+  #readyTag: string | undefined;
 
-  constructor(packages: TelemetryPackages, meter: Meter, { name, mode }: Subject) {
-    this.#packages = packages;
-    this.#meter = meter;
+  constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
+    this.#instruments = instruments;
     this.#app = { app: name };
     this.#command = { command: mode };
     this.#startAtZero(mode);
   }
 
+  readonly sink: EventSink = (event) => {
+    const handle = this.#handlers[event.type] as ((event: DewyEvent) => void) | undefined;
+    handle?.(event);
+  };
+
   /** For the times of the proxy's connections. */
   readonly proxy: ProxyObserver = {
     connected: (port, seconds) => {
-      this.#record("dewy.proxy.connect.latency", seconds, { proxy_port: port });
+      this.#instruments.record("dewy.proxy.connect.latency", seconds, { proxy_port: port });
     },
     closed: (port, seconds) => {
-      this.#record("dewy.proxy.connection.duration", seconds, { proxy_port: port });
+      this.#instruments.record("dewy.proxy.connection.duration", seconds, { proxy_port: port });
     },
   };
 
-  readonly sink: EventSink = (event) => this.#receive(event);
-
   /** Without a first value of 0, `increase()` in a query misses the first event. */
   #startAtZero(mode: Mode): void {
-    this.#count("dewy.deployments.total", this.#command, 0);
-    this.#count("dewy.deployment.errors.total", this.#command, 0);
+    const [instruments, app, command] = [this.#instruments, this.#app, this.#command];
+    instruments.count("dewy.deployments.total", command, 0);
+    instruments.count("dewy.deployment.errors.total", command, 0);
     for (const cause of ["failure", "operator"]) {
-      this.#count("dewy.rollbacks.total", { ...this.#app, cause }, 0);
+      instruments.count("dewy.rollbacks.total", { ...app, cause }, 0);
     }
     for (const outcome of ["fine", "waiting", "problem", "failed", "unreachable"]) {
-      this.#count("dewy.polls.total", { ...this.#app, outcome }, 0);
+      instruments.count("dewy.polls.total", { ...app, outcome }, 0);
     }
-    if (mode === "assets") return;
-    this.#count("dewy.app.crash_loops.total", this.#app, 0);
-    if (mode === "container") {
-      this.#count("dewy.container.lost.total", this.#app, 0);
-      return;
+    if (mode !== "assets") instruments.count("dewy.app.crash_loops.total", app, 0);
+    if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
+    if (mode !== "server") return;
+    instruments.count("dewy.server.crashes.total", {}, 0);
+    for (const reason of RESTART_REASONS) {
+      instruments.count("dewy.server.restarts.total", { reason }, 0);
     }
-    for (const reason of ["deploy", "signal"]) {
-      this.#count("dewy.server.restarts.total", { reason }, 0);
-    }
-    this.#count("dewy.server.crashes.total", {}, 0);
-  }
-
-  #receive(event: DewyEvent): void {
-    if (this.#received.has(event)) return;
-    this.#received.add(event);
-    const handle = this.#handlers[event.type] as ((event: DewyEvent) => void) | undefined;
-    handle?.(event);
   }
 
   readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>) => void } = {
     request: (event) => this.#request(event),
     retry: ({ url }) => {
-      this.#count("dewy.upstream.retries.total", { ...this.#app, host: this.#hostOf(url) });
+      const host = this.#hostOf(url);
+      this.#instruments.count("dewy.upstream.retries.total", { ...this.#app, host });
     },
-    polled: ({ outcome }) => this.#count("dewy.polls.total", { ...this.#app, outcome }),
-    phase: ({ phase, durationMs }) => {
-      this.#time("dewy.deployment.phase.duration", durationMs, { ...this.#command, phase });
+    polled: ({ outcome }) => {
+      this.#instruments.count("dewy.polls.total", { ...this.#app, outcome });
     },
+    "phase-started": ({ phase }) => {
+      if (phase === "activate") this.#readyTag = undefined;
+    },
+    phase: (event) => this.#phase(event),
     deployed: ({ durationMs }) => {
-      this.#count("dewy.deployments.total", this.#command);
-      this.#time("dewy.deployment.duration", durationMs, this.#command);
+      this.#instruments.count("dewy.deployments.total", this.#command);
+      this.#instruments.record("dewy.deployment.duration", durationMs / 1_000, this.#command);
     },
     failed: ({ phase }) => {
-      if (phase !== "resolve") this.#count("dewy.deployment.errors.total", this.#command);
+      if (phase === "resolve") return;
+      this.#instruments.count("dewy.deployment.errors.total", this.#command);
     },
     "rolled-back": ({ operator }) => {
       const cause = operator === undefined ? "failure" : "operator";
-      this.#count("dewy.rollbacks.total", { ...this.#app, cause });
+      this.#instruments.count("dewy.rollbacks.total", { ...this.#app, cause });
     },
-    "server-started": (event) => this.#serverStarted(event),
-    "generation-ready": ({ durationMs }) => this.#ready(durationMs),
+    "generation-ready": ({ durationMs, reason }) => {
+      this.#ready(durationMs);
+      if (reason !== "start") this.#instruments.count("dewy.server.restarts.total", { reason });
+    },
     "replica-ready": ({ durationMs }) => this.#ready(durationMs),
-    "app-exited": () => this.#count("dewy.server.crashes.total", {}),
-    "replica-lost": () => this.#count("dewy.container.lost.total", this.#app),
-    "crash-loop": () => this.#count("dewy.app.crash_loops.total", this.#app),
+    "app-exited": () => this.#instruments.count("dewy.server.crashes.total", {}),
+    "replica-lost": () => this.#instruments.count("dewy.container.lost.total", this.#app),
+    "crash-loop": () => this.#instruments.count("dewy.app.crash_loops.total", this.#app),
   };
 
-  #ready(ms: number): void {
-    this.#time("dewy.app.ready.duration", ms, this.#app);
-  }
-
   #request({ url, method, status }: EventOf<"request">): void {
-    this.#count("dewy.upstream.requests.total", {
+    this.#instruments.count("dewy.upstream.requests.total", {
       ...this.#app,
       host: this.#hostOf(url),
       method: METHODS.has(method) ? method : "other",
@@ -115,54 +111,24 @@ export class EventMetrics {
     });
   }
 
-  #serverStarted({ tag, restarted }: EventOf<"server-started">): void {
-    const reason = this.#startedTag === tag ? "signal" : "deploy";
-    this.#startedTag = tag;
-    if (restarted) this.#count("dewy.server.restarts.total", { reason });
-  }
-
   #hostOf(url: string): string {
     return this.#hosts.name(URL.canParse(url) ? new URL(url).host : "");
   }
 
-  #count(name: NameOfKind<"counter">, attributes: Attributes, by = 1): void {
-    const counter = this.#instrument(name, ({ unit, description }) =>
-      this.#meter.createCounter(name, {
-        unit,
-        description,
-        valueType: this.#packages.api.ValueType.INT,
-      }),
-    );
-    counter.add(by, attributes);
+  /** The second `verify` of a version is its bake. */
+  #phase({ phase, tag, durationMs }: EventOf<"phase">): void {
+    const isBake = phase === "verify" && this.#readyTag === tag;
+    if (phase === "verify") this.#readyTag = tag;
+    this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, {
+      ...this.#command,
+      phase: isBake ? "bake" : phase,
+    });
   }
 
-  #time(name: NameOfKind<"histogram">, ms: number, attributes: Attributes): void {
-    this.#record(name, ms / 1_000, attributes);
-  }
-
-  #record(name: NameOfKind<"histogram">, seconds: number, attributes: Attributes): void {
-    const histogram = this.#instrument(name, ({ unit, description, bounds }) =>
-      this.#meter.createHistogram(name, {
-        unit,
-        description,
-        advice: { explicitBucketBoundaries: [...bounds] },
-      }),
-    );
-    histogram.record(seconds, attributes);
-  }
-
-  #instrument<N extends MetricName, I extends Counter | Histogram>(
-    name: N,
-    create: (spec: (typeof METRICS)[N]) => I,
-  ): I {
-    const known = this.#instruments.get(name) as I | undefined;
-    const instrument = known ?? create(METRICS[name]);
-    this.#instruments.set(name, instrument);
-    return instrument;
+  #ready(ms: number): void {
+    this.#instruments.record("dewy.app.ready.duration", ms / 1_000, this.#app);
   }
 }
-
-const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
 function outcomeOf(status: number | undefined): string {
   if (status === undefined) return "no-response";

@@ -11,6 +11,7 @@ import { withTimeout } from "../core/timeout.ts";
 import type { ReadContainers } from "./container_observer.ts";
 import { DeployTraces } from "./deploy_traces.ts";
 import { EventMetrics } from "./event_metrics.ts";
+import { Instruments } from "./instruments.ts";
 import type { ProxyObserver, SupervisionMeasures } from "./measures.ts";
 import { openOtlp } from "./otlp.ts";
 import { loadPackages, type TelemetryPackages } from "./packages.ts";
@@ -39,7 +40,7 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry {
-  /** Receives every event; one that comes twice counts once. */
+  /** Receives every event, once. */
   sink: EventSink;
   /** Returns the metrics in Prometheus' text format. */
   prometheus(): Promise<string>;
@@ -63,7 +64,8 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   const pushing = otlp?.metricReader(packages, producer);
   const readers = pushing === undefined ? [reader] : [reader, pushing];
   const provider = new sdk.MeterProvider({ resource, readers });
-  const events = new EventMetrics(packages, provider.getMeter(SCOPE.name), { name, mode });
+  const instruments = new Instruments(packages, provider.getMeter(SCOPE.name));
+  const events = new EventMetrics(instruments, { name, mode });
   options.observeProxy?.(events.proxy);
   const tracers = otlp?.tracerProvider(resource);
   const tracer = tracers?.getTracer("dewy", version);

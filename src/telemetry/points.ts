@@ -1,7 +1,13 @@
-import type { Attributes, HrTime } from "@opentelemetry/api";
+import type { HrTime } from "@opentelemetry/api";
 import type { MetricData } from "@opentelemetry/sdk-metrics";
 import type { TelemetryPackages } from "./packages.ts";
-import { METRICS, type MetricName, type MetricSpec, type NameOfKind } from "./table.ts";
+import {
+  type AttributesOf,
+  METRICS,
+  type MetricName,
+  type MetricSpec,
+  type NameOfKind,
+} from "./table.ts";
 
 type MetricKind = Exclude<MetricSpec["kind"], "histogram">;
 
@@ -21,7 +27,11 @@ export class Points {
   }
 
   /** @param value a whole number; `undefined` if it is unknown. */
-  add(name: NameOfKind<MetricKind>, value: number | undefined, attributes: Attributes = {}): void {
+  add<N extends NameOfKind<MetricKind>>(
+    name: N,
+    value: number | undefined,
+    attributes: AttributesOf<N>,
+  ): void {
     if (value === undefined) return;
     const metric = this.#metrics.get(name) ?? this.#empty(name);
     this.#metrics.set(name, metric);

@@ -1,4 +1,4 @@
-import type { MetricData, ResourceMetrics } from "@opentelemetry/sdk-metrics";
+import type { MetricData, ResourceMetrics, ScopeMetrics } from "@opentelemetry/sdk-metrics";
 import type { TelemetryPackages } from "./packages.ts";
 
 /** That of Prometheus' text format. https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -15,24 +15,32 @@ export function prometheusName(name: string, unit: string, isCounter: boolean): 
   return words.join("_");
 }
 
+/** Attributes of the resource that Prometheus has as labels of its own: `instance`. */
+const OF_SCRAPE: ReadonlySet<string> = new Set(["service.instance.id", "host.name"]);
+
+/** Writes the metrics in the order of their names. */
 export function prometheusText(
-  { prometheus, metrics }: TelemetryPackages,
+  { prometheus, metrics, resources }: TelemetryPackages,
   { resource, scopeMetrics }: ResourceMetrics,
 ): string {
   const isCounter = (metric: MetricData): boolean =>
     metric.dataPointType === metrics.DataPointType.SUM && metric.isMonotonic;
-  // The serializer neither adds units to names nor leaves `# UNIT` out, which this format has not.
+  // The serializer leaves units out of names and writes `# UNIT`, both against this format.
   const renamed = (metric: MetricData): MetricData => {
     const { name, unit } = metric.descriptor;
-    const descriptor = {
-      ...metric.descriptor,
-      name: prometheusName(name, unit, isCounter(metric)),
-      unit: "",
-    };
-    return { ...metric, descriptor };
+    const shown = prometheusName(name, unit, isCounter(metric));
+    return { ...metric, descriptor: { ...metric.descriptor, name: shown, unit: "" } };
   };
+  const scopes = scopeMetrics.flatMap(({ scope, metrics }) =>
+    metrics.map((metric) => ({ scope, metrics: [renamed(metric)] })),
+  );
+  const nameOf = ({ metrics: [metric] }: ScopeMetrics): string => metric?.descriptor.name ?? "";
+  scopes.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
+  const target = resources.resourceFromAttributes(
+    Object.fromEntries(Object.entries(resource.attributes).filter(([key]) => !OF_SCRAPE.has(key))),
+  );
   return new prometheus.PrometheusSerializer().serialize({
-    resource,
-    scopeMetrics: scopeMetrics.map((one) => ({ ...one, metrics: one.metrics.map(renamed) })),
+    resource: target,
+    scopeMetrics: scopes,
   });
 }

@@ -1,4 +1,3 @@
-import type { Attributes } from "@opentelemetry/api";
 import type { MetricData } from "@opentelemetry/sdk-metrics";
 import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
@@ -44,6 +43,8 @@ const HEALTH: readonly AppStatus["health"][] = [
   "down",
 ];
 const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
+/** A poll with a failed deploy has succeeded as a poll. */
+const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);
 const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
 
 /** The metrics that are read at each collection: from the status, the supervisor and the containers. */
@@ -54,7 +55,7 @@ export class Readings {
   readonly #app: { app: string };
   readonly #startedAt: { wall: number; monotonic: number };
   /** On the monotonic clock. */
-  #answeredAt: number;
+  #succeededAt: number;
 
   constructor(packages: TelemetryPackages, subject: ReadingsSubject) {
     const { clock, containers, name } = subject;
@@ -63,12 +64,12 @@ export class Readings {
     this.#containers = containers && containerObserver(containers, clock);
     this.#app = { app: name };
     this.#startedAt = { wall: clock.now(), monotonic: clock.monotonic() };
-    this.#answeredAt = this.#startedAt.monotonic;
+    this.#succeededAt = this.#startedAt.monotonic;
   }
 
   readonly sink: EventSink = (event: DewyEvent) => {
-    if (event.type !== "polled" || event.outcome === "unreachable") return;
-    this.#answeredAt = this.#subject.clock.monotonic();
+    if (event.type !== "polled" || FAILED_POLLS.has(event.outcome)) return;
+    this.#succeededAt = this.#subject.clock.monotonic();
   };
 
   /** What cannot be read in time is left out. */
@@ -94,7 +95,7 @@ export class Readings {
   }
 
   #addPolls(points: Points): void {
-    const ms = this.#subject.clock.monotonic() - this.#answeredAt;
+    const ms = this.#subject.clock.monotonic() - this.#succeededAt;
     points.add("dewy.poll.success.age", seconds(ms), this.#app);
   }
 
@@ -120,16 +121,15 @@ export class Readings {
     }
     points.add("dewy.pinned", pinned === undefined ? 0 : 1, app);
     points.add("dewy.paused", paused === undefined ? 0 : 1, app);
-    this.#addRateLimits(points, status, now);
+    this.#addRateLimits(points, status);
     this.#addNotifiers(points, status);
     if (status.app !== undefined) this.#addApp(points, status.app);
   }
 
-  #addRateLimits(points: Points, { rateLimits = [] }: InstanceStatus, now: number): void {
-    for (const { host, remaining, limit, resetAt } of rateLimits.slice(0, MAX_SERIES)) {
+  #addRateLimits(points: Points, { rateLimits = [] }: InstanceStatus): void {
+    for (const { host, remaining, limit } of rateLimits.slice(0, MAX_SERIES)) {
       const attributes = { ...this.#app, host };
-      const isReset = Date.parse(resetAt) <= now;
-      points.add("dewy.rate_limit.remaining", isReset ? limit : remaining, attributes);
+      points.add("dewy.rate_limit.remaining", remaining, attributes);
       points.add("dewy.rate_limit.limit", limit, attributes);
     }
   }
@@ -151,8 +151,8 @@ export class Readings {
 
   #addMeasures(points: Points, { proxies, healthChecks, replicas }: SupervisionMeasures): void {
     for (const proxy of proxies.slice(0, MAX_SERIES)) addProxy(points, proxy);
-    points.add("dewy.healthchecks.total", healthChecks.total);
-    points.add("dewy.healthchecks.failures.total", healthChecks.failures);
+    points.add("dewy.healthchecks.total", healthChecks.total, {});
+    points.add("dewy.healthchecks.failures.total", healthChecks.failures, {});
     if (replicas === undefined) return;
     points.add("dewy.container.desired_replicas", replicas.wanted, this.#app);
     points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
@@ -181,7 +181,7 @@ function addProxy(points: Points, proxy: ProxyMeasures): void {
   }
 }
 
-function addContainer(points: Points, container: ObservedContainer, app: Attributes): void {
+function addContainer(points: Points, container: ObservedContainer, app: { app: string }): void {
   const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
   const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
   for (const state of CONTAINER_STATES) {

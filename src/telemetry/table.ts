@@ -1,5 +1,3 @@
-import type { DeployPhase } from "../core/error.ts";
-
 /** What is known about a metric before it has a value. */
 export interface MetricSpec {
   kind: "counter" | "up-down-counter" | "gauge" | "histogram";
@@ -11,17 +9,6 @@ export interface MetricSpec {
   bounds?: readonly number[];
 }
 
-/** The phases of a deploy as the attribute `phase` says them. */
-export const PHASES: readonly DeployPhase[] = [
-  "resolve",
-  "stage",
-  "before",
-  "activate",
-  "verify",
-  "commit",
-  "after",
-];
-
 const CONNECT_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const CONNECTION_BOUNDS = [
   0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000,
@@ -30,10 +17,10 @@ const DEPLOY_BOUNDS = [1, 5, 10, 30, 60, 120, 300, 600];
 const PHASE_BOUNDS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const READY_BOUNDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
-const PORT = ["proxy_port"];
-const COMMAND = ["command"];
-const APP = ["app"];
-const CONTAINER = ["app", "container", "replica"];
+const PORT = ["proxy_port"] as const;
+const COMMAND = ["command"] as const;
+const APP = ["app"] as const;
+const CONTAINER = ["app", "container", "replica"] as const;
 
 /**
  * All metrics by their OpenTelemetry name. Those of the Go dewy keep its names, units, attributes and descriptions, because
@@ -120,7 +107,7 @@ export const METRICS = {
     kind: "histogram",
     unit: "s",
     attributes: ["command", "phase"],
-    description: "Duration of one phase of a deployment",
+    description: "Duration of a successful phase of a deployment",
     bounds: PHASE_BOUNDS,
   },
   "dewy.deployment.age": {
@@ -264,7 +251,8 @@ export const METRICS = {
     kind: "gauge",
     unit: "s",
     attributes: APP,
-    description: "Seconds since the registry last answered a poll, or since dewy started",
+    description:
+      "Seconds since the last poll that found the registry in order, or since dewy started",
   },
   "dewy.poll.next.delay": {
     kind: "gauge",
@@ -345,3 +333,8 @@ export type MetricName = keyof typeof METRICS;
 export type NameOfKind<K extends MetricSpec["kind"]> = {
   [N in MetricName]: (typeof METRICS)[N]["kind"] extends K ? N : never;
 }[MetricName];
+
+/** The attributes of a metric, all of them. */
+export type AttributesOf<N extends MetricName> = Readonly<
+  Record<(typeof METRICS)[N]["attributes"][number], string | number>
+>;

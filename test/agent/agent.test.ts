@@ -66,7 +66,7 @@ it("does not report a restart of the app as failed when dewy is stopped meanwhil
     begin: async () => {
       hasBegun = true;
     },
-    restart: (signal) =>
+    restart: (_by, signal) =>
       new Promise((_, reject) => {
         isRestarting = true;
         signal.addEventListener("abort", () => reject(new AbortedError("stopped")));

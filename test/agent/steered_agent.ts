@@ -199,7 +199,7 @@ function supervised(directory: ReleaseDirectory, stage: StageRelease, runner: Fa
       if (live === undefined || runner.release?.directory === live) return;
       await runner.ensureRunning({ tag: (await tagOf(live)) ?? "", directory: live });
     },
-    restart: (signal) => runner.restart(signal),
+    restart: (_by, signal) => runner.restart(signal),
     end: () => runner.end(),
   };
   return { deployer, supervision };

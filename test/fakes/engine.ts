@@ -273,6 +273,7 @@ class Container implements FakeContainer {
       exitCode: undefined,
       wasOutOfMemory: false,
       wasSignalled: false,
+      restarts: 0,
       startedAt: new Date().toISOString(),
       labels: spec.labels,
       ports: [],

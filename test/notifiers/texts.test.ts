@@ -183,7 +183,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "Found `v1` still running from an earlier start of dewy",
   ],
   [{ type: "no-program" }, "Versions are deployed, but no command is given: nothing is started"],
-  [{ type: "generation-ready", tag: "v1", generation: 1, pid: 7, durationMs: 1 }, undefined],
+  [
+    { type: "generation-ready", tag: "v1", generation: 1, pid: 7, reason: "start", durationMs: 1 },
+    undefined,
+  ],
   [PULLED, "Pulled image for `v1`"],
   [{ type: "image-pulling", tag: "v1", artifact: "a:v1" }, undefined],
   [{ type: "containers-serving", tag: "v1", bakeMs: 1 }, undefined],

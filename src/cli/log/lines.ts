@@ -80,13 +80,15 @@ const LINES: Lines = {
       source,
       reason: reason === "" ? undefined : reason,
     }),
-  "rate-limit": ({ host, remaining, limit, resetAt }) =>
-    line(remaining === 0 ? "warn" : "debug", "Rate limit low or used up", {
-      host,
-      remaining,
-      limit,
-      reset_at: resetAt,
-    }),
+  "rate-limit": ({ host, remaining, limit, resetAt, isRoutine }) =>
+    isRoutine
+      ? undefined
+      : line(remaining === 0 ? "warn" : "debug", "Rate limit low or used up", {
+          host,
+          remaining,
+          limit,
+          reset_at: resetAt,
+        }),
   "poll-spaced": ({ registry, nextAt, reason }) =>
     line("info", "Polling slowed down", { registry, next_at: nextAt, reason }),
   resolved: ({ tag, artifact, url }) => line("debug", "Version resolved", { tag, artifact, url }),

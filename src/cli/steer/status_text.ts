@@ -48,6 +48,9 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     ["activity", activityText(status, now)],
     ...appRows(status.app, now),
     ["last poll", lastPollText(status, now)],
+    ...rowsOf("rate limit", lowRateLimits(status), ({ host, remaining, limit, resetAt }) => {
+      return `${remaining} of ${limit} requests left at ${host}, reset ${ahead(resetAt, now)}`;
+    }),
     ["next poll", status.nextPollAt === undefined ? "" : ahead(status.nextPollAt, now)],
     ...rowsOf("window", asList(status.windowOpensAt), (at) => {
       return `closed until ${localTime(at)} (${ahead(at, now)})`;
@@ -67,6 +70,7 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     }),
     ["", hiddenBad(status)],
     ["registry", status.registry ?? ""],
+    ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],
   ];
 }
@@ -176,6 +180,13 @@ function lastPollText({ lastPoll }: InstanceStatus, now: number): string {
   const { at, outcome, error } = lastPoll;
   const reason = error === undefined ? "" : `: ${error}`;
   return `${ago(at, now)}, ${OUTCOMES[outcome] ?? outcome}${reason}`;
+}
+
+/** A limit below this share may soon hold up polls. */
+const LOW = 0.1;
+
+function lowRateLimits({ rateLimits = [] }: InstanceStatus) {
+  return rateLimits.filter(({ remaining, limit }) => remaining < limit * LOW);
 }
 
 function lastPollCell({ lastPoll }: InstanceStatus, now: number): string {

@@ -6,11 +6,8 @@ import { answerByFetch } from "../../host/rpc_server/fetch.ts";
 import { type OpenPort, openPort } from "../../host/rpc_server/port.ts";
 import type { FetchHandler } from "../../host/rpc_server/types.ts";
 import type { ContainerConfig } from "../config.ts";
-import type { ContainerEngine } from "../engine/engine.ts";
-import { managedLabels } from "../options/names.ts";
-import type { ContainerStatus } from "../supervision.ts";
+import type { ContainerSupervision } from "../supervision.ts";
 import { adminApi } from "./api.ts";
-import { adminContainer } from "./container.ts";
 
 const HOST = "127.0.0.1";
 const PORTS = 10;
@@ -20,31 +17,19 @@ interface AdminServer extends Pick<OpenPort, "url" | "port"> {
   close(): Promise<void>;
 }
 
-interface ContainerAdminParts {
-  config: Pick<ContainerConfig, "app" | "adminPort" | "mappings">;
-  engine: ContainerEngine;
-  status(): ContainerStatus;
-}
-
 /**
  * Opens the admin API of `dewy container` and returns the function that closes it. If it cannot be
  * opened, dewy warns and continues without it.
  */
 export async function openContainerAdmin(
-  { config, engine, status }: ContainerAdminParts,
+  { app, adminPort }: Pick<ContainerConfig, "app" | "adminPort">,
+  supervision: Pick<ContainerSupervision, "containers" | "status">,
   { emit }: Pick<CommandContext, "emit">,
 ): Promise<() => Promise<void>> {
-  const { app, adminPort, mappings } = config;
   const handler = adminApi({
     name: app,
-    containers: async (signal) => {
-      const found = await engine.list(managedLabels(app), signal);
-      const { stateOf } = status();
-      return found.map((container) =>
-        adminContainer(container, mappings[0]?.containerPort, stateOf(container.id)),
-      );
-    },
-    status,
+    containers: (signal) => supervision.containers(signal),
+    status: () => supervision.status(),
   });
   try {
     const server = await serveAdmin(handler, adminPort);

@@ -57,6 +57,8 @@ export interface EngineContainer {
   /** `undefined` while it runs. */
   exitCode: number | undefined;
   wasOutOfMemory: boolean;
+  /** How often the engine has restarted it. */
+  restarts: number;
   /** Whether it was stopped or killed from outside, by its exit code or the engine's events. */
   wasSignalled: boolean;
   /** RFC 3339. */

@@ -27,6 +27,7 @@ const Container = v.object({
   Id: v.string(),
   Name: v.string(),
   Image: v.string(),
+  RestartCount: v.nullish(v.number(), 0),
   /** Podman's `Config.Image`. */
   ImageName: text,
   State: v.object({
@@ -74,6 +75,7 @@ export function parseContainers(output: string, program: string): EngineContaine
       health: healthStatus(state.Health?.Status ?? state.Healthcheck?.Status),
       exitCode: isRunning ? undefined : state.ExitCode,
       wasOutOfMemory: state.OOMKilled,
+      restarts: one.RestartCount,
       wasSignalled: !isRunning && !state.OOMKilled && SIGNAL_CODES.has(state.ExitCode),
       startedAt: state.StartedAt,
       labels: one.Config.Labels,

@@ -4,6 +4,7 @@ import { messageOf } from "../../core/message_of.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { withLastLines } from "../../deployers/with_last_lines.ts";
+import type { HealthChecks } from "../../host/proxy/probe.ts";
 import { managedLabels } from "../options/names.ts";
 import { adopt } from "./adopt.ts";
 import { Backends, type ServiceProxy } from "./backends.ts";
@@ -69,6 +70,7 @@ export class ContainerService implements Runner {
   /** Aborted when no more containers may be started. */
   readonly #stop: AbortSignal;
   readonly #name: NameReplica;
+  readonly #checks: HealthChecks = { total: 0, failures: 0 };
   #state: ServiceState = IDLE;
 
   constructor(options: ContainerServiceOptions) {
@@ -105,6 +107,17 @@ export class ContainerService implements Runner {
 
   get ready(): number {
     return this.#replicas.list("serving").filter(({ isHealthy }) => isHealthy).length;
+  }
+
+  /** For telemetry. */
+  measure() {
+    const replicas = { wanted: this.#options.replicas, ready: this.ready };
+    return { healthChecks: { ...this.#checks }, replicas };
+  }
+
+  /** The last output of the replicas that serve, or else of the others, for people. */
+  lastLines(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#replicas.output(signal);
   }
 
   /** Describes the app for `dewy status`. */
@@ -280,7 +293,7 @@ export class ContainerService implements Runner {
 
   #health(): HealthOptions {
     const { engine, health, clock } = this.#options;
-    return { ...health, engine, clock, backends: this.#backends };
+    return { ...health, engine, clock, backends: this.#backends, checks: this.#checks };
   }
 
   async #rollOut(request: RolloutRequest): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { DeployError, type Fault, faultOf, HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
+import { countCheck, type HealthChecks, probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { ProxyProtocol } from "../../host/proxy/proxy_header.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
 import type { Backends } from "./backends.ts";
@@ -15,6 +15,8 @@ export interface HealthOptions {
   timeoutMs: number;
   engine: ContainerEngine;
   backends: Backends;
+  /** Counts the checks. */
+  checks: HealthChecks;
   clock: Clock;
 }
 
@@ -29,6 +31,14 @@ const INSPECT_FROM_PAUSE_MS = 250;
 const SETTLE_MS = 2_000;
 
 export async function probeReplica(
+  replica: Replica,
+  options: HealthOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await countCheck(options.checks, probePorts(replica, options, signal), signal);
+}
+
+async function probePorts(
   replica: Replica,
   { path, proxyProtocol, backends }: HealthOptions,
   signal: AbortSignal,

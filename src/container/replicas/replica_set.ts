@@ -1,5 +1,6 @@
 import type { Context } from "../../core/context.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { outputForPeople } from "../../core/output.ts";
 import { TOLD_CHARACTERS, TOLD_LINES } from "../../deployers/with_last_lines.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
 import { LABELS, managedLabels } from "../options/names.ts";
@@ -21,6 +22,9 @@ export interface ReplicaSetOptions extends Pick<Context, "clock" | "emit"> {
   redact(line: string): string;
 }
 
+const SHOWN_LINES = 200;
+/** Each takes a program of the engine. */
+const MAX_SHOWN = 5;
 const POLL_MS = 50;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
@@ -133,6 +137,20 @@ export class ReplicaSet {
     const { engine, redact } = this.#options;
     const lines = await engine.lastLines(id, TOLD_LINES, NEVER).catch(() => []);
     return lines.map((line) => redact(line).slice(0, TOLD_CHARACTERS));
+  }
+
+  /** The end of the output of the newest replicas, for people; those that serve come last. */
+  async output(signal: AbortSignal): Promise<readonly string[]> {
+    const { engine, redact } = this.#options;
+    const shown = [...this.list("starting", "draining"), ...this.list("serving")].slice(-MAX_SHOWN);
+    const count = Math.ceil(SHOWN_LINES / Math.max(1, shown.length));
+    const outputs = await Promise.all(
+      shown.map(async ({ id, name }) => {
+        const lines = await engine.lastLines(id, count, signal);
+        return shown.length === 1 ? lines : lines.map((line) => `${name}: ${line}`);
+      }),
+    );
+    return outputForPeople(outputs.flat(), redact);
   }
 
   async untilOneHasLeft(signal: AbortSignal): Promise<void> {

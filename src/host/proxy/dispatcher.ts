@@ -27,6 +27,9 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
   #hasReportedEarlyClient = false;
   held = 0;
   refused = 0;
+  connectFailures = 0;
+  /** Called with the time that a backend took to accept. */
+  onConnected: ((ms: number) => void) | undefined;
 
   constructor(options: DispatcherOptions<Connection>) {
     this.#options = options;
@@ -56,11 +59,14 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     connection: Connection,
   ): Promise<BackendSocket | undefined> {
     const { pool, deadlines, clock, signal } = this.#options;
+    const startedAt = this.onConnected === undefined ? 0 : clock.monotonic();
     try {
       const upstream = await connectBackend(member.backend, deadlines);
+      this.onConnected?.(clock.monotonic() - startedAt);
       this.#markHealthy(member);
       return upstream;
     } catch (error) {
+      this.connectFailures += 1;
       pool.release(member, connection);
       if (hasCode(error, ...LOCAL_FAILURES)) {
         pool.ignore(member);

@@ -7,6 +7,14 @@ const NOTHING = new Uint8Array(0);
 const PROXY = "PROXY ";
 const LONGEST_PROXY_LINE = 107;
 
+/** HTTP/1 requests by what became of them. */
+export interface ExchangeCounts {
+  /** Their whole response was relayed. */
+  answered: number;
+  /** The connection ended before that, but not because of the client. */
+  interrupted: number;
+}
+
 /**
  * Follows the HTTP/1 messages of a connection from its first byte. It stops for good at the first
  * doubt: the connection is then neither idle nor over, and its bytes pass unchanged.
@@ -22,6 +30,13 @@ export class HttpFraming {
   #isRequestComplete = false;
   #isResponseComplete = true;
   #hasSentClose = false;
+  /** Requests that wait for their whole response; kept when it stops following. */
+  #unanswered = 0;
+  readonly #counts: ExchangeCounts;
+
+  constructor(counts: ExchangeCounts = { answered: 0, interrupted: 0 }) {
+    this.#counts = counts;
+  }
 
   /** Whether the connection is certainly between two requests. */
   get isIdle(): boolean {
@@ -48,6 +63,23 @@ export class HttpFraming {
     return sent ?? chunk;
   }
 
+  /** The backend has sent everything, which is how a response without a length ends. */
+  end(): void {
+    if (this.#hasStopped && this.#unanswered > 0) this.#answer();
+    this.interrupt();
+  }
+
+  /** The connection ends, and not because of the client. */
+  interrupt(): void {
+    this.#counts.interrupted += this.#unanswered;
+    this.#unanswered = 0;
+  }
+
+  #answer(): void {
+    this.#unanswered -= 1;
+    this.#counts.answered += 1;
+  }
+
   /** Returns the bytes after the preface; `undefined` if this is not HTTP. */
   #open(chunk: Uint8Array): Uint8Array | undefined {
     const bytes = this.preface.length === 0 ? chunk : Buffer.concat([this.preface, chunk]);
@@ -66,7 +98,9 @@ export class HttpFraming {
     return follow(this.#requests, chunk, false, (event, end) => {
       if (event.type === END) this.#isRequestComplete = end === chunk.length;
       if (event.type !== REQUEST) return true;
-      if (event.method === "CONNECT" || endsByItself(event)) return false;
+      if (event.method === "CONNECT") return false;
+      this.#unanswered += 1;
+      if (endsByItself(event)) return false;
       const isHead = event.method === "HEAD";
       this.#responses ??= new HttpParser();
       if (isHead && this.#pending.length === 0) this.#responses.skipBody();
@@ -87,6 +121,7 @@ export class HttpFraming {
       if (event.type === RESPONSE) {
         isInterim = event.code < 200;
         const isHead = this.#pending[0]?.isHead ?? false;
+        if (event.code === 101) this.#answer();
         // After a 101 the parser would only buffer the rest.
         if (event.code === 101 || endsByItself(event) || !hasEnd(event, isHead)) return false;
         const isLast = this.#isRequestComplete && this.#pending.length === 1;
@@ -96,7 +131,10 @@ export class HttpFraming {
         }
       }
       if (event.type !== END) return true;
-      if (!isInterim) this.#pending.shift();
+      if (!isInterim) {
+        this.#pending.shift();
+        this.#answer();
+      }
       isInterim = false;
       if (this.#pending[0]?.isHead) this.#responses?.skipBody();
       start = end;

@@ -4,6 +4,31 @@ import { networkCause } from "../../http/network_cause.ts";
 import { systemCode } from "../files/atomic_file.ts";
 import { endpoint, type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
 
+/** Health checks since the start, one per attempt. */
+export interface HealthChecks {
+  total: number;
+  failures: number;
+}
+
+/** Counts a check, unless the signal ends it. */
+export async function countCheck<T>(
+  checks: HealthChecks,
+  check: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  try {
+    const result = await check;
+    checks.total += 1;
+    return result;
+  } catch (error) {
+    if (!signal.aborted) {
+      checks.total += 1;
+      checks.failures += 1;
+    }
+    throw error;
+  }
+}
+
 interface Probe {
   host: string;
   port: number;

@@ -1,12 +1,13 @@
 import type { Socket } from "node:net";
 import type { BackendSocket } from "./connect_backend.ts";
-import { HttpFraming } from "./http_framing.ts";
+import { type ExchangeCounts, HttpFraming } from "./http_framing.ts";
 
 /** Between two requests: stay with the backend, move to another one, or close. */
 export type Fate = "stays" | "moves" | "ends";
 
 interface ConnectionObserver {
   now(): number;
+  readonly exchanges: ExchangeCounts;
   fate(): Fate;
   onBytes(count: number, to: "backend" | "client"): void;
   /** It has released its backend, between two requests. */
@@ -29,7 +30,7 @@ export class ProxiedConnection {
   /** When the last byte was relayed, in milliseconds since the epoch. */
   activeAt: number;
   readonly #observer: ConnectionObserver;
-  readonly #framing = new HttpFraming();
+  readonly #framing: HttpFraming;
   #upstream: BackendSocket | undefined;
   #clientSpokeLast = true;
   #isUsed = false;
@@ -43,6 +44,7 @@ export class ProxiedConnection {
   constructor(client: Socket, observer: ConnectionObserver) {
     this.client = client;
     this.#observer = observer;
+    this.#framing = new HttpFraming(observer.exchanges);
     this.activeAt = observer.now();
     client.on("error", () => {});
     client.on("close", () => {
@@ -130,7 +132,9 @@ export class ProxiedConnection {
       !this.#clientSpokeLast && this.#failedAt === undefined && client.writableLength === 0;
     const end = isQuiet ? (socket: Socket) => socket.destroy() : reset;
     end(client);
-    if (this.#upstream !== undefined) end(this.#upstream);
+    if (this.#upstream === undefined) return;
+    this.#framing.interrupt();
+    end(this.#upstream);
   }
 
   #receiveFromClient(): void {
@@ -194,6 +198,8 @@ export class ProxiedConnection {
       this.moveOn();
     });
     on("end", () => {
+      if (!this.#clientSpokeLast) this.#framing.end();
+      else if (!client.readableEnded) this.#framing.interrupt();
       if (upstream.isDeaf) upstream.destroy();
       else client.end();
     });
@@ -207,6 +213,7 @@ export class ProxiedConnection {
   #fail(): void {
     const { client } = this;
     if (client.destroyed) return;
+    this.#framing.interrupt();
     this.#failedAt = this.#observer.now();
     client.resume();
     const isRead = client.writableLength === 0 && this.#failedAt - this.#answeredAt >= UNREAD_MS;

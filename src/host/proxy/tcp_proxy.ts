@@ -5,6 +5,7 @@ import type { Backend } from "./backend.ts";
 import { BackendPool, type Balance, type PoolMember } from "./backend_pool.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { ExchangeCounts } from "./http_framing.ts";
 import { listenAddress, type ProxyAddress } from "./listen_address.ts";
 import { type Fate, ProxiedConnection, UNREAD_MS } from "./proxied_connection.ts";
 import { endpoint, type ProxyProtocol, proxyHeader } from "./proxy_header.ts";
@@ -42,6 +43,12 @@ export interface TcpProxyStats {
   held: number;
   /** Clients that were reset because no backend was available. */
   refused: number;
+  /** Attempts to connect to a backend that failed. */
+  connectFailures: number;
+  /** HTTP/1 requests whose whole response was relayed. */
+  answered: number;
+  /** HTTP/1 requests whose connection was ended before that, but not by the client. */
+  interrupted: number;
   /** Connections that reached the idle timeout. */
   idle: number;
   bytesToBackends: number;
@@ -54,6 +61,14 @@ export interface TcpProxyStats {
     failures: number;
     inRotation: boolean;
   }[];
+}
+
+/** Receives times in seconds. */
+export interface ConnectionTimes {
+  /** How long a backend took to accept a connection. */
+  connected(seconds: number): void;
+  /** How long a client's connection was open. */
+  closed(seconds: number): void;
 }
 
 export interface Drained {
@@ -89,6 +104,8 @@ export class TcpProxy {
   #stopped: Promise<void> | undefined;
   #isDrainingIdle = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
+  readonly #exchanges: ExchangeCounts = { answered: 0, interrupted: 0 };
+  #observer: ConnectionTimes | undefined;
 
   constructor(options: TcpProxyOptions) {
     const { clock, emit, balance = "least-connections" } = options;
@@ -133,6 +150,12 @@ export class TcpProxy {
     this.#server.on("error", () => {});
     this.address = boundTo(this.#server.address());
     if (this.#idleTimeoutMs > 0) void this.#sweep();
+  }
+
+  /** Measures connections from now on, in place of an earlier observer. */
+  observe(observer: ConnectionTimes): void {
+    this.#observer = observer;
+    this.#dispatcher.onConnected = (ms) => observer.connected(ms / 1_000);
   }
 
   /** Replaces the backends of new connections, at once. Open connections to other backends stay. */
@@ -181,8 +204,10 @@ export class TcpProxy {
     return {
       ...this.#counts,
       open: this.#connections.size,
+      ...this.#exchanges,
       held: this.#dispatcher.held,
       refused: this.#dispatcher.refused,
+      connectFailures: this.#dispatcher.connectFailures,
       backends: this.#pool
         .members()
         .map(({ backend, connections, total, failures, inRotation }) => ({
@@ -200,6 +225,8 @@ export class TcpProxy {
     // Without an idle timeout only the system notices that a peer has vanished.
     if (this.#idleTimeoutMs === 0) client.setKeepAlive(true, KEEP_ALIVE_MS);
     const header = this.#header(client);
+    const observer = this.#observer;
+    const openedAt = observer === undefined ? 0 : this.#clock.now();
     let member: Member | undefined;
     const connection = new ProxiedConnection(client, {
       now: this.#clock.now,
@@ -214,8 +241,10 @@ export class TcpProxy {
       },
       onWaiting: () => void serve(),
       onLingering: () => this.#lingering.add(connection),
+      exchanges: this.#exchanges,
       onClosed: () => {
         this.#connections.delete(connection);
+        observer?.closed((this.#clock.now() - openedAt) / 1_000);
         this.#lingering.delete(connection);
         this.#release(connection, member);
       },

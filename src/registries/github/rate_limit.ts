@@ -37,8 +37,8 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
 
   const announce = (limit: RateLimit): void => {
     const state = limit.remaining === 0 ? "hit" : limit.remaining < limit.limit * LOW ? "low" : "";
-    if (state === "" || told === `${state} ${limit.window}`) return;
-    told = `${state} ${limit.window}`;
+    const isNews = state !== "" && told !== `${state} ${limit.window}`;
+    if (isNews) told = `${state} ${limit.window}`;
     const { remaining } = limit;
     io.emit({
       type: "rate-limit",
@@ -46,6 +46,7 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       remaining,
       limit: limit.limit,
       resetAt: new Date(io.clock.now() + limit.resetAt - io.clock.monotonic()),
+      ...(isNews ? {} : { isRoutine: true }),
     });
   };
   const limited = (

@@ -73,10 +73,10 @@ export class OciLimit {
   #announce({ limit, remaining, windowMs }: Quota): void {
     const { clock, emit } = this.#context;
     const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
-    if (state !== "" && state !== this.#announced) {
-      const resetAt = new Date(clock.now() + windowMs);
-      emit({ type: "rate-limit", host: this.#host, remaining, limit, resetAt });
-    }
+    const isNews = state !== "" && state !== this.#announced;
+    const resetAt = new Date(clock.now() + windowMs);
+    const routine = isNews ? {} : { isRoutine: true as const };
+    emit({ type: "rate-limit", host: this.#host, remaining, limit, resetAt, ...routine });
     this.#announced = state;
   }
 

@@ -39,6 +39,8 @@ export interface Generation extends GenerationProcesses {
   /** Resolves when the app has reported its readiness. */
   readonly reportedReady: Promise<void>;
   lastLines(count: number): readonly string[];
+  /** The end of its output, for people. */
+  output(): readonly string[];
   /** Further explanations of its exit, as parts of a sentence; complete once it has exited. */
   readonly hints: readonly string[];
 }

@@ -8,7 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type Fault, faultOf } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Backend } from "../../host/proxy/backend.ts";
-import { probeHttp, probeTcp } from "../../host/proxy/probe.ts";
+import { countCheck, type HealthChecks, probeHttp, probeTcp } from "../../host/proxy/probe.ts";
 import type { TcpProxy } from "../../host/proxy/tcp_proxy.ts";
 import type { HeldSocket } from "../../host/sockets/hold_sockets.ts";
 
@@ -69,6 +69,8 @@ export interface ProxyHandoffOptions {
   /** The path that returns 2xx or 3xx if the app is healthy. Without it, accepting a connection counts as healthy. */
   healthPath: string | undefined;
   probeTimeoutMs: number;
+  /** Counts the checks. */
+  healthChecks: HealthChecks;
   clock: Clock;
 }
 
@@ -115,12 +117,13 @@ function backendOf({ env, name }: Endpoint): Backend {
 
 async function probe(
   endpoint: Endpoint,
-  { healthPath, probeTimeoutMs: timeoutMs }: ProxyHandoffOptions,
+  { healthPath, probeTimeoutMs: timeoutMs, healthChecks }: ProxyHandoffOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const backend = { ...backendOf(endpoint), timeoutMs, signal };
-  if (healthPath === undefined) await probeTcp(backend);
-  else await probeHttp({ ...backend, path: healthPath });
+  const answer =
+    healthPath === undefined ? probeTcp(backend) : probeHttp({ ...backend, path: healthPath });
+  await countCheck(healthChecks, answer, signal);
 }
 
 async function untilHealthy(

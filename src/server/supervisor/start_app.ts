@@ -2,6 +2,7 @@ import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Environment } from "../../core/environment.ts";
+import { outputForPeople } from "../../core/output.ts";
 import type { Redact } from "../../core/secret.ts";
 import type { AppRelease } from "../../deployers/runner.ts";
 import { TOLD_CHARACTERS } from "../../deployers/with_last_lines.ts";
@@ -85,6 +86,7 @@ export function appStarter(options: AppOptions): StartGeneration {
     const processes = generationProcesses({ id, pid: child.pid, startTime }, members);
     const foreign = foreignArchitecture(checked);
     const hints = foreign === undefined ? [] : [foreign];
+    const redact = options.redactor(env);
     let hasEnded = false;
     const exited = child.exited.then(async (exit) => {
       hasEnded = true;
@@ -103,10 +105,8 @@ export function appStarter(options: AppOptions): StartGeneration {
       },
       exited,
       reportedReady: child.ready,
-      lastLines(count) {
-        const redact = options.redactor(env);
-        return tail.last(count).map((line) => redact(line));
-      },
+      lastLines: (count) => tail.last(count).map(redact),
+      output: () => outputForPeople(tail.all(), redact),
       hints,
     };
   };
@@ -160,9 +160,15 @@ class OutputTail {
     if (this.#lines.length > KEPT_LINES) this.#lines.splice(0, this.#lines.length - KEPT_LINES);
   }
 
-  /** The newest lines, oldest first, including an incomplete one. */
+  /** Oldest first, including an incomplete one. */
+  all(): readonly string[] {
+    return this.#rest === "" ? this.#lines : [...this.#lines, this.#rest];
+  }
+
+  /** The newest lines that can explain an exit. */
   last(count: number): readonly string[] {
-    const all = this.#rest === "" ? this.#lines : [...this.#lines, this.#rest];
-    return all.filter((line) => !NODE_FRAME.test(line)).slice(-count);
+    return this.all()
+      .filter((line) => !NODE_FRAME.test(line))
+      .slice(-count);
   }
 }

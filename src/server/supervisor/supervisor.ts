@@ -1,6 +1,8 @@
 import { faultOf } from "../../core/error.ts";
+import type { StartReason } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { lastWithin } from "../../core/output.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { TOLD_LINES } from "../../deployers/with_last_lines.ts";
@@ -43,6 +45,10 @@ export class Supervisor implements Runner {
   /** Set from a failed {@link deploy} until the rollback: `current` points to the failed release, so nothing may start. */
   #mustRollBack = false;
   #started = 0;
+  /** Whether a generation of this dewy process has ever served. */
+  #hasBegun = false;
+  /** The last two starts: after a crash, the output of the first explains it. */
+  #lastStarts: readonly Generation[] = [];
   /** Resolves when nothing is left of the generation that exited last. */
   #gone: Promise<void> = Promise.resolve();
 
@@ -80,6 +86,11 @@ export class Supervisor implements Runner {
     });
   }
 
+  /** The last output of the app, for people. */
+  lastLines(): readonly string[] {
+    return lastWithin(this.#lastStarts.flatMap((generation) => generation.output()));
+  }
+
   /** Adopts orphans, which are stopped once a new generation serves. */
   adopt(orphans: readonly Orphan[]): void {
     this.#drainer.adopt(orphans);
@@ -98,7 +109,7 @@ export class Supervisor implements Runner {
   deploy(release: AppRelease, signal: AbortSignal): Promise<void> {
     return this.#exclusively(async () => {
       this.#mustRollBack = true;
-      await this.#replace(release, signal, { bakes: true, standsBy: true });
+      await this.#replace(release, signal, { reason: "deploy", bakes: true, standsBy: true });
       this.#mustRollBack = false;
     });
   }
@@ -127,7 +138,7 @@ export class Supervisor implements Runner {
     try {
       await this.#exclusively(async () => {
         this.#mustRollBack = false;
-        await this.#replace(release, this.#stop);
+        await this.#replace(release, this.#stop, { reason: "rollback" });
       });
     } catch (error) {
       if (!this.#stop.aborted) this.#reportFailedStart(release, error);
@@ -154,8 +165,9 @@ export class Supervisor implements Runner {
       const left = this.#current;
       const { directory } = release;
       if (left?.release.directory !== directory) {
-        if (this.#resume(directory) === undefined) await this.#replace(release, signal);
-        else if (left !== undefined) this.#drainLater(left);
+        if (this.#resume(directory) === undefined) {
+          await this.#replace(release, signal, { reason: "rollback" });
+        } else if (left !== undefined) this.#drainLater(left);
         // The release that is left may have crashed.
         this.#restarts.cancel();
         if (this.#bake?.covers({ release }) === false) this.#bake.supersede();
@@ -183,11 +195,11 @@ export class Supervisor implements Runner {
     return new Set(this.#living.values());
   }
 
-  async restart(signal: AbortSignal): Promise<void> {
+  async restart(reason: "signal" | "operator", signal: AbortSignal): Promise<void> {
     await this.#exclusively(async () => {
       const release = this.#current?.release;
       if (release === undefined) return;
-      await this.#replace(release, signal, { standsBy: true });
+      await this.#replace(release, signal, { reason, standsBy: true });
     });
   }
 
@@ -207,7 +219,7 @@ export class Supervisor implements Runner {
   async #replace(
     release: AppRelease,
     signal: AbortSignal,
-    how: { bakes?: boolean; standsBy?: boolean } = {},
+    how: { reason: StartReason; bakes?: boolean; standsBy?: boolean },
   ): Promise<void> {
     const { handoff, overlapMs } = this.#options;
     await this.#drainer.reportOrphans();
@@ -230,13 +242,13 @@ export class Supervisor implements Runner {
       this.#bake?.supersede();
       this.#bake = new BakePeriod(release);
     }
-    this.#begin(next);
+    this.#begin(next, how.reason);
     if (before !== undefined) this.#drainLater(before, standsBy ? overlapMs : 0);
     this.#drainer.stopOrphans();
   }
 
   /** From now on this generation serves, and its exit is a crash. */
-  #begin(generation: Generation): void {
+  #begin(generation: Generation, why: StartReason): void {
     const { emit, clock } = this.#options;
     const { number, pid, release, startedAt } = generation;
     const durationMs = clock.now() - startedAt;
@@ -248,7 +260,16 @@ export class Supervisor implements Runner {
         this.#handleExit(generation, exit);
       }
     });
-    emit({ type: "generation-ready", tag: release.tag, generation: number, pid, durationMs });
+    const reason = this.#hasBegun ? why : "start";
+    this.#hasBegun = true;
+    emit({
+      type: "generation-ready",
+      tag: release.tag,
+      generation: number,
+      pid,
+      reason,
+      durationMs,
+    });
   }
 
   #serveWith(generation: Generation): void {
@@ -264,6 +285,7 @@ export class Supervisor implements Runner {
     this.#started += 1;
     const generation = await start(release, this.#started, endpoint);
     this.#living.set(generation, release.directory);
+    this.#lastStarts = [...this.#lastStarts.slice(-1), generation];
     this.#starting = generation;
     try {
       await becomeReady(generation, handoff, readiness, AbortSignal.any([signal, this.#stop]));
@@ -286,7 +308,7 @@ export class Supervisor implements Runner {
   async #startAgain(release: AppRelease): Promise<void> {
     if (this.#stop.aborted || this.#mustRollBack) return;
     try {
-      this.#begin(await this.#startReady(release, this.#stop));
+      this.#begin(await this.#startReady(release, this.#stop), "rollback");
     } catch (error) {
       this.#reportFailedStart(release, error);
     }
@@ -349,7 +371,7 @@ export class Supervisor implements Runner {
       return;
     }
     try {
-      await this.#replace(release, signal);
+      await this.#replace(release, signal, { reason: "crash" });
     } catch (error) {
       if (!signal.aborted) this.#reportFailedStart(release, error);
     }

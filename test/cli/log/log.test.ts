@@ -274,7 +274,7 @@ describe("the log of an app", () => {
       'level=INFO msg="Server restarted" tag=v1 with_port=false generation=2 pid=7',
     ],
     [
-      { type: "generation-ready", tag: "v1", ...GENERATION, durationMs: 1_500 },
+      { type: "generation-ready", tag: "v1", ...GENERATION, reason: "start", durationMs: 1_500 },
       'level=INFO msg="App ready" tag=v1 generation=2 pid=7 duration=1.5s',
     ],
     [

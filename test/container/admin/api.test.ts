@@ -20,6 +20,7 @@ const CONTAINER: EngineContainer = {
   exitCode: undefined,
   wasOutOfMemory: false,
   wasSignalled: false,
+  restarts: 0,
   startedAt: "2026-07-16T10:00:00Z",
   labels: { "dewy.app": "app" },
   ports: [],

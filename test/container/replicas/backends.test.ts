@@ -18,6 +18,7 @@ function replica(containerPorts: readonly number[], exposed?: number): Replica {
     exitCode: undefined,
     wasOutOfMemory: false,
     wasSignalled: false,
+    restarts: 0,
     startedAt: "2026-01-01T00:00:00Z",
     labels: exposed === undefined ? {} : { "dewy.exposed": String(exposed) },
     ports: containerPorts.map((port) => ({

@@ -145,7 +145,7 @@ describe("Supervisor.bake", () => {
     const { supervisor, generations } = world();
     await supervisor.deploy(v1, never);
     const baking = supervisor.bake(v1, 20_000, never);
-    await supervisor.restart(never);
+    await supervisor.restart("signal", never);
     await until(() => generations[0]?.hasEnded === true);
     await expect(baking).resolves.toBe("proven");
   });
@@ -281,7 +281,7 @@ describe("the generation on standby", () => {
   it("serves again if a restarted generation of the same release exits, and reports why", async () => {
     const { supervisor, generations, events } = world();
     await supervisor.ensureRunning(v1);
-    await supervisor.restart(never);
+    await supervisor.restart("signal", never);
     generations[1]?.exit({ code: 7 });
     await until(() => eventsOf(events, "resumed").length === 1);
     expect(eventsOf(events, "resumed")[0]?.reason).toContain("exit code 7; it wrote: panic");
@@ -295,7 +295,7 @@ describe("the generation on standby", () => {
   it("does not serve again if it has exited itself", async () => {
     const { supervisor, generations } = world();
     await supervisor.ensureRunning(v1);
-    await supervisor.restart(never);
+    await supervisor.restart("signal", never);
     generations[0]?.exit({ code: 1 });
     generations[1]?.exit({ code: 1 });
     await until(() => generations.length === 3);
@@ -462,7 +462,7 @@ describe("Supervisor", () => {
     broken.add("v1.0.0");
     generations[0]?.exit({ code: 1 });
     await until(() => generations[0]?.hasEnded === true);
-    await expect(supervisor.restart(never)).rejects.toThrow("exit code 3");
+    await expect(supervisor.restart("signal", never)).rejects.toThrow("exit code 3");
     broken.clear();
     await until(() => generations.at(-1)?.hasEnded === false);
     expect(generations.length).toBeGreaterThan(2);
@@ -523,7 +523,7 @@ describe("Supervisor", () => {
   it("restarts the same release without a gap", async () => {
     const { supervisor, generations } = world();
     await supervisor.ensureRunning(v1);
-    await supervisor.restart(never);
+    await supervisor.restart("signal", never);
     expect(generations.map(({ release }) => release.tag)).toEqual(["v1.0.0", "v1.0.0"]);
     await until(() => generations[0]?.isAlive() === false);
     expect(generations[1]?.isAlive()).toBe(true);

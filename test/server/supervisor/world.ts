@@ -101,6 +101,7 @@ export function fakeGeneration(
     signals: [],
     obeys: true,
     lastLines: () => ["panic: no database"],
+    output: () => [`hello from ${number}`],
     hints: [],
     isAlive: () => alive,
     isRunning: () => alive,
