@@ -134,6 +134,7 @@ describe("the trace of a deploy", () => {
       tag: "v2",
       generation: 3,
       pid: 1,
+      reason: "deploy",
       durationMs: 7,
     };
     phase("verify", 50, ready);
