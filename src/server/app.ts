@@ -7,7 +7,7 @@ import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
-import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
+import { TELEMETRY_ENVIRONMENT } from "../telemetry/environment.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -87,7 +87,9 @@ function inherited(
   { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
-  const specs = [...drivers.flatMap(({ environment }) => environment), ...TELEMETRY_SECRETS];
+  // The app may send telemetry as well, but not with dewy's credentials.
+  const ofTelemetry = TELEMETRY_ENVIRONMENT.filter(({ secret }) => secret !== false);
+  const specs = [...drivers.flatMap(({ environment }) => environment), ...ofTelemetry];
   const declared = new Set(specs.map(({ name }) => name));
   const prefixes = [
     ...OWN_PREFIXES,

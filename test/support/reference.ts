@@ -30,6 +30,7 @@ import {
 import type { OptionSpec } from "../../src/core/url.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
 import type { RegistryDriver } from "../../src/registries/driver.ts";
+import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
@@ -222,6 +223,16 @@ function environmentPage({ registries, notifiers }: ReferenceTables): string {
     markdownTable(
       ["Variable", "What it does", "Secret"],
       OWN_VARIABLES.map(({ name, description, secret }) => [
+        code(name),
+        description,
+        secrecy(secret),
+      ]),
+    ),
+    "## Read with `--telemetry`",
+    "[Tracing](../tracing.md) describes them. Others of OpenTelemetry are read by its packages, or ignored.",
+    markdownTable(
+      ["Variable", "What it does", "Secret"],
+      TELEMETRY_ENVIRONMENT.map(({ name, description, secret }) => [
         code(name),
         description,
         secrecy(secret),
