@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
 import { MockOtlpServer } from "@elastic/mockotlpserver";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { attributesOf, type Export, serveCollector, spansOf } from "../fakes/collector.ts";
+import { startPrivateNetwork } from "../host/net/private_network.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { cliRuntimes, liveVersion, runDewy, startDewy, until } from "./dewy.ts";
@@ -10,29 +12,48 @@ import { filePublisher, githubPublisher } from "./publishers.ts";
 
 const LOG = ["--log-level", "info", "--log-format", "json"];
 
-describe.each(cliRuntimes)("dewy with --otlp-endpoint on $name", ({ command }) => {
-  test("sends the trace of a deploy, and metrics", async () => {
-    const exports: Export[] = [];
-    const take = (body: Export): void => void exports.push(body);
-    const collector = new MockOtlpServer({
-      logLevel: "fatal",
-      services: ["http"],
-      httpHostname: "127.0.0.1",
-      httpPort: 0,
-      onTrace: take,
-      onMetrics: take,
+/** A collector of another project, behind TLS with a certificate of a private authority. */
+async function privateCollector() {
+  const exports: Export[] = [];
+  const take = (body: Export): void => void exports.push(body);
+  const collector = new MockOtlpServer({
+    logLevel: "fatal",
+    services: ["http"],
+    httpHostname: "127.0.0.1",
+    httpPort: 0,
+    onTrace: take,
+    onMetrics: take,
+  });
+  await collector.start();
+  const network = await startPrivateNetwork((incoming, outgoing) => {
+    const { url = "/", method, headers } = incoming;
+    const forwarded = request(new URL(url, collector.httpUrl), { method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(outgoing);
     });
-    await collector.start();
-    onTestFinished(() => collector.close());
+    incoming.pipe(forwarded);
+  });
+  onTestFinished(async () => {
+    await network.close();
+    await collector.close();
+  });
+  const { caFile, tlsUrl: url } = network;
+  return { exports, caFile, url };
+}
+
+describe.each(cliRuntimes)("dewy with --otlp-endpoint on $name", ({ command }) => {
+  test("sends the trace of a deploy and metrics over TLS", async () => {
+    const { exports, url, caFile } = await privateCollector();
     const [publisher, cwd] = [await githubPublisher(), await tempDirectory()];
     await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
-    const flags = ["--telemetry", "--otlp-endpoint", collector.httpUrl];
+    const flags = ["--telemetry", "--otlp-endpoint", url, "--ca-file", caFile];
     const args = ["assets", "--registry", publisher.url, "--once", ...flags, ...LOG];
     const { code, stderr } = await runDewy(command, [...args, "--after-deploy-hook", "true"], {
       cwd,
       env: { ...publisher.env, OTEL_SERVICE_NAME: "shop", OTEL_RESOURCE_ATTRIBUTES: "team=a" },
     });
     expect(code, stderr).toBe(0);
+    expect(stderr).not.toMatch(/telemetry/i);
     const spans = spansOf(exports);
     const root = spans.find(({ name }) => name === "deploy");
     const children = spans.filter(({ parentSpanId }) => parentSpanId === root?.spanId);
