@@ -79,17 +79,20 @@ function shownText(text: RichText): RichText {
   return mapText(text, (part) => printable(part, "\n\t"));
 }
 
-/** Shortens a text until it fits into a message: of output the end remains, of everything else the start. */
-export function fitText(text: RichText, fits: (text: RichText) => boolean): RichText {
-  for (let length = longest(text); length >= 100; length = Math.floor(length * 0.8)) {
+const MIN_PART = 100;
+
+/**
+ * Shortens the parts of a text until it fits into a message, visibly: of output the end remains, of everything else the
+ * start.
+ *
+ * @param most the length that no text exceeds which fits.
+ */
+export function fitText(text: RichText, most: number, fits: (text: RichText) => boolean): RichText {
+  for (let length = most; length > MIN_PART; length = Math.floor(length * 0.8)) {
     const shorter = cutSpans(text, length);
     if (fits(shorter)) return shorter;
   }
-  return [cutEnd(plainText(text), 100)];
-}
-
-function longest(text: RichText): number {
-  return Math.max(100, ...text.map((span) => plainText([span]).length));
+  return [cutEnd(plainText(text), MIN_PART)];
 }
 
 function cutSpans(text: RichText, length: number): RichText {

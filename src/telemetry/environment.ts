@@ -35,6 +35,11 @@ export const TELEMETRY_ENVIRONMENT: readonly EnvironmentSpec[] = [
   own("OTEL_RESOURCE_ATTRIBUTES", "More attributes of the resource: `name=value,…`, URL-encoded"),
 ];
 
+/** Masked, and kept from the app by `--isolate-env`, which may send telemetry as well. */
+export const TELEMETRY_SECRETS: readonly EnvironmentSpec[] = TELEMETRY_ENVIRONMENT.filter(
+  ({ secret }) => secret !== false,
+);
+
 function own(name: string, description: string): EnvironmentSpec {
   return { name, description, secret: false };
 }

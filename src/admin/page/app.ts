@@ -9,9 +9,13 @@ export function appSection({ status: { app, mode }, now }: PageView): Html {
   const title = mode === "container" ? "Replicas" : "Generations";
   return html`<section id="app" class="card" aria-labelledby="app-title">
 <h2 id="app-title">${title}${wantedText(app)}</h2>
-${mode === "container" ? replicasTable(app, now) : generationsTable(app, now)}
+${isEmpty(app) ? html`<p>Nothing runs.</p>` : mode === "container" ? replicasTable(app, now) : generationsTable(app, now)}
 ${app.restarts !== undefined && app.restarts > 0 && html`<p class="note">${restartsText(app.restarts)}</p>`}
 </section>`;
+}
+
+function isEmpty({ generations = [], replicas = [] }: AppStatus): boolean {
+  return generations.length + replicas.length === 0;
 }
 
 function wantedText({ replicas = [], wanted }: AppStatus): Html | undefined {
@@ -80,8 +84,7 @@ interface Row {
 }
 
 /** The first cell of each row is its header. */
-export function table(label: string, header: readonly string[], rows: readonly Row[]): Html {
-  if (rows.length === 0) return html`<p class="note">None.</p>`;
+function table(label: string, header: readonly string[], rows: readonly Row[]): Html {
   return html`<table aria-labelledby="${label}">
 <thead><tr>${header.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${rows.map(({ key, cells: [first, ...rest] }) => {

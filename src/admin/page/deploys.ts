@@ -16,7 +16,7 @@ export function deploysSection({ entries, now }: PageView): Html {
   );
   return html`<section id="deploys" class="card" aria-labelledby="deploys-title">
 <h2 id="deploys-title">History</h2>
-${rows.length === 0 ? html`<p class="note">Nothing has been deployed yet.</p>` : html`<ol class="timeline">${rows}</ol>`}
+${rows.length === 0 ? html`<p class="note">No entries yet.</p>` : html`<ol class="timeline">${rows}</ol>`}
 </section>`;
 }
 
@@ -31,7 +31,7 @@ const OUTCOMES: Readonly<Record<Outcome, readonly [tone: Tone, mark: string, tex
 function deployRow(item: DeployItem, longest: number, now: number): Html {
   const { key, outcome, entry, phases, totalMs } = item;
   const [tone, mark, text] = OUTCOMES[outcome];
-  const took = totalMs > 0 && html` <span class="soft">in ${duration(totalMs)}</span>`;
+  const took = totalMs > 0 && html` <span class="soft">${wordOf(item)} ${duration(totalMs)}</span>`;
   return html`<li class="deploy ${tone}" data-key="${key}"><span class="mark" aria-hidden="true">${mark}</span>
 <div class="line"><h3><span class="version">${entry.tag}</span> <span class="outcome">${text}${towards(item)}</span>${took}</h3>
 ${when(entry, now)}</div>
@@ -39,6 +39,10 @@ ${causeOf(item)}
 ${phases.length > 0 && [bar(phases, totalMs / longest), phaseList(phases)]}
 ${outputOf(item)}
 </li>`;
+}
+
+function wordOf({ outcome, entry: { user } }: DeployItem): string {
+  return outcome === "deployed" || user !== undefined ? "in" : "after";
 }
 
 function when({ at }: JournalEntry, now: number): Html {

@@ -1,6 +1,6 @@
 import type { InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
 import { type Html, html } from "./html.ts";
-import { timeAgo, timeAhead } from "./time.ts";
+import { timeAgo, timeAhead, timeFor } from "./time.ts";
 import type { PageView } from "./view.ts";
 
 type Poll = NonNullable<InstanceStatus["polls"]>[number];
@@ -22,9 +22,7 @@ export function pollsSection({ status, now }: PageView): Html {
   return html`<section id="polls" class="card" aria-labelledby="polls-title">
 <h2 id="polls-title">Polls</h2>
 ${polls.length > 0 && strip(polls)}
-<p>${lastPoll !== undefined && html`Last ${timeAgo(lastPoll.at, now)}: ${outcomeText(lastPoll)}. `}${
-    nextPollAt !== undefined && html`Next ${timeAhead(nextPollAt, now)}.`
-  }</p>
+${lastPoll !== undefined && html`<p>Last ${timeAgo(lastPoll.at, now)}: ${outcomeText(lastPoll)}${nextPollAt !== undefined && html`; next ${timeAhead(nextPollAt, now)}`}.</p>`}
 ${rateLimits.length > 0 && html`<h3>Rate limits</h3><ul class="limits">${rateLimits.map((one) => rateLimit(one, now))}</ul>`}
 </section>`;
 }
@@ -68,14 +66,17 @@ export function notifiersSection({ status: { notifiers = [] }, now }: PageView):
 </section>`;
 }
 
-function notifierItem(
-  { notifier, state, error, since, waiting, lost }: NotifierStatus,
-  now: number,
-): Html {
+function notifierItem(status: NotifierStatus, now: number): Html {
+  const { notifier, state, error, since, waiting, lost } = status;
   const isFailing = state === "failing";
-  return html`<li data-key="${notifier}"><code>${notifier}</code><span class="state ${isFailing ? "warn" : "good"}">${
-    isFailing ? "failing" : "fine"
-  }</span>${since !== undefined && isFailing && html` <span class="soft">since ${timeAgo(since, now)}</span>`}${
-    (waiting > 0 || lost > 0) && html` <span class="soft">${waiting} waiting, ${lost} lost</span>`
-  }${error !== undefined && html`<br><span class="soft">${error}</span>`}</li>`;
+  const notes = [
+    isFailing && since !== undefined && html`for ${timeFor(since, now)}`,
+    waiting > 0 && `${waiting} waiting`,
+    lost > 0 && `${lost} lost`,
+    error,
+  ].filter((note) => note !== false && note !== undefined);
+  const text = notes.map((note, index) => [index > 0 && ", ", note]);
+  return html`<li data-key="${notifier}"><code>${notifier}</code> <span class="state ${isFailing ? "warn" : "good"}">${state}</span>${
+    notes.length > 0 && html` <span class="soft">${text}</span>`
+  }</li>`;
 }

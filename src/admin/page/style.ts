@@ -54,9 +54,9 @@ main, .facts-column, .logs { display: grid; gap: 16px; grid-template-columns: mi
 .card[hidden], .logs:not(:has(:not([hidden]))) { display: none; }
 .card > h2 { font-size: 13px; font-weight: 600; margin-bottom: 10px; }
 .card > h2 small { font-weight: 400; margin-left: 6px; }
-.card > p { font-size: 14px; }
 h3 { font-size: 12px; font-weight: 500; color: var(--soft); margin-top: 12px; }
-.note { font-size: 13px; margin-top: 8px; }
+.card > p { font-size: 14px; }
+.card > .note { font-size: 13px; margin-top: 8px; }
 
 .hero { position: relative; overflow: hidden; padding: 22px 24px 20px; display: grid; gap: 18px; }
 .hero::before { content: ""; position: absolute; inset: 0 0 auto; height: 4px; background: var(--tone); }
@@ -69,7 +69,7 @@ h3 { font-size: 12px; font-weight: 500; color: var(--soft); margin-top: 12px; }
 @media (min-width: 960px) {
   .hero { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .steps, .notices { grid-column: 1 / -1; }
-  .facts { padding-top: 4px; }
+  .hero .facts { grid-area: 1 / 2; padding-top: 4px; }
 }
 .steps { display: flex; flex-wrap: wrap; gap: 8px 4px; font-size: 13px; color: var(--soft); }
 .steps li { flex: 1 1 84px; }

@@ -2,7 +2,7 @@ import type { InstanceStatus } from "../../control/protocol.ts";
 import { type Html, html } from "./html.ts";
 import { iconUrl } from "./icon.ts";
 import { timeAgo, timeAhead, timeAt, timeFor } from "./time.ts";
-import { deployingTag, PHASES, type Phase, type Tone, verdictOf } from "./verdict.ts";
+import { changeOf, type Phase, type Tone, verdictOf } from "./verdict.ts";
 import type { PageView } from "./view.ts";
 
 /** The title of the tab: the state first, because tabs are narrow. */
@@ -14,24 +14,23 @@ export function titleOf(status: InstanceStatus): string {
 /** The verdict, the live version, the deploy under way, and what the reader should know first. */
 export function summarySection({ status, now }: PageView): Html {
   const { tone, text } = verdictOf(status);
-  const { live } = status;
   return html`<section id="summary" class="card hero ${tone}" aria-labelledby="verdict"
  data-title="${titleOf(status)}" data-icon="${iconUrl(tone)}" data-news="${text}">
-<div class="verdict">
-<h2 id="verdict">${text}</h2>
-${
-  live === undefined
-    ? html`<p class="live">No version is live.</p>`
-    : html`<p class="live"><span class="version">${live.tag}</span>${
-        live.since !== undefined &&
-        html` <span class="soft">live for ${timeFor(live.since, now)}, since ${timeAt(live.since, now)}</span>`
-      }</p>`
-}
-</div>
-${factsOf(status, now)}
+<div class="verdict"><h2 id="verdict">${text}</h2>
+${liveOf(status, now)}</div>
 ${stepsOf(status, now)}
 ${noticesOf(status, now)}
+${factsOf(status, now)}
 </section>`;
+}
+
+function liveOf({ live }: InstanceStatus, now: number): Html {
+  if (live === undefined) return html`<p class="live">No version is live.</p>`;
+  const { tag, since } = live;
+  const age =
+    since !== undefined &&
+    html` <span class="soft">for ${timeFor(since, now)}, since ${timeAt(since, now)}</span>`;
+  return html`<p class="live"><span class="version">${tag}</span>${age}</p>`;
 }
 
 const STEPS: Readonly<Record<Phase, string>> = {
@@ -45,18 +44,17 @@ const STEPS: Readonly<Record<Phase, string>> = {
 };
 
 function stepsOf(status: InstanceStatus, now: number): Html | undefined {
-  const { phase } = status;
-  if (deployingTag(status) === undefined) return undefined;
-  const current = PHASES.indexOf(phase.name as Phase);
-  const steps = PHASES.map((name, index) => {
-    if (index < current) {
-      return html`<li class="done">${STEPS[name]} <span class="hidden">(done)</span></li>`;
+  const change = changeOf(status);
+  if (change === undefined) return undefined;
+  const { since } = status.phase;
+  const steps = change.phases.map((name, index) => {
+    if (index < change.at) {
+      return html`<li class="done">${STEPS[name]}<span class="hidden"> (done)</span></li>`;
     }
-    if (index > current) return html`<li>${STEPS[name]}</li>`;
-    const since = phase.since !== undefined && html` ${timeFor(phase.since, now)}`;
-    return html`<li class="now" aria-current="step">${STEPS[name]}${since}</li>`;
+    if (index > change.at) return html`<li>${STEPS[name]}</li>`;
+    return html`<li class="now" aria-current="step">${STEPS[name]}${since !== undefined && html` ${timeFor(since, now)}`}</li>`;
   });
-  return html`<ol class="steps" aria-label="Deploy of ${phase.tag}">${steps}</ol>`;
+  return html`<ol class="steps" aria-label="Phases of ${change.text}">${steps}</ol>`;
 }
 
 interface Notice {
@@ -138,8 +136,10 @@ function factsOf(
 ): Html {
   const facts: [name: string, value: Html][] = [];
   if (registry !== undefined) facts.push(["Registry", html`<code>${registry}</code>`]);
-  if (lastPoll !== undefined) facts.push(["Last poll", timeAgo(lastPoll.at, now)]);
-  if (nextPollAt !== undefined) facts.push(["Next poll", timeAhead(nextPollAt, now)]);
+  if (lastPoll !== undefined) {
+    const next = nextPollAt !== undefined && html`, next ${timeAhead(nextPollAt, now)}`;
+    facts.push(["Polled", html`${timeAgo(lastPoll.at, now)}${next}`]);
+  }
   facts.push(["Directory", html`<code>${directory}</code>`]);
   if (running !== undefined) {
     const { dewy, pid, since } = running;

@@ -14,17 +14,37 @@ export const PHASES = ["stage", "before", "activate", "verify", "bake", "commit"
 
 export type Phase = (typeof PHASES)[number];
 
-/** The version that is being deployed. */
-export function deployingTag({ phase }: InstanceStatus): string | undefined {
-  return PHASES.some((name) => name === phase.name) ? phase.tag : undefined;
+/** The phases of what an operator's rollback does. */
+const ROLLBACK_PHASES: readonly Phase[] = ["activate", "verify", "commit"];
+
+export interface Change {
+  tag: string;
+  /** `deploying v1.5.0`. */
+  text: string;
+  phases: readonly Phase[];
+  /** Where it is in its phases. */
+  at: number;
+}
+
+/** The deploy or the rollback under way. */
+export function changeOf({ phase: { name, tag = "" }, order }: InstanceStatus): Change | undefined {
+  const isRollback = order?.kind === "rollback" && order.tag === tag;
+  const phases = isRollback ? ROLLBACK_PHASES : PHASES;
+  const at = phases.indexOf(name as Phase);
+  if (at === -1) return undefined;
+  return { tag, text: `${isRollback ? "rolling back to" : "deploying"} ${tag}`, phases, at };
 }
 
 /** The answer to "is it well?" in a few words. */
 export function verdictOf(status: InstanceStatus): Verdict {
-  const { problem, process: running, phase } = status;
+  const { problem, process: running, phase, live } = status;
   if (problem !== undefined) return { tone: "bad", text: "dewy does not answer" };
   if (running === undefined) return { tone: "calm", text: "dewy does not run" };
   if (phase.name === "stopping") return { tone: "calm", text: "Stopping" };
+  const change = changeOf(status);
+  if (live === undefined && change !== undefined) {
+    return { tone: "busy", text: `Deploying ${change.tag}` };
+  }
   const health = healthOf(status);
   const also = alsoOf(status);
   if (also === undefined) return health;
@@ -54,8 +74,8 @@ function healthOf({ app, live }: InstanceStatus): Verdict {
 /** What holds in addition to the health; the most urgent one. */
 function alsoOf(status: InstanceStatus): Verdict | undefined {
   const { lastPoll, paused, pinned } = status;
-  const deploying = deployingTag(status);
-  if (deploying !== undefined) return { tone: "busy", text: `deploying ${deploying}` };
+  const change = changeOf(status);
+  if (change !== undefined) return { tone: "busy", text: change.text };
   if (lastPoll?.outcome === "unreachable") return { tone: "warn", text: "registry unreachable" };
   if (lastPoll?.outcome === "failed") return { tone: "warn", text: "last deploy failed" };
   if (paused !== undefined) return { tone: "warn", text: "paused" };

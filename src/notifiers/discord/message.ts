@@ -30,7 +30,9 @@ const MAX_NAME = 200;
 export function discordMessage(notification: Notification, { app, host, mention }: MessageStyle) {
   const card = cardOf(notification);
   const mentioned = isAlarm(notification) ? mention : undefined;
-  const text = fitText(card.text, (shorter) => markdown(shorter).length <= MAX_DESCRIPTION);
+  const description = markdown(
+    fitText(card.text, MAX_DESCRIPTION, (text) => markdown(text).length <= MAX_DESCRIPTION),
+  );
   return {
     username: SENDER.name,
     avatar_url: SENDER.icon,
@@ -45,7 +47,7 @@ export function discordMessage(notification: Notification, { app, host, mention 
           },
         }),
         ...(card.title !== undefined && { title: card.title }),
-        description: markdown(text),
+        ...(description !== "" && { description }),
         color: colorOf(card, host),
         fields: card.facts.map(([name, value]) => ({ name, value: `\`${value}\``, inline: true })),
         footer: { text: cutEnd(host.name, MAX_NAME) },
@@ -62,27 +64,32 @@ function colorOf({ tone }: Card, host: HostIdentity): number {
 
 /** Renders a text in Discord's Markdown. */
 export function markdown(text: RichText): string {
+  const last = text.length - 1;
   return text
-    .map((span) => {
-      if (typeof span === "string") return escapeText(span);
-      if ("bold" in span) return span.bold === "" ? "" : `**${escapeText(span.bold)}**`;
+    .map((span, index) => {
+      if (typeof span === "string") return escapeText(span, index === last);
+      if ("bold" in span) return span.bold === "" ? "" : `**${escapeMarkup(span.bold)}**`;
       // A code span or block has no escapes: a backtick would end it.
       if ("code" in span) return span.code === "" ? "" : `\`${span.code.replaceAll("`", "ˋ")}\``;
-      return `\n\`\`\`\n${span.lines.join("\n").replaceAll("```", "ˋˋˋ")}\n\`\`\``;
+      const output = span.lines.join("\n").replaceAll("```", "ˋˋˋ");
+      // An empty block would begin with the backticks of the next one.
+      return /^\n*$/.test(output) ? "" : `\n\`\`\`\n${output}\n\`\`\``;
     })
     .join("")
     .trim();
 }
 
-/** Discord makes a link of it as a whole, and does not look for markup inside. */
-const PLAIN_URL = /\bhttps?:\/\/[\w.:/?=&%#~+,;-]+/g;
+/** Discord makes a link of everything up to the next space, and ignores escapes inside. */
+const LINK = /\bhttps?:\/\/[\w.:/?=&%#~+,;-]+(?=\s|$)/g;
 
-function escapeText(text: string): string {
+function escapeText(text: string, isLast: boolean): string {
   let escaped = "";
   let end = 0;
-  for (const { 0: url, index } of text.matchAll(PLAIN_URL)) {
+  for (const { 0: url, index } of text.matchAll(LINK)) {
+    const next = index + url.length;
+    if (next === text.length && !isLast) break;
     escaped += escapeMarkup(text.slice(end, index)) + url;
-    end = index + url.length;
+    end = next;
   }
   return escaped + escapeMarkup(text.slice(end));
 }
@@ -91,8 +98,8 @@ function escapeText(text: string): string {
 function escapeMarkup(text: string): string {
   return text
     .replaceAll(/[\\*_~`|[\]<]/g, "\\$&")
-    .replaceAll(/^(\s*)([#>+-]|\d+(?=\.))/gm, (_, space: string, mark: string) =>
-      /\d/.test(mark) ? `${space}${mark}\\` : `${space}\\${mark}`,
-    )
+    .replaceAll("://", ":\\/\\/")
+    .replaceAll(/^(\s*)([#>+-])/gm, "$1\\$2")
+    .replaceAll(/^(\s*\d+)\./gm, "$1\\.")
     .replaceAll("@", "@\u200b");
 }

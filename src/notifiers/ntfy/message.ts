@@ -41,7 +41,7 @@ export function ntfyMessage(notification: Notification, style: MessageStyle) {
   const facts = card.facts.map(([name, value]) => `\n${name}: ${value}`);
   const all = [...(card.title === undefined ? [] : [card.title]), ...card.text, ...facts];
   return messageOf(
-    fitText(all, (text) => {
+    fitText(all, MAX_MESSAGE_BYTES, (text) => {
       const message = messageOf(text);
       return (
         bytesOf(message.message) <= MAX_MESSAGE_BYTES &&

@@ -46,11 +46,16 @@ function openTeams(url: SplitUrl, context: NotifierContext): Notifier {
   const mention = readMention(options.text("mention"));
   const advice =
     "check the URL of the workflow, that anyone may trigger it, and that it is turned on";
-  const post = jsonPoster({ name: "Microsoft Teams", target, advice }, context);
+  const post = jsonPoster({ name: "Microsoft Teams", target, advice, refusesAll }, context);
   return {
     send: (notification, signal) =>
       post(teamsMessage(notification, { app, host: context.host, mention }), signal),
   };
+}
+
+/** The workflow is turned off. */
+function refusesAll(body: string): boolean {
+  return body.includes("TriggerIsNotEnabled");
 }
 
 function readMention(text: string): string | undefined {

@@ -26,7 +26,7 @@ export function teamsMessage(notification: Notification, style: MessageStyle) {
       },
     ],
   });
-  return messageOf(fitText(card.text, (text) => bytesOf(messageOf(text)) <= MAX_BYTES));
+  return messageOf(fitText(card.text, MAX_BYTES, (text) => bytesOf(messageOf(text)) <= MAX_BYTES));
 }
 
 function bytesOf(message: object): number {
@@ -75,17 +75,20 @@ function mentionOf(user: string) {
   return { type: "mention", text: `<at>${user}</at>`, mentioned: { id: user, name: user } };
 }
 
-/** Has no markup: https://adaptivecards.io/explorer/TextRun.html. A line break is a new block. */
-interface TextRun {
-  type: "TextRun";
-  text: string;
+interface RunStyle {
   weight?: "Bolder";
   fontType?: "Monospace";
   size?: "Small";
   isSubtle?: boolean;
 }
 
-function run(text: string, style: Omit<TextRun, "type" | "text"> = {}): TextRun {
+/** Has no markup: https://adaptivecards.io/explorer/TextRun.html. A line break is a new block. */
+interface TextRun extends RunStyle {
+  type: "TextRun";
+  text: string;
+}
+
+function run(text: string, style: RunStyle = {}): TextRun {
   // Only a TextBlock can mention; the invisible space makes sure.
   return { type: "TextRun", text: text.replaceAll(/<(?=\/?at\b)/gi, "<\u200b"), ...style };
 }
@@ -101,19 +104,19 @@ function blocks(text: RichText): object[] {
     if (line.length > 0) all.push(block(line));
     line = [];
   };
+  const add = (part: string, style?: RunStyle): void => {
+    for (const [index, words] of part.split("\n").entries()) {
+      if (index > 0) end();
+      if (words !== "") line.push(run(words, style));
+    }
+  };
   for (const span of text) {
-    if (typeof span !== "string" && "lines" in span) {
+    if (typeof span === "string") add(span);
+    else if ("bold" in span) add(span.bold, { weight: "Bolder" });
+    else if ("code" in span) add(span.code, { fontType: "Monospace" });
+    else {
       end();
       all.push(output(span.lines));
-    } else if (typeof span === "string") {
-      for (const [index, part] of span.split("\n").entries()) {
-        if (index > 0) end();
-        if (part !== "") line.push(run(part));
-      }
-    } else if ("bold" in span) {
-      line.push(run(span.bold, { weight: "Bolder" }));
-    } else {
-      line.push(run(span.code, { fontType: "Monospace" }));
     }
   }
   end();

@@ -9,7 +9,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export const before = (ms: number, now = NOW): string => new Date(now - ms).toISOString();
+export const isoAgo = (ms: number, now = NOW): string => new Date(now - ms).toISOString();
 
 /** A small status in which everything is well. */
 export function status(changes: Partial<InstanceStatus> = {}): InstanceStatus {
@@ -18,13 +18,13 @@ export function status(changes: Partial<InstanceStatus> = {}): InstanceStatus {
     mode: "server",
     directory: "/opt/checkout",
     registry: "ghr://acme/checkout",
-    process: { pid: 812, dewy: "0.1.0", since: before(12 * DAY) },
-    live: { tag: "v1.4.2", directory: "/opt/checkout/releases/a", since: before(3 * HOUR) },
+    process: { pid: 812, dewy: "0.1.0", since: isoAgo(12 * DAY) },
+    live: { tag: "v1.4.2", directory: "/opt/checkout/releases/a", since: isoAgo(3 * HOUR) },
     phase: { name: "idle" },
     app: {
       health: "serving",
       generations: [
-        { number: 41, pid: 30_412, tag: "v1.4.2", state: "serving", since: before(3 * HOUR) },
+        { number: 41, pid: 30_412, tag: "v1.4.2", state: "serving", since: isoAgo(3 * HOUR) },
       ],
     },
     waiting: [],
@@ -46,7 +46,7 @@ const REASON =
 
 /** A page as an operator sees it on an ordinary afternoon: a version bakes, one is bad, one was rolled back. */
 export function realisticView(now = NOW): PageView {
-  const ago = (ms: number): string => before(ms, now);
+  const ago = (ms: number): string => isoAgo(ms, now);
   const polls = Array.from({ length: 30 }, (_, index) => ({
     at: ago((30 - index) * MINUTE - 21 * SECOND),
     ...(index === 11 || index === 12
