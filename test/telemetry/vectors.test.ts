@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { PROMETHEUS_TYPE } from "../../src/telemetry/prometheus.ts";
+import { metricsText } from "../../src/admin/answer.ts";
 import { METRICS, type MetricName, type MetricSpec } from "../../src/telemetry/table.ts";
 import { parseSample } from "../support/prometheus.ts";
 import { container, everything, MEASURES, opened, ready, STATUS } from "./opened.ts";
@@ -84,7 +84,7 @@ describe("the Prometheus text of the Go dewy", () => {
   const expected = out as { contentType: string; typeLines: string[]; sampleLines: string[] };
 
   test("has the same content type", () => {
-    expect(PROMETHEUS_TYPE).toBe(expected.contentType);
+    expect(metricsText("").headers.get("content-type")).toBe(expected.contentType);
   });
 
   test.each(expected.typeLines)("%s", async (line) => {
