@@ -32,6 +32,7 @@ import { prometheusName } from "../../src/telemetry/prometheus.ts";
 import { METRICS, type MetricSpec } from "../../src/telemetry/table.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
 import type { RegistryDriver } from "../../src/registries/driver.ts";
+import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
@@ -225,6 +226,16 @@ function environmentPage({ registries, notifiers }: ReferenceTables): string {
     markdownTable(
       ["Variable", "What it does", "Secret"],
       OWN_VARIABLES.map(({ name, description, secret }) => [
+        code(name),
+        description,
+        secrecy(secret),
+      ]),
+    ),
+    "## Read with `--telemetry`",
+    "[Tracing](../tracing.md) describes them. Others of OpenTelemetry are read by its packages, or ignored.",
+    markdownTable(
+      ["Variable", "What it does", "Secret"],
+      TELEMETRY_ENVIRONMENT.map(({ name, description, secret }) => [
         code(name),
         description,
         secrecy(secret),
