@@ -43,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
   telemetry: ["core", "control"],
+  "admin/page": ["core", "control", "journal"],
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
@@ -115,9 +116,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "container/admin": [
     "core",
     "admin",
-    "host/files",
     "host/net",
-    "host/rpc_server",
     "agent",
     "container/options",
     "container/engine",
