@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notifiers: ["core", "http", "host/files", "host/process", "journal"],
   control: ["core", "host/files", "host/process", "host/sockets"],
   webhook: ["core", "host/files", "host/sockets"],
-  telemetry: ["core", "control"],
+  telemetry: ["core", "http", "host/net", "control"],
   "admin/page": ["core", "control", "journal"],
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
@@ -91,6 +91,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/process",
     "host/sockets",
     "host/proxy",
+    "telemetry",
     "cli/flags",
     "agent",
   ],

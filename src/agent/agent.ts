@@ -49,9 +49,11 @@ export async function runAgent(agent: Agent, command: CommandContext): Promise<n
   try {
     if (agent.config.dryRun) return await runDry(agent, policy, hub, command);
     const instance = openInstance(agent, policy, hub, command);
-    const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
     try {
       const telemetry = await openAgentTelemetry(agent, instance, hub, command);
+      const emit = fanOut([dedupe(hub.emit), instance.repeated]);
+      const traced: EventSink = (event) => emit(telemetry?.traced(event) ?? event);
+      const context = deployContext(agent, [traced], command);
       try {
         const metrics = telemetry?.prometheus;
         return await run(agent, context, { policy, instance, hub, metrics }, command);

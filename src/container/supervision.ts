@@ -97,7 +97,14 @@ export class ContainerSupervision implements Supervision {
     const { config, engine } = this.#parts;
     const found = await engine.list(managedLabels(config.app), signal);
     const port = config.mappings[0]?.containerPort;
-    return found.map((one) => adminContainer(one, port, this.#service.stateOf(one.id)));
+    return found.map((one) => ({
+      ...adminContainer(one, port, this.#service.stateOf(one.id)),
+      restarts: one.restarts,
+      ...(one.exitCode !== undefined && {
+        exit_code: one.exitCode,
+        oom_killed: one.wasOutOfMemory,
+      }),
+    }));
   }
 
   restart(_by: "signal" | "operator", signal: AbortSignal): Promise<void> {

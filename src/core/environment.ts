@@ -8,9 +8,9 @@ export interface EnvironmentSpec {
   description: string;
   /**
    * Whether the value is a secret, to be masked in everything that dewy logs, prints or sends. `"json"`: only if it is
-   * JSON, for variables that may hold a path instead.
+   * JSON, for variables that may hold a path instead. `"pairs"`: also each value of a list `name=value,…`.
    */
-  secret: boolean | "json";
+  secret: boolean | "json" | "pairs";
   /**
    * The valid values. Surrounding whitespace is always ignored.
    *

@@ -80,17 +80,17 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   },
   deployed: {
     isDurable: always,
-    fields: ({ tag, previousTag, durationMs, operator }, attempts) => {
+    fields: ({ tag, previousTag, durationMs, operator, traceId }, attempts) => {
       const attempt = attempts.end(tag);
-      return { tag, previousTag, durationMs, ...attempt, ...byOperator(operator) };
+      return { tag, previousTag, durationMs, ...attempt, ...byOperator(operator), traceId };
     },
     ends: () => "all",
   },
   "rolled-back": {
     isDurable: always,
     // An operator's rollback is a switch to the version that it returns to.
-    fields: ({ tag, to, reason, operator }, attempts, now) => {
-      if (operator === undefined) return { tag, to, reason, ...attempts.of(tag) };
+    fields: ({ tag, to, reason, operator, traceId }, attempts, now) => {
+      if (operator === undefined) return { tag, to, reason, ...attempts.of(tag), traceId };
       const durationMs = attempts.endRollback(now);
       return { tag, to, reason, durationMs, ...attempts.end(to), ...byOperator(operator) };
     },
@@ -105,10 +105,10 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   },
   failed: {
     isDurable: ({ tag }) => tag !== undefined,
-    fields: ({ tag, phase, error, count, retryInMs }, attempts) => {
+    fields: ({ tag, phase, error, count, retryInMs, traceId }, attempts) => {
       const { code, message: reason } = error;
       const attempt = tag === undefined ? {} : attempts.end(tag);
-      return { tag, phase, reason, code, count, retryInMs, ...attempt };
+      return { tag, phase, reason, code, count, retryInMs, ...attempt, traceId };
     },
     once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
     implies: ({ tag, reason }) => ["known-bad", tag, reason],

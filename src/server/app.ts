@@ -7,6 +7,7 @@ import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -86,9 +87,8 @@ function inherited(
   { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
   const drivers = [...Object.values(registries), ...Object.values(notifiers)];
-  const declared = new Set(
-    drivers.flatMap(({ environment }) => environment.map(({ name }) => name)),
-  );
+  const specs = [...drivers.flatMap(({ environment }) => environment), ...TELEMETRY_SECRETS];
+  const declared = new Set(specs.map(({ name }) => name));
   const prefixes = [
     ...OWN_PREFIXES,
     ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),

@@ -1,5 +1,5 @@
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
 import { Bounded } from "./bounded.ts";
 import type { Instruments } from "./instruments.ts";
 import type { ProxyObserver } from "./measures.ts";
@@ -7,6 +7,13 @@ import type { ProxyObserver } from "./measures.ts";
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const MAX_HOSTS = 20;
+const RESTART_REASONS: readonly StartReason[] = [
+  "deploy",
+  "rollback",
+  "signal",
+  "operator",
+  "crash",
+];
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
 /** Counts events, and times what they took. */
@@ -17,8 +24,6 @@ export class EventMetrics {
   readonly #command: { command: Mode };
   /** The version that became ready last, since a version was activated. */
   #readyTag: string | undefined;
-  /** The version that was started last. */
-  #startedTag: string | undefined;
 
   constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
     this.#instruments = instruments;
@@ -57,7 +62,7 @@ export class EventMetrics {
     if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
     if (mode !== "server") return;
     instruments.count("dewy.server.crashes.total", {}, 0);
-    for (const reason of ["deploy", "signal"]) {
+    for (const reason of RESTART_REASONS) {
       instruments.count("dewy.server.restarts.total", { reason }, 0);
     }
   }
@@ -87,8 +92,10 @@ export class EventMetrics {
       const cause = operator === undefined ? "failure" : "operator";
       this.#instruments.count("dewy.rollbacks.total", { ...this.#app, cause });
     },
-    "server-started": (event) => this.#serverStarted(event),
-    "generation-ready": ({ durationMs }) => this.#ready(durationMs),
+    "generation-ready": ({ durationMs, reason }) => {
+      this.#ready(durationMs);
+      if (reason !== "start") this.#instruments.count("dewy.server.restarts.total", { reason });
+    },
     "replica-ready": ({ durationMs }) => this.#ready(durationMs),
     "app-exited": () => this.#instruments.count("dewy.server.crashes.total", {}),
     "replica-lost": () => this.#instruments.count("dewy.container.lost.total", this.#app),
@@ -116,12 +123,6 @@ export class EventMetrics {
       ...this.#command,
       phase: isBake ? "bake" : phase,
     });
-  }
-
-  #serverStarted({ tag, restarted }: EventOf<"server-started">): void {
-    const reason = this.#startedTag === tag ? "signal" : "deploy";
-    this.#startedTag = tag;
-    if (restarted) this.#instruments.count("dewy.server.restarts.total", { reason });
   }
 
   #ready(ms: number): void {

@@ -114,6 +114,7 @@ describe("LiveStatus", () => {
     expect(report()).toEqual({
       phase: { name: "idle" },
       lastPoll: { at, outcome: "unreachable", error: "no response" },
+      polls: [{ at, outcome: "unreachable", error: "no response" }],
       nextPollAt: NEXT.toISOString(),
       waiting: [],
     });

@@ -10,7 +10,7 @@ export function adminContainer(
   port?: number,
   state?: string,
 ): AdminContainer {
-  const { id, name, image, status, startedAt, labels, restarts, exitCode } = container;
+  const { id, name, image, status, startedAt, labels } = container;
   const started = timeOf(startedAt) ?? NEVER;
   return {
     id,
@@ -22,10 +22,6 @@ export function adminContainer(
     started_at: started,
     deployed_at: timeOf(labels["dewy.deployed_at"]) ?? started,
     labels,
-    restarts,
-    ...(exitCode === undefined
-      ? {}
-      : { exit_code: exitCode, oom_killed: container.wasOutOfMemory }),
   };
 }
 

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { importSPKI } from "jose";
 import { describe, expect, test } from "vitest";
 import { RemoteError } from "../../../src/core/error.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
 import { status } from "../../fakes/github_fault.ts";
 import { APP, type GhrWorld, ghrWorld, readyTag } from "./world.ts";
 
@@ -272,6 +273,8 @@ describe("a failing poll", () => {
   });
 });
 
+const isLimitNews = (event: DewyEvent): boolean => event.type === "rate-limit" && !event.isRoutine;
+
 describe("without a token", () => {
   test("polls are spaced so that the limit never runs dry, and a reserve is left", async () => {
     const world = await polled({ env: {} });
@@ -283,7 +286,7 @@ describe("without a token", () => {
     expect(lowest).toBeGreaterThan(0);
     const tags = asked(world).filter((call) => call.startsWith(TAGS));
     expect(tags.length).toBeGreaterThan(100);
-    expect(world.events.filter(({ type }) => type === "rate-limit")).toEqual([]);
+    expect(world.events.filter(isLimitNews)).toEqual([]);
   });
 
   test("a new release is seen at the next real poll, and said when that is", async () => {
@@ -331,7 +334,7 @@ describe("without a token", () => {
       await pollFor(world, 10 * SECOND);
     expect(world.github.remaining("anonymous")).toBeGreaterThan(0);
     expect(asked(world).filter((call) => call.startsWith(LIST)).length).toBeLessThanOrEqual(5 * 5);
-    expect(world.events.filter(({ type }) => type === "rate-limit")).toEqual([]);
+    expect(world.events.filter(isLimitNews)).toEqual([]);
   });
 });
 

@@ -447,7 +447,7 @@ describe("malformed responses", () => {
 
 describe("limits", () => {
   const limits = (events: readonly DewyEvent[]): DewyEvent[] =>
-    events.filter(({ type }) => type === "rate-limit");
+    events.filter((event) => event.type === "rate-limit" && !event.isRoutine);
 
   test("no request is sent until the pause of a 429 is over", async () => {
     const fake = fakeOci();
