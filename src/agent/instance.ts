@@ -5,10 +5,14 @@ import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
+import type { JournalEntry } from "../journal/entry.ts";
 import { Journal } from "../journal/journal.ts";
 import type { CommandContext } from "./context.ts";
 import { LiveStatus, runningStatus } from "./instance_status.ts";
 import type { Agent } from "./types.ts";
+
+/** How long the last notifications may take when dewy stops. */
+const NOTIFY_MS = 5_000;
 
 type Subscribe = NonNullable<CommandContext["subscribe"]>;
 
@@ -56,10 +60,12 @@ export function openInstance(
   command: CommandContext,
 ): OpenInstance {
   const { config, root, supervision, name = basename(root) } = agent;
-  const { clock, env, version } = command;
+  const { clock, env, version, notifications } = command;
   const redact = command.redactor(env);
   const live = new LiveStatus(clock);
-  const journal = new Journal({ root, emit: hub.emit, clock, redact });
+  const onEntry = (entry: JournalEntry): void => notifications?.push(entry);
+  const journal = new Journal({ root, emit: hub.emit, clock, redact, onEntry });
+  notifications?.start({ name, directory: root });
   const unsubscribe = [hub.subscribe(journal.sink), hub.subscribe(live.sink)];
   const mode = Mode.options.find((one) => one === config.command);
   const since = new Date(clock.now()).toISOString();
@@ -72,6 +78,7 @@ export function openInstance(
     live,
     opensAt: () => opensAt?.(clock.now()),
     appStatus: supervision?.appStatus?.bind(supervision),
+    notifiers: notifications?.status.bind(notifications),
     redact,
   };
   let admin: string | undefined;
@@ -91,6 +98,7 @@ export function openInstance(
     async close() {
       for (const one of unsubscribe) one();
       await journal.close();
+      await notifications?.close(NOTIFY_MS);
     },
     repeated: live.sink,
   };

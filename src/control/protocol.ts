@@ -94,6 +94,8 @@ export const NotifierStatus = v.object({
   error: v.optional(v.string()),
   /** When it began to fail. */
   since: v.optional(when),
+  /** When it is tried again. */
+  retryAt: v.optional(when),
   /** How many notifications wait. */
   waiting: v.number(),
   /** How many were given up since this dewy process started. */

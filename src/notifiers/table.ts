@@ -1,5 +1,8 @@
 import { discord } from "./discord/driver.ts";
 import type { NotifierDriver } from "./driver.ts";
+import { exec } from "./exec/driver.ts";
+import { http, https } from "./https/driver.ts";
+import { mail } from "./mail/driver.ts";
 import { ntfy, ntfyPlain } from "./ntfy/driver.ts";
 import { slack } from "./slack/driver.ts";
 import { slackWebhook } from "./slack_webhook/driver.ts";
@@ -13,4 +16,10 @@ export const notifiers: Readonly<Record<string, NotifierDriver>> = {
   [teams.scheme]: teams,
   [ntfy.scheme]: ntfy,
   [ntfyPlain.scheme]: ntfyPlain,
+  smtp: mail,
+  smtps: mail,
+  mail,
+  https,
+  http,
+  exec,
 };

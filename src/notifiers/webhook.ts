@@ -81,11 +81,14 @@ export interface Service {
   retryAfterMs?(body: string): number | undefined;
 }
 
-/** Returns a function that posts JSON once. Any 2xx means that the service has the message. */
-export function jsonPoster(
-  service: Service,
-  context: NotifierContext,
-): (body: object, signal: AbortSignal) => Promise<void> {
+/** Posts JSON, or JSON that is text already, once. Any 2xx means that the service has the message. */
+export type JsonPoster = (
+  body: object | string,
+  signal: AbortSignal,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<void>;
+
+export function jsonPoster(service: Service, context: NotifierContext): JsonPoster {
   const { name, target, headers } = service;
   const http = createHttpClient({
     ...context,
@@ -94,12 +97,12 @@ export function jsonPoster(
     // The client knows the origin only, so that no error and no event can show the secret path.
     fetch: (_, init) => context.fetch(target, init),
   });
-  return async (body, signal) => {
+  return async (body, signal, more) => {
     const response = await http.send({
       method: "POST",
       url: `${target.origin}/`,
-      headers: { "content-type": "application/json; charset=utf-8", ...headers },
-      body: JSON.stringify(body),
+      headers: { "content-type": "application/json; charset=utf-8", ...headers, ...more },
+      body: typeof body === "string" ? body : JSON.stringify(body),
       redirect: "error",
       signal,
       toError: (failure) => refusal(service, failure),

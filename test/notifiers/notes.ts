@@ -11,7 +11,7 @@ export function note(
   text: RichText = rich`Downloaded artifact for ${code("v1")}`,
   kind: Notification["kind"] = "message",
 ): Notification {
-  return { kind, text, entry: { at: AT, event: "test" } };
+  return { id: "1", kind, text, entry: { at: AT, event: "test" } };
 }
 
 export interface HookFields {
@@ -26,7 +26,12 @@ export interface HookFields {
 export function hookNote(fields: HookFields = {}): Notification {
   const ended = { command: "make", exitCode: 3, durationMs: 1_500 };
   const entry = { at: AT, event: "hook", when: "before", ...ended, ...fields };
-  return { kind: entry.exitCode === 0 ? "hook-passed" : "hook-failed", text: ["hook"], entry };
+  return {
+    id: "1",
+    kind: entry.exitCode === 0 ? "hook-passed" : "hook-failed",
+    text: ["hook"],
+    entry,
+  };
 }
 
 /** Opens a notifier whose service is a fake. */

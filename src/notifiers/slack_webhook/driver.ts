@@ -33,8 +33,7 @@ function openSlackWebhook(url: SplitUrl, context: NotifierContext): Notifier {
   const post = jsonPoster({ name: "Slack", target, advice }, context);
   return {
     send: (notification, signal) => {
-      const { host, clock } = context;
-      return post({ attachments: [slackAttachment(notification, app, host, clock.now())] }, signal);
+      return post({ attachments: [slackAttachment(notification, app, context.host)] }, signal);
     },
   };
 }
