@@ -51,10 +51,9 @@ export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
   const url = splitNotifierUrl(text, driver);
-  // A webhook of a chat service would not understand what programs get.
-  if (/^https?$/.test(scheme) && driverOfSite(url.host, table) !== undefined) {
-    throw unsupported(text, table);
-  }
+  // The webhook of a service understands only what its own driver sends.
+  const meant = /(^|\+)https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
+  if (meant !== undefined && meant !== driver) throw unsupported(text, table);
   return { text, url, driver };
 }
 
@@ -111,12 +110,15 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    return [...ofUser, ...(isSecret ? secretsOfPath(path, query) : [])].flatMap(spellings);
+    const options = new Set(driver?.options.map(({ name }) => name));
+    return [...ofUser, ...(isSecret ? secretsOf(path, query, options) : [])].flatMap(spellings);
   });
 }
 
-function secretsOfPath(path: string, query: string): readonly string[] {
-  const values = query.split(/[?&#]/).map((pair) => pair.replace(/^[^=]*=/, ""));
+/** The title of an app may be printed. */
+function secretsOf(path: string, query: string, options: ReadonlySet<string>): readonly string[] {
+  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
+  const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
   const parts = [...path.split("/"), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });

@@ -273,12 +273,13 @@ function registrySection(driver: RegistryDriver): string {
 }
 
 function notifierSection(driver: NotifierDriver): string {
-  return [
+  const lines = [
     `## ${driver.name}: ${code(driver.syntax)}`,
     `Example: ${code(driver.example)}`,
     optionTable(driver.options),
-    environmentTable(driver.environment),
-  ].join("\n\n");
+  ];
+  if (driver.environment.length > 0) lines.push(environmentTable(driver.environment));
+  return lines.join("\n\n");
 }
 
 function optionTable(options: readonly OptionSpec[]): string {
