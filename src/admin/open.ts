@@ -1,10 +1,13 @@
-import type { InstanceStatus, Mode } from "../control/protocol.ts";
-import type { Clock } from "../core/clock.ts";
+import { AbortedError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Redact } from "../core/secret.ts";
-import type { AdminContainer } from "./container.ts";
+import { messageOf } from "../core/message_of.ts";
+import { isLoopbackHost } from "../core/private_address.ts";
+import { SecretFile } from "../host/files/secret_file.ts";
+import { type Listener, openListener } from "./listener.ts";
+import { adminPorts } from "./ports.ts";
+import { AdminRoutes, type AdminSource } from "./routes.ts";
 
-export interface AdminOptions {
+export interface AdminOptions extends AdminSource {
   config: {
     /** The first of the ten ports to try. */
     port: number;
@@ -13,25 +16,7 @@ export interface AdminOptions {
     /** Whether `/metrics` needs no token. */
     metricsPublic: boolean;
   };
-  mode: Mode;
-  /** The working directory, whose journal is shown. */
-  root: string;
-  status(): Promise<InstanceStatus>;
-  /** The number of backends in rotation, over all ports of the proxy. */
-  backends?(): number;
-  /** For `/api/containers`. */
-  containers?(signal: AbortSignal): Promise<readonly AdminContainer[]>;
-  /** The last lines of the app's output, oldest first. */
-  appLines?(signal: AbortSignal): Promise<readonly string[]>;
-  /** The last lines of dewy's own log, oldest first. */
-  ownLines(): readonly string[];
-  /** The text of `/metrics`; absent without `--telemetry`. */
-  metrics?(): Promise<string>;
-  /** Receives the events of this process, after which the page may have changed. */
-  subscribe(sink: EventSink): () => void;
-  redact: Redact;
   emit: EventSink;
-  clock: Clock;
 }
 
 export interface AdminServer {
@@ -41,6 +26,41 @@ export interface AdminServer {
 }
 
 /** Opens the status page and the admin API. If no port can be opened, dewy warns and continues without them. */
-export async function openAdmin(_options: AdminOptions): Promise<AdminServer> {
-  return { url: undefined, close: async () => {} };
+export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
+  const { config, emit } = options;
+  const { host, port, metricsPublic } = config;
+  const tokens = await openTokens(options);
+  const closing = new AbortController();
+  const access = { host, tokens, metricsPublic };
+  const routes = new AdminRoutes(options, access, closing.signal);
+  const ports = adminPorts(port);
+  let listener: Listener;
+  try {
+    listener = await openListener((request) => routes.answer(request), host, ports);
+  } catch (error) {
+    const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason: messageOf(error) };
+    emit({ type: "warning", message: "Admin API not available", fields });
+    return { url: undefined, close: async () => {} };
+  }
+  const { url } = listener;
+  emit({ type: "listening", url, protocols: "admin API" });
+  if (!isLoopbackHost(host)) {
+    const message =
+      "The admin token travels in plain text; listen on loopback behind a reverse proxy with TLS";
+    emit({ type: "warning", message, fields: { url } });
+  }
+  return {
+    url,
+    async close() {
+      closing.abort(new AbortedError("the admin API closes"));
+      await listener.close();
+    },
+  };
+}
+
+async function openTokens({ config, emit }: AdminOptions): Promise<SecretFile | undefined> {
+  const { tokenFile: path } = config;
+  if (path === undefined) return undefined;
+  const flag = "--admin-token-file";
+  return SecretFile.open({ path, flag, noun: "token", subject: "admin tokens", emit });
 }

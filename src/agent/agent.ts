@@ -22,6 +22,7 @@ import { createHooks } from "../host/process/hook.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
+import { openAgentAdmin } from "./admin.ts";
 import type { CommandContext } from "./context.ts";
 import { dryRun } from "./dry_run.ts";
 import { exitCodeOf } from "./exit_code.ts";
@@ -48,11 +49,14 @@ export async function runAgent(agent: Agent, command: CommandContext): Promise<n
   try {
     if (agent.config.dryRun) return await runDry(agent, policy, hub, command);
     const instance = openInstance(agent, policy, hub, command);
-    const context = deployContext(agent, [dedupe(hub.emit), instance.repeated], command);
     try {
       const telemetry = await openAgentTelemetry(agent, instance, hub, command);
+      const emit = fanOut([dedupe(hub.emit), instance.repeated]);
+      const traced: EventSink = (event) => emit(telemetry?.traced(event) ?? event);
+      const context = deployContext(agent, [traced], command);
       try {
-        return await run(agent, context, { policy, instance, hub }, command);
+        const metrics = telemetry?.prometheus;
+        return await run(agent, context, { policy, instance, hub, metrics }, command);
       } finally {
         await telemetry?.close();
       }
@@ -134,10 +138,17 @@ function deployContext(
   };
 }
 
+interface RunParts {
+  policy: VersionPolicy;
+  instance: OpenInstance;
+  hub: EventHub;
+  metrics: (() => Promise<string>) | undefined;
+}
+
 async function run(
   agent: Agent,
   context: DeployContext,
-  { policy, instance, hub }: { policy: VersionPolicy; instance: OpenInstance; hub: EventHub },
+  { policy, instance, hub, metrics }: RunParts,
   command: CommandContext,
 ): Promise<number> {
   const { config, root, supervision } = agent;
@@ -164,9 +175,11 @@ async function run(
   const steering = new Steering(parts);
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
   let webhooks: AgentWebhooks | undefined;
+  let admin: { close(): Promise<void> } | undefined;
   try {
     // First, because a port that is taken must change nothing in the state.
     if (!config.once) webhooks = await openAgentWebhooks(config, context);
+    admin = await openAgentAdmin(agent, { instance, hub, metrics }, command);
     await applyFlags(config, context);
     if (!config.once || supervision !== undefined) {
       surviveUncaught(command);
@@ -188,8 +201,8 @@ async function run(
       await baking.settled();
       await supervision?.end();
     } finally {
-      // Until then, `dewy status` shows what is still draining.
-      await instance.hangUp();
+      // Until then, `dewy status` and the status page show what is still draining.
+      await Promise.all([instance.hangUp(), admin?.close()]);
     }
   }
 }

@@ -1,14 +1,15 @@
 import type { Context } from "../core/context.ts";
 import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process/io.ts";
-import type { NotifierDriver } from "../notifiers/driver.ts";
+import type { Notifications } from "../notifiers/open.ts";
+import type { NotifierTable } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** The drivers that dewy knows, by scheme. */
 export interface DriverTables {
   registries: RegistryTable;
-  notifiers: Readonly<Record<string, NotifierDriver>>;
+  notifiers: NotifierTable;
 }
 
 /** Everything a command needs from outside. It is assembled once; tests pass their own. */
@@ -20,6 +21,8 @@ export interface CommandContext
   subscribe?(sink: EventSink): () => void;
   /** The last lines of dewy's own log, for the status page; absent without an admin server. */
   ownLines?(): readonly string[];
+  /** The open notifiers. */
+  notifications?: Notifications | undefined;
   io: RegistryContext;
   redactor: Redactor;
   version: string;

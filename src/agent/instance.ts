@@ -5,10 +5,14 @@ import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
+import type { JournalEntry } from "../journal/entry.ts";
 import { Journal } from "../journal/journal.ts";
 import type { CommandContext } from "./context.ts";
 import { LiveStatus, runningStatus } from "./instance_status.ts";
 import type { Agent } from "./types.ts";
+
+/** How long the last notifications may take when dewy stops. */
+const NOTIFY_MS = 5_000;
 
 type Subscribe = NonNullable<CommandContext["subscribe"]>;
 
@@ -37,6 +41,8 @@ export function eventHub({
 /** The journal and the status of an agent, and the socket over which commands reach it. */
 export interface OpenInstance {
   status(): Promise<InstanceStatus>;
+  /** Adds the address of the status page to the status. */
+  showAdmin(url: string | undefined): void;
   /** Opens the socket. */
   listen(steer: ControlHandler["steer"]): Promise<void>;
   /** Closes the socket, once commands have been answered. */
@@ -54,10 +60,12 @@ export function openInstance(
   command: CommandContext,
 ): OpenInstance {
   const { config, root, supervision, name = basename(root) } = agent;
-  const { clock, env, version } = command;
+  const { clock, env, version, notifications } = command;
   const redact = command.redactor(env);
   const live = new LiveStatus(clock);
-  const journal = new Journal({ root, emit: hub.emit, clock, redact });
+  const onEntry = (entry: JournalEntry): void => notifications?.push(entry);
+  const journal = new Journal({ root, emit: hub.emit, clock, redact, onEntry });
+  notifications?.start({ name, directory: root });
   const unsubscribe = [hub.subscribe(journal.sink), hub.subscribe(live.sink)];
   const mode = Mode.options.find((one) => one === config.command);
   const since = new Date(clock.now()).toISOString();
@@ -70,12 +78,17 @@ export function openInstance(
     live,
     opensAt: () => opensAt?.(clock.now()),
     appStatus: supervision?.appStatus?.bind(supervision),
+    notifiers: notifications?.status.bind(notifications),
     redact,
   };
-  const status = (): Promise<InstanceStatus> => runningStatus(subject);
+  let admin: string | undefined;
+  const status = (): Promise<InstanceStatus> => runningStatus({ ...subject, admin });
   let control: { close(): Promise<void> } | undefined;
   return {
     status,
+    showAdmin(url) {
+      admin = url;
+    },
     async listen(steer) {
       if (mode === undefined) return;
       const handler: ControlHandler = { status, steer };
@@ -85,6 +98,7 @@ export function openInstance(
     async close() {
       for (const one of unsubscribe) one();
       await journal.close();
+      await notifications?.close(NOTIFY_MS);
     },
     repeated: live.sink,
   };

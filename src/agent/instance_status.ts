@@ -1,6 +1,6 @@
 import { lstat, readlink, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
+import type { AppStatus, InstanceStatus, Mode, NotifierStatus } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { type DeployState, findRelease } from "../deploy/state.ts";
@@ -92,22 +92,36 @@ export interface RunningSubject extends StatusSubject {
   registry: string;
   /** This process. */
   process: { pid: number; dewy: string; since: string };
+  /** The address of the status page, if it is open. */
+  admin?: string | undefined;
   live: LiveStatus;
   /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. */
   opensAt?: (() => number | undefined) | undefined;
   appStatus?: (() => AppStatus) | undefined;
+  notifiers?: (() => NotifierStatus[]) | undefined;
   /** Removes the secrets of this process from errors and reasons. */
   redact(text: string): string;
 }
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const { registry, process: running, live, opensAt, appStatus, redact } = subject;
+  const {
+    registry,
+    process: running,
+    admin,
+    live,
+    opensAt,
+    appStatus,
+    notifiers,
+    redact,
+  } = subject;
   const opens = opensAt?.();
   const status = {
     ...(await directoryStatus(subject)),
     registry,
     process: running,
+    ...(admin === undefined ? {} : { admin }),
+    notifiers: notifiers?.(),
     windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
   };
   const app = appStatus?.();

@@ -3,6 +3,7 @@ import { createRedactor, type Redact } from "../core/secret.ts";
 import { declarePrintable, type PrintableKeys } from "../core/url.ts";
 import { hostRegistries } from "../host/registries.ts";
 import { notifiers } from "../notifiers/table.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 
 /** Returns the function that masks the secrets of these environments in a text. */
 export type Redactor = (...environments: readonly Environment[]) => Redact;
@@ -15,7 +16,8 @@ type Table = Readonly<
 export function redactorOf(...tables: readonly Table[]): Redactor {
   for (const table of tables) declarePrintable(table);
   const drivers = tables.flatMap((table) => Object.values(table));
-  const variables = drivers.flatMap(({ environment }) => environment);
+  const declared = drivers.flatMap(({ environment }) => environment);
+  const variables = [...declared, ...TELEMETRY_SECRETS];
   return (...environments) => {
     // Made for the first text: a command that logs nothing need not compile the secrets of its environment.
     let redact: Redact | undefined;

@@ -2,21 +2,22 @@ import type { CommandContext, DriverTables } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
+import { type Environment, withoutCredentials } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
+import type { Notifications } from "../notifiers/open.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
 import { isDumb, terminalStyle } from "./terminal.ts";
 import { VERSION } from "./version.ts";
-
-const FLUSH_MS = 5000;
 
 /** Builds the context of a command: the network, the drivers and the subscribers of events. */
 export async function assemble(
@@ -28,7 +29,9 @@ export async function assemble(
   // An invalid window ends dewy before anything is written.
   if ("windows" in config) await compileWindows(config.windows);
   const clock = systemClock;
-  const redactor = redactorOf(tables.registries, tables.notifiers);
+  const urls = await notifierUrls(config, io, tables.notifiers);
+  const known = redactorOf(tables.registries, tables.notifiers);
+  const redactor: Redactor = (...environments) => known(...environments, urls.secrets);
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
@@ -43,7 +46,7 @@ export async function assemble(
     clock,
     emit,
   });
-  const closeNotifier = await subscribeNotifier(config, hostIo, sinks, tables.notifiers, redactor);
+  const notifications = await open(urls, config, hostIo, { tables, redactor });
   const context: CommandContext = {
     ...io,
     clock,
@@ -53,6 +56,7 @@ export async function assemble(
       sinks.push(sink);
       return () => void sinks.splice(sinks.indexOf(sink), 1);
     },
+    notifications,
     io: hostIo,
     ...tables,
     redactor,
@@ -61,11 +65,8 @@ export async function assemble(
   };
   return {
     context,
-    /** Removes the progress line and sends the last notifications. */
-    close: async () => {
-      progress.clear();
-      await closeNotifier();
-    },
+    /** Removes the progress line. */
+    close: async () => progress.clear(),
   };
 }
 
@@ -103,24 +104,43 @@ async function ownLines(config: Config, io: ProcessIo, redactor: Redactor) {
   return { sink, last: () => lines.last() };
 }
 
-async function subscribeNotifier(
+interface NotifierUrls {
+  texts: readonly string[];
+  /** As an environment, for the redactor. */
+  secrets: Environment;
+}
+
+async function notifierUrls(
+  config: Config,
+  { env }: ProcessIo,
+  table: DriverTables["notifiers"],
+): Promise<NotifierUrls> {
+  if (!isDeploying(config) || config.dryRun) return { texts: [], secrets: {} };
+  const { collectNotifierUrls, secretsIn } = await import("../notifiers/urls.ts");
+  const texts = await collectNotifierUrls(config, env);
+  return { texts, secrets: { NOTIFIER_SECRETS: secretsIn(texts, table).join("\n") } };
+}
+
+/** An invalid URL ends dewy before anything is written. */
+async function open(
+  { texts }: NotifierUrls,
   config: Config,
   context: RegistryContext,
-  sinks: EventSink[],
-  notifiers: DriverTables["notifiers"],
-  redactor: Redactor,
-): Promise<() => Promise<void>> {
-  if (!isDeploying(config) || config.notifiers[0] === undefined) return async () => {};
-  const { openNotifier } = await import("../notifiers/open.ts");
+  { tables, redactor }: { tables: DriverTables; redactor: Redactor },
+): Promise<Notifications | undefined> {
+  if (!isDeploying(config) || texts.length === 0) return undefined;
+  const { openNotifiers } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
-  const own = {
-    ...context,
-    host: hostIdentity(),
-    instance: { name: "", mode: config.command, directory: "", registry: "" },
-  };
-  const notifications = openNotifier(config.notifiers[0], notifiers, own, redactor(context.env));
-  sinks.push(notifications.sink);
-  return () => notifications.close(FLUSH_MS);
+  const registry = redactUrl(config.registry);
+  const instance = { name: "", mode: config.command, directory: "", registry };
+  const drivers = [...Object.values(tables.registries), ...Object.values(tables.notifiers)];
+  const programEnv = withoutCredentials(context.env, [
+    ...drivers,
+    { environment: TELEMETRY_SECRETS },
+  ]);
+  const { caFile } = config;
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
+  return openNotifiers(texts, tables.notifiers, own, redactor(context.env));
 }
 
 /** Refuses a registry that the command cannot use, and names the one that can. */

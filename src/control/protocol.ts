@@ -94,6 +94,8 @@ export const NotifierStatus = v.object({
   error: v.optional(v.string()),
   /** When it began to fail. */
   since: v.optional(when),
+  /** When it is tried again. */
+  retryAt: v.optional(when),
   /** How many notifications wait. */
   waiting: v.number(),
   /** How many were given up since this dewy process started. */
@@ -113,6 +115,8 @@ export const InstanceStatus = v.object({
   registry: v.optional(v.string()),
   /** The dewy process; absent if the instance does not run. */
   process: v.optional(v.object({ pid: v.number(), dewy: v.string(), since: when })),
+  /** The address of the status page; absent if it is not open. */
+  admin: v.optional(v.string()),
   /** The live version. */
   live: v.optional(v.object({ tag: v.string(), directory: v.string(), since: v.optional(when) })),
   /** What dewy does: `idle`, `polling`, or a phase of a deploy with its version. */

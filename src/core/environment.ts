@@ -8,9 +8,9 @@ export interface EnvironmentSpec {
   description: string;
   /**
    * Whether the value is a secret, to be masked in everything that dewy logs, prints or sends. `"json"`: only if it is
-   * JSON, for variables that may hold a path instead.
+   * JSON, for variables that may hold a path instead. `"pairs"`: also each value of a list `name=value,…`.
    */
-  secret: boolean | "json";
+  secret: boolean | "json" | "pairs";
   /**
    * The valid values. Surrounding whitespace is always ignored.
    *
@@ -54,4 +54,34 @@ export function driverEnvironment(
     Object.defineProperty(own, spec.name, { get: () => readVariable(env, spec) });
   }
   return own;
+}
+
+/** What a driver says about the variables that it reads. */
+export interface EnvironmentReader {
+  readonly environment: readonly Pick<EnvironmentSpec, "name">[];
+  /** How the names of further variables begin that hold credentials or lead to them. */
+  readonly credentialPrefixes?: readonly string[];
+}
+
+const OWN_PREFIX = "DEWY_";
+
+/** The environment without dewy's own settings, without all that drivers read, and without passwords of proxies. */
+export function withoutCredentials(
+  env: Environment,
+  drivers: readonly EnvironmentReader[],
+): Environment {
+  const names = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));
+  const prefixes = [
+    OWN_PREFIX,
+    ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
+  ];
+  const isCredential = (name: string): boolean =>
+    names.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
+  const kept = Object.entries(env).filter(([name]) => !isCredential(name));
+  return Object.fromEntries(kept.map(([name, value]) => [name, withoutPassword(name, value)]));
+}
+
+/** A program without the variable might bypass the proxy, so only the user and password are removed. */
+function withoutPassword(name: string, value: string | undefined): string | undefined {
+  return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
 }

@@ -85,6 +85,8 @@ export type DewyEvent =
   | { type: "known-bad"; tag: string; reason: string }
   | { type: "phase-started"; phase: DeployPhase; tag: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
+  /** The deploy has failed, or was given up, in this phase. Other events report it. */
+  | { type: "phase-failed"; phase: DeployPhase; tag: string; error: DewyError }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
   | {
       type: "downloaded";
@@ -115,6 +117,7 @@ export type DewyEvent =
       durationMs: number;
       /** Set if an operator asked for it. */
       operator?: Operator | undefined;
+      traceId?: string | undefined;
     }
   | {
       type: "rolled-back";
@@ -123,6 +126,7 @@ export type DewyEvent =
       reason: string;
       /** Set if an operator asked for it. */
       operator?: Operator | undefined;
+      traceId?: string | undefined;
     }
   | {
       /** An operator's command was accepted. */
@@ -193,6 +197,7 @@ export type DewyEvent =
       retryInMs: number | undefined;
       /** Whether the same failure was reported in the last hour. */
       isRepeated?: boolean;
+      traceId?: string | undefined;
     }
   | {
       type: "server-started";

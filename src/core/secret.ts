@@ -43,7 +43,8 @@ export function createRedactor(
     const declared = declaredAs.get(name);
     const isSecret = declared ?? (SECRET_NAME.test(name) && !HARMLESS_NAME.test(name));
     const secrets = isSecretValue(isSecret, value) ? partsOf(value) : passwordsOf(value);
-    for (const part of secrets.flatMap(spellings)) {
+    const paired = declared === "pairs" ? valuesOf(value) : [];
+    for (const part of [...secrets, ...paired].flatMap(spellings)) {
       if (part.length >= MIN_LENGTH) whole.add(part);
       else if (declared !== undefined && part.length >= MIN_WORD_LENGTH) words.add(part);
     }
@@ -52,8 +53,18 @@ export function createRedactor(
   return (text) => redactText(masked === undefined ? text : text.replaceAll(masked, "…"));
 }
 
-function isSecretValue(secret: boolean | "json", value: string): boolean {
-  return secret === "json" ? value.trimStart().startsWith("{") : secret;
+function isSecretValue(secret: EnvironmentSpec["secret"], value: string): boolean {
+  return secret === "json" ? value.trimStart().startsWith("{") : secret !== false;
+}
+
+/** `authorization=Bearer%20abc,x-key=def`: the values, decoded and not, also without their scheme. */
+function valuesOf(list: string): string[] {
+  return list
+    .split(",")
+    .map((pair) => pair.slice(pair.indexOf("=") + 1).trim())
+    .flatMap((value) => [value, decoded(value)])
+    .flatMap((value) => [value, value.replace(/^\w+ +/, "")])
+    .filter((value) => value.length >= MIN_LENGTH);
 }
 
 /** A value, its lines (output is redacted line by line), and its secret JSON fields. */

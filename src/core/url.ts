@@ -31,6 +31,8 @@ export interface OptionSpec {
   type: OptionType;
   /** One line on what it does. */
   description: string;
+  /** Whether its value is never printed. */
+  secret?: boolean;
 }
 
 const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
@@ -145,7 +147,7 @@ export function readQuery(url: SplitUrl, specs: readonly OptionSpec[], what: str
 
 /** Names of query keys that drivers declare: those of their options, and of the requests that they send. */
 export interface PrintableKeys {
-  readonly options?: readonly Pick<OptionSpec, "name">[];
+  readonly options?: readonly Pick<OptionSpec, "name" | "secret">[];
   /** Keys of request URLs, such as `page`, whose values are never secret. */
   readonly requestKeys?: readonly string[];
 }
@@ -156,7 +158,8 @@ const printableKeys = new Set<string>();
 /** Lets {@link redactUrl} print the values of the query keys that the drivers of a table declare. */
 export function declarePrintable(table: Readonly<Record<string, PrintableKeys>>): void {
   for (const { options = [], requestKeys = [] } of Object.values(table)) {
-    for (const key of [...options.map(({ name }) => name), ...requestKeys]) printableKeys.add(key);
+    const shown = options.filter(({ secret }) => secret !== true).map(({ name }) => name);
+    for (const key of [...shown, ...requestKeys]) printableKeys.add(key);
   }
 }
 

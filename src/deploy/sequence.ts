@@ -491,11 +491,15 @@ async function inPhase<T>(
     const result = await work();
     emit({ type: "phase", phase, tag, durationMs: clock.now() - startedAt });
     return result;
-  } catch (error) {
-    if (error instanceof DewyError && error.code === "aborted") throw error;
-    throw new DeployError(phase, `Cannot deploy ${tag}: ${messageOf(error)}`, {
-      cause: error,
-      retryable: error instanceof DewyError ? error.retryable : false,
-    });
+  } catch (cause) {
+    const error = phaseError(phase, tag, cause);
+    emit({ type: "phase-failed", phase, tag, error });
+    throw error;
   }
+}
+
+function phaseError(phase: DeployPhase, tag: string, cause: unknown): DewyError {
+  if (cause instanceof DewyError && cause.code === "aborted") return cause;
+  const retryable = cause instanceof DewyError ? cause.retryable : false;
+  return new DeployError(phase, `Cannot deploy ${tag}: ${messageOf(cause)}`, { cause, retryable });
 }

@@ -124,7 +124,8 @@ function jsonMessage(body: string): string | undefined {
     const value: unknown = JSON.parse(body);
     if (typeof value !== "object" || value === null) return undefined;
     const { message, error_description, error }: JsonError = value;
-    return [message, error_description, error].find(
+    const nested = typeof error === "object" ? (error as JsonError | null)?.message : error;
+    return [message, error_description, nested].find(
       (candidate): candidate is string => typeof candidate === "string",
     );
   } catch {

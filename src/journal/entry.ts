@@ -15,6 +15,8 @@ export const JournalEntry = v.looseObject({
   at: v.string(),
   /** The type of the event: `deployed`, `rolled-back`, `failed`, `ordered`, … */
   event: v.string(),
+  /** Distinguishes it from all others; absent in the entries of earlier versions. */
+  id: text,
   tag: text,
   /** The version that was live before. */
   previousTag: text,
@@ -23,7 +25,7 @@ export const JournalEntry = v.looseObject({
   /** The version that superseded this one. */
   by: text,
   reason: text,
-  /** The operator's command. */
+  /** The operator's command, or the command of a hook. */
   command: text,
   /** The operator who asked for it. */
   user: text,
@@ -33,6 +35,8 @@ export const JournalEntry = v.looseObject({
   phases: v.optional(v.record(v.string(), v.number())),
   /** The same for all entries about one attempt to deploy a version. */
   deploy: text,
+  /** The id of its trace, if traces are sent to a collector. */
+  traceId: text,
   /** The phase that failed. */
   phase: text,
   /** The code of the error, as documented. */
@@ -41,6 +45,11 @@ export const JournalEntry = v.looseObject({
   /** The exit code of a hook or of the app. */
   exitCode: number,
   signal: text,
+  /** Whether a hook ran `before` or `after` the deploy; its output, shortened; and whether the timeout killed it. */
+  when: text,
+  stdout: text,
+  stderr: text,
+  timedOut: v.optional(v.boolean()),
   /** The last lines of output, oldest first. */
   lastLines: v.optional(v.array(v.string())),
   /** When a wait ends by itself, in ISO 8601. */

@@ -3,7 +3,7 @@ import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withTimeout } from "../core/timeout.ts";
-import { entryLine } from "./entry.ts";
+import { entryLine, type JournalEntry } from "./entry.ts";
 import { type JournalFile, journalFile } from "./file.ts";
 import { readJournal } from "./read.ts";
 import { GAP, recordingOf } from "./recorded_events.ts";
@@ -23,6 +23,8 @@ interface JournalOptions {
   emit: EventSink;
   clock: Clock;
   redact: Redact;
+  /** Receives every entry at once, whether or not it can be written. */
+  onEntry?: (entry: JournalEntry) => void;
   /** Defaults to the journal of `root`. */
   file?: JournalFile;
 }
@@ -44,7 +46,7 @@ export class Journal {
   #dropped = 0;
 
   constructor(options: JournalOptions) {
-    this.#options = { file: journalFile(options.root), ...options };
+    this.#options = { file: journalFile(options.root), onEntry: () => {}, ...options };
     this.#recorder = new Recorder(options.clock, options.redact);
   }
 
@@ -89,6 +91,7 @@ export class Journal {
     const recorded = this.#recorder.record(event, now);
     if (recorded === undefined) return;
     this.#waiting.push({ line: entryLine(recorded.entry), isDurable: recorded.isDurable });
+    this.#options.onEntry(recorded.entry);
     if (this.#waiting.length > CAPACITY) {
       const least = this.#waiting.findIndex((one) => !one.isDurable);
       this.#waiting.splice(Math.max(0, least), 1);

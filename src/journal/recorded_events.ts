@@ -6,6 +6,7 @@
 import type { DeployPhase } from "../core/error.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
+import type { Redact } from "../core/secret.ts";
 import type { EntryFields } from "./entry.ts";
 
 type EventType = DewyEvent["type"];
@@ -21,8 +22,15 @@ export interface Recording<T extends EventType = EventType> {
    */
   fields:
     | readonly (keyof EventOf<T> & string)[]
-    | ((event: EventOf<T>, attempts: Attempts, now: number) => EntryFields | undefined);
-  /** For a condition that lasts: the fields that distinguish it from others. It is recorded once. */
+    | ((
+        event: EventOf<T>,
+        attempts: Attempts,
+        now: number,
+        redact: Redact,
+      ) => EntryFields | undefined);
+  /** Of little interest to people: `dewy history` shows it only if asked for it by name. */
+  isDetail?: true;
+  /** For a condition that lasts: the fields that distinguish it from others. It is recorded once a day. */
   once?: readonly string[] | ((entry: EntryFields) => readonly unknown[]);
   /** A condition of another event that this entry already says. */
   implies?(entry: EntryFields): readonly [EventType, ...unknown[]];
@@ -67,30 +75,41 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
       return undefined;
     },
   },
+  downloaded: { fields: ["tag", "artifact", "bytes", "durationMs"], isDetail: true },
+  "image-pulled": { fields: ["tag", "image", "durationMs"], isDetail: true },
   hook: {
-    fields: ({ tag, result }, attempts) => ({
-      tag,
-      ...attempts.of(tag),
-      when: result.when,
-      exitCode: result.exitCode ?? undefined,
-      timedOut: result.timedOut || undefined,
-      durationMs: result.durationMs,
-      lastLines: result.exitCode === 0 ? undefined : hookOutput(result),
-    }),
+    fields: ({ tag, result }, attempts, _now, redact) => {
+      const { when, command, exitCode, timedOut, durationMs } = result;
+      const [stdout, stderr] = [redact(result.stdout), redact(result.stderr)];
+      return {
+        tag,
+        ...attempts.of(tag),
+        when,
+        command,
+        exitCode: exitCode ?? undefined,
+        timedOut: timedOut || undefined,
+        durationMs,
+        stdout: excerpt(stdout),
+        stderr: excerpt(stderr),
+        lastLines: exitCode === 0 ? undefined : bounded((stderr || stdout).split("\n"), HOOK_LINES),
+      };
+    },
   },
+  activated: { fields: ["tag", "directory"], isDetail: true },
   deployed: {
     isDurable: always,
-    fields: ({ tag, previousTag, durationMs, operator }, attempts) => {
+    fields: ({ tag, previousTag, durationMs, operator, traceId, command: mode }, attempts) => {
       const attempt = attempts.end(tag);
-      return { tag, previousTag, durationMs, ...attempt, ...byOperator(operator) };
+      const by = byOperator(operator);
+      return { tag, previousTag, durationMs, mode, ...attempt, ...by, traceId };
     },
     ends: () => "all",
   },
   "rolled-back": {
     isDurable: always,
     // An operator's rollback is a switch to the version that it returns to.
-    fields: ({ tag, to, reason, operator }, attempts, now) => {
-      if (operator === undefined) return { tag, to, reason, ...attempts.of(tag) };
+    fields: ({ tag, to, reason, operator, traceId }, attempts, now) => {
+      if (operator === undefined) return { tag, to, reason, ...attempts.of(tag), traceId };
       const durationMs = attempts.endRollback(now);
       return { tag, to, reason, durationMs, ...attempts.end(to), ...byOperator(operator) };
     },
@@ -105,10 +124,10 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   },
   failed: {
     isDurable: ({ tag }) => tag !== undefined,
-    fields: ({ tag, phase, error, count, retryInMs }, attempts) => {
+    fields: ({ tag, phase, error, count, retryInMs, traceId }, attempts) => {
       const { code, message: reason } = error;
       const attempt = tag === undefined ? {} : attempts.end(tag);
-      return { tag, phase, reason, code, count, retryInMs, ...attempt };
+      return { tag, phase, reason, code, count, retryInMs, ...attempt, traceId };
     },
     once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
     implies: ({ tag, reason }) => ["known-bad", tag, reason],
@@ -124,6 +143,7 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   "bytes-changed": { fields: ["tag", "artifact"], once: ["tag", "artifact"] },
   "would-deploy": { fields: ["tag", "previousTag"], once: ["tag"] },
   polled: {
+    isDetail: true,
     fields: ({ outcome, error: reason }) => ({ outcome, reason }),
     once: ["outcome"],
     ends: ({ outcome }) => (outcome === "fine" ? ["polled", "failed"] : ["polled"]),
@@ -132,15 +152,23 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     fields: ({ source, outcome }) => (outcome === "accepted" ? { source } : undefined),
   },
   "crash-loop": { isDurable: always, fields: ["tag", "crashes", "action"] },
+  "server-started": {
+    fields: ["tag", "restarted", "withPort", "generation", "pid"],
+    isDetail: true,
+  },
+  adopted: { fields: ["tag", "pid"], isDetail: true },
+  "containers-deployed": { fields: ["tag", "ready", "replicas"], isDetail: true },
+  "containers-adopted": { fields: ["containers", "tags"], isDetail: true },
+  "no-program": { fields: [], isDetail: true },
   "app-exited": {
-    fields: ({ tag, generation, pid, code, signal, lastLines, restartInMs }) => ({
+    fields: ({ tag, generation, pid, code, signal, lastLines, restartInMs }, _1, _2, redact) => ({
       tag,
       generation,
       pid,
       retryInMs: restartInMs,
       exitCode: code ?? undefined,
       signal: signal ?? undefined,
-      lastLines: bounded(lastLines, MAX_LINES),
+      lastLines: bounded(withoutSecrets(lastLines, redact), MAX_LINES),
     }),
   },
   resumed: { fields: ["tag", "reason"] },
@@ -149,12 +177,21 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     once: ({ tag, reason }) => [tag, withoutNumbers(reason)],
   },
   "replica-lost": {
-    fields: ({ tag, container, reason, lastLines, replaceInMs: retryInMs }) => {
-      return { tag, container, reason, retryInMs, lastLines: bounded(lastLines, MAX_LINES) };
+    fields: ({ tag, container, reason, replaceInMs: retryInMs, ...event }, _1, _2, redact) => {
+      const lastLines = bounded(withoutSecrets(event.lastLines, redact), MAX_LINES);
+      return { tag, container, reason, retryInMs, lastLines };
     },
   },
   "app-restart": { fields: ["signal"] },
   pruned: { fields: ["directories"] },
+  driver: {
+    fields: ({ scheme, message: reason, fields, notify }) =>
+      notify ? { scheme, reason, fields } : undefined,
+  },
+  "notifications-lost": {
+    fields: ["notifier", "count", "reason"],
+    once: ({ notifier, reason }) => [notifier, withoutNumbers(reason)],
+  },
   uncaught: { fields: ({ error, count }) => (count === 1 ? { reason: error } : undefined) },
   warning: {
     fields: ({ message: reason, fields = {}, important }) =>
@@ -171,6 +208,11 @@ export const JOURNAL_EVENTS: readonly string[] = [
   ...Object.keys(RECORDINGS).filter((name) => !name.startsWith("phase")),
   GAP,
 ];
+
+/** Whether `dewy history` shows such entries only if asked for them by name. */
+export function isDetail(event: string): boolean {
+  return recordingOf(event)?.isDetail === true;
+}
 
 /** Returns `undefined` if events of this type are of no use for the journal. */
 export function recordingOf(type: string): Recording | undefined {
@@ -229,7 +271,7 @@ export class Attempts {
   }
 
   #open(tag: string): Attempt {
-    const attempt = this.#attempts.get(tag) ?? { deploy: randomId(), phases: {} };
+    const attempt = this.#attempts.get(tag) ?? { deploy: randomId(4), phases: {} };
     this.#attempts.set(tag, attempt);
     const [oldest = tag] = this.#attempts.keys();
     if (this.#attempts.size > MAX_ATTEMPTS) this.#attempts.delete(oldest);
@@ -239,16 +281,29 @@ export class Attempts {
 
 const SWITCH_PHASES = ["activate", "verify", "bake", "commit"];
 
-function randomId(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex");
+export function randomId(bytes: number): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
 }
 
 function byOperator(operator: Operator | undefined): EntryFields {
   return operator === undefined ? {} : { user: operator.user, message: operator.message };
 }
 
-function hookOutput({ stdout, stderr }: EventOf<"hook">["result"]): string[] | undefined {
-  return bounded((stderr === "" ? stdout : stderr).split("\n"), HOOK_LINES);
+/** A secret may span several lines. */
+function withoutSecrets(lines: readonly string[], redact: Redact): readonly string[] {
+  return redact(lines.join("\n")).split("\n");
+}
+
+const MAX_OUTPUT = 1_800;
+const MAX_HEAD = 500;
+
+/** The beginning and the end of a long output, so that every notifier can show it as a whole. */
+function excerpt(output: string): string | undefined {
+  if (output.length <= MAX_OUTPUT) return output || undefined;
+  const head = output.slice(0, MAX_HEAD).replace(/\n[^\n]*$/, "");
+  const tail = output.slice(head.length - MAX_OUTPUT).replace(/^[^\n]*\n(?=.)/s, "");
+  const left = output.length - head.length - tail.length;
+  return `${head}\n… (${left} characters left out)\n${tail}`;
 }
 
 function bounded(lines: readonly string[], most: number): string[] | undefined {

@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Redact } from "../core/secret.ts";
 import { type EntryFields, type JournalEntry, mapTexts } from "./entry.ts";
-import { Attempts, type Recording, recordingOf } from "./recorded_events.ts";
+import { Attempts, type Recording, randomId, recordingOf } from "./recorded_events.ts";
 
 export interface RecordedEntry {
   entry: JournalEntry;
@@ -29,7 +29,7 @@ export class Recorder {
   resume(entry: JournalEntry): void {
     const recording = recordingOf(entry.event);
     const ageMs = this.#clock.now() - Date.parse(entry.at);
-    if (recording === undefined || ageMs < 0 || ageMs > RESUMED_MS) return;
+    if (recording === undefined || ageMs < 0 || ageMs > DAY_MS) return;
     this.#conditions.note(entry, recording);
     this.#limit(entry.event).take(this.#clock.monotonic() - ageMs);
   }
@@ -40,7 +40,8 @@ export class Recorder {
     const fields = recording && this.#fieldsOf(event, recording, now);
     if (recording === undefined || fields === undefined) return undefined;
     const at = new Date(now).toISOString();
-    const entry = { ...mapTexts({ ...fields, at, event: event.type }, this.#redact), at };
+    const own = { at, event: event.type, id: randomId(6) };
+    const entry = { ...own, ...mapTexts({ ...own, ...fields }, this.#redact), ...own };
     if (!this.#conditions.note(entry, recording)) return undefined;
     const isDurable = recording.isDurable?.(event as never) === true;
     if (isDurable) return { entry, isDurable };
@@ -51,7 +52,7 @@ export class Recorder {
 
   #fieldsOf(event: DewyEvent, { fields }: Recording, now: number): EntryFields | undefined {
     return typeof fields === "function"
-      ? fields(event as never, this.#attempts, now)
+      ? fields(event as never, this.#attempts, now, this.#redact)
       : Object.fromEntries(fields.map((name) => [name, event[name as keyof DewyEvent]]));
   }
 
@@ -64,7 +65,7 @@ export class Recorder {
 }
 
 const MINUTE_MS = 60_000;
-const RESUMED_MS = 24 * 60 * MINUTE_MS;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 
 function rateLimit(type: string): RateLimit {
   return type === "webhook" ? new RateLimit(1, MINUTE_MS) : new RateLimit(20, 5 * MINUTE_MS);
@@ -72,23 +73,31 @@ function rateLimit(type: string): RateLimit {
 
 const MAX_CONDITIONS = 500;
 
-/** The conditions that last and were recorded. */
+interface Condition {
+  event: string;
+  /** When it was recorded, in milliseconds since the epoch. */
+  at: number;
+}
+
+/** The conditions that last and were recorded within a day. */
 class Conditions {
-  readonly #known = new Map<string, string>();
+  readonly #known = new Map<string, Condition>();
 
   /** Returns whether the entry is news. */
   note(entry: JournalEntry, { once, ends, implies }: Recording): boolean {
     const parts = typeof once === "function" ? once(entry) : once?.map((name) => entry[name]);
     const key = parts && JSON.stringify([entry.event, ...parts]);
-    if (key !== undefined && this.#known.has(key)) return false;
+    const at = Date.parse(entry.at);
+    const known = key === undefined ? undefined : this.#known.get(key);
+    if (known !== undefined && at - known.at <= DAY_MS) return false;
     const implied = implies?.(entry);
-    if (implied !== undefined) this.#known.set(JSON.stringify(implied), implied[0]);
+    if (implied !== undefined) this.#known.set(JSON.stringify(implied), { event: implied[0], at });
     const ended = ends?.(entry) ?? [];
-    for (const [known, event] of this.#known) {
+    for (const [known, { event }] of this.#known) {
       if (ended === "all" || ended.some((one) => one === event)) this.#known.delete(known);
     }
     if (this.#known.size >= MAX_CONDITIONS) this.#known.clear();
-    if (key !== undefined) this.#known.set(key, entry.event);
+    if (key !== undefined) this.#known.set(key, { event: entry.event, at });
     return true;
   }
 }

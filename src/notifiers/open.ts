@@ -1,108 +1,223 @@
+import { createHash } from "node:crypto";
+import type { NotifierStatus } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
-import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { nearest } from "../core/nearest.ts";
+import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
-import { declarePrintable, readQuery, redactUrl, splitUrl } from "../core/url.ts";
-import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
-import { createLimiter } from "./limit.ts";
-import { createQueue } from "./queue.ts";
-import { mapText } from "./rich_text.ts";
-import { notificationOf } from "./texts.ts";
+import { readQuery } from "../core/url.ts";
+import type { JournalEntry } from "../journal/entry.ts";
+import { readJournal } from "../journal/read.ts";
+import { type Cursor, Cursors } from "./cursors.ts";
+import type { NotifierContext } from "./driver.ts";
+import { Limiter } from "./limit.ts";
+import { Outbox } from "./outbox.ts";
+import { labelsOf, type NotifierTable, type NotifierUrl, readNotifierUrl } from "./urls.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
-const SUCCESSES: ReadonlySet<string> = new Set(["deployed", "unchanged", "succeeded-again"]);
 
-export interface NotificationSink {
-  sink: EventSink;
-  /** Sends the last notifications, for at most `timeoutMs`. */
+/** The open notifiers of an agent. */
+export interface Notifications {
+  /**
+   * Names the instance, and continues where an earlier process has stopped, as the journal and the cursors in its directory
+   * say.
+   */
+  start(instance: { name: string; directory: string }): void;
+  /** Takes the next entry of the journal. It never blocks. */
+  push(entry: JournalEntry): void;
+  status(): NotifierStatus[];
+  /** Delivers the rest, for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
-/** Opens a notifier. If its credentials are missing, it sends nothing and warns now and then once a day. */
-export function openNotifier(
-  text: string,
-  table: Readonly<Record<string, NotifierDriver>>,
+/**
+ * Opens notifiers. One whose credentials are missing sends nothing and warns, now and then once a day.
+ *
+ * @param texts the URLs. The same URL twice counts once.
+ */
+export function openNotifiers(
+  texts: readonly string[],
+  table: NotifierTable,
   context: NotifierContext,
   redact: Redact,
-): NotificationSink {
-  declarePrintable(table);
-  const [scheme] = /^[a-z]+(?=:\/\/)/.exec(text) ?? [""];
-  const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
-  if (driver === undefined) throw unsupported(text, table);
-  // Operators write a channel as Slack shows it, `slack://#deploy`; no notifier URL has a fragment.
-  const url = splitUrl(text.replace(/^([a-z]+:\/\/)#/, "$1%23"), "--notifier");
+): Notifications {
+  const urls = [...new Set(texts)].map((text) => readNotifierUrl(text, table));
+  const labels = labelsOf(urls);
+  const emit = withoutSecrets(context.emit, redact);
+  const instance = { ...context.instance };
+  const opened = urls.map((url, index) =>
+    open(url, labels[index] ?? "", { ...context, instance, emit }, redact),
+  );
+  return new OpenNotifications(opened, { ...context, instance });
+}
+
+/** A notifier with its limits and its outbox; without an outbox if its credentials are missing. */
+interface Channel {
+  key: string;
+  label: string;
+  limiter: Limiter;
+  openOutbox(onSettled: (entry: JournalEntry, isUrgent: boolean) => void): Outbox | undefined;
+  /** Warns again that the credentials are missing. */
+  remind(): void;
+}
+
+function open(
+  { text, url, driver }: NotifierUrl,
+  label: string,
+  context: NotifierContext,
+  redact: Redact,
+): Channel {
   const quiet = readQuery(url, driver.options, "--notifier").flag("quiet");
   const own = { ...context, env: driverEnvironment(context.env, driver.environment) };
   const notifier = driver.open(url, own);
-  if (notifier === undefined) return dailyReminder(() => driver.open(url, own), context.clock);
-  const queue = createQueue(notifier, context);
-  const limiter = createLimiter(quiet);
+  const { clock, emit } = context;
   return {
-    close: (timeoutMs) => queue.close(timeoutMs),
-    sink: (event) => {
-      if (event.type === "activated") {
-        queue.run(async () => notifier.onActivated?.(event.directory));
+    key: createHash("sha256").update(text).digest("hex").slice(0, 16),
+    label,
+    limiter: new Limiter({ quiet, all: driver.isForPrograms === true }),
+    openOutbox: (onSettled) =>
+      notifier && new Outbox({ notifier, label, clock, emit, redact, onSettled }),
+    remind: () => void driver.open(url, own),
+  };
+}
+
+class OpenNotifications implements Notifications {
+  readonly #channels: readonly Channel[];
+  readonly #context: NotifierContext;
+  readonly #outboxes = new Map<Channel, Outbox>();
+  readonly #end = new AbortController();
+  /** The entries until the journal was read. */
+  #early: JournalEntry[] | undefined = [];
+  #starting: Promise<void> | undefined;
+  #cursors: Cursors | undefined;
+  #saveFails = false;
+
+  constructor(channels: readonly Channel[], context: NotifierContext) {
+    this.#channels = channels;
+    this.#context = context;
+    for (const channel of channels) {
+      const outbox = channel.openOutbox((entry, isUrgent) => {
+        this.#settle(channel, entry, isUrgent);
+      });
+      if (outbox !== undefined) this.#outboxes.set(channel, outbox);
+      else void this.#remindDaily(channel, context.clock);
+    }
+  }
+
+  start(instance: { name: string; directory: string }): void {
+    Object.assign(this.#context.instance, instance);
+    this.#starting ??= this.#replay(instance.directory);
+  }
+
+  push(entry: JournalEntry): void {
+    if (this.#early !== undefined) {
+      this.#early.push(entry);
+      return;
+    }
+    for (const [channel, outbox] of this.#outboxes) deliver(entry, channel, outbox);
+  }
+
+  status(): NotifierStatus[] {
+    return this.#channels.map((channel) => {
+      const status = this.#outboxes.get(channel)?.status();
+      const missing = { state: "failing", error: "its credentials are missing" } as const;
+      return status ?? { notifier: channel.label, ...missing, waiting: 0, lost: 0 };
+    });
+  }
+
+  async close(timeoutMs: number): Promise<void> {
+    this.#end.abort();
+    await this.#starting;
+    await Promise.all([...this.#outboxes.values()].map((outbox) => outbox.close(timeoutMs)));
+    await this.#save();
+  }
+
+  async #replay(root: string): Promise<void> {
+    const startedAt = new Date(this.#context.clock.now()).toISOString();
+    const cursors = await Cursors.load(root);
+    const entries: JournalEntry[] = [];
+    try {
+      for await (const entry of readJournal(root)) entries.push(entry);
+    } catch {
+      // The journal itself reports what is wrong with its files.
+    }
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    const isEarly = new Set(early.map(({ id }) => id));
+    const earlier = entries.filter(({ id }) => id === undefined || !isEarly.has(id));
+    this.#cursors = cursors;
+    for (const [channel, outbox] of this.#outboxes) {
+      const cursor = cursors.get(channel.key);
+      if (cursor === undefined) cursors.set(channel.key, { at: startedAt });
+      replay(earlier, cursor, channel, outbox);
+      for (const entry of early) deliver(entry, channel, outbox);
+    }
+    await this.#save();
+  }
+
+  #settle({ key }: Channel, { id, at }: JournalEntry, isUrgent: boolean): void {
+    this.#cursors?.set(key, { id, at });
+    if (isUrgent) void this.#save();
+  }
+
+  async #save(): Promise<void> {
+    try {
+      await this.#cursors?.save();
+      this.#saveFails = false;
+    } catch (error) {
+      if (!this.#saveFails) {
+        const hint = "a restart may repeat notifications";
+        const fields = { error: messageOf(error), hint };
+        this.#context.emit({ type: "warning", message: "Delivery not recorded", fields });
       }
-      const notification = notificationOf(event, quiet);
-      const admitted = notification && limiter.admit(event, notification);
-      if (admitted !== undefined) queue.push(withoutSecrets(admitted, redact));
-      if (SUCCESSES.has(event.type)) limiter.reset();
-    },
-  };
-}
+      this.#saveFails = true;
+    }
+  }
 
-/** Every poll emits events, so a timer is not needed. */
-function dailyReminder(remind: () => void, clock: Clock): NotificationSink {
-  let remindedAt = clock.now();
-  return {
-    close: async () => {},
-    sink: () => {
-      if (clock.now() - remindedAt < DAY_MS) return;
-      remindedAt = clock.now();
+  async #remindDaily({ remind }: Channel, clock: Clock): Promise<void> {
+    const { signal } = this.#end;
+    for (;;) {
+      await clock.sleep(DAY_MS, signal).catch(() => {});
+      if (signal.aborted) return;
       remind();
-    },
-  };
+    }
+  }
 }
 
-/** Everything after the host of a webhook URL is a secret. */
-function unsupported(text: string, table: Readonly<Record<string, NotifierDriver>>): ConfigError {
-  const [, start = "", host = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#\s]*)/i.exec(text) ?? [];
-  const rest = text.length > start.length + host.length ? "/…" : "";
-  const shown = `"${redactUrl(start + host)}${rest}"`;
-  const drivers = Object.values(table);
-  const meant = drivers.find(({ sites = [] }) => sites.some((site) => isBelow(host, site)));
-  const near = nearest(start.replace("://", ""), Object.keys(table));
-  const advised = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
-  const hint = near === undefined ? advised : `; did you mean ${near}://?`;
-  return new ConfigError(
-    start === ""
-      ? `Cannot read --notifier ${shown}: expected ${drivers.map(({ syntax }) => syntax).join(", ")}${hint}`
-      : `unsupported notifier: ${shown}; supported: ${Object.keys(table).join(", ")}${hint}`,
-  );
+function deliver(entry: JournalEntry, { limiter }: Channel, outbox: Outbox): void {
+  outbox.push({ entry, notification: limiter.admit(entry) });
 }
 
-function isBelow(host: string, domain: string): boolean {
-  return `.${host.replace(/^.*@|:\d+$/g, "").toLowerCase()}`.endsWith(`.${domain}`);
+/** Lets the limiter see what is settled, and delivers the rest. Without a cursor, the notifier is new. */
+function replay(
+  entries: readonly JournalEntry[],
+  cursor: Cursor | undefined,
+  channel: Channel,
+  outbox: Outbox,
+): void {
+  const first = cursor === undefined ? entries.length : firstUnsettled(entries, cursor);
+  const settled = entries.slice(0, first);
+  for (const entry of settled) channel.limiter.admit(entry);
+  const activated = settled.findLast(({ event }) => event === "activated");
+  if (activated !== undefined) outbox.push({ entry: activated });
+  for (const entry of entries.slice(first)) deliver(entry, channel, outbox);
 }
 
-function advice({ syntax, environment }: NotifierDriver): string {
-  const secrets = environment.filter(({ secret }) => secret !== false).map(({ name }) => name);
-  return `use ${syntax}${secrets.length === 0 ? "" : `, and set ${secrets.join(" and ")}`}`;
+/** An entry that was never written, or was rotated away, is found by its time. */
+function firstUnsettled(entries: readonly JournalEntry[], { id, at }: Cursor): number {
+  const index = id === undefined ? -1 : entries.findLastIndex((entry) => entry.id === id);
+  if (index !== -1) return index + 1;
+  const isLater = (entry: JournalEntry): boolean =>
+    id === undefined ? entry.at >= at : entry.at > at;
+  const later = entries.findIndex(isLater);
+  return later === -1 ? entries.length : later;
 }
 
-/** Hooks and apps may print their environment. */
-function withoutSecrets(notification: Notification, redact: Redact): Notification {
-  const { hook } = notification;
-  return {
-    ...notification,
-    text: mapText(notification.text, redact),
-    hook: hook && {
-      ...hook,
-      command: redact(hook.command),
-      stdout: redact(hook.stdout),
-      stderr: redact(hook.stderr),
-    },
+/** The path of a webhook's URL is a secret, also in the events about its requests. */
+function withoutSecrets(emit: EventSink, redact: Redact): EventSink {
+  return (event) => {
+    if (event.type === "request") return emit({ ...event, url: redact(event.url) });
+    if (event.type !== "retry") return emit(event);
+    emit({ ...event, url: redact(event.url), reason: redact(event.reason) });
   };
 }

@@ -1,11 +1,61 @@
 import { formatDuration } from "../core/duration.ts";
-import type { DewyEvent, HookResult } from "../core/event.ts";
-import { type Operator, operatorText } from "../core/operator.ts";
+import { operatorText } from "../core/operator.ts";
 import { utcMinute } from "../core/text.ts";
+import type { JournalEntry } from "../journal/entry.ts";
 import type { Notification } from "./driver.ts";
+import { hookOf, hookTitle } from "./hook.ts";
 import { code, type RichText, rich, type Span } from "./rich_text.ts";
 
-type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
+/** Which entries a notifier gets. */
+export interface Wanted {
+  /** Only successes, errors and failed hooks. */
+  quiet: boolean;
+  /** Also what only repeats another notification for people, because programs look for one name. */
+  all?: boolean;
+}
+
+type Parts = Pick<Notification, "kind" | "text">;
+
+/** The notification of an entry, in the words that users of the Go dewy know; `undefined` if there is none. */
+export function notificationOf(
+  entry: JournalEntry,
+  { quiet, all = false }: Wanted,
+): Notification | undefined {
+  const parts = TEXTS[entry.event]?.(entry, all);
+  if (parts === undefined) return undefined;
+  if (quiet && (parts.kind === "message" || parts.kind === "hook-passed")) return undefined;
+  return { id: idOf(entry), ...parts, entry };
+}
+
+/** The entries of earlier versions have no id. */
+export function idOf({ id, at, event }: JournalEntry): string {
+  return id ?? `${at}-${event}`;
+}
+
+/** The end of a row of failures. */
+export function recoveryOf(entry: JournalEntry, lastedMs: number, failures: number): Notification {
+  const text = rich`Recovered after ${roughSpan(lastedMs)} (${failures} failures)`;
+  return { id: idOf(entry), ...success(text), entry };
+}
+
+/** A notification that is delivered late says when it happened. */
+export function lateText({ text, entry }: Notification): RichText {
+  return rich`[${utcMinute(new Date(entry.at))}] ${text}`;
+}
+
+/** `2h 5m`: the two largest units. */
+function roughSpan(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  const units = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3_600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ] as const;
+  const first = units.findIndex(([count]) => count > 0);
+  const parts = first === -1 ? [] : units.slice(first, first + 2).filter(([count]) => count > 0);
+  return parts.map(([count, unit]) => `${count}${unit}`).join(" ") || "0s";
+}
 
 const SIGNAL_NAMES: Readonly<Record<string, string>> = {
   SIGINT: "interrupt",
@@ -13,94 +63,86 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
   SIGQUIT: "quit",
 };
 
-/**
- * The notification of an event, in the words that users of the Go dewy know.
- *
- * @param quiet whether only successes, errors and failed hooks are sent. `assets` and `server` announce the success itself
- *   only then, since the download has announced it otherwise; `container` counts its replicas instead. What an operator
- *   asked for is always announced.
- */
-export function notificationOf(event: DewyEvent, quiet: boolean): Notification | undefined {
-  const parts = partsOf(event, quiet);
-  return parts && { ...parts, entry: { at: new Date().toISOString(), event: event.type } };
-}
-
-type Parts = Omit<Notification, "entry">;
-
-function partsOf(event: DewyEvent, quiet: boolean): Parts | undefined {
-  switch (event.type) {
-    case "started":
-      return message(
-        rich`Automatic shipping started by ${{ bold: "Dewy" }} (v${event.version}: ${event.command})`,
-      );
-    case "stopping":
-      return message(
-        rich`Stop receiving by ${code(SIGNAL_NAMES[event.signal] ?? event.signal)} signal`,
-      );
-    case "downloaded":
-      return message(rich`Downloaded artifact for ${code(event.tag)}`);
-    case "hook":
-      return hookNotification(event.result);
-    case "deployed":
-      return deployedNotification(event, quiet);
-    case "server-started":
-      return message(startText(event));
-    case "app-restart":
-      return message(rich`Restarted receiving by ${code(event.signal)} signal`);
-    case "app-exited":
-      return exitNotification(event);
-    case "resumed":
-      return error(
-        rich`${code(event.tag)} failed when it was restarted; the previous process keeps serving: ${event.reason}`,
-      );
-    case "start-failed":
-      return error(
-        rich`Cannot start ${code(event.tag)}: ${event.reason}${nextTry(event.retryInMs)}`,
-      );
-    case "crash-loop":
-      return error(
-        rich`${code(event.tag)} keeps crashing (${event.crashes} times): ${event.action}`,
-      );
-    case "adopted":
-      return message(rich`Found ${code(event.tag)} still running from an earlier start of dewy`);
-    case "image-pulled":
-      return message(rich`Pulled image for ${code(event.tag)}`);
-    case "containers-deployed":
-      return success(containersText(event));
-    case "containers-adopted":
-      return message(adoptedText(event));
-    case "replica-lost":
-      return error(lostText(event));
-    case "no-program":
-      return message(rich`Versions are deployed, but no command is given: nothing is started`);
-    case "bytes-changed":
-      return error(
-        rich`The bytes of ${code(event.artifact)} have changed under the tag ${code(event.tag)}: not deployed`,
-      );
-    case "rolled-back":
-      return rolledBackNotification(event);
-    case "ordered":
-      return orderedNotification(event);
-    case "refused":
-      return message(rich`${code(event.command)} was not carried out: ${event.reason}`);
-    case "waiting":
-      return message(rich`${code(event.tag)} is available but waits: ${waitText(event)}`);
-    case "driver":
-      return event.notify ? message(rich`${event.scheme}: ${event.message}`) : undefined;
-    case "superseded":
-      return message(
-        rich`${code(event.tag)} was superseded by ${code(event.by)} before it counted as deployed`,
-      );
-    case "failed":
-      return error(failedText(event));
-    case "uncaught":
-      return event.count === 1
-        ? error(rich`Unexpected error, this is a bug in dewy; it keeps running: ${event.error}`)
-        : undefined;
-    default:
-      return undefined;
-  }
-}
+const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Parts | undefined>> = {
+  started: ({ dewy, mode }) =>
+    message(
+      rich`Automatic shipping started by ${{ bold: "Dewy" }} (v${shown(dewy)}: ${shown(mode)})`,
+    ),
+  stopping: ({ signal = "" }) =>
+    message(rich`Stop receiving by ${code(SIGNAL_NAMES[signal] ?? signal)} signal`),
+  downloaded: (entry) => message(rich`Downloaded artifact for ${tagOf(entry)}`),
+  hook: hookParts,
+  deployed: (entry, all) => {
+    // The number of containers has announced it.
+    if (entry.mode === "container" && entry.user === undefined && !all) return undefined;
+    return success(rich`Deployed ${tagOf(entry)}${byText(entry)}`);
+  },
+  "server-started": (entry) => {
+    const verb = entry.restarted === true ? "restarted" : "started";
+    return message(
+      rich`Server ${verb} for ${tagOf(entry)}${entry.withPort === false ? " without port" : ""}`,
+    );
+  },
+  "app-restart": ({ signal = "" }) => message(rich`Restarted receiving by ${code(signal)} signal`),
+  "app-exited": exitParts,
+  resumed: (entry) =>
+    error(
+      rich`${tagOf(entry)} failed when it was restarted; the previous process keeps serving: ${reasonOf(entry)}`,
+    ),
+  "start-failed": (entry) =>
+    error(rich`Cannot start ${tagOf(entry)}: ${reasonOf(entry)}${nextTry(entry.retryInMs)}`),
+  "crash-loop": (entry) =>
+    error(
+      rich`${tagOf(entry)} keeps crashing (${shown(entry.crashes)} times): ${shown(entry.action)}`,
+    ),
+  adopted: (entry) =>
+    message(rich`Found ${tagOf(entry)} still running from an earlier start of dewy`),
+  "image-pulled": (entry) => message(rich`Pulled image for ${tagOf(entry)}`),
+  "containers-deployed": (entry) =>
+    success(
+      rich`Container deployed successfully: ${code(`${shown(entry.ready)}/${shown(entry.replicas)}`)} replicas of ${tagOf(entry)}`,
+    ),
+  "containers-adopted": (entry) => message(adoptedText(entry)),
+  "replica-lost": (entry) => error(lostText(entry)),
+  "no-program": () =>
+    message(rich`Versions are deployed, but no command is given: nothing is started`),
+  "bytes-changed": (entry) =>
+    error(
+      rich`The bytes of ${code(shown(entry.artifact))} have changed under the tag ${tagOf(entry)}: not deployed`,
+    ),
+  "rolled-back": (entry) => {
+    const text = rich`Rolled back from ${tagOf(entry)} to ${code(entry.to ?? "")}`;
+    return entry.user === undefined
+      ? error(rich`${text}: ${reasonOf(entry)}`)
+      : success(rich`${text}${byText(entry)}`);
+  },
+  // A poll is announced by what it finds.
+  ordered: (entry) =>
+    entry.command === "poll"
+      ? undefined
+      : message(rich`${code(entry.command ?? "")} was asked for${byText(entry)}`),
+  refused: (entry) =>
+    message(rich`${code(entry.command ?? "")} was not carried out: ${reasonOf(entry)}`),
+  waiting: (entry) => {
+    const until = entry.until === undefined ? "" : `; until ${utcMinute(new Date(entry.until))}`;
+    return message(rich`${tagOf(entry)} is available but waits: ${reasonOf(entry)}${until}`);
+  },
+  driver: (entry) => message(rich`${shown(entry.scheme)}: ${reasonOf(entry)}`),
+  superseded: (entry) =>
+    message(
+      rich`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,
+    ),
+  failed: (entry) =>
+    error(
+      rich`Error occurred (count: ${shown(entry.count)}): ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
+    ),
+  uncaught: (entry) =>
+    error(rich`Unexpected error, this is a bug in dewy; it keeps running: ${reasonOf(entry)}`),
+  "notifications-lost": (entry) =>
+    error(
+      rich`Notifications for ${code(shown(entry.notifier))} were given up (${shown(entry.count)}): ${reasonOf(entry)}`,
+    ),
+};
 
 function message(text: RichText): Parts {
   return { kind: "message", text };
@@ -114,79 +156,52 @@ function success(text: RichText): Parts {
   return { kind: "success", text };
 }
 
-function deployedNotification(event: EventOf<"deployed">, quiet: boolean): Parts | undefined {
-  const { tag, command, operator } = event;
-  if (operator !== undefined) return success(rich`Deployed ${code(tag)} ${byText(operator)}`);
-  return quiet && command !== "container" ? success(rich`Deployed ${code(tag)}`) : undefined;
+function tagOf({ tag = "" }: JournalEntry): Span {
+  return code(tag);
 }
 
-function rolledBackNotification(event: EventOf<"rolled-back">): Parts {
-  const { tag, to, reason, operator } = event;
-  const text = rich`Rolled back from ${code(tag)} to ${code(to)}`;
-  return operator === undefined
-    ? error(rich`${text}: ${reason}`)
-    : success(rich`${text} ${byText(operator)}`);
+function reasonOf({ reason = "" }: JournalEntry): string {
+  return reason;
 }
 
-/** A poll is announced by what it finds. */
-function orderedNotification({ command, operator }: EventOf<"ordered">): Parts | undefined {
-  if (command === "poll") return undefined;
-  return message(rich`${code(command)} was asked for ${byText(operator)}`);
+/** A field that the schema does not know may have any type. */
+function shown(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
-/** `by alice: "checkout fails"`. */
-function byText(operator: Operator): string {
-  return `by ${operatorText(operator)}`;
-}
-
-function waitText({ reason, until }: EventOf<"waiting">): string {
-  return until === undefined ? reason : `${reason}; until ${utcMinute(until)}`;
-}
-
-function startText(event: EventOf<"server-started">): RichText {
-  const verb = event.restarted ? "restarted" : "started";
-  return rich`Server ${verb} for ${code(event.tag)}${event.withPort ? "" : " without port"}`;
+/** ` by alice: "checkout fails"`, if an operator asked for it. */
+function byText({ user, message }: JournalEntry): string {
+  return user === undefined ? "" : ` by ${operatorText({ user, message })}`;
 }
 
 /** A worker that finished normally is not an error. */
-function exitNotification(event: EventOf<"app-exited">): Parts | undefined {
-  const { tag, code: exitCode, signal, restartInMs } = event;
-  if (exitCode === 0 && restartInMs === undefined) return message(rich`${code(tag)} finished`);
+function exitParts(entry: JournalEntry): Parts {
+  const { exitCode, signal, retryInMs } = entry;
+  if (exitCode === 0 && retryInMs === undefined) return message(rich`${tagOf(entry)} finished`);
   const end =
-    exitCode === null
+    exitCode === undefined
       ? `was ended by ${signal ?? "a signal"}`
       : `exited with exit code ${exitCode}`;
-  const next = restartInMs === undefined ? "" : `, starts again in ${formatDuration(restartInMs)}`;
-  return error(rich`${code(tag)} ${end}${next}${lastOf(event.lastLines)}`);
+  const next = retryInMs === undefined ? "" : `, starts again in ${formatDuration(retryInMs)}`;
+  return error(rich`${tagOf(entry)} ${end}${next}${lastOf(entry)}`);
 }
 
-function containersText({ tag, ready, replicas }: EventOf<"containers-deployed">): RichText {
-  return rich`Container deployed successfully: ${code(`${ready}/${replicas}`)} replicas of ${code(tag)}`;
+function adoptedText({ containers, tags }: JournalEntry): RichText {
+  const count = Array.isArray(containers) ? containers.length : 0;
+  const names = Array.isArray(tags) ? tags.map(String) : [];
+  const versions = names.flatMap((tag, index) => [index === 0 ? "" : ", ", code(tag)]);
+  const many = count === 1 ? "container" : "containers";
+  return rich`Found ${count} ${many} of ${versions} still running from an earlier start of dewy`;
 }
 
-function adoptedText({ containers, tags }: EventOf<"containers-adopted">): RichText {
-  const versions = tags.flatMap((tag, index) => [index === 0 ? "" : ", ", code(tag)]);
-  const many = containers.length === 1 ? "container" : "containers";
-  return rich`Found ${containers.length} ${many} of ${versions} still running from an earlier start of dewy`;
+function lostText(entry: JournalEntry): RichText {
+  const { container, retryInMs } = entry;
+  const next = retryInMs === undefined ? "" : `, replaced in ${formatDuration(retryInMs)}`;
+  return rich`Container ${code(shown(container))} of ${tagOf(entry)} is lost: ${reasonOf(entry)}${next}${lastOf(entry)}`;
 }
 
-function lostText(event: EventOf<"replica-lost">): RichText {
-  const { tag, container, reason, replaceInMs } = event;
-  const next = replaceInMs === undefined ? "" : `, replaced in ${formatDuration(replaceInMs)}`;
-  return rich`Container ${code(container)} of ${code(tag)} is lost: ${reason}${next}${lastOf(event.lastLines)}`;
-}
-
-const MAX_LINES = 20;
-/** Chats cut long texts somewhere; the last lines are worth more than the first. */
-const MAX_LINE_LENGTH = 500;
-
-function lastOf(lines: readonly string[]): Span {
-  if (lines.length === 0) return "";
-  return { lines: lines.slice(-MAX_LINES).map((line) => line.slice(0, MAX_LINE_LENGTH)) };
-}
-
-function failedText({ count, error: { message: why }, retryInMs }: EventOf<"failed">): RichText {
-  return rich`Error occurred (count: ${count}): ${why}${nextTry(retryInMs)}`;
+function lastOf({ lastLines = [] }: JournalEntry): Span {
+  return lastLines.length === 0 ? "" : { lines: lastLines };
 }
 
 function nextTry(inMs: number | undefined): string {
@@ -194,16 +209,13 @@ function nextTry(inMs: number | undefined): string {
   return ` (next try in ${formatDuration(Math.ceil(inMs / 1_000) * 1_000)})`;
 }
 
-export function hookTitle(result: HookResult): string {
-  return result.when === "before" ? "Before Deploy Hook" : "After Deploy Hook";
-}
-
-function hookNotification(result: HookResult): Parts {
-  const passed = result.exitCode === 0;
-  const end = result.timedOut ? "timed out" : `exit: ${result.exitCode ?? "signal"}`;
+function hookParts(entry: JournalEntry): Parts | undefined {
+  const hook = hookOf(entry);
+  if (hook === undefined) return undefined;
+  const passed = hook.exitCode === 0;
+  const end = hook.timedOut ? "timed out" : `exit: ${hook.exitCode ?? "signal"}`;
   return {
     kind: passed ? "hook-passed" : "hook-failed",
-    text: rich`${passed ? "✓" : "✗"} ${hookTitle(result)}: ${result.command} (${end})`,
-    hook: result,
+    text: rich`${passed ? "✓" : "✗"} ${hookTitle(hook)}: ${hook.command} (${end})`,
   };
 }

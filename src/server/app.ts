@@ -2,11 +2,12 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CommandContext } from "../agent/context.ts";
-import type { Environment } from "../core/environment.ts";
+import { type Environment, withoutCredentials } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -50,9 +51,6 @@ function requireEntry(root: string, user: AppUser): void {
   );
 }
 
-/** In addition to what the drivers declare: dewy's own settings, and those of the Go dewy's mail notifier. */
-const OWN_PREFIXES = ["DEWY_", "MAIL_"];
-
 /**
  * Variables about dewy's own process. A Node app would use the pipe of dewy's parent.
  * https://nodejs.org/api/child_process.html#optionsdetached, NODE_CHANNEL_FD
@@ -85,28 +83,15 @@ function inherited(
   isolate: boolean,
   { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
-  const drivers = [...Object.values(registries), ...Object.values(notifiers)];
-  const declared = new Set(
-    drivers.flatMap(({ environment }) => environment.map(({ name }) => name)),
+  const passed = Object.fromEntries(
+    Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name)),
   );
-  const prefixes = [
-    ...OWN_PREFIXES,
-    ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
-  ];
-  const isCredential = (name: string): boolean =>
-    declared.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
-  const passed = Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name));
-  if (!isolate) return Object.fromEntries(passed);
-  return Object.fromEntries(
-    passed
-      .filter(([name]) => !isCredential(name))
-      .map(([name, value]) => [name, safe(name, value)]),
-  );
-}
-
-/** An app without the variable might bypass the proxy, so only the user and password are removed. */
-function safe(name: string, value: string | undefined): string | undefined {
-  return /[_-]proxy$/i.test(name) ? value?.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, "$1") : value;
+  if (!isolate) return passed;
+  return withoutCredentials(passed, [
+    ...Object.values(registries),
+    ...Object.values(notifiers),
+    { environment: TELEMETRY_SECRETS },
+  ]);
 }
 
 function personal(user: AppUser | undefined): Environment {

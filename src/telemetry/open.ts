@@ -1,12 +1,19 @@
+import { hostname } from "node:os";
+import type { Resource } from "@opentelemetry/resources";
 import type { MetricProducer } from "@opentelemetry/sdk-metrics";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Environment } from "../core/environment.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
+import type { Redact } from "../core/secret.ts";
+import { withTimeout } from "../core/timeout.ts";
 import type { ReadContainers } from "./container_observer.ts";
+import { DeployTraces } from "./deploy_traces.ts";
 import { EventMetrics } from "./event_metrics.ts";
 import { Instruments } from "./instruments.ts";
 import type { ProxyObserver, SupervisionMeasures } from "./measures.ts";
+import { openOtlp } from "./otlp.ts";
 import { loadPackages, type TelemetryPackages } from "./packages.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Readings } from "./readings.ts";
@@ -22,8 +29,11 @@ export interface TelemetryOptions {
   measure?: (() => SupervisionMeasures) | undefined;
   observeProxy?: ((observer: ProxyObserver) => void) | undefined;
   containers?: ReadContainers | undefined;
+  /** The value of `--ca-file`. */
+  caFile?: string | undefined;
   emit: EventSink;
   clock: Clock;
+  redact: Redact;
 }
 
 export interface Telemetry {
@@ -31,6 +41,8 @@ export interface Telemetry {
   sink: EventSink;
   /** Returns the metrics in Prometheus' text format. */
   prometheus(): Promise<string>;
+  /** The id of the trace of a version's deploy, while it is under way. */
+  traceIdOf(tag: string): string | undefined;
   /** Sends what is left. */
   close(timeoutMs: number): Promise<void>;
 }
@@ -38,37 +50,55 @@ export interface Telemetry {
 /** Loads the OpenTelemetry packages; throws a ConfigError without them. */
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const packages = await loadPackages();
-  const { metrics: sdk } = packages;
-  const { name, mode } = options.instance;
+  const { api, metrics: sdk } = packages;
+  const { emit, clock, redact } = options;
+  const { name, mode, version } = options.instance;
+  const otlp = await openOtlp({ ...options, version });
   const readings = new Readings(packages, { ...options, name, mode });
   const resource = resourceOf(packages, options);
   const producer = readingsProducer(readings, resource);
   const reader = pullReader(packages, producer);
-  const provider = new sdk.MeterProvider({ resource, readers: [reader] });
+  const pushing = otlp?.metricReader(packages, producer);
+  const readers = pushing === undefined ? [reader] : [reader, pushing];
+  const provider = new sdk.MeterProvider({ resource, readers });
   const instruments = new Instruments(packages, provider.getMeter(SCOPE.name));
   const events = new EventMetrics(instruments, { name, mode });
   options.observeProxy?.(events.proxy);
+  const tracers = otlp?.tracerProvider(resource);
+  const tracer = tracers?.getTracer("dewy", version);
+  const attributes = { "dewy.app": name, "dewy.mode": mode };
+  const traces = tracer && new DeployTraces({ tracer, api, clock, redact, attributes });
   return {
-    sink: fanOut([events.sink, readings.sink]),
+    sink: fanOut([events.sink, readings.sink, ...(traces === undefined ? [] : [traces.sink])]),
     async prometheus() {
       const { resourceMetrics } = await reader.collect();
       return prometheusText(packages, resourceMetrics);
     },
-    close: (timeoutMs) => provider.shutdown({ timeoutMillis: timeoutMs }),
+    traceIdOf: (tag) => traces?.traceIdOf(tag),
+    async close(ms) {
+      traces?.close();
+      const closed = Promise.allSettled([provider.shutdown(), tracers?.shutdown()]);
+      await withTimeout(closed, { clock, ms, what: "collector" }).catch((error) => {
+        emit({ type: "warning", message: "Telemetry lost", fields: { error: messageOf(error) } });
+      });
+    },
   };
 }
 
-function resourceOf({ resources }: TelemetryPackages, { instance }: TelemetryOptions) {
-  return resources.resourceFromAttributes({
+/** The variables take precedence: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`. */
+function resourceOf({ resources }: TelemetryPackages, { instance }: TelemetryOptions): Resource {
+  const host = hostname();
+  const own = resources.resourceFromAttributes({
     "service.name": "dewy",
     "service.version": instance.version,
+    // A collector, unlike Prometheus, does not know where metrics come from.
+    "service.instance.id": `${host}/${instance.name}`,
+    "host.name": host,
   });
+  return own.merge(resources.detectResources({ detectors: [resources.envDetector] }));
 }
 
-function readingsProducer(
-  readings: Readings,
-  resource: ReturnType<typeof resourceOf>,
-): MetricProducer {
+function readingsProducer(readings: Readings, resource: Resource): MetricProducer {
   return {
     async collect() {
       const metrics = await readings.read();

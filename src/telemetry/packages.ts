@@ -1,6 +1,22 @@
+/**
+ * The OpenTelemetry packages are optional peer dependencies of 44 MB, loaded only with `--telemetry`.
+ *
+ * @module
+ */
 import { ConfigError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
 
-/** The OpenTelemetry packages, which are optional and only loaded with `--telemetry`. */
+/** The versions that dewy is tested with. */
+export const PACKAGES = {
+  "@opentelemetry/api": "1.9.1",
+  "@opentelemetry/exporter-metrics-otlp-http": "0.223.0",
+  "@opentelemetry/exporter-prometheus": "0.223.0",
+  "@opentelemetry/exporter-trace-otlp-http": "0.223.0",
+  "@opentelemetry/resources": "2.12.0",
+  "@opentelemetry/sdk-metrics": "2.12.0",
+  "@opentelemetry/sdk-trace-base": "2.12.0",
+} as const;
+
 export interface TelemetryPackages {
   api: typeof import("@opentelemetry/api");
   metrics: typeof import("@opentelemetry/sdk-metrics");
@@ -8,8 +24,15 @@ export interface TelemetryPackages {
   resources: typeof import("@opentelemetry/resources");
 }
 
-export async function loadPackages(): Promise<TelemetryPackages> {
-  try {
+/** What a collector needs in addition. */
+export interface OtlpPackages {
+  traces: typeof import("@opentelemetry/sdk-trace-base");
+  metricExporter: typeof import("@opentelemetry/exporter-metrics-otlp-http");
+  traceExporter: typeof import("@opentelemetry/exporter-trace-otlp-http");
+}
+
+export function loadPackages(): Promise<TelemetryPackages> {
+  return load(async () => {
     const [api, metrics, prometheus, resources] = await Promise.all([
       import("@opentelemetry/api"),
       import("@opentelemetry/sdk-metrics"),
@@ -17,10 +40,50 @@ export async function loadPackages(): Promise<TelemetryPackages> {
       import("@opentelemetry/resources"),
     ]);
     return { api, metrics, prometheus, resources };
+  });
+}
+
+export function loadOtlpPackages(): Promise<OtlpPackages> {
+  return load(async () => {
+    const [traces, metricExporter, traceExporter] = await Promise.all([
+      import("@opentelemetry/sdk-trace-base"),
+      import("@opentelemetry/exporter-metrics-otlp-http"),
+      import("@opentelemetry/exporter-trace-otlp-http"),
+    ]);
+    return { traces, metricExporter, traceExporter };
+  });
+}
+
+async function load<T>(packages: () => Promise<T>): Promise<T> {
+  try {
+    return await packages();
   } catch (cause) {
+    const reason = messageOf(cause);
+    if (!isMissing(cause)) {
+      throw new ConfigError(`Cannot load OpenTelemetry for --telemetry: ${reason}`, { cause });
+    }
     throw new ConfigError(
-      "Cannot use --telemetry: the OpenTelemetry packages are not installed; install them: npm install @opentelemetry/api @opentelemetry/sdk-metrics @opentelemetry/exporter-prometheus @opentelemetry/resources",
+      `Cannot use --telemetry: the OpenTelemetry packages are not installed; install them next to dewy: ${installCommand(import.meta.url)}`,
       { cause },
     );
   }
+}
+
+/** Node and Bun set the code; Deno only describes what it did not find. */
+function isMissing(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return (
+    code === "ERR_MODULE_NOT_FOUND" || /\bnot (find|found|a dependency)/i.test(messageOf(error))
+  );
+}
+
+/** The command that installs the packages where a module of dewy at this URL finds them. */
+export function installCommand(moduleUrl: string, runtime: object = globalThis): string {
+  const names = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`);
+  if ("Deno" in runtime) return `deno add ${names.map((name) => `npm:${name}`).join(" ")}`;
+  const isGlobalOfBun = moduleUrl.includes("/install/global/node_modules/");
+  const isGlobalOfNpm = /\/(lib|npm)\/node_modules\/dewy\//.test(moduleUrl);
+  const isBun = isGlobalOfBun || ("Bun" in runtime && !isGlobalOfNpm);
+  const globally = isGlobalOfBun || isGlobalOfNpm ? " --global" : "";
+  return `${isBun ? "bun add" : "npm install"}${globally} ${names.join(" ")}`;
 }

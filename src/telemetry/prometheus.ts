@@ -15,9 +15,12 @@ export function prometheusName(name: string, unit: string, isCounter: boolean): 
   return words.join("_");
 }
 
+/** Attributes of the resource that Prometheus has as labels of its own: `instance`. */
+const OF_SCRAPE: ReadonlySet<string> = new Set(["service.instance.id", "host.name"]);
+
 /** Writes the metrics in the order of their names. */
 export function prometheusText(
-  { prometheus, metrics }: TelemetryPackages,
+  { prometheus, metrics, resources }: TelemetryPackages,
   { resource, scopeMetrics }: ResourceMetrics,
 ): string {
   const isCounter = (metric: MetricData): boolean =>
@@ -33,5 +36,11 @@ export function prometheusText(
   );
   const nameOf = ({ metrics: [metric] }: ScopeMetrics): string => metric?.descriptor.name ?? "";
   scopes.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
-  return new prometheus.PrometheusSerializer().serialize({ resource, scopeMetrics: scopes });
+  const target = resources.resourceFromAttributes(
+    Object.fromEntries(Object.entries(resource.attributes).filter(([key]) => !OF_SCRAPE.has(key))),
+  );
+  return new prometheus.PrometheusSerializer().serialize({
+    resource: target,
+    scopeMetrics: scopes,
+  });
 }

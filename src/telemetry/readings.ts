@@ -43,7 +43,7 @@ const HEALTH: readonly AppStatus["health"][] = [
   "down",
 ];
 const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
-/** That a deploy failed is no fault of the poll. */
+/** A poll with a failed deploy has succeeded as a poll. */
 const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);
 const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
 

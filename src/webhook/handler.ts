@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { DewyEvent } from "../core/event.ts";
-import type { Secrets } from "./secrets.ts";
+import type { Secrets } from "../host/files/secret_file.ts";
 
 export type WebhookOutcome = Omit<Extract<DewyEvent, { type: "webhook" }>, "type">;
 type WebhookSource = WebhookOutcome["source"];

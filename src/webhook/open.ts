@@ -1,10 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { isLoopbackHost } from "../core/private_address.ts";
+import { SecretFile } from "../host/files/secret_file.ts";
 import { webhookHandler } from "./handler.ts";
 import { limitReports, limitWakes } from "./limits.ts";
 import { type Listener, openListener } from "./listener.ts";
-import { SecretFile } from "./secrets.ts";
 
 interface WebhookOptions {
   /** Port 0 takes any free port. */
@@ -19,7 +19,13 @@ interface WebhookOptions {
 /** Opens the listener of `--webhook-listen`. Throws if the secret file cannot be used or the port is taken. */
 export async function openWebhooks(options: WebhookOptions): Promise<Listener> {
   const { listen, secretFile, onWake, emit, clock } = options;
-  const secrets = await SecretFile.open(secretFile, emit);
+  const secrets = await SecretFile.open({
+    path: secretFile,
+    flag: "--webhook-secret-file",
+    noun: "secret",
+    subject: "webhook secrets",
+    emit,
+  });
   const closing = new AbortController();
   const wake = limitWakes({ onWake, clock, signal: closing.signal });
   const report = limitReports({ clock, emit });

@@ -9,7 +9,7 @@ const COMMAND = "npm run reference";
 
 const pages = renderReference({
   registries: Object.values(hostRegistries),
-  notifiers: Object.values(notifiers),
+  notifiers: [...new Set(Object.values(notifiers))],
 });
 
 // `npm run reference` runs this test with UPDATE=1: it then writes the pages instead of checking them.
@@ -25,7 +25,8 @@ test.each(Object.entries(pages))("docs/reference/%s is up to date", async (name,
 });
 
 test("docs/reference/ has no other pages", async () => {
-  expect((await readdir(REFERENCE)).sort()).toEqual(Object.keys(pages).sort());
+  const written = (await readdir(REFERENCE)).filter((name) => name.endsWith(".md"));
+  expect(written.sort()).toEqual(Object.keys(pages).sort());
 });
 
 test("anchor makes the fragment that GitHub makes", () => {

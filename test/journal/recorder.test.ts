@@ -306,7 +306,7 @@ describe("noise", () => {
     expect(entry).not.toHaveProperty("exitCode");
   });
 
-  it("of a hook is left out unless it failed", () => {
+  it("of a hook that passed is not among its last lines", () => {
     const [good, bad, late] = record(
       hook(0, "all is well"),
       hook(1, ["1", "2", "3", "4", "5", "no table"].join("\n")),
@@ -316,7 +316,22 @@ describe("noise", () => {
     expect(good).not.toHaveProperty("lastLines");
     expect(bad?.lastLines).toEqual(["2", "3", "4", "5", "no table"]);
     expect(late).toMatchObject({ timedOut: true });
-    expect(JSON.stringify([good, bad, late])).not.toContain("hunter2");
+  });
+
+  it("of a hook is bounded: its beginning and its end, without secrets that the cut would tear", () => {
+    const redact = (text: string): string => text.replaceAll("hunter2-hunter2", "…");
+    const lines = Array.from({ length: 600 }, (_, index) => `line ${index} hunter2-hunter2`);
+    const { stdout = "", stderr = "" } =
+      new Recorder(fakeClock(), redact).record(hook(1, lines.join("\n")))?.entry ?? {};
+    expect(stdout).toBe("");
+    expect(stderr.length).toBeLessThan(1_900);
+    expect(stderr).not.toContain("hunter2-");
+    expect(stderr).toMatch(/^line 0 …\nline 1 …\n/);
+    expect(stderr).toMatch(/\nline \d+ …\n… \(\d+ characters left out\)\nline \d+ …\n/);
+    expect(stderr).toMatch(/\nline 599 …$/);
+    const whole = redact(lines.join("\n")).length;
+    const left = Number(/(\d+) characters left out/.exec(stderr)?.[1]);
+    expect(stderr.replace(/\n… \(.*\)\n/, "").length + left).toBe(whole);
   });
 
   it.each<DewyEvent>([

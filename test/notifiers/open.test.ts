@@ -1,13 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError, type DewyEvent, RemoteError } from "../../mod.ts";
+import { ConfigError, type DewyEvent } from "../../mod.ts";
 import { redactor } from "../../src/agent/redactor.ts";
 import { splitUrl } from "../../src/core/url.ts";
-import { openNotifier } from "../../src/notifiers/open.ts";
+import { type Notifications, openNotifiers } from "../../src/notifiers/open.ts";
 import { parseSlackUrl } from "../../src/notifiers/slack/driver.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import vectors from "../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierContext, notifierContext } from "./context.ts";
+import { entriesOf } from "./entries.ts";
 
 const POST = "POST https://slack.com/api/chat.postMessage";
 const STARTED: DewyEvent = {
@@ -26,19 +28,23 @@ const DEPLOYED: DewyEvent = {
   durationMs: 1,
 };
 
-function open(url: string, context: FakeNotifierContext): ReturnType<typeof openNotifier> {
-  return openNotifier(url, notifiers, context, redactor(context.env));
+function open(url: string, context: FakeNotifierContext): Notifications {
+  return openNotifiers([url], notifiers, context, redactor(context.env));
 }
 
+/** The texts that reach Slack until dewy has stopped. */
 async function textsFor(
   url: string,
   events: readonly DewyEvent[],
   context: FakeNotifierContext,
+  directory?: string,
 ): Promise<string[]> {
+  const before = context.server.requests.length;
   const notifications = open(url, context);
-  for (const event of events) notifications.sink(event);
-  await notifications.close(5000);
-  return context.server.requests.map(({ body }) => {
+  notifications.start({ name: "app", directory: directory ?? (await tempDirectory()) });
+  for (const entry of entriesOf(events, context)) notifications.push(entry);
+  await notifications.close(5_000);
+  return context.server.requests.slice(before).map(({ body }) => {
     const [attachment] = JSON.parse(new URLSearchParams(body).get("attachments") ?? "[]");
     return attachment.text;
   });
@@ -72,22 +78,27 @@ testVectors(
   ["new"],
 );
 
-describe("openNotifier", () => {
-  test("warns of missing credentials once a day", () => {
+describe("openNotifiers", () => {
+  test("warns of missing credentials at the start, and then once a day", async () => {
     const context = notifierContext({ env: {} });
-    const { sink } = open("slack://deploy", context);
+    const notifications = open("slack://deploy", context);
     const day = 24 * 60 * 60_000;
-    const warningsAfter = (ms: number): number => {
-      context.clock.advance(ms);
-      sink({ type: "unchanged", tag: "v1.0.0" });
-      sink({ type: "unchanged", tag: "v1.0.0" });
-      return warningsOf(context).length;
-    };
-    expect(warningsOf(context)).toHaveLength(1);
-    expect(warningsAfter(day - 1)).toBe(1);
-    expect(warningsAfter(1)).toBe(2);
-    expect(warningsAfter(day - 1)).toBe(2);
-    expect(warningsAfter(1)).toBe(3);
+    for (const warnings of [1, 2, 3]) {
+      await expect.poll(() => warningsOf(context)).toHaveLength(warnings);
+      context.clock.advance(day - 1);
+      expect(warningsOf(context)).toHaveLength(warnings);
+      context.clock.advance(1);
+    }
+    expect(notifications.status()).toEqual([
+      {
+        notifier: "slack://deploy",
+        state: "failing",
+        error: "its credentials are missing",
+        waiting: 0,
+        lost: 0,
+      },
+    ]);
+    await notifications.close(0);
     expect(context.server.requests).toEqual([]);
   });
 
@@ -131,7 +142,7 @@ describe("openNotifier", () => {
     await textsFor("slack://#deploy", [STARTED], context);
     expect(new URLSearchParams(context.server.requests[0]?.body).get("channel")).toBe("deploy");
   });
-  test("sends in order; a deploy of assets is reported by its download or, when quiet, by its success", async () => {
+  test("sends in order; a quiet notifier sends only the success", async () => {
     const downloaded: DewyEvent = {
       type: "downloaded",
       tag: "v1",
@@ -142,10 +153,11 @@ describe("openNotifier", () => {
     };
     const events = [STARTED, downloaded, DEPLOYED];
     const context = notifierContext();
-    context.server.on(POST, () => Response.json({ ok: true }), { times: 2 });
+    context.server.on(POST, () => Response.json({ ok: true }), { times: 3 });
     expect(await textsFor("slack://c", events, context)).toEqual([
       "Automatic shipping started by *Dewy* (v1.2.3: assets)",
       "Downloaded artifact for `v1`",
+      "Deployed `v1`",
     ]);
     const quietContext = notifierContext();
     quietContext.server.on(POST, () => Response.json({ ok: true }));
@@ -200,33 +212,16 @@ describe("openNotifier", () => {
   });
   test("a failure of the notifier is only a warning", async () => {
     const context = notifierContext();
-    context.server.on(POST, () => Response.json({ ok: false, error: "channel_not_found" }));
+    context.server.on(POST, () => Response.json({ ok: false, error: "invalid_attachments" }));
     await textsFor("slack://c", [STARTED], context);
-    expect(context.events.filter((event) => event.type === "warning")).toEqual([
-      expect.objectContaining({
-        fields: { error: expect.stringContaining("channel_not_found") },
-      }),
+    expect(context.events.filter(({ type }) => type !== "request")).toEqual([
+      {
+        type: "notifications-lost",
+        notifier: "slack://c",
+        count: 1,
+        reason: 'Cannot send to Slack channel "c": invalid_attachments',
+      },
     ]);
-  });
-  test.each<DewyEvent>([
-    DEPLOYED,
-    { type: "unchanged", tag: "v1" },
-    { type: "succeeded-again", after: 4 },
-  ])("after three failures, the next one is sent only after a success: $type", async (success) => {
-    const failed = (why: string): DewyEvent => ({
-      type: "failed",
-      phase: "resolve",
-      tag: undefined,
-      error: new RemoteError(why),
-      count: 1,
-      retryInMs: undefined,
-    });
-    const failures = ["one", "two", "three", "four"].map(failed);
-    const context = notifierContext();
-    context.server.on(POST, () => Response.json({ ok: true }), { times: 4 });
-    const sent = await textsFor("slack://c", [...failures, success, failed("five")], context);
-    expect(sent.map((text) => /\w+$/.exec(text)?.[0])).toEqual(["one", "two", "three", "five"]);
-    context.server.verify();
   });
   test("a secret of several lines is masked in the output of an app", async () => {
     const key = "-----BEGIN KEY-----\nhunter2hunter2\n-----END KEY-----";

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { type DewyEvent, HostError } from "../../mod.ts";
+import type { Notification } from "../../src/notifiers/driver.ts";
 import { plainText, rich } from "../../src/notifiers/rich_text.ts";
 import { mrkdwn } from "../../src/notifiers/slack/attachment.ts";
 import { notificationOf } from "../../src/notifiers/texts.ts";
+import { entryOf } from "./entries.ts";
 
 const HOOK = {
   command: "echo 1",
@@ -123,7 +125,8 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     'Rolled back from `v2` to `v1` by alice: "checkout &lt;fails&gt;"',
   ],
   [{ ...DEPLOYED, operator: ALICE }, 'Deployed `v1` by alice: "checkout &lt;fails&gt;"'],
-  [DEPLOYED, undefined],
+  [DEPLOYED, "Deployed `v1`"],
+  [{ ...DEPLOYED, command: "container" }, undefined],
   [
     { type: "ordered", command: "pin v1", operator: ALICE },
     '`pin v1` was asked for by alice: "checkout &lt;fails&gt;"',
@@ -214,9 +217,14 @@ const TEXTS: [DewyEvent, string | undefined][] = [
   [{ type: "warning", message: "m" }, undefined],
 ];
 
+function noted(event: DewyEvent, quiet: boolean): Notification | undefined {
+  const entry = entryOf(event);
+  return entry && notificationOf(entry, { quiet });
+}
+
 /** As Slack shows it. */
 function textOf(event: DewyEvent): string | undefined {
-  const notification = notificationOf(event, false);
+  const notification = noted(event, false);
   return notification && mrkdwn(notification.text);
 }
 
@@ -239,7 +247,7 @@ test("a crash is sent with its last lines, shortened and without fences of their
 });
 
 test("a quiet notifier sends deployed versions and crashes", () => {
-  const kind = (event: DewyEvent): string | undefined => notificationOf(event, true)?.kind;
+  const kind = (event: DewyEvent): string | undefined => noted(event, true)?.kind;
   const deployed = {
     type: "deployed",
     command: "server",
@@ -248,8 +256,7 @@ test("a quiet notifier sends deployed versions and crashes", () => {
     directory: "d",
     durationMs: 1,
   } as const;
-  expect([STARTED, EXITED, deployed].map(kind)).toEqual(["message", "error", "success"]);
-  expect(notificationOf(deployed, false)).toBeUndefined();
+  expect([STARTED, EXITED, deployed].map(kind)).toEqual([undefined, "error", "success"]);
 });
 
 test("a quiet notifier sends what an operator has deployed or rolled back", () => {
@@ -259,11 +266,7 @@ test("a quiet notifier sends what an operator has deployed or rolled back", () =
     { type: "rolled-back", tag: "v2", to: "v1", reason: "asked for by alice", operator },
     { type: "rolled-back", tag: "v2", to: "v1", reason: "it crashed" },
   ];
-  expect(events.map((event) => notificationOf(event, true)?.kind)).toEqual([
-    "success",
-    "success",
-    "error",
-  ]);
+  expect(events.map((event) => noted(event, true)?.kind)).toEqual(["success", "success", "error"]);
 });
 
 test("a quiet notifier sends deployed containers once, and lost ones", () => {
@@ -281,8 +284,8 @@ test("a quiet notifier sends deployed containers once, and lost ones", () => {
     },
     LOST,
   ];
-  expect(events.map((event) => notificationOf(event, true)?.kind)).toEqual([
-    "message",
+  expect(events.map((event) => noted(event, true)?.kind)).toEqual([
+    undefined,
     "success",
     undefined,
     "error",
@@ -290,7 +293,7 @@ test("a quiet notifier sends deployed containers once, and lost ones", () => {
 });
 
 test("a text can be rendered without markup", () => {
-  const notification = notificationOf({ ...EXITED, lastLines: ["a", "b"] }, false);
+  const notification = noted({ ...EXITED, lastLines: ["a", "b"] }, false);
   expect(plainText(notification?.text ?? [])).toBe(
     "v1 exited with exit code 3, starts again in 1s\na\nb",
   );

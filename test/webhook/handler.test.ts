@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Secrets } from "../../src/host/files/secret_file.ts";
 import { MAX_BODY_BYTES, type WebhookOutcome, webhookHandler } from "../../src/webhook/handler.ts";
-import { Secrets } from "../../src/webhook/secrets.ts";
 import { EXAMPLE, githubHeaders, SECRET, signatureOf } from "./signed.ts";
 
 const ORIGIN = "http://hooks.example";

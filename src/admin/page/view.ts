@@ -12,13 +12,19 @@ export interface PageView {
   ownLines?: readonly string[] | undefined;
   /** Whether log lines and operators' messages are left out, because there is no `--admin-token-file`. */
   isRestricted: boolean;
+  /** The name of this machine. */
+  host?: string | undefined;
   /** In milliseconds since the Unix epoch. */
   now: number;
 }
 
 /**
  * The path of the server-sent events: events named `sections`, whose data is a JSON object with the new HTML of each
- * section that has changed, by its id. The first event has all sections. Comments are heartbeats.
+ * section that has changed, by its id. The first event has all sections. A section has changed if its `fingerprint`
+ * has: times that pass do not count, because the page itself keeps them current.
  */
 export const EVENTS_PATH = "/api/events";
 export const SECTIONS_EVENT = "sections";
+/** An event without content, which is sent at least every `ALIVE_MS`. Without any, the page says that it is outdated. */
+export const ALIVE_EVENT = "alive";
+export const ALIVE_MS = 15_000;

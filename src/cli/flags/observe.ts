@@ -1,4 +1,6 @@
+import { isIPv6 } from "node:net";
 import { ConfigError } from "../../core/error.ts";
+import { isLoopbackHost } from "../../core/private_address.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { port, text, textOr } from "./values.ts";
 
@@ -45,12 +47,46 @@ function readAdmin(
   telemetry: TelemetryConfig | undefined,
 ): AdminConfig | undefined {
   const asked = port(argv, "admin-port", 1);
+  const metricsPublic = argv.flag("metrics-public");
+  if (metricsPublic && telemetry === undefined) {
+    throw new ConfigError("--metrics-public needs --telemetry: without it, there are no metrics");
+  }
   const isWanted = argv.command === "container" || asked !== undefined || telemetry !== undefined;
-  if (!isWanted) return undefined;
-  return {
-    port: asked ?? ADMIN_PORT,
-    host: textOr(argv, "admin-host"),
-    tokenFile: text(argv, "admin-token-file"),
-    metricsPublic: argv.flag("metrics-public"),
-  };
+  if (!isWanted || exitsAtOnce(argv)) return withoutAdmin(argv);
+  const host = readHost(argv);
+  const tokenFile = text(argv, "admin-token-file");
+  if (tokenFile === undefined && !isLoopbackHost(host)) {
+    throw new ConfigError(
+      `Cannot use --admin-host "${host}" without --admin-token-file: anyone who can reach it could read the status; create a token with: openssl rand -hex 32`,
+    );
+  }
+  return { port: asked ?? ADMIN_PORT, host, tokenFile, metricsPublic };
+}
+
+/** With `--once`, only an app keeps dewy running. */
+function exitsAtOnce({ command, rest, flag }: ParsedArgv): boolean {
+  const hasApp = command === "container" || (command === "server" && rest.length > 0);
+  return flag("once") && !hasApp;
+}
+
+/** Rejects flags that would have no effect. */
+function withoutAdmin(argv: ParsedArgv): undefined {
+  const names = ["admin-port", "admin-host", "admin-token-file"];
+  const given = names.find((name) => text(argv, name) !== undefined);
+  if (given === undefined) return undefined;
+  throw new ConfigError(
+    exitsAtOnce(argv)
+      ? `--${given} needs polling: remove it, or --once`
+      : `--${given} needs --admin-port or --telemetry, which open the admin server`,
+  );
+}
+
+/** Reads `--admin-host`; returns an IPv6 address without brackets. */
+function readHost(argv: ParsedArgv): string {
+  const value = textOr(argv, "admin-host");
+  const host = value.replace(/^\[(.*)\]$/, "$1");
+  if (/^[\w.-]+$/.test(host) || isIPv6(host)) return host;
+  throw new ConfigError(
+    `Invalid value for --admin-host "${value}": expected an address of this machine, such as 0.0.0.0 or ::1; --admin-port sets the port`,
+  );
 }

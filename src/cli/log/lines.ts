@@ -120,6 +120,7 @@ const LINES: Lines = {
     }),
   // The end has the line.
   "phase-started": () => undefined,
+  "phase-failed": () => undefined,
   phase: ({ phase, tag, durationMs }) =>
     line("debug", "Phase finished", { phase, tag, duration: duration(durationMs) }),
   "download-progress": () => undefined,
@@ -143,7 +144,7 @@ const LINES: Lines = {
     }),
   hook: ({ tag, result }) => hookLine(tag, result),
   activated: ({ tag, directory }) => line("info", "Symlink created", { tag, directory }),
-  deployed: ({ command, tag, previousTag, directory, durationMs, operator }) =>
+  deployed: ({ command, tag, previousTag, directory, durationMs, operator, traceId }) =>
     line("info", "Deployed", {
       command,
       tag,
@@ -151,6 +152,7 @@ const LINES: Lines = {
       directory,
       duration: duration(durationMs),
       ...operator,
+      trace_id: traceId,
     }),
   ordered: ({ command, operator }) => line("info", "Command accepted", { command, ...operator }),
   refused: ({ command, operator, reason }) =>
@@ -168,15 +170,16 @@ const LINES: Lines = {
     }),
   "given-up": ({ tag, reason }) => line("info", "Deploy given up", { tag, reason }),
   superseded: ({ tag, by }) => line("info", "Version superseded", { tag, by }),
-  "rolled-back": ({ tag, to, reason, operator }) =>
+  "rolled-back": ({ tag, to, reason, operator, traceId }) =>
     line(operator === undefined ? "error" : "info", "Rolled back", {
       tag,
       to,
       reason,
       ...operator,
+      trace_id: traceId,
     }),
   recovered: ({ tag, action }) => line("warn", "Recovered from an interruption", { tag, action }),
-  failed: ({ phase, tag, error, count, retryInMs, isRepeated }) =>
+  failed: ({ phase, tag, error, count, retryInMs, isRepeated, traceId }) =>
     line(isRepeated ? "debug" : "error", tag === undefined ? "Poll failed" : "Deploy failed", {
       phase,
       tag,
@@ -184,6 +187,7 @@ const LINES: Lines = {
       code: error.code,
       count,
       retry_in: duration(retryInMs),
+      trace_id: traceId,
     }),
   "server-started": ({ tag, restarted, withPort, generation, pid }) =>
     line("info", restarted ? "Server restarted" : "Server started", {

@@ -6,7 +6,7 @@ import { SIGNAL_EXIT_CODES } from "../../host/process/io.ts";
 import { type JournalEntry, jsonLine } from "../../journal/entry.ts";
 import { followJournal } from "../../journal/follow.ts";
 import { readJournal } from "../../journal/read.ts";
-import { JOURNAL_EVENTS } from "../../journal/recorded_events.ts";
+import { isDetail, JOURNAL_EVENTS } from "../../journal/recorded_events.ts";
 import type { HistoryConfig } from "../flags/local.ts";
 import { terminalStyle } from "../terminal.ts";
 import { historyHeader, historyRow } from "./history_table.ts";
@@ -77,7 +77,7 @@ function filter(
     if (tag !== undefined && !concerns(entry, tag)) return false;
     if (events.length > 0) return events.includes(entry.event);
     // Other entries say what has changed.
-    return json || entry.event !== "polled";
+    return json || !isDetail(entry.event);
   };
 }
 

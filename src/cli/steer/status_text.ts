@@ -70,6 +70,7 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     }),
     ["", hiddenBad(status)],
     ["registry", status.registry ?? ""],
+    ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],
   ];
 }

@@ -1,8 +1,8 @@
 import { formatDuration } from "../../core/duration.ts";
 import type { HookResult } from "../../core/event.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
-import type { RichText } from "../rich_text.ts";
-import { hookTitle } from "../texts.ts";
+import { hookOf, hookTitle } from "../hook.ts";
+import { plainText, type RichText } from "../rich_text.ts";
 import type { AppLink } from "./locator.ts";
 
 const FOOTER_ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.32.png";
@@ -12,21 +12,18 @@ const FAILED = "#dd0000";
 const MAX_OUTPUT = 1900;
 
 /** A legacy attachment. https://api.slack.com/reference/messaging/attachments */
-export function slackAttachment(
-  notification: Notification,
-  app: AppLink,
-  host: HostIdentity,
-  nowMs: number,
-) {
-  const { hook } = notification;
+export function slackAttachment(notification: Notification, app: AppLink, host: HostIdentity) {
+  const { text, entry } = notification;
+  const hook = hookOf(entry);
   const common = {
+    // What previews show. With `text` beside it, the message would appear twice.
+    fallback: escapeText(plainText(text)),
     footer: footerOf(app, host.name),
     footer_icon: FOOTER_ICON,
-    ts: Math.floor(nowMs / 1000),
+    ts: Math.floor(Date.parse(entry.at) / 1000),
   };
   if (hook === undefined) {
-    const text = mrkdwn(notification.text);
-    return { color: host.color, title: "", text, fields: [], ...common };
+    return { color: host.color, title: "", text: mrkdwn(text), fields: [], ...common };
   }
   return {
     color: hook.exitCode === 0 ? PASSED : FAILED,

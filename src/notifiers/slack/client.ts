@@ -21,7 +21,7 @@ export function slackClient(
   const http = createHttpClient({ ...context, retries: 0 });
   const base = (context.env.SLACK_API_URL || SLACK_API).replace(/\/*$/, "/");
   return async (notification, threadTs, signal) => {
-    const attachment = slackAttachment(notification, locator, context.host, context.clock.now());
+    const attachment = slackAttachment(notification, locator, context.host);
     const form = new URLSearchParams({
       channel: locator.channel,
       username: "Dewy",
@@ -55,6 +55,8 @@ const CREDENTIAL_ERRORS = new Set([
   "token_expired",
   "missing_scope",
 ]);
+/** Until an operator invites the bot, or makes the channel. */
+const CHANNEL_ERRORS = new Set(["channel_not_found", "not_in_channel", "is_archived"]);
 const TEMPORARY_ERRORS = new Set([
   "ratelimited",
   "internal_error",
@@ -78,5 +80,11 @@ function checkAnswer(text: string, channel: string): void {
   const code = typeof error === "string" ? error : "unknown error";
   const message = `Cannot send to Slack channel "${channel}": ${code}`;
   if (CREDENTIAL_ERRORS.has(code)) throw new CredentialError(`${message}; check SLACK_TOKEN`);
+  if (CHANNEL_ERRORS.has(code)) {
+    throw new RemoteError(`${message}; invite the bot to it`, {
+      fault: "operator",
+      retryable: false,
+    });
+  }
   throw new RemoteError(message, { retryable: TEMPORARY_ERRORS.has(code) });
 }

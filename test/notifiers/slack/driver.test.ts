@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { driverEnvironment } from "../../../src/core/environment.ts";
 import { splitUrl } from "../../../src/core/url.ts";
 import { hostColor, isRed } from "../../../src/host/host_identity.ts";
-import type { Notification, Notifier } from "../../../src/notifiers/driver.ts";
+import type { Notifier } from "../../../src/notifiers/driver.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
 import { slackAttachment, slackOutput } from "../../../src/notifiers/slack/attachment.ts";
 import { parseSlackUrl, slack } from "../../../src/notifiers/slack/driver.ts";
@@ -10,14 +10,11 @@ import type { AppLink } from "../../../src/notifiers/slack/locator.ts";
 import { testVectors } from "../../support/vectors.ts";
 import vectors from "../../vectors/notifier.json" with { type: "json" };
 import { type FakeNotifierContext, notifierContext } from "../context.ts";
+import { AT, note } from "../entries.ts";
 
 const POST = "POST https://slack.com/api/chat.postMessage";
 const OK = (): Response => Response.json({ ok: true });
-const MESSAGE: Notification = {
-  entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
-  kind: "message",
-  text: rich`Downloaded artifact for ${code("v1")}`,
-};
+const MESSAGE = note(rich`Downloaded artifact for ${code("v1")}`);
 const NEVER = new AbortController().signal;
 
 interface Case<In, Out> {
@@ -136,36 +133,23 @@ describe("the colour of a machine", () => {
 
 describe("attachments", () => {
   const host = { name: "<hostname>", color: "<hostname-color>" };
-  const NOW = Date.UTC(2026, 0, 1);
+  const NOW = Date.parse(AT);
   const unescaped = (text: string): string => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">");
 
   test.each([
     ...of<MessageIn, AttachmentOut>("slackMessage"),
     ...of<MessageIn, AttachmentOut>("slackHook"),
   ])("$name", ({ in: input, out }) => {
-    const notification: Notification =
+    const { hookType, command, exitCode, stdout, stderr, durationMs } = input;
+    const when = hookType?.startsWith("Before") ? "before" : "after";
+    const hook = { when, command, exitCode, stdout, stderr, durationMs };
+    const notification =
       input.message === undefined
-        ? {
-            entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
-            kind: input.exitCode === 0 ? "hook-passed" : "hook-failed",
-            text: [],
-            hook: {
-              when: input.hookType.startsWith("Before") ? "before" : "after",
-              command: input.command,
-              exitCode: input.exitCode,
-              stdout: input.stdout,
-              stderr: input.stderr,
-              durationMs: input.durationMs,
-              timedOut: false,
-            },
-          }
-        : {
-            entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
-            kind: "message",
-            text: [input.message],
-          };
-    const got = slackAttachment(notification, link(input), host, NOW);
+        ? note([], { entry: { at: AT, event: "hook", ...hook } })
+        : note([input.message]);
+    const got = slackAttachment(notification, link(input), host);
     expect({ ...got, footer: unescaped(got.footer) }).toEqual({
+      fallback: input.message ?? "",
       color: out.color,
       title: out.title,
       text: out.text,
@@ -180,21 +164,13 @@ describe("attachments", () => {
       when: "after",
       command: "false",
       exitCode: 1,
-      stdout: "",
       stderr: "oh no",
       durationMs: 250,
-      timedOut: false,
     } as const;
     const got = slackAttachment(
-      {
-        entry: { at: "2026-01-01T00:00:00.000Z", event: "test" },
-        kind: "hook-failed",
-        text: [],
-        hook,
-      },
+      note([], { entry: { at: AT, event: "hook", ...hook } }),
       { title: undefined, url: undefined },
       host,
-      NOW,
     );
     expect(got.color).toBe("#dd0000");
     expect(got.fields.map(({ title, value }) => [title, value])).toEqual([
@@ -218,12 +194,7 @@ describe("attachments", () => {
   );
   test("names and output become neither mentions nor the end of a block", () => {
     const text = "<!channel> & <@U1>";
-    const got = slackAttachment(
-      { entry: { at: "2026-01-01T00:00:00.000Z", event: "test" }, kind: "message", text: [text] },
-      { title: "a|b>", url: "https://u|v" },
-      host,
-      NOW,
-    );
+    const got = slackAttachment(note([text]), { title: "a|b>", url: "https://u|v" }, host);
     expect(got.text).toBe("&lt;!channel&gt; &amp; &lt;@U1&gt;");
     expect(got.footer).toBe("<https://u%7Cv|a¦b&gt;>/&lt;hostname&gt;");
     expect(slackOutput("a```b").split("```")).toHaveLength(3);
@@ -256,10 +227,7 @@ describe("sending to Slack", () => {
     context.server.on(POST, OK);
     const notifier = open("slack://deploy?thread=true", context);
     await notifier.onActivated?.("/d");
-    await notifier.send(
-      { entry: { at: "2026-01-01T00:00:00.000Z", event: "test" }, kind: "error", text: ["boom"] },
-      NEVER,
-    );
+    await notifier.send(note(["boom"], { kind: "error" }), NEVER);
     expect(form(context).get("thread_ts")).toBe("1.1");
     expect(form(context).get("reply_broadcast")).toBe("true");
   });

@@ -1,10 +1,10 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Stats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { ConfigError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
-import { messageOf } from "../core/message_of.ts";
-import { fileError } from "../host/files/file_error.ts";
+import { ConfigError } from "../../core/error.ts";
+import type { EventSink } from "../../core/event.ts";
+import { messageOf } from "../../core/message_of.ts";
+import { fileError } from "./file_error.ts";
 
 /** A body that is being signed, with each of the secrets. */
 interface Signing {
@@ -13,7 +13,7 @@ interface Signing {
   isSignedWith(signature: string): boolean;
 }
 
-/** The secrets of the webhooks. All comparisons take constant time: over digests, and with every secret. */
+/** Secrets of which a request must have one. All comparisons take constant time: over digests, and with every secret. */
 export class Secrets {
   readonly #values: readonly string[];
   readonly #digests: readonly Buffer[];
@@ -57,28 +57,37 @@ const MAX_SECRETS = 8;
 const MAX_FILE_BYTES = 16 * 1024;
 const ADVICE = "create one with: openssl rand -hex 32";
 
-/** The file of `--webhook-secret-file`: a secret per line, so that a new one can be added before the old one goes. */
+interface SecretFileOptions {
+  path: string;
+  /** The flag that names the file. */
+  flag: string;
+  /** What a line of it is. */
+  noun: "secret" | "token";
+  /** What its lines are in messages: `webhook secrets`. */
+  subject: string;
+  emit: EventSink;
+}
+
+/** A file with a secret per line, so that a new one can be added before the old one goes. */
 export class SecretFile {
-  readonly #path: string;
-  readonly #emit: EventSink;
+  readonly #options: SecretFileOptions;
   #version: string | undefined;
   #secrets: Promise<Secrets>;
 
-  private constructor(path: string, emit: EventSink, read: SecretsRead) {
-    this.#path = path;
-    this.#emit = emit;
+  private constructor(options: SecretFileOptions, read: SecretsRead) {
+    this.#options = options;
     this.#version = read.version;
     this.#secrets = Promise.resolve(read.secrets);
     this.#warnIfPublic(read);
   }
 
-  static async open(path: string, emit: EventSink): Promise<SecretFile> {
-    return new SecretFile(path, emit, await readSecrets(path));
+  static async open(options: SecretFileOptions): Promise<SecretFile> {
+    return new SecretFile(options, await readSecrets(options));
   }
 
   /** Reads the file again if it has changed. If it cannot be used, the secrets stay as they were. */
   async current(): Promise<Secrets> {
-    const version = await versionOf(this.#path);
+    const version = await versionOf(this.#options.path);
     if (version !== this.#version) {
       this.#version = version;
       this.#secrets = this.#renew(this.#secrets);
@@ -88,25 +97,25 @@ export class SecretFile {
 
   async #renew(previous: Promise<Secrets>): Promise<Secrets> {
     try {
-      const read = await readSecrets(this.#path);
+      const read = await readSecrets(this.#options);
       this.#warnIfPublic(read);
       return read.secrets;
     } catch (error) {
-      const fields = { reason: messageOf(error) };
-      const message = "Webhook secrets not renewed";
-      this.#emit({ type: "warning", important: true, message, fields });
+      const { subject } = this.#options;
+      const message = `${subject.charAt(0).toUpperCase()}${subject.slice(1)} not renewed`;
+      this.#warn(message, { reason: messageOf(error) });
       return await previous;
     }
   }
 
   #warnIfPublic({ isPublic }: SecretsRead): void {
     if (!isPublic) return;
-    this.#emit({
-      type: "warning",
-      important: true,
-      message: "Every user can read the webhook secrets",
-      fields: { file: this.#path, hint: "chmod o-r" },
-    });
+    const { subject, path: file } = this.#options;
+    this.#warn(`Every user can read the ${subject}`, { file, hint: "chmod o-r" });
+  }
+
+  #warn(message: string, fields: Record<string, string>): void {
+    this.#options.emit({ type: "warning", important: true, message, fields });
   }
 }
 
@@ -116,18 +125,16 @@ interface SecretsRead {
   isPublic: boolean;
 }
 
-async function readSecrets(path: string): Promise<SecretsRead> {
+async function readSecrets({ path, flag, noun }: SecretFileOptions): Promise<SecretsRead> {
   const fail = (cause: unknown): never => {
     const { message } = fileError("read", path, cause);
-    throw new ConfigError(`Cannot use --webhook-secret-file: ${message}`, { cause });
+    throw new ConfigError(`Cannot use ${flag}: ${message}`, { cause });
   };
   const status = await stat(path).catch(fail);
-  const problem = fileProblem(status);
+  const problem = fileProblem(status, noun);
   const secrets = problem === undefined ? linesOf(await readFile(path, "utf8").catch(fail)) : [];
-  const reason = problem ?? secretsProblem(secrets);
-  if (reason !== undefined) {
-    throw new ConfigError(`Cannot use --webhook-secret-file "${path}": ${reason}`);
-  }
+  const reason = problem ?? secretsProblem(secrets, noun);
+  if (reason !== undefined) throw new ConfigError(`Cannot use ${flag} "${path}": ${reason}`);
   return {
     secrets: new Secrets(secrets),
     version: versionFrom(status),
@@ -142,21 +149,21 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== "");
 }
 
-function fileProblem(status: Stats): string | undefined {
+function fileProblem(status: Stats, noun: string): string | undefined {
   if (!status.isFile()) return "it is not a regular file";
   return status.size > MAX_FILE_BYTES
-    ? `it is larger than ${MAX_FILE_BYTES} bytes; expected one secret per line`
+    ? `it is larger than ${MAX_FILE_BYTES} bytes; expected one ${noun} per line`
     : undefined;
 }
 
 /** Names lines, not their text. */
-function secretsProblem(secrets: readonly string[]): string | undefined {
+function secretsProblem(secrets: readonly string[], noun: string): string | undefined {
   if (secrets.length === 0) return `it is empty; ${ADVICE}`;
   if (secrets.length > MAX_SECRETS) {
-    return `it has ${secrets.length} secrets, expected at most ${MAX_SECRETS}`;
+    return `it has ${secrets.length} ${noun}s, expected at most ${MAX_SECRETS}`;
   }
   for (const [index, secret] of secrets.entries()) {
-    const which = `secret ${index + 1}`;
+    const which = `${noun} ${index + 1}`;
     const { length } = secret;
     if (!/^[ -~]+$/.test(secret)) {
       return `${which} has characters other than printable ASCII; ${ADVICE}`;

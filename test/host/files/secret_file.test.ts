@@ -1,17 +1,23 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { DewyEvent } from "../../src/core/event.ts";
-import { SecretFile, Secrets } from "../../src/webhook/secrets.ts";
-import { tempDirectory } from "../support/temp_directory.ts";
-import { secretFile } from "./fixtures.ts";
-import { EXAMPLE, SECRET } from "./signed.ts";
+import type { DewyEvent } from "../../../src/core/event.ts";
+import { SecretFile, Secrets } from "../../../src/host/files/secret_file.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
+import { secretFile } from "../../webhook/fixtures.ts";
+import { EXAMPLE, SECRET } from "../../webhook/signed.ts";
 
 const NEXT = "a-secret-that-comes-next";
 
 async function open(path: string): Promise<{ file: SecretFile; events: DewyEvent[] }> {
   const events: DewyEvent[] = [];
-  const file = await SecretFile.open(path, (event) => events.push(event));
+  const file = await SecretFile.open({
+    path,
+    flag: "--webhook-secret-file",
+    noun: "secret",
+    subject: "webhook secrets",
+    emit: (event) => events.push(event),
+  });
   return { file, events };
 }
 

@@ -1,0 +1,149 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { HostError } from "../core/error.ts";
+import { hasCode } from "../host/files/file_error.ts";
+import { answerByFetch } from "../host/rpc_server/fetch.ts";
+import type { FetchHandler } from "../host/rpc_server/types.ts";
+import { bindError } from "../host/sockets/bind_error.ts";
+
+export interface Listener {
+  url: string;
+  port: number;
+  /** Stops listening, gives responses in progress a moment, and closes the connections. */
+  close(): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Prometheus scrapes every minute or more often: it keeps its connection. */
+const KEEP_ALIVE_MS = 75_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_CONNECTIONS = 256;
+/** How long the rest of a request body may arrive; without it, the client could lose the response. */
+const LINGER_MS = 1_000;
+const GRACE_MS = 1_000;
+
+/**
+ * Serves HTTP/1.1 on the first of the ports that is free. Node's server listens by itself: on Deno, a server that gets
+ * its connections from another one closes them after each response, and on Bun it has no timeouts.
+ */
+export async function openListener(
+  handler: FetchHandler,
+  host: string,
+  ports: readonly number[],
+): Promise<Listener> {
+  const open = new Set<ServerResponse>();
+  const http = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    (request, response) => {
+      open.add(response);
+      response.once("close", () => open.delete(response));
+      answer(handler, request, response).catch(() => response.destroy());
+    },
+  );
+  const sockets = trackSockets(http);
+  // Without a listener, Node closes the connection without a response.
+  http.on("connect", (_, socket) => {
+    socket.end("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n");
+  });
+  const bound = await bindFirst(http, host, ports);
+  return {
+    url: `http://${bound.host.includes(":") ? `[${bound.host}]` : bound.host}:${bound.port}`,
+    port: bound.port,
+    async close() {
+      const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+      await within(GRACE_MS, Promise.all([...open].map(closeOf)));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function trackSockets(http: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  http.on("connection", (socket: Socket) => {
+    if (sockets.size >= MAX_CONNECTIONS) return socket.destroy();
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    return undefined;
+  });
+  return sockets;
+}
+
+async function answer(
+  handler: FetchHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && /^host$/i.test(name));
+  const { host = "" } = request.headers;
+  if (hosts.length !== 1 || !HOST.test(host)) {
+    response.writeHead(400, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+    response.end("Expected one Host header\n");
+    return;
+  }
+  if (hasBody(request)) {
+    response.setHeader("connection", "close");
+    response.once("finish", () => {
+      request.resume();
+      const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+      request.socket.once("close", () => clearTimeout(timer));
+    });
+  }
+  await answerByFetch(handler, `http://${host}`, { request, response });
+}
+
+/** A name or an address, and a port. */
+const HOST = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i;
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const { "content-length": length = "0", "transfer-encoding": encoding } = headers;
+  return length !== "0" || encoding !== undefined;
+}
+
+async function bindFirst(http: Server, host: string, ports: readonly number[]) {
+  for (const port of ports) {
+    try {
+      return await bind(http, host, port);
+    } catch (cause) {
+      if (!hasCode(cause, "EADDRINUSE")) {
+        throw bindError({ kind: "tcp", host, port }, cause, "--admin-port");
+      }
+    }
+  }
+  throw new HostError("other programs use all of its ports; choose another --admin-port");
+}
+
+function bind(http: Server, host: string, port: number): Promise<{ host: string; port: number }> {
+  return new Promise((resolve, reject) => {
+    http.once("error", reject);
+    http.listen({ host, port }, () => {
+      http.off("error", reject);
+      http.on("error", () => {}); // For connections that cannot be accepted; others can.
+      const bound = http.address();
+      if (bound === null || typeof bound === "string") {
+        reject(new HostError("Cannot determine the port of the admin API"));
+      } else resolve({ host: bound.address, port: bound.port });
+    });
+  });
+}
+
+function closeOf(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => response.once("close", () => resolve()));
+}
+
+function within(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void work.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

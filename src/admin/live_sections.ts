@@ -1,0 +1,141 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import { abortWith } from "../core/timeout.ts";
+import { SECTIONS_EVENT } from "./page/view.ts";
+
+/** The HTML of the page's sections, by their ids. */
+export type Sections = Readonly<Record<string, string>>;
+
+const MAX_CLIENTS = 32;
+/** Proxies close a connection that is silent for a minute or so. */
+const HEARTBEAT_MS = 15_000;
+/** Replicas and log lines change without an event. */
+const REFRESH_MS = 5_000;
+const MIN_GAP_MS = 1_000;
+/** Then the browser connects again, with a token that is valid by then. */
+const LIFETIME_MS = 3_600_000;
+
+interface LiveSectionsOptions {
+  render(): Promise<Sections>;
+  /** Receives the events after which the sections may have changed. */
+  subscribe(sink: EventSink): () => void;
+  clock: Clock;
+  /** Ends all streams. */
+  signal: AbortSignal;
+}
+
+/**
+ * Sends the sections that change to the browsers that show the page. It renders only while there are any, once for all,
+ * and a slow one skips what it has missed.
+ */
+export class LiveSections {
+  readonly #options: LiveSectionsOptions;
+  readonly #clients = new Set<Client>();
+  #sections: Sections = {};
+  #isRefreshing = false;
+
+  constructor(options: LiveSectionsOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the stream of a client, or `undefined` if there are too many. */
+  open(): ReadableStream<Uint8Array> | undefined {
+    const { clock, signal } = this.#options;
+    if (this.#clients.size >= MAX_CLIENTS || signal.aborted) return undefined;
+    const client = new Client(clock, signal);
+    this.#clients.add(client);
+    if (!this.#isRefreshing) void this.#refresh();
+    const leave = (): void => {
+      client.end();
+      this.#clients.delete(client);
+    };
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const message = await client.next(() => this.#sections);
+          if (message !== undefined) return controller.enqueue(new TextEncoder().encode(message));
+          leave();
+          controller.close();
+        },
+        cancel: leave,
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  async #refresh(): Promise<void> {
+    this.#isRefreshing = true;
+    const { render, subscribe, clock, signal } = this.#options;
+    const change = new Wake();
+    const unsubscribe = subscribe(() => change.ring());
+    while (this.#clients.size > 0 && !signal.aborted) {
+      // Sections that cannot be rendered stay as they were; the next attempt is soon.
+      this.#sections = await render().catch(() => this.#sections);
+      for (const client of this.#clients) client.wake.ring();
+      await clock.sleep(MIN_GAP_MS, signal).catch(() => {});
+      await change.wait(REFRESH_MS - MIN_GAP_MS, clock, signal);
+    }
+    unsubscribe();
+    this.#isRefreshing = false;
+  }
+}
+
+class Client {
+  readonly wake = new Wake();
+  readonly #clock: Clock;
+  readonly #ended = new AbortController();
+  readonly #detach: () => void;
+  readonly #endsAt: number;
+  #sent: Sections = {};
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#endsAt = clock.monotonic() + LIFETIME_MS;
+    this.#detach = abortWith(this.#ended, signal);
+  }
+
+  end(): void {
+    this.#detach();
+    this.#ended.abort();
+  }
+
+  /** Waits for a change, or a heartbeat. Returns `undefined` at the end. */
+  async next(current: () => Sections): Promise<string | undefined> {
+    for (;;) {
+      if (this.#ended.signal.aborted || this.#clock.monotonic() >= this.#endsAt) return undefined;
+      const sections = current();
+      const changed = Object.entries(sections).filter(([id, html]) => this.#sent[id] !== html);
+      this.#sent = sections;
+      if (changed.length > 0) {
+        const data = JSON.stringify(Object.fromEntries(changed));
+        return `event: ${SECTIONS_EVENT}\ndata: ${data}\n\n`;
+      }
+      const hasChanged = await this.wake.wait(HEARTBEAT_MS, this.#clock, this.#ended.signal);
+      if (!hasChanged && !this.#ended.signal.aborted) return ": heartbeat\n\n";
+    }
+  }
+}
+
+/** A signal that something has changed; it is kept for one that does not wait yet. */
+class Wake {
+  #isRung = false;
+  #ring: (() => void) | undefined;
+
+  ring(): void {
+    this.#isRung = true;
+    this.#ring?.();
+  }
+
+  /** Returns whether it was rung, before `ms` have passed or the signal was aborted. */
+  async wait(ms: number, clock: Clock, signal: AbortSignal): Promise<boolean> {
+    const waiting = new AbortController();
+    const detach = abortWith(waiting, signal);
+    this.#ring = () => waiting.abort();
+    if (!this.#isRung) await clock.sleep(ms, waiting.signal).catch(() => {});
+    this.#ring = undefined;
+    detach();
+    const isRung = this.#isRung;
+    this.#isRung = false;
+    return isRung;
+  }
+}

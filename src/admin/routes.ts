@@ -1,0 +1,184 @@
+import type { InstanceStatus, Mode } from "../control/protocol.ts";
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import { messageOf } from "../core/message_of.ts";
+import type { Redact } from "../core/secret.ts";
+import { withDeadline } from "../core/timeout.ts";
+import { type Access, refusalOf } from "./access.ts";
+import { eventStream, json, metricsText, page, text, withoutBody } from "./answer.ts";
+import type { AdminContainer } from "./container.ts";
+import { parseHistoryQuery, readHistory, readRecent } from "./history.ts";
+import { LiveSections } from "./live_sections.ts";
+import { renderPage, renderSections } from "./page/render.ts";
+import { EVENTS_PATH, type PageView } from "./page/view.ts";
+import { isServing, notReady } from "./readiness.ts";
+import { restrictedEntry, restrictedStatus } from "./restricted.ts";
+
+/** What the admin server shows. */
+export interface AdminSource {
+  mode: Mode;
+  /** The working directory, whose journal is shown. */
+  root: string;
+  status(): Promise<InstanceStatus>;
+  /** The number of backends in rotation, over all ports of the proxy. */
+  backends?: (() => number) | undefined;
+  /** For `/api/containers`. */
+  containers?: ((signal: AbortSignal) => Promise<readonly AdminContainer[]>) | undefined;
+  /** The last lines of the app's output, oldest first. */
+  appLines?: ((signal: AbortSignal) => Promise<readonly string[]>) | undefined;
+  /** The last lines of dewy's own log, oldest first. */
+  ownLines(): readonly string[];
+  /** The text of `/metrics`; absent without `--telemetry`. */
+  metrics?: (() => Promise<string>) | undefined;
+  /** Receives the events of this process, after which the page may have changed. */
+  subscribe(sink: EventSink): () => void;
+  redact: Redact;
+  clock: Clock;
+}
+
+/** An engine that is busy may take a while. */
+const ANSWER_TIMEOUT_MS = 10_000;
+const LINES_TIMEOUT_MS = 3_000;
+
+/** The numbers of the Go dewy. */
+const COMMANDS: Readonly<Record<Mode, number>> = { server: 0, assets: 1, container: 2 };
+
+type Route = (query: URLSearchParams) => Promise<Response> | Response;
+
+/** The routes of the admin server. They change nothing: that is what the control socket is for. */
+export class AdminRoutes {
+  readonly #source: AdminSource;
+  readonly #access: Access;
+  readonly #signal: AbortSignal;
+  readonly #isRestricted: boolean;
+  readonly #routes: Readonly<Record<string, Route | undefined>>;
+
+  /** @param signal Aborts when the server closes. */
+  constructor(source: AdminSource, access: Access, signal: AbortSignal) {
+    this.#source = source;
+    this.#access = access;
+    this.#signal = signal;
+    this.#isRestricted = access.tokens === undefined;
+    const { containers, metrics, subscribe, clock } = source;
+    const view = shared(() => this.#view());
+    const status = shared(() => this.#status());
+    const live = new LiveSections({
+      render: async () => renderSections(await view()),
+      subscribe,
+      clock,
+      signal,
+    });
+    const listed = containers && shared(() => this.#limited(containers));
+    this.#routes = {
+      "/": async () => {
+        const nonce = newNonce();
+        return page(renderPage(await view(), { nonce }), nonce);
+      },
+      [EVENTS_PATH]: () => {
+        const stream = live.open();
+        return stream === undefined
+          ? text(503, "Too many pages are open", { "retry-after": "30" })
+          : eventStream(stream);
+      },
+      "/api/status": async () => json(this.#statusAnswer(await status())),
+      "/api/containers": listed && (async () => json({ containers: await listed() })),
+      "/api/history": (query) => this.#history(query),
+      "/healthz": () => text(200, "ok"),
+      "/readyz": async () => {
+        const reason = notReady(await status());
+        return reason === undefined ? text(200, "ready") : text(503, `not ready: ${reason}`);
+      },
+      "/metrics": metrics && (async () => metricsText(await this.#limited(metrics))),
+    };
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const refusal = await refusalOf(request, this.#access);
+    const response = refusal ?? (await this.#routed(request));
+    return request.method === "HEAD" ? withoutBody(response) : response;
+  }
+
+  async #routed(request: Request): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url);
+    const route = Object.hasOwn(this.#routes, pathname) ? this.#routes[pathname] : undefined;
+    if (route === undefined) return text(404, "Not found");
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return text(405, "Method not allowed", { allow: "GET, HEAD" });
+    }
+    try {
+      return await route(searchParams);
+    } catch (error) {
+      return text(500, this.#source.redact(messageOf(error)));
+    }
+  }
+
+  #limited<T>(work: (signal: AbortSignal) => Promise<T>, ms = ANSWER_TIMEOUT_MS): Promise<T> {
+    return withDeadline(this.#source.clock, ms, this.#signal, work);
+  }
+
+  async #status(): Promise<InstanceStatus> {
+    const status = await this.#limited(() => this.#source.status());
+    return this.#isRestricted ? restrictedStatus(status) : status;
+  }
+
+  /** The first fields are those of the Go dewy, in its order. */
+  #statusAnswer(status: InstanceStatus): unknown {
+    const { mode, backends } = this.#source;
+    const { name, ...rest } = status;
+    return {
+      command: COMMANDS[mode],
+      current_version: status.live?.tag ?? "",
+      is_running: isServing(status),
+      name,
+      proxy_backends: backends?.() ?? 0,
+      ...rest,
+    };
+  }
+
+  async #history(params: URLSearchParams): Promise<Response> {
+    const { root, clock } = this.#source;
+    const query = parseHistoryQuery(params, clock.now());
+    if (typeof query === "string") return text(400, query);
+    const entries = await this.#limited((signal) => readHistory(root, query, signal));
+    return json({ entries: this.#isRestricted ? entries.map(restrictedEntry) : entries });
+  }
+
+  async #view(): Promise<PageView> {
+    const { root, clock } = this.#source;
+    const [status, entries, lines] = await Promise.all([
+      this.#status(),
+      this.#limited(() => readRecent(root)),
+      this.#lines(),
+    ]);
+    return {
+      status,
+      entries: this.#isRestricted ? entries.map(restrictedEntry) : entries,
+      ...lines,
+      isRestricted: this.#isRestricted,
+      now: clock.now(),
+    };
+  }
+
+  async #lines(): Promise<Pick<PageView, "appLines" | "ownLines">> {
+    if (this.#isRestricted) return {};
+    const { appLines, ownLines, redact } = this.#source;
+    // The rest of the page does not depend on an engine that is busy.
+    const app = appLines && (await this.#limited(appLines, LINES_TIMEOUT_MS).catch(() => []));
+    return { ...(app && { appLines: app.map(redact) }), ownLines: ownLines().map(redact) };
+  }
+}
+
+/** Shares one answer among concurrent requests, so that they do not overload an engine or the disk. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => {
+    running ??= ask().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+}
+
+function newNonce(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64");
+}

@@ -1,0 +1,43 @@
+import { Mode } from "../control/protocol.ts";
+import type { CommandContext } from "./context.ts";
+import type { EventHub, OpenInstance } from "./instance.ts";
+import type { Agent } from "./types.ts";
+
+interface AdminParts {
+  instance: Pick<OpenInstance, "status" | "showAdmin">;
+  hub: EventHub;
+  /** The text of `/metrics`; absent without `--telemetry`. */
+  metrics: (() => Promise<string>) | undefined;
+}
+
+/** Opens the admin server of an agent, if the flags ask for it; otherwise its code is not even loaded. */
+export async function openAgentAdmin(
+  { config, root, supervision }: Agent,
+  { instance, hub, metrics }: AdminParts,
+  { clock, env, ownLines, redactor }: CommandContext,
+): Promise<{ close(): Promise<void> } | undefined> {
+  const mode = Mode.options.find((one) => one === config.command);
+  if (config.admin === undefined || mode === undefined) return undefined;
+  const { openAdmin } = await import("../admin/open.ts");
+  const admin = await openAdmin({
+    config: config.admin,
+    mode,
+    root,
+    status: instance.status,
+    backends: () => sum((supervision?.measure?.().proxies ?? []).map(({ backends }) => backends)),
+    containers: supervision?.containers?.bind(supervision),
+    appLines: supervision?.lastLines?.bind(supervision),
+    ownLines: ownLines ?? (() => []),
+    metrics,
+    subscribe: hub.subscribe,
+    redact: redactor(env),
+    emit: hub.emit,
+    clock,
+  });
+  instance.showAdmin(admin.url);
+  return admin;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}

@@ -1,0 +1,131 @@
+/** What the notifiers of chat services have in common: their options, and the parts of a message. */
+import { formatDuration } from "../core/duration.ts";
+import type { HookResult } from "../core/event.ts";
+import { printable } from "../core/text.ts";
+import type { OptionSpec, QueryReader } from "../core/url.ts";
+import { type Notification, QUIET } from "./driver.ts";
+import { hookOf, hookTitle } from "./hook.ts";
+import { mapText, plainText, type RichText, type Span } from "./rich_text.ts";
+
+/** The app's name and its link, for the footer of a message. */
+export interface AppLink {
+  title: string | undefined;
+  url: string | undefined;
+}
+
+export const APP_OPTIONS: readonly OptionSpec[] = [
+  { name: "title", type: "string", description: "Name of the app, shown below each message" },
+  { name: "url", type: "url", description: "Link of the title" },
+  QUIET,
+];
+
+export function readAppLink(options: QueryReader): AppLink {
+  return { title: options.text("title") || undefined, url: options.text("url") || undefined };
+}
+
+/** The sender's name and picture. */
+export const SENDER = {
+  name: "Dewy",
+  icon: "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png",
+};
+
+export type Tone = "good" | "bad" | "neutral";
+
+export interface Card {
+  tone: Tone;
+  title: string | undefined;
+  text: RichText;
+  facts: readonly (readonly [name: string, value: string])[];
+}
+
+const TONES: Readonly<Record<Notification["kind"], Tone>> = {
+  message: "neutral",
+  success: "good",
+  error: "bad",
+  "hook-passed": "good",
+  "hook-failed": "bad",
+};
+
+export const TONE_COLORS = { good: "#36a64f", bad: "#dd0000" } as const;
+
+/** The parts of a message. Control characters are shown as escapes. */
+export function cardOf({ kind, text, entry }: Notification): Card {
+  const tone = TONES[kind];
+  const hook = hookOf(entry);
+  if (hook === undefined) return { tone, title: undefined, text: shownText(text), facts: [] };
+  const facts = [
+    ["Exit code", exitText(hook)],
+    ["Duration", formatDuration(hook.durationMs)],
+  ] as const;
+  return { tone, title: hookTitle(hook), text: shownText(hookText(hook)), facts };
+}
+
+/** Whether the `mention` option applies. */
+export function isAlarm({ kind }: Notification): boolean {
+  return TONES[kind] === "bad";
+}
+
+export function exitText({ timedOut, exitCode }: HookResult): string {
+  return timedOut ? "timeout" : `${exitCode ?? "signal"}`;
+}
+
+function hookText({ command, stdout, stderr }: HookResult): RichText {
+  const output = (name: string, text: string): Span[] =>
+    text === "" ? [] : ["\n", { bold: name }, { lines: text.split("\n") }];
+  return [{ lines: command.split("\n") }, ...output("Stdout", stdout), ...output("Stderr", stderr)];
+}
+
+function shownText(text: RichText): RichText {
+  return mapText(text, (part) => printable(part, "\n\t"));
+}
+
+const MIN_PART = 100;
+
+/**
+ * Shortens the parts of a text until it fits into a message, visibly: of output the end remains, of everything else the
+ * start.
+ *
+ * @param most the length that no text exceeds which fits.
+ */
+export function fitText(text: RichText, most: number, fits: (text: RichText) => boolean): RichText {
+  for (let length = most; length > MIN_PART; length = Math.floor(length * 0.8)) {
+    const shorter = cutSpans(text, length);
+    if (fits(shorter)) return shorter;
+  }
+  return [cutEnd(plainText(text), MIN_PART)];
+}
+
+function cutSpans(text: RichText, length: number): RichText {
+  return text.map((span) => {
+    if (typeof span === "string") return cutEnd(span, length);
+    if ("lines" in span) return { lines: cutStart(span.lines.join("\n"), length).split("\n") };
+    return "bold" in span
+      ? { bold: cutEnd(span.bold, length) }
+      : { code: cutEnd(span.code, length) };
+  });
+}
+
+/** Keeps the start, if possible up to the end of a line, and says how much is missing. */
+export function cutEnd(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const head = text.slice(0, length);
+  const lineEnd = head.lastIndexOf("\n");
+  const kept = lineEnd > 0 ? head.slice(0, lineEnd) : wholeCharacters(head);
+  const mark = lineEnd > 0 ? "\n" : "";
+  return `${kept}${mark}… (${text.length - kept.length} more characters truncated)`;
+}
+
+/** Keeps the end, if possible from the start of a line, and says how much is missing. */
+export function cutStart(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const tail = text.slice(-length);
+  const lineStart = tail.indexOf("\n") + 1;
+  const kept =
+    lineStart > 0 && lineStart < tail.length ? tail.slice(lineStart) : wholeCharacters(tail);
+  return `… (${text.length - kept.length} characters truncated)\n${kept}`;
+}
+
+/** Without the half of a surrogate pair at its ends. */
+function wholeCharacters(text: string): string {
+  return text.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "");
+}

@@ -1,0 +1,80 @@
+import { ConfigError } from "../../core/error.ts";
+import type { SplitUrl } from "../../core/url.ts";
+import { APP_OPTIONS, readAppLink } from "../chat.ts";
+import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
+import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
+import { discordMessage, type Mention } from "./message.ts";
+
+const FORM: WebhookForm = {
+  syntax: "discord+https://discord.com/api/webhooks/<id>/<token>",
+  options: [
+    ...APP_OPTIONS,
+    {
+      name: "mention",
+      type: "string",
+      description: "Mentioned by errors: everyone, here, role:<id> or user:<id>",
+    },
+    { name: "thread_id", type: "string", description: "Thread of the channel to post in" },
+  ],
+  problem: ({ pathname }) =>
+    /^\/api(\/v\d+)?\/webhooks\/\d+\/[\w-]+$/.test(pathname)
+      ? undefined
+      : "the path is not that of a webhook",
+};
+
+export const discord: NotifierDriver = {
+  scheme: "discord+https",
+  name: "Discord",
+  syntax: FORM.syntax,
+  example: "discord+https://discord.com/api/webhooks/<id>/<token>?title=myapp&mention=here",
+  sites: ["discord.com", "discordapp.com"],
+  isSecretUrl: true,
+  options: FORM.options,
+  environment: [],
+  open: openDiscord,
+};
+
+function openDiscord(url: SplitUrl, context: NotifierContext): Notifier {
+  const { target, options } = readWebhook(url, FORM);
+  const mention = readMention(options.text("mention"));
+  const thread = options.text("thread_id");
+  if (thread !== "") target.searchParams.set("thread_id", thread);
+  // Without it, Discord answers before it has stored the message. https://discord.com/developers/docs/resources/webhook#execute-webhook
+  target.searchParams.set("wait", "true");
+  const app = readAppLink(options);
+  const post = jsonPoster(
+    {
+      name: "Discord",
+      target,
+      advice: "check the URL of the webhook, or make a new webhook",
+      retryAfterMs,
+    },
+    context,
+  );
+  return {
+    send: (notification, signal) =>
+      post(discordMessage(notification, { app, host: context.host, mention }), signal),
+  };
+}
+
+function readMention(text: string): Mention | undefined {
+  if (text === "") return undefined;
+  if (text === "everyone" || text === "here")
+    return { content: `@${text}`, allowed: { parse: ["everyone"] } };
+  const [, kind, id = ""] = /^(role|user):(\d{1,20})$/.exec(text) ?? [];
+  if (kind === "role") return { content: `<@&${id}>`, allowed: { parse: [], roles: [id] } };
+  if (kind === "user") return { content: `<@${id}>`, allowed: { parse: [], users: [id] } };
+  throw new ConfigError(
+    `Invalid value for --notifier: mention=${text} is not everyone, here, role:<id> or user:<id>`,
+  );
+}
+
+/** More exact than the header `Retry-After`. https://discord.com/developers/docs/topics/rate-limits */
+function retryAfterMs(body: string): number | undefined {
+  try {
+    const { retry_after: seconds } = JSON.parse(body) as { retry_after?: unknown };
+    return typeof seconds === "number" && seconds >= 0 ? Math.ceil(seconds * 1_000) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,249 @@
+import type { NotifierStatus } from "../control/protocol.ts";
+import type { Context } from "../core/context.ts";
+import { DewyError, NotFoundError, RemoteError } from "../core/error.ts";
+import { messageOf } from "../core/message_of.ts";
+import { TimeoutError, withDeadline } from "../core/timeout.ts";
+import type { JournalEntry } from "../journal/entry.ts";
+import type { Notification, Notifier } from "./driver.ts";
+import { lateText } from "./texts.ts";
+
+/** How many notifications may wait; the oldest are given up. */
+const CAPACITY = 500;
+/** Of one attempt. */
+const TIMEOUT_MS = 10_000;
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const LATE_MS = 5 * MINUTE_MS;
+/** Jitter: machines that lost the same service must not return to it together. */
+const JITTER = 0.25;
+
+/** The first pause after a failure, which doubles up to the longest one. */
+const BACKOFF = {
+  retry: { firstMs: 1_000, longestMs: 5 * MINUTE_MS },
+  /** Only the operator can solve it. */
+  operator: { firstMs: MINUTE_MS, longestMs: 60 * MINUTE_MS },
+};
+
+/** An entry of the journal, with the notification that it causes. */
+export interface Letter {
+  entry: JournalEntry;
+  notification?: Notification | undefined;
+}
+
+export interface OutboxOptions extends Pick<Context, "clock" | "emit"> {
+  notifier: Notifier;
+  /** The notifier's URL without secrets. */
+  label: string;
+  redact(text: string): string;
+  /** Called when an entry needs nothing more. */
+  onSettled(entry: JournalEntry, isUrgent: boolean): void;
+  random?: (() => number) | undefined;
+}
+
+/** Delivers notifications one at a time, in order, until each is delivered or given up. Deploys never wait for it. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #waiting: Letter[] = [];
+  readonly #stop = new AbortController();
+  /** Ends the pause before the next attempt. */
+  #hurry = new AbortController();
+  #isClosing = false;
+  #running: Promise<void> | undefined;
+  #trouble: { error: string; since: number; retryAt?: number } | undefined;
+  #lost = 0;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  push(letter: Letter): void {
+    this.#waiting.push(letter);
+    if (this.#count() > CAPACITY) this.#giveUpOldest();
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  status(): NotifierStatus {
+    const { error, since, retryAt } = this.#trouble ?? {};
+    return {
+      notifier: this.#options.label,
+      state: error === undefined ? "fine" : "failing",
+      ...(error === undefined ? {} : { error }),
+      ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
+      ...(retryAt === undefined ? {} : { retryAt: new Date(retryAt).toISOString() }),
+      waiting: this.#count(),
+      lost: this.#lost,
+    };
+  }
+
+  /** Makes a last attempt at the rest, for at most `timeoutMs`; the others wait for the next start. */
+  async close(timeoutMs: number): Promise<void> {
+    const { clock, notifier } = this.#options;
+    this.#isClosing = true;
+    this.#hurry.abort();
+    if (this.#running !== undefined) {
+      const done = new AbortController();
+      const overdue = clock.sleep(timeoutMs, done.signal).catch(() => {});
+      await Promise.race([this.#running, overdue]);
+      done.abort();
+    }
+    this.#stop.abort(new DOMException("dewy ends", "AbortError"));
+    await notifier.close?.().catch(() => {});
+    const count = this.#count();
+    if (count > 0) this.#warn("Notifications wait for the next start", { count });
+  }
+
+  async #drain(): Promise<void> {
+    for (let letter = this.#waiting[0]; letter !== undefined; letter = this.#waiting[0]) {
+      const isSettled = await this.#settle(letter);
+      if (!isSettled) return;
+      // It may have been given up meanwhile, because too many wait.
+      if (this.#waiting[0] !== letter) continue;
+      this.#waiting.shift();
+      this.#options.onSettled(letter.entry, letter.notification !== undefined);
+    }
+  }
+
+  /** Returns whether nothing more is to be done; not if dewy ends first. */
+  async #settle({ entry, notification }: Letter): Promise<boolean> {
+    const { event, directory } = entry;
+    if (event === "activated" && typeof directory === "string") await this.#announce(directory);
+    if (notification === undefined) return true;
+    for (let failures = 0; ; ) {
+      if (this.#isOld(entry)) {
+        this.#giveUpOld();
+        return true;
+      }
+      try {
+        await this.#attempt(notification);
+        this.#recover();
+        return true;
+      } catch (error) {
+        if (this.#stop.signal.aborted) return false;
+        failures += 1;
+        const outcome = outcomeOf(error);
+        if (outcome === "refused") {
+          this.#trouble = undefined;
+          this.#lose([entry], this.#reasonOf(error));
+          return true;
+        }
+        if (this.#isClosing || !(await this.#pause(error, outcome, failures))) return false;
+      }
+    }
+  }
+
+  async #attempt(notification: Notification): Promise<void> {
+    const { clock, notifier } = this.#options;
+    const isLate = clock.now() - Date.parse(notification.entry.at) > LATE_MS;
+    const sent = isLate ? { ...notification, text: lateText(notification) } : notification;
+    try {
+      await withDeadline(clock, TIMEOUT_MS, this.#stop.signal, (signal) =>
+        notifier.send(sent, signal),
+      );
+    } catch (cause) {
+      if (!(cause instanceof TimeoutError)) throw cause;
+      const message = `the notifier did not answer within ${TIMEOUT_MS / 1_000} s`;
+      throw new RemoteError(message, { code: "timeout", cause });
+    }
+  }
+
+  async #announce(directory: string): Promise<void> {
+    const { clock, notifier } = this.#options;
+    await withDeadline(clock, TIMEOUT_MS, this.#stop.signal, async () =>
+      notifier.onActivated?.(directory),
+    ).catch(() => {});
+  }
+
+  /** Waits for the next attempt. Returns false if dewy ends first. */
+  async #pause(error: unknown, outcome: "retry" | "operator", failures: number): Promise<boolean> {
+    const { clock } = this.#options;
+    const pauseMs = this.#pauseAfter(error, outcome, failures);
+    const now = clock.now();
+    const text = this.#reasonOf(error);
+    const isNew = this.#trouble === undefined;
+    this.#trouble = {
+      error: text,
+      since: this.#trouble?.since ?? now,
+      retryAt: now + pauseMs,
+    };
+    if (isNew) {
+      const fields = { error: text, retryInSeconds: Math.ceil(pauseMs / 1_000) };
+      this.#warn("Notification not delivered yet", fields, outcome === "operator");
+    }
+    const awake = this.#hurry.signal;
+    await clock.sleep(pauseMs, awake).catch(() => {});
+    return !this.#stop.signal.aborted;
+  }
+
+  #pauseAfter(error: unknown, outcome: "retry" | "operator", failures: number): number {
+    const { random = Math.random } = this.#options;
+    const { firstMs, longestMs } = BACKOFF[outcome];
+    const backoffMs = Math.min(firstMs * 2 ** Math.min(failures - 1, 20), longestMs);
+    const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
+    const pauseMs = backoffMs * (1 - JITTER * random());
+    return Math.round(Math.min(Math.max(pauseMs, askedMs), DAY_MS));
+  }
+
+  #recover(): void {
+    if (this.#trouble === undefined) return;
+    this.#trouble = undefined;
+    this.#warn("Notifications are delivered again", {});
+  }
+
+  #isOld({ at }: JournalEntry): boolean {
+    return this.#options.clock.now() - Date.parse(at) > DAY_MS;
+  }
+
+  /** All at once, so that they are reported once. */
+  #giveUpOld(): void {
+    const old = this.#waiting.filter(({ entry, notification }) => {
+      return notification !== undefined && this.#isOld(entry);
+    });
+    for (const letter of old) letter.notification = undefined;
+    const reason = this.#trouble?.error ?? "dewy did not run";
+    this.#lose(
+      old.map(({ entry }) => entry),
+      reason,
+    );
+  }
+
+  #giveUpOldest(): void {
+    // The first one may be on its way.
+    const index = this.#waiting.findIndex(({ notification }, at) => at > 0 && notification);
+    const [letter] = index === -1 ? [] : this.#waiting.splice(index, 1);
+    if (letter?.notification === undefined) return;
+    this.#lose([letter.entry], this.#trouble?.error ?? "too many notifications waited");
+  }
+
+  #lose(entries: readonly JournalEntry[], reason: string): void {
+    const { label: notifier, emit } = this.#options;
+    const count = entries.length;
+    this.#lost += count;
+    // The loss of a notification about a loss must not cause another one.
+    if (entries.some(({ event }) => event !== "notifications-lost")) {
+      emit({ type: "notifications-lost", notifier, count, reason });
+    } else this.#warn("Notification lost", { count, reason });
+  }
+
+  #count(): number {
+    return this.#waiting.filter(({ notification }) => notification !== undefined).length;
+  }
+
+  /** Errors name the URL of the request. */
+  #reasonOf(error: unknown): string {
+    return this.#options.redact(messageOf(error));
+  }
+
+  #warn(message: string, fields: Record<string, string | number>, important = false): void {
+    const { label: notifier, emit } = this.#options;
+    emit({ type: "warning", message, fields: { notifier, ...fields }, important });
+  }
+}
+
+/** What a failure means for the notification. */
+function outcomeOf(error: unknown): "retry" | "operator" | "refused" {
+  if (!(error instanceof DewyError)) return "refused";
+  if (error.fault === "operator" || error instanceof NotFoundError) return "operator";
+  return error.retryable ? "retry" : "refused";
+}

@@ -1,0 +1,167 @@
+import { readFile } from "node:fs/promises";
+import { ConfigError } from "../core/error.ts";
+import { nearest } from "../core/nearest.ts";
+import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import { fileError } from "../host/files/file_error.ts";
+import type { NotifierDriver } from "./driver.ts";
+
+/** The notifiers by scheme; a driver may have several. */
+export type NotifierTable = Readonly<Record<string, NotifierDriver>>;
+
+/** The URL of a notifier, with its driver. */
+export interface NotifierUrl {
+  text: string;
+  url: SplitUrl;
+  driver: NotifierDriver;
+}
+
+/** The variable with the URLs of notifiers, separated by white space. */
+export const NOTIFIER_VARIABLE = "DEWY_NOTIFIER";
+
+const SCHEME = /^([a-z][a-z0-9+.-]*):/;
+
+/** Where URLs of notifiers come from. */
+export interface NotifierSources {
+  notifiers: readonly string[];
+  notifierFiles: readonly string[];
+}
+
+/** Returns the URLs of the flags, the files and the variable. */
+export async function collectNotifierUrls(
+  { notifiers, notifierFiles }: NotifierSources,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<readonly string[]> {
+  const ofFiles = await Promise.all(notifierFiles.map(readUrls));
+  const ofVariable = (env[NOTIFIER_VARIABLE] ?? "").split(/\s+/);
+  return [...notifiers, ...ofFiles.flat(), ...ofVariable].filter((text) => text !== "");
+}
+
+async function readUrls(path: string): Promise<readonly string[]> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    const { message } = fileError("read", path, cause);
+    throw new ConfigError(`Cannot use --notifier-file: ${message}`, { cause });
+  });
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  return lines.map((line) => line.trim()).filter((line) => !/^(#|$)/.test(line));
+}
+
+export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl {
+  declarePrintable(table);
+  const [, scheme = ""] = SCHEME.exec(text) ?? [];
+  const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+  if (driver === undefined) throw unsupported(text, table);
+  const url = splitNotifierUrl(text, driver);
+  // A webhook of a chat service would not understand what programs get.
+  if (/^https?$/.test(scheme) && driverOfSite(url.host, table) !== undefined) {
+    throw unsupported(text, table);
+  }
+  return { text, url, driver };
+}
+
+function splitNotifierUrl(text: string, driver: NotifierDriver): SplitUrl {
+  if (driver.isOpaque && !/^[^/?#]*:\/\//.test(text)) {
+    const [start = "", scheme = ""] = SCHEME.exec(text) ?? [];
+    return { text, scheme, host: "", path: text.slice(start.length), query: new Map() };
+  }
+  // Operators write a channel as Slack shows it, `slack://#deploy`; no notifier URL has a fragment.
+  const plain = text.replace(/^([a-z][a-z0-9+.-]*:\/\/)#/, "$1%23");
+  // The error would show the URL.
+  if (driver.isSecretUrl && plain.includes("#")) {
+    throw new ConfigError(
+      `Cannot read --notifier "${hiddenUrl(text)}": a fragment is not allowed; write %23 for a literal #`,
+    );
+  }
+  return splitUrl(plain, "--notifier");
+}
+
+/** How each URL is shown, without secrets. Those that look the same are numbered. */
+export function labelsOf(urls: readonly NotifierUrl[]): readonly string[] {
+  const labels = urls.map(labelOf);
+  return labels.map((label, index) => {
+    if (labels.indexOf(label) === labels.lastIndexOf(label)) return label;
+    const number = labels.slice(0, index + 1).filter((one) => one === label).length;
+    return `${label} (${number})`;
+  });
+}
+
+function labelOf({ text, driver }: NotifierUrl): string {
+  return driver.isSecretUrl ? hiddenUrl(text) : redactUrl(text);
+}
+
+/** `discord+https://discord.com/…` */
+export function hiddenUrl(text: string): string {
+  const [, start = "", authority = ""] =
+    /^([a-z][a-z0-9+.-]*:(?:\/\/)?)?([^/?#\s]*)/i.exec(text) ?? [];
+  const host = authority.replace(/^.*@/, "");
+  const rest = text.length > start.length + authority.length ? "/…" : "";
+  return start.endsWith(":") ? `${start}…` : `${start}${host}${rest}`;
+}
+
+/** Words of the URLs of well-known services. */
+const PLAIN_WORD = /^[a-z]+$/i;
+const MIN_SEGMENT_LENGTH = 8;
+
+/** The parts of the URLs that must not be printed. */
+export function secretsIn(texts: readonly string[], table: NotifierTable): readonly string[] {
+  return texts.flatMap((text) => {
+    const [, scheme = "", rest = ""] = /^([^:]*):(?:\/\/)?(.*)$/s.exec(text) ?? [];
+    const [, authority = "", path = "", query = ""] = /^([^/?#]*)([^?#]*)(.*)$/s.exec(rest) ?? [];
+    const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
+    const ofUser = [user, user.replace(/^[^:]*:/, "")];
+    const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    // What cannot be read is not shown either.
+    const isSecret = driver === undefined || driver.isSecretUrl === true;
+    return [...ofUser, ...(isSecret ? secretsOfPath(path, query) : [])].flatMap(spellings);
+  });
+}
+
+function secretsOfPath(path: string, query: string): readonly string[] {
+  const values = query.split(/[?&#]/).map((pair) => pair.replace(/^[^=]*=/, ""));
+  const parts = [...path.split("/"), ...values].filter((part) => {
+    return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
+  });
+  return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];
+}
+
+function spellings(text: string): readonly string[] {
+  if (text === "") return [];
+  try {
+    return [text, decodeURIComponent(text)];
+  } catch {
+    return [text];
+  }
+}
+
+/** Everything after the host of a webhook URL is a secret. */
+function unsupported(text: string, table: NotifierTable): ConfigError {
+  const [, start = "", host = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#\s]*)/i.exec(text) ?? [];
+  const rest = text.length > start.length + host.length ? "/…" : "";
+  const shown = `"${redactUrl(start + host)}${rest}"`;
+  const drivers = [...new Set(Object.values(table))];
+  const meant = driverOfSite(host, table);
+  const near = nearest(start.replace("://", ""), Object.keys(table));
+  const advised = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
+  const hint = near === undefined || meant !== undefined ? advised : `; did you mean ${near}://?`;
+  return new ConfigError(
+    start === ""
+      ? `Cannot read --notifier ${shown}: expected ${drivers.map(({ syntax }) => syntax).join(", ")}${hint}`
+      : `unsupported notifier: ${shown}; supported: ${Object.keys(table).join(", ")}${hint}`,
+  );
+}
+
+/** The driver of the service with this host, by the most specific domain. */
+function driverOfSite(host: string, table: NotifierTable): NotifierDriver | undefined {
+  const found = Object.values(table).flatMap((driver) =>
+    (driver.sites ?? []).filter((site) => isBelow(host, site)).map((site) => ({ site, driver })),
+  );
+  return found.sort((one, other) => other.site.length - one.site.length)[0]?.driver;
+}
+
+function isBelow(host: string, domain: string): boolean {
+  return `.${host.replace(/^.*@|:\d+$/g, "").toLowerCase()}`.endsWith(`.${domain}`);
+}
+
+function advice({ syntax, environment }: NotifierDriver): string {
+  const secrets = environment.filter(({ secret }) => secret !== false).map(({ name }) => name);
+  return `use ${syntax}${secrets.length === 0 ? "" : `, and set ${secrets.join(" and ")}`}`;
+}

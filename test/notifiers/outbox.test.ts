@@ -1,0 +1,253 @@
+import { expect, test } from "vitest";
+import { CredentialError, type DewyEvent, NotFoundError, RemoteError } from "../../mod.ts";
+import type { JournalEntry } from "../../src/journal/entry.ts";
+import type { Notification, Notifier } from "../../src/notifiers/driver.ts";
+import { type Letter, Outbox } from "../../src/notifiers/outbox.ts";
+import { plainText } from "../../src/notifiers/rich_text.ts";
+import { type FakeClock, fakeClock } from "../fakes/clock.ts";
+import { note } from "./entries.ts";
+
+const HOUR_MS = 3_600_000;
+
+type Behave = (attempt: number, signal: AbortSignal) => Promise<void>;
+
+interface Opened {
+  outbox: Outbox;
+  clock: FakeClock;
+  events: DewyEvent[];
+  /** The texts of all attempts. */
+  texts: string[];
+  settled: string[];
+  letter(text: string, event?: string): Letter;
+}
+
+/** An outbox of a notifier that does with the nth attempt what the test says. */
+function open(behave: Behave, notifier: Partial<Notifier> = {}, random = 0): Opened {
+  const clock = fakeClock();
+  const events: DewyEvent[] = [];
+  const texts: string[] = [];
+  const settled: string[] = [];
+  const send = (notification: Notification, signal: AbortSignal): Promise<void> => {
+    texts.push(plainText(notification.text));
+    return behave(texts.length, signal);
+  };
+  const outbox = new Outbox({
+    notifier: { send, ...notifier },
+    label: "test://x",
+    clock,
+    emit: (event) => void events.push(event),
+    redact: (text) => text.replaceAll("hunter2", "…"),
+    onSettled: ({ id = "" }) => void settled.push(id),
+    random: () => random,
+  });
+  const letter = (text: string, event = "test"): Letter => {
+    const entry: JournalEntry = { at: new Date(clock.now()).toISOString(), event, id: text };
+    return { entry, notification: note([text], { entry }) };
+  };
+  return { outbox, clock, events, texts, settled, letter };
+}
+
+const never = (): Promise<void> => new Promise(() => {});
+
+test("notifications leave one at a time, in order, and entries without one are settled", async () => {
+  const { outbox, texts, settled, letter } = open(async () => {});
+  outbox.push(letter("a"));
+  outbox.push({ entry: letter("b").entry });
+  outbox.push(letter("c"));
+  await outbox.close(5_000);
+  expect(texts).toEqual(["a", "c"]);
+  expect(settled).toEqual(["a", "b", "c"]);
+});
+
+test("a release that went live is announced before the notifications about it", async () => {
+  const order: string[] = [];
+  const { outbox, letter } = open(async () => void order.push("sent"), {
+    onActivated: async (directory) => void order.push(directory),
+  });
+  outbox.push(letter("a"));
+  outbox.push({ entry: { ...letter("b").entry, event: "activated", directory: "/r/1" } });
+  outbox.push(letter("c"));
+  await outbox.close(5_000);
+  expect(order).toEqual(["sent", "/r/1", "sent"]);
+});
+
+test("failures are retried with a backoff of up to five minutes, and reported once", async () => {
+  const pauses = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1_000);
+  const { outbox, clock, events, texts, letter } = open(async (attempt) => {
+    if (attempt <= pauses.length) throw new RemoteError("no hunter2", { status: 500 });
+  });
+  outbox.push(letter("a"));
+  for (const pause of pauses) {
+    await clock.sleeping(pause);
+    const retryAt = new Date(clock.now() + pause).toISOString();
+    expect(outbox.status()).toMatchObject({ state: "failing", error: "no …", waiting: 1, retryAt });
+    clock.advance(pause);
+  }
+  await until(() => outbox.status().state === "fine");
+  expect(texts).toHaveLength(pauses.length + 1);
+  expect(outbox.status()).toEqual({ notifier: "test://x", state: "fine", waiting: 0, lost: 0 });
+  const messages = events.map((event) => (event.type === "warning" ? event.message : event.type));
+  expect(messages).toEqual(["Notification not delivered yet", "Notifications are delivered again"]);
+});
+
+test("jitter shortens a pause by up to a quarter", async () => {
+  const failing = async (): Promise<void> => {
+    throw new RemoteError("no", { status: 500 });
+  };
+  const { outbox, clock, letter } = open(failing, {}, 1);
+  outbox.push(letter("a"));
+  await clock.sleeping(750);
+});
+
+test("a pause that the service asks for is respected", async () => {
+  const { outbox, clock, texts, letter } = open(async (attempt) => {
+    if (attempt === 1) throw new RemoteError("429", { status: 429, retryAfterMs: 900_000 });
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(900_000);
+  clock.advance(900_000);
+  await until(() => texts.length === 2);
+});
+
+test.each([
+  ["a refused token", new CredentialError("invalid_auth")],
+  ["a place that does not exist", new NotFoundError("404")],
+])("after %s the pauses grow to an hour, and nothing is lost", async (_, error) => {
+  const { outbox, clock, events, letter } = open(async () => {
+    throw error;
+  });
+  outbox.push(letter("a"));
+  for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    await clock.sleeping(minutes * 60_000);
+    clock.advance(minutes * 60_000);
+  }
+  expect(outbox.status()).toMatchObject({ state: "failing", waiting: 1, lost: 0 });
+  expect(events).toMatchObject([{ type: "warning", important: true }]);
+});
+
+test.each([
+  ["a refusal", new RemoteError("too long: hunter2", { status: 400, retryable: false })],
+  ["a bug of the driver", new TypeError("too long: hunter2")],
+])("%s gives up this notification at once, and the next one is sent", async (_, error) => {
+  const { outbox, events, texts, settled, letter } = open(async (attempt) => {
+    if (attempt === 1) throw error;
+  });
+  outbox.push(letter("a"));
+  outbox.push(letter("b"));
+  await outbox.close(5_000);
+  expect(texts).toEqual(["a", "b"]);
+  expect(settled).toEqual(["a", "b"]);
+  expect(events).toEqual([
+    { type: "notifications-lost", notifier: "test://x", count: 1, reason: "too long: …" },
+  ]);
+  expect(outbox.status()).toMatchObject({ state: "fine", waiting: 0, lost: 1 });
+});
+
+test("the loss of a notification about a loss does not cause another one", async () => {
+  const { outbox, events, letter } = open(async () => {
+    throw new RemoteError("no", { retryable: false });
+  });
+  outbox.push(letter("a", "notifications-lost"));
+  await outbox.close(5_000);
+  expect(events.map(({ type }) => type)).toEqual(["warning"]);
+  expect(outbox.status().lost).toBe(1);
+});
+
+test("what is older than a day is given up together, with the last error as the reason", async () => {
+  const { outbox, clock, events, texts, letter } = open(async (attempt) => {
+    if (attempt <= 2) throw new RemoteError("down", { status: 503, retryAfterMs: 13 * HOUR_MS });
+  });
+  outbox.push(letter("a"));
+  outbox.push(letter("b"));
+  await clock.sleeping(13 * HOUR_MS);
+  clock.advance(13 * HOUR_MS);
+  await until(() => texts.length === 2);
+  outbox.push(letter("c"));
+  await clock.sleeping(13 * HOUR_MS);
+  clock.advance(13 * HOUR_MS);
+  await until(() => outbox.status().waiting === 0);
+  expect(texts.at(-1)).toMatch(/^\[2026-01-02 16:04 UTC\] c$/);
+  expect(events).toContainEqual({
+    type: "notifications-lost",
+    notifier: "test://x",
+    count: 2,
+    reason: "down",
+  });
+});
+
+test("an attempt without an answer is aborted after ten seconds", async () => {
+  let isAborted = false;
+  const { outbox, clock, texts, letter } = open((attempt, signal) => {
+    if (attempt > 1) return Promise.resolve();
+    signal.addEventListener("abort", () => {
+      isAborted = true;
+    });
+    return never();
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(10_000);
+  clock.advance(10_000);
+  await clock.sleeping(1_000);
+  expect(isAborted).toBe(true);
+  clock.advance(1_000);
+  await until(() => texts.length === 2);
+});
+
+test("the oldest of too many are given up, but not the one that is on its way", async () => {
+  let release = (): void => {};
+  const { outbox, events, texts, letter } = open(
+    () => new Promise((resolve) => (release = resolve)),
+  );
+  const names = Array.from({ length: 503 }, (_, index) => `${index}`);
+  for (const name of names) outbox.push(letter(name));
+  for (let count = 1; count <= 500; count += 1) {
+    await until(() => texts.length === count);
+    release();
+  }
+  await until(() => outbox.status().waiting === 0);
+  expect(texts).toEqual(["0", ...names.slice(4)]);
+  expect(outbox.status().lost).toBe(3);
+  expect(events.filter(({ type }) => type === "notifications-lost")).toHaveLength(3);
+});
+
+test("closing makes a last attempt at what waits for a retry", async () => {
+  const { outbox, clock, texts, settled, letter } = open(async (attempt) => {
+    if (attempt === 1) throw new RemoteError("no", { status: 500 });
+  });
+  outbox.push(letter("a"));
+  outbox.push(letter("b"));
+  await clock.sleeping(1_000);
+  await outbox.close(5_000);
+  expect(texts).toEqual(["a", "a", "b"]);
+  expect(settled).toEqual(["a", "b"]);
+});
+
+test("closing aborts the attempt after its timeout, and leaves the rest unsettled", async () => {
+  let isAborted = false;
+  const { outbox, clock, events, settled, letter } = open((_, signal) => {
+    signal.addEventListener("abort", () => {
+      isAborted = true;
+    });
+    return never();
+  });
+  outbox.push(letter("a"));
+  outbox.push(letter("b"));
+  const closed = outbox.close(5_000);
+  await clock.sleeping(5_000);
+  clock.advance(5_000);
+  await closed;
+  expect(isAborted).toBe(true);
+  expect(settled).toEqual([]);
+  expect(events).toMatchObject([
+    { message: "Notifications wait for the next start", fields: { count: 2 } },
+  ]);
+});
+
+/** Lets other work go on until a condition holds. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 10_000; turn += 1) {
+    if (condition()) return;
+    await Promise.resolve();
+  }
+  throw new Error("the condition never held");
+}
