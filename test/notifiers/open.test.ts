@@ -110,8 +110,8 @@ describe("openNotifiers", () => {
     ["slak://deploy", "did you mean slack://?"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],
-    ["https://h.example/secret?a=secret#secret", 'unsupported notifier: "https://h.example/…"'],
-    ["https://me:secret@h.example/secret", 'unsupported notifier: "https://h.example/…"'],
+    ["wss://h.example/secret?a=secret#secret", 'unsupported notifier: "wss://h.example/…"'],
+    ["wss://me:secret@h.example/secret", 'unsupported notifier: "wss://h.example/…"'],
     ["h.example/secret", 'Cannot read --notifier "h.example/…": expected slack://<channel>'],
     ["secret@h.example", 'Cannot read --notifier "…@h.example"'],
     [
