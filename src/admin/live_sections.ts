@@ -35,13 +35,17 @@ export class LiveSections {
 
   constructor(options: LiveSectionsOptions) {
     this.#options = options;
+    // One listener for all: runtimes warn about more than ten.
+    options.signal.addEventListener("abort", () => {
+      for (const client of this.#clients) client.end();
+    });
   }
 
   /** Returns the stream of a client, or `undefined` if there are too many. */
   open(): ReadableStream<Uint8Array> | undefined {
     const { clock, signal } = this.#options;
     if (this.#clients.size >= MAX_CLIENTS || signal.aborted) return undefined;
-    const client = new Client(clock, signal);
+    const client = new Client(clock);
     this.#clients.add(client);
     if (!this.#isRefreshing) void this.#refresh();
     const leave = (): void => {
@@ -95,18 +99,15 @@ class Client {
   readonly wake = new Wake();
   readonly #clock: Clock;
   readonly #ended = new AbortController();
-  readonly #detach: () => void;
   readonly #endsAt: number;
   #sent: Sections = {};
 
-  constructor(clock: Clock, signal: AbortSignal) {
+  constructor(clock: Clock) {
     this.#clock = clock;
     this.#endsAt = clock.monotonic() + LIFETIME_MS;
-    this.#detach = abortWith(this.#ended, signal);
   }
 
   end(): void {
-    this.#detach();
     this.#ended.abort();
   }
 
