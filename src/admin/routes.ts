@@ -12,7 +12,7 @@ import { LiveSections } from "./live_sections.ts";
 import { renderPage, renderSections } from "./page/render.ts";
 import { EVENTS_PATH, type PageView } from "./page/view.ts";
 import { isServing, notReady } from "./readiness.ts";
-import { restrictedEntry, restrictedStatus } from "./restricted.ts";
+import { restricted, restrictedEntry } from "./restricted.ts";
 
 /** What the admin server shows. */
 export interface AdminSource {
@@ -122,7 +122,7 @@ export class AdminRoutes {
 
   async #status(): Promise<InstanceStatus> {
     const status = await this.#limited(() => this.#source.status());
-    return this.#isRestricted ? restrictedStatus(status) : status;
+    return this.#isRestricted ? restricted(status) : status;
   }
 
   /** The first fields are those of the Go dewy, in its order. */
