@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
@@ -165,6 +166,7 @@ export class AdminRoutes {
       entries: this.#isRestricted ? entries.map(restrictedEntry) : entries,
       ...lines,
       isRestricted: this.#isRestricted,
+      host: hostname(),
       now: clock.now(),
     };
   }
