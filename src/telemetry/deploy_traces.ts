@@ -61,7 +61,6 @@ export class DeployTraces {
   #calls: { event: EventOf<"request">; at: number }[] = [];
   /** The order of an operator that has not ended yet, and when it was given. */
   #order: { command: string; operator: Operator; at: number } | undefined;
-  readonly #received = new WeakSet<DewyEvent>();
 
   constructor(options: DeployTraceOptions) {
     this.#options = options;
@@ -74,10 +73,7 @@ export class DeployTraces {
     return context !== undefined && context.traceFlags & SAMPLED ? context.traceId : undefined;
   }
 
-  /** One that comes twice counts once. */
   readonly sink: EventSink = (event) => {
-    if (this.#received.has(event)) return;
-    this.#received.add(event);
     const handle = this.#handlers[event.type] as Handler | undefined;
     handle?.(event, this.#options.clock.now());
   };

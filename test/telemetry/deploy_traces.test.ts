@@ -315,14 +315,6 @@ describe("traces", () => {
     expect(unsampled.traces.traceIdOf("v2")).toBeUndefined();
   });
 
-  test("count an event that comes twice once", () => {
-    const { emit, outline } = eventsOf();
-    const started: DewyEvent = { type: "phase-started", phase: "stage", tag: "v2" };
-    const call = request("https://api.example.com/", 5);
-    emit(started, started, call, call, deployed, deployed);
-    expect(outline()).toEqual(["deploy", "  stage", "    GET"]);
-  });
-
   test("of deploys that end without an event do not pile up", () => {
     const { emit, spans } = eventsOf();
     for (let patch = 0; patch < 20; patch += 1) {
