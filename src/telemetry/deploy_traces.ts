@@ -133,6 +133,7 @@ export class DeployTraces {
   }
 
   #called(event: EventOf<"request">, at: number): void {
+    if (event.isNotification) return;
     // Polls go on while a version bakes: their calls are not part of its deploy.
     const attempt = [...this.#attempts.values()].findLast(isCalling);
     if (attempt !== undefined) {
@@ -161,7 +162,8 @@ export class DeployTraces {
     span.end(new Date(at));
   }
 
-  #retried({ reason, delayMs, attempt }: EventOf<"retry">, at: number): void {
+  #retried({ reason, delayMs, attempt, isNotification }: EventOf<"retry">, at: number): void {
+    if (isNotification) return;
     const calling = [...this.#attempts.values()].findLast(isCalling);
     const attributes = { "dewy.reason": reason, "dewy.delay_ms": delayMs, "dewy.attempt": attempt };
     calling?.phase?.span.addEvent("retry", this.#plain(attributes), new Date(at));

@@ -110,15 +110,26 @@ describe("openNotifiers", () => {
     ["slak://deploy", "did you mean slack://?"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],
-    ["https://h.example/secret?a=secret#secret", 'unsupported notifier: "https://h.example/…"'],
-    ["https://me:secret@h.example/secret", 'unsupported notifier: "https://h.example/…"'],
+    ["owl://h.example/secret?a=secret#secret", 'unsupported notifier: "owl://h.example/…"'],
+    ["owl://me:secret@h.example/secret", 'unsupported notifier: "owl://h.example/…"'],
+    [
+      "https://h.example/secret?a=secret#secret",
+      '"https://h.example/…": a fragment is not allowed',
+    ],
+    ["https://me:secret@h.example/secret", '"https://h.example/…": credentials do not belong'],
     ["h.example/secret", 'Cannot read --notifier "h.example/…": expected slack://<channel>'],
     ["secret@h.example", 'Cannot read --notifier "…@h.example"'],
-    [
-      "https://hooks.slack.com/services/T0/B0/secret",
-      "for Slack use slack://<channel>, and set SLACK_TOKEN",
-    ],
-    ["hooks.slack.com/services/T0/B0/secret", "for Slack use slack://<channel>"],
+    ["https://app.slack.com/secret", "for Slack use slack://<channel>, and set SLACK_TOKEN"],
+    ["https://hooks.slack.com/services/T0/B0/secret", "use slack+https://hooks.slack.com/serv"],
+    ["hooks.slack.com/services/T0/B0/secret", "use slack+https://hooks.slack.com/services/"],
+    ["https://discord.com/api/webhooks/1/secret", "for Discord use discord+https://discord.com"],
+    ["https://ptb.discord.com/api/webhooks/1/secret", "for Discord use discord+https://"],
+    ["slack+https://discord.com/api/webhooks/1/secret/slack", "for Discord use discord+https://"],
+    ["https://x.westus.logic.azure.com/workflows/secret?sig=secret", "use teams+https://"],
+    ["https://x.y.environment.api.powerplatform.com:443/secret", "use teams+https://"],
+    ["https://x.webhook.office.com/webhookb2/secret", "for Microsoft Teams use teams+https://"],
+    ["http://ntfy.sh/secret", "for ntfy use ntfy+https://<host>/<topic>, and set NTFY_TOKEN"],
+    ["discord+https://discord.com/api/webhooks/1/secret?quiet=maybe", "quiet=maybe is neither"],
   ])("refuses %s", (url, message) => {
     const refused = (): unknown => open(url, notifierContext());
     expect(refused).toThrow(message);

@@ -201,6 +201,8 @@ describe("dewy status", () => {
   });
 });
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
+
 describe("the details", () => {
   const details = (over: Partial<InstanceStatus>): string[] =>
     statusDetails(statusOf(over), NOW, terminalStyle({ isTerminal: false }, {})).split("\n");
@@ -218,6 +220,10 @@ describe("the details", () => {
         restarts: 3,
       },
       lastPoll: { at: past(10), outcome: "unreachable", error: "no response within 30 s" },
+      rateLimits: [
+        { host: "api.github.com", remaining: 5, limit: 60, resetAt: future(1_200) },
+        { host: "ghcr.io", remaining: 6, limit: 60, resetAt: future(1_200) },
+      ],
       waiting: [{ tag: "v1.3.0", why: "pinned", reason: "pinned to v1.2.0 by alice" }],
       pinned: { ...said, tag: "v1.2.0", message: "until monday" },
       paused: said,
@@ -234,6 +240,7 @@ describe("the details", () => {
       /^ {15}1: v1\.1\.0, standby, pid 11, started 24 h ago$/,
       /^ {2}restarts +3 since dewy started$/,
       /^ {2}last poll +10 s ago, the registry did not answer: no response within 30 s$/,
+      /^ {2}rate limit +5 of 60 requests left at api\.github\.com, reset in 20 min$/,
       /^ {2}next poll +in 20 s$/,
       /^ {2}waiting +v1\.3\.0: pinned to v1\.2\.0 by alice$/,
       /^ {2}order +rollback v1\.1\.0, asked for by alice, 2 h ago$/,
@@ -273,6 +280,28 @@ describe("the details", () => {
     const text = statusDetails(stopped, NOW, terminalStyle({ isTerminal: false }, {}));
     expect(text).toContain("switched to v1.3.0; its next start finishes or undoes that");
     expect(text).toContain("by bob, 1 min ago; carried out at the next start");
+  });
+
+  test("say which notifiers fail, since when, and what that means", () => {
+    const slack = { notifier: "slack://deploy", state: "fine", waiting: 0, lost: 0 } as const;
+    const discord = {
+      notifier: "discord+https://discord.com/…",
+      state: "failing",
+      error: "Cannot reach discord.com: connection refused",
+      since: past(180),
+      retryAt: future(32),
+      waiting: 2,
+      lost: 1,
+    } as const;
+    const text = details({ notifiers: [slack, discord] }).join("\n");
+    expect(text).toMatch(/ notifiers +slack:\/\/deploy: ok\n/);
+    expect(text).toContain(
+      "discord+https://discord.com/…: failing for 3 min: Cannot reach discord.com: connection refused, " +
+        "next attempt in 32 s; 2 waiting; 1 given up since dewy started",
+    );
+    const row = statusTable([statusOf({ notifiers: [slack, discord] })], NOW, PLAIN);
+    expect(row).toContain("discord+https://discord.com/… fails");
+    expect(row).not.toContain("slack");
   });
 
   test("shows until when no deploy window is open", () => {
