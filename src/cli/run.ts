@@ -120,8 +120,12 @@ async function printHelp(
   return 0;
 }
 
+/** A driver with several schemes appears once. */
 function drivers({ registries, notifiers }: DriverTables): HelpTables {
-  return { registries: Object.values(registries), notifiers: Object.values(notifiers) };
+  return {
+    registries: Object.values(registries),
+    notifiers: [...new Set(Object.values(notifiers))],
+  };
 }
 
 async function printVersion(io: ProcessIo): Promise<number> {

@@ -1,13 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import {
-  declarePrintable,
-  type OptionSpec,
-  redactUrl,
-  type SplitUrl,
-  splitUrl,
-} from "../core/url.ts";
+import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -72,15 +66,18 @@ export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
   const url = splitNotifierUrl(text, driver);
-  // A webhook of a chat service would not understand what programs get.
-  if (/^https?$/.test(scheme) && driverOfSite(url.host, table) !== undefined) {
-    throw unsupported(text, table);
+  // The webhook of a service understands only what its own driver sends.
+  const meant = /(^|\+)https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
+  if (meant !== undefined && meant !== driver) {
+    throw new ConfigError(
+      `Cannot use --notifier "${hiddenUrl(text)}": for ${meant.name} ${advice(meant)}`,
+    );
   }
   return { text, url, driver };
 }
 
 function splitNotifierUrl(text: string, driver: NotifierDriver): SplitUrl {
-  if (driver.isOpaque && !/^[^/?#]*:\/\//.test(text)) {
+  if (driver.isOpaque && !/^[a-z0-9+.-]*:\/\//.test(text)) {
     const [start = "", scheme = ""] = SCHEME.exec(text) ?? [];
     return { text, scheme, host: "", path: text.slice(start.length), query: new Map() };
   }
@@ -130,26 +127,33 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    const ofUrl = isSecret ? secretsOfPath(path, query) : secretsOfQuery(query, driver.options);
-    return [...ofUser, ...ofUrl].flatMap(spellings);
+    const options = new Set(driver?.options.map(({ name }) => name));
+    const ofPath = isSecret ? secretsOfPath(path, query, options) : [];
+    return [...ofUser, ...ofOptions, ...ofPath].flatMap(spellings);
   });
 }
 
-function secretsOfPath(path: string, query: string): readonly string[] {
-  const values = query.split(/[?&#]/).map((pair) => pair.replace(/^[^=]*=/, ""));
+function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
+  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
+  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
+  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
+}
+
+/** The title of an app may be printed. */
+function secretsOfPath(
+  path: string,
+  query: string,
+  options: ReadonlySet<string>,
+): readonly string[] {
+  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
+  const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
   const parts = [...path.split(/[/\s=]/), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];
-}
-
-function secretsOfQuery(query: string, options: readonly OptionSpec[]): readonly string[] {
-  return query.split(/[?&#]/).flatMap((pair) => {
-    const [, key = "", value = ""] = /^([^=]*)=(.*)$/s.exec(pair) ?? [];
-    return options.some(({ name, secret }) => secret && name === key) ? [value] : [];
-  });
 }
 
 function spellings(text: string): readonly string[] {

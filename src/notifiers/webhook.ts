@@ -8,7 +8,7 @@ import { nearest } from "../core/nearest.ts";
 import { redactText } from "../core/secret.ts";
 import { type OptionSpec, type QueryReader, readQuery, type SplitUrl } from "../core/url.ts";
 import { discardBody } from "../http/body.ts";
-import { createHttpClient } from "../http/client.ts";
+import type { HttpClient } from "../http/client.ts";
 import type { HttpFailure } from "../http/errors.ts";
 import { describePause } from "../http/retry.ts";
 import type { NotifierContext } from "./driver.ts";
@@ -90,15 +90,14 @@ export type JsonPoster = (
 
 export function jsonPoster(service: Service, context: NotifierContext): JsonPoster {
   const { name, target, headers } = service;
-  const http = createHttpClient({
-    ...context,
-    service: name,
-    retries: 0,
-    // The client knows the origin only, so that no error and no event can show the secret path.
-    fetch: (_, init) => context.fetch(target, init),
-  });
+  let http: Promise<HttpClient> | undefined;
+  // The client knows the origin only, so that no error and no event can show the secret path.
+  const fetch: typeof globalThis.fetch = (_, init) => context.fetch(target, init);
   return async (body, signal, more) => {
-    const response = await http.send({
+    http ??= import("../http/client.ts").then(({ createHttpClient }) =>
+      createHttpClient({ ...context, service: name, retries: 0, fetch }),
+    );
+    const response = await (await http).send({
       method: "POST",
       url: `${target.origin}/`,
       headers: { "content-type": "application/json; charset=utf-8", ...headers, ...more },

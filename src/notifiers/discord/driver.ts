@@ -1,9 +1,9 @@
 import { ConfigError } from "../../core/error.ts";
 import type { SplitUrl } from "../../core/url.ts";
-import { APP_OPTIONS, readAppLink } from "../chat.ts";
+import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
-import { discordMessage, type Mention } from "./message.ts";
+import type { Mention } from "./message.ts";
 
 const FORM: WebhookForm = {
   syntax: "discord+https://discord.com/api/webhooks/<id>/<token>",
@@ -12,7 +12,7 @@ const FORM: WebhookForm = {
     {
       name: "mention",
       type: "string",
-      description: "Mentioned by errors: everyone, here, role:<id> or user:<id>",
+      description: "Mentioned by failures: everyone, here, role:ID or user:ID",
     },
     { name: "thread_id", type: "string", description: "Thread of the channel to post in" },
   ],
@@ -52,8 +52,10 @@ function openDiscord(url: SplitUrl, context: NotifierContext): Notifier {
     context,
   );
   return {
-    send: (notification, signal) =>
-      post(discordMessage(notification, { app, host: context.host, mention }), signal),
+    send: async (notification, signal) => {
+      const { discordMessage } = await import("./message.ts");
+      await post(discordMessage(notification, { app, host: context.host, mention }), signal);
+    },
   };
 }
 
@@ -65,7 +67,7 @@ function readMention(text: string): Mention | undefined {
   if (kind === "role") return { content: `<@&${id}>`, allowed: { parse: [], roles: [id] } };
   if (kind === "user") return { content: `<@${id}>`, allowed: { parse: [], users: [id] } };
   throw new ConfigError(
-    `Invalid value for --notifier: mention=${text} is not everyone, here, role:<id> or user:<id>`,
+    `Invalid value for --notifier: mention=${text} is not everyone, here, role:ID or user:ID`,
   );
 }
 
