@@ -1,7 +1,13 @@
 import { readFile, stat } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import {
+  declarePrintable,
+  type OptionSpec,
+  redactUrl,
+  type SplitUrl,
+  splitUrl,
+} from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -127,33 +133,35 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
-    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    const options = new Set(driver?.options.map(({ name }) => name));
-    const ofPath = isSecret ? secretsOfPath(path, query, options) : [];
-    return [...ofUser, ...ofOptions, ...ofPath].flatMap(spellings);
+    const ofUrl = isSecret
+      ? secretsOfPath(path, query, driver?.options)
+      : secretsOfQuery(query, driver.options);
+    return [...ofUser, ...ofUrl].flatMap(spellings);
   });
-}
-
-function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
-  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
-  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
-  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
 }
 
 /** The title of an app may be printed. */
 function secretsOfPath(
   path: string,
   query: string,
-  options: ReadonlySet<string>,
+  options: readonly OptionSpec[] = [],
 ): readonly string[] {
+  const shown = new Set(options.flatMap(({ name, secret }) => (secret ? [] : [name])));
   const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
-  const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
+  const values = pairs.flatMap(([, key = "", value = ""]) => (shown.has(key) ? [] : [value]));
   const parts = [...path.split(/[/\s=]/), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];
+}
+
+function secretsOfQuery(query: string, options: readonly OptionSpec[]): readonly string[] {
+  return query.split(/[?&#]/).flatMap((pair) => {
+    const [, key = "", value = ""] = /^([^=]*)=(.*)$/s.exec(pair) ?? [];
+    return options.some(({ name, secret }) => secret && name === key) ? [value] : [];
+  });
 }
 
 function spellings(text: string): readonly string[] {
