@@ -77,7 +77,7 @@ describe("the live sections", () => {
   test("do not come because time has passed", async () => {
     const live = (text: string): string => `<time datetime="2026-05-01">${text}</time>`;
     const { live: sections, clock, shown, event } = start({ live: live("1 s"), log: "a" });
-    const { next } = readerOf(sections.open());
+    const { next } = readerOf(sections.open(anyone));
     await next();
     shown.sections = { live: live("2 s"), log: "b" };
     event();
