@@ -46,6 +46,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "notifiers/discord": ["core"],
   "notifiers/teams": ["core"],
   "notifiers/ntfy": ["core"],
+  "notifiers/https": ["core"],
+  "notifiers/mail": ["core", "http", "host/net"],
+  "notifiers/exec": ["core", "host/process"],
   webhook: ["core", "host/files", "host/sockets"],
   telemetry: ["core", "http", "host/net", "control"],
   "admin/page": ["core", "control", "journal"],
@@ -176,6 +179,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "server",
     "container",
     "container/admin",
+    "admin",
+    "telemetry",
   ],
 };
 
