@@ -63,7 +63,8 @@ export interface EnvironmentReader {
   readonly credentialPrefixes?: readonly string[];
 }
 
-const OWN_PREFIX = "DEWY_";
+/** dewy's settings, and the pipe to dewy's parent, which a Node program would use. */
+const OWN_PREFIXES = ["DEWY_", "NODE_CHANNEL_"];
 
 /** The environment without dewy's own settings, without all that drivers read, and without passwords of proxies. */
 export function withoutCredentials(
@@ -72,7 +73,7 @@ export function withoutCredentials(
 ): Environment {
   const names = new Set(drivers.flatMap(({ environment }) => environment.map(({ name }) => name)));
   const prefixes = [
-    OWN_PREFIX,
+    ...OWN_PREFIXES,
     ...drivers.flatMap(({ credentialPrefixes = [] }) => credentialPrefixes),
   ];
   const isCredential = (name: string): boolean =>

@@ -1,7 +1,7 @@
 import { discord } from "./discord/driver.ts";
 import type { NotifierDriver } from "./driver.ts";
 import { exec } from "./exec/driver.ts";
-import { http, https } from "./https/driver.ts";
+import { https } from "./https/driver.ts";
 import { mail } from "./mail/driver.ts";
 import { ntfy } from "./ntfy/driver.ts";
 import { slack } from "./slack/driver.ts";
@@ -20,6 +20,6 @@ export const notifiers: Readonly<Record<string, NotifierDriver>> = {
   smtps: mail,
   mail,
   https,
-  http,
+  http: https,
   exec,
 };

@@ -53,12 +53,16 @@ export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl
   const url = splitNotifierUrl(text, driver);
   // The webhook of a service understands only what its own driver sends.
   const meant = /(^|\+)https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
-  if (meant !== undefined && meant !== driver) throw unsupported(text, table);
+  if (meant !== undefined && meant !== driver) {
+    throw new ConfigError(
+      `Cannot use --notifier "${hiddenUrl(text)}": for ${meant.name} ${advice(meant)}`,
+    );
+  }
   return { text, url, driver };
 }
 
 function splitNotifierUrl(text: string, driver: NotifierDriver): SplitUrl {
-  if (driver.isOpaque && !/^[^/?#]*:\/\//.test(text)) {
+  if (driver.isOpaque && !/^[a-z0-9+.-]*:\/\//.test(text)) {
     const [start = "", scheme = ""] = SCHEME.exec(text) ?? [];
     return { text, scheme, host: "", path: text.slice(start.length), query: new Map() };
   }
@@ -108,15 +112,27 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
     const options = new Set(driver?.options.map(({ name }) => name));
-    return [...ofUser, ...(isSecret ? secretsOf(path, query, options) : [])].flatMap(spellings);
+    const ofPath = isSecret ? secretsOfPath(path, query, options) : [];
+    return [...ofUser, ...ofOptions, ...ofPath].flatMap(spellings);
   });
 }
 
+function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
+  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
+  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
+  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
+}
+
 /** The title of an app may be printed. */
-function secretsOf(path: string, query: string, options: ReadonlySet<string>): readonly string[] {
+function secretsOfPath(
+  path: string,
+  query: string,
+  options: ReadonlySet<string>,
+): readonly string[] {
   const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
   const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
   const parts = [...path.split("/"), ...values].filter((part) => {

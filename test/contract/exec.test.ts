@@ -23,9 +23,8 @@ notifierContract("exec", {
       readdirSync(directory).filter((name) => name.startsWith(start));
     const numberOf = (name: string): number => Number(name.replace(/\D+/, ""));
     return {
-      url: `exec:${SCRIPT}`,
+      url: `exec:cd ${directory}; ${SCRIPT}`,
       context: {
-        instance: { name: "app", mode: "server", directory, registry: "ghr://owner/app" },
         programEnv: { PATH: process.env.PATH },
       },
       secrets: ["mktemp"],

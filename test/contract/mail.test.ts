@@ -46,8 +46,9 @@ async function startFront(target: number, behaviour: () => Behaviour) {
   const server = createServer((socket) => {
     count += 1;
     sockets.add(socket.on("error", () => {}));
-    if (behaviour() === "down") return void socket.destroy();
-    if (behaviour() === "slow") return void socket.resume();
+    const how = behaviour();
+    if (how === "down") socket.destroy();
+    if (how === "down" || how === "slow") return;
     const behind = connect(target, "127.0.0.1").on("error", () => {});
     sockets.add(behind);
     socket.pipe(behind).pipe(socket);

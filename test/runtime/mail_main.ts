@@ -8,11 +8,11 @@ const { MAIL_URLS = "", MAIL_CA_FILE } = process.env;
 for (const text of MAIL_URLS.split(" ")) {
   const notifier = mail.open(splitUrl(text, "--notifier"), {
     env: {},
+    programEnv: {},
     fetch,
     clock: systemClock,
     emit: () => {},
     caFile: MAIL_CA_FILE,
-    programEnv: {},
     host: { name: "web-1", color: "" },
     instance: { name: "app", mode: "server", directory: "/opt/app", registry: "" },
   });

@@ -28,14 +28,6 @@ export const https: NotifierDriver = {
   open: openWebhook,
 };
 
-export const http: NotifierDriver = {
-  ...https,
-  scheme: "http",
-  name: "Webhook on this machine",
-  syntax: "http://localhost[:port]/<path>",
-  example: "http://localhost:9000/dewy",
-};
-
 /** All query keys but dewy's own belong to the server. */
 function openWebhook(url: SplitUrl, context: NotifierContext): Notifier {
   const { target, options } = readWebhook(url, {

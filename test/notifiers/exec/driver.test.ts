@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { SplitUrl } from "../../../src/core/url.ts";
 import type { Notification, Notifier } from "../../../src/notifiers/driver.ts";
 import { exec } from "../../../src/notifiers/exec/driver.ts";
 import { rich } from "../../../src/notifiers/rich_text.ts";
+import { notifiers } from "../../../src/notifiers/table.ts";
+import { readNotifierUrl } from "../../../src/notifiers/urls.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { notifierContext } from "../context.ts";
 
@@ -16,13 +17,7 @@ const MESSAGE: Notification = {
 };
 const NEVER = new AbortController().signal;
 
-const urlOf = (path: string): SplitUrl => ({
-  text: `exec:${path}`,
-  scheme: "exec",
-  host: "",
-  path,
-  query: new Map(),
-});
+const urlOf = (command: string) => readNotifierUrl(`exec:${command}`, notifiers).url;
 
 async function open(command: string): Promise<{ notifier: Notifier; directory: string }> {
   const directory = await tempDirectory();
@@ -72,6 +67,11 @@ describe("exec:", () => {
     );
     expect(got).not.toContain("xoxb-secret");
   });
+  test("a command may contain anything", async () => {
+    const { notifier, directory } = await open("echo 'http://x?a#b' %25 > got");
+    await notifier.send(MESSAGE, NEVER);
+    expect(await readFile(join(directory, "got"), "utf8")).toBe("http://x?a#b %25\n");
+  });
   test("a command that does not read its input is fine", async () => {
     const { notifier } = await open("exit 0");
     await notifier.send({ ...MESSAGE, text: ["x".repeat(200_000)] }, NEVER);
@@ -102,7 +102,7 @@ describe("exec:", () => {
       await expect.poll(() => isRunning(pid)).toBe(false);
     }
   });
-  test.each(["", "  "])("refuses the command %j", (command) => {
+  test.each(["", "  ", "//host/x"])("refuses the command %j", (command) => {
     expect(() => exec.open(urlOf(command), notifierContext())).toThrow("expected exec:<command>");
   });
 });

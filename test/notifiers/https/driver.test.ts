@@ -125,7 +125,7 @@ describe("a failure", () => {
     [521, { code: "remote", retryable: true }],
   ])("with %i", async (status, expected) => {
     const context = withSecret();
-    const headers: Record<string, string> = status === 429 ? { "retry-after": "7" } : {};
+    const headers = new Headers(status === 429 ? { "retry-after": "7" } : {});
     context.server.on(`POST ${URL}/secret-path`, new Response("no", { status, headers }));
     const failed = open(`${URL}/secret-path`, context).send(MESSAGE, NEVER);
     await expect(failed).rejects.toMatchObject({

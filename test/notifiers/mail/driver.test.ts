@@ -5,6 +5,8 @@ import { mail } from "../../../src/notifiers/mail/driver.ts";
 import { parseMailUrl, requiresTls } from "../../../src/notifiers/mail/locator.ts";
 import { DEFAULT_SUBJECT, mailText } from "../../../src/notifiers/mail/message.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
+import { notifiers } from "../../../src/notifiers/table.ts";
+import { labelsOf, readNotifierUrl, secretsIn } from "../../../src/notifiers/urls.ts";
 import { REFUSED, testVectors, type VectorCase } from "../../support/vectors.ts";
 import { notifierContext } from "../context.ts";
 
@@ -96,6 +98,13 @@ describe("mail URLs", () => {
       "smtp://h/?password=hunter22",
     ]) {
       expect(() => locatorOf(url)).toThrow(/^(?!.*hunter22)/s);
+    }
+  });
+  test("a password in the URL is a secret, and not in what is shown of it", () => {
+    const urls = ["smtp://u:hunter+22@h/a@x", "smtp://h/a@x?from=f@x&password=hunter%2B22"];
+    for (const text of urls) {
+      expect(secretsIn([text], notifiers)).toContain("hunter+22");
+      expect(labelsOf([readNotifierUrl(text, notifiers)]).join()).not.toContain("22");
     }
   });
   test.each([
