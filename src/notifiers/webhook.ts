@@ -12,11 +12,11 @@ export interface Webhook {
   options: QueryReader;
 }
 
-/** What a driver says about the URLs of its webhooks. */
+/** The form of the URLs of a driver. */
 export interface WebhookForm {
   syntax: string;
   options: readonly OptionSpec[];
-  /** Whether the service has keys of its own in the query. */
+  /** Whether the query may have keys of the service. */
   hasOwnKeys?: boolean;
   /** Returns what is wrong with the URL, without showing it. */
   problem?(target: URL): string | undefined;
