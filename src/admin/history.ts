@@ -1,7 +1,7 @@
 import { parseDuration } from "../core/duration.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { readJournal } from "../journal/read.ts";
-import { JOURNAL_EVENTS } from "../journal/recorded_events.ts";
+import { isDetail, JOURNAL_EVENTS } from "../journal/recorded_events.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
@@ -69,7 +69,6 @@ export async function readRecent(root: string): Promise<readonly JournalEntry[]>
   return found.slice(-RECENT_ENTRIES);
 }
 
-/** Other entries than those of polls say what has changed. */
 function isShown({ event }: JournalEntry, events: readonly string[]): boolean {
-  return events.length > 0 ? events.includes(event) : event !== "polled";
+  return events.length > 0 ? events.includes(event) : !isDetail(event);
 }

@@ -1,9 +1,14 @@
 import type { InstanceStatus } from "../control/protocol.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 
-/** An entry without log lines and the operator's message. */
-export function restrictedEntry({ message, lastLines, ...entry }: JournalEntry): JournalEntry {
-  return entry.reason === undefined ? entry : { ...entry, reason: withoutOutput(entry.reason) };
+/** An entry without log lines, the command line of a hook, and the operator's message. */
+export function restrictedEntry(entry: JournalEntry): JournalEntry {
+  const { message, lastLines, stdout, stderr, command, reason, ...rest } = entry;
+  return {
+    ...rest,
+    ...(command !== undefined && entry.event !== "hook" && { command }),
+    ...(reason !== undefined && { reason: withoutOutput(reason) }),
+  };
 }
 
 /** A status without log lines and operators' messages. */

@@ -37,7 +37,7 @@ export async function assemble(
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
   const own = await ownLines(config, io, redactor);
   if (own !== undefined) sinks.push(own.sink);
-  // The notifier subscribes later: it needs the network, which itself emits events.
+  // The network emits events itself.
   const emit: EventSink = (event) => fanOut(sinks)(event);
   const hostIo = await createHostIo({
     env: io.env,

@@ -1,7 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import {
+  declarePrintable,
+  type OptionSpec,
+  redactUrl,
+  type SplitUrl,
+  splitUrl,
+} from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -51,9 +57,9 @@ export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl
   const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (driver === undefined) throw unsupported(text, table);
   const url = splitNotifierUrl(text, driver);
-  const meant = /^https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
-  if (meant !== undefined) {
-    // It would not understand the JSON for programs.
+  // The webhook of a service understands only what its own driver sends.
+  const meant = /(^|\+)https?$/.test(scheme) ? driverOfSite(url.host, table) : undefined;
+  if (meant !== undefined && meant !== driver) {
     throw new ConfigError(
       `Cannot use --notifier "${hiddenUrl(text)}": for ${meant.name} ${advice(meant)}`,
     );
@@ -112,24 +118,39 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
-    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    return [...ofUser, ...ofOptions, ...(isSecret ? secretsOfPath(path, query) : [])].flatMap(
-      spellings,
-    );
+    const values = valuesIn(query, driver?.options ?? []);
+    return [
+      ...ofUser,
+      ...values.secret,
+      ...(isSecret ? secretsOf(path, query, values) : []),
+    ].flatMap(spellings);
   });
 }
 
-function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
-  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
-  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
-  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
+interface QueryValues {
+  /** Of the driver's secret options. */
+  secret: readonly string[];
+  /** Of keys that the driver does not know. */
+  foreign: readonly string[];
 }
 
-function secretsOfPath(path: string, query: string): readonly string[] {
-  const values = query.split(/[?&#]/).map((pair) => pair.replace(/^[^=]*=/, ""));
-  const parts = [...path.split("/"), ...values].filter((part) => {
+function valuesIn(query: string, options: readonly OptionSpec[]): QueryValues {
+  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
+  const ofPairs = (isWanted: (spec: OptionSpec | undefined) => boolean): string[] =>
+    pairs
+      .filter(([, key]) => isWanted(options.find(({ name }) => name === key)))
+      .map(([, , value = ""]) => value);
+  return {
+    secret: ofPairs((spec) => spec?.secret === true),
+    foreign: ofPairs((spec) => spec === undefined),
+  };
+}
+
+/** The title of an app may be printed. */
+function secretsOf(path: string, query: string, { foreign }: QueryValues): readonly string[] {
+  const parts = [...path.split("/"), ...foreign].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];

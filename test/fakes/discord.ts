@@ -14,14 +14,6 @@ const Embed = v.strictObject({
   title: v.optional(text(256)),
   description: v.optional(text(4096)),
   color: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffff))),
-  fields: v.optional(
-    v.pipe(
-      v.array(
-        v.strictObject({ name: text(256), value: text(1024), inline: v.optional(v.boolean()) }),
-      ),
-      v.maxLength(25),
-    ),
-  ),
   footer: v.optional(v.strictObject({ text: text(2048) })),
   timestamp: v.optional(v.pipe(v.string(), v.isoTimestamp())),
 });
@@ -125,12 +117,11 @@ function invalidForm(issues: readonly v.BaseIssue<unknown>[]): Response {
 }
 
 function embedLength({ embeds = [] }: DiscordMessage): number {
-  const texts = embeds.flatMap(({ author, title, description, fields = [], footer }) => [
+  const texts = embeds.flatMap(({ author, title, description, footer }) => [
     author?.name,
     title,
     description,
     footer?.text,
-    ...fields.flatMap(({ name, value }) => [name, value]),
   ]);
   return texts.join("").length;
 }

@@ -24,10 +24,6 @@ const TextBlock = v.strictObject({
   text: v.string(),
   wrap: v.optional(v.boolean()),
 });
-const FactSet = v.strictObject({
-  type: v.literal("FactSet"),
-  facts: v.array(v.strictObject({ title: v.string(), value: v.string() })),
-});
 const style = v.optional(v.picklist(["default", "emphasis", "good", "attention", "warning"]));
 const Output = v.strictObject({
   type: v.literal("Container"),
@@ -58,7 +54,7 @@ const Card = v.strictObject({
       ),
     ),
   }),
-  body: v.array(v.variant("type", [Container, FactSet, RichTextBlock])),
+  body: v.array(v.variant("type", [Container, RichTextBlock])),
   actions: v.optional(
     v.array(
       v.strictObject({

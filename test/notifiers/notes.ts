@@ -26,12 +26,8 @@ export interface HookFields {
 export function hookNote(fields: HookFields = {}): Notification {
   const ended = { command: "make", exitCode: 3, durationMs: 1_500 };
   const entry = { at: AT, event: "hook", when: "before", ...ended, ...fields };
-  return {
-    id: "1",
-    kind: entry.exitCode === 0 ? "hook-passed" : "hook-failed",
-    text: ["hook"],
-    entry,
-  };
+  const kind = entry.exitCode === 0 ? "hook-passed" : "hook-failed";
+  return { id: "1", kind, text: [`✗ Before Deploy Hook: ${entry.command}`], entry };
 }
 
 /** Opens a notifier whose service is a fake. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { splitUrl } from "../../src/core/url.ts";
-import { APP_OPTIONS } from "../../src/notifiers/chat.ts";
+import { APP_OPTIONS } from "../../src/notifiers/chat_options.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../../src/notifiers/webhook.ts";
 import { fetchOf, type Handler } from "../fakes/handler.ts";
 import { type FakeNotifierContext, notifierContext } from "./context.ts";

@@ -1,9 +1,9 @@
 import { ConfigError } from "../../core/error.ts";
 import type { SplitUrl } from "../../core/url.ts";
-import { APP_OPTIONS, readAppLink } from "../chat.ts";
+import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
-import { discordMessage, type Mention } from "./message.ts";
+import type { Mention } from "./message.ts";
 
 const FORM: WebhookForm = {
   syntax: "discord+https://discord.com/api/webhooks/<id>/<token>",
@@ -52,8 +52,10 @@ function openDiscord(url: SplitUrl, context: NotifierContext): Notifier {
     context,
   );
   return {
-    send: (notification, signal) =>
-      post(discordMessage(notification, { app, host: context.host, mention }), signal),
+    send: async (notification, signal) => {
+      const { discordMessage } = await import("./message.ts");
+      await post(discordMessage(notification, { app, host: context.host, mention }), signal);
+    },
   };
 }
 

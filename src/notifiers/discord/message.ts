@@ -1,17 +1,9 @@
-import {
-  type AppLink,
-  type Card,
-  cardOf,
-  cutEnd,
-  fitText,
-  isAlarm,
-  SENDER,
-  TONE_COLORS,
-} from "../chat.ts";
+import { cutEnd, fitText, fullText, isFailure, SENDER, TONE_COLORS, toneOf } from "../card.ts";
+import type { AppLink } from "../chat_options.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import type { RichText } from "../rich_text.ts";
 
-/** Whom to mention, and that only they may be. */
+/** What to mention, and the permission for nothing else. */
 export interface Mention {
   content: string;
   allowed: { parse: string[]; roles?: string[]; users?: string[] };
@@ -28,10 +20,11 @@ const MAX_DESCRIPTION = 4_000;
 const MAX_NAME = 200;
 
 export function discordMessage(notification: Notification, { app, host, mention }: MessageStyle) {
-  const card = cardOf(notification);
-  const mentioned = isAlarm(notification) ? mention : undefined;
+  const mentioned = isFailure(notification) ? mention : undefined;
   const description = markdown(
-    fitText(card.text, MAX_DESCRIPTION, (text) => markdown(text).length <= MAX_DESCRIPTION),
+    fitText(fullText(notification), MAX_DESCRIPTION, (text) => {
+      return markdown(text).length <= MAX_DESCRIPTION;
+    }),
   );
   return {
     username: SENDER.name,
@@ -46,10 +39,8 @@ export function discordMessage(notification: Notification, { app, host, mention 
             ...(app.url !== undefined && { url: app.url }),
           },
         }),
-        ...(card.title !== undefined && { title: card.title }),
         ...(description !== "" && { description }),
-        color: colorOf(card, host),
-        fields: card.facts.map(([name, value]) => ({ name, value: `\`${value}\``, inline: true })),
+        color: colorOf(notification, host),
         footer: { text: cutEnd(host.name, MAX_NAME) },
         timestamp: notification.entry.at,
       },
@@ -57,7 +48,8 @@ export function discordMessage(notification: Notification, { app, host, mention 
   };
 }
 
-function colorOf({ tone }: Card, host: HostIdentity): number {
+function colorOf(notification: Notification, host: HostIdentity): number {
+  const tone = toneOf(notification);
   const color = tone === "neutral" ? host.color : TONE_COLORS[tone];
   return Number.parseInt(color.slice(1), 16);
 }

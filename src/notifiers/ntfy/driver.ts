@@ -1,10 +1,13 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
 import type { SplitUrl } from "../../core/url.ts";
-import { APP_OPTIONS, readAppLink } from "../chat.ts";
+import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
-import { DEFAULT_ALARM_PRIORITY, ntfyMessage, PRIORITIES } from "./message.ts";
+
+/** From 1 to 5. https://docs.ntfy.sh/publish/#message-priority */
+const PRIORITIES: readonly string[] = ["min", "low", "default", "high", "max"];
+const FAILURE_PRIORITY = "high";
 
 const SYNTAX = "ntfy+https://<host>/<topic>";
 const FORM: WebhookForm = {
@@ -18,7 +21,7 @@ const FORM: WebhookForm = {
     {
       name: "priority",
       type: "string",
-      description: `Priority of failures: ${PRIORITIES.join(", ")} (default: ${DEFAULT_ALARM_PRIORITY})`,
+      description: `Priority of failures: ${PRIORITIES.join(", ")} (default: ${FAILURE_PRIORITY})`,
     },
   ],
   problem: ({ protocol, hostname, pathname }) => {
@@ -68,13 +71,15 @@ function openNtfy(url: SplitUrl, context: NotifierContext): Notifier {
     context,
   );
   return {
-    send: (notification, signal) =>
-      post(ntfyMessage(notification, { topic, app, host: context.host, priority }), signal),
+    send: async (notification, signal) => {
+      const { ntfyMessage } = await import("./message.ts");
+      await post(ntfyMessage(notification, { topic, app, host: context.host, priority }), signal);
+    },
   };
 }
 
 function readPriority(text: string): number {
-  const index = PRIORITIES.indexOf(text || DEFAULT_ALARM_PRIORITY);
+  const index = PRIORITIES.indexOf(text || FAILURE_PRIORITY);
   if (index >= 0) return index + 1;
   throw new ConfigError(
     `Invalid value for --notifier: priority=${text} is not one of ${PRIORITIES.join(", ")}`,

@@ -1,10 +1,7 @@
-import { type AppLink, cardOf, fitText, isAlarm, type Tone } from "../chat.ts";
+import { fitText, fullText, isFailure, type Tone, toneOf } from "../card.ts";
+import type { AppLink } from "../chat_options.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import { plainText, type RichText } from "../rich_text.ts";
-
-/** From 1 to 5. https://docs.ntfy.sh/publish/#message-priority */
-export const PRIORITIES: readonly string[] = ["min", "low", "default", "high", "max"];
-export const DEFAULT_ALARM_PRIORITY = "high";
 
 /** A longer message becomes an attachment, and the request may be twice as long. https://docs.ntfy.sh/publish/#limitations */
 const MAX_MESSAGE_BYTES = 4_096;
@@ -29,19 +26,16 @@ export interface MessageStyle {
 /** Plain text, which ntfy shows as it is. */
 export function ntfyMessage(notification: Notification, style: MessageStyle) {
   const { topic, app, host, priority } = style;
-  const card = cardOf(notification);
   const messageOf = (text: RichText) => ({
     topic,
     title: [app.title ?? "Dewy", host.name].join(" on ").slice(0, MAX_TITLE),
     message: plainText(text).trim(),
-    tags: TAGS[card.tone],
-    ...(isAlarm(notification) && { priority }),
+    tags: TAGS[toneOf(notification)],
+    ...(isFailure(notification) && { priority }),
     ...(app.url !== undefined && { click: app.url }),
   });
-  const facts = card.facts.map(([name, value]) => `\n${name}: ${value}`);
-  const all = [...(card.title === undefined ? [] : [card.title]), ...card.text, ...facts];
   return messageOf(
-    fitText(all, MAX_MESSAGE_BYTES, (text) => {
+    fitText(fullText(notification), MAX_MESSAGE_BYTES, (text) => {
       const message = messageOf(text);
       return (
         bytesOf(message.message) <= MAX_MESSAGE_BYTES &&

@@ -1,15 +1,39 @@
 import { formatDuration } from "../../core/duration.ts";
 import type { HookResult } from "../../core/event.ts";
+import { isFailure, wholeCharacters } from "../card.ts";
+import type { AppLink } from "../chat_options.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import { hookOf, hookTitle } from "../hook.ts";
 import { plainText, type RichText } from "../rich_text.ts";
-import type { AppLink } from "./locator.ts";
+import type { SlackOptions } from "./locator.ts";
 
 const FOOTER_ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.32.png";
 const PASSED = "#36a64f";
 const FAILED = "#dd0000";
-/** Slack cuts a field at 2,000 characters; the frame and the note on truncation need some. */
-const MAX_OUTPUT = 1900;
+/** Slack cuts a longer field. The frame, the note on truncation and escapes need some. */
+const MAX_FIELD = 2_000;
+const MAX_OUTPUT = 1_900;
+
+/** What the bot and a webhook send. */
+export function slackMessage(
+  notification: Notification,
+  options: SlackOptions,
+  host: HostIdentity,
+): { text?: string; attachments: object[] } {
+  const { mention } = options;
+  if (mention === undefined || !isFailure(notification)) {
+    return { attachments: [slackAttachment(notification, options, host)] };
+  }
+  // Attachments cannot mention anyone, and previews show only this text, so the first words move there.
+  const { text } = notification;
+  const end = text.findIndex((span) => typeof span !== "string" && "lines" in span);
+  const [head, rest] = end < 0 ? [text, []] : [text.slice(0, end), text.slice(end)];
+  const attachment = slackAttachment({ ...notification, text: rest }, options, host);
+  return {
+    text: `${mention} ${mrkdwn(head)}`,
+    attachments: [{ ...attachment, fallback: fallbackOf(notification) }],
+  };
+}
 
 /** A legacy attachment. https://api.slack.com/reference/messaging/attachments */
 export function slackAttachment(notification: Notification, app: AppLink, host: HostIdentity) {
@@ -17,7 +41,7 @@ export function slackAttachment(notification: Notification, app: AppLink, host: 
   const hook = hookOf(entry);
   const common = {
     // What previews show. With `text` beside it, the message would appear twice.
-    fallback: escapeText(plainText(text)),
+    fallback: fallbackOf(notification),
     footer: footerOf(app, host.name),
     footer_icon: FOOTER_ICON,
     ts: Math.floor(Date.parse(entry.at) / 1000),
@@ -32,6 +56,10 @@ export function slackAttachment(notification: Notification, app: AppLink, host: 
     fields: hookFields(hook),
     ...common,
   };
+}
+
+function fallbackOf({ text }: Notification): string {
+  return escapeText(plainText(text));
 }
 
 function footerOf({ title, url }: AppLink, host: string): string {
@@ -57,11 +85,18 @@ function hookFields(hook: HookResult) {
 
 /** Puts a hook's output into a code block; long output is cut below Slack's limit. */
 export function slackOutput(output: string): string {
-  if (output.length <= MAX_OUTPUT) return codeBlock(output);
-  const head = output.slice(0, MAX_OUTPUT);
+  for (let length = MAX_OUTPUT; ; length = Math.floor(length * 0.8)) {
+    const block = codeBlock(cutOutput(output, length));
+    if (block.length <= MAX_FIELD) return block;
+  }
+}
+
+function cutOutput(output: string, length: number): string {
+  if (output.length <= length) return output;
+  const head = output.slice(0, length);
   const lineEnd = head.lastIndexOf("\n");
-  const kept = lineEnd > 0 ? head.slice(0, lineEnd) : head;
-  return codeBlock(`${kept}\n... (${output.length - kept.length} more characters truncated)`);
+  const kept = lineEnd > 0 ? head.slice(0, lineEnd) : wholeCharacters(head);
+  return `${kept}\n... (${output.length - kept.length} more characters truncated)`;
 }
 
 /** Replaces a code fence within an app's output, which would end the code block. */
@@ -72,7 +107,7 @@ export function mrkdwn(text: RichText): string {
     .map((span) => {
       if (typeof span === "string") return escapeText(span);
       if ("bold" in span) return `*${escapeText(span.bold)}*`;
-      if ("code" in span) return `\`${escapeText(span.code)}\``;
+      if ("code" in span) return `\`${escapeText(span.code.replaceAll("`", "ˋ"))}\``;
       const lines = span.lines.map((line) => line.replaceAll("```", FENCE_INSIDE));
       return `\n\`\`\`\n${escapeText(lines.join("\n"))}\n\`\`\``;
     })

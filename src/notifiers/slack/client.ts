@@ -1,7 +1,7 @@
 import { CredentialError, RemoteError } from "../../core/error.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Notification, NotifierContext } from "../driver.ts";
-import { slackAttachment } from "./attachment.ts";
+import { slackMessage } from "./attachment.ts";
 import { SLACK_API, type SlackLocator } from "./locator.ts";
 
 const ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png";
@@ -21,13 +21,14 @@ export function slackClient(
   const http = createHttpClient({ ...context, retries: 0 });
   const base = (context.env.SLACK_API_URL || SLACK_API).replace(/\/*$/, "/");
   return async (notification, threadTs, signal) => {
-    const attachment = slackAttachment(notification, locator, context.host);
+    const message = slackMessage(notification, locator, context.host);
     const form = new URLSearchParams({
       channel: locator.channel,
       username: "Dewy",
       icon_url: ICON,
-      attachments: JSON.stringify([attachment]),
+      attachments: JSON.stringify(message.attachments),
     });
+    if (message.text !== undefined) form.set("text", message.text);
     if (threadTs !== undefined) {
       form.set("thread_ts", threadTs);
       if (notification.kind === "error") form.set("reply_broadcast", "true");

@@ -6,17 +6,15 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../../core/url.ts";
-import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
+import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import type { SlackClient } from "./client.ts";
-import { SLACK_API, type SlackLocator } from "./locator.ts";
+import { readSlackOptions, SLACK_API, SLACK_OPTIONS, type SlackLocator } from "./locator.ts";
 
 const SYNTAX = "slack://<channel>";
 const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
-  { name: "title", type: "string", description: "Name of the app, shown below each message" },
-  { name: "url", type: "url", description: "Link of the title" },
-  QUIET,
+  ...SLACK_OPTIONS,
   {
     name: "thread",
     type: "boolean",
@@ -48,7 +46,7 @@ export const slack: NotifierDriver = {
   open: openSlack,
 };
 
-/** Reads `slack://channel?title=&url=&thread=`. A `/` around the channel and a leading `%23` are dropped. */
+/** Reads `slack://channel?title=&url=&mention=&thread=`. A `/` around the channel and a leading `%23` are dropped. */
 export function parseSlackUrl(url: SplitUrl): SlackLocator {
   const query = readQuery(url, OPTIONS, "--notifier");
   const channel = decodePath(url.host + url.path, url, "--notifier").replace(/^[/#]+|\/+$/g, "");
@@ -58,12 +56,7 @@ export function parseSlackUrl(url: SplitUrl): SlackLocator {
       `Invalid value for --notifier "${redactUrl(url.text)}": ${problem}: ${SYNTAX}`,
     );
   }
-  return {
-    channel,
-    title: query.text("title") || undefined,
-    url: query.text("url") || undefined,
-    thread: query.flag("thread"),
-  };
+  return { ...readSlackOptions(query), channel, thread: query.flag("thread") };
 }
 
 function channelProblem(channel: string): string | undefined {

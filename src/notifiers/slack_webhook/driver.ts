@@ -1,12 +1,11 @@
 import type { SplitUrl } from "../../core/url.ts";
-import { APP_OPTIONS, readAppLink } from "../chat.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
-import { slackAttachment } from "../slack/attachment.ts";
+import { readSlackOptions, SLACK_OPTIONS } from "../slack/locator.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
 
 const FORM: WebhookForm = {
   syntax: "slack+https://hooks.slack.com/services/<id>/<id>/<token>",
-  options: APP_OPTIONS,
+  options: SLACK_OPTIONS,
   problem: ({ hostname, pathname }) =>
     /(^|\.)slack\.com$/.test(hostname) && !/^\/services\/\w+\/\w+\/\w+$/.test(pathname)
       ? "the path is not that of an incoming webhook"
@@ -28,12 +27,13 @@ export const slackWebhook: NotifierDriver = {
 
 function openSlackWebhook(url: SplitUrl, context: NotifierContext): Notifier {
   const { target, options } = readWebhook(url, FORM);
-  const app = readAppLink(options);
+  const slackOptions = readSlackOptions(options);
   const advice = "check the URL of the webhook and the channel, or make a new webhook";
   const post = jsonPoster({ name: "Slack", target, advice }, context);
   return {
-    send: (notification, signal) => {
-      return post({ attachments: [slackAttachment(notification, app, context.host)] }, signal);
+    send: async (notification, signal) => {
+      const { slackMessage } = await import("../slack/attachment.ts");
+      await post(slackMessage(notification, slackOptions, context.host), signal);
     },
   };
 }

@@ -1,9 +1,8 @@
 import { ConfigError } from "../../core/error.ts";
 import type { SplitUrl } from "../../core/url.ts";
-import { APP_OPTIONS, readAppLink } from "../chat.ts";
+import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
-import { teamsMessage } from "./message.ts";
 
 const FORM: WebhookForm = {
   syntax: "teams+https://<the URL of a workflow>",
@@ -48,8 +47,10 @@ function openTeams(url: SplitUrl, context: NotifierContext): Notifier {
     "check the URL of the workflow, that anyone may trigger it, and that it is turned on";
   const post = jsonPoster({ name: "Microsoft Teams", target, advice, refusesAll }, context);
   return {
-    send: (notification, signal) =>
-      post(teamsMessage(notification, { app, host: context.host, mention }), signal),
+    send: async (notification, signal) => {
+      const { teamsMessage } = await import("./message.ts");
+      await post(teamsMessage(notification, { app, host: context.host, mention }), signal);
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import { utcMinute } from "../../core/text.ts";
-import { type AppLink, type Card, cardOf, fitText, isAlarm } from "../chat.ts";
+import { fitText, fullText, isFailure, toneOf } from "../card.ts";
+import type { AppLink } from "../chat_options.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import type { RichText } from "../rich_text.ts";
 
@@ -15,18 +16,19 @@ const MAX_BYTES = 24_000;
 
 /** A message with one Adaptive Card. https://adaptivecards.io/explorer/AdaptiveCard.html */
 export function teamsMessage(notification: Notification, style: MessageStyle) {
-  const card = cardOf(notification);
   const messageOf = (text: RichText) => ({
     type: "message",
     attachments: [
       {
         contentType: "application/vnd.microsoft.card.adaptive",
         contentUrl: null,
-        content: adaptiveCard({ ...card, text }, notification, style),
+        content: adaptiveCard(text, notification, style),
       },
     ],
   });
-  return messageOf(fitText(card.text, MAX_BYTES, (text) => bytesOf(messageOf(text)) <= MAX_BYTES));
+  return messageOf(
+    fitText(fullText(notification), MAX_BYTES, (text) => bytesOf(messageOf(text)) <= MAX_BYTES),
+  );
 }
 
 function bytesOf(message: object): number {
@@ -36,11 +38,12 @@ function bytesOf(message: object): number {
 const STYLES = { good: "good", bad: "attention", neutral: "default" } as const;
 
 function adaptiveCard(
-  card: Card,
+  text: RichText,
   notification: Notification,
   { app, host, mention }: MessageStyle,
 ) {
-  const mentioned = mention !== undefined && isAlarm(notification) ? mentionOf(mention) : undefined;
+  const mentioned =
+    mention !== undefined && isFailure(notification) ? mentionOf(mention) : undefined;
   const at = utcMinute(new Date(notification.entry.at));
   const footer = [app.title, host.name, at].filter((part) => part !== undefined).join(" · ");
   return {
@@ -51,17 +54,13 @@ function adaptiveCard(
     body: [
       {
         type: "Container",
-        style: STYLES[card.tone],
+        style: STYLES[toneOf(notification)],
         bleed: true,
         items: [
           ...(mentioned ? [{ type: "TextBlock", text: mentioned.text, wrap: true }] : []),
-          ...(card.title === undefined ? [] : [block([run(card.title, { weight: "Bolder" })])]),
-          ...blocks(card.text),
+          ...blocks(text),
         ],
       },
-      ...(card.facts.length === 0
-        ? []
-        : [{ type: "FactSet", facts: card.facts.map(([title, value]) => ({ title, value })) }]),
       block([run(footer, { size: "Small", isSubtle: true })]),
     ],
     ...(app.url !== undefined && {

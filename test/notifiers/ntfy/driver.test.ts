@@ -68,12 +68,12 @@ describe("a message for ntfy", () => {
     await notifier.send(hookNote(), NEVER);
     expect(fake.messages[0]?.priority).toBe(priority);
   });
-  test("shows the command, the output and the end of a hook", async () => {
+  test("shows the output of a hook", async () => {
     const fake = fakeNtfy();
     const { notifier } = openWith(ntfy, fake.url, fake.handler, ENV);
-    await notifier.send(hookNote({ stdout: "out", stderr: "err", timedOut: true }), NEVER);
+    await notifier.send(hookNote({ stdout: "out", stderr: "err" }), NEVER);
     expect(fake.messages[0]?.message).toBe(
-      "Before Deploy Hook\nmake\nStdout\nout\nStderr\nerr\nExit code: timeout\nDuration: 1.5s",
+      "✗ Before Deploy Hook: make\nStdout\nout\nStderr\nerr\nDuration: 1.5s",
     );
   });
   test.each(HOSTILE)("shows a text as it is: %j", async (text) => {

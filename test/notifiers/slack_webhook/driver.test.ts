@@ -11,6 +11,7 @@ describe("slack+https:// URLs", () => {
     ["slack+https://hooks.slack.com/services/T/B/hush?titel=x", 'unknown option "titel"'],
     ["slack+https://hooks.slack.com/services/hush", "not that of an incoming webhook"],
     ["slack+https://hooks.slack.com/triggers/T/1/hush", "not that of an incoming webhook"],
+    ["slack+https://hooks.slack.com/services/T/B/hush?mention=bob", "mention=bob is not here,"],
   ])("refuses %s", (url, why) => {
     const refused = (): unknown => {
       return slackWebhook.open(splitUrl(url, "--notifier"), notifierContext());
@@ -31,6 +32,29 @@ describe("a message for a Slack webhook", () => {
       text: "Downloaded artifact for `v1`",
       footer: "<https://app.example.com|my app>/web-1",
     });
+  });
+  test.each([
+    ["here", "<!here>"],
+    ["channel", "<!channel>"],
+    ["U012AB", "<@U012AB>"],
+    ["S012AB", "<!subteam^S012AB>"],
+  ])("a failure mentions %s, anything else does not", async (mention, expected) => {
+    const fake = fakeSlackWebhook();
+    const url = `${fake.url}?mention=${mention}`;
+    const { notifier } = openWith(slackWebhook, url, fake.handler);
+    await notifier.send(note(), NEVER);
+    await notifier.send(note(["v1 <exited>", { lines: ["panic"] }, "x"], "error"), NEVER);
+    await notifier.send(hookNote({ stdout: "out" }), NEVER);
+    await notifier.send(hookNote({ exitCode: 0 }), NEVER);
+    expect(fake.specials).toEqual([[], [expected], [expected], []]);
+    const [, failure, hook] = fake.messages;
+    expect(failure?.text).toBe(`${expected} v1 &lt;exited&gt;`);
+    expect(failure?.attachments?.[0]).toMatchObject({
+      text: "\n```\npanic\n```x",
+      fallback: "v1 &lt;exited&gt;\npanicx",
+    });
+    expect(hook?.text).toBe(`${expected} ✗ Before Deploy Hook: make`);
+    expect(hook?.attachments?.[0]?.fields?.[0]?.value).toBe("```\nout\n```");
   });
   test.each(HOSTILE)("has no link and no mention of a text: %j", async (text) => {
     const fake = fakeSlackWebhook();

@@ -1,27 +1,9 @@
-/** What the notifiers of chat services have in common: their options, and the parts of a message. */
+/** The parts of a message to a chat service, and how they are shortened to fit. */
 import { formatDuration } from "../core/duration.ts";
-import type { HookResult } from "../core/event.ts";
 import { printable } from "../core/text.ts";
-import type { OptionSpec, QueryReader } from "../core/url.ts";
-import { type Notification, QUIET } from "./driver.ts";
-import { hookOf, hookTitle } from "./hook.ts";
+import type { Notification } from "./driver.ts";
+import { hookOf } from "./hook.ts";
 import { mapText, plainText, type RichText, type Span } from "./rich_text.ts";
-
-/** The app's name and its link, for the footer of a message. */
-export interface AppLink {
-  title: string | undefined;
-  url: string | undefined;
-}
-
-export const APP_OPTIONS: readonly OptionSpec[] = [
-  { name: "title", type: "string", description: "Name of the app, shown below each message" },
-  { name: "url", type: "url", description: "Link of the title" },
-  QUIET,
-];
-
-export function readAppLink(options: QueryReader): AppLink {
-  return { title: options.text("title") || undefined, url: options.text("url") || undefined };
-}
 
 /** The sender's name and picture. */
 export const SENDER = {
@@ -30,13 +12,6 @@ export const SENDER = {
 };
 
 export type Tone = "good" | "bad" | "neutral";
-
-export interface Card {
-  tone: Tone;
-  title: string | undefined;
-  text: RichText;
-  facts: readonly (readonly [name: string, value: string])[];
-}
 
 const TONES: Readonly<Record<Notification["kind"], Tone>> = {
   message: "neutral",
@@ -48,34 +23,33 @@ const TONES: Readonly<Record<Notification["kind"], Tone>> = {
 
 export const TONE_COLORS = { good: "#36a64f", bad: "#dd0000" } as const;
 
-/** The parts of a message. Control characters are shown as escapes. */
-export function cardOf({ kind, text, entry }: Notification): Card {
-  const tone = TONES[kind];
-  const hook = hookOf(entry);
-  if (hook === undefined) return { tone, title: undefined, text: shownText(text), facts: [] };
-  const facts = [
-    ["Exit code", exitText(hook)],
-    ["Duration", formatDuration(hook.durationMs)],
-  ] as const;
-  return { tone, title: hookTitle(hook), text: shownText(hookText(hook)), facts };
+export function toneOf({ kind }: Notification): Tone {
+  return TONES[kind];
 }
 
 /** Whether the `mention` option applies. */
-export function isAlarm({ kind }: Notification): boolean {
-  return TONES[kind] === "bad";
+export function isFailure(notification: Notification): boolean {
+  return toneOf(notification) === "bad";
 }
 
-export function exitText({ timedOut, exitCode }: HookResult): string {
-  return timedOut ? "timeout" : `${exitCode ?? "signal"}`;
+/** The text with the output of a hook. Control characters are shown as escapes. */
+export function fullText({ text, entry }: Notification): RichText {
+  const hook = hookOf(entry);
+  if (hook === undefined) return shown(text);
+  const duration = `\nDuration: ${formatDuration(hook.durationMs)}`;
+  return shown([
+    ...text,
+    ...output("Stdout", hook.stdout),
+    ...output("Stderr", hook.stderr),
+    duration,
+  ]);
 }
 
-function hookText({ command, stdout, stderr }: HookResult): RichText {
-  const output = (name: string, text: string): Span[] =>
-    text === "" ? [] : ["\n", { bold: name }, { lines: text.split("\n") }];
-  return [{ lines: command.split("\n") }, ...output("Stdout", stdout), ...output("Stderr", stderr)];
+function output(name: string, text: string): Span[] {
+  return text === "" ? [] : ["\n", { bold: name }, { lines: text.split("\n") }];
 }
 
-function shownText(text: RichText): RichText {
+function shown(text: RichText): RichText {
   return mapText(text, (part) => printable(part, "\n\t"));
 }
 
@@ -126,6 +100,6 @@ export function cutStart(text: string, length: number): string {
 }
 
 /** Without the half of a surrogate pair at its ends. */
-function wholeCharacters(text: string): string {
+export function wholeCharacters(text: string): string {
   return text.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "");
 }
