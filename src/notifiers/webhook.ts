@@ -8,7 +8,7 @@ import { nearest } from "../core/nearest.ts";
 import { redactText } from "../core/secret.ts";
 import { type OptionSpec, type QueryReader, readQuery, type SplitUrl } from "../core/url.ts";
 import { discardBody } from "../http/body.ts";
-import type { HttpClient } from "../http/client.ts";
+import type { HttpClient, HttpRequest } from "../http/client.ts";
 import type { HttpFailure } from "../http/errors.ts";
 import { describePause } from "../http/retry.ts";
 import type { NotifierContext } from "./driver.ts";
@@ -97,17 +97,32 @@ export function jsonPoster(service: Service, context: NotifierContext): JsonPost
     http ??= import("../http/client.ts").then(({ createHttpClient }) =>
       createHttpClient({ ...context, service: name, retries: 0, fetch }),
     );
-    const response = await (await http).send({
+    const request: HttpRequest = {
       method: "POST",
       url: `${target.origin}/`,
       headers: { "content-type": "application/json; charset=utf-8", ...headers, ...more },
       body: typeof body === "string" ? body : JSON.stringify(body),
-      redirect: "error",
+      redirect: "manual",
       signal,
       toError: (failure) => refusal(service, failure),
+    };
+    const client = await http;
+    const response = await client.send(request).catch((error: unknown) => {
+      throw unreachable(error);
     });
     discardBody(response);
+    if (!response.ok) {
+      const what = `Cannot send to ${name}: HTTP ${response.status} is a redirect`;
+      throw new CredentialError(`${what}; ${service.advice}`);
+    }
   };
+}
+
+/** A certificate that is not trusted today may be tomorrow: the operator has to act, the notification waits. */
+function unreachable(error: unknown): unknown {
+  if (!(error instanceof RemoteError) || error.status !== undefined || error.retryable)
+    return error;
+  return new RemoteError(error.message, { cause: error, fault: "operator" });
 }
 
 /** Nothing else will be accepted at this URL, or with this token, before an operator does something about it. */
