@@ -125,9 +125,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "container/admin": [
     "core",
     "admin",
-    "host/files",
     "host/net",
-    "host/rpc_server",
     "agent",
     "container/options",
     "container/engine",

@@ -22,7 +22,8 @@ export function text(status: number, body: string, headers: ExtraHeaders = {}): 
 
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export function metricsText(body: string): Response {
-  return whole(200, body, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  const type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+  return whole(200, body, { "content-type": type });
 }
 
 /** @param nonce Allows the page's own style and script. */

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { HostError } from "../core/error.ts";
@@ -6,6 +7,13 @@ import { answerByFetch } from "../host/rpc_server/fetch.ts";
 import type { FetchHandler } from "../host/rpc_server/types.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
 
+interface ListenerOptions {
+  host: string;
+  /** The first one that is free is used. */
+  ports: readonly number[];
+  limits?: typeof LIMITS;
+}
+
 export interface Listener {
   url: string;
   port: number;
@@ -13,12 +21,14 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 15_000;
-/** Prometheus scrapes every minute or more often: it keeps its connection. */
-const KEEP_ALIVE_MS = 75_000;
+const LIMITS = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 15_000,
+  /** Prometheus scrapes every minute or more often: it keeps its connection. */
+  keepAliveMs: 75_000,
+  connections: 256,
+};
 const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_CONNECTIONS = 256;
 /** How long the rest of a request body may arrive; without it, the client could lose the response. */
 const LINGER_MS = 1_000;
 const GRACE_MS = 1_000;
@@ -29,17 +39,16 @@ const GRACE_MS = 1_000;
  */
 export async function openListener(
   handler: FetchHandler,
-  host: string,
-  ports: readonly number[],
+  { host, ports, limits = LIMITS }: ListenerOptions,
 ): Promise<Listener> {
   const open = new Set<ServerResponse>();
   const http = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: limits.headersTimeoutMs / 2,
+      keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
       open.add(response);
@@ -47,7 +56,7 @@ export async function openListener(
       answer(handler, request, response).catch(() => response.destroy());
     },
   );
-  const sockets = trackSockets(http);
+  const sockets = trackSockets(http, limits.connections);
   // Without a listener, Node closes the connection without a response.
   http.on("connect", (_, socket) => {
     socket.end("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n");
@@ -65,10 +74,10 @@ export async function openListener(
   };
 }
 
-function trackSockets(http: Server): ReadonlySet<Socket> {
+function trackSockets(http: Server, max: number): ReadonlySet<Socket> {
   const sockets = new Set<Socket>();
   http.on("connection", (socket: Socket) => {
-    if (sockets.size >= MAX_CONNECTIONS) return socket.destroy();
+    if (sockets.size >= max) return socket.destroy();
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     return undefined;
@@ -107,7 +116,16 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return length !== "0" || encoding !== undefined;
 }
 
-async function bindFirst(http: Server, host: string, ports: readonly number[]) {
+interface BoundAddress {
+  host: string;
+  port: number;
+}
+
+async function bindFirst(
+  http: Server,
+  host: string,
+  ports: readonly number[],
+): Promise<BoundAddress> {
   for (const port of ports) {
     try {
       return await bind(http, host, port);
@@ -120,18 +138,13 @@ async function bindFirst(http: Server, host: string, ports: readonly number[]) {
   throw new HostError("other programs use all of its ports; choose another --admin-port");
 }
 
-function bind(http: Server, host: string, port: number): Promise<{ host: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    http.once("error", reject);
-    http.listen({ host, port }, () => {
-      http.off("error", reject);
-      http.on("error", () => {}); // For connections that cannot be accepted; others can.
-      const bound = http.address();
-      if (bound === null || typeof bound === "string") {
-        reject(new HostError("Cannot determine the port of the admin API"));
-      } else resolve({ host: bound.address, port: bound.port });
-    });
-  });
+async function bind(http: Server, host: string, port: number): Promise<BoundAddress> {
+  http.listen({ host, port });
+  await once(http, "listening");
+  http.on("error", () => {}); // For connections that cannot be accepted; others can.
+  const bound = http.address();
+  if (bound !== null && typeof bound !== "string") return { host: bound.address, port: bound.port };
+  throw new HostError("Cannot determine the port of the admin API");
 }
 
 function closeOf(response: ServerResponse): Promise<void> {

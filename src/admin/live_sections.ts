@@ -1,14 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { abortWith } from "../core/timeout.ts";
-import { SECTIONS_EVENT } from "./page/view.ts";
+import { fingerprint } from "./page/render.ts";
+import { ALIVE_EVENT, ALIVE_MS, SECTIONS_EVENT } from "./page/view.ts";
 
 /** The HTML of the page's sections, by their ids. */
 export type Sections = Readonly<Record<string, string>>;
 
 const MAX_CLIENTS = 32;
-/** Proxies close a connection that is silent for a minute or so. */
-const HEARTBEAT_MS = 15_000;
 /** Replicas and log lines change without an event. */
 const REFRESH_MS = 5_000;
 const MIN_GAP_MS = 1_000;
@@ -36,13 +35,17 @@ export class LiveSections {
 
   constructor(options: LiveSectionsOptions) {
     this.#options = options;
+    // One listener for all: runtimes warn about more than ten.
+    options.signal.addEventListener("abort", () => {
+      for (const client of this.#clients) client.end();
+    });
   }
 
   /** Returns the stream of a client, or `undefined` if there are too many. */
   open(): ReadableStream<Uint8Array> | undefined {
     const { clock, signal } = this.#options;
     if (this.#clients.size >= MAX_CLIENTS || signal.aborted) return undefined;
-    const client = new Client(clock, signal);
+    const client = new Client(clock);
     this.#clients.add(client);
     if (!this.#isRefreshing) void this.#refresh();
     const leave = (): void => {
@@ -70,7 +73,9 @@ export class LiveSections {
     const unsubscribe = subscribe(() => change.ring());
     while (this.#clients.size > 0 && !signal.aborted) {
       // Sections that cannot be rendered stay as they were; the next attempt is soon.
-      this.#sections = await render().catch(() => this.#sections);
+      this.#sections = await render()
+        .then((sections) => withoutPassedTime(sections, this.#sections))
+        .catch(() => this.#sections);
       for (const client of this.#clients) client.wake.ring();
       await clock.sleep(MIN_GAP_MS, signal).catch(() => {});
       await change.wait(REFRESH_MS - MIN_GAP_MS, clock, signal);
@@ -80,22 +85,29 @@ export class LiveSections {
   }
 }
 
+/** Keeps the earlier HTML of the sections in which only times have passed, which the page itself keeps current. */
+function withoutPassedTime(sections: Sections, earlier: Sections): Sections {
+  const kept = Object.entries(sections).map(([id, html]) => {
+    const before = earlier[id];
+    const isSame = before !== undefined && fingerprint(before) === fingerprint(html);
+    return [id, isSame ? before : html];
+  });
+  return Object.fromEntries(kept);
+}
+
 class Client {
   readonly wake = new Wake();
   readonly #clock: Clock;
   readonly #ended = new AbortController();
-  readonly #detach: () => void;
   readonly #endsAt: number;
   #sent: Sections = {};
 
-  constructor(clock: Clock, signal: AbortSignal) {
+  constructor(clock: Clock) {
     this.#clock = clock;
     this.#endsAt = clock.monotonic() + LIFETIME_MS;
-    this.#detach = abortWith(this.#ended, signal);
   }
 
   end(): void {
-    this.#detach();
     this.#ended.abort();
   }
 
@@ -110,8 +122,8 @@ class Client {
         const data = JSON.stringify(Object.fromEntries(changed));
         return `event: ${SECTIONS_EVENT}\ndata: ${data}\n\n`;
       }
-      const hasChanged = await this.wake.wait(HEARTBEAT_MS, this.#clock, this.#ended.signal);
-      if (!hasChanged && !this.#ended.signal.aborted) return ": heartbeat\n\n";
+      const hasChanged = await this.wake.wait(ALIVE_MS, this.#clock, this.#ended.signal);
+      if (!hasChanged && !this.#ended.signal.aborted) return `event: ${ALIVE_EVENT}\ndata:\n\n`;
     }
   }
 }

@@ -36,7 +36,7 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   const ports = adminPorts(port);
   let listener: Listener;
   try {
-    listener = await openListener((request) => routes.answer(request), host, ports);
+    listener = await openListener((request) => routes.answer(request), { host, ports });
   } catch (error) {
     const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason: messageOf(error) };
     emit({ type: "warning", message: "Admin API not available", fields });

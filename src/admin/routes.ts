@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
@@ -39,6 +40,8 @@ export interface AdminSource {
 /** An engine that is busy may take a while. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const LINES_TIMEOUT_MS = 3_000;
+/** Each reads up to four megabytes. */
+const MAX_HISTORIES = 8;
 
 /** The numbers of the Go dewy. */
 const COMMANDS: Readonly<Record<Mode, number>> = { server: 0, assets: 1, container: 2 };
@@ -51,6 +54,7 @@ export class AdminRoutes {
   readonly #access: Access;
   readonly #signal: AbortSignal;
   readonly #isRestricted: boolean;
+  #histories = 0;
   readonly #routes: Readonly<Record<string, Route | undefined>>;
 
   /** @param signal Aborts when the server closes. */
@@ -68,7 +72,7 @@ export class AdminRoutes {
       clock,
       signal,
     });
-    const listed = containers && shared(() => this.#limited(containers));
+    const listed = containers && shared(() => this.#limited(containers, { signal }));
     this.#routes = {
       "/": async () => {
         const nonce = newNonce();
@@ -76,9 +80,7 @@ export class AdminRoutes {
       },
       [EVENTS_PATH]: () => {
         const stream = live.open();
-        return stream === undefined
-          ? text(503, "Too many pages are open", { "retry-after": "30" })
-          : eventStream(stream);
+        return stream === undefined ? busy("Too many pages are open") : eventStream(stream);
       },
       "/api/status": async () => json(this.#statusAnswer(await status())),
       "/api/containers": listed && (async () => json({ containers: await listed() })),
@@ -112,8 +114,11 @@ export class AdminRoutes {
     }
   }
 
-  #limited<T>(work: (signal: AbortSignal) => Promise<T>, ms = ANSWER_TIMEOUT_MS): Promise<T> {
-    return withDeadline(this.#source.clock, ms, this.#signal, work);
+  #limited<T>(
+    work: (signal: AbortSignal) => Promise<T>,
+    { ms = ANSWER_TIMEOUT_MS, signal }: { ms?: number; signal?: AbortSignal } = {},
+  ): Promise<T> {
+    return withDeadline(this.#source.clock, ms, signal, work);
   }
 
   async #status(): Promise<InstanceStatus> {
@@ -139,8 +144,14 @@ export class AdminRoutes {
     const { root, clock } = this.#source;
     const query = parseHistoryQuery(params, clock.now());
     if (typeof query === "string") return text(400, query);
-    const entries = await this.#limited((signal) => readHistory(root, query, signal));
-    return json({ entries: this.#isRestricted ? entries.map(restrictedEntry) : entries });
+    if (this.#histories >= MAX_HISTORIES) return busy("Too many requests for the history");
+    this.#histories += 1;
+    try {
+      const entries = await this.#limited((signal) => readHistory(root, query, signal));
+      return json({ entries: this.#isRestricted ? entries.map(restrictedEntry) : entries });
+    } finally {
+      this.#histories -= 1;
+    }
   }
 
   async #view(): Promise<PageView> {
@@ -155,6 +166,7 @@ export class AdminRoutes {
       entries: this.#isRestricted ? entries.map(restrictedEntry) : entries,
       ...lines,
       isRestricted: this.#isRestricted,
+      host: hostname(),
       now: clock.now(),
     };
   }
@@ -163,7 +175,8 @@ export class AdminRoutes {
     if (this.#isRestricted) return {};
     const { appLines, ownLines, redact } = this.#source;
     // The rest of the page does not depend on an engine that is busy.
-    const app = appLines && (await this.#limited(appLines, LINES_TIMEOUT_MS).catch(() => []));
+    const limits = { ms: LINES_TIMEOUT_MS, signal: this.#signal };
+    const app = appLines && (await this.#limited(appLines, limits).catch(() => []));
     return { ...(app && { appLines: app.map(redact) }), ownLines: ownLines().map(redact) };
   }
 }
@@ -177,6 +190,10 @@ function shared<T>(ask: () => Promise<T>): () => Promise<T> {
     });
     return running;
   };
+}
+
+function busy(reason: string): Response {
+  return text(503, reason, { "retry-after": "30" });
 }
 
 function newNonce(): string {

@@ -194,7 +194,10 @@ export class LiveStatus {
   /** @param status That of the directory, without which an event could not be known to be outdated. */
   report(
     status: InstanceStatus,
-  ): Pick<InstanceStatus, "phase" | "lastPoll" | "polls" | "nextPollAt" | "waiting" | "live"> {
+  ): Pick<
+    InstanceStatus,
+    "phase" | "lastPoll" | "polls" | "rateLimits" | "nextPollAt" | "waiting" | "live"
+  > {
     const lastPoll = this.#polls.at(-1);
     const rateLimits = this.#currentRateLimits();
     return {

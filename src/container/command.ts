@@ -6,7 +6,6 @@ import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
 import { isImageRegistry } from "../registries/oci/image_registry.ts";
-import { openContainerAdmin } from "./admin/server.ts";
 import type { ContainerConfig } from "./config.ts";
 import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";
@@ -41,10 +40,5 @@ export async function runContainer(
   const parts = { config, directory, registry, engine, proxy };
   const supervision = new ContainerSupervision(parts, context);
   const { deployer } = supervision;
-  const closeAdmin = await openContainerAdmin(config, supervision, context);
-  try {
-    return await runAgent({ ...common, deployer, supervision }, context);
-  } finally {
-    await closeAdmin();
-  }
+  return runAgent({ ...common, deployer, supervision }, context);
 }

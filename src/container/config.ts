@@ -63,8 +63,6 @@ export function readContainer(argv: ParsedArgv) {
     containerEnv,
     stopTimeoutMs,
     keepContainers: argv.flag("keep-containers"),
-    /** The first of the ten ports to try for the admin API. */
-    adminPort: readAdminPort(argv),
   };
   if (config.surge === 0 && config.replicas === 1) {
     throw new ConfigError(
@@ -80,14 +78,12 @@ export function readContainerList(argv: ParsedArgv) {
   return {
     command: "container list" as const,
     ...readLog(argv),
-    adminPort: readAdminPort(argv),
+    /** The first of the ten ports to ask. */
+    adminPort: port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port"),
+    adminTokenFile: text(argv, "admin-token-file"),
     engine: choiceOr(argv, "runtime", ["docker", "podman"]),
     json: argv.flag("json"),
   };
-}
-
-function readAdminPort(argv: ParsedArgv): number {
-  return port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port");
 }
 
 function readApp(argv: ParsedArgv, fromArgs: string | undefined, registry: string): string {

@@ -18,8 +18,6 @@ export interface ContainerProxy extends ServiceProxy {
   openKnown(): Promise<void>;
   /** Throws a ConfigError if a release needs other ports than the open ones. */
   check(containerPorts: readonly number[]): void;
-  /** The number of backends in rotation, over all ports. */
-  backends(): number;
   /** Measures the connections of all ports, also of those that are opened later. */
   observe(observer: ProxyObserver): void;
 }
@@ -100,9 +98,6 @@ function createProxy(
     close: async (drainMs) => {
       await Promise.all(routes.map(({ proxy }) => proxy.close({ drainMs })));
     },
-    backends: () =>
-      routes.flatMap(({ proxy }) => proxy.stats().backends).filter(({ inRotation }) => inRotation)
-        .length,
     observe: (next) => {
       observer = next;
       for (const { proxy } of routes) observeProxy(proxy, next);

@@ -32,8 +32,6 @@ interface ContainerParts {
   proxy: ContainerProxy;
 }
 
-export type ContainerStatus = ReturnType<ContainerSupervision["status"]>;
-
 /** Reading the output takes programs of the engine. */
 const LINES_MS = 3_000;
 const LINES_TIMEOUT_MS = 5_000;
@@ -63,17 +61,6 @@ export class ContainerSupervision implements Supervision {
       clock: context.clock,
     });
     this.deployer = containerDeployer(this.#service, parts, context, this.#tagOf);
-  }
-
-  /** For the admin API. */
-  status() {
-    const service = this.#service;
-    return {
-      tag: service.release?.tag,
-      /** The number of backends in rotation, over all ports. */
-      backends: this.#parts.proxy.backends(),
-      isRunning: service.ready > 0,
-    };
   }
 
   async adopt(): Promise<void> {

@@ -86,7 +86,13 @@ export type DewyEvent =
   | { type: "phase-started"; phase: DeployPhase; tag: string }
   | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
   /** The deploy has failed, or was given up, in this phase. Other events report it. */
-  | { type: "phase-failed"; phase: DeployPhase; tag: string; error: DewyError }
+  | {
+      type: "phase-failed";
+      phase: DeployPhase;
+      tag: string;
+      error: DewyError;
+      durationMs: number;
+    }
   | { type: "download-progress"; tag: string; artifact: string; received: number; total?: number }
   | {
       type: "downloaded";

@@ -13,12 +13,12 @@ const MAX_CHARACTERS = 4_096;
 /** Colours and movements of the cursor, titles and links of a terminal, and other sequences: ECMA-48. */
 const ESCAPES =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: matching control characters is the purpose.
-  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])/g;
+  /\u001b(?:\[[0-?]*[ -/]*[@-~]|[PX\]^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])/g;
 
 /** Removes secrets, escape sequences and control characters from the last lines of a program. */
 export function outputForPeople(lines: readonly string[], redact: Redact): readonly string[] {
   // A secret may have an escape sequence in it.
-  return lastWithin(lines.slice(-MAX_LINES).map((line) => redact(plain(line))));
+  return lastWithin(lines.slice(-MAX_LINES).map((line) => redact(plainLine(line))));
 }
 
 /** The last lines that fit into 200 lines and 64 KiB. */
@@ -34,8 +34,8 @@ export function lastWithin(lines: readonly string[]): readonly string[] {
   return kept.reverse();
 }
 
-/** A progress bar returns to the start of its line and overwrites it. */
-function plain(line: string): string {
+/** One line without escape sequences. A progress bar returns to the start of its line and overwrites it. */
+export function plainLine(line: string): string {
   const text = line.replaceAll(ESCAPES, "").replace(/\r+$/, "");
   return printable(text.slice(text.lastIndexOf("\r") + 1), "\t");
 }

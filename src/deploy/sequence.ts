@@ -493,7 +493,7 @@ async function inPhase<T>(
     return result;
   } catch (cause) {
     const error = phaseError(phase, tag, cause);
-    emit({ type: "phase-failed", phase, tag, error });
+    emit({ type: "phase-failed", phase, tag, error, durationMs: clock.now() - startedAt });
     throw error;
   }
 }

@@ -75,6 +75,12 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
       return undefined;
     },
   },
+  "phase-failed": {
+    fields: ({ tag, phase, durationMs }, attempts) => {
+      attempts.addPhase(tag, phase, durationMs);
+      return undefined;
+    },
+  },
   downloaded: { fields: ["tag", "artifact", "bytes", "durationMs"], isDetail: true },
   "image-pulled": { fields: ["tag", "image", "durationMs"], isDetail: true },
   hook: {

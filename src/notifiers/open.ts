@@ -9,7 +9,7 @@ import { readQuery, type SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { readJournal } from "../journal/read.ts";
 import { type Cursor, Cursors } from "./cursors.ts";
-import { type NotifierContext, QUIET } from "./driver.ts";
+import { type NotifierContext, type NotifierDriver, QUIET } from "./driver.ts";
 import { Limiter } from "./limit.ts";
 import { Outbox } from "./outbox.ts";
 import { labelsOf, type NotifierTable, type NotifierUrl, readNotifierUrl } from "./urls.ts";
@@ -67,7 +67,7 @@ function open(
   context: NotifierContext,
   redact: Redact,
 ): Channel {
-  const quiet = isQuiet(url, label);
+  const quiet = isQuiet(url, label, driver);
   const own = { ...context, env: driverEnvironment(context.env, driver.environment) };
   const notifier = driver.open(url, own);
   const { clock, emit } = context;
@@ -82,7 +82,8 @@ function open(
 }
 
 /** The driver checks the other options: it knows which keys of the query are those of its service. */
-function isQuiet(url: SplitUrl, label: string): boolean {
+function isQuiet(url: SplitUrl, label: string, { options }: NotifierDriver): boolean {
+  if (!options.includes(QUIET)) return false;
   const query = new Map([...url.query].filter(([key]) => key === QUIET.name));
   return readQuery({ ...url, text: label, query }, [QUIET], "--notifier").flag(QUIET.name);
 }

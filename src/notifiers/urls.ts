@@ -1,13 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import {
-  declarePrintable,
-  type OptionSpec,
-  redactUrl,
-  type SplitUrl,
-  splitUrl,
-} from "../core/url.ts";
+import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -118,39 +112,30 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    const values = valuesIn(query, driver?.options ?? []);
-    return [
-      ...ofUser,
-      ...values.secret,
-      ...(isSecret ? secretsOf(path, query, values) : []),
-    ].flatMap(spellings);
+    const options = new Set(driver?.options.map(({ name }) => name));
+    const ofPath = isSecret ? secretsOfPath(path, query, options) : [];
+    return [...ofUser, ...ofOptions, ...ofPath].flatMap(spellings);
   });
 }
 
-interface QueryValues {
-  /** Of the driver's secret options. */
-  secret: readonly string[];
-  /** Of keys that the driver does not know. */
-  foreign: readonly string[];
-}
-
-function valuesIn(query: string, options: readonly OptionSpec[]): QueryValues {
-  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
-  const ofPairs = (isWanted: (spec: OptionSpec | undefined) => boolean): string[] =>
-    pairs
-      .filter(([, key]) => isWanted(options.find(({ name }) => name === key)))
-      .map(([, , value = ""]) => value);
-  return {
-    secret: ofPairs((spec) => spec?.secret === true),
-    foreign: ofPairs((spec) => spec === undefined),
-  };
+function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
+  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
+  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
+  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
 }
 
 /** The title of an app may be printed. */
-function secretsOf(path: string, query: string, { foreign }: QueryValues): readonly string[] {
-  const parts = [...path.split("/"), ...foreign].filter((part) => {
+function secretsOfPath(
+  path: string,
+  query: string,
+  options: ReadonlySet<string>,
+): readonly string[] {
+  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
+  const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
+  const parts = [...path.split("/"), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];

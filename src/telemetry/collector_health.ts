@@ -20,19 +20,23 @@ export class CollectorHealth {
     this.#redact = redact;
   }
 
+  get isFailing(): boolean {
+    return this.#failing.size > 0;
+  }
+
   /** Returns the function to call with the outcome of each export. */
-  watcher(signal: Signal, url: URL): (error: Error | undefined) => void {
+  watcher(signal: Signal, url: string): (error: Error | undefined) => void {
     return (error) =>
       error === undefined ? this.#succeeded(signal, url) : this.#failed(signal, url, error);
   }
 
-  #succeeded(signal: Signal, url: URL): void {
+  #succeeded(signal: Signal, url: string): void {
     if (!this.#failing.delete(signal) || this.#failing.size > 0) return;
     const fields = { collector: redactUrl(url) };
     this.#emit({ type: "warning", message: "Telemetry is sent again", fields });
   }
 
-  #failed(signal: Signal, url: URL, error: Error): void {
+  #failed(signal: Signal, url: string, error: Error): void {
     const reason = this.#redact(reasonOf(error));
     const isKnown = this.#failing.has(signal) || [...this.#failing.values()].includes(reason);
     this.#failing.set(signal, reason);
@@ -63,9 +67,9 @@ function reasonOf(error: Error): string {
   return networkCause(error).reason;
 }
 
-function hintOf(url: URL, error: Error): string | undefined {
+function hintOf(url: string, error: Error): string | undefined {
   const status = statusOf(error);
-  if (url.port === GRPC_PORT) {
+  if (new URL(url).port === GRPC_PORT) {
     return "this port is usually that of OTLP over gRPC; dewy uses HTTP, usually on port 4318";
   }
   if (status === 401 || status === 403) return "check OTEL_EXPORTER_OTLP_HEADERS";

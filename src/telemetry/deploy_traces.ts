@@ -138,9 +138,9 @@ export class DeployTraces {
 
   #called(event: EventOf<"request">, at: number): void {
     // Polls go on while a version bakes: their calls are not part of its deploy.
-    const attempt = [...this.#attempts.values()].findLast(({ phase }) => isCalling(phase?.name));
-    if (attempt?.phase !== undefined) {
-      this.#callSpan(event, at, attempt.phase.context);
+    const attempt = [...this.#attempts.values()].findLast(isCalling);
+    if (attempt !== undefined) {
+      this.#callSpan(event, at, attempt.phase?.context ?? attempt.context);
       return;
     }
     this.#calls.push({ event, at });
@@ -166,7 +166,7 @@ export class DeployTraces {
   }
 
   #retried({ reason, delayMs, attempt }: EventOf<"retry">, at: number): void {
-    const calling = [...this.#attempts.values()].findLast(({ phase }) => isCalling(phase?.name));
+    const calling = [...this.#attempts.values()].findLast(isCalling);
     const attributes = { "dewy.reason": reason, "dewy.delay_ms": delayMs, "dewy.attempt": attempt };
     calling?.phase?.span.addEvent("retry", this.#plain(attributes), new Date(at));
   }
@@ -349,8 +349,8 @@ const STATUSES: Readonly<Record<Outcome, "succeeded" | "failed" | undefined>> = 
   interrupted: undefined,
 };
 
-function isCalling(phase: string | undefined): boolean {
-  return phase !== undefined && phase !== "bake";
+function isCalling({ phase, failedAt }: Attempt): boolean {
+  return failedAt !== undefined || (phase !== undefined && phase.name !== "bake");
 }
 
 /** A deploy begins with one of these, unless an earlier process has begun it. */

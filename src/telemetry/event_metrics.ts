@@ -131,7 +131,7 @@ export class EventMetrics {
 }
 
 function outcomeOf(status: number | undefined): string {
-  if (status === undefined) return "no-response";
+  if (status === undefined) return "failed";
   if (status === 429) return "rate-limited";
   if (status >= 500) return "server-error";
   if (status >= 400) return "client-error";

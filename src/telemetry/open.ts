@@ -21,6 +21,9 @@ import { Readings } from "./readings.ts";
 /** That of the Go dewy, so that a series continues when this dewy replaces it. */
 const SCOPE = { name: "github.com/linyows/dewy" };
 
+/** A collector that has failed before is given this much time at the end. */
+const FAILING_CLOSE_MS = 500;
+
 export interface TelemetryOptions {
   config: { otlpEndpoint: string | undefined; otlpInsecure: boolean };
   env: Environment;
@@ -78,8 +81,13 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
     async close(ms) {
       traces?.close();
       const closed = Promise.allSettled([provider.shutdown(), tracers?.shutdown()]);
-      await withTimeout(closed, { clock, ms, what: "collector" }).catch((error) => {
-        emit({ type: "warning", message: "Telemetry lost", fields: { error: messageOf(error) } });
+      const isFailing = otlp?.isFailing() === true;
+      const limitMs = isFailing ? Math.min(ms, FAILING_CLOSE_MS) : ms;
+      const timeout = { clock, ms: limitMs, what: "answer of the collector" };
+      await withTimeout(closed, timeout).catch((error) => {
+        if (isFailing) return;
+        const message = "The last telemetry was not sent";
+        emit({ type: "warning", message, fields: { error: messageOf(error) } });
       });
     },
   };

@@ -37,6 +37,8 @@ export interface Otlp {
   metricReader(packages: TelemetryPackages, producer: MetricProducer): MetricReader | undefined;
   /** `undefined` if only metrics are sent. */
   tracerProvider(resource: Resource): TracerProvider | undefined;
+  /** Whether the last export has failed. */
+  isFailing(): boolean;
 }
 
 export type TracerProvider = InstanceType<OtlpPackages["traces"]["BasicTracerProvider"]>;
@@ -47,49 +49,47 @@ export async function openOtlp(options: OtlpOptions): Promise<Otlp | undefined> 
   const metricsUrl = endpointOf("metrics", config, env);
   const tracesUrl = endpointOf("traces", config, env);
   if (metricsUrl === undefined && tracesUrl === undefined) return undefined;
-  const packages = await loadOtlpPackages();
+  const { traces, metricExporter, traceExporter } = await loadOtlpPackages();
   const health = new CollectorHealth(options);
-  const settings = {
-    metrics: metricsUrl && (await exporterSettings("metrics", metricsUrl, options)),
-    traces: tracesUrl && (await exporterSettings("traces", tracesUrl, options)),
-  };
+  const metrics = metricsUrl && (await exporterOptions("metrics", metricsUrl, options));
+  const spans = tracesUrl && (await exporterOptions("traces", tracesUrl, options));
   warnOfProxy([metricsUrl, tracesUrl], options);
   return {
     metricReader({ metrics: sdk }, producer) {
-      if (settings.metrics === undefined || metricsUrl === undefined) return undefined;
-      const exporter = new packages.metricExporter.OTLPMetricExporter(settings.metrics);
+      if (metrics === undefined) return undefined;
+      const exporter = new metricExporter.OTLPMetricExporter(metrics);
       const exportIntervalMillis = readMilliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL") ?? 60_000;
       const timeout = readMilliseconds(env, "OTEL_METRIC_EXPORT_TIMEOUT") ?? 30_000;
       return new sdk.PeriodicExportingMetricReader({
-        exporter: watched(exporter, health.watcher("metrics", metricsUrl)),
+        exporter: watched(exporter, health.watcher("metrics", metrics.url)),
         exportIntervalMillis,
         exportTimeoutMillis: Math.min(timeout, exportIntervalMillis),
         metricProducers: [producer],
       });
     },
     tracerProvider(resource) {
-      if (settings.traces === undefined || tracesUrl === undefined) return undefined;
-      const exporter = new packages.traceExporter.OTLPTraceExporter(settings.traces);
-      const { BasicTracerProvider, BatchSpanProcessor } = packages.traces;
-      const watcher = health.watcher("traces", tracesUrl);
-      const spanProcessors = [new BatchSpanProcessor(watched(exporter, watcher))];
-      return new BasicTracerProvider({ resource, spanProcessors });
+      if (spans === undefined) return undefined;
+      const exporter = new traceExporter.OTLPTraceExporter(spans);
+      const watcher = health.watcher("traces", spans.url);
+      const processor = new traces.BatchSpanProcessor(watched(exporter, watcher));
+      return new traces.BasicTracerProvider({ resource, spanProcessors: [processor] });
     },
+    isFailing: () => health.isFailing,
   };
 }
 
-interface ExporterSettings {
+interface ExporterOptions {
   url: string;
   userAgent: string;
   httpAgentOptions: AgentOptions;
 }
 
-/** The exporters read the other settings, such as headers and timeouts, from the environment. */
-async function exporterSettings(
+/** The exporters read the other options, such as headers and timeouts, from the environment. */
+async function exporterOptions(
   signal: Signal,
   url: URL,
   options: OtlpOptions,
-): Promise<ExporterSettings> {
+): Promise<ExporterOptions> {
   const httpAgentOptions = { keepAlive: true, ...(await tlsOptions(signal, url, options)) };
   return { url: url.href, userAgent: `dewy/${options.version}`, httpAgentOptions };
 }

@@ -1,9 +1,6 @@
 import type { MetricData, ResourceMetrics, ScopeMetrics } from "@opentelemetry/sdk-metrics";
 import type { TelemetryPackages } from "./packages.ts";
 
-/** That of Prometheus' text format. https://prometheus.io/docs/instrumenting/exposition_formats/ */
-export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
-
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = { s: "seconds", By: "bytes" };
 
 /** Returns the name that Prometheus gets for a metric of OpenTelemetry. */

@@ -120,6 +120,43 @@ describe("LiveStatus", () => {
     });
   });
 
+  test("keeps the last ten polls, the latest last", () => {
+    const { polled, report, clock } = liveStatus();
+    for (let poll = 1; poll <= 12; poll += 1) {
+      clock.advance(60_000);
+      polled(poll === 12 ? "fine" : "unreachable", poll === 12 ? undefined : `error ${poll}`);
+    }
+    const { polls = [], lastPoll } = report();
+    expect(polls).toHaveLength(10);
+    expect(polls[0]).toMatchObject({ outcome: "unreachable", error: "error 3" });
+    expect(polls.at(-1)).toEqual(lastPoll);
+    expect(lastPoll).toEqual({ at: new Date(clock.now()).toISOString(), outcome: "fine" });
+  });
+
+  test("shows the last rate limit of each host until it is reset", () => {
+    const { live, report, clock } = liveStatus();
+    const limited = (host: string, remaining: number, resetInMs: number): void =>
+      live.sink({
+        type: "rate-limit",
+        host,
+        remaining,
+        limit: 60,
+        resetAt: new Date(clock.now() + resetInMs),
+        isRoutine: true,
+      });
+    expect(report()).not.toHaveProperty("rateLimits");
+    limited("api.github.com", 59, 60_000);
+    limited("ghcr.io", 10, 120_000);
+    limited("api.github.com", 58, 60_000);
+    expect(report().rateLimits).toMatchObject([
+      { host: "api.github.com", remaining: 58, limit: 60 },
+      { host: "ghcr.io", remaining: 10, limit: 60 },
+    ]);
+    clock.advance(60_000);
+    const resetAt = new Date(clock.now() + 60_000).toISOString();
+    expect(report().rateLimits).toEqual([{ host: "ghcr.io", remaining: 10, limit: 60, resetAt }]);
+  });
+
   test("is idle for good after the only poll of --once", () => {
     const { live, report } = liveStatus();
     live.sink({ type: "polled", outcome: "fine" });

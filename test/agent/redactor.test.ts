@@ -5,23 +5,23 @@ import { redactor, redactorOf } from "../../src/agent/redactor.ts";
 import type { EnvironmentSpec } from "../../src/core/environment.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
+import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
 import { ROOT } from "../runtime/runtimes.ts";
 
 const variables: readonly EnvironmentSpec[] = [
   ...Object.values(hostRegistries),
   ...Object.values(notifiers),
 ].flatMap(({ environment }) => environment);
+const isSecret = ({ secret }: EnvironmentSpec): boolean => secret !== false && secret !== "json";
 
 /** Where files are, in the environment of every program. */
 const PLACES = /^(HOME|USERPROFILE|APPDATA|XDG_\w+)$|^AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE)$/;
 
 describe("the redactor", () => {
-  test.each(variables.filter(({ secret }) => secret === true).map(({ name }) => name))(
-    "masks the value of %s",
-    (name) => {
-      expect(redactor({ [name]: "s3cret-value" })("it wrote s3cret-value!")).toBe("it wrote …!");
-    },
-  );
+  const secrets = [...variables, ...TELEMETRY_ENVIRONMENT].filter(isSecret);
+  test.each(secrets.map(({ name }) => name))("masks the value of %s", (name) => {
+    expect(redactor({ [name]: "s3cret-value" })("it wrote s3cret-value!")).toBe("it wrote …!");
+  });
 
   test("follows the tables: a new driver needs nothing but its own lines", () => {
     const spec = (name: string, secret: boolean): EnvironmentSpec => ({

@@ -85,6 +85,34 @@ describe("the log of assets", () => {
   });
 });
 
+describe("the lines of dewy's own log for the status page", () => {
+  async function ownLines(argv: readonly string[]): Promise<readonly string[] | undefined> {
+    const { context, close } = await assemble(
+      readConfig("assets", parseArgv(["assets", "--registry", "file:///srv/x", ...argv])),
+      fakeProcess({ env: { DB_PASSWORD: "hunter2hunter2" } }),
+      { registries: hostRegistries, notifiers },
+    );
+    onTestFinished(close);
+    context.emit(DEPLOYED);
+    context.emit({ type: "unchanged", tag: "v1" });
+    context.emit({ type: "warning", message: "Look", fields: { what: "hunter2hunter2" } });
+    return context.ownLines?.();
+  }
+  test("are kept for an admin server only", async () => {
+    expect(await ownLines([])).toBeUndefined();
+  });
+  test("are those of level info, without secrets", async () => {
+    expect(await ownLines(["--admin-port", "17539"])).toEqual([
+      expect.stringMatching(/^time=\S+ level=INFO msg=Deployed /),
+      expect.stringMatching(/^time=\S+ level=WARN msg=Look what=…$/),
+    ]);
+  });
+  test("are those that --log-level shows", async () => {
+    expect(await ownLines(["--admin-port", "17539", "--log-level", "warn"])).toHaveLength(1);
+    expect(await ownLines(["--admin-port", "17539", "--log-level", "debug"])).toHaveLength(3);
+  });
+});
+
 describe("the notifier of assets", () => {
   test("without a token is one line that even a service shows", async () => {
     const err = await shown(["--notifier", "slack://deploy"], { env: {} });

@@ -41,7 +41,10 @@ describe("readConfig of assets", () => {
       beforeDeployHook: undefined,
       afterDeployHook: undefined,
       hookTimeoutMs: 600_000,
-      notifier: undefined,
+      notifiers: [],
+      notifierFiles: [],
+      telemetry: undefined,
+      admin: undefined,
       maxArtifactSize: 2 * 1024 ** 3,
       maxExpandedSize: 8 * 1024 ** 3,
       retryBad: false,
@@ -51,8 +54,7 @@ describe("readConfig of assets", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
-      webhookListen: undefined,
-      webhookSecretFile: undefined,
+      webhooks: undefined,
     });
   });
   test("--no-downgrade is a flag, not the negation of one", () => {

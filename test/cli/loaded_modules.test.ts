@@ -8,11 +8,15 @@ import { tempDirectory } from "../support/temp_directory.ts";
 const RECORD = fileURLToPath(new URL("loaded_modules.mjs", import.meta.url));
 
 /** The modules that one command line loads, from the project's root. */
-async function loadedBy(...argv: string[]): Promise<string[]> {
+function loadedBy(...argv: string[]): Promise<string[]> {
+  return loadedIn(ROOT, ...argv);
+}
+
+async function loadedIn(cwd: string, ...argv: string[]): Promise<string[]> {
   const loaded = join(await tempDirectory(), "loaded");
   const cli = join(ROOT, "dist", "cli.js");
-  const env = { DEWY_LOADED: loaded };
-  const { code, stderr } = await run(process.execPath, ["--import", RECORD, cli, ...argv], { env });
+  const options = { cwd, env: { DEWY_LOADED: loaded } };
+  const { code, stderr } = await run(process.execPath, ["--import", RECORD, cli, ...argv], options);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const urls = (await readFile(loaded, "utf8")).trim().split("\n");
   return [...new Set(urls)].map((url) => url.replace(/^.*?\/(?=node_modules\/|dist\/)/, ""));
@@ -52,4 +56,22 @@ test("a command about an instance loads no client of a registry, no notifier and
     ),
   ).toEqual([]);
   expect(loaded.length).toBeLessThan(120);
+});
+
+test("an agent loads nothing of OpenTelemetry without --telemetry, and no exporter without a collector", async () => {
+  const registry = await tempDirectory();
+  await mkdir(join(registry, "v1.0.0"));
+  await writeFile(join(registry, "v1.0.0", "app"), "#!/bin/sh\n");
+  const argv = ["assets", "--registry", `file://${registry}?artifact=app`, "--once"];
+  const telemetryOf = (loaded: readonly string[]): string[] => {
+    const packages = loaded.flatMap(
+      (url) => /@opentelemetry\/[^/]+|telemetry\/open/.exec(url) ?? [],
+    );
+    return [...new Set(packages)].sort();
+  };
+  expect(telemetryOf(await loadedIn(await tempDirectory(), ...argv))).toEqual([]);
+  const measured = await loadedIn(await tempDirectory(), ...argv, "--telemetry");
+  expect(telemetryOf(measured)).toContain("@opentelemetry/sdk-metrics");
+  expect(telemetryOf(measured)).not.toContain("@opentelemetry/exporter-trace-otlp-http");
+  expect(telemetryOf(measured)).not.toContain("@opentelemetry/sdk-trace-base");
 });

@@ -41,7 +41,7 @@ describe("readConfig of container: the recorded command lines", () => {
     const listOrNull = (list: readonly string[]): readonly string[] | null =>
       list.length === 0 ? null : list;
     return {
-      adminPort: config.adminPort === 17_539 ? 0 : config.adminPort,
+      adminPort: config.admin?.port === 17_539 ? 0 : config.admin?.port,
       command: listOrNull(config.cmd),
       drainTimeSeconds: config.drainTimeMs / 1000,
       extraArgs: listOrNull(config.args),
@@ -109,7 +109,9 @@ describe("readConfig of container", () => {
       beforeDeployHook: undefined,
       afterDeployHook: undefined,
       hookTimeoutMs: 600_000,
-      notifier: undefined,
+      notifiers: [],
+      notifierFiles: [],
+      telemetry: undefined,
       retryBad: false,
       acceptChanged: [],
       app: "app",
@@ -130,7 +132,7 @@ describe("readConfig of container", () => {
       args: [],
       user: undefined,
       keepContainers: false,
-      adminPort: 17_539,
+      admin: { port: 17_539, host: "127.0.0.1", tokenFile: undefined, metricsPublic: false },
     });
   });
   test("reads all flags", () => {
@@ -160,7 +162,7 @@ describe("readConfig of container", () => {
       args: ["-e", "A=b", "--privileged", "--user", "7:8"],
       user: "7:8",
       keepContainers: true,
-      adminPort: 20_000,
+      admin: { port: 20_000 },
     });
     expect(config.mappings.map(formatPortMapping)).toEqual(["127.0.0.1:80:3000", "[::1]:80:3000"]);
   });
@@ -240,6 +242,7 @@ describe("readConfig of container list", () => {
       logLevel: undefined,
       logFormat: undefined,
       adminPort: 17_539,
+      adminTokenFile: undefined,
       engine: "docker",
       json: false,
     });

@@ -8,6 +8,7 @@ const VARIABLES = [
   { name: "APP_KEY_PEM", secret: true },
   { name: "DRIVER_TOKEN_KIND", secret: false },
   { name: "GOOGLE_APPLICATION_CREDENTIALS", secret: "json" as const },
+  { name: "DRIVER_HEADERS", secret: "pairs" as const },
 ];
 const redact = (text: string, env: Record<string, string | undefined>): string =>
   createRedactor(VARIABLES, env)(text);
@@ -61,6 +62,13 @@ describe("createRedactor", () => {
     const printed = JSON.stringify(JSON.parse(env.DOCKER_AUTH_CONFIG), null, 2);
     expect(redact(printed, env)).toContain('"auth": "…"');
     expect(redact(printed, env)).toContain("me@example.com");
+  });
+
+  test("masks the values of pairs, decoded and without their scheme, but not short ones", () => {
+    const env = { DRIVER_HEADERS: "authorization=Bearer%20hunter2hunter2, x-team=shop" };
+    expect(redact(env.DRIVER_HEADERS, env)).toBe("…");
+    expect(redact("Bearer hunter2hunter2", env)).toBe("…");
+    expect(redact("it sent hunter2hunter2 for shop", env)).toBe("it sent … for shop");
   });
 
   test("masks the passwords of URLs in any variable", () => {

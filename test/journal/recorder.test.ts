@@ -75,6 +75,17 @@ describe("the entries of a deploy", () => {
     });
   });
 
+  it("have the duration of the phase that failed", () => {
+    const error = new HostError("it crashed");
+    const [entry] = record(
+      ...phases("v1.1.0", ["stage", 1200], ["verify", 3000]),
+      { type: "phase-started", phase: "verify", tag: "v1.1.0" },
+      { type: "phase-failed", phase: "verify", tag: "v1.1.0", error, durationMs: 41_000 },
+      failed(error, { tag: "v1.1.0", phase: "verify" }),
+    );
+    expect(entry?.phases).toEqual({ stage: 1200, verify: 3000, bake: 41_000 });
+  });
+
   it("share an id, which the next attempt does not have", () => {
     const attempt: DewyEvent[] = [
       ...phases("v1.1.0", ["stage", 1]),

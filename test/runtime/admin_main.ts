@@ -1,5 +1,4 @@
-// Runs the checks of the admin API's server in a process. Run by
-// test/container/admin/server.test.ts.
+// Runs the checks of the admin server in a process. Run by test/admin/runtime.test.ts.
 import { adminCase } from "./admin_case.ts";
 
 console.log(JSON.stringify(await adminCase()));

@@ -94,6 +94,9 @@ describe("--isolate-env", () => {
     "DOCKER_CONFIG",
     "SLACK_TOKEN",
     "DEWY_CACHEDIR",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
   ];
   test.each([...new Set([...named, ...others])])("keeps %s from the app", async (name) => {
     const config = { ...CONFIG, isolateEnv: true };
@@ -117,6 +120,11 @@ describe("--isolate-env", () => {
       [name]: expected,
     });
     expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual(env);
+  });
+  test("leaves the other settings of OpenTelemetry to the app", async () => {
+    const config = { ...CONFIG, isolateEnv: true };
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" };
+    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual(env);
   });
   test("does not remove variables from files", async () => {
     const config = { ...CONFIG, isolateEnv: true, envFiles: [await file("a", "AWS_REGION=app")] };

@@ -28,8 +28,11 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { OptionSpec } from "../../src/core/url.ts";
+import { prometheusName } from "../../src/telemetry/prometheus.ts";
+import { METRICS, type MetricSpec } from "../../src/telemetry/table.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
 import type { RegistryDriver } from "../../src/registries/driver.ts";
+import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
@@ -150,6 +153,7 @@ export function renderReference(tables: ReferenceTables): Readonly<Record<string
     "environment.md": ["Environment variables", environmentPage(tables)],
     "exit-codes.md": ["Exit codes", exitCodesPage()],
     "errors.md": ["Error codes", errorsPage()],
+    "metrics.md": ["Metrics", metricsPage()],
   } as const;
   return Object.fromEntries(
     Object.entries(pages).map(([file, [title, body]]) => [
@@ -222,6 +226,16 @@ function environmentPage({ registries, notifiers }: ReferenceTables): string {
     markdownTable(
       ["Variable", "What it does", "Secret"],
       OWN_VARIABLES.map(({ name, description, secret }) => [
+        code(name),
+        description,
+        secrecy(secret),
+      ]),
+    ),
+    "## Read with `--telemetry`",
+    "[Tracing](../tracing.md) describes them. Others of OpenTelemetry are read by its packages, or ignored.",
+    markdownTable(
+      ["Variable", "What it does", "Secret"],
+      TELEMETRY_ENVIRONMENT.map(({ name, description, secret }) => [
         code(name),
         description,
         secrecy(secret),
@@ -324,4 +338,39 @@ export function anchor(heading: string): string {
 
 function code(text: string): string {
   return `\`${text}\``;
+}
+
+/** The sections of the metrics, each with the first words of the names that are in it. */
+const METRIC_SECTIONS: Readonly<Record<string, readonly string[]>> = {
+  Polls: ["polls", "poll", "upstream", "rate_limit"],
+  Deploys: ["deployments", "deployment", "rollbacks", "versions", "pinned", "paused"],
+  "The app": ["app", "server"],
+  Containers: ["container"],
+  "Proxy and health checks": ["proxy", "healthchecks"],
+  Notifications: ["notifications"],
+};
+
+function metricsPage(): string {
+  const wordOf = (name: string): string => name.split(".")[1] ?? "";
+  const sections = Object.entries(METRIC_SECTIONS).map(([title, words]) => {
+    const own = Object.entries(METRICS).filter(([name]) => words.includes(wordOf(name)));
+    return `## ${title}\n\n${markdownTable(
+      ["In Prometheus", "In OpenTelemetry", "Type", "Labels", "Meaning"],
+      own.map(([name, spec]) => metricRow(name, spec)),
+    )}`;
+  });
+  return [
+    "[Metrics](../metrics.md) explains how to collect them, and which ones to watch.",
+    ...sections,
+  ].join("\n\n");
+}
+
+function metricRow(name: string, { kind, unit, attributes, description }: MetricSpec): string[] {
+  return [
+    code(prometheusName(name, unit, kind === "counter")),
+    code(name),
+    kind === "up-down-counter" ? "gauge" : kind,
+    attributes.map(code).join(", "),
+    description,
+  ];
 }

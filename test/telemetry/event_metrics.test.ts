@@ -37,7 +37,7 @@ describe("requests to upstreams", () => {
     [404, "client-error"],
     [429, "rate-limited"],
     [503, "server-error"],
-    [undefined, "no-response"],
+    [undefined, "failed"],
   ])("with status %s are counted as %s", async (status, outcome) => {
     const { emit, metrics } = await opened();
     emit(request("https://api.github.com/repos/o/a", status));

@@ -1,7 +1,7 @@
+import { plainLine } from "../../core/output.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
 import { type Html, html } from "./html.ts";
-import { plainLine } from "./logs.ts";
 import { duration, prose, timeAgo, timeAt } from "./time.ts";
 import { type DeployItem, type EventItem, type Outcome, timelineOf } from "./timeline.ts";
 import type { Tone } from "./verdict.ts";

@@ -1,25 +1,24 @@
-import { printable } from "../../core/text.ts";
+import { plainLine } from "../../core/output.ts";
 import { type Html, html } from "./html.ts";
+import { timeClock } from "./time.ts";
 import type { PageView } from "./view.ts";
 
 /** The last lines of the app; absent if the reader may not see them. */
 export function appLogSection({ appLines }: PageView): Html {
-  return logSection("app-log", "Output of the app", appLines);
+  return logSection("app-log", "Output of the app", appLines?.map(appLine));
 }
 
 /** The last lines of dewy's own log. */
 export function ownLogSection({ ownLines }: PageView): Html {
-  return logSection("dewy-log", "Log of dewy", ownLines);
+  return logSection("dewy-log", "Log of dewy", ownLines?.map(ownLine));
 }
 
-function logSection(id: string, title: string, lines: readonly string[] | undefined): Html {
+function logSection(id: string, title: string, lines: readonly Html[] | undefined): Html {
   if (lines === undefined) return html`<section id="${id}" hidden></section>`;
   const text =
     lines.length === 0
       ? html`<p class="note">No output yet.</p>`
-      : html`<div class="log" role="region" aria-labelledby="${id}-title" tabindex="0"><pre>${lines.map(
-          (line) => html`<span class="${levelOf(line)}">${plainLine(line)}\n</span>`,
-        )}</pre></div>`;
+      : html`<div class="log" role="region" aria-labelledby="${id}-title" tabindex="0"><pre>${lines}</pre></div>`;
   return html`<section id="${id}" class="card" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
 ${text}
@@ -31,16 +30,18 @@ const LEVELS = [
   ["warn", /\bWARN(?:ING)?\b|level["=: ]+warn/],
 ] as const;
 
-function levelOf(line: string): string | undefined {
-  return LEVELS.find(([, pattern]) => pattern.test(line))?.[0];
+function appLine(line: string): Html {
+  const tone = LEVELS.find(([, pattern]) => pattern.test(line))?.[0];
+  return html`<span class="${tone}">${plainLine(line)}\n</span>`;
 }
 
-// ECMA-48: control sequences, strings such as OSC with their end, and other escapes.
-const ESCAPES =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: matching control characters is the purpose.
-  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[PX\]^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b[ -/]*[0-~]/g;
+const OWN_LINE = /^time=(\S+) level=(\S+) msg=(?:"((?:[^"\\]|\\.)*)"|(\S+))(.*)$/;
 
-/** A line without colours; what would still control a terminal is shown as an escape. */
-export function plainLine(line: string): string {
-  return printable(line.replaceAll(ESCAPES, "").replace(/[\r\n]+$/, ""), "\t");
+/** The time in the reader's time zone, the message, and its fields less prominent. */
+function ownLine(line: string): Html {
+  const [, at = "", level = "", quoted, word, fields] = OWN_LINE.exec(line) ?? [];
+  const message = quoted ?? word;
+  if (message === undefined) return appLine(line);
+  const tone = level === "ERROR" ? "bad" : level === "WARN" && "warn";
+  return html`<span class="${tone}">${timeClock(at)} ${tone && `${level} `}${message}<span class="soft">${fields}</span>\n</span>`;
 }

@@ -3,6 +3,10 @@ import { ALIVE_EVENT, ALIVE_MS, EVENTS_PATH, SECTIONS_EVENT } from "./view.ts";
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const EVENTS_URL = EVENTS_PATH.slice(1);
 
+const RETRY_MS = 5_000;
+/** The server ends a connection from time to time; the browser then connects again. */
+const GRACE_MS = 6_000;
+
 /**
  * The script of the page: keeps times current and replaces what has changed. It patches elements in place, so that focus,
  * selected text, open details and scroll positions stay.
@@ -32,6 +36,7 @@ export const SCRIPT = `
     ahead: (date, ms) => (ms >= 0 ? "now" : "in " + span(-ms)),
     for: (date, ms) => span(ms),
     at: (date) => local(date),
+    clock: (date) => date.toTimeString().slice(0, 8),
   };
   const tick = (root) => {
     for (const time of root.querySelectorAll("time[data-shown]")) {
@@ -61,10 +66,14 @@ export const SCRIPT = `
     for (const { name, value } of next.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
+    const keys = new Set([...next.childNodes].map(keyOf));
+    for (const child of [...old.childNodes]) {
+      if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+    }
     let at = old.firstChild;
     for (const child of [...next.childNodes]) {
       const found = find(at, child);
-      if (found && keyOf(child)) old.insertBefore(found, at);
+      if (found && keyOf(child)) { if (found !== at) old.insertBefore(found, at); }
       else while (found && at !== found) { const gone = at; at = at.nextSibling; gone.remove(); }
       if (found || isPatchable(at, child)) {
         const kept = found || at;
@@ -104,32 +113,34 @@ export const SCRIPT = `
     time.dataset.shown = "ago";
     tick(connection);
   };
-  let source, lostAt, retry, heardAt;
+  let source, heardAt, downAt, isLost = false;
   const alive = () => {
     heardAt = now();
-    if (lostAt === undefined && connection.dataset.state === "live") return;
-    if (lostAt !== undefined) say("Connected again");
-    lostAt = undefined;
-    show("live", "Live");
-  };
-  const lost = () => {
-    if (lostAt === undefined) { lostAt = heardAt || now(); say("Connection lost"); }
-    show("lost", "Connection lost", lostAt);
-    if (source.readyState !== EventSource.CLOSED) return;
-    clearTimeout(retry);
-    retry = setTimeout(connect, 5000);
+    downAt = undefined;
+    if (isLost) say("Connected again");
+    isLost = false;
+    if (connection.dataset.state !== "live") show("live", "Live");
   };
   const connect = () => {
     source = new EventSource("${EVENTS_URL}");
     source.onopen = alive;
-    source.onerror = lost;
+    source.onerror = () => {
+      downAt ??= now();
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, ${RETRY_MS});
+    };
     source.addEventListener("${ALIVE_EVENT}", alive);
     source.addEventListener("${SECTIONS_EVENT}", (event) => { alive(); receive(event); });
   };
   const watch = () => {
-    if (lostAt !== undefined || heardAt === undefined || now() - heardAt < ${3 * ALIVE_MS}) return;
-    source.close();
-    lost();
+    if (downAt === undefined && now() - heardAt > ${3 * ALIVE_MS}) {
+      downAt = heardAt;
+      source.close();
+      connect();
+    }
+    if (isLost || !(now() - downAt > ${GRACE_MS})) return;
+    isLost = true;
+    say("Connection lost");
+    show("lost", "Connection lost", downAt);
   };
   tick(document);
   setInterval(() => { watch(); if (!document.hidden) tick(document); }, 1000);

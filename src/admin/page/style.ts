@@ -5,7 +5,7 @@ export const STYLE = `
   --bg: #f3f5f7; --card: #fff; --ink: #18212b; --soft: #566170; --line: #e1e5ea; --well: #f6f8f9;
   --good: #0b7346; --busy: #1b5cc0; --warn: #875500; --bad: #b3291f; --calm: #566170;
   --stage: #5f93d3; --before: #9681d2; --activate: #c97bb0; --verify: #dd9a45; --bake: #a5d4bb; --commit: #4f97a8; --after: #8793a1;
-  --mono: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  --mono: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, monospace;
   --sans: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif;
 }
 @media (prefers-color-scheme: dark) {
@@ -16,12 +16,11 @@ export const STYLE = `
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 var(--sans); font-variant-numeric: tabular-nums; overflow-wrap: break-word; -webkit-text-size-adjust: 100%; }
+body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 var(--sans); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; -webkit-text-size-adjust: 100%; }
 h1, h2, h3, p, ul, ol, dl, dd, pre { margin: 0; padding: 0; font-size: inherit; }
 ul, ol { list-style: none; }
 a { color: inherit; text-underline-offset: 2px; }
 code, pre, .version { font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; }
-code, pre { overflow-wrap: anywhere; }
 q { quotes: "“" "”"; }
 :focus-visible { outline: 2px solid var(--busy); outline-offset: 2px; border-radius: 4px; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -58,7 +57,7 @@ h3 { font-size: 12px; font-weight: 500; color: var(--soft); margin-top: 12px; }
 .card > p { font-size: 14px; }
 .card > .note { font-size: 13px; margin-top: 8px; }
 
-.hero { position: relative; overflow: hidden; padding: 22px 24px 20px; display: grid; gap: 18px; }
+.hero { position: relative; overflow: hidden; padding: 22px 24px 20px; display: grid; gap: 18px; grid-template-columns: minmax(0, 1fr); }
 .hero::before { content: ""; position: absolute; inset: 0 0 auto; height: 4px; background: var(--tone); }
 .hero h2 { font-size: clamp(25px, 3.2vw, 36px); line-height: 1.12; font-weight: 680; letter-spacing: -.024em; color: var(--tone); margin: 0 0 6px; text-wrap: balance; }
 .live .version { font-size: 17px; font-weight: 600; }
@@ -76,16 +75,18 @@ h3 { font-size: 12px; font-weight: 500; color: var(--soft); margin-top: 12px; }
 .steps li::before { content: ""; display: block; height: 4px; border-radius: 2px; background: var(--line); margin-bottom: 5px; }
 .steps .done::before, .steps .now::before { background: var(--busy); }
 .steps .now { color: var(--busy); font-weight: 650; }
-.notices { display: grid; gap: 8px; }
+.notices { display: grid; gap: 8px; grid-template-columns: minmax(0, 1fr); }
 .notices li { border-left: 3px solid var(--tone); padding-left: 11px; }
 .notices b { color: var(--tone); font-weight: 650; }
 
-table { width: 100%; border-collapse: collapse; font-size: 14px; }
+table { overflow-wrap: break-word; width: 100%; border-collapse: collapse; font-size: 14px; }
 th, td { text-align: left; padding: 6px 12px 6px 0; font-weight: 400; vertical-align: baseline; }
 th:last-child, td:last-child { padding-right: 0; }
-thead th { color: var(--soft); font-size: 12px; padding-top: 0; white-space: nowrap; }
+thead th { color: var(--soft); font-size: 12px; padding-top: 0; white-space: nowrap; min-width: 4.6em; }
 tbody tr { border-top: 1px solid var(--line); }
 tbody .version { font-weight: 600; }
+tbody code, tbody .version { overflow-wrap: anywhere; }
+tbody code { font-size: 12px; }
 .state { color: var(--tone); font-weight: 600; white-space: nowrap; }
 .state::before { content: ""; display: inline-block; width: 7px; height: 7px; border-radius: 50%; background: currentcolor; margin-right: 6px; vertical-align: 1px; }
 .versions li, .notifiers li, .limits li { padding: 4px 0; font-size: 14px; }
@@ -127,6 +128,9 @@ summary { cursor: pointer; color: var(--soft); font-size: 13px; width: fit-conte
 pre { white-space: pre-wrap; font-size: 12.5px; line-height: 1.55; tab-size: 4; }
 details pre { background: var(--well); border-radius: 8px; padding: 8px 12px; margin-top: 4px; }
 .log { display: flex; flex-direction: column-reverse; overflow: auto; max-height: 340px; background: var(--well); border-radius: 8px; padding: 10px 12px; }
+.logs .card { display: flex; flex-direction: column; }
+.log { flex: 1; }
+.log pre { margin-bottom: auto; }
 .log .warn, .log .bad { color: var(--tone); }
 footer { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 4px 16px; color: var(--soft); font-size: 13px; padding-block: 18px 28px; }
 footer a { margin-right: 12px; }

@@ -3,7 +3,7 @@ import { ago, ahead, roughDuration, span } from "../../core/times.ts";
 import { type Html, html, type Part } from "./html.ts";
 
 /** How a time is shown. The script of the page keeps the text current, in the reader's time zone. */
-type Shown = "ago" | "ahead" | "for" | "at";
+type Shown = "ago" | "ahead" | "for" | "at" | "clock";
 
 function time(at: string, shown: Shown, text: (date: Date) => string): Html {
   const date = new Date(at);
@@ -37,6 +37,11 @@ export function timeAt(at: string, now: number): Html {
       return minute.slice(DAY + 1);
     return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${minute.slice(DAY + 1)}`;
   });
+}
+
+/** `12:00:00`. */
+export function timeClock(at: string): Html {
+  return time(at, "clock", (date) => date.toISOString().slice(DAY + 1, DAY + "T12:00:00".length));
 }
 
 const DAY = "2026-05-01".length;

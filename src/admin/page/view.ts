@@ -25,6 +25,6 @@ export interface PageView {
  */
 export const EVENTS_PATH = "/api/events";
 export const SECTIONS_EVENT = "sections";
-/** An event without content, which is sent at least every `ALIVE_MS`. Without any, the page says that it is outdated. */
+/** An event without content, sent if there was no other for `ALIVE_MS`. Without any, the page says that it is outdated. */
 export const ALIVE_EVENT = "alive";
 export const ALIVE_MS = 15_000;

@@ -64,8 +64,8 @@ function readAdmin(
 }
 
 /** With `--once`, only an app keeps dewy running. */
-function exitsAtOnce({ command, rest, flag }: ParsedArgv): boolean {
-  const hasApp = command === "container" || (command === "server" && rest.length > 0);
+function exitsAtOnce({ command, words, rest, flag }: ParsedArgv): boolean {
+  const hasApp = command === "container" || (command === "server" && words.concat(rest).length > 0);
   return flag("once") && !hasApp;
 }
 

@@ -2,19 +2,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { AdminContainer } from "../../admin/container.ts";
+import { adminPorts } from "../../admin/ports.ts";
 import type { CommandContext } from "../../agent/context.ts";
-import { DewyError, HostError, RemoteError } from "../../core/error.ts";
+import { ConfigError, DewyError, HostError, RemoteError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
 import { printable } from "../../core/text.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";
 import type { ContainerListConfig } from "../config.ts";
 import { createEngine } from "../engine/cli_engine.ts";
 import { LABELS } from "../options/names.ts";
 import { adminContainer } from "./container.ts";
-import { adminPorts } from "./server.ts";
 
 /** Longer than an admin API waits for its engine. */
 const TIMEOUT_MS = 15_000;
 const MAX_REASON = 500;
+/** Only dewy's answer says so: another program may use the port. */
+const REALM = 'realm="dewy"';
 
 const GAP = 4;
 
@@ -35,16 +38,34 @@ export async function runContainerList(
 
 /** Queries all admin ports at once. Returns `undefined` if no dewy answers. */
 async function listFromAdmin(
-  { adminPort }: ContainerListConfig,
-  { env, signals }: CommandContext,
+  { adminPort, adminTokenFile }: ContainerListConfig,
+  context: CommandContext,
 ): Promise<readonly AdminContainer[] | undefined> {
+  const { env, signals, emit } = context;
+  const token = adminTokenFile && (await readToken(adminTokenFile, context));
+  const headers = new Headers(token ? { authorization: `Bearer ${token}` } : {});
   // An HTTP proxy would connect to its own loopback.
   const fetch = await createHostFetch({ env: { ...env, no_proxy: "127.0.0.1" } });
   const answers = await Promise.all(
-    adminPorts(adminPort).map((port) => queryAdmin(port, fetch, signals.stop)),
+    adminPorts(adminPort).map((port) => queryAdmin(port, headers, fetch, signals.stop)),
   );
-  const lists = answers.filter((answer) => answer !== undefined);
-  return lists.length === 0 ? undefined : lists.flat();
+  const lists = answers.filter((answer) => Array.isArray(answer));
+  const refusals = answers.filter((answer) => answer instanceof ConfigError);
+  const [refusal] = refusals;
+  if (refusal === undefined) return lists.length === 0 ? undefined : lists.flat();
+  if (lists.length === 0) throw refusal;
+  for (const { message } of refusals) emit({ type: "warning", important: true, message });
+  return lists.flat();
+}
+
+/** A file may have several tokens, of which any is valid. */
+async function readToken(path: string, { io }: CommandContext): Promise<string | undefined> {
+  try {
+    const lines = (await io.readTextFile?.(path))?.split("\n") ?? [];
+    return lines.map((line) => line.trim()).find((line) => line !== "");
+  } catch (cause) {
+    throw new ConfigError(`Cannot use --admin-token-file: ${messageOf(cause)}`, { cause });
+  }
 }
 
 async function listFromEngine(
@@ -70,14 +91,19 @@ async function listFromEngine(
 /** Returns `undefined` if no dewy answers on this port, and throws if its admin API fails. */
 async function queryAdmin(
   port: number,
+  headers: Headers,
   fetch: CommandContext["fetch"],
   signal: AbortSignal,
-): Promise<readonly AdminContainer[] | undefined> {
+): Promise<readonly AdminContainer[] | ConfigError | undefined> {
   const url = `http://127.0.0.1:${port}/api/containers`;
-  const answer = await get(url, fetch, signal);
+  const answer = await get(url, headers, fetch, signal);
   if (answer === undefined) return undefined;
-  const { status, body } = answer;
+  const { status, body, challenge } = answer;
   if (status === 200) return parseContainers(body);
+  if (status === 401 && challenge.includes(REALM)) {
+    const hint = "--admin-token-file names the file with its token";
+    return new ConfigError(`the admin API on port ${port} requires a token; ${hint}`);
+  }
   // Another program may use the port and answer an unknown path in any way.
   if (status < 500) return undefined;
   const reason = body.trim() === "" ? "" : `: ${body.trim().slice(0, MAX_REASON)}`;
@@ -90,13 +116,15 @@ async function queryAdmin(
 
 async function get(
   url: string,
+  headers: Headers,
   fetch: CommandContext["fetch"],
   signal: AbortSignal,
-): Promise<{ status: number; body: string } | undefined> {
+): Promise<{ status: number; body: string; challenge: string } | undefined> {
   const either = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   try {
-    const response = await fetch(url, { signal: either, redirect: "manual" });
-    return { status: response.status, body: await response.text() };
+    const response = await fetch(url, { headers, signal: either, redirect: "manual" });
+    const challenge = response.headers.get("www-authenticate") ?? "";
+    return { status: response.status, body: await response.text(), challenge };
   } catch {
     signal.throwIfAborted();
     return undefined;

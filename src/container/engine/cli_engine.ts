@@ -24,6 +24,8 @@ const PULL_MS = 60 * 60_000;
 /** Another program may take the free port that the engine chose. */
 const START_ATTEMPTS = 3;
 const MAX_SIGNALLED = 1_000;
+/** A line of an app may be of any length. */
+const LOG_BYTES = 1024 * 1024;
 const SIGNALS: ReadonlySet<string> = new Set(["kill", "stop"]);
 
 interface EngineOptions {
@@ -155,6 +157,7 @@ class CliEngine implements ContainerEngine {
       action: `read the output of ${id}`,
       timeoutMs: INSPECT_MS,
       mergesErrors: true,
+      keptBytes: LOG_BYTES,
       signal,
     });
     // Some log drivers cannot read logs.

@@ -15,6 +15,8 @@ export interface EngineCall {
   /** Variables in addition to dewy's own. */
   env?: Readonly<Record<string, string>>;
   onLine?: (line: string) => void;
+  /** At least this many bytes from the end of the output are kept. Defaults to 32 MiB. */
+  keptBytes?: number;
   /** Sends standard error to standard output. */
   mergesErrors?: boolean;
   /** The container that is created or started; it decides whose fault a failure is. */
@@ -42,7 +44,7 @@ export class EngineCommand {
 
   /** Returns the result whatever the exit code. */
   async run(call: EngineCall): Promise<RunResult> {
-    const { args, env, timeoutMs, signal, onLine, mergesErrors } = call;
+    const { args, env, timeoutMs, signal, onLine, mergesErrors, keptBytes = KEPT_BYTES } = call;
     const program = this.#program;
     try {
       return await run({
@@ -53,7 +55,7 @@ export class EngineCommand {
         env: { ...this.#env, ...env },
         timeoutMs,
         signal,
-        keptBytes: KEPT_BYTES,
+        keptBytes,
         onLine,
       });
     } catch (error) {

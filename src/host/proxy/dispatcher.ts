@@ -59,10 +59,11 @@ export class Dispatcher<Connection extends { readonly isClosed: boolean }> {
     connection: Connection,
   ): Promise<BackendSocket | undefined> {
     const { pool, deadlines, clock, signal } = this.#options;
-    const startedAt = this.onConnected === undefined ? 0 : clock.monotonic();
+    const { onConnected } = this;
+    const startedAt = onConnected === undefined ? 0 : clock.monotonic();
     try {
       const upstream = await connectBackend(member.backend, deadlines);
-      this.onConnected?.(clock.monotonic() - startedAt);
+      onConnected?.(clock.monotonic() - startedAt);
       this.#markHealthy(member);
       return upstream;
     } catch (error) {

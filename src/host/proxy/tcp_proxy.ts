@@ -243,8 +243,8 @@ export class TcpProxy {
       onLingering: () => this.#lingering.add(connection),
       exchanges: this.#exchanges,
       onClosed: () => {
-        this.#connections.delete(connection);
-        observer?.closed((this.#clock.now() - openedAt) / 1_000);
+        const isFirst = this.#connections.delete(connection);
+        if (isFirst) observer?.closed((this.#clock.now() - openedAt) / 1_000);
         this.#lingering.delete(connection);
         this.#release(connection, member);
       },

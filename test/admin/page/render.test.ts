@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { plainLine } from "../../../src/admin/page/logs.ts";
 import { fingerprint, renderPage, renderSections } from "../../../src/admin/page/render.ts";
 import type { PageView } from "../../../src/admin/page/view.ts";
 import type { InstanceStatus } from "../../../src/control/protocol.ts";
@@ -325,12 +324,16 @@ describe("the history", () => {
 });
 
 describe("log lines", () => {
-  test("lose their colours and keep their tabs", () => {
-    expect(plainLine("\u001b[1;31mred\u001b[0m\tblue\r\n")).toBe("red\tblue");
-    expect(
-      plainLine("\u001b]8;;https://evil.example\u0007link\u001b]8;;\u001b\\ \u001b(Bend\u001b7"),
-    ).toBe("link end");
-    expect(plainLine("a\u0008b\u009b\u202e")).toBe("a\\x08b\\x9b\\u202e");
+  test("lose their colours, and what else controls a terminal", () => {
+    const line =
+      "\u001b[1;31mred\u001b[0m\tblue \u001b]8;;https://evil.example\u0007link\u0008\u202e";
+    const { "app-log": app, deploys } = renderSections(
+      view(
+        {},
+        { appLines: [line], entries: [{ at: isoAgo(0), event: "app-exited", lastLines: [line] }] },
+      ),
+    );
+    for (const markup of [app, deploys]) expect(markup).toContain("red\tblue link\\x08\\u202e");
   });
 
   test("are shown only if they are given", () => {
@@ -341,6 +344,21 @@ describe("log lines", () => {
     expect(app).toContain('<span class="bad">level');
     expect(app).toContain('<span class="warn">WARN');
     expect(textOf(own)).toBe("Log of dewy No output yet.");
+    expect(
+      section(
+        "dewy-log",
+        view(
+          {},
+          {
+            ownLines: [
+              'time=2026-05-01T14:01:20.123Z level=INFO msg="Said \\"yes\\"" version=v1',
+              "time=2026-05-01T14:01:21Z level=WARN msg=Slow <b>",
+              "torn",
+            ],
+          },
+        ),
+      ),
+    ).toBe('Log of dewy 14:01:20 Said \\"yes\\" version=v1 14:01:21 WARN Slow <b> torn');
     expect(renderSections(view())["app-log"]).toBe('<section id="app-log" hidden></section>');
   });
 });

@@ -249,6 +249,8 @@ describe("levels", () => {
   });
   test("download progress is not logged", () => {
     expect(log([{ type: "download-progress", tag: "v1", artifact: "a", received: 1 }])).toBe("");
+    const limit = { type: "rate-limit", host: "h", remaining: 9, limit: 60, resetAt: new Date(0) };
+    expect(log([{ ...limit, isRoutine: true } as DewyEvent])).toBe("");
   });
 });
 

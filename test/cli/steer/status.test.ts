@@ -218,6 +218,10 @@ describe("the details", () => {
         restarts: 3,
       },
       lastPoll: { at: past(10), outcome: "unreachable", error: "no response within 30 s" },
+      rateLimits: [
+        { host: "api.github.com", remaining: 5, limit: 60, resetAt: future(1_200) },
+        { host: "ghcr.io", remaining: 6, limit: 60, resetAt: future(1_200) },
+      ],
       waiting: [{ tag: "v1.3.0", why: "pinned", reason: "pinned to v1.2.0 by alice" }],
       pinned: { ...said, tag: "v1.2.0", message: "until monday" },
       paused: said,
@@ -234,6 +238,7 @@ describe("the details", () => {
       /^ {15}1: v1\.1\.0, standby, pid 11, started 24 h ago$/,
       /^ {2}restarts +3 since dewy started$/,
       /^ {2}last poll +10 s ago, the registry did not answer: no response within 30 s$/,
+      /^ {2}rate limit +5 of 60 requests left at api\.github\.com, reset in 20 min$/,
       /^ {2}next poll +in 20 s$/,
       /^ {2}waiting +v1\.3\.0: pinned to v1\.2\.0 by alice$/,
       /^ {2}order +rollback v1\.1\.0, asked for by alice, 2 h ago$/,

@@ -33,11 +33,16 @@ describe("parseContainers", () => {
       health: undefined,
       exitCode: undefined,
       wasOutOfMemory: false,
+      restarts: 0,
       wasSignalled: false,
       startedAt: "2026-07-16T10:00:00.5Z",
       labels: { "dewy.app": "app" },
       ports: [{ container: 80, host: "127.0.0.1", port: 49152 }],
     });
+  });
+
+  test("reads how often the engine has restarted it", () => {
+    expect(container({ RestartCount: 3 })?.restarts).toBe(3);
   });
 
   test("reads Podman's output", () => {

@@ -88,6 +88,41 @@ describe("ContainerService.deploy", () => {
     },
   );
 
+  it("measures its replicas and their health checks, one per attempt", async () => {
+    const { service, release, engine } = await startService({ replicas: 2 });
+    expect(service.measure()).toEqual({
+      healthChecks: { total: 0, failures: 0 },
+      replicas: { wanted: 2, ready: 0 },
+    });
+    await service.deploy(release(v1), never);
+    const { healthChecks, replicas } = service.measure();
+    expect(healthChecks.total).toBeGreaterThanOrEqual(2);
+    expect(healthChecks.failures).toBe(0);
+    expect(replicas).toEqual({ wanted: 2, ready: 2 });
+    nth(engine, 0).app.health = 500;
+    await until(() => service.ready === 1);
+    const after = service.measure();
+    expect(after.healthChecks.failures).toBeGreaterThanOrEqual(3);
+    expect(after.healthChecks.total).toBeGreaterThan(healthChecks.total + 3);
+    expect(after.replicas).toEqual({ wanted: 2, ready: 1 });
+  });
+
+  it("has the output of its replicas, without secrets and colours", async () => {
+    const { service, release, engine } = await startService({ replicas: 2 });
+    expect(await service.lastLines(never)).toEqual([]);
+    await service.deploy(release(v1), never);
+    const { lastLines } = engine;
+    engine.lastLines = async (id, ...call) => [
+      ...(await lastLines(id, ...call)),
+      `\u001b[31m${id} uses hunter2`,
+    ];
+    const [first, second] = engine.running().map(({ info }) => info);
+    expect(await service.lastLines(never)).toEqual([
+      `${first?.name}: ${first?.id} uses …`,
+      `${second?.name}: ${second?.id} uses …`,
+    ]);
+  });
+
   it("drains the connections of an old replica before it stops", async () => {
     const { service, release, engine, port } = await startService({ drainMs: 400_000 });
     await service.deploy(release(v1), never);

@@ -60,6 +60,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the admin API and container l
     for (const container of answer.containers) {
       expect(container).toMatchObject({
         status: "running",
+        restarts: 0,
         image: expect.stringContaining("@sha256:"),
       });
       expect(container.labels).toMatchObject({

@@ -137,16 +137,17 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       expect(new Set(ports.map((port) => port.port)).size).toBe(2);
     });
 
-    test("runs another command as another user", async () => {
-      const container = await started({ command: ["/app", "check"], user: "1234:1234" });
+    test("runs another command as another user, and counts its restarts", async () => {
+      const args = ["--restart", "on-failure:1"];
+      const { id } = await started({ command: ["/app", "check"], user: "1234:1234", args });
       await until(
-        async () => (await peer.engine.inspect(container.id, signal))?.status === "exited",
-        () => "the end",
+        async () => {
+          const { status, restarts } = (await peer.engine.inspect(id, signal)) ?? {};
+          return status === "exited" && restarts === 1;
+        },
+        () => "the second end",
       );
-      expect(await peer.engine.inspect(container.id, signal)).toMatchObject({
-        exitCode: 1,
-        ports: [],
-      });
+      expect(await peer.engine.inspect(id, signal)).toMatchObject({ exitCode: 1, ports: [] });
     });
 
     test("stops a container gracefully, kills one that ignores the signal, and removes both", async () => {

@@ -371,6 +371,37 @@ describe("Supervisor", () => {
     ]);
   });
 
+  it("says why each generation was started", async () => {
+    const { supervisor, generations, events } = world({ overlapMs: 0 });
+    await supervisor.ensureRunning(v1);
+    await supervisor.restart("signal", never);
+    await supervisor.restart("operator", never);
+    await supervisor.deploy(v2, never);
+    generations.at(-1)?.exit({ code: 1 });
+    await until(() => eventsOf(events, "generation-ready").length === 4);
+    await supervisor.rollback(v1);
+    generations.at(-1)?.exit({ code: 1 });
+    await until(() => eventsOf(events, "generation-ready").length === 6);
+    await supervisor.takeBack(v2, never);
+    expect(eventsOf(events, "generation-ready").map(({ reason }) => reason)).toEqual([
+      ...["start", "signal", "operator", "deploy"],
+      ...["rollback", "crash", "rollback"],
+    ]);
+  });
+
+  it("has the output of the last two starts, so that a crash is explained after the restart", async () => {
+    const { supervisor, generations } = world();
+    expect(supervisor.lastLines()).toEqual([]);
+    await supervisor.ensureRunning(v1);
+    expect(supervisor.lastLines()).toEqual(["hello from 1"]);
+    generations[0]?.exit({ code: 1 });
+    await until(() => generations.length === 2);
+    expect(supervisor.lastLines()).toEqual(["hello from 1", "hello from 2"]);
+    generations[1]?.exit({ code: 1 });
+    await until(() => generations.length === 3);
+    expect(supervisor.lastLines()).toEqual(["hello from 2", "hello from 3"]);
+  });
+
   it("reports a crash loop once, and keeps trying", async () => {
     const { supervisor, generations, loops, broken } = world();
     await supervisor.ensureRunning(v1);
