@@ -121,7 +121,7 @@ describe("the live sections", () => {
     const beat = next();
     await clock.sleeping(HEARTBEAT_MS);
     clock.advance(HEARTBEAT_MS);
-    expect(await beat).toBe(": heartbeat\n\n");
+    expect(await beat).toBe("event: alive\ndata:\n\n");
   });
 
   test("have at most 32 clients, and a place again when one leaves", async () => {

@@ -28,11 +28,11 @@ import {
   RemoteError,
 } from "../../src/core/error.ts";
 import type { OptionSpec } from "../../src/core/url.ts";
-import { prometheusName } from "../../src/telemetry/prometheus.ts";
-import { METRICS, type MetricSpec } from "../../src/telemetry/table.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
 import type { RegistryDriver } from "../../src/registries/driver.ts";
 import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
+import { prometheusName } from "../../src/telemetry/prometheus.ts";
+import { METRICS, type MetricSpec } from "../../src/telemetry/table.ts";
 
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];

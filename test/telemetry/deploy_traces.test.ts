@@ -222,7 +222,7 @@ describe("a deploy that fails", () => {
     for (const event of [
       { type: "phase-started", phase: "stage", tag: "v2" },
       { ...request("https://example.com/hunter2", 5) },
-      { type: "phase-failed", phase: "stage", tag: "v2", error },
+      { type: "phase-failed", phase: "stage", tag: "v2", error, durationMs: 1 },
       { ...request("https://example.com/report", 0) },
       failedEvent(error, 1, { tag: "v2" }),
     ] as const) {
