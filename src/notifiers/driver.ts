@@ -12,6 +12,8 @@ export interface Notification {
   kind: "message" | "success" | "error" | "hook-passed" | "hook-failed";
   /** Says when it happened if it is delivered late. */
   text: RichText;
+  /** When it happened, for people, if it is delivered late: `2026-05-04 07:00 UTC`. */
+  lateAt?: string;
   /**
    * The facts, redacted: what the journal says. `entry.at` is when it happened. For a hook, {@link hookOf} in `hook.ts` has
    * its command and output.
