@@ -67,7 +67,11 @@ export async function assemble(
   return {
     context,
     /** Removes the progress line. */
-    close: async () => progress.clear(),
+    close: async () => {
+      progress.clear();
+      // For a command that ended before its agent began.
+      await notifications?.close(0);
+    },
   };
 }
 
