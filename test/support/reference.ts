@@ -292,11 +292,8 @@ function registrySection(driver: RegistryDriver): string {
 }
 
 function notifierSection(driver: NotifierDriver): string {
-  const lines = [
-    `## ${driver.name}: ${code(driver.syntax)}`,
-    `Example: ${code(driver.example)}`,
-    optionTable(driver.options),
-  ];
+  const lines = [`## ${driver.name}: ${code(driver.syntax)}`, `Example: ${code(driver.example)}`];
+  if (driver.options.length > 0) lines.push(optionTable(driver.options));
   if (driver.environment.length > 0) lines.push(environmentTable(driver.environment));
   return lines.join("\n\n");
 }
