@@ -23,7 +23,7 @@ export interface Notification {
 
 export interface Notifier {
   /**
-   * Delivers a notification: once, without retries of its own. The outbox calls it for one notification at a time, in
+   * Delivers a notification: once, without retries. The outbox calls it for one notification at a time, in
    * order, aborts after 10 s, and tries again.
    *
    * @throws DewyError if it was not delivered. If it is `retryable`, the outbox retries with backoff and respects

@@ -244,7 +244,7 @@ export class Outbox {
   }
 }
 
-/** What a failure means for the notification. */
+/** How the outbox reacts to a failure. */
 function outcomeOf(error: unknown): "retry" | "operator" | "refused" {
   if (!(error instanceof DewyError)) return "refused";
   if (error.fault === "operator" || error instanceof NotFoundError) return "operator";

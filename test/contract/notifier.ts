@@ -26,7 +26,7 @@ export type Behaviour =
   | "slow"
   /** Too many requests: try again in 30 s. */
   | "busy"
-  /** A failure of its own, such as 500. */
+  /** It fails, such as with 500. */
   | "broken"
   /** The token or the password is wrong. */
   | "denied"
@@ -37,7 +37,7 @@ export type Behaviour =
 export interface ContractService {
   /** The URL of the notifier, without options. */
   url: string;
-  /** What the notifier is opened with, such as `fetch` and `env`. */
+  /** The notifier is opened with it, such as `fetch` and `env`. */
   context?: Partial<NotifierContext>;
   /** Defaults to dewy's own. */
   table?: NotifierTable;
