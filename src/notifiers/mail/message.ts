@@ -23,7 +23,8 @@ export function mailText(
   { host, instance }: Pick<NotifierContext, "host" | "instance">,
 ): MailText {
   const hook = hookOf(notification.entry);
-  const text = hook === undefined ? plainText(notification.text) : hookText(hook);
+  const late = notification.lateAt === undefined ? "" : `[${notification.lateAt}] `;
+  const text = hook === undefined ? plainText(notification.text) : `${late}${hookText(hook)}`;
   const [what = ""] = text.replace(LAST_ERROR_NOTE, "").split("\n");
   const where = instance.name === "" ? host.name : `${instance.name} on ${host.name}`;
   const shown =
