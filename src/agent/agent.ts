@@ -51,7 +51,7 @@ export async function runAgent(agent: Agent, command: CommandContext): Promise<n
     const instance = openInstance(agent, policy, hub, command);
     try {
       const telemetry = await openAgentTelemetry(agent, instance, hub, command);
-      const emit = fanOut([dedupe(hub.emit), instance.repeated]);
+      const emit = fanOut([dedupe(hub.emit, command.clock), instance.repeated]);
       const traced: EventSink = (event) => emit(telemetry?.traced(event) ?? event);
       const context = deployContext(agent, [traced], command);
       try {
@@ -88,7 +88,7 @@ function runDry(
   const { config, root } = agent;
   const { registry, command: mode } = config;
   const { version, signals } = command;
-  const context = deployContext(agent, [dedupe(hub.emit)], command);
+  const context = deployContext(agent, [dedupe(hub.emit, command.clock)], command);
   hub.emit({
     type: "started",
     version,

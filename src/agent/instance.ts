@@ -47,7 +47,7 @@ export interface OpenInstance {
   listen(steer: ControlHandler["steer"]): Promise<void>;
   /** Closes the socket, once commands have been answered. */
   hangUp(): Promise<void>;
-  /** Writes the rest of the journal. */
+  /** Sends the last notifications, and writes the rest of the journal. */
   close(): Promise<void>;
   /** Receives the events that the others receive only once. */
   repeated: EventSink;
@@ -96,9 +96,10 @@ export function openInstance(
     },
     hangUp: async () => control?.close(),
     async close() {
+      await journal.settled();
+      await notifications?.close(NOTIFY_MS);
       for (const one of unsubscribe) one();
       await journal.close();
-      await notifications?.close(NOTIFY_MS);
     },
     repeated: live.sink,
   };

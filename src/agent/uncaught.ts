@@ -5,12 +5,11 @@ import { redactor } from "./redactor.ts";
 
 /** The line that is printed for an unexpected error that ends dewy. Secrets in `env` are masked. */
 export function crashText(error: unknown, env: Environment): string {
-  return `Error: ${printable(describe(error, env))}; this is a bug in dewy\n`;
+  return `Error: ${printable(redactor(env)(describe(error)))}; this is a bug in dewy\n`;
 }
 
-function describe(error: unknown, env: Environment): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return redactor(env)(text);
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 const REPEAT_MS = 60_000;
@@ -26,11 +25,13 @@ export function surviveUncaught({
   env,
   emit,
   clock,
+  redactor: redactorOf,
   keepRunning,
-}: Pick<CommandContext, "env" | "emit" | "clock" | "keepRunning">): void {
+}: Pick<CommandContext, "env" | "emit" | "clock" | "redactor" | "keepRunning">): void {
+  const redact = redactorOf(env);
   const kinds = new Map<string, { count: number; reportedAt: number }>();
   keepRunning((error) => {
-    const text = describe(error, env);
+    const text = redact(describe(error));
     // Ports, process ids and times differ from one occurrence to the next.
     const wanted = text.replaceAll(/\d+/g, "0");
     const kind = kinds.has(wanted) || kinds.size < MAX_KINDS ? wanted : "";

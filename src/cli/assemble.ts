@@ -9,6 +9,7 @@ import { redactUrl } from "../core/url.ts";
 import { createHostIo } from "../host/io.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import type { Notifications } from "../notifiers/open.ts";
+import type { CollectedUrls } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
 import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
@@ -104,8 +105,7 @@ async function ownLines(config: Config, io: ProcessIo, redactor: Redactor) {
   return { sink, last: () => lines.last() };
 }
 
-interface NotifierUrls {
-  texts: readonly string[];
+interface NotifierUrls extends CollectedUrls {
   /** As an environment, for the redactor. */
   secrets: Environment;
 }
@@ -115,19 +115,28 @@ async function notifierUrls(
   { env }: ProcessIo,
   table: DriverTables["notifiers"],
 ): Promise<NotifierUrls> {
-  if (!isDeploying(config) || config.dryRun) return { texts: [], secrets: {} };
+  if (!isDeploying(config) || config.dryRun) return { texts: [], publicFiles: [], secrets: {} };
   const { collectNotifierUrls, secretsIn } = await import("../notifiers/urls.ts");
-  const texts = await collectNotifierUrls(config, env);
-  return { texts, secrets: { NOTIFIER_SECRETS: secretsIn(texts, table).join("\n") } };
+  const urls = await collectNotifierUrls(config, env);
+  return { ...urls, secrets: { NOTIFIER_SECRETS: secretsIn(urls.texts, table).join("\n") } };
 }
 
 /** An invalid URL ends dewy before anything is written. */
 async function open(
-  { texts }: NotifierUrls,
+  { texts, publicFiles }: NotifierUrls,
   config: Config,
   context: RegistryContext,
   { tables, redactor }: { tables: DriverTables; redactor: Redactor },
 ): Promise<Notifications | undefined> {
+  for (const file of publicFiles) {
+    const message = "Every user can read the URLs of notifiers";
+    context.emit({
+      type: "warning",
+      important: true,
+      message,
+      fields: { file, hint: "chmod o-r" },
+    });
+  }
   if (!isDeploying(config) || texts.length === 0) return undefined;
   const { openNotifiers } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Clock } from "./clock.ts";
 import type { DeployPhase, DewyError } from "./error.ts";
 import type { Operator } from "./operator.ts";
 
@@ -43,8 +44,17 @@ export type DewyEvent =
       durationMs: number;
       attempt: number;
       fromCache?: boolean;
+      isNotification?: true;
     }
-  | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
+  | {
+      type: "retry";
+      method: string;
+      url: string;
+      reason: string;
+      delayMs: number;
+      attempt: number;
+      isNotification?: true;
+    }
   | { type: "anonymous"; host: string }
   | {
       type: "credentials";
@@ -417,15 +427,18 @@ const PERSISTENT_CONDITIONS: ReadonlySet<DewyEvent["type"]> = new Set([
   "waiting",
 ]);
 
-/** Passes an event about a persistent condition on once, and again after a deploy. */
-export function dedupe(sink: EventSink): EventSink {
-  let seen = new Set<string>();
+const DAY_MS = 24 * 60 * 60_000;
+
+/** Passes an event about a persistent condition on once a day, and again after a deploy. */
+export function dedupe(sink: EventSink, { monotonic }: Pick<Clock, "monotonic">): EventSink {
+  const passedAt = new Map<string, number>();
   return (event) => {
-    if (event.type === "deployed") seen = new Set();
+    if (event.type === "deployed") passedAt.clear();
     if (PERSISTENT_CONDITIONS.has(event.type)) {
       const text = JSON.stringify(event);
-      if (seen.has(text)) return;
-      seen.add(text);
+      const now = monotonic();
+      if (now - (passedAt.get(text) ?? Number.NEGATIVE_INFINITY) <= DAY_MS) return;
+      passedAt.set(text, now);
     }
     sink(event);
   };

@@ -52,7 +52,7 @@ export class Gateway implements RegistryLogic {
   constructor(options: GatewayOptions) {
     const { clock, signal, intervalMs, maxStaleMs, token } = options;
     this.#options = options;
-    const emit = dedupe(fanOut([this.#metrics.sink, options.emit]));
+    const emit = dedupe(fanOut([this.#metrics.sink, options.emit]), clock);
     this.#emit = emit;
     this.#upstream = openUpstream(options.open, { intervalMs, maxStaleMs, clock, emit, signal });
     this.#links = artifactLinks(options.secret, clock);

@@ -25,6 +25,20 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   "succeeded-again": ({ after: count }) => [
     `the poll, after ${count} ${count === 1 ? "failure" : "failures"}`,
   ],
+  downloaded: ({ artifact }) => [shown(artifact)],
+  "image-pulled": ({ image }) => [shown(image)],
+  activated: ({ directory }) => [shown(directory)],
+  "server-started": ({ pid }) => [after("pid", shown(pid))],
+  adopted: ({ pid }) => [after("pid", shown(pid))],
+  "containers-deployed": ({ ready, replicas }) => [
+    `${shown(ready)} of ${shown(replicas)} replicas`,
+  ],
+  "containers-adopted": ({ containers }) => [listOf(containers)],
+  driver: ({ scheme, reason, fields }) => [`${shown(scheme)}: ${reason}`, fieldsText(fields)],
+  "notifications-lost": ({ count, notifier, reason }) => [
+    `${shown(count)} for ${shown(notifier)}`,
+    reason,
+  ],
   hook: (entry) => [`${entry.when} the deploy`, endText(entry)],
   recovered: ({ action }) => [shown(action)],
   waiting: ({ reason, until }) => [reason, after("until", until && localTime(until))],
@@ -38,7 +52,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   "start-failed": (entry) => [entry.reason, retryText(entry)],
   "replica-lost": (entry) => [shown(entry.container), entry.reason, retryText(entry)],
   "app-restart": ({ signal }) => [after("by", signal)],
-  pruned: ({ directories }) => [Array.isArray(directories) ? directories.join(", ") : undefined],
+  pruned: ({ directories }) => [listOf(directories)],
   warning: ({ reason, fields }) => [reason, fieldsText(fields)],
   gap: ({ omitted, reason }) => [`${omitted} entries are missing`, reason],
 };
@@ -92,6 +106,10 @@ function after(word: string, value: string | undefined): string | undefined {
 /** A field that the schema does not know may have any type. */
 function shown(value: unknown): string | undefined {
   return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
+}
+
+function listOf(values: unknown): string | undefined {
+  return Array.isArray(values) ? values.join(", ") : undefined;
 }
 
 function fieldsText(fields: unknown): string | undefined {

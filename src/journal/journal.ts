@@ -63,6 +63,11 @@ export class Journal {
     this.#resuming ??= this.#resume();
   };
 
+  /** Resolves once all events so far are recorded. */
+  async settled(): Promise<void> {
+    await this.#resuming;
+  }
+
   /** Writes the rest, for at most `timeoutMs`. */
   async close(timeoutMs: number = CLOSE_MS): Promise<void> {
     const { clock } = this.#options;

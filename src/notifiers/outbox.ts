@@ -59,9 +59,12 @@ export class Outbox {
   push(letter: Letter): void {
     this.#waiting.push(letter);
     if (this.#count() > CAPACITY) this.#giveUpOldest();
-    this.#running ??= this.#drain().finally(() => {
-      this.#running = undefined;
-    });
+    // Later, so that a replay is complete when the first one is delivered.
+    this.#running ??= Promise.resolve()
+      .then(() => this.#drain())
+      .finally(() => {
+        this.#running = undefined;
+      });
   }
 
   status(): NotifierStatus {

@@ -2,7 +2,7 @@
 import { CredentialError, type DewyError, RemoteError } from "../core/error.ts";
 import { redactText } from "../core/secret.ts";
 import { discardBody } from "../http/body.ts";
-import { createHttpClient } from "../http/client.ts";
+import { createHttpClient, type HttpRequest } from "../http/client.ts";
 import type { HttpFailure } from "../http/errors.ts";
 import { describePause } from "../http/retry.ts";
 import type { NotifierContext } from "./driver.ts";
@@ -37,17 +37,31 @@ export function createPoster(service: Service, context: NotifierContext): JsonPo
     fetch: (_, init) => context.fetch(target, init),
   });
   return async (body, signal, more) => {
-    const response = await http.send({
+    const request: HttpRequest = {
       method: "POST",
       url: `${target.origin}/`,
       headers: { "content-type": "application/json; charset=utf-8", ...headers, ...more },
       body: typeof body === "string" ? body : JSON.stringify(body),
-      redirect: "error",
+      redirect: "manual",
       signal,
       toError: (failure) => refusal(service, failure),
+    };
+    const response = await http.send(request).catch((error: unknown) => {
+      throw unreachable(error);
     });
     discardBody(response);
+    if (!response.ok) {
+      const what = `Cannot send to ${name}: HTTP ${response.status} is a redirect`;
+      throw new CredentialError(`${what}; ${service.advice}`);
+    }
   };
+}
+
+/** A certificate that is not trusted today may be tomorrow: the operator has to act, the notification waits. */
+function unreachable(error: unknown): unknown {
+  const isKnown = !(error instanceof RemoteError) || error.status !== undefined || error.retryable;
+  if (isKnown) return error;
+  return new RemoteError(error.message, { cause: error, fault: "operator" });
 }
 
 /** Nothing else will be accepted at this URL, or with this token, before an operator does something about it. */

@@ -1,7 +1,13 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import {
+  declarePrintable,
+  type OptionSpec,
+  redactUrl,
+  type SplitUrl,
+  splitUrl,
+} from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -26,23 +32,38 @@ export interface NotifierSources {
   notifierFiles: readonly string[];
 }
 
+export interface CollectedUrls {
+  texts: readonly string[];
+  /** The files that every user can read. */
+  publicFiles: readonly string[];
+}
+
 /** Returns the URLs of the flags, the files and the variable. */
 export async function collectNotifierUrls(
   { notifiers, notifierFiles }: NotifierSources,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<readonly string[]> {
-  const ofFiles = await Promise.all(notifierFiles.map(readUrls));
+): Promise<CollectedUrls> {
+  const files = await Promise.all(notifierFiles.map(readUrls));
   const ofVariable = (env[NOTIFIER_VARIABLE] ?? "").split(/\s+/);
-  return [...notifiers, ...ofFiles.flat(), ...ofVariable].filter((text) => text !== "");
+  const texts = [...notifiers, ...files.flatMap((file) => file.texts), ...ofVariable];
+  return {
+    texts: texts.filter((text) => text !== ""),
+    publicFiles: notifierFiles.filter((_, index) => files[index]?.isPublic),
+  };
 }
 
-async function readUrls(path: string): Promise<readonly string[]> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+async function readUrls(path: string): Promise<{ texts: readonly string[]; isPublic: boolean }> {
+  try {
+    const [text, { mode }] = await Promise.all([readFile(path, "utf8"), stat(path)]);
+    const lines = text.replace(/^\uFEFF/, "").split("\n");
+    return {
+      texts: lines.map((line) => line.trim()).filter((line) => !/^(#|$)/.test(line)),
+      isPublic: process.getuid !== undefined && (mode & 0o004) !== 0,
+    };
+  } catch (cause) {
     const { message } = fileError("read", path, cause);
     throw new ConfigError(`Cannot use --notifier-file: ${message}`, { cause });
-  });
-  const lines = text.replace(/^\uFEFF/, "").split("\n");
-  return lines.map((line) => line.trim()).filter((line) => !/^(#|$)/.test(line));
+  }
 }
 
 export function readNotifierUrl(text: string, table: NotifierTable): NotifierUrl {
@@ -87,8 +108,8 @@ export function labelsOf(urls: readonly NotifierUrl[]): readonly string[] {
   });
 }
 
-function labelOf({ text, driver }: NotifierUrl): string {
-  return driver.isSecretUrl ? hiddenUrl(text) : redactUrl(text);
+function labelOf({ text, url, driver }: NotifierUrl): string {
+  return driver.isSecretUrl ? hiddenUrl(text) : redactUrl(url.text).replace("://%23", "://");
 }
 
 /** `discord+https://discord.com/…` */
@@ -100,8 +121,8 @@ export function hiddenUrl(text: string): string {
   return start.endsWith(":") ? `${start}…` : `${start}${host}${rest}`;
 }
 
-/** Words of the URLs of well-known services. */
-const PLAIN_WORD = /^[a-z]+$/i;
+/** Words of the URLs of well-known services, and flags of a command. */
+const PLAIN_WORD = /^-*[a-z-]+$/i;
 const MIN_SEGMENT_LENGTH = 8;
 
 /** The parts of the URLs that must not be printed. */
@@ -112,39 +133,41 @@ export function secretsIn(texts: readonly string[], table: NotifierTable): reado
     const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
     const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
-    const ofOptions = secretOptions(query, driver);
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    const options = new Set(driver?.options.map(({ name }) => name));
-    const ofPath = isSecret ? secretsOfPath(path, query, options) : [];
-    return [...ofUser, ...ofOptions, ...ofPath].flatMap(spellings);
+    const ofUrl = isSecret
+      ? secretsOfPath(path, query, driver?.options)
+      : secretsOfQuery(query, driver.options);
+    return [...ofUser, ...ofUrl].flatMap(spellings);
   });
-}
-
-function secretOptions(query: string, driver: NotifierDriver | undefined): readonly string[] {
-  const names = (driver?.options ?? []).filter(({ secret }) => secret).map(({ name }) => name);
-  const pairs = query.split(/[?&#]/).map((pair) => pair.split(/=(.*)/s));
-  return pairs.flatMap(([key = "", value = ""]) => (names.includes(key) ? [value] : []));
 }
 
 /** The title of an app may be printed. */
 function secretsOfPath(
   path: string,
   query: string,
-  options: ReadonlySet<string>,
+  options: readonly OptionSpec[] = [],
 ): readonly string[] {
+  const shown = new Set(options.flatMap(({ name, secret }) => (secret ? [] : [name])));
   const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
-  const values = pairs.flatMap(([, key = "", value = ""]) => (options.has(key) ? [] : [value]));
-  const parts = [...path.split("/"), ...values].filter((part) => {
+  const values = pairs.flatMap(([, key = "", value = ""]) => (shown.has(key) ? [] : [value]));
+  const parts = [...path.split(/[/\s=]/), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];
 }
 
+function secretsOfQuery(query: string, options: readonly OptionSpec[]): readonly string[] {
+  return query.split(/[?&#]/).flatMap((pair) => {
+    const [, key = "", value = ""] = /^([^=]*)=(.*)$/s.exec(pair) ?? [];
+    return options.some(({ name, secret }) => secret && name === key) ? [value] : [];
+  });
+}
+
 function spellings(text: string): readonly string[] {
   if (text === "") return [];
   try {
-    return [text, decodeURIComponent(text)];
+    return [text, decodeURIComponent(text), decodeURIComponent(text.replaceAll("+", " "))];
   } catch {
     return [text];
   }

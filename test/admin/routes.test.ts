@@ -113,7 +113,9 @@ describe("the routes", () => {
   test("include the metrics of Prometheus with telemetry", async () => {
     const response = await routesOf({ metrics: async () => "dewy_up 1\n" }).ask("/metrics");
     expect(await response.text()).toBe("dewy_up 1\n");
-    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect(response.headers.get("content-type")).toBe(
+      "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+    );
   });
 
   test.each(["/", "/api/status", "/api/history", "/healthz", "/readyz"])(

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { redactor } from "../../src/agent/redactor.ts";
 import { crashText, surviveUncaught } from "../../src/agent/uncaught.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
@@ -11,6 +12,7 @@ function survivor(): { fail: (error: unknown) => void; reported: DewyEvent[]; cl
     env: { SLACK_TOKEN: "xoxb-123456" },
     emit: (event) => void (event.type === "uncaught" && reported.push(event)),
     clock,
+    redactor,
     keepRunning: (listener) => {
       fail = listener;
     },

@@ -134,8 +134,7 @@ export async function expectTidy(directory: string): Promise<void> {
     : [];
   expect(names.filter((name) => !["releases", "current", ".dewy"].includes(name))).toEqual([]);
   expect(releases.filter((name) => name.startsWith("."))).toEqual([]);
-  expect(memory.filter((name) => !["state.json", "journal.jsonl", "cache"].includes(name))).toEqual(
-    [],
-  );
+  const known = ["state.json", "journal.jsonl", "notified.json", "cache"];
+  expect(memory.filter((name) => !known.includes(name))).toEqual([]);
   expect(downloads).toEqual([]);
 }

@@ -9,6 +9,10 @@ import { cliRuntimes, liveVersion, runDewy } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";
 import { slack } from "./slack.ts";
 
+/** The names of what long outputs leave out. */
+const HOOK =
+  "echo DOCKER_AUTH_CONFIG=$DOCKER_AUTH_CONFIG; echo DEWY_NOTIFIER=$DEWY_NOTIFIER; env; env >&2; false";
+
 describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
   it("reports the start, the download and the hooks of a deploy, in this order", async () => {
     const { texts, url } = await slack(async () => Response.json({ ok: true, ts: "1.1" }));
@@ -34,6 +38,7 @@ describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
       "Automatic shipping started by *Dewy* (v0.1.0: assets)",
       "Downloaded artifact for `v1.0.0`",
       "```\necho done\n```",
+      "Deployed `v1.0.0`",
     ]);
     expect(stderr).not.toContain("xoxb");
   });
@@ -52,19 +57,21 @@ describe.each(cliRuntimes)("--notifier slack://… on $name", ({ command }) => {
       command,
       [
         ...["assets", "--registry", publisher.url, "--once", "--log-level", "debug"],
-        ...["--notifier", "slack://deploy", "--before-deploy-hook", "env; env >&2; false"],
+        ...["--notifier", "slack://deploy", "--before-deploy-hook", HOOK],
       ],
       {
         cwd,
         env: {
           ...Object.fromEntries(secrets),
           DATABASE_URL: "postgres://app:canary-2@db/app",
+          DEWY_NOTIFIER: "discord+https://127.0.0.1:1/api/webhooks/12345678/canary-3?title=canary",
           SLACK_API_URL: url,
         },
       },
     );
     expect(code).toBe(4);
     expect(forms.join()).toContain("DOCKER_AUTH_CONFIG=…");
+    expect(forms.join()).toContain("DEWY_NOTIFIER=discord+https://127.0.0.1:1…");
     const files = await readdir(cwd, { recursive: true, withFileTypes: true });
     const texts = files
       .filter((file) => file.isFile())

@@ -1,4 +1,4 @@
-import type { AppStatus, InstanceStatus } from "../../control/protocol.ts";
+import type { AppStatus, InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
 import { printable, shorten } from "../../core/text.ts";
 import { ago, ahead, localTime, span } from "../../core/times.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
@@ -70,9 +70,22 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     }),
     ["", hiddenBad(status)],
     ["registry", status.registry ?? ""],
+    ...rowsOf("notifiers", status.notifiers ?? [], (one) => notifierText(one, now)),
     ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],
   ];
+}
+
+function notifierText(one: NotifierStatus, now: number): string {
+  const { notifier, state, error = "", since, retryAt, waiting, lost } = one;
+  const lasted = since === undefined ? "" : ` for ${span(now - Date.parse(since))}`;
+  const next = retryAt === undefined ? "" : `, next attempt ${ahead(retryAt, now)}`;
+  const notes = [
+    state === "fine" ? "ok" : `failing${lasted}: ${error}${next}`,
+    ...(waiting > 0 ? [`${waiting} waiting`] : []),
+    ...(lost > 0 ? [`${lost} given up since dewy started`] : []),
+  ];
+  return `${notifier}: ${notes.join("; ")}`;
 }
 
 function hiddenBad({ bad }: InstanceStatus): string {
@@ -225,13 +238,16 @@ function processText({ process: running }: InstanceStatus, now: number): string 
 
 /** Notes about an instance in addition to its state. */
 function notesOf(status: InstanceStatus, now: number): string[] {
-  const { problem, waiting, pinned, paused, order, bad } = status;
+  const { problem, waiting, pinned, paused, order, bad, notifiers = [] } = status;
   return [
     ...asList(problem),
     ...asList(order).map(({ kind, tag }) => `ordered: ${kind} ${tag ?? ""}`.trimEnd()),
     ...waiting.map(({ tag, reason }) => `${tag} waits: ${reason}`),
     ...asList(paused).map(({ user }) => `paused by ${user}`),
     ...asList(pinned).map(({ tag, user }) => `pinned to ${tag} by ${user}`),
+    ...notifiers
+      .filter(({ state, waiting }) => state === "failing" && waiting > 0)
+      .map(({ notifier }) => `${notifier} fails`),
     ...bad.slice(-1).flatMap(({ tag, at }) => (isRecent(at, status, now) ? [`${tag} is bad`] : [])),
   ];
 }

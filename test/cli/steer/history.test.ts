@@ -95,6 +95,34 @@ describe("dewy history", () => {
     `);
   });
 
+  it("names the details of a deploy if asked for them", async () => {
+    const at = "2026-01-02T03:04:05.000Z";
+    const details: JournalEntry[] = [
+      { at, event: "downloaded", tag: "v1.1.0", artifact: "app.tar.gz" },
+      { at, event: "image-pulled", tag: "v1.1.0", image: "app@sha256:1" },
+      { at, event: "activated", tag: "v1.1.0", directory: "/opt/app/releases/1" },
+      { at, event: "server-started", tag: "v1.1.0", pid: 7 },
+      { at, event: "containers-deployed", tag: "v1.1.0", ready: 2, replicas: 3 },
+      { at, event: "containers-adopted", containers: ["app-1-0", "app-1-1"], tags: ["v1.1.0"] },
+    ];
+    const lost = { at, event: "notifications-lost", notifier: "slack://x", count: 2, reason: "no" };
+    const root = await withJournal([...details, lost]);
+    const shown = await history(root);
+    expect(shown.out).toMatch(/ notifications-lost +2 for slack:\/\/x; no\n$/);
+    expect(shown.out.split("\n")).toHaveLength(3);
+    const flags = details.flatMap(({ event }) => ["--event", event]);
+    expect(withoutTimes((await history(root, flags)).out)).toMatchInlineSnapshot(`
+      "TIME                 EVENT        VERSION     TOOK    DETAILS
+      <time>  downloaded   v1.1.0              app.tar.gz
+      <time>  image-pulled  v1.1.0             app@sha256:1
+      <time>  activated    v1.1.0              /opt/app/releases/1
+      <time>  server-started  v1.1.0           pid 7
+      <time>  containers-deployed  v1.1.0      2 of 3 replicas
+      <time>  containers-adopted               app-1-0, app-1-1
+      "
+    `);
+  });
+
   it("keeps the columns after a long name", async () => {
     const at = "2026-01-02T03:04:05.000Z";
     const root = await withJournal([{ at, event: "succeeded-again", after: 2 }]);

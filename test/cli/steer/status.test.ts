@@ -201,6 +201,8 @@ describe("dewy status", () => {
   });
 });
 
+const PLAIN = terminalStyle({ isTerminal: false }, {});
+
 describe("the details", () => {
   const details = (over: Partial<InstanceStatus>): string[] =>
     statusDetails(statusOf(over), NOW, terminalStyle({ isTerminal: false }, {})).split("\n");
@@ -278,6 +280,28 @@ describe("the details", () => {
     const text = statusDetails(stopped, NOW, terminalStyle({ isTerminal: false }, {}));
     expect(text).toContain("switched to v1.3.0; its next start finishes or undoes that");
     expect(text).toContain("by bob, 1 min ago; carried out at the next start");
+  });
+
+  test("say which notifiers fail, since when, and what that means", () => {
+    const slack = { notifier: "slack://deploy", state: "fine", waiting: 0, lost: 0 } as const;
+    const discord = {
+      notifier: "discord+https://discord.com/…",
+      state: "failing",
+      error: "Cannot reach discord.com: connection refused",
+      since: past(180),
+      retryAt: future(32),
+      waiting: 2,
+      lost: 1,
+    } as const;
+    const text = details({ notifiers: [slack, discord] }).join("\n");
+    expect(text).toMatch(/ notifiers +slack:\/\/deploy: ok\n/);
+    expect(text).toContain(
+      "discord+https://discord.com/…: failing for 3 min: Cannot reach discord.com: connection refused, " +
+        "next attempt in 32 s; 2 waiting; 1 given up since dewy started",
+    );
+    const row = statusTable([statusOf({ notifiers: [slack, discord] })], NOW, PLAIN);
+    expect(row).toContain("discord+https://discord.com/… fails");
+    expect(row).not.toContain("slack");
   });
 
   test("shows until when no deploy window is open", () => {
