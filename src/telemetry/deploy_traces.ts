@@ -61,7 +61,6 @@ export class DeployTraces {
   #calls: { event: EventOf<"request">; at: number }[] = [];
   /** The order of an operator that has not ended yet, and when it was given. */
   #order: { command: string; operator: Operator; at: number } | undefined;
-  readonly #received = new WeakSet<DewyEvent>();
 
   constructor(options: DeployTraceOptions) {
     this.#options = options;
@@ -74,10 +73,7 @@ export class DeployTraces {
     return context !== undefined && context.traceFlags & SAMPLED ? context.traceId : undefined;
   }
 
-  /** One that comes twice counts once. */
   readonly sink: EventSink = (event) => {
-    if (this.#received.has(event)) return;
-    this.#received.add(event);
     const handle = this.#handlers[event.type] as Handler | undefined;
     handle?.(event, this.#options.clock.now());
   };
@@ -137,6 +133,7 @@ export class DeployTraces {
   }
 
   #called(event: EventOf<"request">, at: number): void {
+    if (event.isNotification) return;
     // Polls go on while a version bakes: their calls are not part of its deploy.
     const attempt = [...this.#attempts.values()].findLast(isCalling);
     if (attempt !== undefined) {
@@ -165,7 +162,8 @@ export class DeployTraces {
     span.end(new Date(at));
   }
 
-  #retried({ reason, delayMs, attempt }: EventOf<"retry">, at: number): void {
+  #retried({ reason, delayMs, attempt, isNotification }: EventOf<"retry">, at: number): void {
+    if (isNotification) return;
     const calling = [...this.#attempts.values()].findLast(isCalling);
     const attributes = { "dewy.reason": reason, "dewy.delay_ms": delayMs, "dewy.attempt": attempt };
     calling?.phase?.span.addEvent("retry", this.#plain(attributes), new Date(at));

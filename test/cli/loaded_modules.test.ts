@@ -52,7 +52,9 @@ test("a command about an instance loads no client of a registry, no notifier and
   ]);
   expect(
     loaded.filter((path) =>
-      /registries\/\w+\/(client|registry)|slack\/attachment|engine/.test(path),
+      /registries\/\w+\/(client|registry)|notifiers\/\w+\/(attachment|message|client)|engine/.test(
+        path,
+      ),
     ),
   ).toEqual([]);
   expect(loaded.length).toBeLessThan(120);

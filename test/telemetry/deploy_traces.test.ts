@@ -80,7 +80,8 @@ describe("the trace of a deploy", () => {
     clock.advance(10_000);
     emit(request("https://api.example.com/releases?page=2", 300));
     clock.advance(100);
-    phase("stage", 2_000, request("https://cdn.example.com:8443/app.tar.gz", 500));
+    const message = { ...request("https://hooks.slack.com/…", 90), isNotification: true as const };
+    phase("stage", 2_000, message, request("https://cdn.example.com:8443/app.tar.gz", 500));
     phase("verify", 1_000);
     emit(deployed);
     expect(outline()).toEqual(["deploy", "  resolve", "    GET", "  stage", "    GET", "  verify"]);
@@ -313,14 +314,6 @@ describe("traces", () => {
     const unsampled = recordTraces(fakeClock(), { sampler: new AlwaysOffSampler() });
     unsampled.traces.sink({ type: "phase-started", phase: "stage", tag: "v2" });
     expect(unsampled.traces.traceIdOf("v2")).toBeUndefined();
-  });
-
-  test("count an event that comes twice once", () => {
-    const { emit, outline } = eventsOf();
-    const started: DewyEvent = { type: "phase-started", phase: "stage", tag: "v2" };
-    const call = request("https://api.example.com/", 5);
-    emit(started, started, call, call, deployed, deployed);
-    expect(outline()).toEqual(["deploy", "  stage", "    GET"]);
   });
 
   test("of deploys that end without an event do not pile up", () => {

@@ -14,7 +14,7 @@ const FAILED = "#dd0000";
 const MAX_FIELD = 2_000;
 const MAX_OUTPUT = 1_900;
 
-/** What the bot and a webhook send. */
+/** The message of the bot and of a webhook. */
 export function slackMessage(
   notification: Notification,
   options: SlackOptions,
