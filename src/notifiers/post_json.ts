@@ -50,16 +50,18 @@ export function createPoster(service: Service, context: NotifierContext): JsonPo
       throw unreachable(error);
     });
     discardBody(response);
-    if (response.ok) return;
-    const what = `Cannot send to ${name}: HTTP ${response.status} is a redirect`;
-    throw new CredentialError(`${what}; ${service.advice}`);
+    if (!response.ok) {
+      const what = `Cannot send to ${name}: HTTP ${response.status} is a redirect`;
+      throw new CredentialError(`${what}; ${service.advice}`);
+    }
   };
 }
 
-/** A certificate that is not trusted is a matter for the operator: the notification waits. */
+/** A certificate that is not trusted today may be tomorrow: the operator has to act, the notification waits. */
 function unreachable(error: unknown): unknown {
-  const isLasting = error instanceof RemoteError && error.status === undefined && !error.retryable;
-  return isLasting ? new RemoteError(error.message, { cause: error, fault: "operator" }) : error;
+  const isKnown = !(error instanceof RemoteError) || error.status !== undefined || error.retryable;
+  if (isKnown) return error;
+  return new RemoteError(error.message, { cause: error, fault: "operator" });
 }
 
 /** Nothing else will be accepted at this URL, or with this token, before an operator does something about it. */
