@@ -1,7 +1,6 @@
 import type { AdminContainer } from "../admin/container.ts";
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
-import { cached } from "../core/cached.ts";
 import { ConfigError } from "../core/error.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
@@ -14,6 +13,7 @@ import { stateFile } from "../host/files/state_file.ts";
 import { measureProxy, type ProxyObserver } from "../host/proxy/measure.ts";
 import type { ImageRegistry } from "../registries/oci/image_registry.ts";
 import { adminContainer } from "./admin/container.ts";
+import { cached } from "./cached.ts";
 import type { ContainerConfig } from "./config.ts";
 import type { ContainerEngine, EngineImage } from "./engine/engine.ts";
 import { managedLabels } from "./options/names.ts";

@@ -74,6 +74,19 @@ describe("the live sections", () => {
     expect(await changed).toEqual({ log: "b" });
   });
 
+  test("do not come because time has passed", async () => {
+    const live = (text: string): string => `<time datetime="2026-05-01">${text}</time>`;
+    const { live: sections, clock, shown, event } = start({ live: live("1 s"), log: "a" });
+    const { next } = readerOf(sections.open(anyone));
+    await next();
+    shown.sections = { live: live("2 s"), log: "b" };
+    event();
+    await clock.sleeping(GAP_MS);
+    const changed = next();
+    clock.advance(GAP_MS);
+    expect(await changed).toEqual({ log: "b" });
+  });
+
   test("are rendered at most once a second, however many events and clients there are", async () => {
     const { live, clock, shown, event } = start();
     const readers = Array.from({ length: 5 }, () => readerOf(live.open(anyone)));

@@ -80,7 +80,8 @@ describe("the trace of a deploy", () => {
     clock.advance(10_000);
     emit(request("https://api.example.com/releases?page=2", 300));
     clock.advance(100);
-    phase("stage", 2_000, request("https://cdn.example.com:8443/app.tar.gz", 500));
+    const message = { ...request("https://hooks.slack.com/…", 90), isNotification: true as const };
+    phase("stage", 2_000, message, request("https://cdn.example.com:8443/app.tar.gz", 500));
     phase("verify", 1_000);
     emit(deployed);
     expect(outline()).toEqual(["deploy", "  resolve", "    GET", "  stage", "    GET", "  verify"]);
@@ -265,11 +266,13 @@ describe("traces", () => {
   });
 
   test("show an operator's rollback, with its hook", () => {
-    const { clock, emit, outline, span } = eventsOf();
+    const { clock, emit, outline, span, traces } = eventsOf();
     const operator = { user: "alice" };
     emit({ type: "ordered", command: "rollback", operator });
     clock.advance(700);
+    const id = traces.traceIdOf("v2");
     emit({ type: "rolled-back", tag: "v2", to: "v1", reason: "asked for by alice", operator });
+    expect(id).toBe(span("rollback").spanContext().traceId);
     const result = {
       when: "after" as const,
       command: "true",
@@ -286,6 +289,21 @@ describe("traces", () => {
       "dewy.tag": "v1",
       "dewy.previous_tag": "v2",
       "dewy.operator": "alice",
+    });
+  });
+
+  test("show an operator's rollback that fails, but none that is refused", () => {
+    const { emit, spans, span } = eventsOf();
+    const [command, operator] = ["rollback v1", { user: "alice" }];
+    emit({ type: "ordered", command, operator });
+    emit({ type: "refused", command, operator, reason: "v1 is marked bad" });
+    expect(spans()).toEqual([]);
+    emit({ type: "ordered", command, operator });
+    emit(failedEvent(new DeployError("verify", "it exited"), 1, { tag: "v1" }));
+    expect(span("rollback").status).toEqual({ code: SpanStatusCode.ERROR, message: "it exited" });
+    expect(span("rollback").attributes).toMatchObject({
+      "dewy.tag": "v1",
+      "dewy.outcome": "failed",
     });
   });
 
@@ -313,14 +331,6 @@ describe("traces", () => {
     const unsampled = recordTraces(fakeClock(), { sampler: new AlwaysOffSampler() });
     unsampled.traces.sink({ type: "phase-started", phase: "stage", tag: "v2" });
     expect(unsampled.traces.traceIdOf("v2")).toBeUndefined();
-  });
-
-  test("count an event that comes twice once", () => {
-    const { emit, outline } = eventsOf();
-    const started: DewyEvent = { type: "phase-started", phase: "stage", tag: "v2" };
-    const call = request("https://api.example.com/", 5);
-    emit(started, started, call, call, deployed, deployed);
-    expect(outline()).toEqual(["deploy", "  stage", "    GET"]);
   });
 
   test("of deploys that end without an event do not pile up", () => {
