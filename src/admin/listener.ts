@@ -32,6 +32,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** How long the rest of a request body may arrive; without it, the client could lose the response. */
 const LINGER_MS = 1_000;
 const GRACE_MS = 1_000;
+const NO_TUNNEL =
+  "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n";
 
 /**
  * Serves HTTP/1.1 on the first of the ports that is free. Node's server listens by itself: on Deno, a server that gets
@@ -58,7 +60,8 @@ export async function openListener(
   http.on("connection", (socket: Socket) => connections.add(socket));
   // Without a listener, Node closes the connection without a response.
   http.on("connect", (_, socket) => {
-    socket.end("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n");
+    socket.on("error", () => socket.destroy());
+    socket.end(NO_TUNNEL, () => socket.destroy());
   });
   const bound = await bindFirst(http, host, ports);
   return {
