@@ -14,7 +14,7 @@ const TOKEN = "a-token-of-the-admin-api";
 const HOST = "Host: localhost";
 const LIMITS = {
   headersTimeoutMs: 200,
-  requestTimeoutMs: 400,
+  requestTimeoutMs: 60_000,
   keepAliveMs: 60_000,
   connections: 3,
 };
