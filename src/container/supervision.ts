@@ -10,7 +10,7 @@ import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import type { CrashLoop } from "../deployers/runner.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { stateFile } from "../host/files/state_file.ts";
-import { measureProxy, type ProxyObserver } from "../host/proxy/measure.ts";
+import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { ImageRegistry } from "../registries/oci/image_registry.ts";
 import { adminContainer } from "./admin/container.ts";
 import { cached } from "./cached.ts";
@@ -85,7 +85,7 @@ export class ContainerSupervision implements Supervision {
   }
 
   measure() {
-    const proxies = this.#parts.proxy.routes().map(({ proxy }) => measureProxy(proxy));
+    const proxies = this.#parts.proxy.routes().map(({ proxy }) => proxy.stats());
     return { proxies, ...this.#service.measure() };
   }
 

@@ -44,8 +44,17 @@ export type DewyEvent =
       durationMs: number;
       attempt: number;
       fromCache?: boolean;
+      isNotification?: true;
     }
-  | { type: "retry"; method: string; url: string; reason: string; delayMs: number; attempt: number }
+  | {
+      type: "retry";
+      method: string;
+      url: string;
+      reason: string;
+      delayMs: number;
+      attempt: number;
+      isNotification?: true;
+    }
   | { type: "anonymous"; host: string }
   | {
       type: "credentials";

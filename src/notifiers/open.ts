@@ -133,6 +133,7 @@ class OpenNotifications implements Notifications {
   }
 
   async close(timeoutMs: number): Promise<void> {
+    if (this.#end.signal.aborted) return;
     this.#end.abort();
     await this.#starting;
     await Promise.all([...this.#outboxes.values()].map((outbox) => outbox.close(timeoutMs)));
@@ -223,8 +224,9 @@ function firstUnsettled(entries: readonly JournalEntry[], { id, at }: Cursor): n
 /** The path of a webhook's URL is a secret, also in the events about its requests. */
 function withoutSecrets(emit: EventSink, redact: Redact): EventSink {
   return (event) => {
-    if (event.type === "request") return emit({ ...event, url: redact(event.url) });
-    if (event.type !== "retry") return emit(event);
-    emit({ ...event, url: redact(event.url), reason: redact(event.reason) });
+    if (event.type !== "request" && event.type !== "retry") return emit(event);
+    const own = { isNotification: true as const, url: redact(event.url) };
+    if (event.type === "request") return emit({ ...event, ...own });
+    emit({ ...event, ...own, reason: redact(event.reason) });
   };
 }

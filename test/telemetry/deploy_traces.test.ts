@@ -1,7 +1,7 @@
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { AlwaysOffSampler } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
-import { DeployError, NotFoundError } from "../../src/core/error.ts";
+import { AbortedError, DeployError, NotFoundError } from "../../src/core/error.ts";
 import { type DewyEvent, fanOut } from "../../src/core/event.ts";
 import { failedEvent } from "../../src/deploy/loop.ts";
 import { candidate, deploy, never, type TestWorld, testWorld } from "../deploy/world.ts";
@@ -80,7 +80,8 @@ describe("the trace of a deploy", () => {
     clock.advance(10_000);
     emit(request("https://api.example.com/releases?page=2", 300));
     clock.advance(100);
-    phase("stage", 2_000, request("https://cdn.example.com:8443/app.tar.gz", 500));
+    const message = { ...request("https://hooks.slack.com/…", 90), isNotification: true as const };
+    phase("stage", 2_000, message, request("https://cdn.example.com:8443/app.tar.gz", 500));
     phase("verify", 1_000);
     emit(deployed);
     expect(outline()).toEqual(["deploy", "  resolve", "    GET", "  stage", "    GET", "  verify"]);
@@ -240,9 +241,11 @@ describe("a deploy that fails", () => {
     [{ type: "superseded", tag: "v2", by: "v3" }, "superseded"],
     [{ type: "given-up", tag: "v2", reason: "pinned to v1 by alice" }, "given-up"],
   ] as const)("or was given up ends with its outcome: %j", (event, outcome) => {
-    const { phase, emit, span } = eventsOf();
-    phase("stage", 5);
-    emit(event);
+    const { emit, span } = eventsOf();
+    const error = new AbortedError("The deploy of v2 was given up");
+    emit({ type: "phase-started", phase: "stage", tag: "v2" });
+    emit({ type: "phase-failed", phase: "stage", tag: "v2", error, durationMs: 5 }, event);
+    expect(span("stage").status.code).toBe(SpanStatusCode.UNSET);
     expect(span("deploy").attributes).toMatchObject({ "dewy.outcome": outcome });
     expect(span("deploy").attributes).not.toHaveProperty("deployment.status");
     expect(span("deploy").status.code).toBe(SpanStatusCode.UNSET);
@@ -265,11 +268,13 @@ describe("traces", () => {
   });
 
   test("show an operator's rollback, with its hook", () => {
-    const { clock, emit, outline, span } = eventsOf();
+    const { clock, emit, outline, span, traces } = eventsOf();
     const operator = { user: "alice" };
     emit({ type: "ordered", command: "rollback", operator });
     clock.advance(700);
+    const id = traces.traceIdOf("v2");
     emit({ type: "rolled-back", tag: "v2", to: "v1", reason: "asked for by alice", operator });
+    expect(id).toBe(span("rollback").spanContext().traceId);
     const result = {
       when: "after" as const,
       command: "true",
@@ -289,6 +294,22 @@ describe("traces", () => {
     });
   });
 
+  test("show an operator's rollback that fails, but none that is refused", () => {
+    const { emit, spans, span } = eventsOf();
+    const [command, operator] = ["rollback v1", { user: "alice" }];
+    emit({ type: "ordered", command, operator });
+    emit({ type: "refused", command, operator, reason: "v1 is marked bad" });
+    emit(failedEvent(new DeployError("stage", "no space left"), 1, { tag: "v3" }));
+    expect(spans()).toEqual([]);
+    emit({ type: "ordered", command, operator });
+    emit(failedEvent(new DeployError("verify", "it exited"), 1, { tag: "v1" }));
+    expect(span("rollback").status).toEqual({ code: SpanStatusCode.ERROR, message: "it exited" });
+    expect(span("rollback").attributes).toMatchObject({
+      "dewy.tag": "v1",
+      "dewy.outcome": "failed",
+    });
+  });
+
   test("end as interrupted when dewy stops, and go on as resumed in the next process", () => {
     const before = eventsOf();
     before.phase("stage", 5);
@@ -297,10 +318,12 @@ describe("traces", () => {
     expect(before.outline()).toEqual(["deploy", "  stage", "  verify"]);
     expect(before.span("deploy").attributes).toMatchObject({ "dewy.outcome": "interrupted" });
     const after = eventsOf();
+    after.emit(request("https://api.example.com/releases", 5));
     after.phase("verify", 5);
     after.phase("commit", 5);
     after.emit(deployed);
     expect(after.span("deploy").attributes).toMatchObject({ "dewy.resumed": true });
+    expect(after.outline()).toEqual(["deploy", "  verify", "  commit"]);
   });
 
   test("have an id while they are under way, unless they are not sampled", () => {
@@ -315,20 +338,16 @@ describe("traces", () => {
     expect(unsampled.traces.traceIdOf("v2")).toBeUndefined();
   });
 
-  test("count an event that comes twice once", () => {
-    const { emit, outline } = eventsOf();
-    const started: DewyEvent = { type: "phase-started", phase: "stage", tag: "v2" };
-    const call = request("https://api.example.com/", 5);
-    emit(started, started, call, call, deployed, deployed);
-    expect(outline()).toEqual(["deploy", "  stage", "    GET"]);
-  });
-
-  test("of deploys that end without an event do not pile up", () => {
+  test("of deploys that end without an event do not pile up, nor do the calls of a long poll", () => {
     const { emit, spans } = eventsOf();
+    for (let call = 0; call < 500; call += 1) emit(request("https://api.example.com/", 5));
     for (let patch = 0; patch < 20; patch += 1) {
       emit({ type: "phase-started", phase: "stage", tag: `v1.0.${patch}` });
     }
+    expect(spans().filter(({ name }) => name === "GET")).toHaveLength(200);
     expect(spans().filter(({ name }) => name === "deploy")).toHaveLength(12);
+    emit({ type: "phase-started", phase: "stage", tag: "v1.0.19" });
+    expect(spans().filter(({ name }) => name === "deploy")).toHaveLength(13);
   });
 });
 
