@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openListener } from "../../src/admin/listener.ts";
 import { type AdminOptions, openAdmin } from "../../src/admin/open.ts";
-import { adminPorts } from "../../src/admin/ports.ts";
+import { adminPorts } from "../../src/control/admin.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { closeServer, portsInARow } from "../peers/ports.ts";
