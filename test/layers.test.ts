@@ -125,7 +125,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/admin": [
     "core",
-    "admin",
+    "control",
     "host/net",
     "agent",
     "container/options",
@@ -133,7 +133,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
-    "admin",
+    "control",
     "deploy",
     "registries/oci",
     "deployers",

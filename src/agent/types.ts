@@ -1,5 +1,5 @@
-import type { AdminContainer } from "../admin/container.ts";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
+import type { AdminContainer } from "../control/admin.ts";
 import type { AppStatus } from "../control/protocol.ts";
 import type { Registry } from "../core/types.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";

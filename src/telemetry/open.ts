@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Resource } from "@opentelemetry/resources";
 import type { MetricProducer } from "@opentelemetry/sdk-metrics";
+import type { AdminContainer } from "../control/admin.ts";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Environment } from "../core/environment.ts";
@@ -9,7 +10,6 @@ import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withTimeout } from "../core/timeout.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
-import type { ReadContainers } from "./container_observer.ts";
 import { DeployTraces } from "./deploy_traces.ts";
 import { EventMetrics } from "./event_metrics.ts";
 import { Instruments } from "./instruments.ts";
@@ -31,7 +31,7 @@ export interface TelemetryOptions {
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
   observeProxy?: ((observer: ProxyObserver) => void) | undefined;
-  containers?: ReadContainers | undefined;
+  containers?: ((signal: AbortSignal) => Promise<readonly AdminContainer[]>) | undefined;
   /** The value of `--ca-file`. */
   caFile?: string | undefined;
   emit: EventSink;

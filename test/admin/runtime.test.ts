@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { adminPorts } from "../../src/admin/ports.ts";
+import { adminPorts } from "../../src/control/admin.ts";
 import { runCase, runtimes } from "../runtime/runtimes.ts";
 
 describe.each(runtimes)("the admin server on $name", (runtime) => {
