@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { NotifierStatus } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
+import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
@@ -34,21 +35,36 @@ export interface Notifications {
  * Opens notifiers. One whose credentials are missing sends nothing and warns, now and then once a day.
  *
  * @param texts the URLs. The same URL twice counts once.
+ * @param origins where they stand, if not in a flag, for errors.
  */
 export function openNotifiers(
   texts: readonly string[],
   table: NotifierTable,
   context: NotifierContext,
   redact: Redact,
+  origins: ReadonlyMap<string, string> = new Map(),
 ): Notifications {
-  const urls = [...new Set(texts)].map((text) => readNotifierUrl(text, table));
+  const urls = [...new Set(texts)].map((text) =>
+    namingOrigin(origins.get(text), () => readNotifierUrl(text, table)),
+  );
   const labels = labelsOf(urls);
   const emit = withoutSecrets(context.emit, redact);
   const instance = { ...context.instance };
   const opened = urls.map((url, index) =>
-    open(url, labels[index] ?? "", { ...context, instance, emit }, redact),
+    namingOrigin(origins.get(url.text), () =>
+      open(url, labels[index] ?? "", { ...context, instance, emit }, redact),
+    ),
   );
   return new OpenNotifications(opened, { ...context, instance });
+}
+
+function namingOrigin<T>(origin: string | undefined, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (origin === undefined || !(error instanceof ConfigError)) throw error;
+    throw new ConfigError(`${error.message} (${origin})`, { cause: error });
+  }
 }
 
 /** A notifier with its limits and its outbox; without an outbox if its credentials are missing. */
