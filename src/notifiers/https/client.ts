@@ -28,7 +28,7 @@ function createSigner(
   { env, readTextFile }: Pick<NotifierContext, "env" | "readTextFile">,
 ): Sign {
   const readSecret = async (): Promise<string | undefined> => {
-    if (file === "") return env.DEWY_WEBHOOK_NOTIFIER_SECRET;
+    if (file === "") return env.DEWY_WEBHOOK_NOTIFIER_SECRET || undefined;
     const text = await readTextFile?.(file).catch((cause: unknown) => {
       throw new CredentialError(`Cannot sign a notification: ${messageOf(cause)}`, { cause });
     });

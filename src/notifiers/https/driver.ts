@@ -1,3 +1,4 @@
+import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
 import type { OptionSpec, SplitUrl } from "../../core/url.ts";
 import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
@@ -40,6 +41,10 @@ function openWebhook(url: SplitUrl, context: NotifierContext): Notifier {
         ? "without TLS, only this machine is allowed"
         : undefined,
   });
+  // A variable of a script that is not set must not send everything unsigned.
+  if (url.query.get("secret-file") === "") {
+    throw new ConfigError("Invalid value for --notifier: secret-file is empty; expected a path");
+  }
   let client: Promise<ReturnType<typeof webhookClient>> | undefined;
   return {
     send: async (notification, signal) => {
