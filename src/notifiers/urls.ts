@@ -206,7 +206,7 @@ function unsupported(text: string, table: NotifierTable): ConfigError {
 }
 
 function schemeNear(scheme: string, schemes: readonly string[]): string | undefined {
-  return schemes.find((one) => one.startsWith(`${scheme}+`)) ?? nearest(scheme, schemes);
+  return schemes.find((one) => `${one}+`.startsWith(`${scheme}+`)) ?? nearest(scheme, schemes);
 }
 
 /** The driver of the service with this host, by the most specific domain. */
