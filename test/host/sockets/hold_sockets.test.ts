@@ -220,6 +220,7 @@ time.sleep(60)`;
     const { pid = 0, parent = 0 } = await first.until((said) => said.pid !== undefined);
     for (const each of [parent, pid, generationPid ?? 0]) kill(each, "SIGKILL");
     await first.exited;
+    await eventually(() => !isRunning(generationPid ?? 0, undefined));
     const second = await startCase(runtime, { ports: [`unix:${path}`], app: NODE_APP });
     const { generationPid: next } = await second.until(({ ready }) => ready === 1);
     expect(await ask({ path })).toBe(String(next));
