@@ -137,7 +137,7 @@ async function measureIdle(running: readonly Running[]): Promise<void> {
   const sizes = running.map((): number[] => []);
   for (let second = 0; second < IDLE_SECONDS; second += 1) {
     await sleep(1_000);
-    running.forEach(({ pids }, index) => sizes[index]?.push(memoryOf(pids)));
+    for (const [index, { pids }] of running.entries()) sizes[index]?.push(memoryOf(pids));
   }
   running.forEach((one, index) => {
     one.idleCpu = (cpuMs(one.pids) - (before[index] ?? 0)) / IDLE_SECONDS;
