@@ -25,7 +25,13 @@ export {
   RemoteError,
   type RemoteErrorOptions,
 } from "./src/core/error.ts";
-export type { DewyEvent, EventSink, HookResult, WaitReason } from "./src/core/event.ts";
+export type {
+  DewyEvent,
+  EventSink,
+  HookResult,
+  StartReason,
+  WaitReason,
+} from "./src/core/event.ts";
 export type { Operator } from "./src/core/operator.ts";
 export type * from "./src/core/types.ts";
 export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";

@@ -11,8 +11,6 @@ const MAX_CLIENTS = 32;
 /** Replicas and log lines change without an event. */
 const REFRESH_MS = 5_000;
 const MIN_GAP_MS = 1_000;
-/** Then the browser connects again, with a token that is valid by then. */
-const LIFETIME_MS = 3_600_000;
 
 interface LiveSectionsOptions {
   render(): Promise<Sections>;
@@ -41,8 +39,12 @@ export class LiveSections {
     });
   }
 
-  /** Returns the stream of a client, or `undefined` if there are too many. */
-  open(): ReadableStream<Uint8Array> | undefined {
+  /**
+   * Returns the stream of a client, or `undefined` if there are too many.
+   *
+   * @param isAllowed asked before each message: the token of the client may not be valid any more.
+   */
+  open(isAllowed: () => Promise<boolean>): ReadableStream<Uint8Array> | undefined {
     const { clock, signal } = this.#options;
     if (this.#clients.size >= MAX_CLIENTS || signal.aborted) return undefined;
     const client = new Client(clock);
@@ -56,7 +58,8 @@ export class LiveSections {
       {
         pull: async (controller) => {
           const message = await client.next(() => this.#sections);
-          if (message !== undefined) return controller.enqueue(new TextEncoder().encode(message));
+          if (message !== undefined && (await isAllowed()))
+            return controller.enqueue(new TextEncoder().encode(message));
           leave();
           controller.close();
         },
@@ -99,12 +102,10 @@ class Client {
   readonly wake = new Wake();
   readonly #clock: Clock;
   readonly #ended = new AbortController();
-  readonly #endsAt: number;
   #sent: Sections = {};
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#endsAt = clock.monotonic() + LIFETIME_MS;
   }
 
   end(): void {
@@ -113,8 +114,7 @@ class Client {
 
   /** Waits for a change, or a heartbeat. Returns `undefined` at the end. */
   async next(current: () => Sections): Promise<string | undefined> {
-    for (;;) {
-      if (this.#ended.signal.aborted || this.#clock.monotonic() >= this.#endsAt) return undefined;
+    while (!this.#ended.signal.aborted) {
       const sections = current();
       const changed = Object.entries(sections).filter(([id, html]) => this.#sent[id] !== html);
       this.#sent = sections;
@@ -125,6 +125,7 @@ class Client {
       const hasChanged = await this.wake.wait(ALIVE_MS, this.#clock, this.#ended.signal);
       if (!hasChanged && !this.#ended.signal.aborted) return `event: ${ALIVE_EVENT}\ndata:\n\n`;
     }
+    return undefined;
   }
 }
 

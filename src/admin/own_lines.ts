@@ -1,4 +1,4 @@
-import { lastWithin } from "../core/output.ts";
+import { lastWithin } from "../core/text.ts";
 
 /** More than {@link lastWithin} shows, so that the oldest are dropped in batches. */
 const KEPT_LINES = 400;

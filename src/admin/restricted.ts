@@ -1,43 +1,28 @@
-import type { InstanceStatus } from "../control/protocol.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 
-/** An entry without log lines, the command line of a hook, and the operator's message. */
+/** Operators' messages, and the output of apps and hooks. */
+const PRIVATE: ReadonlySet<string> = new Set(["message", "lastLines", "stdout", "stderr"]);
+
+/** Returns a copy of a status or an entry without log lines and operators' messages. */
+export function restricted<T extends object>(subject: T): T {
+  return copyOf(subject) as T;
+}
+
+/** The command of a hook is not what an operator has typed: it can contain anything. */
 export function restrictedEntry(entry: JournalEntry): JournalEntry {
-  const { message, lastLines, stdout, stderr, command, reason, ...rest } = entry;
-  return {
-    ...rest,
-    ...(command !== undefined && entry.event !== "hook" && { command }),
-    ...(reason !== undefined && { reason: withoutOutput(reason) }),
-  };
+  const { command, ...rest } = restricted(entry);
+  return entry.event === "hook" || command === undefined ? rest : { ...rest, command };
 }
 
-/** A status without log lines and operators' messages. */
-export function restrictedStatus(status: InstanceStatus): InstanceStatus {
-  const { lastPoll, polls, bad, skipped, pinned, paused, order } = status;
-  return {
-    ...status,
-    ...(lastPoll && { lastPoll: withoutError(lastPoll) }),
-    ...(polls && { polls: polls.map(withoutError) }),
-    bad: bad.map((one) => ({ ...one, reason: withoutOutput(one.reason) })),
-    skipped: skipped.map(withoutMessage),
-    ...(pinned && { pinned: withoutMessage(pinned) }),
-    ...(paused && { paused: withoutMessage(paused) }),
-    ...(order && { order: withoutMessage(order) }),
-  };
-}
-
-function withoutMessage<T extends { message?: string | undefined }>(
-  decision: T,
-): Omit<T, "message"> {
-  const { message, ...rest } = decision;
-  return rest;
-}
-
-function withoutError<T extends { error?: string | undefined }>(poll: T): T {
-  return poll.error === undefined ? poll : { ...poll, error: withoutOutput(poll.error) };
+function copyOf(value: unknown): unknown {
+  if (typeof value === "string") return withoutOutput(value);
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (typeof value !== "object" || value === null) return value;
+  const shown = Object.entries(value).filter(([name]) => !PRIVATE.has(name));
+  return Object.fromEntries(shown.map(([name, one]) => [name, copyOf(one)]));
 }
 
 /** Reasons quote the last lines of the app, as `withLastLines` puts them there. */
-function withoutOutput(reason: string): string {
-  return reason.replace(/; it wrote: [\s\S]*/, "");
+function withoutOutput(text: string): string {
+  return text.replace(/; it wrote: [\s\S]*/, "");
 }

@@ -13,7 +13,7 @@ import { LiveSections } from "./live_sections.ts";
 import { renderPage, renderSections } from "./page/render.ts";
 import { EVENTS_PATH, type PageView } from "./page/view.ts";
 import { isServing, notReady } from "./readiness.ts";
-import { restrictedEntry, restrictedStatus } from "./restricted.ts";
+import { restricted, restrictedEntry } from "./restricted.ts";
 
 /** What the admin server shows. */
 export interface AdminSource {
@@ -46,7 +46,7 @@ const MAX_HISTORIES = 8;
 /** The numbers of the Go dewy. */
 const COMMANDS: Readonly<Record<Mode, number>> = { server: 0, assets: 1, container: 2 };
 
-type Route = (query: URLSearchParams) => Promise<Response> | Response;
+type Route = (request: Request) => Promise<Response> | Response;
 
 /** The routes of the admin server. They change nothing: that is what the control socket is for. */
 export class AdminRoutes {
@@ -78,13 +78,13 @@ export class AdminRoutes {
         const nonce = newNonce();
         return page(renderPage(await view(), { nonce }), nonce);
       },
-      [EVENTS_PATH]: () => {
-        const stream = live.open();
+      [EVENTS_PATH]: (request) => {
+        const stream = live.open(async () => (await refusalOf(request, access)) === undefined);
         return stream === undefined ? busy("Too many pages are open") : eventStream(stream);
       },
       "/api/status": async () => json(this.#statusAnswer(await status())),
       "/api/containers": listed && (async () => json({ containers: await listed() })),
-      "/api/history": (query) => this.#history(query),
+      "/api/history": ({ url }) => this.#history(new URL(url).searchParams),
       "/healthz": () => text(200, "ok"),
       "/readyz": async () => {
         const reason = notReady(await status());
@@ -101,14 +101,14 @@ export class AdminRoutes {
   }
 
   async #routed(request: Request): Promise<Response> {
-    const { pathname, searchParams } = new URL(request.url);
-    const route = Object.hasOwn(this.#routes, pathname) ? this.#routes[pathname] : undefined;
+    const { pathname } = new URL(request.url);
+    const route = this.#routes[pathname];
     if (route === undefined) return text(404, "Not found");
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "Method not allowed", { allow: "GET, HEAD" });
     }
     try {
-      return await route(searchParams);
+      return await route(request);
     } catch (error) {
       return text(500, this.#source.redact(messageOf(error)));
     }
@@ -123,7 +123,7 @@ export class AdminRoutes {
 
   async #status(): Promise<InstanceStatus> {
     const status = await this.#limited(() => this.#source.status());
-    return this.#isRestricted ? restrictedStatus(status) : status;
+    return this.#isRestricted ? restricted(status) : status;
   }
 
   /** The first fields are those of the Go dewy, in its order. */

@@ -3,6 +3,7 @@ import type { ControlHandler } from "../control/conversations.ts";
 import { type InstanceStatus, Mode } from "../control/protocol.ts";
 import { openControl } from "../control/server.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
 import type { JournalEntry } from "../journal/entry.ts";
@@ -96,8 +97,9 @@ export function openInstance(
     },
     hangUp: async () => control?.close(),
     async close() {
-      await journal.settled();
-      await notifications?.close(NOTIFY_MS);
+      const notified = journal.settled().then(() => notifications?.close(NOTIFY_MS));
+      // A disk that hangs must not keep dewy from ending.
+      await withTimeout(notified, { clock, ms: 2 * NOTIFY_MS, what: "disk" }).catch(() => {});
       for (const one of unsubscribe) one();
       await journal.close();
     },

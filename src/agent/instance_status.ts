@@ -161,7 +161,7 @@ interface Work {
   isReady?: boolean;
 }
 
-const KEPT_POLLS = 10;
+const KEPT_POLLS = 30;
 /** The phases in which the state has a switch to the version. */
 const SWITCHED: ReadonlySet<string> = new Set(["verify", "bake", "commit"]);
 const AFTER_TAKE_OVER: ReadonlySet<string> = new Set(["bake", "commit", "after"]);

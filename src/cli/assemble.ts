@@ -67,7 +67,11 @@ export async function assemble(
   return {
     context,
     /** Removes the progress line. */
-    close: async () => progress.clear(),
+    close: async () => {
+      progress.clear();
+      // For a command that ended before its agent began.
+      await notifications?.close(0);
+    },
   };
 }
 
@@ -115,7 +119,11 @@ async function notifierUrls(
   { env }: ProcessIo,
   table: DriverTables["notifiers"],
 ): Promise<NotifierUrls> {
-  if (!isDeploying(config) || config.dryRun) return { texts: [], publicFiles: [], secrets: {} };
+  const isWanted =
+    isDeploying(config) &&
+    !config.dryRun &&
+    (config.notifiers.length > 0 || config.notifierFiles.length > 0 || env.DEWY_NOTIFIER);
+  if (!isWanted) return { texts: [], publicFiles: [], secrets: {} };
   const { collectNotifierUrls, secretsIn } = await import("../notifiers/urls.ts");
   const urls = await collectNotifierUrls(config, env);
   return { ...urls, secrets: { NOTIFIER_SECRETS: secretsIn(urls.texts, table).join("\n") } };

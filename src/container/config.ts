@@ -80,7 +80,6 @@ export function readContainerList(argv: ParsedArgv) {
     ...readLog(argv),
     /** The first of the ten ports to ask. */
     adminPort: port(argv, "admin-port", 1) ?? numericDefault(argv, "admin-port"),
-    adminTokenFile: text(argv, "admin-token-file"),
     engine: choiceOr(argv, "runtime", ["docker", "podman"]),
     json: argv.flag("json"),
   };

@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import { localTime, roughDuration } from "../core/duration.ts";
 import { operatorText } from "../core/operator.ts";
-import { localTime, roughDuration } from "../core/times.ts";
 import type { JournalEntry } from "./entry.ts";
 
 type Words = readonly (string | undefined)[];

@@ -12,6 +12,8 @@ export interface Notification {
   kind: "message" | "success" | "error" | "hook-passed" | "hook-failed";
   /** Says when it happened if it is delivered late. */
   text: RichText;
+  /** When it happened, for people, if it is delivered late: `2026-05-04 07:00 UTC`. */
+  lateAt?: string;
   /**
    * The facts, redacted: what the journal says. `entry.at` is when it happened. For a hook, {@link hookOf} in `hook.ts` has
    * its command and output.
@@ -21,7 +23,7 @@ export interface Notification {
 
 export interface Notifier {
   /**
-   * Delivers a notification: once, without retries of its own. The outbox calls it for one notification at a time, in
+   * Delivers a notification: once, without retries. The outbox calls it for one notification at a time, in
    * order, aborts after 10 s, and tries again.
    *
    * @throws DewyError if it was not delivered. If it is `retryable`, the outbox retries with backoff and respects

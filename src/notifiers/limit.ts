@@ -47,6 +47,8 @@ export class Limiter {
   /** Returns the notification to send; `undefined` if there is none, or if it is held back. */
   admit(entry: JournalEntry): Notification | undefined {
     const at = Date.parse(entry.at);
+    // As in the journal, conditions are news again after a command.
+    if (entry.event === "ordered" && entry.command !== "poll") this.#sent.clear();
     if (isSuccess(entry)) return this.#succeed(entry, at);
     const notification = notificationOf(entry, this.#wanted);
     if (entry.event === "failed") return this.#fail(notification, at);

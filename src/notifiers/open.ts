@@ -133,6 +133,7 @@ class OpenNotifications implements Notifications {
   }
 
   async close(timeoutMs: number): Promise<void> {
+    if (this.#end.signal.aborted) return;
     this.#end.abort();
     await this.#starting;
     await Promise.all([...this.#outboxes.values()].map((outbox) => outbox.close(timeoutMs)));

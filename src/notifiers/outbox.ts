@@ -5,7 +5,7 @@ import { messageOf } from "../core/message_of.ts";
 import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { Notification, Notifier } from "./driver.ts";
-import { lateText } from "./texts.ts";
+import { lateNotification } from "./texts.ts";
 
 /** How many notifications may wait; the oldest are given up. */
 const CAPACITY = 500;
@@ -139,7 +139,7 @@ export class Outbox {
   async #attempt(notification: Notification): Promise<void> {
     const { clock, notifier } = this.#options;
     const isLate = clock.now() - Date.parse(notification.entry.at) > LATE_MS;
-    const sent = isLate ? { ...notification, text: lateText(notification) } : notification;
+    const sent = isLate ? lateNotification(notification) : notification;
     try {
       await withDeadline(clock, TIMEOUT_MS, this.#stop.signal, (signal) =>
         notifier.send(sent, signal),
@@ -244,7 +244,7 @@ export class Outbox {
   }
 }
 
-/** What a failure means for the notification. */
+/** How the outbox reacts to a failure. */
 function outcomeOf(error: unknown): "retry" | "operator" | "refused" {
   if (!(error instanceof DewyError)) return "refused";
   if (error.fault === "operator" || error instanceof NotFoundError) return "operator";

@@ -39,8 +39,9 @@ export function recoveryOf(entry: JournalEntry, lastedMs: number, failures: numb
 }
 
 /** A notification that is delivered late says when it happened. */
-export function lateText({ text, entry }: Notification): RichText {
-  return rich`[${utcMinute(new Date(entry.at))}] ${text}`;
+export function lateNotification(notification: Notification): Notification {
+  const lateAt = utcMinute(new Date(notification.entry.at));
+  return { ...notification, lateAt, text: rich`[${lateAt}] ${notification.text}` };
 }
 
 /** `2h 5m`: the two largest units. */

@@ -1,17 +1,9 @@
-/**
- * What notifiers that post JSON to a secret URL have in common: reading the URL, sending, and what the answers mean.
- *
- * @module
- */
-import { ConfigError, CredentialError, type DewyError, RemoteError } from "../core/error.ts";
+/** The URLs of notifiers that post JSON to a webhook. Their first notification loads the rest. */
+import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import { redactText } from "../core/secret.ts";
 import { type OptionSpec, type QueryReader, readQuery, type SplitUrl } from "../core/url.ts";
-import { discardBody } from "../http/body.ts";
-import type { HttpClient } from "../http/client.ts";
-import type { HttpFailure } from "../http/errors.ts";
-import { describePause } from "../http/retry.ts";
 import type { NotifierContext } from "./driver.ts";
+import type { JsonPoster, Service } from "./post_json.ts";
 
 export interface Webhook {
   /** With the keys of the query that are not dewy's. */
@@ -20,11 +12,11 @@ export interface Webhook {
   options: QueryReader;
 }
 
-/** What a driver says about the URLs of its webhooks. */
+/** The form of the URLs of a driver. */
 export interface WebhookForm {
   syntax: string;
   options: readonly OptionSpec[];
-  /** Whether the service has keys of its own in the query. */
+  /** Whether the query may have keys of the service. */
   hasOwnKeys?: boolean;
   /** Returns what is wrong with the URL, without showing it. */
   problem?(target: URL): string | undefined;
@@ -68,71 +60,11 @@ function partition<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] 
   return [all.filter(test), all.filter((one) => !test(one))];
 }
 
-export interface Service {
-  /** Its name in errors. */
-  name: string;
-  target: URL;
-  headers?: Readonly<Record<string, string>>;
-  /** What to do if the service refuses the URL or the token. */
-  advice: string;
-  /** Whether the service refuses everything, although it answers as to a bad message. */
-  refusesAll?(body: string): boolean;
-  /** Reads the pause that the body of a failure asks for, in milliseconds. */
-  retryAfterMs?(body: string): number | undefined;
-}
-
-/** Posts JSON, or JSON that is text already, once. Any 2xx means that the service has the message. */
-export type JsonPoster = (
-  body: object | string,
-  signal: AbortSignal,
-  headers?: Readonly<Record<string, string>>,
-) => Promise<void>;
-
+/** Returns a function that posts to a webhook. */
 export function jsonPoster(service: Service, context: NotifierContext): JsonPoster {
-  const { name, target, headers } = service;
-  let http: Promise<HttpClient> | undefined;
-  // The client knows the origin only, so that no error and no event can show the secret path.
-  const fetch: typeof globalThis.fetch = (_, init) => context.fetch(target, init);
-  return async (body, signal, more) => {
-    http ??= import("../http/client.ts").then(({ createHttpClient }) =>
-      createHttpClient({ ...context, service: name, retries: 0, fetch }),
-    );
-    const response = await (await http).send({
-      method: "POST",
-      url: `${target.origin}/`,
-      headers: { "content-type": "application/json; charset=utf-8", ...headers, ...more },
-      body: typeof body === "string" ? body : JSON.stringify(body),
-      redirect: "error",
-      signal,
-      toError: (failure) => refusal(service, failure),
-    });
-    discardBody(response);
+  let poster: Promise<JsonPoster> | undefined;
+  return async (...request) => {
+    poster ??= import("./post_json.ts").then(({ createPoster }) => createPoster(service, context));
+    await (await poster)(...request);
   };
-}
-
-/** Nothing else will be accepted at this URL, or with this token, before an operator does something about it. */
-const REFUSED_URL: ReadonlySet<number> = new Set([401, 403, 404, 405, 410]);
-
-function refusal(service: Service, failure: HttpFailure): DewyError {
-  const { name, target, advice, refusesAll, retryAfterMs } = service;
-  const { status } = failure;
-  // Some services repeat the path.
-  const secrets = [target.pathname, ...target.pathname.split("/"), ...target.searchParams.values()];
-  const message = redactText(failure.message, secrets.filter(isSecretPart));
-  const what = `Cannot send to ${name}: HTTP ${status}${message === "" ? "" : `: ${message}`}`;
-  if (REFUSED_URL.has(status) || refusesAll?.(failure.body))
-    return new CredentialError(`${what}; ${advice}`);
-  const askedMs = retryAfterMs?.(failure.body) ?? failure.retryAfterMs;
-  const pause = askedMs === undefined ? "" : `; ${describePause(askedMs)}`;
-  return new RemoteError(`${what}${pause}`, {
-    status,
-    retryable: status >= 500 || status === 408 || status === 429,
-    ...(askedMs !== undefined && { retryAfterMs: askedMs }),
-    code: status === 429 ? "rate-limited" : "remote",
-  });
-}
-
-/** Not `api`, `webhooks` or `manual`. */
-function isSecretPart(part: string): boolean {
-  return part.length > 10;
 }

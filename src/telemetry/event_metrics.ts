@@ -1,8 +1,8 @@
 import type { Mode } from "../control/protocol.ts";
 import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
+import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import { Bounded } from "./bounded.ts";
 import type { Instruments } from "./instruments.ts";
-import type { ProxyObserver } from "./measures.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 

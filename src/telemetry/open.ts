@@ -8,15 +8,15 @@ import { type EventSink, fanOut } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withTimeout } from "../core/timeout.ts";
+import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { ReadContainers } from "./container_observer.ts";
 import { DeployTraces } from "./deploy_traces.ts";
 import { EventMetrics } from "./event_metrics.ts";
 import { Instruments } from "./instruments.ts";
-import type { ProxyObserver, SupervisionMeasures } from "./measures.ts";
 import { openOtlp } from "./otlp.ts";
 import { loadPackages, type TelemetryPackages } from "./packages.ts";
 import { prometheusText } from "./prometheus.ts";
-import { Readings } from "./readings.ts";
+import { Readings, type SupervisionMeasures } from "./readings.ts";
 
 /** That of the Go dewy, so that a series continues when this dewy replaces it. */
 const SCOPE = { name: "github.com/linyows/dewy" };

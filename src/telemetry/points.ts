@@ -17,6 +17,7 @@ type MetricKind = Exclude<MetricSpec["kind"], "histogram">;
  */
 export class Points {
   readonly #metrics = new Map<MetricName, MetricData & { dataPoints: unknown[] }>();
+  readonly #points = new Map<string, { value: number }>();
   readonly #packages: TelemetryPackages;
   readonly #times: { startTime: HrTime; endTime: HrTime };
 
@@ -26,16 +27,29 @@ export class Points {
     this.#times = { startTime: hrTime(startedAt), endTime: hrTime(now) };
   }
 
-  /** @param value a whole number; `undefined` if it is unknown. */
+  /**
+   * Adds to the value of a series that is already there: two notifiers look the same without their secrets, and two
+   * addresses have one port. Prometheus refuses everything if a series comes twice.
+   *
+   * @param value a whole number; `undefined` if it is unknown.
+   */
   add<N extends NameOfKind<MetricKind>>(
     name: N,
     value: number | undefined,
     attributes: AttributesOf<N>,
   ): void {
     if (value === undefined) return;
+    const key = JSON.stringify([name, attributes]);
+    const known = this.#points.get(key);
+    if (known !== undefined) {
+      known.value += value;
+      return;
+    }
+    const point = { ...this.#times, attributes, value };
+    this.#points.set(key, point);
     const metric = this.#metrics.get(name) ?? this.#empty(name);
     this.#metrics.set(name, metric);
-    metric.dataPoints.push({ ...this.#times, attributes, value });
+    metric.dataPoints.push(point);
   }
 
   all(): MetricData[] {

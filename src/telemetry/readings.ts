@@ -3,14 +3,24 @@ import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
 import { withTimeout } from "../core/timeout.ts";
+import type { HealthChecks } from "../host/proxy/probe.ts";
+import type { TcpProxyStats } from "../host/proxy/tcp_proxy.ts";
 import {
   containerObserver,
   type ObservedContainer,
   type ReadContainers,
 } from "./container_observer.ts";
-import type { ProxyMeasures, SupervisionMeasures } from "./measures.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { Points } from "./points.ts";
+
+/** Counters of an app's supervisor, since dewy started; they cost nothing while nothing reads them. */
+export interface SupervisionMeasures {
+  /** Empty if the app has the port itself. */
+  proxies: readonly TcpProxyStats[];
+  healthChecks: HealthChecks;
+  /** Replicas that are wanted and that are ready; absent for `dewy server`. */
+  replicas?: { wanted: number; ready: number };
+}
 
 export interface ReadingsSubject {
   name: string;
@@ -167,15 +177,15 @@ export class Readings {
   }
 }
 
-function addProxy(points: Points, proxy: ProxyMeasures): void {
-  const { bytesToBackends, bytesToClients, connectFailures, refused, requests } = proxy;
+function addProxy(points: Points, proxy: TcpProxyStats): void {
+  const { bytesToBackends, bytesToClients, connectFailures, refused, requests, backends } = proxy;
   const port = { proxy_port: proxy.port };
   points.add("dewy.proxy.connections.total", proxy.accepted, port);
-  points.add("dewy.proxy.connections.active", proxy.active, port);
+  points.add("dewy.proxy.connections.active", proxy.open, port);
   points.add("dewy.proxy.bytes.transferred", bytesToBackends + bytesToClients, port);
   points.add("dewy.proxy.errors.total", connectFailures + refused, port);
   points.add("dewy.proxy.refused.total", refused, port);
-  points.add("dewy.proxy.backends", proxy.backends, port);
+  points.add("dewy.proxy.backends", backends.filter(({ inRotation }) => inRotation).length, port);
   for (const [outcome, count] of Object.entries(requests)) {
     points.add("dewy.proxy.requests.total", count, { ...port, outcome });
   }

@@ -6,7 +6,8 @@ import { fakeClock } from "../fakes/clock.ts";
 const GAP_MS = 1_000;
 const REFRESH_MS = 4_000;
 const HEARTBEAT_MS = 15_000;
-const HOUR_MS = 3_600_000;
+
+const anyone = async (): Promise<boolean> => true;
 
 function start(sections: Sections = { live: "v1", log: "a" }) {
   const clock = fakeClock();
@@ -50,7 +51,7 @@ function readerOf(stream: ReadableStream<Uint8Array> | undefined) {
 describe("the live sections", () => {
   test("come all at first, and then those that have changed", async () => {
     const { live, clock, shown, event } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     expect(await next()).toEqual({ live: "v1", log: "a" });
     shown.sections = { live: "v2", log: "a" };
     event();
@@ -62,7 +63,7 @@ describe("the live sections", () => {
 
   test("are rendered again after a while without an event", async () => {
     const { live, clock, shown } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     await next();
     shown.sections = { live: "v1", log: "b" };
     const changed = next();
@@ -73,9 +74,22 @@ describe("the live sections", () => {
     expect(await changed).toEqual({ log: "b" });
   });
 
+  test("do not come because time has passed", async () => {
+    const live = (text: string): string => `<time datetime="2026-05-01">${text}</time>`;
+    const { live: sections, clock, shown, event } = start({ live: live("1 s"), log: "a" });
+    const { next } = readerOf(sections.open(anyone));
+    await next();
+    shown.sections = { live: live("2 s"), log: "b" };
+    event();
+    await clock.sleeping(GAP_MS);
+    const changed = next();
+    clock.advance(GAP_MS);
+    expect(await changed).toEqual({ log: "b" });
+  });
+
   test("are rendered at most once a second, however many events and clients there are", async () => {
     const { live, clock, shown, event } = start();
-    const readers = Array.from({ length: 5 }, () => readerOf(live.open()));
+    const readers = Array.from({ length: 5 }, () => readerOf(live.open(anyone)));
     for (const { next } of readers) await next();
     for (let count = 0; count < 100; count++) event();
     await clock.sleeping(GAP_MS);
@@ -87,7 +101,7 @@ describe("the live sections", () => {
   test("cost nothing while no page is open", async () => {
     const { live, clock, sinks, shown } = start();
     expect([sinks.size, shown.renders]).toEqual([0, 0]);
-    const { next, cancel } = readerOf(live.open());
+    const { next, cancel } = readerOf(live.open(anyone));
     await next();
     expect(sinks.size).toBe(1);
     await cancel();
@@ -97,11 +111,14 @@ describe("the live sections", () => {
     clock.advance(REFRESH_MS);
     await expect.poll(() => sinks.size).toBe(0);
     expect(shown.renders).toBe(1);
+    const again = readerOf(live.open(anyone));
+    await expect.poll(() => shown.renders).toBe(2);
+    expect(await again.next()).toEqual({ live: "v1", log: "a" });
   });
 
   test("that a slow client has missed come as one", async () => {
     const { live, clock, shown } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     await next();
     for (const version of ["v2", "v3"]) {
       shown.sections = { live: version, log: "a" };
@@ -116,7 +133,7 @@ describe("the live sections", () => {
 
   test("send a heartbeat if nothing changes", async () => {
     const { live, clock } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     await next();
     const beat = next();
     await clock.sleeping(HEARTBEAT_MS);
@@ -126,33 +143,39 @@ describe("the live sections", () => {
 
   test("have at most 32 clients, and a place again when one leaves", async () => {
     const { live } = start();
-    const readers = Array.from({ length: 32 }, () => readerOf(live.open()));
-    expect(live.open()).toBeUndefined();
+    const readers = Array.from({ length: 32 }, () => readerOf(live.open(anyone)));
+    expect(live.open(anyone)).toBeUndefined();
     await readers[0]?.cancel();
-    expect(live.open()).toBeDefined();
+    expect(live.open(anyone)).toBeDefined();
   });
 
   test("end when the server closes, and do not start after it", async () => {
     const { live, end } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     await next();
     const last = next();
     end.abort();
     expect(await last).toBe("end");
-    expect(live.open()).toBeUndefined();
+    expect(live.open(anyone)).toBeUndefined();
   });
 
-  test("end after an hour, so that the token is checked again", async () => {
-    const { live, clock } = start();
-    const { next } = readerOf(live.open());
+  test("end when the client is not allowed any more", async () => {
+    const { live, shown, clock, event } = start();
+    let isAllowed = true;
+    const { next } = readerOf(live.open(async () => isAllowed));
     await next();
-    clock.advance(HOUR_MS);
-    expect(await next()).toBe("end");
+    isAllowed = false;
+    shown.sections = { live: "v2", log: "a" };
+    event();
+    await clock.sleeping(GAP_MS);
+    const last = next();
+    clock.advance(GAP_MS);
+    expect(await last).toBe("end");
   });
 
   test("stay as they were if they cannot be rendered", async () => {
     const { live, clock, shown, event } = start();
-    const { next } = readerOf(live.open());
+    const { next } = readerOf(live.open(anyone));
     await next();
     const render = shown.sections;
     Object.defineProperty(shown, "sections", {

@@ -120,14 +120,14 @@ describe("LiveStatus", () => {
     });
   });
 
-  test("keeps the last ten polls, the latest last", () => {
+  test("keeps the last thirty polls, the latest last", () => {
     const { polled, report, clock } = liveStatus();
-    for (let poll = 1; poll <= 12; poll += 1) {
+    for (let poll = 1; poll <= 32; poll += 1) {
       clock.advance(60_000);
-      polled(poll === 12 ? "fine" : "unreachable", poll === 12 ? undefined : `error ${poll}`);
+      polled(poll === 32 ? "fine" : "unreachable", poll === 32 ? undefined : `error ${poll}`);
     }
     const { polls = [], lastPoll } = report();
-    expect(polls).toHaveLength(10);
+    expect(polls).toHaveLength(30);
     expect(polls[0]).toMatchObject({ outcome: "unreachable", error: "error 3" });
     expect(polls.at(-1)).toEqual(lastPoll);
     expect(lastPoll).toEqual({ at: new Date(clock.now()).toISOString(), outcome: "fine" });

@@ -70,6 +70,7 @@ describe("the environment variables in the tables of drivers", () => {
       "AWS_SESSION_TOKEN",
       "AZURE_CLIENT_SECRET",
       "DEWY_REGISTRY_TOKEN",
+      "DEWY_WEBHOOK_NOTIFIER_SECRET",
       "DOCKER_AUTH_CONFIG",
       "DOCKER_PASSWORD",
       "GCR_TOKEN",
@@ -77,6 +78,8 @@ describe("the environment variables in the tables of drivers", () => {
       "GITHUB_APP_PRIVATE_KEY",
       "GITHUB_TOKEN",
       "IDENTITY_HEADER",
+      "MAIL_PASSWORD",
+      "NTFY_TOKEN",
       "SLACK_TOKEN",
     ]);
     expect(names("json")).toEqual(["GOOGLE_APPLICATION_CREDENTIALS"]);

@@ -242,7 +242,6 @@ describe("readConfig of container list", () => {
       logLevel: undefined,
       logFormat: undefined,
       adminPort: 17_539,
-      adminTokenFile: undefined,
       engine: "docker",
       json: false,
     });

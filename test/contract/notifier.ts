@@ -26,7 +26,7 @@ export type Behaviour =
   | "slow"
   /** Too many requests: try again in 30 s. */
   | "busy"
-  /** A failure of its own, such as 500. */
+  /** It fails, such as with 500. */
   | "broken"
   /** The token or the password is wrong. */
   | "denied"
@@ -37,7 +37,7 @@ export type Behaviour =
 export interface ContractService {
   /** The URL of the notifier, without options. */
   url: string;
-  /** What the notifier is opened with, such as `fetch` and `env`. */
+  /** The notifier is opened with it, such as `fetch` and `env`. */
   context?: Partial<NotifierContext>;
   /** Defaults to dewy's own. */
   table?: NotifierTable;
@@ -159,11 +159,14 @@ export function notifierContract(name: string, notifier: ContractNotifier): void
       const { service, clock, push, until } = await open();
       service.behave("down");
       push({ event: "downloaded", tag: "v1.1.0" });
+      push({ event: "hook", when: "after", command: "true", exitCode: 0 });
       await until(() => service.attempts() === 1);
       clock.advance(10 * 60_000);
       service.behave("fine");
-      await until(async () => (await service.arrived()).length === 1);
-      expect((await service.arrived()).join()).toContain("2026-05-04 07:00 UTC");
+      await until(async () => (await service.arrived()).length === 2);
+      for (const message of await service.arrived()) {
+        expect(message).toContain("2026-05-04 07:00 UTC");
+      }
     });
 
     when("quiet")("sends only what matters with quiet=true", async () => {

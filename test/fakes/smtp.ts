@@ -43,6 +43,7 @@ export async function startSmtp({ accounts, ...options }: FakeSmtpOptions = {}):
       ...(options.key === undefined ? ["STARTTLS"] : []),
       ...(accounts === undefined ? ["AUTH"] : []),
     ],
+    disableReverseLookup: true,
     hideENHANCEDSTATUSCODES: true,
     onAuth({ method, username = "", password = "", validatePassword }, _session, callback) {
       methods.push(method);

@@ -159,6 +159,17 @@ test("a download that is repeated for a retry is sent once", () => {
   expect(sentText(limiter, DOWNLOADED)).toBeUndefined();
 });
 
+test("a version that waits is news again after a command, but not after a mere poll", () => {
+  const limiter = new Limiter(LOUD);
+  const operator = { user: "al" };
+  const waiting: DewyEvent = { type: "waiting", tag: "v2", why: "pinned", reason: "pinned to v1" };
+  expect(sentText(limiter, waiting)).toBeDefined();
+  sentText(limiter, { type: "ordered", command: "poll", operator });
+  expect(sentText(limiter, waiting)).toBeUndefined();
+  sentText(limiter, { type: "ordered", command: "pin v1", operator });
+  expect(sentText(limiter, waiting)).toBeDefined();
+});
+
 test("what an operator does is sent each time", () => {
   const limiter = new Limiter(LOUD);
   const ordered: DewyEvent = { type: "ordered", command: "pause", operator: { user: "al" } };

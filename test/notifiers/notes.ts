@@ -43,6 +43,13 @@ export function openWith(
   return { notifier, context };
 }
 
+/** Texts around the limits of services. */
+export const LONG: readonly string[] = ["x", '"', "é"].flatMap((character) =>
+  [1_900, 3_900, 4_000, 4_050, 4_090, 4_096, 4_097, 4_200, 4_400].map((length) =>
+    character.repeat(length),
+  ),
+);
+
 /** What a tag, an operator or an app could write to mention people, forge a link, or leave a code block. */
 export const HOSTILE: readonly string[] = [
   "@everyone @here <!channel> <!here|x> <@U1> <@123456789> <@&123456789> <#1> <at>alice@example.com</at>",

@@ -112,10 +112,7 @@ describe("openNotifiers", () => {
     ["slack://general?colour=red", 'unknown option "colour"'],
     ["owl://h.example/secret?a=secret#secret", 'unsupported notifier: "owl://h.example/…"'],
     ["owl://me:secret@h.example/secret", 'unsupported notifier: "owl://h.example/…"'],
-    [
-      "https://h.example/secret?a=secret#secret",
-      '"https://h.example/…": a fragment is not allowed',
-    ],
+    ["https://h.example/secret#secret", '"https://h.example/…": a fragment is not allowed'],
     ["https://me:secret@h.example/secret", '"https://h.example/…": credentials do not belong'],
     ["h.example/secret", 'Cannot read --notifier "h.example/…": expected slack://<channel>'],
     ["secret@h.example", 'Cannot read --notifier "…@h.example"'],

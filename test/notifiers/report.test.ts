@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { transform } from "esbuild";
 import type * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import { splitUrl } from "../../src/core/url.ts";
@@ -99,6 +100,17 @@ describe("the example in docs/notifications.md", () => {
       .map(([key = "", value]) => [key.toLowerCase(), value]);
     expect(headers).toMatchObject(Object.fromEntries(documented));
     expect(documented.map(([key]) => key)).toContain("x-dewy-signature-256");
+  });
+  test("is accepted by the code that is shown there, and a forged one is not", async () => {
+    const code = blocks.find((block) => block.code.includes("isFromDewy"))?.code ?? "";
+    const javascript = (await transform(code, { loader: "ts" })).code;
+    const { isFromDewy } = await import(`data:text/javascript,${encodeURIComponent(javascript)}`);
+    const body = JSON.stringify(example);
+    const [, signature = ""] = /^X-Dewy-Signature-256: (.*)$/m.exec(head) ?? [];
+    expect(isFromDewy(body, signature, "open sesame")).toBe(true);
+    expect(isFromDewy(`${body} `, signature, "open sesame")).toBe(false);
+    expect(isFromDewy(body, signature, "another secret")).toBe(false);
+    expect(isFromDewy(body, "", "open sesame")).toBe(false);
   });
 });
 

@@ -42,6 +42,11 @@ export interface ReferenceTables {
 /** Variables that no driver reads, but dewy itself, the runtime's network, or a container engine. */
 const OWN_VARIABLES: readonly EnvironmentSpec[] = [
   own("DEWY_CACHEDIR", "`server`, `assets`: the directory for downloads (default: `.dewy/cache`)"),
+  own(
+    "DEWY_NOTIFIER",
+    "URLs of notifiers, separated by white space, in addition to `--notifier`",
+    true,
+  ),
   own("DEWY_REGISTRY_TOKEN", "`registry`: the token of the gateway, without `--token-file`", true),
   own("DEWY_RUNTIME_DIR", "Where instances are found, by dewy and its commands"),
   own("XDG_RUNTIME_DIR", "Where a user's instances are found, in `dewy` below it"),
@@ -287,11 +292,8 @@ function registrySection(driver: RegistryDriver): string {
 }
 
 function notifierSection(driver: NotifierDriver): string {
-  const lines = [
-    `## ${driver.name}: ${code(driver.syntax)}`,
-    `Example: ${code(driver.example)}`,
-    optionTable(driver.options),
-  ];
+  const lines = [`## ${driver.name}: ${code(driver.syntax)}`, `Example: ${code(driver.example)}`];
+  if (driver.options.length > 0) lines.push(optionTable(driver.options));
   if (driver.environment.length > 0) lines.push(environmentTable(driver.environment));
   return lines.join("\n\n");
 }

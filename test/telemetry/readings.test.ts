@@ -161,6 +161,29 @@ test("the proxy's counters are by port", async () => {
   expect(types.get("dewy_proxy_connections_active")).toBe("gauge");
 });
 
+test("what looks the same is one series, because Prometheus refuses it twice", async () => {
+  const [proxy] = MEASURES.proxies;
+  const notifier = "discord+https://discord.com/…";
+  const { metrics, emit } = await opened({
+    status: async () => ({
+      ...STATUS,
+      notifiers: [
+        { notifier, state: "fine", waiting: 1, lost: 0 },
+        { notifier, state: "failing", waiting: 2, lost: 5 },
+      ],
+    }),
+    // 127.0.0.1:8080 and [::1]:8080.
+    measure: () => ({ ...MEASURES, proxies: proxy === undefined ? [] : [proxy, proxy] }),
+  });
+  emit({ type: "polled", outcome: "fine" });
+  const { samples, value } = await metrics();
+  const series = samples.map(({ name, labels }) => JSON.stringify([name, labels]));
+  expect(series).toEqual([...new Set(series)]);
+  expect(value("dewy_notifications_waiting", { notifier })).toBe(3);
+  expect(value("dewy_notifications_lost_total", { notifier })).toBe(5);
+  expect(value("dewy_proxy_connections_total", { proxy_port: "8080" })).toBe(14);
+});
+
 describe("containers", () => {
   test("that are gone have no series, and those that are there have theirs", async () => {
     let containers = [container()];

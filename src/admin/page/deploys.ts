@@ -1,4 +1,4 @@
-import { plainLine } from "../../core/output.ts";
+import { plainLine } from "../../core/text.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
 import { type Html, html } from "./html.ts";

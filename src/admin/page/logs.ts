@@ -1,4 +1,4 @@
-import { plainLine } from "../../core/output.ts";
+import { plainLine } from "../../core/text.ts";
 import { type Html, html } from "./html.ts";
 import { timeClock } from "./time.ts";
 import type { PageView } from "./view.ts";

@@ -13,7 +13,7 @@ const OUTCOMES: Readonly<Record<string, readonly [tone: string, text: string]>> 
   unreachable: ["bad", "no answer"],
 };
 
-/** The last polls, and what the registry's API still allows. */
+/** The last polls, and what the registry's API still allows. The summary has the error of the last one. */
 export function pollsSection({ status, now }: PageView): Html {
   const { lastPoll, nextPollAt, rateLimits = [] } = status;
   const polls = status.polls ?? (lastPoll === undefined ? [] : [lastPoll]);
@@ -27,9 +27,8 @@ ${rateLimits.length > 0 && html`<h3>Rate limits</h3><ul class="limits">${rateLim
 </section>`;
 }
 
-function outcomeText({ outcome, error }: Poll): string {
-  const [, text] = OUTCOMES[outcome] ?? ["", outcome];
-  return error === undefined ? text : `${text}: ${error}`;
+function outcomeText({ outcome }: Poll): string {
+  return OUTCOMES[outcome]?.[1] ?? outcome;
 }
 
 const BAR = 10;
@@ -40,7 +39,7 @@ function strip(polls: readonly Poll[]): Html {
   const bars = polls.map((poll, index) => {
     const [tone] = OUTCOMES[poll.outcome] ?? ["warn"];
     const height = tone === "good" ? 18 : 10;
-    return html`<rect class="${tone}" x="${index * BAR}" y="${20 - height}" width="${BAR - 3}" height="${height}" rx="1.5"><title>${poll.at}: ${outcomeText(poll)}</title></rect>`;
+    return html`<rect class="${tone}" x="${index * BAR}" y="${20 - height}" width="${BAR - 3}" height="${height}" rx="1.5"><title>${poll.at}: ${poll.error ?? outcomeText(poll)}</title></rect>`;
   });
   const text = `${fine} of the last ${polls.length} polls were fine`;
   return html`<svg class="strip" role="img" aria-label="${text}" viewBox="0 0 ${polls.length * BAR} 20" width="${polls.length * BAR}" height="20">${bars}</svg>`;

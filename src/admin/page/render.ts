@@ -66,7 +66,7 @@ ${section("summary")}
 ${section("deploys")}
 <div class="logs">${section("app-log")}${section("dewy-log")}</div>
 </main>
-<footer><p>dewy ${status.process?.dewy}${isRestricted && html`. Log lines and operators’ messages are hidden; <code>--admin-token-file</code> shows them.`}</p><nav aria-label="Machine-readable"><a href="api/status">Status</a> <a href="api/history">History</a></nav></footer>
+<footer><p>dewy ${status.process?.dewy}${isRestricted && html`. Log lines and operators’ messages are hidden; <code>--admin-token-file</code> shows them.`}</p><nav aria-label="Machine-readable"><a href="api/status">Status as JSON</a> <a href="api/history">History as JSON</a></nav></footer>
 <script nonce="${nonce}">${new Html(SCRIPT)}</script>
 </body>
 </html>

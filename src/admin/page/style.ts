@@ -44,8 +44,11 @@ main, .facts-column, .logs { display: grid; gap: 16px; grid-template-columns: mi
   #summary, .logs { grid-column: 1 / -1; }
   .logs { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); align-items: stretch; }
 }
+@media (min-width: 640px) and (max-width: 959px) {
+  .facts-column { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}
 @media (min-width: 1840px) {
-  main { grid-template-columns: minmax(0, 1fr) minmax(0, 1.4fr) minmax(0, 1.4fr); }
+  main:has(.logs > :not([hidden])) { grid-template-columns: minmax(0, 1fr) minmax(0, 1.4fr) minmax(0, 1.4fr); }
   .logs { grid-column: auto; grid-template-columns: minmax(0, 1fr); }
   .log { max-height: 480px; }
 }

@@ -110,7 +110,7 @@ function decisions({ order, paused, pinned, windowOpensAt }: InstanceStatus, now
   }
   if (pinned !== undefined) {
     const text = html`<b>Pinned to ${pinned.tag}</b> ${saidBy(pinned, now)}`;
-    found.push({ key: "pinned", tone: "warn", text });
+    found.push({ key: "pinned", tone: "calm", text });
   }
   if (windowOpensAt !== undefined) {
     const text = html`<b>No deploy window is open</b>; the next one opens ${timeAhead(windowOpensAt, now)}, at ${timeAt(windowOpensAt, now)}`;

@@ -1,5 +1,5 @@
+import { ago, ahead, roughDuration, span } from "../../core/duration.ts";
 import { utcMinute } from "../../core/text.ts";
-import { ago, ahead, roughDuration, span } from "../../core/times.ts";
 import { type Html, html, type Part } from "./html.ts";
 
 /** How a time is shown. The script of the page keeps the text current, in the reader's time zone. */

@@ -48,7 +48,8 @@ export function verdictOf(status: InstanceStatus): Verdict {
   const health = healthOf(status);
   const also = alsoOf(status);
   if (also === undefined) return health;
-  const tone = health.tone === "good" || health.tone === "calm" ? also.tone : health.tone;
+  const isWell = health.tone === "good" || health.tone === "calm";
+  const tone = isWell ? (also.tone ?? health.tone) : health.tone;
   return { tone, text: `${health.text}, ${also.text}` };
 }
 
@@ -71,14 +72,20 @@ function healthOf({ app, live }: InstanceStatus): Verdict {
   return { ...verdict, text: `${verdict.text}: ${serving} of ${wanted} replicas` };
 }
 
+interface Also {
+  /** Absent for what is as an operator wants it, perhaps for weeks. */
+  tone?: Tone;
+  text: string;
+}
+
 /** What holds in addition to the health; the most urgent one. */
-function alsoOf(status: InstanceStatus): Verdict | undefined {
+function alsoOf(status: InstanceStatus): Also | undefined {
   const { lastPoll, paused, pinned } = status;
   const change = changeOf(status);
   if (change !== undefined) return { tone: "busy", text: change.text };
   if (lastPoll?.outcome === "unreachable") return { tone: "warn", text: "registry unreachable" };
   if (lastPoll?.outcome === "failed") return { tone: "warn", text: "last deploy failed" };
   if (paused !== undefined) return { tone: "warn", text: "paused" };
-  if (pinned !== undefined) return { tone: "warn", text: `pinned to ${pinned.tag}` };
+  if (pinned !== undefined) return { text: `pinned to ${pinned.tag}` };
   return undefined;
 }

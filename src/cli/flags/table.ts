@@ -569,12 +569,6 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "File with the token of the admin API, as a bearer token or as the password of the status page; also shows log lines and operators' messages",
     },
     {
-      name: "admin-token-file",
-      value: "<path>",
-      commands: LIST,
-      description: "File with the token of dewy's admin API, if it requires one",
-    },
-    {
       name: "metrics-public",
       commands: DEPLOYING,
       description: "Serve /metrics without the token",

@@ -1,5 +1,5 @@
+import { localTime, roughDuration } from "../../core/duration.ts";
 import { printable } from "../../core/text.ts";
-import { localTime, roughDuration } from "../../core/times.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText } from "../../journal/entry_text.ts";
 import { type TerminalStyle, wrap } from "../terminal.ts";

@@ -2,8 +2,8 @@ import { readdir } from "node:fs/promises";
 import type { CommandContext } from "../../agent/context.ts";
 import { chooseInstance } from "../../control/instances.ts";
 import { formatBytes } from "../../core/bytes.ts";
+import { localTime } from "../../core/duration.ts";
 import { operatorText } from "../../core/operator.ts";
-import { localTime } from "../../core/times.ts";
 import { skippedBy } from "../../deploy/decisions.ts";
 import { rollbackChoice } from "../../deploy/rollback_choice.ts";
 import {

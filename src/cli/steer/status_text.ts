@@ -1,6 +1,6 @@
 import type { AppStatus, InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
+import { ago, ahead, localTime, span } from "../../core/duration.ts";
 import { printable, shorten } from "../../core/text.ts";
-import { ago, ahead, localTime, span } from "../../core/times.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
 import { headedTable, textTable } from "../commands/text_table.ts";
 import type { TerminalStyle } from "../terminal.ts";

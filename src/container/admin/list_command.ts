@@ -4,8 +4,7 @@ import * as v from "valibot";
 import { AdminContainer } from "../../admin/container.ts";
 import { adminPorts } from "../../admin/ports.ts";
 import type { CommandContext } from "../../agent/context.ts";
-import { ConfigError, DewyError, HostError, RemoteError } from "../../core/error.ts";
-import { messageOf } from "../../core/message_of.ts";
+import { DewyError, HostError, RemoteError } from "../../core/error.ts";
 import { printable } from "../../core/text.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";
 import type { ContainerListConfig } from "../config.ts";
@@ -28,7 +27,8 @@ export async function runContainerList(
   config: ContainerListConfig,
   context: CommandContext,
 ): Promise<number> {
-  const found = (await listFromAdmin(config, context)) ?? (await listFromEngine(config, context));
+  const answer = await listFromAdmin(config, context);
+  const found = typeof answer === "string" ? await listFromEngine(config, answer, context) : answer;
   const containers = byName(found);
   context.stdout.write(
     config.json ? `${JSON.stringify({ containers })}\n` : containerTable(containers),
@@ -36,40 +36,27 @@ export async function runContainerList(
   return 0;
 }
 
-/** Queries all admin ports at once. Returns `undefined` if no dewy answers. */
+/**
+ * Queries all admin ports at once. Returns the reason if no dewy answers, or if one requires a token: any program could
+ * listen on these ports and learn it.
+ */
 async function listFromAdmin(
-  { adminPort, adminTokenFile }: ContainerListConfig,
-  context: CommandContext,
-): Promise<readonly AdminContainer[] | undefined> {
-  const { env, signals, emit } = context;
-  const token = adminTokenFile && (await readToken(adminTokenFile, context));
-  const headers = new Headers(token ? { authorization: `Bearer ${token}` } : {});
+  { adminPort }: ContainerListConfig,
+  { env, signals }: CommandContext,
+): Promise<readonly AdminContainer[] | string> {
   // An HTTP proxy would connect to its own loopback.
   const fetch = await createHostFetch({ env: { ...env, no_proxy: "127.0.0.1" } });
-  const answers = await Promise.all(
-    adminPorts(adminPort).map((port) => queryAdmin(port, headers, fetch, signals.stop)),
-  );
+  const ports = adminPorts(adminPort);
+  const answers = await Promise.all(ports.map((port) => queryAdmin(port, fetch, signals.stop)));
+  if (answers.includes("protected")) return "the admin API requires a token";
   const lists = answers.filter((answer) => Array.isArray(answer));
-  const refusals = answers.filter((answer) => answer instanceof ConfigError);
-  const [refusal] = refusals;
-  if (refusal === undefined) return lists.length === 0 ? undefined : lists.flat();
-  if (lists.length === 0) throw refusal;
-  for (const { message } of refusals) emit({ type: "warning", important: true, message });
-  return lists.flat();
-}
-
-/** A file may have several tokens, of which any is valid. */
-async function readToken(path: string, { io }: CommandContext): Promise<string | undefined> {
-  try {
-    const lines = (await io.readTextFile?.(path))?.split("\n") ?? [];
-    return lines.map((line) => line.trim()).find((line) => line !== "");
-  } catch (cause) {
-    throw new ConfigError(`Cannot use --admin-token-file: ${messageOf(cause)}`, { cause });
-  }
+  if (lists.length > 0) return lists.flat();
+  return `no running dewy instances found (tried ports ${ports[0]}-${ports.at(-1)})`;
 }
 
 async function listFromEngine(
-  { adminPort, engine: name }: ContainerListConfig,
+  { engine: name }: ContainerListConfig,
+  reason: string,
   { env, signals }: CommandContext,
 ): Promise<readonly AdminContainer[]> {
   const logins = join(tmpdir(), "dewy-no-logins");
@@ -80,30 +67,22 @@ async function listFromEngine(
   } catch (cause) {
     signals.stop.throwIfAborted();
     if (!(cause instanceof DewyError)) throw cause;
-    const ports = adminPorts(adminPort);
-    throw new HostError(
-      `no running dewy instances found (tried ports ${ports[0]}-${ports.at(-1)}), and ${name} does not answer: ${cause.message}`,
-      { cause },
-    );
+    throw new HostError(`${reason}, and ${name} does not answer: ${cause.message}`, { cause });
   }
 }
 
 /** Returns `undefined` if no dewy answers on this port, and throws if its admin API fails. */
 async function queryAdmin(
   port: number,
-  headers: Headers,
   fetch: CommandContext["fetch"],
   signal: AbortSignal,
-): Promise<readonly AdminContainer[] | ConfigError | undefined> {
+): Promise<readonly AdminContainer[] | "protected" | undefined> {
   const url = `http://127.0.0.1:${port}/api/containers`;
-  const answer = await get(url, headers, fetch, signal);
+  const answer = await get(url, fetch, signal);
   if (answer === undefined) return undefined;
   const { status, body, challenge } = answer;
   if (status === 200) return parseContainers(body);
-  if (status === 401 && challenge.includes(REALM)) {
-    const hint = "--admin-token-file names the file with its token";
-    return new ConfigError(`the admin API on port ${port} requires a token; ${hint}`);
-  }
+  if (status === 401 && challenge.includes(REALM)) return "protected";
   // Another program may use the port and answer an unknown path in any way.
   if (status < 500) return undefined;
   const reason = body.trim() === "" ? "" : `: ${body.trim().slice(0, MAX_REASON)}`;
@@ -116,13 +95,12 @@ async function queryAdmin(
 
 async function get(
   url: string,
-  headers: Headers,
   fetch: CommandContext["fetch"],
   signal: AbortSignal,
 ): Promise<{ status: number; body: string; challenge: string } | undefined> {
   const either = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   try {
-    const response = await fetch(url, { headers, signal: either, redirect: "manual" });
+    const response = await fetch(url, { signal: either, redirect: "manual" });
     const challenge = response.headers.get("www-authenticate") ?? "";
     return { status: response.status, body: await response.text(), challenge };
   } catch {

@@ -1,6 +1,6 @@
 import type { Context } from "../../core/context.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { outputForPeople } from "../../core/output.ts";
+import { outputForPeople } from "../../core/text.ts";
 import { TOLD_CHARACTERS, TOLD_LINES } from "../../deployers/with_last_lines.ts";
 import type { ContainerEngine, EngineContainer } from "../engine/engine.ts";
 import { LABELS, managedLabels } from "../options/names.ts";

@@ -1,9 +1,10 @@
 import { isLoopbackHost } from "../../core/private_address.ts";
 import type { OptionSpec, SplitUrl } from "../../core/url.ts";
 import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
-import { reportOf } from "../report.ts";
-import { jsonPoster, readWebhook } from "../webhook.ts";
-import { createSigner, SECRET_VARIABLE } from "./signature.ts";
+import { readWebhook } from "../webhook.ts";
+import type { webhookClient } from "./client.ts";
+
+const SECRET_VARIABLE = "DEWY_WEBHOOK_NOTIFIER_SECRET";
 
 const OPTIONS: readonly OptionSpec[] = [
   {
@@ -30,7 +31,7 @@ export const https: NotifierDriver = {
 
 /** All query keys but dewy's own belong to the server. */
 function openWebhook(url: SplitUrl, context: NotifierContext): Notifier {
-  const { target, options } = readWebhook(url, {
+  const webhook = readWebhook(url, {
     syntax: https.syntax,
     options: OPTIONS,
     hasOwnKeys: true,
@@ -39,17 +40,11 @@ function openWebhook(url: SplitUrl, context: NotifierContext): Notifier {
         ? "without TLS, only this machine is allowed"
         : undefined,
   });
-  const sign = createSigner(options.text("secret-file"), context);
-  const name = `the webhook at ${target.host}`;
-  const post = jsonPoster({ name, target, advice: "check its URL and the secret" }, context);
+  let client: Promise<ReturnType<typeof webhookClient>> | undefined;
   return {
     send: async (notification, signal) => {
-      const body = JSON.stringify(reportOf(notification, context));
-      await post(body, signal, {
-        "x-dewy-event": notification.entry.event,
-        "x-dewy-delivery": notification.id,
-        ...(await sign(body)),
-      });
+      client ??= import("./client.ts").then(({ webhookClient }) => webhookClient(webhook, context));
+      return (await client)(notification, signal);
     },
   };
 }

@@ -40,11 +40,11 @@ export class MailClient {
   }
 
   #mail(notification: Notification) {
-    const { from = "", to, subject } = this.#locator;
+    const { from = "", fromName, to, subject } = this.#locator;
     const { subject: shown, body } = mailText(notification, subject, this.#context);
     const at = new Date(notification.entry.at);
     return {
-      from: { name: "", address: from },
+      from: { name: fromName, address: from },
       to: to.map((address) => ({ name: "", address })),
       subject: shown,
       text: body,

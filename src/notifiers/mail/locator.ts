@@ -55,6 +55,8 @@ export interface MailLocator {
   tls: boolean;
   to: readonly string[];
   from: string | undefined;
+  /** Shown with the address of the sender; empty if there is none. */
+  fromName: string;
   /** Defaults to what happened. */
   subject: string | undefined;
   username: string | undefined;
@@ -96,13 +98,15 @@ export function parseMailUrl(url: SplitUrl, env: Environment): MailLocator {
   const to = recipients.filter((address) => address !== "");
   if (to.length === 0) throw invalid("recipient is required");
   const username = text("username") ?? user.username ?? env.MAIL_USERNAME;
-  const from = text("from") ?? env.MAIL_FROM ?? username;
+  const { name: fromName, address: from } = splitSender(text("from") ?? env.MAIL_FROM ?? username);
   for (const address of [...to, ...(from === undefined ? [] : [from])]) {
     if (isAddress(address)) continue;
     throw invalid(`"${shorten(printable(address), 100)}" is not a mail address`);
   }
   const subject = text("subject");
-  if (/\p{Cc}/u.test(subject ?? "")) throw invalid("the subject has a control character");
+  if (/\p{Cc}/u.test(`${subject}${fromName}`)) {
+    throw invalid("a subject or name has a control character");
+  }
   return {
     host: host.replace(/^\[(.*)\]$/, "$1"),
     port,
@@ -110,6 +114,7 @@ export function parseMailUrl(url: SplitUrl, env: Environment): MailLocator {
     tls,
     to,
     from,
+    fromName,
     subject,
     username,
     password: text("password") ?? user.password ?? env.MAIL_PASSWORD,
@@ -129,6 +134,12 @@ function splitAuthority(url: SplitUrl) {
 function portOf(text: string): number | undefined {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   return port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+/** `dewy@example.com` or `Dewy <dewy@example.com>`. */
+function splitSender(text: string | undefined): { name: string; address: string | undefined } {
+  const [, name = "", address] = /^"?([^<"]*)"?\s*<([^<>]*)>$/s.exec(text ?? "") ?? [];
+  return address === undefined ? { name: "", address: text } : { name: name.trim(), address };
 }
 
 /** Accepts local names such as `root`, which a relay may know, but nothing that could end a header or a command. */

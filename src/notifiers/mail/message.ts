@@ -4,6 +4,7 @@ import type { HookResult } from "../../core/event.ts";
 import { shorten } from "../../core/text.ts";
 import type { Notification, NotifierContext } from "../driver.ts";
 import { hookOf, hookTitle } from "../hook.ts";
+import { LAST_ERROR_NOTE } from "../limit.ts";
 import { plainText } from "../rich_text.ts";
 
 export const DEFAULT_SUBJECT = "Dewy Notification";
@@ -22,8 +23,9 @@ export function mailText(
   { host, instance }: Pick<NotifierContext, "host" | "instance">,
 ): MailText {
   const hook = hookOf(notification.entry);
-  const text = hook === undefined ? plainText(notification.text) : hookText(hook);
-  const [what = ""] = text.split("\n");
+  const late = notification.lateAt === undefined ? "" : `[${notification.lateAt}] `;
+  const text = hook === undefined ? plainText(notification.text) : `${late}${hookText(hook)}`;
+  const [what = ""] = text.replace(LAST_ERROR_NOTE, "").split("\n");
   const where = instance.name === "" ? host.name : `${instance.name} on ${host.name}`;
   const shown =
     hook === undefined

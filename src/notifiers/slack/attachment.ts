@@ -14,7 +14,7 @@ const FAILED = "#dd0000";
 const MAX_FIELD = 2_000;
 const MAX_OUTPUT = 1_900;
 
-/** What the bot and a webhook send. */
+/** The message of the bot and of a webhook. */
 export function slackMessage(
   notification: Notification,
   options: SlackOptions,
@@ -37,7 +37,7 @@ export function slackMessage(
 
 /** A legacy attachment. https://api.slack.com/reference/messaging/attachments */
 export function slackAttachment(notification: Notification, app: AppLink, host: HostIdentity) {
-  const { text, entry } = notification;
+  const { text, entry, lateAt } = notification;
   const hook = hookOf(entry);
   const common = {
     // What previews show. With `text` beside it, the message would appear twice.
@@ -51,7 +51,7 @@ export function slackAttachment(notification: Notification, app: AppLink, host: 
   }
   return {
     color: hook.exitCode === 0 ? PASSED : FAILED,
-    title: hookTitle(hook),
+    title: lateAt === undefined ? hookTitle(hook) : `${hookTitle(hook)} [${lateAt}]`,
     text: codeBlock(hook.command),
     fields: hookFields(hook),
     ...common,

@@ -2,7 +2,7 @@ import { ConfigError } from "../../core/error.ts";
 import type { OptionSpec, QueryReader } from "../../core/url.ts";
 import { APP_OPTIONS, type AppLink, readAppLink } from "../chat_options.ts";
 
-/** What the bot and webhooks can be asked for. */
+/** The options of the bot and of webhooks. */
 export interface SlackOptions extends AppLink {
   /** The markup of the mention in failures. */
   mention: string | undefined;

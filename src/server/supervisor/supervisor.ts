@@ -2,7 +2,7 @@ import { faultOf } from "../../core/error.ts";
 import type { StartReason } from "../../core/event.ts";
 import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
-import { lastWithin } from "../../core/output.ts";
+import { lastWithin } from "../../core/text.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";
 import { TOLD_LINES } from "../../deployers/with_last_lines.ts";

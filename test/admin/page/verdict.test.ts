@@ -46,7 +46,12 @@ describe("the verdict", () => {
     [poll("unreachable"), "warn", "Serving, registry unreachable"],
     [poll("failed"), "warn", "Serving, last deploy failed"],
     [{ paused: by }, "warn", "Serving, paused"],
-    [{ pinned: { ...by, tag: "v1.4.2" } }, "warn", "Serving, pinned to v1.4.2"],
+    [{ pinned: { ...by, tag: "v1.4.2" } }, "good", "Serving, pinned to v1.4.2"],
+    [
+      { app: app("finished"), pinned: { ...by, tag: "v1.4.2" } },
+      "calm",
+      "Finished, pinned to v1.4.2",
+    ],
     [{ paused: by, ...phase("after") }, "busy", "Serving, deploying v1.5.0"],
     [phase("stopping"), "calm", "Stopping"],
     [{ process: undefined }, "calm", "dewy does not run"],

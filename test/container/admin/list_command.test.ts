@@ -28,10 +28,10 @@ async function firstPort(): Promise<number> {
 }
 
 /** Answers every request the same way. */
-async function answering(status: number, body: string, at?: number): Promise<number> {
+async function answering(status: number, body: string, at?: number, headers = {}): Promise<number> {
   const port = at ?? (await firstPort());
   const server = createServer((_, response) => {
-    response.statusCode = status;
+    response.writeHead(status, headers);
     response.end(body);
   });
   onTestFinished(() => void server.close());
@@ -123,7 +123,15 @@ describe("dewy container list", () => {
     expect(containers.map(({ name }) => name)).toEqual(["app-1-0", "web-1-0"]);
     expect(containers[0]).toEqual(CONTAINER);
   });
+  test("asks the engine if one dewy requires a token, so that no container is missing", async () => {
+    const port = await answering(200, JSON.stringify({ containers: [CONTAINER] }));
+    await answering(401, "", port + 1, { "www-authenticate": 'Basic realm="dewy"' });
+    const { code, err } = await list(port);
+    expect(code).toBe(3);
+    expect(err).toContain("the admin API requires a token, and docker does not answer: ");
+  });
   test.each([
+    [401, "another program"],
     [404, "Not found"],
     [200, "<html>"],
     [200, '{"containers":"many"}'],

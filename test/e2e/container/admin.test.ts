@@ -71,7 +71,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the admin API and container l
       const direct = await fetch(`http://${container.ip_port}/`);
       expect(await direct.text()).toMatch(/^v1\.0\.0 /);
     }
-    expect(await (await fetch(`${url}/api/status`)).json()).toEqual({
+    expect(await (await fetch(`${url}/api/status`)).json()).toMatchObject({
       command: 2,
       current_version: "v1.0.0",
       is_running: true,

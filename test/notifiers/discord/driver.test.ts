@@ -5,7 +5,7 @@ import { markdown } from "../../../src/notifiers/discord/message.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
 import { discordRateLimit, fakeDiscord } from "../../fakes/discord.ts";
 import { notifierContext } from "../context.ts";
-import { HOSTILE, hookNote, NEVER, note, openWith } from "../notes.ts";
+import { HOSTILE, hookNote, LONG, NEVER, note, openWith } from "../notes.ts";
 
 const URL_START = "discord+https://discord.com/api/webhooks";
 
@@ -78,11 +78,16 @@ describe("a message for Discord", () => {
     await notifier.send(hookNote({ exitCode: 0 }), NEVER);
     expect(fake.mentions).toEqual([[], [expected], [expected], []]);
   });
-  test("can go to a thread", async () => {
+  test("can go to a thread, and waits until Discord has stored it", async () => {
     const fake = fakeDiscord();
-    const { notifier } = openWith(discord, `${fake.url}?thread_id=77`, fake.handler);
+    const queries: string[] = [];
+    const { notifier } = openWith(discord, `${fake.url}?title=t&thread_id=77`, (request) => {
+      queries.push(new URL(request.url).search);
+      return fake.handler(request);
+    });
     await notifier.send(note(), NEVER);
     expect(fake.threads).toEqual(["77"]);
+    expect(queries).toEqual(["?thread_id=77&wait=true"]);
   });
   test.each(HOSTILE)("mentions nobody, whatever a text says: %j", async (text) => {
     const fake = fakeDiscord();
@@ -106,6 +111,12 @@ describe("a message for Discord", () => {
     const [embed] = fake.messages[0]?.embeds ?? [];
     expect(embed?.description).toContain("characters truncated)");
     expect(() => encodeURIComponent(embed?.description ?? "")).not.toThrow(); // No half characters.
+  });
+  test("fits around the limit", async () => {
+    const fake = fakeDiscord();
+    const { notifier } = openWith(discord, fake.url, fake.handler);
+    for (const text of LONG) await notifier.send(note([text]), NEVER);
+    expect(fake.messages).toHaveLength(LONG.length);
   });
   test("says how long a rate limit lasts, as exactly as Discord", async () => {
     const { notifier } = openWith(discord, fakeDiscord().url, () => discordRateLimit(64.57));

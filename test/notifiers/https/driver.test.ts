@@ -130,9 +130,7 @@ describe("a failure", () => {
     const failed = open(`${URL}/secret-path`, context).send(MESSAGE, NEVER);
     await expect(failed).rejects.toMatchObject({
       ...expected,
-      message: expect.stringMatching(
-        /^Cannot send to the webhook at hooks\.example\.com: HTTP \d+: no/,
-      ),
+      message: expect.stringMatching(/^Cannot send to the webhook: HTTP \d+: no/),
     });
     expect(JSON.stringify(context.events)).not.toContain("secret-path");
   });
@@ -141,8 +139,26 @@ describe("a failure", () => {
     async (location) => {
       const context = withSecret("open sesame");
       context.server.on(`POST ${URL}`, new Response(null, { status: 307, headers: { location } }));
-      await expect(open(URL, context).send(MESSAGE, NEVER)).rejects.toThrow("redirect");
+      await expect(open(URL, context).send(MESSAGE, NEVER)).rejects.toMatchObject({
+        fault: "operator",
+        message: "Cannot send to the webhook: HTTP 307 is a redirect; check its URL and the secret",
+      });
       expect(context.server.requests).toHaveLength(1);
     },
   );
+  test.each([
+    ["ECONNREFUSED", "remote", "the connection was refused"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "operator", "--ca-file"],
+  ])("of the network is retried: %s", async (code, fault, reason) => {
+    const cause = Object.assign(new Error("failed"), { code });
+    const fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
+    const context = { ...withSecret(), fetch };
+    await expect(open(URL, context).send(MESSAGE, NEVER)).rejects.toMatchObject({
+      retryable: true,
+      fault,
+      message: expect.stringMatching(
+        new RegExp(`^Cannot reach the webhook at hooks.example.com: .*${reason}`),
+      ),
+    });
+  });
 });

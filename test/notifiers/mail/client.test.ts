@@ -60,7 +60,8 @@ const failureOf = (notifier: Notifier, signal = NEVER): Promise<DewyError> =>
 describe("a mail", () => {
   test("arrives with its text, over STARTTLS with a private CA", async () => {
     const smtp = await start({ ...tls, accounts: ACCOUNTS });
-    const { notifier } = open(`smtp://localhost:${smtp.port}/ops@example.com,dev@example.com`);
+    const url = `smtp://localhost:${smtp.port}/ops@example.com,dev@example.com`;
+    const { notifier } = open(url, { ...ENV, MAIL_FROM: "Dëwy <dewy@example.com>" });
     await notifier.send(MESSAGE, NEVER);
     const [received] = smtp.mails;
     expect(received).toMatchObject({
@@ -75,6 +76,7 @@ describe("a mail", () => {
       messageId: "<0f3c@dewy>",
     });
     expect(received?.mail.text).toMatch(/^Deployed v1\.2\.0 — grün\n\nHost: web-1\n/);
+    expect(received?.mail.from?.value).toEqual([{ name: "Dëwy", address: "dewy@example.com" }]);
     expect(received?.raw).toMatch(/^To: ops@example\.com, dev@example\.com\r?$/m);
     expect(received?.raw).toMatch(/^Auto-Submitted: auto-generated\r?$/m);
     expect(received?.raw).not.toMatch(/nodemailer/i);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { splitUrl } from "../../../src/core/url.ts";
 import type { Notification } from "../../../src/notifiers/driver.ts";
+import { LAST_ERROR_NOTE } from "../../../src/notifiers/limit.ts";
 import { mail } from "../../../src/notifiers/mail/driver.ts";
 import { parseMailUrl, requiresTls } from "../../../src/notifiers/mail/locator.ts";
 import { DEFAULT_SUBJECT, mailText } from "../../../src/notifiers/mail/message.ts";
@@ -65,6 +66,8 @@ describe("mail URLs", () => {
   test.each([
     ["smtp://me%40x.org:p%3Aw@h/a@x", { username: "me@x.org", password: "p:w", host: "h" }],
     ["smtp://me@x.org:pw@h/a@x", { username: "me@x.org", password: "pw", from: "me@x.org" }],
+    ["smtp://h/a@x?from=Dewy+%3Cf@x%3E", { from: "f@x", fromName: "Dewy" }],
+    ["smtp://h/a@x?from=%22Dewy,+Inc.%22+%3Cf@x%3E", { from: "f@x", fromName: "Dewy, Inc." }],
     ["smtp://h/a@x,%20b@x", { to: ["a@x", "b@x"] }],
     ["smtp://h?to=a@x,b@x", { to: ["a@x", "b@x"] }],
     ["smtp://[::1]:25/root", { host: "::1", port: 25, to: ["root"] }],
@@ -87,6 +90,8 @@ describe("mail URLs", () => {
     ["smtp://h/a@x%0D%0ARCPT%20TO:b", "is not a mail address"],
     ["smtp://h/a@x%3E", "is not a mail address"],
     ["smtp://h/a@x?from=b@x%0ABcc:c@x", "is not a mail address"],
+    ["smtp://h/a@x?from=A%0ABcc:c@x%3Cb@x%3E", "control character"],
+    ["smtp://h/a@x?from=A%3Cb@x%3E%3Cc@x%3E", "is not a mail address"],
     ["smtp://h/a@x?subject=Hi%0D%0ABcc:%20c@x", "control character"],
   ])("refuses %s", (url, message) => {
     expect(() => locatorOf(url)).toThrow(message);
@@ -177,6 +182,12 @@ describe("the text of a mail", () => {
     expect(subject).toBe("Dewy After Deploy Hook FAILED");
     expect(body).toContain(
       "Exit Code: timeout\nDuration: 0s\n\nSTDOUT:\no\n\nSTDERR:\ne\n\nHost: ",
+    );
+  });
+  test("the subject says what happened also if it is the last of several errors", () => {
+    const text = [LAST_ERROR_NOTE, "Error occurred"];
+    expect(mailText({ ...MESSAGE, text }, undefined, context).subject).toBe(
+      "Dewy Notification: Error occurred (app on <hostname>)",
     );
   });
   test("the subject says what happened where, on one line", () => {

@@ -4,7 +4,7 @@ import { ntfy } from "../../../src/notifiers/ntfy/driver.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
 import { fakeNtfy, NTFY_TOKEN, ntfyRateLimit } from "../../fakes/ntfy.ts";
 import { notifierContext } from "../context.ts";
-import { HOSTILE, hookNote, NEVER, note, openWith } from "../notes.ts";
+import { HOSTILE, hookNote, LONG, NEVER, note, openWith } from "../notes.ts";
 
 const ENV = { NTFY_TOKEN };
 
@@ -94,6 +94,13 @@ describe("a message for ntfy", () => {
     expect(fake.messages[0]?.message).toContain("characters truncated)");
     expect(() => encodeURIComponent(fake.messages[0]?.message ?? "")).not.toThrow(); // No half characters.
   });
+});
+
+test("a message fits around the limit of ntfy", async () => {
+  const fake = fakeNtfy();
+  const { notifier } = openWith(ntfy, fake.url, fake.handler, ENV);
+  for (const text of LONG) await notifier.send(note([text]), NEVER);
+  expect(fake.messages).toHaveLength(LONG.length);
 });
 
 describe("an ntfy server that refuses", () => {

@@ -5,7 +5,7 @@ import { hostColor, isRed } from "../../../src/host/host_identity.ts";
 import type { AppLink } from "../../../src/notifiers/chat_options.ts";
 import type { Notifier } from "../../../src/notifiers/driver.ts";
 import { code, rich } from "../../../src/notifiers/rich_text.ts";
-import { slackAttachment, slackOutput } from "../../../src/notifiers/slack/attachment.ts";
+import { mrkdwn, slackAttachment, slackOutput } from "../../../src/notifiers/slack/attachment.ts";
 import { parseSlackUrl, slack } from "../../../src/notifiers/slack/driver.ts";
 import { testVectors } from "../../support/vectors.ts";
 import vectors from "../../vectors/notifier.json" with { type: "json" };
@@ -192,6 +192,14 @@ describe("attachments", () => {
       expect(got.length).toBe(out.length);
     },
   );
+  test("output full of escapes stays below the limit of a field", () => {
+    const block = slackOutput("<".repeat(1_900));
+    expect(block.length).toBeLessThanOrEqual(2_000);
+    expect(block).toMatch(/more characters truncated\)\n```$/);
+  });
+  test("a tag cannot end its code span", () => {
+    expect(mrkdwn([code("v1`*b*")])).toBe("`v1ˋ*b*`");
+  });
   test("names and output become neither mentions nor the end of a block", () => {
     const text = "<!channel> & <@U1>";
     const got = slackAttachment(note([text]), { title: "a|b>", url: "https://u|v" }, host);

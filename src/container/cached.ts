@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../core/clock.ts";
 
 /** Shares one answer, or one failure, among all calls until `ms` after it was asked for. */
 export function cached<T>(
