@@ -6,7 +6,11 @@ import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { ProxyObserver, SupervisionMeasures } from "../telemetry/measures.ts";
 
-export type AgentConfig = DeployConfig & { command: string };
+export type AgentConfig = DeployConfig & {
+  command: string;
+  /** Whether hooks get no credentials of dewy. */
+  isolateEnv?: boolean;
+};
 
 export interface Agent {
   config: AgentConfig;
