@@ -22,8 +22,6 @@ export class EventMetrics {
   readonly #hosts = new Bounded(MAX_HOSTS);
   readonly #app: { app: string };
   readonly #command: { command: Mode };
-  /** The version that became ready last, since a version was activated. */
-  #readyTag: string | undefined;
 
   constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
     this.#instruments = instruments;
@@ -76,10 +74,10 @@ export class EventMetrics {
     polled: ({ outcome }) => {
       this.#instruments.count("dewy.polls.total", { ...this.#app, outcome });
     },
-    "phase-started": ({ phase }) => {
-      if (phase === "activate") this.#readyTag = undefined;
+    phase: ({ phase, durationMs }) => {
+      const attributes = { ...this.#command, phase };
+      this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, attributes);
     },
-    phase: (event) => this.#phase(event),
     deployed: ({ durationMs }) => {
       this.#instruments.count("dewy.deployments.total", this.#command);
       this.#instruments.record("dewy.deployment.duration", durationMs / 1_000, this.#command);
@@ -113,16 +111,6 @@ export class EventMetrics {
 
   #hostOf(url: string): string {
     return this.#hosts.name(URL.canParse(url) ? new URL(url).host : "");
-  }
-
-  /** The second `verify` of a version is its bake. */
-  #phase({ phase, tag, durationMs }: EventOf<"phase">): void {
-    const isBake = phase === "verify" && this.#readyTag === tag;
-    if (phase === "verify") this.#readyTag = tag;
-    this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, {
-      ...this.#command,
-      phase: isBake ? "bake" : phase,
-    });
   }
 
   #ready(ms: number): void {
