@@ -105,7 +105,7 @@ export class AdminRoutes {
 
   async #routed(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    const route = Object.hasOwn(this.#routes, pathname) ? this.#routes[pathname] : undefined;
+    const route = this.#routes[pathname];
     if (route === undefined) return text(404, "Not found");
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "Method not allowed", { allow: "GET, HEAD" });

@@ -73,7 +73,7 @@ export type DewyEvent =
       limit: number;
       resetAt: Date;
       /** Neither low nor used up, or reported before: for metrics and the status only. */
-      isRoutine?: true;
+      isRoutine?: true | undefined;
     }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }

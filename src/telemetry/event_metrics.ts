@@ -1,7 +1,6 @@
 import type { Mode } from "../control/protocol.ts";
 import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
-import { Bounded } from "./bounded.ts";
 import type { Instruments } from "./instruments.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
@@ -19,7 +18,7 @@ const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DEL
 /** Counts events, and times what they took. */
 export class EventMetrics {
   readonly #instruments: Instruments;
-  readonly #hosts = new Bounded(MAX_HOSTS);
+  readonly #nameOfHost = bounded(MAX_HOSTS);
   readonly #app: { app: string };
   readonly #command: { command: Mode };
 
@@ -110,12 +109,21 @@ export class EventMetrics {
   }
 
   #hostOf(url: string): string {
-    return this.#hosts.name(URL.canParse(url) ? new URL(url).host : "");
+    return this.#nameOfHost(URL.canParse(url) ? new URL(url).host : "");
   }
 
   #ready(ms: number): void {
     this.#instruments.record("dewy.app.ready.duration", ms / 1_000, this.#app);
   }
+}
+
+/** Returns `other` for all but the first names, so that an attribute has few values. */
+function bounded(limit: number): (name: string) => string {
+  const known = new Set<string>();
+  return (name) => {
+    if (known.size < limit) known.add(name);
+    return known.has(name) ? name : "other";
+  };
 }
 
 function outcomeOf(status: number | undefined): string {

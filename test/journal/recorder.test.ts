@@ -180,6 +180,17 @@ describe("a condition that lasts", () => {
     expect(entries[0]).toMatchObject({ why: "pinned", until: "1970-01-01T00:00:00.000Z" });
   });
 
+  it("is one entry a day", () => {
+    const clock = fakeClock();
+    const recorder = new Recorder(clock, String);
+    const again = waiting("pinned", "pinned to v1.0.0 by alice");
+    const counts = [0, 23, 1, 24, 1].map((hours) => {
+      clock.advance(hours * 3_600_000 + 1);
+      return recordWith(recorder, [again, again]).length;
+    });
+    expect(counts).toEqual([1, 0, 1, 1, 0]);
+  });
+
   it("is news again after a command or a deploy, but not after a mere poll", () => {
     const again = waiting("pinned", "pinned to v1.0.0 by alice");
     const ordered = (command: string): DewyEvent => ({

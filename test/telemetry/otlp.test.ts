@@ -89,6 +89,8 @@ describe("telemetry for a collector", () => {
     expect(warnings()).toEqual([
       expect.stringMatching(/does not use the proxy.*: otlp\.example\.com,proxy\.internal:3128$/),
     ]);
+    const inner = { otlpEndpoint: "https://10.0.0.5:4318", otlpInsecure: false };
+    expect((await senderTo("", { config: inner, env })).warnings()).toEqual([]);
   });
 
   test("needs the files that variables name", async () => {
@@ -96,6 +98,7 @@ describe("telemetry for a collector", () => {
     await expect(senderTo("https://127.0.0.1:1", { env })).rejects.toThrow(
       'Cannot read OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere/ca.pem"',
     );
+    await expect(senderTo("http://127.0.0.1:1", { env })).resolves.toBeDefined();
   });
 });
 
