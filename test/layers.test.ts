@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "notifiers/mail": ["core", "http", "host/net"],
   "notifiers/exec": ["core", "host/process"],
   webhook: ["core", "host/files", "host/sockets"],
-  telemetry: ["core", "http", "host/net", "control"],
+  telemetry: ["core", "http", "host/net", "host/proxy", "control"],
   "admin/page": ["core", "control", "journal"],
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
@@ -71,6 +71,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host",
     "host/files",
     "host/process",
+    "host/proxy",
     "host/download",
     "deployers",
     "control",
@@ -124,7 +125,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/admin": [
     "core",
-    "admin",
+    "control",
     "host/net",
     "agent",
     "container/options",
@@ -132,7 +133,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
-    "admin",
+    "control",
     "deploy",
     "registries/oci",
     "deployers",

@@ -29,6 +29,8 @@ const LIMITS = {
   connections: 256,
 };
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Responses in progress per connection. */
+const MAX_PIPELINED = 2;
 /** How long the rest of a request body may arrive; without it, the client could lose the response. */
 const LINGER_MS = 1_000;
 const GRACE_MS = 1_000;
@@ -53,7 +55,7 @@ export async function openListener(
       keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
-      connections.begin(request.socket, response);
+      if (!connections.begin(request.socket, response)) return;
       answer(handler, request, response).catch(() => response.destroy());
     },
   );
@@ -92,9 +94,19 @@ class Connections {
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  begin(socket: Socket, response: ServerResponse): void {
+  /**
+   * Returns whether a request is answered. Clients that send several at once without waiting for responses could make
+   * the server hold any number of them.
+   */
+  begin(socket: Socket, response: ServerResponse): boolean {
+    const begun = [...this.#responses.values()].filter((one) => one === socket).length;
+    if (begun >= MAX_PIPELINED) {
+      socket.destroy();
+      return false;
+    }
     this.#responses.set(response, socket);
     response.once("close", () => this.#responses.delete(response));
+    return true;
   }
 
   async close(graceMs: number): Promise<void> {

@@ -1,13 +1,14 @@
 import { hostname } from "node:os";
+import type { AdminContainer } from "../control/admin.ts";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
+import { cached } from "../core/concurrency.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withDeadline } from "../core/timeout.ts";
 import { type Access, refusalOf } from "./access.ts";
 import { eventStream, json, metricsText, page, text, withoutBody } from "./answer.ts";
-import type { AdminContainer } from "./container.ts";
 import { parseHistoryQuery, readHistory, readRecent } from "./history.ts";
 import { LiveSections } from "./live_sections.ts";
 import { renderPage, renderSections } from "./page/render.ts";
@@ -64,6 +65,8 @@ export class AdminRoutes {
     this.#signal = signal;
     this.#isRestricted = access.tokens === undefined;
     const { containers, metrics, subscribe, clock } = source;
+    // Concurrent requests share one answer, so that they do not overload an engine or the disk.
+    const shared = <T>(ask: () => Promise<T>): (() => Promise<T>) => cached(ask, { ms: 0, clock });
     const view = shared(() => this.#view());
     const status = shared(() => this.#status());
     const live = new LiveSections({
@@ -102,7 +105,7 @@ export class AdminRoutes {
 
   async #routed(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    const route = Object.hasOwn(this.#routes, pathname) ? this.#routes[pathname] : undefined;
+    const route = this.#routes[pathname];
     if (route === undefined) return text(404, "Not found");
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "Method not allowed", { allow: "GET, HEAD" });
@@ -179,17 +182,6 @@ export class AdminRoutes {
     const app = appLines && (await this.#limited(appLines, limits).catch(() => []));
     return { ...(app && { appLines: app.map(redact) }), ownLines: ownLines().map(redact) };
   }
-}
-
-/** Shares one answer among concurrent requests, so that they do not overload an engine or the disk. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return () => {
-    running ??= ask().finally(() => {
-      running = undefined;
-    });
-    return running;
-  };
 }
 
 function busy(reason: string): Response {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import * as v from "valibot";
-import { exclusive } from "../core/exclusive.ts";
+import { exclusive } from "../core/concurrency.ts";
 import {
   hostError,
   readOwnFileIfPresent,

@@ -248,6 +248,19 @@ describe("without a token file", () => {
     expect(text.length).toBeGreaterThan(40);
   });
 
+  test("the page with one shows the lines without secrets, also if an engine does not answer", async () => {
+    const pageOf = async (appLines: AdminSource["appLines"]): Promise<string> => {
+      const ownLines = () => ["own line with hunter2"];
+      const { ask } = routesOf({ root: await tempDirectory(), appLines, ownLines }, true);
+      return await (await ask("/")).text();
+    };
+    const page = await pageOf(async () => ["app line with hunter2"]);
+    expect(page).toContain("app line with …");
+    expect(page).toContain("own line with …");
+    const without = await pageOf(() => Promise.reject(new Error("no engine")));
+    expect(without).toContain("own line with …");
+  });
+
   test.each(["/api/status", "/api/history"])("%s shows both with one", async (path) => {
     const text = await textOf(path, true);
     expect(text).toContain("secret line");
