@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   notifiers: ["core", "http", "host/files", "journal", "control"],
   "notifiers/slack": ["core", "http"],
-  "notifiers/slack_webhook": ["core", "notifiers/slack"],
+  "notifiers/slack_webhook": ["notifiers/slack"],
   "notifiers/discord": ["core"],
   "notifiers/teams": ["core"],
   "notifiers/ntfy": ["core"],

@@ -42,7 +42,7 @@ async function machine(): Promise<Machine> {
   const start = (...urls: string[]): Run => {
     let isKilled = false;
     const driver = testDriver(self, () => isKilled);
-    const notifications = openNotifiers(urls, { test: driver }, context, String);
+    const notifications = openNotifiers(urls, { test: driver }, context);
     notifications.start({ name: "app", directory: root });
     const onEntry = notifications.push.bind(notifications);
     const journal = new Journal({ root, clock, emit: () => {}, redact: String, onEntry });
