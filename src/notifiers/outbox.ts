@@ -72,9 +72,9 @@ export class Outbox {
     return {
       notifier: this.#options.label,
       state: error === undefined ? "fine" : "failing",
-      ...(error === undefined ? {} : { error }),
-      ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
-      ...(retryAt === undefined ? {} : { retryAt: new Date(retryAt).toISOString() }),
+      error,
+      since: since === undefined ? undefined : new Date(since).toISOString(),
+      retryAt: retryAt === undefined ? undefined : new Date(retryAt).toISOString(),
       waiting: this.#count(),
       lost: this.#lost,
     };
