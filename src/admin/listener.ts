@@ -29,8 +29,6 @@ const LIMITS = {
   connections: 256,
 };
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Responses in progress per connection. */
-const MAX_PIPELINED = 2;
 /** How long the rest of a request body may arrive; without it, the client could lose the response. */
 const LINGER_MS = 1_000;
 const GRACE_MS = 1_000;
@@ -79,9 +77,8 @@ export async function openListener(
 
 class Connections {
   readonly #max: number;
-  /** The oldest first. */
-  readonly #sockets = new Set<Socket>();
-  readonly #responses = new Map<ServerResponse, Socket>();
+  /** Each with its last response, the oldest first. */
+  readonly #sockets = new Map<Socket, ServerResponse | undefined>();
 
   constructor(max: number) {
     this.#max = max;
@@ -90,34 +87,32 @@ class Connections {
   /** If there are too many, the oldest without a response in progress gives way, so that slow ones keep out no other. */
   add(socket: Socket): void {
     if (this.#sockets.size >= this.#max) (this.#oldestIdle() ?? socket).destroy();
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, undefined);
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  /**
-   * Returns whether a request is answered. Clients that send several at once without waiting for responses could make
-   * the server hold any number of them.
-   */
+  /** Returns whether a request is answered. A client that does not wait for the response to its last one is closed. */
   begin(socket: Socket, response: ServerResponse): boolean {
-    const begun = [...this.#responses.values()].filter((one) => one === socket).length;
-    if (begun >= MAX_PIPELINED) {
-      socket.destroy();
-      return false;
-    }
-    this.#responses.set(response, socket);
-    response.once("close", () => this.#responses.delete(response));
+    if (this.#sockets.get(socket)?.writableEnded === false) socket.destroy();
+    if (socket.destroyed) return false;
+    this.#sockets.set(socket, response);
     return true;
   }
 
   async close(graceMs: number): Promise<void> {
-    await within(graceMs, Promise.all([...this.#responses.keys()].map(closeOf)));
-    for (const socket of this.#sockets) socket.destroy();
+    const responses = [...this.#sockets.values()].filter(isInProgress);
+    await within(graceMs, Promise.all(responses.map(closeOf)));
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
   #oldestIdle(): Socket | undefined {
-    const busy = new Set(this.#responses.values());
-    return [...this.#sockets].find((socket) => !busy.has(socket) && !socket.destroyed);
+    const idle = [...this.#sockets].filter(([, response]) => !isInProgress(response));
+    return idle.find(([socket]) => !socket.destroyed)?.[0];
   }
+}
+
+function isInProgress(response: ServerResponse | undefined): response is ServerResponse {
+  return response !== undefined && !response.writableFinished && !response.destroyed;
 }
 
 async function answer(
