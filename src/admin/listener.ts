@@ -32,6 +32,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** How long the rest of a request body may arrive; without it, the client could lose the response. */
 const LINGER_MS = 1_000;
 const GRACE_MS = 1_000;
+const NO_TUNNEL =
+  "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n";
 
 /**
  * Serves HTTP/1.1 on the first of the ports that is free. Node's server listens by itself: on Deno, a server that gets
@@ -41,7 +43,7 @@ export async function openListener(
   handler: FetchHandler,
   { host, ports, limits = LIMITS }: ListenerOptions,
 ): Promise<Listener> {
-  const open = new Set<ServerResponse>();
+  const connections = new Connections(limits.connections);
   const http = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -51,15 +53,15 @@ export async function openListener(
       keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
-      open.add(response);
-      response.once("close", () => open.delete(response));
+      if (!connections.begin(request.socket, response)) return;
       answer(handler, request, response).catch(() => response.destroy());
     },
   );
-  const sockets = trackSockets(http, limits.connections);
+  http.on("connection", (socket: Socket) => connections.add(socket));
   // Without a listener, Node closes the connection without a response.
   http.on("connect", (_, socket) => {
-    socket.end("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n");
+    socket.on("error", () => socket.destroy());
+    socket.end(NO_TUNNEL, () => socket.destroy());
   });
   const bound = await bindFirst(http, host, ports);
   return {
@@ -67,22 +69,50 @@ export async function openListener(
     port: bound.port,
     async close() {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-      await within(GRACE_MS, Promise.all([...open].map(closeOf)));
-      for (const socket of sockets) socket.destroy();
+      await connections.close(GRACE_MS);
       await closed;
     },
   };
 }
 
-function trackSockets(http: Server, max: number): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  http.on("connection", (socket: Socket) => {
-    if (sockets.size >= max) return socket.destroy();
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    return undefined;
-  });
-  return sockets;
+class Connections {
+  readonly #max: number;
+  /** Each with its last response, the oldest first. */
+  readonly #sockets = new Map<Socket, ServerResponse | undefined>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** If there are too many, the oldest without a response in progress gives way, so that slow ones keep out no other. */
+  add(socket: Socket): void {
+    if (this.#sockets.size >= this.#max) (this.#oldestIdle() ?? socket).destroy();
+    this.#sockets.set(socket, undefined);
+    socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  /** Returns whether a request is answered. A client that does not wait for the response to its last one is closed. */
+  begin(socket: Socket, response: ServerResponse): boolean {
+    if (this.#sockets.get(socket)?.writableEnded === false) socket.destroy();
+    if (socket.destroyed) return false;
+    this.#sockets.set(socket, response);
+    return true;
+  }
+
+  async close(graceMs: number): Promise<void> {
+    const responses = [...this.#sockets.values()].filter(isInProgress);
+    await within(graceMs, Promise.all(responses.map(closeOf)));
+    for (const socket of this.#sockets.keys()) socket.destroy();
+  }
+
+  #oldestIdle(): Socket | undefined {
+    const idle = [...this.#sockets].filter(([, response]) => !isInProgress(response));
+    return idle.find(([socket]) => !socket.destroyed)?.[0];
+  }
+}
+
+function isInProgress(response: ServerResponse | undefined): response is ServerResponse {
+  return response !== undefined && !response.writableFinished && !response.destroyed;
 }
 
 async function answer(

@@ -1,10 +1,10 @@
+import { adminPorts } from "../control/admin.ts";
 import { AbortedError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { isLoopbackHost } from "../core/private_address.ts";
 import { SecretFile } from "../host/files/secret_file.ts";
 import { type Listener, openListener } from "./listener.ts";
-import { adminPorts } from "./ports.ts";
 import { AdminRoutes, type AdminSource } from "./routes.ts";
 
 export interface AdminOptions extends AdminSource {

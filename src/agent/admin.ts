@@ -24,7 +24,11 @@ export async function openAgentAdmin(
     mode,
     root,
     status: instance.status,
-    backends: () => sum((supervision?.measure?.().proxies ?? []).map(({ backends }) => backends)),
+    backends: () => {
+      const { proxies = [] } = supervision?.measure?.() ?? {};
+      return proxies.flatMap(({ backends }) => backends).filter(({ inRotation }) => inRotation)
+        .length;
+    },
     containers: supervision?.containers?.bind(supervision),
     appLines: supervision?.lastLines?.bind(supervision),
     ownLines: ownLines ?? (() => []),
@@ -36,8 +40,4 @@ export async function openAgentAdmin(
   });
   instance.showAdmin(admin.url);
   return admin;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0);
 }

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { exclusive } from "../core/concurrency.ts";
 import { AbortedError, ConfigError } from "../core/error.ts";
 import { dedupe, type EventSink, fanOut } from "../core/event.ts";
-import { exclusive } from "../core/exclusive.ts";
 import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
 import type { DeployContext } from "../deploy/deployer.ts";

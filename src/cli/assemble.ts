@@ -151,8 +151,9 @@ async function open(
   const instance = { name: "", mode: config.command, directory: "", registry };
   const programEnv = isolated(context.env, tables);
   const { caFile } = config;
-  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
-  return openNotifiers(texts, tables.notifiers, own, redactor(context.env));
+  const redact = redactor(context.env);
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv, redact };
+  return openNotifiers(texts, tables.notifiers, own);
 }
 
 /** Refuses a registry that the command cannot use, and names the one that can. */

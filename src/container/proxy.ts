@@ -3,8 +3,7 @@ import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { steadyClock } from "../host/process/steady_clock.ts";
 import type { ProxyAddress } from "../host/proxy/listen_address.ts";
-import { observeProxy, type ProxyObserver } from "../host/proxy/measure.ts";
-import { startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
+import { type ProxyObserver, startTcpProxy, type TcpProxy } from "../host/proxy/tcp_proxy.ts";
 import { type HeldSocket, holdSockets } from "../host/sockets/hold_sockets.ts";
 import { inheritedSockets } from "../host/sockets/inherited.ts";
 import { formatListenSpec, type ListenSpec } from "../host/sockets/listen_spec.ts";
@@ -67,7 +66,7 @@ function createProxy(
   const open = async (listen: ProxyAddress, containerPort: number | undefined): Promise<void> => {
     const options = { listen, idleTimeoutMs, balance, proxyProtocol, clock: steadyClock, emit };
     const proxy = await startTcpProxy(options);
-    if (observer !== undefined) observeProxy(proxy, observer);
+    if (observer !== undefined) proxy.observe(observer);
     routes.push({ proxy, containerPort });
     emit({ type: "listening", url: urlOf(proxy.address), protocols: "TCP" });
   };
@@ -100,7 +99,7 @@ function createProxy(
     },
     observe: (next) => {
       observer = next;
-      for (const { proxy } of routes) observeProxy(proxy, next);
+      for (const { proxy } of routes) proxy.observe(next);
     },
   };
 }

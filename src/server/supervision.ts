@@ -9,7 +9,6 @@ import type { StageRelease } from "../deployers/stage_release.ts";
 import { supervisedDeployer } from "../deployers/supervised_deployer.ts";
 import { stateFile } from "../host/files/state_file.ts";
 import { run } from "../host/process/run.ts";
-import { measureProxy, observeProxy } from "../host/proxy/measure.ts";
 import type { ServerConfig } from "./config.ts";
 import type { OpenHandoff } from "./handoff.ts";
 import type { Orphan } from "./supervisor/orphans.ts";
@@ -71,9 +70,12 @@ export function superviseServer(
     restart: (by, signal) => supervisor.restart(by, signal),
     appStatus: () => supervisor.report(),
     lastLines: async () => supervisor.lastLines(),
-    measure: () => ({ proxies: proxies.map(measureProxy), healthChecks: { ...healthChecks } }),
+    measure: () => ({
+      proxies: proxies.map((proxy) => proxy.stats()),
+      healthChecks: { ...healthChecks },
+    }),
     observeProxy: (observer) => {
-      for (const proxy of proxies) observeProxy(proxy, observer);
+      for (const proxy of proxies) proxy.observe(observer);
     },
     end: () => {
       // If dewy itself has failed, the orphans keep serving.

@@ -1,27 +1,36 @@
 import type { MetricData } from "@opentelemetry/sdk-metrics";
+import type { AdminContainer } from "../control/admin.ts";
 import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
+import { cached } from "../core/concurrency.ts";
 import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
-import { withTimeout } from "../core/timeout.ts";
-import {
-  containerObserver,
-  type ObservedContainer,
-  type ReadContainers,
-} from "./container_observer.ts";
-import type { ProxyMeasures, SupervisionMeasures } from "./measures.ts";
+import { withDeadline, withTimeout } from "../core/timeout.ts";
+import type { HealthChecks } from "../host/proxy/probe.ts";
+import type { TcpProxyStats } from "../host/proxy/tcp_proxy.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { Points } from "./points.ts";
+
+/** Counters of an app's supervisor, since dewy started; they cost nothing while nothing reads them. */
+export interface SupervisionMeasures {
+  /** Empty if the app has the port itself. */
+  proxies: readonly TcpProxyStats[];
+  healthChecks: HealthChecks;
+  /** Replicas that are wanted and that are ready; absent for `dewy server`. */
+  replicas?: { wanted: number; ready: number };
+}
 
 export interface ReadingsSubject {
   name: string;
   mode: Mode;
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
-  containers?: ReadContainers | undefined;
+  containers?: ((signal: AbortSignal) => Promise<readonly AdminContainer[]>) | undefined;
   clock: Clock;
 }
 
-const STATUS_TIMEOUT_MS = 2_000;
+/** A scrape must not hang with the disk or the engine. */
+const TIMEOUT_MS = 2_000;
+const FRESH_MS = 5_000;
 
 /** More of one kind are left out, so that no registry or app makes a scrape large. */
 const MAX_SERIES = 100;
@@ -51,7 +60,7 @@ const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
 export class Readings {
   readonly #packages: TelemetryPackages;
   readonly #subject: ReadingsSubject;
-  readonly #containers: ReturnType<typeof containerObserver> | undefined;
+  readonly #containers: (() => Promise<readonly AdminContainer[] | undefined>) | undefined;
   readonly #app: { app: string };
   readonly #startedAt: { wall: number; monotonic: number };
   /** On the monotonic clock. */
@@ -59,9 +68,12 @@ export class Readings {
 
   constructor(packages: TelemetryPackages, subject: ReadingsSubject) {
     const { clock, containers, name } = subject;
+    const inspect = containers && (() => withDeadline(clock, TIMEOUT_MS, undefined, containers));
     this.#packages = packages;
     this.#subject = subject;
-    this.#containers = containers && containerObserver(containers, clock);
+    // Several readers may collect at about the same time.
+    this.#containers =
+      inspect && cached(() => inspect().catch(() => undefined), { ms: FRESH_MS, clock });
     this.#app = { app: name };
     this.#startedAt = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#succeededAt = this.#startedAt.monotonic;
@@ -88,7 +100,7 @@ export class Readings {
   async #status(): Promise<InstanceStatus | undefined> {
     const { clock, status } = this.#subject;
     try {
-      return await withTimeout(status(), { clock, ms: STATUS_TIMEOUT_MS, what: "status" });
+      return await withTimeout(status(), { clock, ms: TIMEOUT_MS, what: "status" });
     } catch {
       return undefined;
     }
@@ -158,7 +170,7 @@ export class Readings {
     points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
   }
 
-  #addContainers(points: Points, containers: readonly ObservedContainer[]): void {
+  #addContainers(points: Points, containers: readonly AdminContainer[]): void {
     const running = containers.filter(({ status }) => status === "running");
     points.add("dewy.container.replicas", running.length, this.#app);
     for (const container of containers.slice(0, MAX_SERIES)) {
@@ -167,21 +179,21 @@ export class Readings {
   }
 }
 
-function addProxy(points: Points, proxy: ProxyMeasures): void {
-  const { bytesToBackends, bytesToClients, connectFailures, refused, requests } = proxy;
+function addProxy(points: Points, proxy: TcpProxyStats): void {
+  const { bytesToBackends, bytesToClients, connectFailures, refused, requests, backends } = proxy;
   const port = { proxy_port: proxy.port };
   points.add("dewy.proxy.connections.total", proxy.accepted, port);
-  points.add("dewy.proxy.connections.active", proxy.active, port);
+  points.add("dewy.proxy.connections.active", proxy.open, port);
   points.add("dewy.proxy.bytes.transferred", bytesToBackends + bytesToClients, port);
   points.add("dewy.proxy.errors.total", connectFailures + refused, port);
   points.add("dewy.proxy.refused.total", refused, port);
-  points.add("dewy.proxy.backends", proxy.backends, port);
+  points.add("dewy.proxy.backends", backends.filter(({ inRotation }) => inRotation).length, port);
   for (const [outcome, count] of Object.entries(requests)) {
     points.add("dewy.proxy.requests.total", count, { ...port, outcome });
   }
 }
 
-function addContainer(points: Points, container: ObservedContainer, app: { app: string }): void {
+function addContainer(points: Points, container: AdminContainer, app: { app: string }): void {
   const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
   const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
   for (const state of CONTAINER_STATES) {

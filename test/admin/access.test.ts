@@ -138,6 +138,8 @@ describe("the token", () => {
     `Bearer ${TOKEN.slice(1)}`,
     `Bearer ${TOKEN.toUpperCase()}`,
     `Digest ${TOKEN}`,
+    `Digest Bearer ${TOKEN}`,
+    `Bearer ${TOKEN} x`,
     basic(`${TOKEN}:`),
     basic(`alice:${TOKEN}:`),
     basic("alice"),

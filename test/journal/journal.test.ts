@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import { MAX_ENTRY_BYTES, parseEntry } from "../../src/journal/entry.ts";
+import { type JournalEntry, MAX_ENTRY_BYTES, parseEntry } from "../../src/journal/entry.ts";
 import type { JournalFile } from "../../src/journal/file.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { fakeClock } from "../fakes/clock.ts";
@@ -19,13 +19,15 @@ async function open({
   file?: JournalFile;
   redact?: (text: string) => string;
 } = {}) {
+  const received: JournalEntry[] = [];
   const root = await tempDirectory();
   const clock = fakeClock();
   const warnings: DewyEvent[] = [];
   const emit = (event: DewyEvent): void => void warnings.push(event);
-  const options = { root, clock, emit, redact };
+  const onEntry = (entry: JournalEntry): void => void received.push(entry);
+  const options = { root, clock, emit, redact, onEntry };
   const journal = new Journal(file === undefined ? options : { ...options, file });
-  return { root, clock, warnings, journal };
+  return { root, clock, warnings, received, journal };
 }
 
 function deployed(tag: string): DewyEvent {
@@ -207,7 +209,26 @@ describe("a restart of dewy", () => {
   });
 });
 
+test("entries are received as they are written, each with its own id", async () => {
+  const { root, journal, received } = await open();
+  for (const tag of ["v1", "v2"]) journal.sink(deployed(tag));
+  await journal.settled();
+  expect(received.map(({ tag }) => tag)).toEqual(["v1", "v2"]);
+  expect(new Set(received.map(({ id }) => id)).size).toBe(2);
+  await journal.close();
+  expect(await entriesOf(root)).toEqual(received);
+});
+
 describe("a disk that fails", () => {
+  it("keeps no entry from being received", async () => {
+    const disk = fakeDisk();
+    const { journal, received } = await open({ file: disk.file });
+    disk.become("full");
+    journal.sink(deployed("v1"));
+    await journal.settled();
+    expect(received).toMatchObject([{ event: "deployed", tag: "v1" }]);
+  });
+
   it("is reported once, and again when it works; nothing is lost", async () => {
     const disk = fakeDisk();
     const { clock, journal, warnings } = await open({ file: disk.file });

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openListener } from "../../src/admin/listener.ts";
 import { type AdminOptions, openAdmin } from "../../src/admin/open.ts";
-import { adminPorts } from "../../src/admin/ports.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { closeServer, portsInARow } from "../peers/ports.ts";
@@ -15,7 +14,7 @@ const TOKEN = "a-token-of-the-admin-api";
 const HOST = "Host: localhost";
 const LIMITS = {
   headersTimeoutMs: 200,
-  requestTimeoutMs: 400,
+  requestTimeoutMs: 60_000,
   keepAliveMs: 60_000,
   connections: 3,
 };
@@ -113,23 +112,54 @@ const checks = {
     equal((await client.closed).endsWith("0\r\n\r\n"), true, "the stream ends properly");
     equal(Date.now() - started < 900, true, "the stop does not wait");
   },
-  "closes connections that are slow, and more than it allows": async () => {
-    const [port = 0] = adminPorts(await tenFreePorts());
-    const handler = (): Response => new Response("x");
-    const listener = await openListener(handler, {
-      host: "127.0.0.1",
-      ports: [port],
-      limits: LIMITS,
-    });
+  "closes connections that are slow": async () => {
+    const { listener, port } = await slowListener(() => new Response("x"));
     const silent = dial(port);
     const slow = dial(port, `GET / HTTP/1.1\r\n${HOST}\r\n`);
-    const [idle, extra] = [dial(port), dial(port)];
+    const idle = dial(port);
     idle.send("GET / HTTP/1.1", HOST);
-    await extra.closed;
     await idle.receives("x");
     await Promise.all([silent.closed, slow.closed]);
     idle.send("GET / HTTP/1.1", HOST);
     await idle.receives("x");
+    await listener.close();
+  },
+  "lets the oldest idle connection give way if there are too many": async () => {
+    let [begin, answer] = [(): void => {}, (): void => {}];
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const { listener, port } = await slowListener(async () => {
+      begin();
+      await answered;
+      return new Response("x");
+    });
+    const busy = dial(port);
+    busy.send("GET / HTTP/1.1", HOST);
+    await begun;
+    const [oldest, older] = [dial(port), dial(port)];
+    await Promise.all([oldest.connected, older.connected]);
+    const latest = dial(port);
+    latest.send("GET / HTTP/1.1", HOST);
+    await oldest.closed;
+    answer();
+    await Promise.all([busy.receives("x"), latest.receives("x")]);
+    await listener.close();
+  },
+  "closes a connection that does not wait for the response to its last request": async () => {
+    let asked = 0;
+    const { listener, port } = await slowListener(async () => {
+      asked += 1;
+      await new Promise(() => {});
+      return new Response("x");
+    });
+    const greedy = dial(port);
+    greedy.send(...Array(100).fill(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+    await greedy.closed;
+    equal(asked, 1, "requests");
     await listener.close();
   },
   "asks for the token of the file, which may change": async () => {
@@ -164,6 +194,12 @@ const checks = {
     await Promise.all(others.map(closeServer));
   },
 };
+
+async function slowListener(handler: () => Response | Promise<Response>) {
+  const port = await tenFreePorts();
+  const options = { host: "127.0.0.1", ports: [port], limits: LIMITS };
+  return { port, listener: await openListener(handler, options) };
+}
 
 async function open(port?: number, config: { tokenFile?: string } = {}) {
   const events: DewyEvent[] = [];
@@ -207,9 +243,11 @@ function dial(port: number, text = "") {
   });
   socket.on("error", () => {});
   socket.on("close", () => look());
+  const connected = new Promise<void>((resolve) => socket.on("connect", () => resolve()));
   const closed = new Promise<string>((resolve) => socket.on("close", () => resolve(answer)));
   if (text !== "") socket.write(text);
   return {
+    connected,
     closed,
     send: (...lines: string[]) => void socket.write(`${lines.join("\r\n")}\r\n\r\n`),
     end: () => void socket.end(),

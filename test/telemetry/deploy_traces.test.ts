@@ -1,7 +1,7 @@
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { AlwaysOffSampler } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
-import { DeployError, NotFoundError } from "../../src/core/error.ts";
+import { AbortedError, DeployError, NotFoundError } from "../../src/core/error.ts";
 import { type DewyEvent, fanOut } from "../../src/core/event.ts";
 import { failedEvent } from "../../src/deploy/loop.ts";
 import { candidate, deploy, never, type TestWorld, testWorld } from "../deploy/world.ts";
@@ -30,7 +30,7 @@ function eventsOf(clock = fakeClock({ now: NOW })) {
   };
   /** A phase, with events in it. */
   const phase = (
-    name: "stage" | "before" | "activate" | "verify" | "commit",
+    name: "stage" | "before" | "activate" | "verify" | "bake" | "commit",
     ms: number,
     ...events: readonly DewyEvent[]
   ): void => {
@@ -115,7 +115,7 @@ describe("the trace of a deploy", () => {
     const { phase, emit, outline } = eventsOf();
     phase("stage", 5);
     phase("verify", 5);
-    phase("verify", 60_000, request("https://api.example.com/releases", 5));
+    phase("bake", 60_000, request("https://api.example.com/releases", 5));
     phase("commit", 5);
     emit(deployed);
     expect(outline()).toEqual(["deploy", "  stage", "  verify", "  bake", "  commit"]);
@@ -241,9 +241,11 @@ describe("a deploy that fails", () => {
     [{ type: "superseded", tag: "v2", by: "v3" }, "superseded"],
     [{ type: "given-up", tag: "v2", reason: "pinned to v1 by alice" }, "given-up"],
   ] as const)("or was given up ends with its outcome: %j", (event, outcome) => {
-    const { phase, emit, span } = eventsOf();
-    phase("stage", 5);
-    emit(event);
+    const { emit, span } = eventsOf();
+    const error = new AbortedError("The deploy of v2 was given up");
+    emit({ type: "phase-started", phase: "stage", tag: "v2" });
+    emit({ type: "phase-failed", phase: "stage", tag: "v2", error, durationMs: 5 }, event);
+    expect(span("stage").status.code).toBe(SpanStatusCode.UNSET);
     expect(span("deploy").attributes).toMatchObject({ "dewy.outcome": outcome });
     expect(span("deploy").attributes).not.toHaveProperty("deployment.status");
     expect(span("deploy").status.code).toBe(SpanStatusCode.UNSET);
@@ -297,6 +299,7 @@ describe("traces", () => {
     const [command, operator] = ["rollback v1", { user: "alice" }];
     emit({ type: "ordered", command, operator });
     emit({ type: "refused", command, operator, reason: "v1 is marked bad" });
+    emit(failedEvent(new DeployError("stage", "no space left"), 1, { tag: "v3" }));
     expect(spans()).toEqual([]);
     emit({ type: "ordered", command, operator });
     emit(failedEvent(new DeployError("verify", "it exited"), 1, { tag: "v1" }));
@@ -315,10 +318,12 @@ describe("traces", () => {
     expect(before.outline()).toEqual(["deploy", "  stage", "  verify"]);
     expect(before.span("deploy").attributes).toMatchObject({ "dewy.outcome": "interrupted" });
     const after = eventsOf();
+    after.emit(request("https://api.example.com/releases", 5));
     after.phase("verify", 5);
     after.phase("commit", 5);
     after.emit(deployed);
     expect(after.span("deploy").attributes).toMatchObject({ "dewy.resumed": true });
+    expect(after.outline()).toEqual(["deploy", "  verify", "  commit"]);
   });
 
   test("have an id while they are under way, unless they are not sampled", () => {
@@ -333,12 +338,16 @@ describe("traces", () => {
     expect(unsampled.traces.traceIdOf("v2")).toBeUndefined();
   });
 
-  test("of deploys that end without an event do not pile up", () => {
+  test("of deploys that end without an event do not pile up, nor do the calls of a long poll", () => {
     const { emit, spans } = eventsOf();
+    for (let call = 0; call < 500; call += 1) emit(request("https://api.example.com/", 5));
     for (let patch = 0; patch < 20; patch += 1) {
       emit({ type: "phase-started", phase: "stage", tag: `v1.0.${patch}` });
     }
+    expect(spans().filter(({ name }) => name === "GET")).toHaveLength(200);
     expect(spans().filter(({ name }) => name === "deploy")).toHaveLength(12);
+    emit({ type: "phase-started", phase: "stage", tag: "v1.0.19" });
+    expect(spans().filter(({ name }) => name === "deploy")).toHaveLength(13);
   });
 });
 

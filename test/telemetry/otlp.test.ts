@@ -1,14 +1,15 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { resourceFromAttributes } from "@opentelemetry/resources";
+import type { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { CollectorHealth } from "../../src/telemetry/collector_health.ts";
-import { type OtlpOptions, openOtlp, type TracerProvider } from "../../src/telemetry/otlp.ts";
+import { type OtlpOptions, openOtlp } from "../../src/telemetry/otlp.ts";
 import { type FakeCollector, serveCollector, spansOf } from "../fakes/collector.ts";
 
 interface Sender {
-  provider: TracerProvider;
+  provider: BasicTracerProvider;
   warnings(): string[];
   /** Sends one span, and resolves when the export has ended, whatever its outcome. */
   send(): Promise<void>;
@@ -88,6 +89,8 @@ describe("telemetry for a collector", () => {
     expect(warnings()).toEqual([
       expect.stringMatching(/does not use the proxy.*: otlp\.example\.com,proxy\.internal:3128$/),
     ]);
+    const inner = { otlpEndpoint: "https://10.0.0.5:4318", otlpInsecure: false };
+    expect((await senderTo("", { config: inner, env })).warnings()).toEqual([]);
   });
 
   test("needs the files that variables name", async () => {
@@ -95,6 +98,7 @@ describe("telemetry for a collector", () => {
     await expect(senderTo("https://127.0.0.1:1", { env })).rejects.toThrow(
       'Cannot read OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere/ca.pem"',
     );
+    await expect(senderTo("http://127.0.0.1:1", { env })).resolves.toBeDefined();
   });
 });
 

@@ -83,9 +83,9 @@ describe("webhooks over HTTP", () => {
 
   test("of a burst start two polls", async () => {
     const { post, onWake, clock, events } = await start();
-    for (let batch = 0; batch < 20; batch += 1) {
+    for (let batch = 0; batch < 4; batch += 1) {
       const answers = await Promise.all(
-        Array.from({ length: 50 }, () => post(`/hooks/${SECRET}`, { body: "{}" })),
+        Array.from({ length: 25 }, () => post(`/hooks/${SECRET}`, { body: "{}" })),
       );
       expect(answers.every(({ status }) => status === 202)).toBe(true);
     }

@@ -36,6 +36,8 @@ export interface TcpProxyOptions extends Pick<Context, "clock" | "emit"> {
 }
 
 export interface TcpProxyStats {
+  /** The port that it listens on; 0 for a unix socket. */
+  port: number;
   accepted: number;
   /** Includes the clients that wait for a backend. */
   open: number;
@@ -45,10 +47,7 @@ export interface TcpProxyStats {
   refused: number;
   /** Attempts to connect to a backend that failed. */
   connectFailures: number;
-  /** HTTP/1 requests whose whole response was relayed. */
-  answered: number;
-  /** HTTP/1 requests whose connection was ended before that, but not by the client. */
-  interrupted: number;
+  requests: ExchangeCounts;
   /** Connections that reached the idle timeout. */
   idle: number;
   bytesToBackends: number;
@@ -63,12 +62,12 @@ export interface TcpProxyStats {
   }[];
 }
 
-/** Receives times in seconds. */
-export interface ConnectionTimes {
-  /** How long a backend took to accept a connection. */
-  connected(seconds: number): void;
-  /** How long a client's connection was open. */
-  closed(seconds: number): void;
+/** Receives the times of connections, in seconds, with the port that the proxy listens on. */
+export interface ProxyObserver {
+  /** A backend has accepted a connection after that time. */
+  connected(port: number, seconds: number): void;
+  /** A client's connection was closed after that time. */
+  closed(port: number, seconds: number): void;
 }
 
 export interface Drained {
@@ -105,7 +104,7 @@ export class TcpProxy {
   #isDrainingIdle = false;
   readonly #counts = { accepted: 0, idle: 0, bytesToBackends: 0, bytesToClients: 0 };
   readonly #exchanges: ExchangeCounts = { answered: 0, interrupted: 0 };
-  #observer: ConnectionTimes | undefined;
+  #observer: ProxyObserver | undefined;
 
   constructor(options: TcpProxyOptions) {
     const { clock, emit, balance = "least-connections" } = options;
@@ -153,9 +152,9 @@ export class TcpProxy {
   }
 
   /** Measures connections from now on, in place of an earlier observer. */
-  observe(observer: ConnectionTimes): void {
+  observe(observer: ProxyObserver): void {
     this.#observer = observer;
-    this.#dispatcher.onConnected = (ms) => observer.connected(ms / 1_000);
+    this.#dispatcher.onConnected = (ms) => observer.connected(this.address.port, ms / 1_000);
   }
 
   /** Replaces the backends of new connections, at once. Open connections to other backends stay. */
@@ -203,8 +202,9 @@ export class TcpProxy {
   stats(): TcpProxyStats {
     return {
       ...this.#counts,
+      port: this.address.port,
       open: this.#connections.size,
-      ...this.#exchanges,
+      requests: { ...this.#exchanges },
       held: this.#dispatcher.held,
       refused: this.#dispatcher.refused,
       connectFailures: this.#dispatcher.connectFailures,
@@ -244,7 +244,8 @@ export class TcpProxy {
       exchanges: this.#exchanges,
       onClosed: () => {
         const isFirst = this.#connections.delete(connection);
-        if (isFirst) observer?.closed((this.#clock.now() - openedAt) / 1_000);
+        const openMs = this.#clock.now() - openedAt;
+        if (isFirst) observer?.closed(this.address.port, openMs / 1_000);
         this.#lingering.delete(connection);
         this.#release(connection, member);
       },

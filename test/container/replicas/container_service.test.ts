@@ -10,6 +10,7 @@ import {
   never,
   nth,
   only,
+  shortPauses,
   startService,
   until,
   v1,
@@ -218,7 +219,7 @@ describe("ContainerService.deploy", () => {
 
   it("without a path does not mistake the engine's forwarder for the app", async () => {
     const { service, release } = await startService({
-      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 20_000 },
+      health: { path: undefined, proxyProtocol: undefined, timeoutMs: 8_000 },
     });
     await expect(service.deploy(release(v1, { listens: false }), never)).rejects.toThrow(
       "was accepted and closed at once",
@@ -347,7 +348,10 @@ describe("ContainerService.bake", () => {
   });
 
   it("does not replace a lost replica, which the rollback is for", async () => {
-    const { service, release, engine, events } = await startService({ replicas: 2 });
+    const { service, release, engine, events } = await startService({
+      ...shortPauses(),
+      replicas: 2,
+    });
     await service.deploy(release(v1), never);
     await nth(engine, 0).crash();
     await until(() => eventsOf(events, "replica-lost").length === 1);
@@ -669,7 +673,7 @@ describe("ContainerService: recovery", () => {
     engine.publish("registry.test/app@v1.0.0", { version: "v1.0.0", health: 503 });
     engine.forget("registry.test/app@v1.0.0");
     nth(engine, 0).app.health = 503;
-    await until(() => eventsOf(events, "start-failed").length === 6);
+    await until(() => eventsOf(events, "start-failed").length === 5);
     expect(loops).toEqual([]);
     expect(engine.running()).toContain(nth(engine, 0));
   });
@@ -765,7 +769,7 @@ describe("ContainerService: an aborted deploy", () => {
 
 describe("ContainerService.end", () => {
   it("drains the release, and does not start it again", async () => {
-    const { service, release, engine } = await startService();
+    const { service, release, engine } = await startService(shortPauses());
     await service.deploy(release(v1), never);
     await service.bake(v1, 0, never);
     await service.end();

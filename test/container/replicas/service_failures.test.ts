@@ -14,6 +14,7 @@ import {
   never,
   nth,
   only,
+  shortPauses,
   startService,
   until,
   v1,
@@ -97,13 +98,15 @@ describe("a rollout", () => {
     };
     const replaced = service.deploy(release(v1), never);
     await until(() => engine.containers.length === 1);
-    await fastClock().sleep(40_000);
+    await fastClock().sleep(4_000);
     nth(engine, 0).setHealth("healthy");
     await replaced;
   });
 
   it("blames the engine, not the version, if the engine does not answer", async () => {
-    const { service, release, engine } = await startService();
+    const { service, release, engine } = await startService({
+      health: { path: "/health", proxyProtocol: undefined, timeoutMs: 8_000 },
+    });
     await service.deploy(release(v1), never);
     const { inspect } = engine;
     let isHanging = false;
@@ -187,7 +190,7 @@ describe("containers that are repeatedly ended from outside", () => {
       },
     ],
   ])("are not a crash loop if they are %s", async (_, end) => {
-    const { service, release, engine, events, loops } = await startService();
+    const { service, release, engine, events, loops } = await startService(shortPauses());
     await service.deploy(release(v1), never);
     await service.bake(v1, 0, never);
     engine.emitsEvents = false;
@@ -200,7 +203,7 @@ describe("containers that are repeatedly ended from outside", () => {
   });
 
   it("are not a crash loop if they never serve", async () => {
-    const { service, release, engine, events, loops } = await startService();
+    const { service, release, engine, events, loops } = await startService(shortPauses());
     engine.inspect = async () => undefined;
     await service.ensureRunning(release(v1));
     await until(() => eventsOf(events, "start-failed").length >= 6);
@@ -268,7 +271,7 @@ describe("ContainerService.bake", () => {
     if (published === undefined) throw new Error("no port is published");
     // There is no route, as with a misconfigured firewall.
     Object.assign(published, { host: "255.255.255.255" });
-    await service.bake(v1, 20_000, never);
+    await service.bake(v1, 10_000, never);
     expect(service.ready).toBe(1);
   });
 
@@ -304,7 +307,7 @@ describe("a restart of dewy with other options", () => {
   ])(
     "that fails because %s does not mark the version bad, and the old containers keep serving",
     async (_, options) => {
-      const first = await startService();
+      const first = await startService(shortPauses());
       await first.service.deploy(first.release(v1), never);
       await first.service.stop({ keep: true });
       const second = await first.restarted();
@@ -333,7 +336,7 @@ describe("a restart of dewy with other options", () => {
   );
 
   it("that the engine refuses does not mark the version bad if no containers run", async () => {
-    const { engine, service, release, loops, events } = await startService();
+    const { engine, service, release, loops, events } = await startService(shortPauses());
     release(v1);
     engine.fail.set("start", new HostError("no such network", { retryable: false }));
     await service.ensureRunning(v1);
@@ -345,8 +348,8 @@ describe("a restart of dewy with other options", () => {
 
 describe("ContainerService", () => {
   it("does not touch containers of another dewy with the same app name", async () => {
-    const mine = await startService();
-    const other = await startService({ root: "/srv/other" }, mine.engine);
+    const mine = await startService(shortPauses());
+    const other = await startService({ ...shortPauses(), root: "/srv/other" }, mine.engine);
     const { engine } = mine;
     await mine.service.deploy(mine.release(v1), never);
     await other.service.deploy(v1, never);

@@ -45,14 +45,20 @@ export interface ServiceFixture {
   versions(): readonly string[];
 }
 
-/** A clock that runs at twenty times the normal speed. */
-export function fastClock(): Clock {
+/** A clock that runs at twenty times the normal speed, or at another one. */
+export function fastClock(speed = 20): Clock {
   const start = Date.now();
   return {
-    now: () => start + (Date.now() - start) * 20,
-    monotonic: () => performance.now() * 20,
-    sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
+    now: () => start + (Date.now() - start) * speed,
+    monotonic: () => performance.now() * speed,
+    sleep: (ms, signal) => systemClock.sleep(ms / speed, signal),
   };
+}
+
+/** Options for tests that wait for pauses: these pass faster, and a slow machine still has time to answer. */
+export function shortPauses(): Pick<ContainerServiceOptions, "clock" | "health"> {
+  const health = { path: "/health", proxyProtocol: undefined, timeoutMs: 500_000 };
+  return { clock: fastClock(200), health };
 }
 
 /** Starts a service, and stops it after the test. */

@@ -1,7 +1,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { AdminContainer } from "../../../src/admin/container.ts";
+import type { AdminContainer } from "../../../src/control/admin.ts";
 import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { freePorts } from "../../peers/ports.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { isRunning } from "../../../src/host/process/processes.ts";
 import { run } from "../../../src/host/process/run.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
@@ -43,22 +43,22 @@ describe("run", () => {
   });
 
   it("stops the whole process group on timeout", async () => {
-    const directory = await tempDirectory();
-    const script = `sleep 300 & echo $! > ${join(directory, "pid")}; wait`;
-    // Long enough for the shell to write the pid.
-    const result = await run({ ...base, timeoutMs: 3_000, command: ["/bin/sh", "-c", script] });
-    expect(result).toMatchObject({ timedOut: true, exitCode: null });
-    const pid = Number(await readFile(join(directory, "pid"), "utf8"));
+    const { result, timer, lines } = runOnFakeTime("sleep 300 & echo $!; wait");
+    await until(() => lines.length === 1);
+    const pid = Number(lines[0]);
+    timer.advanceTimersByTime(base.timeoutMs);
+    expect(await result).toMatchObject({ timedOut: true, exitCode: null });
     await until(() => !isAlive(pid));
   });
 
-  it("kills a process that ignores SIGTERM", async () => {
-    const result = await run({
-      ...base,
-      timeoutMs: 100,
-      command: ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"],
-    });
-    expect(result).toMatchObject({ timedOut: true, exitCode: null });
+  it("kills a process that ignores SIGTERM for five seconds", async () => {
+    const script = "trap 'echo ignored' TERM; echo started; while :; do sleep 0.05; done";
+    const { result, timer, lines } = runOnFakeTime(script);
+    await until(() => lines.length === 1);
+    timer.advanceTimersByTime(base.timeoutMs);
+    await until(() => lines.length === 2);
+    timer.advanceTimersByTime(5_000);
+    expect(await result).toMatchObject({ timedOut: true, exitCode: null });
   });
 
   it("stops the process on abort", async () => {
@@ -84,6 +84,16 @@ describe("run", () => {
     );
   });
 });
+
+/** Runs a shell script whose timeouts pass when the test says so. */
+function runOnFakeTime(script: string) {
+  const timer = vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const lines: string[] = [];
+  const onLine = (line: string): void => void lines.push(line);
+  const result = run({ ...base, command: ["/bin/sh", "-c", script], onLine });
+  return { result, timer, lines };
+}
 
 /** A zombie counts as gone: nobody but its parent can remove it. */
 function isAlive(pid: number): boolean {

@@ -76,49 +76,48 @@ describe.each(runtimes)("a proxied connection on $name", (runtime) => {
     expect(await end).toBe("ECONNRESET");
   });
 
-  test.each([5_000, 70_000, 300_000, 30_000_000])(
-    "hands the response on that comes early, to an upload of %i bytes that is not read",
-    async (size) => {
-      const proxy = await startProxy(runtime);
-      const response = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-      const server = await startBackend((socket) => {
-        socket.once("data", () => {
-          socket.pause();
-          // Unread bytes make this a reset.
-          socket.write(response, () => socket.destroy());
-        });
+  test("hands a response on that comes early, to uploads of any size that are not read", async () => {
+    const proxy = await startProxy(runtime);
+    const response = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const server = await startBackend((socket) => {
+      socket.once("data", () => {
+        socket.pause();
+        // Unread bytes make this a reset.
+        socket.write(response, () => socket.destroy());
       });
-      await proxy.setBackends([server.backend]);
-      for (let round = 0; round < 5; round += 1) {
-        const client = await connected(proxy.address);
-        client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
-        const answer = received(client, response.length);
-        const sent = send(client, Buffer.alloc(Math.ceil(size / 10)), 10);
-        expect((await answer).toString()).toBe(response);
-        await sent;
-      }
-    },
-  );
+    });
+    await proxy.setBackends([server.backend]);
+    const sizes = [5_000, 70_000, 300_000, 30_000_000];
+    for (const size of [...sizes, ...sizes, ...sizes]) {
+      const client = await connected(proxy.address);
+      client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+      const answer = received(client, response.length);
+      const sent = send(client, Buffer.alloc(Math.ceil(size / 10)), 10);
+      expect((await answer).toString(), `an upload of ${size} bytes`).toBe(response);
+      await sent;
+    }
+  });
 
-  test("relays 64 MiB each way past stalled readers with flat memory", async () => {
+  test("relays 48 MiB each way past stalled readers with flat memory", async () => {
     const proxy = await startProxy(runtime);
     const server = await startBackend((socket) => socket.pause());
     await proxy.setBackends([server.backend]);
+    const block = randomBytes(MIB);
+    const expected = digestOf(block, 48);
     const memory: number[] = [];
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 3; round += 1) {
       const client = await connected(proxy.address);
       client.pause();
       const upstream = await server.accepted();
-      const block = randomBytes(MIB);
-      const sent = [send(client, block, 64), send(upstream, block, 64)];
+      const sent = [send(client, block, 48), send(upstream, block, 48)];
       const { bytesToBackends, bytesToClients } = await untilStill(proxy);
-      expect(bytesToBackends + bytesToClients).toBeLessThan((round * 2 + 1) * 64 * MIB);
+      expect(bytesToBackends + bytesToClients).toBeLessThan((round * 2 + 1) * 48 * MIB);
       const digests = await Promise.all([digest(upstream), digest(client), ...sent]);
-      expect(digests.slice(0, 2)).toEqual([digestOf(block, 64), digestOf(block, 64)]);
+      expect(digests.slice(0, 2)).toEqual([expected, expected]);
       memory.push(await proxy.memory());
     }
     const [first = 0, ...later] = memory;
-    // V8 collects buffers only once there are some 64 MiB of them; what would not be flat is 512 MiB.
+    // V8 collects buffers only once there are some 64 MiB of them; what would not be flat is 192 MiB.
     expect(Math.max(...later) - first).toBeLessThan(160 * MIB);
   });
 

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { measureProxy, observeProxy } from "../../../src/host/proxy/measure.ts";
 import { startTcpProxy, type TcpProxyOptions } from "../../../src/host/proxy/tcp_proxy.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 import { closed, connected, deadBackend, received, startBackend, until } from "./sockets.ts";
@@ -41,7 +40,7 @@ async function talk(...responses: readonly string[]) {
       clock.advance(500);
       return proxy.stats().open === 0;
     });
-    return measureProxy(proxy).requests;
+    return proxy.stats().requests;
   };
   return { proxy, client, upstream, ask, ended };
 }
@@ -50,11 +49,11 @@ describe("connections", () => {
   test("are counted with their bytes, by the port of the proxy", async () => {
     const { proxy, client, ask } = await talk(OK);
     await ask(GET, OK);
-    expect(measureProxy(proxy)).toEqual({
+    expect(proxy.stats()).toMatchObject({
       port: proxy.address.port,
       accepted: 1,
-      active: 1,
-      backends: 1,
+      open: 1,
+      backends: [{ connections: 1, inRotation: true }],
       bytesToBackends: GET.length,
       bytesToClients: OK.length,
       connectFailures: 0,
@@ -63,7 +62,7 @@ describe("connections", () => {
     });
     client.end();
     await until(() => proxy.stats().open === 0);
-    expect(measureProxy(proxy)).toMatchObject({ accepted: 1, active: 0 });
+    expect(proxy.stats()).toMatchObject({ accepted: 1, open: 0 });
   });
 
   test("that no backend accepts are counted as refused, and each attempt as a failure", async () => {
@@ -73,15 +72,15 @@ describe("connections", () => {
     const client = await connected(proxy.address);
     client.write(GET);
     expect(await closed(client)).toBe("ECONNRESET");
-    expect(measureProxy(proxy)).toMatchObject({ accepted: 1, refused: 1, connectFailures: 1 });
-    expect(measureProxy(proxy).requests).toEqual({ answered: 0, interrupted: 0 });
+    expect(proxy.stats()).toMatchObject({ accepted: 1, refused: 1, connectFailures: 1 });
+    expect(proxy.stats().requests).toEqual({ answered: 0, interrupted: 0 });
   });
 
-  test("do not count a backend out of rotation", async () => {
+  test("stay with a backend that is out of rotation", async () => {
     const { proxy, ask } = await talk(OK);
     await ask(GET, OK);
     proxy.setBackends([]);
-    expect(measureProxy(proxy)).toMatchObject({ active: 1, backends: 0 });
+    expect(proxy.stats()).toMatchObject({ open: 1, backends: [{ inRotation: false }] });
   });
 
   test("are timed for an observer", async () => {
@@ -91,7 +90,7 @@ describe("connections", () => {
     const unobserved = await connected(proxy.address);
     await server.accepted();
     const times: [string, number, number][] = [];
-    observeProxy(proxy, {
+    proxy.observe({
       connected: (port, seconds) => times.push(["connected", port, seconds]),
       closed: (port, seconds) => times.push(["closed", port, seconds]),
     });
@@ -130,7 +129,7 @@ describe("requests", () => {
   ])("%s is answered when the backend ends the connection", async (_, request, response) => {
     const { proxy, upstream, ask, ended } = await talk(response);
     await ask(request, response);
-    expect(measureProxy(proxy).requests.answered).toBe(0);
+    expect(proxy.stats().requests.answered).toBe(0);
     upstream.end();
     expect(await ended()).toEqual({ answered: 1, interrupted: 0 });
   });
@@ -153,7 +152,7 @@ describe("requests", () => {
     if (response === "") await until(() => proxy.stats().bytesToBackends === 2 * GET.length);
     else await received(client, response.length);
     end(upstream);
-    await until(() => measureProxy(proxy).requests.interrupted === 1);
+    await until(() => proxy.stats().requests.interrupted === 1);
     expect(await ended()).toEqual({ answered: 1, interrupted: 1 });
   });
 
@@ -161,7 +160,7 @@ describe("requests", () => {
     const { proxy, ask } = await talk(HALF);
     await ask(GET, HALF);
     await proxy.close();
-    expect(measureProxy(proxy).requests).toEqual({ answered: 0, interrupted: 1 });
+    expect(proxy.stats().requests).toEqual({ answered: 0, interrupted: 1 });
   });
 
   test("a client that goes away does not", async () => {
