@@ -56,7 +56,7 @@ export async function openListener(
       keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
-      connections.begin(request.socket, response);
+      if (!connections.begin(request.socket, response)) return;
       answer(handler, request, response).catch(() => response.destroy());
     },
   );
@@ -80,9 +80,8 @@ export async function openListener(
 
 class Connections {
   readonly #max: number;
-  /** The oldest first. */
-  readonly #sockets = new Set<Socket>();
-  readonly #responses = new Map<ServerResponse, Socket>();
+  /** Each with its last response, the oldest first. */
+  readonly #sockets = new Map<Socket, ServerResponse | undefined>();
 
   constructor(max: number) {
     this.#max = max;
@@ -91,27 +90,33 @@ class Connections {
   /** If there are too many, the oldest without a response in progress gives way, so that slow ones keep out no other. */
   add(socket: Socket): void {
     if (this.#sockets.size >= this.#max) (this.#oldestIdle() ?? socket).destroy();
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, undefined);
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  begin(socket: Socket, response: ServerResponse): void {
-    this.#responses.set(response, socket);
-    response.once("close", () => this.#responses.delete(response));
+  /** Returns whether a request is answered. A client that does not wait for the response to its last one is closed. */
+  begin(socket: Socket, response: ServerResponse): boolean {
+    if (this.#sockets.get(socket)?.writableEnded === false) socket.destroy();
+    if (socket.destroyed) return false;
+    this.#sockets.set(socket, response);
+    return true;
   }
 
   async close(graceMs: number): Promise<void> {
-    const ended = Promise.all(
-      [...this.#responses.keys()].map((response) => once(response, "close")),
-    );
+    const responses = [...this.#sockets.values()].filter(isInProgress);
+    const ended = Promise.all(responses.map((response) => once(response, "close")));
     await withTimeout(ended, { clock: systemClock, ms: graceMs, what: "end" }).catch(() => {});
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
   #oldestIdle(): Socket | undefined {
-    const busy = new Set(this.#responses.values());
-    return [...this.#sockets].find((socket) => !busy.has(socket) && !socket.destroyed);
+    const idle = [...this.#sockets].filter(([, response]) => !isInProgress(response));
+    return idle.find(([socket]) => !socket.destroyed)?.[0];
   }
+}
+
+function isInProgress(response: ServerResponse | undefined): response is ServerResponse {
+  return response !== undefined && !response.writableFinished && !response.destroyed;
 }
 
 async function answer(

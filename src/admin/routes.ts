@@ -41,6 +41,8 @@ export interface AdminSource {
 /** An engine that is busy may take a while. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const LINES_TIMEOUT_MS = 3_000;
+/** Answers in the making, also for clients that have left. */
+const MAX_ANSWERS = 64;
 /** Each reads up to four megabytes. */
 const MAX_HISTORIES = 8;
 
@@ -55,6 +57,7 @@ export class AdminRoutes {
   readonly #access: Access;
   readonly #signal: AbortSignal;
   readonly #isRestricted: boolean;
+  #answers = 0;
   #histories = 0;
   readonly #routes: Readonly<Record<string, Route | undefined>>;
 
@@ -75,6 +78,7 @@ export class AdminRoutes {
       clock,
       signal,
     });
+    const measured = metrics && shared(() => this.#limited(metrics));
     const listed = containers && shared(() => this.#limited(containers, { signal }));
     this.#routes = {
       "/": async () => {
@@ -93,7 +97,7 @@ export class AdminRoutes {
         const reason = notReady(await status());
         return reason === undefined ? text(200, "ready") : text(503, `not ready: ${reason}`);
       },
-      "/metrics": metrics && (async () => metricsText(await this.#limited(metrics))),
+      "/metrics": measured && (async () => metricsText(await measured())),
     };
   }
 
@@ -110,10 +114,15 @@ export class AdminRoutes {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "Method not allowed", { allow: "GET, HEAD" });
     }
+    const isBusy = this.#answers >= MAX_ANSWERS && pathname !== "/healthz";
+    if (isBusy) return busy("Too many requests");
+    this.#answers += 1;
     try {
       return await route(request);
     } catch (error) {
       return text(500, this.#source.redact(messageOf(error)));
+    } finally {
+      this.#answers -= 1;
     }
   }
 

@@ -97,8 +97,6 @@ export class Outbox {
     for (let letter = this.#waiting[0]; letter !== undefined; letter = this.#waiting[0]) {
       const isSettled = await this.#settle(letter);
       if (!isSettled) return;
-      // It may have been given up meanwhile, because too many wait.
-      if (this.#waiting[0] !== letter) continue;
       this.#waiting.shift();
       this.#options.onSettled(letter.entry, letter.notification !== undefined);
     }

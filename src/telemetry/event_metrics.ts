@@ -99,7 +99,9 @@ export class EventMetrics {
     "crash-loop": () => this.#instruments.count("dewy.app.crash_loops.total", this.#app),
   };
 
-  #request({ url, method, status }: EventOf<"request">): void {
+  /** Notifiers are not upstreams. */
+  #request({ url, method, status, isNotification }: EventOf<"request">): void {
+    if (isNotification) return;
     this.#instruments.count("dewy.upstream.requests.total", {
       ...this.#app,
       host: this.#hostOf(url),

@@ -149,6 +149,15 @@ describe("the routes", () => {
     expect((await ask("/api/history")).status).toBe(200);
   });
 
+  test("answer at most 64 requests at once, and the health check all the same", async () => {
+    const { ask } = routesOf();
+    const answers = Promise.all(Array.from({ length: 70 }, () => ask("/")));
+    expect((await ask("/healthz")).status).toBe(200);
+    const statuses = (await answers).map(({ status }) => status);
+    expect(statuses).toEqual([...Array(64).fill(200), ...Array(6).fill(503)]);
+    expect((await ask("/")).status).toBe(200);
+  });
+
   test("share one call of the engine among concurrent requests", async () => {
     let asked = 0;
     let answer = (): void => {};
