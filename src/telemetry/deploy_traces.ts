@@ -59,8 +59,8 @@ export class DeployTraces {
   #ended: { tag: string; context: Context } | undefined;
   /** The calls since the last poll or command: of the phase `resolve`, if they lead to a deploy. */
   #calls: { event: EventOf<"request">; at: number }[] = [];
-  /** The order of an operator that has not ended yet, and when it was given. */
-  #order: { command: string; operator: Operator; at: number } | undefined;
+  /** The command of an operator that has not ended yet; a rollback has a trace of its own. */
+  #order: { command: string; operator: Operator; rollback: OpenSpan | undefined } | undefined;
 
   constructor(options: DeployTraceOptions) {
     this.#options = options;
@@ -68,7 +68,8 @@ export class DeployTraces {
 
   /** The id of the trace to which an event about a version belongs; `undefined` if there is none or it is not sampled. */
   traceIdOf(tag: string): string | undefined {
-    const context = this.#attempts.get(tag)?.span.spanContext();
+    const { span } = this.#attempts.get(tag) ?? this.#order?.rollback ?? {};
+    const context = span?.spanContext();
     const { SAMPLED } = this.#options.api.TraceFlags;
     return context !== undefined && context.traceFlags & SAMPLED ? context.traceId : undefined;
   }
@@ -79,9 +80,15 @@ export class DeployTraces {
   };
 
   readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>, at: number) => void } = {
-    ordered: (order, at) => {
+    ordered: ({ command, operator }, at) => {
       this.#calls = [];
-      this.#order = { ...order, at };
+      const rollback = command.startsWith("rollback")
+        ? this.#beginRollback(operator, at)
+        : undefined;
+      this.#order = { command, operator, rollback };
+    },
+    refused: ({ command }) => {
+      if (this.#order?.command === command) this.#order = undefined;
     },
     polled: () => {
       this.#calls = [];
@@ -267,25 +274,33 @@ export class DeployTraces {
     this.#start("rollback", startedAt, attempt.context, attributes).span.end(new Date(at));
   }
 
-  /** An operator's rollback is a deploy of the version that it returns to. */
-  #movedBack(tag: string, to: string, operator: Operator, at: number): void {
-    const startedAt = this.#order?.command.startsWith("rollback") ? this.#order.at : at;
-    this.#order = undefined;
-    const { span, context } = this.#start("rollback", startedAt, this.#options.api.ROOT_CONTEXT, {
+  /** Of an operator: it deploys the version that it returns to. If it is refused, the span never ends. */
+  #beginRollback(operator: Operator, at: number): OpenSpan {
+    return this.#start("rollback", at, this.#options.api.ROOT_CONTEXT, {
       ...this.#options.attributes,
-      "dewy.tag": to,
-      "dewy.previous_tag": tag,
       "dewy.operator": operator.user,
-      "dewy.outcome": "deployed",
-      "deployment.status": "succeeded",
     });
-    span.end(new Date(at));
+  }
+
+  #movedBack(tag: string, to: string, operator: Operator, at: number): void {
+    // An earlier process may have accepted the command.
+    const { span, context } = this.#order?.rollback ?? this.#beginRollback(operator, at);
+    this.#order = undefined;
+    this.#finish(span, "deployed", at, { "dewy.tag": to, "dewy.previous_tag": tag });
     this.#ended = { tag: to, context };
   }
 
   #failed({ tag, error, retryInMs }: EventOf<"failed">, at: number): void {
-    const attempt = tag === undefined ? undefined : this.#attempts.get(tag);
-    if (tag === undefined || attempt === undefined) return;
+    if (tag === undefined) return;
+    const attempt = this.#attempts.get(tag);
+    if (attempt === undefined) {
+      const rollback = this.#order?.rollback;
+      if (rollback === undefined) return;
+      this.#order = undefined;
+      this.#record(error, rollback.span, at);
+      this.#finish(rollback.span, "failed", at, { "dewy.tag": tag });
+      return;
+    }
     if (attempt.phase !== undefined) this.#record(error, attempt.phase.span, at);
     this.#record(error, attempt.span, at);
     this.#end(tag, attempt.outcome ?? "failed", at, { "dewy.retry_in_ms": retryInMs });
@@ -298,14 +313,13 @@ export class DeployTraces {
     this.#attempts.delete(tag);
     if (this.#order?.command === `deploy ${tag}`) this.#order = undefined;
     this.#ended = { tag, context: attempt.context };
-    attempt.span.setAttributes(
-      this.#plain({
-        ...attributes,
-        "dewy.outcome": outcome,
-        "deployment.status": STATUSES[outcome],
-      }),
-    );
-    attempt.span.end(new Date(at));
+    this.#finish(attempt.span, outcome, at, attributes);
+  }
+
+  #finish(span: Span, outcome: Outcome, at: number, attributes: Loose): void {
+    const ending = { "dewy.outcome": outcome, "deployment.status": STATUSES[outcome] };
+    span.setAttributes(this.#plain({ ...attributes, ...ending }));
+    span.end(new Date(at));
   }
 
   #record(error: DewyError, span: Span, at: number): void {

@@ -266,11 +266,13 @@ describe("traces", () => {
   });
 
   test("show an operator's rollback, with its hook", () => {
-    const { clock, emit, outline, span } = eventsOf();
+    const { clock, emit, outline, span, traces } = eventsOf();
     const operator = { user: "alice" };
     emit({ type: "ordered", command: "rollback", operator });
     clock.advance(700);
+    const id = traces.traceIdOf("v2");
     emit({ type: "rolled-back", tag: "v2", to: "v1", reason: "asked for by alice", operator });
+    expect(id).toBe(span("rollback").spanContext().traceId);
     const result = {
       when: "after" as const,
       command: "true",
@@ -287,6 +289,21 @@ describe("traces", () => {
       "dewy.tag": "v1",
       "dewy.previous_tag": "v2",
       "dewy.operator": "alice",
+    });
+  });
+
+  test("show an operator's rollback that fails, but none that is refused", () => {
+    const { emit, spans, span } = eventsOf();
+    const [command, operator] = ["rollback v1", { user: "alice" }];
+    emit({ type: "ordered", command, operator });
+    emit({ type: "refused", command, operator, reason: "v1 is marked bad" });
+    expect(spans()).toEqual([]);
+    emit({ type: "ordered", command, operator });
+    emit(failedEvent(new DeployError("verify", "it exited"), 1, { tag: "v1" }));
+    expect(span("rollback").status).toEqual({ code: SpanStatusCode.ERROR, message: "it exited" });
+    expect(span("rollback").attributes).toMatchObject({
+      "dewy.tag": "v1",
+      "dewy.outcome": "failed",
     });
   });
 
