@@ -1,11 +1,14 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { hasCode } from "../host/files/file_error.ts";
 import { answerByFetch } from "../host/rpc_server/fetch.ts";
 import type { FetchHandler } from "../host/rpc_server/types.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
+import { formatListenSpec } from "../host/sockets/listen_spec.ts";
 
 interface ListenerOptions {
   host: string;
@@ -53,7 +56,7 @@ export async function openListener(
       keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
-      connections.begin(request.socket, response);
+      if (!connections.begin(request.socket, response)) return;
       answer(handler, request, response).catch(() => response.destroy());
     },
   );
@@ -63,10 +66,10 @@ export async function openListener(
     socket.on("error", () => socket.destroy());
     socket.end(NO_TUNNEL, () => socket.destroy());
   });
-  const bound = await bindFirst(http, host, ports);
+  const { address, port } = await bindFirst(http, host, ports);
   return {
-    url: `http://${bound.host.includes(":") ? `[${bound.host}]` : bound.host}:${bound.port}`,
-    port: bound.port,
+    url: `http://${formatListenSpec({ kind: "tcp", host: address, port })}`,
+    port,
     async close() {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
       await connections.close(GRACE_MS);
@@ -77,9 +80,8 @@ export async function openListener(
 
 class Connections {
   readonly #max: number;
-  /** The oldest first. */
-  readonly #sockets = new Set<Socket>();
-  readonly #responses = new Map<ServerResponse, Socket>();
+  /** Each with its last response, the oldest first. */
+  readonly #sockets = new Map<Socket, ServerResponse | undefined>();
 
   constructor(max: number) {
     this.#max = max;
@@ -88,24 +90,33 @@ class Connections {
   /** If there are too many, the oldest without a response in progress gives way, so that slow ones keep out no other. */
   add(socket: Socket): void {
     if (this.#sockets.size >= this.#max) (this.#oldestIdle() ?? socket).destroy();
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, undefined);
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  begin(socket: Socket, response: ServerResponse): void {
-    this.#responses.set(response, socket);
-    response.once("close", () => this.#responses.delete(response));
+  /** Returns whether a request is answered. A client that does not wait for the response to its last one is closed. */
+  begin(socket: Socket, response: ServerResponse): boolean {
+    if (this.#sockets.get(socket)?.writableEnded === false) socket.destroy();
+    if (socket.destroyed) return false;
+    this.#sockets.set(socket, response);
+    return true;
   }
 
   async close(graceMs: number): Promise<void> {
-    await within(graceMs, Promise.all([...this.#responses.keys()].map(closeOf)));
-    for (const socket of this.#sockets) socket.destroy();
+    const responses = [...this.#sockets.values()].filter(isInProgress);
+    const ended = Promise.all(responses.map((response) => once(response, "close")));
+    await withTimeout(ended, { clock: systemClock, ms: graceMs, what: "end" }).catch(() => {});
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
   #oldestIdle(): Socket | undefined {
-    const busy = new Set(this.#responses.values());
-    return [...this.#sockets].find((socket) => !busy.has(socket) && !socket.destroyed);
+    const idle = [...this.#sockets].filter(([, response]) => !isInProgress(response));
+    return idle.find(([socket]) => !socket.destroyed)?.[0];
   }
+}
+
+function isInProgress(response: ServerResponse | undefined): response is ServerResponse {
+  return response !== undefined && !response.writableFinished && !response.destroyed;
 }
 
 async function answer(
@@ -139,16 +150,11 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return length !== "0" || encoding !== undefined;
 }
 
-interface BoundAddress {
-  host: string;
-  port: number;
-}
-
 async function bindFirst(
   http: Server,
   host: string,
   ports: readonly number[],
-): Promise<BoundAddress> {
+): Promise<AddressInfo> {
   for (const port of ports) {
     try {
       return await bind(http, host, port);
@@ -161,25 +167,11 @@ async function bindFirst(
   throw new HostError("other programs use all of its ports; choose another --admin-port");
 }
 
-async function bind(http: Server, host: string, port: number): Promise<BoundAddress> {
+async function bind(http: Server, host: string, port: number): Promise<AddressInfo> {
   http.listen({ host, port });
   await once(http, "listening");
   http.on("error", () => {}); // For connections that cannot be accepted; others can.
   const bound = http.address();
-  if (bound !== null && typeof bound !== "string") return { host: bound.address, port: bound.port };
+  if (bound !== null && typeof bound !== "string") return bound;
   throw new HostError("Cannot determine the port of the admin API");
-}
-
-function closeOf(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => response.once("close", () => resolve()));
-}
-
-function within(ms: number, work: Promise<unknown>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    void work.then(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

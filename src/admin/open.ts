@@ -1,10 +1,10 @@
+import { adminPorts } from "../control/admin.ts";
 import { AbortedError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { isLoopbackHost } from "../core/private_address.ts";
 import { SecretFile } from "../host/files/secret_file.ts";
 import { type Listener, openListener } from "./listener.ts";
-import { adminPorts } from "./ports.ts";
 import { AdminRoutes, type AdminSource } from "./routes.ts";
 
 export interface AdminOptions extends AdminSource {
@@ -39,7 +39,8 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
     listener = await openListener((request) => routes.answer(request), { host, ports });
   } catch (error) {
     const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason: messageOf(error) };
-    emit({ type: "warning", message: "Admin API not available", fields });
+    const message = "Admin API not available";
+    emit({ type: "warning", important: true, message, fields });
     return { url: undefined, close: async () => {} };
   }
   const { url } = listener;

@@ -1,13 +1,14 @@
 import { hostname } from "node:os";
+import type { AdminContainer } from "../control/admin.ts";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
+import { cached } from "../core/concurrency.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withDeadline } from "../core/timeout.ts";
 import { type Access, refusalOf } from "./access.ts";
 import { eventStream, json, metricsText, page, text, withoutBody } from "./answer.ts";
-import type { AdminContainer } from "./container.ts";
 import { parseHistoryQuery, readHistory, readRecent } from "./history.ts";
 import { LiveSections } from "./live_sections.ts";
 import { renderPage, renderSections } from "./page/render.ts";
@@ -40,6 +41,8 @@ export interface AdminSource {
 /** An engine that is busy may take a while. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const LINES_TIMEOUT_MS = 3_000;
+/** Answers in the making, also for clients that have left. */
+const MAX_ANSWERS = 64;
 /** Each reads up to four megabytes. */
 const MAX_HISTORIES = 8;
 
@@ -54,6 +57,7 @@ export class AdminRoutes {
   readonly #access: Access;
   readonly #signal: AbortSignal;
   readonly #isRestricted: boolean;
+  #answers = 0;
   #histories = 0;
   readonly #routes: Readonly<Record<string, Route | undefined>>;
 
@@ -64,6 +68,8 @@ export class AdminRoutes {
     this.#signal = signal;
     this.#isRestricted = access.tokens === undefined;
     const { containers, metrics, subscribe, clock } = source;
+    // Concurrent requests share one answer, so that they do not overload an engine or the disk.
+    const shared = <T>(ask: () => Promise<T>): (() => Promise<T>) => cached(ask, { ms: 0, clock });
     const view = shared(() => this.#view());
     const status = shared(() => this.#status());
     const live = new LiveSections({
@@ -72,6 +78,7 @@ export class AdminRoutes {
       clock,
       signal,
     });
+    const measured = metrics && shared(() => this.#limited(metrics));
     const listed = containers && shared(() => this.#limited(containers, { signal }));
     this.#routes = {
       "/": async () => {
@@ -90,7 +97,7 @@ export class AdminRoutes {
         const reason = notReady(await status());
         return reason === undefined ? text(200, "ready") : text(503, `not ready: ${reason}`);
       },
-      "/metrics": metrics && (async () => metricsText(await this.#limited(metrics))),
+      "/metrics": measured && (async () => metricsText(await measured())),
     };
   }
 
@@ -102,15 +109,20 @@ export class AdminRoutes {
 
   async #routed(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    const route = Object.hasOwn(this.#routes, pathname) ? this.#routes[pathname] : undefined;
+    const route = this.#routes[pathname];
     if (route === undefined) return text(404, "Not found");
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "Method not allowed", { allow: "GET, HEAD" });
     }
+    const isBusy = this.#answers >= MAX_ANSWERS && pathname !== "/healthz";
+    if (isBusy) return busy("Too many requests");
+    this.#answers += 1;
     try {
       return await route(request);
     } catch (error) {
       return text(500, this.#source.redact(messageOf(error)));
+    } finally {
+      this.#answers -= 1;
     }
   }
 
@@ -179,17 +191,6 @@ export class AdminRoutes {
     const app = appLines && (await this.#limited(appLines, limits).catch(() => []));
     return { ...(app && { appLines: app.map(redact) }), ownLines: ownLines().map(redact) };
   }
-}
-
-/** Shares one answer among concurrent requests, so that they do not overload an engine or the disk. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return () => {
-    running ??= ask().finally(() => {
-      running = undefined;
-    });
-    return running;
-  };
 }
 
 function busy(reason: string): Response {

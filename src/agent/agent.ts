@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { exclusive } from "../core/concurrency.ts";
 import { AbortedError, ConfigError } from "../core/error.ts";
 import { dedupe, type EventSink, fanOut } from "../core/event.ts";
-import { exclusive } from "../core/exclusive.ts";
 import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
@@ -23,7 +23,7 @@ import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import { openAgentAdmin } from "./admin.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, isolated } from "./context.ts";
 import { dryRun } from "./dry_run.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { type EventHub, eventHub, type OpenInstance, openInstance } from "./instance.ts";
@@ -118,7 +118,7 @@ function deployContext(
     after: config.afterDeployHook ?? "",
     timeoutMs: config.hookTimeoutMs,
     cwd: root,
-    env: command.env,
+    env: config.isolateEnv === true ? isolated(command.env, command) : command.env,
     redact: command.redactor(command.env),
   });
   const serially = exclusive();

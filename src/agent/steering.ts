@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
 import type { SteerCommand } from "../control/protocol.ts";
+import { exclusive } from "../core/concurrency.ts";
 import { ConfigError, DeployError, DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
-import { exclusive } from "../core/exclusive.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Operator } from "../core/operator.ts";
 import { abortWith } from "../core/timeout.ts";

@@ -1,5 +1,5 @@
-import type { AdminContainer } from "../admin/container.ts";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
+import type { AdminContainer } from "../control/admin.ts";
 import type { AppStatus } from "../control/protocol.ts";
 import type { Registry } from "../core/types.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
@@ -7,7 +7,11 @@ import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { SupervisionMeasures } from "../telemetry/readings.ts";
 
-export type AgentConfig = DeployConfig & { command: string };
+export type AgentConfig = DeployConfig & {
+  command: string;
+  /** Whether hooks get no credentials of dewy. */
+  isolateEnv?: boolean;
+};
 
 export interface Agent {
   config: AgentConfig;

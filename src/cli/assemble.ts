@@ -1,8 +1,8 @@
-import type { CommandContext, DriverTables } from "../agent/context.ts";
+import { type CommandContext, type DriverTables, isolated } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
-import { type Environment, withoutCredentials } from "../core/environment.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
@@ -12,7 +12,6 @@ import type { Notifications } from "../notifiers/open.ts";
 import type { CollectedUrls } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
-import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
@@ -32,7 +31,7 @@ export async function assemble(
   const clock = systemClock;
   const urls = await notifierUrls(config, io, tables.notifiers);
   const known = redactorOf(tables.registries, tables.notifiers);
-  const redactor: Redactor = (...environments) => known(...environments, urls.secrets);
+  const redactor: Redactor = (...environments) => known(...environments, urls?.secrets ?? {});
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
@@ -118,12 +117,12 @@ async function notifierUrls(
   config: Config,
   { env }: ProcessIo,
   table: DriverTables["notifiers"],
-): Promise<NotifierUrls> {
+): Promise<NotifierUrls | undefined> {
   const isWanted =
     isDeploying(config) &&
     !config.dryRun &&
     (config.notifiers.length > 0 || config.notifierFiles.length > 0 || env.DEWY_NOTIFIER);
-  if (!isWanted) return { texts: [], publicFiles: [], secrets: {} };
+  if (!isWanted) return undefined;
   const { collectNotifierUrls, secretsIn } = await import("../notifiers/urls.ts");
   const urls = await collectNotifierUrls(config, env);
   return { ...urls, secrets: { NOTIFIER_SECRETS: secretsIn(urls.texts, table).join("\n") } };
@@ -131,33 +130,29 @@ async function notifierUrls(
 
 /** An invalid URL ends dewy before anything is written. */
 async function open(
-  { texts, publicFiles }: NotifierUrls,
+  urls: NotifierUrls | undefined,
   config: Config,
   context: RegistryContext,
   { tables, redactor }: { tables: DriverTables; redactor: Redactor },
 ): Promise<Notifications | undefined> {
+  if (urls === undefined || !isDeploying(config)) return undefined;
+  const { texts, origins, publicFiles, emptyFiles } = urls;
+  const warn = (message: string, file: string, hint: string): void =>
+    context.emit({ type: "warning", important: true, message, fields: { file, hint } });
   for (const file of publicFiles) {
-    const message = "Every user can read the URLs of notifiers";
-    context.emit({
-      type: "warning",
-      important: true,
-      message,
-      fields: { file, hint: "chmod o-r" },
-    });
+    warn("Every user can read the URLs of notifiers", file, "chmod o-r");
   }
-  if (!isDeploying(config) || texts.length === 0) return undefined;
+  for (const file of emptyFiles) warn("No notifications: no URL in the file", file, "one per line");
+  if (texts.length === 0) return undefined;
   const { openNotifiers } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
   const registry = redactUrl(config.registry);
   const instance = { name: "", mode: config.command, directory: "", registry };
-  const drivers = [...Object.values(tables.registries), ...Object.values(tables.notifiers)];
-  const programEnv = withoutCredentials(context.env, [
-    ...drivers,
-    { environment: TELEMETRY_SECRETS },
-  ]);
+  const programEnv = isolated(context.env, tables);
   const { caFile } = config;
-  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
-  return openNotifiers(texts, tables.notifiers, own, redactor(context.env));
+  const redact = redactor(context.env);
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv, redact };
+  return openNotifiers(texts, tables.notifiers, own, origins);
 }
 
 /** Refuses a registry that the command cannot use, and names the one that can. */

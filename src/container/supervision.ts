@@ -1,6 +1,7 @@
-import type { AdminContainer } from "../admin/container.ts";
 import { type Supervision, statePath } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
+import type { AdminContainer } from "../control/admin.ts";
+import { cached } from "../core/concurrency.ts";
 import { ConfigError } from "../core/error.ts";
 import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import { findRelease } from "../deploy/state.ts";
@@ -13,7 +14,6 @@ import { stateFile } from "../host/files/state_file.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { ImageRegistry } from "../registries/oci/image_registry.ts";
 import { adminContainer } from "./admin/container.ts";
-import { cached } from "./cached.ts";
 import type { ContainerConfig } from "./config.ts";
 import type { ContainerEngine, EngineImage } from "./engine/engine.ts";
 import { managedLabels } from "./options/names.ts";

@@ -73,7 +73,7 @@ export type DewyEvent =
       limit: number;
       resetAt: Date;
       /** Neither low nor used up, or reported before: for metrics and the status only. */
-      isRoutine?: true;
+      isRoutine?: true | undefined;
     }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
@@ -93,12 +93,12 @@ export type DewyEvent =
       acceptedBefore?: true;
     }
   | { type: "known-bad"; tag: string; reason: string }
-  | { type: "phase-started"; phase: DeployPhase; tag: string }
-  | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
+  | { type: "phase-started"; phase: DeployPhase | "bake"; tag: string }
+  | { type: "phase"; phase: DeployPhase | "bake"; tag: string; durationMs: number }
   /** The deploy has failed, or was given up, in this phase. Other events report it. */
   | {
       type: "phase-failed";
-      phase: DeployPhase;
+      phase: DeployPhase | "bake";
       tag: string;
       error: DewyError;
       durationMs: number;

@@ -1,5 +1,5 @@
+import { type Exclusively, exclusive } from "../core/concurrency.ts";
 import { AbortedError, DeployError } from "../core/error.ts";
-import { type Exclusively, exclusive } from "../core/exclusive.ts";
 import { abortWith } from "../core/timeout.ts";
 
 /** A deploy that runs beside the polling. */

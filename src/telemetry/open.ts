@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Resource } from "@opentelemetry/resources";
 import type { MetricProducer } from "@opentelemetry/sdk-metrics";
+import type { AdminContainer } from "../control/admin.ts";
 import type { InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Environment } from "../core/environment.ts";
@@ -9,8 +10,8 @@ import { messageOf } from "../core/message_of.ts";
 import type { Redact } from "../core/secret.ts";
 import { withTimeout } from "../core/timeout.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
-import type { ReadContainers } from "./container_observer.ts";
 import { DeployTraces } from "./deploy_traces.ts";
+import type { OtlpConfig } from "./endpoint.ts";
 import { EventMetrics } from "./event_metrics.ts";
 import { Instruments } from "./instruments.ts";
 import { openOtlp } from "./otlp.ts";
@@ -25,13 +26,13 @@ const SCOPE = { name: "github.com/linyows/dewy" };
 const FAILING_CLOSE_MS = 500;
 
 export interface TelemetryOptions {
-  config: { otlpEndpoint: string | undefined; otlpInsecure: boolean };
+  config: OtlpConfig;
   env: Environment;
   instance: { name: string; mode: Mode; version: string };
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
   observeProxy?: ((observer: ProxyObserver) => void) | undefined;
-  containers?: ReadContainers | undefined;
+  containers?: ((signal: AbortSignal) => Promise<readonly AdminContainer[]>) | undefined;
   /** The value of `--ca-file`. */
   caFile?: string | undefined;
   emit: EventSink;
@@ -87,7 +88,8 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
       await withTimeout(closed, timeout).catch((error) => {
         if (isFailing) return;
         const message = "The last telemetry was not sent";
-        emit({ type: "warning", message, fields: { error: messageOf(error) } });
+        const fields = { collector: otlp?.collector ?? "", error: messageOf(error) };
+        emit({ type: "warning", message, fields });
       });
     },
   };

@@ -33,11 +33,17 @@ export function prometheusText(
   );
   const nameOf = ({ metrics: [metric] }: ScopeMetrics): string => metric?.descriptor.name ?? "";
   scopes.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
+  const shown = Object.entries(resource.attributes).filter(([key]) => !OF_SCRAPE.has(key));
   const target = resources.resourceFromAttributes(
-    Object.fromEntries(Object.entries(resource.attributes).filter(([key]) => !OF_SCRAPE.has(key))),
+    Object.fromEntries(shown.map(([key, value]) => [labelName(key), value])),
   );
   return new prometheus.PrometheusSerializer().serialize({
     resource: target,
     scopeMetrics: scopes,
   });
+}
+
+/** Two attributes can get the same name; the later one then replaces the earlier one, as Prometheus refuses both. */
+function labelName(key: string): string {
+  return key.replaceAll(/[^a-zA-Z0-9]+/g, "_").replace(/^(?=\d)/, "_");
 }

@@ -1,15 +1,12 @@
 import type { MetricData } from "@opentelemetry/sdk-metrics";
+import type { AdminContainer } from "../control/admin.ts";
 import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
+import { cached } from "../core/concurrency.ts";
 import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
-import { withTimeout } from "../core/timeout.ts";
+import { withDeadline, withTimeout } from "../core/timeout.ts";
 import type { HealthChecks } from "../host/proxy/probe.ts";
 import type { TcpProxyStats } from "../host/proxy/tcp_proxy.ts";
-import {
-  containerObserver,
-  type ObservedContainer,
-  type ReadContainers,
-} from "./container_observer.ts";
 import type { TelemetryPackages } from "./packages.ts";
 import { Points } from "./points.ts";
 
@@ -27,11 +24,13 @@ export interface ReadingsSubject {
   mode: Mode;
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
-  containers?: ReadContainers | undefined;
+  containers?: ((signal: AbortSignal) => Promise<readonly AdminContainer[]>) | undefined;
   clock: Clock;
 }
 
-const STATUS_TIMEOUT_MS = 2_000;
+/** A scrape must not hang with the disk or the engine. */
+const TIMEOUT_MS = 2_000;
+const FRESH_MS = 5_000;
 
 /** More of one kind are left out, so that no registry or app makes a scrape large. */
 const MAX_SERIES = 100;
@@ -61,7 +60,7 @@ const ENDED: ReadonlySet<string> = new Set(["exited", "dead"]);
 export class Readings {
   readonly #packages: TelemetryPackages;
   readonly #subject: ReadingsSubject;
-  readonly #containers: ReturnType<typeof containerObserver> | undefined;
+  readonly #containers: (() => Promise<readonly AdminContainer[] | undefined>) | undefined;
   readonly #app: { app: string };
   readonly #startedAt: { wall: number; monotonic: number };
   /** On the monotonic clock. */
@@ -69,9 +68,12 @@ export class Readings {
 
   constructor(packages: TelemetryPackages, subject: ReadingsSubject) {
     const { clock, containers, name } = subject;
+    const inspect = containers && (() => withDeadline(clock, TIMEOUT_MS, undefined, containers));
     this.#packages = packages;
     this.#subject = subject;
-    this.#containers = containers && containerObserver(containers, clock);
+    // Several readers may collect at about the same time.
+    this.#containers =
+      inspect && cached(() => inspect().catch(() => undefined), { ms: FRESH_MS, clock });
     this.#app = { app: name };
     this.#startedAt = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#succeededAt = this.#startedAt.monotonic;
@@ -98,7 +100,7 @@ export class Readings {
   async #status(): Promise<InstanceStatus | undefined> {
     const { clock, status } = this.#subject;
     try {
-      return await withTimeout(status(), { clock, ms: STATUS_TIMEOUT_MS, what: "status" });
+      return await withTimeout(status(), { clock, ms: TIMEOUT_MS, what: "status" });
     } catch {
       return undefined;
     }
@@ -168,7 +170,7 @@ export class Readings {
     points.add("dewy.container.ready_replicas", replicas.ready, this.#app);
   }
 
-  #addContainers(points: Points, containers: readonly ObservedContainer[]): void {
+  #addContainers(points: Points, containers: readonly AdminContainer[]): void {
     const running = containers.filter(({ status }) => status === "running");
     points.add("dewy.container.replicas", running.length, this.#app);
     for (const container of containers.slice(0, MAX_SERIES)) {
@@ -191,7 +193,7 @@ function addProxy(points: Points, proxy: TcpProxyStats): void {
   }
 }
 
-function addContainer(points: Points, container: ObservedContainer, app: { app: string }): void {
+function addContainer(points: Points, container: AdminContainer, app: { app: string }): void {
   const { name, image, status, started_at, labels, restarts, exit_code, oom_killed } = container;
   const attributes = { ...app, container: name, replica: labels["dewy.replica"] ?? "" };
   for (const state of CONTAINER_STATES) {

@@ -111,6 +111,9 @@ describe("the live sections", () => {
     clock.advance(REFRESH_MS);
     await expect.poll(() => sinks.size).toBe(0);
     expect(shown.renders).toBe(1);
+    const again = readerOf(live.open(anyone));
+    await expect.poll(() => shown.renders).toBe(2);
+    expect(await again.next()).toEqual({ live: "v1", log: "a" });
   });
 
   test("that a slow client has missed come as one", async () => {

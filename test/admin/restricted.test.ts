@@ -5,7 +5,7 @@ import { JournalEntry } from "../../src/journal/entry.ts";
 import { TALKATIVE } from "./source.ts";
 
 const AT = "2026-01-01T10:00:00.000Z";
-const REASON = withLastLines("it exited", ["secret line", "another secret"]);
+const REASON = withLastLines("it exited", ["secret line", "another\nsecret"]);
 
 describe("an entry without a token file", () => {
   test("has every field but messages, output and the command of a hook", () => {

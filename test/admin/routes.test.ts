@@ -149,6 +149,15 @@ describe("the routes", () => {
     expect((await ask("/api/history")).status).toBe(200);
   });
 
+  test("answer at most 64 requests at once, and the health check all the same", async () => {
+    const { ask } = routesOf();
+    const answers = Promise.all(Array.from({ length: 70 }, () => ask("/")));
+    expect((await ask("/healthz")).status).toBe(200);
+    const statuses = (await answers).map(({ status }) => status);
+    expect(statuses).toEqual([...Array(64).fill(200), ...Array(6).fill(503)]);
+    expect((await ask("/")).status).toBe(200);
+  });
+
   test("share one call of the engine among concurrent requests", async () => {
     let asked = 0;
     let answer = (): void => {};
@@ -246,6 +255,19 @@ describe("without a token file", () => {
     const text = await textOf(path, false);
     expect(text).not.toContain("secret");
     expect(text.length).toBeGreaterThan(40);
+  });
+
+  test("the page with one shows the lines without secrets, also if an engine does not answer", async () => {
+    const pageOf = async (appLines: AdminSource["appLines"]): Promise<string> => {
+      const ownLines = () => ["own line with hunter2"];
+      const { ask } = routesOf({ root: await tempDirectory(), appLines, ownLines }, true);
+      return await (await ask("/")).text();
+    };
+    const page = await pageOf(async () => ["app line with hunter2"]);
+    expect(page).toContain("app line with …");
+    expect(page).toContain("own line with …");
+    const without = await pageOf(() => Promise.reject(new Error("no engine")));
+    expect(without).toContain("own line with …");
   });
 
   test.each(["/api/status", "/api/history"])("%s shows both with one", async (path) => {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { adminPorts } from "../../src/admin/ports.ts";
+import { adminPorts } from "../../src/control/admin.ts";
 import { runCase, runtimes } from "../runtime/runtimes.ts";
 
 describe.each(runtimes)("the admin server on $name", (runtime) => {
   test("passes all checks", async () => {
     const { code, stdout, stderr } = await runCase(runtime, "test/runtime/admin_main.ts");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(JSON.parse(stdout)).toHaveLength(9);
+    expect(JSON.parse(stdout)).toHaveLength(10);
   });
 });
 

@@ -14,7 +14,7 @@ const TOKEN = "a-token-of-the-admin-api";
 const HOST = "Host: localhost";
 const LIMITS = {
   headersTimeoutMs: 200,
-  requestTimeoutMs: 400,
+  requestTimeoutMs: 60_000,
   keepAliveMs: 60_000,
   connections: 3,
 };
@@ -147,6 +147,19 @@ const checks = {
     await oldest.closed;
     answer();
     await Promise.all([busy.receives("x"), latest.receives("x")]);
+    await listener.close();
+  },
+  "closes a connection that does not wait for the response to its last request": async () => {
+    let asked = 0;
+    const { listener, port } = await slowListener(async () => {
+      asked += 1;
+      await new Promise(() => {});
+      return new Response("x");
+    });
+    const greedy = dial(port);
+    greedy.send(...Array(100).fill(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+    await greedy.closed;
+    equal(asked, 1, "requests");
     await listener.close();
   },
   "asks for the token of the file, which may change": async () => {

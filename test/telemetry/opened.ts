@@ -1,6 +1,6 @@
+import type { AdminContainer } from "../../src/control/admin.ts";
 import type { InstanceStatus } from "../../src/control/protocol.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
-import type { ObservedContainer } from "../../src/telemetry/container_observer.ts";
 import { openTelemetry, type TelemetryOptions } from "../../src/telemetry/open.ts";
 import type { SupervisionMeasures } from "../../src/telemetry/readings.ts";
 import { type FakeClock, fakeClock } from "../fakes/clock.ts";
@@ -39,12 +39,15 @@ export const MEASURES: SupervisionMeasures = {
   healthChecks: { total: 12, failures: 4 },
 };
 
-export function container(overrides: Partial<ObservedContainer> = {}): ObservedContainer {
+export function container(overrides: Partial<AdminContainer> = {}): AdminContainer {
   return {
+    id: "c0ffee",
     name: "app-1-0",
+    ip_port: "127.0.0.1:32768",
     image: "img:v1",
     status: "running",
     started_at: "2026-07-16T10:00:00Z",
+    deployed_at: "2026-07-16T10:00:00Z",
     labels: { "dewy.replica": "0", "dewy.version": "v1" },
     restarts: 0,
     ...overrides,

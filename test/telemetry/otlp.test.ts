@@ -1,14 +1,15 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { resourceFromAttributes } from "@opentelemetry/resources";
+import type { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { CollectorHealth } from "../../src/telemetry/collector_health.ts";
-import { type OtlpOptions, openOtlp, type TracerProvider } from "../../src/telemetry/otlp.ts";
+import { type OtlpOptions, openOtlp } from "../../src/telemetry/otlp.ts";
 import { type FakeCollector, serveCollector, spansOf } from "../fakes/collector.ts";
 
 interface Sender {
-  provider: TracerProvider;
+  provider: BasicTracerProvider;
   warnings(): string[];
   /** Sends one span, and resolves when the export has ended, whatever its outcome. */
   send(): Promise<void>;
@@ -177,13 +178,16 @@ describe("a collector that fails", () => {
     expect(messages).toEqual([expect.any(String), "Telemetry is sent again"]);
   });
 
-  test("on the port of gRPC comes with a hint", () => {
+  test.each([
+    ["http://collector:4317", new Error("Parse Error"), "usually on port 4318"],
+    ["https://collector:4318", new Error("wrong version number"), "--otlp-insecure"],
+  ])("at %s with %s comes with a hint", (url, error, hint) => {
     const hints: unknown[] = [];
     const emit = (event: DewyEvent): void => {
       if (event.type === "warning") hints.push(event.fields?.hint);
     };
     const health = new CollectorHealth({ emit, redact: (text) => text });
-    health.watcher("traces", "http://collector:4317/v1/traces")(new Error("Parse Error"));
-    expect(hints).toEqual([expect.stringContaining("usually on port 4318")]);
+    health.watcher("traces", `${url}/v1/traces`)(error);
+    expect(hints).toEqual([expect.stringContaining(hint)]);
   });
 });

@@ -1,4 +1,4 @@
-import type { AdminContainer } from "../../admin/container.ts";
+import type { AdminContainer } from "../../control/admin.ts";
 import type { EngineContainer } from "../engine/engine.ts";
 
 /** Go's zero time, which the engine prints for a missing time. */

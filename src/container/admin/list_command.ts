@@ -1,9 +1,8 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { AdminContainer } from "../../admin/container.ts";
-import { adminPorts } from "../../admin/ports.ts";
 import type { CommandContext } from "../../agent/context.ts";
+import { AdminContainer, adminPorts } from "../../control/admin.ts";
 import { DewyError, HostError, RemoteError } from "../../core/error.ts";
 import { printable } from "../../core/text.ts";
 import { createHostFetch } from "../../host/net/fetch.ts";

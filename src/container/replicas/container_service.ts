@@ -1,5 +1,5 @@
+import { type Exclusively, exclusive } from "../../core/concurrency.ts";
 import { DeployError, faultOf } from "../../core/error.ts";
-import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";
 import type { AppRelease, CrashLoop, Runner } from "../../deployers/runner.ts";

@@ -1,8 +1,8 @@
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
+import { exclusive } from "../../core/concurrency.ts";
 import type { EventSink } from "../../core/event.ts";
-import { exclusive } from "../../core/exclusive.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../deploy/state.ts";
 import { hostError, readOwnFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";

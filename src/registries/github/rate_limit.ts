@@ -46,7 +46,7 @@ export function watchRateLimit(host: string, io: { clock: Clock; emit: EventSink
       remaining,
       limit: limit.limit,
       resetAt: new Date(io.clock.now() + limit.resetAt - io.clock.monotonic()),
-      ...(isNews ? {} : { isRoutine: true }),
+      isRoutine: isNews ? undefined : true,
     });
   };
   const limited = (

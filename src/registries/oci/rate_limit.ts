@@ -74,9 +74,14 @@ export class OciLimit {
     const { clock, emit } = this.#context;
     const state = remaining === 0 ? "hit" : remaining < limit * LOW ? "low" : "";
     const isNews = state !== "" && state !== this.#announced;
-    const resetAt = new Date(clock.now() + windowMs);
-    const routine = isNews ? {} : { isRoutine: true as const };
-    emit({ type: "rate-limit", host: this.#host, remaining, limit, resetAt, ...routine });
+    emit({
+      type: "rate-limit",
+      host: this.#host,
+      remaining,
+      limit,
+      resetAt: new Date(clock.now() + windowMs),
+      isRoutine: isNews ? undefined : true,
+    });
     this.#announced = state;
   }
 

@@ -1,6 +1,6 @@
+import { type Exclusively, exclusive } from "../../core/concurrency.ts";
 import { faultOf } from "../../core/error.ts";
 import type { StartReason } from "../../core/event.ts";
-import { type Exclusively, exclusive } from "../../core/exclusive.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { lastWithin } from "../../core/text.ts";
 import type { BakeOutcome } from "../../deploy/deployer.ts";

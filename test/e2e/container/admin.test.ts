@@ -1,7 +1,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { AdminContainer } from "../../../src/admin/container.ts";
+import type { AdminContainer } from "../../../src/control/admin.ts";
 import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { freePorts } from "../../peers/ports.ts";
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the admin API and container l
     const second = other.start(["--admin-port", "65535"]);
     await deployed(second, "v1.0.0");
     expect(second.lines()).toContainEqual(
-      expect.objectContaining({ level: "WARN", msg: "Admin API not available" }),
+      expect.objectContaining({ level: "ERROR", msg: "Admin API not available" }),
     );
     expect(await Promise.all([endOf(dewy), endOf(second)])).toEqual([0, 0]);
   });

@@ -24,3 +24,10 @@ export const AdminContainer = v.object({
   oom_killed: v.exactOptional(v.boolean()),
 });
 export type AdminContainer = v.InferOutput<typeof AdminContainer>;
+
+const PORTS = 10;
+
+/** The ports to try: each dewy on a machine takes the first free one. */
+export function adminPorts(first: number): readonly number[] {
+  return Array.from({ length: PORTS }, (_, index) => first + index).filter((one) => one <= 65_535);
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cached } from "../../src/container/cached.ts";
+import { cached } from "../../src/core/concurrency.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
 function counting() {
