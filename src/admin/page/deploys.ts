@@ -3,7 +3,13 @@ import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
 import { type Html, html } from "./html.ts";
 import { duration, prose, timeAgo, timeAt } from "./time.ts";
-import { type DeployItem, type EventItem, type Outcome, timelineOf } from "./timeline.ts";
+import {
+  type DeployItem,
+  EVENT_TEXTS,
+  type EventItem,
+  type Outcome,
+  timelineOf,
+} from "./timeline.ts";
 import type { Tone } from "./verdict.ts";
 import type { PageView } from "./view.ts";
 
@@ -121,31 +127,6 @@ function outputOf({ entry, hooks }: DeployItem): readonly Html[] {
 function outputDetails(title: string, lines: readonly string[]): Html {
   return html`<details data-key="${title}"><summary>${title}</summary><pre>${lines.map(plainLine).join("\n")}</pre></details>`;
 }
-
-const EVENT_TEXTS: Readonly<Record<string, readonly [tone: Tone, text: string]>> = {
-  started: ["calm", "dewy started"],
-  stopping: ["calm", "dewy stopped"],
-  ordered: ["busy", "Command"],
-  refused: ["warn", "Command refused"],
-  failed: ["bad", "Failed"],
-  "succeeded-again": ["good", "Succeeded again"],
-  recovered: ["warn", "Recovered"],
-  waiting: ["warn", "Waiting"],
-  held: ["warn", "Held"],
-  "known-bad": ["warn", "Known to be bad"],
-  "bytes-changed": ["bad", "Bytes changed"],
-  "would-deploy": ["calm", "Would be deployed"],
-  "crash-loop": ["bad", "Crash loop"],
-  "app-exited": ["bad", "App exited"],
-  resumed: ["bad", "Restart failed"],
-  "start-failed": ["bad", "Start failed"],
-  "replica-lost": ["bad", "Replica lost"],
-  "app-restart": ["calm", "App restarted"],
-  "notifications-lost": ["warn", "Notifications lost"],
-  uncaught: ["bad", "Uncaught error"],
-  warning: ["warn", "Warning"],
-  gap: ["warn", "Gap"],
-};
 
 function eventRow({ key, entry, count }: EventItem, now: number): Html {
   const [tone, text] = EVENT_TEXTS[entry.event] ?? ["calm", entry.event];
