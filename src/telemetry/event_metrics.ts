@@ -1,18 +1,12 @@
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { Instruments } from "./instruments.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const MAX_HOSTS = 20;
-const RESTART_REASONS: readonly StartReason[] = [
-  "deploy",
-  "rollback",
-  "signal",
-  "operator",
-  "crash",
-];
+const RESTART_REASONS = ["deploy", "rollback", "signal", "operator", "crash"];
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
 /** Counts events, and times what they took. */

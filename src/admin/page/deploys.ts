@@ -1,7 +1,7 @@
 import { plainLine } from "../../core/text.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
-import { type Html, html } from "./html.ts";
+import { card, type Html, html } from "./html.ts";
 import { duration, prose, timeAgo, timeAt } from "./time.ts";
 import {
   type DeployItem,
@@ -20,10 +20,12 @@ export function deploysSection({ entries, now }: PageView): Html {
   const rows = items.map((item) =>
     item.kind === "deploy" ? deployRow(item, longest, now) : eventRow(item, now),
   );
-  return html`<section id="deploys" class="card" aria-labelledby="deploys-title">
-<h2 id="deploys-title">History</h2>
-${rows.length === 0 ? html`<p class="note">No entries yet.</p>` : html`<ol class="timeline">${rows}</ol>`}
-</section>`;
+  const list = html`<ol class="timeline">${rows}</ol>`;
+  return card(
+    "deploys",
+    "History",
+    rows.length === 0 ? html`<p class="note">No entries yet.</p>` : list,
+  );
 }
 
 const OUTCOMES: Readonly<Record<Outcome, readonly [tone: Tone, mark: string, text: string]>> = {
