@@ -14,6 +14,8 @@ const TIMEOUT_MS = 10_000;
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const LATE_MS = 5 * MINUTE_MS;
+/** Most services that fail are back by then. */
+const SERIOUS_MS = 15 * MINUTE_MS;
 /** Jitter: machines that lost the same service must not return to it together. */
 const JITTER = 0.25;
 
@@ -40,6 +42,14 @@ export interface OutboxOptions extends Pick<Context, "clock" | "emit"> {
   random?: (() => number) | undefined;
 }
 
+interface Trouble {
+  error: string;
+  since: number;
+  retryAt: number;
+  /** Whether the log says so at its default level. */
+  isReported: boolean;
+}
+
 /** Delivers notifications one at a time, in order, until each is delivered or given up. Deploys never wait for it. */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -49,7 +59,7 @@ export class Outbox {
   #hurry = new AbortController();
   #isClosing = false;
   #running: Promise<void> | undefined;
-  #trouble: { error: string; since: number; retryAt?: number } | undefined;
+  #trouble: Trouble | undefined;
   #lost = 0;
 
   constructor(options: OutboxOptions) {
@@ -158,15 +168,14 @@ export class Outbox {
     const pauseMs = this.#pauseAfter(error, outcome, failures);
     const now = clock.now();
     const text = this.#reasonOf(error);
-    const isNew = this.#trouble === undefined;
-    this.#trouble = {
-      error: text,
-      since: this.#trouble?.since ?? now,
-      retryAt: now + pauseMs,
-    };
-    if (isNew) {
+    const before = this.#trouble;
+    const since = before?.since ?? now;
+    const isSerious = outcome === "operator" || now - since >= SERIOUS_MS;
+    const isReported = isSerious || before?.isReported === true;
+    this.#trouble = { error: text, since, retryAt: now + pauseMs, isReported };
+    if (before === undefined || isReported !== before.isReported) {
       const fields = { error: text, retryInSeconds: Math.ceil(pauseMs / 1_000) };
-      this.#warn("Notification not delivered yet", fields, outcome === "operator");
+      this.#warn("Notification not delivered yet", fields, isSerious);
     }
     const awake = this.#hurry.signal;
     await clock.sleep(pauseMs, awake).catch(() => {});

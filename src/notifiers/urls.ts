@@ -174,7 +174,7 @@ function unsupported(text: string, table: NotifierTable): ConfigError {
   const shown = `"${hiddenUrl(text)}"`;
   const drivers = [...new Set(Object.values(table))];
   const meant = driverOfSite(host, table);
-  const near = nearest(start.replace("://", ""), Object.keys(table));
+  const near = schemeNear(start.replace("://", "").toLowerCase(), Object.keys(table));
   const advised = meant === undefined ? "" : `; for ${meant.name} ${advice(meant)}`;
   const hint = near === undefined || meant !== undefined ? advised : `; did you mean ${near}://?`;
   return new ConfigError(
@@ -182,6 +182,10 @@ function unsupported(text: string, table: NotifierTable): ConfigError {
       ? `Cannot read --notifier ${shown}: expected ${drivers.map(({ syntax }) => syntax).join(", ")}${hint}`
       : `unsupported notifier: ${shown}; supported: ${Object.keys(table).join(", ")}${hint}`,
   );
+}
+
+function schemeNear(scheme: string, schemes: readonly string[]): string | undefined {
+  return schemes.find((one) => `${one}+`.startsWith(`${scheme}+`)) ?? nearest(scheme, schemes);
 }
 
 /** The driver of the service with this host, by the most specific domain. */

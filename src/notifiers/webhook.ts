@@ -63,6 +63,9 @@ export function readWebhook(url: SplitUrl, form: WebhookForm): Webhook {
     const near = key.length < 4 ? undefined : nearest(key, names);
     if (near !== undefined) throw invalid(`unknown option "${key}"; did you mean ${near}?`);
   }
+  // A variable of a script that is not set must not send everything unsigned.
+  const empty = own.find(([key, value]) => key.endsWith("-file") && value === "");
+  if (empty !== undefined) throw invalid(`${empty[0]} is empty; expected a path`);
   const query = form.hasOwnKeys === true ? new Map(own) : url.query;
   const options = readQuery({ ...url, text: `${origin}/…`, query }, form.options, "--notifier");
 

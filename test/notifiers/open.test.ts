@@ -107,6 +107,8 @@ describe("openNotifiers", () => {
     ["SLACK://general", "supported: slack"],
     ["__proto__://x", "Cannot read --notifier"],
     ["constructor://x", "unsupported notifier"],
+    ["discord://x", "did you mean discord+https://?"],
+    ["SLACK://x", "did you mean slack://?"],
     ["slak://deploy", "did you mean slack://?"],
     ["pigeon://coop", "supported: slack"],
     ["slack://general?colour=red", 'unknown option "colour"'],

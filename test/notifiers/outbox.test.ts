@@ -71,8 +71,10 @@ test("a release that went live is announced before the notifications about it", 
   expect(order).toEqual(["sent", "/r/1", "sent"]);
 });
 
-test("failures are retried with a backoff of up to five minutes, and reported once", async () => {
-  const pauses = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1_000);
+test("failures are retried with a backoff of up to five minutes, and reported twice", async () => {
+  const pauses = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map(
+    (seconds) => seconds * 1_000,
+  );
   const { outbox, clock, events, texts, letter } = open(async (attempt) => {
     if (attempt <= pauses.length) throw new RemoteError("no hunter2", { status: 500 });
   });
@@ -93,8 +95,25 @@ test("failures are retried with a backoff of up to five minutes, and reported on
   await until(() => outbox.status().state === "fine");
   expect(texts).toHaveLength(pauses.length + 1);
   expect(outbox.status()).toEqual({ notifier: "test://x", state: "fine", waiting: 0, lost: 0 });
-  const messages = events.map((event) => (event.type === "warning" ? event.message : event.type));
-  expect(messages).toEqual(["Notification not delivered yet", "Notifications are delivered again"]);
+  const message = "Notification not delivered yet";
+  expect(events).toMatchObject([
+    { message, important: false },
+    // After a quarter of an hour.
+    { message, important: true },
+    { message: "Notifications are delivered again" },
+  ]);
+});
+
+test("a token that is refused during an outage is reported, too", async () => {
+  const { outbox, clock, events, letter } = open(async (attempt) => {
+    if (attempt === 1) throw new RemoteError("no", { status: 500 });
+    throw new CredentialError("invalid_auth");
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(1_000);
+  clock.advance(1_000);
+  await until(() => events.length === 2);
+  expect(events).toMatchObject([{ important: false }, { important: true }]);
 });
 
 test("jitter shortens a pause by up to a quarter", async () => {

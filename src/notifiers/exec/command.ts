@@ -1,4 +1,4 @@
-import { HostError } from "../../core/error.ts";
+import { ConfigError, HostError } from "../../core/error.ts";
 import { shorten } from "../../core/text.ts";
 import { run } from "../../host/process/run.ts";
 import type { Notification, NotifierContext } from "../driver.ts";
@@ -30,7 +30,10 @@ export async function runCommand(
   const end = exitCode === null ? "was ended by a signal" : `exited with code ${exitCode}`;
   const [lastLine = ""] = stderr.trim().split("\n").slice(-1);
   const reason = lastLine === "" ? "" : `: ${shorten(lastLine, MAX_REASON)}`;
-  throw new HostError(`Cannot notify with exec:…: the command ${end}${reason}`);
+  const message = `Cannot notify with exec:…: the command ${end}${reason}`;
+  // https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02: not found, not executable.
+  if (exitCode === 126 || exitCode === 127) throw new ConfigError(message);
+  throw new HostError(message);
 }
 
 /** For short scripts. A variable cannot contain NUL. */

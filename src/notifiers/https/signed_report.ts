@@ -27,7 +27,7 @@ async function readSecret(
   file: string,
   { env, readTextFile }: Pick<NotifierContext, "env" | "readTextFile">,
 ): Promise<string | undefined> {
-  if (file === "") return env.DEWY_WEBHOOK_NOTIFIER_SECRET;
+  if (file === "") return env.DEWY_WEBHOOK_NOTIFIER_SECRET || undefined;
   const text = await readTextFile?.(file).catch((cause: unknown) => {
     throw new CredentialError(`Cannot sign a notification: ${messageOf(cause)}`, { cause });
   });

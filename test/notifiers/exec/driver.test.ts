@@ -88,6 +88,10 @@ describe("exec:", () => {
       message: `Cannot notify with exec:…: the command ${message}`,
     });
   });
+  test.each(["/nonexistent/command", "/"])("the command %s needs the operator", async (command) => {
+    const { notifier } = await open(command);
+    await expect(notifier.send(MESSAGE, NEVER)).rejects.toMatchObject({ fault: "operator" });
+  });
   test("at the timeout the command is killed, with all that it has started", async () => {
     const { notifier, directory } = await open("sleep 100 & echo $! $$ > pids; wait");
     const timeout = new AbortController();

@@ -107,6 +107,7 @@ describe("the URL of a webhook", () => {
     ["http://localhost.example.com/secret-path", "only this machine is allowed"],
     ["https://user:secret-path@h/x", "credentials do not belong in front of the host"],
     ["https:///secret-path", "it is not a URL"],
+    ["https://h/secret-path?secret-file=", "secret-file is empty"],
     ["https://h/secret-path?quite=true", "did you mean quiet?"],
   ])("is refused, and not shown: %s", (url, message) => {
     expect(() => open(url, withSecret())).toThrow(message);
