@@ -1,7 +1,8 @@
 // What telemetry costs: `dewy server` behind its proxy, with --telemetry and a scrape every 5 s, and
-// with a collector as well, against the same without. CPU and memory while idle, then requests per
-// second through the proxy. The order rotates from round to round. Needs haproxy (as the app) and
-// wrk. Run it with `npm run bench -- telemetry [rounds] [idle seconds] [load seconds]`.
+// with a collector as well, against the same without. All of them idle side by side for their CPU and
+// memory; then requests pass through one proxy after the other, and the order rotates from round to
+// round. Needs haproxy (as the app) and wrk. Run it with `npm run bench -- telemetry [rounds]
+// [idle seconds] [load seconds]`.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +13,7 @@ import { serveCollector } from "../test/fakes/collector.ts";
 import { freePorts } from "../test/peers/ports.ts";
 import { median, rotated } from "./support/measure.ts";
 
-const [ROUNDS = 4, IDLE_SECONDS = 30, LOAD_SECONDS = 10] = process.argv.slice(2).map(Number);
+const [ROUNDS = 10, IDLE_SECONDS = 60, LOAD_SECONDS = 3] = process.argv.slice(2).map(Number);
 const SCRAPE_MS = 5_000;
 const WARM_UP_MS = 8_000;
 const CONNECTIONS = 32;
@@ -24,37 +25,52 @@ interface Way {
   name: string;
   isMeasured: boolean;
   isSent: boolean;
-  samples: Sample[];
 }
 
-interface Sample {
+interface Running extends Way {
+  child: ChildProcess;
+  port: number;
+  adminPort: number;
+  /** The processes of dewy, without the app. */
+  pids: readonly number[];
   /** Milliseconds of CPU time in a second. */
   idleCpu: number;
   memoryMiB: number;
+  loads: Load[];
+}
+
+interface Load {
   /** Requests a second. */
   rate: number;
   p99Ms: number;
   /** CPU time for a request, in microseconds. */
-  requestCpu: number;
+  cpu: number;
 }
 
 const ways: readonly Way[] = [
-  { name: "without", isMeasured: false, isSent: false, samples: [] },
-  { name: "--telemetry, scraped", isMeasured: true, isSent: false, samples: [] },
-  { name: "… and sent to a collector", isMeasured: true, isSent: true, samples: [] },
+  { name: "without", isMeasured: false, isSent: false },
+  { name: "--telemetry, scraped", isMeasured: true, isSent: false },
+  { name: "… and sent to a collector", isMeasured: true, isSent: true },
 ];
 
 const directory = mkdtempSync(join(tmpdir(), "dewy-bench-telemetry-"));
-const marker = `${directory}/marker`;
 const collector = await serveCollector();
+let scraping: NodeJS.Timeout | undefined;
 try {
   const app = writeApp();
+  const running = await Promise.all(ways.map((way) => start(way, app)));
+  const measured = running.filter(({ isMeasured }) => isMeasured);
+  await Promise.all(measured.map(scrape));
+  scraping = setInterval(() => void Promise.all(measured.map(scrape)), SCRAPE_MS);
+  await sleep(WARM_UP_MS); // The start and the first poll are not idle.
+  await measureIdle(running);
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const way of rotated(ways, round)) way.samples.push(await sample(way, app));
+    for (const one of rotated(running, round)) one.loads.push(await load(one));
   }
-  report();
+  report(running);
 } finally {
-  await killAllWith("APP_REPORT", marker);
+  clearInterval(scraping);
+  for (const { name } of ways) await killAllWith("APP_REPORT", markerOf(name));
   await collector.close();
   rmSync(directory, { recursive: true, force: true });
 }
@@ -87,58 +103,50 @@ frontend app
   return { registry, program: [haproxy, "-db", "-q", "-f", config] };
 }
 
-async function sample(way: Way, app: App): Promise<Sample> {
-  const [port = 0, adminPort = 0] = await freePorts(2);
-  const child = startDewy(way, app, port, adminPort);
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  let scraping: NodeJS.Timeout | undefined;
-  try {
-    await until(async () => (await fetchText(`http://127.0.0.1:${port}/`)) !== "");
-    if (way.isMeasured) {
-      const scrape = async (): Promise<void> => {
-        const text = await fetchText(`http://127.0.0.1:${adminPort}/metrics`);
-        if (!text.includes("dewy_app_info")) throw new Error(`the scrape returned "${text}"`);
-      };
-      await scrape();
-      scraping = setInterval(scrape, SCRAPE_MS);
-    }
-    // The start and the first poll are not idle.
-    await sleep(WARM_UP_MS);
-    return await measure(port);
-  } finally {
-    clearInterval(scraping);
-    child.kill("SIGTERM");
-    await ended;
-  }
+function markerOf(name: string): string {
+  return `${directory}/${name}`;
 }
 
-function startDewy(
-  { isMeasured, isSent }: Way,
-  { registry, program }: App,
-  port: number,
-  adminPort: number,
-): ChildProcess {
+async function start(way: Way, { registry, program }: App): Promise<Running> {
+  const [port = 0, adminPort = 0] = await freePorts(2);
   const home = mkdtempSync(join(directory, "home-"));
   const flags = [
-    ...(isMeasured ? ["--telemetry", "--admin-port", String(adminPort)] : []),
-    ...(isSent ? ["--otlp-endpoint", collector.url] : []),
+    ...(way.isMeasured ? ["--telemetry", "--admin-port", String(adminPort)] : []),
+    ...(way.isSent ? ["--otlp-endpoint", collector.url] : []),
   ];
   const deploy = ["server", "--registry", `file://${registry}?artifact=app`, "-i", "10s"];
   const serve = ["--handoff", "proxy", "--port", `127.0.0.1:${port}`, "--bake", "0"];
-  return spawn("node", [CLI, ...deploy, ...serve, ...flags, "--", ...program], {
+  const child = spawn("node", [CLI, ...deploy, ...serve, ...flags, "--", ...program], {
     cwd: home,
-    env: { ...process.env, APP_REPORT: marker, DEWY_RUNTIME_DIR: home },
+    env: { ...process.env, APP_REPORT: markerOf(way.name), DEWY_RUNTIME_DIR: home },
     stdio: ["ignore", "ignore", "inherit"],
+  });
+  await until(async () => (await fetchText(`http://127.0.0.1:${port}/`)) !== "");
+  const pids = await pidsOf(way.name);
+  return { ...way, child, port, adminPort, pids, idleCpu: 0, memoryMiB: 0, loads: [] };
+}
+
+async function scrape({ adminPort }: Running): Promise<void> {
+  const text = await fetchText(`http://127.0.0.1:${adminPort}/metrics`);
+  if (!text.includes("dewy_app_info")) throw new Error(`the scrape returned "${text}"`);
+}
+
+async function measureIdle(running: readonly Running[]): Promise<void> {
+  const before = running.map(({ pids }) => cpuMs(pids));
+  // A collection of garbage halves the memory from one second to the next.
+  const sizes = running.map((): number[] => []);
+  for (let second = 0; second < IDLE_SECONDS; second += 1) {
+    await sleep(1_000);
+    for (const [index, { pids }] of running.entries()) sizes[index]?.push(memoryOf(pids));
+  }
+  running.forEach((one, index) => {
+    one.idleCpu = (cpuMs(one.pids) - (before[index] ?? 0)) / IDLE_SECONDS;
+    one.memoryMiB = median(sizes[index] ?? []);
   });
 }
 
-async function measure(port: number): Promise<Sample> {
-  const pids = await pidsOfDewy();
+async function load({ port, pids }: Running): Promise<Load> {
   const before = cpuMs(pids);
-  await sleep(IDLE_SECONDS * 1_000);
-  const idleCpu = (cpuMs(pids) - before) / IDLE_SECONDS;
-  const memoryMiB = pids.map(memoryOf).reduce((sum, size) => sum + size, 0);
-  const start = cpuMs(pids);
   const text = await output("wrk", [
     ...["-t1", `-c${CONNECTIONS}`, `-d${LOAD_SECONDS}s`, "--latency"],
     `http://127.0.0.1:${port}/`,
@@ -147,17 +155,14 @@ async function measure(port: number): Promise<Sample> {
   const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
   const [, p99 = "", unit = ""] = /99%\s+([\d.]+)(us|ms|s)/.exec(text) ?? [];
   return {
-    idleCpu,
-    memoryMiB,
     rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]),
     p99Ms: Number(p99) * ({ us: 0.001, ms: 1 }[unit] ?? 1_000),
-    requestCpu: ((cpuMs(pids) - start) * 1_000) / requests,
+    cpu: ((cpuMs(pids) - before) * 1_000) / requests,
   };
 }
 
-/** All processes of dewy, without the app. */
-async function pidsOfDewy(): Promise<number[]> {
-  const all = await processesWith("APP_REPORT", marker);
+async function pidsOf(name: string): Promise<number[]> {
+  const all = await processesWith("APP_REPORT", markerOf(name));
   const isApp = (pid: number): boolean =>
     readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0", 1)[0]?.endsWith("haproxy") === true;
   return all.map(({ pid }) => pid).filter((pid) => !isApp(pid));
@@ -173,10 +178,13 @@ function cpuMs(pids: readonly number[]): number {
   return (ticks * 1_000) / CLOCK_TICKS;
 }
 
-/** Proportional, in MiB. */
-function memoryOf(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return Number(/^Pss: +(\d+)/m.exec(rollup)?.[1] ?? 0) / 1024;
+/** What no other process shares, in MiB. */
+function memoryOf(pids: readonly number[]): number {
+  const sizes = pids.flatMap((pid) => {
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    return [...rollup.matchAll(/^Private_\w+: +(\d+)/gm)].map(([, size]) => Number(size));
+  });
+  return sizes.reduce((sum, size) => sum + size, 0) / 1024;
 }
 
 /** Asynchronous, so that scrapes go on. */
@@ -207,24 +215,24 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function report(): void {
-  const of = (way: Way | undefined, key: keyof Sample): number =>
-    median((way?.samples ?? []).map((one) => one[key]));
-  const rates = (way: Way): number[] => way.samples.map(({ rate }) => rate);
-  const plain = ways[0];
+function report(running: readonly Running[]): void {
+  const of = (one: Running | undefined, key: keyof Load): number =>
+    median((one?.loads ?? []).map((load) => load[key]));
+  // Within a round, so that other work of the machine matters less.
+  const ratio = (one: Running): number =>
+    median(one.loads.map(({ rate }, round) => rate / (running[0]?.loads[round]?.rate ?? 1)));
   console.log(
-    `Medians of ${ROUNDS} rounds: ${IDLE_SECONDS} s idle, ${LOAD_SECONDS} s of load over ${CONNECTIONS} connections`,
+    `${IDLE_SECONDS} s idle; medians of ${ROUNDS} rounds of ${LOAD_SECONDS} s over ${CONNECTIONS} connections`,
   );
   console.table(
-    ways.map((way) => ({
-      way: way.name,
-      "idle CPU (ms/s)": of(way, "idleCpu").toFixed(2),
-      "memory (MiB)": of(way, "memoryMiB").toFixed(1),
-      "requests/s": of(way, "rate").toFixed(0),
-      "/ without": (of(way, "rate") / of(plain, "rate")).toFixed(3),
-      "lowest-highest": `${Math.min(...rates(way)).toFixed(0)}-${Math.max(...rates(way)).toFixed(0)}`,
-      "p99 (ms)": of(way, "p99Ms").toFixed(2),
-      "CPU/request (µs)": of(way, "requestCpu").toFixed(1),
+    running.map((one) => ({
+      way: one.name,
+      "idle CPU (ms/s)": one.idleCpu.toFixed(2),
+      "memory (MiB)": one.memoryMiB.toFixed(1),
+      "requests/s": of(one, "rate").toFixed(0),
+      "/ without": ratio(one).toFixed(3),
+      "p99 (ms)": of(one, "p99Ms").toFixed(2),
+      "CPU/request (µs)": of(one, "cpu").toFixed(1),
     })),
   );
 }

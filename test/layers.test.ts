@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "host/credentials": ["core", "registries", "host/process"],
   "host/net": ["core", "registries", "registries/grpc", "host/files"],
   "host/download": ["core", "host/files", "host/process"],
-  "host/archive": ["core", "platform", "host/download"],
+  "host/archive": ["core", "platform", "host/process", "host/download"],
   "host/sockets": ["core", "host/process"],
   "host/proxy": ["core", "http", "host/files", "host/sockets"],
   "host/rpc_server": ["core", "gateway", "gen", "host/files"],
@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ["core", "host/files", "host/process", "host/sockets"],
   notifiers: ["core", "http", "host/files", "journal", "control"],
   "notifiers/slack": ["core", "http"],
-  "notifiers/slack_webhook": ["core", "notifiers/slack"],
+  "notifiers/slack_webhook": ["notifiers/slack"],
   "notifiers/discord": ["core"],
   "notifiers/teams": ["core"],
   "notifiers/ntfy": ["core"],
@@ -100,7 +100,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/process",
     "host/sockets",
     "host/proxy",
-    "telemetry",
     "cli/flags",
     "agent",
   ],
@@ -179,7 +178,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "container",
     "container/admin",
     "admin",
-    "telemetry",
   ],
 };
 

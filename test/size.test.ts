@@ -16,8 +16,11 @@ interface SizeTool {
 const TOOL = "../.ci/size.mjs";
 const { countLines, measure, commentShare }: SizeTool = await import(TOOL);
 
-/** 37,600 before there was a way to steer dewy; the journal, the commands, the policy and webhooks are the rest. */
-const MAX_LINES = 46_000;
+/**
+ * 46,000 before there were more notifiers than Slack: seven more with their outbox, telemetry, and the status page with its
+ * server are the rest.
+ */
+const MAX_LINES = 52_900;
 const MAX_COMMENT_PERCENT = 14;
 const MAX_FILES_PER_FOLDER = 20;
 /** Folders that may hold more files, and why. */

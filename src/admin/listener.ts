@@ -1,11 +1,14 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { hasCode } from "../host/files/file_error.ts";
 import { answerByFetch } from "../host/rpc_server/fetch.ts";
 import type { FetchHandler } from "../host/rpc_server/types.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
+import { formatListenSpec } from "../host/sockets/listen_spec.ts";
 
 interface ListenerOptions {
   host: string;
@@ -63,10 +66,10 @@ export async function openListener(
     socket.on("error", () => socket.destroy());
     socket.end(NO_TUNNEL, () => socket.destroy());
   });
-  const bound = await bindFirst(http, host, ports);
+  const { address, port } = await bindFirst(http, host, ports);
   return {
-    url: `http://${bound.host.includes(":") ? `[${bound.host}]` : bound.host}:${bound.port}`,
-    port: bound.port,
+    url: `http://${formatListenSpec({ kind: "tcp", host: address, port })}`,
+    port,
     async close() {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
       await connections.close(GRACE_MS);
@@ -101,7 +104,8 @@ class Connections {
 
   async close(graceMs: number): Promise<void> {
     const responses = [...this.#sockets.values()].filter(isInProgress);
-    await within(graceMs, Promise.all(responses.map(closeOf)));
+    const ended = Promise.all(responses.map((response) => once(response, "close")));
+    await withTimeout(ended, { clock: systemClock, ms: graceMs, what: "end" }).catch(() => {});
     for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
@@ -146,16 +150,11 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return length !== "0" || encoding !== undefined;
 }
 
-interface BoundAddress {
-  host: string;
-  port: number;
-}
-
 async function bindFirst(
   http: Server,
   host: string,
   ports: readonly number[],
-): Promise<BoundAddress> {
+): Promise<AddressInfo> {
   for (const port of ports) {
     try {
       return await bind(http, host, port);
@@ -168,25 +167,11 @@ async function bindFirst(
   throw new HostError("other programs use all of its ports; choose another --admin-port");
 }
 
-async function bind(http: Server, host: string, port: number): Promise<BoundAddress> {
+async function bind(http: Server, host: string, port: number): Promise<AddressInfo> {
   http.listen({ host, port });
   await once(http, "listening");
   http.on("error", () => {}); // For connections that cannot be accepted; others can.
   const bound = http.address();
-  if (bound !== null && typeof bound !== "string") return { host: bound.address, port: bound.port };
+  if (bound !== null && typeof bound !== "string") return bound;
   throw new HostError("Cannot determine the port of the admin API");
-}
-
-function closeOf(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => response.once("close", () => resolve()));
-}
-
-function within(ms: number, work: Promise<unknown>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    void work.then(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -1,6 +1,5 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
-import { abortWith } from "../core/timeout.ts";
 import { fingerprint } from "./page/render.ts";
 import { ALIVE_EVENT, ALIVE_MS, SECTIONS_EVENT } from "./page/view.ts";
 
@@ -29,6 +28,8 @@ export class LiveSections {
   readonly #options: LiveSectionsOptions;
   readonly #clients = new Set<Client>();
   #sections: Sections = {};
+  /** Aborts when the sections may have changed. */
+  #change = new AbortController();
   #isRefreshing = false;
 
   constructor(options: LiveSectionsOptions) {
@@ -36,6 +37,7 @@ export class LiveSections {
     // One listener for all: runtimes warn about more than ten.
     options.signal.addEventListener("abort", () => {
       for (const client of this.#clients) client.end();
+      this.#change.abort();
     });
   }
 
@@ -72,16 +74,16 @@ export class LiveSections {
   async #refresh(): Promise<void> {
     this.#isRefreshing = true;
     const { render, subscribe, clock, signal } = this.#options;
-    const change = new Wake();
-    const unsubscribe = subscribe(() => change.ring());
+    const unsubscribe = subscribe(() => this.#change.abort());
     while (this.#clients.size > 0 && !signal.aborted) {
+      this.#change = new AbortController();
       // Sections that cannot be rendered stay as they were; the next attempt is soon.
       this.#sections = await render()
         .then((sections) => withoutPassedTime(sections, this.#sections))
         .catch(() => this.#sections);
-      for (const client of this.#clients) client.wake.ring();
+      for (const client of this.#clients) client.wake();
       await clock.sleep(MIN_GAP_MS, signal).catch(() => {});
-      await change.wait(REFRESH_MS - MIN_GAP_MS, clock, signal);
+      await clock.sleep(REFRESH_MS - MIN_GAP_MS, this.#change.signal).catch(() => {});
     }
     unsubscribe();
     this.#isRefreshing = false;
@@ -99,22 +101,29 @@ function withoutPassedTime(sections: Sections, earlier: Sections): Sections {
 }
 
 class Client {
-  readonly wake = new Wake();
   readonly #clock: Clock;
-  readonly #ended = new AbortController();
+  #isEnded = false;
   #sent: Sections = {};
+  /** Ends the wait for a change. */
+  #change = new AbortController();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
+  wake(): void {
+    this.#change.abort();
+  }
+
   end(): void {
-    this.#ended.abort();
+    this.#isEnded = true;
+    this.wake();
   }
 
   /** Waits for a change, or a heartbeat. Returns `undefined` at the end. */
   async next(current: () => Sections): Promise<string | undefined> {
-    while (!this.#ended.signal.aborted) {
+    while (!this.#isEnded) {
+      this.#change = new AbortController();
       const sections = current();
       const changed = Object.entries(sections).filter(([id, html]) => this.#sent[id] !== html);
       this.#sent = sections;
@@ -122,33 +131,12 @@ class Client {
         const data = JSON.stringify(Object.fromEntries(changed));
         return `event: ${SECTIONS_EVENT}\ndata: ${data}\n\n`;
       }
-      const hasChanged = await this.wake.wait(ALIVE_MS, this.#clock, this.#ended.signal);
-      if (!hasChanged && !this.#ended.signal.aborted) return `event: ${ALIVE_EVENT}\ndata:\n\n`;
+      const isQuiet = await this.#clock.sleep(ALIVE_MS, this.#change.signal).then(
+        () => true,
+        () => false,
+      );
+      if (isQuiet) return `event: ${ALIVE_EVENT}\ndata:\n\n`;
     }
     return undefined;
-  }
-}
-
-/** A signal that something has changed; it is kept for one that does not wait yet. */
-class Wake {
-  #isRung = false;
-  #ring: (() => void) | undefined;
-
-  ring(): void {
-    this.#isRung = true;
-    this.#ring?.();
-  }
-
-  /** Returns whether it was rung, before `ms` have passed or the signal was aborted. */
-  async wait(ms: number, clock: Clock, signal: AbortSignal): Promise<boolean> {
-    const waiting = new AbortController();
-    const detach = abortWith(waiting, signal);
-    this.#ring = () => waiting.abort();
-    if (!this.#isRung) await clock.sleep(ms, waiting.signal).catch(() => {});
-    this.#ring = undefined;
-    detach();
-    const isRung = this.#isRung;
-    this.#isRung = false;
-    return isRung;
   }
 }

@@ -13,7 +13,6 @@ import { parseHistoryQuery, readHistory, readRecent } from "./history.ts";
 import { LiveSections } from "./live_sections.ts";
 import { renderPage, renderSections } from "./page/render.ts";
 import { EVENTS_PATH, type PageView } from "./page/view.ts";
-import { isServing, notReady } from "./readiness.ts";
 import { restricted, restrictedEntry } from "./restricted.ts";
 
 /** What the admin server shows. */
@@ -191,6 +190,19 @@ export class AdminRoutes {
     const app = appLines && (await this.#limited(appLines, limits).catch(() => []));
     return { ...(app && { appLines: app.map(redact) }), ownLines: ownLines().map(redact) };
   }
+}
+
+/** Whether the app serves; without an app, whether a version is live. */
+function isServing({ app, live }: InstanceStatus): boolean {
+  if (app === undefined) return live !== undefined;
+  return app.health === "serving" || app.health === "degraded";
+}
+
+/** Why the live version does not serve, or `undefined` if it does. */
+function notReady(status: InstanceStatus): string | undefined {
+  if (status.phase.name === "stopping") return "dewy is stopping";
+  if (status.live === undefined) return "no version is live";
+  return isServing(status) ? undefined : `the app is ${status.app?.health}`;
 }
 
 function busy(reason: string): Response {

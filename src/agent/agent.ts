@@ -23,7 +23,7 @@ import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import { openAgentAdmin } from "./admin.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, isolated } from "./context.ts";
 import { dryRun } from "./dry_run.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { type EventHub, eventHub, type OpenInstance, openInstance } from "./instance.ts";
@@ -118,7 +118,7 @@ function deployContext(
     after: config.afterDeployHook ?? "",
     timeoutMs: config.hookTimeoutMs,
     cwd: root,
-    env: command.env,
+    env: config.isolateEnv === true ? isolated(command.env, command) : command.env,
     redact: command.redactor(command.env),
   });
   const serially = exclusive();

@@ -1,9 +1,11 @@
 import type { Context } from "../core/context.ts";
+import { type Environment, withoutCredentials } from "../core/environment.ts";
 import type { EventSink } from "../core/event.ts";
 import type { ProcessIo } from "../host/process/io.ts";
 import type { Notifications } from "../notifiers/open.ts";
 import type { NotifierTable } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
+import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** The drivers that dewy knows, by scheme. */
@@ -26,4 +28,13 @@ export interface CommandContext
   io: RegistryContext;
   redactor: Redactor;
   version: string;
+}
+
+/** The environment for programs that are not to have dewy's credentials. */
+export function isolated(env: Environment, { registries, notifiers }: DriverTables): Environment {
+  return withoutCredentials(env, [
+    ...Object.values(registries),
+    ...Object.values(notifiers),
+    { environment: TELEMETRY_SECRETS },
+  ]);
 }

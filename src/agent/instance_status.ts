@@ -157,7 +157,7 @@ type Waiting = InstanceStatus["waiting"][number];
 interface Work {
   name: string;
   since: number;
-  /** Whether the version has become ready, so that the next `verify` is its bake. */
+  /** Whether the version has become ready. */
   isReady?: boolean;
 }
 
@@ -292,15 +292,14 @@ export class LiveStatus {
   }
 
   #begin(phase: string, tag: string): void {
-    const name = phase === "verify" && this.#work.get(tag)?.isReady ? "bake" : phase;
     this.#work.delete(tag);
-    this.#work.set(tag, { name, since: this.#clock.now() });
+    this.#work.set(tag, { name: phase, since: this.#clock.now() });
   }
 
   #finish(phase: string, tag: string): void {
     const work = this.#work.get(tag);
     if (work === undefined) return;
-    if (phase === "verify" && work.name !== "bake") {
+    if (phase === "verify") {
       work.isReady = true;
       this.#takeOver(tag);
     }

@@ -7,7 +7,11 @@ import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { SupervisionMeasures } from "../telemetry/readings.ts";
 
-export type AgentConfig = DeployConfig & { command: string };
+export type AgentConfig = DeployConfig & {
+  command: string;
+  /** Whether hooks get no credentials of dewy. */
+  isolateEnv?: boolean;
+};
 
 export interface Agent {
   config: AgentConfig;

@@ -1,8 +1,8 @@
-import type { CommandContext, DriverTables } from "../agent/context.ts";
+import { type CommandContext, type DriverTables, isolated } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
 import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
-import { type Environment, withoutCredentials } from "../core/environment.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
 import { redactUrl } from "../core/url.ts";
@@ -12,7 +12,6 @@ import type { Notifications } from "../notifiers/open.ts";
 import type { CollectedUrls } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
-import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type Config, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
@@ -149,14 +148,11 @@ async function open(
   const { hostIdentity } = await import("../host/host_identity.ts");
   const registry = redactUrl(config.registry);
   const instance = { name: "", mode: config.command, directory: "", registry };
-  const drivers = [...Object.values(tables.registries), ...Object.values(tables.notifiers)];
-  const programEnv = withoutCredentials(context.env, [
-    ...drivers,
-    { environment: TELEMETRY_SECRETS },
-  ]);
+  const programEnv = isolated(context.env, tables);
   const { caFile } = config;
-  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv };
-  return openNotifiers(texts, tables.notifiers, own, redactor(context.env), origins);
+  const redact = redactor(context.env);
+  const own = { ...context, host: hostIdentity(), instance, caFile, programEnv, redact };
+  return openNotifiers(texts, tables.notifiers, own, origins);
 }
 
 /** Refuses a registry that the command cannot use, and names the one that can. */

@@ -93,12 +93,12 @@ export type DewyEvent =
       acceptedBefore?: true;
     }
   | { type: "known-bad"; tag: string; reason: string }
-  | { type: "phase-started"; phase: DeployPhase; tag: string }
-  | { type: "phase"; phase: DeployPhase; tag: string; durationMs: number }
+  | { type: "phase-started"; phase: DeployPhase | "bake"; tag: string }
+  | { type: "phase"; phase: DeployPhase | "bake"; tag: string; durationMs: number }
   /** The deploy has failed, or was given up, in this phase. Other events report it. */
   | {
       type: "phase-failed";
-      phase: DeployPhase;
+      phase: DeployPhase | "bake";
       tag: string;
       error: DewyError;
       durationMs: number;

@@ -359,7 +359,7 @@ async function bake(
   const { deployer } = context;
   if (deployer.bake === undefined) return "proven";
   const watched = deployer.bake(release, signal);
-  return inPhase("verify", release.tag, context, () => watched);
+  return inPhase("bake", release.tag, context, () => watched);
 }
 
 /** Rolls back a release that failed while it served, even while a newer release is getting ready. */
@@ -480,7 +480,7 @@ async function prune(context: DeployContext, most: number): Promise<void> {
 }
 
 async function inPhase<T>(
-  phase: DeployPhase,
+  phase: DeployPhase | "bake",
   tag: string,
   { clock, emit }: DeployContext,
   work: () => Promise<T>,
@@ -498,8 +498,10 @@ async function inPhase<T>(
   }
 }
 
-function phaseError(phase: DeployPhase, tag: string, cause: unknown): DewyError {
+/** A version that fails in its bake has failed to verify. */
+function phaseError(phase: DeployPhase | "bake", tag: string, cause: unknown): DewyError {
+  const failed = phase === "bake" ? "verify" : phase;
   if (cause instanceof DewyError && cause.code === "aborted") return cause;
   const retryable = cause instanceof DewyError ? cause.retryable : false;
-  return new DeployError(phase, `Cannot deploy ${tag}: ${messageOf(cause)}`, { cause, retryable });
+  return new DeployError(failed, `Cannot deploy ${tag}: ${messageOf(cause)}`, { cause, retryable });
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { DeployPhase } from "../core/error.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
 import type { Redact } from "../core/secret.ts";
@@ -252,17 +251,14 @@ export class Attempts {
   }
 
   /** Forgets the phases of an earlier attempt that was given up without an event. */
-  beginPhase(tag: string, phase: DeployPhase): void {
+  beginPhase(tag: string, phase: string): void {
     if (phase === "stage") this.#attempts.delete(tag);
     const { phases } = this.#open(tag);
     if (phase === "activate") for (const name of SWITCH_PHASES) delete phases[name];
   }
 
-  addPhase(tag: string, phase: DeployPhase, durationMs: number): void {
-    const { phases } = this.#open(tag);
-    // The bake is reported as a second phase `verify`.
-    const name = phase === "verify" && phases.verify !== undefined ? "bake" : phase;
-    phases[name] = durationMs;
+  addPhase(tag: string, phase: string, durationMs: number): void {
+    this.#open(tag).phases[phase] = durationMs;
   }
 
   of(tag: string): EntryFields {

@@ -63,30 +63,26 @@ const MIN_PART = 100;
  */
 export function fitText(text: RichText, most: number, fits: (text: RichText) => boolean): RichText {
   for (let length = most; length > MIN_PART; length = Math.floor(length * 0.8)) {
-    const shorter = cutSpans(text, length);
+    const cut = (part: string, isOutput: boolean) => (isOutput ? cutStart : cutEnd)(part, length);
+    const shorter = mapText(text, cut);
     if (fits(shorter)) return shorter;
   }
   return [cutEnd(plainText(text), MIN_PART)];
 }
 
-function cutSpans(text: RichText, length: number): RichText {
-  return text.map((span) => {
-    if (typeof span === "string") return cutEnd(span, length);
-    if ("lines" in span) return { lines: cutStart(span.lines.join("\n"), length).split("\n") };
-    return "bold" in span
-      ? { bold: cutEnd(span.bold, length) }
-      : { code: cutEnd(span.code, length) };
-  });
-}
-
 /** Keeps the start, if possible up to the end of a line, and says how much is missing. */
 export function cutEnd(text: string, length: number): string {
   if (text.length <= length) return text;
+  const kept = headOf(text, length);
+  const mark = text[kept.length] === "\n" ? "\n" : "";
+  return `${kept}${mark}… (${text.length - kept.length} more characters truncated)`;
+}
+
+/** The start of a text, if possible up to the end of a line. */
+export function headOf(text: string, length: number): string {
   const head = text.slice(0, length);
   const lineEnd = head.lastIndexOf("\n");
-  const kept = lineEnd > 0 ? head.slice(0, lineEnd) : wholeCharacters(head);
-  const mark = lineEnd > 0 ? "\n" : "";
-  return `${kept}${mark}… (${text.length - kept.length} more characters truncated)`;
+  return lineEnd > 0 ? head.slice(0, lineEnd) : wholeCharacters(head);
 }
 
 /** Keeps the end, if possible from the start of a line, and says how much is missing. */
@@ -100,6 +96,6 @@ export function cutStart(text: string, length: number): string {
 }
 
 /** Without the half of a surrogate pair at its ends. */
-export function wholeCharacters(text: string): string {
+function wholeCharacters(text: string): string {
   return text.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "");
 }

@@ -19,20 +19,24 @@ export interface Cursor {
 
 const FORGOTTEN_MS = 30 * 24 * 60 * 60_000;
 
-const schema = v.object({
-  format: v.literal(1),
-  /** By the hash of the notifier's URL, which may be a secret. */
-  notifiers: v.record(v.string(), v.object({ id: v.optional(v.string()), at: v.string() })),
-});
+const File = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    format: v.literal(1),
+    /** By the hash of the notifier's URL, which may be a secret. */
+    notifiers: v.record(v.string(), v.object({ id: v.optional(v.string()), at: v.string() })),
+  }),
+);
 
 /** The file `.dewy/notified.json`. */
 export class Cursors {
   readonly #directory: string;
   readonly #exclusively = exclusive();
-  #cursors: ReadonlyMap<string, Cursor>;
+  readonly #cursors: Map<string, Cursor>;
   #isChanged = false;
 
-  private constructor(directory: string, cursors: ReadonlyMap<string, Cursor>) {
+  private constructor(directory: string, cursors: Map<string, Cursor>) {
     this.#directory = directory;
     this.#cursors = cursors;
   }
@@ -43,7 +47,8 @@ export class Cursors {
     const path = pathIn(directory);
     await removeTemporaries(path);
     const text = await readOwnFileIfPresent(path).catch(() => undefined);
-    return new Cursors(directory, new Map(Object.entries(parse(text ?? ""))));
+    const { success, output } = v.safeParse(File, text);
+    return new Cursors(directory, new Map(Object.entries(success ? output.notifiers : {})));
   }
 
   get(key: string): Cursor | undefined {
@@ -52,8 +57,7 @@ export class Cursors {
 
   /** Moves a cursor in memory. */
   set(key: string, { id, at }: Cursor): void {
-    const cursor = id === undefined ? { at } : { id, at };
-    this.#cursors = new Map([...this.#cursors, [key, cursor]]);
+    this.#cursors.set(key, { id, at });
     this.#isChanged = true;
   }
 
@@ -82,13 +86,4 @@ export class Cursors {
 
 function pathIn(directory: string): string {
   return join(directory, "notified.json");
-}
-
-function parse(text: string): Readonly<Record<string, Cursor>> {
-  try {
-    const result = v.safeParse(schema, JSON.parse(text));
-    return result.success ? result.output.notifiers : {};
-  } catch {
-    return {};
-  }
 }

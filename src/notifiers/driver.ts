@@ -1,5 +1,6 @@
 import type { Context } from "../core/context.ts";
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
+import type { Redact } from "../core/secret.ts";
 import type { OptionSpec, SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { RichText } from "./rich_text.ts";
@@ -42,6 +43,8 @@ export interface NotifierContext extends Context {
   host: HostIdentity;
   /** The value of `--ca-file`, for connections without `fetch`. */
   caFile?: string | undefined;
+  /** Masks secrets in everything that is shown. */
+  redact: Redact;
   /** The environment of programs that a notifier starts: without what drivers read. */
   programEnv: Environment;
   /** The instance that notifications are about. Name and directory are known once the first notification is sent. */

@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import type { NotifierStatus } from "../control/protocol.ts";
-import type { Clock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Redact } from "../core/secret.ts";
 import { readQuery, type SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { readJournal } from "../journal/read.ts";
@@ -41,21 +39,12 @@ export function openNotifiers(
   texts: readonly string[],
   table: NotifierTable,
   context: NotifierContext,
-  redact: Redact,
   origins: ReadonlyMap<string, string> = new Map(),
 ): Notifications {
   const urls = [...new Set(texts)].map((text) =>
     namingOrigin(origins.get(text), () => readNotifierUrl(text, table)),
   );
-  const labels = labelsOf(urls);
-  const emit = withoutSecrets(context.emit, redact);
-  const instance = { ...context.instance };
-  const opened = urls.map((url, index) =>
-    namingOrigin(origins.get(url.text), () =>
-      open(url, labels[index] ?? "", { ...context, instance, emit }, redact),
-    ),
-  );
-  return new OpenNotifications(opened, { ...context, instance });
+  return new OpenNotifications(urls, context, origins);
 }
 
 function namingOrigin<T>(origin: string | undefined, read: () => T): T {
@@ -67,34 +56,13 @@ function namingOrigin<T>(origin: string | undefined, read: () => T): T {
   }
 }
 
-/** A notifier with its limits and its outbox; without an outbox if its credentials are missing. */
 interface Channel {
+  /** Of its cursor. */
   key: string;
   label: string;
   limiter: Limiter;
-  openOutbox(onSettled: (entry: JournalEntry, isUrgent: boolean) => void): Outbox | undefined;
-  /** Warns again that the credentials are missing. */
-  remind(): void;
-}
-
-function open(
-  { text, url, driver }: NotifierUrl,
-  label: string,
-  context: NotifierContext,
-  redact: Redact,
-): Channel {
-  const quiet = isQuiet(url, label, driver);
-  const own = { ...context, env: driverEnvironment(context.env, driver.environment) };
-  const notifier = driver.open(url, own);
-  const { clock, emit } = context;
-  return {
-    key: createHash("sha256").update(text).digest("hex").slice(0, 16),
-    label,
-    limiter: new Limiter({ quiet, all: driver.isForPrograms === true }),
-    openOutbox: (onSettled) =>
-      notifier && new Outbox({ notifier, label, clock, emit, redact, onSettled }),
-    remind: () => void driver.open(url, own),
-  };
+  /** Absent if its credentials are missing. */
+  outbox: Outbox | undefined;
 }
 
 /** The driver checks the other options: it knows which keys of the query are those of its service. */
@@ -107,7 +75,6 @@ function isQuiet(url: SplitUrl, label: string, { options }: NotifierDriver): boo
 class OpenNotifications implements Notifications {
   readonly #channels: readonly Channel[];
   readonly #context: NotifierContext;
-  readonly #outboxes = new Map<Channel, Outbox>();
   readonly #end = new AbortController();
   /** The entries until the journal was read. */
   #early: JournalEntry[] | undefined = [];
@@ -115,16 +82,34 @@ class OpenNotifications implements Notifications {
   #cursors: Cursors | undefined;
   #saveFails = false;
 
-  constructor(channels: readonly Channel[], context: NotifierContext) {
-    this.#channels = channels;
-    this.#context = context;
-    for (const channel of channels) {
-      const outbox = channel.openOutbox((entry, isUrgent) => {
-        this.#settle(channel, entry, isUrgent);
-      });
-      if (outbox !== undefined) this.#outboxes.set(channel, outbox);
-      else void this.#remindDaily(channel, context.clock);
-    }
+  constructor(
+    urls: readonly NotifierUrl[],
+    context: NotifierContext,
+    origins: ReadonlyMap<string, string>,
+  ) {
+    const instance = { ...context.instance };
+    this.#context = { ...context, instance, emit: withoutSecrets(context) };
+    const labels = labelsOf(urls);
+    this.#channels = urls.map((url, index) =>
+      namingOrigin(origins.get(url.text), () => this.#open(url, labels[index] ?? "")),
+    );
+  }
+
+  #open({ text, url, driver }: NotifierUrl, label: string): Channel {
+    const { env } = this.#context;
+    const own = { ...this.#context, env: driverEnvironment(env, driver.environment) };
+    const key = createHash("sha256").update(text).digest("hex").slice(0, 16);
+    const quiet = isQuiet(url, label, driver);
+    const notifier = driver.open(url, own);
+    if (notifier === undefined) void this.#daily(() => driver.open(url, own));
+    const onSettled = (entry: JournalEntry, isUrgent: boolean): void =>
+      this.#settle(key, entry, isUrgent);
+    return {
+      key,
+      label,
+      limiter: new Limiter({ quiet, all: driver.isForPrograms === true }),
+      outbox: notifier && new Outbox({ ...this.#context, notifier, label, onSettled }),
+    };
   }
 
   start(instance: { name: string; directory: string }): void {
@@ -137,14 +122,13 @@ class OpenNotifications implements Notifications {
       this.#early.push(entry);
       return;
     }
-    for (const [channel, outbox] of this.#outboxes) deliver(entry, channel, outbox);
+    for (const channel of this.#channels) deliver(entry, channel);
   }
 
   status(): NotifierStatus[] {
-    return this.#channels.map((channel) => {
-      const status = this.#outboxes.get(channel)?.status();
+    return this.#channels.map(({ outbox, label: notifier }) => {
       const missing = { state: "failing", error: "its credentials are missing" } as const;
-      return status ?? { notifier: channel.label, ...missing, waiting: 0, lost: 0 };
+      return outbox?.status() ?? { notifier, ...missing, waiting: 0, lost: 0 };
     });
   }
 
@@ -152,7 +136,7 @@ class OpenNotifications implements Notifications {
     if (this.#end.signal.aborted) return;
     this.#end.abort();
     await this.#starting;
-    await Promise.all([...this.#outboxes.values()].map((outbox) => outbox.close(timeoutMs)));
+    await Promise.all(this.#channels.map(({ outbox }) => outbox?.close(timeoutMs)));
     await this.#save();
   }
 
@@ -170,16 +154,17 @@ class OpenNotifications implements Notifications {
     const isEarly = new Set(early.map(({ id }) => id));
     const earlier = entries.filter(({ id }) => id === undefined || !isEarly.has(id));
     this.#cursors = cursors;
-    for (const [channel, outbox] of this.#outboxes) {
+    for (const channel of this.#channels) {
+      if (channel.outbox === undefined) continue;
       const cursor = cursors.get(channel.key);
       if (cursor === undefined) cursors.set(channel.key, { at: startedAt });
-      replay(earlier, cursor, channel, outbox);
-      for (const entry of early) deliver(entry, channel, outbox);
+      replay(earlier, cursor, channel);
+      for (const entry of early) deliver(entry, channel);
     }
     await this.#save();
   }
 
-  #settle({ key }: Channel, { id, at }: JournalEntry, isUrgent: boolean): void {
+  #settle(key: string, { id, at }: JournalEntry, isUrgent: boolean): void {
     this.#cursors?.set(key, { id, at });
     if (isUrgent) void this.#save();
   }
@@ -198,18 +183,18 @@ class OpenNotifications implements Notifications {
     }
   }
 
-  async #remindDaily({ remind }: Channel, clock: Clock): Promise<void> {
+  async #daily(remind: () => void): Promise<void> {
     const { signal } = this.#end;
     for (;;) {
-      await clock.sleep(DAY_MS, signal).catch(() => {});
+      await this.#context.clock.sleep(DAY_MS, signal).catch(() => {});
       if (signal.aborted) return;
       remind();
     }
   }
 }
 
-function deliver(entry: JournalEntry, { limiter }: Channel, outbox: Outbox): void {
-  outbox.push({ entry, notification: limiter.admit(entry) });
+function deliver(entry: JournalEntry, { limiter, outbox }: Channel): void {
+  outbox?.push({ entry, notification: limiter.admit(entry) });
 }
 
 /** Lets the limiter see what is settled, and delivers the rest. Without a cursor, the notifier is new. */
@@ -217,14 +202,13 @@ function replay(
   entries: readonly JournalEntry[],
   cursor: Cursor | undefined,
   channel: Channel,
-  outbox: Outbox,
 ): void {
   const first = cursor === undefined ? entries.length : firstUnsettled(entries, cursor);
   const settled = entries.slice(0, first);
   for (const entry of settled) channel.limiter.admit(entry);
   const activated = settled.findLast(({ event }) => event === "activated");
-  if (activated !== undefined) outbox.push({ entry: activated });
-  for (const entry of entries.slice(first)) deliver(entry, channel, outbox);
+  if (activated !== undefined) channel.outbox?.push({ entry: activated });
+  for (const entry of entries.slice(first)) deliver(entry, channel);
 }
 
 /** An entry that was never written, or was rotated away, is found by its time. */
@@ -238,7 +222,7 @@ function firstUnsettled(entries: readonly JournalEntry[], { id, at }: Cursor): n
 }
 
 /** The path of a webhook's URL is a secret, also in the events about its requests. */
-function withoutSecrets(emit: EventSink, redact: Redact): EventSink {
+function withoutSecrets({ emit, redact }: NotifierContext): EventSink {
   return (event) => {
     if (event.type !== "request" && event.type !== "retry") return emit(event);
     const own = { isNotification: true as const, url: redact(event.url) };

@@ -2,7 +2,7 @@ import type { NotifierStatus } from "../control/protocol.ts";
 import type { Context } from "../core/context.ts";
 import { DewyError, NotFoundError, RemoteError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import { TimeoutError, withDeadline } from "../core/timeout.ts";
+import { TimeoutError, withDeadline, withTimeout } from "../core/timeout.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { Notification, Notifier } from "./driver.ts";
 import { lateNotification } from "./texts.ts";
@@ -82,9 +82,9 @@ export class Outbox {
     return {
       notifier: this.#options.label,
       state: error === undefined ? "fine" : "failing",
-      ...(error === undefined ? {} : { error }),
-      ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
-      ...(retryAt === undefined ? {} : { retryAt: new Date(retryAt).toISOString() }),
+      error,
+      since: since === undefined ? undefined : new Date(since).toISOString(),
+      retryAt: retryAt === undefined ? undefined : new Date(retryAt).toISOString(),
       waiting: this.#count(),
       lost: this.#lost,
     };
@@ -95,12 +95,8 @@ export class Outbox {
     const { clock, notifier } = this.#options;
     this.#isClosing = true;
     this.#hurry.abort();
-    if (this.#running !== undefined) {
-      const done = new AbortController();
-      const overdue = clock.sleep(timeoutMs, done.signal).catch(() => {});
-      await Promise.race([this.#running, overdue]);
-      done.abort();
-    }
+    const rest = this.#running ?? Promise.resolve();
+    await withTimeout(rest, { clock, ms: timeoutMs, what: "end" }).catch(() => {});
     this.#stop.abort(new DOMException("dewy ends", "AbortError"));
     await notifier.close?.().catch(() => {});
     const count = this.#count();
@@ -111,8 +107,6 @@ export class Outbox {
     for (let letter = this.#waiting[0]; letter !== undefined; letter = this.#waiting[0]) {
       const isSettled = await this.#settle(letter);
       if (!isSettled) return;
-      // It may have been given up meanwhile, because too many wait.
-      if (this.#waiting[0] !== letter) continue;
       this.#waiting.shift();
       this.#options.onSettled(letter.entry, letter.notification !== undefined);
     }

@@ -20,12 +20,14 @@ export interface Service {
   retryAfterMs?(body: string): number | undefined;
 }
 
-/** Posts JSON, or JSON that is text already, once. Any 2xx means that the service has the message. */
-export type JsonPoster = (
-  body: object | string,
-  signal: AbortSignal,
-  headers?: Readonly<Record<string, string>>,
-) => Promise<void>;
+export interface Post {
+  /** JSON, or JSON that is text already. */
+  body: object | string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** Posts once. Any 2xx means that the service has the message. */
+export type JsonPoster = (post: Post, signal: AbortSignal) => Promise<void>;
 
 export function createPoster(service: Service, context: NotifierContext): JsonPoster {
   const { name, target, headers } = service;
@@ -36,7 +38,7 @@ export function createPoster(service: Service, context: NotifierContext): JsonPo
     // The client knows the origin only, so that no error and no event can show the secret path.
     fetch: (_, init) => context.fetch(target, init),
   });
-  return async (body, signal, more) => {
+  return async ({ body, headers: more }, signal) => {
     const request: HttpRequest = {
       method: "POST",
       url: `${target.origin}/`,

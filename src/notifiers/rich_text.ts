@@ -20,12 +20,15 @@ export function rich(
   });
 }
 
-/** Changes every string of a text; lines are changed as one, since a secret may span several. */
-export function mapText(text: RichText, change: (part: string) => string): RichText {
+/** Changes every string of a text; lines of output are changed as one. */
+export function mapText(
+  text: RichText,
+  change: (part: string, isOutput: boolean) => string,
+): RichText {
   return text.map((span) => {
-    if (typeof span === "string") return change(span);
-    if ("lines" in span) return { lines: change(span.lines.join("\n")).split("\n") };
-    return "bold" in span ? { bold: change(span.bold) } : { code: change(span.code) };
+    if (typeof span === "string") return change(span, false);
+    if ("lines" in span) return { lines: change(span.lines.join("\n"), true).split("\n") };
+    return "bold" in span ? { bold: change(span.bold, false) } : { code: change(span.code, false) };
   });
 }
 

@@ -4,7 +4,7 @@ import { utcMinute } from "../core/text.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { Notification } from "./driver.ts";
 import { hookOf, hookTitle } from "./hook.ts";
-import { code, type RichText, rich, type Span } from "./rich_text.ts";
+import { code, rich, type Span } from "./rich_text.ts";
 
 /** Which entries a notifier gets. */
 export interface Wanted {
@@ -34,8 +34,8 @@ export function idOf({ id, at, event }: JournalEntry): string {
 
 /** The end of a row of failures. */
 export function recoveryOf(entry: JournalEntry, lastedMs: number, failures: number): Notification {
-  const text = rich`Recovered after ${roughSpan(lastedMs)} (${failures} failures)`;
-  return { id: idOf(entry), ...success(text), entry };
+  const parts = success`Recovered after ${roughSpan(lastedMs)} (${failures} failures)`;
+  return { id: idOf(entry), ...parts, entry };
 }
 
 /** A notification that is delivered late says when it happened. */
@@ -64,98 +64,76 @@ const SIGNAL_NAMES: Readonly<Record<string, string>> = {
   SIGQUIT: "quit",
 };
 
+const message = partsOf("message");
+const error = partsOf("error");
+const success = partsOf("success");
+
+function partsOf(kind: Parts["kind"]) {
+  return (...template: Parameters<typeof rich>): Parts => ({ kind, text: rich(...template) });
+}
+
 const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Parts | undefined>> = {
   started: ({ dewy, mode }) =>
-    message(
-      rich`Automatic shipping started by ${{ bold: "Dewy" }} (v${shown(dewy)}: ${shown(mode)})`,
-    ),
+    message`Automatic shipping started by ${{ bold: "Dewy" }} (v${shown(dewy)}: ${shown(mode)})`,
   stopping: ({ signal = "" }) =>
-    message(rich`Stop receiving by ${code(SIGNAL_NAMES[signal] ?? signal)} signal`),
-  downloaded: (entry) => message(rich`Downloaded artifact for ${tagOf(entry)}`),
+    message`Stop receiving by ${code(SIGNAL_NAMES[signal] ?? signal)} signal`,
+  downloaded: (entry) => message`Downloaded artifact for ${tagOf(entry)}`,
   hook: hookParts,
   deployed: (entry, all) => {
     // The number of containers has announced it.
     if (entry.mode === "container" && entry.user === undefined && !all) return undefined;
-    return success(rich`Deployed ${tagOf(entry)}${byText(entry)}`);
+    return success`Deployed ${tagOf(entry)}${byText(entry)}`;
   },
   "server-started": (entry) => {
     const verb = entry.restarted === true ? "restarted" : "started";
-    return message(
-      rich`Server ${verb} for ${tagOf(entry)}${entry.withPort === false ? " without port" : ""}`,
-    );
+    const port = entry.withPort === false ? " without port" : "";
+    return message`Server ${verb} for ${tagOf(entry)}${port}`;
   },
-  "app-restart": ({ signal = "" }) => message(rich`Restarted receiving by ${code(signal)} signal`),
+  "app-restart": ({ signal = "" }) => message`Restarted receiving by ${code(signal)} signal`,
   "app-exited": exitParts,
   resumed: (entry) =>
-    error(
-      rich`${tagOf(entry)} failed when it was restarted; the previous process keeps serving: ${reasonOf(entry)}`,
-    ),
+    error`${tagOf(entry)} failed when it was restarted; the previous process keeps serving: ${reasonOf(entry)}`,
   "start-failed": (entry) =>
-    error(rich`Cannot start ${tagOf(entry)}: ${reasonOf(entry)}${nextTry(entry.retryInMs)}`),
+    error`Cannot start ${tagOf(entry)}: ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
   "crash-loop": (entry) =>
-    error(
-      rich`${tagOf(entry)} keeps crashing (${shown(entry.crashes)} times): ${shown(entry.action)}`,
-    ),
-  adopted: (entry) =>
-    message(rich`Found ${tagOf(entry)} still running from an earlier start of dewy`),
-  "image-pulled": (entry) => message(rich`Pulled image for ${tagOf(entry)}`),
-  "containers-deployed": (entry) =>
-    success(
-      rich`Container deployed successfully: ${code(`${shown(entry.ready)}/${shown(entry.replicas)}`)} replicas of ${tagOf(entry)}`,
-    ),
-  "containers-adopted": (entry) => message(adoptedText(entry)),
-  "replica-lost": (entry) => error(lostText(entry)),
-  "no-program": () =>
-    message(rich`Versions are deployed, but no command is given: nothing is started`),
+    error`${tagOf(entry)} keeps crashing (${shown(entry.crashes)} times): ${shown(entry.action)}`,
+  adopted: (entry) => message`Found ${tagOf(entry)} still running from an earlier start of dewy`,
+  "image-pulled": (entry) => message`Pulled image for ${tagOf(entry)}`,
+  "containers-deployed": (entry) => {
+    const count = code(`${shown(entry.ready)}/${shown(entry.replicas)}`);
+    return success`Container deployed successfully: ${count} replicas of ${tagOf(entry)}`;
+  },
+  "containers-adopted": adoptedParts,
+  "replica-lost": lostParts,
+  "no-program": () => message`Versions are deployed, but no command is given: nothing is started`,
   "bytes-changed": (entry) =>
-    error(
-      rich`The bytes of ${code(shown(entry.artifact))} have changed under the tag ${tagOf(entry)}: not deployed`,
-    ),
+    error`The bytes of ${code(shown(entry.artifact))} have changed under the tag ${tagOf(entry)}: not deployed`,
   "rolled-back": (entry) => {
     const text = rich`Rolled back from ${tagOf(entry)} to ${code(entry.to ?? "")}`;
     return entry.user === undefined
-      ? error(rich`${text}: ${reasonOf(entry)}`)
-      : success(rich`${text}${byText(entry)}`);
+      ? error`${text}: ${reasonOf(entry)}`
+      : success`${text}${byText(entry)}`;
   },
   // A poll is announced by what it finds.
   ordered: (entry) =>
     entry.command === "poll"
       ? undefined
-      : message(rich`${code(entry.command ?? "")} was asked for${byText(entry)}`),
-  refused: (entry) =>
-    message(rich`${code(entry.command ?? "")} was not carried out: ${reasonOf(entry)}`),
+      : message`${code(entry.command ?? "")} was asked for${byText(entry)}`,
+  refused: (entry) => message`${code(entry.command ?? "")} was not carried out: ${reasonOf(entry)}`,
   waiting: (entry) => {
     const until = entry.until === undefined ? "" : `; until ${utcMinute(new Date(entry.until))}`;
-    return message(rich`${tagOf(entry)} is available but waits: ${reasonOf(entry)}${until}`);
+    return message`${tagOf(entry)} is available but waits: ${reasonOf(entry)}${until}`;
   },
-  driver: (entry) => message(rich`${shown(entry.scheme)}: ${reasonOf(entry)}`),
+  driver: (entry) => message`${shown(entry.scheme)}: ${reasonOf(entry)}`,
   superseded: (entry) =>
-    message(
-      rich`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,
-    ),
+    message`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,
   failed: (entry) =>
-    error(
-      rich`Error occurred (count: ${shown(entry.count)}): ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
-    ),
+    error`Error occurred (count: ${shown(entry.count)}): ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
   uncaught: (entry) =>
-    error(rich`Unexpected error, this is a bug in dewy; it keeps running: ${reasonOf(entry)}`),
+    error`Unexpected error, this is a bug in dewy; it keeps running: ${reasonOf(entry)}`,
   "notifications-lost": (entry) =>
-    error(
-      rich`Notifications for ${code(shown(entry.notifier))} were given up (${shown(entry.count)}): ${reasonOf(entry)}`,
-    ),
+    error`Notifications for ${code(shown(entry.notifier))} were given up (${shown(entry.count)}): ${reasonOf(entry)}`,
 };
-
-function message(text: RichText): Parts {
-  return { kind: "message", text };
-}
-
-function error(text: RichText): Parts {
-  return { kind: "error", text };
-}
-
-function success(text: RichText): Parts {
-  return { kind: "success", text };
-}
 
 function tagOf({ tag = "" }: JournalEntry): Span {
   return code(tag);
@@ -178,27 +156,27 @@ function byText({ user, message }: JournalEntry): string {
 /** A worker that finished normally is not an error. */
 function exitParts(entry: JournalEntry): Parts {
   const { exitCode, signal, retryInMs } = entry;
-  if (exitCode === 0 && retryInMs === undefined) return message(rich`${tagOf(entry)} finished`);
+  if (exitCode === 0 && retryInMs === undefined) return message`${tagOf(entry)} finished`;
   const end =
     exitCode === undefined
       ? `was ended by ${signal ?? "a signal"}`
       : `exited with exit code ${exitCode}`;
   const next = retryInMs === undefined ? "" : `, starts again in ${formatDuration(retryInMs)}`;
-  return error(rich`${tagOf(entry)} ${end}${next}${lastOf(entry)}`);
+  return error`${tagOf(entry)} ${end}${next}${lastOf(entry)}`;
 }
 
-function adoptedText({ containers, tags }: JournalEntry): RichText {
+function adoptedParts({ containers, tags }: JournalEntry): Parts {
   const count = Array.isArray(containers) ? containers.length : 0;
   const names = Array.isArray(tags) ? tags.map(String) : [];
   const versions = names.flatMap((tag, index) => [index === 0 ? "" : ", ", code(tag)]);
   const many = count === 1 ? "container" : "containers";
-  return rich`Found ${count} ${many} of ${versions} still running from an earlier start of dewy`;
+  return message`Found ${count} ${many} of ${versions} still running from an earlier start of dewy`;
 }
 
-function lostText(entry: JournalEntry): RichText {
+function lostParts(entry: JournalEntry): Parts {
   const { container, retryInMs } = entry;
   const next = retryInMs === undefined ? "" : `, replaced in ${formatDuration(retryInMs)}`;
-  return rich`Container ${code(shown(container))} of ${tagOf(entry)} is lost: ${reasonOf(entry)}${next}${lastOf(entry)}`;
+  return error`Container ${code(shown(container))} of ${tagOf(entry)} is lost: ${reasonOf(entry)}${next}${lastOf(entry)}`;
 }
 
 function lastOf({ lastLines = [] }: JournalEntry): Span {

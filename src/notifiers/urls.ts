@@ -1,13 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
-import {
-  declarePrintable,
-  type OptionSpec,
-  redactUrl,
-  type SplitUrl,
-  splitUrl,
-} from "../core/url.ts";
+import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";
 
@@ -131,9 +125,8 @@ function labelOf({ text, url, driver }: NotifierUrl): string {
 export function hiddenUrl(text: string): string {
   const [, start = "", authority = ""] =
     /^([a-z][a-z0-9+.-]*:(?:\/\/)?)?([^/?#\s]*)/i.exec(text) ?? [];
-  const host = authority.replace(/^.*@/, "");
   const rest = text.length > start.length + authority.length ? "/…" : "";
-  return start.endsWith(":") ? `${start}…` : `${start}${host}${rest}`;
+  return start.endsWith(":") ? `${start}…` : `${redactUrl(start + authority)}${rest}`;
 }
 
 /** Words of the URLs of well-known services, and flags of a command. */
@@ -144,39 +137,27 @@ const MIN_SEGMENT_LENGTH = 8;
 export function secretsIn(texts: readonly string[], table: NotifierTable): readonly string[] {
   return texts.flatMap((text) => {
     const [, scheme = "", rest = ""] = /^([^:]*):(?:\/\/)?(.*)$/s.exec(text) ?? [];
-    const [, authority = "", path = "", query = ""] = /^([^/?#]*)([^?#]*)(.*)$/s.exec(rest) ?? [];
-    const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
-    const ofUser = [user, user.replace(/^[^:]*:/, "")];
     const driver = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+    const form = driver?.isOpaque ? /^()(.*)()$/s : /^([^/?#]*)([^?#]*)(.*)$/s;
+    const [, authority = "", path = "", query = ""] = form.exec(rest) ?? [];
     // What cannot be read is not shown either.
     const isSecret = driver === undefined || driver.isSecretUrl === true;
-    const ofUrl = isSecret
-      ? secretsOfPath(path, query, driver?.options)
-      : secretsOfQuery(query, driver.options);
-    return [...ofUser, ...ofUrl].flatMap(spellings);
+    const isSecretKey = new Map(driver?.options.map(({ name, secret = false }) => [name, secret]));
+    const values = query.split(/[?&#]/).flatMap((pair) => {
+      const [, key = "", value = ""] = /^([^=]*)=?(.*)$/s.exec(pair) ?? [];
+      return (isSecretKey.get(key) ?? isSecret) ? [value] : [];
+    });
+    const user = authority.includes("@") ? authority.replace(/@[^@]*$/, "") : "";
+    const parts = isSecret ? partsOf(path, query, values) : values;
+    return [user, user.replace(/^[^:]*:/, ""), ...parts].flatMap(spellings);
   });
 }
 
-/** The title of an app may be printed. */
-function secretsOfPath(
-  path: string,
-  query: string,
-  options: readonly OptionSpec[] = [],
-): readonly string[] {
-  const shown = new Set(options.flatMap(({ name, secret }) => (secret ? [] : [name])));
-  const pairs = query.split(/[?&#]/).map((pair) => /^([^=]*)=?(.*)$/s.exec(pair) ?? []);
-  const values = pairs.flatMap(([, key = "", value = ""]) => (shown.has(key) ? [] : [value]));
+function partsOf(path: string, query: string, values: readonly string[]): readonly string[] {
   const parts = [...path.split(/[/\s=]/), ...values].filter((part) => {
     return part.length >= MIN_SEGMENT_LENGTH && !PLAIN_WORD.test(part);
   });
   return [path.length > 1 ? path + query : "", path, query.slice(1), ...parts];
-}
-
-function secretsOfQuery(query: string, options: readonly OptionSpec[]): readonly string[] {
-  return query.split(/[?&#]/).flatMap((pair) => {
-    const [, key = "", value = ""] = /^([^=]*)=(.*)$/s.exec(pair) ?? [];
-    return options.some(({ name, secret }) => secret && name === key) ? [value] : [];
-  });
 }
 
 function spellings(text: string): readonly string[] {
@@ -188,11 +169,9 @@ function spellings(text: string): readonly string[] {
   }
 }
 
-/** Everything after the host of a webhook URL is a secret. */
 function unsupported(text: string, table: NotifierTable): ConfigError {
   const [, start = "", host = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#\s]*)/i.exec(text) ?? [];
-  const rest = text.length > start.length + host.length ? "/…" : "";
-  const shown = `"${redactUrl(start + host)}${rest}"`;
+  const shown = `"${hiddenUrl(text)}"`;
   const drivers = [...new Set(Object.values(table))];
   const meant = driverOfSite(host, table);
   const near = schemeNear(start.replace("://", "").toLowerCase(), Object.keys(table));

@@ -1,9 +1,10 @@
-/** The URLs of notifiers that post JSON to a webhook. Their first notification loads the rest. */
+/** The notifiers that post JSON to a webhook. Their first notification loads the rest. */
+import type { EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import { nearest } from "../core/nearest.ts";
 import { type OptionSpec, type QueryReader, readQuery, type SplitUrl } from "../core/url.ts";
-import type { NotifierContext } from "./driver.ts";
-import type { JsonPoster, Service } from "./post_json.ts";
+import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
+import type { JsonPoster, Post, Service } from "./post_json.ts";
 
 export interface Webhook {
   /** With the keys of the query that are not dewy's. */
@@ -22,6 +23,33 @@ export interface WebhookForm {
   problem?(target: URL): string | undefined;
 }
 
+interface WebhookSpec
+  extends WebhookForm,
+    Pick<NotifierDriver, "scheme" | "name" | "example" | "sites" | "isForPrograms"> {
+  environment?: readonly EnvironmentSpec[];
+  open(webhook: Webhook, context: NotifierContext): OpenWebhook;
+}
+
+interface OpenWebhook extends Omit<Service, "name"> {
+  /** That of the service in errors; defaults to that of the driver. */
+  name?: string;
+  post(notification: Notification): Promise<Post>;
+}
+
+/** A notifier that posts to the secret URL of a webhook. */
+export function webhookDriver({ open, ...spec }: WebhookSpec): NotifierDriver {
+  return {
+    isSecretUrl: true,
+    environment: [],
+    ...spec,
+    open(url, context) {
+      const { post, ...service } = open(readWebhook(url, spec), context);
+      const send = jsonPoster({ name: spec.name, ...service }, context);
+      return { send: async (notification, signal) => send(await post(notification), signal) };
+    },
+  };
+}
+
 /** Reads `discord+https://host/path?title=app`. Errors show only the host: the rest may be secret. */
 export function readWebhook(url: SplitUrl, form: WebhookForm): Webhook {
   const names = form.options.map(({ name }) => name);
@@ -35,6 +63,9 @@ export function readWebhook(url: SplitUrl, form: WebhookForm): Webhook {
     const near = key.length < 4 ? undefined : nearest(key, names);
     if (near !== undefined) throw invalid(`unknown option "${key}"; did you mean ${near}?`);
   }
+  // A variable of a script that is not set must not send everything unsigned.
+  const empty = own.find(([key, value]) => key.endsWith("-file") && value === "");
+  if (empty !== undefined) throw invalid(`${empty[0]} is empty; expected a path`);
   const query = form.hasOwnKeys === true ? new Map(own) : url.query;
   const options = readQuery({ ...url, text: `${origin}/…`, query }, form.options, "--notifier");
 

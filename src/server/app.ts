@@ -1,13 +1,12 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { CommandContext } from "../agent/context.ts";
-import { type Environment, withoutCredentials } from "../core/environment.ts";
+import { type CommandContext, isolated } from "../agent/context.ts";
+import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { ReleaseDirectory } from "../deployers/release_directory.ts";
 import { systemReason } from "../host/files/atomic_file.ts";
 import { HOLDER_VARIABLE, RESTARTS_VARIABLE } from "../host/sockets/inherited.ts";
-import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
 import { type AppUser, findAppUser } from "./app_user.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
@@ -81,17 +80,12 @@ export async function appEnvironment(
 
 function inherited(
   isolate: boolean,
-  { env, registries, notifiers }: Pick<CommandContext, "env" | "registries" | "notifiers">,
+  { env, ...tables }: Pick<CommandContext, "env" | "registries" | "notifiers">,
 ): Environment {
   const passed = Object.fromEntries(
     Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name)),
   );
-  if (!isolate) return passed;
-  return withoutCredentials(passed, [
-    ...Object.values(registries),
-    ...Object.values(notifiers),
-    { environment: TELEMETRY_SECRETS },
-  ]);
+  return isolate ? isolated(passed, tables) : passed;
 }
 
 function personal(user: AppUser | undefined): Environment {

@@ -98,7 +98,7 @@ async function askSystem(
   const result = await run({
     command: ["getent", database, key],
     cwd: "/",
-    env: env ?? process.env,
+    env: { PATH: (env ?? process.env).PATH },
     timeoutMs: LOOKUP_TIMEOUT_MS,
   }).catch(() => undefined);
   const [line = ""] = result?.exitCode === 0 ? result.stdout.split("\n") : [];

@@ -17,11 +17,10 @@ export interface DeployTraceOptions {
   clock: Pick<Clock, "now">;
   redact: Redact;
   /** Of every root span. */
-  attributes?: Attributes;
+  attributes: Attributes;
 }
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
-type Handler = (event: DewyEvent, at: number) => void;
 
 /** How an attempt has ended, as in the history. */
 type Outcome =
@@ -33,6 +32,13 @@ type Outcome =
   /** dewy stopped, or the attempt ended without an event. */
   | "interrupted";
 
+/** https://opentelemetry.io/docs/specs/semconv/registry/attributes/deployment/ */
+const STATUSES: Readonly<Partial<Record<Outcome, string>>> = {
+  deployed: "succeeded",
+  failed: "failed",
+  "rolled-back": "failed",
+};
+
 interface OpenSpan {
   span: Span;
   /** The parent of its children. */
@@ -40,12 +46,19 @@ interface OpenSpan {
 }
 
 interface Attempt extends OpenSpan {
-  phase: (OpenSpan & { name: string }) | undefined;
+  phase?: (OpenSpan & { name: string }) | undefined;
   /** Since when the version is rolled back. */
-  failedAt: number | undefined;
-  hasVerified: boolean;
-  outcome: Outcome | undefined;
+  failedAt?: number;
+  isRolledBack?: boolean;
 }
+
+interface Call {
+  event: EventOf<"request">;
+  /** When it ended. */
+  at: number;
+}
+
+type Loose = Readonly<Record<string, Attributes[string]>>;
 
 /** Calls of a poll that wait for the decision whether it deploys. */
 const MAX_CALLS = 200;
@@ -58,7 +71,7 @@ export class DeployTraces {
   /** The last attempt that has ended, for the hook that may run after it. */
   #ended: { tag: string; context: Context } | undefined;
   /** The calls since the last poll or command: of the phase `resolve`, if they lead to a deploy. */
-  #calls: { event: EventOf<"request">; at: number }[] = [];
+  #calls: Call[] = [];
   /** The command of an operator that has not ended yet; a rollback has a trace of its own. */
   #order: { command: string; operator: Operator; rollback: OpenSpan | undefined } | undefined;
 
@@ -75,16 +88,15 @@ export class DeployTraces {
   }
 
   readonly sink: EventSink = (event) => {
-    const handle = this.#handlers[event.type] as Handler | undefined;
-    handle?.(event, this.#options.clock.now());
+    const handle = this.#handlers[event.type] as ((event: DewyEvent) => void) | undefined;
+    handle?.(event);
   };
 
-  readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>, at: number) => void } = {
-    ordered: ({ command, operator }, at) => {
+  readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>) => void } = {
+    ordered: ({ command, operator }) => {
       this.#calls = [];
-      const rollback = command.startsWith("rollback")
-        ? this.#beginRollback(operator, at)
-        : undefined;
+      const isRollback = command.startsWith("rollback");
+      const rollback = isRollback ? this.#beginRollback(operator) : undefined;
       this.#order = { command, operator, rollback };
     },
     refused: ({ command }) => {
@@ -93,70 +105,64 @@ export class DeployTraces {
     polled: () => {
       this.#calls = [];
     },
-    request: (event, at) => this.#called(event, at),
-    retry: (event, at) => this.#retried(event, at),
-    "phase-started": (event, at) => this.#beginPhase(event, at),
-    phase: ({ tag }, at) => this.#endPhase(tag, at),
-    "phase-failed": (event, at) => this.#failPhase(event, at),
-    hook: (event, at) => this.#hooked(event, at),
-    downloaded: (event, at) => {
-      const { artifact, bytes, resumedFrom } = event;
-      this.#timed(event, at, "download", {
-        "dewy.artifact": artifact,
-        "dewy.bytes": bytes,
-        "dewy.resumed_from_bytes": resumedFrom === 0 ? undefined : resumedFrom,
-      });
+    request: (event) => this.#called(event),
+    retry: (event) => this.#retried(event),
+    "phase-started": (event) => this.#beginPhase(event),
+    phase: ({ tag }) => this.#endPhase(tag),
+    "phase-failed": (event) => this.#failPhase(event),
+    hook: (event) => this.#hooked(event),
+    downloaded: (event) =>
+      this.#timed("download", event, {
+        "dewy.artifact": event.artifact,
+        "dewy.bytes": event.bytes,
+        "dewy.resumed_from_bytes": event.resumedFrom || undefined,
+      }),
+    extracted: (event) =>
+      this.#timed("extract", event, { "dewy.entries": event.entries, "dewy.bytes": event.bytes }),
+    "image-pulled": (event) => this.#timed("pull", event, { "dewy.image": event.image }),
+    "generation-ready": (event) => {
+      const attributes = { "dewy.generation": event.generation, "process.pid": event.pid };
+      this.#timed("get ready", event, attributes);
     },
-    extracted: (event, at) => {
-      const { entries, bytes } = event;
-      this.#timed(event, at, "extract", { "dewy.entries": entries, "dewy.bytes": bytes });
-    },
-    "image-pulled": (event, at) => this.#timed(event, at, "pull", { "dewy.image": event.image }),
-    "generation-ready": (event, at) => {
-      const { generation, pid } = event;
-      this.#timed(event, at, "get ready", { "dewy.generation": generation, "process.pid": pid });
-    },
-    "replica-ready": (event, at) => {
-      this.#timed(event, at, "get ready", { "container.name": event.container });
-    },
-    deployed: ({ tag, previousTag, operator }, at) => {
-      this.#end(tag, "deployed", at, {
+    "replica-ready": (event) =>
+      this.#timed("get ready", event, { "container.name": event.container }),
+    deployed: ({ tag, previousTag, operator }) =>
+      this.#end(tag, "deployed", {
         "dewy.previous_tag": previousTag,
         "dewy.operator": operator?.user,
-      });
-    },
-    superseded: ({ tag, by }, at) => {
-      this.#end(tag, "superseded", at, { "dewy.superseded_by": by });
-    },
-    "given-up": ({ tag, reason }, at) => this.#end(tag, "given-up", at, { "dewy.reason": reason }),
-    "rolled-back": (event, at) => this.#rolledBack(event, at),
-    failed: (event, at) => this.#failed(event, at),
+      }),
+    superseded: ({ tag, by }) => this.#end(tag, "superseded", { "dewy.superseded_by": by }),
+    "given-up": ({ tag, reason }) => this.#end(tag, "given-up", { "dewy.reason": reason }),
+    "rolled-back": (event) => this.#rolledBack(event),
+    failed: (event) => this.#failed(event),
   };
 
   /** Ends what is under way, because dewy stops. */
   close(): void {
-    const at = this.#options.clock.now();
-    for (const tag of this.#attempts.keys()) this.#end(tag, "interrupted", at);
+    for (const tag of this.#attempts.keys()) this.#end(tag, "interrupted");
   }
 
-  #called(event: EventOf<"request">, at: number): void {
+  #called(event: EventOf<"request">): void {
     if (event.isNotification) return;
-    // Polls go on while a version bakes: their calls are not part of its deploy.
-    const attempt = [...this.#attempts.values()].findLast(isCalling);
-    if (attempt !== undefined) {
-      this.#callSpan(event, at, attempt.phase?.context ?? attempt.context);
-      return;
-    }
-    this.#calls.push({ event, at });
-    if (this.#calls.length > MAX_CALLS) this.#calls.shift();
+    const call = { event, at: this.#now() };
+    const attempt = this.#calling();
+    if (attempt !== undefined) this.#addCall(call, attempt.phase ?? attempt);
+    else this.#calls = [...this.#calls, call].slice(-MAX_CALLS);
   }
 
-  #callSpan(event: EventOf<"request">, at: number, parent: Context): void {
+  /** Polls go on while a version bakes: their calls are not part of its deploy. */
+  #calling(): Attempt | undefined {
+    return [...this.#attempts.values()].findLast(({ phase, failedAt }) => {
+      return failedAt !== undefined || (phase !== undefined && phase.name !== "bake");
+    });
+  }
+
+  /** https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span */
+  #addCall({ event, at }: Call, parent: OpenSpan): void {
     const { method, url, status, durationMs, attempt } = event;
     const { hostname, port } = URL.canParse(url) ? new URL(url) : { hostname: "", port: "" };
     const hasFailed = status === undefined || status >= 400;
-    // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
-    const { span } = this.#start(method, at - durationMs, parent, {
+    const attributes = {
       "http.request.method": method,
       "url.full": url,
       "server.address": hostname,
@@ -164,178 +170,181 @@ export class DeployTraces {
       "http.response.status_code": status,
       "http.request.resend_count": attempt > 1 ? attempt - 1 : undefined,
       "error.type": hasFailed ? String(status ?? "network") : undefined,
-    });
+    };
+    const kind = this.#options.api.SpanKind.CLIENT;
+    const { span } = this.#start(method, { parent, startedAt: at - durationMs, kind, attributes });
     if (hasFailed) span.setStatus({ code: this.#options.api.SpanStatusCode.ERROR });
     span.end(new Date(at));
   }
 
-  #retried({ reason, delayMs, attempt, isNotification }: EventOf<"retry">, at: number): void {
+  #retried({ reason, delayMs, attempt, isNotification }: EventOf<"retry">): void {
     if (isNotification) return;
-    const calling = [...this.#attempts.values()].findLast(isCalling);
     const attributes = { "dewy.reason": reason, "dewy.delay_ms": delayMs, "dewy.attempt": attempt };
-    calling?.phase?.span.addEvent("retry", this.#plain(attributes), new Date(at));
+    const at = new Date(this.#now());
+    this.#calling()?.phase?.span.addEvent("retry", this.#plain(attributes), at);
   }
 
-  #beginPhase({ phase, tag }: EventOf<"phase-started">, at: number): void {
+  #beginPhase({ phase: name, tag }: EventOf<"phase-started">): void {
     // An earlier attempt was given up without an event.
-    if (phase === "stage") this.#end(tag, "interrupted", at);
-    const attempt = this.#attempts.get(tag) ?? this.#begin(tag, at, isFirst(phase));
-    this.#endPhase(tag, at);
-    const name = phase === "verify" && attempt.hasVerified ? "bake" : phase;
-    if (phase === "verify") attempt.hasVerified = true;
-    attempt.phase = { name, ...this.#start(name, at, attempt.context, { "dewy.phase": phase }) };
+    if (name === "stage") this.#end(tag, "interrupted");
+    const attempt = this.#attempts.get(tag) ?? this.#begin(tag, isFirst(name));
+    const attributes = { "dewy.phase": name };
+    attempt.phase = { name, ...this.#start(name, { parent: attempt, attributes }) };
   }
 
-  #begin(tag: string, at: number, isNew: boolean): Attempt {
+  #begin(tag: string, isNew: boolean): Attempt {
     const calls = isNew ? this.#calls : [];
     this.#calls = [];
-    const starts = calls.map((call) => call.at - call.event.durationMs);
-    const startedAt = Math.min(at, ...starts);
-    const order = this.#order;
-    const isOrdered = order !== undefined && order.command === `deploy ${tag}`;
-    const root = this.#start("deploy", startedAt, this.#options.api.ROOT_CONTEXT, {
-      ...this.#options.attributes,
-      "dewy.tag": tag,
-      "dewy.operator": isOrdered ? order.operator.user : undefined,
-      // An earlier process has begun it.
-      "dewy.resumed": isNew ? undefined : true,
+    const starts = calls.map(({ event, at }) => at - event.durationMs);
+    const startedAt = Math.min(this.#now(), ...starts);
+    const order = this.#order?.command === `deploy ${tag}` ? this.#order : undefined;
+    const attempt: Attempt = this.#start("deploy", {
+      startedAt,
+      attributes: {
+        "dewy.tag": tag,
+        "dewy.operator": order?.operator.user,
+        // An earlier process has begun it.
+        "dewy.resumed": isNew ? undefined : true,
+      },
     });
     if (calls.length > 0) {
-      const resolve = this.#start("resolve", startedAt, root.context, { "dewy.phase": "resolve" });
-      for (const call of calls) this.#callSpan(call.event, call.at, resolve.context);
-      resolve.span.end(new Date(at));
+      const attributes = { "dewy.phase": "resolve" };
+      const resolve = this.#start("resolve", { parent: attempt, startedAt, attributes });
+      for (const call of calls) this.#addCall(call, resolve);
+      this.#finish(resolve);
     }
-    const attempt: Attempt = {
-      ...root,
-      phase: undefined,
-      failedAt: undefined,
-      hasVerified: false,
-      outcome: undefined,
-    };
     this.#attempts.set(tag, attempt);
     const [oldest = tag] = this.#attempts.keys();
-    if (this.#attempts.size > MAX_ATTEMPTS) this.#end(oldest, "interrupted", at);
+    if (this.#attempts.size > MAX_ATTEMPTS) this.#end(oldest, "interrupted");
     return attempt;
   }
 
-  #endPhase(tag: string, at: number): void {
+  #endPhase(tag: string): void {
     const attempt = this.#attempts.get(tag);
-    attempt?.phase?.span.end(new Date(at));
-    if (attempt !== undefined) attempt.phase = undefined;
+    if (attempt?.phase === undefined) return;
+    this.#finish(attempt.phase);
+    attempt.phase = undefined;
   }
 
-  #failPhase({ tag, error }: EventOf<"phase-failed">, at: number): void {
+  #failPhase({ tag, error }: EventOf<"phase-failed">): void {
     const attempt = this.#attempts.get(tag);
     if (attempt === undefined) return;
     const isGivenUp = error.code === "aborted";
-    if (attempt.phase !== undefined && !isGivenUp) this.#record(error, attempt.phase.span, at);
-    this.#endPhase(tag, at);
-    attempt.failedAt = at;
+    if (!isGivenUp) this.#record(error, attempt.phase);
+    this.#endPhase(tag);
+    attempt.failedAt = this.#now();
   }
 
-  #hooked({ tag, result }: EventOf<"hook">, at: number): void {
+  #hooked({ tag, result }: EventOf<"hook">): void {
     const attempt = this.#attempts.get(tag);
-    const late = this.#ended?.tag === tag ? this.#ended.context : undefined;
-    const parent = attempt?.phase?.context ?? attempt?.context ?? late;
+    const ended = this.#ended?.tag === tag ? this.#ended : undefined;
+    const parent = attempt?.phase ?? attempt ?? ended;
     if (parent === undefined) return;
     const { when, exitCode, durationMs, timedOut } = result;
-    const { span } = this.#start(`${when}-deploy hook`, at - durationMs, parent, {
+    const attributes = {
       "dewy.hook": when,
       "process.exit.code": exitCode ?? undefined,
       "dewy.timed_out": timedOut || undefined,
-    });
-    if (exitCode !== 0) span.setStatus({ code: this.#options.api.SpanStatusCode.ERROR });
-    span.end(new Date(at));
+    };
+    const startedAt = this.#now() - durationMs;
+    const hook = this.#start(`${when}-deploy hook`, { parent, startedAt, attributes });
+    if (exitCode !== 0) hook.span.setStatus({ code: this.#options.api.SpanStatusCode.ERROR });
+    this.#finish(hook);
   }
 
   /** Of events that give their own duration. */
-  #timed(
-    { tag, durationMs }: { tag: string; durationMs: number },
-    at: number,
-    name: string,
-    attributes: Loose,
-  ): void {
-    const parent = this.#attempts.get(tag)?.phase?.context;
-    if (parent === undefined) return;
-    this.#start(name, at - durationMs, parent, attributes).span.end(new Date(at));
+  #timed(name: string, event: { tag: string; durationMs: number }, attributes: Loose): void {
+    const parent = this.#attempts.get(event.tag)?.phase;
+    const startedAt = this.#now() - event.durationMs;
+    if (parent !== undefined) this.#finish(this.#start(name, { parent, startedAt, attributes }));
   }
 
-  #rolledBack({ tag, to, operator }: EventOf<"rolled-back">, at: number): void {
-    if (operator !== undefined) {
-      this.#movedBack(tag, to, operator, at);
-      return;
-    }
+  #rolledBack({ tag, to, operator }: EventOf<"rolled-back">): void {
     const attempt = this.#attempts.get(tag);
-    if (attempt === undefined) return;
-    attempt.outcome = "rolled-back";
+    if (operator !== undefined) this.#movedBack(tag, to, operator);
+    else if (attempt !== undefined) this.#fellBack(attempt, to);
+  }
+
+  #fellBack(attempt: Attempt, to: string): void {
+    attempt.isRolledBack = true;
     const attributes = { "dewy.rolled_back_to": to };
     attempt.span.setAttributes(this.#plain(attributes));
-    const startedAt = attempt.failedAt ?? at;
-    this.#start("rollback", startedAt, attempt.context, attributes).span.end(new Date(at));
+    const { failedAt: startedAt } = attempt;
+    this.#finish(this.#start("rollback", { parent: attempt, startedAt, attributes }));
   }
 
   /** Of an operator: it deploys the version that it returns to. If it is refused, the span never ends. */
-  #beginRollback(operator: Operator, at: number): OpenSpan {
-    return this.#start("rollback", at, this.#options.api.ROOT_CONTEXT, {
-      ...this.#options.attributes,
-      "dewy.operator": operator.user,
-    });
+  #beginRollback(operator: Operator): OpenSpan {
+    return this.#start("rollback", { attributes: { "dewy.operator": operator.user } });
   }
 
-  #movedBack(tag: string, to: string, operator: Operator, at: number): void {
+  #movedBack(tag: string, to: string, operator: Operator): void {
     // An earlier process may have accepted the command.
-    const { span, context } = this.#order?.rollback ?? this.#beginRollback(operator, at);
+    const rollback = this.#order?.rollback ?? this.#beginRollback(operator);
     this.#order = undefined;
-    this.#finish(span, "deployed", at, { "dewy.tag": to, "dewy.previous_tag": tag });
-    this.#ended = { tag: to, context };
+    this.#ended = { tag: to, context: rollback.context };
+    this.#settle(rollback, "deployed", { "dewy.tag": to, "dewy.previous_tag": tag });
   }
 
-  #failed({ tag, error, retryInMs }: EventOf<"failed">, at: number): void {
+  #failed({ tag, error, retryInMs }: EventOf<"failed">): void {
     if (tag === undefined) return;
     const attempt = this.#attempts.get(tag);
-    if (attempt === undefined) {
-      const rollback = this.#order?.rollback;
-      if (rollback === undefined) return;
+    const root = attempt ?? this.#order?.rollback;
+    this.#record(error, attempt?.phase);
+    this.#record(error, root);
+    if (attempt !== undefined) {
+      const outcome = attempt.isRolledBack ? "rolled-back" : "failed";
+      this.#end(tag, outcome, { "dewy.retry_in_ms": retryInMs });
+    } else if (root !== undefined) {
       this.#order = undefined;
-      this.#record(error, rollback.span, at);
-      this.#finish(rollback.span, "failed", at, { "dewy.tag": tag });
-      return;
+      this.#settle(root, "failed", { "dewy.tag": tag });
     }
-    if (attempt.phase !== undefined) this.#record(error, attempt.phase.span, at);
-    this.#record(error, attempt.span, at);
-    this.#end(tag, attempt.outcome ?? "failed", at, { "dewy.retry_in_ms": retryInMs });
   }
 
-  #end(tag: string, outcome: Outcome, at: number, attributes: Loose = {}): void {
+  #end(tag: string, outcome: Outcome, attributes: Loose = {}): void {
     const attempt = this.#attempts.get(tag);
     if (attempt === undefined) return;
-    this.#endPhase(tag, at);
+    this.#endPhase(tag);
     this.#attempts.delete(tag);
     if (this.#order?.command === `deploy ${tag}`) this.#order = undefined;
     this.#ended = { tag, context: attempt.context };
-    this.#finish(attempt.span, outcome, at, attributes);
+    this.#settle(attempt, outcome, attributes);
   }
 
-  #finish(span: Span, outcome: Outcome, at: number, attributes: Loose): void {
+  #settle(root: OpenSpan, outcome: Outcome, attributes: Loose): void {
     const ending = { "dewy.outcome": outcome, "deployment.status": STATUSES[outcome] };
-    span.setAttributes(this.#plain({ ...attributes, ...ending }));
-    span.end(new Date(at));
+    root.span.setAttributes(this.#plain({ ...attributes, ...ending }));
+    this.#finish(root);
   }
 
-  #record(error: DewyError, span: Span, at: number): void {
+  #record(error: DewyError, subject: OpenSpan | undefined): void {
+    const { name, code, fault } = error;
     const message = this.#options.redact(error.message);
-    span.recordException({ name: error.name, code: error.code, message }, new Date(at));
-    span.setAttributes({ "error.type": error.code, "dewy.fault": error.fault });
-    span.setStatus({ code: this.#options.api.SpanStatusCode.ERROR, message });
+    subject?.span.recordException({ name, code, message }, new Date(this.#now()));
+    subject?.span.setAttributes({ "error.type": code, "dewy.fault": fault });
+    subject?.span.setStatus({ code: this.#options.api.SpanStatusCode.ERROR, message });
   }
 
-  #start(name: string, at: number, parent: Context, attributes: Loose): OpenSpan {
-    const { tracer, api } = this.#options;
-    const isCall = "http.request.method" in attributes;
-    const kind = isCall ? api.SpanKind.CLIENT : api.SpanKind.INTERNAL;
-    const options = { startTime: new Date(at), kind, attributes: this.#plain(attributes) };
-    const span = tracer.startSpan(name, options, parent);
-    return { span, context: api.trace.setSpan(parent, span) };
+  /** Without a parent, it is the root of a trace. */
+  #start(name: string, parts: SpanParts): OpenSpan {
+    const { tracer, api, attributes: ofRoot } = this.#options;
+    const { startedAt = this.#now(), kind = api.SpanKind.INTERNAL, parent } = parts;
+    const attributes = this.#plain({ ...(parent ? {} : ofRoot), ...parts.attributes });
+    const context = parent?.context ?? api.ROOT_CONTEXT;
+    const span = tracer.startSpan(
+      name,
+      { startTime: new Date(startedAt), kind, attributes },
+      context,
+    );
+    return { span, context: api.trace.setSpan(context, span) };
+  }
+
+  #finish({ span }: OpenSpan): void {
+    span.end(new Date(this.#now()));
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
   }
 
   /** Without the secrets, and without what is not known. */
@@ -349,20 +358,12 @@ export class DeployTraces {
   }
 }
 
-type Loose = Readonly<Record<string, Attributes[string]>>;
-
-/** https://opentelemetry.io/docs/specs/semconv/registry/attributes/deployment/ */
-const STATUSES: Readonly<Record<Outcome, "succeeded" | "failed" | undefined>> = {
-  deployed: "succeeded",
-  failed: "failed",
-  "rolled-back": "failed",
-  superseded: undefined,
-  "given-up": undefined,
-  interrupted: undefined,
-};
-
-function isCalling({ phase, failedAt }: Attempt): boolean {
-  return failedAt !== undefined || (phase !== undefined && phase.name !== "bake");
+interface SpanParts {
+  parent?: Pick<OpenSpan, "context">;
+  /** Defaults to now. */
+  startedAt?: number | undefined;
+  kind?: number;
+  attributes: Loose;
 }
 
 /** A deploy begins with one of these, unless an earlier process has begun it. */

@@ -1,29 +1,20 @@
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink, StartReason } from "../core/event.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
-import { Bounded } from "./bounded.ts";
 import type { Instruments } from "./instruments.ts";
 
 type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const MAX_HOSTS = 20;
-const RESTART_REASONS: readonly StartReason[] = [
-  "deploy",
-  "rollback",
-  "signal",
-  "operator",
-  "crash",
-];
+const RESTART_REASONS = ["deploy", "rollback", "signal", "operator", "crash"];
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
 
 /** Counts events, and times what they took. */
 export class EventMetrics {
   readonly #instruments: Instruments;
-  readonly #hosts = new Bounded(MAX_HOSTS);
+  readonly #nameOfHost = bounded(MAX_HOSTS);
   readonly #app: { app: string };
   readonly #command: { command: Mode };
-  /** The version that became ready last, since a version was activated. */
-  #readyTag: string | undefined;
 
   constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
     this.#instruments = instruments;
@@ -76,10 +67,10 @@ export class EventMetrics {
     polled: ({ outcome }) => {
       this.#instruments.count("dewy.polls.total", { ...this.#app, outcome });
     },
-    "phase-started": ({ phase }) => {
-      if (phase === "activate") this.#readyTag = undefined;
+    phase: ({ phase, durationMs }) => {
+      const attributes = { ...this.#command, phase };
+      this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, attributes);
     },
-    phase: (event) => this.#phase(event),
     deployed: ({ durationMs }) => {
       this.#instruments.count("dewy.deployments.total", this.#command);
       this.#instruments.record("dewy.deployment.duration", durationMs / 1_000, this.#command);
@@ -102,7 +93,9 @@ export class EventMetrics {
     "crash-loop": () => this.#instruments.count("dewy.app.crash_loops.total", this.#app),
   };
 
-  #request({ url, method, status }: EventOf<"request">): void {
+  /** Notifiers are not upstreams. */
+  #request({ url, method, status, isNotification }: EventOf<"request">): void {
+    if (isNotification) return;
     this.#instruments.count("dewy.upstream.requests.total", {
       ...this.#app,
       host: this.#hostOf(url),
@@ -112,22 +105,21 @@ export class EventMetrics {
   }
 
   #hostOf(url: string): string {
-    return this.#hosts.name(URL.canParse(url) ? new URL(url).host : "");
-  }
-
-  /** The second `verify` of a version is its bake. */
-  #phase({ phase, tag, durationMs }: EventOf<"phase">): void {
-    const isBake = phase === "verify" && this.#readyTag === tag;
-    if (phase === "verify") this.#readyTag = tag;
-    this.#instruments.record("dewy.deployment.phase.duration", durationMs / 1_000, {
-      ...this.#command,
-      phase: isBake ? "bake" : phase,
-    });
+    return this.#nameOfHost(URL.canParse(url) ? new URL(url).host : "");
   }
 
   #ready(ms: number): void {
     this.#instruments.record("dewy.app.ready.duration", ms / 1_000, this.#app);
   }
+}
+
+/** Returns `other` for all but the first names, so that an attribute has few values. */
+function bounded(limit: number): (name: string) => string {
+  const known = new Set<string>();
+  return (name) => {
+    if (known.size < limit) known.add(name);
+    return known.has(name) ? name : "other";
+  };
 }
 
 function outcomeOf(status: number | undefined): string {

@@ -11,6 +11,7 @@ import type { Redact } from "../core/secret.ts";
 import { withTimeout } from "../core/timeout.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import { DeployTraces } from "./deploy_traces.ts";
+import type { OtlpConfig } from "./endpoint.ts";
 import { EventMetrics } from "./event_metrics.ts";
 import { Instruments } from "./instruments.ts";
 import { openOtlp } from "./otlp.ts";
@@ -25,7 +26,7 @@ const SCOPE = { name: "github.com/linyows/dewy" };
 const FAILING_CLOSE_MS = 500;
 
 export interface TelemetryOptions {
-  config: { otlpEndpoint: string | undefined; otlpInsecure: boolean };
+  config: OtlpConfig;
   env: Environment;
   instance: { name: string; mode: Mode; version: string };
   status(): Promise<InstanceStatus>;

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import type { AgentOptions } from "node:https";
 import type { Resource } from "@opentelemetry/resources";
 import type { MetricProducer, MetricReader } from "@opentelemetry/sdk-metrics";
+import type { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
@@ -20,7 +21,7 @@ import { readTrustedCertificates, withRuntimeRoots } from "../host/net/trust.ts"
 import { CollectorHealth } from "./collector_health.ts";
 import { endpointOf, type OtlpConfig, type Signal } from "./endpoint.ts";
 import { readMilliseconds } from "./environment.ts";
-import { loadOtlpPackages, type OtlpPackages, type TelemetryPackages } from "./packages.ts";
+import { loadOtlpPackages, type TelemetryPackages } from "./packages.ts";
 
 export interface OtlpOptions {
   config: OtlpConfig;
@@ -37,14 +38,12 @@ export interface Otlp {
   /** Sends the metrics at an interval. `undefined` if only traces are sent. */
   metricReader(packages: TelemetryPackages, producer: MetricProducer): MetricReader | undefined;
   /** `undefined` if only metrics are sent. */
-  tracerProvider(resource: Resource): TracerProvider | undefined;
+  tracerProvider(resource: Resource): BasicTracerProvider | undefined;
   /** Where the traces are sent, or else the metrics. */
   collector: string;
   /** Whether the last export has failed. */
   isFailing(): boolean;
 }
-
-export type TracerProvider = InstanceType<OtlpPackages["traces"]["BasicTracerProvider"]>;
 
 /** Returns `undefined` if neither the flag nor a variable names a collector. */
 export async function openOtlp(options: OtlpOptions): Promise<Otlp | undefined> {
@@ -82,18 +81,8 @@ export async function openOtlp(options: OtlpOptions): Promise<Otlp | undefined> 
   };
 }
 
-interface ExporterOptions {
-  url: string;
-  userAgent: string;
-  httpAgentOptions: AgentOptions;
-}
-
 /** The exporters read the other options, such as headers and timeouts, from the environment. */
-async function exporterOptions(
-  signal: Signal,
-  url: URL,
-  options: OtlpOptions,
-): Promise<ExporterOptions> {
+async function exporterOptions(signal: Signal, url: URL, options: OtlpOptions) {
   const httpAgentOptions = { keepAlive: true, ...(await tlsOptions(signal, url, options)) };
   return { url: url.href, userAgent: `dewy/${options.version}`, httpAgentOptions };
 }
@@ -123,13 +112,11 @@ async function readNamed(
   signal: Signal,
   name: string,
 ): Promise<string | undefined> {
-  const names = [
-    `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${name}`,
-    `OTEL_EXPORTER_OTLP_${name}`,
-  ];
-  const variable = names.find((one) => env[one]?.trim());
-  const path = variable === undefined ? "" : (env[variable]?.trim() ?? "");
-  if (path === "") return undefined;
+  const prefix = "OTEL_EXPORTER_OTLP_";
+  const names = [`${prefix}${signal.toUpperCase()}_${name}`, `${prefix}${name}`];
+  const variable = names.find((one) => env[one]?.trim()) ?? "";
+  const path = env[variable]?.trim();
+  if (path === undefined) return undefined;
   try {
     return await readFile(path, "utf8");
   } catch (cause) {

@@ -25,33 +25,27 @@ export interface TelemetryPackages {
 }
 
 /** What a collector needs in addition. */
-export interface OtlpPackages {
+interface OtlpPackages {
   traces: typeof import("@opentelemetry/sdk-trace-base");
   metricExporter: typeof import("@opentelemetry/exporter-metrics-otlp-http");
   traceExporter: typeof import("@opentelemetry/exporter-trace-otlp-http");
 }
 
 export function loadPackages(): Promise<TelemetryPackages> {
-  return load(async () => {
-    const [api, metrics, prometheus, resources] = await Promise.all([
-      import("@opentelemetry/api"),
-      import("@opentelemetry/sdk-metrics"),
-      import("@opentelemetry/exporter-prometheus"),
-      import("@opentelemetry/resources"),
-    ]);
-    return { api, metrics, prometheus, resources };
-  });
+  return load(async () => ({
+    api: await import("@opentelemetry/api"),
+    metrics: await import("@opentelemetry/sdk-metrics"),
+    prometheus: await import("@opentelemetry/exporter-prometheus"),
+    resources: await import("@opentelemetry/resources"),
+  }));
 }
 
 export function loadOtlpPackages(): Promise<OtlpPackages> {
-  return load(async () => {
-    const [traces, metricExporter, traceExporter] = await Promise.all([
-      import("@opentelemetry/sdk-trace-base"),
-      import("@opentelemetry/exporter-metrics-otlp-http"),
-      import("@opentelemetry/exporter-trace-otlp-http"),
-    ]);
-    return { traces, metricExporter, traceExporter };
-  });
+  return load(async () => ({
+    traces: await import("@opentelemetry/sdk-trace-base"),
+    metricExporter: await import("@opentelemetry/exporter-metrics-otlp-http"),
+    traceExporter: await import("@opentelemetry/exporter-trace-otlp-http"),
+  }));
 }
 
 async function load<T>(packages: () => Promise<T>): Promise<T> {

@@ -1,9 +1,9 @@
 import type { MetricData } from "@opentelemetry/sdk-metrics";
 import type { AdminContainer } from "../control/admin.ts";
-import type { AppStatus, InstanceStatus, Mode } from "../control/protocol.ts";
+import { AppStatus, type InstanceStatus, type Mode } from "../control/protocol.ts";
 import type { Clock } from "../core/clock.ts";
 import { cached } from "../core/concurrency.ts";
-import type { DewyEvent, EventSink, WaitReason } from "../core/event.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
 import { withDeadline, withTimeout } from "../core/timeout.ts";
 import type { HealthChecks } from "../host/proxy/probe.ts";
 import type { TcpProxyStats } from "../host/proxy/tcp_proxy.ts";
@@ -35,22 +35,7 @@ const FRESH_MS = 5_000;
 /** More of one kind are left out, so that no registry or app makes a scrape large. */
 const MAX_SERIES = 100;
 
-const WAIT_REASONS: readonly WaitReason[] = [
-  "pinned",
-  "paused",
-  "skipped",
-  "window",
-  "min-age",
-  "no-downgrade",
-];
-const HEALTH: readonly AppStatus["health"][] = [
-  "serving",
-  "starting",
-  "restarting",
-  "degraded",
-  "finished",
-  "down",
-];
+const WAIT_REASONS = ["pinned", "paused", "skipped", "window", "min-age", "no-downgrade"];
 const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
 /** A poll with a failed deploy has succeeded as a poll. */
 const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);
@@ -155,7 +140,7 @@ export class Readings {
   }
 
   #addApp(points: Points, { health, restarts }: AppStatus): void {
-    for (const state of HEALTH) {
+    for (const state of AppStatus.entries.health.options) {
       points.add("dewy.app.health", health === state ? 1 : 0, { ...this.#app, state });
     }
     points.add("dewy.app.restarts.total", restarts, this.#app);

@@ -3,6 +3,7 @@ import { createServer as createTcp, type Server, type Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import { bindError } from "../host/sockets/bind_error.ts";
+import { formatListenSpec } from "../host/sockets/listen_spec.ts";
 
 interface ListenerOptions {
   /** Port 0 takes any free port. */
@@ -42,7 +43,7 @@ export async function openListener({ listen, handler, clock }: ListenerOptions):
   server.maxConnections = MAX_CONNECTIONS;
   const { host, port } = await bind(server, listen);
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: `http://${formatListenSpec({ kind: "tcp", host, port })}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -166,9 +166,9 @@ describe("LiveStatus", () => {
 
   test("shows the phase of a deploy, and its bake", () => {
     const { live, report, polled } = liveStatus();
-    const start = (phase: "stage" | "verify" | "commit"): void =>
+    const start = (phase: "stage" | "verify" | "bake" | "commit"): void =>
       live.sink({ type: "phase-started", phase, tag: "v1" });
-    const end = (phase: "stage" | "verify" | "commit"): void =>
+    const end = (phase: "stage" | "verify" | "bake" | "commit"): void =>
       live.sink({ type: "phase", phase, tag: "v1", durationMs: 1 });
     const name = () =>
       report({ phase: { name: "interrupted", tag: "v1" } }).phase as { name: string; tag?: string };
@@ -178,10 +178,10 @@ describe("LiveStatus", () => {
     start("verify");
     expect(name()).toMatchObject({ name: "verify" });
     end("verify");
-    start("verify");
+    start("bake");
     polled();
     expect(name()).toMatchObject({ name: "bake", tag: "v1" });
-    end("verify");
+    end("bake");
     start("commit");
     end("commit");
     expect(name()).toMatchObject({ name: "after" });
@@ -228,7 +228,8 @@ describe("LiveStatus", () => {
     const link = new Date(clock.now() + 60_000).toISOString();
     const since = (tag: string) =>
       report({ process: running, live: { tag, directory: "", since: link } }).live?.since;
-    const begin = (tag: string) => live.sink({ type: "phase-started", phase: "verify", tag });
+    const begin = (tag: string, phase: "verify" | "bake" = "verify") =>
+      live.sink({ type: "phase-started", phase, tag });
     const back = (tag: string) => live.sink({ type: "rolled-back", tag, to: "v1", reason: "" });
     begin("v2");
     back("v2");
@@ -239,7 +240,7 @@ describe("LiveStatus", () => {
     const third = new Date(clock.now()).toISOString();
     expect(since("v3")).toBe(third);
     clock.advance(1_000);
-    begin("v3");
+    begin("v3", "bake");
     back("v3");
     expect(since("v1")).toBe(new Date(clock.now()).toISOString());
   });

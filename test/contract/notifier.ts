@@ -284,7 +284,7 @@ async function openService(notifier: ContractNotifier, query: string): Promise<O
   const { url, table = notifiers, context = {} } = service;
   const clock = fakeClock({ now: START });
   const events: DewyEvent[] = [];
-  const full: NotifierContext = {
+  const full: Omit<NotifierContext, "redact"> = {
     env: {},
     programEnv: {},
     fetch: globalThis.fetch,
@@ -296,7 +296,7 @@ async function openService(notifier: ContractNotifier, query: string): Promise<O
   };
   const text = query === "" ? url : `${url}${url.includes("?") ? "&" : "?"}${query}`;
   const redact = redactorOf(table)(full.env, { SECRETS: secretsIn([text], table).join("\n") });
-  const notifications = openNotifiers([text], table, full, redact);
+  const notifications = openNotifiers([text], table, { ...full, redact });
   notifications.start({ name: "app", directory: await tempDirectory() });
   onTestFinished(async () => {
     const closed = notifications.close(0);

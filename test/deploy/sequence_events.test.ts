@@ -309,7 +309,7 @@ describe("the warning of a rollback without a verdict", () => {
   });
 });
 
-it("a bake is timed as part of the verification", async () => {
+it("a bake is timed apart from the verification", async () => {
   const world = testWorld();
   world.io.deployer.bake = async () => {
     await Promise.resolve();
@@ -317,8 +317,8 @@ it("a bake is timed as part of the verification", async () => {
     return "proven";
   };
   await deploy(candidate("v1.0.0"), world.io, never());
-  const verified = eventsOf(world.events, "phase").filter(({ phase }) => phase === "verify");
-  expect(verified.map(({ durationMs }) => durationMs)).toEqual([0, 60_000]);
+  const timed = eventsOf(world.events, "phase").map(({ phase, durationMs }) => [phase, durationMs]);
+  expect(Object.fromEntries(timed)).toMatchObject({ verify: 0, bake: 60_000 });
 });
 
 it("a release that fails its bake while dewy is stopping is not reported", async () => {

@@ -43,7 +43,7 @@ export async function openTab(
 export async function findingsOf(page: Page): Promise<readonly string[]> {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run(),
+    (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ["violations"] }),
   );
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")

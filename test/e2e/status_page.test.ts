@@ -164,7 +164,7 @@ describe.skipIf(NO_BROWSER)(`the status page in Chromium ${NO_BROWSER ?? ""}`, (
     await using tab = await openTab(browser, server.url, { timezoneId: "Asia/Tokyo" });
     const { page } = tab;
     const live = page.locator(".live time");
-    await expect.poll(() => live.first().textContent()).toBe("50 s");
+    await expect.poll(() => live.first().textContent()).toMatch(/^(?:49|5\d) s$/);
     expect(await live.last().textContent()).toBe("23:01");
     expect(await page.locator("#deploys .when").last().textContent()).toBe(
       "4 days ago 27 Apr 23:02",

@@ -17,7 +17,7 @@ function recordWith(recorder: Recorder, events: readonly DewyEvent[]): JournalEn
   return events.flatMap((event) => recorder.record(event)?.entry ?? []);
 }
 
-function phases(tag: string, ...list: readonly [DeployPhase, number][]): DewyEvent[] {
+function phases(tag: string, ...list: readonly [DeployPhase | "bake", number][]): DewyEvent[] {
   return list.flatMap(([phase, durationMs]): DewyEvent[] => [
     { type: "phase-started", phase, tag },
     { type: "phase", phase, tag, durationMs },
@@ -63,7 +63,7 @@ describe("the entries of a deploy", () => {
   it("have the durations of its phases, with the bake apart", () => {
     const [entry] = record(
       ...phases("v1.1.0", ["stage", 1200], ["before", 30], ["activate", 5], ["verify", 3000]),
-      ...phases("v1.1.0", ["verify", 30_000], ["commit", 2]),
+      ...phases("v1.1.0", ["bake", 30_000], ["commit", 2]),
       deployed("v1.1.0"),
     );
     expect(entry).toMatchObject({
@@ -79,8 +79,8 @@ describe("the entries of a deploy", () => {
     const error = new HostError("it crashed");
     const [entry] = record(
       ...phases("v1.1.0", ["stage", 1200], ["verify", 3000]),
-      { type: "phase-started", phase: "verify", tag: "v1.1.0" },
-      { type: "phase-failed", phase: "verify", tag: "v1.1.0", error, durationMs: 41_000 },
+      { type: "phase-started", phase: "bake", tag: "v1.1.0" },
+      { type: "phase-failed", phase: "bake", tag: "v1.1.0", error, durationMs: 41_000 },
       failed(error, { tag: "v1.1.0", phase: "verify" }),
     );
     expect(entry?.phases).toEqual({ stage: 1200, verify: 3000, bake: 41_000 });
@@ -111,7 +111,7 @@ describe("the entries of a deploy", () => {
       ...phases("v1.1.0", ["stage", 1], ["activate", 2], ["verify", 3]),
       ...phases("v1.2.0", ["stage", 10], ["activate", 20], ["verify", 30]),
       { type: "superseded", tag: "v1.1.0", by: "v1.2.0" },
-      ...phases("v1.2.0", ["stage", 11], ["activate", 21], ["verify", 31], ["verify", 41]),
+      ...phases("v1.2.0", ["stage", 11], ["activate", 21], ["verify", 31], ["bake", 41]),
       deployed("v1.2.0"),
       ...phases("v1.3.0", ["activate", 1], ["verify", 2]),
       ...phases("v1.3.0", ["activate", 3], ["verify", 4]),

@@ -18,6 +18,7 @@ export function notifierContext(overrides: Partial<NotifierContext> = {}): FakeN
     env: { SLACK_TOKEN: "xoxb-test-token" },
     fetch: server.fetch,
     emit: (event) => void events.push(event),
+    redact: String,
     programEnv: { PATH: process.env.PATH },
     host: { name: "web-1", color: "#421AA9" },
     instance: {

@@ -29,7 +29,7 @@ const DEPLOYED: DewyEvent = {
 };
 
 function open(url: string, context: FakeNotifierContext): Notifications {
-  return openNotifiers([url], notifiers, context, redactor(context.env));
+  return openNotifiers([url], notifiers, { ...context, redact: redactor(context.env) });
 }
 
 /** The texts that reach Slack until dewy has stopped. */

@@ -79,10 +79,17 @@ test("failures are retried with a backoff of up to five minutes, and reported tw
     if (attempt <= pauses.length) throw new RemoteError("no hunter2", { status: 500 });
   });
   outbox.push(letter("a"));
+  const failingSince = new Date(clock.now()).toISOString();
   for (const pause of pauses) {
     await clock.sleeping(pause);
     const retryAt = new Date(clock.now() + pause).toISOString();
-    expect(outbox.status()).toMatchObject({ state: "failing", error: "no …", waiting: 1, retryAt });
+    expect(outbox.status()).toMatchObject({
+      state: "failing",
+      error: "no …",
+      since: failingSince,
+      waiting: 1,
+      retryAt,
+    });
     clock.advance(pause);
   }
   await until(() => outbox.status().state === "fine");
@@ -162,6 +169,18 @@ test.each([
   expect(outbox.status()).toMatchObject({ state: "fine", waiting: 0, lost: 1 });
 });
 
+test("a service that refuses a notification works again", async () => {
+  const { outbox, clock, letter } = open(async (attempt) => {
+    throw new RemoteError("no", { status: 500, retryable: attempt === 1 });
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(1_000);
+  expect(outbox.status().state).toBe("failing");
+  clock.advance(1_000);
+  await until(() => outbox.status().lost === 1);
+  expect(outbox.status().state).toBe("fine");
+});
+
 test("the loss of a notification about a loss does not cause another one", async () => {
   const { outbox, events, letter } = open(async () => {
     throw new RemoteError("no", { retryable: false });
@@ -227,6 +246,17 @@ test("the oldest of too many are given up, but not the one that is on its way", 
   expect(texts).toEqual(["0", ...names.slice(4)]);
   expect(outbox.status().lost).toBe(3);
   expect(events.filter(({ type }) => type === "notifications-lost")).toHaveLength(3);
+});
+
+test("closing closes the connections of the notifier", async () => {
+  let isClosed = false;
+  const close = async (): Promise<void> => {
+    isClosed = true;
+    throw new Error("it was closed before");
+  };
+  const { outbox } = open(async () => {}, { close });
+  await outbox.close(5_000);
+  expect(isClosed).toBe(true);
 });
 
 test("closing makes a last attempt at what waits for a retry", async () => {

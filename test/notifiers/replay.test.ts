@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { RemoteError } from "../../mod.ts";
@@ -23,6 +23,8 @@ interface Machine {
   /** Whether the services refuse everything. */
   isDown: boolean;
   start(...urls: string[]): Run;
+  /** The text of the file with the cursors. */
+  cursors(): Promise<string>;
 }
 
 interface Run {
@@ -40,7 +42,7 @@ async function machine(): Promise<Machine> {
   const start = (...urls: string[]): Run => {
     let isKilled = false;
     const driver = testDriver(self, () => isKilled);
-    const notifications = openNotifiers(urls, { test: driver }, context, String);
+    const notifications = openNotifiers(urls, { test: driver }, context);
     notifications.start({ name: "app", directory: root });
     const onEntry = notifications.push.bind(notifications);
     const journal = new Journal({ root, clock, emit: () => {}, redact: String, onEntry });
@@ -57,7 +59,9 @@ async function machine(): Promise<Machine> {
       },
     };
   };
-  const self: Machine = { root, clock, events, arrived: [], isDown: false, start };
+  const path = join(root, ".dewy", "notified.json");
+  const cursors = (): Promise<string> => readFile(path, "utf8").catch(() => "");
+  const self: Machine = { root, clock, events, arrived: [], isDown: false, start, cursors };
   return self;
 }
 
@@ -105,7 +109,7 @@ test("the cursor of each notifier is kept by the hash of its URL, which may be a
   const run = self.start("test://canary-1", "test://canary-2");
   run.emit(downloaded("v1"));
   await run.stop();
-  const text = await readFile(join(self.root, ".dewy", "notified.json"), "utf8");
+  const text = await self.cursors();
   expect(text).not.toContain("canary");
   const { format, notifiers } = JSON.parse(text);
   expect(format).toBe(1);
@@ -115,9 +119,12 @@ test("the cursor of each notifier is kept by the hash of its URL, which may be a
 
 test("nothing is lost between an event and a kill, and nothing is repeated", async () => {
   const self = await machine();
+  await self.start("test://a").stop();
+  self.clock.advance(1_000);
   const first = self.start("test://a");
   first.emit(downloaded("v1"));
   await expect.poll(() => self.arrived).toHaveLength(1);
+  await expect.poll(() => self.cursors()).toContain('"id"');
   self.isDown = true;
   first.emit(downloaded("v2"));
   first.emit(downloaded("v3"));
@@ -221,6 +228,31 @@ test("the release that is live is announced again after a restart", async () => 
   expect(self.arrived.slice(2)).toEqual(["a: went live in /r/2"]);
 });
 
+test("an entry that is read from the journal and received as well is delivered once", async () => {
+  const self = await machine();
+  await self.start("test://a").stop();
+  const at = new Date(self.clock.now() + 1).toISOString();
+  const entry = { at, event: "ordered", command: "pause", user: "al", id: "0123456789ab" };
+  await writeFile(join(self.root, ".dewy", "journal.jsonl"), `${JSON.stringify(entry)}\n`);
+  const run = self.start("test://a");
+  run.notifications.push(entry);
+  await run.stop();
+  expect(self.arrived).toEqual(["a: pause was asked for by al"]);
+});
+
+test("the cursor of a notifier that was removed is forgotten after a month", async () => {
+  const self = await machine();
+  await self.start("test://removed").stop();
+  for (const days of [30, 1]) {
+    self.clock.advance(days * 24 * HOUR_MS);
+    const run = self.start("test://a");
+    run.emit(downloaded(`v${days}`));
+    await run.stop();
+    const { notifiers } = JSON.parse(await self.cursors());
+    expect(Object.keys(notifiers)).toHaveLength(days === 30 ? 2 : 1);
+  }
+});
+
 test("the same URL twice is one notifier", async () => {
   const self = await machine();
   const run = self.start("test://a", "test://a");
@@ -258,6 +290,14 @@ test.each(["{", '{"format":2}', ""])("a cursor file with %j counts as empty", as
   expect(self.arrived).toEqual(["a: Downloaded artifact for v1"]);
 });
 
+test("what a killed process left beside the cursor file is removed", async () => {
+  const self = await machine();
+  await mkdir(join(self.root, ".dewy"));
+  await writeFile(join(self.root, ".dewy", "notified.json.0123456789abcdef.tmp"), "");
+  await self.start("test://a").stop();
+  expect(await readdir(join(self.root, ".dewy"))).toEqual(["notified.json"]);
+});
+
 test("a disk that cannot be written is reported once, and delivery goes on", async () => {
   const self = await machine();
   await writeFile(join(self.root, ".dewy"), "not a directory");
@@ -269,6 +309,6 @@ test("a disk that cannot be written is reported once, and delivery goes on", asy
   expect(self.events).toMatchObject([{ type: "warning", message: "Delivery not recorded" }]);
   await rm(join(self.root, ".dewy"));
   await run.stop();
-  expect(await readFile(join(self.root, ".dewy", "notified.json"), "utf8")).toContain('"id"');
+  expect(await self.cursors()).toContain('"id"');
   expect(self.events).toHaveLength(1);
 });

@@ -99,6 +99,7 @@ describe("the secrets in URLs", () => {
       "canary-1 canary-2 --token notify",
       "… … --token notify",
     ],
+    ["exec:notify --key canary-1 me@x.example", "canary-1 notify", "… notify"],
     ["slack://deployments?title=production", "deployments production", "deployments production"],
     ["unknown://host/secret-path-1", "secret-path-1", "…"],
   ])("of %s are masked in: %s", (url, text, expected) => {

@@ -61,7 +61,7 @@ describe("posting to a webhook", () => {
       requests.push(request.clone());
       return new Response("anything", { status: 202 });
     });
-    await post({ a: 1 }, NEVER);
+    await post({ body: { a: 1 } }, NEVER);
     const [request] = requests;
     expect(request?.url).toBe(SECRET);
     expect(request?.method).toBe("POST");
@@ -73,7 +73,7 @@ describe("posting to a webhook", () => {
     "HTTP %i means that the URL or the token is refused",
     async (status) => {
       const { post } = poster(() => new Response("no_service", { status }));
-      await expect(post({}, NEVER)).rejects.toMatchObject({
+      await expect(post({ body: {} }, NEVER)).rejects.toMatchObject({
         code: "credential",
         message: `Cannot send to Chat: HTTP ${status}: no_service; do something`,
       });
@@ -81,7 +81,7 @@ describe("posting to a webhook", () => {
   );
   test.each([400, 413, 422])("HTTP %i means that the message is refused", async (status) => {
     const { post } = poster(() => new Response("invalid_payload", { status }));
-    await expect(post({}, NEVER)).rejects.toMatchObject({
+    await expect(post({ body: {} }, NEVER)).rejects.toMatchObject({
       code: "remote",
       retryable: false,
       message: `Cannot send to Chat: HTTP ${status}: invalid_payload`,
@@ -89,7 +89,10 @@ describe("posting to a webhook", () => {
   });
   test.each([408, 500, 502, 503, 507, 520])("HTTP %i is worth a retry", async (status) => {
     const { post } = poster(() => new Response(null, { status }));
-    await expect(post({}, NEVER)).rejects.toMatchObject({ code: "remote", retryable: true });
+    await expect(post({ body: {} }, NEVER)).rejects.toMatchObject({
+      code: "remote",
+      retryable: true,
+    });
   });
   test.each([
     ["the header", new Response("", { status: 429, headers: { "retry-after": "7" } }), 7_000],
@@ -97,7 +100,7 @@ describe("posting to a webhook", () => {
     ["nothing", new Response("", { status: 429 }), undefined],
   ])("a rate limit asks for a pause in %s", async (_, response, retryAfterMs) => {
     const { post } = poster(() => response);
-    await expect(post({}, NEVER)).rejects.toMatchObject({
+    await expect(post({ body: {} }, NEVER)).rejects.toMatchObject({
       code: "rate-limited",
       retryable: true,
       retryAfterMs,
@@ -109,7 +112,7 @@ describe("posting to a webhook", () => {
       requests += 1;
       return new Response(null, { status: 307, headers: { location: "https://evil.example/" } });
     });
-    await expect(post({}, NEVER)).rejects.toThrow("HTTP 307 is a redirect; do something");
+    await expect(post({ body: {} }, NEVER)).rejects.toThrow("HTTP 307 is a redirect; do something");
     expect(requests).toBe(1);
   });
   test.each<[string, Handler]>([
@@ -119,7 +122,7 @@ describe("posting to a webhook", () => {
     ["has a problem", () => new Response("", { status: 500 })],
   ])("no event and no error shows the URL if the service %s", async (_, handler) => {
     const { post, context } = poster(handler);
-    const error: unknown = await post({}, NEVER).catch((reason: unknown) => reason);
+    const error: unknown = await post({ body: {} }, NEVER).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(Error);
     const shown = JSON.stringify([context.events, error, (error as Error).message]);
     expect(shown).not.toContain("hidden");

@@ -9,6 +9,7 @@ for (const text of MAIL_URLS.split(" ")) {
   const notifier = mail.open(splitUrl(text, "--notifier"), {
     env: {},
     programEnv: {},
+    redact: String,
     fetch,
     clock: systemClock,
     emit: () => {},

@@ -30,7 +30,7 @@ function eventsOf(clock = fakeClock({ now: NOW })) {
   };
   /** A phase, with events in it. */
   const phase = (
-    name: "stage" | "before" | "activate" | "verify" | "commit",
+    name: "stage" | "before" | "activate" | "verify" | "bake" | "commit",
     ms: number,
     ...events: readonly DewyEvent[]
   ): void => {
@@ -115,7 +115,7 @@ describe("the trace of a deploy", () => {
     const { phase, emit, outline } = eventsOf();
     phase("stage", 5);
     phase("verify", 5);
-    phase("verify", 60_000, request("https://api.example.com/releases", 5));
+    phase("bake", 60_000, request("https://api.example.com/releases", 5));
     phase("commit", 5);
     emit(deployed);
     expect(outline()).toEqual(["deploy", "  stage", "  verify", "  bake", "  commit"]);

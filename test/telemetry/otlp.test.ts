@@ -1,14 +1,15 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { resourceFromAttributes } from "@opentelemetry/resources";
+import type { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { CollectorHealth } from "../../src/telemetry/collector_health.ts";
-import { type OtlpOptions, openOtlp, type TracerProvider } from "../../src/telemetry/otlp.ts";
+import { type OtlpOptions, openOtlp } from "../../src/telemetry/otlp.ts";
 import { type FakeCollector, serveCollector, spansOf } from "../fakes/collector.ts";
 
 interface Sender {
-  provider: TracerProvider;
+  provider: BasicTracerProvider;
   warnings(): string[];
   /** Sends one span, and resolves when the export has ended, whatever its outcome. */
   send(): Promise<void>;

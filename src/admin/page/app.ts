@@ -1,31 +1,33 @@
 import type { AppStatus } from "../../control/protocol.ts";
-import { type Html, html, type Part } from "./html.ts";
+import { card, type Html, html, type Part } from "./html.ts";
 import { timeFor } from "./time.ts";
 import type { PageView } from "./view.ts";
 
 /** The processes or the containers of the app. */
 export function appSection({ status: { app, mode }, now }: PageView): Html {
-  if (app === undefined) return html`<section id="app" hidden></section>`;
-  const title = mode === "container" ? "Replicas" : "Generations";
-  return html`<section id="app" class="card" aria-labelledby="app-title">
-<h2 id="app-title">${title}${wantedText(app)}</h2>
-${isEmpty(app) ? html`<p>Nothing runs.</p>` : mode === "container" ? replicasTable(app, now) : generationsTable(app, now)}
-${app.restarts !== undefined && app.restarts > 0 && html`<p class="note">${restartsText(app.restarts)}</p>`}
-</section>`;
+  const [title, table] =
+    mode === "container" ? ["Replicas", replicasTable] : ["Generations", generationsTable];
+  return card(
+    "app",
+    html`${title}${wantedText(app)}`,
+    app && [isEmpty(app) ? html`<p>Nothing runs.</p>` : table(app, now), restartsText(app)],
+  );
 }
 
 function isEmpty({ generations = [], replicas = [] }: AppStatus): boolean {
   return generations.length + replicas.length === 0;
 }
 
-function wantedText({ replicas = [], wanted }: AppStatus): Html | undefined {
+function wantedText({ replicas = [], wanted }: Partial<AppStatus> = {}): Html | undefined {
   if (wanted === undefined) return undefined;
   const serving = replicas.filter(({ state }) => state === "serving").length;
   return html` <small>${serving} of ${wanted} serving</small>`;
 }
 
-function restartsText(restarts: number): string {
-  return `${restarts} ${restarts === 1 ? "restart" : "restarts"} since dewy started`;
+function restartsText({ restarts = 0 }: AppStatus): Html | undefined {
+  if (restarts === 0) return undefined;
+  const count = restarts === 1 ? "1 restart" : `${restarts} restarts`;
+  return html`<p class="note">${count} since dewy started</p>`;
 }
 
 function generationsTable({ generations = [] }: AppStatus, now: number): Html {
@@ -33,7 +35,7 @@ function generationsTable({ generations = [] }: AppStatus, now: number): Html {
     key: `generation-${pid}`,
     cells: [versionCell(tag), stateCell(state), processCell(number, pid), sinceCell(since, now)],
   }));
-  return table("app-title", ["Version", "State", "Generation", "Up for"], rows);
+  return tableOf(["Version", "State", "Generation", "Up for"], rows);
 }
 
 function replicasTable({ replicas = [] }: AppStatus, now: number): Html {
@@ -46,7 +48,7 @@ function replicasTable({ replicas = [] }: AppStatus, now: number): Html {
       sinceCell(since, now),
     ],
   }));
-  return table("app-title", ["Container", "Version", "State", "Up for"], rows);
+  return tableOf(["Container", "Version", "State", "Up for"], rows);
 }
 
 function versionCell(tag: string): Html {
@@ -84,8 +86,8 @@ interface Row {
 }
 
 /** The first cell of each row is its header. */
-function table(label: string, header: readonly string[], rows: readonly Row[]): Html {
-  return html`<table aria-labelledby="${label}">
+function tableOf(header: readonly string[], rows: readonly Row[]): Html {
+  return html`<table aria-labelledby="app-title">
 <thead><tr>${header.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${rows.map(({ key, cells: [first, ...rest] }) => {
     const cells = rest.map((cell) => html`<td>${cell}</td>`);

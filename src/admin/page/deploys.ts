@@ -1,9 +1,15 @@
 import { plainLine } from "../../core/text.ts";
 import type { JournalEntry } from "../../journal/entry.ts";
 import { entryText, withoutTag } from "../../journal/entry_text.ts";
-import { type Html, html } from "./html.ts";
+import { card, type Html, html } from "./html.ts";
 import { duration, prose, timeAgo, timeAt } from "./time.ts";
-import { type DeployItem, type EventItem, type Outcome, timelineOf } from "./timeline.ts";
+import {
+  type DeployItem,
+  EVENT_TEXTS,
+  type EventItem,
+  type Outcome,
+  timelineOf,
+} from "./timeline.ts";
 import type { Tone } from "./verdict.ts";
 import type { PageView } from "./view.ts";
 
@@ -14,10 +20,12 @@ export function deploysSection({ entries, now }: PageView): Html {
   const rows = items.map((item) =>
     item.kind === "deploy" ? deployRow(item, longest, now) : eventRow(item, now),
   );
-  return html`<section id="deploys" class="card" aria-labelledby="deploys-title">
-<h2 id="deploys-title">History</h2>
-${rows.length === 0 ? html`<p class="note">No entries yet.</p>` : html`<ol class="timeline">${rows}</ol>`}
-</section>`;
+  const list = html`<ol class="timeline">${rows}</ol>`;
+  return card(
+    "deploys",
+    "History",
+    rows.length === 0 ? html`<p class="note">No entries yet.</p>` : list,
+  );
 }
 
 const OUTCOMES: Readonly<Record<Outcome, readonly [tone: Tone, mark: string, text: string]>> = {
@@ -121,31 +129,6 @@ function outputOf({ entry, hooks }: DeployItem): readonly Html[] {
 function outputDetails(title: string, lines: readonly string[]): Html {
   return html`<details data-key="${title}"><summary>${title}</summary><pre>${lines.map(plainLine).join("\n")}</pre></details>`;
 }
-
-const EVENT_TEXTS: Readonly<Record<string, readonly [tone: Tone, text: string]>> = {
-  started: ["calm", "dewy started"],
-  stopping: ["calm", "dewy stopped"],
-  ordered: ["busy", "Command"],
-  refused: ["warn", "Command refused"],
-  failed: ["bad", "Failed"],
-  "succeeded-again": ["good", "Succeeded again"],
-  recovered: ["warn", "Recovered"],
-  waiting: ["warn", "Waiting"],
-  held: ["warn", "Held"],
-  "known-bad": ["warn", "Known to be bad"],
-  "bytes-changed": ["bad", "Bytes changed"],
-  "would-deploy": ["calm", "Would be deployed"],
-  "crash-loop": ["bad", "Crash loop"],
-  "app-exited": ["bad", "App exited"],
-  resumed: ["bad", "Restart failed"],
-  "start-failed": ["bad", "Start failed"],
-  "replica-lost": ["bad", "Replica lost"],
-  "app-restart": ["calm", "App restarted"],
-  "notifications-lost": ["warn", "Notifications lost"],
-  uncaught: ["bad", "Uncaught error"],
-  warning: ["warn", "Warning"],
-  gap: ["warn", "Gap"],
-};
 
 function eventRow({ key, entry, count }: EventItem, now: number): Html {
   const [tone, text] = EVENT_TEXTS[entry.event] ?? ["calm", entry.event];

@@ -16,6 +16,15 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   return new Html(String.raw({ raw: strings }, ...parts.map(markup)));
 }
 
+/** A section with a title; hidden if it has no body. */
+export function card(id: string, title: Part, body: Part): Html {
+  if (body === undefined) return html`<section id="${id}" hidden></section>`;
+  return html`<section id="${id}" class="card" aria-labelledby="${id}-title">
+<h2 id="${id}-title">${title}</h2>
+${body}
+</section>`;
+}
+
 function markup(part: Part): string {
   if (part instanceof Html) return part.text;
   if (Array.isArray(part)) return part.map(markup).join("");

@@ -1,5 +1,5 @@
 import { plainLine } from "../../core/text.ts";
-import { type Html, html } from "./html.ts";
+import { card, type Html, html } from "./html.ts";
 import { timeClock } from "./time.ts";
 import type { PageView } from "./view.ts";
 
@@ -14,15 +14,9 @@ export function ownLogSection({ ownLines }: PageView): Html {
 }
 
 function logSection(id: string, title: string, lines: readonly Html[] | undefined): Html {
-  if (lines === undefined) return html`<section id="${id}" hidden></section>`;
-  const text =
-    lines.length === 0
-      ? html`<p class="note">No output yet.</p>`
-      : html`<div class="log" role="region" aria-labelledby="${id}-title" tabindex="0"><pre>${lines}</pre></div>`;
-  return html`<section id="${id}" class="card" aria-labelledby="${id}-title">
-<h2 id="${id}-title">${title}</h2>
-${text}
-</section>`;
+  const log = html`<div class="log" role="region" aria-labelledby="${id}-title" tabindex="0"><pre>${lines}</pre></div>`;
+  const body = lines?.length === 0 ? html`<p class="note">No output yet.</p>` : log;
+  return card(id, title, lines && body);
 }
 
 const LEVELS = [

@@ -1,5 +1,5 @@
 import type { InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
-import { type Html, html } from "./html.ts";
+import { card, type Html, html } from "./html.ts";
 import { timeAgo, timeAhead, timeFor } from "./time.ts";
 import type { PageView } from "./view.ts";
 
@@ -17,14 +17,14 @@ const OUTCOMES: Readonly<Record<string, readonly [tone: string, text: string]>> 
 export function pollsSection({ status, now }: PageView): Html {
   const { lastPoll, nextPollAt, rateLimits = [] } = status;
   const polls = status.polls ?? (lastPoll === undefined ? [] : [lastPoll]);
-  if (polls.length === 0 && rateLimits.length === 0)
-    return html`<section id="polls" hidden></section>`;
-  return html`<section id="polls" class="card" aria-labelledby="polls-title">
-<h2 id="polls-title">Polls</h2>
-${polls.length > 0 && strip(polls)}
-${lastPoll !== undefined && html`<p>Last ${timeAgo(lastPoll.at, now)}: ${outcomeText(lastPoll)}${nextPollAt !== undefined && html`; next ${timeAhead(nextPollAt, now)}`}.</p>`}
-${rateLimits.length > 0 && html`<h3>Rate limits</h3><ul class="limits">${rateLimits.map((one) => rateLimit(one, now))}</ul>`}
-</section>`;
+  if (polls.length === 0 && rateLimits.length === 0) return card("polls", "Polls", undefined);
+  const next = nextPollAt !== undefined && html`; next ${timeAhead(nextPollAt, now)}`;
+  const limits = rateLimits.map((one) => rateLimit(one, now));
+  return card("polls", "Polls", [
+    polls.length > 0 && strip(polls),
+    lastPoll && html`<p>Last ${timeAgo(lastPoll.at, now)}: ${outcomeText(lastPoll)}${next}.</p>`,
+    limits.length > 0 && html`<h3>Rate limits</h3><ul class="limits">${limits}</ul>`,
+  ]);
 }
 
 function outcomeText({ outcome }: Poll): string {
@@ -58,11 +58,9 @@ function rateLimit({ host, remaining, limit, resetAt }: RateLimit, now: number):
 
 /** Whether notifications are delivered. */
 export function notifiersSection({ status: { notifiers = [] }, now }: PageView): Html {
-  if (notifiers.length === 0) return html`<section id="notifiers" hidden></section>`;
-  return html`<section id="notifiers" class="card" aria-labelledby="notifiers-title">
-<h2 id="notifiers-title">Notifiers</h2>
-<ul class="notifiers">${notifiers.map((one) => notifierItem(one, now))}</ul>
-</section>`;
+  const items = notifiers.map((one) => notifierItem(one, now));
+  const list = html`<ul class="notifiers">${items}</ul>`;
+  return card("notifiers", "Notifiers", items.length === 0 ? undefined : list);
 }
 
 function notifierItem(status: NotifierStatus, now: number): Html {

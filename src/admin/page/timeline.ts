@@ -1,5 +1,5 @@
 import type { JournalEntry } from "../../journal/entry.ts";
-import { PHASES } from "./verdict.ts";
+import { PHASES, type Tone } from "./verdict.ts";
 
 export type Outcome = "deployed" | "rolled-back" | "failed" | "superseded" | "given-up";
 
@@ -34,30 +34,32 @@ const OUTCOMES: ReadonlySet<string> = new Set<Outcome>([
   "given-up",
 ]);
 
-const EVENTS: ReadonlySet<string> = new Set([
-  "started",
-  "stopping",
-  "ordered",
-  "refused",
-  "failed",
-  "succeeded-again",
-  "recovered",
-  "waiting",
-  "held",
-  "known-bad",
-  "bytes-changed",
-  "would-deploy",
-  "crash-loop",
-  "app-exited",
-  "resumed",
-  "start-failed",
-  "replica-lost",
-  "app-restart",
-  "notifications-lost",
-  "uncaught",
-  "warning",
-  "gap",
-]);
+/** The other events that are shown. */
+export const EVENT_TEXTS: Readonly<Record<string, readonly [tone: Tone, text: string]>> = {
+  started: ["calm", "dewy started"],
+  stopping: ["calm", "dewy stopped"],
+  ordered: ["busy", "Command"],
+  refused: ["warn", "Command refused"],
+  failed: ["bad", "Failed"],
+  "succeeded-again": ["good", "Succeeded again"],
+  recovered: ["warn", "Recovered"],
+  waiting: ["warn", "Waiting"],
+  held: ["warn", "Held"],
+  "known-bad": ["warn", "Known to be bad"],
+  "bytes-changed": ["bad", "Bytes changed"],
+  "would-deploy": ["calm", "Would be deployed"],
+  "crash-loop": ["bad", "Crash loop"],
+  "app-exited": ["bad", "App exited"],
+  resumed: ["bad", "Restart failed"],
+  "start-failed": ["bad", "Start failed"],
+  "replica-lost": ["bad", "Replica lost"],
+  "app-restart": ["calm", "App restarted"],
+  "notifications-lost": ["warn", "Notifications lost"],
+  uncaught: ["bad", "Uncaught error"],
+  driver: ["warn", "Notice"],
+  warning: ["warn", "Warning"],
+  gap: ["warn", "Gap"],
+};
 
 const MAX_DEPLOYS = 10;
 const MAX_ITEMS = 30;
@@ -71,7 +73,7 @@ export function timelineOf(entries: readonly JournalEntry[]): readonly TimelineI
       hooks.set(entry.deploy, [...(hooks.get(entry.deploy) ?? []), entry]);
     } else if (OUTCOMES.has(entry.event) && entry.tag !== undefined) {
       addDeploy(items, entry, hooks.get(entry.deploy ?? "") ?? []);
-    } else if (EVENTS.has(entry.event) && !leadsToDeploy(entry)) {
+    } else if (Object.hasOwn(EVENT_TEXTS, entry.event) && !leadsToDeploy(entry)) {
       addEvent(items, entry);
     }
   }

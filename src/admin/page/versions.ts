@@ -1,6 +1,6 @@
 import type { InstanceStatus } from "../../control/protocol.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
-import { type Html, html } from "./html.ts";
+import { card, type Html, html } from "./html.ts";
 import { saidBy } from "./summary.ts";
 import { prose, timeAgo, timeAhead, timeAt } from "./time.ts";
 import type { PageView } from "./view.ts";
@@ -9,29 +9,17 @@ const MAX_BAD = 5;
 
 /** The versions that do not come, or not yet, and why. */
 export function versionsSection({ status, now }: PageView): Html {
-  const lists = [
-    ...list(
-      "Waiting",
-      "waiting",
-      status.waiting.map((one) => waitingItem(one, now)),
-    ),
-    ...list(
-      "Skipped",
-      "skipped",
-      status.skipped.map((one) => skippedItem(one, now)),
-    ),
-    ...list("Bad", "bad", badItems(status, now)),
-  ];
-  if (lists.length === 0) return html`<section id="versions" hidden></section>`;
-  return html`<section id="versions" class="card" aria-labelledby="versions-title">
-<h2 id="versions-title">Held back</h2>
-${lists}
-</section>`;
-}
-
-function list(title: string, key: string, items: readonly Html[]): Html[] {
-  if (items.length === 0) return [];
-  return [html`<div data-key="${key}"><h3>${title}</h3><ul class="versions">${items}</ul></div>`];
+  const lists = {
+    Waiting: status.waiting.map((one) => waitingItem(one, now)),
+    Skipped: status.skipped.map((one) => skippedItem(one, now)),
+    Bad: badItems(status, now),
+  };
+  const shown = Object.entries(lists).filter(([, items]) => items.length > 0);
+  const parts = shown.map(
+    ([title, items]) =>
+      html`<div data-key="${title}"><h3>${title}</h3><ul class="versions">${items}</ul></div>`,
+  );
+  return card("versions", "Held back", parts.length === 0 ? undefined : parts);
 }
 
 type Waiting = InstanceStatus["waiting"][number];

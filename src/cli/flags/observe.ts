@@ -16,11 +16,6 @@ export interface AdminConfig {
   metricsPublic: boolean;
 }
 
-export interface TelemetryConfig {
-  otlpEndpoint: string | undefined;
-  otlpInsecure: boolean;
-}
-
 /** The flags that make a running dewy observable: notifiers, the admin server, telemetry. */
 export function readObserving(argv: ParsedArgv) {
   const telemetry = readTelemetry(argv);
@@ -28,11 +23,11 @@ export function readObserving(argv: ParsedArgv) {
     notifiers: argv.texts("notifier").filter((url) => url !== ""),
     notifierFiles: argv.texts("notifier-file").filter((path) => path !== ""),
     telemetry,
-    admin: readAdmin(argv, telemetry),
+    admin: readAdmin(argv, telemetry !== undefined),
   };
 }
 
-function readTelemetry(argv: ParsedArgv): TelemetryConfig | undefined {
+function readTelemetry(argv: ParsedArgv) {
   const otlpEndpoint = text(argv, "otlp-endpoint");
   const otlpInsecure = argv.flag("otlp-insecure");
   if (argv.flag("telemetry")) return { otlpEndpoint, otlpInsecure };
@@ -42,16 +37,13 @@ function readTelemetry(argv: ParsedArgv): TelemetryConfig | undefined {
 }
 
 /** `dewy container` always opens the admin server, as the Go dewy does. */
-function readAdmin(
-  argv: ParsedArgv,
-  telemetry: TelemetryConfig | undefined,
-): AdminConfig | undefined {
+function readAdmin(argv: ParsedArgv, hasTelemetry: boolean): AdminConfig | undefined {
   const asked = port(argv, "admin-port", 1);
   const metricsPublic = argv.flag("metrics-public");
-  if (metricsPublic && telemetry === undefined) {
+  if (metricsPublic && !hasTelemetry) {
     throw new ConfigError("--metrics-public needs --telemetry: without it, there are no metrics");
   }
-  const isWanted = argv.command === "container" || asked !== undefined || telemetry !== undefined;
+  const isWanted = argv.command === "container" || asked !== undefined || hasTelemetry;
   if (!isWanted || exitsAtOnce(argv)) return withoutAdmin(argv);
   const host = readHost(argv);
   const tokenFile = text(argv, "admin-token-file");

@@ -653,7 +653,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "isolate-env",
       commands: SERVER,
-      description: "Keep dewy's own credentials out of the app's environment",
+      description: "Keep dewy's own credentials out of the environment of the app and of hooks",
     },
     {
       name: "user",

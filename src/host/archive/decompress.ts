@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { PassThrough, pipeline, type Readable, type Transform } from "node:stream";
 import * as zlib from "node:zlib";
 import type { ArchiveKind } from "../../platform/artifact_kind.ts";
+import { helperEnvironment } from "../process/helper_environment.ts";
 import { BrokenRule } from "./entry.ts";
 
 const READ_BYTES = 1 << 18;
@@ -57,7 +58,7 @@ async function* preferTool(
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     // Nothing else: variables such as XZ_OPT would change its behaviour.
-    env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
+    env: { ...helperEnvironment(), LC_ALL: "C" },
     timeout: TOOL_TIMEOUT_MS,
     killSignal: "SIGKILL",
     signal,

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { systemCode } from "../files/atomic_file.ts";
+import { helperEnvironment } from "./helper_environment.ts";
 
 export interface ProcessEntry {
   readonly pid: number;
@@ -86,7 +87,9 @@ export function processStartTime(pid: number): string | undefined {
 
 function startTimeByPs(pid: number): string | undefined {
   const args = ["-o", "lstart=", "-p", String(pid)];
-  const output = tryRead(() => execFileSync("ps", args, { timeout: 5_000, encoding: "utf8" }));
+  const output = tryRead(() =>
+    execFileSync("ps", args, { timeout: 5_000, encoding: "utf8", env: helperEnvironment() }),
+  );
   return output?.trim() || undefined;
 }
 

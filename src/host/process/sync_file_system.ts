@@ -1,3 +1,4 @@
+import { helperEnvironment } from "./helper_environment.ts";
 import { run } from "./run.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -8,10 +9,9 @@ const TIMEOUT_MS = 60_000;
  * https://man7.org/linux/man-pages/man1/sync.1.html
  */
 export async function syncFileSystem(directory: string, signal: AbortSignal): Promise<void> {
-  const { PATH } = process.env;
   const command = ["sync", "-f", directory] as const;
   try {
-    await run({ command, cwd: "/", env: { PATH }, timeoutMs: TIMEOUT_MS, signal });
+    await run({ command, cwd: "/", env: helperEnvironment(), timeoutMs: TIMEOUT_MS, signal });
   } catch (error) {
     if (signal.aborted) throw error;
   }

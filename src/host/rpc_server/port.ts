@@ -9,7 +9,9 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
+import { systemClock } from "../../core/clock.ts";
 import { ConfigError, HostError } from "../../core/error.ts";
+import { withTimeout } from "../../core/timeout.ts";
 import { hasCode } from "../files/file_error.ts";
 import type { TlsFiles } from "./types.ts";
 
@@ -245,13 +247,6 @@ function endOf(session: ServerHttp2Session): Promise<void> {
   });
 }
 
-function within(ms: number, work: Promise<unknown>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const done = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    work.then(done, done);
-  });
+function within(ms: number, work: Promise<unknown>): Promise<unknown> {
+  return withTimeout(work, { clock: systemClock, ms, what: "end" }).catch(() => {});
 }

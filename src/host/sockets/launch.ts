@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { HostError } from "../../core/error.ts";
+import { helperEnvironment } from "../process/helper_environment.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../process/io.ts";
 import { holderCommand } from "./holder.ts";
 import { FIRST_DESCRIPTOR, type NamedSocket } from "./inherited.ts";
@@ -66,7 +67,7 @@ function startHolder(sockets: readonly NamedSocket[], args: readonly string[]): 
  * (asyncio, nginx) relies on it: so it is cleared once, before any app runs.
  */
 function clearNonBlocking(fd: number): void {
-  spawnSync(SHELL, ["-c", ":"], { stdio: [fd, "ignore", "ignore"] });
+  spawnSync(SHELL, ["-c", ":"], { stdio: [fd, "ignore", "ignore"], env: helperEnvironment() });
 }
 
 function exitCodeOf(holder: ChildProcess): Promise<number> {

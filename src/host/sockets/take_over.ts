@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { HostError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { helperEnvironment } from "../process/helper_environment.ts";
 import { environmentOf, isRunning } from "../process/processes.ts";
 import { holderCommand, parseHolder } from "./holder.ts";
 import type { LaunchOptions } from "./launch.ts";
@@ -94,8 +95,10 @@ function redirection(fd: 1 | 2, fifo: string): string {
   if (socketInode(fd) === undefined)
     return `if (: >>${target}) 2>/dev/null; then exec ${fd}>>${target}; fi`;
   const relay = `${fifo}.${fd}`;
-  if (spawnSync("mkfifo", ["-m", "600", relay], { stdio: "ignore" }).status !== 0) return ":";
-  const relaying = spawn("cat", [relay], { detached: true, stdio: ["ignore", fd, "ignore"] });
+  const env = helperEnvironment();
+  const { status } = spawnSync("mkfifo", ["-m", "600", relay], { stdio: "ignore", env });
+  if (status !== 0) return ":";
+  const relaying = spawn("cat", [relay], { detached: true, stdio: ["ignore", fd, "ignore"], env });
   relaying.once("error", () => {});
   return `exec ${fd}>${quote(relay)}`;
 }

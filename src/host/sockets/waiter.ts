@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { helperEnvironment } from "../process/helper_environment.ts";
 import { isRunning, namesIn, signalProcess } from "../process/processes.ts";
 import { WAITER_SCRIPT } from "./holder.ts";
 import { libc } from "./libc.ts";
@@ -27,13 +28,17 @@ function execve(): Execve | undefined {
 
 /** The shell forwards signals to the holder and exits with its exit code. Returns only if that fails. */
 export function becomeWaiter(holder: number, fifo: string): void {
-  execve()?.(SHELL, waiterCommand(holder, fifo), process.env);
+  execve()?.(SHELL, waiterCommand(holder, fifo), helperEnvironment());
 }
 
 /** For a holder that is not a child. */
 export function waitForHolder(holder: number, fifo: string): Promise<number> {
   const [program, ...args] = waiterCommand(holder, fifo);
-  const waiter = spawn(program, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
+  const waiter = spawn(program, args, {
+    detached: true,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: helperEnvironment(),
+  });
   return new Promise((resolve) => {
     waiter.once("error", () => resolve(KILLED));
     waiter.once("exit", (code) => resolve(code ?? KILLED));
@@ -49,7 +54,10 @@ export function makeFifo(): string | undefined {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), `dewy-${process.pid}-`));
   const fifo = join(directory, "end");
-  const { status } = spawnSync("mkfifo", ["-m", "600", fifo], { stdio: "ignore" });
+  const { status } = spawnSync("mkfifo", ["-m", "600", fifo], {
+    stdio: "ignore",
+    env: helperEnvironment(),
+  });
   if (status === 0) return fifo;
   removeFifo(fifo);
   return undefined;

@@ -1,12 +1,14 @@
 import { ConfigError } from "../../core/error.ts";
-import type { SplitUrl } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
-import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
-import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
+import { webhookDriver } from "../webhook.ts";
 import type { Mention } from "./message.ts";
 
-const FORM: WebhookForm = {
+export const discord = webhookDriver({
+  scheme: "discord+https",
+  name: "Discord",
   syntax: "discord+https://discord.com/api/webhooks/<id>/<token>",
+  example: "discord+https://discord.com/api/webhooks/<id>/<token>?title=myapp&mention=here",
+  sites: ["discord.com", "discordapp.com"],
   options: [
     ...APP_OPTIONS,
     {
@@ -20,44 +22,27 @@ const FORM: WebhookForm = {
     /^\/api(\/v\d+)?\/webhooks\/\d+\/[\w-]+$/.test(pathname)
       ? undefined
       : "the path is not that of a webhook",
-};
-
-export const discord: NotifierDriver = {
-  scheme: "discord+https",
-  name: "Discord",
-  syntax: FORM.syntax,
-  example: "discord+https://discord.com/api/webhooks/<id>/<token>?title=myapp&mention=here",
-  sites: ["discord.com", "discordapp.com"],
-  isSecretUrl: true,
-  options: FORM.options,
-  environment: [],
-  open: openDiscord,
-};
-
-function openDiscord(url: SplitUrl, context: NotifierContext): Notifier {
-  const { target, options } = readWebhook(url, FORM);
-  const mention = readMention(options.text("mention"));
-  const thread = options.text("thread_id");
-  if (thread !== "") target.searchParams.set("thread_id", thread);
-  // Without it, Discord answers before it has stored the message. https://discord.com/developers/docs/resources/webhook#execute-webhook
-  target.searchParams.set("wait", "true");
-  const app = readAppLink(options);
-  const post = jsonPoster(
-    {
-      name: "Discord",
+  open({ target, options }, { host }) {
+    const style = {
+      app: readAppLink(options),
+      host,
+      mention: readMention(options.text("mention")),
+    };
+    const thread = options.text("thread_id");
+    if (thread !== "") target.searchParams.set("thread_id", thread);
+    // Without it, Discord answers before it has stored the message. https://discord.com/developers/docs/resources/webhook#execute-webhook
+    target.searchParams.set("wait", "true");
+    return {
       target,
       advice: "check the URL of the webhook, or make a new webhook",
       retryAfterMs,
-    },
-    context,
-  );
-  return {
-    send: async (notification, signal) => {
-      const { discordMessage } = await import("./message.ts");
-      await post(discordMessage(notification, { app, host: context.host, mention }), signal);
-    },
-  };
-}
+      post: async (notification) => {
+        const { discordMessage } = await import("./message.ts");
+        return { body: discordMessage(notification, style) };
+      },
+    };
+  },
+});
 
 function readMention(text: string): Mention | undefined {
   if (text === "") return undefined;

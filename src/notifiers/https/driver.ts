@@ -1,55 +1,38 @@
-import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import type { OptionSpec, SplitUrl } from "../../core/url.ts";
-import { type Notifier, type NotifierContext, type NotifierDriver, QUIET } from "../driver.ts";
-import { readWebhook } from "../webhook.ts";
-import type { webhookClient } from "./client.ts";
+import { QUIET } from "../driver.ts";
+import { webhookDriver } from "../webhook.ts";
 
 const SECRET_VARIABLE = "DEWY_WEBHOOK_NOTIFIER_SECRET";
 
-const OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "secret-file",
-    type: "string",
-    description: `File with the secret that signs each request; defaults to \`${SECRET_VARIABLE}\``,
-  },
-  QUIET,
-];
-
-export const https: NotifierDriver = {
+export const https = webhookDriver({
   scheme: "https",
   name: "Webhook",
   syntax: "https://<host>/<path>",
   example: "https://hooks.example.com/dewy?secret-file=/etc/dewy/webhook-secret",
-  isSecretUrl: true,
   isForPrograms: true,
-  options: OPTIONS,
+  options: [
+    {
+      name: "secret-file",
+      type: "string",
+      description: `File with the secret that signs each request; defaults to \`${SECRET_VARIABLE}\``,
+    },
+    QUIET,
+  ],
   environment: [
     { name: SECRET_VARIABLE, description: "Secret that signs each request", secret: true },
   ],
-  open: openWebhook,
-};
-
-/** All query keys but dewy's own belong to the server. */
-function openWebhook(url: SplitUrl, context: NotifierContext): Notifier {
-  const webhook = readWebhook(url, {
-    syntax: https.syntax,
-    options: OPTIONS,
-    hasOwnKeys: true,
-    problem: ({ protocol, hostname }) =>
-      protocol === "http:" && !isLoopbackHost(hostname)
-        ? "without TLS, only this machine is allowed"
-        : undefined,
-  });
-  // A variable of a script that is not set must not send everything unsigned.
-  if (url.query.get("secret-file") === "") {
-    throw new ConfigError("Invalid value for --notifier: secret-file is empty; expected a path");
-  }
-  let client: Promise<ReturnType<typeof webhookClient>> | undefined;
-  return {
-    send: async (notification, signal) => {
-      client ??= import("./client.ts").then(({ webhookClient }) => webhookClient(webhook, context));
-      return (await client)(notification, signal);
+  hasOwnKeys: true,
+  problem: ({ protocol, hostname }) =>
+    protocol === "http:" && !isLoopbackHost(hostname)
+      ? "without TLS, only this machine is allowed"
+      : undefined,
+  open: ({ target, options }, context) => ({
+    name: "the webhook",
+    target,
+    advice: "check its URL and the secret",
+    post: async (notification) => {
+      const { signedReport } = await import("./signed_report.ts");
+      return signedReport(notification, options.text("secret-file"), context);
     },
-  };
-}
+  }),
+});

@@ -1,17 +1,19 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import type { SplitUrl } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
-import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
-import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
+import { webhookDriver } from "../webhook.ts";
 
 /** From 1 to 5. https://docs.ntfy.sh/publish/#message-priority */
 const PRIORITIES: readonly string[] = ["min", "low", "default", "high", "max"];
 const FAILURE_PRIORITY = "high";
 
-const SYNTAX = "ntfy+https://<host>/<topic>";
-const FORM: WebhookForm = {
-  syntax: SYNTAX,
+/** Its second scheme, `ntfy+http`, is for a server on this machine. */
+export const ntfy = webhookDriver({
+  scheme: "ntfy+https",
+  name: "ntfy",
+  syntax: "ntfy+https://<host>/<topic>",
+  example: "ntfy+https://ntfy.sh/my-secret-topic?title=myapp",
+  sites: ["ntfy.sh"],
   options: [
     ...APP_OPTIONS.map((option) =>
       option.name === "url"
@@ -32,17 +34,6 @@ const FORM: WebhookForm = {
       ? undefined
       : "the path is not a topic of letters, digits, - and _";
   },
-};
-
-/** Its second scheme, `ntfy+http`, is for a server on this machine. */
-export const ntfy: NotifierDriver = {
-  scheme: "ntfy+https",
-  name: "ntfy",
-  syntax: SYNTAX,
-  example: "ntfy+https://ntfy.sh/my-secret-topic?title=myapp",
-  sites: ["ntfy.sh"],
-  isSecretUrl: true,
-  options: FORM.options,
   environment: [
     {
       name: "NTFY_TOKEN",
@@ -51,32 +42,26 @@ export const ntfy: NotifierDriver = {
       value: "token",
     },
   ],
-  open: openNtfy,
-};
-
-function openNtfy(url: SplitUrl, context: NotifierContext): Notifier {
-  const { target, options } = readWebhook(url, FORM);
-  const topic = target.pathname.slice(1);
-  const app = readAppLink(options);
-  const priority = readPriority(options.text("priority"));
-  const token = context.env.NTFY_TOKEN;
-  const post = jsonPoster(
-    {
-      name: "ntfy",
+  open({ target, options }, { host, env }) {
+    const style = {
+      topic: target.pathname.slice(1),
+      app: readAppLink(options),
+      host,
+      priority: readPriority(options.text("priority")),
+    };
+    const token = env.NTFY_TOKEN;
+    return {
       // JSON goes to the root; the topic is in the body. https://docs.ntfy.sh/publish/#publish-as-json
       target: new URL("/", target),
       ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
       advice: "check the topic and NTFY_TOKEN",
-    },
-    context,
-  );
-  return {
-    send: async (notification, signal) => {
-      const { ntfyMessage } = await import("./message.ts");
-      await post(ntfyMessage(notification, { topic, app, host: context.host, priority }), signal);
-    },
-  };
-}
+      post: async (notification) => {
+        const { ntfyMessage } = await import("./message.ts");
+        return { body: ntfyMessage(notification, style) };
+      },
+    };
+  },
+});
 
 function readPriority(text: string): number {
   const index = PRIORITIES.indexOf(text || FAILURE_PRIORITY);

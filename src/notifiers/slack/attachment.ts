@@ -1,6 +1,6 @@
 import { formatDuration } from "../../core/duration.ts";
 import type { HookResult } from "../../core/event.ts";
-import { isFailure, wholeCharacters } from "../card.ts";
+import { headOf, isFailure, TONE_COLORS } from "../card.ts";
 import type { AppLink } from "../chat_options.ts";
 import type { HostIdentity, Notification } from "../driver.ts";
 import { hookOf, hookTitle } from "../hook.ts";
@@ -8,8 +8,6 @@ import { plainText, type RichText } from "../rich_text.ts";
 import type { SlackOptions } from "./locator.ts";
 
 const FOOTER_ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.32.png";
-const PASSED = "#36a64f";
-const FAILED = "#dd0000";
 /** Slack cuts a longer field. The frame, the note on truncation and escapes need some. */
 const MAX_FIELD = 2_000;
 const MAX_OUTPUT = 1_900;
@@ -50,7 +48,7 @@ export function slackAttachment(notification: Notification, app: AppLink, host: 
     return { color: host.color, title: "", text: mrkdwn(text), fields: [], ...common };
   }
   return {
-    color: hook.exitCode === 0 ? PASSED : FAILED,
+    color: hook.exitCode === 0 ? TONE_COLORS.good : TONE_COLORS.bad,
     title: lateAt === undefined ? hookTitle(hook) : `${hookTitle(hook)} [${lateAt}]`,
     text: codeBlock(hook.command),
     fields: hookFields(hook),
@@ -93,9 +91,7 @@ export function slackOutput(output: string): string {
 
 function cutOutput(output: string, length: number): string {
   if (output.length <= length) return output;
-  const head = output.slice(0, length);
-  const lineEnd = head.lastIndexOf("\n");
-  const kept = lineEnd > 0 ? head.slice(0, lineEnd) : wholeCharacters(head);
+  const kept = headOf(output, length);
   return `${kept}\n... (${output.length - kept.length} more characters truncated)`;
 }
 

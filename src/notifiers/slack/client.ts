@@ -1,10 +1,9 @@
 import { CredentialError, RemoteError } from "../../core/error.ts";
 import { createHttpClient } from "../../http/client.ts";
+import { SENDER } from "../card.ts";
 import type { Notification, NotifierContext } from "../driver.ts";
 import { slackMessage } from "./attachment.ts";
 import { SLACK_API, type SlackLocator } from "./locator.ts";
-
-const ICON = "https://raw.githubusercontent.com/linyows/dewy/main/misc/dewy-icon.512.png";
 
 /** Posts a notification, with `threadTs` as a reply in that thread. */
 export type SlackClient = (
@@ -24,8 +23,8 @@ export function slackClient(
     const message = slackMessage(notification, locator, context.host);
     const form = new URLSearchParams({
       channel: locator.channel,
-      username: "Dewy",
-      icon_url: ICON,
+      username: SENDER.name,
+      icon_url: SENDER.icon,
       attachments: JSON.stringify(message.attachments),
     });
     if (message.text !== undefined) form.set("text", message.text);

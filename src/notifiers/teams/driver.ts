@@ -1,11 +1,15 @@
 import { ConfigError } from "../../core/error.ts";
-import type { SplitUrl } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
-import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
-import { jsonPoster, readWebhook, type WebhookForm } from "../webhook.ts";
+import { webhookDriver } from "../webhook.ts";
 
-const FORM: WebhookForm = {
+/** Workflows "When a Teams webhook request is received". https://support.microsoft.com/en-us/office/8ae491c7-0394-4861-ba59-055e33f75498 */
+export const teams = webhookDriver({
+  scheme: "teams+https",
+  name: "Microsoft Teams",
   syntax: "teams+https://<the URL of a workflow>",
+  example:
+    "teams+https://prod-1.westus.logic.azure.com/workflows/<id>/triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=<signature>&title=myapp",
+  sites: ["logic.azure.com", "api.powerplatform.com", "webhook.office.com", "outlook.office.com"],
   options: [
     ...APP_OPTIONS,
     {
@@ -23,41 +27,24 @@ const FORM: WebhookForm = {
       ? undefined
       : "the URL has no sig=; let anyone trigger the workflow, copy its URL again, and quote it in a shell";
   },
-};
-
-/** Workflows "When a Teams webhook request is received". https://support.microsoft.com/en-us/office/8ae491c7-0394-4861-ba59-055e33f75498 */
-export const teams: NotifierDriver = {
-  scheme: "teams+https",
-  name: "Microsoft Teams",
-  syntax: FORM.syntax,
-  example:
-    "teams+https://prod-1.westus.logic.azure.com/workflows/<id>/triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=<signature>&title=myapp",
-  sites: ["logic.azure.com", "api.powerplatform.com", "webhook.office.com", "outlook.office.com"],
-  isSecretUrl: true,
-  options: FORM.options,
-  environment: [],
-  open: openTeams,
-};
-
-function openTeams(url: SplitUrl, context: NotifierContext): Notifier {
-  const { target, options } = readWebhook(url, FORM);
-  const app = readAppLink(options);
-  const mention = readMention(options.text("mention"));
-  const advice =
-    "check the URL of the workflow, that anyone may trigger it, and that it is turned on";
-  const post = jsonPoster({ name: "Microsoft Teams", target, advice, refusesAll }, context);
-  return {
-    send: async (notification, signal) => {
-      const { teamsMessage } = await import("./message.ts");
-      await post(teamsMessage(notification, { app, host: context.host, mention }), signal);
-    },
-  };
-}
-
-/** The workflow is turned off. */
-function refusesAll(body: string): boolean {
-  return body.includes("TriggerIsNotEnabled");
-}
+  open({ target, options }, { host }) {
+    const style = {
+      app: readAppLink(options),
+      host,
+      mention: readMention(options.text("mention")),
+    };
+    return {
+      target,
+      advice: "check the URL of the workflow, that anyone may trigger it, and that it is turned on",
+      // The workflow is turned off.
+      refusesAll: (body) => body.includes("TriggerIsNotEnabled"),
+      post: async (notification) => {
+        const { teamsMessage } = await import("./message.ts");
+        return { body: teamsMessage(notification, style) };
+      },
+    };
+  },
+});
 
 function readMention(text: string): string | undefined {
   if (text === "" || /^[^\s<>@]+@[^\s<>@]+$/.test(text)) return text || undefined;

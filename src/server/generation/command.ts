@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { HostError } from "../../core/error.ts";
+import { helperEnvironment } from "../../host/process/helper_environment.ts";
 import { commandLine } from "../../host/sockets/socket_table.ts";
 
 export interface RunAs {
@@ -43,7 +44,8 @@ export function generationCommand(
 export function canEnter(directory: string, user: RunAs): boolean {
   const enter = [SHELL, "-c", 'cd "$1"', SHELL, directory] as const;
   const { program, args, ids } = generationCommand(enter, user, undefined);
-  return spawnSync(program, args, { cwd: "/", stdio: "ignore", ...ids }).status === 0;
+  const options = { cwd: "/", stdio: "ignore", env: helperEnvironment(), ...ids } as const;
+  return spawnSync(program, args, options).status === 0;
 }
 
 /** https://man7.org/linux/man-pages/man1/setpriv.1.html */
@@ -54,12 +56,16 @@ function setpriv({ uid, gid }: RunAs): readonly string[] {
 
 function hasSetpriv(): boolean {
   // busybox's setpriv has no --reuid.
-  const { status, stdout } = spawnSync("setpriv", ["--help"], { encoding: "utf8" });
+  const { status, stdout } = spawnSync("setpriv", ["--help"], {
+    encoding: "utf8",
+    env: helperEnvironment(),
+  });
   return status === 0 && stdout.includes("--init-groups");
 }
 
 function isInUserDatabase(uid: number): boolean {
-  return spawnSync("getent", ["passwd", String(uid)], { stdio: "ignore" }).status === 0;
+  const options = { stdio: "ignore", env: helperEnvironment() } as const;
+  return spawnSync("getent", ["passwd", String(uid)], options).status === 0;
 }
 
 const POLL_MS = 5;

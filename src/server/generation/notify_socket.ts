@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { helperEnvironment } from "../../host/process/helper_environment.ts";
 import { MAX_PATH_BYTES } from "../../host/sockets/listen_spec.ts";
 
 /**
@@ -43,6 +44,7 @@ export async function openNotifySocket(directory: string): Promise<NotifySocket 
   const listener = spawn("perl", ["-e", LISTENER, path], {
     stdio: ["pipe", "pipe", "ignore"],
     detached: true,
+    env: helperEnvironment(),
   });
   const close = (): void => {
     listener.kill("SIGKILL");

@@ -17,6 +17,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../../core/error.ts";
+import { helperEnvironment } from "../../host/process/helper_environment.ts";
 import { attempt } from "./cgroup.ts";
 
 export interface RelayOptions {
@@ -88,7 +89,10 @@ function openFifos(parent: string, count: number): readonly Fifo[] {
   try {
     const paths = Array.from({ length: count }, (_, index) => join(directory, String(index)));
     // Writable for others: the app may run as another user and open /dev/stdout.
-    const { status, stderr } = spawnSync("mkfifo", ["-m", "0622", ...paths], { encoding: "utf8" });
+    const { status, stderr } = spawnSync("mkfifo", ["-m", "0622", ...paths], {
+      encoding: "utf8",
+      env: helperEnvironment(),
+    });
     if (status !== 0) {
       throw new HostError(`Cannot create ${paths[0]}: ${stderr?.trim() || "no mkfifo"}`);
     }
@@ -117,7 +121,7 @@ function start(
   [program = "", ...args]: readonly string[],
   stdio: ("ignore" | "pipe" | "inherit" | number)[],
 ): ChildProcess {
-  const child = spawn(program, args, { stdio, detached: true });
+  const child = spawn(program, args, { stdio, detached: true, env: helperEnvironment() });
   child.on("error", () => {});
   if (child.pid === undefined) throw new HostError(`Cannot start ${program} for the app's output`);
   return child;

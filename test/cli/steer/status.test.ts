@@ -330,7 +330,9 @@ describe("the table", () => {
 
   test("shows the addresses of status pages, if there are any", () => {
     const admin = "http://127.0.0.1:17539";
-    expect(table({ admin }, { name: "b" })).toMatch(/STATUS PAGE[^]* http:\/\/127\.0\.0\.1:17539$/m);
+    expect(table({ admin }, { name: "b" })).toMatch(
+      /STATUS PAGE[\s\S]* http:\/\/127\.0\.0\.1:17539$/m,
+    );
     expect(table({}, { name: "b" })).not.toContain("STATUS PAGE");
   });
 

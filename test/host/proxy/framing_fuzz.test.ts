@@ -12,8 +12,8 @@ import {
   type Step,
 } from "./conversations.ts";
 
-/** `npm run soak` tries two hundred times as many. */
-const RUNS = process.env.DEWY_SOAK === "1" ? 1_000_000 : 5_000;
+/** `npm run soak` tries five hundred times as many. */
+const RUNS = process.env.DEWY_SOAK === "1" ? 1_000_000 : 2_000;
 const MINUTES = process.env.DEWY_SOAK === "1" ? 20 : 1;
 /** A failure prints the seed as well, with the shortest conversation that fails. */
 const SEED = Number(process.env.DEWY_FUZZ_SEED ?? Date.now() % 2 ** 31);
