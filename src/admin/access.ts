@@ -15,7 +15,11 @@ export interface Access {
 export async function refusalOf(request: Request, access: Access): Promise<Response | undefined> {
   const url = new URL(request.url);
   if (!isOwnHost(url.hostname, access)) {
-    return text(403, "The Host header does not name this machine; a reverse proxy has to set it");
+    const names =
+      access.tokens === undefined
+        ? "localhost or a loopback address"
+        : "the host name or an IP address of this machine, or --admin-host";
+    return text(403, `The Host "${url.hostname}" is refused: use ${names}; a proxy has to set it`);
   }
   if (isForeign(request, url)) return text(403, "Requests of other origins are refused");
   if (access.tokens === undefined || isPublic(url.pathname, access)) return undefined;
@@ -37,8 +41,8 @@ function isOwnHost(name: string, { host, tokens }: Access): boolean {
   if (/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)) return true;
   if (tokens === undefined) return false;
   if (/^(\d+\.\d+\.\d+\.\d+|\[.*\])$/.test(name)) return true;
-  const own = hostname().toLowerCase();
-  return [host.toLowerCase(), own, own.split(".")[0]].includes(name);
+  const [own = ""] = hostname().toLowerCase().split(".");
+  return name === host.toLowerCase() || name === own || name.startsWith(`${own}.`);
 }
 
 /** A web page can make the browser send requests here. `Origin` and `Sec-Fetch-Site` reveal them. */

@@ -39,7 +39,8 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
     listener = await openListener((request) => routes.answer(request), { host, ports });
   } catch (error) {
     const fields = { ports: `${ports[0]}-${ports.at(-1)}`, reason: messageOf(error) };
-    emit({ type: "warning", message: "Admin API not available", fields });
+    const message = "Admin API not available";
+    emit({ type: "warning", important: true, message, fields });
     return { url: undefined, close: async () => {} };
   }
   const { url } = listener;

@@ -31,7 +31,7 @@ export async function assemble(
   const clock = systemClock;
   const urls = await notifierUrls(config, io, tables.notifiers);
   const known = redactorOf(tables.registries, tables.notifiers);
-  const redactor: Redactor = (...environments) => known(...environments, urls.secrets);
+  const redactor: Redactor = (...environments) => known(...environments, urls?.secrets ?? {});
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);
   const sinks: EventSink[] = [progress.sink, logger(config, io, progress, redactor)];
@@ -117,12 +117,12 @@ async function notifierUrls(
   config: Config,
   { env }: ProcessIo,
   table: DriverTables["notifiers"],
-): Promise<NotifierUrls> {
+): Promise<NotifierUrls | undefined> {
   const isWanted =
     isDeploying(config) &&
     !config.dryRun &&
     (config.notifiers.length > 0 || config.notifierFiles.length > 0 || env.DEWY_NOTIFIER);
-  if (!isWanted) return { texts: [], publicFiles: [], secrets: {} };
+  if (!isWanted) return undefined;
   const { collectNotifierUrls, secretsIn } = await import("../notifiers/urls.ts");
   const urls = await collectNotifierUrls(config, env);
   return { ...urls, secrets: { NOTIFIER_SECRETS: secretsIn(urls.texts, table).join("\n") } };
@@ -130,21 +130,20 @@ async function notifierUrls(
 
 /** An invalid URL ends dewy before anything is written. */
 async function open(
-  { texts, publicFiles }: NotifierUrls,
+  urls: NotifierUrls | undefined,
   config: Config,
   context: RegistryContext,
   { tables, redactor }: { tables: DriverTables; redactor: Redactor },
 ): Promise<Notifications | undefined> {
+  if (urls === undefined || !isDeploying(config)) return undefined;
+  const { texts, origins, publicFiles, emptyFiles } = urls;
+  const warn = (message: string, file: string, hint: string): void =>
+    context.emit({ type: "warning", important: true, message, fields: { file, hint } });
   for (const file of publicFiles) {
-    const message = "Every user can read the URLs of notifiers";
-    context.emit({
-      type: "warning",
-      important: true,
-      message,
-      fields: { file, hint: "chmod o-r" },
-    });
+    warn("Every user can read the URLs of notifiers", file, "chmod o-r");
   }
-  if (!isDeploying(config) || texts.length === 0) return undefined;
+  for (const file of emptyFiles) warn("No notifications: no URL in the file", file, "one per line");
+  if (texts.length === 0) return undefined;
   const { openNotifiers } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
   const registry = redactUrl(config.registry);
@@ -153,7 +152,7 @@ async function open(
   const { caFile } = config;
   const redact = redactor(context.env);
   const own = { ...context, host: hostIdentity(), instance, caFile, programEnv, redact };
-  return openNotifiers(texts, tables.notifiers, own);
+  return openNotifiers(texts, tables.notifiers, own, origins);
 }
 
 /** Refuses a registry that the command cannot use, and names the one that can. */

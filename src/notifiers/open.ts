@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { NotifierStatus } from "../control/protocol.ts";
 import { driverEnvironment } from "../core/environment.ts";
+import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { readQuery, type SplitUrl } from "../core/url.ts";
@@ -32,14 +33,27 @@ export interface Notifications {
  * Opens notifiers. One whose credentials are missing sends nothing and warns, now and then once a day.
  *
  * @param texts the URLs. The same URL twice counts once.
+ * @param origins where they stand, if not in a flag, for errors.
  */
 export function openNotifiers(
   texts: readonly string[],
   table: NotifierTable,
   context: NotifierContext,
+  origins: ReadonlyMap<string, string> = new Map(),
 ): Notifications {
-  const urls = [...new Set(texts)].map((text) => readNotifierUrl(text, table));
-  return new OpenNotifications(urls, context);
+  const urls = [...new Set(texts)].map((text) =>
+    namingOrigin(origins.get(text), () => readNotifierUrl(text, table)),
+  );
+  return new OpenNotifications(urls, context, origins);
+}
+
+function namingOrigin<T>(origin: string | undefined, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (origin === undefined || !(error instanceof ConfigError)) throw error;
+    throw new ConfigError(`${error.message} (${origin})`, { cause: error });
+  }
 }
 
 interface Channel {
@@ -68,11 +82,17 @@ class OpenNotifications implements Notifications {
   #cursors: Cursors | undefined;
   #saveFails = false;
 
-  constructor(urls: readonly NotifierUrl[], context: NotifierContext) {
+  constructor(
+    urls: readonly NotifierUrl[],
+    context: NotifierContext,
+    origins: ReadonlyMap<string, string>,
+  ) {
     const instance = { ...context.instance };
     this.#context = { ...context, instance, emit: withoutSecrets(context) };
     const labels = labelsOf(urls);
-    this.#channels = urls.map((url, index) => this.#open(url, labels[index] ?? ""));
+    this.#channels = urls.map((url, index) =>
+      namingOrigin(origins.get(url.text), () => this.#open(url, labels[index] ?? "")),
+    );
   }
 
   #open({ text, url, driver }: NotifierUrl, label: string): Channel {

@@ -28,8 +28,17 @@ export interface NotifierSources {
 
 export interface CollectedUrls {
   texts: readonly string[];
+  /** Where a URL stands that no flag has, for messages. */
+  origins: ReadonlyMap<string, string>;
   /** The files that every user can read. */
   publicFiles: readonly string[];
+  /** The files without a URL. */
+  emptyFiles: readonly string[];
+}
+
+interface OriginalUrl {
+  text: string;
+  origin: string;
 }
 
 /** Returns the URLs of the flags, the files and the variable. */
@@ -38,22 +47,28 @@ export async function collectNotifierUrls(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<CollectedUrls> {
   const files = await Promise.all(notifierFiles.map(readUrls));
-  const ofVariable = (env[NOTIFIER_VARIABLE] ?? "").split(/\s+/);
-  const texts = [...notifiers, ...files.flatMap((file) => file.texts), ...ofVariable];
+  const words = (env[NOTIFIER_VARIABLE] ?? "").split(/\s+/).filter((text) => text !== "");
+  const ofVariable = words.map((text) => ({ text, origin: NOTIFIER_VARIABLE }));
+  const others = [...files.flatMap(({ urls }) => urls), ...ofVariable];
   return {
-    texts: texts.filter((text) => text !== ""),
+    texts: [...notifiers, ...others.map(({ text }) => text)],
+    origins: new Map(others.map(({ text, origin }) => [text, origin])),
     publicFiles: notifierFiles.filter((_, index) => files[index]?.isPublic),
+    emptyFiles: notifierFiles.filter((_, index) => files[index]?.urls.length === 0),
   };
 }
 
-async function readUrls(path: string): Promise<{ texts: readonly string[]; isPublic: boolean }> {
+async function readUrls(
+  path: string,
+): Promise<{ urls: readonly OriginalUrl[]; isPublic: boolean }> {
   try {
     const [text, { mode }] = await Promise.all([readFile(path, "utf8"), stat(path)]);
     const lines = text.replace(/^\uFEFF/, "").split("\n");
-    return {
-      texts: lines.map((line) => line.trim()).filter((line) => !/^(#|$)/.test(line)),
-      isPublic: process.getuid !== undefined && (mode & 0o004) !== 0,
-    };
+    const urls = lines
+      .map((line, index) => ({ text: line.trim(), origin: `line ${index + 1} of "${path}"` }))
+      .filter((url) => !/^(#|$)/.test(url.text));
+    const isPublic = process.getuid !== undefined && (mode & 0o004) !== 0;
+    return { urls, isPublic: isPublic && urls.length > 0 };
   } catch (cause) {
     const { message } = fileError("read", path, cause);
     throw new ConfigError(`Cannot use --notifier-file: ${message}`, { cause });

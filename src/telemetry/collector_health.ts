@@ -72,6 +72,7 @@ function hintOf(url: string, error: Error): string | undefined {
   if (new URL(url).port === GRPC_PORT) {
     return "this port is usually that of OTLP over gRPC; dewy uses HTTP, usually on port 4318";
   }
+  if (networkCause(error).kind === "not-tls") return "use http://, or --otlp-insecure";
   if (status === 401 || status === 403) return "check OTEL_EXPORTER_OTLP_HEADERS";
   if (status === 404 || status === 405) return "check the path of --otlp-endpoint";
   return undefined;

@@ -43,7 +43,8 @@ function readUrl(text: string, what: string, insecure: boolean): URL {
   const scheme = insecure ? "http" : "https";
   const full = text.includes("://") ? text : `${scheme}://${text}`;
   const expected = "expected <host>:<port> or an http:// or https:// URL";
-  if (!URL.canParse(full)) throw invalid(what, text, expected);
+  // URL takes a number for an address, and a path without a host for a host.
+  if (!URL.canParse(full) || /^(\d+$|\/)/.test(text)) throw invalid(what, text, expected);
   const url = new URL(full);
   if (url.protocol !== "http:" && url.protocol !== "https:") throw invalid(what, text, expected);
   if (url.username !== "" || url.password !== "") {

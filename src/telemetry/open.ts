@@ -88,7 +88,8 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
       await withTimeout(closed, timeout).catch((error) => {
         if (isFailing) return;
         const message = "The last telemetry was not sent";
-        emit({ type: "warning", message, fields: { error: messageOf(error) } });
+        const fields = { collector: otlp?.collector ?? "", error: messageOf(error) };
+        emit({ type: "warning", message, fields });
       });
     },
   };

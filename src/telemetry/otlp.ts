@@ -15,6 +15,7 @@ import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { isPrivateHost } from "../core/private_address.ts";
 import type { Redact } from "../core/secret.ts";
+import { redactUrl } from "../core/url.ts";
 import { proxyFor } from "../host/net/proxy_variables.ts";
 import { readTrustedCertificates, withRuntimeRoots } from "../host/net/trust.ts";
 import { CollectorHealth } from "./collector_health.ts";
@@ -38,6 +39,8 @@ export interface Otlp {
   metricReader(packages: TelemetryPackages, producer: MetricProducer): MetricReader | undefined;
   /** `undefined` if only metrics are sent. */
   tracerProvider(resource: Resource): BasicTracerProvider | undefined;
+  /** Where the traces are sent, or else the metrics. */
+  collector: string;
   /** Whether the last export has failed. */
   isFailing(): boolean;
 }
@@ -73,6 +76,7 @@ export async function openOtlp(options: OtlpOptions): Promise<Otlp | undefined> 
       const processor = new traces.BatchSpanProcessor(watched(exporter, watcher));
       return new traces.BasicTracerProvider({ resource, spanProcessors: [processor] });
     },
+    collector: redactUrl((spans ?? metrics)?.url ?? ""),
     isFailing: () => health.isFailing,
   };
 }

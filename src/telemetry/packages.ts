@@ -71,10 +71,13 @@ function isMissing(error: unknown): boolean {
   );
 }
 
-/** The command that installs the packages where a module of dewy at this URL finds them. */
+/** The command that installs the packages where a module of dewy at this URL finds them. npx has a directory for each set of packages. */
 export function installCommand(moduleUrl: string, runtime: object = globalThis): string {
   const names = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`);
   if ("Deno" in runtime) return `deno add ${names.map((name) => `npm:${name}`).join(" ")}`;
+  if (moduleUrl.includes("/_npx/")) {
+    return `npx ${["dewy", ...names].map((name) => `--package ${name}`).join(" ")} -- dewy …`;
+  }
   const isGlobalOfBun = moduleUrl.includes("/install/global/node_modules/");
   const isGlobalOfNpm = /\/(lib|npm)\/node_modules\/dewy\//.test(moduleUrl);
   const isBun = isGlobalOfBun || ("Bun" in runtime && !isGlobalOfNpm);

@@ -45,6 +45,7 @@ describe("the Host header", () => {
     "localhost",
     "status.example.com",
     hostname().toLowerCase(),
+    `${hostname().toLowerCase()}.internal.example`,
     "203.0.113.7",
     "[2001:db8::1]",
   ])("may be %s if a token protects", async (host) => {
@@ -56,6 +57,16 @@ describe("the Host header", () => {
     async (host) => {
       expect(await statusOf(GUARDED, `http://${host}/`, BEARER)).toBe(403);
     },
+  );
+});
+
+test.each([
+  [OPEN, "use localhost or a loopback address"],
+  [GUARDED, "use the host name or an IP address of this machine, or --admin-host"],
+])("a refusal says which Host is accepted", async (access, names) => {
+  const refusal = await refusalOf(new Request("http://evil.example:1/"), access);
+  expect(await refusal?.text()).toBe(
+    `The Host "evil.example" is refused: ${names}; a proxy has to set it\n`,
   );
 });
 

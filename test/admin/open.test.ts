@@ -68,6 +68,7 @@ test("an address that is not this machine's does not stop the start", async () =
   expect(events).toEqual([
     {
       type: "warning",
+      important: true,
       message: "Admin API not available",
       fields: {
         ports: expect.stringMatching(/^\d+-\d+$/),

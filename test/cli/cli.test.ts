@@ -1,18 +1,14 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { hostPlatform } from "../../src/host/platform.ts";
 import { cliRuntimes, runDewy, startDewy, until } from "../e2e/dewy.ts";
 import { serveFetch } from "../fakes/serve.ts";
 import { run } from "../runtime/runtimes.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
-
-async function publish(directory: string, tag: string): Promise<void> {
-  await mkdir(join(directory, tag), { recursive: true });
-  await writeFile(join(directory, tag, "app_linux_amd64.tar.gz"), "bytes");
-}
 
 async function publishArchive(directory: string, tag: string): Promise<void> {
   const name = `app_${hostPlatform().os}_${hostPlatform().arch}.tar`;
@@ -23,8 +19,23 @@ async function publishArchive(directory: string, tag: string): Promise<void> {
   await rename(join(files, name), join(directory, tag, name));
 }
 
+const STOP_SIGNALS = [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const;
+const TAGS = 800;
+/** A registry whose list of tags is longer than a pipe, which holds 64 KiB. */
+let longList = "";
+beforeAll(async () => {
+  longList = await mkdtemp(join(tmpdir(), "dewy-long-list-"));
+  const names = Array.from({ length: TAGS }, (_, patch) => `v1.0.${patch}-${"x".repeat(120)}`);
+  await Promise.all([...names, "v1.0.0"].map((name) => mkdir(join(longList, name))));
+  await writeFile(join(longList, "v1.0.0", "app_linux_amd64.tar.gz"), "bytes");
+});
+afterAll(() => rm(longList, { recursive: true }));
+
 // A process of its own: no test of functions can see signals, pipes and exit codes.
-describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
+describe.each(cliRuntimes)("dewy on $name", ({ name, command }) => {
   test("prints its version, and what the build was made of, on standard output", async () => {
     const cwd = await tempDirectory();
     const { code, stdout, stderr } = await runDewy(command, ["--version"], { cwd });
@@ -47,36 +58,17 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
   });
 
   test("exits only when a slow reader has received everything", async () => {
-    const cwd = await tempDirectory();
-    for (let patch = 0; patch < 1500; patch += 1) {
-      await mkdir(join(cwd, `v1.0.${patch}-${"x".repeat(60)}`));
-    }
-    const line = [...command, "explain", `file://${cwd}`].map((word) => `'${word}'`).join(" ");
-    // A pipe holds 64 KiB; the reader begins when dewy can write no more.
+    const line = [...command, "explain", `file://${longList}`].map((word) => `'${word}'`).join(" ");
+    // The reader begins when dewy can write no more.
     const { stdout } = await run("bash", ["-c", `${line} | (sleep 0.3; cat)`]);
-    expect(stdout).toContain("\ntags (1500)\n");
+    expect(stdout).toContain(`\ntags (${TAGS + 1})\n`);
     expect(stdout).toContain("\nanswer\n");
   });
 
   test("exits quietly when its output is closed early", async () => {
-    const cwd = await tempDirectory();
-    for (let patch = 0; patch < 1500; patch += 1) {
-      await mkdir(join(cwd, `v1.0.${patch}-${"x".repeat(60)}`));
-    }
-    await publish(cwd, "v1.0.0");
-    const line = [...command, "explain", `file://${cwd}`].map((word) => `'${word}'`).join(" ");
+    const line = [...command, "explain", `file://${longList}`].map((word) => `'${word}'`).join(" ");
     const { code, stderr } = await run("bash", ["-c", `set -o pipefail; ${line} | head -n 1`]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  });
-
-  test("warns that the script of an interpreter implies another directory", async () => {
-    const cwd = await tempDirectory();
-    await mkdir(join(cwd, "releases-to-come"));
-    const args = ["server", "--registry", `file://${join(cwd, "releases-to-come")}`, "--once"];
-    const { stderr } = await runDewy(command, [...args, "--", "python3", "/opt/x/current/app.py"], {
-      cwd,
-    });
-    expect(stderr).toMatch(/names another directory .* hint="--directory \/opt\/x"/);
   });
 
   test("keeps running when its log is closed", async () => {
@@ -121,10 +113,7 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect(dewy.lines().at(-1)).toMatchObject({ msg: "Dewy stopping", signal: "SIGTERM" });
   });
 
-  test.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)(
+  test.each(STOP_SIGNALS.slice(0, name.startsWith("Node") ? 2 : 1))(
     "waits for a silent notifier until a second %s ends it at once",
     async (signal, code) => {
       const cwd = await tempDirectory();
@@ -164,4 +153,16 @@ describe.each(cliRuntimes)("dewy on $name", ({ command }) => {
     expect(await dewy.ended()).toBe(130);
     expect(dewy.stdout()).toBe("");
   });
+});
+
+test("dewy warns that the script of an interpreter implies another directory", async () => {
+  const cwd = await tempDirectory();
+  await mkdir(join(cwd, "releases-to-come"));
+  const args = ["server", "--registry", `file://${join(cwd, "releases-to-come")}`, "--once"];
+  const [node] = cliRuntimes;
+  const command = [...(node?.command ?? [])] as [string, ...string[]];
+  const { stderr } = await runDewy(command, [...args, "--", "python3", "/opt/x/current/app.py"], {
+    cwd,
+  });
+  expect(stderr).toMatch(/names another directory .* hint="--directory \/opt\/x"/);
 });

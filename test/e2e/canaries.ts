@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { EnvironmentSpec } from "../../src/core/environment.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
@@ -10,19 +11,19 @@ import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
  */
 export type Kind = "driver" | "setting" | "foreign";
 
-const SHAPE = /(canary|setting)_(\d{0,4})/gi;
-/** How base64 spells `Canary_`, at each offset. */
-const BASE64 = ["Q2FuYXJ5X", "NhbmFyeV", "DYW5hcnlf"];
-
 /** Made-up secrets that are found in any text, whole, cut short, or in base64. */
 export class Canaries {
+  /** Other tests may run on this machine. */
+  readonly #run = randomBytes(4).toString("hex");
+  readonly #shape = new RegExp(`(canary|setting)${this.#run}_(\\d{0,4})`, "gi");
+  readonly #encoded = [0, 1, 2].map((offset) => base64Of(`Canary${this.#run}_`, offset));
   readonly #owners: { owner: string; kind: Kind }[] = [];
   readonly #numbers = new Map<string, number>();
 
   make(owner: string, kind: Kind = "driver"): string {
     const number = this.#owners.push({ owner, kind }) - 1;
     const word = kind === "setting" ? "Setting" : "Canary";
-    return `${word}_${String(number).padStart(4, "0")}_q7ZkX3vB`;
+    return `${word}${this.#run}_${String(number).padStart(4, "0")}_q7ZkX3vB`;
   }
 
   /** For where only digits are allowed. */
@@ -35,10 +36,13 @@ export class Canaries {
 
   /** The owners of the canaries in a text. */
   ownersIn(text: string, kinds: readonly Kind[] = ["driver", "foreign"]): string[] {
-    const found = Array.from(text.matchAll(SHAPE), ([, word, digits = ""]) => ({ word, digits }));
+    const found = Array.from(text.matchAll(this.#shape), ([, word, digits = ""]) => ({
+      word,
+      digits,
+    }));
     const isCut = found.some(({ word, digits }) => word !== "Setting" && digits.length < 4);
     const cut = isCut ? ["one that was cut short"] : [];
-    const encoded = BASE64.some((part) => text.includes(part)) ? ["one in base64"] : [];
+    const encoded = this.#encoded.some((part) => text.includes(part)) ? ["one in base64"] : [];
     const whole = found.flatMap(({ digits }) => (digits.length < 4 ? [] : [Number(digits)]));
     const literal = [...this.#numbers].filter(([digits]) => text.includes(digits));
     const numbers = new Set([...whole, ...literal.map(([, number]) => number)]);
@@ -48,6 +52,12 @@ export class Canaries {
     });
     return [...owners, ...cut, ...encoded];
   }
+}
+
+/** The part of the base64 of a text that does not depend on what is before and after it. */
+function base64Of(text: string, offset: number): string {
+  const encoded = Buffer.from(" ".repeat(offset) + text).toString("base64");
+  return encoded.slice(Math.ceil((offset * 4) / 3), -4);
 }
 
 const drivers = [...Object.values(hostRegistries), ...new Set(Object.values(notifiers))];

@@ -128,14 +128,14 @@ describe("the rotation", () => {
     const file = journalFile(root, MAX);
     let last = -1;
     const write = async (): Promise<void> => {
-      for (let number = 0; number < 400; number++) {
+      for (let number = 0; number < 200; number++) {
         await append(file, String(number));
         last = number;
       }
     };
     let reads = 0;
     const read = async (): Promise<void> => {
-      while (last < 399) {
+      while (last < 199) {
         const newestBefore = last;
         const numbers = (await tagsOf(root)).map(Number);
         const [first = 0] = numbers;

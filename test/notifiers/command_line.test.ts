@@ -61,3 +61,17 @@ test("mail trusts the authority of --ca-file", async () => {
     expect.stringContaining("Deployed v1.0.0"),
   ]);
 });
+
+test("an error names the line or the variable in which the URL stands", async () => {
+  const file = join(await tempDirectory(), "urls");
+  await writeFile(file, "# chats\nslak://ops\n", { mode: 0o600 });
+  const argv = ["assets", "--registry", "file:///releases", "--once"];
+  const errorOf = async (env: Record<string, string>, ...more: string[]): Promise<string> => {
+    const io = fakeProcess({ env });
+    expect(await run([...argv, ...more], io)).toBe(1);
+    return io.err();
+  };
+  expect(await errorOf({}, "--notifier-file", file)).toContain(`slack://? (line 2 of "${file}")`);
+  const env = { DEWY_NOTIFIER: "slack://ops?quiet=maybe" };
+  expect(await errorOf(env)).toContain("(DEWY_NOTIFIER)");
+});

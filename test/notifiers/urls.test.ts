@@ -47,6 +47,14 @@ describe("where the URLs come from", () => {
     await chmod(path, 0o644);
     expect((await collectNotifierUrls(sources, {})).publicFiles).toEqual([path]);
   });
+
+  test("a file without a URL is reported, whatever its mode", async () => {
+    const path = join(await tempDirectory(), "urls");
+    await writeFile(path, "# later\n", { mode: 0o644 });
+    const sources = { notifiers: [], notifierFiles: [path] };
+    const { publicFiles, emptyFiles } = await collectNotifierUrls(sources, {});
+    expect({ publicFiles, emptyFiles }).toEqual({ publicFiles: [], emptyFiles: [path] });
+  });
 });
 
 describe("how URLs are shown", () => {

@@ -29,6 +29,8 @@ test("--otlp-insecure allows http://, which is then the default", () => {
 test.each([
   [flag("http://collector:4318"), "--otlp-insecure allows it"],
   [flag("collector:port"), "expected <host>:<port>"],
+  [flag("4318"), "expected <host>:<port>"],
+  [flag("/run/collector.sock"), "expected <host>:<port>"],
   [flag("grpc://collector:4317"), "expected <host>:<port>"],
   [flag("https://token@collector:4318"), "OTEL_EXPORTER_OTLP_HEADERS"],
 ])("%j is refused", (config, text) => {

@@ -178,13 +178,16 @@ describe("a collector that fails", () => {
     expect(messages).toEqual([expect.any(String), "Telemetry is sent again"]);
   });
 
-  test("on the port of gRPC comes with a hint", () => {
+  test.each([
+    ["http://collector:4317", new Error("Parse Error"), "usually on port 4318"],
+    ["https://collector:4318", new Error("wrong version number"), "--otlp-insecure"],
+  ])("at %s with %s comes with a hint", (url, error, hint) => {
     const hints: unknown[] = [];
     const emit = (event: DewyEvent): void => {
       if (event.type === "warning") hints.push(event.fields?.hint);
     };
     const health = new CollectorHealth({ emit, redact: (text) => text });
-    health.watcher("traces", "http://collector:4317/v1/traces")(new Error("Parse Error"));
-    expect(hints).toEqual([expect.stringContaining("usually on port 4318")]);
+    health.watcher("traces", `${url}/v1/traces`)(error);
+    expect(hints).toEqual([expect.stringContaining(hint)]);
   });
 });

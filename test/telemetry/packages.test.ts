@@ -23,6 +23,7 @@ test.each([
   ["npm install ", `file:///srv/app/node_modules/${MODULE}`, {}],
   ["npm install --global ", `file:///usr/local/lib/node_modules/${MODULE}`, {}],
   ["npm install --global ", `file:///C:/Users/a/AppData/Roaming/npm/node_modules/${MODULE}`, {}],
+  ["npx --package dewy --package ", `file:///root/.npm/_npx/0a1b/node_modules/${MODULE}`, {}],
   ["bun add ", `file:///srv/app/node_modules/${MODULE}`, { Bun: {} }],
   ["bun add --global ", `file:///home/a/.bun/install/global/node_modules/${MODULE}`, { Bun: {} }],
   // Bun's launcher runs on Node, if that is in PATH.

@@ -168,11 +168,18 @@ function missingValue(name: string, next?: string): ConfigError {
 function unknownFlag(spelling: string): ConfigError {
   // Every one-letter flag is close to every other: a suggestion would be a guess.
   const names = spelling.startsWith("--") ? flags.map(({ name }) => `--${name}`) : [];
-  const near = nearest(spelling, names);
+  const near = MEANT_FLAGS.get(spelling) ?? meantBy(spelling, names);
   return new ConfigError(
     `unknown flag ${spelling}${near === undefined ? "" : `; did you mean ${near}?`}`,
   );
 }
+
+/** What other tools call it. */
+const MEANT_FLAGS: ReadonlyMap<string, string> = new Map([
+  ["--metrics", "--telemetry"],
+  ["--prometheus", "--telemetry"],
+  ["--tracing", "--telemetry"],
+]);
 
 export function noCommand(word: string | undefined): ConfigError {
   const names = commands.map((command) => command.name);
@@ -184,7 +191,7 @@ export function noCommand(word: string | undefined): ConfigError {
   return new ConfigError(`command is not available: "${word}"; ${hint}`);
 }
 
-/** The only command that begins with the word, else the one that looks most like it. */
+/** The only name that begins with the word, else the one that looks most like it. */
 function meantBy(word: string, names: readonly string[]): string | undefined {
   const longer = names.filter((name) => word.length > 1 && name.startsWith(word));
   return longer.length === 1 ? longer[0] : nearest(word, names);

@@ -16,6 +16,7 @@ export function statusTable(
 ): string {
   const names = new Set(statuses.map(({ name }) => name));
   const needsDirectory = names.size < statuses.length;
+  const hasPages = statuses.some(({ admin }) => admin !== undefined);
   const rows = statuses.map((status) => [
     status.name,
     status.mode ?? "-",
@@ -24,9 +25,10 @@ export function statusTable(
     stateOf(status),
     lastPollCell(status, now),
     ...(needsDirectory ? [status.directory] : []),
+    ...(hasPages ? [status.admin ?? "-"] : []),
     shorten(notesOf(status, now).join("; "), MAX_CELL),
   ]);
-  const place = needsDirectory ? ["DIRECTORY"] : [];
+  const place = [...(needsDirectory ? ["DIRECTORY"] : []), ...(hasPages ? ["STATUS PAGE"] : [])];
   const header = ["NAME", "MODE", "VERSION", "SINCE", "STATE", "LAST POLL", ...place, "NOTES"];
   return headedTable(header, rows, style);
 }

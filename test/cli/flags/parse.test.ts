@@ -73,6 +73,8 @@ describe("parseArgv: order", () => {
 describe("parseArgv refuses", () => {
   test.each([
     [["assets", "--regstry", "x"], "unknown flag --regstry; did you mean --registry?"],
+    [["assets", "--admin-token", "x"], "did you mean --admin-token-file?"],
+    [["assets", "--metrics"], "unknown flag --metrics; did you mean --telemetry?"],
     [["assets", "--intervall=5"], "unknown flag --intervall; did you mean --interval?"],
     [["assets", "--zzzzzz"], "unknown flag --zzzzzz"],
     [["assets", "-dx"], /^unknown flag -dx$/],

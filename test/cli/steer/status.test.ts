@@ -328,6 +328,14 @@ describe("the table", () => {
     expect(table({ name: "a" }, { name: "b" })).not.toContain("DIRECTORY");
   });
 
+  test("shows the addresses of status pages, if there are any", () => {
+    const admin = "http://127.0.0.1:17539";
+    expect(table({ admin }, { name: "b" })).toMatch(
+      /STATUS PAGE[\s\S]* http:\/\/127\.0\.0\.1:17539$/m,
+    );
+    expect(table({}, { name: "b" })).not.toContain("STATUS PAGE");
+  });
+
   test("names a bad version only while it is news", () => {
     const bad = (at: string) => [{ tag: "v1.3.0", reason: "it exited", at }];
     const live = { tag: "v1.2.0", directory: "d1", since: past(3 * 86_400) };

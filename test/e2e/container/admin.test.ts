@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)(missing ?? "the admin API and container l
     const second = other.start(["--admin-port", "65535"]);
     await deployed(second, "v1.0.0");
     expect(second.lines()).toContainEqual(
-      expect.objectContaining({ level: "WARN", msg: "Admin API not available" }),
+      expect.objectContaining({ level: "ERROR", msg: "Admin API not available" }),
     );
     expect(await Promise.all([endOf(dewy), endOf(second)])).toEqual([0, 0]);
   });

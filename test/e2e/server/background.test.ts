@@ -92,7 +92,12 @@ describe("a worker in its own session", () => {
         },
         () => "the end of all but the worker",
       );
-      await killed.ended();
+      // The programs behind the app's output still have dewy's.
+      const { child } = killed;
+      await until(
+        () => (child.exitCode ?? child.signalCode) !== null,
+        () => "the end of dewy's first process",
+      );
       expect(await versionAt(port)).toBe("v1.0.0");
       const dewy = app.start(["--overlap", "0"]);
       await dewy.seen("the app", ({ msg }) => msg === "App ready");

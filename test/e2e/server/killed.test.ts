@@ -129,7 +129,12 @@ describe("SIGKILL of all of dewy", () => {
         },
         () => "the end of all of dewy",
       );
-      await killed.ended();
+      // The programs behind the app's output still have dewy's.
+      const { child } = killed;
+      await until(
+        () => (child.exitCode ?? child.signalCode) !== null,
+        () => "the end of dewy's first process",
+      );
       const [target] = app.targets;
       const port = "port" in target ? target.port : 0;
       const text = await (await fetch(`http://127.0.0.1:${port}/`)).text();

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isRunning } from "../../../src/host/process/processes.ts";
-import { runtimes } from "../../runtime/runtimes.ts";
+import { type Runtime, runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { ask, eventually, freePort, kill, load, startCase } from "./case_process.ts";
 
@@ -180,13 +180,6 @@ describe.each(runtimes)("holdSockets on $name", (runtime) => {
     }
   });
 
-  it("refuses an inherited socket that --port does not name", async () => {
-    const [port, other] = [await freePort(), await freePort()];
-    const dewy = await startCase(runtime, { ports: [String(other)] }, activated(port, LISTEN_FDS));
-    expect(await dewy.exited).toBe(3);
-    expect(dewy.said[0]?.error).toContain(`the inherited socket 127.0.0.1:${port}`);
-  });
-
   it("passes the sockets to generations only", async () => {
     const hook = ["/bin/ls", "-l", "/proc/self/fd"] as const;
     const dewy = await startCase(runtime, { ports: [String(await freePort())], hook });
@@ -217,15 +210,6 @@ time.sleep(60)`;
     expect(Number.parseInt(flags ?? "0", 8) & 0o4000).toBe(0o4000);
   });
 
-  it("names the process that has the port", async () => {
-    const port = await freePort();
-    const server = createServer().listen(port);
-    onTestFinished(() => void server.close());
-    const dewy = await startCase(runtime, { ports: [String(port)] });
-    expect(await dewy.exited).toBe(3);
-    expect(dewy.said[0]?.error).toContain(`Cannot listen on ${port}: process ${process.pid} (`);
-  });
-
   it("replaces the unix socket of a dead server, and refuses that of a live one", async () => {
     const path = join(await tempDirectory(), "app.sock");
     const first = await startCase(runtime, { ports: [`unix:${path}`], app: NODE_APP });
@@ -236,9 +220,31 @@ time.sleep(60)`;
     const { pid = 0, parent = 0 } = await first.until((said) => said.pid !== undefined);
     for (const each of [parent, pid, generationPid ?? 0]) kill(each, "SIGKILL");
     await first.exited;
+    await eventually(() => !isRunning(generationPid ?? 0, undefined));
     const second = await startCase(runtime, { ports: [`unix:${path}`], app: NODE_APP });
     const { generationPid: next } = await second.until(({ ready }) => ready === 1);
     expect(await ask({ path })).toBe(String(next));
+  });
+});
+
+/** What is refused before any socket is passed on does not depend on the runtime. */
+describe("holdSockets", () => {
+  const [runtime] = runtimes as [Runtime, ...Runtime[]];
+
+  it("refuses an inherited socket that --port does not name", async () => {
+    const [port, other] = [await freePort(), await freePort()];
+    const dewy = await startCase(runtime, { ports: [String(other)] }, activated(port, LISTEN_FDS));
+    expect(await dewy.exited).toBe(3);
+    expect(dewy.said[0]?.error).toContain(`the inherited socket 127.0.0.1:${port}`);
+  });
+
+  it("names the process that has the port", async () => {
+    const port = await freePort();
+    const server = createServer().listen(port);
+    onTestFinished(() => void server.close());
+    const dewy = await startCase(runtime, { ports: [String(port)] });
+    expect(await dewy.exited).toBe(3);
+    expect(dewy.said[0]?.error).toContain(`Cannot listen on ${port}: process ${process.pid} (`);
   });
 
   it("leaves a file alone that is not a socket", async () => {

@@ -12,11 +12,13 @@ import { neutralEnvironment, ROOT, type Runtime, runtimes } from "../../runtime/
 import { tempDirectory } from "../../support/temp_directory.ts";
 import type { RelayCase } from "./relay_case.ts";
 
-const MARK = "TEST_OF_RELAY";
+/** The only variable that the programs get. */
+const MARK = "PATH";
+const newMark = (): string => `${process.env.PATH}:/${randomUUID()}`;
 
 /** Runs the case to its end, which is a SIGKILL, and returns what its processes have in {@link MARK}. */
 async function killed(runtime: Runtime, wanted: RelayCase): Promise<string> {
-  const mark = randomUUID();
+  const mark = newMark();
   onTestFinished(() => killAllWith(MARK, mark));
   const [program, ...args] = await runtime.command(
     join(ROOT, "test/server/generation/relay_case.ts"),
@@ -89,7 +91,7 @@ describe("startRelay", () => {
 
   it("uses one program for both streams if they have the same target, as under systemd", async () => {
     const count = async (redirection: string): Promise<number> => {
-      const mark = randomUUID();
+      const mark = newMark();
       onTestFinished(() => killAllWith(MARK, mark));
       const directory = await tempDirectory();
       const [program, ...args] =
